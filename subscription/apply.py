@@ -1,0 +1,119 @@
+"""What an event makes of the state. Nothing is decided here: an event is a fact (R31 for erasure)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from subscription.events import (
+    AccountRenamed,
+    Canceled,
+    CancellationReserved,
+    CommandRefused,
+    ContractRenewed,
+    DomainConfirmed,
+    Erased,
+    Event,
+    RenameHeld,
+    RenameWithdrawn,
+    RenewalOptionChanged,
+    ReservationWithdrawn,
+    ServiceFeesPosted,
+    SwitchedToPaid,
+    SwitchReserved,
+    TrialEnded,
+    TrialStarted,
+    Upgraded,
+)
+from subscription.ledger import with_rate
+from subscription.state import Contract, Rate, ReservedCancellation, State, Subscription
+
+
+def apply(state: Subscription, event: Event) -> Subscription:
+    """The state after `event`; `sequence` counts the events, `last_at` is the latest of their times."""
+    last_at = event.at if state.last_at is None else max(state.last_at, event.at)
+    return state.model_copy(
+        update={"sequence": state.sequence + 1, "last_at": last_at, **_changes(state, event)}
+    )
+
+
+def apply_all(state: Subscription, events: Iterable[Event]) -> Subscription:
+    for event in events:
+        state = apply(state, event)
+    return state
+
+
+def _changes(state: Subscription, event: Event) -> dict[str, Any]:
+    match event:
+        case TrialStarted():
+            return {
+                "state": State.TRIAL,
+                "started_at": event.at,
+                "trial_ends_at": event.trial_ends_at,
+                "grace_ends_at": event.grace_ends_at,
+                "claim": event.claim,
+            }
+        case TrialEnded():
+            return {"state": State.SUSPENDED}
+        case SwitchReserved():
+            return {"reservation": event.switch}
+        case SwitchedToPaid():
+            return {
+                "state": State.ACTIVE,
+                "reservation": None,
+                "billed_up_to": event.contract.first_day,
+                **_under_contract(state, event.contract, event.rate),
+            }
+        case RenewalOptionChanged():
+            return {"renewal": event.option}
+        case Upgraded():
+            return {
+                "renewal": event.raised_option or state.renewal,
+                **_under_contract(state, event.contract, event.rate),
+            }
+        case ServiceFeesPosted():
+            return {"billed_up_to": event.billed_up_to}
+        case ContractRenewed():
+            return _under_contract(state, event.contract, event.rate)
+        case CancellationReserved():
+            return {"reservation": ReservedCancellation(date=event.date)}
+        case ReservationWithdrawn():
+            return {"reservation": None}
+        case Canceled():
+            return {
+                "state": State.CANCELED,
+                "ended_at": event.at,
+                "reservation": None,
+                "billed_up_to": event.billed_up_to,
+            }
+        case Erased():
+            return {
+                "state": State.ERASED,
+                "account": None,
+                "admin_id": None,
+                "claim": None,
+                "rename_claim": None,
+            }
+        case DomainConfirmed():
+            return {"claim": None}
+        case AccountRenamed():
+            return {
+                "account": event.account,
+                "claim": None,
+                "rename_claim": None,
+                "renamed_at": event.at,
+            }
+        case RenameHeld():
+            return {"rename_claim": event.claim}
+        case RenameWithdrawn():
+            return {"rename_claim": None}
+        case CommandRefused():
+            return {}
+
+
+def _under_contract(state: Subscription, contract: Contract, rate: Rate) -> dict[str, Any]:
+    still_needed_from = min(contract.first_day, state.billed_up_to or contract.first_day)
+    return {
+        "contract": contract,
+        "plan": rate.plan,
+        "members": rate.members,
+        "rates": with_rate(state.rates, rate, still_needed_from),
+    }

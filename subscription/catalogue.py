@@ -1,0 +1,232 @@
+"""What is sold: one published version of the catalogue, and the price book of all of them (R19)."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from subscription.calendar import Day
+from subscription.model import Frozen, Wire
+from subscription.refusals import Problem
+from subscription.validation import check, problems_of
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Price = Annotated[int, Field(ge=0, le=100_000_000, description="KRW a member a month, before VAT")]
+
+
+class Trial(Wire):
+    days: Annotated[int, Field(ge=0, le=3650)]
+    grace_days: Annotated[int, Field(ge=0, le=3650)]
+
+
+class Cancellation(Wire):
+    fee_percent: Annotated[int, Field(ge=0, le=100)]
+
+
+class AccountPolicy(Wire):
+    rename_lock_hours: Annotated[int, Field(ge=0, le=24 * 365)]
+    max_members: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+
+
+class Looks(Wire):
+    every_minutes: Annotated[int, Field(ge=1)]
+    up_to_hours: Annotated[int, Field(ge=1)]
+
+
+class DomainPolicy(Wire):
+    """How ownership of a domain is proved and how often it is looked for (R12, R13)."""
+
+    cname_target: str = "verify.worksmobile.example"
+    looks: Annotated[tuple[Looks, ...], Field(strict=False)] = (
+        Looks(every_minutes=5, up_to_hours=1),
+        Looks(every_minutes=60, up_to_hours=72),
+    )
+    then_every_minutes: Annotated[int, Field(ge=1)] = 1440
+
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> Self:
+        bounds = [stage.up_to_hours for stage in self.looks]
+        if bounds != sorted(set(bounds)):
+            raise PydanticCustomError("INVALID_VALUE", "the looks must go up in up_to_hours")
+        return self
+
+
+class Term(Wire):
+    """A term of service that a request agrees to, in one version (R3)."""
+
+    id: Identifier
+    version: Identifier
+    required: bool
+
+
+class Plan(Wire):
+    """A plan with its two prices: `list` without commitment, `annual` under an annual contract."""
+
+    model_config = ConfigDict(title="Plan")
+
+    title: Annotated[str, Field(min_length=1, max_length=100)]
+    rank: int
+    list: Price
+    annual: Price
+
+    @model_validator(mode="after")
+    def _annual_is_the_lower(self) -> Self:
+        if self.annual > self.list:
+            raise PydanticCustomError("INVALID_VALUE", "the annual price must not be above the list price")
+        return self
+
+
+class Catalogue(Wire):
+    """One version of the catalogue: immutable once published."""
+
+    version: Identifier
+    effective_from: Day
+    timezone: Literal["Asia/Seoul"] = "Asia/Seoul"
+    currency: Literal["KRW"] = "KRW"
+    trial: Trial
+    cancellation: Cancellation
+    account: AccountPolicy
+    domain: DomainPolicy = DomainPolicy()
+    terms: Annotated[tuple[Term, ...], Field(strict=False)] = ()
+    plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        ranked = sorted(self.plans.items(), key=lambda entry: entry[1].rank)
+        for (lower_id, lower), (higher_id, higher) in pairwise(ranked):
+            if lower.rank == higher.rank:
+                raise _misfit(f"plans.{higher_id}.rank", f"is also the rank of plans.{lower_id}")
+            for price in ("list", "annual"):
+                if getattr(higher, price) < getattr(lower, price):
+                    raise _misfit(
+                        f"plans.{higher_id}.{price}",
+                        f"must not be below that of plans.{lower_id}, which has a lower rank",
+                    )
+        for index, term in enumerate(self.terms):
+            if term.id in {other.id for other in self.terms[:index]}:
+                raise _misfit(f"terms.{index}.id", "is the id of another term too")
+        return self
+
+
+def _misfit(path: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("CATALOGUE_MISFIT", "{message}", {"path": path, "message": message})
+
+
+class PriceBook(Frozen):
+    """Every published version, in the order in which they come into force.
+
+    A plan that is no longer sold keeps the prices of the last version that sold it (R19).
+    """
+
+    versions: tuple[Catalogue, ...]
+
+    @property
+    def edition(self) -> int:
+        """How many versions this book knows: it only ever grows, so this says which book it is."""
+        return len(self.versions)
+
+    def extended(self, newer: Iterable[Catalogue]) -> "PriceBook":
+        return PriceBook(versions=(*self.versions, *newer))
+
+    def in_force(self, day: date) -> Catalogue | None:
+        return next((v for v in reversed(self.versions) if v.effective_from <= day), None)
+
+    def sold(self, plan: str, day: date) -> Plan | None:
+        """The plan as it can be newly chosen on `day`."""
+        catalogue = self.in_force(day)
+        return catalogue.plans.get(plan) if catalogue else None
+
+    def offer(self, plan: str, day: date) -> Plan:
+        """The plan's prices and rank on `day`, or its last ones; `KeyError` if it was never sold."""
+        for version in reversed(self.versions):
+            if version.effective_from <= day and plan in version.plans:
+                return version.plans[plan]
+        raise KeyError(plan)
+
+    @property
+    def domain_policy(self) -> DomainPolicy:
+        """How domains are looked at: operational policy, so always that of the newest version."""
+        return self.versions[-1].domain
+
+
+class CatalogueError(Exception):
+    """A catalogue that makes no sense. `problems` are (line or None, problem); the text names them all."""
+
+    def __init__(self, source: str, problems: list[tuple[int | None, Problem]]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(_at_line(source, line, problem) for line, problem in problems))
+
+
+def _at_line(source: str, line: int | None, problem: Problem) -> str:
+    place = f"{source}, line {line}" if line else source
+    return f"{place}: {problem.field or 'the catalogue'} {problem.message}"
+
+
+def parse_catalogue(text: str, source: str = "catalogue.toml") -> Catalogue:
+    """Read a catalogue; raises `CatalogueError` with the line of everything that is wrong."""
+    try:
+        return check(Catalogue, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogueError(source, [(None, _syntax_problem(error))]) from None
+    except ValidationError as error:
+        raise CatalogueError(
+            source, [_located(problem, text) for problem in _catalogue_problems(error)]
+        ) from None
+
+
+def _syntax_problem(error: tomllib.TOMLDecodeError) -> Problem:
+    return Problem(code="CATALOGUE_SYNTAX", message=f"is not TOML: {error}")
+
+
+def _catalogue_problems(error: ValidationError) -> list[Problem]:
+    misfits = [
+        Problem(field=found["ctx"]["path"], code=found["type"], message=found["msg"])
+        for found in error.errors(include_url=False, include_input=False)
+        if found["type"] == "CATALOGUE_MISFIT"
+    ]
+    return misfits or list(problems_of(error))
+
+
+_TABLE = re.compile(r"\s*(\[\[?)\s*([^\]\s]+)\s*\]\]?")
+_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
+
+
+def _located(problem: Problem, text: str) -> tuple[int | None, Problem]:
+    """The line on which the field stands, or else the nearest thing around it; no TOML library tells it."""
+    lines = _lines_of_paths(text)
+    parts = (problem.field or "").split(".")
+    while parts and parts != [""]:
+        line = lines.get(".".join(parts))
+        if line:
+            return line, problem
+        parts.pop()
+    return None, problem
+
+
+def _lines_of_paths(text: str) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    table, seen = "", dict[str, int]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _TABLE.match(line):
+            table = header[2]
+            if header[1] == "[[":
+                seen[table] = seen.get(table, -1) + 1
+                table = f"{table}.{seen[table]}"
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            name = key[1].strip("\"'")
+            lines.setdefault(f"{table}.{name}" if table else name, number)
+    return lines
+
+
+def required_terms(catalogue: Catalogue) -> tuple[Term, ...]:
+    return tuple(term for term in catalogue.terms if term.required)
+
+
+def rename_lock(catalogue: Catalogue) -> timedelta:
+    return timedelta(hours=catalogue.account.rename_lock_hours)

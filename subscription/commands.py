@@ -1,0 +1,190 @@
+"""What a caller may ask of a subscription, and how its words on the wire are read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from subscription.calendar import Day, Instant
+from subscription.model import Wire
+from subscription.refusals import Code, Problem, Refused
+from subscription.request import Account, AccountName, TermAgreement
+from subscription.validation import check, problems_of
+
+
+class ContractTerm(StrEnum):
+    MONTHLY = "MONTHLY"
+    ANNUAL = "ANNUAL"
+
+    @property
+    def months(self) -> int:
+        return 12 if self is ContractTerm.ANNUAL else 1
+
+
+TermField = Annotated[ContractTerm, Field(strict=False)]
+PlanField = Annotated[str, Field(max_length=64)]
+MembersField = Annotated[int, Field(ge=1)]
+
+
+class Command(Wire):
+    """What every command may carry beside its own fields.
+
+    `id` makes it repeatable (R22), `by` says who asks, `at` is the scenario's time and honoured in
+    simulations alone.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+
+    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")] | None = None
+    by: Annotated[str, Field(max_length=200)] | None = None
+    at: Instant | None = None
+
+    def fingerprint(self) -> str:
+        """Tells another command under the same id from this one sent again; of nothing personal."""
+        body = self.model_dump(mode="json", exclude={"id", "by", "at", "confirmation", "group", "domain"})
+        return hashlib.sha256(json.dumps([self.name, body], sort_keys=True).encode()).hexdigest()[:16]
+
+
+class SwitchToPaid(Command):
+    name = "switch_to_paid"
+    title = "Switch to a paid plan, today or on a reserved date (R16)"
+
+    date: Day
+    term: TermField
+    plan: PlanField | None = None
+    members: MembersField | None = None
+
+
+class RenewalTerms(Wire):
+    """The terms of the next contract; plan and members as they stand then, unless given (R24)."""
+
+    term: TermField
+    plan: PlanField | None = None
+    members: MembersField | None = None
+
+
+class ChangeRenewalOption(Command):
+    """`{"term": …}` and so on, or `null` (with an `id`: `{"term": null}`) for no option (R24)."""
+
+    name = "change_renewal_option"
+    title = "Choose the terms of the next contract, or none (R24)"
+
+    term: TermField | None
+    plan: PlanField | None = None
+    members: MembersField | None = None
+
+    @model_validator(mode="after")
+    def _none_has_no_terms(self) -> Self:
+        if self.term is None and (self.plan is not None or self.members is not None):
+            raise PydanticCustomError("INVALID_VALUE", "must have a term when it has a plan or members")
+        return self
+
+    @property
+    def option(self) -> RenewalTerms | None:
+        if self.term is None:
+            return None
+        return RenewalTerms(term=self.term, plan=self.plan, members=self.members)
+
+
+class Upgrade(Command):
+    name = "upgrade"
+    title = "Upgrade now to a higher plan, more members or an annual contract (R25)"
+
+    plan: PlanField | None = None
+    members: MembersField | None = None
+    term: TermField | None = None
+    agreed_terms: Annotated[tuple[TermAgreement, ...], Field(strict=False)]
+
+
+class Cancel(Command):
+    name = "cancel"
+    title = "Cancel today or on a reserved date; all data will be permanently deleted (R27)"
+
+    date: Day
+    confirmation: Annotated[str, Field(max_length=300)]
+
+
+class WithdrawReservation(Command):
+    name = "withdraw_reservation"
+    title = "Withdraw the reserved switch or cancellation (R29)"
+
+
+class RenameAccount(AccountName, Command):
+    """`{"group": …}` or `{"domain": …}` (R10)."""
+
+    name = "rename_account"
+    title = "Change the group name or domain name (R10)"
+
+
+class CheckDomain(Command):
+    """Look for the proof of ownership now, whatever the schedule says (R13)."""
+
+    name = "check_domain"
+    title = "Look for the proof of domain ownership now (R13)"
+
+
+class QuoteCancellation(Wire):
+    """The argument of the `quote_cancellation` query (R28). `at` is the asking clock, if not now."""
+
+    date: Day
+    at: Instant | None = None
+
+
+COMMANDS: Mapping[str, type[Command]] = {
+    command.name: command
+    for command in (
+        SwitchToPaid,
+        ChangeRenewalOption,
+        Upgrade,
+        Cancel,
+        WithdrawReservation,
+        RenameAccount,
+        CheckDomain,
+    )
+}
+
+
+def read_command(name: str, argument: object) -> Command | Refused:
+    """The command that a caller's words on the wire mean, or all that is wrong with them."""
+    shape = COMMANDS.get(name)
+    if shape is None:
+        return Refused(
+            code=Code.UNKNOWN_COMMAND, message=f"There is no such command; there are {', '.join(COMMANDS)}."
+        )
+    if argument is None and shape is ChangeRenewalOption:
+        argument = {"term": None}
+    if argument is None and shape in (WithdrawReservation, CheckDomain):
+        argument = {}
+    if not isinstance(argument, Mapping):
+        return Refused(code=Code.INVALID_ARGUMENT, message=f"{name} takes one JSON object of named fields.")
+    try:
+        return check(shape, argument)
+    except ValidationError as error:
+        return _misread(name, problems_of(error))
+
+
+def read_quote(argument: object) -> QuoteCancellation | Refused:
+    """The argument of a quote, or all that is wrong with it."""
+    try:
+        return check(QuoteCancellation, argument)
+    except ValidationError as error:
+        return _misread("quote_cancellation", problems_of(error))
+
+
+def _misread(name: str, problems: tuple[Problem, ...]) -> Refused:
+    return Refused(
+        code=Code.INVALID_ARGUMENT,
+        message=f"{name}: " + "; ".join(f"{p.field or 'the argument'} {p.message}" for p in problems) + ".",
+        field=problems[0].field,
+        problems=problems,
+    )
+
+
+def confirmation_for(admin_id: str, account: Account) -> str:
+    """What must be typed to cancel: the administrator's account, `ID@name` (R27)."""
+    return f"{admin_id}@{account.name}"

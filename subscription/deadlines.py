@@ -1,0 +1,222 @@
+"""When something falls due, and what then happens (R14-R18, R21, R23, R30)."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+
+from subscription.apply import apply
+from subscription.calendar import Instant, add_months, day_of, first_of_next_month, start_of
+from subscription.catalogue import PriceBook
+from subscription.commands import ContractTerm, RenewalTerms
+from subscription.events import (
+    Canceled,
+    ContractRenewed,
+    Erased,
+    Event,
+    ServiceFeesPosted,
+    SwitchedToPaid,
+    TrialEnded,
+)
+from subscription.ledger import LedgerLine, service_fees, termination_charges
+from subscription.model import Frozen
+from subscription.state import (
+    Contract,
+    ReservedCancellation,
+    ReservedSwitch,
+    State,
+    Subscription,
+    rate_of,
+)
+
+
+class Due(StrEnum):
+    """What can fall due; at one instant in this order (R23)."""
+
+    SERVICE_FEES = "SERVICE_FEES"
+    CANCELLATION = "CANCELLATION"
+    SWITCH_TO_PAID = "SWITCH_TO_PAID"
+    TRIAL_END = "TRIAL_END"
+    GRACE_END = "GRACE_END"
+    CONTRACT_END = "CONTRACT_END"
+    ERASURE = "ERASURE"
+
+
+class Deadline(Frozen):
+    at: Instant
+    what: Due
+
+
+def next_deadline(state: Subscription) -> Deadline | None:
+    """What falls due next; None when the life is over, or has not begun."""
+    return min(_deadlines(state), key=lambda deadline: deadline.at, default=None)
+
+
+def due_first(state: Subscription, now: datetime, book: PriceBook) -> Event | None:
+    """What the earliest deadline at or before `now` brings about, dated when it was due (R23)."""
+    deadline = next_deadline(state)
+    if deadline is None or deadline.at > now:
+        return None
+    return _brought_about(state, deadline, book)
+
+
+def fall_due(state: Subscription, now: datetime, book: PriceBook) -> list[Event]:
+    """All that is due at `now`, in due order, each dated when it was due (R23)."""
+    events: list[Event] = []
+    while event := due_first(state, now, book):
+        events.append(event)
+        state = apply(state, event)
+    return events
+
+
+def caught_up(state: Subscription, now: datetime, book: PriceBook) -> Subscription:
+    """The state after all that is due at `now`."""
+    for event in fall_due(state, now, book):
+        state = apply(state, event)
+    return state
+
+
+def _deadlines(state: Subscription) -> Iterator[Deadline]:
+    """Every deadline that stands, in the order that holds at one instant (R23)."""
+    if state.billed_up_to and state.state is State.ACTIVE:
+        yield Deadline(at=start_of(first_of_next_month(state.billed_up_to)), what=Due.SERVICE_FEES)
+    match state.reservation:
+        case ReservedCancellation(date=day):
+            yield Deadline(at=start_of(day), what=Due.CANCELLATION)
+        case ReservedSwitch(date=day):
+            yield Deadline(at=start_of(day), what=Due.SWITCH_TO_PAID)
+    if state.state is State.TRIAL and state.trial_ends_at:
+        yield Deadline(at=state.trial_ends_at, what=Due.TRIAL_END)
+    if state.state is State.SUSPENDED and state.grace_ends_at:
+        yield Deadline(at=state.grace_ends_at, what=Due.GRACE_END)
+    if state.state is State.ACTIVE and state.contract:
+        yield Deadline(at=start_of(state.contract.end_day), what=Due.CONTRACT_END)
+    if state.state is State.CANCELED and state.ended_at:
+        yield Deadline(at=state.ended_at, what=Due.ERASURE)
+
+
+def _brought_about(state: Subscription, deadline: Deadline, book: PriceBook) -> Event:
+    at = deadline.at
+    match deadline.what:
+        case Due.SERVICE_FEES:
+            return _service_fees_posted(state, at)
+        case Due.CANCELLATION:
+            return canceled(state, at, "RESERVED")
+        case Due.SWITCH_TO_PAID:
+            assert isinstance(state.reservation, ReservedSwitch)
+            return switched_to_paid(state, state.reservation, at, book)
+        case Due.TRIAL_END:
+            return _trial_ended(state, at)
+        case Due.GRACE_END:
+            return canceled(state, at, "GRACE_ENDED")
+        case Due.CONTRACT_END:
+            return _contract_renewed(state, at, book)
+        case Due.ERASURE:
+            return Erased(at=at)
+
+
+def _service_fees_posted(state: Subscription, at: datetime) -> ServiceFeesPosted:
+    today = day_of(at)
+    assert state.billed_up_to is not None
+    return ServiceFeesPosted(
+        at=at,
+        billed_up_to=today,
+        posted=service_fees(state.subscription_id, state.rates, state.billed_up_to, today, at),
+    )
+
+
+def _trial_ended(state: Subscription, at: datetime) -> TrialEnded | Canceled:
+    assert state.grace_ends_at is not None
+    if state.grace_ends_at == at:
+        return canceled(state, at, "TRIAL_ENDED")
+    return TrialEnded(at=at, grace_ends_at=state.grace_ends_at)
+
+
+def canceled(
+    state: Subscription,
+    at: datetime,
+    because: Literal["ASKED", "RESERVED", "TRIAL_ENDED", "GRACE_ENDED"],
+) -> Canceled:
+    """The end of a subscription, with the last service fees and what leaving early costs (R21, R30)."""
+    today = day_of(at)
+    if state.billed_up_to is None:
+        return Canceled(at=at, because=because, billed_up_to=None, posted=())
+    fees = service_fees(state.subscription_id, state.rates, state.billed_up_to, today, at)
+    return Canceled(
+        at=at, because=because, billed_up_to=today, posted=fees + _leaving_early(state, today, at)
+    )
+
+
+def _leaving_early(state: Subscription, today: date, at: datetime) -> tuple[LedgerLine, ...]:
+    contract = state.contract
+    assert contract is not None
+    free_day = contract.begun_by_renewal and today == contract.first_day
+    if contract.term is not ContractTerm.ANNUAL or today >= contract.end_day or free_day:
+        return ()
+    return termination_charges(state.subscription_id, contract, state.rates, today, at)
+
+
+def switched_to_paid(
+    state: Subscription, switch: ReservedSwitch, at: datetime, book: PriceBook
+) -> SwitchedToPaid:
+    """The first contract begins, and what else was reserved is cleared (R17, R19)."""
+    today = day_of(at)
+    return SwitchedToPaid(
+        at=at,
+        contract=first_contract(switch.term, today, book),
+        rate=rate_of(switch.plan, book.offer(switch.plan, today), switch.members, switch.term, today),
+        cleared=None if state.reservation == switch else state.reservation,
+    )
+
+
+def first_contract(term: ContractTerm, first_day: date, book: PriceBook) -> Contract:
+    """The first period of a new chain (R18), with the fee percentage in force on its first day (R19)."""
+    return Contract(
+        term=term,
+        first_day=first_day,
+        end_day=add_months(first_day, term.months),
+        chain_first_day=first_day,
+        fee_percent=_fee_percent(first_day, book),
+    )
+
+
+def _contract_renewed(state: Subscription, at: datetime, book: PriceBook) -> ContractRenewed:
+    today = day_of(at)
+    terms = _terms_of_the_next_contract(state)
+    plan, members = terms.plan or state.plan, terms.members or state.members
+    assert state.contract is not None
+    return ContractRenewed(
+        at=at,
+        contract=_next_contract(state.contract, terms.term, book),
+        rate=rate_of(plan, book.offer(plan, today), members, terms.term, today),
+    )
+
+
+def _terms_of_the_next_contract(state: Subscription) -> RenewalTerms:
+    """What was chosen; a MONTHLY contract when nothing was, or when a cancellation is reserved (R24)."""
+    if state.renewal is None or isinstance(state.reservation, ReservedCancellation):
+        return RenewalTerms(term=ContractTerm.MONTHLY)
+    return state.renewal
+
+
+def _next_contract(ended: Contract, term: ContractTerm, book: PriceBook) -> Contract:
+    """The period after one that ended; of the same term, it goes on counting from the chain's start (R18)."""
+    first_day = ended.end_day
+    if term is not ended.term:
+        return first_contract(term, first_day, book).model_copy(update={"begun_by_renewal": True})
+    periods = ended.periods_before + 1
+    return Contract(
+        term=term,
+        first_day=first_day,
+        end_day=add_months(ended.chain_first_day, term.months * (periods + 1)),
+        chain_first_day=ended.chain_first_day,
+        periods_before=periods,
+        fee_percent=_fee_percent(first_day, book),
+        begun_by_renewal=True,
+    )
+
+
+def _fee_percent(day: date, book: PriceBook) -> int:
+    catalogue = book.in_force(day)
+    assert catalogue is not None, "a contract begins only while something is on sale"
+    return catalogue.cancellation.fee_percent

@@ -1,0 +1,377 @@
+"""What a command causes, or why it is refused. Judging changes nothing (R10, R13, R16, R24-R29, R32)."""
+
+from datetime import date, datetime, timedelta
+
+from subscription.calendar import add_months, day_of
+from subscription.catalogue import Catalogue, Plan, PriceBook, rename_lock
+from subscription.commands import (
+    Cancel,
+    ChangeRenewalOption,
+    CheckDomain,
+    Command,
+    ContractTerm,
+    RenameAccount,
+    RenewalTerms,
+    SwitchToPaid,
+    Upgrade,
+    WithdrawReservation,
+    confirmation_for,
+)
+from subscription.deadlines import canceled, first_contract, switched_to_paid
+from subscription.domain_proof import claim
+from subscription.events import (
+    AccountRenamed,
+    CancellationReserved,
+    DomainConfirmed,
+    Event,
+    RenameHeld,
+    RenameWithdrawn,
+    RenewalOptionChanged,
+    ReservationWithdrawn,
+    SwitchReserved,
+    TrialStarted,
+    Upgraded,
+)
+from subscription.model import Frozen
+from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.request import Account, AccountKind, TermAgreement, terms_lacking
+from subscription.state import (
+    ReservedCancellation,
+    ReservedSwitch,
+    State,
+    Subscription,
+    rate_of,
+)
+from subscription.wording import accepted_message
+
+
+class Accepted(Frozen):
+    """What a command causes, and that in words."""
+
+    events: tuple[Event, ...]
+    message: str
+
+
+class Findings(Frozen):
+    """What the service found out in the world, where a command cannot be judged without it.
+
+    `token` is the secret for a domain that a rename would hold (R12); `proved` are the domains whose
+    proof was found just now (R13).
+    """
+
+    token: str = ""
+    proved: tuple[str, ...] = ()
+
+
+NOTHING_FOUND = Findings()
+
+
+def decide(
+    state: Subscription,
+    command: Command,
+    now: datetime,
+    book: PriceBook,
+    found: Findings = NOTHING_FOUND,
+) -> Accepted | Refused:
+    """Judge a command on a state on which all that is due at `now` has been done (R23)."""
+    try:
+        _check_commandable(state)
+        events = _caused(state, command, now, book, found)
+        return Accepted(events=events, message=accepted_message(state, events))
+    except RefusedError as refusal:
+        return refusal.refused
+
+
+def start_trial(
+    now: datetime,
+    account: Account,
+    agreed_terms: tuple[TermAgreement, ...],
+    catalogue: Catalogue,
+    token: str,
+) -> TrialStarted:
+    """Whatever the plan, a subscription begins as a trial (R2), as long as the catalogue says (R14, R15)."""
+    trial_ends_at = now + timedelta(days=catalogue.trial.days)
+    return TrialStarted(
+        at=now,
+        trial_ends_at=trial_ends_at,
+        grace_ends_at=trial_ends_at + timedelta(days=catalogue.trial.grace_days),
+        agreed_terms=agreed_terms,
+        claim=claim(account.name, token, now) if account.kind is AccountKind.DOMAIN else None,
+    )
+
+
+def proofs_found(state: Subscription, proved: tuple[str, ...], now: datetime) -> tuple[Event, ...]:
+    """What follows from having found these domains proved (R10, R11)."""
+    events: list[Event] = []
+    if state.claim and state.claim.name in proved:
+        events.append(DomainConfirmed(at=now))
+    if state.rename_claim and state.rename_claim.name in proved:
+        events.append(_renamed(state, AccountKind.DOMAIN, state.rename_claim.name, now))
+    return tuple(events)
+
+
+def _check_commandable(state: Subscription) -> None:
+    if state.state is State.PROVISIONING:
+        raise refuse(Code.NOT_YET_STARTED, "The subscription has not started yet; try again in a moment.")
+    if not state.state.commandable:
+        raise refuse(
+            Code.SUBSCRIPTION_ENDED,
+            f"The subscription has ended ({state.state}); nothing can be asked of it.",
+        )
+
+
+def _caused(
+    state: Subscription, command: Command, now: datetime, book: PriceBook, found: Findings
+) -> tuple[Event, ...]:
+    match command:
+        case SwitchToPaid():
+            return (_switch(state, command, now, book),)
+        case ChangeRenewalOption():
+            return (_renewal_option(state, command, now, book),)
+        case Upgrade():
+            return (_upgrade(state, command, now, book),)
+        case Cancel():
+            return (_cancel(state, command, now),)
+        case WithdrawReservation():
+            return (_withdraw(state, now),)
+        case RenameAccount():
+            return (_rename(state, command, now, book, found),)
+        case CheckDomain():
+            return _check_domain(state, now, found)
+    raise TypeError(f"no rule for {type(command).__name__}")
+
+
+# -- switching to paid (R16, R17) --------------------------------------------------------------------
+
+
+def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: PriceBook) -> Event:
+    today = day_of(now)
+    if state.state is State.ACTIVE:
+        raise refuse(Code.ALREADY_PAID, "The subscription is on a paid plan already; upgrade it instead.")
+    _check_date(command.date, today, latest_switch(state))
+    plan, members = command.plan or state.plan, command.members or state.members
+    _check_choice(state, plan, members, today, book)
+    switch = ReservedSwitch(date=command.date, term=command.term, plan=plan, members=members)
+    if command.date == today:
+        return switched_to_paid(state, switch, now, book)
+    if isinstance(state.reservation, ReservedCancellation):
+        raise refuse(
+            Code.CANCELLATION_RESERVED,
+            f"A cancellation is reserved for {state.reservation.date}; withdraw it first, or switch today.",
+            "date",
+        )
+    return SwitchReserved(
+        at=now, switch=switch, replaced=state.reservation.date if state.reservation else None
+    )
+
+
+def latest_switch(state: Subscription) -> date:
+    """The last date whose start lies before the grace ends (R16)."""
+    assert state.grace_ends_at is not None
+    return day_of(state.grace_ends_at - timedelta(microseconds=1))
+
+
+# -- the contract: renewal and upgrade (R24-R26) -----------------------------------------------------
+
+
+def _renewal_option(
+    state: Subscription, command: ChangeRenewalOption, now: datetime, book: PriceBook
+) -> Event:
+    _check_paid(state, "A renewal option can be chosen")
+    if option := command.option:
+        _check_choice(state, option.plan or state.plan, option.members or state.members, day_of(now), book)
+    return RenewalOptionChanged(at=now, option=command.option)
+
+
+def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBook) -> Event:
+    _check_paid(state, "An upgrade is possible")
+    assert state.contract is not None
+    today = day_of(now)
+    plan, members = command.plan or state.plan, command.members or state.members
+    term = command.term or state.contract.term
+    _check_choice(state, plan, members, today, book)
+    offer = book.offer(plan, today)
+    higher_plan = _raises("plan", book.offer(state.plan, today).rank, offer.rank)
+    more_members = _raises("members", state.members, members)
+    to_annual = _raises("term", state.contract.term.months, term.months)
+    if not (higher_plan or more_members or to_annual):
+        raise refuse(
+            Code.NOT_AN_UPGRADE,
+            "An upgrade needs a higher plan, more members, or an annual contract in place of a monthly one.",
+            judged_by_catalogue=True,
+        )
+    _check_terms(command.agreed_terms, today, book)
+    return Upgraded(
+        at=now,
+        rate=rate_of(plan, offer, members, term, today),
+        contract=first_contract(term, today, book) if to_annual else state.contract,
+        agreed_terms=command.agreed_terms,
+        raised_option=_raised_option(
+            state.renewal, plan if higher_plan else None, members if more_members else None, today, book
+        ),
+    )
+
+
+def _raises(field: str, present: int, asked: int) -> bool:
+    if asked < present:
+        raise refuse(
+            Code.LOWERED_BY_UPGRADE,
+            f"An upgrade cannot lower the {field}; a renewal option can, at the end of the contract period.",
+            field,
+            judged_by_catalogue=field == "plan",
+        )
+    return asked > present
+
+
+def _raised_option(
+    option: RenewalTerms | None, plan: str | None, members: int | None, today: date, book: PriceBook
+) -> RenewalTerms | None:
+    """The renewal option with what this upgrade has overtaken raised (R25); None if nothing is."""
+    if option is None:
+        return None
+    overtaken: dict[str, str | int] = {}
+    if plan and option.plan and book.offer(option.plan, today).rank < book.offer(plan, today).rank:
+        overtaken["plan"] = plan
+    if members and option.members and option.members < members:
+        overtaken["members"] = members
+    return option.model_copy(update=overtaken) if overtaken else None
+
+
+def _check_paid(state: Subscription, what: str) -> None:
+    if state.state is not State.ACTIVE:
+        raise refuse(Code.NOT_YET_PAID, f"{what} only after the switch to a paid plan.")
+
+
+def _check_choice(state: Subscription, plan: str, members: int, today: date, book: PriceBook) -> None:
+    """A plan must be sold to be newly chosen, and members have a cap; what one has can be kept (R19)."""
+    sold: Plan | None = book.sold(plan, today)
+    if plan != state.plan and sold is None:
+        catalogue = book.in_force(today)
+        plans = ", ".join(catalogue.plans) if catalogue else "no plan"
+        raise refuse(
+            Code.PLAN_NOT_SOLD,
+            f"There is no such plan on sale; there is {plans}.",
+            "plan",
+            judged_by_catalogue=True,
+        )
+    catalogue = book.in_force(today)
+    if catalogue and members > max(state.members, catalogue.account.max_members):
+        raise refuse(
+            Code.TOO_MANY_MEMBERS,
+            f"There can be {catalogue.account.max_members:,} members at most.",
+            "members",
+            judged_by_catalogue=True,
+        )
+
+
+def _check_terms(agreed: tuple[TermAgreement, ...], today: date, book: PriceBook) -> None:
+    catalogue = book.in_force(today)
+    if catalogue and (lacking := terms_lacking(agreed, catalogue)):
+        raise refuse(
+            Code.TERMS_NOT_AGREED, f"An upgrade {lacking}.", "agreed_terms", judged_by_catalogue=True
+        )
+
+
+# -- cancelling and withdrawing (R27-R29) ------------------------------------------------------------
+
+
+def _cancel(state: Subscription, command: Cancel, now: datetime) -> Event:
+    today = day_of(now)
+    assert state.account is not None
+    assert state.admin_id is not None
+    if command.confirmation != confirmation_for(state.admin_id, state.account):
+        raise refuse(
+            Code.CONFIRMATION_DIFFERS,
+            "The confirmation must be the administrator's account, typed in full: ID@name.",
+            "confirmation",
+        )
+    _check_date(command.date, today, latest_cancellation(state, today))
+    if command.date == today:
+        return canceled(state, now, "ASKED")
+    if isinstance(state.reservation, ReservedSwitch):
+        raise refuse(
+            Code.SWITCH_RESERVED,
+            f"A switch to paid is reserved for {state.reservation.date}; withdraw it first, or cancel today.",
+            "date",
+        )
+    return CancellationReserved(
+        at=now, date=command.date, replaced=state.reservation.date if state.reservation else None
+    )
+
+
+def latest_cancellation(state: Subscription, today: date) -> date:
+    """The last date for which a cancellation can be reserved (R28)."""
+    if state.contract is None:
+        assert state.grace_ends_at is not None
+        return day_of(state.grace_ends_at)
+    if state.contract.term is ContractTerm.ANNUAL:
+        return state.contract.end_day
+    return add_months(today, 12)
+
+
+def _withdraw(state: Subscription, now: datetime) -> Event:
+    if state.reservation is None:
+        raise refuse(Code.NOTHING_RESERVED, "Neither a switch nor a cancellation is reserved.")
+    return ReservationWithdrawn(at=now, withdrawn=state.reservation)
+
+
+def _check_date(asked: date, today: date, latest: date) -> None:
+    if asked < today:
+        raise refuse(Code.DATE_IN_THE_PAST, f"The date must be today, {today}, or later.", "date")
+    if asked > latest:
+        raise refuse(Code.DATE_TOO_LATE, f"The latest possible date is {latest}.", "date")
+
+
+# -- the account and its domain (R10, R13) -----------------------------------------------------------
+
+
+def _rename(
+    state: Subscription, command: RenameAccount, now: datetime, book: PriceBook, found: Findings
+) -> Event:
+    wanted, held = command.account, state.rename_claim
+    if wanted == state.account:
+        if held is None:
+            raise refuse(Code.NAME_UNCHANGED, "That is the present name already.")
+        return RenameWithdrawn(at=now, released=(held.name,))
+    _check_rename_lock(state, now, book)
+    if wanted.kind is AccountKind.GROUP:
+        return _renamed(state, wanted.kind, wanted.name, now)
+    if held and held.name == wanted.name:
+        return RenameHeld(at=now, claim=held)
+    return RenameHeld(
+        at=now, claim=claim(wanted.name, found.token, now), released=(held.name,) if held else ()
+    )
+
+
+def _check_rename_lock(state: Subscription, now: datetime, book: PriceBook) -> None:
+    catalogue = book.in_force(day_of(now))
+    if catalogue is None or state.renamed_at is None:
+        return
+    free_at = state.renamed_at + rename_lock(catalogue)
+    if now < free_at:
+        raise refuse(
+            Code.RENAMED_TOO_RECENTLY,
+            f"The name was changed a short while ago; it can be changed again from {free_at:%Y-%m-%d %H:%M} KST.",
+            judged_by_catalogue=True,
+        )
+
+
+def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -> AccountRenamed:
+    """The new name takes effect, and every other one that was held is free at that moment (R10)."""
+    held = [state.account.name] if state.account else []
+    if state.rename_claim:
+        held.append(state.rename_claim.name)
+    return AccountRenamed(
+        at=now,
+        kind=kind,
+        account=Account(kind=kind, name=name),
+        released=tuple(other for other in held if other != name),
+    )
+
+
+def _check_domain(state: Subscription, now: datetime, found: Findings) -> tuple[Event, ...]:
+    if not state.claims:
+        raise refuse(
+            Code.NO_PROOF_AWAITED, "No domain of this subscription is waiting for a proof of ownership."
+        )
+    return proofs_found(state, found.proved, now)

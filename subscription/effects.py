@@ -1,0 +1,198 @@
+"""What a workflow asks of the world, and what it hears back: the shapes of every activity.
+
+These are the only words that TIME and WORLD share. `ACTIVITIES` names them; a test holds that each one
+is implemented with exactly this signature.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from subscription.calendar import Instant
+from subscription.catalogue import Catalogue
+from subscription.events import Erased, Event, TrialStarted
+from subscription.ledger import LedgerLine
+from subscription.model import Frozen
+from subscription.refusals import Refused
+from subscription.state import Access, State, Subscription
+from subscription.wording import sentence
+
+
+class TimelineEntry(Frozen):
+    """One line of a subscription's life, in the shape that people and programs read."""
+
+    sequence: int
+    at: Instant
+    event: str
+    state: State
+    message: str
+
+
+class Answer(Frozen):
+    """What an accepted command caused (R22: the same again when it is sent again)."""
+
+    command: str
+    message: str
+    state: State
+    access: Access
+    events: tuple[TimelineEntry, ...]
+    ledger: tuple[LedgerLine, ...]
+
+
+class RequestAnswer(Frozen):
+    """The answer to an accepted request (R9)."""
+
+    subscription_id: str
+    state: State
+    trial_ends_at: Instant
+
+
+class Provision(Frozen):
+    """Take the name, create account, administrator and workspace, record that the trial has started."""
+
+    subscription_id: str
+    request: Mapping[str, Any]
+    accepted_at: Instant
+
+
+class Provisioned(Frozen):
+    """`started` is what the record holds, whichever attempt wrote it."""
+
+    outcome: Literal["PROVISIONED"] = "PROVISIONED"
+    started: TrialStarted
+    catalogues: tuple[Catalogue, ...]
+
+
+class RequestRefused(Frozen):
+    """The request is refused, and nothing of it is left (R9)."""
+
+    outcome: Literal["REFUSED"] = "REFUSED"
+    refused: Refused
+
+
+ProvisionResult = Annotated[Provisioned | RequestRefused, Field(discriminator="outcome")]
+
+
+class AnswerToKeep(Frozen):
+    command_id: str
+    fingerprint: str
+    answer: Answer
+
+
+class Transition(Frozen):
+    """What is written as one transaction, keyed by subscription and sequence.
+
+    `events` are numbered from `first_sequence` on, `state` is the state after them. `edition` says by
+    which price book they were judged. `by` is who asked.
+    """
+
+    subscription_id: str
+    first_sequence: int
+    events: tuple[Event, ...]
+    state: Subscription
+    edition: int
+    answer: AnswerToKeep | None = None
+    by: str | None = None
+
+
+class Recorded(Frozen):
+    outcome: Literal["RECORDED"] = "RECORDED"
+
+
+class NameTaken(Frozen):
+    """Nothing was written: another live subscription holds the name (R5)."""
+
+    outcome: Literal["NAME_TAKEN"] = "NAME_TAKEN"
+
+
+class BookOutdated(Frozen):
+    """Nothing was written: the prices were judged by an older book; these versions are newer (R19)."""
+
+    outcome: Literal["BOOK_OUTDATED"] = "BOOK_OUTDATED"
+    newer: tuple[Catalogue, ...]
+
+
+RecordResult = Annotated[Recorded | NameTaken | BookOutdated, Field(discriminator="outcome")]
+
+
+class KnownEdition(Frozen):
+    edition: int
+
+
+class NewerCatalogues(Frozen):
+    newer: tuple[Catalogue, ...]
+
+
+class AnswerWanted(Frozen):
+    subscription_id: str
+    command_id: str
+
+
+class TokenWanted(Frozen):
+    subscription_id: str
+    domain: str
+
+
+class Token(Frozen):
+    token: str
+
+
+class ProofWanted(Frozen):
+    """Look for the proof of each of these domains, each with its own token (R12)."""
+
+    tokens: Mapping[str, str]
+    cname_target: str
+
+
+class ProofFound(Frozen):
+    proved: tuple[str, ...]
+
+
+class Erase(Frozen):
+    """Delete all data of a subscription and certify it (R31)."""
+
+    subscription_id: str
+    sequence: int
+    event: Erased
+    state: Subscription
+
+
+class ErasureCertificate(Frozen):
+    """What was erased: how many rows of each, and when, counted again afterwards (R31)."""
+
+    subscription_id: str
+    erased_at: Instant
+    rows: Mapping[str, int]
+
+
+class DeleteHistories(Frozen):
+    """Delete every earlier run of this workflow; `run_ids` are those that it knows of (R31)."""
+
+    run_ids: tuple[str, ...]
+
+
+class HistoriesDeleted(Frozen):
+    runs: int
+
+
+ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
+    "provision_subscription": (Provision, ProvisionResult),
+    "record_transition": (Transition, RecordResult),
+    "newer_catalogues": (KnownEdition, NewerCatalogues),
+    "recall_answer": (AnswerWanted, Answer),
+    "issue_domain_token": (TokenWanted, Token),
+    "look_for_proof": (ProofWanted, ProofFound),
+    "erase_subscription": (Erase, ErasureCertificate),
+    "delete_histories": (DeleteHistories, HistoriesDeleted),
+}
+
+
+def timeline_entry(event: Event, state_after: Subscription) -> TimelineEntry:
+    return TimelineEntry(
+        sequence=state_after.sequence,
+        at=event.at,
+        event=event.event,
+        state=state_after.state,
+        message=sentence(event),
+    )

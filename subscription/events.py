@@ -1,0 +1,177 @@
+"""What can happen to a subscription. An event is a fact: it names no person and is never changed.
+
+What an event must know of a person (a new account name) stands in fields marked `private`; the record
+keeps those apart, so that erasure can remove them (R31).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from subscription.calendar import Day, Instant
+from subscription.commands import RenewalTerms
+from subscription.domain_proof import DomainClaim
+from subscription.ledger import LedgerLine
+from subscription.model import Frozen
+from subscription.request import Account, AccountKind, TermAgreement
+from subscription.state import Contract, Rate, ReservedCancellation, ReservedSwitch
+
+Private = Field(json_schema_extra={"private": True})
+
+
+class Happened(Frozen):
+    """`at` is business time: the moment at which it was due or asked."""
+
+    at: Instant
+
+    @property
+    def lines(self) -> tuple[LedgerLine, ...]:
+        """The ledger lines that this event posts."""
+        return ()
+
+
+class TrialStarted(Happened):
+    event: Literal["TRIAL_STARTED"] = "TRIAL_STARTED"
+    trial_ends_at: Instant
+    grace_ends_at: Instant
+    agreed_terms: tuple[TermAgreement, ...]
+    claim: Annotated[DomainClaim | None, Private] = None
+
+
+class TrialEnded(Happened):
+    event: Literal["TRIAL_ENDED"] = "TRIAL_ENDED"
+    grace_ends_at: Instant
+
+
+class SwitchReserved(Happened):
+    event: Literal["SWITCH_RESERVED"] = "SWITCH_RESERVED"
+    switch: ReservedSwitch
+    replaced: Day | None = None
+
+
+class SwitchedToPaid(Happened):
+    event: Literal["SWITCHED_TO_PAID"] = "SWITCHED_TO_PAID"
+    contract: Contract
+    rate: Rate
+    cleared: ReservedSwitch | ReservedCancellation | None = None
+
+
+class RenewalOptionChanged(Happened):
+    event: Literal["RENEWAL_OPTION_CHANGED"] = "RENEWAL_OPTION_CHANGED"
+    option: RenewalTerms | None
+
+
+class Upgraded(Happened):
+    event: Literal["UPGRADED"] = "UPGRADED"
+    rate: Rate
+    contract: Contract
+    agreed_terms: tuple[TermAgreement, ...]
+    raised_option: RenewalTerms | None = None
+
+
+class ServiceFeesPosted(Happened):
+    event: Literal["SERVICE_FEES_POSTED"] = "SERVICE_FEES_POSTED"
+    billed_up_to: Day
+    posted: tuple[LedgerLine, ...]
+
+    @property
+    def lines(self) -> tuple[LedgerLine, ...]:
+        return self.posted
+
+
+class ContractRenewed(Happened):
+    event: Literal["CONTRACT_RENEWED"] = "CONTRACT_RENEWED"
+    contract: Contract
+    rate: Rate
+
+
+class CancellationReserved(Happened):
+    event: Literal["CANCELLATION_RESERVED"] = "CANCELLATION_RESERVED"
+    date: Day
+    replaced: Day | None = None
+
+
+class ReservationWithdrawn(Happened):
+    event: Literal["RESERVATION_WITHDRAWN"] = "RESERVATION_WITHDRAWN"
+    withdrawn: Annotated[ReservedSwitch | ReservedCancellation, Field(discriminator="kind")]
+
+
+class Canceled(Happened):
+    event: Literal["CANCELED"] = "CANCELED"
+    because: Literal["ASKED", "RESERVED", "TRIAL_ENDED", "GRACE_ENDED"]
+    billed_up_to: Day | None
+    posted: tuple[LedgerLine, ...]
+
+    @property
+    def lines(self) -> tuple[LedgerLine, ...]:
+        return self.posted
+
+
+class Erased(Happened):
+    event: Literal["ERASED"] = "ERASED"
+
+
+class DomainConfirmed(Happened):
+    event: Literal["DOMAIN_CONFIRMED"] = "DOMAIN_CONFIRMED"
+
+
+class AccountRenamed(Happened):
+    event: Literal["ACCOUNT_RENAMED"] = "ACCOUNT_RENAMED"
+    kind: AccountKind
+    account: Annotated[Account | None, Private] = None
+    released: Annotated[tuple[str, ...], Private] = ()
+
+
+class RenameHeld(Happened):
+    """A domain name is held until its ownership is proved (R10)."""
+
+    event: Literal["RENAME_HELD"] = "RENAME_HELD"
+    claim: Annotated[DomainClaim | None, Private] = None
+    released: Annotated[tuple[str, ...], Private] = ()
+
+
+class RenameWithdrawn(Happened):
+    event: Literal["RENAME_WITHDRAWN"] = "RENAME_WITHDRAWN"
+    released: Annotated[tuple[str, ...], Private] = ()
+
+
+class CommandRefused(Happened):
+    """A signal that the rules refused; a caller of an update hears it instead."""
+
+    event: Literal["REFUSED"] = "REFUSED"
+    command: str
+    code: str
+    message: str
+
+
+Event = Annotated[
+    TrialStarted
+    | TrialEnded
+    | SwitchReserved
+    | SwitchedToPaid
+    | RenewalOptionChanged
+    | Upgraded
+    | ServiceFeesPosted
+    | ContractRenewed
+    | CancellationReserved
+    | ReservationWithdrawn
+    | Canceled
+    | Erased
+    | DomainConfirmed
+    | AccountRenamed
+    | RenameHeld
+    | RenameWithdrawn
+    | CommandRefused,
+    Field(discriminator="event"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def private_fields(event: Event) -> frozenset[str]:
+    """The fields of this kind of event that may name a person."""
+    return frozenset(
+        name
+        for name, field in type(event).model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("private")
+    )

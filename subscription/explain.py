@@ -1,0 +1,98 @@
+"""Why a ledger line is what it is: its rule, days, prices and arithmetic, from the parts it was made of."""
+
+from fractions import Fraction
+
+from subscription.calendar import Day, days_in_month, months_of
+from subscription.ledger import LedgerLine, LineKind, Piece, charged
+from subscription.model import Frozen
+from subscription.money import amount
+
+_RULES = {
+    LineKind.SERVICE_FEE: ("R21", "the service fee for an unbroken run of days at one rate"),
+    LineKind.DISCOUNT_REPAYMENT: (
+        "R30",
+        "what the days since the contract period began would have cost at list, less what they cost",
+    ),
+    LineKind.EARLY_TERMINATION_FEE: (
+        "R30",
+        "a share of what the days up to the contract's end would have cost at the annual price",
+    ),
+}
+
+
+class Step(Frozen):
+    """The days of one calendar month at one price."""
+
+    first_day: Day
+    end_day: Day
+    days: int
+    days_in_month: int
+    plan: str
+    members: int
+    price: int
+    price_in_words: str
+    exact: str
+
+
+class Explanation(Frozen):
+    """A line taken apart; `arithmetic` is the sum in words, `exact` the sum before rounding down (R20)."""
+
+    key: str
+    rule: str
+    meaning: str
+    steps: tuple[Step, ...]
+    percent: int
+    exact: str
+    amount: int
+    arithmetic: str
+
+
+def explain(line: LedgerLine) -> Explanation:
+    rule, meaning = _RULES[line.kind]
+    exact = charged(line.pieces, line.percent)
+    steps = tuple(step for piece in line.pieces for step in _steps(piece, line.kind))
+    return Explanation(
+        key=line.key,
+        rule=rule,
+        meaning=meaning,
+        steps=steps,
+        percent=line.percent,
+        exact=_mixed(exact),
+        amount=line.amount,
+        arithmetic=_arithmetic(steps, line, exact),
+    )
+
+
+def _steps(piece: Piece, kind: LineKind) -> list[Step]:
+    return [
+        Step(
+            first_day=start,
+            end_day=end,
+            days=(end - start).days,
+            days_in_month=days_in_month(start.year, start.month),
+            plan=piece.plan,
+            members=piece.members,
+            price=piece.price,
+            price_in_words=(
+                f"{piece.list_price:,} - {piece.annual_price:,}"
+                if kind is LineKind.DISCOUNT_REPAYMENT
+                else f"{piece.price:,}"
+            ),
+            exact=_mixed(amount(piece.price, piece.members, start, end)),
+        )
+        for start, end in months_of(piece.first_day, piece.end_day)
+    ]
+
+
+def _arithmetic(steps: tuple[Step, ...], line: LedgerLine, exact: Fraction) -> str:
+    terms = " + ".join(
+        f"{step.days}/{step.days_in_month} × {step.members:,} × ({step.price_in_words})" for step in steps
+    )
+    share = f"{line.percent}% × " if line.percent != 100 else ""
+    return f"{share}({terms}) = {_mixed(exact)}, rounded down to {line.amount:,} KRW"
+
+
+def _mixed(value: Fraction) -> str:
+    """A fraction as people write it: `16,258 2/31`."""
+    whole, rest = divmod(value.numerator, value.denominator)
+    return f"{whole:,} {rest}/{value.denominator}" if rest else f"{whole:,}"

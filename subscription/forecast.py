@@ -1,0 +1,80 @@
+"""What would happen, worked out by running the rules forward on a copy: quotes and previews (R28)."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from itertools import islice
+
+from subscription.apply import apply, apply_all
+from subscription.calendar import Day, start_of
+from subscription.catalogue import PriceBook
+from subscription.commands import Cancel, ContractTerm, confirmation_for
+from subscription.deadlines import caught_up, due_first, next_deadline
+from subscription.decide import decide
+from subscription.effects import TimelineEntry, timeline_entry
+from subscription.events import Event
+from subscription.ledger import LedgerLine, LineKind
+from subscription.model import Frozen
+from subscription.refusals import Refused
+from subscription.state import Subscription
+
+
+class Quote(Frozen):
+    """What the ledger would get if that cancellation were reserved now and nothing else were asked (R28).
+
+    `penalty` is the part beside the service fees; `free_on` is the day from which there is none, if
+    there is one now.
+    """
+
+    date: Day
+    ledger: tuple[LedgerLine, ...]
+    total: int
+    penalty: int
+    free_on: Day | None = None
+
+
+class Coming(Frozen):
+    """One thing that will happen if nothing is asked, with the lines that it will post."""
+
+    entry: TimelineEntry
+    ledger: tuple[LedgerLine, ...]
+
+
+def quote_cancellation(state: Subscription, day: date, now: datetime, book: PriceBook) -> Quote | Refused:
+    """The cost of a cancellation on `day`, without making it; refused where the command would be."""
+    state = caught_up(state, now, book)
+    confirmation = confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else ""
+    decision = decide(state, Cancel(date=day, confirmation=confirmation), now, book)
+    if isinstance(decision, Refused):
+        return decision
+    reserved = apply_all(state, decision.events)
+    coming = (event for event, _ in _coming(reserved, book) if event.at <= start_of(day))
+    lines = tuple(line for event in (*decision.events, *coming) for line in event.lines)
+    penalty = sum(line.amount for line in lines if line.kind is not LineKind.SERVICE_FEE)
+    return Quote(
+        date=day,
+        ledger=lines,
+        total=sum(line.amount for line in lines),
+        penalty=penalty,
+        free_on=_free_on(state) if penalty else None,
+    )
+
+
+def upcoming(state: Subscription, now: datetime, book: PriceBook, limit: int = 12) -> tuple[Coming, ...]:
+    """The next things that will happen if nothing is asked, in order."""
+    return tuple(
+        Coming(entry=timeline_entry(event, after), ledger=event.lines)
+        for event, after in islice(_coming(caught_up(state, now, book), book), limit)
+    )
+
+
+def _coming(state: Subscription, book: PriceBook) -> Iterator[tuple[Event, Subscription]]:
+    while deadline := next_deadline(state):
+        event = due_first(state, deadline.at, book)
+        assert event is not None
+        state = apply(state, event)
+        yield event, state
+
+
+def _free_on(state: Subscription) -> date | None:
+    contract = state.contract
+    return contract.end_day if contract and contract.term is ContractTerm.ANNUAL else None

@@ -1,0 +1,157 @@
+"""Ledger lines: what is charged, for which days, and the arithmetic that anyone can repeat (R20-R22, R30)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from fractions import Fraction
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field
+
+from subscription.calendar import Day, Instant, months_of
+from subscription.model import Frozen
+from subscription.money import amount, rounded_down
+from subscription.state import Contract, Rate
+
+
+class LineKind(StrEnum):
+    SERVICE_FEE = "SERVICE_FEE"
+    DISCOUNT_REPAYMENT = "DISCOUNT_REPAYMENT"
+    EARLY_TERMINATION_FEE = "EARLY_TERMINATION_FEE"
+
+
+class Piece(Frozen):
+    """Days at one price: a part of a ledger line's arithmetic.
+
+    `price` is what the line counts, in KRW a member a month; for a repayment it is `list_price` less
+    `annual_price`.
+    """
+
+    first_day: Annotated[Day, Field(alias="from")]
+    end_day: Annotated[Day, Field(alias="to")]
+    plan: str
+    members: int
+    price: int
+    list_price: int
+    annual_price: int
+
+    @property
+    def exact(self) -> Fraction:
+        return amount(self.price, self.members, self.first_day, self.end_day)
+
+
+class LedgerLine(Frozen):
+    """One charge in whole KRW before VAT, never changed once posted. Its key is posted once (R22)."""
+
+    key: str
+    kind: LineKind
+    first_day: Annotated[Day, Field(alias="from")]
+    end_day: Annotated[Day, Field(alias="to")]
+    plan: str
+    members: int
+    amount: int
+    effective_at: Instant
+    percent: int = 100
+    pieces: tuple[Piece, ...]
+
+
+def charged(pieces: Iterable[Piece], percent: int) -> Fraction:
+    """The exact amount of a line: so many percent of the sum of its pieces."""
+    return sum((piece.exact for piece in pieces), start=Fraction(0)) * percent / 100
+
+
+def service_fees(
+    subscription_id: str, rates: Sequence[Rate], first_day: date, end_day: date, posted_at: datetime
+) -> tuple[LedgerLine, ...]:
+    """One line per unbroken run of days at one rate, within one calendar month (R21)."""
+    lines = (
+        _line(
+            subscription_id,
+            LineKind.SERVICE_FEE,
+            [_piece(rate, start, end, rate.price)],
+            posted_at,
+        )
+        for month_first, month_end in months_of(first_day, end_day)
+        for rate, start, end in _runs(rates, month_first, month_end)
+    )
+    return tuple(line for line in lines if line.amount)
+
+
+def termination_charges(
+    subscription_id: str, contract: Contract, rates: Sequence[Rate], day: date, posted_at: datetime
+) -> tuple[LedgerLine, ...]:
+    """What leaving an annual contract on `day`, before its end, costs beside the service fee (R30)."""
+    repayment = [
+        _piece(rate, start, end, rate.list_price - rate.annual_price)
+        for rate, start, end in _spans(rates, contract.first_day, day)
+    ]
+    rate = rates[-1]
+    rest = [_piece(rate, day, contract.end_day, rate.annual_price)]
+    lines = []
+    if repayment:
+        lines.append(_line(subscription_id, LineKind.DISCOUNT_REPAYMENT, repayment, posted_at))
+    lines.append(
+        _line(subscription_id, LineKind.EARLY_TERMINATION_FEE, rest, posted_at, contract.fee_percent)
+    )
+    return tuple(line for line in lines if line.amount)
+
+
+def with_rate(rates: Sequence[Rate], new: Rate, keep_from: date) -> tuple[Rate, ...]:
+    """The rates with a new one from its first day on; the last change made on a day is that day's (R21).
+
+    What lies wholly before `keep_from` is dropped.
+    """
+    kept = [rate for rate in rates if rate.first_day < new.first_day] + [new]
+    needed = [rate for rate, following in pairwise(kept) if following.first_day > keep_from]
+    return (*needed, new)
+
+
+def _spans(rates: Sequence[Rate], first_day: date, end_day: date) -> Iterator[tuple[Rate, date, date]]:
+    """Each rate with its own days within [first_day, end_day)."""
+    ends = [rate.first_day for rate in rates[1:]] + [end_day]
+    for rate, end in zip(rates, ends, strict=True):
+        start, stop = max(rate.first_day, first_day), min(end, end_day)
+        if start < stop:
+            yield rate, start, stop
+
+
+def _runs(rates: Sequence[Rate], first_day: date, end_day: date) -> list[tuple[Rate, date, date]]:
+    """As `_spans`, with neighbouring days at the same charge as one (R21)."""
+    runs: list[tuple[Rate, date, date]] = []
+    for rate, start, stop in _spans(rates, first_day, end_day):
+        if runs and runs[-1][0].same_charge_as(rate):
+            runs[-1] = (runs[-1][0], runs[-1][1], stop)
+        else:
+            runs.append((rate, start, stop))
+    return runs
+
+
+def _piece(rate: Rate, start: date, end: date, price: int) -> Piece:
+    return Piece(
+        first_day=start,
+        end_day=end,
+        plan=rate.plan,
+        members=rate.members,
+        price=price,
+        list_price=rate.list_price,
+        annual_price=rate.annual_price,
+    )
+
+
+def _line(
+    subscription_id: str, kind: LineKind, pieces: Sequence[Piece], posted_at: datetime, percent: int = 100
+) -> LedgerLine:
+    first, last = pieces[0], pieces[-1]
+    return LedgerLine(
+        key=f"{subscription_id}/{kind}/{first.first_day}",
+        kind=kind,
+        first_day=first.first_day,
+        end_day=last.end_day,
+        plan=last.plan,
+        members=last.members,
+        amount=rounded_down(charged(pieces, percent)),
+        effective_at=posted_at,
+        percent=percent,
+        pieces=tuple(pieces),
+    )

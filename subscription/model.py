@@ -1,0 +1,20 @@
+"""The two bases of every model: what we write ourselves, and what others write to us."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """A value that never changes. Unknown fields are ignored, so that older code reads newer records.
+
+    Values are kept out of error messages, since they may be personal data.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, serialize_by_alias=True, validate_by_name=True
+    )
+
+
+class Wire(Frozen):
+    """What a caller sends: unknown fields are refused, and a number is not taken for a text or a truth."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)

@@ -1,0 +1,22 @@
+"""The one measure of money (R20): exact fractions of KRW, rounded down once, at the ledger line."""
+
+from datetime import date
+from fractions import Fraction
+
+from subscription.calendar import days_in_month, months_of
+
+
+def amount(price: int, members: int, first_day: date, end_day: date) -> Fraction:
+    """What `members` cost from `first_day` up to `end_day` at `price` KRW a member a month (R20)."""
+    return sum(
+        (
+            Fraction(price * members * (end - start).days, days_in_month(start.year, start.month))
+            for start, end in months_of(first_day, end_day)
+        ),
+        start=Fraction(0),
+    )
+
+
+def rounded_down(exact: Fraction) -> int:
+    """Whole KRW of a ledger line (R20). No amount here is below zero."""
+    return exact.numerator // exact.denominator

@@ -1,0 +1,17 @@
+"""Company phone numbers (R8)."""
+
+import phonenumbers
+from pydantic_core import PydanticCustomError
+
+
+def phone_number(text: str) -> str:
+    """The number as E.164; a Korean one when no country code is given (R8)."""
+    try:
+        number = phonenumbers.parse(text, "KR")
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise PydanticCustomError(
+            "INVALID_PHONE", "must be a phone number such as 02-1234-5678 or +82 2-1234-5678"
+        )
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

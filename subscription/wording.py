@@ -1,0 +1,183 @@
+"""Events in words, for people: what is said in answers, timelines and previews. Nobody is named."""
+
+from collections.abc import Sequence
+from datetime import date
+from functools import singledispatch
+
+from subscription.commands import RenewalTerms
+from subscription.events import (
+    AccountRenamed,
+    Canceled,
+    CancellationReserved,
+    CommandRefused,
+    ContractRenewed,
+    DomainConfirmed,
+    Erased,
+    Event,
+    RenameHeld,
+    RenameWithdrawn,
+    RenewalOptionChanged,
+    ReservationWithdrawn,
+    ServiceFeesPosted,
+    SwitchedToPaid,
+    SwitchReserved,
+    TrialEnded,
+    TrialStarted,
+    Upgraded,
+)
+from subscription.ledger import LedgerLine
+from subscription.state import Contract, Rate, ReservedSwitch, Subscription
+
+
+def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
+    """What an accepted command caused, as sentences; says when use is restricted (R11)."""
+    if not events:
+        return "The proof of domain ownership was not found yet; looking goes on."
+    said = [sentence(event) for event in events]
+    if state.claim and any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
+        said.append("Use is restricted until the ownership of the domain is proved.")
+    return " ".join(said)
+
+
+def won(amount: int) -> str:
+    return f"{amount:,} KRW"
+
+
+@singledispatch
+def sentence(event: Event) -> str:
+    """One sentence for a person about what happened."""
+    raise TypeError(f"no words for {type(event).__name__}")
+
+
+@sentence.register
+def _(event: TrialStarted) -> str:
+    return f"The free trial has started; it ends on {event.trial_ends_at:%Y-%m-%d at %H:%M} KST."
+
+
+@sentence.register
+def _(event: TrialEnded) -> str:
+    return (
+        "The trial has ended and use is suspended; without a switch to a paid plan the service is canceled "
+        f"on {event.grace_ends_at:%Y-%m-%d at %H:%M} KST."
+    )
+
+
+@sentence.register
+def _(event: SwitchReserved) -> str:
+    switch = event.switch
+    return (
+        f"The switch to a paid {_contract_words(switch.term, switch.plan, switch.members)} is reserved for "
+        f"{switch.date}{_in_place_of(event.replaced)}."
+    )
+
+
+@sentence.register
+def _(event: SwitchedToPaid) -> str:
+    said = f"Switched to a paid {_period_words(event.contract, event.rate)}."
+    match event.cleared:
+        case None:
+            return said
+        case ReservedSwitch(date=day):
+            return f"{said} The switch reserved for {day} is cleared."
+        case reserved:
+            return f"{said} The cancellation reserved for {reserved.date} is cleared."
+
+
+@sentence.register
+def _(event: RenewalOptionChanged) -> str:
+    if event.option is None:
+        return "No renewal option is set: a monthly contract follows, on the same plan and members."
+    return f"The next contract will be {_option_words(event.option)}."
+
+
+@sentence.register
+def _(event: Upgraded) -> str:
+    said = f"Upgraded to {_period_words(event.contract, event.rate)}."
+    if event.raised_option is None:
+        return said
+    return f"{said} The renewal option is raised with it: {_option_words(event.raised_option)}."
+
+
+@sentence.register
+def _(event: ServiceFeesPosted) -> str:
+    return f"Service fees were posted for the days before {event.billed_up_to}: {_sum_words(event.posted)}."
+
+
+@sentence.register
+def _(event: ContractRenewed) -> str:
+    return f"The next contract has begun: {_period_words(event.contract, event.rate)}."
+
+
+@sentence.register
+def _(event: CancellationReserved) -> str:
+    return f"The cancellation is reserved for {event.date}{_in_place_of(event.replaced)}."
+
+
+@sentence.register
+def _(event: ReservationWithdrawn) -> str:
+    what = "switch" if isinstance(event.withdrawn, ReservedSwitch) else "cancellation"
+    return f"The {what} reserved for {event.withdrawn.date} is withdrawn; nothing is reserved now."
+
+
+@sentence.register
+def _(event: Canceled) -> str:
+    why = {
+        "ASKED": "at the customer's wish",
+        "RESERVED": "as reserved",
+        "TRIAL_ENDED": "at the end of the trial",
+        "GRACE_ENDED": "at the end of the grace period",
+    }[event.because]
+    return f"Canceled {why}; last charges: {_sum_words(event.posted)}. All data will be permanently deleted."
+
+
+@sentence.register
+def _(event: Erased) -> str:
+    return "All data has been permanently deleted."
+
+
+@sentence.register
+def _(event: DomainConfirmed) -> str:
+    return "The ownership of the domain is proved; use is no longer restricted."
+
+
+@sentence.register
+def _(event: AccountRenamed) -> str:
+    return f"The account goes by its new {event.kind.lower()} name."
+
+
+@sentence.register
+def _(event: RenameHeld) -> str:
+    return "The new domain name is held; it takes effect when its ownership is proved."
+
+
+@sentence.register
+def _(event: RenameWithdrawn) -> str:
+    return "The change of name is withdrawn; the present name stays."
+
+
+@sentence.register
+def _(event: CommandRefused) -> str:
+    return f"{event.command} was refused: {event.message}"
+
+
+def _contract_words(term: str, plan: str, members: int) -> str:
+    return f"{term.lower()} contract on {plan} for {members:,} {'member' if members == 1 else 'members'}"
+
+
+def _period_words(contract: Contract, rate: Rate) -> str:
+    words = _contract_words(contract.term, rate.plan, rate.members)
+    return f"{words} from {contract.first_day} to {contract.end_day} at {won(rate.price)} a member a month"
+
+
+def _option_words(option: RenewalTerms) -> str:
+    plan = f"on {option.plan}" if option.plan else "on the plan that it has then"
+    members = f"for {option.members:,} members" if option.members else "for the members that it has then"
+    return f"{option.term.lower()} {plan} {members}"
+
+
+def _sum_words(lines: Sequence[LedgerLine]) -> str:
+    return won(sum(line.amount for line in lines)) if lines else "nothing"
+
+
+def _in_place_of(replaced: date | None) -> str:
+    return f", in place of the one for {replaced}" if replaced else ""
