@@ -351,7 +351,7 @@ def _check_rename_lock(state: Subscription, now: datetime, book: PriceBook) -> N
     if now < free_at:
         raise refuse(
             Code.RENAMED_TOO_RECENTLY,
-            f"The name was changed a short while ago; it can be changed again from {free_at:%Y-%m-%d %H:%M} KST.",
+            f"The name was changed a short while ago; it can be changed from {free_at:%Y-%m-%d %H:%M} KST.",
             judged_by_catalogue=True,
         )
 

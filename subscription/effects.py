@@ -19,6 +19,10 @@ from subscription.state import Access, State, Subscription
 from subscription.wording import sentence
 
 
+WORKFLOW_ID_PREFIX = "subscription-"
+"""A subscription's workflow id is this and its subscription id."""
+
+
 class TimelineEntry(Frozen):
     """One line of a subscription's life, in the shape that people and programs read."""
 
@@ -167,9 +171,13 @@ class ErasureCertificate(Frozen):
 
 
 class DeleteHistories(Frozen):
-    """Delete every earlier run of this workflow; `run_ids` are those that it knows of (R31)."""
+    """Delete every earlier run of this workflow; `run_ids` are those that it knows of (R31).
+
+    `erased_at` asks for a certificate; a request that was refused has nothing to certify.
+    """
 
     run_ids: tuple[str, ...]
+    erased_at: Instant | None = None
 
 
 class HistoriesDeleted(Frozen):

@@ -16,7 +16,7 @@ def group_name(name: str) -> str:
         raise _not_a_group("must have 2 to 22 characters")
     if _GROUP.fullmatch(name) is None:
         raise _not_a_group(
-            "must be of lowercase English letters, digits and hyphens, no hyphen first, last or twice in a row"
+            "must be of lowercase letters, digits and hyphens, with no hyphen first, last or twice in a row"
         )
     if name in ("line", "admin"):
         raise _not_a_group("must not be 'line' or 'admin'")

@@ -15,7 +15,7 @@ from subscription.calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
 from subscription.phone import phone_number
-from subscription.refusals import Code, Refused
+from subscription.refusals import Code, Problem, Refused
 from subscription.validation import check, problems_of
 
 _OPAQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
@@ -183,3 +183,12 @@ def _read(data: dict[str, Any], catalogue: Catalogue) -> Request | Refused:
             field=problems[0].field,
             problems=problems,
         )
+
+
+def name_taken(kind: AccountKind) -> Refused:
+    """The refusal of a request whose name another live subscription holds (R5)."""
+    field = f"account.{kind.lower()}"
+    problem = Problem(field=field, code=Code.NAME_TAKEN, message="is taken; choose another name")
+    return Refused(
+        code=Code.NAME_TAKEN, message=f"{field} {problem.message}.", field=field, problems=(problem,)
+    )

@@ -115,6 +115,8 @@ class Subscription(Frozen):
 
     subscription_id: str
     customer_id: str
+    region: str
+    platform: str
     state: State = State.PROVISIONING
     sequence: int = 0
     account: Account | None = None
@@ -159,6 +161,8 @@ def provisioning(subscription_id: str, request: Request) -> Subscription:
     return Subscription(
         subscription_id=subscription_id,
         customer_id=request.customer_id,
+        region=request.region,
+        platform=request.platform,
         account=request.account.account,
         admin_id=request.admin_id,
         plan=request.plan,

@@ -1,0 +1,65 @@
+"""The door to PostgreSQL: pools of connections, each in the role that its user needs and no more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import asyncpg
+
+Role = Literal["worksub_worker", "worksub_reader"]
+Pool = asyncpg.Pool
+Connection = asyncpg.pool.PoolConnectionProxy
+
+_CONNECT_SECONDS = 5
+_COMMAND_SECONDS = 30
+
+UNREACHABLE = (OSError, asyncio.TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+"""What a database that is away, starting or stopping answers."""
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as it is; the message says what to do."""
+
+
+@asynccontextmanager
+async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIterator[Pool]:
+    """A pool on the database at `url`, acting as `role`.
+
+    Raises `DatabaseError` where waiting will not help: a wrong URL, a login that may not, no schema.
+    Raises one of `UNREACHABLE` where it may.
+    """
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=connections,
+            init=_speak_json,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_COMMAND_SECONDS,
+            server_settings={"role": role, "application_name": role.replace("_", "-"), "timezone": "UTC"},
+        )
+    except UNREACHABLE:
+        raise
+    except (asyncpg.InvalidParameterValueError, asyncpg.InvalidCatalogNameError) as error:
+        raise DatabaseError(f"The database is not set up yet ({error}): run `worksub setup`.") from None
+    except asyncpg.PostgresError as error:
+        raise DatabaseError(f"PostgreSQL does not let us in: {error}. Check DATABASE_URL.") from None
+    except (ValueError, asyncpg.InterfaceError) as error:
+        raise DatabaseError(f"DATABASE_URL is not a PostgreSQL URL: {error}.") from None
+    try:
+        yield pool
+    finally:
+        await _close(pool)
+
+
+async def _speak_json(connection: asyncpg.Connection) -> None:
+    """JSON goes in and comes out as text, which pydantic reads and writes itself."""
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=str)
+
+
+async def _close(pool: Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), timeout=_CONNECT_SECONDS)
+    except (TimeoutError, *UNREACHABLE):
+        pool.terminate()

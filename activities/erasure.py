@@ -1,0 +1,63 @@
+"""Erasure: all data of a subscription, permanently deleted, counted again, and certified (R31)."""
+
+from temporalio import activity
+
+from activities import record
+from activities.database import Connection, Pool
+from activities.workspace import WorkspaceProvisioner
+from subscription.effects import Erase, ErasureCertificate
+
+PERSONAL_DATA = (
+    "account_names",
+    "administrators",
+    "companies",
+    "members",
+    "workspaces",
+    "domain_tokens",
+    "event_notes",
+)
+"""Every table that may name a person."""
+
+
+class ErasureActivities:
+    def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner) -> None:
+        self._pool = pool
+        self._workspaces = workspaces
+
+    @activity.defn
+    async def erase_subscription(self, erase: Erase) -> ErasureCertificate:
+        """Erase and certify in one transaction; erasing twice is harmless and answers the same."""
+        workspaces = await self._workspaces.delete(erase.subscription_id)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await record.recorded_sequence(connection, erase.subscription_id)
+            issued = await record.issued_certificate(connection, erase.subscription_id, "DATABASE")
+            return issued or await _erase(connection, erase, workspaces)
+
+
+async def _erase(connection: Connection, erase: Erase, workspaces: int) -> ErasureCertificate:
+    rows = {table: await _delete(connection, table, erase.subscription_id) for table in PERSONAL_DATA}
+    rows["workspaces"] += workspaces
+    left = {table: await _count(connection, table, erase.subscription_id) for table in PERSONAL_DATA}
+    if any(left.values()):
+        raise RuntimeError(f"the erasure of {erase.subscription_id} left rows behind: {left}")
+    await record.update_subscription(connection, erase.state)
+    await record.forget_request(connection, erase.subscription_id)
+    await record.insert_events(connection, erase.state, erase.sequence, (erase.event,))
+    certificate = ErasureCertificate(
+        subscription_id=erase.subscription_id, erased_at=erase.event.at, rows=rows
+    )
+    await record.certify(connection, certificate, "DATABASE")
+    return certificate
+
+
+async def _delete(connection: Connection, table: str, subscription_id: str) -> int:
+    return len(
+        await connection.fetch(f"DELETE FROM {table} WHERE subscription_id = $1 RETURNING 1", subscription_id)
+    )
+
+
+async def _count(connection: Connection, table: str, subscription_id: str) -> int:
+    count: int = await connection.fetchval(
+        f"SELECT count(*) FROM {table} WHERE subscription_id = $1", subscription_id
+    )
+    return count

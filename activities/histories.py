@@ -1,0 +1,77 @@
+"""Deleting the workflow histories that hold personal data (R31)."""
+
+from datetime import datetime
+
+from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, DescribeWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities import record
+from activities.database import Pool
+from subscription.effects import WORKFLOW_ID_PREFIX, DeleteHistories, ErasureCertificate, HistoriesDeleted
+
+
+class HistoriesLeftError(Exception):
+    """Deleting is asynchronous in the server: some run can still be read, so the activity is tried again."""
+
+
+class HistoryActivities:
+    def __init__(self, pool: Pool, client: Client) -> None:
+        self._pool = pool
+        self._client = client
+
+    @activity.defn
+    async def delete_histories(self, wanted: DeleteHistories) -> HistoriesDeleted:
+        """Delete every run of this workflow but the one that asks; returns once none can be read."""
+        info = activity.info()
+        workflow_id = info.workflow_id or ""
+        listed = [run.run_id async for run in self._client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+        runs = sorted({*wanted.run_ids, *listed} - {info.workflow_run_id})
+        for run in runs:
+            await self._delete(workflow_id, run)
+        left = [run for run in runs if await self._exists(workflow_id, run)]
+        if left:
+            raise HistoriesLeftError(f"{len(left)} of {len(runs)} runs can still be read")
+        if wanted.erased_at is not None:
+            await self._certify(
+                workflow_id.removeprefix(WORKFLOW_ID_PREFIX), wanted.erased_at, len(wanted.run_ids)
+            )
+        return HistoriesDeleted(runs=len(wanted.run_ids))
+
+    async def _delete(self, workflow_id: str, run_id: str) -> None:
+        try:
+            await self._client.workflow_service.delete_workflow_execution(
+                DeleteWorkflowExecutionRequest(
+                    namespace=self._client.namespace,
+                    workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                )
+            )
+        except RPCError as error:
+            _unless_not_found(error)
+
+    async def _exists(self, workflow_id: str, run_id: str) -> bool:
+        try:
+            await self._client.workflow_service.describe_workflow_execution(
+                DescribeWorkflowExecutionRequest(
+                    namespace=self._client.namespace,
+                    execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                )
+            )
+        except RPCError as error:
+            _unless_not_found(error)
+            return False
+        return True
+
+    async def _certify(self, subscription_id: str, erased_at: datetime, runs: int) -> None:
+        async with self._pool.acquire() as connection:
+            certificate = ErasureCertificate(
+                subscription_id=subscription_id, erased_at=erased_at, rows={"workflow_runs": runs}
+            )
+            await record.certify(connection, certificate, "HISTORIES")
+
+
+def _unless_not_found(error: RPCError) -> None:
+    if error.status is not RPCStatusCode.NOT_FOUND:
+        raise error

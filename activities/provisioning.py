@@ -1,0 +1,143 @@
+"""Provisioning: take the name, create the account, its administrator and its workspace (R5, R9)."""
+
+import secrets
+
+from temporalio import activity
+
+from activities import record
+from activities.catalogues import price_book
+from activities.database import Connection, Pool
+from activities.workspace import WorkspaceProvisioner, wanted_workspace
+from subscription.apply import apply
+from subscription.calendar import day_of
+from subscription.catalogue import PriceBook
+from subscription.decide import start_trial
+from subscription.effects import (
+    Provision,
+    Provisioned,
+    ProvisionResult,
+    RequestRefused,
+    Token,
+    TokenWanted,
+)
+from subscription.events import TrialStarted
+from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.request import AccountKind, Request, name_taken, read_request
+from subscription.state import Subscription, provisioning
+
+
+class ProvisioningActivities:
+    """`allow_simulation`: whether lives may begin at another time; never where customers are served."""
+
+    def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner, *, allow_simulation: bool) -> None:
+        self._pool = pool
+        self._workspaces = workspaces
+        self._allow_simulation = allow_simulation
+
+    @activity.defn
+    async def provision_subscription(self, wanted: Provision) -> ProvisionResult:
+        """Everything at once or nothing: one transaction, whose first writer is the truth for every retry."""
+        try:
+            provisioned, state = await self._provision(wanted)
+        except RefusedError as refusal:
+            return RequestRefused(refused=refusal.refused)
+        await self._workspaces.put(wanted_workspace(state))
+        return provisioned
+
+    async def _provision(self, wanted: Provision) -> tuple[Provisioned, Subscription]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            book = await price_book(connection)
+            request = self._judged(wanted, book)
+            before = provisioning(wanted.subscription_id, request)
+            started = await _already_started(connection, wanted.subscription_id)
+            if started is None:
+                started = await _start(connection, before, request, wanted, book)
+            return Provisioned(started=started, catalogues=book.versions), apply(before, started)
+
+    def _judged(self, wanted: Provision, book: PriceBook) -> Request:
+        request = read_request(wanted.request, book, wanted.accepted_at)
+        if isinstance(request, Refused):
+            raise RefusedError(request)
+        if request.simulated_at is not None and not self._allow_simulation:
+            raise refuse(
+                Code.SIMULATION_NOT_ALLOWED,
+                "This service serves customers: a life begins now, not at another time.",
+                "simulated_at",
+            )
+        return request
+
+    @activity.defn
+    async def issue_domain_token(self, wanted: TokenWanted) -> Token:
+        """The secret of one subscription and domain: 128 random bits, the same however often asked (R12)."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            return Token(token=await _domain_token(connection, wanted.subscription_id, wanted.domain))
+
+
+async def _already_started(connection: Connection, subscription_id: str) -> TrialStarted | None:
+    """What an earlier attempt recorded, its private part put back."""
+    row = await connection.fetchrow(
+        """
+        SELECT e.detail || n.private AS event
+          FROM lifecycle_events e JOIN event_notes n USING (subscription_id, sequence)
+         WHERE e.subscription_id = $1 AND e.sequence = 1
+        """,
+        subscription_id,
+    )
+    return TrialStarted.model_validate_json(row["event"]) if row else None
+
+
+async def _start(
+    connection: Connection, before: Subscription, request: Request, wanted: Provision, book: PriceBook
+) -> TrialStarted:
+    account = request.account.account
+    catalogue = book.in_force(day_of(wanted.accepted_at))
+    assert catalogue is not None, "a request is refused while nothing is on sale"
+    token = secrets.token_hex(16)
+    started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
+    state = apply(before, started)
+    if not await record.insert_subscription(connection, state, request):
+        raise refuse(
+            Code.REQUEST_ID_REUSED,
+            "This request_id was used for another request; choose a new one.",
+            "request_id",
+        )
+    if not await record.take_name(connection, state.subscription_id, account.name, account.kind):
+        raise RefusedError(name_taken(account.kind))
+    if account.kind is AccountKind.DOMAIN:
+        await _keep_token(connection, state.subscription_id, account.name, token)
+    await connection.execute(
+        "INSERT INTO administrators (subscription_id, admin_id, password_hash) VALUES ($1, $2, $3)",
+        state.subscription_id,
+        request.admin_id,
+        request.password_hash,
+    )
+    await connection.execute(
+        "INSERT INTO companies (subscription_id, company_name, company_phone) VALUES ($1, $2, $3)",
+        state.subscription_id,
+        request.company_name,
+        request.company_phone,
+    )
+    await record.insert_events(connection, state, 1, (started,))
+    return started
+
+
+async def _domain_token(connection: Connection, subscription_id: str, domain: str) -> str:
+    await _keep_token(connection, subscription_id, domain, secrets.token_hex(16))
+    token: str = await connection.fetchval(
+        "SELECT token FROM domain_tokens WHERE subscription_id = $1 AND domain = $2", subscription_id, domain
+    )
+    return token
+
+
+async def _keep_token(connection: Connection, subscription_id: str, domain: str, token: str) -> None:
+    await connection.execute(
+        """
+        INSERT INTO domain_tokens (subscription_id, domain, token)
+        SELECT subscription_id, $2, $3 FROM subscriptions
+         WHERE subscription_id = $1 AND state <> 'ERASED' FOR SHARE
+        ON CONFLICT DO NOTHING
+        """,
+        subscription_id,
+        domain,
+        token,
+    )

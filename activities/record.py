@@ -1,0 +1,237 @@
+"""The record in SQL: the subscription's row, its events, its ledger lines, its answers (R22, R31).
+
+Every function runs inside its caller's transaction.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from activities.database import Connection, Pool
+from subscription.deadlines import next_deadline
+from subscription.effects import AnswerToKeep, ErasureCertificate
+from subscription.events import Event, TrialStarted, Upgraded, private_fields
+from subscription.request import Request
+from subscription.state import Subscription
+from subscription.wording import sentence
+
+ErasedPart = Literal["DATABASE", "HISTORIES"]
+
+
+async def recorded_sequence(connection: Connection, subscription_id: str) -> int | None:
+    """The last event's number, with the row locked until the transaction ends; None if there is no row."""
+    sequence: int | None = await connection.fetchval(
+        "SELECT sequence FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription_id
+    )
+    return sequence
+
+
+async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:
+    """The first row; False if another subscription was requested under the same request id (R9)."""
+    contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
+    assert contract is None
+    assert reservation is None
+    inserted = await connection.fetchval(
+        """
+        INSERT INTO subscriptions
+            (subscription_id, request_id, request_fingerprint, customer_id, state, access, plan, members,
+             sequence, started_at, trial_ends_at, next_deadline_at, next_deadline, snapshot)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        ON CONFLICT (request_id) DO NOTHING RETURNING 1
+        """,
+        state.subscription_id,
+        request.request_id,
+        request.fingerprint(),
+        state.customer_id,
+        state.state,
+        state.access,
+        state.plan,
+        state.members,
+        state.sequence,
+        state.started_at,
+        state.trial_ends_at,
+        deadline and deadline.at,
+        deadline and deadline.what,
+        state.model_dump_json(),
+    )
+    return inserted is not None
+
+
+async def update_subscription(connection: Connection, state: Subscription) -> None:
+    contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
+    await connection.execute(
+        """
+        UPDATE subscriptions
+           SET state = $2, access = $3, plan = $4, members = $5, term = $6, sequence = $7,
+               contract_from = $8, contract_to = $9, reservation = $10, reservation_date = $11,
+               next_deadline_at = $12, next_deadline = $13, snapshot = $14,
+               recorded_at = clock_timestamp()
+         WHERE subscription_id = $1
+        """,
+        state.subscription_id,
+        state.state,
+        state.access,
+        state.plan,
+        state.members,
+        contract and contract.term,
+        state.sequence,
+        contract and contract.first_day,
+        contract and contract.end_day,
+        reservation and reservation.kind,
+        reservation and reservation.date,
+        deadline and deadline.at,
+        deadline and deadline.what,
+        state.model_dump_json(),
+    )
+
+
+async def insert_events(
+    connection: Connection,
+    state: Subscription,
+    first_sequence: int,
+    events: Sequence[Event],
+    asked_by: str | None = None,
+) -> None:
+    """The events, numbered from `first_sequence`, with their ledger lines; what is private, apart."""
+    for sequence, event in enumerate(events, start=first_sequence):
+        private = private_fields(event)
+        await connection.execute(
+            """
+            INSERT INTO lifecycle_events
+                (subscription_id, sequence, event, state, effective_at, message, detail)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            """,
+            state.subscription_id,
+            sequence,
+            event.event,
+            state.state,
+            event.at,
+            sentence(event),
+            event.model_dump_json(exclude=set(private)),
+        )
+        if private or asked_by:
+            await connection.execute(
+                """
+                INSERT INTO event_notes (subscription_id, sequence, asked_by, private)
+                VALUES ($1, $2, $3, $4)
+                """,
+                state.subscription_id,
+                sequence,
+                asked_by,
+                event.model_dump_json(include=set(private)),
+            )
+        await _insert_lines(connection, state, sequence, event)
+        if isinstance(event, TrialStarted | Upgraded):
+            await _insert_agreements(connection, state.subscription_id, sequence, event)
+
+
+async def keep_answer(connection: Connection, subscription_id: str, kept: AnswerToKeep) -> None:
+    await connection.execute(
+        """
+        INSERT INTO command_answers (subscription_id, command_id, fingerprint, answer)
+        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+        """,
+        subscription_id,
+        kept.command_id,
+        kept.fingerprint,
+        kept.answer.model_dump_json(),
+    )
+
+
+async def take_name(connection: Connection, subscription_id: str, name: str, kind: str) -> bool:
+    """Hold an account name; False if another live subscription does, whoever came at the same time (R5)."""
+    await connection.execute(
+        """
+        INSERT INTO account_names (name, kind, subscription_id) VALUES ($1, $2, $3)
+        ON CONFLICT (name) DO NOTHING
+        """,
+        name,
+        kind,
+        subscription_id,
+    )
+    holder = await connection.fetchval("SELECT subscription_id FROM account_names WHERE name = $1", name)
+    return bool(holder == subscription_id)
+
+
+async def release_names(connection: Connection, subscription_id: str, names: Sequence[str]) -> None:
+    await connection.execute(
+        "DELETE FROM account_names WHERE subscription_id = $1 AND name = ANY($2)",
+        subscription_id,
+        list(names),
+    )
+
+
+async def forget_request(connection: Connection, subscription_id: str) -> None:
+    """The fingerprint of a request is of personal data, so it goes with them (R31)."""
+    await connection.execute(
+        "UPDATE subscriptions SET request_fingerprint = NULL WHERE subscription_id = $1", subscription_id
+    )
+
+
+async def certify(connection: Connection, certificate: ErasureCertificate, part: ErasedPart) -> None:
+    """Keep what was erased, how many of each, and when; the first certificate stays (R31)."""
+    await connection.execute(
+        """
+        INSERT INTO erasure_certificates (subscription_id, part, erased_at, rows)
+        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+        """,
+        certificate.subscription_id,
+        part,
+        certificate.erased_at,
+        json.dumps(dict(certificate.rows)),
+    )
+
+
+async def issued_certificate(
+    connection: Connection | Pool, subscription_id: str, part: ErasedPart
+) -> ErasureCertificate | None:
+    row = await connection.fetchrow(
+        "SELECT erased_at, rows FROM erasure_certificates WHERE subscription_id = $1 AND part = $2",
+        subscription_id,
+        part,
+    )
+    if row is None:
+        return None
+    return ErasureCertificate(
+        subscription_id=subscription_id, erased_at=row["erased_at"], rows=json.loads(row["rows"])
+    )
+
+
+async def _insert_lines(connection: Connection, state: Subscription, sequence: int, event: Event) -> None:
+    await connection.executemany(
+        """
+        INSERT INTO ledger_lines
+            (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
+             effective_at, line)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """,
+        [
+            (
+                line.key,
+                state.subscription_id,
+                sequence,
+                position,
+                state.customer_id,
+                line.kind,
+                line.first_day,
+                line.end_day,
+                line.amount,
+                line.effective_at,
+                line.model_dump_json(),
+            )
+            for position, line in enumerate(event.lines)
+        ],
+    )
+
+
+async def _insert_agreements(
+    connection: Connection, subscription_id: str, sequence: int, event: TrialStarted | Upgraded
+) -> None:
+    """Which terms were agreed to and when: it stays (R3, R31)."""
+    await connection.executemany(
+        """
+        INSERT INTO terms_agreements (subscription_id, sequence, term_id, term_version, agreed_at)
+        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+        """,
+        [(subscription_id, sequence, term.id, term.version, event.at) for term in event.agreed_terms],
+    )

@@ -1,0 +1,88 @@
+"""Recording: each transition as one transaction, keyed by subscription and sequence."""
+
+from temporalio import activity
+
+from activities import record
+from activities.catalogues import newer_versions
+from activities.database import Connection, Pool
+from activities.workspace import WorkspaceProvisioner, wanted_workspace
+from subscription.effects import (
+    Answer,
+    AnswerWanted,
+    BookOutdated,
+    NameTaken,
+    Recorded,
+    RecordResult,
+    Transition,
+)
+from subscription.events import AccountRenamed, RenameHeld, RenameWithdrawn, ServiceFeesPosted
+from subscription.request import AccountKind
+
+
+class _NothingWrittenError(Exception):
+    """Rolls the transaction back and answers."""
+
+    def __init__(self, result: NameTaken | BookOutdated) -> None:
+        self.result = result
+
+
+class RecordingActivities:
+    def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner) -> None:
+        self._pool = pool
+        self._workspaces = workspaces
+
+    @activity.defn
+    async def record_transition(self, transition: Transition) -> RecordResult:
+        """Write a transition; writing it again changes nothing."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await _record(connection, transition)
+        except _NothingWrittenError as nothing:
+            return nothing.result
+        if any(not isinstance(event, ServiceFeesPosted) for event in transition.events):
+            await self._workspaces.put(wanted_workspace(transition.state))
+        return Recorded()
+
+    @activity.defn
+    async def recall_answer(self, wanted: AnswerWanted) -> Answer:
+        """The first answer to a command that was accepted under this id (R22)."""
+        answer = await self._pool.fetchval(
+            "SELECT answer FROM command_answers WHERE subscription_id = $1 AND command_id = $2",
+            wanted.subscription_id,
+            wanted.command_id,
+        )
+        return Answer.model_validate_json(answer)
+
+
+async def _record(connection: Connection, transition: Transition) -> None:
+    recorded = await record.recorded_sequence(connection, transition.subscription_id)
+    if recorded is None or recorded < transition.first_sequence - 1:
+        raise RuntimeError(
+            f"the record of {transition.subscription_id} ends at {recorded}, "
+            f"before event {transition.first_sequence}"
+        )
+    if transition.events and recorded >= transition.first_sequence:
+        return
+    if newer := await newer_versions(connection, transition.edition):
+        raise _NothingWrittenError(BookOutdated(newer=newer))
+    await record.update_subscription(connection, transition.state)
+    for event in transition.events:
+        match event:
+            case AccountRenamed(account=account, released=released) if account:
+                await record.release_names(connection, transition.subscription_id, released)
+                await _take(connection, transition.subscription_id, account.name, account.kind)
+            case RenameHeld(claim=claim, released=released) if claim:
+                await record.release_names(connection, transition.subscription_id, released)
+                await _take(connection, transition.subscription_id, claim.name, AccountKind.DOMAIN)
+            case RenameWithdrawn(released=released):
+                await record.release_names(connection, transition.subscription_id, released)
+    await record.insert_events(
+        connection, transition.state, transition.first_sequence, transition.events, transition.by
+    )
+    if transition.answer:
+        await record.keep_answer(connection, transition.subscription_id, transition.answer)
+
+
+async def _take(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:
+    if not await record.take_name(connection, subscription_id, name, kind):
+        raise _NothingWrittenError(NameTaken())

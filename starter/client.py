@@ -1,0 +1,336 @@
+"""The one way in: requests, commands and questions, typed, for everybody who asks."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.database import Pool
+from starter.read_model import Listed, ReadModel, RecordedRequest
+from starter.test_clock import TestClock
+from subscription.calendar import KST
+from subscription.commands import ContractTerm, read_command
+from subscription.decide import decide
+from subscription.effects import (
+    WORKFLOW_ID_PREFIX,
+    Answer,
+    ErasureCertificate,
+    RequestAnswer,
+    TimelineEntry,
+)
+from subscription.explain import Explanation, explain
+from subscription.forecast import Coming, Quote
+from subscription.ledger import LedgerLine
+from subscription.model import Frozen
+from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.request import Account, Request, name_taken, read_request
+from subscription.state import State, Subscription
+from subscription.status import Status, status_of
+from workflows.connection import TASK_QUEUE
+
+_REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
+
+
+class Availability(Frozen):
+    """Whether an account name could be requested now; only a request takes it (R5)."""
+
+    name: str
+    kind: str
+    available: bool
+
+
+def subscription_id_for(request_id: str) -> str:
+    """The same request id always means the same subscription, so that a request can be sent again (R9)."""
+    return str(uuid.uuid5(_REQUEST_IDS, request_id))
+
+
+class SubscriptionClient:
+    """Requests, commands and questions about subscriptions.
+
+    Every method raises `RefusedError` where the rules say no, `RPCError` or `OSError` where a server
+    cannot be reached.
+    """
+
+    def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:
+        self._temporal = temporal
+        self._read = ReadModel(pool)
+        self._task_queue = task_queue
+
+    # -- requesting (R1-R9) --------------------------------------------------------------------------
+
+    async def check_name(self, account: Account) -> Availability:
+        holder = await self._read.holder(account.name)
+        return Availability(name=account.name, kind=account.kind, available=holder is None)
+
+    async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
+        """Request a subscription; the answer comes when its trial has started (R9).
+
+        `data` has the fields of `Request`. Sent again it gives the first answer again.
+        """
+        while True:
+            request = await self._judged(data)
+            if earlier := await self._read.request(request.request_id):
+                return _first_answer(earlier, request)
+            answer = await self._start(data, request)
+            if answer is not None:
+                return answer
+
+    async def _judged(self, data: Mapping[str, Any]) -> Request:
+        """Refuse what can be refused before anything exists."""
+        book = await self._read.price_book()
+        simulated = data.get("simulated_at")
+        now = datetime.fromisoformat(simulated) if isinstance(simulated, str) else datetime.now(UTC)
+        request = read_request(dict(data), book, now)
+        if isinstance(request, Refused):
+            raise RefusedError(request)
+        holder = await self._read.holder(request.account.account.name)
+        if holder not in (None, subscription_id_for(request.request_id)):
+            raise RefusedError(name_taken(request.account.account.kind))
+        return request
+
+    async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
+        """None if an earlier, refused request under the same id was still being cleared away."""
+        workflow_id = WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            "SubscriptionWorkflow",
+            dict(data),
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        )
+        fingerprint = request.fingerprint()
+        try:
+            answer: RequestAnswer = await self._temporal.execute_update_with_start_workflow(
+                "request",
+                fingerprint,
+                start_workflow_operation=start,
+                id=fingerprint,
+                result_type=RequestAnswer,
+            )
+        except WorkflowUpdateFailedError as error:
+            refused = _refusal_in(error)
+            if refused.code is not Code.SUBSCRIPTION_ENDED:
+                raise RefusedError(refused) from None
+            await self._temporal.get_workflow_handle(workflow_id).result()
+            return None
+        return answer
+
+    # -- commands (R10-R29) --------------------------------------------------------------------------
+
+    async def switch_to_paid(
+        self,
+        subscription_id: str,
+        day: date,
+        term: ContractTerm,
+        *,
+        plan: str | None = None,
+        members: int | None = None,
+        **carried: Any,
+    ) -> Answer:
+        argument = {"date": day.isoformat(), "term": term, "plan": plan, "members": members}
+        return await self.command(subscription_id, "switch_to_paid", _given(argument) | carried)
+
+    async def change_renewal_option(
+        self,
+        subscription_id: str,
+        term: ContractTerm | None,
+        *,
+        plan: str | None = None,
+        members: int | None = None,
+        **carried: Any,
+    ) -> Answer:
+        argument = {"term": term} | _given({"plan": plan, "members": members})
+        return await self.command(subscription_id, "change_renewal_option", argument | carried)
+
+    async def upgrade(
+        self,
+        subscription_id: str,
+        agreed_terms: Sequence[Mapping[str, str]],
+        *,
+        plan: str | None = None,
+        members: int | None = None,
+        term: ContractTerm | None = None,
+        **carried: Any,
+    ) -> Answer:
+        argument = _given({"plan": plan, "members": members, "term": term})
+        return await self.command(
+            subscription_id, "upgrade", argument | {"agreed_terms": list(agreed_terms)} | carried
+        )
+
+    async def cancel(self, subscription_id: str, day: date, confirmation: str, **carried: Any) -> Answer:
+        argument = {"date": day.isoformat(), "confirmation": confirmation}
+        return await self.command(subscription_id, "cancel", argument | carried)
+
+    async def withdraw_reservation(self, subscription_id: str, **carried: Any) -> Answer:
+        return await self.command(subscription_id, "withdraw_reservation", carried)
+
+    async def rename_account(self, subscription_id: str, account: Account, **carried: Any) -> Answer:
+        return await self.command(
+            subscription_id, "rename_account", {account.kind.lower(): account.name} | carried
+        )
+
+    async def check_domain(self, subscription_id: str, **carried: Any) -> Answer:
+        return await self.command(subscription_id, "check_domain", carried)
+
+    async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
+        """Any command by its name on the wire; `id`, `by` and `at` may be among the fields (R22)."""
+        command_id = argument.get("id") if isinstance(argument, Mapping) else None
+        try:
+            return await self._update(subscription_id, name, argument, command_id or str(uuid.uuid4()))
+        except RefusedError:
+            if command_id is None:
+                raise
+            # Temporal keeps the failure of an update under its id, but a refusal is to be judged anew.
+            return await self._update(subscription_id, name, argument, f"{command_id}#{uuid.uuid4()}")
+
+    async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
+        """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""
+        try:
+            await self._update(
+                subscription_id, "settle", {"at": at.isoformat()} if at else {}, str(uuid.uuid4())
+            )
+        except RefusedError as refusal:
+            if refusal.refused.code is not Code.SUBSCRIPTION_ENDED:
+                raise
+
+    async def _update(self, subscription_id: str, name: str, argument: Any, update_id: str) -> Answer:
+        try:
+            answer: Answer = await self._handle(subscription_id).execute_update(
+                name, argument, id=update_id, result_type=Answer
+            )
+        except WorkflowUpdateFailedError as error:
+            refused = _refusal_in(error)
+            if refused.code is Code.SUBSCRIPTION_ENDED:
+                return await self._answer_from_the_record(subscription_id, name, argument)
+            raise RefusedError(refused) from None
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return await self._answer_from_the_record(subscription_id, name, argument)
+        return answer
+
+    async def _answer_from_the_record(self, subscription_id: str, name: str, argument: Any) -> Answer:
+        """No workflow is there to ask any more: the first answer again, or the refusal by the last state."""
+        state = await self._snapshot(subscription_id)
+        if isinstance(argument, Mapping) and isinstance(argument.get("id"), str):
+            earlier = await self._read.answer(subscription_id, argument["id"])
+            if earlier is not None:
+                return earlier
+        if name == "settle":
+            raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription has ended.")
+        command = read_command(name, argument)
+        if not isinstance(command, Refused):
+            decision = decide(state, command, datetime.now(KST), await self._read.price_book())
+            assert isinstance(decision, Refused), f"{subscription_id} is {state.state} but has no workflow"
+            raise RefusedError(decision)
+        raise RefusedError(command)
+
+    # -- questions -----------------------------------------------------------------------------------
+
+    async def status(self, subscription_id: str) -> Status:
+        state = await self._snapshot(subscription_id)
+        return status_of(state, (await self._read.price_book()).domain_policy)
+
+    async def timeline(self, subscription_id: str) -> list[TimelineEntry]:
+        await self._snapshot(subscription_id)
+        return await self._read.timeline(subscription_id)
+
+    async def ledger(self, subscription_id: str) -> list[LedgerLine]:
+        await self._snapshot(subscription_id)
+        return await self._read.ledger(subscription_id)
+
+    async def explain(self, subscription_id: str, key: str | None = None) -> list[Explanation]:
+        """Every ledger line taken apart, or the one with this key."""
+        lines = [line for line in await self.ledger(subscription_id) if key in (None, line.key)]
+        if key is not None and not lines:
+            raise refuse(Code.INVALID_VALUE, "The ledger has no line with that key.", "key")
+        return [explain(line) for line in lines]
+
+    async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
+        """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""
+        at = await self.clock(subscription_id).now()
+        argument = {"date": day.isoformat(), "at": at.isoformat()}
+        quote: Quote = await self._query(subscription_id, "quote_cancellation", argument, Quote)
+        return quote
+
+    async def upcoming(self, subscription_id: str) -> tuple[Coming, ...]:
+        """The next things that will happen if nothing is asked."""
+        if (await self._snapshot(subscription_id)).state.over:
+            return ()
+        coming: tuple[Coming, ...] = await self._query(subscription_id, "upcoming", None, tuple[Coming, ...])
+        return coming
+
+    async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
+        return await self._read.certificates(subscription_id)
+
+    async def list(
+        self,
+        *,
+        state: State | None = None,
+        customer_id: str | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> list[Listed]:
+        return await self._read.list(state=state, customer_id=customer_id, after=after, limit=limit)
+
+    def clock(self, subscription_id: str) -> TestClock:
+        """The subscription's own clock (R33)."""
+        return TestClock(self._temporal, WORKFLOW_ID_PREFIX + subscription_id)
+
+    async def _query(self, subscription_id: str, name: str, argument: Any, shape: Any) -> Any:
+        arguments = [] if argument is None else [argument]
+        try:
+            return await self._handle(subscription_id).query(name, args=arguments, result_type=shape)
+        except WorkflowQueryFailedError as error:
+            raise refuse(Code.INVALID_ARGUMENT, str(error)) from None
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            raise _not_found() from None
+
+    async def _snapshot(self, subscription_id: str) -> Subscription:
+        state = await self._read.snapshot(subscription_id)
+        if state is None:
+            raise _not_found()
+        return state
+
+    def _handle(self, subscription_id: str) -> WorkflowHandle[Any, Any]:
+        return self._temporal.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
+
+
+def _first_answer(earlier: RecordedRequest, request: Request) -> RequestAnswer:
+    if earlier.fingerprint not in (None, request.fingerprint()):
+        raise refuse(
+            Code.REQUEST_ID_REUSED,
+            "This request_id was used for another request; choose a new one.",
+            "request_id",
+        )
+    return earlier.answer
+
+
+def _refusal_in(error: WorkflowUpdateFailedError) -> Refused:
+    """The refusal that the workflow raised; what is not one of ours is passed on as it is."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return Refused.model_validate(cause.details[0])
+    raise error
+
+
+def _not_found() -> RefusedError:
+    return refuse(Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id")
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,140 @@
+"""What people read: answers from PostgreSQL, whether the workflow still runs or has long been deleted."""
+
+import json
+
+from activities.database import Pool
+from subscription.calendar import Day, Instant
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
+from subscription.ledger import LedgerLine
+from subscription.model import Frozen
+from subscription.state import State, Subscription
+
+
+class Listed(Frozen):
+    """A subscription as lists show it."""
+
+    subscription_id: str
+    customer_id: str
+    state: str
+    access: str
+    plan: str
+    members: int
+    term: str | None
+    trial_ends_at: Instant
+    contract_to: Day | None
+    reservation: str | None
+    reservation_date: Day | None
+    next_deadline_at: Instant | None
+    next_deadline: str | None
+
+
+class RecordedRequest(Frozen):
+    """An accepted request; the fingerprint is gone once its subscription is erased."""
+
+    fingerprint: str | None
+    answer: RequestAnswer
+
+
+class ReadModel:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def price_book(self) -> PriceBook:
+        rows = await self._pool.fetch("SELECT document FROM catalogue_versions ORDER BY number")
+        return PriceBook(versions=tuple(Catalogue.model_validate_json(row["document"]) for row in rows))
+
+    async def snapshot(self, subscription_id: str) -> Subscription | None:
+        document = await self._pool.fetchval(
+            "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription_id
+        )
+        return Subscription.model_validate_json(document) if document else None
+
+    async def request(self, request_id: str) -> RecordedRequest | None:
+        row = await self._pool.fetchrow(
+            """
+            SELECT subscription_id, request_fingerprint, trial_ends_at
+              FROM subscriptions WHERE request_id = $1
+            """,
+            request_id,
+        )
+        if row is None:
+            return None
+        return RecordedRequest(
+            fingerprint=row["request_fingerprint"],
+            answer=RequestAnswer(
+                subscription_id=row["subscription_id"],
+                state=State.TRIAL,
+                trial_ends_at=row["trial_ends_at"],
+            ),
+        )
+
+    async def holder(self, name: str) -> str | None:
+        """The live subscription that holds the name; None if it is free (R5)."""
+        holder: str | None = await self._pool.fetchval(
+            "SELECT subscription_id FROM account_names WHERE name = $1", name
+        )
+        return holder
+
+    async def timeline(self, subscription_id: str) -> list[TimelineEntry]:
+        rows = await self._pool.fetch(
+            """
+            SELECT sequence, effective_at AS at, event, state, message
+              FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence
+            """,
+            subscription_id,
+        )
+        return [TimelineEntry.model_validate(dict(row)) for row in rows]
+
+    async def ledger(self, subscription_id: str) -> list[LedgerLine]:
+        rows = await self._pool.fetch(
+            "SELECT line FROM ledger_lines WHERE subscription_id = $1 ORDER BY sequence, position",
+            subscription_id,
+        )
+        return [LedgerLine.model_validate_json(row["line"]) for row in rows]
+
+    async def answer(self, subscription_id: str, command_id: str) -> Answer | None:
+        document = await self._pool.fetchval(
+            "SELECT answer FROM command_answers WHERE subscription_id = $1 AND command_id = $2",
+            subscription_id,
+            command_id,
+        )
+        return Answer.model_validate_json(document) if document else None
+
+    async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
+        """What was erased from the database, and then from the workflow histories (R31)."""
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id, erased_at, rows
+              FROM erasure_certificates WHERE subscription_id = $1 ORDER BY part
+            """,
+            subscription_id,
+        )
+        return [
+            ErasureCertificate(
+                subscription_id=row["subscription_id"],
+                erased_at=row["erased_at"],
+                rows=json.loads(row["rows"]),
+            )
+            for row in rows
+        ]
+
+    async def list(
+        self, *, state: State | None, customer_id: str | None, after: str, limit: int
+    ) -> list[Listed]:
+        """Subscriptions in the order of their ids, those after the id `after`."""
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id, customer_id, state, access, plan, members, term, trial_ends_at,
+                   contract_to, reservation, reservation_date, next_deadline_at, next_deadline
+              FROM subscriptions
+             WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR customer_id = $2)
+               AND subscription_id > $3
+             ORDER BY subscription_id LIMIT $4
+            """,
+            state,
+            customer_id,
+            after,
+            limit,
+        )
+        return [Listed.model_validate(dict(row)) for row in rows]

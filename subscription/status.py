@@ -1,0 +1,52 @@
+"""Where a subscription stands, in the shape that people and programs read."""
+
+from subscription.calendar import Day, Instant
+from subscription.catalogue import DomainPolicy
+from subscription.commands import ContractTerm, RenewalTerms, confirmation_for
+from subscription.deadlines import Deadline, next_deadline
+from subscription.domain_proof import DomainProof, proof_of
+from subscription.model import Frozen
+from subscription.state import Access, Contract, Reservation, State, Subscription
+
+
+class Status(Frozen):
+    """`account` is what cancelling wants typed (R27); `proofs` are the records still to be published (R12)."""
+
+    subscription_id: str
+    customer_id: str
+    state: State
+    access: Access
+    account: str | None
+    plan: str
+    members: int
+    term: ContractTerm | None
+    contract: Contract | None
+    renewal: RenewalTerms | None
+    reservation: Reservation | None
+    started_at: Instant | None
+    trial_ends_at: Instant | None
+    grace_ends_at: Instant | None
+    next: Deadline | None
+    proofs: tuple[DomainProof, ...]
+
+
+def status_of(state: Subscription, policy: DomainPolicy) -> Status:
+    named = state.account is not None and state.admin_id is not None
+    return Status(
+        subscription_id=state.subscription_id,
+        customer_id=state.customer_id,
+        state=state.state,
+        access=state.access,
+        account=confirmation_for(state.admin_id, state.account) if named else None,  # type: ignore[arg-type]
+        plan=state.plan,
+        members=state.members,
+        term=state.contract.term if state.contract else None,
+        contract=state.contract,
+        renewal=state.renewal,
+        reservation=state.reservation,
+        started_at=state.started_at,
+        trial_ends_at=state.trial_ends_at,
+        grace_ends_at=state.grace_ends_at,
+        next=next_deadline(state),
+        proofs=tuple(proof_of(claim.name, claim.token, policy.cname_target) for claim in state.claims),
+    )

@@ -1,0 +1,1 @@
+"""When it happens: one durable workflow for each subscription."""

@@ -1,0 +1,310 @@
+"""One life, lived: what falls due is done and what is asked is judged, each recorded before the next."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+from workflows.effects import Effects
+from workflows.search_attributes import changes
+
+with workflow.unsafe.imports_passed_through():
+    from subscription.answers import remembering, was_answered
+    from subscription.apply import apply_all
+    from subscription.calendar import KST, day_of
+    from subscription.catalogue import PriceBook
+    from subscription.commands import CheckDomain, Command, ContractTerm, RenameAccount
+    from subscription.deadlines import Due, due_first, next_deadline
+    from subscription.decide import Accepted, Findings, decide, proofs_found
+    from subscription.effects import (
+        Answer,
+        AnswerToKeep,
+        AnswerWanted,
+        BookOutdated,
+        Erase,
+        KnownEdition,
+        NameTaken,
+        ProofWanted,
+        RecordResult,
+        TimelineEntry,
+        TokenWanted,
+        Transition,
+        timeline_entry,
+    )
+    from subscription.events import CommandRefused, ContractRenewed, Erased, Event
+    from subscription.refusals import Code, Refused
+    from subscription.request import AccountKind
+    from subscription.state import Subscription
+
+TIMELINE_KEPT = 100
+"""So many of the latest entries the `timeline` query answers; the record has them all."""
+
+_NAME_TAKEN = Refused(code=Code.NAME_TAKEN, message="That name is taken; choose another name.")
+
+_TIMER_WORDS = {
+    Due.CANCELLATION: "reserved cancellation",
+    Due.SWITCH_TO_PAID: "reserved switch to paid",
+    Due.TRIAL_END: "trial ends",
+    Due.GRACE_END: "grace period ends",
+    Due.CONTRACT_END: "contract period ends",
+    Due.ERASURE: "erasure",
+}
+
+
+class Life:
+    """The one writer of a subscription's state. `clock_offset` is None where the clock is the real one."""
+
+    def __init__(
+        self,
+        state: Subscription,
+        book: PriceBook,
+        clock_offset: timedelta | None,
+        timeline: Sequence[TimelineEntry] = (),
+    ) -> None:
+        self.state = state
+        self.book = book
+        self.clock_offset = clock_offset
+        self.timeline = tuple(timeline)
+        self.year_ended = False
+        self._needs_attention = False
+        self._effects = Effects(self._attention)
+
+    # -- time ----------------------------------------------------------------------------------------
+
+    def clock(self) -> datetime:
+        """What the life's own clock shows (R33)."""
+        return workflow.now().astimezone(KST) + (self.clock_offset or timedelta(0))
+
+    def now(self) -> datetime:
+        """Business time: the clock, and never before what has already happened."""
+        return max(self.clock(), self.state.last_at) if self.state.last_at else self.clock()
+
+    def time_of(self, command: Command) -> datetime | Refused:
+        """When a command counts as asked: in a simulated life at its own `at`, else now."""
+        if command.at is None:
+            return self.now()
+        if self.clock_offset is None:
+            return Refused(
+                code=Code.NO_TEST_CLOCK, message="Only a simulated subscription takes a time.", field="at"
+            )
+        if self.state.last_at and command.at < self.state.last_at:
+            return Refused(
+                code=Code.CLOCK_PASSED,
+                message=f"The clock has passed that time: something happened at {self.state.last_at}.",
+                field="at",
+            )
+        return command.at
+
+    def next_wake(self) -> tuple[datetime, str]:
+        """When there is something to do next, and what, for people who look at the timer."""
+        deadline = next_deadline(self.state)
+        assert deadline is not None, "a life that goes on has a deadline"
+        look = min((claim.next_look_at for claim in self.state.claims), default=None)
+        if look and look < deadline.at:
+            return look, "look for the proof of domain ownership"
+        if deadline.what is Due.SERVICE_FEES:
+            return deadline.at, f"service fees for {day_of(deadline.at) - timedelta(days=1):%B %Y}"
+        return deadline.at, _TIMER_WORDS[deadline.what]
+
+    # -- what is due ---------------------------------------------------------------------------------
+
+    async def do_what_is_due(self, now: datetime) -> None:
+        """All that is due at `now`, in due order, each recorded before the next is begun (R23)."""
+        while event := due_first(self.state, now, self.book):
+            if isinstance(event, Erased):
+                await self._erase(event)
+            else:
+                await self._record((event,))
+        if any(claim.next_look_at <= now for claim in self.state.claims):
+            await self._look(now)
+
+    async def _look(self, now: datetime) -> None:
+        proved = await self._proved()
+        while events := proofs_found(self.state, proved, now):
+            await self._record(events)
+        self._reschedule_looks(now)
+
+    async def _proved(self) -> tuple[str, ...]:
+        policy = self.book.domain_policy
+        tokens = {claim.name: claim.token for claim in self.state.claims}
+        found = await self._effects.do(
+            "look_for_proof", ProofWanted(tokens=tokens, cname_target=policy.cname_target)
+        )
+        return tuple(found.proved)
+
+    def _reschedule_looks(self, now: datetime) -> None:
+        policy, state = self.book.domain_policy, self.state
+        self.state = state.model_copy(
+            update={
+                "claim": state.claim and state.claim.looked_at(now, policy),
+                "rename_claim": state.rename_claim and state.rename_claim.looked_at(now, policy),
+            }
+        )
+
+    async def _erase(self, event: Erased) -> None:
+        after = apply_all(self.state, (event,))
+        await self._effects.do(
+            "erase_subscription",
+            Erase(subscription_id=after.subscription_id, sequence=after.sequence, event=event, state=after),
+        )
+        self._become(after, (event,))
+
+    # -- what is asked -------------------------------------------------------------------------------
+
+    async def answer(self, command: Command) -> Answer | Refused:
+        """Judge a command after all that is due, and carry it out; the answer comes once it is recorded."""
+        now = self.time_of(command)
+        if isinstance(now, Refused):
+            return now
+        answered = was_answered(self.state, command)
+        if isinstance(answered, Refused):
+            return answered
+        if answered:
+            return await self._first_answer(command)
+        return await self._judge_and_record(command, now)
+
+    async def _judge_and_record(self, command: Command, now: datetime) -> Answer | Refused:
+        while True:
+            await self.do_what_is_due(now)
+            decision = await self._judged(command, now)
+            if isinstance(decision, Refused):
+                return decision
+            answer = self._answer_for(command, decision)
+            if not decision.events and not command.id:
+                return answer
+            match await self._record(decision.events, command, answer, now):
+                case NameTaken():
+                    return _NAME_TAKEN
+                case BookOutdated():
+                    continue
+                case _:
+                    return answer
+
+    async def _judged(self, command: Command, now: datetime) -> Accepted | Refused:
+        """The decision by the newest prices, and with what only the world knows."""
+        decision = decide(self.state, command, now, self.book)
+        if (
+            isinstance(decision, Refused)
+            and decision.judged_by_catalogue
+            and await self._learn_newer_prices()
+        ):
+            decision = decide(self.state, command, now, self.book)
+        if isinstance(decision, Refused):
+            return decision
+        match command:
+            case CheckDomain():
+                found = Findings(proved=await self._proved())
+                self._reschedule_looks(now)
+            case RenameAccount() if command.account.kind is AccountKind.DOMAIN:
+                found = Findings(token=await self._token(command.account.name))
+            case _:
+                return decision
+        return decide(self.state, command, now, self.book, found)
+
+    async def _learn_newer_prices(self) -> bool:
+        known = KnownEdition(edition=self.book.edition)
+        newer = (await self._effects.do("newer_catalogues", known)).newer
+        self.book = self.book.extended(newer)
+        return bool(newer)
+
+    async def _token(self, domain: str) -> str:
+        wanted = TokenWanted(subscription_id=self.state.subscription_id, domain=domain)
+        token: str = (await self._effects.do("issue_domain_token", wanted)).token
+        return token
+
+    async def _first_answer(self, command: Command) -> Answer:
+        assert command.id is not None
+        wanted = AnswerWanted(subscription_id=self.state.subscription_id, command_id=command.id)
+        answer: Answer = await self._effects.do("recall_answer", wanted)
+        return answer
+
+    def _answer_for(self, command: Command, decision: Accepted) -> Answer:
+        after = apply_all(self.state, decision.events)
+        return Answer(
+            command=command.name,
+            message=decision.message,
+            state=after.state,
+            access=after.access,
+            events=_entries(self.state, decision.events),
+            ledger=tuple(line for event in decision.events for line in event.lines),
+        )
+
+    async def note_refusal(self, name: str, refused: Refused, by: str | None) -> None:
+        """A signal has nobody to answer, so its refusal goes into the timeline."""
+        event = CommandRefused(at=self.now(), command=name, code=refused.code, message=refused.message)
+        while isinstance(await self._record((event,), by=by), BookOutdated):
+            pass
+
+    # -- the record ----------------------------------------------------------------------------------
+
+    async def _record(
+        self,
+        events: tuple[Event, ...],
+        command: Command | None = None,
+        answer: Answer | None = None,
+        now: datetime | None = None,
+        by: str | None = None,
+    ) -> RecordResult:
+        """Write a transition, and only then become its state. Newer prices mean: judge again (R19)."""
+        after = apply_all(self.state, events)
+        kept = None
+        if command and now:
+            after = remembering(after, command, now)
+            by = command.by
+            if command.id and answer:
+                kept = AnswerToKeep(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
+        result: RecordResult = await self._effects.do(
+            "record_transition",
+            Transition(
+                subscription_id=self.state.subscription_id,
+                first_sequence=self.state.sequence + 1,
+                events=events,
+                state=after,
+                edition=self.book.edition,
+                answer=kept,
+                by=by,
+            ),
+        )
+        match result:
+            case BookOutdated(newer=newer):
+                self.book = self.book.extended(newer)
+            case NameTaken():
+                pass
+            case _:
+                self._become(after, events)
+        return result
+
+    def _become(self, after: Subscription, events: tuple[Event, ...]) -> None:
+        entries = (*self.timeline, *_entries(self.state, events))
+        self.timeline = entries[-TIMELINE_KEPT:]
+        self.year_ended |= any(_ends_a_year(event) for event in events)
+        self.state = after
+        self.show()
+
+    # -- what people see -----------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Bring the search attributes up to date with the state."""
+        present = workflow.info().typed_search_attributes
+        updates = changes(present, self.state, needs_attention=self._needs_attention)
+        if updates:
+            workflow.upsert_search_attributes(updates)
+
+    def _attention(self, needed: bool) -> None:
+        self._needs_attention = needed
+        self.show()
+
+
+def _entries(state: Subscription, events: Sequence[Event]) -> tuple[TimelineEntry, ...]:
+    entries = []
+    for event in events:
+        state = apply_all(state, (event,))
+        entries.append(timeline_entry(event, state))
+    return tuple(entries)
+
+
+def _ends_a_year(event: Event) -> bool:
+    """Whether a contract year has just ended: twelve periods of a monthly chain count as one."""
+    if not isinstance(event, ContractRenewed):
+        return False
+    return event.contract.term is ContractTerm.ANNUAL or event.contract.periods_before % 12 == 0

@@ -1,0 +1,358 @@
+"""The workflow of one subscription, from its request to the deletion of its last history."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from workflows.effects import Effects
+from workflows.handlers import decoded, takes_commands
+from workflows.life import Life
+from workflows.stages import Clearing, LifeResult, Resumed, stage_of
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import TypeAdapter, ValidationError
+
+    from subscription.answers import was_answered
+    from subscription.apply import apply
+    from subscription.calendar import KST, Instant
+    from subscription.catalogue import PriceBook
+    from subscription.commands import Command, read_command, read_quote
+    from subscription.deadlines import caught_up
+    from subscription.decide import decide
+    from subscription.effects import (
+        WORKFLOW_ID_PREFIX,
+        Answer,
+        DeleteHistories,
+        Provision,
+        RequestAnswer,
+        RequestRefused,
+        TimelineEntry,
+    )
+    from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
+    from subscription.refusals import Code, Refused
+    from subscription.request import Request
+    from subscription.state import State, provisioning
+    from subscription.status import Status, status_of
+
+_SHORTEST_SLEEP = timedelta(milliseconds=1)
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+_ENDED = Refused(
+    code=Code.SUBSCRIPTION_ENDED, message="The subscription has ended; nothing can be asked of it."
+)
+_NOT_STARTED = Refused(
+    code=Code.NOT_YET_STARTED, message="The subscription has not started yet; try again in a moment."
+)
+
+
+@dataclass
+class Asked:
+    """A command that waits for its turn; `command` is None for `settle`, which asks only what is due."""
+
+    name: str
+    command: Command | None
+    misread: Refused | None = None
+    at: datetime | None = None
+    by_signal: bool = False
+    result: Answer | Refused | None = None
+
+
+@workflow.defn(name="SubscriptionWorkflow")
+@takes_commands
+class SubscriptionWorkflow:
+    """It wakes, first does what is due, then what was asked, records it, and sleeps again."""
+
+    @workflow.init
+    def __init__(self, start: RawValue) -> None:
+        argument = decoded(start)
+        stage = stage_of(argument)
+        self._asked: deque[Asked] = deque()
+        self._life: Life | None = None
+        self._refused: Refused | None = None
+        self._clearing = stage if isinstance(stage, Clearing) else None
+        self._request = argument if isinstance(argument, dict) and stage is None else {}
+        self._run_ids: tuple[str, ...] = ()
+        self._request_fingerprint = ""
+        if isinstance(stage, Resumed):
+            self._life = Life(stage.state, stage.book, stage.clock_offset, stage.timeline)
+            self._run_ids = stage.run_ids
+            self._request_fingerprint = stage.request_fingerprint
+
+    @workflow.run
+    async def run(self, start: RawValue) -> LifeResult:
+        if self._clearing:
+            return await self._delete_histories(self._clearing)
+        if self._life is None:
+            await self._provision()
+            await self._continue_in_a_new_run()
+        assert self._life is not None
+        life = self._life
+        while not life.state.state.over:
+            await life.do_what_is_due(life.now())
+            await self._answer_what_was_asked(life)
+            if workflow.info().is_continue_as_new_suggested() or life.year_ended:
+                await self._continue_in_a_new_run()
+            await self._sleep_until_something_is_due_or_asked(life)
+        return await self._continue_in_a_new_run()
+
+    # -- the beginning -------------------------------------------------------------------------------
+
+    async def _provision(self) -> None:
+        """Become a subscription, or learn why not (R9)."""
+        subscription_id = workflow.info().workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+        simulated_at = _instant(self._request.get("simulated_at"))
+        result = await Effects(lambda _: None).do(
+            "provision_subscription",
+            Provision(
+                subscription_id=subscription_id,
+                request=self._request,
+                accepted_at=simulated_at or workflow.now(),
+            ),
+        )
+        if isinstance(result, RequestRefused):
+            self._refused = result.refused
+            return
+        request = Request.model_validate(self._request)
+        self._request_fingerprint = request.fingerprint()
+        self._life = Life(
+            apply(provisioning(subscription_id, request), result.started),
+            PriceBook(versions=result.catalogues),
+            result.started.at - workflow.now() if simulated_at else None,
+        )
+        self._life.show()
+
+    @workflow.update(
+        name="request", description="The answer to the request: the trial has started, or why not (R9)"
+    )
+    async def request(self, fingerprint: str) -> RequestAnswer:
+        await workflow.wait_condition(lambda: self._life is not None or self._refused is not None)
+        if self._refused:
+            _raise(self._refused)
+        assert self._life is not None
+        if self._request_fingerprint != fingerprint:
+            _raise(
+                Refused(
+                    code=Code.REQUEST_ID_REUSED,
+                    message="This request_id was used for another request; choose a new one.",
+                    field="request_id",
+                )
+            )
+        state = self._life.state
+        assert state.trial_ends_at is not None
+        return RequestAnswer(
+            subscription_id=state.subscription_id, state=State.TRIAL, trial_ends_at=state.trial_ends_at
+        )
+
+    @request.validator
+    def _only_while_it_lives(self, fingerprint: str) -> None:
+        if self._clearing:
+            _raise(_ENDED)
+
+    # -- what is asked -------------------------------------------------------------------------------
+
+    async def _answer_what_was_asked(self, life: Life) -> None:
+        while self._asked:
+            asked = self._asked[0]
+            asked.result = await self._answer(life, asked)
+            self._asked.popleft()
+            if asked.by_signal and isinstance(asked.result, Refused) and life.state.state.commandable:
+                by = asked.command.by if asked.command else None
+                await life.note_refusal(asked.name, asked.result, by)
+
+    async def _answer(self, life: Life, asked: Asked) -> Answer | Refused:
+        if asked.misread:
+            return asked.misread
+        if asked.command:
+            return await life.answer(asked.command)
+        await life.do_what_is_due(max(asked.at or life.now(), life.now()))
+        return _settled(life)
+
+    async def take_update(self, name: str, argument: Any) -> Answer:
+        command = read_command(name, argument)
+        if isinstance(command, Refused):
+            _raise(command)
+        return await self._answered(Asked(name, command))
+
+    def judge_update(self, name: str, argument: Any) -> None:
+        """Refuse at once, and without a trace in the history, what the rules refuse as things stand."""
+        command = read_command(name, argument)
+        if isinstance(command, Refused):
+            _raise(command)
+        if self._clearing or self._life is None:
+            _raise(_ENDED if self._clearing else _NOT_STARTED)
+        life = self._life
+        now = life.time_of(command)
+        if isinstance(now, Refused):
+            _raise(now)
+        answered = was_answered(life.state, command)
+        if isinstance(answered, Refused):
+            _raise(answered)
+        if answered or self._asked:
+            return
+        decision = decide(caught_up(life.state, now, life.book), command, now, life.book)
+        if isinstance(decision, Refused) and not decision.judged_by_catalogue:
+            _raise(decision)
+
+    def take_signal(self, name: str, argument: Any) -> None:
+        """A signal has nobody to answer: what is wrong with it goes into the timeline."""
+        command = read_command(name, argument)
+        if isinstance(command, Refused):
+            self._asked.append(Asked(name, None, misread=command, by_signal=True))
+        else:
+            self._asked.append(Asked(name, command, by_signal=True))
+
+    @workflow.signal(dynamic=True)
+    def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
+        self.take_signal(name, {})
+
+    @workflow.update(name="settle", description="Do now all that is due by the subscription's own clock")
+    async def settle(self, argument: RawValue) -> Answer:
+        value = decoded(argument)
+        at = _instant(value.get("at")) if isinstance(value, dict) else None
+        simulated = self._life is not None and self._life.clock_offset is not None
+        return await self._answered(Asked("settle", None, at=at if simulated else None))
+
+    @settle.validator
+    def _only_of_the_living(self, argument: RawValue) -> None:
+        if self._clearing or self._life is None:
+            _raise(_ENDED if self._clearing else _NOT_STARTED)
+
+    async def _answered(self, asked: Asked) -> Answer:
+        self._asked.append(asked)
+        await workflow.wait_condition(lambda: asked.result is not None)
+        if isinstance(asked.result, Refused):
+            _raise(asked.result)
+        assert asked.result is not None
+        return asked.result
+
+    # -- sleeping, going on, and ending --------------------------------------------------------------
+
+    async def _sleep_until_something_is_due_or_asked(self, life: Life) -> None:
+        if life.state.state.over:
+            return
+        wake_at, summary = life.next_wake()
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self._asked),
+                timeout=max(wake_at - life.clock(), _SHORTEST_SLEEP),
+                timeout_summary=summary,
+            )
+        except TimeoutError:
+            return
+
+    async def _continue_in_a_new_run(self) -> NoReturn:
+        """Go on in a fresh history, once everybody who asked has been answered."""
+        while self._asked or not workflow.all_handlers_finished():
+            if self._life:
+                await self._answer_what_was_asked(self._life)
+            await workflow.wait_condition(
+                lambda: bool(self._asked and self._life) or workflow.all_handlers_finished()
+            )
+        workflow.continue_as_new(self._next_stage())
+
+    def _next_stage(self) -> Resumed | Clearing:
+        run_ids = (*self._run_ids, workflow.info().run_id)
+        life = self._life
+        if life is None:
+            assert self._refused is not None
+            result = LifeResult(
+                state=State.REJECTED, code=self._refused.code, problems=self._refused.problems
+            )
+            return Clearing(run_ids=run_ids, erased_at=None, result=result)
+        if life.state.state.over:
+            return Clearing(
+                run_ids=run_ids, erased_at=life.state.ended_at, result=LifeResult(state=life.state.state)
+            )
+        return Resumed(
+            state=life.state,
+            book=life.book,
+            clock_offset=life.clock_offset,
+            run_ids=run_ids,
+            timeline=life.timeline,
+            request_fingerprint=self._request_fingerprint,
+        )
+
+    async def _delete_histories(self, clearing: Clearing) -> LifeResult:
+        """The last run names nobody; all that it does is delete the earlier ones (R31)."""
+        await Effects(lambda _: None).do(
+            "delete_histories", DeleteHistories(run_ids=clearing.run_ids, erased_at=clearing.erased_at)
+        )
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return clearing.result
+
+    # -- queries -------------------------------------------------------------------------------------
+
+    @workflow.query(description="Where the subscription stands")
+    def status(self) -> Status | LifeResult:
+        if self._clearing:
+            return self._clearing.result
+        life = self._living()
+        return status_of(life.state, life.book.domain_policy)
+
+    @workflow.query(description="The latest 100 entries of its timeline; the record has them all")
+    def timeline(self) -> tuple[TimelineEntry, ...]:
+        return self._life.timeline if self._life else ()
+
+    @workflow.query(description="What will happen next if nothing is asked, with amounts")
+    def upcoming(self) -> tuple[Coming, ...]:
+        if self._clearing:
+            return ()
+        life = self._living()
+        return upcoming(life.state, self._asking_time(None), life.book)
+
+    @workflow.query(description='What cancelling on {"date": …} would cost (R28)')
+    def quote_cancellation(self, argument: RawValue) -> Quote:
+        quoted = read_quote(decoded(argument))
+        if isinstance(quoted, Refused):
+            _raise(quoted)
+        if self._clearing:
+            _raise(_ENDED)
+        life = self._living()
+        quote = quote_cancellation(life.state, quoted.date, self._asking_time(quoted.at), life.book)
+        if isinstance(quote, Refused):
+            _raise(quote)
+        return quote
+
+    def _living(self) -> Life:
+        if self._life is None:
+            _raise(self._refused or _NOT_STARTED)
+        return self._life
+
+    def _asking_time(self, given: datetime | None) -> datetime:
+        """A query runs no task, so the workflow's clock may be days old: the later of it and the real one."""
+        life = self._living()
+        if given or life.clock_offset is not None:
+            return max(given or life.now(), life.now())
+        with workflow.unsafe.sandbox_unrestricted():
+            return max(life.now(), datetime.now(KST))
+
+
+def _settled(life: Life) -> Answer:
+    state = life.state
+    return Answer(
+        command="settle",
+        message="All that was due is done.",
+        state=state.state,
+        access=state.access,
+        events=(),
+        ledger=(),
+    )
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return _INSTANT.validate_python(value)
+    except ValidationError:
+        return None
+
+
+def _raise(refused: Refused) -> NoReturn:
+    """A refusal, as callers of Temporal hear it: its code is the error's type."""
+    raise ApplicationError(
+        refused.message, refused.model_dump(mode="json"), type=refused.code, non_retryable=True
+    )
