@@ -6,15 +6,12 @@ from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, DescribeWorkflowExecutionRequest
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities import record
 from activities.database import Pool
 from subscription.effects import WORKFLOW_ID_PREFIX, DeleteHistories, ErasureCertificate, HistoriesDeleted
-
-
-class HistoriesLeftError(Exception):
-    """Deleting is asynchronous in the server: some run can still be read, so the activity is tried again."""
 
 
 class HistoryActivities:
@@ -33,7 +30,12 @@ class HistoryActivities:
             await self._delete(workflow_id, run)
         left = [run for run in runs if await self._exists(workflow_id, run)]
         if left:
-            raise HistoriesLeftError(f"{len(left)} of {len(runs)} runs can still be read")
+            # Deleting is asynchronous in the server, so this is a reason to look again, not a fault.
+            raise ApplicationError(
+                f"{len(left)} of {len(runs)} runs can still be read",
+                type="HistoriesLeft",
+                category=ApplicationErrorCategory.BENIGN,
+            )
         if wanted.erased_at is not None:
             await self._certify(
                 workflow_id.removeprefix(WORKFLOW_ID_PREFIX), wanted.erased_at, len(wanted.run_ids)

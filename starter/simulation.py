@@ -1,0 +1,191 @@
+"""Scenarios on the real service: real servers, the real workflow, the real activities."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.database import connected
+from starter.client import SubscriptionClient, subscription_id_for
+from starter.embedded.stack import EmbeddedStack
+from starter.read_model import ReadModel
+from starter.setup import set_up
+from starter.test_clock import TestClock
+from subscription.catalogue import PriceBook
+from subscription.deadlines import next_deadline
+from subscription.decide import Accepted
+from subscription.refusals import Code, RefusedError
+from subscription.simulation import (
+    CONFIRM_DOMAIN,
+    Document,
+    Final,
+    Outcome,
+    Scenario,
+    Step,
+    filled_in,
+    outcome,
+    refused_request,
+    sample_request,
+    simulate,
+)
+from worker import create_worker
+
+LIVES_AT_ONCE = 20
+"""As many as two cores carry; more would only wait for each other."""
+
+# Commands carry their own time, so they may land early by the clock, but never late: real time goes on
+# while they are judged, and no deadline must be met in between.
+_EARLY = timedelta(seconds=60)
+
+_TEMPLATE = "worksub_template"
+
+
+class ClockSlippedError(Exception):
+    """A life's clock passed a command's time before the command was judged: the result would be wrong."""
+
+
+def request_id_for(number: int, scenario: Scenario) -> str:
+    """One for each scenario of a run, the same on both engines, so that ledger keys are equal too."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number}/{scenario.name}"))
+
+
+def simulate_by_rules(scenarios: Sequence[Scenario], book: PriceBook) -> list[Document]:
+    """What the rules alone make of the scenarios."""
+    return [
+        simulate(scenario, book, subscription_id_for(request_id_for(number, scenario)))
+        for number, scenario in enumerate(scenarios)
+    ]
+
+
+async def simulate_on_temporal(
+    scenarios: Sequence[Scenario],
+    book: PriceBook,
+    *,
+    on_progress: Callable[[str], None] = lambda sentence: None,
+    on_done: Callable[[Document], None] = lambda document: None,
+) -> list[Document]:
+    """What the running service makes of the scenarios, each in a database and with a worker of its own.
+
+    Raises `StackError` if the servers do not start, `ClockSlippedError` if a machine is far too busy.
+    """
+    with TemporaryDirectory(prefix="worksub-simulation-") as directory:
+        async with EmbeddedStack(Path(directory), search_attributes={}, on_progress=on_progress) as stack:
+            client = await Client.connect(
+                stack.addresses.temporal_address, data_converter=pydantic_data_converter
+            )
+            template = await stack.postgres.ensure_database(_TEMPLATE)
+            for catalogue in book.versions:
+                await set_up(client, template, catalogue)
+            places = asyncio.Semaphore(LIVES_AT_ONCE)
+
+            async def live(number: int, scenario: Scenario) -> Document:
+                async with places:
+                    document = await _SimulatedLife(stack, client, number, scenario, book).live()
+                on_done(document)
+                return document
+
+            async with asyncio.TaskGroup() as lives:
+                tasks = [lives.create_task(live(n, scenario)) for n, scenario in enumerate(scenarios)]
+            return [task.result() for task in tasks]
+
+
+class _SimulatedLife:
+    def __init__(
+        self, stack: EmbeddedStack, client: Client, number: int, scenario: Scenario, book: PriceBook
+    ) -> None:
+        self._stack, self._temporal, self._scenario, self._book = stack, client, scenario, book
+        self._name = f"simulation_{number}"
+        self._request_id = request_id_for(number, scenario)
+        self._id = subscription_id_for(self._request_id)
+
+    async def live(self) -> Document:
+        async with self._house() as (client, read):
+            request = {
+                **sample_request(self._scenario, self._book, self._request_id),
+                "request_id": self._request_id,
+                "simulated_at": self._scenario.starts_at.isoformat(),
+            }
+            try:
+                await client.request(request)
+            except RefusedError as refusal:
+                return refused_request(self._scenario, refusal.refused)
+            clock = client.clock(self._id)
+            ahead = self._scenario.starts_at - await clock.now()
+            outcomes = []
+            for step in self._scenario.steps:
+                await self._pass_to(step.at, clock, ahead)
+                outcomes.append(await self._take(step, client, read))
+            await self._pass_to(self._scenario.until, clock, ahead)
+            await client.settle(self._id, self._scenario.until)
+            return await self._document(outcomes, client, read)
+
+    @asynccontextmanager
+    async def _house(self) -> AsyncIterator[tuple[SubscriptionClient, ReadModel]]:
+        """A database and a worker of its own, so that scenarios may use the same names."""
+        url = await self._create_database()
+        async with (
+            connected(url, "worksub_worker", connections=2) as pool,
+            connected(url, "worksub_reader", connections=1) as reading,
+            create_worker(
+                self._temporal,
+                pool,
+                dns_resolvers=[self._stack.addresses.dns_address],
+                task_queue=self._name,
+                allow_simulation=True,
+            ),
+        ):
+            yield SubscriptionClient(self._temporal, reading, task_queue=self._name), ReadModel(reading)
+
+    async def _create_database(self) -> str:
+        connection = await asyncpg.connect(self._stack.postgres.dsn())
+        try:
+            await connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {_TEMPLATE}")
+        finally:
+            await connection.close()
+        return self._stack.postgres.dsn(self._name)
+
+    async def _pass_to(self, moment: datetime, clock: TestClock, ahead: timedelta) -> None:
+        await clock.advance_to(moment - ahead - _EARLY)
+
+    async def _take(self, step: Step, client: SubscriptionClient, read: ReadModel) -> Outcome:
+        # What is due comes first, so that names and states are those of the step's own time.
+        await client.settle(self._id, step.at)
+        state = await read.snapshot(self._id)
+        assert state is not None
+        argument = filled_in(step, self._book, state.admin_id, state.account)
+        command = step.command
+        if command == CONFIRM_DOMAIN:
+            for claim in state.claims:
+                self._stack.dns.publish_txt(claim.name, f"naver-works-verification={claim.token}")
+            command, argument = "check_domain", {}
+        if isinstance(argument, dict):
+            argument = {**argument, "at": step.at.isoformat()}
+        elif argument is None and command == "change_renewal_option":
+            argument = {"term": None, "at": step.at.isoformat()}
+        try:
+            answer = await client.command(self._id, command, argument)
+        except RefusedError as refusal:
+            if refusal.refused.code is Code.CLOCK_PASSED:
+                raise ClockSlippedError(f"{self._scenario.name}: {refusal.refused.message}") from None
+            return outcome(step, refusal.refused)
+        return outcome(step, Accepted(events=(), message=answer.message))
+
+    async def _document(
+        self, outcomes: Sequence[Outcome], client: SubscriptionClient, read: ReadModel
+    ) -> Document:
+        state = await read.snapshot(self._id)
+        assert state is not None
+        return Document(
+            name=self._scenario.name,
+            outcomes=tuple(outcomes),
+            timeline=tuple(await client.timeline(self._id)),
+            ledger=tuple(await client.ledger(self._id)),
+            final=Final(state=state.state, access=state.access, next=next_deadline(state)),
+        )

@@ -1,0 +1,410 @@
+"""A second, independent model of a subscription's life, to hold the real rules against.
+
+It shares neither code nor ideas with them: no events and no deadlines. It walks the calendar one midnight
+at a time, pencils the rate of every paid day into a diary, and adds the diary up in exact fractions. It is
+slow on purpose, and it judges one catalogue version, well-formed scenarios, and commands without an `id`.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+KST = timezone(timedelta(hours=9))
+ONE_DAY = timedelta(days=1)
+MONTHS_OF_TERM = {"MONTHLY": 1, "ANNUAL": 12}
+
+Document = Mapping[str, Any]
+
+
+def as_date(value: object) -> date:
+    """Read a calendar date, whether YAML has already parsed it or not."""
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError(f"not a date: {value!r}")
+
+
+def as_instant(value: object) -> datetime:
+    """Read an instant, whether YAML has already parsed it or not, on the Korean clock."""
+    instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(instant, datetime) or instant.tzinfo is None:
+        raise ValueError(f"not an instant: {value!r}")
+    return instant.astimezone(KST)
+
+
+def start_of(day: date) -> datetime:
+    """00:00 KST on that day."""
+    return datetime(day.year, day.month, day.day, tzinfo=KST)
+
+
+def days_in_month(day: date) -> int:
+    """How many days the calendar month of that day has."""
+    return monthrange(day.year, day.month)[1]
+
+
+def months_after(day: date, months: int) -> date:
+    """The same day of a later month, clamped to that month's length."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    first = date(year, month + 1, 1)
+    return first.replace(day=min(day.day, days_in_month(first)))
+
+
+def days_between(first: date, end: date) -> list[date]:
+    """Every day from `first` up to, not including, `end`."""
+    return [first + i * ONE_DAY for i in range((end - first).days)]
+
+
+def cost_of(price: int, members: int, days: list[date]) -> Fraction:
+    """R20, one day at a time: each day costs its share of its own calendar month."""
+    return sum((Fraction(price * members, days_in_month(day)) for day in days), Fraction(0))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one day is charged at."""
+
+    plan: str
+    members: int
+    price: int
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A switch to paid that waits for its date."""
+
+    day: date
+    term: str
+    plan: str
+    members: int
+
+
+class Life:
+    """One subscription, from its request on; `run_to` lets time pass and `obey` hands it a command."""
+
+    def __init__(self, request: Document, catalogue: Document) -> None:
+        self.plans: dict[str, Any] = dict(catalogue["plans"])
+        self.max_members: int = catalogue.get("account", {}).get("max_members", 100_000)
+        self.fee_percent: int = catalogue["cancellation"]["fee_percent"]
+
+        self.requested_at = as_instant(request["at"])
+        trial: dict[str, int] = catalogue["trial"]
+        self.trial_end = self.requested_at + trial["days"] * timedelta(hours=24)
+        self.grace_end = self.trial_end + trial["grace_days"] * timedelta(hours=24)
+        self.plan: str = request["plan"]
+        self.members: int = request.get("members", 1)
+        self.awaits_proof = "domain" in request.get("account", {})
+
+        self.state = "TRIAL"
+        self.cancel_day: date | None = None
+        self.switch: Switch | None = None
+
+        self.term = ""
+        self.option: dict[str, Any] | None = None
+        self.chain_first = date.min
+        self.chain_length = 0
+        self.period_first = date.min
+        self.period_end = date.min
+        self.renewal_began_period = False
+
+        self.diary: dict[date, Rate] = {}
+        self.ledger: list[dict[str, Any]] = []
+
+        # A trial or grace of no length falls due at the very instant of the request.
+        self.clock = self.requested_at - timedelta(microseconds=1)
+        self.run_to(self.requested_at)
+
+    @property
+    def today(self) -> date:
+        """The KST date of the subscription's clock."""
+        return self.clock.date()
+
+    @property
+    def access(self) -> str:
+        """The access column of the table of states."""
+        if self.state not in ("TRIAL", "ACTIVE"):
+            return "NONE"
+        return "RESTRICTED" if self.awaits_proof else "FULL"
+
+    @property
+    def unpaid(self) -> bool:
+        """In trial or in grace."""
+        return self.state in ("TRIAL", "SUSPENDED")
+
+    def latest_switch_day(self) -> date:
+        """R16: the last date whose start lies before the grace ends."""
+        day = self.grace_end.date()
+        return day if start_of(day) < self.grace_end else day - ONE_DAY
+
+    def latest_cancel_day(self) -> date:
+        """R28."""
+        if self.unpaid:
+            return self.grace_end.date()
+        return self.period_end if self.term == "ANNUAL" else months_after(self.today, 12)
+
+    # Time
+
+    def run_to(self, moment: datetime) -> None:
+        """Do everything that falls due up to and including the moment."""
+        stops = [start_of(day) for day in days_between(self.today, moment.astimezone(KST).date() + ONE_DAY)]
+        stops += [self.trial_end, self.grace_end]
+        for stop in sorted(set(stops)):
+            if self.clock < stop <= moment:
+                self.clock = stop
+                self._do_what_is_due()
+        self.clock = max(self.clock, moment.astimezone(KST))
+
+    def _do_what_is_due(self) -> None:
+        """Everything due at this very instant, in the order of R23."""
+        if self.state == "ERASED":
+            return
+        midnight = self.clock == start_of(self.today)
+
+        if midnight and self.today.day == 1:
+            self._post_service_fees(months_after(self.today, -1), self.today)
+        if midnight and self.cancel_day == self.today:
+            self._end()
+        if midnight and self.switch is not None and self.switch.day == self.today:
+            self._begin_first_contract(self.switch.term, self.switch.plan, self.switch.members)
+        if self.clock == self.trial_end and self.state == "TRIAL":
+            self.state = "SUSPENDED"
+        if self.clock == self.grace_end and self.unpaid:
+            self._end()
+        if midnight and self.state == "ACTIVE" and self.period_end == self.today:
+            self._renew()
+
+        self._note_rate_of_today()
+
+    def _note_rate_of_today(self) -> None:
+        """Overwrite today's page, so that the day's last change is what counts (R21)."""
+        if self.state == "ACTIVE":
+            price = self.plans[self.plan]["annual" if self.term == "ANNUAL" else "list"]
+            self.diary[self.today] = Rate(self.plan, self.members, price)
+
+    def _begin_first_contract(self, term: str, plan: str, members: int) -> None:
+        self.state = "ACTIVE"
+        self.cancel_day = None
+        self.switch = None
+        self.plan = plan
+        self.members = members
+        self._begin_chain(term)
+        self.renewal_began_period = False
+
+    def _begin_chain(self, term: str) -> None:
+        self.term = term
+        self.chain_first = self.today
+        self.chain_length = 0
+        self._begin_period()
+
+    def _begin_period(self) -> None:
+        self.chain_length += 1
+        self.period_first = self.today
+        self.period_end = months_after(self.chain_first, self.chain_length * MONTHS_OF_TERM[self.term])
+
+    def _renew(self) -> None:
+        """R24. The option itself is left as it stands: what was chosen goes on being chosen."""
+        next_term = "MONTHLY"
+        if self.option is not None and self.cancel_day is None:
+            next_term = self.option["term"]
+            self.plan = self.option.get("plan", self.plan)
+            self.members = self.option.get("members", self.members)
+        if next_term == self.term:
+            self._begin_period()
+        else:
+            self._begin_chain(next_term)
+        self.renewal_began_period = True
+
+    # Money
+
+    def _post(self, kind: str, first: date, end: date, plan: str, members: int, exact: Fraction) -> None:
+        amount = floor(exact)
+        if amount == 0:
+            return
+        self.ledger.append(
+            {
+                "kind": kind,
+                "from": first.isoformat(),
+                "to": end.isoformat(),
+                "plan": plan,
+                "members": members,
+                "amount": amount,
+                "effective_at": self.clock.isoformat(),
+            }
+        )
+
+    def _post_service_fees(self, first: date, end: date) -> None:
+        """R21: one line for every run of neighbouring diary pages that read the same."""
+        runs: list[list[date]] = []
+        for day in days_between(first, end):
+            if day not in self.diary:
+                continue
+            before = day - ONE_DAY
+            if runs and runs[-1][-1] == before and self.diary[before] == self.diary[day]:
+                runs[-1].append(day)
+            else:
+                runs.append([day])
+        for run in runs:
+            rate = self.diary[run[0]]
+            exact = cost_of(rate.price, rate.members, run)
+            self._post("SERVICE_FEE", run[0], run[-1] + ONE_DAY, rate.plan, rate.members, exact)
+
+    def _end(self) -> None:
+        """Cancel today; erasure follows at the same instant (R31)."""
+        self._post_service_fees(self.today.replace(day=1), self.today)
+        if self.state == "ACTIVE" and self.term == "ANNUAL":
+            self._post_cancellation_fees()
+        self.state = "ERASED"
+        self.cancel_day = None
+        self.switch = None
+
+    def _post_cancellation_fees(self) -> None:
+        """R30."""
+        # "The day after the end": still the end at midnight, and for the rest of that day the day that the
+        # renewal has begun. The first day of any other contract is nobody's day after the end.
+        at_the_end = self.today == self.period_end
+        if at_the_end or (self.today == self.period_first and self.renewal_began_period):
+            return
+
+        discount = Fraction(0)
+        for day in days_between(self.period_first, self.today):
+            rate = self.diary[day]
+            prices = self.plans[rate.plan]
+            discount += cost_of(prices["list"], rate.members, [day])
+            discount -= cost_of(prices["annual"], rate.members, [day])
+        self._post("DISCOUNT_REPAYMENT", self.period_first, self.today, self.plan, self.members, discount)
+
+        remaining = days_between(self.today, self.period_end)
+        cost = cost_of(self.plans[self.plan]["annual"], self.members, remaining)
+        fee = cost * Fraction(self.fee_percent, 100)
+        self._post("EARLY_TERMINATION_FEE", self.today, self.period_end, self.plan, self.members, fee)
+
+    # Commands
+
+    def obey(self, command: str, argument: Any) -> bool:
+        """Judge a command at the present instant and carry it out; says whether it was accepted."""
+        wish = {key: value for key, value in (argument or {}).items() if value is not None}
+        if command == "change_renewal_option":
+            accepted = self._change_renewal_option(None if argument is None else wish)
+        elif command == "switch_to_paid":
+            accepted = self._switch_to_paid(wish)
+        elif command == "upgrade":
+            accepted = self._upgrade(wish)
+        elif command == "cancel":
+            accepted = self._cancel(wish)
+        elif command == "withdraw_reservation":
+            accepted = self._withdraw_reservation()
+        elif command == "confirm_domain":
+            accepted = self._confirm_domain()
+        else:
+            raise ValueError(f"not a command: {command!r}")
+        self._note_rate_of_today()
+        return accepted
+
+    def _is_sold(self, plan: object, members: object, term: object) -> bool:
+        """Whether there is such a plan and term, and the members are a number that it may have."""
+        if not isinstance(members, int) or isinstance(members, bool):
+            return False
+        return plan in self.plans and term in MONTHS_OF_TERM and 1 <= members <= self.max_members
+
+    def _switch_to_paid(self, wish: dict[str, Any]) -> bool:
+        day = as_date(wish["date"])
+        term = wish.get("term")
+        plan = wish.get("plan", self.plan)
+        members = wish.get("members", self.members)
+        if not self.unpaid or not self._is_sold(plan, members, term):
+            return False
+        if not self.today <= day <= self.latest_switch_day():
+            return False
+        if day == self.today:
+            self._begin_first_contract(str(term), plan, members)
+            return True
+        if self.cancel_day is not None:
+            return False
+        self.switch = Switch(day, str(term), plan, members)
+        return True
+
+    def _change_renewal_option(self, option: dict[str, Any] | None) -> bool:
+        if self.state != "ACTIVE":
+            return False
+        if option is not None:
+            plan = option.get("plan", self.plan)
+            members = option.get("members", self.members)
+            if not self._is_sold(plan, members, option.get("term")):
+                return False
+        self.option = option
+        return True
+
+    def _upgrade(self, wish: dict[str, Any]) -> bool:
+        plan = wish.get("plan", self.plan)
+        members = wish.get("members", self.members)
+        term = wish.get("term", self.term)
+        if self.state != "ACTIVE" or not self._is_sold(plan, members, term):
+            return False
+
+        rank = self.plans[plan]["rank"]
+        plan_step = rank - self.plans[self.plan]["rank"]
+        members_step = members - self.members
+        term_step = MONTHS_OF_TERM[term] - MONTHS_OF_TERM[self.term]
+        steps = [plan_step, members_step, term_step]
+        if min(steps) < 0 or max(steps) == 0:
+            return False
+
+        self.plan = plan
+        self.members = members
+        if term_step > 0:
+            self._begin_chain(term)
+            self.renewal_began_period = False
+        if self.option is not None:
+            if plan_step > 0 and "plan" in self.option and self.plans[self.option["plan"]]["rank"] < rank:
+                self.option["plan"] = plan
+            if members_step > 0 and "members" in self.option and self.option["members"] < members:
+                self.option["members"] = members
+        return True
+
+    def _cancel(self, wish: dict[str, Any]) -> bool:
+        day = as_date(wish["date"])
+        if self.state == "ERASED" or not self.today <= day <= self.latest_cancel_day():
+            return False
+        if day == self.today:
+            self._end()
+            return True
+        if self.switch is not None:
+            return False
+        self.cancel_day = day
+        return True
+
+    def _withdraw_reservation(self) -> bool:
+        if self.cancel_day is None and self.switch is None:
+            return False
+        self.cancel_day = None
+        self.switch = None
+        return True
+
+    def _confirm_domain(self) -> bool:
+        if self.state == "ERASED" or not self.awaits_proof:
+            return False
+        self.awaits_proof = False
+        return True
+
+
+def command_of(step: Document) -> tuple[str, Any]:
+    """The one command of a step, and its argument."""
+    [command] = [key for key in step if key != "at"]
+    return command, step[command]
+
+
+def judge(scenario: Document, catalogue: Document) -> dict[str, Any]:
+    """Live the whole scenario and say what became of it."""
+    life = Life(scenario["request"], catalogue)
+    accepted = []
+    for step in scenario.get("steps") or []:
+        life.run_to(as_instant(step["at"]))
+        accepted.append(life.obey(*command_of(step)))
+    life.run_to(as_instant(scenario["until"]))
+    return {"accepted": accepted, "ledger": life.ledger, "state": life.state, "access": life.access}

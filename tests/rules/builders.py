@@ -1,0 +1,276 @@
+"""A subscription's life told in a line: what the tests of the rules are written with.
+
+    life = Life.requested("2026-12-20 10:00", plan="basic", members=10)
+    life.at("2027-01-01 09:00").asks("switch_to_paid", term="ANNUAL").at("2028-01-01")
+
+Commands go through their words on the wire, and all that is due is done before one is judged (R23).
+"""
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from subscription.apply import apply
+from subscription.calendar import KST, day_of
+from subscription.catalogue import Catalogue, PriceBook, parse_catalogue
+from subscription.commands import Command, confirmation_for, read_command
+from subscription.deadlines import due_first
+from subscription.decide import Accepted, Findings, decide, start_trial
+from subscription.effects import TimelineEntry, timeline_entry
+from subscription.events import Event
+from subscription.forecast import Quote, quote_cancellation
+from subscription.ledger import LedgerLine
+from subscription.refusals import Code, Refused
+from subscription.request import Request, read_request
+from subscription.simulation import agreed_terms
+from subscription.state import Subscription, provisioning
+from subscription.validation import check
+
+TOKEN = "c2VjcmV0LXRva2Vu"
+_HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g"
+
+
+def on(text: str) -> datetime:
+    """`on("2027-03-15 09:00")`: a moment on the Korean clock; without a time, the start of that day."""
+    return datetime.fromisoformat(text).replace(tzinfo=KST)
+
+
+def day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+# -- what is sold ------------------------------------------------------------------------------------
+
+
+@cache
+def catalogue_text() -> str:
+    return (Path(__file__).parents[2] / "catalogue.toml").read_text(encoding="utf-8")
+
+
+@cache
+def default_catalogue() -> Catalogue:
+    return parse_catalogue(catalogue_text())
+
+
+def catalogue(effective_from: str = "2026-11-01", **changes: Any) -> Catalogue:
+    """The repository's catalogue with some values changed; a plan that is None is sold no longer."""
+    table = _merged(tomllib.loads(catalogue_text()), changes)
+    return check(Catalogue, {**table, "version": effective_from, "effective_from": effective_from})
+
+
+def _merged(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = table | {
+        key: _merged(table.get(key, {}), value) if isinstance(value, Mapping) else value
+        for key, value in changes.items()
+    }
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def book_of(*versions: Catalogue) -> PriceBook:
+    return PriceBook(versions=versions)
+
+
+BOOK = book_of(default_catalogue())
+
+
+# -- requests ----------------------------------------------------------------------------------------
+
+
+def request_body(**changes: Any) -> dict[str, Any]:
+    """A request that is in order, as sent on the wire, with some fields changed."""
+    return {
+        "request_id": "request-1",
+        "customer_id": "customer-1",
+        "region": "KR",
+        "platform": "VPC",
+        "plan": "basic",
+        "members": 10,
+        "agreed_terms": [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}],
+        "account": {"group": "acme"},
+        "admin_id": "admin",
+        "password_hash": _HASH,
+        "company_name": "Acme Korea",
+        "company_phone": "02-1234-5678",
+        **changes,
+    }
+
+
+def read(at: str = "2027-01-01 09:00", book: PriceBook = BOOK, **changes: Any) -> Request | Refused:
+    return read_request(request_body(**changes), book, on(at))
+
+
+def problems(**changes: Any) -> list[tuple[str | None, str]]:
+    """What is wrong with a request so changed, as (field, code); empty when it is in order."""
+    answer = read(**changes)
+    return [(p.field, p.code) for p in answer.problems] if isinstance(answer, Refused) else []
+
+
+# -- the ledger --------------------------------------------------------------------------------------
+
+
+class Posted(NamedTuple):
+    """A ledger line as tests write one down."""
+
+    kind: str
+    first_day: str
+    end_day: str
+    amount: int
+
+
+def fee(first_day: str, end_day: str, amount: int) -> Posted:
+    return Posted("SERVICE_FEE", first_day, end_day, amount)
+
+
+def repayment(first_day: str, end_day: str, amount: int) -> Posted:
+    return Posted("DISCOUNT_REPAYMENT", first_day, end_day, amount)
+
+
+def termination(first_day: str, end_day: str, amount: int) -> Posted:
+    return Posted("EARLY_TERMINATION_FEE", first_day, end_day, amount)
+
+
+def posted(lines: list[LedgerLine] | tuple[LedgerLine, ...]) -> list[Posted]:
+    return [Posted(x.kind, x.first_day.isoformat(), x.end_day.isoformat(), x.amount) for x in lines]
+
+
+# -- a life ------------------------------------------------------------------------------------------
+
+
+class Life:
+    """One subscription, lived by the rules alone."""
+
+    def __init__(self, request: Request, at: datetime, book: PriceBook = BOOK) -> None:
+        catalogue_then = book.in_force(day_of(at))
+        assert catalogue_then is not None
+        self.book = book
+        self.now = at
+        self.provisioned: Subscription = provisioning("sub-1", request)
+        self.state: Subscription = self.provisioned
+        self.events: list[Event] = []
+        self.timeline: list[TimelineEntry] = []
+        self.ledger: list[LedgerLine] = []
+        self.answers: list[Accepted | Refused] = []
+        account = request.account.account
+        self._happen(start_trial(at, account, request.agreed_terms, catalogue_then, TOKEN))
+
+    @classmethod
+    def requested(cls, at: str | datetime, book: PriceBook = BOOK, **changes: Any) -> Self:
+        moment = on(at) if isinstance(at, str) else at
+        request = read_request(request_body(**changes), book, moment)
+        assert isinstance(request, Request), request
+        return cls(request, moment, book)
+
+    @classmethod
+    def paid(cls, first_day: str, term: str, book: PriceBook = BOOK, **changes: Any) -> Self:
+        """Requested and switched to paid at 09:00 on the first day, as the tests of contracts begin."""
+        life = cls.requested(f"{first_day} 09:00", book, **changes)
+        return life.asks("switch_to_paid", term=term)
+
+    def copy(self) -> Self:
+        """The same life, to be lived on in another way."""
+        twin = copy.copy(self)
+        twin.events, twin.timeline = list(self.events), list(self.timeline)
+        twin.ledger, twin.answers = list(self.ledger), list(self.answers)
+        return twin
+
+    def at(self, moment: str | datetime) -> Self:
+        """Time passes, and all that falls due up to that moment is done."""
+        self.now = on(moment) if isinstance(moment, str) else moment
+        while event := due_first(self.state, self.now, self.book):
+            self._happen(event)
+        return self
+
+    def asks(self, command: str, **argument: Any) -> Self:
+        """A command that the rules accept. A date left out is today, a confirmation the right one."""
+        answer = self.answered(command, **argument)
+        assert isinstance(answer, Accepted), answer
+        return self
+
+    def refused(self, command: str, **argument: Any) -> Refused:
+        """A command that the rules refuse; nothing has changed then."""
+        before = self.state
+        answer = self.answered(command, **argument)
+        assert isinstance(answer, Refused), answer
+        assert self.state == before
+        return answer
+
+    def proves(self, *domains: str) -> Self:
+        """The proof of these domains is found when it is looked for now."""
+        answer = self.hears(self._read("check_domain", {}), Findings(proved=domains))
+        assert isinstance(answer, Accepted), answer
+        return self
+
+    def answered(self, command: str, **argument: Any) -> Accepted | Refused:
+        return self.hears(self._read(command, argument), Findings(token=TOKEN))
+
+    def hears(self, command: Command | Refused, found: Findings) -> Accepted | Refused:
+        """Judge a command that has been read, and do what it causes."""
+        answer: Accepted | Refused = (
+            command
+            if isinstance(command, Refused)
+            else decide(self.state, command, self.now, self.book, found)
+        )
+        self.answers.append(answer)
+        if isinstance(answer, Accepted):
+            for event in answer.events:
+                self._happen(event)
+        return answer
+
+    def quoted(self, date: str | date) -> Quote | Refused:
+        asked = day(date) if isinstance(date, str) else date
+        return quote_cancellation(self.state, asked, self.now, self.book)
+
+    @property
+    def today(self) -> date:
+        return day_of(self.now)
+
+    @property
+    def message(self) -> str:
+        """What the last command was answered."""
+        return self.answers[-1].message
+
+    @property
+    def last_refusal(self) -> Code | None:
+        answer = self.answers[-1]
+        return answer.code if isinstance(answer, Refused) else None
+
+    @property
+    def posted(self) -> list[Posted]:
+        return posted(self.ledger)
+
+    @property
+    def happened(self) -> list[str]:
+        return [event.event for event in self.events]
+
+    @property
+    def period(self) -> tuple[str, str, str]:
+        """The contract's term, first day and half-open end."""
+        contract = self.state.contract
+        assert contract is not None
+        return contract.term.value, contract.first_day.isoformat(), contract.end_day.isoformat()
+
+    def _read(self, command: str, argument: Mapping[str, Any]) -> Command | Refused:
+        return read_command(command, {**self._left_out(command), **argument})
+
+    def _left_out(self, command: str) -> dict[str, Any]:
+        match command:
+            case "switch_to_paid":
+                return {"date": self.today.isoformat()}
+            case "cancel":
+                admin_id, account = self.state.admin_id, self.state.account
+                typed = confirmation_for(admin_id, account) if admin_id and account else ""
+                return {"date": self.today.isoformat(), "confirmation": typed}
+            case "upgrade":
+                return {"agreed_terms": agreed_terms(self.book, self.now)}
+            case _:
+                return {}
+
+    def _happen(self, event: Event) -> None:
+        self.state = apply(self.state, event)
+        self.events.append(event)
+        self.timeline.append(timeline_entry(event, self.state))
+        self.ledger.extend(event.lines)

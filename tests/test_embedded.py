@@ -1,0 +1,442 @@
+"""The embedded servers, as real processes: they answer, keep their data, let nobody else at them, and die."""
+
+import asyncio
+import http.client
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import dns.asyncresolver
+import dns.nameserver
+import dns.resolver
+import pytest
+from temporalio import workflow
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import TimeSkipper
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from starter.embedded import stack as stack_module
+from starter.embedded import temporal_server
+from starter.embedded.dns_server import DnsServer
+from starter.embedded.postgres_server import PostgresServer
+from starter.embedded.server import ServerError, free_ports, port_is_free
+from starter.embedded.stack import EmbeddedStack, StackError
+from starter.embedded.temporal_server import TemporalServer
+from starter.test_clock import TestClock, TestClockUnavailable
+
+TASK_QUEUE = "test-embedded"
+SEARCH_ATTRIBUTES = {"Colour": "Keyword"}
+COLOUR = SearchAttributeKey.for_keyword("Colour")
+
+
+@workflow.defn
+class Sleeper:
+    """Sleeps a day at a time, `days` times a run, through `runs` more runs."""
+
+    def __init__(self) -> None:
+        self._wakes = 0
+
+    @workflow.run
+    async def run(self, days: int, runs: int) -> None:
+        for _ in range(days):
+            await workflow.sleep(timedelta(days=1))
+            self._wakes += 1
+        if runs:
+            workflow.continue_as_new(args=[days, runs - 1])
+
+    @workflow.update
+    async def now(self) -> datetime:
+        """What the workflow itself takes for the time."""
+        return workflow.now()
+
+    @workflow.query
+    def wakes(self) -> int:
+        """How many days this run has slept through."""
+        return self._wakes
+
+
+@pytest.fixture(scope="module")
+def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="module")
+async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
+    async with EmbeddedStack(stack_directory, search_attributes=SEARCH_ATTRIBUTES) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def client(stack: EmbeddedStack) -> Client:
+    return await Client.connect(stack.addresses.temporal_address, namespace=stack.addresses.namespace)
+
+
+def serving(client: Client) -> Worker:
+    return Worker(
+        client, task_queue=TASK_QUEUE, workflows=[Sleeper], workflow_runner=UnsandboxedWorkflowRunner()
+    )
+
+
+@pytest.fixture
+async def worker(client: Client) -> AsyncIterator[None]:
+    async with serving(client):
+        yield
+
+
+async def start_sleeper(client: Client, name: str, *, days: int, runs: int = 0) -> TestClock:
+    await client.start_workflow(Sleeper.run, args=[days, runs], id=name, task_queue=TASK_QUEUE)
+    return TestClock(client, name)
+
+
+# The stack
+
+
+async def test_the_servers_of_a_stack_answer(stack: EmbeddedStack, client: Client) -> None:
+    handle = await client.start_workflow(
+        "Unserved",
+        id="coloured",
+        task_queue="nobody-listens",
+        search_attributes=TypedSearchAttributes([SearchAttributePair(COLOUR, "green")]),
+    )
+    description = await handle.describe()
+    assert description.typed_search_attributes[COLOUR] == "green"
+
+    database = await asyncpg.connect(stack.addresses.database_url)
+    assert await database.fetchval("SELECT current_database()") == "worksub"
+    await database.close()
+
+    ui = http.client.HTTPConnection(stack.addresses.ui_url.removeprefix("http://"))
+    ui.request("GET", "/")
+    assert ui.getresponse().status == 200
+    ui.close()
+
+
+def test_the_servers_do_not_hear_the_terminals_ctrl_c(stack: EmbeddedStack) -> None:
+    assert os.getsid(stack.temporal.pid) == stack.temporal.pid
+    assert os.getsid(stack.postgres.pid) == stack.postgres.pid
+
+
+def test_another_process_finds_a_running_stack(
+    stack: EmbeddedStack, stack_directory: Path, tmp_path: Path
+) -> None:
+    assert EmbeddedStack.find(stack_directory) == stack.addresses
+    assert EmbeddedStack.find(tmp_path) is None
+
+
+async def test_a_second_stack_on_the_same_data_is_refused(
+    stack: EmbeddedStack, stack_directory: Path
+) -> None:
+    with pytest.raises(StackError, match=f"in use by process {os.getpid()}: stop that process first"):
+        async with EmbeddedStack(stack_directory, search_attributes={}):
+            pass
+    assert EmbeddedStack.find(stack_directory) == stack.addresses
+
+
+async def test_what_is_deleted_leaves_the_database_file(
+    client: Client, stack: EmbeddedStack, stack_directory: Path
+) -> None:
+    personal = "Hong-Gildong-of-Hanyang"
+    handle = await client.start_workflow("Unserved", personal, id="personal", task_queue="nobody-listens")
+    await stack.temporal.checkpoint()
+    database = stack_directory / "temporal" / "temporal.db"
+    assert personal.encode() in database.read_bytes()
+
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(
+            namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=handle.id)
+        )
+    )
+    while await _exists(handle):
+        pass
+    await stack.temporal.checkpoint()
+    assert personal.encode() not in database.read_bytes()
+
+
+async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual_port, usual_ui_port = free_ports(2)
+    monkeypatch.setattr(stack_module, "USUAL_TEMPORAL_PORT", usual_port)
+    monkeypatch.setattr(stack_module, "USUAL_UI_PORT", usual_ui_port)
+    before, after = tmp_path / "before", tmp_path / "after"
+    steps: list[str] = []
+
+    async with EmbeddedStack(
+        before, search_attributes={}, prefer_usual_ports=True, on_progress=steps.append
+    ) as stack:
+        assert stack.addresses.temporal_address.endswith(f":{usual_port}")
+        assert stack.addresses.ui_url.endswith(f":{usual_ui_port}")
+        client = await Client.connect(stack.addresses.temporal_address)
+        await client.start_workflow("Unserved", id="before", task_queue="nobody-listens")
+        database = await asyncpg.connect(stack.addresses.database_url)
+        await database.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        await database.close()
+    assert steps == ["Starting PostgreSQL…", "Starting Temporal…", "Stopping the servers…"]
+    assert EmbeddedStack.find(before) is None
+
+    before.rename(after)
+    with socket.create_server(("127.0.0.1", usual_port)), socket.create_server(("127.0.0.1", usual_ui_port)):
+        async with EmbeddedStack(
+            after, search_attributes=SEARCH_ATTRIBUTES, prefer_usual_ports=True
+        ) as stack:
+            assert not stack.addresses.temporal_address.endswith(f":{usual_port}")
+            assert not stack.addresses.ui_url.endswith(f":{usual_ui_port}")
+            client = await Client.connect(stack.addresses.temporal_address)
+            description = await client.get_workflow_handle("before").describe()
+            assert description.status == WorkflowExecutionStatus.RUNNING
+            # Search attributes that are new in this release reach data of the last one.
+            assert [found.id async for found in client.list_workflows("Colour IS NULL")] == ["before"]
+            database = await asyncpg.connect(stack.addresses.database_url)
+            assert await database.fetchval("SELECT answer FROM kept") == 42
+            await database.close()
+
+
+OWNER = """
+import asyncio, pathlib, sys
+from starter.embedded.stack import EmbeddedStack
+
+async def main():
+    async with EmbeddedStack(pathlib.Path(sys.argv[1]), search_attributes={}) as stack:
+        print(stack.addresses.temporal_address, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_the_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert owner.stdout is not None
+        port = int((await owner.stdout.readline()).decode().rpartition(":")[2])
+        found = EmbeddedStack.find(tmp_path)
+        assert found is not None
+        assert found.pid == owner.pid
+    finally:
+        owner.send_signal(signal.SIGKILL)
+        await owner.wait()
+    assert EmbeddedStack.find(tmp_path) is None
+
+    # Entering waits for the orphans, which hold the lock until they are gone.
+    async with EmbeddedStack(tmp_path, search_attributes={}):
+        assert port_is_free(port)
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ServerError, match=f"port {port} is taken"):
+            async with TemporalServer(tmp_path, search_attributes={}, port=port):
+                pass
+
+
+async def test_a_server_that_ends_at_start_shows_its_log(tmp_path: Path) -> None:
+    (tmp_path / "temporal.db").write_text("no database at all, but long enough to be taken for one" * 100)
+    with pytest.raises(ServerError, match=r"(?s)exit code 1.*temporal\.log:.*not a database"):
+        async with TemporalServer(tmp_path, search_attributes={}):
+            pass
+
+
+async def test_postgres_refuses_data_that_it_cannot_read(tmp_path: Path) -> None:
+    async with PostgresServer(tmp_path):
+        pass
+    (tmp_path / "data" / "PG_VERSION").write_text("9.6\n")
+    with pytest.raises(ServerError, match=r"(?s)exit code 1.*postgres\.log:.*incompatible"):
+        async with PostgresServer(tmp_path):
+            pass
+
+
+# DNS
+
+
+@pytest.fixture
+def dns_server() -> Iterator[DnsServer]:
+    with DnsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def resolver(dns_server: DnsServer) -> dns.asyncresolver.Resolver:
+    host, port = dns_server.address.split(":")
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = [dns.nameserver.Do53Nameserver(host, int(port))]
+    resolver.lifetime = 0.5
+    return resolver
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+async def test_dns_answers_what_is_published(
+    dns_server: DnsServer, resolver: dns.asyncresolver.Resolver, tcp: bool
+) -> None:
+    dns_server.publish_txt("_proof.acme.example", "first")
+    dns_server.publish_txt("_PROOF.acme.example.", "second")
+    dns_server.publish_cname("alias.acme.example", "_proof.acme.example")
+
+    answer = await resolver.resolve("_proof.acme.example", "TXT", tcp=tcp)
+    assert {str(record) for record in answer} == {'"first"', '"second"'}
+    answer = await resolver.resolve("alias.acme.example", "CNAME", tcp=tcp)
+    assert [str(record) for record in answer] == ["_proof.acme.example."]
+    answer = await resolver.resolve("alias.acme.example", "TXT", tcp=tcp)
+    assert {str(record) for record in answer} == {'"first"', '"second"'}
+
+
+async def test_dns_tells_an_unknown_name_from_one_without_such_records(
+    dns_server: DnsServer, resolver: dns.asyncresolver.Resolver
+) -> None:
+    dns_server.publish_txt("_proof.acme.example", "token")
+    for name in ("_proof.acme.example", "acme.example"):
+        with pytest.raises(dns.resolver.NoAnswer):
+            await resolver.resolve(name, "A")
+    with pytest.raises(dns.resolver.NXDOMAIN):
+        await resolver.resolve("other.example", "TXT")
+
+    dns_server.withdraw("_proof.acme.example")
+    with pytest.raises(dns.resolver.NXDOMAIN):
+        await resolver.resolve("_proof.acme.example", "TXT")
+    dns_server.publish_txt("_proof.acme.example", "token")
+    dns_server.clear()
+    with pytest.raises(dns.resolver.NXDOMAIN):
+        await resolver.resolve("_proof.acme.example", "TXT")
+
+
+async def test_dns_fails_on_demand(dns_server: DnsServer, resolver: dns.asyncresolver.Resolver) -> None:
+    dns_server.publish_txt("_proof.acme.example", "token")
+    dns_server.answer_with = "servfail"
+    with pytest.raises(dns.resolver.NoNameservers):
+        await resolver.resolve("_proof.acme.example", "TXT")
+    dns_server.answer_with = "timeout"
+    with pytest.raises(dns.resolver.LifetimeTimeout):
+        await resolver.resolve("_proof.acme.example", "TXT")
+    dns_server.answer_with = "normal"
+    assert len(await resolver.resolve("_proof.acme.example", "TXT")) == 1
+
+
+# The test clock
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_clock_passes_twenty_days(client: Client) -> None:
+    clock = await start_sleeper(client, "twenty-days", days=60)
+    handle = client.get_workflow_handle("twenty-days")
+    start = await clock.now()
+    assert abs(start - datetime.now(UTC)) < timedelta(minutes=1)
+
+    seen: list[datetime] = []
+    target = start + timedelta(days=19, hours=12)
+    assert await clock.advance_to(target, on_progress=seen.append)
+    assert await handle.query(Sleeper.wakes) == 19
+    assert target <= await clock.now() < target + timedelta(minutes=1)
+    assert target <= await handle.execute_update(Sleeper.now) < target + timedelta(minutes=1)
+    assert seen == sorted(seen)
+    assert seen[0] < target <= seen[-1]
+
+    assert await clock.advance_to(target + timedelta(days=20))
+    assert await handle.query(Sleeper.wakes) == 39
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_clock_does_not_go_back(client: Client) -> None:
+    clock = await start_sleeper(client, "not-back", days=60)
+    start = await clock.now()
+    assert await clock.advance_to(start - timedelta(days=1))
+    assert await clock.now() < start + timedelta(minutes=1)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_clock_goes_on_through_continue_as_new(client: Client) -> None:
+    clock = await start_sleeper(client, "runs", days=3, runs=10)
+    handle = client.get_workflow_handle("runs")
+    first_run = (await handle.describe()).run_id
+    target = await clock.now() + timedelta(days=10, hours=12)
+    assert await clock.advance_to(target)
+    assert (await handle.describe()).run_id != first_run
+    assert await handle.query(Sleeper.wakes) == 1
+    assert await clock.advance_to(target + timedelta(days=3))
+    assert await handle.query(Sleeper.wakes) == 1
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_clock_stops_where_the_workflow_ends(client: Client) -> None:
+    clock = await start_sleeper(client, "ends", days=3)
+    target = await clock.now() + timedelta(days=30)
+    assert not await clock.advance_to(target)
+    assert await clock.now() < target
+    assert not await clock.advance_to(target)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_two_who_move_one_clock_jump_over_nothing(client: Client) -> None:
+    here = await start_sleeper(client, "two-movers", days=60)
+    elsewhere = TestClock(client, "two-movers")
+    start = await here.now() + timedelta(hours=12)
+    near, far = start + timedelta(days=10), start + timedelta(days=20)
+    assert all(await asyncio.gather(here.advance_to(near), elsewhere.advance_to(far)))
+    assert await client.get_workflow_handle("two-movers").query(Sleeper.wakes) == 20
+
+
+async def test_a_clock_waits_until_another_process_has_moved_it(client: Client) -> None:
+    clock = await start_sleeper(client, "other-process", days=60)
+    handle = client.get_workflow_handle("other-process")
+    other = TimeSkipper(client)
+    start = await clock.now() + timedelta(hours=12)
+    # While no worker takes the first workflow task, the clock of the workflow stands still.
+    moved_by_other = asyncio.create_task(other.fast_forward(handle, timedelta(days=10)))
+    while (info := await other.get_time_skipping_info(handle)) is None or not info.effective_config.enabled:
+        pass
+    moved = asyncio.create_task(clock.advance_to(start + timedelta(days=20)))
+    async with serving(client):
+        assert await moved_by_other
+        assert await moved
+        assert await handle.query(Sleeper.wakes) == 20
+
+
+@pytest.mark.usefixtures("worker")
+async def test_clocks_of_several_workflows_differ(client: Client) -> None:
+    clocks = [await start_sleeper(client, f"own-{days}", days=30) for days in range(1, 9)]
+    start = datetime.now(UTC) + timedelta(hours=12)
+    targets = [start + timedelta(days=days) for days in range(1, 9)]
+    assert all(
+        await asyncio.gather(
+            *(clock.advance_to(target) for clock, target in zip(clocks, targets, strict=True))
+        )
+    )
+    for days in range(1, 9):
+        assert await client.get_workflow_handle(f"own-{days}").query(Sleeper.wakes) == days
+
+
+async def test_a_clock_of_no_workflow_says_so(client: Client) -> None:
+    with pytest.raises(RPCError) as refused:
+        await TestClock(client, "no-such-workflow").advance_to(datetime.now(UTC) + timedelta(days=1))
+    assert refused.value.status == RPCStatusCode.NOT_FOUND
+
+
+async def test_a_server_without_test_clocks_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal_server, "DYNAMIC_CONFIG", ())
+    async with TemporalServer(tmp_path, search_attributes={}) as server:
+        client = await Client.connect(server.address)
+        await client.start_workflow("Unserved", id="real-time", task_queue="nobody-listens")
+        clock = TestClock(client, "real-time")
+        with pytest.raises(TestClockUnavailable, match=r"frontend\.WorkflowTimeSkippingEnabled=true"):
+            await clock.advance_to(datetime.now(UTC) + timedelta(days=1))
+
+
+async def _exists(handle: WorkflowHandle[Any, Any]) -> bool:
+    try:
+        await handle.describe()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
