@@ -1,5 +1,6 @@
 """Deleting the workflow histories that hold personal data (R31)."""
 
+import asyncio
 from datetime import datetime
 
 from temporalio import activity
@@ -12,6 +13,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities import record
 from activities.database import Pool
 from subscription.effects import WORKFLOW_ID_PREFIX, DeleteHistories, ErasureCertificate, HistoriesDeleted
+
+_LOOK_AGAIN_AFTER_SECONDS = (0.05, 0.1, 0.2, 0.4, *(0.5,) * 40)
 
 
 class HistoryActivities:
@@ -28,14 +31,7 @@ class HistoryActivities:
         runs = sorted({*wanted.run_ids, *listed} - {info.workflow_run_id})
         for run in runs:
             await self._delete(workflow_id, run)
-        left = [run for run in runs if await self._exists(workflow_id, run)]
-        if left:
-            # Deleting is asynchronous in the server, so this is a reason to look again, not a fault.
-            raise ApplicationError(
-                f"{len(left)} of {len(runs)} runs can still be read",
-                type="HistoriesLeft",
-                category=ApplicationErrorCategory.BENIGN,
-            )
+        await self._wait_until_gone(workflow_id, runs)
         if wanted.erased_at is not None:
             await self._certify(
                 workflow_id.removeprefix(WORKFLOW_ID_PREFIX), wanted.erased_at, len(wanted.run_ids)
@@ -52,6 +48,19 @@ class HistoryActivities:
             )
         except RPCError as error:
             _unless_not_found(error)
+
+    async def _wait_until_gone(self, workflow_id: str, runs: list[str]) -> None:
+        """Deleting is asynchronous in the server: it takes moments, and half a minute on a busy cluster."""
+        for pause in _LOOK_AGAIN_AFTER_SECONDS:
+            runs = [run for run in runs if await self._exists(workflow_id, run)]
+            if not runs:
+                return
+            await asyncio.sleep(pause)
+        raise ApplicationError(
+            f"{len(runs)} runs can still be read; looking again later",
+            type="HistoriesLeft",
+            category=ApplicationErrorCategory.BENIGN,
+        )
 
     async def _exists(self, workflow_id: str, run_id: str) -> bool:
         try:

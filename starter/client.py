@@ -19,7 +19,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.database import Pool
 from starter.read_model import Listed, ReadModel, RecordedRequest
 from starter.test_clock import TestClock
-from subscription.calendar import KST
+from subscription.calendar import KST, day_of
+from subscription.catalogue import Term, required_terms
 from subscription.commands import ContractTerm, read_command
 from subscription.decide import decide
 from subscription.effects import (
@@ -85,6 +86,14 @@ class SubscriptionClient:
             answer = await self._start(data, request)
             if answer is not None:
                 return answer
+
+    async def check_request(self, data: Mapping[str, Any]) -> Refused | None:
+        """All that is wrong with a request as things stand, without making it; None if nothing is."""
+        try:
+            await self._judged(data)
+        except RefusedError as refusal:
+            return refusal.refused
+        return None
 
     async def _judged(self, data: Mapping[str, Any]) -> Request:
         """Refuse what can be refused before anything exists."""
@@ -271,6 +280,13 @@ class SubscriptionClient:
             return ()
         coming: tuple[Coming, ...] = await self._query(subscription_id, "upcoming", None, tuple[Coming, ...])
         return coming
+
+    async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
+        """The terms of service that an upgrade must agree to now, by the subscription's own clock (R25)."""
+        await self._snapshot(subscription_id)
+        today = day_of(await self.clock(subscription_id).now())
+        catalogue = (await self._read.price_book()).in_force(today)
+        return required_terms(catalogue) if catalogue else ()
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         return await self._read.certificates(subscription_id)

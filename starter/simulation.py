@@ -80,6 +80,7 @@ async def simulate_on_temporal(
             client = await Client.connect(
                 stack.addresses.temporal_address, data_converter=pydantic_data_converter
             )
+            await _spare_the_disk(stack)
             template = await stack.postgres.ensure_database(_TEMPLATE)
             for catalogue in book.versions:
                 await set_up(client, template, catalogue)
@@ -94,6 +95,16 @@ async def simulate_on_temporal(
             async with asyncio.TaskGroup() as lives:
                 tasks = [lives.create_task(live(n, scenario)) for n, scenario in enumerate(scenarios)]
             return [task.result() for task in tasks]
+
+
+async def _spare_the_disk(stack: EmbeddedStack) -> None:
+    """Nothing here is to survive a crash, and a database for each scenario is many files to flush."""
+    connection = await asyncpg.connect(stack.postgres.dsn())
+    try:
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
 
 
 class _SimulatedLife:

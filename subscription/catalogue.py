@@ -16,7 +16,7 @@ from subscription.refusals import Problem
 from subscription.validation import check, problems_of
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Price = Annotated[int, Field(ge=0, le=100_000_000, description="KRW a member a month, before VAT")]
+Price = Annotated[int, Field(ge=0, le=10_000_000_000, description="KRW a member a month, before VAT")]
 
 
 class Trial(Wire):

@@ -18,7 +18,6 @@ from subscription.refusals import Refused
 from subscription.state import Access, State, Subscription
 from subscription.wording import sentence
 
-
 WORKFLOW_ID_PREFIX = "subscription-"
 """A subscription's workflow id is this and its subscription id."""
 

@@ -66,12 +66,7 @@ def service_fees(
 ) -> tuple[LedgerLine, ...]:
     """One line per unbroken run of days at one rate, within one calendar month (R21)."""
     lines = (
-        _line(
-            subscription_id,
-            LineKind.SERVICE_FEE,
-            [_piece(rate, start, end, rate.price)],
-            posted_at,
-        )
+        _line(subscription_id, LineKind.SERVICE_FEE, [_piece(rate, start, end, rate.price)], rate, posted_at)
         for month_first, month_end in months_of(first_day, end_day)
         for rate, start, end in _runs(rates, month_first, month_end)
     )
@@ -82,17 +77,17 @@ def termination_charges(
     subscription_id: str, contract: Contract, rates: Sequence[Rate], day: date, posted_at: datetime
 ) -> tuple[LedgerLine, ...]:
     """What leaving an annual contract on `day`, before its end, costs beside the service fee (R30)."""
-    repayment = [
-        _piece(rate, start, end, rate.list_price - rate.annual_price)
-        for rate, start, end in _spans(rates, contract.first_day, day)
-    ]
     rate = rates[-1]
+    repayment = [
+        _piece(past, start, end, past.list_price - past.annual_price)
+        for past, start, end in _spans(rates, contract.first_day, day)
+    ]
     rest = [_piece(rate, day, contract.end_day, rate.annual_price)]
     lines = []
     if repayment:
-        lines.append(_line(subscription_id, LineKind.DISCOUNT_REPAYMENT, repayment, posted_at))
+        lines.append(_line(subscription_id, LineKind.DISCOUNT_REPAYMENT, repayment, rate, posted_at))
     lines.append(
-        _line(subscription_id, LineKind.EARLY_TERMINATION_FEE, rest, posted_at, contract.fee_percent)
+        _line(subscription_id, LineKind.EARLY_TERMINATION_FEE, rest, rate, posted_at, contract.fee_percent)
     )
     return tuple(line for line in lines if line.amount)
 
@@ -140,16 +135,22 @@ def _piece(rate: Rate, start: date, end: date, price: int) -> Piece:
 
 
 def _line(
-    subscription_id: str, kind: LineKind, pieces: Sequence[Piece], posted_at: datetime, percent: int = 100
+    subscription_id: str,
+    kind: LineKind,
+    pieces: Sequence[Piece],
+    rate: Rate,
+    posted_at: datetime,
+    percent: int = 100,
 ) -> LedgerLine:
-    first, last = pieces[0], pieces[-1]
+    """A line over neighbouring pieces; `rate` says whose plan and members it names."""
+    first_day = pieces[0].first_day
     return LedgerLine(
-        key=f"{subscription_id}/{kind}/{first.first_day}",
+        key=f"{subscription_id}/{kind}/{first_day}",
         kind=kind,
-        first_day=first.first_day,
-        end_day=last.end_day,
-        plan=last.plan,
-        members=last.members,
+        first_day=first_day,
+        end_day=pieces[-1].end_day,
+        plan=rate.plan,
+        members=rate.members,
         amount=rounded_down(charged(pieces, percent)),
         effective_at=posted_at,
         percent=percent,

@@ -1,6 +1,6 @@
 """Where a subscription stands, in the shape that people and programs read."""
 
-from subscription.calendar import Day, Instant
+from subscription.calendar import Instant
 from subscription.catalogue import DomainPolicy
 from subscription.commands import ContractTerm, RenewalTerms, confirmation_for
 from subscription.deadlines import Deadline, next_deadline
@@ -10,7 +10,7 @@ from subscription.state import Access, Contract, Reservation, State, Subscriptio
 
 
 class Status(Frozen):
-    """`account` is what cancelling wants typed (R27); `proofs` are the records still to be published (R12)."""
+    """`account` is what cancelling wants typed (R27); `proofs` are the records to be published (R12)."""
 
     subscription_id: str
     customer_id: str

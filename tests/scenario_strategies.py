@@ -35,7 +35,7 @@ TIMES_OF_DAY = (
     timedelta(hours=23, minutes=59, seconds=59),
 )
 GROUPS = ("acme", "a1", "red-panda", "0-9", "x" * 22)
-DOMAINS = ("acme.co.kr", "mail.example.com", "a-b.kr", "xn--3e0b707e")
+DOMAINS = ("acme.co.kr", "mail.example.com", "a-b.kr", "xn--3e0b707e.kr")
 
 PRICES = st.one_of(
     st.sampled_from([0, 1, 7, 31, 365, 3_000, 3_600, 7_200, 12_000]),

@@ -43,16 +43,17 @@ COLOUR = SearchAttributeKey.for_keyword("Colour")
 class Sleeper:
     """Sleeps a day at a time, `days` times a run, through `runs` more runs."""
 
-    def __init__(self) -> None:
-        self._wakes = 0
+    @workflow.init
+    def __init__(self, days: int, runs: int, wakes: int) -> None:
+        self._wakes = wakes
 
     @workflow.run
-    async def run(self, days: int, runs: int) -> None:
+    async def run(self, days: int, runs: int, wakes: int) -> None:
         for _ in range(days):
             await workflow.sleep(timedelta(days=1))
             self._wakes += 1
         if runs:
-            workflow.continue_as_new(args=[days, runs - 1])
+            workflow.continue_as_new(args=[days, runs - 1, self._wakes])
 
     @workflow.update
     async def now(self) -> datetime:
@@ -61,7 +62,7 @@ class Sleeper:
 
     @workflow.query
     def wakes(self) -> int:
-        """How many days this run has slept through."""
+        """How many days it has slept through, in this run and the earlier ones."""
         return self._wakes
 
 
@@ -94,7 +95,7 @@ async def worker(client: Client) -> AsyncIterator[None]:
 
 
 async def start_sleeper(client: Client, name: str, *, days: int, runs: int = 0) -> TestClock:
-    await client.start_workflow(Sleeper.run, args=[days, runs], id=name, task_queue=TASK_QUEUE)
+    await client.start_workflow(Sleeper.run, args=[days, runs, 0], id=name, task_queue=TASK_QUEUE)
     return TestClock(client, name)
 
 
@@ -360,9 +361,9 @@ async def test_a_clock_goes_on_through_continue_as_new(client: Client) -> None:
     target = await clock.now() + timedelta(days=10, hours=12)
     assert await clock.advance_to(target)
     assert (await handle.describe()).run_id != first_run
-    assert await handle.query(Sleeper.wakes) == 1
+    assert await handle.query(Sleeper.wakes) == 10
     assert await clock.advance_to(target + timedelta(days=3))
-    assert await handle.query(Sleeper.wakes) == 1
+    assert await handle.query(Sleeper.wakes) == 13
 
 
 @pytest.mark.usefixtures("worker")

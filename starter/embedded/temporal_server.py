@@ -40,9 +40,10 @@ DYNAMIC_CONFIG = (
     "history.transferProcessorMaxPollHostRPS=2000",
     "history.visibilityProcessorMaxPollRPS=2000",
     "history.visibilityProcessorMaxPollHostRPS=2000",
-    'history.transferProcessorUpdateAckInterval="1s"',
-    'history.visibilityProcessorUpdateAckInterval="1s"',
-    # Or a run that continues as new in its first second delays its successor for the rest of that second.
+    'history.transferProcessorUpdateAckInterval="20ms"',
+    'history.visibilityProcessorUpdateAckInterval="20ms"',
+    # Or a run that continues as new in its first second delays its successor for the rest of that second,
+    # and a clock that is being moved then jumps to its target, over every timer in between.
     'history.workflowIdReuseMinimalInterval="0s"',
 )
 

@@ -200,12 +200,16 @@ class Life:
 
     def proves(self, *domains: str) -> Self:
         """The proof of these domains is found when it is looked for now."""
-        answer = self.hears(self._read("check_domain", {}), Findings(proved=domains))
+        answer = self.hears(self.read("check_domain", {}), Findings(proved=domains))
         assert isinstance(answer, Accepted), answer
         return self
 
     def answered(self, command: str, **argument: Any) -> Accepted | Refused:
-        return self.hears(self._read(command, argument), Findings(token=TOKEN))
+        return self.hears(self.read(command, argument), Findings(token=TOKEN))
+
+    def read(self, command: str, argument: Mapping[str, Any]) -> Command | Refused:
+        """A command's words on the wire, with what was left out filled in."""
+        return read_command(command, {**self._left_out(command), **argument})
 
     def hears(self, command: Command | Refused, found: Findings) -> Accepted | Refused:
         """Judge a command that has been read, and do what it causes."""
@@ -252,9 +256,6 @@ class Life:
         contract = self.state.contract
         assert contract is not None
         return contract.term.value, contract.first_day.isoformat(), contract.end_day.isoformat()
-
-    def _read(self, command: str, argument: Mapping[str, Any]) -> Command | Refused:
-        return read_command(command, {**self._left_out(command), **argument})
 
     def _left_out(self, command: str) -> dict[str, Any]:
         match command:

@@ -10,9 +10,24 @@ from subscription.events import Erased, private_fields
 from subscription.forecast import Quote
 from subscription.refusals import Code
 from subscription.state import Subscription
+from subscription.status import status_of
 
-from .builders import TOKEN, Life, Posted, book_of, catalogue, day, fee, on, posted, repayment, termination
+from .builders import (
+    TOKEN,
+    Life,
+    Posted,
+    book_of,
+    catalogue,
+    day,
+    default_catalogue,
+    fee,
+    on,
+    posted,
+    repayment,
+    termination,
+)
 
+POLICY = default_catalogue().domain
 YEAR, NEXT_YEAR = "2027-01-01", "2028-01-01"
 
 
@@ -345,6 +360,14 @@ def test_r31_an_erased_state_names_no_one() -> None:
     assert names_no_one(life.asks("cancel").at(life.now).state.model_dump_json())
 
 
+def test_r31_the_status_is_answered_from_what_stays() -> None:
+    life = someone()
+    assert status_of(life.state, POLICY).account == "kim.min-ji@acme.co.kr"
+    left = status_of(life.asks("cancel").at(life.now).state, POLICY)
+    assert (left.state, left.account, left.proofs, left.next) == ("ERASED", None, (), None)
+    assert names_no_one(left.model_dump_json())
+
+
 def test_r31_what_stays_is_the_billing_account_and_the_record() -> None:
     life = someone().at("2027-03-10 12:00").asks("cancel").at("2027-03-10 12:00")
     assert life.state.customer_id == "customer-1"
@@ -379,11 +402,15 @@ def test_r31_erasing_twice_is_harmless() -> None:
     assert again.model_dump(exclude=counted) == life.state.model_dump(exclude=counted)
 
 
-def test_r31_a_misread_command_is_refused_without_the_callers_words() -> None:
-    # Signals that are refused are kept in the timeline, which outlives the erasure.
-    for argument in ({"kim.min-ji@acme.co.kr": 1}, {"date": "kim.min-ji", "confirmation": "kim.min-ji"}):
-        refusal = someone().refused("cancel", **argument)
-        assert names_no_one(refusal.model_dump_json())
+def test_r31_a_misread_command_is_refused_without_the_values_that_were_sent() -> None:
+    refusal = someone().refused("cancel", date="kim.min-ji", confirmation=["kim.min-ji@acme.co.kr"])
+    assert names_no_one(refusal.model_dump_json())
+
+
+def test_r31_a_misread_command_is_refused_without_the_field_names_that_were_sent() -> None:
+    # A refused signal is kept in the timeline, which outlives the erasure.
+    refusal = someone().refused("cancel", **{"kim.min-ji@acme.co.kr": 1})
+    assert names_no_one(refusal.message)
 
 
 def test_r31_nothing_follows_an_erasure() -> None:

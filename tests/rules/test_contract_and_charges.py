@@ -5,12 +5,13 @@ from fractions import Fraction
 
 import pytest
 
+from subscription.answers import remembering, was_answered
 from subscription.commands import Command, read_command
 from subscription.deadlines import fall_due
 from subscription.forecast import quote_cancellation
 from subscription.ledger import service_fees
 from subscription.money import amount, rounded_down
-from subscription.refusals import Refused
+from subscription.refusals import Code, Refused
 from subscription.state import rate_of
 
 from .builders import Life, book_of, catalogue, day, fee, on, posted, repayment, termination
@@ -294,6 +295,44 @@ def test_r22_commands_of_other_names_are_told_apart() -> None:
 def test_r22_the_largest_number_that_json_can_carry_still_has_a_fingerprint() -> None:
     command = read_command("upgrade", {"members": 10**4299, "agreed_terms": []})
     assert isinstance(command, Refused) or command.fingerprint()
+
+
+def renamed(to: str) -> Life:
+    """A life in which a rename with the id `r-1` has been accepted."""
+    life = Life.requested("2027-01-01 09:00").asks("rename_account", group=to, id="r-1")
+    life.state = remembering(life.state, read("rename_account", group=to, id="r-1"), life.now)
+    return life
+
+
+def test_r22_an_accepted_command_is_recognised_for_at_least_30_days() -> None:
+    life = renamed("other")
+    later = read("withdraw_reservation", id="w-1")
+    known = remembering(life.state, later, life.now + timedelta(days=30))
+    assert was_answered(known, read("rename_account", group="other", id="r-1")) is True
+    assert was_answered(known, later) is True
+
+
+def test_r22_a_command_that_was_not_accepted_is_judged_anew() -> None:
+    life = renamed("other")
+    assert was_answered(life.state, read("rename_account", group="other", id="r-2")) is False
+    assert was_answered(life.state, read("rename_account", group="other")) is False
+
+
+def test_r22_a_command_without_an_id_is_not_remembered() -> None:
+    life = Life.requested("2027-01-01 09:00")
+    assert remembering(life.state, read("check_domain"), life.now) == life.state
+
+
+def test_r22_an_id_belongs_to_one_command() -> None:
+    answer = was_answered(renamed("other").state, read("check_domain", id="r-1"))
+    assert isinstance(answer, Refused)
+    assert answer.code is Code.COMMAND_ID_REUSED
+
+
+def test_r22_another_name_under_the_same_id_is_not_taken_for_the_first() -> None:
+    # Answering "it goes by its new name" to a rename that is not done would be false.
+    answer = was_answered(renamed("other").state, read("rename_account", group="third", id="r-1"))
+    assert answer is not True
 
 
 # -- R23 ---------------------------------------------------------------------------------------------

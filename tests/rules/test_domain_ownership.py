@@ -8,6 +8,7 @@ from subscription.catalogue import DomainPolicy
 from subscription.decide import proofs_found
 from subscription.domain_proof import DomainClaim, claim, proof_of
 from subscription.refusals import Code
+from subscription.status import status_of
 
 from .builders import TOKEN, Life, default_catalogue, on
 
@@ -73,6 +74,13 @@ def test_r12_each_name_has_its_own_token() -> None:
     started = life.events[0]
     assert started.event == "TRIAL_STARTED"
     assert started.claim == life.state.claim
+
+
+def test_r12_the_status_shows_what_is_still_to_be_published() -> None:
+    life = on_a_domain().asks("rename_account", domain="two.kr")
+    shown = status_of(life.state, POLICY).proofs
+    assert shown == tuple(proof_of(name, TOKEN, POLICY.cname_target) for name in ("acme.co.kr", "two.kr"))
+    assert status_of(life.proves("acme.co.kr", "two.kr").state, POLICY).proofs == ()
 
 
 # -- R13 ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from subscription.commands import confirmation_for
 from subscription.passwords import password_problems
 from subscription.refusals import Code, Refused
-from subscription.request import Account, AccountKind, Request, read_request
+from subscription.request import Account, AccountKind, Request, name_taken, read_request
 
 from .builders import BOOK, Life, book_of, catalogue, default_catalogue, on, problems, read, request_body
 
@@ -182,6 +182,13 @@ def test_r05_a_name_that_is_left_is_told_to_be_free() -> None:
     renamed = life.asks("rename_account", group="acme-2").events[-1]
     assert renamed.event == "ACCOUNT_RENAMED"
     assert renamed.released == ("acme",)
+
+
+@pytest.mark.parametrize(("kind", "field"), [("GROUP", "account.group"), ("DOMAIN", "account.domain")])
+def test_r05_a_name_that_is_taken_is_refused_at_its_field(kind: str, field: str) -> None:
+    refusal = name_taken(AccountKind(kind))
+    assert (refusal.code, refusal.field) == (Code.NAME_TAKEN, field)
+    assert [(p.field, p.code) for p in refusal.problems] == [(field, Code.NAME_TAKEN)]
 
 
 def test_r05_an_erased_subscription_holds_no_name() -> None:

@@ -1,0 +1,27 @@
+# The worker and the `worksub` command, without the embedded servers.
+
+ARG PYTHON=python:3.11.14-slim-bookworm
+
+FROM ${PYTHON} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /source
+RUN python -m venv /opt/worksub
+COPY pyproject.toml constraints.txt README.md worker.py ./
+COPY subscription subscription
+COPY workflows workflows
+COPY activities activities
+COPY starter starter
+RUN /opt/worksub/bin/pip install --constraint constraints.txt .
+
+FROM ${PYTHON}
+RUN useradd --system --uid 10001 --user-group --no-create-home worksub
+COPY --from=build /opt/worksub /opt/worksub
+COPY catalogue.toml /etc/worksub/catalogue.toml
+ENV PATH=/opt/worksub/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    WORKSUB_CATALOGUE=/etc/worksub/catalogue.toml
+USER 10001:10001
+WORKDIR /tmp
+STOPSIGNAL SIGTERM
+CMD ["worksub", "worker"]

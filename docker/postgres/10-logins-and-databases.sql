@@ -1,0 +1,30 @@
+-- Runs once, when the PostgreSQL container creates its data: who may sign in, and which database is whose.
+-- Passwords come from the container's environment, so that none stands in a file or an argument list.
+
+\set ON_ERROR_STOP on
+\getenv temporal_password TEMPORAL_DB_PASSWORD
+\getenv owner_password WORKSUB_OWNER_PASSWORD
+\getenv service_password WORKSUB_SERVICE_PASSWORD
+\getenv operator_password WORKSUB_OPERATOR_PASSWORD
+
+-- The roles that migration 0003 grants rights to. They cannot sign in; the logins below are members.
+CREATE ROLE worksub_worker NOLOGIN;
+CREATE ROLE worksub_reader NOLOGIN;
+
+-- Temporal's own login, and three for the service. The owner migrates; CREATEROLE is for migration 0003.
+CREATE ROLE temporal LOGIN PASSWORD :'temporal_password';
+CREATE ROLE worksub_owner LOGIN CREATEROLE PASSWORD :'owner_password';
+CREATE ROLE worksub_service LOGIN PASSWORD :'service_password';
+CREATE ROLE worksub_operator LOGIN PASSWORD :'operator_password';
+
+-- `worksub setup` publishes the catalogue in the worker's role, so the owner may act in it.
+GRANT worksub_worker TO worksub_owner, worksub_service;
+GRANT worksub_reader TO worksub_operator;
+
+CREATE DATABASE temporal OWNER temporal;
+CREATE DATABASE temporal_visibility OWNER temporal;
+CREATE DATABASE worksub OWNER worksub_owner;
+
+-- Without this every login could connect to every database.
+REVOKE CONNECT, TEMPORARY ON DATABASE temporal, temporal_visibility, worksub, postgres FROM PUBLIC;
+GRANT CONNECT ON DATABASE worksub TO worksub_worker, worksub_reader;

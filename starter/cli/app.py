@@ -1,0 +1,69 @@
+"""The `worksub` command: its parts put together, and every way in which it can end."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from starter.cli import clock, commands, operations, questions, requests, simulate, whole
+from starter.cli.errors import CommandError, ExitCode
+from starter.cli.output import show_error
+
+app = typer.Typer(
+    name="worksub",
+    help="NAVER WORKS subscriptions, from the request to the erasure.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+for part in (whole, requests, commands, questions, clock, simulate, operations):
+    app.add_typer(part.app)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command; the exit code says how it ended."""
+    as_json = "--json" in arguments
+    try:
+        result = app(list(arguments) or ["--help"], prog_name="worksub", standalone_mode=False)
+    except CommandError as error:
+        show_error(as_json, error)
+        return error.exit_code
+    except typer.TyperException as error:
+        show_error(as_json, _misused(error))
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, EOFError, typer.Abort):
+        print("\nInterrupted.", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        show_error(as_json, _fault(error))
+        return ExitCode.FAULT
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _misused(error: typer.TyperException) -> CommandError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "worksub"
+    parameter = getattr(error, "param", None)
+    return CommandError(
+        ExitCode.USAGE,
+        "USAGE",
+        error.format_message(),
+        field=parameter.name if parameter else None,
+        advice=f"`{command} --help` says how it is used.",
+    )
+
+
+def _fault(error: Exception) -> CommandError:
+    """What nobody has foreseen: where it happened, for a report, without the values that were there."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return CommandError(
+        ExitCode.FAULT,
+        "FAULT",
+        f"An unexpected {type(error).__name__} in {frame.name} ({frame.filename}, line {frame.lineno}): {error}",
+        advice="This is a fault of worksub: please report it, with this message.",
+    )

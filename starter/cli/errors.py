@@ -1,0 +1,96 @@
+"""How a command ends when it does not succeed: an exit code, and what is wrong in words for people or in JSON."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from subscription.refusals import Problem, Refused
+
+
+class ExitCode(IntEnum):
+    """What scripts may rely on."""
+
+    DONE = 0
+    REFUSED = 1
+    """The rules said no."""
+    USAGE = 2
+    """The command cannot be understood: an option, a file."""
+    UNAVAILABLE = 3
+    """A service cannot be reached, or does not answer."""
+    FAULT = 70
+    """A fault of worksub itself."""
+    INTERRUPTED = 130
+
+
+@dataclass(eq=False)
+class CommandError(Exception):
+    """The command ends here. `advice` says to a person what to do next."""
+
+    exit_code: ExitCode
+    code: str
+    message: str
+    field: str | None = None
+    problems: Sequence[Mapping[str, Any]] = ()
+    advice: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "error": {
+                "code": self.code,
+                "message": self.message,
+                "field": self.field,
+                "problems": list(self.problems),
+            }
+        }
+
+
+def usage_error(message: str, *, field: str | None = None, advice: str | None = None) -> CommandError:
+    return CommandError(ExitCode.USAGE, "USAGE", message, field=field, advice=advice)
+
+
+def unavailable(code: str, message: str, *, advice: str | None = None) -> CommandError:
+    return CommandError(ExitCode.UNAVAILABLE, code, message, advice=advice)
+
+
+def refusal(refused: "Refused") -> CommandError:
+    """The rules' refusal, with everything that is wrong and what would help."""
+    return CommandError(
+        ExitCode.REFUSED,
+        refused.code,
+        refused.message,
+        field=refused.field,
+        problems=problems_in_json(refused.problems),
+        advice=_ADVICE.get(refused.code),
+    )
+
+
+def problems_in_json(problems: "Sequence[Problem]") -> list[dict[str, Any]]:
+    return [problem.model_dump(mode="json") for problem in problems]
+
+
+@contextmanager
+def refusals_reported() -> Iterator[None]:
+    """Refusals of the rules leave this block as errors of the command."""
+    from subscription.refusals import RefusedError
+
+    try:
+        yield
+    except RefusedError as error:
+        raise refusal(error.refused) from None
+
+
+# By the refusal's code; what is not here says all that there is to say by itself.
+_ADVICE = {
+    "ALREADY_PAID": "See `worksub upgrade --help` and `worksub renewal --help`.",
+    "CANCELLATION_RESERVED": "Withdraw it with `worksub withdraw ID`.",
+    "COMMAND_ID_REUSED": "Send another --id, or none.",
+    "CONFIRMATION_DIFFERS": "`worksub status ID` shows the account.",
+    "NAME_TAKEN": "`worksub check-name` says whether a name is free.",
+    "NOTHING_ON_SALE": "`worksub setup` publishes the catalogue.",
+    "NOT_YET_PAID": "Switch first: `worksub switch ID --date today --term ANNUAL`.",
+    "SUBSCRIPTION_NOT_FOUND": "`worksub list` shows the ids of all subscriptions.",
+    "SWITCH_RESERVED": "Withdraw it with `worksub withdraw ID`.",
+}

@@ -1,0 +1,80 @@
+"""Where answers go: standard output, as JSON or for people; whatever is only progress, standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from starter.cli.errors import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# Tables that are piped elsewhere are not cut to the width of a terminal that is not there.
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console that prints what it is given: customers' words are never taken for markup."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, soft_wrap=False)
+
+
+def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]") -> None:
+    """The answer of a command: `document` as one line of JSON, or what `for_people` makes of it."""
+    if as_json:
+        show_json(document)
+    else:
+        console().print(for_people())
+
+
+def show_json(document: Any) -> None:
+    print(json.dumps(_in_json(document), ensure_ascii=False), flush=True)
+
+
+def say(sentence: str) -> None:
+    """A word to the person who waits; never part of the answer."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def ask_a_person(question: str) -> str:
+    """What is typed at the terminal; the question is no part of the answer that goes to standard output."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return input()
+
+
+def show_error(as_json: bool, error: CommandError) -> None:
+    if as_json:
+        show_json(error.to_json())
+        return
+    place = f" in {error.field}" if error.field and not error.problems else ""
+    lines = [f"Error{place}: {_headline(error)}", *map(_problem_line, error.problems)]
+    if error.advice:
+        lines.append(error.advice)
+    say("\n".join(lines))
+
+
+def _headline(error: CommandError) -> str:
+    """A refusal's own message is all of its problems in a row, which are listed below it instead."""
+    if error.problems and error.exit_code is ExitCode.REFUSED:
+        return "refused, and nothing has changed:"
+    return error.message
+
+
+def _problem_line(problem: Mapping[str, Any]) -> str:
+    place = f"{problem['file']}, line {problem['line']}: " if "file" in problem else ""
+    return f"  {place}{problem['field'] or 'the whole'} {problem['message']}"
+
+
+def _in_json(value: Any) -> Any:
+    """Models as the JSON that is theirs, alone or in lists and objects."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {key: _in_json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_json(each) for each in value]
+    return value

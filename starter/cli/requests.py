@@ -1,0 +1,156 @@
+"""Before there is a subscription: check-name and request."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from starter.cli.errors import refusal, refusals_reported, usage_error
+from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Domain, Group, Timeout
+from starter.cli.output import say, show
+from starter.cli.session import Session
+
+if TYPE_CHECKING:
+    from subscription.refusals import Problem, Refused
+    from subscription.request import Account
+
+app = typer.Typer()
+_PANEL = "Request a subscription"
+
+# Stands in for the hash while the rest of a request is judged, before anybody has typed a password.
+_NOT_TYPED_YET = "$argon2id$v=19$m=8,t=1,p=1$bm90dHlwZWR5ZXQ$bm90dHlwZWR5ZXRub3R0eXBlZHlldA"
+_ATTEMPTS = 3
+
+# What a request says beside these, the service refuses by itself.
+_NOT_FOR_A_FILE = {
+    "password": "is not for a file: it is typed, or piped in with --password-stdin",
+    "password_hash": "is not for a file: the password is typed, or piped in with --password-stdin",
+    "simulated_at": "is only for simulations: see `worksub simulate`",
+}
+
+
+@app.command("check-name", rich_help_panel=_PANEL)
+def check_name(group: Group = None, domain: Domain = None, as_json: AsJson = False) -> None:
+    """Say whether a name is free. Checking takes nothing; only a request takes a name."""
+    account = account_named(group, domain)
+    with Session() as session:
+        found = session.ask(lambda client: client.check_name(account))
+    words = "is free" if found.available else "is taken; choose another name"
+    show(as_json, found, lambda: f"The {found.kind.lower()} name {found.name} {words}.")
+
+
+@app.command(rich_help_panel=_PANEL)
+def request(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML, as examples/request.yaml.")],
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the administrator's password from standard input.")
+    ] = False,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+) -> None:
+    """Request a subscription. Its free trial starts at once, or you hear exactly what is wrong."""
+    from starter import passwords
+
+    if not password_stdin and not sys.stdin.isatty():
+        raise usage_error(
+            "There is no terminal at which to type the administrator's password.",
+            field="password",
+            advice="Pipe it in with --password-stdin.",
+        )
+    fields = _fields_of(file)
+    password_hash, problems = None, _problems_of_a_file(fields)
+    if password_stdin:
+        password, password_problems = passwords.from_standard_input()
+        password_hash, problems = passwords.hashed(password), (*problems, *password_problems)
+    with Session(timeout=timeout) as session:
+        asked = {name: value for name, value in fields.items() if name not in _NOT_FOR_A_FILE}
+        refused = session.ask(lambda client: client.check_request({**asked, "password_hash": _NOT_TYPED_YET}))
+        if refused or problems:
+            raise refusal(_together(refused, problems))
+        typed = {**asked, "password_hash": password_hash or _hash_of_what_is_typed()}
+        answer = session.ask(lambda client: client.request(typed))
+    show(
+        as_json,
+        answer,
+        lambda: (
+            f"The free trial has started; it ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST.\n"
+            f"The subscription's id: {answer.subscription_id}\n"
+            f"What it can do now: worksub status {answer.subscription_id}"
+        ),
+    )
+
+
+def account_named(group: str | None, domain: str | None) -> "Account":
+    """The account that the options name, if it is a possible one (R4)."""
+    from pydantic import ValidationError
+
+    from subscription.refusals import Code, Refused
+    from subscription.request import AccountName
+    from subscription.validation import check, problems_of
+
+    if (group is None) == (domain is None):
+        raise usage_error("Say either --group or --domain.", field="group")
+    try:
+        return check(AccountName, {"group": group, "domain": domain}).account
+    except ValidationError as error:
+        problems = problems_of(error)
+        raise refusal(
+            Refused(
+                code=Code(problems[0].code),
+                message=f"{problems[0].field} {problems[0].message}.",
+                field=problems[0].field,
+                problems=problems,
+            )
+        ) from None
+
+
+def _fields_of(file: Path) -> Mapping[str, Any]:
+    from starter.documents import DocumentError, read_documents
+
+    try:
+        documents = read_documents(file)
+    except DocumentError as error:
+        raise usage_error(str(error), field="FILE", advice="examples/request.yaml shows how it is written.") from None
+    if len(documents) > 1:
+        raise usage_error(f"{file} has {len(documents)} requests (separated by ---): send them one by one.")
+    return documents[0].fields
+
+
+def _problems_of_a_file(fields: Mapping[str, Any]) -> "tuple[Problem, ...]":
+    from subscription.refusals import Code, Problem
+
+    return tuple(
+        Problem(field=name, code=Code.UNKNOWN_FIELD, message=message)
+        for name, message in _NOT_FOR_A_FILE.items()
+        if name in fields
+    )
+
+
+def _together(refused: "Refused | None", problems: "tuple[Problem, ...]") -> "Refused":
+    """One refusal with everything that is wrong."""
+    from subscription.refusals import Code, Refused
+
+    if refused and not problems:
+        return refused
+    problems = (*(refused.problems if refused else ()), *problems)
+    return Refused(
+        code=Code.REQUEST_REFUSED,
+        message="; ".join(f"{problem.field} {problem.message}" for problem in problems) + ".",
+        field=problems[0].field,
+        problems=problems,
+    )
+
+
+def _hash_of_what_is_typed() -> str:
+    """Asks until a possible password has been typed the same twice."""
+    from starter import passwords
+
+    for _ in range(_ATTEMPTS):
+        password, problems = passwords.from_terminal()
+        if not problems:
+            return passwords.hashed(password)
+        for problem in problems:
+            say(f"The password {problem.message}.")
+    raise refusal(_together(None, problems))

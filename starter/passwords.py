@@ -1,0 +1,38 @@
+"""The administrator's password: typed or piped in, judged and hashed in this process, which it never leaves."""
+
+import getpass
+import sys
+
+from subscription.passwords import password_problems
+from subscription.refusals import Code, Problem
+
+# No password may be longer than 40 characters, so what is longer is refused without being read to its end.
+_LONGEST_INPUT = 1000
+
+
+def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tuple[Problem, ...]]:
+    """What is typed, twice and hidden, and all that is wrong with it (R7)."""
+    password = getpass.getpass(question)
+    problems = password_problems(password)
+    if not problems and getpass.getpass("The same password again: ") != password:
+        problems = (
+            Problem(
+                field="password", code=Code.PASSWORDS_DIFFER, message="was not the same both times; type it again"
+            ),
+        )
+    return password, problems
+
+
+def from_standard_input() -> tuple[str, tuple[Problem, ...]]:
+    """What is piped in, without the newline at its end, and all that is wrong with it (R7)."""
+    # What is not UTF-8 is refused by the rules; an error while decoding would show the bytes.
+    typed = sys.stdin.buffer.read(_LONGEST_INPUT).decode("utf-8", errors="replace")
+    password = typed.removesuffix("\n").removesuffix("\r")
+    return password, password_problems(password)
+
+
+def hashed(password: str) -> str:
+    """Its Argon2id hash, salted anew each time: all that others ever see."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher().hash(password)

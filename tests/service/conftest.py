@@ -1,0 +1,31 @@
+"""The servers that all tests of the service share, and the house that most of them are at home in."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from starter.embedded.stack import EmbeddedStack
+from starter.setup import set_up
+
+from .house import TEMPLATE, House, catalogue, open_house
+
+
+@pytest.fixture(scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedStack]:
+    async with EmbeddedStack(tmp_path_factory.mktemp("service"), search_attributes={}) as running:
+        client = await Client.connect(running.addresses.temporal_address)
+        await set_up(client, await running.postgres.ensure_database(TEMPLATE), catalogue())
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def temporal(stack: EmbeddedStack) -> Client:
+    return await Client.connect(stack.addresses.temporal_address, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture(scope="session")
+async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    async with open_house(stack, temporal) as opened:
+        yield opened

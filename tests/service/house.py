@@ -1,0 +1,158 @@
+"""A house: one database, one task queue and one worker on the servers that all tests share."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from argon2 import PasswordHasher
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.database import Pool, connected
+from starter.client import SubscriptionClient
+from starter.embedded.dns_server import DnsServer
+from starter.embedded.stack import EmbeddedStack
+from subscription.calendar import KST
+from subscription.catalogue import Catalogue, parse_catalogue
+from subscription.effects import RequestAnswer
+from subscription.refusals import Refused, RefusedError
+from worker import create_worker
+
+from .lives import Life
+
+CATALOGUE_FILE = Path(__file__).parents[2] / "catalogue.toml"
+TEMPLATE = "worksub_template"
+PASSWORD = "Correct4Horse"
+# Cheap, for what is tested is that a real Argon2id hash arrives, not how hard it is to guess.
+PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+TERMS = ({"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"})
+
+_numbers = itertools.count(1)
+
+
+def on(text: str) -> datetime:
+    """`on("2027-03-15 09:00")`: a moment on the Korean clock; without a time, the start of that day."""
+    return datetime.fromisoformat(text).replace(tzinfo=KST)
+
+
+def catalogue_text(version: str = "2020-01", effective_from: str = "2020-01-01", **replaced: str) -> str:
+    """The repository's catalogue, in force whenever these tests run, with some passages replaced."""
+    text = CATALOGUE_FILE.read_text(encoding="utf-8")
+    replacements = {'version = "2026-11"': f'version = "{version}"', "2026-11-01": effective_from, **replaced}
+    for old, new in replacements.items():
+        assert old in text, f"the catalogue has no passage {old}"
+        text = text.replace(old, new)
+    return text
+
+
+def catalogue(version: str = "2020-01", effective_from: str = "2020-01-01", **replaced: str) -> Catalogue:
+    return parse_catalogue(catalogue_text(version, effective_from, **replaced))
+
+
+def fresh(prefix: str) -> str:
+    """A name that no other test uses."""
+    return f"{prefix}-{next(_numbers)}"
+
+
+@dataclass(frozen=True)
+class House:
+    """What one test needs of the service. `owner` may do anything in the database, to look behind the scenes."""
+
+    temporal: Client
+    database_url: str
+    task_queue: str
+    pool: Pool
+    owner: Pool
+    client: SubscriptionClient
+    dns: DnsServer
+    others: list[Worker] = field(default_factory=list)
+
+    def worker(self, *, allow_simulation: bool = True) -> Worker:
+        return create_worker(
+            self.temporal,
+            self.pool,
+            dns_resolvers=[self.dns.address],
+            task_queue=self.task_queue,
+            allow_simulation=allow_simulation,
+        )
+
+    def request_body(self, **changes: Any) -> dict[str, Any]:
+        """A request that is in order, for a name and under an id of its own, with some fields changed."""
+        name = fresh("acme")
+        return {
+            "request_id": name,
+            "customer_id": f"customer-of-{name}",
+            "region": "KR",
+            "platform": "VPC",
+            "plan": "basic",
+            "members": 10,
+            "agreed_terms": list(TERMS),
+            "account": {"group": name},
+            "admin_id": "admin",
+            "password_hash": PASSWORD_HASH,
+            "company_name": "Acme Korea",
+            "company_phone": "02-1234-5678",
+            **changes,
+        }
+
+    async def requested(self, at: str | None = None, **changes: Any) -> Life:
+        """A life whose trial has started: now, on a clock of its own, or at another time, simulated."""
+        simulated = {} if at is None else {"simulated_at": on(at).isoformat()}
+        body = self.request_body(**simulated, **changes)
+        answer = await self.client.request(body)
+        return Life(self.client, self.temporal, answer.subscription_id, body)
+
+    async def paid(self, at: str, term: str = "ANNUAL", **changes: Any) -> Life:
+        """A simulated life that switched to paid in the hour in which it was requested."""
+        life = await self.requested(at, **changes)
+        await life.asks("switch_to_paid", at=at, date=at[:10], term=term)
+        return life
+
+    async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refused:
+        """The answer to a request, whichever it is."""
+        try:
+            return await self.client.request(body)
+        except RefusedError as refusal:
+            return refusal.refused
+
+
+@asynccontextmanager
+async def open_house(
+    stack: EmbeddedStack, temporal: Client, *, works: bool = True, database_url: str | None = None
+) -> AsyncIterator[House]:
+    """A house of one's own; with `works=False` its worker is for the test to run."""
+    name = fresh("house").replace("-", "_")
+    url = database_url or await create_database(stack, name)
+    with DnsServer() as dns:
+        async with (
+            connected(url, "worksub_worker", connections=8) as pool,
+            connected(url, "worksub_reader", connections=8) as reading,
+            asyncpg.create_pool(url, min_size=0, max_size=4) as owner,
+        ):
+            client = SubscriptionClient(temporal, reading, task_queue=name)
+            house = House(temporal, url, name, pool, owner, client, dns)
+            if works:
+                async with house.worker():
+                    yield house
+            else:
+                yield house
+
+
+_creating = asyncio.Lock()
+
+
+async def create_database(stack: EmbeddedStack, name: str, template: str = TEMPLATE) -> str:
+    """A database of this name, set up as the template is; its URL."""
+    async with _creating:  # two at a time would find the template in use
+        connection = await asyncpg.connect(stack.postgres.dsn())
+        try:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        finally:
+            await connection.close()
+    return stack.postgres.dsn(name)

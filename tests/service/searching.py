@@ -1,0 +1,62 @@
+"""Looking for something everywhere it could have been kept."""
+
+from collections.abc import Sequence
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from .house import House
+
+
+async def found_in_database(house: House, values: Sequence[str]) -> list[tuple[str, str]]:
+    """In which tables which of the values stand, in whatever column."""
+    tables = await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    found = []
+    for [table] in tables:
+        rows = await house.owner.fetch(
+            f"SELECT DISTINCT value FROM {table} t, unnest($1::text[]) value WHERE strpos(t::text, value) > 0",
+            values,
+        )
+        found += [(table, row["value"]) for row in rows]
+    return found
+
+
+async def found_in_workflow(
+    client: Client, workflow_id: str, values: Sequence[str], runs: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """Which of the values can be read in a run of the workflow: in its events, search attributes or memo.
+
+    `runs` are looked at beside those that the server lists.
+    """
+    listed = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    readable = {run.run_id: run.raw_info.SerializeToString() for run in listed}
+    for run_id in {*readable, *runs}:
+        readable[run_id] = readable.get(run_id, b"") + await told_of(client, workflow_id, run_id)
+    return [
+        (run_id, value) for run_id, text in readable.items() for value in values if value.encode() in text
+    ]
+
+
+async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
+    """Everything that the server tells of a run; nothing if it no longer knows it."""
+    told, page = b"", b""
+    while True:
+        try:
+            answer = await client.workflow_service.get_workflow_execution_history(
+                GetWorkflowExecutionHistoryRequest(
+                    namespace=client.namespace,
+                    execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                    next_page_token=page,
+                )
+            )
+            description = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return told
+        told += answer.SerializeToString() + description.raw_description.SerializeToString()
+        page = answer.next_page_token
+        if not page:
+            return told

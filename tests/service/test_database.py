@@ -1,0 +1,110 @@
+"""The database holds what the rules promise: migrations once, the record append-only, whoever asks."""
+
+import asyncpg
+import pytest
+from temporalio.client import Client
+
+from activities.database import DatabaseError, connected
+from activities.schema import migrate, migrations
+from starter.embedded.stack import EmbeddedStack
+from starter.setup import set_up
+
+from .house import TEMPLATE, House, catalogue, create_database
+from .waiting import together
+
+APPEND_ONLY = (
+    "catalogue_versions",
+    "lifecycle_events",
+    "ledger_lines",
+    "terms_agreements",
+    "command_answers",
+    "erasure_certificates",
+)
+CHANGES = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE")
+
+
+@pytest.fixture(scope="module")
+async def recorded(house: House) -> House:
+    """A house in which every append-only table has rows."""
+    life = await house.paid("2027-01-15 09:00")
+    await life.asks("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
+    await life.is_cancelled("2027-03-15 09:00")
+    for table in APPEND_ONLY:
+        assert await house.owner.fetchval(f"SELECT count(*) FROM {table}") > 0, table
+    return house
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["update", "delete", "truncate"])
+@pytest.mark.parametrize("table", APPEND_ONLY)
+async def test_r22_the_record_is_append_only_for_the_worker_and_for_its_owner(
+    recorded: House, table: str, change: str
+) -> None:
+    statement = change.format(table, await first_column(recorded, table))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await recorded.pool.execute(statement)
+    with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+        await recorded.owner.execute(statement)
+
+
+async def first_column(house: House, table: str) -> str:
+    column: str = await house.owner.fetchval(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = $1 AND ordinal_position = 1",
+        table,
+    )
+    return column
+
+
+async def test_the_reader_changes_nothing_and_sees_no_administrator(recorded: House) -> None:
+    async with connected(recorded.database_url, "worksub_reader", connections=1) as reading:
+        tables = await recorded.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for [table] in tables:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await reading.execute(f"DELETE FROM {table}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reading.fetch("SELECT * FROM administrators")
+
+
+async def test_the_worker_cannot_change_the_schema(recorded: House) -> None:
+    for statement in ("DROP TABLE ledger_lines", "ALTER TABLE ledger_lines DISABLE TRIGGER append_only"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await recorded.pool.execute(statement)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await recorded.pool.execute("CREATE TABLE public.mine (id int)")
+
+
+async def test_several_who_migrate_at_once_apply_everything_once(stack: EmbeddedStack) -> None:
+    url = await create_database(stack, "migrated_at_once", "template1")
+    applied = await together(migrate(url) for _ in range(5))
+    names = [migration.name for migration in migrations()]
+    assert sorted(applied, key=len) == [[], [], [], [], names]
+    assert await migrate(url) == []
+
+
+async def test_a_published_migration_that_was_changed_is_refused(stack: EmbeddedStack) -> None:
+    url = await create_database(stack, "migration_changed", TEMPLATE)
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "UPDATE schema_migrations SET checksum = 'of other contents' WHERE name = $1", migrations()[0].name
+    )
+    with pytest.raises(DatabaseError, match=rf"{migrations()[0].name} has changed since it was applied"):
+        await migrate(url)
+    await connection.close()
+
+
+async def test_a_migration_that_is_missing_is_applied_alone(stack: EmbeddedStack) -> None:
+    url = await create_database(stack, "migration_missing", TEMPLATE)
+    connection = await asyncpg.connect(url)
+    last = migrations()[-1].name
+    await connection.execute("DELETE FROM schema_migrations WHERE name = $1", last)
+    assert await migrate(url) == [last]
+    assert await migrate(url) == []
+    await connection.close()
+
+
+async def test_setting_up_again_changes_nothing(stack: EmbeddedStack, temporal: Client) -> None:
+    url = await create_database(stack, "set_up_again", "template1")
+    first = await set_up(temporal, url, catalogue())
+    assert first.migrations == tuple(migration.name for migration in migrations())
+    assert first.published == catalogue().version
+    again = await set_up(temporal, url, catalogue())
+    assert (again.migrations, again.published, again.search_attributes) == ((), None, ())

@@ -1,0 +1,204 @@
+"""Requests: one name for one life, one answer for one request id, and nothing left of a refused one."""
+
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from temporalio.client import Client
+
+from starter.client import subscription_id_for
+from starter.embedded.stack import EmbeddedStack
+from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
+from subscription.refusals import Code, Refused, RefusedError
+from subscription.request import Account, AccountKind
+from subscription.state import State
+
+from .house import PASSWORD, House, fresh, on, open_house
+from .lives import Life, has_closed, is_known
+from .searching import found_in_database, found_in_workflow
+from .waiting import together
+
+RACES = 50
+
+
+def workflow_id_of(body: dict[str, Any]) -> str:
+    return WORKFLOW_ID_PREFIX + subscription_id_for(body["request_id"])
+
+
+async def test_r5_of_two_requests_for_one_name_one_wins_and_nothing_is_left_of_the_other(
+    house: House,
+) -> None:
+    async def race(number: int) -> dict[str, Any]:
+        """Let two race for a name, and return the request that lost."""
+        name = f"race-{number}"
+        bodies = [
+            house.request_body(
+                request_id=f"racer-{number}-{side}",
+                customer_id=f"payer-{number}-{side}",
+                account={"group": name},
+                admin_id=f"boss-{number}-{side}",
+                company_name=f"Company of racer {number} {side}",
+            )
+            for side in "ab"
+        ]
+        answers = await together(house.judged(body) for body in bodies)
+        [lost] = [n for n, answer in enumerate(answers) if isinstance(answer, Refused)]
+        won, refused = answers[1 - lost], answers[lost]
+        assert isinstance(won, RequestAnswer)
+        assert isinstance(refused, Refused)
+        assert (refused.code, refused.field) == (Code.NAME_TAKEN, "account.group")
+        holder = await house.owner.fetch("SELECT subscription_id FROM account_names WHERE name = $1", name)
+        assert [row["subscription_id"] for row in holder] == [won.subscription_id]
+        return bodies[lost]
+
+    losers = await together(race(number) for number in range(RACES))
+    assert len(losers) == RACES
+
+    left = ("request_id", "customer_id", "admin_id", "company_name")
+    everything = [loser[key] for loser in losers for key in left]
+    everything += [subscription_id_for(loser["request_id"]) for loser in losers]
+    assert await found_in_database(house, everything) == []
+
+    async def cleared(loser: dict[str, Any]) -> None:
+        workflow_id = workflow_id_of(loser)
+        await has_closed(house.temporal.get_workflow_handle(workflow_id))
+        assert await found_in_workflow(house.temporal, workflow_id, [loser[key] for key in left]) == []
+
+    await together(cleared(loser) for loser in losers)
+
+
+async def test_r9_a_request_sent_five_times_at_once_is_one_subscription_with_one_answer(
+    house: House,
+) -> None:
+    body = house.request_body()
+    answers = await together(house.client.request(body) for _ in range(5))
+    assert answers == [answers[0]] * 5
+    assert answers[0].state is State.TRIAL
+    assert await house.client.request(body) == answers[0]
+    rows = await house.owner.fetch(
+        "SELECT subscription_id FROM subscriptions WHERE customer_id = $1", body["customer_id"]
+    )
+    assert [row["subscription_id"] for row in rows] == [answers[0].subscription_id]
+    timeline = await house.client.timeline(answers[0].subscription_id)
+    assert [entry.event for entry in timeline] == ["TRIAL_STARTED"]
+
+
+async def test_r9_another_body_under_a_request_id_is_refused(house: House) -> None:
+    body = house.request_body()
+    other = {**body, "members": 11}
+    first = await house.client.request(body)
+    for _ in range(2):
+        refused = await house.judged(other)
+        assert isinstance(refused, Refused)
+        assert (refused.code, refused.field) == (Code.REQUEST_ID_REUSED, "request_id")
+    assert await house.client.request(body) == first
+
+
+async def test_r9_of_two_bodies_at_once_under_one_request_id_one_is_accepted(house: House) -> None:
+    async def race() -> None:
+        body = house.request_body()
+        bodies = [body, {**body, "members": 11}] * 3
+        answers = await together(house.judged(each) for each in bodies)
+        for same in (answers[0::2], answers[1::2]):
+            assert same == [same[0]] * 3
+        refused = [answer for answer in answers if isinstance(answer, Refused)]
+        assert [answer.code for answer in refused] == [Code.REQUEST_ID_REUSED] * 3
+
+    await together(race() for _ in range(4))
+
+
+async def test_r9_a_refused_request_is_judged_anew_under_the_same_id(house: House) -> None:
+    holder = await house.requested()
+    late = house.request_body(account=holder.request["account"])
+    # Past the client's own look at the name, as in a race: the workflow itself finds the name taken.
+    refused = await start_without_a_look(house, late)
+    assert refused.code is Code.NAME_TAKEN
+
+    renamed = {**late, "account": {"group": fresh("second-choice")}}
+    accepted = await house.client.request(renamed)
+    assert accepted.subscription_id == subscription_id_for(late["request_id"])
+    assert await house.client.request(renamed) == accepted
+
+
+async def start_without_a_look(house: House, body: dict[str, Any]) -> Refused:
+    handle = await house.temporal.start_workflow(
+        "SubscriptionWorkflow", body, id=workflow_id_of(body), task_queue=house.task_queue
+    )
+    result = await handle.result()
+    assert result["state"] == State.REJECTED
+    return Refused(code=result["code"], message="")
+
+
+async def test_r5_r9_after_erasure_the_name_is_free_and_the_first_answer_stays(house: House) -> None:
+    life = await house.requested()
+    first = await house.client.request(life.request)
+    waiting = house.request_body(account=life.request["account"])
+    refused = await house.judged(waiting)
+    assert isinstance(refused, Refused)
+    assert refused.code is Code.NAME_TAKEN
+
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.has_closed()
+
+    assert await house.client.request(life.request) == first
+    assert (await house.client.request(waiting)).state is State.TRIAL
+    assert await house.client.request(life.request) == first
+    assert (await life.status()).state is State.ERASED
+
+
+async def test_r9_r10_a_request_sent_again_after_a_rename_gives_the_first_answer(house: House) -> None:
+    life = await house.requested()
+    first = await house.client.request(life.request)
+    await life.asks("rename_account", group=fresh("renamed"))
+    assert await house.client.request(life.request) == first
+    other = await house.requested(account=life.request["account"])
+    assert other.id != life.id
+    assert await house.client.request(life.request) == first
+
+
+async def test_r5_checking_a_name_changes_nothing(house: House) -> None:
+    life = await house.requested()
+    account = Account(kind=AccountKind.GROUP, name=life.request["account"]["group"])
+    free = Account(kind=AccountKind.GROUP, name=fresh("free"))
+    assert not (await house.client.check_name(account)).available
+    assert (await house.client.check_name(free)).available
+    assert (await house.client.check_name(free)).available
+    assert await found_in_database(house, [free.name]) == []
+
+
+async def test_r9_all_that_is_wrong_is_said_at_once_and_nothing_is_begun(house: House) -> None:
+    body = house.request_body(region="JP", members=0, admin_id="A", company_phone="1", colour="red")
+    with pytest.raises(RefusedError) as refusal:
+        await house.client.request(body)
+    assert refusal.value.refused.code is Code.REQUEST_REFUSED
+    fields = {problem.field for problem in refusal.value.refused.problems}
+    assert fields == {"region", "members", "admin_id", "company_phone", "colour"}
+    assert not await is_known(house.temporal.get_workflow_handle(workflow_id_of(body)))
+    assert await found_in_database(house, [body["request_id"]]) == []
+
+
+async def test_r7_what_is_kept_of_the_password_is_its_argon2id_hash(house: House) -> None:
+    life = await house.requested()
+    stored = await house.owner.fetchval(
+        "SELECT password_hash FROM administrators WHERE subscription_id = $1", life.id
+    )
+    assert stored.startswith("$argon2id$")
+    assert PasswordHasher().verify(stored, PASSWORD)
+    assert await found_in_database(house, [PASSWORD]) == []
+    assert await found_in_workflow(house.temporal, life.workflow_id, [PASSWORD]) == []
+
+
+async def test_r33_where_customers_are_served_no_life_begins_at_another_time(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house, house.worker(allow_simulation=False):
+        body = house.request_body(simulated_at=on("2030-01-01 09:00").isoformat())
+        refused = await house.judged(body)
+        assert isinstance(refused, Refused)
+        assert (refused.code, refused.field) == (Code.SIMULATION_NOT_ALLOWED, "simulated_at")
+        await has_closed(temporal.get_workflow_handle(workflow_id_of(body)))
+        assert await found_in_database(house, [body["request_id"]]) == []
+
+        life: Life = await house.requested()
+        refused = await life.refused("withdraw_reservation", at="2030-01-01 09:00")
+        assert (refused.code, refused.field) == (Code.NO_TEST_CLOCK, "at")

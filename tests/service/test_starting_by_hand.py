@@ -1,0 +1,142 @@
+"""Workflows that an operator starts by hand, with anything for input: each ends, and says what was wrong."""
+
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHandle
+from temporalio.common import RawValue
+
+from starter.client import subscription_id_for
+from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.refusals import Code
+
+from .house import House, fresh
+from .lives import Life, failed_tasks
+from .payloads import MISFITS, payload
+from .searching import found_in_database
+from .waiting import eventually
+
+NONSENSE: dict[str, list[Any]] = {
+    "null": [None],
+    "a list": [[1, 2, 3]],
+    "a string": ["hello"],
+    "a number": [42],
+    "a truth": [True],
+    "an empty object": [{}],
+    "unknown fields": [{"colour": "red", "request_id": None}],
+    "wrong types": [{"request_id": 5, "members": "ten", "account": "acme", "agreed_terms": {}}],
+    "no argument": [],
+    "two arguments": [{"colour": "red"}, "and more"],
+    "a stage that is none": [{"stage": "BEGINNING"}],
+    "half a stage of a life": [{"stage": "RESUMED"}],
+    "half a stage of an end": [{"stage": "CLEARING", "run_ids": 5}],
+    "a stage of the wrong type": [{"stage": ["CLEARING"]}],
+    "an impossible time": [{"simulated_at": "0000-99-99"}],
+    "an endless time": [{"simulated_at": 1e300}],
+    "a text with a null character": [{"company_name": "a\x00b", "c\x00d": 1}],
+    **{f"misfit {number}": [misfit] for number, misfit in enumerate(MISFITS)},
+}
+
+
+async def started(house: House, *arguments: Any, workflow_id: str | None = None, **options: Any) -> Any:
+    return await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        args=arguments,
+        id=workflow_id or WORKFLOW_ID_PREFIX + fresh("by-hand"),
+        task_queue=house.task_queue,
+        **options,
+    )
+
+
+async def rejected(house: House, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+    """The result of a workflow that ends as rejected, with no task of it ever failed."""
+
+    async def result() -> dict[str, Any] | None:
+        description = await handle.describe()
+        if description.status is None or description.status.name == "RUNNING":
+            return None
+        return dict(await handle.result())
+
+    try:
+        found = await eventually(f"{handle.id} has ended", result, seconds=8)
+    finally:
+        failures = failed_tasks([event async for event in handle.fetch_history_events()])
+        await terminated(handle)
+    assert failures == []
+    assert found["state"] == "REJECTED"
+    return found
+
+
+async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
+    """Let nothing that stalls go on stalling beside the other tests."""
+    description = await handle.describe()
+    if description.status is not None and description.status.name == "RUNNING":
+        await handle.terminate("a test is over")
+
+
+@pytest.mark.parametrize("arguments", NONSENSE.values(), ids=NONSENSE.keys())
+async def test_nonsense_for_input_is_rejected_with_what_is_wrong(
+    house: House, arguments: list[Any]
+) -> None:
+    handle = await started(house, *arguments)
+    result = await rejected(house, handle)
+    assert result["code"] == Code.REQUEST_REFUSED
+    assert {problem["field"] for problem in result["problems"]} >= {"request_id", "region", "plan", "account"}
+    assert await found_in_database(house, [handle.id.removeprefix(WORKFLOW_ID_PREFIX)]) == []
+
+
+async def test_signals_and_updates_to_what_is_rejected_do_not_stall_it(house: House) -> None:
+    handle = await started(
+        house, None, start_signal="cancel", start_signal_args=[{"date": "2027-01-01", "confirmation": "x"}]
+    )
+    await rejected(house, handle)
+
+
+IDS = {
+    "without the prefix": "order 66 of the operator",
+    "with a quote": WORKFLOW_ID_PREFIX + "O'Brien's",
+    "with a double quote": WORKFLOW_ID_PREFIX + 'the "best"',
+    "long": WORKFLOW_ID_PREFIX + "long" * 100,
+    "with Hangul": WORKFLOW_ID_PREFIX + "구독",
+    "the prefix alone": WORKFLOW_ID_PREFIX,
+}
+
+
+@pytest.mark.parametrize("workflow_id", IDS.values(), ids=IDS.keys())
+async def test_a_strange_workflow_id_with_nonsense_is_rejected(house: House, workflow_id: str) -> None:
+    await rejected(house, await started(house, {"nonsense": True}, workflow_id=workflow_id))
+
+
+@pytest.mark.parametrize("workflow_id", IDS.values(), ids=IDS.keys())
+async def test_a_request_under_an_id_that_is_not_its_own_is_rejected_and_takes_nothing(
+    house: House, workflow_id: str
+) -> None:
+    """Nobody would find such a subscription again: the client derives the id from the request's."""
+    body = house.request_body()
+    handle = await started(house, body, workflow_id=f"{workflow_id} again")
+    try:
+        await rejected(house, handle)
+    finally:
+        holder = await house.owner.fetchval(
+            "SELECT subscription_id FROM account_names WHERE name = $1", body["account"]["group"]
+        )
+    assert holder is None
+
+
+async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_other(house: House) -> None:
+    body = house.request_body()
+    subscription_id = subscription_id_for(body["request_id"])
+    handle = await started(house, body, workflow_id=WORKFLOW_ID_PREFIX + subscription_id)
+    life = Life(house.client, house.temporal, subscription_id, body)
+    assert (await house.client.request(body)).subscription_id == subscription_id
+    assert await life.events() == ["TRIAL_STARTED"]
+    assert handle.id == life.workflow_id
+
+
+async def test_what_is_rejected_keeps_nothing_personal_in_its_result(house: House) -> None:
+    """Whatever was typed into the wrong place: values, and names of fields that nobody knows."""
+    typed = "Hong Gildong 010-9876-5432"
+    raw: RawValue = payload(f'{{"company_name": 5, "{typed}": "{typed}"}}'.encode())
+    handle = await started(house, raw)
+    result = await rejected(house, handle)
+    assert typed not in repr(result)

@@ -1,0 +1,31 @@
+"""Waiting for something to become true, for a while and no longer."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.03
+
+
+async def eventually(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 20.0) -> T:
+    """The first true answer to `ask`; an AssertionError that says what did not happen, and the last answer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = await ask()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; the last answer: {answer!r}"
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def together(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all of them, run at once; if one fails, the others are stopped before it is told."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            started = [group.create_task(task) for task in tasks]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in started]

@@ -1,0 +1,31 @@
+"""The rules agree with a second, independently written reading of the same rules, on random lives."""
+
+from typing import Any
+
+import oracle
+from hypothesis import HealthCheck, given, settings
+from scenario_strategies import lives
+
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.simulation import Document, read_scenario, simulate
+
+
+def comparable(document: Document) -> dict[str, Any]:
+    """A document in the oracle's terms."""
+    written = document.to_json()
+    columns = ("kind", "from", "to", "plan", "members", "amount", "effective_at")
+    return {
+        "accepted": [outcome["accepted"] for outcome in written["outcomes"]],
+        "ledger": [{column: line[column] for column in columns} for line in written["ledger"]],
+        "state": written["final"]["state"],
+        "access": written["final"]["access"],
+    }
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lives())
+def test_the_rules_and_the_oracle_agree(life: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    catalogue, scenario = life
+    book = PriceBook(versions=(Catalogue.model_validate(catalogue),))
+    document = simulate(read_scenario(scenario), book, "subscription")
+    assert comparable(document) == oracle.judge(scenario, catalogue)
