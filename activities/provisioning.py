@@ -20,7 +20,6 @@ from subscription.effects import (
     Token,
     TokenWanted,
 )
-from subscription.events import TrialStarted
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import AccountKind, Request, name_taken, read_request
 from subscription.state import Subscription, provisioning
@@ -36,23 +35,26 @@ class ProvisioningActivities:
 
     @activity.defn
     async def provision_subscription(self, wanted: Provision) -> ProvisionResult:
-        """Everything at once or nothing: one transaction, whose first writer is the truth for every retry."""
+        """Everything at once or nothing, in one transaction.
+
+        What is recorded already is the truth, for a retry as for a workflow that is started anew.
+        """
         try:
-            provisioned, state = await self._provision(wanted)
+            provisioned = await self._provision(wanted)
         except RefusedError as refusal:
             return RequestRefused(refused=refusal.refused)
-        await self._workspaces.put(wanted_workspace(state))
+        await self._workspaces.put(wanted_workspace(provisioned.state))
         return provisioned
 
-    async def _provision(self, wanted: Provision) -> tuple[Provisioned, Subscription]:
+    async def _provision(self, wanted: Provision) -> Provisioned:
         async with self._pool.acquire() as connection, connection.transaction():
             book = await price_book(connection)
-            request = self._judged(wanted, book)
-            before = provisioning(wanted.subscription_id, request)
-            started = await _already_started(connection, wanted.subscription_id)
-            if started is None:
-                started = await _start(connection, before, request, wanted, book)
-            return Provisioned(started=started, catalogues=book.versions), apply(before, started)
+            state = await record.snapshot(connection, wanted.subscription_id)
+            if state is None:
+                state = await _start(connection, self._judged(wanted, book), wanted, book)
+            elif state.state.over:
+                raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription of this id has ended.")
+            return Provisioned(state=state, catalogues=book.versions)
 
     def _judged(self, wanted: Provision, book: PriceBook) -> Request:
         request = read_request(wanted.request, book, wanted.accepted_at)
@@ -73,28 +75,15 @@ class ProvisioningActivities:
             return Token(token=await _domain_token(connection, wanted.subscription_id, wanted.domain))
 
 
-async def _already_started(connection: Connection, subscription_id: str) -> TrialStarted | None:
-    """What an earlier attempt recorded, its private part put back."""
-    row = await connection.fetchrow(
-        """
-        SELECT e.detail || n.private AS event
-          FROM lifecycle_events e JOIN event_notes n USING (subscription_id, sequence)
-         WHERE e.subscription_id = $1 AND e.sequence = 1
-        """,
-        subscription_id,
-    )
-    return TrialStarted.model_validate_json(row["event"]) if row else None
-
-
 async def _start(
-    connection: Connection, before: Subscription, request: Request, wanted: Provision, book: PriceBook
-) -> TrialStarted:
+    connection: Connection, request: Request, wanted: Provision, book: PriceBook
+) -> Subscription:
     account = request.account.account
     catalogue = book.in_force(day_of(wanted.accepted_at))
     assert catalogue is not None, "a request is refused while nothing is on sale"
     token = secrets.token_hex(16)
     started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
-    state = apply(before, started)
+    state = apply(provisioning(wanted.subscription_id, request), started)
     if not await record.insert_subscription(connection, state, request):
         raise refuse(
             Code.REQUEST_ID_REUSED,
@@ -118,7 +107,7 @@ async def _start(
         request.company_phone,
     )
     await record.insert_events(connection, state, 1, (started,))
-    return started
+    return state
 
 
 async def _domain_token(connection: Connection, subscription_id: str, domain: str) -> str:

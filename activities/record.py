@@ -26,6 +26,24 @@ async def recorded_sequence(connection: Connection, subscription_id: str) -> int
     return sequence
 
 
+async def snapshot(connection: Connection | Pool, subscription_id: str) -> Subscription | None:
+    """The whole state as it was last recorded."""
+    document = await connection.fetchval(
+        "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription_id
+    )
+    return Subscription.model_validate_json(document) if document else None
+
+
+async def is_recorded(connection: Connection, subscription_id: str, sequence: int, event: Event) -> bool:
+    """Whether the event of this number is this one."""
+    recorded = await connection.fetchrow(
+        "SELECT event, effective_at FROM lifecycle_events WHERE subscription_id = $1 AND sequence = $2",
+        subscription_id,
+        sequence,
+    )
+    return recorded is not None and (recorded["event"], recorded["effective_at"]) == (event.event, event.at)
+
+
 async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:
     """The first row; False if another subscription was requested under the same request id (R9)."""
     contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)

@@ -19,6 +19,10 @@ from subscription.events import AccountRenamed, RenameHeld, RenameWithdrawn, Ser
 from subscription.request import AccountKind
 
 
+class RecordDivergedError(Exception):
+    """The record and the workflow tell different lives; nothing is written until an operator has looked."""
+
+
 class _NothingWrittenError(Exception):
     """Rolls the transaction back and answers."""
 
@@ -57,11 +61,13 @@ class RecordingActivities:
 async def _record(connection: Connection, transition: Transition) -> None:
     recorded = await record.recorded_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
-        raise RuntimeError(
-            f"the record of {transition.subscription_id} ends at {recorded}, "
-            f"before event {transition.first_sequence}"
-        )
+        raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
     if transition.events and recorded >= transition.first_sequence:
+        first = transition.events[0]
+        if not await record.is_recorded(
+            connection, transition.subscription_id, transition.first_sequence, first
+        ):
+            raise RecordDivergedError(f"event {transition.first_sequence} is recorded as another one")
         return
     if newer := await newer_versions(connection, transition.edition):
         raise _NothingWrittenError(BookOutdated(newer=newer))

@@ -19,7 +19,13 @@ _MOST_VALUES = 200_000
 
 
 class DocumentError(Exception):
-    """A file that cannot be read; the message is a sentence with the file and the line."""
+    """A file that cannot be read. Its text is a sentence with the file, the line if it is known, the problem."""
+
+    def __init__(self, source: str, line: int | None, problem: str) -> None:
+        super().__init__(f"{source}, line {line}: {problem}." if line else f"{source}: {problem}.")
+        self.source = source
+        self.line = line
+        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -47,22 +53,23 @@ _Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)  # type: ignore[no-u
 
 def read_documents(path: Path) -> list[Document]:
     """Every document of a YAML file, each of which must be named fields; raises `DocumentError`."""
+    source = str(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        documents = [_Reading(str(path)).document(node) for node in yaml.compose_all(text, _Loader)]
+        documents = [_Reading(source).document(node) for node in yaml.compose_all(text, _Loader)]
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{path} is not UTF-8 text: byte {error.start} is wrong.") from None
+        raise DocumentError(source, None, f"is not UTF-8 text, byte {error.start} is wrong") from None
     except OSError as error:
-        raise DocumentError(f"{path} cannot be read: {error.strerror}.") from None
+        raise DocumentError(source, None, f"cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DocumentError(f"{path}{line}: this is not YAML: {error.problem}.") from None
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise DocumentError(source, line, f"is not YAML: {error.problem}") from None
     except yaml.YAMLError:  # which knows a position, but no line
-        raise DocumentError(f"{path} is not YAML: it has characters that cannot be printed.") from None
+        raise DocumentError(source, None, "is not YAML: it has characters that cannot be printed") from None
     except RecursionError:
-        raise DocumentError(f"{path} is nested too deeply.") from None
+        raise DocumentError(source, None, "is nested too deeply") from None
     if not any(documents):
-        raise DocumentError(f"{path} is empty.")
+        raise DocumentError(source, None, "is empty")
     return [document for document in documents if document]
 
 
@@ -115,7 +122,7 @@ class _Reading:
         return fields
 
     def _error(self, node: yaml.Node, problem: str) -> DocumentError:
-        return DocumentError(f"{self._source}, line {node.start_mark.line + 1}: {problem}.")
+        return DocumentError(self._source, node.start_mark.line + 1, problem)
 
 
 def _plain(text: str) -> Any:

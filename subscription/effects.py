@@ -11,7 +11,7 @@ from pydantic import Field
 
 from subscription.calendar import Instant
 from subscription.catalogue import Catalogue
-from subscription.events import Erased, Event, TrialStarted
+from subscription.events import Erased, Event
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.refusals import Refused
@@ -60,10 +60,10 @@ class Provision(Frozen):
 
 
 class Provisioned(Frozen):
-    """`started` is what the record holds, whichever attempt wrote it."""
+    """`state` is what the record holds, whichever attempt wrote it."""
 
     outcome: Literal["PROVISIONED"] = "PROVISIONED"
-    started: TrialStarted
+    state: Subscription
     catalogues: tuple[Catalogue, ...]
 
 

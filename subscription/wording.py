@@ -87,7 +87,7 @@ def _(event: SwitchedToPaid) -> str:
 def _(event: RenewalOptionChanged) -> str:
     if event.option is None:
         return "No renewal option is set: a monthly contract follows, on the same plan and members."
-    return f"The next contract will be {_option_words(event.option)}."
+    return f"The next contract will be {option_words(event.option)}."
 
 
 @sentence.register
@@ -95,7 +95,7 @@ def _(event: Upgraded) -> str:
     said = f"Upgraded to {_period_words(event.contract, event.rate)}."
     if event.raised_option is None:
         return said
-    return f"{said} The renewal option is raised with it: {_option_words(event.raised_option)}."
+    return f"{said} The renewal option is raised with it: {option_words(event.raised_option)}."
 
 
 @sentence.register
@@ -169,7 +169,8 @@ def _period_words(contract: Contract, rate: Rate) -> str:
     return f"{words} from {contract.first_day} to {contract.end_day} at {won(rate.price)} a member a month"
 
 
-def _option_words(option: RenewalTerms) -> str:
+def option_words(option: RenewalTerms) -> str:
+    """The terms of a next contract in words (R24)."""
     plan = f"on {option.plan}" if option.plan else "on the plan that it has then"
     members = f"for {option.members:,} members" if option.members else "for the members that it has then"
     return f"{option.term.lower()} {plan} {members}"

@@ -1,12 +1,13 @@
 """Carrying out effects: each is tried until it works, and shows when it has not for a while."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from workflows.search_attributes import NEEDS_ATTENTION
 
 with workflow.unsafe.imports_passed_through():
     from subscription.effects import ACTIVITIES
@@ -22,34 +23,33 @@ _RETRIES = RetryPolicy(
 )
 
 
-class Effects:
-    """`on_attention` hears True when an effect has failed for long, and False when it has worked again."""
+async def carry_out(name: str, argument: Frozen) -> Any:
+    """The result of the activity, however long it takes: what cannot work now may work later."""
+    _, result_type = ACTIVITIES[name]
+    failing = False
+    while True:
+        try:
+            result = await workflow.execute_activity(
+                name,
+                argument,
+                result_type=result_type,
+                # A bound on the whole of it costs no event, where a timer beside it would cost two.
+                schedule_to_close_timeout=FAILING_FOR_LONG,
+                start_to_close_timeout=_ONE_ATTEMPT,
+                retry_policy=_RETRIES,
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            failing = True
+            _show_attention(needed=True)
+            await workflow.sleep(_PAUSE, summary=f"{name} keeps failing")
+            continue
+        if failing:
+            _show_attention(needed=False)
+        return result
 
-    def __init__(self, on_attention: Callable[[bool], None]) -> None:
-        self._on_attention = on_attention
 
-    async def do(self, name: str, argument: Frozen) -> Any:
-        """The result of the activity, however long it takes; what cannot work now may work later."""
-        _, result_type = ACTIVITIES[name]
-        failed = False
-        while True:
-            try:
-                result = await workflow.execute_activity(
-                    name,
-                    argument,
-                    result_type=result_type,
-                    # A bound on the whole of it costs no event, where a timer beside it would cost two.
-                    schedule_to_close_timeout=FAILING_FOR_LONG,
-                    start_to_close_timeout=_ONE_ATTEMPT,
-                    retry_policy=_RETRIES,
-                )
-            except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
-                failed = True
-                self._on_attention(True)
-                await workflow.sleep(_PAUSE, summary=f"{name} keeps failing")
-                continue
-            if failed:
-                self._on_attention(False)
-            return result
+def _show_attention(*, needed: bool) -> None:
+    if bool(workflow.info().typed_search_attributes.get(NEEDS_ATTENTION)) is not needed:
+        workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(needed)])

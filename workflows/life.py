@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from workflows.effects import Effects
+from workflows.effects import carry_out
 from workflows.search_attributes import changes
 
 with workflow.unsafe.imports_passed_through():
     from subscription.answers import remembering, was_answered
     from subscription.apply import apply_all
     from subscription.calendar import KST, day_of
+    from subscription.card import card
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, ContractTerm, RenameAccount
     from subscription.deadlines import Due, due_first, next_deadline
@@ -66,8 +67,6 @@ class Life:
         self.clock_offset = clock_offset
         self.timeline = tuple(timeline)
         self.year_ended = False
-        self._needs_attention = False
-        self._effects = Effects(self._attention)
 
     # -- time ----------------------------------------------------------------------------------------
 
@@ -131,7 +130,7 @@ class Life:
     async def _proved(self) -> tuple[str, ...]:
         policy = self.book.domain_policy
         tokens = {claim.name: claim.token for claim in self.state.claims}
-        found = await self._effects.do(
+        found = await carry_out(
             "look_for_proof", ProofWanted(tokens=tokens, cname_target=policy.cname_target)
         )
         return tuple(found.proved)
@@ -147,7 +146,7 @@ class Life:
 
     async def _erase(self, event: Erased) -> None:
         after = apply_all(self.state, (event,))
-        await self._effects.do(
+        await carry_out(
             "erase_subscription",
             Erase(subscription_id=after.subscription_id, sequence=after.sequence, event=event, state=after),
         )
@@ -211,19 +210,19 @@ class Life:
 
     async def _learn_newer_prices(self) -> bool:
         known = KnownEdition(edition=self.book.edition)
-        newer = (await self._effects.do("newer_catalogues", known)).newer
+        newer = (await carry_out("newer_catalogues", known)).newer
         self.book = self.book.extended(newer)
         return bool(newer)
 
     async def _token(self, domain: str) -> str:
         wanted = TokenWanted(subscription_id=self.state.subscription_id, domain=domain)
-        token: str = (await self._effects.do("issue_domain_token", wanted)).token
+        token: str = (await carry_out("issue_domain_token", wanted)).token
         return token
 
     async def _first_answer(self, command: Command) -> Answer:
         assert command.id is not None
         wanted = AnswerWanted(subscription_id=self.state.subscription_id, command_id=command.id)
-        answer: Answer = await self._effects.do("recall_answer", wanted)
+        answer: Answer = await carry_out("recall_answer", wanted)
         return answer
 
     def _answer_for(self, command: Command, decision: Accepted) -> Answer:
@@ -261,7 +260,7 @@ class Life:
             by = command.by
             if command.id and answer:
                 kept = AnswerToKeep(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
-        result: RecordResult = await self._effects.do(
+        result: RecordResult = await carry_out(
             "record_transition",
             Transition(
                 subscription_id=self.state.subscription_id,
@@ -292,15 +291,12 @@ class Life:
     # -- what people see -----------------------------------------------------------------------------
 
     def show(self) -> None:
-        """Bring the search attributes up to date with the state."""
+        """Bring the search attributes and the card in the UI up to date with the state."""
+        workflow.set_current_details(card(self.state, self.now()))
         present = workflow.info().typed_search_attributes
-        updates = changes(present, self.state, needs_attention=self._needs_attention)
+        updates = changes(present, self.state)
         if updates:
             workflow.upsert_search_attributes(updates)
-
-    def _attention(self, needed: bool) -> None:
-        self._needs_attention = needed
-        self.show()
 
 
 def _entries(state: Subscription, events: Sequence[Event]) -> tuple[TimelineEntry, ...]:

@@ -28,9 +28,7 @@ _DATETIMES = (NEXT_DEADLINE, TRIAL_ENDS_AT, CONTRACT_ENDS_AT)
 REGISTRY = (*_KEYWORDS, *_DATETIMES, NEEDS_ATTENTION)
 
 
-def changes(
-    present: TypedSearchAttributes, state: Subscription, *, needs_attention: bool
-) -> list[SearchAttributeUpdate[Any]]:
+def changes(present: TypedSearchAttributes, state: Subscription) -> list[SearchAttributeUpdate[Any]]:
     """What must be upserted so that lists show this state; empty when they do."""
     keywords = dict.fromkeys(_KEYWORDS, None) | _keywords(state)
     datetimes = dict.fromkeys(_DATETIMES, None) | _datetimes(state)
@@ -38,8 +36,6 @@ def changes(
         _update(key, keywords[key]) for key in _KEYWORDS if present.get(key) != keywords[key]
     ]
     updates += [_update(key, datetimes[key]) for key in _DATETIMES if present.get(key) != datetimes[key]]
-    if bool(present.get(NEEDS_ATTENTION)) != needs_attention:
-        updates.append(NEEDS_ATTENTION.value_set(needs_attention))
     return updates
 
 

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from workflows.effects import Effects
+from workflows.effects import carry_out
 from workflows.handlers import decoded, takes_commands
 from workflows.life import Life
 from workflows.stages import Clearing, LifeResult, Resumed, stage_of
@@ -19,7 +19,6 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
 
     from subscription.answers import was_answered
-    from subscription.apply import apply
     from subscription.calendar import KST, Instant
     from subscription.catalogue import PriceBook
     from subscription.commands import Command, read_command, read_quote
@@ -37,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
     from subscription.refusals import Code, Refused
     from subscription.request import Request
-    from subscription.state import State, provisioning
+    from subscription.state import State
     from subscription.status import Status, status_of
 
 _SHORTEST_SLEEP = timedelta(milliseconds=1)
@@ -82,6 +81,7 @@ class SubscriptionWorkflow:
             self._life = Life(stage.state, stage.book, stage.clock_offset, stage.timeline)
             self._run_ids = stage.run_ids
             self._request_fingerprint = stage.request_fingerprint
+            self._life.show()
 
     @workflow.run
     async def run(self, start: RawValue) -> LifeResult:
@@ -106,7 +106,7 @@ class SubscriptionWorkflow:
         """Become a subscription, or learn why not (R9)."""
         subscription_id = workflow.info().workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
         simulated_at = _instant(self._request.get("simulated_at"))
-        result = await Effects(lambda _: None).do(
+        result = await carry_out(
             "provision_subscription",
             Provision(
                 subscription_id=subscription_id,
@@ -120,9 +120,9 @@ class SubscriptionWorkflow:
         request = Request.model_validate(self._request)
         self._request_fingerprint = request.fingerprint()
         self._life = Life(
-            apply(provisioning(subscription_id, request), result.started),
+            result.state,
             PriceBook(versions=result.catalogues),
-            result.started.at - workflow.now() if simulated_at else None,
+            simulated_at - workflow.now() if simulated_at else None,
         )
         self._life.show()
 
@@ -279,7 +279,7 @@ class SubscriptionWorkflow:
 
     async def _delete_histories(self, clearing: Clearing) -> LifeResult:
         """The last run names nobody; all that it does is delete the earlier ones (R31)."""
-        await Effects(lambda _: None).do(
+        await carry_out(
             "delete_histories", DeleteHistories(run_ids=clearing.run_ids, erased_at=clearing.erased_at)
         )
         await workflow.wait_condition(workflow.all_handlers_finished)

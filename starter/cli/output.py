@@ -65,8 +65,11 @@ def _headline(error: CommandError) -> str:
 
 
 def _problem_line(problem: Mapping[str, Any]) -> str:
-    place = f"{problem['file']}, line {problem['line']}: " if "file" in problem else ""
-    return f"  {place}{problem['field'] or 'the whole'} {problem['message']}"
+    words = f"{problem['field'] or 'this'} {problem['message']}"
+    if "file" not in problem:
+        return f"  {words}"
+    line = f", line {problem['line']}" if problem["line"] else ""
+    return f"  {problem['file']}{line}: {words}"
 
 
 def _in_json(value: Any) -> Any:

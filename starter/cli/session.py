@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
-from starter.cli.errors import CommandError, refusals_reported, unavailable
+from starter.cli.embedded import embedded_errors_reported
+from starter.cli.errors import CommandError, ExitCode, refusals_reported, unavailable
 from starter.cli.options import DEFAULT_TIMEOUT
 from starter.cli.output import say
 
@@ -152,6 +153,7 @@ class Session:
 
     def _in_words(self, error: Exception) -> Exception:
         import asyncpg
+        from starter.test_clock import TestClockUnavailable
         from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
         from temporalio.service import RPCError
 
@@ -167,6 +169,8 @@ class Session:
             )
         if isinstance(error, WorkflowUpdateRPCTimeoutOrCancelledError):
             return self._no_answer()
+        if isinstance(error, TestClockUnavailable):
+            return CommandError(ExitCode.REFUSED, "NO_TEST_CLOCK", str(error))
         if isinstance(error, UNREACHABLE):
             return self._database_unreachable(error)
         if isinstance(error, asyncpg.PostgresError):
@@ -209,9 +213,10 @@ def dev_stack() -> "StackAddresses | None":
     """The stack that `worksub dev` runs in this directory, unless the environment names a service."""
     if {"TEMPORAL_ADDRESS", "DATABASE_URL"} & os.environ.keys() or not DEV_DIRECTORY.is_dir():
         return None
-    from starter.embedded.stack import EmbeddedStack
+    with embedded_errors_reported():
+        from starter.embedded.stack import EmbeddedStack
 
-    return EmbeddedStack.find(DEV_DIRECTORY)
+        return EmbeddedStack.find(DEV_DIRECTORY)
 
 
 async def client_of(addresses: "StackAddresses") -> "Client":

@@ -1,0 +1,150 @@
+"""What `worksub doctor` looks at: each finding says what is well, or what to do."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import TimeSkipper, TimeSkippingConfig
+
+from activities.catalogues import price_book
+from activities.database import UNREACHABLE, DatabaseError, Pool, connected
+from activities.schema import migrations
+from subscription.calendar import day_of
+from subscription.model import Frozen
+from workflows.connection import TASK_QUEUE
+from workflows.registration import missing_search_attributes
+
+
+# The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
+_LATELY = timedelta(seconds=70)
+
+
+class Verdict(StrEnum):
+    OK = "OK"
+    NOTE = "NOTE"
+    """Neither well nor ill: good to know."""
+    MISSING = "MISSING"
+    UNREACHABLE = "UNREACHABLE"
+
+
+class Finding(Frozen):
+    """One thing that was looked at; `text` says how it is, or what to do."""
+
+    what: str
+    verdict: Verdict
+    text: str
+
+
+async def temporal_findings(client: Client) -> AsyncIterator[Finding]:
+    """How Temporal is. What depends on something that is amiss is not looked at."""
+    address = client.service_client.config.target_host
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError as error:
+        yield Finding(what="Temporal", verdict=Verdict.OK, text=f"{address} answers.")
+        yield Finding(
+            what="namespace",
+            verdict=Verdict.MISSING,
+            text=f"{client.namespace} cannot be used: {error.message}. Check TEMPORAL_NAMESPACE and the "
+            "credentials, or create the namespace.",
+        )
+        return
+    except RuntimeError:  # how the SDK says that nobody answers
+        yield Finding(
+            what="Temporal",
+            verdict=Verdict.UNREACHABLE,
+            text=f"{address} does not answer. Start it (`worksub dev` runs one), or check TEMPORAL_ADDRESS.",
+        )
+        return
+    yield Finding(what="Temporal", verdict=Verdict.OK, text=f"{address} answers.")
+    yield Finding(what="namespace", verdict=Verdict.OK, text=f"{client.namespace} is there.")
+    yield await _search_attributes(client)
+    yield await _worker(client)
+    yield await _test_clocks(client)
+
+
+async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
+    """How PostgreSQL is. What depends on something that is amiss is not looked at."""
+    try:
+        async with connected(url, "worksub_reader", connections=1) as pool:
+            yield Finding(what="PostgreSQL", verdict=Verdict.OK, text=f"{address} answers.")
+            yield await _migrations(pool)
+            yield await _catalogue(pool)
+    except DatabaseError as error:
+        yield Finding(what="PostgreSQL", verdict=Verdict.MISSING, text=f"{address}: {error}")
+    except UNREACHABLE as error:
+        yield Finding(
+            what="PostgreSQL",
+            verdict=Verdict.UNREACHABLE,
+            text=f"{address} does not answer ({error}). Start it (`worksub dev` runs one), or check DATABASE_URL.",
+        )
+
+
+async def is_worked_on(client: Client) -> bool:
+    """Whether a worker asks for the tasks of subscriptions, as far as the server has heard lately."""
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    lately = datetime.now(UTC) - _LATELY
+    return any(poller.last_access_time.ToDatetime(UTC) > lately for poller in answer.pollers)
+
+
+async def _search_attributes(client: Client) -> Finding:
+    missing = await missing_search_attributes(client)
+    if missing:
+        text = f"{', '.join(missing)} are not registered: run `worksub setup`."
+        return Finding(what="search attributes", verdict=Verdict.MISSING, text=text)
+    return Finding(what="search attributes", verdict=Verdict.OK, text="All are registered.")
+
+
+async def _worker(client: Client) -> Finding:
+    if await is_worked_on(client):
+        return Finding(what="worker", verdict=Verdict.OK, text=f"One works on task queue {TASK_QUEUE}.")
+    text = f"None works on task queue {TASK_QUEUE}: run `worksub worker`."
+    return Finding(what="worker", verdict=Verdict.MISSING, text=text)
+
+
+async def _test_clocks(client: Client) -> Finding:
+    # Asked of a workflow that is not there: a server that can do it looks for the workflow, others refuse first.
+    nobody = client.get_workflow_handle("worksub-doctor")
+    skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=1))
+    try:
+        await skipper.fast_forward(nobody, timedelta(seconds=1))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            text = "`worksub clock` can move a subscription's own clock."
+            return Finding(what="test clocks", verdict=Verdict.OK, text=text)
+    text = "This server has none, as is right where customers are served; `worksub clock` needs `worksub dev`."
+    return Finding(what="test clocks", verdict=Verdict.NOTE, text=text)
+
+
+async def _migrations(pool: Pool) -> Finding:
+    applied = {row["name"] for row in await pool.fetch("SELECT name FROM schema_migrations")}
+    missing = [migration.name for migration in migrations() if migration.name not in applied]
+    if missing:
+        text = f"{', '.join(missing)} must still be applied: run `worksub setup`."
+        return Finding(what="migrations", verdict=Verdict.MISSING, text=text)
+    return Finding(what="migrations", verdict=Verdict.OK, text=f"All {len(applied)} are applied.")
+
+
+async def _catalogue(pool: Pool) -> Finding:
+    book = await price_book(pool)
+    catalogue = book.in_force(day_of(datetime.now(UTC)))
+    if catalogue:
+        text = f"Version {catalogue.version} is in force since {catalogue.effective_from}."
+        return Finding(what="catalogue", verdict=Verdict.OK, text=text)
+    if book.versions:
+        first = book.versions[0]
+        text = f"Nothing is on sale before {first.effective_from}, when version {first.version} comes into force."
+    else:
+        text = "None is published: run `worksub setup`."
+    return Finding(what="catalogue", verdict=Verdict.MISSING, text=text)

@@ -1,0 +1,155 @@
+"""Running the service: dev, worker, setup, doctor."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from starter.cli.embedded import run_on_own_servers
+from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
+from starter.cli.options import AsJson
+from starter.cli.output import console, say, show, show_json
+from starter.cli.session import DEV_DIRECTORY, Session, dev_stack
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from starter.cli.health import Finding
+    from starter.embedded.stack import StackAddresses
+    from subscription.catalogue import Catalogue
+
+app = typer.Typer()
+_PANEL = "Run the service"
+
+
+@app.command(rich_help_panel="Start here")
+def dev(as_json: AsJson = False) -> None:
+    """Run Temporal with its Web UI, PostgreSQL and the worker here, until Ctrl-C. The data stay in .worksub."""
+    from activities.catalogues import PublishingError
+    from activities.database import DatabaseError
+
+    catalogue = catalogue_from_environment()
+
+    async def main() -> None:
+        from starter.cli.dev import run_dev
+        from starter.embedded.stack import EmbeddedStack
+
+        if running := EmbeddedStack.find(DEV_DIRECTORY):
+            raise usage_error(
+                f"`worksub dev` runs here already, as process {running.pid}.",
+                advice=f"Its Web UI is at {running.ui_url}; the other commands find it by themselves.",
+            )
+        await run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=show_json if as_json else _invite)
+
+    try:
+        run_on_own_servers(main)
+    except (PublishingError, DatabaseError) as error:
+        raise usage_error(str(error), field="catalogue") from None
+
+
+def _invite(addresses: "StackAddresses") -> None:
+    print(
+        f"""
+Ready; stop with Ctrl-C.
+
+  Temporal's Web UI   {addresses.ui_url}
+  Temporal            {addresses.temporal_address}
+  PostgreSQL          {addresses.database_url}
+
+In this directory, `worksub` finds all of it by itself. Elsewhere:
+
+  export TEMPORAL_ADDRESS={addresses.temporal_address}
+  export DATABASE_URL={shlex.quote(addresses.database_url)}
+
+To begin with, in another terminal:
+
+  worksub request examples/request.yaml
+  worksub list
+  worksub --help
+""",
+        flush=True,
+    )
+
+
+@app.command(rich_help_panel=_PANEL)
+def worker(as_json: AsJson = False) -> None:
+    """Run the worker: it carries out everything, until Ctrl-C or SIGTERM. The same as `python worker.py`."""
+    import asyncio
+    import gc
+
+    from worker import SettingsError, serve, settings_from
+
+    def tell(line: str) -> None:
+        if as_json:
+            show_json({"message": line})
+        else:
+            print(line, flush=True)
+
+    try:
+        asyncio.run(serve(settings_from(os.environ), tell))
+    except SettingsError as error:
+        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+    finally:
+        # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
+        gc.collect()
+
+
+@app.command(rich_help_panel=_PANEL)
+def setup(as_json: AsJson = False) -> None:
+    """Make the database and the namespace ready, and publish the catalogue. Doing it again changes nothing."""
+    catalogue = catalogue_from_environment()
+    with Session() as session:
+        done = session.set_up(catalogue)
+
+    def for_people() -> str:
+        lines = [f"Applied migration {name}." for name in done.migrations]
+        lines += [f"Published catalogue version {done.published}."] if done.published else []
+        lines += [f"Registered search attribute {name}." for name in done.search_attributes]
+        return "\n".join(lines or ["Everything was set up already."])
+
+    show(as_json, done, for_people)
+
+
+@app.command(rich_help_panel=_PANEL)
+def doctor(as_json: AsJson = False) -> None:
+    """Look at everything the service needs; each line says that it is well, or what to do."""
+    from starter.cli.health import Verdict
+
+    with Session() as session:
+        findings = session.examine()
+    show(as_json, {"findings": findings}, lambda: _findings_view(findings))
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.UNREACHABLE in verdicts:
+        raise typer.Exit(ExitCode.UNAVAILABLE)
+    if Verdict.MISSING in verdicts:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _findings_view(findings: "list[Finding]") -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    from starter.cli.health import Verdict
+
+    marks = {
+        Verdict.OK: Text("ok", style="green"),
+        Verdict.NOTE: Text("note", style="cyan"),
+        Verdict.MISSING: Text("missing", style="yellow"),
+        Verdict.UNREACHABLE: Text("unreachable", style="red"),
+    }
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for finding in findings:
+        table.add_row(marks[finding.verdict], finding.what, finding.text)
+    return table
+
+
+def catalogue_from_environment() -> "Catalogue":
+    """What the worker would publish: WORKSUB_CATALOGUE, or the catalogue that comes with it."""
+    from worker import DEFAULT_CATALOGUE, SettingsError, read_catalogue
+
+    try:
+        return read_catalogue(Path(os.environ.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE))
+    except SettingsError as error:
+        raise usage_error(str(error), field="WORKSUB_CATALOGUE") from None

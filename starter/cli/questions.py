@@ -1,0 +1,133 @@
+"""What only asks: status, list, timeline, ledger, quote, upcoming, explain."""
+
+from typing import Annotated
+
+import typer
+
+from starter.cli.dates import day_meant
+from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Date, StateFilter, SubscriptionId, Timeout
+from starter.cli.output import show
+from starter.cli.session import Session
+
+app = typer.Typer()
+_PANEL = "Ask about a subscription"
+
+
+@app.command(rich_help_panel=_PANEL)
+def status(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
+    """Where a subscription stands and what happens next; once erased, with the certificate."""
+    from starter.cli.tables import status_view
+
+    with Session() as session:
+        found = session.ask(lambda client: client.status(subscription_id))
+        certificates = session.ask(lambda client: client.certificates(subscription_id))
+    document = {**found.model_dump(mode="json"), "certificates": certificates}
+    show(as_json, document, lambda: status_view(found, certificates))
+
+
+@app.command("list", rich_help_panel=_PANEL)
+def list_subscriptions(
+    state: StateFilter = None,
+    customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Of one customer.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
+    after: Annotated[str, typer.Option("--after", metavar="ID", help="Go on after this id.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List subscriptions in the order of their ids."""
+    from rich.console import Group, RenderableType
+    from rich.text import Text
+
+    from starter.cli.tables import list_table
+    from subscription.state import State
+
+    with Session() as session:
+        # One more than is shown tells whether there are more.
+        found = session.ask(
+            lambda client: client.list(
+                state=State(state) if state else None, customer_id=customer, after=after, limit=limit + 1
+            )
+        )
+    shown = found[:limit]
+    last = shown[-1].subscription_id if len(found) > limit else None
+
+    def for_people() -> RenderableType:
+        if not shown:
+            return Text("There are none.")
+        more = [Text(f"There are more: add --after {last}")] if last else []
+        return Group(list_table(shown), *more)
+
+    show(as_json, {"subscriptions": shown, "after": last}, for_people)
+
+
+@app.command(rich_help_panel=_PANEL)
+def timeline(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
+    """Everything that has happened to a subscription."""
+    from starter.cli.tables import timeline_table
+
+    with Session() as session:
+        entries = session.ask(lambda client: client.timeline(subscription_id))
+    show(as_json, entries, lambda: timeline_table(entries))
+
+
+@app.command(rich_help_panel=_PANEL)
+def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
+    """Everything that has been charged, in whole KRW before VAT."""
+    from starter.cli.tables import ledger_table
+
+    with Session() as session:
+        lines = session.ask(lambda client: client.ledger(subscription_id))
+    show(as_json, lines, lambda: ledger_table(lines) if lines else "Nothing has been charged.")
+
+
+@app.command(rich_help_panel=_PANEL)
+def quote(
+    subscription_id: SubscriptionId,
+    date: Date,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+) -> None:
+    """What canceling on a date would cost. Asking is free and changes nothing."""
+    from starter.cli.tables import quote_view
+
+    with Session(timeout=timeout) as session:
+        day = day_meant(session, subscription_id, date)
+        found = session.ask(lambda client: client.quote_cancellation(subscription_id, day))
+    show(as_json, found, lambda: quote_view(found))
+
+
+@app.command(rich_help_panel=_PANEL)
+def upcoming(
+    subscription_id: SubscriptionId, timeout: Timeout = DEFAULT_TIMEOUT, as_json: AsJson = False
+) -> None:
+    """What will happen next if nothing is asked, with amounts."""
+    from starter.cli.tables import coming_table
+
+    with Session(timeout=timeout) as session:
+        coming = session.ask(lambda client: client.upcoming(subscription_id))
+    show(as_json, coming, lambda: coming_table(coming) if coming else "Nothing will happen any more.")
+
+
+@app.command(rich_help_panel=_PANEL)
+def explain(
+    subscription_id: SubscriptionId,
+    key: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KEY", help="One line, as SERVICE_FEE/2027-01-01; all if not given.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why a ledger line is what it is: rule, days, price, arithmetic."""
+    from rich.console import Group
+
+    from starter.cli.tables import explanation_view
+
+    full_key = f"{subscription_id}/{key}" if key and key.count("/") == 1 else key
+    with Session() as session:
+        found = session.ask(lambda client: client.explain(subscription_id, full_key))
+    show(
+        as_json,
+        found,
+        lambda: Group(*map(explanation_view, found)) if found else "Nothing has been charged.",
+    )

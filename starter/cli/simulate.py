@@ -1,0 +1,130 @@
+"""Scenarios, judged by the rules alone or lived on real servers."""
+
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from starter.cli.errors import CommandError, ExitCode, usage_error
+from starter.cli.options import AsJson
+from starter.cli.output import console, say, show_json
+
+if TYPE_CHECKING:
+    from subscription.catalogue import PriceBook
+    from subscription.simulation import Document, Scenario
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Try things out")
+def simulate(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Scenarios in YAML; --- separates several in a file.")
+    ],
+    engine: Annotated[
+        Literal["rules", "temporal"],
+        typer.Option("--engine", help="The rules alone, or the real workflow on real servers."),
+    ] = "rules",
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalogue", metavar="FILE", help="What is sold; catalogue.toml if not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play scenarios and show what they come to; with --json one document a line, in the files' order."""
+    book = _price_book(catalogue)
+    scenarios = _scenarios(files)
+    documents = _by_rules(scenarios, book) if engine == "rules" else _on_temporal(scenarios, book)
+    if as_json:
+        for document in documents:
+            show_json(document.to_json())
+        return
+    from starter.cli.tables import simulated_view
+
+    output = console()
+    for document in documents:
+        output.print(simulated_view(document))
+
+
+def _price_book(catalogue: Path | None) -> "PriceBook":
+    from subscription.catalogue import PriceBook
+    from worker import DEFAULT_CATALOGUE, SettingsError, read_catalogue
+
+    try:
+        return PriceBook(versions=(read_catalogue(catalogue or DEFAULT_CATALOGUE),))
+    except SettingsError as error:
+        raise usage_error(str(error), field="catalogue", advice="catalogue.toml shows how it is written.") from None
+
+
+def _scenarios(files: Sequence[Path]) -> "list[Scenario]":
+    """Every scenario of every file, or all that is wrong in any of them."""
+    scenarios: list[Scenario] = []
+    problems: list[dict[str, Any]] = []
+    for file in files:
+        read, wrong = _read(file)
+        scenarios += read
+        problems += wrong
+    if problems:
+        raise CommandError(
+            ExitCode.USAGE,
+            "INVALID_SCENARIO",
+            "no scenario has been played, for this is wrong:",
+            problems=problems,
+        )
+    return scenarios
+
+
+def _read(file: Path) -> "tuple[list[Scenario], list[dict[str, Any]]]":
+    """The scenarios of a file, and what is wrong in it: the line, the field, the problem."""
+    from starter.documents import DocumentError, read_documents
+    from subscription.simulation import ScenarioError, read_scenario
+
+    scenarios, problems = [], []
+    try:
+        for document in read_documents(file):
+            try:
+                scenarios.append(read_scenario(document.fields))
+            except ScenarioError as error:
+                problems += [
+                    {"file": str(file), "line": document.line_of(problem.field)}
+                    | problem.model_dump(mode="json")
+                    for problem in error.problems
+                ]
+    except DocumentError as error:
+        problems.append(
+            {
+                "file": error.source,
+                "line": error.line,
+                "field": None,
+                "code": "INVALID_FILE",
+                "message": error.problem,
+            }
+        )
+    return scenarios, problems
+
+
+def _by_rules(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Document]":
+    from starter.simulation import simulate_by_rules
+
+    return simulate_by_rules(scenarios, book)
+
+
+def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Document]":
+    from starter.cli.embedded import run_on_own_servers
+
+    def main() -> "Coroutine[Any, Any, list[Document]]":
+        from starter.simulation import simulate_on_temporal
+
+        done = 0
+
+        def on_done(document: "Document") -> None:
+            nonlocal done
+            done += 1
+            say(f"{done} of {len(scenarios)} lived: {document.name}")
+
+        return simulate_on_temporal(scenarios, book, on_progress=say, on_done=on_done)
+
+    try:
+        return run_on_own_servers(main)
+    except ExceptionGroup as group:  # one life could not be lived to its end, so the others were given up
+        raise group.exceptions[0] from None

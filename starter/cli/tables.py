@@ -1,0 +1,248 @@
+"""Answers as tables, for people."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from starter.read_model import Listed
+from subscription.domain_proof import DomainProof
+from subscription.effects import Answer, ErasureCertificate, TimelineEntry
+from subscription.explain import Explanation
+from subscription.forecast import Coming, Quote
+from subscription.ledger import LedgerLine
+from subscription.simulation import Document
+from subscription.state import Access, ReservedSwitch, State
+from subscription.status import Status
+
+_STATE_STYLES = {
+    State.TRIAL: "cyan",
+    State.ACTIVE: "green",
+    State.SUSPENDED: "yellow",
+    State.CANCELED: "red",
+    State.ERASED: "dim",
+    State.REJECTED: "red",
+}
+
+
+def moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} KST" if at else "–"
+
+
+def won(amount: int) -> str:
+    return f"{amount:,}"
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=_STATE_STYLES.get(State(state), ""))
+
+
+def answer_view(answer: Answer) -> RenderableType:
+    """What an accepted command caused."""
+    said: list[RenderableType] = [Text(answer.message)]
+    if answer.ledger:
+        said.append(ledger_table(answer.ledger))
+    said.append(Text.assemble("It is ", state_text(answer.state), f" now, access {answer.access}."))
+    return Group(*said)
+
+
+def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ()) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("Subscription", status.subscription_id)
+    table.add_row("Customer", status.customer_id)
+    table.add_row("State", state_text(status.state))
+    table.add_row("Access", status.access + (" (prove the domain)" if status.access is Access.RESTRICTED else ""))
+    table.add_row("Account", status.account or "–")
+    table.add_row("Plan", f"{status.plan}, {members(status.members)}")
+    if contract := status.contract:
+        table.add_row("Contract", f"{contract.term}, {contract.first_day} to {contract.end_day}")
+        table.add_row("Renewal", renewal_words(status))
+    else:
+        table.add_row("Trial ends", moment(status.trial_ends_at))
+        table.add_row("Grace ends", moment(status.grace_ends_at))
+    table.add_row("Reserved", reservation_words(status))
+    table.add_row("Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else "–")
+    parts: list[RenderableType] = [table]
+    if status.proofs:
+        parts.append(proofs_view(status.proofs))
+    parts += [certificate_table(certificate) for certificate in certificates]
+    return Group(*parts)
+
+
+def members(number: int) -> str:
+    return f"{number:,} {'member' if number == 1 else 'members'}"
+
+
+def what_words(what: str) -> str:
+    return what.replace("_", " ").lower()
+
+
+def renewal_words(status: Status) -> str:
+    if status.renewal is None:
+        return "none chosen: a monthly contract follows"
+    chosen = [status.renewal.term.value]
+    if status.renewal.plan:
+        chosen.append(status.renewal.plan)
+    if status.renewal.members:
+        chosen.append(members(status.renewal.members))
+    return ", ".join(chosen)
+
+
+def reservation_words(status: Status) -> str:
+    match status.reservation:
+        case None:
+            return "nothing"
+        case ReservedSwitch(date=day, term=term, plan=plan, members=number):
+            return f"the switch to {term} on {plan}, {members(number)}, for {day}"
+        case cancellation:
+            return f"the cancellation for {cancellation.date}"
+
+
+def proofs_view(proofs: Iterable[DomainProof]) -> RenderableType:
+    """The DNS records of which one must be published, as a zone file would have them."""
+    parts: list[RenderableType] = []
+    for proof in proofs:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for column in range(3):
+            table.add_column(no_wrap=column < 2, overflow="fold")
+        table.add_row(proof.txt_name, "TXT", f'"{proof.txt_value}"')
+        table.add_row(proof.cname_name, "CNAME", proof.cname_target)
+        parts += [Text(f"To prove {proof.domain}, publish one of these:"), Padding(table, (0, 0, 0, 2))]
+    return Group(*parts)
+
+
+def timeline_table(entries: Iterable[TimelineEntry], title: str | None = None) -> Table:
+    table = _table(title, "When (KST)", "Event", "State", "What happened")
+    for entry in entries:
+        table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", entry.event, state_text(entry.state), entry.message)
+    return table
+
+
+def ledger_table(lines: Iterable[LedgerLine], title: str | None = None) -> Table:
+    """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
+    lines = list(lines)
+    table = _table(title, "Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
+    table.show_footer = bool(lines)
+    table.columns[0].footer = "Sum"
+    table.columns[5].footer = won(sum(line.amount for line in lines))
+    for line in lines:
+        table.add_row(
+            line.kind,
+            str(line.first_day),
+            str(line.end_day),
+            line.plan,
+            f"{line.members:,}",
+            won(line.amount),
+            f"{line.effective_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def quote_view(quote: Quote) -> RenderableType:
+    said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
+    if quote.penalty:
+        said += f", {won(quote.penalty)} KRW of it for leaving early. From {quote.free_on} on that part is nothing"
+    parts: list[RenderableType] = [Text(f"{said}.")]
+    if quote.ledger:
+        parts.append(ledger_table(quote.ledger))
+    return Group(*parts)
+
+
+def coming_table(coming: Iterable[Coming]) -> Table:
+    table = _table(None, "When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
+    for each in coming:
+        amount = sum(line.amount for line in each.ledger)
+        table.add_row(
+            f"{each.entry.at:%Y-%m-%d %H:%M}",
+            each.entry.event,
+            state_text(each.entry.state),
+            won(amount) if amount else "",
+            each.entry.message,
+        )
+    return table
+
+
+def explanation_view(explanation: Explanation) -> RenderableType:
+    table = _table(
+        None, "From", "To", "Days", "Plan", "Members", "Price (KRW)", "Exact (KRW)", right=("Days", "Members", "Price (KRW)", "Exact (KRW)")
+    )
+    for step in explanation.steps:
+        table.add_row(
+            str(step.first_day),
+            str(step.end_day),
+            f"{step.days} of {step.days_in_month}",
+            step.plan,
+            f"{step.members:,}",
+            step.price_in_words,
+            step.exact,
+        )
+    return Group(
+        Text(explanation.key, style="bold"),
+        Text(f"{explanation.rule}: {explanation.meaning}."),
+        table,
+        Text(explanation.arithmetic),
+        Text(""),
+    )
+
+
+def list_table(listed: Iterable[Listed]) -> Table:
+    table = _table(None, "Subscription", "Customer", "State", "Access", "Plan", "Members", "Term", "Next", right=("Members",))
+    for each in listed:
+        next_up = f"{moment(each.next_deadline_at)}: {what_words(each.next_deadline)}" if each.next_deadline else "–"
+        table.add_row(
+            each.subscription_id,
+            each.customer_id,
+            state_text(each.state),
+            each.access,
+            each.plan,
+            f"{each.members:,}",
+            each.term or "–",
+            next_up,
+        )
+    return table
+
+
+def certificate_table(certificate: ErasureCertificate) -> Table:
+    table = _table(f"Erasure certificate, {moment(certificate.erased_at)}", "Erased", "Rows", right=("Rows",))
+    for name, count in certificate.rows.items():
+        table.add_row(name, f"{count:,}")
+    return table
+
+
+def simulated_view(document: Document) -> RenderableType:
+    outcomes = _table(None, "When (KST)", "Command", "Outcome", "Answer")
+    for outcome in document.outcomes:
+        outcomes.add_row(
+            f"{outcome.at:%Y-%m-%d %H:%M}", outcome.command, outcome.code or "accepted", outcome.message
+        )
+    final = document.final
+    said = f"At the end it is {final.state}, access {final.access}"
+    if final.next:
+        said += f"; next, at {moment(final.next.at)}: {what_words(final.next.what)}"
+    parts: list[RenderableType] = [Text(document.name, style="bold")]
+    if document.outcomes:
+        parts.append(outcomes)
+    parts.append(timeline_table(document.timeline))
+    if document.ledger:
+        parts.append(ledger_table(document.ledger))
+    return Group(*parts, Text(f"{said}.\n"))
+
+
+def counts_table(title: str, counts: Mapping[str, tuple[int, int]], before: str, after: str) -> Table:
+    table = _table(title, "Searched", before, after, right=(before, after))
+    for place, (first, then) in counts.items():
+        table.add_row(place, f"{first:,}", Text(f"{then:,}", style="red" if then else "green"))
+    return table
+
+
+def _table(title: str | None, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left")
+    return table

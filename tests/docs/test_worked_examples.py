@@ -1,0 +1,108 @@
+"""Every scenario of docs/rules.md is run, and its tables are what must come out."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+import pytest
+import yaml
+
+from .pages import ROOT, Table, blocks, page, tables
+from subscription.catalogue import PriceBook, parse_catalogue
+from subscription.simulation import Document, read_scenario, simulate
+
+RULES = page("docs/rules.md")
+BOOK = PriceBook(versions=(parse_catalogue((ROOT / "catalogue.toml").read_text(encoding="utf-8")),))
+
+
+@dataclass(frozen=True)
+class Example:
+    document: Document
+    tables: tuple[Table, ...]
+
+    def table(self, first_column: str) -> Table | None:
+        return next((table for table in self.tables if table.header[0] == first_column), None)
+
+
+def _examples() -> list[Example]:
+    """Each scenario with the tables that follow it before the next one or the next rule."""
+    found, scenarios = [], blocks(RULES, "yaml")
+    ends = [block.position for block in scenarios[1:]] + [len(RULES)]
+    for block, end in zip(scenarios, ends, strict=True):
+        rule = re.compile(r"^\*\*R\d+", re.MULTILINE).search(RULES, block.position, end)
+        mine = [t for t in tables(RULES) if block.position < t.position < (rule.start() if rule else end)]
+        document = simulate(read_scenario(yaml.safe_load(block.text)), BOOK, "an-example")
+        found.append(Example(document, tuple(mine)))
+    return found
+
+
+EXAMPLES = _examples()
+each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.document.name)
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 8
+
+
+@each_example
+def test_an_example_has_a_table(example: Example) -> None:
+    assert example.tables
+
+
+@each_example
+def test_the_lines_are_those_of_the_ledger(example: Example) -> None:
+    if table := example.table("line"):
+        expected = [row for row in table.rows if row[0] != "…"]
+        lines = [
+            (line.kind.value, str(line.first_day), str(line.end_day), f"{line.amount:,}")
+            for line in example.document.ledger
+        ]
+        if len(expected) != len(table.rows):
+            lines = lines[-len(expected) :]
+        assert [(*row[:3], row[4]) for row in expected] == lines
+
+
+@each_example
+def test_the_arithmetic_gives_the_amount(example: Example) -> None:
+    if table := example.table("line"):
+        for row in table.rows:
+            if row[0] != "…":
+                assert f"{_worked_out(row[3]) // 1:,}" == row[4]
+
+
+@each_example
+def test_the_events_are_those_of_the_timeline(example: Example) -> None:
+    if table := example.table("at"):
+        assert list(table.rows) == [
+            (f"{entry.at:%Y-%m-%d %H:%M}", entry.event, entry.state.value)
+            for entry in example.document.timeline
+        ]
+
+
+@each_example
+def test_the_outcomes_are_those_of_the_commands(example: Example) -> None:
+    if table := example.table("command"):
+        assert list(table.rows) == [
+            (outcome.command, "yes" if outcome.accepted else "no", outcome.code or "")
+            for outcome in example.document.outcomes
+        ]
+
+
+def test_the_prices_are_those_of_the_catalogue() -> None:
+    table = next(t for t in tables(RULES) if t.header == ("plan", "list", "annual"))
+    assert list(table.rows) == [
+        (name, f"{plan.list:,}", f"{plan.annual:,}") for name, plan in BOOK.versions[0].plans.items()
+    ]
+
+
+def test_every_rule_is_there_once() -> None:
+    assert re.findall(r"^\*\*R(\d+)", RULES, re.MULTILINE) == [str(number) for number in range(1, 34)]
+
+
+def _worked_out(arithmetic: str) -> Fraction:
+    """What `(3 + 15/30) × 6,000` comes to."""
+    assert re.fullmatch(r"[\d,/×+() ]+", arithmetic)
+    exact = re.sub(r"(\d+)", r"Fraction(\1)", arithmetic.replace(",", "").replace("×", "*"))
+    value = eval(exact, {"Fraction": Fraction})
+    assert isinstance(value, Fraction)
+    return value
