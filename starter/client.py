@@ -56,6 +56,10 @@ def subscription_id_for(request_id: str) -> str:
     return str(uuid.uuid5(_REQUEST_IDS, request_id))
 
 
+class WorkflowLostError(Exception):
+    """The record has the subscription as living, and this Temporal namespace has no workflow for it."""
+
+
 class SubscriptionClient:
     """Requests, commands and questions about subscriptions.
 
@@ -242,7 +246,11 @@ class SubscriptionClient:
         command = read_command(name, argument)
         if not isinstance(command, Refused):
             decision = decide(state, command, datetime.now(KST), await self._read.price_book())
-            assert isinstance(decision, Refused), f"{subscription_id} is {state.state} but has no workflow"
+            if not isinstance(decision, Refused):
+                raise WorkflowLostError(
+                    f"By the record subscription {subscription_id} is {state.state}, but Temporal has no "
+                    "workflow for it."
+                )
             raise RefusedError(decision)
         raise RefusedError(command)
 

@@ -17,7 +17,9 @@ def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tu
     if not problems and getpass.getpass("The same password again: ") != password:
         problems = (
             Problem(
-                field="password", code=Code.PASSWORDS_DIFFER, message="was not the same both times; type it again"
+                field="password",
+                code=Code.PASSWORDS_DIFFER,
+                message="was not the same both times; type it again",
             ),
         )
     return password, problems

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from starter.cli.health import is_worked_on
-from starter.cli.session import client_of
+from starter.cli.services import client_of
 from starter.cli.worker_process import worker_process
 from starter.embedded.server import ServerError
 from starter.embedded.stack import EmbeddedStack, StackAddresses

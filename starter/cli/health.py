@@ -123,7 +123,9 @@ async def _test_clocks(client: Client) -> Finding:
         if error.status is RPCStatusCode.NOT_FOUND:
             text = "`worksub clock` can move a subscription's own clock."
             return Finding(what="test clocks", verdict=Verdict.OK, text=text)
-    text = "This server has none, as is right where customers are served; `worksub clock` needs `worksub dev`."
+    text = (
+        "This server has none, as is right where customers are served; `worksub clock` needs `worksub dev`."
+    )
     return Finding(what="test clocks", verdict=Verdict.NOTE, text=text)
 
 

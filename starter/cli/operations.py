@@ -2,16 +2,19 @@
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from starter.cli.embedded import run_on_own_servers
-from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
+from starter.cli.errors import CommandError, ExitCode, usage_error
 from starter.cli.options import AsJson
-from starter.cli.output import console, say, show, show_json
-from starter.cli.session import DEV_DIRECTORY, Session, dev_stack
+from starter.cli.output import say, show, show_json
+from starter.cli.services import DEV_DIRECTORY, Services
+from starter.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,9 +30,6 @@ _PANEL = "Run the service"
 @app.command(rich_help_panel="Start here")
 def dev(as_json: AsJson = False) -> None:
     """Run Temporal with its Web UI, PostgreSQL and the worker here, until Ctrl-C. The data stay in .worksub."""
-    from activities.catalogues import PublishingError
-    from activities.database import DatabaseError
-
     catalogue = catalogue_from_environment()
 
     async def main() -> None:
@@ -43,10 +43,8 @@ def dev(as_json: AsJson = False) -> None:
             )
         await run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=show_json if as_json else _invite)
 
-    try:
+    with _setting_up_reported():
         run_on_own_servers(main)
-    except (PublishingError, DatabaseError) as error:
-        raise usage_error(str(error), field="catalogue") from None
 
 
 def _invite(addresses: "StackAddresses") -> None:
@@ -99,9 +97,11 @@ def worker(as_json: AsJson = False) -> None:
 @app.command(rich_help_panel=_PANEL)
 def setup(as_json: AsJson = False) -> None:
     """Make the database and the namespace ready, and publish the catalogue. Doing it again changes nothing."""
+    from starter.setup import set_up
+
     catalogue = catalogue_from_environment()
-    with Session() as session:
-        done = session.set_up(catalogue)
+    with _setting_up_reported(), Session() as session:
+        done = session.work(lambda services: set_up(services.temporal, services.database_url, catalogue))
 
     def for_people() -> str:
         lines = [f"Applied migration {name}." for name in done.migrations]
@@ -118,13 +118,21 @@ def doctor(as_json: AsJson = False) -> None:
     from starter.cli.health import Verdict
 
     with Session() as session:
-        findings = session.examine()
+        findings = session.work(_examine)
     show(as_json, {"findings": findings}, lambda: _findings_view(findings))
     verdicts = {finding.verdict for finding in findings}
     if Verdict.UNREACHABLE in verdicts:
         raise typer.Exit(ExitCode.UNAVAILABLE)
     if Verdict.MISSING in verdicts:
         raise typer.Exit(ExitCode.REFUSED)
+
+
+async def _examine(services: Services) -> "list[Finding]":
+    from starter.cli.health import database_findings, temporal_findings
+
+    findings = [finding async for finding in temporal_findings(services.temporal)]
+    database = database_findings(services.database_url, services.database_address)
+    return findings + [finding async for finding in database]
 
 
 def _findings_view(findings: "list[Finding]") -> "RenderableType":
@@ -143,6 +151,20 @@ def _findings_view(findings: "list[Finding]") -> "RenderableType":
     for finding in findings:
         table.add_row(marks[finding.verdict], finding.what, finding.text)
     return table
+
+
+@contextmanager
+def _setting_up_reported() -> Iterator[None]:
+    """A catalogue or a database that does not fit is for the caller to put right."""
+    from activities.catalogues import PublishingError
+    from activities.database import DatabaseError
+
+    try:
+        yield
+    except PublishingError as error:
+        raise usage_error(str(error), field="catalogue") from None
+    except DatabaseError as error:
+        raise usage_error(str(error), field="database") from None
 
 
 def catalogue_from_environment() -> "Catalogue":

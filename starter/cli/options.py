@@ -16,7 +16,8 @@ CommandId = Annotated[
     ),
 ]
 AskedBy = Annotated[
-    str | None, typer.Option("--by", metavar="TEXT", help="Who asks; kept with the subscription until erasure.")
+    str | None,
+    typer.Option("--by", metavar="TEXT", help="Who asks; kept with the subscription until erasure."),
 ]
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for an answer.")

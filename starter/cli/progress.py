@@ -13,7 +13,11 @@ def clock_progress(
     console: Console, begin: datetime, target: datetime
 ) -> Iterator[Callable[[datetime], bool]]:
     """What it yields is told what the clock shows, and says whether the clock has moved since."""
-    columns = (TextColumn("{task.fields[shows]}"), BarColumn(bar_width=None), TextColumn("{task.percentage:>3.0f} %"))
+    columns = (
+        TextColumn("{task.fields[shows]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} %"),
+    )
     shown = begin
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=(target - begin).total_seconds(), shows=f"{begin:%Y-%m-%d}")

@@ -112,7 +112,9 @@ def _fields_of(file: Path) -> Mapping[str, Any]:
     try:
         documents = read_documents(file)
     except DocumentError as error:
-        raise usage_error(str(error), field="FILE", advice="examples/request.yaml shows how it is written.") from None
+        raise usage_error(
+            str(error), field="FILE", advice="examples/request.yaml shows how it is written."
+        ) from None
     if len(documents) > 1:
         raise usage_error(f"{file} has {len(documents)} requests (separated by ---): send them one by one.")
     return documents[0].fields

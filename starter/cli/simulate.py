@@ -20,14 +20,16 @@ app = typer.Typer()
 @app.command(rich_help_panel="Try things out")
 def simulate(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Scenarios in YAML; --- separates several in a file.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Scenarios in YAML; --- separates several in a file."),
     ],
     engine: Annotated[
         Literal["rules", "temporal"],
         typer.Option("--engine", help="The rules alone, or the real workflow on real servers."),
     ] = "rules",
     catalogue: Annotated[
-        Path | None, typer.Option("--catalogue", metavar="FILE", help="What is sold; catalogue.toml if not given.")
+        Path | None,
+        typer.Option("--catalogue", metavar="FILE", help="What is sold; catalogue.toml if not given."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +55,9 @@ def _price_book(catalogue: Path | None) -> "PriceBook":
     try:
         return PriceBook(versions=(read_catalogue(catalogue or DEFAULT_CATALOGUE),))
     except SettingsError as error:
-        raise usage_error(str(error), field="catalogue", advice="catalogue.toml shows how it is written.") from None
+        raise usage_error(
+            str(error), field="catalogue", advice="catalogue.toml shows how it is written."
+        ) from None
 
 
 def _scenarios(files: Sequence[Path]) -> "list[Scenario]":

@@ -57,7 +57,9 @@ def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ())
     table.add_row("Subscription", status.subscription_id)
     table.add_row("Customer", status.customer_id)
     table.add_row("State", state_text(status.state))
-    table.add_row("Access", status.access + (" (prove the domain)" if status.access is Access.RESTRICTED else ""))
+    table.add_row(
+        "Access", status.access + (" (prove the domain)" if status.access is Access.RESTRICTED else "")
+    )
     table.add_row("Account", status.account or "–")
     table.add_row("Plan", f"{status.plan}, {members(status.members)}")
     if contract := status.contract:
@@ -127,7 +129,9 @@ def timeline_table(entries: Iterable[TimelineEntry], title: str | None = None) -
 def ledger_table(lines: Iterable[LedgerLine], title: str | None = None) -> Table:
     """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
     lines = list(lines)
-    table = _table(title, "Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
+    table = _table(
+        title, "Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW")
+    )
     table.show_footer = bool(lines)
     table.columns[0].footer = "Sum"
     table.columns[5].footer = won(sum(line.amount for line in lines))
@@ -170,7 +174,15 @@ def coming_table(coming: Iterable[Coming]) -> Table:
 
 def explanation_view(explanation: Explanation) -> RenderableType:
     table = _table(
-        None, "From", "To", "Days", "Plan", "Members", "Price (KRW)", "Exact (KRW)", right=("Days", "Members", "Price (KRW)", "Exact (KRW)")
+        None,
+        "From",
+        "To",
+        "Days",
+        "Plan",
+        "Members",
+        "Price (KRW)",
+        "Exact (KRW)",
+        right=("Days", "Members", "Price (KRW)", "Exact (KRW)"),
     )
     for step in explanation.steps:
         table.add_row(
@@ -192,9 +204,24 @@ def explanation_view(explanation: Explanation) -> RenderableType:
 
 
 def list_table(listed: Iterable[Listed]) -> Table:
-    table = _table(None, "Subscription", "Customer", "State", "Access", "Plan", "Members", "Term", "Next", right=("Members",))
+    table = _table(
+        None,
+        "Subscription",
+        "Customer",
+        "State",
+        "Access",
+        "Plan",
+        "Members",
+        "Term",
+        "Next",
+        right=("Members",),
+    )
     for each in listed:
-        next_up = f"{moment(each.next_deadline_at)}: {what_words(each.next_deadline)}" if each.next_deadline else "–"
+        next_up = (
+            f"{moment(each.next_deadline_at)}: {what_words(each.next_deadline)}"
+            if each.next_deadline
+            else "–"
+        )
         table.add_row(
             each.subscription_id,
             each.customer_id,

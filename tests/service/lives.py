@@ -152,7 +152,7 @@ async def is_known(handle: WorkflowHandle[Any, Any]) -> bool:
     return True
 
 
-async def has_closed(handle: WorkflowHandle[Any, Any]) -> None:
+async def has_closed(handle: WorkflowHandle[Any, Any], *, seconds: float = 20.0) -> None:
     """Wait for a workflow to complete; one that was never started counts as well."""
 
     async def is_over() -> bool:
@@ -164,7 +164,7 @@ async def has_closed(handle: WorkflowHandle[Any, Any]) -> None:
             return True
         return description.status is WorkflowExecutionStatus.COMPLETED
 
-    await eventually(f"{handle.id} has closed", is_over)
+    await eventually(f"{handle.id} has closed", is_over, seconds=seconds)
 
 
 def failed_tasks(events: Iterable[HistoryEvent]) -> list[str]:

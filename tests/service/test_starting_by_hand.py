@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import RawValue
 
 from starter.client import subscription_id_for
@@ -11,10 +11,9 @@ from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.refusals import Code
 
 from .house import House, fresh
-from .lives import Life, failed_tasks
+from .lives import Life, failed_tasks, has_closed
 from .payloads import MISFITS, payload
 from .searching import found_in_database
-from .waiting import eventually
 
 NONSENSE: dict[str, list[Any]] = {
     "null": [None],
@@ -38,39 +37,38 @@ NONSENSE: dict[str, list[Any]] = {
 }
 
 
-async def started(house: House, *arguments: Any, workflow_id: str | None = None, **options: Any) -> Any:
-    return await house.temporal.start_workflow(
+async def started(
+    house: House, *arguments: Any, workflow_id: str | None = None, **options: Any
+) -> WorkflowHandle[Any, Any]:
+    handle = await house.temporal.start_workflow(
         "SubscriptionWorkflow",
         args=arguments,
         id=workflow_id or WORKFLOW_ID_PREFIX + fresh("by-hand"),
         task_queue=house.task_queue,
         **options,
     )
+    # Of the workflow, not of its first run, which is deleted at the end.
+    return house.temporal.get_workflow_handle(handle.id)
 
 
 async def rejected(house: House, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     """The result of a workflow that ends as rejected, with no task of it ever failed."""
 
-    async def result() -> dict[str, Any] | None:
-        description = await handle.describe()
-        if description.status is None or description.status.name == "RUNNING":
-            return None
-        return dict(await handle.result())
-
     try:
-        found = await eventually(f"{handle.id} has ended", result, seconds=8)
+        await has_closed(handle, seconds=5)
     finally:
         failures = failed_tasks([event async for event in handle.fetch_history_events()])
         await terminated(handle)
     assert failures == []
-    assert found["state"] == "REJECTED"
-    return found
+    result: dict[str, Any] = await handle.result()
+    assert result["state"] == "REJECTED"
+    return result
 
 
 async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
     """Let nothing that stalls go on stalling beside the other tests."""
     description = await handle.describe()
-    if description.status is not None and description.status.name == "RUNNING":
+    if description.status is WorkflowExecutionStatus.RUNNING:
         await handle.terminate("a test is over")
 
 

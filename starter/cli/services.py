@@ -1,0 +1,143 @@
+"""Where the service is: as the environment says, or as `worksub dev` runs it in this directory."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starter.cli.embedded import embedded_errors_reported
+from starter.cli.errors import CommandError, ExitCode, refusal, unavailable
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+    from temporalio.service import RPCError
+
+    from starter.embedded.stack import StackAddresses
+
+DEV_DIRECTORY = Path(".worksub")
+"""Where `worksub dev` keeps its data, and where the other commands look for it."""
+
+_ADVICE = "Start the service (`worksub dev` runs all of it here), or check {setting}."
+
+
+@dataclass(frozen=True)
+class Services:
+    """Both servers. Temporal is connected to when it is first asked, for what people read is in PostgreSQL."""
+
+    temporal: "Client"
+    database_url: str
+
+    @property
+    def temporal_address(self) -> str:
+        return self.temporal.service_client.config.target_host
+
+    @property
+    def database_address(self) -> str:
+        """Without the login."""
+        try:
+            parts = urlsplit(self.database_url)
+            return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+        except ValueError:
+            return "an address that cannot be read"
+
+    def in_words(self, error: Exception) -> Exception:
+        """What a server's failure means to a person; what is none is given back as it is."""
+        import asyncpg
+        from temporalio.service import RPCError
+
+        from activities.database import UNREACHABLE, DatabaseError
+        from starter.client import WorkflowLostError
+        from starter.test_clock import TestClockUnavailable
+
+        match error:
+            case TestClockUnavailable():
+                return CommandError(ExitCode.REFUSED, "NO_TEST_CLOCK", str(error))
+            case WorkflowLostError():
+                return unavailable(
+                    "WORKFLOW_LOST", str(error), advice="Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE."
+                )
+            case RPCError():
+                return self._temporal_refuses(error)
+            case RuntimeError() if "client connect" in str(error):  # how the SDK says that nobody answers
+                return unavailable(
+                    "TEMPORAL_UNREACHABLE",
+                    f"Temporal at {self.temporal_address} does not answer.",
+                    advice=_ADVICE.format(setting="TEMPORAL_ADDRESS"),
+                )
+            case DatabaseError():
+                return unavailable("DATABASE_NOT_USABLE", str(error))
+            case asyncpg.PostgresError() if not isinstance(error, UNREACHABLE):
+                return unavailable(
+                    "DATABASE_NOT_USABLE",
+                    f"PostgreSQL at {self.database_address} cannot be used as it is: {error}.",
+                    advice="Bring it up to date with `worksub setup`.",
+                )
+        if isinstance(error, UNREACHABLE):
+            return unavailable(
+                "DATABASE_UNREACHABLE",
+                f"PostgreSQL at {self.database_address} does not answer: {str(error) or type(error).__name__}.",
+                advice=_ADVICE.format(setting="DATABASE_URL"),
+            )
+        return error
+
+    def _temporal_refuses(self, error: "RPCError") -> CommandError:
+        from temporalio.service import RPCStatusCode
+
+        from subscription.refusals import Code, Refused
+
+        if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+            return refusal(
+                Refused(
+                    code=Code.SUBSCRIPTION_NOT_FOUND,
+                    message="There is no subscription with that id.",
+                    field="subscription_id",
+                )
+            )
+        return unavailable(
+            "TEMPORAL_NOT_USABLE",
+            f"Temporal at {self.temporal_address} answers {error.status.name}: {error.message}",
+            advice=_ADVICE.format(setting="TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE"),
+        )
+
+
+async def find_services() -> Services:
+    """Raises `CommandError` if nothing is known of them; does not ask whether they answer."""
+    from workflows.connection import ConnectionSettingsError, connect
+
+    if addresses := dev_stack():
+        return Services(await client_of(addresses), addresses.database_url)
+    database_url = os.environ.get("DATABASE_URL")
+    if not database_url:
+        raise unavailable(
+            "NOT_CONFIGURED",
+            "No service is known: DATABASE_URL is not set, and `worksub dev` does not run in this directory.",
+            advice="Start everything here with `worksub dev`, or set DATABASE_URL and TEMPORAL_ADDRESS.",
+        )
+    try:
+        return Services(await connect(lazy=True), database_url)
+    except (ConnectionSettingsError, ValueError) as error:
+        raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
+
+
+def dev_stack() -> "StackAddresses | None":
+    """The stack that `worksub dev` runs in this directory, unless the environment names a service."""
+    if {"TEMPORAL_ADDRESS", "DATABASE_URL"} & os.environ.keys() or not DEV_DIRECTORY.is_dir():
+        return None
+    with embedded_errors_reported():
+        from starter.embedded.stack import EmbeddedStack
+
+        return EmbeddedStack.find(DEV_DIRECTORY)
+
+
+async def client_of(addresses: "StackAddresses") -> "Client":
+    """A client of an embedded stack, whatever Temporal settings this user has for other servers."""
+    from temporalio.client import Client
+    from temporalio.contrib.pydantic import pydantic_data_converter
+
+    return await Client.connect(
+        addresses.temporal_address,
+        namespace=addresses.namespace,
+        data_converter=pydantic_data_converter,
+        lazy=True,
+    )
