@@ -146,12 +146,11 @@ async def insert_events(
 async def keep_answer(connection: Connection, subscription_id: str, kept: AnswerToKeep) -> None:
     await connection.execute(
         """
-        INSERT INTO command_answers (subscription_id, command_id, fingerprint, answer)
-        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+        INSERT INTO command_answers (subscription_id, command_id, answer)
+        VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
         """,
         subscription_id,
         kept.command_id,
-        kept.fingerprint,
         kept.answer.model_dump_json(),
     )
 

@@ -171,15 +171,14 @@ def parse_catalogue(text: str, source: str = "catalogue.toml") -> Catalogue:
     """Read a catalogue; raises `CatalogueError` with the line of everything that is wrong."""
     try:
         return check(Catalogue, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogueError(source, [(None, _syntax_problem(error))]) from None
     except ValidationError as error:
-        raise CatalogueError(
-            source, [_located(problem, text) for problem in _catalogue_problems(error)]
-        ) from None
+        problems = [_located(problem, text) for problem in _catalogue_problems(error)]
+        raise CatalogueError(source, problems) from None
+    except ValueError as error:  # not TOML, or what Python does not read, such as a number of 5,000 digits
+        raise CatalogueError(source, [(None, _syntax_problem(error))]) from None
 
 
-def _syntax_problem(error: tomllib.TOMLDecodeError) -> Problem:
+def _syntax_problem(error: ValueError) -> Problem:
     return Problem(code="CATALOGUE_SYNTAX", message=f"is not TOML: {error}")
 
 
@@ -213,7 +212,7 @@ def _lines_of_paths(text: str) -> dict[str, int]:
     table, seen = "", dict[str, int]()
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _TABLE.match(line):
-            table = header[2]
+            table = re.sub("[\"']", "", header[2])
             if header[1] == "[[":
                 seen[table] = seen.get(table, -1) + 1
                 table = f"{table}.{seen[table]}"

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,6 +14,8 @@ from subscription.model import Wire
 from subscription.refusals import Code, Problem, Refused
 from subscription.request import Account, AccountName, TermAgreement
 from subscription.validation import check, problems_of
+
+_Shape = TypeVar("_Shape", bound=Wire)
 
 
 class ContractTerm(StrEnum):
@@ -45,8 +47,8 @@ class Command(Wire):
     at: Instant | None = None
 
     def fingerprint(self) -> str:
-        """Tells another command under the same id from this one sent again; of nothing personal."""
-        body = self.model_dump(mode="json", exclude={"id", "by", "at", "confirmation", "group", "domain"})
+        """Tells another command under the same id from this one sent again."""
+        body = self.model_dump(mode="json", exclude={"id", "by", "at"})
         return hashlib.sha256(json.dumps([self.name, body], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -160,29 +162,39 @@ def read_command(name: str, argument: object) -> Command | Refused:
         argument = {"term": None}
     if argument is None and shape in (WithdrawReservation, CheckDomain):
         argument = {}
+    return _read(shape, name, argument)
+
+
+def read_quote(argument: object) -> QuoteCancellation | Refused:
+    """The argument of a quote, or all that is wrong with it."""
+    return _read(QuoteCancellation, "quote_cancellation", argument)
+
+
+def _read(shape: type[_Shape], name: str, argument: object) -> _Shape | Refused:
     if not isinstance(argument, Mapping):
         return Refused(code=Code.INVALID_ARGUMENT, message=f"{name} takes one JSON object of named fields.")
     try:
         return check(shape, argument)
     except ValidationError as error:
-        return _misread(name, problems_of(error))
+        problems = problems_of(error)
+        return Refused(
+            code=Code.INVALID_ARGUMENT,
+            message=f"{name}: {_in_words(problems, shape)}.",
+            field=problems[0].field,
+            problems=problems,
+        )
 
 
-def read_quote(argument: object) -> QuoteCancellation | Refused:
-    """The argument of a quote, or all that is wrong with it."""
-    try:
-        return check(QuoteCancellation, argument)
-    except ValidationError as error:
-        return _misread("quote_cancellation", problems_of(error))
-
-
-def _misread(name: str, problems: tuple[Problem, ...]) -> Refused:
-    return Refused(
-        code=Code.INVALID_ARGUMENT,
-        message=f"{name}: " + "; ".join(f"{p.field or 'the argument'} {p.message}" for p in problems) + ".",
-        field=problems[0].field,
-        problems=problems,
-    )
+def _in_words(problems: Sequence[Problem], shape: type[Wire]) -> str:
+    """All problems as one sentence. It may be kept, so it does not repeat names that a caller made up."""
+    words = [
+        f"{problem.field or 'the argument'} {problem.message}"
+        for problem in problems
+        if problem.code != Code.UNKNOWN_FIELD
+    ]
+    if len(words) < len(problems):
+        words.append(f"there is a field that is not known; known are {', '.join(shape.model_fields)}")
+    return "; ".join(words)
 
 
 def confirmation_for(admin_id: str, account: Account) -> str:

@@ -351,9 +351,14 @@ def _check_rename_lock(state: Subscription, now: datetime, book: PriceBook) -> N
     if now < free_at:
         raise refuse(
             Code.RENAMED_TOO_RECENTLY,
-            f"The name was changed a short while ago; it can be changed from {free_at:%Y-%m-%d %H:%M} KST.",
+            f"The name was changed a short while ago; it can be changed from {_not_before(free_at)}.",
             judged_by_catalogue=True,
         )
+
+
+def _not_before(moment: datetime) -> str:
+    """The moment to the second, and never a second that begins before it."""
+    return f"{moment + timedelta(seconds=1, microseconds=-1):%Y-%m-%d %H:%M:%S} KST"
 
 
 def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -> AccountRenamed:

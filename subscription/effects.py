@@ -79,7 +79,6 @@ ProvisionResult = Annotated[Provisioned | RequestRefused, Field(discriminator="o
 
 class AnswerToKeep(Frozen):
     command_id: str
-    fingerprint: str
     answer: Answer
 
 

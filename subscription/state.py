@@ -99,7 +99,10 @@ Reservation = Annotated[ReservedSwitch | ReservedCancellation, Field(discriminat
 
 
 class Answered(Frozen):
-    """That a command with an id has been accepted (R22); the answer itself is with the record."""
+    """That a command with an id has been accepted (R22); the answer itself is with the record.
+
+    The fingerprint is of all that was sent, so it goes at erasure.
+    """
 
     fingerprint: str
     at: Instant

@@ -259,7 +259,7 @@ class Life:
             after = remembering(after, command, now)
             by = command.by
             if command.id and answer:
-                kept = AnswerToKeep(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
+                kept = AnswerToKeep(command_id=command.id, answer=answer)
         result: RecordResult = await carry_out(
             "record_transition",
             Transition(

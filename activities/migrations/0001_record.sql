@@ -85,7 +85,6 @@ CREATE TABLE terms_agreements (
 CREATE TABLE command_answers (
     subscription_id text        NOT NULL REFERENCES subscriptions,
     command_id      text        NOT NULL,
-    fingerprint     text        NOT NULL,
     answer          jsonb       NOT NULL,
     answered_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (subscription_id, command_id)

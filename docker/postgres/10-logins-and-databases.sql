@@ -19,7 +19,8 @@ CREATE ROLE worksub_operator LOGIN PASSWORD :'operator_password';
 
 -- `worksub setup` publishes the catalogue in the worker's role, so the owner may act in it.
 GRANT worksub_worker TO worksub_owner, worksub_service;
-GRANT worksub_reader TO worksub_operator;
+-- The worker's health check, `worksub doctor`, looks as people do.
+GRANT worksub_reader TO worksub_operator, worksub_service;
 
 CREATE DATABASE temporal OWNER temporal;
 CREATE DATABASE temporal_visibility OWNER temporal;

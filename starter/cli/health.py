@@ -19,7 +19,6 @@ from subscription.model import Frozen
 from workflows.connection import TASK_QUEUE
 from workflows.registration import missing_search_attributes
 
-
 # The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
 _LATELY = timedelta(seconds=70)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.cli.errors import refusal, refusals_reported, usage_error
+from starter.cli.errors import refusal, usage_error
 from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Domain, Group, Timeout
 from starter.cli.output import say, show
 from starter.cli.session import Session

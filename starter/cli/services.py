@@ -65,6 +65,8 @@ class Services:
                     f"Temporal at {self.temporal_address} does not answer.",
                     advice=_ADVICE.format(setting="TEMPORAL_ADDRESS"),
                 )
+            case ValueError() if "target URL" in str(error):
+                return unavailable("TEMPORAL_SETTINGS", f"TEMPORAL_ADDRESS is not an address: {error}.")
             case DatabaseError():
                 return unavailable("DATABASE_NOT_USABLE", str(error))
             case asyncpg.PostgresError() if not isinstance(error, UNREACHABLE):
@@ -116,7 +118,7 @@ async def find_services() -> Services:
         )
     try:
         return Services(await connect(lazy=True), database_url)
-    except (ConnectionSettingsError, ValueError) as error:
+    except ConnectionSettingsError as error:
         raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
 
 

@@ -1,6 +1,6 @@
 """Answers as tables, for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from rich import box
@@ -14,11 +14,13 @@ from subscription.domain_proof import DomainProof
 from subscription.effects import Answer, ErasureCertificate, TimelineEntry
 from subscription.explain import Explanation
 from subscription.forecast import Coming, Quote
-from subscription.ledger import LedgerLine
+from subscription.ledger import LedgerLine, LineKind
+from subscription.refusals import Problem
 from subscription.simulation import Document
 from subscription.state import Access, ReservedSwitch, State
 from subscription.status import Status
 
+_NONE = "-"
 _STATE_STYLES = {
     State.TRIAL: "cyan",
     State.ACTIVE: "green",
@@ -30,7 +32,7 @@ _STATE_STYLES = {
 
 
 def moment(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M} KST" if at else "–"
+    return f"{at:%Y-%m-%d %H:%M} KST" if at else _NONE
 
 
 def won(amount: int) -> str:
@@ -60,8 +62,8 @@ def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ())
     table.add_row(
         "Access", status.access + (" (prove the domain)" if status.access is Access.RESTRICTED else "")
     )
-    table.add_row("Account", status.account or "–")
-    table.add_row("Plan", f"{status.plan}, {members(status.members)}")
+    table.add_row("Account", status.account or _NONE)
+    table.add_row("Plan", f"{status.plan}, {members_words(status.members)}")
     if contract := status.contract:
         table.add_row("Contract", f"{contract.term}, {contract.first_day} to {contract.end_day}")
         table.add_row("Renewal", renewal_words(status))
@@ -69,7 +71,7 @@ def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ())
         table.add_row("Trial ends", moment(status.trial_ends_at))
         table.add_row("Grace ends", moment(status.grace_ends_at))
     table.add_row("Reserved", reservation_words(status))
-    table.add_row("Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else "–")
+    table.add_row("Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else _NONE)
     parts: list[RenderableType] = [table]
     if status.proofs:
         parts.append(proofs_view(status.proofs))
@@ -77,7 +79,7 @@ def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ())
     return Group(*parts)
 
 
-def members(number: int) -> str:
+def members_words(number: int) -> str:
     return f"{number:,} {'member' if number == 1 else 'members'}"
 
 
@@ -92,7 +94,7 @@ def renewal_words(status: Status) -> str:
     if status.renewal.plan:
         chosen.append(status.renewal.plan)
     if status.renewal.members:
-        chosen.append(members(status.renewal.members))
+        chosen.append(members_words(status.renewal.members))
     return ", ".join(chosen)
 
 
@@ -101,7 +103,7 @@ def reservation_words(status: Status) -> str:
         case None:
             return "nothing"
         case ReservedSwitch(date=day, term=term, plan=plan, members=number):
-            return f"the switch to {term} on {plan}, {members(number)}, for {day}"
+            return f"the switch to {term} on {plan}, {members_words(number)}, for {day}"
         case cancellation:
             return f"the cancellation for {cancellation.date}"
 
@@ -220,7 +222,7 @@ def list_table(listed: Iterable[Listed]) -> Table:
         next_up = (
             f"{moment(each.next_deadline_at)}: {what_words(each.next_deadline)}"
             if each.next_deadline
-            else "–"
+            else _NONE
         )
         table.add_row(
             each.subscription_id,
@@ -229,7 +231,7 @@ def list_table(listed: Iterable[Listed]) -> Table:
             each.access,
             each.plan,
             f"{each.members:,}",
-            each.term or "–",
+            each.term or _NONE,
             next_up,
         )
     return table
@@ -261,10 +263,27 @@ def simulated_view(document: Document) -> RenderableType:
     return Group(*parts, Text(f"{said}.\n"))
 
 
-def counts_table(title: str, counts: Mapping[str, tuple[int, int]], before: str, after: str) -> Table:
-    table = _table(title, "Searched", before, after, right=(before, after))
-    for place, (first, then) in counts.items():
-        table.add_row(place, f"{first:,}", Text(f"{then:,}", style="red" if then else "green"))
+def problems_table(problems: Iterable[Problem]) -> Table:
+    table = _table(None, "Field", "What is wrong", "Code")
+    for problem in problems:
+        table.add_row(problem.field or "", problem.message, problem.code)
+    return table
+
+
+def quotes_table(quotes: Iterable[Quote]) -> Table:
+    columns = ("Service fees", "Repayment of the discount", "Early termination", "Sum (KRW)")
+    table = _table(None, "Canceling on", *columns, right=columns)
+    for quote in quotes:
+        parts = [sum(line.amount for line in quote.ledger if line.kind is kind) for kind in LineKind]
+        table.add_row(str(quote.date), *map(won, parts), won(quote.total))
+    return table
+
+
+def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
+    """How often something was found, by place, before and after."""
+    table = _table(None, "Found", "Before", "After", right=("Before", "After"))
+    for place, before, after in remains:
+        table.add_row(place, f"{before:,}", Text(f"{after:,}", style="red" if after else "green"))
     return table
 
 

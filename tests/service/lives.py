@@ -170,7 +170,8 @@ async def has_closed(handle: WorkflowHandle[Any, Any], *, seconds: float = 20.0)
 def failed_tasks(events: Iterable[HistoryEvent]) -> list[str]:
     """Why workflow tasks failed, but for the server's own reason that something new had come in."""
     return [
-        event.workflow_task_failed_event_attributes.failure.message
+        f"{WorkflowTaskFailedCause.Name(event.workflow_task_failed_event_attributes.cause)}: "
+        f"{event.workflow_task_failed_event_attributes.failure.message}"
         for event in events
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
         and event.workflow_task_failed_event_attributes.cause

@@ -105,20 +105,32 @@ async def test_a_strange_workflow_id_with_nonsense_is_rejected(house: House, wor
     await rejected(house, await started(house, {"nonsense": True}, workflow_id=workflow_id))
 
 
-@pytest.mark.parametrize("workflow_id", IDS.values(), ids=IDS.keys())
-async def test_a_request_under_an_id_that_is_not_its_own_is_rejected_and_takes_nothing(
-    house: House, workflow_id: str
+@pytest.mark.parametrize("name", ["without the prefix", "long"])
+async def test_a_request_under_an_id_that_no_subscription_can_have_is_rejected(
+    house: House, name: str
 ) -> None:
-    """Nobody would find such a subscription again: the client derives the id from the request's."""
     body = house.request_body()
-    handle = await started(house, body, workflow_id=f"{workflow_id} again")
+    handle = await started(house, body, workflow_id=f"{IDS[name]} again")
     try:
         await rejected(house, handle)
     finally:
-        holder = await house.owner.fetchval(
-            "SELECT subscription_id FROM account_names WHERE name = $1", body["account"]["group"]
-        )
-    assert holder is None
+        assert await found_in_database(house, [body["request_id"]]) == []
+
+
+@pytest.mark.parametrize("name", ["with a quote", "with a double quote", "with Hangul"])
+async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_other(
+    house: House, name: str
+) -> None:
+    body = house.request_body()
+    handle = await started(house, body, workflow_id=f"{IDS[name]} again")
+    subscription_id = handle.id.removeprefix(WORKFLOW_ID_PREFIX)
+    try:
+        assert (await house.client.request(body)).subscription_id == subscription_id
+        life = Life(house.client, house.temporal, subscription_id, body)
+        await life.asks("cancel", date=f"{await life.today()}")
+        await has_closed(handle, seconds=5)
+    finally:
+        await terminated(handle)
 
 
 async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_other(house: House) -> None:

@@ -1,0 +1,149 @@
+"""Every command line and every name on the wire in the documentation is one that exists."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from starter.cli.app import app
+from subscription.commands import COMMANDS, Command, QuoteCancellation, read_command, read_quote
+from workflows.connection import TASK_QUEUE
+from workflows.search_attributes import REGISTRY
+
+from .pages import PAGES, ROOT, inline_code, page, shell_lines, tables
+
+WORKSUB = typer.main.get_command(app)
+COMMANDS_PAGE = page("docs/commands.md")
+
+
+def _pages_with(lines: "Iterator[tuple[Path, str]]") -> list[Any]:
+    return [pytest.param(line, id=f"{path.name}: {line}") for path, line in lines]
+
+
+def _worksub_lines() -> Iterator[tuple[Path, str]]:
+    """What follows `worksub` on a line of a shell block, in a container or not."""
+    for path in PAGES:
+        for line in shell_lines(path.read_text(encoding="utf-8")):
+            command = re.fullmatch(r"(?:docker compose run .*)?\bworksub (.+)", line)
+            if command:
+                yield path, command[1]
+
+
+def _temporal_lines() -> Iterator[tuple[Path, str]]:
+    for path in PAGES:
+        for line in shell_lines(path.read_text(encoding="utf-8")):
+            if line.startswith("temporal "):
+                yield path, line
+
+
+def _inline_lines() -> Iterator[tuple[Path, str]]:
+    """`worksub …` in a sentence, where arguments may be left out."""
+    for path in PAGES:
+        for code in inline_code(path.read_text(encoding="utf-8")):
+            if re.match(r"worksub [a-z]", code):
+                yield path, code.removeprefix("worksub ")
+
+
+def _command_of(words: list[str]) -> tuple[Any, list[str]]:
+    command: Any = WORKSUB
+    while hasattr(command, "commands") and words:
+        assert words[0] in command.commands, f"there is no command {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+@pytest.mark.parametrize("line", _pages_with(_worksub_lines()))
+def test_a_worksub_command_in_a_shell_block_can_be_read(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(re.split(r"[<>|]", line)[0])
+    if words[0].startswith("--"):
+        assert words[0] in _options(WORKSUB)
+    else:
+        command, arguments = _command_of(words)
+        command.make_context(words[0], arguments)
+
+
+@pytest.mark.parametrize("line", _pages_with(_inline_lines()))
+def test_a_worksub_command_in_a_sentence_exists(line: str) -> None:
+    command, words = _command_of([word for word in shlex.split(line) if word not in ("…", "|")])
+    assert {word for word in words if word.startswith("--")} <= _options(command) | {"--help"}
+
+
+def test_every_command_has_an_example() -> None:
+    shown = {_command_of(shlex.split(re.split(r"[<>|]", line)[0]))[0] for _, line in _worksub_lines()}
+    assert {command.name for command in _leaves(WORKSUB)} == {command.name for command in shown}
+
+
+@pytest.mark.parametrize("line", _pages_with(_temporal_lines()))
+def test_a_temporal_command_exists_with_its_options(line: str) -> None:
+    words = shlex.split(line)
+    flags = [word for word in words if word.startswith("--")]
+    subcommand = words[1 : words.index(flags[0])]
+    described = _temporal_help(*subcommand)
+    assert f"temporal {' '.join(subcommand)} [flags]" in described
+    assert [flag for flag in flags if not re.search(rf"{flag}\b", described)] == []
+
+
+@pytest.mark.parametrize("line", _pages_with(_temporal_lines()))
+def test_what_a_temporal_command_sends_is_understood(line: str) -> None:
+    words = shlex.split(line)
+    if "--input" not in words:
+        return
+    name, argument = words[words.index("--name") + 1], json.loads(words[words.index("--input") + 1])
+    read = read_quote(argument) if name == "quote_cancellation" else read_command(name, argument)
+    assert isinstance(read, Command | QuoteCancellation)
+
+
+def test_the_names_on_the_wire_are_those_of_the_commands() -> None:
+    table = next(t for t in tables(COMMANDS_PAGE) if t.header == ("name", "argument"))
+    assert table.column("name") == list(COMMANDS)
+    for name, argument in table.rows:
+        assert isinstance(read_command(name, json.loads(argument)), Command)
+
+
+def test_the_search_attributes_are_those_of_the_registry() -> None:
+    table = next(t for t in tables(COMMANDS_PAGE) if t.header[0] == "search attribute")
+    types = {key.name: key.indexed_value_type.name.lower() for key in REGISTRY}
+    assert {row[0]: row[1] for row in table.rows} == types
+    made = re.findall(r"--sa (\w+)=(\w+)", page("docs/running.md"))
+    assert {name: kind.lower() for name, kind in made} == types
+
+
+def test_the_queries_are_those_of_the_workflow() -> None:
+    source = (ROOT / "workflows" / "subscription.py").read_text(encoding="utf-8")
+    table = next(t for t in tables(COMMANDS_PAGE) if t.header[0] == "query")
+    assert table.column("query") == re.findall(r"@workflow\.query\(.*\)\n    def (\w+)", source)
+
+
+def test_the_task_queue_is_named() -> None:
+    assert f"task queue `{TASK_QUEUE}`" in COMMANDS_PAGE
+
+
+def _options(command: Any) -> set[str]:
+    return {option for parameter in command.params for option in parameter.opts}
+
+
+def _leaves(command: Any) -> Iterator[Any]:
+    if hasattr(command, "commands"):
+        for each in command.commands.values():
+            yield from _leaves(each)
+    else:
+        yield command
+
+
+@cache
+def _temporal_help(*subcommand: str) -> str:
+    temporal = Path(sys.executable).with_name("temporal")
+    return subprocess.run(
+        [temporal, *subcommand, "--help"], capture_output=True, text=True, check=True
+    ).stdout

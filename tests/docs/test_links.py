@@ -1,0 +1,53 @@
+"""Every link and every file that the documentation names exists."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .pages import PAGES, ROOT, anchors, inline_code, links
+
+_FILE = re.compile(r"[\w.-]+(/[\w.-]+)*(\.(py|md|sql|toml|txt|yml|yaml|sh)|/)|Makefile|Dockerfile")
+
+# Named as what they are called elsewhere, or as what the reader makes.
+_NOT_HERE = {".env", ".venv", ".worksub/", "temporal.toml", "password.txt", "life.yaml", "first.yaml", "second.yaml"}
+
+
+def _links() -> Iterator[tuple[Path, str]]:
+    for path in PAGES:
+        for link in links(path.read_text(encoding="utf-8")):
+            if not link.startswith(("https://", "http://")):
+                yield path, link
+
+
+@pytest.mark.parametrize(
+    ("path", "link"), [pytest.param(*each, id=f"{each[0].name}: {each[1]}") for each in _links()]
+)
+def test_a_link_leads_somewhere(path: Path, link: str) -> None:
+    name, _, anchor = link.partition("#")
+    target = path.parent / name if name else path
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_files_that_a_page_names_exist(path: Path) -> None:
+    named = {code for code in inline_code(path.read_text(encoding="utf-8")) if _FILE.fullmatch(code)}
+    assert [name for name in sorted(named - _NOT_HERE) if not _exists(name)] == []
+
+
+def _exists(name: str) -> bool:
+    """From the top, or for a name alone anywhere."""
+    return (ROOT / name).exists() or ("/" not in name and any(_tracked(name)))
+
+
+def _tracked(name: str) -> Iterator[Path]:
+    for room in ("subscription", "workflows", "activities", "starter", "tests", "docs", "docker"):
+        yield from (ROOT / room).rglob(name)
+
+
+def test_every_page_is_linked_from_another() -> None:
+    linked = {(path.parent / link.partition("#")[0]).resolve() for path, link in _links()}
+    assert [page.name for page in PAGES if page.parent.name == "docs" and page not in linked] == []

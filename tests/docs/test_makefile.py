@@ -1,0 +1,87 @@
+"""The Makefile, the constraints and .ci/run: what a fresh clone is installed and judged by."""
+
+import os
+import re
+import subprocess
+import tomllib
+from importlib.metadata import requires, version
+
+from packaging.requirements import Requirement
+
+from .pages import ROOT, page
+
+TARGETS = ["demo", "dev", "test", "lint", "format", "help"]
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_make_alone_says_what_there_is() -> None:
+    said = make().stdout
+    assert said == make("help").stdout
+    assert re.findall(r"^make (\w+) +\S", said, re.MULTILINE) == TARGETS
+
+
+def test_every_target_is_phony() -> None:
+    [phony] = re.findall(r"^\.PHONY: (.*)", page("Makefile"), re.MULTILINE)
+    assert phony.split() == TARGETS
+
+
+def test_make_test_lints_and_runs_every_test() -> None:
+    planned = make("--dry-run", "test").stdout
+    steps = ["ruff check", "ruff format --check", "mypy", "lint-imports", "python -m pytest"]
+    assert [planned.index(f".venv/bin/{step}\n") for step in steps] == sorted(
+        planned.index(f".venv/bin/{step}\n") for step in steps
+    )
+
+
+def test_without_a_new_enough_python_it_says_so() -> None:
+    refused = make("--always-make", "PYTHON=", "demo")
+    assert refused.returncode != 0
+    assert "Python 3.11 or later is needed" in refused.stderr
+    assert "Installing" not in refused.stdout
+
+
+def test_ci_makes_test() -> None:
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert page(".ci/run").rstrip().endswith("make test")
+
+
+def test_every_package_of_the_tests_is_pinned() -> None:
+    pinned = {line.partition("==")[0].lower() for line in _pins()}
+    missing = {name for name in _needed("worksub", {"dev", "embedded"}) if _normal(name) not in map(_normal, pinned)}
+    assert missing == set()
+
+
+def test_the_constraints_are_names_and_versions_alone() -> None:
+    assert [line for line in _pins() if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    project = tomllib.loads(page("pyproject.toml"))["project"]
+    assert f"## [{project['version']}]" in page("CHANGELOG.md")
+
+
+def _pins() -> list[str]:
+    return [line for line in page("constraints.txt").splitlines() if not line.startswith("#")]
+
+
+def _needed(name: str, extras: set[str], seen: set[str] | None = None) -> set[str]:
+    """What installing a package brings here, all the way down."""
+    seen = set() if seen is None else seen
+    for text in requires(name) or []:
+        needed = Requirement(text)
+        if needed.name == "worksub" or f"{needed.name}" in seen:
+            continue
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            version(needed.name)
+            seen.add(needed.name)
+            _needed(needed.name, set(needed.extras), seen)
+    return seen
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,63 @@
+"""The examples of docs/scenarios.md can be read, and come to what the page says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from starter.cli.app import run
+from subscription.catalogue import parse_catalogue
+from subscription.commands import COMMANDS
+from subscription.deadlines import Due
+from subscription.simulation import CONFIRM_DOMAIN
+
+from .pages import ROOT, blocks, page, tables
+from .test_worked_examples import BOOK
+
+TEXT = page("docs/scenarios.md")
+
+
+def test_the_example_comes_to_what_the_page_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [scenario], [shown] = blocks(TEXT, "yaml"), blocks(TEXT, "json")
+    file = tmp_path / "life.yaml"
+    file.write_text(scenario.text, encoding="utf-8")
+    assert run(["simulate", str(file), "--json"]) == 0
+    document, expected = json.loads(capsys.readouterr().out), json.loads(shown.text)
+    expected["outcomes"][0]["message"] = document["outcomes"][0]["message"]
+    expected["ledger"][0]["key"] = document["ledger"][0]["key"]
+    assert list(document) == list(expected)
+    assert document["name"] == expected["name"]
+    assert document["final"] == expected["final"]
+    for part in ("outcomes", "timeline", "ledger"):
+        assert document[part][0] == expected[part][0]
+    assert all(outcome["accepted"] for outcome in document["outcomes"])
+
+
+def test_the_scenarios_of_the_rules_can_be_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "lives.yaml"
+    scenarios = [block.text for block in blocks(page("docs/rules.md"), "yaml")]
+    file.write_text("---\n".join(scenarios), encoding="utf-8")
+    assert run(["simulate", str(file), "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(scenarios)
+
+
+def test_the_steps_are_the_commands() -> None:
+    table = next(t for t in tables(TEXT) if t.header[0] == "step")
+    assert table.column("step") == [*COMMANDS, CONFIRM_DOMAIN]
+
+
+def test_the_deadlines_are_those_of_the_rules() -> None:
+    table = next(t for t in tables(TEXT) if t.header[0] == "what")
+    assert table.column("what") == [due.value for due in Due]
+
+
+def test_the_catalogue_is_the_one_that_is_shipped() -> None:
+    [shown] = blocks(TEXT, "toml")
+    example, shipped = parse_catalogue(shown.text), BOOK.versions[0]
+    assert example.model_copy(update={"terms": shipped.terms, "plans": shipped.plans}) == shipped
+    assert example.plans["lite"] == shipped.plans["lite"]
+    assert example.terms[0] in shipped.terms
+
+
+def test_the_shipped_catalogue_is_at_the_top() -> None:
+    assert (ROOT / "catalogue.toml").exists()

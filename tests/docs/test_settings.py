@@ -1,0 +1,31 @@
+"""docs/running.md has every setting that the code reads, and no other."""
+
+import re
+
+from .pages import ROOT, page, tables
+
+ROOMS = ("subscription", "workflows", "activities", "starter")
+
+
+def test_the_settings_are_those_that_the_code_reads() -> None:
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")] + [ROOT / "worker.py"]
+    read = {
+        name
+        for path in files
+        for name in re.findall(r"\b(?:DATABASE_URL|WORKSUB_[A-Z_]+)\b", path.read_text(encoding="utf-8"))
+    }
+    assert {name for name in _settings() if not name.startswith(("TEMPORAL_", "PG"))} == read
+
+
+def test_temporals_settings_are_the_sdks_own() -> None:
+    from temporalio.bridge import temporal_sdk_bridge
+
+    library = open(temporal_sdk_bridge.__file__, "rb").read()
+    unknown = [name for name in _settings() if name.startswith("TEMPORAL_") and name.encode() not in library]
+    assert unknown == []
+
+
+def _settings() -> list[str]:
+    text = page("docs/running.md")
+    section = text[text.index("## Settings") : text.index("## In production")]
+    return tables(section)[0].column("variable")
