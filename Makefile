@@ -12,7 +12,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 .DELETE_ON_ERROR:
 .PHONY: demo dev test lint format help
 
-demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in about a minute
+demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
 
 dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL and the worker, until Ctrl-C

@@ -54,7 +54,8 @@ class ProvisioningActivities:
                 state = await _start(connection, self._judged(wanted, book), wanted, book)
             elif state.state.over:
                 raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription of this id has ended.")
-            return Provisioned(state=state, catalogues=book.versions)
+            fingerprint = await record.request_fingerprint(connection, wanted.subscription_id)
+            return Provisioned(state=state, fingerprint=fingerprint, catalogues=book.versions)
 
     def _judged(self, wanted: Provision, book: PriceBook) -> Request:
         request = read_request(wanted.request, book, wanted.accepted_at)

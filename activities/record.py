@@ -178,6 +178,14 @@ async def release_names(connection: Connection, subscription_id: str, names: Seq
     )
 
 
+async def request_fingerprint(connection: Connection, subscription_id: str) -> str:
+    """What tells the request of a live subscription from another body under the same id (R9)."""
+    fingerprint: str = await connection.fetchval(
+        "SELECT request_fingerprint FROM subscriptions WHERE subscription_id = $1", subscription_id
+    )
+    return fingerprint
+
+
 async def forget_request(connection: Connection, subscription_id: str) -> None:
     """The fingerprint of a request is of personal data, so it goes with them (R31)."""
     await connection.execute(

@@ -232,7 +232,9 @@ class _Demo:
         await self._cancel_on(today)
         with self._console.status("Erasing…"):
             # One certificate is for the database, one for the workflow's histories, which are deleted last.
-            while len(await self._client.certificates(self._id)) < 2:
+            while True:
+                if len(await self._client.certificates(self._id)) == 2:
+                    break
                 await asyncio.sleep(0.05)
 
     async def _sum_up(self, refused: tuple[Problem, ...], remains: tuple[Remains, ...]) -> Summary:
@@ -268,8 +270,8 @@ class _Demo:
         return (await self._now()).date()
 
     async def _run_to(self, target: datetime) -> None:
-        with clock_progress(self._console, await self._now(), target) as passed:
-            await self._client.clock(self._id).advance_to(target, passed)
+        with clock_progress(self._console, await self._now(), target) as on_progress:
+            await self._client.clock(self._id).advance_to(target, on_progress)
             await self._client.settle(self._id)
 
     async def _cancel_on(self, day: date) -> None:

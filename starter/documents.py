@@ -19,7 +19,7 @@ _MOST_VALUES = 200_000
 
 
 class DocumentError(Exception):
-    """A file that cannot be read. Its text is a sentence with the file, the line if it is known, the problem."""
+    """A file that cannot be read; the text is a sentence with the file, the line, and the problem."""
 
     def __init__(self, source: str, line: int | None, problem: str) -> None:
         super().__init__(f"{source}, line {line}: {problem}." if line else f"{source}: {problem}.")
@@ -48,7 +48,7 @@ class _Loader(yaml.BaseLoader):
     """Leaves it to `_plain` what a word without quotes means."""
 
 
-_Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
 
 
 def read_documents(path: Path) -> list[Document]:

@@ -1,4 +1,4 @@
-"""The administrator's password: typed or piped in, judged and hashed in this process, which it never leaves."""
+"""The administrator's password: read, judged and hashed in this process, which it never leaves."""
 
 import getpass
 import sys

@@ -60,10 +60,11 @@ class Provision(Frozen):
 
 
 class Provisioned(Frozen):
-    """`state` is what the record holds, whichever attempt wrote it."""
+    """`state` is what the record holds, whichever attempt wrote it, and `fingerprint` that of its request."""
 
     outcome: Literal["PROVISIONED"] = "PROVISIONED"
     state: Subscription
+    fingerprint: str
     catalogues: tuple[Catalogue, ...]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import singledispatch
 
-from subscription.commands import RenewalTerms
+from subscription.commands import ContractTerm, RenewalTerms
 from subscription.events import (
     AccountRenamed,
     Canceled,
@@ -92,7 +92,8 @@ def _(event: RenewalOptionChanged) -> str:
 
 @sentence.register
 def _(event: Upgraded) -> str:
-    said = f"Upgraded to {_period_words(event.contract, event.rate)}."
+    article = "an" if event.contract.term is ContractTerm.ANNUAL else "a"
+    said = f"Upgraded to {article} {_period_words(event.contract, event.rate)}."
     if event.raised_option is None:
         return said
     return f"{said} The renewal option is raised with it: {option_words(event.raised_option)}."

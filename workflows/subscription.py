@@ -35,7 +35,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
     from subscription.refusals import Code, Refused
-    from subscription.request import Request
     from subscription.state import State
     from subscription.status import Status, status_of
 
@@ -117,8 +116,7 @@ class SubscriptionWorkflow:
         if isinstance(result, RequestRefused):
             self._refused = result.refused
             return
-        request = Request.model_validate(self._request)
-        self._request_fingerprint = request.fingerprint()
+        self._request_fingerprint = result.fingerprint
         self._life = Life(
             result.state,
             PriceBook(versions=result.catalogues),

@@ -6,10 +6,12 @@ DECLARE wanted text;
 BEGIN
     FOREACH wanted IN ARRAY ARRAY['worksub_worker', 'worksub_reader']
     LOOP
+        -- Whoever may not create roles can still migrate where an administrator has made them.
+        CONTINUE WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolname = wanted);
         BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
-            NULL; -- another database of this server has made it
+            NULL; -- another database of this server has just made it
         END;
     END LOOP;
 END

@@ -2,18 +2,24 @@
 # Creates the namespace that TEMPORAL_NAMESPACE names, if it does not exist. TEMPORAL_ADDRESS says where.
 set -eu
 
-attempts=60
-until temporal operator cluster health >/dev/null 2>&1; do
-    attempts=$((attempts - 1))
-    if [ "$attempts" -eq 0 ]; then
-        echo "Temporal at $TEMPORAL_ADDRESS does not answer." >&2
-        exit 1
-    fi
-    sleep 1
-done
+wait_until() {
+    attempts=60
+    until "$@" >/dev/null 2>&1; do
+        attempts=$((attempts - 1))
+        if [ "$attempts" -eq 0 ]; then
+            echo "Temporal at $TEMPORAL_ADDRESS is not ready: this fails:" "$@" >&2
+            "$@" >&2
+            exit 1
+        fi
+        sleep 1
+    done
+}
 
+wait_until temporal operator cluster health
 if temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/dev/null 2>&1; then
     echo "Namespace $TEMPORAL_NAMESPACE exists."
 else
     temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$RETENTION"
+    # The server's parts learn of it one after the other.
+    wait_until temporal workflow list --namespace "$TEMPORAL_NAMESPACE" --limit 1
 fi

@@ -1,4 +1,4 @@
-"""The `worksub` command. Its modules import what is heavy only when a command needs it, so that help is quick."""
+"""The `worksub` command. What is heavy is imported where a command needs it, so that help comes quickly."""
 
 from starter.cli.app import main
 

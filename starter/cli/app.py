@@ -8,7 +8,7 @@ import typer
 
 from starter.cli import clock, commands, operations, questions, requests, simulate, whole
 from starter.cli.errors import CommandError, ExitCode
-from starter.cli.output import show_error
+from starter.cli.output import say, show_error
 
 app = typer.Typer(
     name="worksub",
@@ -36,13 +36,14 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         show_error(as_json, _misused(error))
         return ExitCode.USAGE
-    except (KeyboardInterrupt, EOFError, typer.Abort):
-        print("\nInterrupted.", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+    except typer.Abort:  # Ctrl-D; Ctrl-C comes back as the exit code
+        result = ExitCode.INTERRUPTED
     except Exception as error:
         show_error(as_json, _fault(error))
         return ExitCode.FAULT
-    return result if isinstance(result, int) else ExitCode.DONE
+    if result == ExitCode.INTERRUPTED:
+        say("\nInterrupted.")
+    return int(result or ExitCode.DONE)
 
 
 def _misused(error: typer.TyperException) -> CommandError:
@@ -64,6 +65,6 @@ def _fault(error: Exception) -> CommandError:
     return CommandError(
         ExitCode.FAULT,
         "FAULT",
-        f"An unexpected {type(error).__name__} in {frame.name} ({frame.filename}, line {frame.lineno}): {error}",
+        f"An unexpected {type(error).__name__} at {frame.filename}, line {frame.lineno}: {error}",
         advice="This is a fault of worksub: please report it, with this message.",
     )

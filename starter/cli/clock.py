@@ -70,10 +70,14 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
 
     begin = clock_of(session, subscription_id)
     known = len(session.ask(lambda client: client.timeline(subscription_id)))
-    with clock_progress(console(stderr=True), begin, target) as passed:
+    last = begin
+    with clock_progress(console(stderr=True), begin, target) as show_progress:
 
         def on_progress(now: datetime) -> None:
-            if passed(now):
+            nonlocal last
+            show_progress(now)
+            if now > last:
+                last = now
                 session.sign_of_life()
 
         session.ask(lambda client: client.clock(subscription_id).advance_to(target, on_progress))

@@ -17,7 +17,7 @@ def run_on_own_servers(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
             return asyncio.run(main())
         finally:
-            # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
+            # The SDK can abort an interpreter that exits while it still holds objects (sdk-python#300).
             gc.collect()
 
 

@@ -1,4 +1,4 @@
-"""How a command ends when it does not succeed: an exit code, and what is wrong in words for people or in JSON."""
+"""How a command ends when it does not succeed: an exit code, and what is wrong, for people or as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -75,12 +75,13 @@ async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
             yield await _migrations(pool)
             yield await _catalogue(pool)
     except DatabaseError as error:
-        yield Finding(what="PostgreSQL", verdict=Verdict.MISSING, text=f"{address}: {error}")
+        yield Finding(what="PostgreSQL", verdict=Verdict.MISSING, text=str(error))
     except UNREACHABLE as error:
         yield Finding(
             what="PostgreSQL",
             verdict=Verdict.UNREACHABLE,
-            text=f"{address} does not answer ({error}). Start it (`worksub dev` runs one), or check DATABASE_URL.",
+            text=f"{address} does not answer ({error}). Start it (`worksub dev` runs one), or check "
+            "DATABASE_URL.",
         )
 
 
@@ -113,7 +114,7 @@ async def _worker(client: Client) -> Finding:
 
 
 async def _test_clocks(client: Client) -> Finding:
-    # Asked of a workflow that is not there: a server that can do it looks for the workflow, others refuse first.
+    # Asked of a workflow that is not there: a server that can do it looks for it, others refuse first.
     nobody = client.get_workflow_handle("worksub-doctor")
     skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=1))
     try:
@@ -145,7 +146,7 @@ async def _catalogue(pool: Pool) -> Finding:
         return Finding(what="catalogue", verdict=Verdict.OK, text=text)
     if book.versions:
         first = book.versions[0]
-        text = f"Nothing is on sale before {first.effective_from}, when version {first.version} comes into force."
+        text = f"Nothing is on sale before {first.effective_from}, when version {first.version} begins."
     else:
         text = "None is published: run `worksub setup`."
     return Finding(what="catalogue", verdict=Verdict.MISSING, text=text)

@@ -29,7 +29,7 @@ _PANEL = "Run the service"
 
 @app.command(rich_help_panel="Start here")
 def dev(as_json: AsJson = False) -> None:
-    """Run Temporal with its Web UI, PostgreSQL and the worker here, until Ctrl-C. The data stay in .worksub."""
+    """Run Temporal with its Web UI, PostgreSQL and the worker until Ctrl-C. The data stay in .worksub."""
     catalogue = catalogue_from_environment()
 
     async def main() -> None:
@@ -48,6 +48,8 @@ def dev(as_json: AsJson = False) -> None:
 
 
 def _invite(addresses: "StackAddresses") -> None:
+    from starter.cli.dev import DNS_RECORDS
+
     print(
         f"""
 Ready; stop with Ctrl-C.
@@ -65,7 +67,10 @@ To begin with, in another terminal:
 
   worksub request examples/request.yaml
   worksub list
-  worksub --help
+  worksub clock advance ID 31
+
+A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
+`worksub verify-domain ID` shows.
 """,
         flush=True,
     )
@@ -96,7 +101,7 @@ def worker(as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def setup(as_json: AsJson = False) -> None:
-    """Make the database and the namespace ready, and publish the catalogue. Doing it again changes nothing."""
+    """Make the database and the namespace ready, and publish the catalogue. Again, it changes nothing."""
     from starter.setup import set_up
 
     catalogue = catalogue_from_environment()

@@ -11,22 +11,18 @@ from rich.progress import BarColumn, Progress, TextColumn
 @contextmanager
 def clock_progress(
     console: Console, begin: datetime, target: datetime
-) -> Iterator[Callable[[datetime], bool]]:
-    """What it yields is told what the clock shows, and says whether the clock has moved since."""
+) -> Iterator[Callable[[datetime], None]]:
+    """What it yields is to be told what the clock shows."""
     columns = (
         TextColumn("{task.fields[shows]}"),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:>3.0f} %"),
     )
-    shown = begin
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=(target - begin).total_seconds(), shows=f"{begin:%Y-%m-%d}")
 
-        def passed(now: datetime) -> bool:
-            nonlocal shown
-            moved, shown = now > shown, max(now, shown)
-            here = shown.astimezone(begin.tzinfo)
-            progress.update(task, completed=(shown - begin).total_seconds(), shows=f"{here:%Y-%m-%d}")
-            return moved
+        def on_progress(now: datetime) -> None:
+            here = now.astimezone(begin.tzinfo)
+            progress.update(task, completed=(now - begin).total_seconds(), shows=f"{here:%Y-%m-%d}")
 
-        yield passed
+        yield on_progress

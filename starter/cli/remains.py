@@ -1,5 +1,6 @@
 """What of a customer can still be read: in every table, in every history, in the bytes on the disk."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ async def events_naming(client: Client, workflow_id: str, run_ids: set[str], val
 async def occurrences_on_disk(server: TemporalServer, database: Path, values: Sequence[str]) -> int:
     """How often one of the values stands in the bytes of Temporal's database file."""
     await server.checkpoint()
-    return _occurrences(database.read_bytes(), values)
+    return _occurrences(await asyncio.to_thread(database.read_bytes), values)
 
 
 def _occurrences(content: bytes, values: Sequence[str]) -> int:

@@ -23,7 +23,7 @@ _ADVICE = "Start the service (`worksub dev` runs all of it here), or check {sett
 
 @dataclass(frozen=True)
 class Services:
-    """Both servers. Temporal is connected to when it is first asked, for what people read is in PostgreSQL."""
+    """Both servers. Temporal is connected to when it is first asked: what people read is in PostgreSQL."""
 
     temporal: "Client"
     database_url: str
@@ -76,9 +76,10 @@ class Services:
                     advice="Bring it up to date with `worksub setup`.",
                 )
         if isinstance(error, UNREACHABLE):
+            reason = str(error) or type(error).__name__
             return unavailable(
                 "DATABASE_UNREACHABLE",
-                f"PostgreSQL at {self.database_address} does not answer: {str(error) or type(error).__name__}.",
+                f"PostgreSQL at {self.database_address} does not answer: {reason}.",
                 advice=_ADVICE.format(setting="DATABASE_URL"),
             )
         return error

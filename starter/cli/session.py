@@ -49,7 +49,7 @@ class Session:
         finally:
             self._runner.close()
             self._services = self._client = None
-            # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
+            # The SDK can abort an interpreter that exits while it still holds objects (sdk-python#300).
             gc.collect()
 
     def ask(self, question: "Callable[[SubscriptionClient], Awaitable[T]]") -> T:
@@ -108,8 +108,8 @@ class Session:
     def _no_answer(self) -> CommandError:
         return unavailable(
             "NO_ANSWER",
-            f"No worker has answered within {self._timeout:g} s. A command that was sent may still be carried "
-            "out, as soon as a worker works again.",
+            f"No worker has answered within {self._timeout:g} s. A command that was sent may still be "
+            "carried out, as soon as a worker works again.",
             advice="`worksub doctor` says what is missing, `worksub worker` starts a worker. Then look at "
             "`worksub status ID`, or send the same command again with the same --id.",
         )

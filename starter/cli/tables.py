@@ -71,7 +71,9 @@ def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ())
         table.add_row("Trial ends", moment(status.trial_ends_at))
         table.add_row("Grace ends", moment(status.grace_ends_at))
     table.add_row("Reserved", reservation_words(status))
-    table.add_row("Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else _NONE)
+    table.add_row(
+        "Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else _NONE
+    )
     parts: list[RenderableType] = [table]
     if status.proofs:
         parts.append(proofs_view(status.proofs))
@@ -153,7 +155,10 @@ def ledger_table(lines: Iterable[LedgerLine], title: str | None = None) -> Table
 def quote_view(quote: Quote) -> RenderableType:
     said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
     if quote.penalty:
-        said += f", {won(quote.penalty)} KRW of it for leaving early. From {quote.free_on} on that part is nothing"
+        said += (
+            f", {won(quote.penalty)} KRW of it for leaving early; "
+            f"that part is nothing from {quote.free_on} on"
+        )
     parts: list[RenderableType] = [Text(f"{said}.")]
     if quote.ledger:
         parts.append(ledger_table(quote.ledger))

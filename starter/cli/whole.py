@@ -31,4 +31,6 @@ def demo(as_json: AsJson = False) -> None:
     if as_json:
         show_json(summary)
     if not summary.nothing_is_left:
-        raise CommandError(ExitCode.FAULT, "DATA_LEFT", "Something of the customer is left after the erasure.")
+        raise CommandError(
+            ExitCode.FAULT, "DATA_LEFT", "Something of the customer is left after the erasure."
+        )

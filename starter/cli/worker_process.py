@@ -11,6 +11,8 @@ import worker
 from starter.embedded.server import ChildProcess, DirectoryLock
 from starter.embedded.stack import StackAddresses
 
+_PROGRAM = Path(worker.__file__).resolve()
+
 
 @asynccontextmanager
 async def worker_process(directory: Path, addresses: StackAddresses) -> AsyncIterator[ChildProcess]:
@@ -22,8 +24,8 @@ async def worker_process(directory: Path, addresses: StackAddresses) -> AsyncIte
         with _environment(_settings(addresses)):
             process = await ChildProcess.start(
                 "The worker",
-                [sys.executable, str(Path(worker.__file__).resolve())],
-                log=directory.resolve() / "worker.log",
+                [sys.executable, _PROGRAM],
+                log=directory / "worker.log",
                 lock=lock,
                 stop_signal=signal.SIGTERM,
             )

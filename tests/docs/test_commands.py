@@ -61,9 +61,7 @@ def _command_of(words: list[str]) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("line", _pages_with(_worksub_lines()))
-def test_a_worksub_command_in_a_shell_block_can_be_read(
-    line: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worksub_command_in_a_shell_block_can_be_read(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     words = shlex.split(re.split(r"[<>|]", line)[0])
     if words[0].startswith("--"):

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 import pytest
@@ -25,12 +25,7 @@ from .test_worked_examples import BOOK
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """host:port of a server on which the files have run, as the container's start runs them."""
     async with PostgresServer(tmp_path_factory.mktemp("postgres")) as postgres:
-        for file in sorted((ROOT / "docker" / "postgres").glob("*.sql")):
-            subprocess.run(
-                [_psql(), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", postgres.dsn(), "--file", file],
-                env={**os.environ, **{secret: _password(secret) for secret in SECRETS}},
-                check=True,
-            )
+        _run_the_files(postgres.dsn())
         address = urlsplit(postgres.dsn()).netloc.split("@")[1]
         assert await migrate(_url(address, "worksub_owner")) == [each.name for each in migrations()]
         yield address
@@ -97,13 +92,20 @@ async def test_a_login_needs_its_password(server: str) -> None:
         await asyncpg.connect(f"postgresql://worksub_service:guessed@{server}/worksub")
 
 
+def _run_the_files(dsn: str) -> None:
+    for file in sorted((ROOT / "docker" / "postgres").glob("*.sql")):
+        subprocess.run(
+            [_psql(), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", dsn, "--file", file],
+            env={**os.environ, **{secret: _password(secret) for secret in SECRETS}},
+            check=True,
+        )
+
+
 def _password(secret: str) -> str:
     return f"it's ${secret}"
 
 
 def _url(address: str, login: str, database: str = "worksub") -> str:
-    from urllib.parse import quote
-
     secret = {"temporal": "TEMPORAL_DB_PASSWORD"}.get(login, f"{login.upper()}_PASSWORD")
     return f"postgresql://{login}:{quote(_password(secret), safe='')}@{address}/{database}"
 

@@ -2,16 +2,33 @@
 
 import re
 
-from .pages import page, tables
+from starter.cli.errors import ExitCode
 from subscription.refusals import Code
+
+from .pages import ROOT, page, tables
+
+TEXT = page("docs/errors.md")
 
 
 def test_every_code_is_explained_once() -> None:
-    explained = [row for table in tables(page("docs/errors.md")) if table.header[0] == "code" for row in table.rows]
+    explained = [row for table in tables(TEXT) if table.header[0] == "code" for row in table.rows]
     assert sorted(row[0] for row in explained) == sorted(code.value for code in Code)
     assert all(meaning and advice for _, meaning, advice in explained)
 
 
+def test_every_code_of_the_command_is_explained_once() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "starter" / "cli").glob("*.py"))
+    used = set(re.findall(r'(?:unavailable|CommandError)\(\s*(?:ExitCode\.\w+,\s*)?"([A-Z_]+)"', source))
+    [explained] = [table for table in tables(TEXT) if table.header[0] == "code of the command"]
+    assert sorted(explained.column("code of the command")) == sorted(used - set(Code))
+    assert {int(number) for number in explained.column("exit code")} <= set(ExitCode)
+
+
+def test_the_exit_codes_are_those_of_the_command() -> None:
+    [explained] = [table for table in tables(page("docs/commands.md")) if table.header[0] == "exit code"]
+    assert [int(row[0]) for row in explained.rows] == list(ExitCode)
+
+
 def test_the_rules_that_codes_name_exist() -> None:
-    named = {int(number) for number in re.findall(r"\bR(\d+)\b", page("docs/errors.md"))}
+    named = {int(number) for number in re.findall(r"\bR(\d+)\b", TEXT)}
     assert named <= set(range(1, 34))

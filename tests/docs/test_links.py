@@ -11,7 +11,16 @@ from .pages import PAGES, ROOT, anchors, inline_code, links
 _FILE = re.compile(r"[\w.-]+(/[\w.-]+)*(\.(py|md|sql|toml|txt|yml|yaml|sh)|/)|Makefile|Dockerfile")
 
 # Named as what they are called elsewhere, or as what the reader makes.
-_NOT_HERE = {".env", ".venv", ".worksub/", "temporal.toml", "password.txt", "life.yaml", "first.yaml", "second.yaml"}
+_NOT_HERE = {
+    ".env",
+    ".venv",
+    ".worksub/",
+    "temporal.toml",
+    "password.txt",
+    "life.yaml",
+    "first.yaml",
+    "second.yaml",
+}
 
 
 def _links() -> Iterator[tuple[Path, str]]:

@@ -14,8 +14,12 @@ TARGETS = ["demo", "dev", "test", "lint", "format", "help"]
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # Not as a part of the make that runs the tests.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")
+    }
     return subprocess.run(
-        ["make", "--no-print-directory", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -52,7 +56,9 @@ def test_ci_makes_test() -> None:
 
 def test_every_package_of_the_tests_is_pinned() -> None:
     pinned = {line.partition("==")[0].lower() for line in _pins()}
-    missing = {name for name in _needed("worksub", {"dev", "embedded"}) if _normal(name) not in map(_normal, pinned)}
+    missing = {
+        name for name in _needed("worksub", {"dev", "embedded"}) if _normal(name) not in map(_normal, pinned)
+    }
     assert missing == set()
 
 

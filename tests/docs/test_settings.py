@@ -1,6 +1,9 @@
 """docs/running.md has every setting that the code reads, and no other."""
 
 import re
+from pathlib import Path
+
+from temporalio.bridge import temporal_sdk_bridge
 
 from .pages import ROOT, page, tables
 
@@ -18,9 +21,7 @@ def test_the_settings_are_those_that_the_code_reads() -> None:
 
 
 def test_temporals_settings_are_the_sdks_own() -> None:
-    from temporalio.bridge import temporal_sdk_bridge
-
-    library = open(temporal_sdk_bridge.__file__, "rb").read()
+    library = Path(temporal_sdk_bridge.__file__).read_bytes()
     unknown = [name for name in _settings() if name.startswith("TEMPORAL_") and name.encode() not in library]
     assert unknown == []
 

@@ -7,9 +7,10 @@ from fractions import Fraction
 import pytest
 import yaml
 
-from .pages import ROOT, Table, blocks, page, tables
 from subscription.catalogue import PriceBook, parse_catalogue
 from subscription.simulation import Document, read_scenario, simulate
+
+from .pages import ROOT, Table, blocks, page, tables
 
 RULES = page("docs/rules.md")
 BOOK = PriceBook(versions=(parse_catalogue((ROOT / "catalogue.toml").read_text(encoding="utf-8")),))

@@ -140,7 +140,7 @@ def test_what_is_not_toml_is_refused_with_its_line(old: str, new: str) -> None:
 
 
 def test_a_number_that_is_too_long_to_read_is_refused_like_any_other_nonsense() -> None:
-    assert "list" in str(refusal(edited("list = 3600", f"list = 1{'0' * 5_000}")))
+    assert "is not TOML" in str(refusal(edited("list = 3600", f"list = 1{'0' * 5_000}")))
 
 
 def test_a_quoted_table_name_still_has_its_line() -> None:

@@ -1,6 +1,7 @@
 """The servers that all tests of the service share, and the house that most of them are at home in."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from temporalio.client import Client
@@ -13,8 +14,13 @@ from .house import TEMPLATE, House, catalogue, open_house
 
 
 @pytest.fixture(scope="session")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedStack]:
-    async with EmbeddedStack(tmp_path_factory.mktemp("service"), search_attributes={}) as running:
+def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="session")
+async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
+    async with EmbeddedStack(stack_directory, search_attributes={}) as running:
         client = await Client.connect(running.addresses.temporal_address)
         await set_up(client, await running.postgres.ensure_database(TEMPLATE), catalogue())
         yield running

@@ -167,15 +167,24 @@ async def has_closed(handle: WorkflowHandle[Any, Any], *, seconds: float = 20.0)
     await eventually(f"{handle.id} has closed", is_over, seconds=seconds)
 
 
+# The server's own reasons: something new had come in, or more signals than it keeps waiting.
+_HARMLESS = (
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+)
+
+
 def failed_tasks(events: Iterable[HistoryEvent]) -> list[str]:
-    """Why workflow tasks failed, but for the server's own reason that something new had come in."""
-    return [
-        f"{WorkflowTaskFailedCause.Name(event.workflow_task_failed_event_attributes.cause)}: "
-        f"{event.workflow_task_failed_event_attributes.failure.message}"
+    """Why workflow tasks failed, if the worker or what it answered was to blame."""
+    failures = (
+        event.workflow_task_failed_event_attributes
         for event in events
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
-        and event.workflow_task_failed_event_attributes.cause
-        != WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+    )
+    return [
+        f"{WorkflowTaskFailedCause.Name(failed.cause)}: {failed.failure.message}"
+        for failed in failures
+        if failed.cause not in _HARMLESS
     ]
 
 

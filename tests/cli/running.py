@@ -1,0 +1,178 @@
+"""Running `worksub` as a process: with pipes as scripts do, or at a terminal as people do."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+import termios
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        [(name, error)] = self.json.items()
+        assert name == "error"
+        assert set(error) == {"code", "message", "field", "problems"}
+        return dict(error)
+
+
+@dataclass(frozen=True)
+class Cli:
+    """`worksub` with these settings and no others of the machine, in this directory."""
+
+    settings: Mapping[str, str]
+    directory: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **self.settings}
+
+    def with_settings(self, **settings: str) -> "Cli":
+        return Cli({**self.settings, **settings}, self.directory)
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *command(arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environment,
+            cwd=self.directory,
+        )
+
+    async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
+        process = await self.start(*arguments)
+        content = typed.encode() if isinstance(typed, str) else typed
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            out, err = await process.communicate(content)
+        assert process.returncode is not None
+        ended = Ended(process.returncode, out.decode(), err.decode())
+        assert "Traceback" not in ended.err
+        return ended
+
+    async def json(self, *arguments: str, typed: str = "") -> Any:
+        """The document of a command that succeeds."""
+        ended = await self.run(*arguments, "--json", typed=typed)
+        assert ended.code == 0, ended
+        return ended.json
+
+    async def at_a_terminal(self, *arguments: str) -> "Terminal":
+        return await Terminal.start(self, arguments)
+
+
+def command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "starter.cli", *arguments]
+
+
+class Terminal:
+    """A person at a terminal who waits for what is asked before typing."""
+
+    def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
+        self.process = process
+        self._terminal = terminal
+        self._shown = ""
+        self._read_up_to = 0
+        self._changed = asyncio.Event()
+        asyncio.get_running_loop().add_reader(terminal, self._read)
+
+    @classmethod
+    async def start(cls, cli: Cli, arguments: tuple[str, ...]) -> Self:
+        ours, theirs = os.openpty()
+
+        def make_it_the_controlling_terminal() -> None:
+            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+        process = await asyncio.create_subprocess_exec(
+            *command(arguments),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**cli.environment, "TERM": "xterm", "COLUMNS": "120"},
+            cwd=cli.directory,
+            start_new_session=True,
+            preexec_fn=make_it_the_controlling_terminal,
+        )
+        os.close(theirs)
+        return cls(process, ours)
+
+    async def sees(self, text: str) -> None:
+        """Wait until the terminal shows this, after what was seen before."""
+        try:
+          async with asyncio.timeout(PATIENCE_SECONDS):
+            while (found := self._shown.find(text, self._read_up_to)) < 0:
+                self._changed.clear()
+                await self._changed.wait()
+        except TimeoutError:
+            print(repr(self._shown), self._read_up_to, self.process, open(f"/proc/{self.process.pid}/status").read())
+            os.system(f"ps -o pid,pgid,sid,tpgid,stat,wchan:30 -p {self.process.pid}; ls -la /proc/{self.process.pid}/fd /proc/{self.process.pid}/task; cat /proc/{self.process.pid}/task/*/wchan")
+            raise
+        self._read_up_to = found + len(text)
+
+    def type(self, line: str) -> None:
+        os.write(self._terminal, f"{line}\n".encode())
+
+    def press(self, control: str) -> None:
+        """Ctrl and a letter."""
+        os.write(self._terminal, bytes([ord(control) - ord("A") + 1]))
+
+    async def ends(self) -> int:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            code = await self.process.wait()
+        self._read()
+        assert "Traceback" not in self._shown
+        return code
+
+    @property
+    def shown(self) -> str:
+        return self._shown
+
+    def _read(self) -> None:
+        try:
+            chunk = os.read(self._terminal, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            chunk = b""
+        if not chunk:
+            asyncio.get_running_loop().remove_reader(self._terminal)
+        self._shown += chunk.decode(errors="replace")
+        self._changed.set()
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process that is not our child has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def stop(process: asyncio.subprocess.Process) -> None:
+    process.send_signal(signal.SIGTERM)

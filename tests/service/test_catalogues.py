@@ -1,0 +1,136 @@
+"""Published prices never change, newer ones reach every life in time, and a quote is what is charged (R19)."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+
+import pytest
+from temporalio.client import Client
+
+from activities.catalogues import PublishingError, price_book, publish
+from starter.embedded.stack import EmbeddedStack
+from subscription.refusals import Code, Refused
+from subscription.state import State
+
+from .house import House, catalogue, open_house
+from .waiting import together
+
+START = "2027-01-10 09:00"
+SERVICE_TERMS = 'id = "service"\nversion = "2026-01"'
+DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
+
+
+@pytest.fixture
+async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house whose catalogue is for the test to change."""
+    async with open_house(stack, temporal) as house:
+        yield house
+
+
+async def test_a_catalogue_is_published_once_whoever_else_tries(stack: EmbeddedStack, temporal: Client) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        newer = catalogue("newer", "2027-06-01", **DEARER)
+        published = await together(publish(house.pool, newer) for _ in range(5))
+        assert sorted(published) == [False, False, False, False, True]
+        assert not await publish(house.pool, catalogue())
+        assert (await price_book(house.pool)).edition == 2
+
+
+async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temporal: Client) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        book = await price_book(house.pool)
+        with pytest.raises(PublishingError, match=r"2020-01 is published with other contents.*new `version`"):
+            await publish(house.pool, catalogue(**DEARER))
+        for day in ("2019-12-31", "2020-01-01"):
+            with pytest.raises(PublishingError, match=r"must come into force after 2020-01"):
+                await publish(house.pool, catalogue("other", day, **DEARER))
+        assert await price_book(house.pool) == book
+
+
+async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_published_later(shop: House) -> None:
+    life = await shop.requested(START)
+    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+    assert await publish(shop.pool, catalogue("newer", "2027-02-01", **DEARER))
+    await life.passes_to("2027-03-01 00:00")
+    assert await life.posted() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 8000)]
+    assert await life.happened() == [
+        ("TRIAL_STARTED", "2027-01-10 09:00"),
+        ("SWITCH_RESERVED", "2027-01-10 09:00"),
+        ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
+        ("SERVICE_FEES_POSTED", "2027-03-01 00:00"),
+    ]
+    assert await life.failed_tasks() == []
+
+
+async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(shop: House) -> None:
+    life = await shop.paid(START, "MONTHLY")
+    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    await life.passes_to("2027-03-01 00:00")
+    assert await life.posted() == [
+        ("SERVICE_FEE", "2027-01-10", "2027-02-01", 72_000 * 22 // 31),
+        ("SERVICE_FEE", "2027-02-01", "2027-02-10", 72_000 * 9 // 28),
+        ("SERVICE_FEE", "2027-02-10", "2027-03-01", 92_000 * 19 // 28),
+    ]
+
+
+async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: House) -> None:
+    life = await shop.paid(START)
+    assert (await life.refused("upgrade", at=START, plan="gold")).code is Code.PLAN_NOT_SOLD
+    gold = '[plans.gold]\ntitle = "Gold"\nrank = 4\nlist = 20000\nannual = 18000\n\n[plans.premium]'
+    newer = catalogue("newer", "2027-01-10", **{"[plans.premium]": gold})
+    assert await publish(shop.pool, newer)
+    answer = await life.asks("upgrade", at=START, plan="gold")
+    assert "at 18,000 KRW" in answer.message
+
+
+async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: House) -> None:
+    keeps, wants = await together([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
+    basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
+    assert await publish(shop.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
+    assert (await wants.refused("upgrade", at=START, plan="basic")).code is Code.PLAN_NOT_SOLD
+    await keeps.asks("upgrade", at=START, members=20)
+    await keeps.passes_to("2027-02-10 00:00")
+    assert (await keeps.events())[-1] == "CONTRACT_RENEWED"
+    assert (await keeps.status()).plan == "basic"
+    refused = await shop.judged(shop.request_body(simulated_at="2027-02-10T09:00:00+09:00"))
+    assert isinstance(refused, Refused)
+    assert [(problem.field, problem.code) for problem in refused.problems] == [("plan", Code.PLAN_NOT_SOLD)]
+
+
+async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop: House) -> None:
+    life = await shop.paid(START)
+    newer_terms = SERVICE_TERMS.replace("2026-01", "2027-02")
+    newer = catalogue("newer", "2027-02-01", **{SERVICE_TERMS: newer_terms})
+    assert await publish(shop.pool, newer)
+    at = "2027-02-01 09:00"
+    assert (await life.refused("upgrade", at=at, members=20)).code is Code.TERMS_NOT_AGREED
+    agreed = [{"id": "service", "version": "2027-02"}, {"id": "privacy", "version": "2026-01"}]
+    assert (await life.asks("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
+    kept = await shop.owner.fetch(
+        "SELECT term_version FROM terms_agreements WHERE subscription_id = $1 AND term_id = 'service'"
+        " ORDER BY sequence",
+        life.id,
+    )
+    assert [row["term_version"] for row in kept] == ["2026-01", "2027-02"]
+
+
+async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogue_has_changed(
+    shop: House,
+) -> None:
+    life = await shop.requested()
+    first = await shop.client.request(life.request)
+    newer_terms = SERVICE_TERMS.replace("2026-01", "newer")
+    assert await publish(shop.pool, catalogue("newer", f"{await life.today()}", **{SERVICE_TERMS: newer_terms}))
+    assert await shop.client.request(life.request) == first
+
+
+async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanwhile(shop: House) -> None:
+    life = await shop.paid(START, "MONTHLY")
+    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    quote = await life.client.quote_cancellation(life.id, date(2027, 3, 1))
+    upcoming = await life.client.upcoming(life.id)
+    await life.asks("cancel", at=START, date="2027-03-01")
+    await life.passes_to("2027-03-01 00:00")
+    charged = await life.ledger()
+    assert [(line.key, line.amount) for line in quote.ledger] == [(line.key, line.amount) for line in charged]
+    foreseen = [line for coming in upcoming for line in coming.ledger][: len(charged)]
+    assert [(line.key, line.amount) for line in foreseen] == [(line.key, line.amount) for line in charged]
