@@ -48,6 +48,7 @@ class ProvisioningActivities:
 
     async def _provision(self, wanted: Provision) -> Provisioned:
         async with self._pool.acquire() as connection, connection.transaction():
+            await record.alone_with(connection, wanted.subscription_id)
             book = await price_book(connection)
             state = await record.snapshot(connection, wanted.subscription_id)
             if state is None:

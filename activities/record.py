@@ -18,6 +18,11 @@ from subscription.wording import sentence
 ErasedPart = Literal["DATABASE", "HISTORIES"]
 
 
+async def alone_with(connection: Connection, subscription_id: str) -> None:
+    """Wait until nobody else is at work on a subscription that has no row yet to be locked."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", subscription_id)
+
+
 async def recorded_sequence(connection: Connection, subscription_id: str) -> int | None:
     """The last event's number, with the row locked until the transaction ends; None if there is no row."""
     sequence: int | None = await connection.fetchval(

@@ -37,7 +37,7 @@ async def demo_picture() -> None:
     await run_demo(
         Console(file=recording, width=WIDTH, force_terminal=True), read_catalogue(DEFAULT_CATALOGUE)
     )
-    lines = recording.getvalue().splitlines()
+    lines = [line for line in recording.getvalue().splitlines() if "Erasing…" not in line]
     start = next(n for n, line in enumerate(lines) if Text.from_ansi(line).plain.startswith(SHOWN_FROM))
     picture = Console(record=True, width=WIDTH, file=io.StringIO())
     picture.print(Text.from_ansi("\n".join(lines[start:])))

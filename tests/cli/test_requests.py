@@ -173,12 +173,18 @@ async def test_a_bad_file_is_refused_before_anybody_types_a_password(cli: Cli) -
     assert "Administrator's password" not in terminal.shown
 
 
-@pytest.mark.parametrize("control", ["C", "D"])
-async def test_it_can_be_given_up_at_the_prompt(cli: Cli, control: str) -> None:
+async def test_it_can_be_given_up_at_the_prompt(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli))
     await terminal.sees("Administrator's password: ")
-    terminal.press(control)
-    await terminal.sees("Interrupted.")
+    await terminal.interrupt()
+    assert await terminal.ends() == 130
+    assert "Interrupted." in terminal.shown
+
+
+async def test_the_end_of_input_gives_it_up_too(cli: Cli) -> None:
+    terminal = await cli.at_a_terminal("request", request_file(cli))
+    await terminal.sees("Administrator's password: ")
+    terminal.end_of_input()
     assert await terminal.ends() == 130
 
 

@@ -91,9 +91,10 @@ SINCE = on("2027-01-01 09:00")
 def looks(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
     """How long after the claim each look takes place, when every one is made on time."""
     waiting, found = claim("acme.co.kr", TOKEN, SINCE), []
-    while waiting.next_look_at <= until:
-        found.append(waiting.next_look_at - SINCE)
-        waiting = waiting.looked_at(waiting.next_look_at, policy)
+    while (look := waiting.next_look_at) <= until:
+        found.append(look - SINCE)
+        waiting = waiting.looked_at(look, policy)
+        assert waiting.next_look_at > look
     return found
 
 

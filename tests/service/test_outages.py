@@ -1,0 +1,84 @@
+"""PostgreSQL is away while something falls due: it shows, nothing is lost, and nothing is done twice."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+
+from activities.database import UNREACHABLE
+from starter.client import subscription_id_for
+from starter.embedded.postgres_server import PostgresServer
+from starter.embedded.stack import EmbeddedStack
+from starter.setup import set_up
+from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.state import State
+from workflows.search_attributes import NEEDS_ATTENTION
+
+from .doors import Door
+from .house import catalogue, open_house
+from .lives import Life
+from .waiting import eventually
+
+DATABASE = "outage"
+
+
+async def needs_attention(handle: WorkflowHandle[Any, Any]) -> bool:
+    return bool((await handle.describe()).typed_search_attributes.get(NEEDS_ATTENTION))
+
+
+async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it_is_back(
+    stack: EmbeddedStack, temporal: Client, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as standing, Door() as door:
+        async with PostgresServer(tmp_path) as server:
+            url = await server.ensure_database(DATABASE)
+            await set_up(temporal, url, catalogue())
+            house = await standing.enter_async_context(
+                open_house(stack, temporal, database_url=door.leads_to(url))
+            )
+            life = await house.requested()
+            started = (await life.status()).started_at
+            assert started is not None
+
+        # The server has stopped. Somebody asks for a subscription, and the clocks go on.
+        body = house.request_body()
+        with pytest.raises(UNREACHABLE):
+            await house.client.request(body)
+        asked = Life(house.client, temporal, subscription_id_for(body["request_id"]), body)
+        await temporal.start_workflow(
+            "SubscriptionWorkflow",
+            body,
+            id=WORKFLOW_ID_PREFIX + asked.id,
+            task_queue=house.task_queue,
+        )
+        passing = [
+            asyncio.create_task(life.clock.advance_to(started + timedelta(days=40))),
+            asyncio.create_task(asked.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
+        ]
+        for handle in (life.handle, asked.handle):
+            await eventually("it is shown that it needs attention", lambda h=handle: needs_attention(h))
+        listed = temporal.list_workflows("NeedsAttention = true AND ExecutionStatus = 'Running'")
+        assert {life.workflow_id, asked.workflow_id} <= {found.id async for found in listed}
+        assert (await life.handle.query("status"))["state"] == State.TRIAL
+
+        async with PostgresServer(tmp_path) as server:
+            door.leads_to(server.dsn(DATABASE))
+            await asyncio.gather(*passing)
+            for late in (life, asked):
+                await late.client.settle(late.id)
+                assert not await needs_attention(late.handle)
+                assert await late.failed_tasks() == []
+            entries = await life.client.timeline(life.id)
+            assert [(entry.event, entry.at - started) for entry in entries] == [
+                ("TRIAL_STARTED", timedelta(0)),
+                ("TRIAL_ENDED", timedelta(days=30)),
+            ]
+            assert await asked.events() == ["TRIAL_STARTED"]
+            assert (await house.client.request(body)).subscription_id == asked.id
+            await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+            assert (await life.status()).state is State.ACTIVE
+            await standing.aclose()
