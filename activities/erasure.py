@@ -27,11 +27,13 @@ class ErasureActivities:
     @activity.defn
     async def erase_subscription(self, erase: Erase) -> ErasureCertificate:
         """Erase and certify in one transaction; erasing twice is harmless and answers the same."""
-        workspaces = await self._workspaces.delete(erase.subscription_id)
         async with self._pool.acquire() as connection, connection.transaction():
             await record.recorded_sequence(connection, erase.subscription_id)
             issued = await record.issued_certificate(connection, erase.subscription_id, "DATABASE")
-            return issued or await _erase(connection, erase, workspaces)
+            if issued:
+                return issued
+            workspaces = await self._workspaces.delete(erase.subscription_id, connection)
+            return await _erase(connection, erase, workspaces)
 
 
 async def _erase(connection: Connection, erase: Erase, workspaces: int) -> ErasureCertificate:

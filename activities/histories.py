@@ -27,7 +27,8 @@ class HistoryActivities:
         """Delete every run of this workflow but the one that asks; returns once none can be read."""
         info = activity.info()
         workflow_id = info.workflow_id or ""
-        listed = [run.run_id async for run in self._client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+        query = f"WorkflowId = '{_escaped(workflow_id)}'"
+        listed = [run.run_id async for run in self._client.list_workflows(query)]
         runs = sorted({*wanted.run_ids, *listed} - {info.workflow_run_id})
         for run in runs:
             await self._delete(workflow_id, run)
@@ -81,6 +82,10 @@ class HistoryActivities:
                 subscription_id=subscription_id, erased_at=erased_at, rows={"workflow_runs": runs}
             )
             await record.certify(connection, certificate, "HISTORIES")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _unless_not_found(error: RPCError) -> None:

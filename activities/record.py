@@ -148,14 +148,18 @@ async def insert_events(
             await _insert_agreements(connection, state.subscription_id, sequence, event)
 
 
-async def keep_answer(connection: Connection, subscription_id: str, kept: AnswerToKeep) -> None:
+async def keep_answer(
+    connection: Connection, subscription_id: str, sequence: int, kept: AnswerToKeep
+) -> None:
+    """The answer to a command, by the number of the last event before it was given (R22)."""
     await connection.execute(
         """
-        INSERT INTO command_answers (subscription_id, command_id, answer)
-        VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+        INSERT INTO command_answers (subscription_id, command_id, sequence, answer)
+        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
         """,
         subscription_id,
         kept.command_id,
+        sequence,
         kept.answer.model_dump_json(),
     )
 

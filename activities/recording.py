@@ -51,7 +51,10 @@ class RecordingActivities:
     async def recall_answer(self, wanted: AnswerWanted) -> Answer:
         """The first answer to a command that was accepted under this id (R22)."""
         answer = await self._pool.fetchval(
-            "SELECT answer FROM command_answers WHERE subscription_id = $1 AND command_id = $2",
+            """
+            SELECT answer FROM command_answers
+             WHERE subscription_id = $1 AND command_id = $2 ORDER BY sequence DESC LIMIT 1
+            """,
             wanted.subscription_id,
             wanted.command_id,
         )
@@ -62,7 +65,10 @@ async def _record(connection: Connection, transition: Transition) -> None:
     recorded = await record.recorded_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
         raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
-    if transition.events and recorded >= transition.first_sequence:
+    if not transition.events:
+        await _keep_answer(connection, transition)
+        return
+    if recorded >= transition.first_sequence:
         first = transition.events[0]
         if not await record.is_recorded(
             connection, transition.subscription_id, transition.first_sequence, first
@@ -85,8 +91,13 @@ async def _record(connection: Connection, transition: Transition) -> None:
     await record.insert_events(
         connection, transition.state, transition.first_sequence, transition.events, transition.by
     )
+    await _keep_answer(connection, transition)
+
+
+async def _keep_answer(connection: Connection, transition: Transition) -> None:
     if transition.answer:
-        await record.keep_answer(connection, transition.subscription_id, transition.answer)
+        sequence = transition.first_sequence - 1 + len(transition.events)
+        await record.keep_answer(connection, transition.subscription_id, sequence, transition.answer)
 
 
 async def _take(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from activities.database import Pool
+from activities.database import Connection, Pool
 from subscription.model import Frozen
 from subscription.state import Access, Subscription
 
@@ -25,8 +25,11 @@ class WorkspaceProvisioner(Protocol):
 
     async def put(self, workspace: Workspace) -> None: ...
 
-    async def delete(self, subscription_id: str) -> int:
-        """Remove the workspace and return how many there were."""
+    async def delete(self, subscription_id: str, connection: Connection) -> int:
+        """Remove the workspace and return how many there were.
+
+        `connection` is in the transaction that records the erasure; a product elsewhere does not need it.
+        """
 
 
 class PostgresWorkspaces:
@@ -58,8 +61,8 @@ class PostgresWorkspaces:
             workspace.version,
         )
 
-    async def delete(self, subscription_id: str) -> int:
-        rows = await self._pool.fetch(
+    async def delete(self, subscription_id: str, connection: Connection) -> int:
+        rows = await connection.fetch(
             "DELETE FROM workspaces WHERE subscription_id = $1 RETURNING 1", subscription_id
         )
         return len(rows)

@@ -1,15 +1,17 @@
 """The one way in: requests, commands and questions, typed, for everybody who asks."""
 
+import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
     WorkflowHandle,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -17,10 +19,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Pool
-from starter.read_model import Listed, ReadModel, RecordedRequest
+from starter.read_model import Listed, ReadModel
 from starter.test_clock import TestClock
-from subscription.calendar import KST, day_of
-from subscription.catalogue import Term, required_terms
+from subscription.calendar import KST
 from subscription.commands import ContractTerm, read_command
 from subscription.decide import decide
 from subscription.effects import (
@@ -31,13 +32,14 @@ from subscription.effects import (
     TimelineEntry,
 )
 from subscription.explain import Explanation, explain
-from subscription.forecast import Coming, Quote
+from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, Request, name_taken, read_request
 from subscription.state import State, Subscription
 from subscription.status import Status, status_of
+from subscription.validation import check
 from workflows.connection import TASK_QUEUE
 
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
@@ -84,12 +86,29 @@ class SubscriptionClient:
         `data` has the fields of `Request`. Sent again it gives the first answer again.
         """
         while True:
+            if (first := await self._first_answer(data)) is not None:
+                return first
             request = await self._judged(data)
-            if earlier := await self._read.request(request.request_id):
-                return _first_answer(earlier, request)
             answer = await self._start(data, request)
             if answer is not None:
                 return answer
+
+    async def _first_answer(self, data: Mapping[str, Any]) -> RequestAnswer | None:
+        """The answer to a request that was accepted before, whatever has changed since (R9)."""
+        try:
+            request = check(Request, dict(data))
+        except ValidationError:
+            return None
+        earlier = await self._read.request(request.request_id)
+        if earlier is None:
+            return None
+        if earlier.fingerprint not in (None, request.fingerprint()):
+            raise refuse(
+                Code.REQUEST_ID_REUSED,
+                "This request_id was used for another request; choose a new one.",
+                "request_id",
+            )
+        return earlier.answer
 
     async def check_request(self, data: Mapping[str, Any]) -> Refused | None:
         """All that is wrong with a request as things stand, without making it; None if nothing is."""
@@ -199,14 +218,15 @@ class SubscriptionClient:
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
         """Any command by its name on the wire; `id`, `by` and `at` may be among the fields (R22)."""
-        command_id = argument.get("id") if isinstance(argument, Mapping) else None
+        if not isinstance(argument, Mapping) or argument.get("id") is None:
+            return await self._update(subscription_id, name, argument, str(uuid.uuid4()))
+        # Temporal answers any update of a known id as it did the first, whatever is asked, and a refusal
+        # too. So the update id tells the command as well, and what was refused is judged anew (R22).
+        update_id = _update_id(name, argument)
         try:
-            return await self._update(subscription_id, name, argument, command_id or str(uuid.uuid4()))
+            return await self._update(subscription_id, name, argument, update_id)
         except RefusedError:
-            if command_id is None:
-                raise
-            # Temporal keeps the failure of an update under its id, but a refusal is to be judged anew.
-            return await self._update(subscription_id, name, argument, f"{command_id}#{uuid.uuid4()}")
+            return await self._update(subscription_id, name, argument, f"{update_id}/{uuid.uuid4()}")
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
         """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""
@@ -277,24 +297,18 @@ class SubscriptionClient:
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""
-        at = await self.clock(subscription_id).now()
-        argument = {"date": day.isoformat(), "at": at.isoformat()}
-        quote: Quote = await self._query(subscription_id, "quote_cancellation", argument, Quote)
+        state = await self._snapshot(subscription_id)
+        quote = quote_cancellation(state, day, await self._now(state), await self._read.price_book())
+        if isinstance(quote, Refused):
+            raise RefusedError(quote)
         return quote
 
     async def upcoming(self, subscription_id: str) -> tuple[Coming, ...]:
         """The next things that will happen if nothing is asked."""
-        if (await self._snapshot(subscription_id)).state.over:
+        state = await self._snapshot(subscription_id)
+        if state.state.over:
             return ()
-        coming: tuple[Coming, ...] = await self._query(subscription_id, "upcoming", None, tuple[Coming, ...])
-        return coming
-
-    async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
-        """The terms of service that an upgrade must agree to now, by the subscription's own clock (R25)."""
-        await self._snapshot(subscription_id)
-        today = day_of(await self.clock(subscription_id).now())
-        catalogue = (await self._read.price_book()).in_force(today)
-        return required_terms(catalogue) if catalogue else ()
+        return upcoming(state, await self._now(state), await self._read.price_book())
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         return await self._read.certificates(subscription_id)
@@ -313,16 +327,12 @@ class SubscriptionClient:
         """The subscription's own clock (R33)."""
         return TestClock(self._temporal, WORKFLOW_ID_PREFIX + subscription_id)
 
-    async def _query(self, subscription_id: str, name: str, argument: Any, shape: Any) -> Any:
-        arguments = [] if argument is None else [argument]
-        try:
-            return await self._handle(subscription_id).query(name, args=arguments, result_type=shape)
-        except WorkflowQueryFailedError as error:
-            raise refuse(Code.INVALID_ARGUMENT, str(error)) from None
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            raise _not_found() from None
+    async def _now(self, state: Subscription) -> datetime:
+        """The time by the subscription's own clock, and never before what has already happened."""
+        if state.state.over:
+            return datetime.now(KST)
+        now = (await self.clock(state.subscription_id).now()).astimezone(KST)
+        return max(now, state.last_at) if state.last_at else now
 
     async def _snapshot(self, subscription_id: str) -> Subscription:
         state = await self._read.snapshot(subscription_id)
@@ -334,14 +344,9 @@ class SubscriptionClient:
         return self._temporal.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
 
 
-def _first_answer(earlier: RecordedRequest, request: Request) -> RequestAnswer:
-    if earlier.fingerprint not in (None, request.fingerprint()):
-        raise refuse(
-            Code.REQUEST_ID_REUSED,
-            "This request_id was used for another request; choose a new one.",
-            "request_id",
-        )
-    return earlier.answer
+def _update_id(name: str, argument: Mapping[str, Any]) -> str:
+    body = json.dumps([name, argument], sort_keys=True, default=str)
+    return f"{argument['id']}/{hashlib.sha256(body.encode()).hexdigest()[:16]}"
 
 
 def _refusal_in(error: WorkflowUpdateFailedError) -> Refused:

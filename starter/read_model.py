@@ -95,7 +95,10 @@ class ReadModel:
 
     async def answer(self, subscription_id: str, command_id: str) -> Answer | None:
         document = await self._pool.fetchval(
-            "SELECT answer FROM command_answers WHERE subscription_id = $1 AND command_id = $2",
+            """
+            SELECT answer FROM command_answers
+             WHERE subscription_id = $1 AND command_id = $2 ORDER BY sequence DESC LIMIT 1
+            """,
             subscription_id,
             command_id,
         )

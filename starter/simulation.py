@@ -175,11 +175,11 @@ class _SimulatedLife:
         if command == CONFIRM_DOMAIN:
             for claim in state.claims:
                 self._stack.dns.publish_txt(claim.name, f"naver-works-verification={claim.token}")
-            command, argument = "check_domain", {}
+            command = "check_domain"
+        if argument is None:
+            argument = {"term": None} if command == "change_renewal_option" else {}
         if isinstance(argument, dict):
             argument = {**argument, "at": step.at.isoformat()}
-        elif argument is None and command == "change_renewal_option":
-            argument = {"term": None, "at": step.at.isoformat()}
         try:
             answer = await client.command(self._id, command, argument)
         except RefusedError as refusal:

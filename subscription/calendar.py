@@ -12,7 +12,8 @@ from pydantic_core import PydanticCustomError
 # A fixed offset, not a zone of the time zone database: a replay years later must see the same midnights.
 KST = timezone(timedelta(hours=9), "KST")
 
-_EARLIEST, _LATEST = 2000, 2200
+# Far enough inside what Python can count for every deadline that a life within them may have.
+_EARLIEST, _LATEST = 1000, 9900
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -69,7 +70,8 @@ def _in_korea(value: datetime) -> datetime:
         raise PydanticCustomError(
             "INVALID_INSTANT", "must say its offset from UTC, as in 2027-01-01T09:00:00+09:00"
         )
-    if not _EARLIEST < value.year < _LATEST:
+    # Looked at before the conversion, which fails at the very ends of what Python can count.
+    if not _EARLIEST <= value.year <= _LATEST:
         raise PydanticCustomError("INVALID_INSTANT", f"must lie between {_EARLIEST} and {_LATEST}")
     return value.astimezone(KST)
 

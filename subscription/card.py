@@ -6,7 +6,7 @@ from subscription.calendar import day_of, first_of_month
 from subscription.deadlines import next_deadline
 from subscription.ledger import service_fees
 from subscription.state import State, Subscription
-from subscription.wording import option_words, won
+from subscription.wording import members_words, option_words, won
 
 
 def card(state: Subscription, now: datetime) -> str:
@@ -14,7 +14,7 @@ def card(state: Subscription, now: datetime) -> str:
     rows = [
         ("State", state.state),
         ("Access", state.access),
-        ("Plan", f"{state.plan}, {state.members:,} members"),
+        ("Plan", f"{state.plan}, {members_words(state.members)}"),
     ]
     if state.state.commandable:
         rows += _what_comes(state)

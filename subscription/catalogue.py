@@ -174,11 +174,11 @@ def parse_catalogue(text: str, source: str = "catalogue.toml") -> Catalogue:
     except ValidationError as error:
         problems = [_located(problem, text) for problem in _catalogue_problems(error)]
         raise CatalogueError(source, problems) from None
-    except ValueError as error:  # not TOML, or what Python does not read, such as a number of 5,000 digits
+    except (ValueError, RecursionError) as error:  # not TOML, or more than Python reads
         raise CatalogueError(source, [(None, _syntax_problem(error))]) from None
 
 
-def _syntax_problem(error: ValueError) -> Problem:
+def _syntax_problem(error: Exception) -> Problem:
     return Problem(code="CATALOGUE_SYNTAX", message=f"is not TOML: {error}")
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from subscription.calendar import Day, Instant
-from subscription.model import Wire
+from subscription.model import Frozen, Wire
 from subscription.refusals import Code, Problem, Refused
 from subscription.request import Account, AccountName, TermAgreement
-from subscription.validation import check, problems_of
+from subscription.validation import check, has_control_characters, problems_of
 
 _Shape = TypeVar("_Shape", bound=Wire)
 
@@ -32,6 +32,18 @@ PlanField = Annotated[str, Field(max_length=64)]
 MembersField = Annotated[int, Field(ge=1)]
 
 
+def _command_id(value: str) -> str:
+    if not 1 <= len(value) <= 200 or any(not "!" <= character <= "~" for character in value):
+        raise PydanticCustomError("INVALID_ID", "must be 1 to 200 printable ASCII characters without spaces")
+    return value
+
+
+def _who(value: str) -> str:
+    if has_control_characters(value):
+        raise PydanticCustomError("INVALID_VALUE", "must not have control characters")
+    return value
+
+
 class Command(Wire):
     """What every command may carry beside its own fields.
 
@@ -42,8 +54,8 @@ class Command(Wire):
     name: ClassVar[str]
     title: ClassVar[str]
 
-    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")] | None = None
-    by: Annotated[str, Field(max_length=200)] | None = None
+    id: Annotated[str, AfterValidator(_command_id)] | None = None
+    by: Annotated[str, Field(max_length=200), AfterValidator(_who)] | None = None
     at: Instant | None = None
 
     def fingerprint(self) -> str:
@@ -62,7 +74,7 @@ class SwitchToPaid(Command):
     members: MembersField | None = None
 
 
-class RenewalTerms(Wire):
+class RenewalTerms(Frozen):
     """The terms of the next contract; plan and members as they stand then, unless given (R24)."""
 
     term: TermField

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from itertools import islice
 
 from subscription.apply import apply, apply_all
-from subscription.calendar import Day, start_of
+from subscription.calendar import Day
 from subscription.catalogue import PriceBook
 from subscription.commands import Cancel, ContractTerm, confirmation_for
 from subscription.deadlines import caught_up, due_first, next_deadline
@@ -47,7 +47,7 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
     if isinstance(decision, Refused):
         return decision
     reserved = apply_all(state, decision.events)
-    coming = (event for event, _ in _coming(reserved, book) if event.at <= start_of(day))
+    coming = (event for event, _ in _coming(reserved, book))
     lines = tuple(line for event in (*decision.events, *coming) for line in event.lines)
     penalty = sum(line.amount for line in lines if line.kind is not LineKind.SERVICE_FEE)
     return Quote(

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -16,11 +15,10 @@ from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
 from subscription.phone import phone_number
 from subscription.refusals import Code, Problem, Refused
-from subscription.validation import check, problems_of
+from subscription.validation import check, has_control_characters, problems_of
 
 _OPAQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _ARGON2ID = re.compile(r"\$argon2id\$v=[0-9]+\$[A-Za-z0-9=,]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
-_BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class AccountKind(StrEnum):
@@ -74,7 +72,7 @@ def _opaque_id(value: str) -> str:
 def _company_name(value: str) -> str:
     if not 1 <= len(value.strip()) <= len(value) <= 100:
         raise PydanticCustomError("INVALID_COMPANY_NAME", "must have 1 to 100 characters")
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") or c in _BIDI_CONTROLS for c in value):
+    if has_control_characters(value):
         raise PydanticCustomError("INVALID_COMPANY_NAME", "must not have control characters")
     return value
 

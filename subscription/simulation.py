@@ -37,7 +37,7 @@ class ScenarioError(Exception):
         self.problems = problems
 
 
-class Step(Frozen):
+class Step(Wire):
     """One command of a scenario: its argument is judged when its time comes, as on the wire."""
 
     at: Instant
@@ -59,6 +59,8 @@ class Scenario(Wire):
     def _take_the_start_out_of_the_request(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
             return data
+        if "starts_at" in data:
+            raise PydanticCustomError("UNKNOWN_FIELD", "has no starts_at: request.at says when it begins")
         request = dict(data["request"])
         if "at" not in request:
             raise PydanticCustomError("MISSING_FIELD", "must say when the request is made: request.at")
@@ -256,6 +258,9 @@ class _Life:
 
     def _judged(self, step: Step) -> Accepted | Refused:
         if step.command == CONFIRM_DOMAIN:
+            misread = read_command("check_domain", step.argument)
+            if isinstance(misread, Refused):
+                return misread
             found = Findings(proved=tuple(claim.name for claim in self._state.claims))
             return decide(self._state, CheckDomain(), step.at, self._book, found)
         argument = filled_in(step, self._book, self._state.admin_id, self._state.account)

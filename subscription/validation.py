@@ -1,6 +1,7 @@
 """Pydantic's findings as ours: every problem at once, each with field, code and a sentence."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,14 @@ from subscription.refusals import Code, Problem
 T = TypeVar("T", bound=BaseModel)
 
 _OURS = frozenset(Code)
+_MOST_PROBLEMS = 50
+_SHAPES = {
+    "model_type": "must be an object of named fields",
+    "dict_type": "must be an object of named fields",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+}
+_BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def check(shape: type[T], data: object, context: Mapping[str, Any] | None = None) -> T:
@@ -18,11 +27,31 @@ def check(shape: type[T], data: object, context: Mapping[str, Any] | None = None
 
 
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:
-    """All that was wrong, field by field (R9), without the values, which may be personal data."""
-    return tuple(
-        _problem(found["type"], found["loc"], found["msg"], found.get("ctx", {}))
-        for found in error.errors(include_url=False, include_input=False)
+    """All that was wrong, field by field (R9), without the values, which may be personal data.
+
+    Of what has more faults than anybody would read, the first 50 and how many more there are.
+    """
+    found = error.errors(include_url=False, include_input=False)
+    problems = tuple(
+        _problem(one["type"], one["loc"], one["msg"], one.get("ctx", {})) for one in found[:_MOST_PROBLEMS]
     )
+    if len(found) > _MOST_PROBLEMS:
+        more = len(found) - _MOST_PROBLEMS
+        problems += (Problem(code=Code.INVALID_VALUE, message=f"has {more:,} more problems"),)
+    return problems
+
+
+def without_callers_words(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The problems as they may be kept: a name that a caller made up for a field may be personal data."""
+    return tuple(
+        problem.model_copy(update={"field": None}) if problem.code == Code.UNKNOWN_FIELD else problem
+        for problem in problems
+    )
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether there is something invisible in it that databases refuse or that turns the writing around."""
+    return any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") or c in _BIDI_CONTROLS for c in text)
 
 
 def _problem(kind: str, path: tuple[int | str, ...], text: str, context: Mapping[str, Any]) -> Problem:
@@ -35,6 +64,8 @@ def _problem(kind: str, path: tuple[int | str, ...], text: str, context: Mapping
         return Problem(field=field, code=Code.UNKNOWN_FIELD, message="is not a field that is known here")
     if kind in ("literal_error", "enum"):
         return Problem(field=field, code=Code.INVALID_VALUE, message=f"must be {context['expected']}")
+    if kind in _SHAPES:
+        return Problem(field=field, code=Code.WRONG_TYPE, message=_SHAPES[kind])
     if kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance")):
         return Problem(field=field, code=Code.WRONG_TYPE, message=_lowered(text))
     return Problem(field=field, code=Code.INVALID_VALUE, message=_lowered(text))

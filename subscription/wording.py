@@ -43,6 +43,10 @@ def won(amount: int) -> str:
     return f"{amount:,} KRW"
 
 
+def members_words(members: int) -> str:
+    return f"{members:,} {'member' if members == 1 else 'members'}"
+
+
 @singledispatch
 def sentence(event: Event) -> str:
     """One sentence for a person about what happened."""
@@ -162,7 +166,7 @@ def _(event: CommandRefused) -> str:
 
 
 def _contract_words(term: str, plan: str, members: int) -> str:
-    return f"{term.lower()} contract on {plan} for {members:,} {'member' if members == 1 else 'members'}"
+    return f"{term.lower()} contract on {plan} for {members_words(members)}"
 
 
 def _period_words(contract: Contract, rate: Rate) -> str:
@@ -173,7 +177,7 @@ def _period_words(contract: Contract, rate: Rate) -> str:
 def option_words(option: RenewalTerms) -> str:
     """The terms of a next contract in words (R24)."""
     plan = f"on {option.plan}" if option.plan else "on the plan that it has then"
-    members = f"for {option.members:,} members" if option.members else "for the members that it has then"
+    members = f"for {members_words(option.members)}" if option.members else "for the members that it has then"
     return f"{option.term.lower()} {plan} {members}"
 
 

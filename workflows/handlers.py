@@ -4,11 +4,15 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from subscription.commands import COMMANDS
     from subscription.effects import Answer
+
+NOTHING = RawValue(Payload())
+"""What a handler is given when its caller sent no argument."""
 
 _Workflow = TypeVar("_Workflow", bound="TakesCommands")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -31,11 +35,11 @@ def takes_commands(cls: type[_Workflow]) -> type[_Workflow]:
 
 
 def _add_update(cls: type[_Workflow], name: str, title: str) -> None:
-    async def handle(self: Any, argument: RawValue | None = None) -> Answer:
+    async def handle(self: Any, argument: RawValue = NOTHING) -> Answer:
         answer: Answer = await self.take_update(name, decoded(argument))
         return answer
 
-    def judge(self: Any, argument: RawValue | None = None) -> None:
+    def judge(self: Any, argument: RawValue = NOTHING) -> None:
         self.judge_update(name, decoded(argument))
 
     update = workflow.update(name=name, description=title)(_as_method(handle))
@@ -44,26 +48,28 @@ def _add_update(cls: type[_Workflow], name: str, title: str) -> None:
 
 
 def _add_signal(cls: type[_Workflow], name: str, title: str) -> None:
-    def handle(self: Any, argument: RawValue | None = None) -> None:
+    def handle(self: Any, argument: RawValue = NOTHING) -> None:
         self.take_signal(name, decoded(argument))
 
     setattr(cls, f"signal_{name}", workflow.signal(name=name, description=title)(_as_method(handle)))
 
 
 def _as_method(function: _Function) -> _Function:
-    """The SDK takes an annotated `self` for an argument, and knows RawValue only when it stands alone."""
+    """The SDK takes an annotated `self` for an argument."""
     del function.__annotations__["self"]
-    function.__annotations__["argument"] = RawValue
     return function
 
 
-def decoded(argument: RawValue | None) -> Any:
+def decoded(argument: Any) -> Any:
     """The JSON value of an argument; what is not JSON comes back as its bytes, to be refused.
 
-    No argument at all is an empty object, and never a null, which would clear a renewal option.
+    No argument at all is an empty object, and never a null, which would clear a renewal option. Beside
+    arguments that are too many, the first one has been decoded already.
     """
-    if argument is None:
+    if argument is NOTHING:
         return {}
+    if not isinstance(argument, RawValue):
+        return argument
     try:
         return workflow.payload_converter().from_payload(argument.payload)
     except Exception:

@@ -11,6 +11,8 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
+_QUERIES_WITH_AN_ARGUMENT = frozenset({"quote_cancellation"})
+
 
 class _OneArgument(WorkflowInboundInterceptor):
     async def handle_signal(self, input: HandleSignalInput) -> None:
@@ -19,7 +21,7 @@ class _OneArgument(WorkflowInboundInterceptor):
         await super().handle_signal(input)
 
     async def handle_query(self, input: HandleQueryInput) -> Any:
-        input.args = input.args[:1]
+        input.args = input.args[:1] if input.query in _QUERIES_WITH_AN_ARGUMENT else []
         return await super().handle_query(input)
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:

@@ -156,14 +156,14 @@ class Life:
 
     async def answer(self, command: Command) -> Answer | Refused:
         """Judge a command after all that is due, and carry it out; the answer comes once it is recorded."""
-        now = self.time_of(command)
-        if isinstance(now, Refused):
-            return now
         answered = was_answered(self.state, command)
         if isinstance(answered, Refused):
             return answered
         if answered:
             return await self._first_answer(command)
+        now = self.time_of(command)
+        if isinstance(now, Refused):
+            return now
         return await self._judge_and_record(command, now)
 
     async def _judge_and_record(self, command: Command, now: datetime) -> Answer | Refused:

@@ -11,7 +11,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from workflows.effects import carry_out
-from workflows.handlers import decoded, takes_commands
+from workflows.handlers import NOTHING, decoded, takes_commands
 from workflows.life import Life
 from workflows.stages import Clearing, LifeResult, Resumed, stage_of
 
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.answers import was_answered
     from subscription.calendar import KST, Instant
     from subscription.catalogue import PriceBook
-    from subscription.commands import Command, read_command, read_quote
+    from subscription.commands import COMMANDS, Command, read_command, read_quote
     from subscription.deadlines import caught_up
     from subscription.decide import decide
     from subscription.effects import (
@@ -37,11 +37,17 @@ with workflow.unsafe.imports_passed_through():
     from subscription.refusals import Code, Refused
     from subscription.state import State
     from subscription.status import Status, status_of
+    from subscription.validation import without_callers_words
 
 _SHORTEST_SLEEP = timedelta(milliseconds=1)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _ENDED = Refused(
     code=Code.SUBSCRIPTION_ENDED, message="The subscription has ended; nothing can be asked of it."
+)
+_LONGEST_ID = 100
+_IMPOSSIBLE_ID = Refused(
+    code=Code.INVALID_ID,
+    message=f"The workflow id must be {WORKFLOW_ID_PREFIX} and an id of 1 to {_LONGEST_ID} characters.",
 )
 _NOT_STARTED = Refused(
     code=Code.NOT_YET_STARTED, message="The subscription has not started yet; try again in a moment."
@@ -66,9 +72,10 @@ class SubscriptionWorkflow:
     """It wakes, first does what is due, then what was asked, records it, and sleeps again."""
 
     @workflow.init
-    def __init__(self, start: RawValue) -> None:
+    def __init__(self, start: RawValue = NOTHING) -> None:
         argument = decoded(start)
-        stage = stage_of(argument)
+        # Only an earlier run names a stage; from anybody else it is a request with an unknown field.
+        stage = stage_of(argument) if workflow.info().continued_run_id else None
         self._asked: deque[Asked] = deque()
         self._life: Life | None = None
         self._refused: Refused | None = None
@@ -83,7 +90,7 @@ class SubscriptionWorkflow:
             self._life.show()
 
     @workflow.run
-    async def run(self, start: RawValue) -> LifeResult:
+    async def run(self, start: RawValue = NOTHING) -> LifeResult:
         if self._clearing:
             return await self._delete_histories(self._clearing)
         if self._life is None:
@@ -103,7 +110,11 @@ class SubscriptionWorkflow:
 
     async def _provision(self) -> None:
         """Become a subscription, or learn why not (R9)."""
-        subscription_id = workflow.info().workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+        workflow_id = workflow.info().workflow_id
+        subscription_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+        if subscription_id == workflow_id or not 1 <= len(subscription_id) <= _LONGEST_ID:
+            self._refused = _IMPOSSIBLE_ID
+            return
         simulated_at = _instant(self._request.get("simulated_at"))
         result = await carry_out(
             "provision_subscription",
@@ -184,13 +195,15 @@ class SubscriptionWorkflow:
         if self._clearing or self._life is None:
             _raise(_ENDED if self._clearing else _NOT_STARTED)
         life = self._life
-        now = life.time_of(command)
-        if isinstance(now, Refused):
-            _raise(now)
         answered = was_answered(life.state, command)
         if isinstance(answered, Refused):
             _raise(answered)
-        if answered or self._asked:
+        if answered:
+            return
+        now = life.time_of(command)
+        if isinstance(now, Refused):
+            _raise(now)
+        if self._asked:
             return
         decision = decide(caught_up(life.state, now, life.book), command, now, life.book)
         if isinstance(decision, Refused) and not decision.judged_by_catalogue:
@@ -198,6 +211,7 @@ class SubscriptionWorkflow:
 
     def take_signal(self, name: str, argument: Any) -> None:
         """A signal has nobody to answer: what is wrong with it goes into the timeline."""
+        name = name if name in COMMANDS else "an unknown signal"
         command = read_command(name, argument)
         if isinstance(command, Refused):
             self._asked.append(Asked(name, None, misread=command, by_signal=True))
@@ -248,9 +262,9 @@ class SubscriptionWorkflow:
         while self._asked or not workflow.all_handlers_finished():
             if self._life:
                 await self._answer_what_was_asked(self._life)
-            await workflow.wait_condition(
-                lambda: bool(self._asked and self._life) or workflow.all_handlers_finished()
-            )
+            else:
+                self._asked.clear()  # signals to a request that was refused
+            await workflow.wait_condition(lambda: bool(self._asked) or workflow.all_handlers_finished())
         workflow.continue_as_new(self._next_stage())
 
     def _next_stage(self) -> Resumed | Clearing:
@@ -259,7 +273,9 @@ class SubscriptionWorkflow:
         if life is None:
             assert self._refused is not None
             result = LifeResult(
-                state=State.REJECTED, code=self._refused.code, problems=self._refused.problems
+                state=State.REJECTED,
+                code=self._refused.code,
+                problems=without_callers_words(self._refused.problems),
             )
             return Clearing(run_ids=run_ids, erased_at=None, result=result)
         if life.state.state.over:

@@ -85,9 +85,11 @@ CREATE TABLE terms_agreements (
 CREATE TABLE command_answers (
     subscription_id text        NOT NULL REFERENCES subscriptions,
     command_id      text        NOT NULL,
+    sequence        integer     NOT NULL,
     answer          jsonb       NOT NULL,
     answered_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (subscription_id, command_id)
+    -- An id may be used again once it has been forgotten, a month later; the newest answer is then its own.
+    PRIMARY KEY (subscription_id, command_id, sequence)
 );
 
 CREATE TABLE erasure_certificates (

@@ -68,6 +68,9 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
     from starter.cli.progress import clock_progress
     from starter.cli.tables import moment, timeline_table
 
+    if session.ask(lambda client: client.status(subscription_id)).state.over:
+        message = "The subscription has ended, and its clock with it."
+        raise CommandError(ExitCode.REFUSED, "SUBSCRIPTION_ENDED", message)
     begin = clock_of(session, subscription_id)
     known = len(session.ask(lambda client: client.timeline(subscription_id)))
     last = begin

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -138,19 +138,22 @@ class Terminal:
     async def ends(self) -> int:
         async with asyncio.timeout(PATIENCE_SECONDS):
             code = await self.process.wait()
-        self._read()
+        while self._read():
+            pass
         os.close(self._terminal)
         assert "Traceback" not in self.shown
         return code
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Whether there was anything to read, or could be."""
         try:
             chunk = os.read(self._terminal, 65536)
         except OSError:  # how Linux says that the other side is closed
             asyncio.get_running_loop().remove_reader(self._terminal)
-            return
+            return False
         self.shown += chunk.decode(errors="replace")
         self._changed.set()
+        return True
 
 
 async def gone(pid: int) -> None:

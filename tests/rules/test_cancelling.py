@@ -1,5 +1,6 @@
 """Cancelling, what it costs and what it leaves, and the clock that counts: R27 to R33."""
 
+from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -45,6 +46,14 @@ def trial() -> Life:
     return Life.requested("2027-01-31 10:00")
 
 
+def grace() -> Life:
+    return trial().at("2027-03-10")
+
+
+def trial_from_midnight() -> Life:
+    return Life.requested("2027-01-31 00:00")
+
+
 def charges(life: Life) -> list[Posted]:
     """What was posted beside the service fees."""
     return [line for line in life.posted if line.kind != "SERVICE_FEE"]
@@ -59,18 +68,14 @@ def quote(life: Life, date: str) -> Quote:
 # -- R27 ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "life",
-    [trial(), trial().at("2027-03-10"), annual(), monthly()],
-    ids=["trial", "grace", "annual", "monthly"],
-)
-def test_r27_at_any_time_while_commandable(life: Life) -> None:
-    assert life.copy().asks("cancel").state.state == "CANCELED"
-    later = str(life.today + timedelta(days=3))
-    reserved = life.copy().asks("cancel", date=later)
-    assert reserved.state.state == life.state.state
-    assert reserved.at(later).state.state == "ERASED"
-    assert reserved.events[-1].at == on(later)
+@pytest.mark.parametrize("begun", [trial, grace, annual, monthly])
+def test_r27_at_any_time_while_commandable(begun: Callable[[], Life]) -> None:
+    assert begun().asks("cancel").state.state == "CANCELED"
+    life = begun()
+    stood, later = life.state.state, str(life.today + timedelta(days=3))
+    assert life.asks("cancel", date=later).state.state == stood
+    assert life.at(later).state.state == "ERASED"
+    assert life.events[-1].at == on(later)
 
 
 def test_r27_nothing_is_left_to_cancel_afterwards() -> None:
@@ -111,24 +116,25 @@ def test_r27_yesterday_is_too_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("life", "latest", "too_late"),
+    ("begun", "asked_at", "latest", "too_late"),
     [
-        (trial(), "2027-04-01", "2027-04-02"),
-        (trial().at("2027-03-10"), "2027-04-01", "2027-04-02"),
+        (trial, "2027-01-31 10:00", "2027-04-01", "2027-04-02"),
+        (trial, "2027-03-10", "2027-04-01", "2027-04-02"),
         # Grace ends as 1 April begins: that is its date, though a switch could not be on it (R16).
-        (Life.requested("2027-01-31 00:00"), "2027-04-01", "2027-04-02"),
-        (annual(), "2028-01-01", "2028-01-02"),
-        (annual().at("2027-12-31 23:59"), "2028-01-01", "2028-01-02"),
-        (monthly(), "2028-01-01", "2028-01-02"),
-        (monthly().at("2027-01-31"), "2028-01-31", "2028-02-01"),
-        (monthly().at("2028-02-29"), "2029-02-28", "2029-03-01"),
+        (trial_from_midnight, "2027-01-31", "2027-04-01", "2027-04-02"),
+        (annual, "2027-01-01 09:00", "2028-01-01", "2028-01-02"),
+        (annual, "2027-12-31 23:59", "2028-01-01", "2028-01-02"),
+        (monthly, "2027-01-01 09:00", "2028-01-01", "2028-01-02"),
+        (monthly, "2027-01-31", "2028-01-31", "2028-02-01"),
+        (monthly, "2028-02-29", "2029-02-28", "2029-03-01"),
     ],
 )
-def test_r28_the_latest_date(life: Life, latest: str, too_late: str) -> None:
+def test_r28_the_latest_date(begun: Callable[[], Life], asked_at: str, latest: str, too_late: str) -> None:
+    life = begun().at(asked_at)
     refusal = life.refused("cancel", date=too_late)
     assert (refusal.code, refusal.field) == (Code.DATE_TOO_LATE, "date")
     assert latest in refusal.message
-    assert life.copy().asks("cancel", date=latest).at(latest).state.state == "ERASED"
+    assert life.asks("cancel", date=latest).at(latest).state.state == "ERASED"
 
 
 def test_r28_a_period_of_a_chain_has_its_own_end() -> None:
@@ -277,6 +283,14 @@ def test_r30_after_an_upgrade_to_annual_the_months_before_are_not_repaid() -> No
     assert charges(life) == [
         repayment("2027-04-01", "2027-07-01", 18_000),  # 3 × 6,000
         termination("2027-07-01", "2028-04-01", 27_000),  # 10% × 9 × 30,000
+    ]
+
+
+def test_r30_nor_are_the_days_of_the_month_before_the_upgrade() -> None:
+    life = monthly().at("2027-04-11").asks("upgrade", term="ANNUAL").at("2027-07-01").asks("cancel")
+    assert charges(life) == [
+        repayment("2027-04-11", "2027-07-01", 16_000),  # 20/30 × 6,000 + 2 × 6,000
+        termination("2027-07-01", "2028-04-11", 28_000),  # 10% × (9 × 30,000 + 10/30 × 30,000)
     ]
 
 

@@ -1,5 +1,6 @@
 """Why a ledger line is what it is: R20, R21 and R30 in numbers that anyone can repeat."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import floor
 
@@ -37,18 +38,18 @@ def sum_of_steps(explained: Explanation) -> Fraction:
     return sum((number(step.exact) for step in explained.steps), start=Fraction(0))
 
 
-@pytest.mark.parametrize("lines", [upgraded_in_march(), cancelled_in_july(), with_three_rates()])
-def test_r20_an_explanation_adds_up_to_its_line(lines: list[LedgerLine]) -> None:
-    for line in lines:
+@pytest.mark.parametrize("lines", [upgraded_in_march, cancelled_in_july, with_three_rates])
+def test_r20_an_explanation_adds_up_to_its_line(lines: Callable[[], list[LedgerLine]]) -> None:
+    for line in lines():
         explained = explain(line)
         exact = sum_of_steps(explained) * explained.percent / 100
         assert number(explained.exact) == exact
         assert floor(exact) == explained.amount == line.amount
 
 
-@pytest.mark.parametrize("lines", [upgraded_in_march(), cancelled_in_july(), with_three_rates()])
-def test_r20_every_step_is_its_share_of_a_calendar_month(lines: list[LedgerLine]) -> None:
-    for line in lines:
+@pytest.mark.parametrize("lines", [upgraded_in_march, cancelled_in_july, with_three_rates])
+def test_r20_every_step_is_its_share_of_a_calendar_month(lines: Callable[[], list[LedgerLine]]) -> None:
+    for line in lines():
         steps = explain(line).steps
         for step in steps:
             assert number(step.exact) == Fraction(step.price * step.members * step.days, step.days_in_month)

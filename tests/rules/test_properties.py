@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from subscription.apply import apply_all
 from subscription.calendar import KST, first_of_next_month, start_of
+from subscription.card import card
 from subscription.catalogue import PriceBook
 from subscription.commands import COMMANDS, Command, read_command, read_quote
 from subscription.deadlines import fall_due, next_deadline
@@ -426,7 +427,9 @@ def test_r09_whatever_is_asked_is_answered_and_a_refusal_changes_nothing(
     life = lived.life
     for name, argument in asked:
         before = life.state
-        answer = life.hears(read_command(name, argument), Findings(token=TOKEN))
+        command = read_command(name, argument)
+        assert isinstance(command, Refused) or command.fingerprint()
+        answer = life.hears(command, Findings(token=TOKEN))
         assert isinstance(answer, Accepted | Refused)
         if isinstance(answer, Refused):
             assert life.state is before
@@ -512,7 +515,7 @@ def test_r31_nothing_that_is_said_names_a_person(lived: Lived, more: list[Wish])
         lived.sends(wish.command, argument_of(life, wish))
     coming = upcoming(life.state, life.now, life.book, limit=6)
     quoted = quote_cancellation(life.state, life.today, life.now, life.book)
-    said = [answer.message for answer in life.answers]
+    said = [card(life.state, life.now), *(answer.message for answer in life.answers)]
     said += [model.model_dump_json() for model in (*life.timeline, *life.ledger, *coming, quoted)]
     said += [event.model_dump_json(exclude=set(private_fields(event))) for event in life.events]
     said += [answer.model_dump_json() for answer in life.answers if isinstance(answer, Refused)]

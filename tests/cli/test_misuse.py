@@ -1,0 +1,56 @@
+"""Commands that cannot be understood end with code 2, and say how they are used."""
+
+
+import pytest
+
+from .running import Cli
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["swich"], "No such command 'swich'"),
+        (["status"], "Missing"),
+        (["status", "a", "b"], "unexpected extra argument"),
+        (["status", "a", "--verbose"], "No such option"),
+        (["list", "--state", "HAPPY"], "'HAPPY' is not one of PROVISIONING, TRIAL"),
+        (["list", "--limit", "0"], "--limit"),
+        (["switch", "a", "--term", "ANNUAL"], "--date"),
+        (["switch", "a", "--term", "WEEKLY", "--date", "2027-01-01"], "'WEEKLY' is not one of MONTHLY, ANNUAL"),
+        (["switch", "a", "--term", "ANNUAL", "--date", "2027-02-30"], "'2027-02-30' is not a date"),
+        (["switch", "a", "--term", "ANNUAL", "--date", "20270201"], "write it as 2027-01-31"),
+        (["switch", "a", "--term", "ANNUAL", "--date", "today", "--members", "0"], "--members"),
+        (["renewal", "a"], "either --term"),
+        (["renewal", "a", "--term", "ANNUAL", "--none"], "either --term"),
+        (["renewal", "a", "--none", "--plan", "lite"], "--none goes with neither"),
+        (["upgrade", "a", "--agree"], "--plan, --members or --term"),
+        (["cancel", "a", "--date", "today"], "--confirm admin@acme"),
+        (["rename", "a"], "either --group or --domain"),
+        (["clock"], "Missing command"),
+        (["clock", "advance", "a"], "how much time is to pass"),
+        (["clock", "advance", "a", "-3"], "No such option"),
+        (["clock", "run-to", "a", "2027-01-01T10:00:00"], "neither a date such as 2027-01-31 nor"),
+        (["clock", "run-to", "a", "9999-01-01"], "2200"),
+        (["simulate"], "Missing argument"),
+        (["simulate", "a.yaml", "--engine", "magic"], "--engine"),
+    ],
+)
+async def test_a_misuse_is_explained(alone: Cli, arguments: list[str], said: str) -> None:
+    ended = await alone.run(*arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.out == ""
+    in_json = await alone.run(*arguments, "--json")
+    assert in_json.code == 2
+    assert in_json.error["code"] == "USAGE"
+
+
+async def test_help_names_every_command(alone: Cli) -> None:
+    ended = await alone.run()
+    assert ended.code == 0
+    commands = (
+        "demo dev worker setup check-name request status list timeline ledger switch renewal upgrade cancel "
+        "withdraw quote rename verify-domain upcoming explain clock simulate doctor"
+    )
+    for command in commands.split():
+        assert f" {command} " in ended.out
