@@ -56,7 +56,10 @@ class ProvisioningActivities:
             elif state.state.over:
                 raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription of this id has ended.")
             fingerprint = await record.request_fingerprint(connection, wanted.subscription_id)
-            return Provisioned(state=state, fingerprint=fingerprint, catalogues=book.versions)
+            timeline = await record.latest_timeline(connection, wanted.subscription_id)
+            return Provisioned(
+                state=state, timeline=timeline, fingerprint=fingerprint, catalogues=book.versions
+            )
 
     def _judged(self, wanted: Provision, book: PriceBook) -> Request:
         request = read_request(wanted.request, book, wanted.accepted_at)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from activities.database import Connection, Pool
 from subscription.deadlines import next_deadline
-from subscription.effects import AnswerToKeep, ErasureCertificate
+from subscription.effects import TIMELINE_KEPT, AnswerToKeep, ErasureCertificate, TimelineEntry
 from subscription.events import Event, TrialStarted, Upgraded, private_fields
 from subscription.request import Request
 from subscription.state import Subscription
@@ -37,6 +37,18 @@ async def snapshot(connection: Connection | Pool, subscription_id: str) -> Subsc
         "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription_id
     )
     return Subscription.model_validate_json(document) if document else None
+
+
+async def latest_timeline(connection: Connection, subscription_id: str) -> tuple[TimelineEntry, ...]:
+    rows = await connection.fetch(
+        """
+        SELECT sequence, effective_at AS at, event, state, message
+          FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence DESC LIMIT $2
+        """,
+        subscription_id,
+        TIMELINE_KEPT,
+    )
+    return tuple(TimelineEntry.model_validate(dict(row)) for row in reversed(rows))
 
 
 async def is_recorded(connection: Connection, subscription_id: str, sequence: int, event: Event) -> bool:

@@ -21,7 +21,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.database import Pool
 from starter.read_model import Listed, ReadModel
 from starter.test_clock import TestClock
-from subscription.calendar import KST
+from subscription.calendar import KST, day_of
+from subscription.catalogue import Term, required_terms
 from subscription.commands import ContractTerm, read_command
 from subscription.decide import decide
 from subscription.effects import (
@@ -89,7 +90,15 @@ class SubscriptionClient:
             if (first := await self._first_answer(data)) is not None:
                 return first
             request = await self._judged(data)
-            answer = await self._start(data, request)
+            try:
+                answer = await self._start(data, request)
+            except RefusedError as refusal:
+                # The same request may have been accepted a moment ago, from another process or by hand.
+                if refusal.refused.code is not Code.REQUEST_ID_REUSED:
+                    raise
+                if (first := await self._first_answer(data)) is not None:
+                    return first
+                raise
             if answer is not None:
                 return answer
 
@@ -113,7 +122,8 @@ class SubscriptionClient:
     async def check_request(self, data: Mapping[str, Any]) -> Refused | None:
         """All that is wrong with a request as things stand, without making it; None if nothing is."""
         try:
-            await self._judged(data)
+            if await self._first_answer(data) is None:
+                await self._judged(data)
         except RefusedError as refusal:
             return refusal.refused
         return None
@@ -246,7 +256,7 @@ class SubscriptionClient:
         except WorkflowUpdateFailedError as error:
             refused = _refusal_in(error)
             if refused.code is Code.SUBSCRIPTION_ENDED:
-                return await self._answer_from_the_record(subscription_id, name, argument)
+                return await self._answer_from_the_record(subscription_id, name, argument, refused)
             raise RefusedError(refused) from None
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
@@ -254,25 +264,35 @@ class SubscriptionClient:
             return await self._answer_from_the_record(subscription_id, name, argument)
         return answer
 
-    async def _answer_from_the_record(self, subscription_id: str, name: str, argument: Any) -> Answer:
-        """No workflow is there to ask any more: the first answer again, or the refusal by the last state."""
+    async def _answer_from_the_record(
+        self, subscription_id: str, name: str, argument: Any, refused: Refused | None = None
+    ) -> Answer:
+        """No workflow is there to ask any more: the first answer again, or the refusal by the last state.
+
+        `refused` is what the workflow said with its last breath, before the record said the same.
+        """
         state = await self._snapshot(subscription_id)
         if isinstance(argument, Mapping) and isinstance(argument.get("id"), str):
             earlier = await self._read.answer(subscription_id, argument["id"])
-            if earlier is not None:
+            if earlier is not None and earlier.command == name:
                 return earlier
+            if earlier is not None:
+                raise refuse(
+                    Code.COMMAND_ID_REUSED, "This id was used for another command; choose a new one.", "id"
+                )
         if name == "settle":
             raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription has ended.")
         command = read_command(name, argument)
-        if not isinstance(command, Refused):
-            decision = decide(state, command, datetime.now(KST), await self._read.price_book())
-            if not isinstance(decision, Refused):
-                raise WorkflowLostError(
-                    f"By the record subscription {subscription_id} is {state.state}, but Temporal has no "
-                    "workflow for it."
-                )
+        if isinstance(command, Refused):
+            raise RefusedError(command)
+        decision = decide(state, command, datetime.now(KST), await self._read.price_book())
+        if isinstance(decision, Refused):
             raise RefusedError(decision)
-        raise RefusedError(command)
+        if refused is not None:
+            raise RefusedError(refused)
+        raise WorkflowLostError(
+            f"By the record subscription {subscription_id} is {state.state}, but Temporal has no workflow for it."
+        )
 
     # -- questions -----------------------------------------------------------------------------------
 
@@ -309,6 +329,12 @@ class SubscriptionClient:
         if state.state.over:
             return ()
         return upcoming(state, await self._now(state), await self._read.price_book())
+
+    async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
+        """The terms of service that an upgrade must agree to now, by the subscription's own clock (R25)."""
+        today = day_of(await self._now(await self._snapshot(subscription_id)))
+        catalogue = (await self._read.price_book()).in_force(today)
+        return required_terms(catalogue) if catalogue else ()
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         return await self._read.certificates(subscription_id)

@@ -18,6 +18,9 @@ from subscription.refusals import Refused
 from subscription.state import Access, State, Subscription
 from subscription.wording import sentence
 
+TIMELINE_KEPT = 100
+"""So many of the latest entries a workflow keeps for its `timeline` query; the record has them all."""
+
 WORKFLOW_ID_PREFIX = "subscription-"
 """A subscription's workflow id is this and its subscription id."""
 
@@ -60,10 +63,14 @@ class Provision(Frozen):
 
 
 class Provisioned(Frozen):
-    """`state` is what the record holds, whichever attempt wrote it, and `fingerprint` that of its request."""
+    """`state` is what the record holds, whichever attempt wrote it, with its latest timeline entries.
+
+    `fingerprint` is that of its request.
+    """
 
     outcome: Literal["PROVISIONED"] = "PROVISIONED"
     state: Subscription
+    timeline: tuple[TimelineEntry, ...]
     fingerprint: str
     catalogues: tuple[Catalogue, ...]
 

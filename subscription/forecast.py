@@ -40,8 +40,11 @@ class Coming(Frozen):
 
 
 def quote_cancellation(state: Subscription, day: date, now: datetime, book: PriceBook) -> Quote | Refused:
-    """The cost of a cancellation on `day`, without making it; refused where the command would be."""
-    state = caught_up(state, now, book)
+    """The cost of a cancellation on `day`, without making it.
+
+    It takes the place of what is reserved. Refused for a date on which it is not possible.
+    """
+    state = caught_up(state, now, book).model_copy(update={"reservation": None})
     confirmation = confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else ""
     decision = decide(state, Cancel(date=day, confirmation=confirmation), now, book)
     if isinstance(decision, Refused):

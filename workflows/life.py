@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.deadlines import Due, due_first, next_deadline
     from subscription.decide import Accepted, Findings, decide, proofs_found
     from subscription.effects import (
+        TIMELINE_KEPT,
         Answer,
         AnswerToKeep,
         AnswerWanted,
@@ -36,9 +37,6 @@ with workflow.unsafe.imports_passed_through():
     from subscription.refusals import Code, Refused
     from subscription.request import AccountKind
     from subscription.state import Subscription
-
-TIMELINE_KEPT = 100
-"""So many of the latest entries the `timeline` query answers; the record has them all."""
 
 _NAME_TAKEN = Refused(code=Code.NAME_TAKEN, message="That name is taken; choose another name.")
 

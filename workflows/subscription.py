@@ -132,6 +132,7 @@ class SubscriptionWorkflow:
             result.state,
             PriceBook(versions=result.catalogues),
             simulated_at - workflow.now() if simulated_at else None,
+            result.timeline,
         )
         self._life.show()
 

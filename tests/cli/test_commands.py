@@ -274,6 +274,8 @@ async def test_the_clock_goes_by_hours_and_to_a_date_and_never_back(cli: Cli) ->
     assert "it is SUSPENDED, access NONE." in moved.out
     back = await cli.run("clock", "run-to", subscription_id, "2026-01-01", "--json")
     assert (back.code, back.error["code"]) == (1, "CLOCK_PASSED")
+    far = await cli.run("clock", "run-to", subscription_id, "9999-01-01", "--json")
+    assert (far.code, far.error["field"]) == (2, "target")
     ended = await cli.json("clock", "run-to", subscription_id, in_days(90))
     assert ended["state"] == "ERASED"
     assert [event["event"] for event in ended["events"]] == ["CANCELED", "ERASED"]
