@@ -291,7 +291,8 @@ class SubscriptionClient:
         if refused is not None:
             raise RefusedError(refused)
         raise WorkflowLostError(
-            f"By the record subscription {subscription_id} is {state.state}, but Temporal has no workflow for it."
+            f"By the record subscription {subscription_id} is {state.state}, "
+            "but Temporal has no workflow for it."
         )
 
     # -- questions -----------------------------------------------------------------------------------
