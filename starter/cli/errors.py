@@ -63,7 +63,7 @@ def refusal(refused: "Refused") -> CommandError:
         refused.message,
         field=refused.field,
         problems=problems_in_json(refused.problems),
-        advice=_ADVICE.get(refused.code),
+        advice=ADVICE.get(refused.code),
     )
 
 
@@ -83,7 +83,7 @@ def refusals_reported() -> Iterator[None]:
 
 
 # By the refusal's code; what is not here says all that there is to say by itself.
-_ADVICE = {
+ADVICE = {
     "ALREADY_PAID": "See `worksub upgrade --help` and `worksub renewal --help`.",
     "CANCELLATION_RESERVED": "Withdraw it with `worksub withdraw ID`.",
     "COMMAND_ID_REUSED": "Send another --id, or none.",

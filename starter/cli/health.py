@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+import asyncpg
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
@@ -76,6 +77,9 @@ async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
             yield await _catalogue(pool)
     except DatabaseError as error:
         yield Finding(what="PostgreSQL", verdict=Verdict.MISSING, text=str(error))
+    except asyncpg.UndefinedTableError as error:
+        text = f"The database is not set up yet ({error}): run `worksub setup`."
+        yield Finding(what="migrations", verdict=Verdict.MISSING, text=text)
     except UNREACHABLE as error:
         yield Finding(
             what="PostgreSQL",

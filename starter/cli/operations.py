@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,14 @@ def dev(as_json: AsJson = False) -> None:
                 f"`worksub dev` runs here already, as process {running.pid}.",
                 advice=f"Its Web UI is at {running.ui_url}; the other commands find it by themselves.",
             )
-        await run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=show_json if as_json else _invite)
+        await run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=_show_addresses if as_json else _invite)
 
     with _setting_up_reported():
         run_on_own_servers(main)
+
+
+def _show_addresses(addresses: "StackAddresses") -> None:
+    show_json(asdict(addresses))
 
 
 def _invite(addresses: "StackAddresses") -> None:

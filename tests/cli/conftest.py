@@ -3,25 +3,47 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
+from starter.client import SubscriptionClient
 from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
-from subscription.catalogue import parse_catalogue
-from worker import create_worker
+from subscription.calendar import KST
+from subscription.commands import ContractTerm
+from worker import create_worker, read_catalogue
 
+from .requesting import request_fields
 from .running import ROOT, Cli
+
+# Cheap, for what is tested here is not how hard it is to guess.
+_PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("Correct4Horse")
+
 
 @dataclass(frozen=True)
 class Service:
     directory: Path
     stack: EmbeddedStack
     temporal: Client
+    client: SubscriptionClient
     settings: dict[str, str]
+
+    async def subscribed(self, **replaced: Any) -> str:
+        """The id of a new subscription."""
+        answer = await self.client.request({**request_fields(**replaced), "password_hash": _PASSWORD_HASH})
+        return answer.subscription_id
+
+    async def paid(self, **replaced: Any) -> str:
+        """The id of a new subscription with an annual contract from today."""
+        subscription_id = await self.subscribed(**replaced)
+        today = (await self.client.clock(subscription_id).now()).astimezone(KST).date()
+        await self.client.switch_to_paid(subscription_id, today, ContractTerm.ANNUAL)
+        return subscription_id
 
 
 @pytest.fixture(scope="session")
@@ -35,18 +57,15 @@ def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def service(
-    tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path
-) -> AsyncIterator[Service]:
-    directory = tmp_path_factory.mktemp("service")
+async def service(tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path) -> AsyncIterator[Service]:
+    directory, catalogue = tmp_path_factory.mktemp("service"), read_catalogue(catalogue_file)
     async with EmbeddedStack(directory, search_attributes={}) as stack:
         addresses = stack.addresses
-        temporal = await Client.connect(
-            addresses.temporal_address, data_converter=pydantic_data_converter
-        )
-        await set_up(temporal, addresses.database_url, parse_catalogue(catalogue_file.read_text()))
+        temporal = await Client.connect(addresses.temporal_address, data_converter=pydantic_data_converter)
+        await set_up(temporal, addresses.database_url, catalogue)
         async with (
             connected(addresses.database_url, "worksub_worker") as pool,
+            connected(addresses.database_url, "worksub_reader", connections=2) as reading,
             create_worker(temporal, pool, dns_resolvers=[addresses.dns_address]),
         ):
             settings = {
@@ -54,7 +73,8 @@ async def service(
                 "DATABASE_URL": addresses.database_url,
                 "WORKSUB_CATALOGUE": str(catalogue_file),
             }
-            yield Service(directory, stack, temporal, settings)
+            client = SubscriptionClient(temporal, reading)
+            yield Service(directory, stack, temporal, client, settings)
 
 
 @pytest.fixture

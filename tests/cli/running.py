@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Terminal:
         self._terminal = terminal
         self.shown = ""
         self._read_up_to = 0
+        self._over = False
         self._changed = asyncio.Event()
         asyncio.get_running_loop().add_reader(terminal, self._read)
 
@@ -118,6 +119,7 @@ class Terminal:
         """Wait until the terminal shows this, after what was seen before."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (found := self.shown.find(text, self._read_up_to)) < 0:
+                assert not self._over, f"the terminal never showed {text!r} but {self.shown!r}"
                 self._changed.clear()
                 await self._changed.wait()
         self._read_up_to = found + len(text)
@@ -150,6 +152,8 @@ class Terminal:
             chunk = os.read(self._terminal, 65536)
         except OSError:  # how Linux says that the other side is closed
             asyncio.get_running_loop().remove_reader(self._terminal)
+            self._over = True
+            self._changed.set()
             return False
         self.shown += chunk.decode(errors="replace")
         self._changed.set()

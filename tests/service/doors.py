@@ -1,28 +1,36 @@
-"""A door in front of PostgreSQL: it stays where it is, whichever server stands behind it, or none."""
+"""A door in front of a server: it stays where it is, whichever server stands behind it, or none."""
 
 import asyncio
 import contextlib
 from types import TracebackType
 from typing import Self
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 
 class Door:
-    """Passes TCP connections on to the server of a database URL. With no server there, it cuts them."""
+    """Passes TCP connections on to the server at an address. With no server there, it cuts them.
+
+    Attributes, valid while it is open: `address` ("host:port").
+    """
+
+    address: str
 
     def __init__(self) -> None:
-        self._behind: SplitResult | None = None
+        self._behind = ""
         self._passing: set[asyncio.Task[None]] = set()
 
-    def leads_to(self, database_url: str) -> str:
+    def leads_to(self, address: str) -> None:
+        self._behind = address
+
+    def leads_to_database(self, url: str) -> str:
         """The URL of the same database, through the door."""
-        self._behind = urlsplit(database_url)
-        credentials = self._behind.netloc.rpartition("@")[0]
-        return urlunsplit(self._behind._replace(netloc=f"{credentials}@127.0.0.1:{self._port}"))
+        parts = urlsplit(url)
+        credentials, _, self._behind = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{credentials}@{self.address}"))
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(
@@ -36,13 +44,12 @@ class Door:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        assert self._behind is not None
         self._passing.add(task)
+        host, _, port = self._behind.rpartition(":")
         try:
-            server_reader, server_writer = await asyncio.open_connection(
-                self._behind.hostname, self._behind.port
-            )
-            await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
+            if self._behind:
+                behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
+                await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
         except OSError:
             pass
         finally:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def fresh(prefix: str) -> str:
 
 @dataclass(frozen=True)
 class House:
-    """What one test needs of the service. `owner` may do anything in the database, to look behind the scenes."""
+    """What a test needs of the service. `owner` may do anything in the database, to look behind the scenes."""
 
     temporal: Client
     database_url: str
@@ -71,7 +71,6 @@ class House:
     owner: Pool
     client: SubscriptionClient
     dns: DnsServer
-    others: list[Worker] = field(default_factory=list)
 
     def worker(self, *, allow_simulation: bool = True) -> Worker:
         return create_worker(
@@ -124,10 +123,16 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    stack: EmbeddedStack, temporal: Client, *, works: bool = True, database_url: str | None = None
+    stack: EmbeddedStack,
+    temporal: Client,
+    *,
+    works: bool = True,
+    database_url: str | None = None,
+    task_queue: str | None = None,
 ) -> AsyncIterator[House]:
     """A house of one's own; with `works=False` its worker is for the test to run."""
     name = fresh("house").replace("-", "_")
+    queue = task_queue or name
     url = database_url or await create_database(stack, name)
     with DnsServer() as dns:
         async with (
@@ -135,8 +140,8 @@ async def open_house(
             connected(url, "worksub_reader", connections=8) as reading,
             asyncpg.create_pool(url, min_size=0, max_size=4) as owner,
         ):
-            client = SubscriptionClient(temporal, reading, task_queue=name)
-            house = House(temporal, url, name, pool, owner, client, dns)
+            client = SubscriptionClient(temporal, reading, task_queue=queue)
+            house = House(temporal, url, queue, pool, owner, client, dns)
             if works:
                 async with house.worker():
                     yield house

@@ -112,12 +112,6 @@ class Life:
             for line in await self.ledger()
         ]
 
-    async def refusals(self) -> list[tuple[str, str]]:
-        """The REFUSED entries of the record: which command, with which code."""
-        timeline = await self.client.timeline(self.id)
-        assert [entry.sequence for entry in timeline] == list(range(1, len(timeline) + 1))
-        return [(entry.message.split(" ")[0], entry.message) for entry in timeline if entry.event == "REFUSED"]
-
     # -- behind the scenes ---------------------------------------------------------------------------
 
     async def run_ids(self) -> list[str]:

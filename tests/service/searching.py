@@ -16,10 +16,9 @@ async def found_in_database(house: House, values: Sequence[str]) -> list[tuple[s
     found = []
     for [table] in tables:
         rows = await house.owner.fetch(
-            f"SELECT DISTINCT value FROM {table} t, unnest($1::text[]) value WHERE strpos(t::text, value) > 0",
-            values,
+            f"SELECT DISTINCT v FROM {table} t, unnest($1::text[]) v WHERE strpos(t::text, v) > 0", values
         )
-        found += [(table, row["value"]) for row in rows]
+        found += [(table, row["v"]) for row in rows]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Published prices never change, newer ones reach every life in time, and a quote is what is charged (R19)."""
+"""Published prices never change, newer ones reach every life in time, a quote is what is charged (R19)."""
 
 from collections.abc import AsyncIterator
 from datetime import date
@@ -26,7 +26,9 @@ async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
         yield house
 
 
-async def test_a_catalogue_is_published_once_whoever_else_tries(stack: EmbeddedStack, temporal: Client) -> None:
+async def test_a_catalogue_is_published_once_whoever_else_tries(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
     async with open_house(stack, temporal, works=False) as house:
         newer = catalogue("newer", "2027-06-01", **DEARER)
         published = await together(publish(house.pool, newer) for _ in range(5))
@@ -119,7 +121,8 @@ async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogu
     life = await shop.requested()
     first = await shop.client.request(life.request)
     newer_terms = SERVICE_TERMS.replace("2026-01", "newer")
-    assert await publish(shop.pool, catalogue("newer", f"{await life.today()}", **{SERVICE_TERMS: newer_terms}))
+    newer = catalogue("newer", f"{await life.today()}", **{SERVICE_TERMS: newer_terms})
+    assert await publish(shop.pool, newer)
     assert await shop.client.request(life.request) == first
 
 

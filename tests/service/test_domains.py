@@ -111,7 +111,8 @@ async def test_r13_a_resolver_that_is_not_there_is_not_yet() -> None:
     wanted = ProofWanted(tokens={"acme.example": "token"}, cname_target=CNAME_TARGET)
     addresses = ["127.0.0.1:1", "::1", "192.0.2.1", "no-such-resolver"]
     looks = [DomainOwnershipActivities([address]) for address in addresses]
-    assert [found.proved for found in await together(look.look_for_proof(wanted) for look in looks)] == [()] * 4
+    found = await together(look.look_for_proof(wanted) for look in looks)
+    assert [each.proved for each in found] == [()] * len(addresses)
 
 
 async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looked_up(house: House) -> None:
@@ -257,5 +258,5 @@ async def test_r11_leaving_an_unproved_domain_for_a_group_name_lifts_the_restric
     answer = await life.asks("rename_account", at=START, group=fresh("unrestricted"))
     assert answer.access is Access.FULL
     assert await holder(house, domain) is None
-    workspace = await house.owner.fetchrow("SELECT * FROM workspaces WHERE subscription_id = $1", life.id)
-    assert workspace["access"] == "FULL"
+    access = await house.owner.fetchval("SELECT access FROM workspaces WHERE subscription_id = $1", life.id)
+    assert access == "FULL"

@@ -131,9 +131,7 @@ async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(house:
     life = await customer.lives(house)
     runs = len(await life.run_ids())
     counts = {
-        table: await house.owner.fetchval(
-            f"SELECT count(*) FROM {table} WHERE subscription_id = $1", life.id
-        )
+        table: await house.owner.fetchval(f"SELECT count(*) FROM {table} WHERE subscription_id = $1", life.id)
         for table in PERSONAL_DATA
     }
     assert counts["event_notes"] >= 8

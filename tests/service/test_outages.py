@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
             url = await server.ensure_database(DATABASE)
             await set_up(temporal, url, catalogue())
             house = await standing.enter_async_context(
-                open_house(stack, temporal, database_url=door.leads_to(url))
+                open_house(stack, temporal, database_url=door.leads_to_database(url))
             )
             life = await house.requested()
             started = (await life.status()).started_at
@@ -59,14 +60,14 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
             asyncio.create_task(life.clock.advance_to(started + timedelta(days=40))),
             asyncio.create_task(asked.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
         ]
-        for handle in (life.handle, asked.handle):
-            await eventually("it is shown that it needs attention", lambda h=handle: needs_attention(h))
+        for late in (life, asked):
+            await eventually("it is shown that it needs attention", partial(needs_attention, late.handle))
         listed = temporal.list_workflows("NeedsAttention = true AND ExecutionStatus = 'Running'")
         assert {life.workflow_id, asked.workflow_id} <= {found.id async for found in listed}
         assert (await life.handle.query("status"))["state"] == State.TRIAL
 
         async with PostgresServer(tmp_path) as server:
-            door.leads_to(server.dsn(DATABASE))
+            door.leads_to_database(server.dsn(DATABASE))
             await asyncio.gather(*passing)
             for late in (life, asked):
                 await late.client.settle(late.id)

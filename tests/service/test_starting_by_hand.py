@@ -73,9 +73,7 @@ async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("arguments", NONSENSE.values(), ids=NONSENSE.keys())
-async def test_nonsense_for_input_is_rejected_with_what_is_wrong(
-    house: House, arguments: list[Any]
-) -> None:
+async def test_nonsense_for_input_is_rejected_with_what_is_wrong(house: House, arguments: list[Any]) -> None:
     handle = await started(house, *arguments)
     result = await rejected(house, handle)
     assert result["code"] == Code.REQUEST_REFUSED

@@ -1,4 +1,4 @@
-"""Time: what fell due while nothing was running is done later, once, in order, and dated when it was due (R23)."""
+"""Time: what fell due while nothing was running is done later, once, in order, dated when it was due (R23)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +24,7 @@ from .waiting import together
 START = "2027-01-15 09:00"
 Commands = tuple[tuple[str, str, Mapping[str, Any]], ...]
 
-# What is asked while the worker runs; then it is away from the 2nd moment to the 3rd; what must have happened.
+# What is asked while the worker runs; then it is away from one moment to another; what must have happened.
 MISSED: dict[str, tuple[Commands, str, str, list[tuple[str, str]]]] = {
     "the end of the trial": (
         (),
@@ -193,7 +193,9 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: 
 
 
 @pytest.mark.parametrize("by", ["update", "signal"])
-async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(house: House, by: str) -> None:
+async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
+    house: House, by: str
+) -> None:
     life = await house.requested(START)
     await life.asks("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
     at = on("2027-05-03 09:00").isoformat()

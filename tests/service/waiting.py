@@ -11,7 +11,7 @@ _POLL_SECONDS = 0.03
 
 
 async def eventually(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 20.0) -> T:
-    """The first true answer to `ask`; an AssertionError that says what did not happen, and the last answer."""
+    """The first true answer to `ask`; an AssertionError that says what did not happen."""
     deadline = time.monotonic() + seconds
     while True:
         answer = await ask()

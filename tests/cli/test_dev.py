@@ -1,0 +1,133 @@
+"""`worksub dev` and `worksub demo`: the whole service on this machine, and nothing left running."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from .requesting import PASSWORD, request_file
+from .running import PATIENCE_SECONDS, Cli, gone
+
+
+@pytest.fixture
+def cli(alone: Cli, catalogue_file: Path) -> Cli:
+    """`worksub` with no service but what it starts itself."""
+    return alone.with_settings(WORKSUB_CATALOGUE=str(catalogue_file))
+
+
+@asynccontextmanager
+async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A `worksub dev` that is ready; whatever a test leaves of it is stopped."""
+    process = await cli.start("dev", "--json")
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            ready = json.loads(await process.stdout.readline())
+        assert ready["temporal_address"]
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+async def says(process: asyncio.subprocess.Process, text: str) -> None:
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while text not in (line := (await process.stderr.readline()).decode()):
+            assert line, f"it ended without saying {text!r}"
+
+
+def children(pid: int) -> dict[int, str]:
+    """The processes that a process has started, with their command lines."""
+    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in pids}
+
+
+def worker_of(dev: asyncio.subprocess.Process) -> int:
+    [worker] = [pid for pid, line in children(dev.pid).items() if "worker.py" in line]
+    return worker
+
+
+async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
+    async with running_dev(cli) as dev:
+        second = await cli.run("dev", "--json")
+        assert second.code == 2
+        assert f"as process {dev.pid}" in second.error["message"]
+        domain = {"domain": "hanbit.example"}
+        request = request_file(cli, account=domain)
+        answer = await cli.json("request", request, "--password-stdin", typed=PASSWORD)
+        subscription_id = answer["subscription_id"]
+        await domain_is_proved_in_the_file_of_records(cli, subscription_id)
+        await worker_is_started_again(dev, cli)
+        started = children(dev.pid)
+        assert len(started) == 3
+        dev.send_signal(signal.SIGTERM)
+        await says(dev, "Stopped. The data stay")
+        assert await dev.wait() == 0
+        await asyncio.gather(*map(gone, started))
+
+    terminal = await cli.at_a_terminal("dev")
+    await terminal.sees("Ready; stop with Ctrl-C.")
+    await terminal.sees("export TEMPORAL_ADDRESS=")
+    listed = await cli.json("list")
+    assert subscription_id in [each["subscription_id"] for each in listed["subscriptions"]]
+    await terminal.interrupt()
+    assert await terminal.ends() == 0
+
+
+async def domain_is_proved_in_the_file_of_records(cli: Cli, subscription_id: str) -> None:
+    [proof] = (await cli.json("status", subscription_id))["proofs"]
+    records = cli.directory / ".worksub" / "dns.txt"
+    records.write_text(f'this is no record\n{proof["txt_name"]} TXT "{proof["txt_value"]}"\n')
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await cli.json("status", subscription_id))["access"] != "FULL":
+            await cli.run("verify-domain", subscription_id)
+
+
+async def worker_is_started_again(dev: asyncio.subprocess.Process, cli: Cli) -> None:
+    await says(dev, "dns.txt, line 1: a record is written as NAME TXT VALUE")
+    os.kill(worker_of(dev), signal.SIGKILL)
+    await says(dev, "The worker failed with exit code -9")
+    await says(dev, "Starting the worker again…")
+    await cli.json("request", request_file(cli), "--password-stdin", typed=PASSWORD)
+
+
+async def test_a_killed_dev_takes_its_children_with_it(cli: Cli) -> None:
+    async with running_dev(cli) as dev:
+        started = children(dev.pid)
+        assert len(started) == 3
+        dev.kill()
+        await dev.wait()
+        await asyncio.gather(*map(gone, started))
+
+
+async def test_the_demo_lives_a_whole_life_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "tmp"
+    elsewhere.mkdir()
+    ended = await cli.with_settings(TMPDIR=str(elsewhere)).run("demo", "--json")
+    assert ended.code == 0
+    summary = ended.json
+    assert summary["seconds"] < 60
+    assert {"plan", "members", "password"} <= {problem["field"] for problem in summary["refused"]}
+    happened = [entry["event"] for entry in summary["timeline"]]
+    for event in (
+        *("TRIAL_STARTED", "DOMAIN_CONFIRMED", "SWITCH_RESERVED", "SWITCHED_TO_PAID", "SERVICE_FEES_POSTED"),
+        *("UPGRADED", "CANCELLATION_RESERVED", "RESERVATION_WITHDRAWN", "CANCELED", "ERASED"),
+    ):
+        assert event in happened
+    assert {line["kind"] for line in summary["ledger"]} == {
+        *("SERVICE_FEE", "DISCOUNT_REPAYMENT", "EARLY_TERMINATION_FEE"),
+    }
+    *places, password = summary["remains"]
+    assert all(place["before"] > 0 for place in places)
+    assert all(place["after"] == 0 for place in places)
+    assert (password["before"], password["after"]) == (0, 0)
+    assert len(summary["certificates"]) == 2
+    assert "What is gone: everything that named the customer" in ended.err
+    assert list(elsewhere.iterdir()) == []

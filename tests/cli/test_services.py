@@ -1,0 +1,167 @@
+"""Servers that are away, silent or not set up: the exit code is 3 within seconds, and a sentence says why."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+
+from starter.cli.health import Verdict, temporal_findings
+from starter.embedded import temporal_server
+from starter.embedded.temporal_server import TemporalServer
+
+from .conftest import Service
+from .requesting import PASSWORD, request_file
+from .running import Cli
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+async def empty_namespace(service: Service) -> str:
+    """A namespace for which no worker works, and that nobody has set up."""
+    name = "nobody-works-here"
+    await service.temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86400))
+    )
+    return name
+
+
+@pytest.fixture
+def unserved(cli: Cli, empty_namespace: str) -> Cli:
+    return cli.with_settings(TEMPORAL_NAMESPACE=empty_namespace)
+
+
+def dearer_catalogue(catalogue: Path, directory: Path) -> str:
+    """The same version of the catalogue with another price."""
+    text = catalogue.read_text()
+    assert "list = 3600" in text
+    file = directory / "dearer.toml"
+    file.write_text(text.replace("list = 3600", "list = 3700"))
+    return str(file)
+
+
+async def test_where_nothing_is_known_it_says_how_to_begin(alone: Cli) -> None:
+    ended, in_json = await asyncio.gather(alone.run("list"), alone.run("doctor", "--json"))
+    assert ended.code == 3
+    assert "`worksub dev`" in ended.err
+    assert (in_json.code, in_json.error["code"]) == (3, "NOT_CONFIGURED")
+
+
+async def test_a_server_that_is_away_is_named_with_its_address(service: Service, cli: Cli) -> None:
+    subscription_id = await service.subscribed()
+    no_temporal = cli.with_settings(TEMPORAL_ADDRESS=NOWHERE)
+    no_database = cli.with_settings(DATABASE_URL=f"postgresql://{NOWHERE}/worksub")
+    begun = time.monotonic()
+    command, status, listed, odd = await asyncio.gather(
+        no_temporal.run("withdraw", subscription_id),
+        no_temporal.run("status", subscription_id),
+        no_database.run("list", "--json"),
+        cli.with_settings(DATABASE_URL="mysql://somewhere").run("list"),
+    )
+    assert time.monotonic() - begun < 20
+    assert command.code == 3
+    assert f"Temporal at {NOWHERE} does not answer" in command.err
+    assert "worksub dev" in command.err
+    assert status.code == 0, "what people read is in PostgreSQL"
+    assert (listed.code, listed.error["code"]) == (3, "DATABASE_UNREACHABLE")
+    assert NOWHERE in listed.error["message"]
+    assert odd.code == 3
+    assert "DATABASE_URL is not a PostgreSQL URL" in odd.err
+
+
+async def test_a_worker_is_waited_for_aloud_and_not_for_ever(unserved: Cli) -> None:
+    file = request_file(unserved)
+    ended = await unserved.run("request", file, "--password-stdin", "--timeout", "3", typed=PASSWORD)
+    assert ended.code == 3
+    waiting, *rest = ended.err.splitlines()
+    assert waiting == "Waiting for a worker to answer, for 3 s at most…"
+    assert "No worker has answered within 3 s" in rest[0]
+    assert "may still be carried out" in rest[0]
+
+
+async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
+    ended, in_json = await asyncio.gather(cli.run("doctor"), cli.json("doctor"))
+    assert ended.code == 0
+    assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
+    assert [finding["what"] for finding in in_json["findings"]] == [
+        *("Temporal", "namespace", "search attributes", "worker", "test clocks"),
+        *("PostgreSQL", "migrations", "catalogue"),
+    ]
+    for finding in in_json["findings"]:
+        assert finding["text"] in ended.out
+
+
+async def test_what_the_doctor_finds_missing_setup_puts_right(
+    service: Service, unserved: Cli, catalogue_file: Path
+) -> None:
+    empty = await service.stack.postgres.ensure_database("empty")
+    new = unserved.with_settings(DATABASE_URL=empty)
+    doctor = await new.run("doctor", "--json")
+    assert doctor.code == 1
+    verdicts = {finding["what"]: finding["verdict"] for finding in doctor.json["findings"]}
+    assert verdicts["migrations"] == verdicts["search attributes"] == verdicts["worker"] == "MISSING"
+    assert "worksub setup" in doctor.out
+    unprepared = await new.run("list", "--json")
+    assert (unprepared.code, unprepared.error["code"]) == (3, "DATABASE_NOT_USABLE")
+
+    done = await new.json("setup")
+    assert done["migrations"]
+    assert done["published"] == "2026-11"
+    assert "SubscriptionState" in done["search_attributes"]
+    again, doctor = await asyncio.gather(new.run("setup"), new.run("doctor", "--json"))
+    assert again.out.strip() == "Everything was set up already."
+    assert [f["what"] for f in doctor.json["findings"] if f["verdict"] != "OK"] == ["worker"]
+
+    changed_file = dearer_catalogue(catalogue_file, new.directory)
+    changed = await new.with_settings(WORKSUB_CATALOGUE=changed_file).run("setup")
+    assert changed.code == 2
+    assert "never changes" in changed.err
+
+
+async def test_the_doctor_names_servers_that_are_away(alone: Cli) -> None:
+    away = alone.with_settings(TEMPORAL_ADDRESS=NOWHERE, DATABASE_URL=f"postgresql://{NOWHERE}/worksub")
+    ended = await away.run("doctor")
+    assert ended.code == 3
+    assert ended.out.count("unreachable") == 2
+
+
+async def test_a_worker_without_its_settings_ends_at_once(alone: Cli) -> None:
+    ended, wrong = await asyncio.gather(
+        alone.run("worker"),
+        alone.with_settings(
+            DATABASE_URL="postgresql://localhost/worksub", WORKSUB_CATALOGUE="missing.toml"
+        ).run("worker", "--json"),
+    )
+    assert ended.code == wrong.code == 2
+    assert "DATABASE_URL is not set" in ended.err
+    assert "missing.toml cannot be read" in wrong.error["message"]
+
+
+async def test_a_server_without_test_clocks_is_said_to_have_none(
+    service: Service, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription_id = await service.subscribed()
+    monkeypatch.setattr(temporal_server, "DYNAMIC_CONFIG", ())
+    async with TemporalServer(tmp_path / "temporal", search_attributes={}) as server:
+        client = await Client.connect(server.address)
+        findings = {finding.what: finding async for finding in temporal_findings(client)}
+        assert findings["test clocks"].verdict is Verdict.NOTE
+        await client.start_workflow(
+            "SubscriptionWorkflow", id=f"subscription-{subscription_id}", task_queue="nobody-listens"
+        )
+        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address)
+        ended = await elsewhere.run("clock", "advance", subscription_id, "1", "--json")
+        assert (ended.code, ended.error["code"]) == (1, "NO_TEST_CLOCK")
+        assert "cannot move a workflow's clock" in ended.error["message"]
+
+
+async def test_a_subscription_that_another_server_has_is_not_called_ended(service: Service, cli: Cli) -> None:
+    subscription_id = await service.subscribed()
+    async with TemporalServer(cli.directory / "temporal", search_attributes={}) as server:
+        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address)
+        ended = await elsewhere.run("rename", subscription_id, "--group", "elsewhere", "--json")
+    assert (ended.code, ended.error["code"]) == (3, "WORKFLOW_LOST")

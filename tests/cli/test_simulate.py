@@ -1,0 +1,111 @@
+"""Scenarios on both engines: what they come to, and files that are no scenarios."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .running import ROOT, Cli, Ended
+
+EXAMPLES = sorted((ROOT / "tests" / "examples").glob("*.yaml"))
+SCENARIO = """
+name: {name}
+request: {{at: 2026-12-20T10:00:00+09:00, plan: lite, account: {{group: acme}}}}
+steps:
+  - {{at: 2026-12-21T09:00:00+09:00, switch_to_paid: {{date: 2027-01-01, term: ANNUAL}}}}
+until: 2027-02-01T00:00:00+09:00
+"""
+
+
+def documents(ended: Ended) -> list[dict[str, Any]]:
+    assert ended.code == 0, ended
+    return [json.loads(line) for line in ended.out.splitlines()]
+
+
+def as_expected(document: dict[str, Any]) -> dict[str, Any]:
+    """The part of a document that the examples' expectations have."""
+    fields = ("kind", "from", "to", "amount", "effective_at")
+    return {
+        "accepted": [outcome["accepted"] for outcome in document["outcomes"]],
+        "ledger": [{field: line[field] for field in fields} for line in document["ledger"]],
+        "state": document["final"]["state"],
+    }
+
+
+async def test_both_engines_come_to_what_the_examples_expect(alone: Cli) -> None:
+    files = [str(path) for path in EXAMPLES]
+    by_rules = await alone.run("simulate", *files, "--json")
+    for path, document in zip(EXAMPLES, documents(by_rules), strict=True):
+        expected = json.loads(path.with_name(f"{path.stem}.expected.json").read_text())
+        assert as_expected(document) == expected, path.name
+    on_temporal = await alone.run("simulate", *files, "--engine", "temporal", "--json")
+    assert documents(on_temporal) == documents(by_rules)
+    assert f"{len(files)} of {len(files)} lived: " in on_temporal.err
+
+
+async def test_the_documents_come_in_the_order_of_files_and_of_what_they_hold(alone: Cli) -> None:
+    (alone.directory / "two.yaml").write_text("\n---".join(SCENARIO.format(name=name) for name in ("b", "a")))
+    (alone.directory / "one.yaml").write_text(SCENARIO.format(name="c"))
+    ended = await alone.run("simulate", "two.yaml", "one.yaml", "--json")
+    assert [document["name"] for document in documents(ended)] == ["b", "a", "c"]
+
+
+async def test_another_catalogue_has_other_prices(alone: Cli, tmp_path: Path) -> None:
+    text = (ROOT / "catalogue.toml").read_text()
+    (tmp_path / "dear.toml").write_text(text.replace("annual = 3000 ", "annual = 3100 "))
+    (tmp_path / "wrong.toml").write_text(text.replace("annual = 3000 ", "annual = 9999 "))
+    (tmp_path / "one.yaml").write_text(SCENARIO.format(name="one"))
+    [dear] = documents(await alone.run("simulate", "one.yaml", "--catalogue", "dear.toml", "--json"))
+    assert [line["amount"] for line in dear["ledger"]] == [3100]
+    wrong = await alone.run("simulate", "one.yaml", "--catalogue", "wrong.toml")
+    assert wrong.code == 2
+    assert "wrong.toml, line " in wrong.err
+
+
+async def test_people_see_tables(alone: Cli) -> None:
+    (alone.directory / "one.yaml").write_text(SCENARIO.format(name="a lite life"))
+    ended = await alone.run("simulate", "one.yaml")
+    assert ended.code == 0
+    for seen in ("a lite life", "switch_to_paid", "accepted", "SWITCHED_TO_PAID", "3,000", "ACTIVE"):
+        assert seen in ended.out
+
+
+async def test_nothing_is_played_while_any_file_is_wrong(alone: Cli) -> None:
+    (alone.directory / "good.yaml").write_text(SCENARIO.format(name="good"))
+    (alone.directory / "bad.yaml").write_text(
+        SCENARIO.format(name="bad").replace("until: 2027-02-01T00:00:00+09:00", "untill: 2027-02-01")
+        + "---"
+        + SCENARIO.format(name="worse").replace("switch_to_paid", "switch_to_gold")
+    )
+    ended = await alone.run("simulate", "good.yaml", "bad.yaml", "missing.yaml", "--json")
+    assert ended.code == 2
+    found = [
+        (problem["file"], problem["line"], problem["field"], problem["code"])
+        for problem in ended.error["problems"]
+    ]
+    assert found == [
+        ("bad.yaml", 2, "until", "MISSING_FIELD"),
+        ("bad.yaml", 6, "untill", "UNKNOWN_FIELD"),
+        ("bad.yaml", 10, "steps", "INVALID_VALUE"),
+        ("missing.yaml", None, None, "INVALID_FILE"),
+    ]
+    for_people = await alone.run("simulate", "good.yaml", "bad.yaml", "missing.yaml", "--engine", "temporal")
+    assert for_people.code == 2
+    assert "bad.yaml, line 6: untill is not a field that is known here" in for_people.err
+    assert "missing.yaml: this cannot be read: No such file or directory" in for_people.err
+
+
+async def test_scenarios_that_make_no_sense(alone: Cli) -> None:
+    slips = (
+        ("2026-12-21T09", "2026-12-19T09"),
+        ("until: 2027-02-01", "until: 2026-12-20"),
+        ("at: 2026-12-20T10:00:00+09:00, plan", "plan"),
+        ("until: 2027-02-01T00:00:00+09:00", "until: 2027-02-01T00:00:00"),
+    )
+    text = SCENARIO.format(name="odd")
+    for number, (old, new) in enumerate(slips):
+        assert old in text
+        (alone.directory / f"{number}.yaml").write_text(text.replace(old, new))
+    ended = await alone.run("simulate", "0.yaml", "1.yaml", "2.yaml", "3.yaml", "--json")
+    assert ended.code == 2
+    assert [problem["field"] for problem in ended.error["problems"]] == ["steps", None, None, "until"]
+    assert "request.at" in ended.error["problems"][2]["message"]

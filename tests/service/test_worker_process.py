@@ -1,0 +1,275 @@
+"""The worker process: it says what it does, waits for its servers, stops in good order, and loses nothing."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+
+from starter.embedded.postgres_server import PostgresServer
+from starter.embedded.server import free_ports
+from starter.embedded.stack import EmbeddedStack
+from workflows.connection import TASK_QUEUE
+
+from .doors import Door
+from .house import House, catalogue_text, create_database, fresh, open_house
+from .lives import Life
+from .processes import worker_process
+from .waiting import eventually, together
+
+CONNECTED = ("Connected to Temporal at", "Connected to PostgreSQL at", f"Working on task queue {TASK_QUEUE}")
+
+
+class Office(NamedTuple):
+    """A house without a worker whose people ask through the task queue of worker processes."""
+
+    stack: EmbeddedStack
+    house: House
+    settings: dict[str, str]
+    home: Path
+
+    async def requested(self) -> Life:
+        return await self.house.requested()
+
+
+@pytest.fixture(scope="module")
+async def office(
+    stack: EmbeddedStack, temporal: Client, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Office]:
+    home = tmp_path_factory.mktemp("office")
+    (home / "catalogue.toml").write_text(catalogue_text())
+    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
+        settings = {
+            "DATABASE_URL": house.database_url,
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+            "TEMPORAL_NAMESPACE": stack.addresses.namespace,
+            "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
+            "WORKSUB_DNS_RESOLVERS": house.dns.address,
+        }
+        yield Office(stack, house, settings, home)
+
+
+# -- stopping ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
+    office: Office, stack: EmbeddedStack, number: signal.Signals
+) -> None:
+    async with worker_process(office.settings, office.home) as worker:
+        for line in CONNECTED:
+            await worker.says(line)
+        assert stack.addresses.temporal_address in worker.output
+        assert "namespace default" in worker.output
+        life = await office.requested()
+        worker.send(number)
+        assert await worker.exit_code() == 0
+    lines = worker.output.splitlines()
+    assert lines[-1] == "Stopped."
+    assert not any(word in worker.output for word in ("Traceback", "Error", "error"))
+    password = office.settings["DATABASE_URL"].split(":")[2].split("@")[0]
+    assert password not in worker.output
+    assert await life.events() == ["TRIAL_STARTED"]
+
+
+async def names_held(office: Office) -> int:
+    return int(await office.house.owner.fetchval("SELECT count(*) FROM account_names"))
+
+
+async def many_lives(office: Office, count: int) -> list[Life]:
+    """So many are requested, changed and cancelled, all at once."""
+
+    async def lived() -> Life:
+        life = await office.requested()
+        await life.asks("rename_account", group=fresh("office"), id="rename")
+        await life.asks("cancel", date=f"{await life.today()}", id="the-end")
+        return life
+
+    return await together(lived() for _ in range(count))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done_once(
+    office: Office, number: signal.Signals
+) -> None:
+    before = await names_held(office)
+    living = asyncio.create_task(many_lives(office, 12))
+    async with worker_process(office.settings, office.home) as worker:
+        await worker.says("Working on")
+
+        async def is_in_the_middle() -> bool:
+            return await names_held(office) >= before + 4
+
+        await eventually("some lives have begun", is_in_the_middle)
+        worker.send(number)
+        assert await worker.exit_code() == (0 if number is signal.SIGTERM else -signal.SIGKILL)
+    async with worker_process(office.settings, office.home) as worker:
+        lives = await living
+        await together(life.has_closed() for life in lives)
+        for life in lives:
+            assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
+            certificates = await life.client.certificates(life.id)
+            assert [certificate.rows.get("workflow_runs") for certificate in certificates][1:] == [2]
+            assert await life.failed_tasks() == []
+        worker.send(signal.SIGTERM)
+        assert await worker.exit_code() == 0
+    assert await names_held(office) == before
+
+
+# -- waiting -----------------------------------------------------------------------------------------
+
+
+async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
+    office: Office, stack: EmbeddedStack
+) -> None:
+    async with Door() as to_temporal, Door() as to_postgresql:
+        url = to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+        to_postgresql.leads_to("")
+        settings = {**office.settings, "DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
+        async with worker_process(settings, office.home) as worker:
+            await worker.says("Waiting for Temporal: ")
+            to_temporal.leads_to(stack.addresses.temporal_address)
+            await worker.says("Connected to Temporal")
+            await worker.says("Waiting for PostgreSQL: ")
+            to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+            await worker.says("Working on")
+            assert "Traceback" not in worker.output
+            worker.send(signal.SIGTERM)
+            assert await worker.exit_code() == 0
+
+
+@pytest.mark.parametrize("missing", ["Temporal", "PostgreSQL"])
+async def test_it_stops_while_it_waits(office: Office, missing: str) -> None:
+    nowhere = f"127.0.0.1:{free_ports(1)[0]}"
+    settings = {
+        "Temporal": {"TEMPORAL_ADDRESS": nowhere},
+        "PostgreSQL": {"DATABASE_URL": f"postgresql://worksub@{nowhere}/worksub"},
+    }
+    async with worker_process({**office.settings, **settings[missing]}, office.home) as worker:
+        await worker.says(f"Waiting for {missing}: ")
+        worker.send(signal.SIGTERM)
+        assert await worker.exit_code(seconds=10) == 0
+        assert worker.output.splitlines()[-1] == "Stopped."
+
+
+# -- what is wrong -----------------------------------------------------------------------------------
+
+
+class Wrong(NamedTuple):
+    """Settings that cannot work, and what the one sentence about them must name."""
+
+    settings: dict[str, str]
+    names: tuple[str, ...]
+
+
+async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str, Wrong]:
+    url = office.settings["DATABASE_URL"]
+    password = url.split(":")[2].split("@")[0]
+    home = office.home
+
+    def file(name: str, text: str) -> str:
+        (home / name).write_text(text)
+        return str(home / name)
+
+    not_text = home / "not-text.toml"
+    not_text.write_bytes(b"version = '\xff\xfe'")
+    below = catalogue_text().replace("annual = 6000", "annual = 60000")
+    line = below.splitlines().index("[plans.basic]") + 1
+    outsider = await login_without_a_role(office)
+    empty = await create_database(office.stack, fresh("empty").replace("-", "_"), "template0")
+    return {
+        "no database URL": Wrong({"DATABASE_URL": ""}, ("DATABASE_URL is not set", "postgresql://")),
+        "nonsense for a URL": Wrong({"DATABASE_URL": "nonsense"}, ("DATABASE_URL",)),
+        "another database's URL": Wrong({"DATABASE_URL": "mysql://root@localhost/x"}, ("DATABASE_URL",)),
+        "a port that is none": Wrong({"DATABASE_URL": "postgresql://a@127.0.0.1:port/x"}, ("DATABASE_URL",)),
+        "a wrong password": Wrong(
+            {"DATABASE_URL": url.replace(password, "wrong")}, ("password", "DATABASE_URL")
+        ),
+        "an unknown database": Wrong({"DATABASE_URL": f"{url}_not"}, ("does not exist", "worksub setup")),
+        "no schema": Wrong({"DATABASE_URL": empty}, ("worksub setup",)),
+        "no schema on a fresh server": Wrong({"DATABASE_URL": new_server.dsn()}, ("worksub setup",)),
+        "a login without a role": Wrong({"DATABASE_URL": outsider}, ("DATABASE_URL",)),
+        "no such catalogue": Wrong(
+            {"WORKSUB_CATALOGUE": str(home / "none.toml")}, ("none.toml", "No such file")
+        ),
+        "a directory for a catalogue": Wrong({"WORKSUB_CATALOGUE": str(home)}, (str(home),)),
+        "a catalogue that is not text": Wrong({"WORKSUB_CATALOGUE": str(not_text)}, ("not-text.toml",)),
+        "a catalogue that is not TOML": Wrong(
+            {"WORKSUB_CATALOGUE": file("syntax.toml", "version = 1\n[[[")}, ("syntax.toml", "line 2")
+        ),
+        "a catalogue that makes no sense": Wrong(
+            {"WORKSUB_CATALOGUE": file("below.toml", below)}, (f"below.toml, line {line}", "annual price")
+        ),
+        "a changed catalogue": Wrong(
+            {"WORKSUB_CATALOGUE": file("changed.toml", catalogue_text().replace("6000", "5000"))},
+            ("2020-01", "never changes", "`version`"),
+        ),
+        "an earlier catalogue": Wrong(
+            {"WORKSUB_CATALOGUE": file("earlier.toml", catalogue_text("earlier", "2019-01-01"))},
+            ("earlier", "effective_from"),
+        ),
+        "an unknown namespace": Wrong({"TEMPORAL_NAMESPACE": "no-such-namespace"}, ("no-such-namespace",)),
+        "an address that is none": Wrong({"TEMPORAL_ADDRESS": "::nonsense::"}, ("TEMPORAL_ADDRESS",)),
+        "an unknown profile": Wrong({"TEMPORAL_PROFILE": "no-such-profile"}, ("no-such-profile",)),
+        "a broken Temporal file": Wrong(
+            {"TEMPORAL_CONFIG_FILE": file("temporal.toml", "[profile")}, ("Temporal's settings",)
+        ),
+        "a certificate that is not there": Wrong(
+            {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/no/such.pem", "TEMPORAL_TLS_CLIENT_KEY_PATH": "/no/such.key"},
+            ("/no/such.",),
+        ),
+        "a resolver that is none": Wrong(
+            {"WORKSUB_DNS_RESOLVERS": "127.0.0.1:dns"}, ("WORKSUB_DNS_RESOLVERS",)
+        ),
+        "a resolver by name": Wrong({"WORKSUB_DNS_RESOLVERS": "resolver"}, ("WORKSUB_DNS_RESOLVERS",)),
+        "no search attributes": Wrong(
+            {"TEMPORAL_NAMESPACE": await bare_namespace(office.house.temporal)},
+            ("search attributes", "SubscriptionState", "worksub setup"),
+        ),
+    }
+
+
+async def login_without_a_role(office: Office) -> str:
+    """The URL of somebody who may sign in, and no more."""
+    await office.house.owner.execute("CREATE ROLE outsider LOGIN PASSWORD 'outside'")
+    server = office.settings["DATABASE_URL"].rpartition("@")[2]
+    return f"postgresql://outsider:outside@{server}"
+
+
+async def bare_namespace(temporal: Client) -> str:
+    await temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace="bare", workflow_execution_retention_period=Duration(seconds=24 * 3600)
+        )
+    )
+    return "bare"
+
+
+async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
+    office: Office, tmp_path: Path
+) -> None:
+    at_once = asyncio.Semaphore(4)
+
+    async def said(what: str, wrong: Wrong) -> str | None:
+        """What is not as it should be about the sentence, if anything."""
+        async with at_once, worker_process({**office.settings, **wrong.settings}, office.home) as worker:
+            try:
+                code = await worker.exit_code(seconds=15)
+            except AssertionError as error:
+                return f"{what}: {error}"
+        missing = [name for name in wrong.names if name not in worker.output]
+        sentences = [line for line in worker.output.splitlines() if not line.startswith("Connected to")]
+        if code == 2 and not missing and len(sentences) == 1 and "Traceback" not in worker.output:
+            return None
+        return f"{what}: exit code {code}, without {missing}:\n{worker.output}"
+
+    async with PostgresServer(tmp_path) as new_server:
+        settings = await wrong_settings(office, new_server)
+        found = await together(said(what, wrong) for what, wrong in settings.items())
+    complaints = [complaint for complaint in found if complaint is not None]
+    assert not complaints, "\n\n".join(complaints)
