@@ -106,8 +106,11 @@ def create_worker(
         ],
         interceptors=[OneArgumentInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(
-            # The rules are pure, which a test holds, so they need not be loaded anew for every workflow.
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("subscription", "pydantic")
+            # Loaded once and not anew for every run, which would cost more than all the rest of a request.
+            # That they are pure and deterministic is held by tests instead.
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(
+                "workflows", "subscription", "pydantic"
+            )
         ),
         graceful_shutdown_timeout=_DRAIN,
     )

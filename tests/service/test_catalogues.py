@@ -7,11 +7,17 @@ import pytest
 from temporalio.client import Client
 
 from activities.catalogues import PublishingError, price_book, publish
+from activities.record import snapshot
+from activities.recording import RecordingActivities
+from activities.workspace import PostgresWorkspaces
 from starter.embedded.stack import EmbeddedStack
+from subscription.apply import apply
+from subscription.deadlines import due_first
+from subscription.effects import BookOutdated, Recorded, Transition
 from subscription.refusals import Code, Refused
 from subscription.state import State
 
-from .house import House, catalogue, open_house
+from .house import House, catalogue, on, open_house
 from .waiting import together
 
 START = "2027-01-10 09:00"
@@ -137,3 +143,28 @@ async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanw
     assert [(line.key, line.amount) for line in quote.ledger] == [(line.key, line.amount) for line in charged]
     foreseen = [line for coming in upcoming for line in coming.ledger][: len(charged)]
     assert [(line.key, line.amount) for line in foreseen] == [(line.key, line.amount) for line in charged]
+
+
+async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: House) -> None:
+    life = await shop.paid(START, "MONTHLY")
+    state = await snapshot(shop.pool, life.id)
+    assert state is not None
+    event = due_first(state, on("2027-02-01"), await price_book(shop.pool))
+    assert event is not None
+    newer = catalogue("newer", "2027-01-20", **DEARER)
+    assert await publish(shop.pool, newer)
+    transition = Transition(
+        subscription_id=life.id,
+        first_sequence=state.sequence + 1,
+        events=(event,),
+        state=apply(state, event),
+        edition=1,
+    )
+    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    before = await life.client.timeline(life.id)
+    assert await recording.record_transition(transition) == BookOutdated(newer=(newer,))
+    assert await life.client.timeline(life.id) == before
+    assert await life.ledger() == []
+    up_to_date = transition.model_copy(update={"edition": 2})
+    assert await recording.record_transition(up_to_date) == Recorded()
+    assert len(await life.ledger()) == 1

@@ -1,4 +1,4 @@
-"""Time: what fell due while nothing was running is done later, once, in order, dated when it was due (R23)."""
+"""Time: what fell due while nothing was running is done later, once, in order, dated when due (R23)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
