@@ -24,7 +24,7 @@ from starter.cli.remains import events_naming, occurrences_on_disk, rows_naming,
 from starter.cli.services import client_of
 from starter.cli.tables import (
     answer_view,
-    certificate_table,
+    certificates_view,
     ledger_table,
     members_words,
     problems_table,
@@ -251,8 +251,7 @@ class _Demo:
         self._show(timeline_table(summary.timeline))
         self._show(ledger_table(summary.ledger))
         self._headline("What is gone: everything that named the customer")
-        for certificate in summary.certificates:
-            self._show(certificate_table(certificate))
+        self._show(certificates_view(summary.certificates))
         self._show(remains_table((each.place, each.before, each.after) for each in remains))
         self._say(
             "Searched for: the company, its phone number, the domain and its token, the administrator and "

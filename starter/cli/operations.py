@@ -2,8 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,21 +29,27 @@ _PANEL = "Run the service"
 @app.command(rich_help_panel="Start here")
 def dev(as_json: AsJson = False) -> None:
     """Run Temporal with its Web UI, PostgreSQL and the worker until Ctrl-C. The data stay in .worksub."""
+    from activities.catalogues import PublishingError
+    from activities.database import DatabaseError
+
     catalogue = catalogue_from_environment()
 
     async def main() -> None:
         from starter.cli.dev import run_dev
-        from starter.embedded.stack import EmbeddedStack
+        from starter.embedded.server import DirectoryLock
 
-        if running := EmbeddedStack.find(DEV_DIRECTORY):
+        if owner := DirectoryLock.holder(DEV_DIRECTORY):
             raise usage_error(
-                f"`worksub dev` runs here already, as process {running.pid}.",
-                advice=f"Its Web UI is at {running.ui_url}; the other commands find it by themselves.",
+                f"`worksub dev` runs here already, as process {owner}.",
+                advice="The other commands find it by themselves: try `worksub doctor`.",
             )
         await run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=_show_addresses if as_json else _invite)
 
-    with _setting_up_reported():
+    try:
         run_on_own_servers(main)
+    except (PublishingError, DatabaseError) as error:
+        advice = f"To begin anew with what is here now, delete {DEV_DIRECTORY}."
+        raise usage_error(str(error), advice=advice) from None
 
 
 def _show_addresses(addresses: "StackAddresses") -> None:
@@ -110,7 +114,7 @@ def setup(as_json: AsJson = False) -> None:
     from starter.setup import set_up
 
     catalogue = catalogue_from_environment()
-    with _setting_up_reported(), Session() as session:
+    with Session() as session:
         done = session.work(lambda services: set_up(services.temporal, services.database_url, catalogue))
 
     def for_people() -> str:
@@ -161,20 +165,6 @@ def _findings_view(findings: "list[Finding]") -> "RenderableType":
     for finding in findings:
         table.add_row(marks[finding.verdict], finding.what, finding.text)
     return table
-
-
-@contextmanager
-def _setting_up_reported() -> Iterator[None]:
-    """A catalogue or a database that does not fit is for the caller to put right."""
-    from activities.catalogues import PublishingError
-    from activities.database import DatabaseError
-
-    try:
-        yield
-    except PublishingError as error:
-        raise usage_error(str(error), field="catalogue") from None
-    except DatabaseError as error:
-        raise usage_error(str(error), field="database") from None
 
 
 def catalogue_from_environment() -> "Catalogue":

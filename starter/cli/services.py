@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starter.cli.embedded import embedded_errors_reported
-from starter.cli.errors import CommandError, ExitCode, refusal, unavailable
+from starter.cli.errors import CommandError, ExitCode, refusal, unavailable, usage_error
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -46,6 +46,7 @@ class Services:
         import asyncpg
         from temporalio.service import RPCError
 
+        from activities.catalogues import PublishingError
         from activities.database import UNREACHABLE, DatabaseError
         from starter.client import WorkflowLostError
         from starter.test_clock import TestClockUnavailable
@@ -67,6 +68,8 @@ class Services:
                 )
             case ValueError() if "target URL" in str(error):
                 return unavailable("TEMPORAL_SETTINGS", f"TEMPORAL_ADDRESS is not an address: {error}.")
+            case PublishingError():
+                return usage_error(str(error), field="catalogue")
             case DatabaseError():
                 return unavailable("DATABASE_NOT_USABLE", str(error))
             case asyncpg.PostgresError() if not isinstance(error, UNREACHABLE):

@@ -1,6 +1,6 @@
 """Answers as tables, for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rich import box
@@ -52,7 +52,7 @@ def answer_view(answer: Answer) -> RenderableType:
     return Group(*said)
 
 
-def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ()) -> RenderableType:
+def status_view(status: Status, certificates: Sequence[ErasureCertificate] = ()) -> RenderableType:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column()
@@ -77,7 +77,8 @@ def status_view(status: Status, certificates: Iterable[ErasureCertificate] = ())
     parts: list[RenderableType] = [table]
     if status.proofs:
         parts.append(proofs_view(status.proofs))
-    parts += [certificate_table(certificate) for certificate in certificates]
+    if certificates:
+        parts.append(certificates_view(certificates))
     return Group(*parts)
 
 
@@ -123,19 +124,17 @@ def proofs_view(proofs: Iterable[DomainProof]) -> RenderableType:
     return Group(*parts)
 
 
-def timeline_table(entries: Iterable[TimelineEntry], title: str | None = None) -> Table:
-    table = _table(title, "When (KST)", "Event", "State", "What happened")
+def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
+    table = _table("When (KST)", "Event", "State", "What happened")
     for entry in entries:
         table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", entry.event, state_text(entry.state), entry.message)
     return table
 
 
-def ledger_table(lines: Iterable[LedgerLine], title: str | None = None) -> Table:
+def ledger_table(lines: Iterable[LedgerLine]) -> Table:
     """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
     lines = list(lines)
-    table = _table(
-        title, "Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW")
-    )
+    table = _table()
     table.show_footer = bool(lines)
     table.columns[0].footer = "Sum"
     table.columns[5].footer = won(sum(line.amount for line in lines))
@@ -166,7 +165,7 @@ def quote_view(quote: Quote) -> RenderableType:
 
 
 def coming_table(coming: Iterable[Coming]) -> Table:
-    table = _table(None, "When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
+    table = _table("When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
     for each in coming:
         amount = sum(line.amount for line in each.ledger)
         table.add_row(
@@ -181,7 +180,6 @@ def coming_table(coming: Iterable[Coming]) -> Table:
 
 def explanation_view(explanation: Explanation) -> RenderableType:
     table = _table(
-        None,
         "From",
         "To",
         "Days",
@@ -212,7 +210,6 @@ def explanation_view(explanation: Explanation) -> RenderableType:
 
 def list_table(listed: Iterable[Listed]) -> Table:
     table = _table(
-        None,
         "Subscription",
         "Customer",
         "State",
@@ -242,15 +239,18 @@ def list_table(listed: Iterable[Listed]) -> Table:
     return table
 
 
-def certificate_table(certificate: ErasureCertificate) -> Table:
-    table = _table(f"Erasure certificate, {moment(certificate.erased_at)}", "Erased", "Rows", right=("Rows",))
-    for name, count in certificate.rows.items():
-        table.add_row(name, f"{count:,}")
-    return table
+def certificates_view(certificates: Sequence[ErasureCertificate]) -> RenderableType:
+    """What was erased: first from the database, then from the workflow's histories."""
+    table = _table("Erased", "Rows", right=("Rows",))
+    for certificate in certificates:
+        for name, count in certificate.rows.items():
+            table.add_row(name, f"{count:,}")
+    heading = f"Erasure certificate of {moment(certificates[0].erased_at)}"
+    return Group(Text(heading, style="bold"), table)
 
 
 def simulated_view(document: Document) -> RenderableType:
-    outcomes = _table(None, "When (KST)", "Command", "Outcome", "Answer")
+    outcomes = _table("When (KST)", "Command", "Outcome", "Answer")
     for outcome in document.outcomes:
         outcomes.add_row(
             f"{outcome.at:%Y-%m-%d %H:%M}", outcome.command, outcome.code or "accepted", outcome.message
@@ -269,7 +269,7 @@ def simulated_view(document: Document) -> RenderableType:
 
 
 def problems_table(problems: Iterable[Problem]) -> Table:
-    table = _table(None, "Field", "What is wrong", "Code")
+    table = _table("Field", "What is wrong", "Code")
     for problem in problems:
         table.add_row(problem.field or "", problem.message, problem.code)
     return table
@@ -277,7 +277,7 @@ def problems_table(problems: Iterable[Problem]) -> Table:
 
 def quotes_table(quotes: Iterable[Quote]) -> Table:
     columns = ("Service fees", "Repayment of the discount", "Early termination", "Sum (KRW)")
-    table = _table(None, "Canceling on", *columns, right=columns)
+    table = _table("Canceling on", *columns, right=columns)
     for quote in quotes:
         parts = [sum(line.amount for line in quote.ledger if line.kind is kind) for kind in LineKind]
         table.add_row(str(quote.date), *map(won, parts), won(quote.total))
@@ -286,14 +286,14 @@ def quotes_table(quotes: Iterable[Quote]) -> Table:
 
 def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
     """How often something was found, by place, before and after."""
-    table = _table(None, "Found", "Before", "After", right=("Before", "After"))
+    table = _table("Found", "Before", "After", right=("Before", "After"))
     for place, before, after in remains:
         table.add_row(place, f"{before:,}", Text(f"{after:,}", style="red" if after else "green"))
     return table
 
 
-def _table(title: str | None, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left")
     return table

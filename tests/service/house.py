@@ -62,7 +62,7 @@ def fresh(prefix: str) -> str:
 
 @dataclass(frozen=True)
 class House:
-    """What a test needs of the service. `owner` may do anything in the database: it looks behind the scenes."""
+    """What a test needs of the service. `owner` may do anything in the database, to look behind it all."""
 
     temporal: Client
     database_url: str

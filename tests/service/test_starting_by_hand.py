@@ -1,5 +1,6 @@
 """Workflows that an operator starts by hand, with anything for input: each ends, and says what was wrong."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from .house import House, fresh
 from .lives import Life, failed_tasks, has_closed
 from .payloads import MISFITS, payload
 from .searching import found_in_database
+from .waiting import eventually
 
 NONSENSE: dict[str, list[Any]] = {
     "null": [None],
@@ -123,6 +125,7 @@ async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_othe
     handle = await started(house, body, workflow_id=f"{IDS[name]} again")
     subscription_id = handle.id.removeprefix(WORKFLOW_ID_PREFIX)
     try:
+        await eventually("it is in the record", partial(found_in_database, house, [subscription_id]))
         assert (await house.client.request(body)).subscription_id == subscription_id
         life = Life(house.client, house.temporal, subscription_id, body)
         await life.asks("cancel", date=f"{await life.today()}")
