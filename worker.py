@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from asyncpg import UndefinedTableError
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -64,8 +66,24 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     return Settings(
         database_url=url,
         catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
-        dns_resolvers=tuple(filter(None, environment.get("WORKSUB_DNS_RESOLVERS", "").split(","))),
+        dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
     )
+
+
+def _resolvers(setting: str) -> tuple[str, ...]:
+    addresses = tuple(address.strip() for address in setting.split(",") if address.strip())
+    for address in addresses:
+        host, _, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "53")
+        try:
+            ip_address(host)
+            if not 1 <= int(port) <= 65535:
+                raise ValueError
+        except ValueError:
+            raise SettingsError(
+                f"WORKSUB_DNS_RESOLVERS names {address!r}, which is not an IP address, with or without a "
+                "port, as in 1.1.1.1,127.0.0.1:5353."
+            ) from None
+    return addresses
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -147,7 +165,9 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
                 say("Stopping: finishing what was begun.")
     except _StoppedError:
         pass
-    except (DatabaseError, ConnectionSettingsError, PublishingError, ValueError) as error:
+    except UndefinedTableError:
+        raise SettingsError("The database is not set up yet: run `worksub setup`.") from None
+    except (DatabaseError, ConnectionSettingsError, PublishingError) as error:
         raise SettingsError(str(error)) from None
     say("Stopped.")
 
@@ -175,7 +195,14 @@ async def _patiently(
 
 
 async def _check_namespace(client: Client) -> None:
-    missing = await missing_search_attributes(client)
+    try:
+        missing = await missing_search_attributes(client)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise SettingsError(
+            f"Temporal has no namespace {client.namespace}: create it, or set TEMPORAL_NAMESPACE to another."
+        ) from None
     if missing:
         raise SettingsError(
             f"Namespace {client.namespace} lacks search attributes ({', '.join(missing)}): "

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import asyncpg
 from temporalio.client import Client
@@ -14,7 +15,6 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
 from starter.client import SubscriptionClient, subscription_id_for
-from starter.embedded.stack import EmbeddedStack
 from starter.read_model import ReadModel
 from starter.setup import set_up
 from starter.test_clock import TestClock
@@ -36,6 +36,9 @@ from subscription.simulation import (
     simulate,
 )
 from worker import create_worker
+
+if TYPE_CHECKING:
+    from starter.embedded.stack import EmbeddedStack
 
 LIVES_AT_ONCE = 20
 """As many as two cores carry; more would only wait for each other."""
@@ -75,6 +78,8 @@ async def simulate_on_temporal(
 
     Raises `StackError` if the servers do not start, `ClockSlippedError` if a machine is far too busy.
     """
+    from starter.embedded.stack import EmbeddedStack  # which is not installed everywhere
+
     with TemporaryDirectory(prefix="worksub-simulation-") as directory:
         async with EmbeddedStack(Path(directory), search_attributes={}, on_progress=on_progress) as stack:
             client = await Client.connect(
@@ -97,7 +102,7 @@ async def simulate_on_temporal(
             return [task.result() for task in tasks]
 
 
-async def _spare_the_disk(stack: EmbeddedStack) -> None:
+async def _spare_the_disk(stack: "EmbeddedStack") -> None:
     """Nothing here is to survive a crash, and a database for each scenario is many files to flush."""
     connection = await asyncpg.connect(stack.postgres.dsn())
     try:
@@ -109,7 +114,7 @@ async def _spare_the_disk(stack: EmbeddedStack) -> None:
 
 class _SimulatedLife:
     def __init__(
-        self, stack: EmbeddedStack, client: Client, number: int, scenario: Scenario, book: PriceBook
+        self, stack: "EmbeddedStack", client: Client, number: int, scenario: Scenario, book: PriceBook
     ) -> None:
         self._stack, self._temporal, self._scenario, self._book = stack, client, scenario, book
         self._name = f"simulation_{number}"

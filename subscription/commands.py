@@ -32,8 +32,12 @@ PlanField = Annotated[str, Field(max_length=64)]
 MembersField = Annotated[int, Field(ge=1)]
 
 
+def is_command_id(value: str) -> bool:
+    return 1 <= len(value) <= 200 and all("!" <= character <= "~" for character in value)
+
+
 def _command_id(value: str) -> str:
-    if not 1 <= len(value) <= 200 or any(not "!" <= character <= "~" for character in value):
+    if not is_command_id(value):
         raise PydanticCustomError("INVALID_ID", "must be 1 to 200 printable ASCII characters without spaces")
     return value
 

@@ -5,6 +5,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 
 TASK_QUEUE = "subscriptions"
+_USUAL_ADDRESS = "localhost:7233"
 
 
 class ConnectionSettingsError(Exception):
@@ -19,5 +20,12 @@ async def connect(*, lazy: bool = False) -> Client:
     try:
         config = ClientConfig.load_client_connect_config()
     except Exception as error:
-        raise ConnectionSettingsError(f"Temporal's settings cannot be read: {error}") from None
-    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
+        words = " ".join(str(error).split())
+        raise ConnectionSettingsError(f"Temporal's settings cannot be read: {words}") from None
+    config.setdefault("target_host", _USUAL_ADDRESS)
+    try:
+        return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
+    except ValueError as error:
+        raise ConnectionSettingsError(
+            f"TEMPORAL_ADDRESS is not an address: {error}. It must be as in {_USUAL_ADDRESS}."
+        ) from None

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.answers import was_answered
     from subscription.calendar import KST, Instant
     from subscription.catalogue import PriceBook
-    from subscription.commands import COMMANDS, Command, read_command, read_quote
+    from subscription.commands import COMMANDS, Command, is_command_id, read_command, read_quote
     from subscription.deadlines import caught_up
     from subscription.decide import decide
     from subscription.effects import (
@@ -183,16 +183,12 @@ class SubscriptionWorkflow:
         return _settled(life)
 
     async def take_update(self, name: str, argument: Any) -> Answer:
-        command = read_command(name, argument)
-        if isinstance(command, Refused):
-            _raise(command)
+        command = _updating_command(name, argument)
         return await self._answered(Asked(name, command))
 
     def judge_update(self, name: str, argument: Any) -> None:
         """Refuse at once, and without a trace in the history, what the rules refuse as things stand."""
-        command = read_command(name, argument)
-        if isinstance(command, Refused):
-            _raise(command)
+        command = _updating_command(name, argument)
         if self._clearing or self._life is None:
             _raise(_ENDED if self._clearing else _NOT_STARTED)
         life = self._life
@@ -357,6 +353,20 @@ def _settled(life: Life) -> Answer:
         events=(),
         ledger=(),
     )
+
+
+def _updating_command(name: str, argument: Any) -> Command:
+    """The command of an update. An update's id is its command's too, unless that has one of its own (R22).
+
+    Temporal forgets update ids at continue-as-new, and may deliver an update once more after it.
+    """
+    command = read_command(name, argument)
+    if isinstance(command, Refused):
+        _raise(command)
+    update = workflow.current_update_info()
+    if command.id is None and update and is_command_id(update.id):
+        return command.model_copy(update={"id": update.id})
+    return command
 
 
 def _instant(value: object) -> datetime | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from starter.cli import clock, commands, operations, questions, requests, simulate, whole
+from starter.cli import clock, commands, operations, questions, requests, simulate
 from starter.cli.errors import CommandError, ExitCode
 from starter.cli.output import say, show_error
 
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for part in (whole, requests, commands, questions, clock, simulate, operations):
+for part in (operations, requests, commands, questions, clock, simulate):
     app.add_typer(part.app)
 
 

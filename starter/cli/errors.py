@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from subscription.refusals import Problem, Refused
+    from subscription.refusals import Refused
 
 
 class ExitCode(IntEnum):
@@ -62,13 +62,9 @@ def refusal(refused: "Refused") -> CommandError:
         refused.code,
         refused.message,
         field=refused.field,
-        problems=problems_in_json(refused.problems),
+        problems=[problem.model_dump(mode="json") for problem in refused.problems],
         advice=ADVICE.get(refused.code),
     )
-
-
-def problems_in_json(problems: "Sequence[Problem]") -> list[dict[str, Any]]:
-    return [problem.model_dump(mode="json") for problem in problems]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Running the service: dev, worker, setup, doctor."""
+"""Running the service: demo, dev, worker, setup, doctor."""
 
 import os
 import shlex
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from starter.cli.embedded import run_on_own_servers
+from starter.cli import loop
+from starter.cli.embedded import embedded_errors_reported
 from starter.cli.errors import CommandError, ExitCode, usage_error
 from starter.cli.options import AsJson
-from starter.cli.output import say, show, show_json
+from starter.cli.output import console, say, show, show_json
 from starter.cli.services import DEV_DIRECTORY, Services
 from starter.cli.session import Session
 
@@ -27,6 +28,21 @@ _PANEL = "Run the service"
 
 
 @app.command(rich_help_panel="Start here")
+def demo(as_json: AsJson = False) -> None:
+    """A subscription's whole life on real servers, in well under a minute; nothing of it stays."""
+    catalogue = catalogue_from_environment()
+    with embedded_errors_reported():
+        from starter.demo import run_demo
+
+        summary = loop.run(run_demo(console(stderr=as_json), catalogue))
+    if as_json:
+        show_json(summary)
+    if not summary.nothing_is_left:
+        message = "Something of the customer is left after the erasure."
+        raise CommandError(ExitCode.FAULT, "DATA_LEFT", message)
+
+
+@app.command(rich_help_panel="Start here")
 def dev(as_json: AsJson = False) -> None:
     """Run Temporal with its Web UI, PostgreSQL and the worker until Ctrl-C. The data stay in .worksub."""
     from activities.catalogues import PublishingError
@@ -34,7 +50,7 @@ def dev(as_json: AsJson = False) -> None:
 
     catalogue = catalogue_from_environment()
 
-    async def main() -> None:
+    with embedded_errors_reported():
         from starter.cli.dev import run_dev
         from starter.embedded.server import DirectoryLock
 
@@ -43,13 +59,12 @@ def dev(as_json: AsJson = False) -> None:
                 f"`worksub dev` runs here already, as process {owner}.",
                 advice="The other commands find it by themselves: try `worksub doctor`.",
             )
-        await run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=_show_addresses if as_json else _invite)
-
-    try:
-        run_on_own_servers(main)
-    except (PublishingError, DatabaseError) as error:
-        advice = f"To begin anew with what is here now, delete {DEV_DIRECTORY}."
-        raise usage_error(str(error), advice=advice) from None
+        on_ready = _show_addresses if as_json else _invite
+        try:
+            loop.run(run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=on_ready))
+        except (PublishingError, DatabaseError) as error:
+            advice = f"To begin anew with what is here now, delete {DEV_DIRECTORY}."
+            raise usage_error(str(error), advice=advice) from None
 
 
 def _show_addresses(addresses: "StackAddresses") -> None:
@@ -88,9 +103,6 @@ A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
 @app.command(rich_help_panel=_PANEL)
 def worker(as_json: AsJson = False) -> None:
     """Run the worker: it carries out everything, until Ctrl-C or SIGTERM. The same as `python worker.py`."""
-    import asyncio
-    import gc
-
     from worker import SettingsError, serve, settings_from
 
     def tell(line: str) -> None:
@@ -100,12 +112,9 @@ def worker(as_json: AsJson = False) -> None:
             print(line, flush=True)
 
     try:
-        asyncio.run(serve(settings_from(os.environ), tell))
+        loop.run(serve(settings_from(os.environ), tell))
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
-    finally:
-        # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
-        gc.collect()
 
 
 @app.command(rich_help_panel=_PANEL)

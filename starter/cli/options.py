@@ -25,6 +25,10 @@ Timeout = Annotated[
 DEFAULT_TIMEOUT = 30.0
 
 
+RELATIVE_DAYS = {"today": 0, "tomorrow": 1}
+"""Words for a date, by the subscription's own clock."""
+
+
 def _date(text: str) -> str:
     """A calendar date as text; `today` and `tomorrow` wait for the subscription's own clock."""
     if text not in RELATIVE_DAYS:
@@ -83,8 +87,6 @@ def _states() -> list[str]:
     return list(State)
 
 
-RELATIVE_DAYS = {"today": 0, "tomorrow": 1}
-
 Date = Annotated[
     str,
     typer.Option("--date", parser=_date, metavar="DATE", help="As 2027-01-31, or today or tomorrow."),
@@ -98,18 +100,11 @@ Moment = Annotated[
         show_default=False,
     ),
 ]
-Term = Annotated[
-    str,
-    typer.Option(
-        "--term", parser=_term, autocompletion=_terms, metavar="MONTHLY|ANNUAL", help="The contract's term."
-    ),
-]
-OptionalTerm = Annotated[
-    str | None,
-    typer.Option(
-        "--term", parser=_term, autocompletion=_terms, metavar="MONTHLY|ANNUAL", help="The contract's term."
-    ),
-]
+_TERM = typer.Option(
+    "--term", parser=_term, autocompletion=_terms, metavar="MONTHLY|ANNUAL", help="The contract's term."
+)
+Term = Annotated[str, _TERM]
+OptionalTerm = Annotated[str | None, _TERM]
 StateFilter = Annotated[
     str | None,
     typer.Option("--state", parser=_state, autocompletion=_states, metavar="STATE", help="TRIAL, ACTIVE, …"),

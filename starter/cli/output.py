@@ -20,7 +20,7 @@ def console(*, stderr: bool = False) -> "Console":
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, width=width, markup=False, highlight=False)
 
 
 def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]") -> None:

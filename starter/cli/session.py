@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from starter.cli.errors import CommandError, refusals_reported, unavailable
+from starter.cli.loop import collect_garbage
 from starter.cli.options import DEFAULT_TIMEOUT
 from starter.cli.output import say
 from starter.cli.services import Services, find_services
@@ -49,8 +49,7 @@ class Session:
         finally:
             self._runner.close()
             self._services = self._client = None
-            # The SDK can abort an interpreter that exits while it still holds objects (sdk-python#300).
-            gc.collect()
+            collect_garbage()
 
     def ask(self, question: "Callable[[SubscriptionClient], Awaitable[T]]") -> T:
         """What the service answers."""

@@ -1,12 +1,15 @@
 """Scenarios, judged by the rules alone or lived on real servers."""
 
-from collections.abc import Coroutine, Sequence
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from starter.cli.errors import CommandError, ExitCode, usage_error
+from starter.cli import loop
+from starter.cli.embedded import embedded_errors_reported
+from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
 from starter.cli.options import AsJson
 from starter.cli.output import console, say, show_json
 
@@ -114,21 +117,19 @@ def _by_rules(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Docum
 
 
 def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Document]":
-    from starter.cli.embedded import run_on_own_servers
+    done = itertools.count(1)
 
-    def main() -> "Coroutine[Any, Any, list[Document]]":
-        from starter.simulation import simulate_on_temporal
+    def on_done(document: "Document") -> None:
+        say(f"{next(done)} of {len(scenarios)} lived: {document.name}")
 
-        done = 0
+    with embedded_errors_reported():
+        from starter.simulation import ClockSlippedError, simulate_on_temporal
 
-        def on_done(document: "Document") -> None:
-            nonlocal done
-            done += 1
-            say(f"{done} of {len(scenarios)} lived: {document.name}")
-
-        return simulate_on_temporal(scenarios, book, on_progress=say, on_done=on_done)
-
-    try:
-        return run_on_own_servers(main)
-    except ExceptionGroup as group:  # one life could not be lived to its end, so the others were given up
-        raise group.exceptions[0] from None
+        try:
+            return loop.run(simulate_on_temporal(scenarios, book, on_progress=say, on_done=on_done))
+        except ExceptionGroup as group:  # the other lives were given up with the first that failed
+            failure = group.exceptions[0]
+            if not isinstance(failure, ClockSlippedError):
+                raise failure from None
+            advice = "This machine is too busy: simulate fewer scenarios at once."
+            raise unavailable("CLOCK_SLIPPED", str(failure), advice=advice) from None

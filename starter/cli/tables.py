@@ -134,7 +134,7 @@ def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
 def ledger_table(lines: Iterable[LedgerLine]) -> Table:
     """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
     lines = list(lines)
-    table = _table()
+    table = _table("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
     table.show_footer = bool(lines)
     table.columns[0].footer = "Sum"
     table.columns[5].footer = won(sum(line.amount for line in lines))

@@ -129,7 +129,14 @@ class Life:
 
     async def whole_history(self) -> list[HistoryEvent]:
         """The events of every run that can still be read."""
-        return [event for run_id in await self.run_ids() for event in await self.history(run_id)]
+        events = []
+        for run_id in await self.run_ids():
+            try:
+                events += await self.history(run_id)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:  # it has just been erased
+                    raise
+        return events
 
     async def failed_tasks(self) -> list[str]:
         return failed_tasks(await self.whole_history())

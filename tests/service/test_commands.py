@@ -217,9 +217,8 @@ async def test_r22_another_command_under_a_used_id_is_refused_after_the_workflow
     life = await house.paid(START)
     await life.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
     await life.is_cancelled(START)
-    for command, argument in (("upgrade", {"members": 20}), ("change_renewal_option", {"term": "MONTHLY"})):
-        refused = await life.refused(command, at=START, id="used", **argument)
-        assert refused.code in (Code.COMMAND_ID_REUSED, Code.SUBSCRIPTION_ENDED), command
+    refused = await life.refused("upgrade", at=START, id="used", members=20)
+    assert refused.code in (Code.COMMAND_ID_REUSED, Code.SUBSCRIPTION_ENDED)
 
 
 async def test_r22_two_callers_with_one_id_at_once_are_one_command(house: House) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +12,13 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
+from workflows.registration import register_search_attributes
 
 from .doors import Door
 from .house import House, catalogue_text, create_database, fresh, open_house
@@ -26,32 +30,47 @@ CONNECTED = ("Connected to Temporal at", "Connected to PostgreSQL at", f"Working
 
 
 class Office(NamedTuple):
-    """A house without a worker whose people ask through the task queue of worker processes."""
+    """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
 
     stack: EmbeddedStack
     house: House
     settings: dict[str, str]
     home: Path
 
-    async def requested(self) -> Life:
-        return await self.house.requested()
 
-
-@pytest.fixture(scope="module")
-async def office(
-    stack: EmbeddedStack, temporal: Client, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Office]:
-    home = tmp_path_factory.mktemp("office")
+@asynccontextmanager
+async def open_office(stack: EmbeddedStack, home: Path) -> AsyncIterator[Office]:
     (home / "catalogue.toml").write_text(catalogue_text())
+    namespace = fresh("office")
+    await register_namespace(stack, namespace)
+    temporal = await Client.connect(
+        stack.addresses.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
+    )
+    await register_search_attributes(temporal)
     async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
         settings = {
             "DATABASE_URL": house.database_url,
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
-            "TEMPORAL_NAMESPACE": stack.addresses.namespace,
+            "TEMPORAL_NAMESPACE": namespace,
             "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
             "WORKSUB_DNS_RESOLVERS": house.dns.address,
         }
         yield Office(stack, house, settings, home)
+
+
+async def register_namespace(stack: EmbeddedStack, namespace: str) -> None:
+    temporal = await Client.connect(stack.addresses.temporal_address)
+    await temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600)
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    async with open_office(stack, tmp_path_factory.mktemp("office")) as opened:
+        yield opened
 
 
 # -- stopping ----------------------------------------------------------------------------------------
@@ -65,8 +84,8 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
         for line in CONNECTED:
             await worker.says(line)
         assert stack.addresses.temporal_address in worker.output
-        assert "namespace default" in worker.output
-        life = await office.requested()
+        assert f"namespace {office.settings['TEMPORAL_NAMESPACE']}" in worker.output
+        life = await office.house.requested()
         worker.send(number)
         assert await worker.exit_code() == 0
     lines = worker.output.splitlines()
@@ -77,15 +96,32 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
     assert await life.events() == ["TRIAL_STARTED"]
 
 
-async def names_held(office: Office) -> int:
-    return int(await office.house.owner.fetchval("SELECT count(*) FROM account_names"))
+async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done_once(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
+    async def broken_off(by: signal.Signals, code: int) -> None:
+        home = tmp_path / by.name
+        home.mkdir()
+        async with open_office(stack, home) as office:
+            living = asyncio.create_task(many_lives(office, 12))
+            async with worker_process(office.settings, home) as worker:
+                await eventually("some lives have begun", partial(names_are_held, office, 4))
+                worker.send(by)
+                assert await worker.exit_code() == code
+            async with worker_process(office.settings, home) as worker:
+                await are_lived_once(await living)
+                worker.send(signal.SIGTERM)
+                assert await worker.exit_code() == 0
+            assert not await names_are_held(office, 1)
+
+    await together([broken_off(signal.SIGTERM, 0), broken_off(signal.SIGKILL, -signal.SIGKILL)])
 
 
 async def many_lives(office: Office, count: int) -> list[Life]:
     """So many are requested, changed and cancelled, all at once."""
 
     async def lived() -> Life:
-        life = await office.requested()
+        life = await office.house.requested()
         await life.asks("rename_account", group=fresh("office"), id="rename")
         await life.asks("cancel", date=f"{await life.today()}", id="the-end")
         return life
@@ -93,32 +129,17 @@ async def many_lives(office: Office, count: int) -> list[Life]:
     return await together(lived() for _ in range(count))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done_once(
-    office: Office, number: signal.Signals
-) -> None:
-    before = await names_held(office)
-    living = asyncio.create_task(many_lives(office, 12))
-    async with worker_process(office.settings, office.home) as worker:
-        await worker.says("Working on")
+async def names_are_held(office: Office, count: int) -> bool:
+    return int(await office.house.owner.fetchval("SELECT count(*) FROM account_names")) >= count
 
-        async def is_in_the_middle() -> bool:
-            return await names_held(office) >= before + 4
 
-        await eventually("some lives have begun", is_in_the_middle)
-        worker.send(number)
-        assert await worker.exit_code() == (0 if number is signal.SIGTERM else -signal.SIGKILL)
-    async with worker_process(office.settings, office.home) as worker:
-        lives = await living
-        await together(life.has_closed() for life in lives)
-        for life in lives:
-            assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
-            certificates = await life.client.certificates(life.id)
-            assert [certificate.rows.get("workflow_runs") for certificate in certificates][1:] == [2]
-            assert await life.failed_tasks() == []
-        worker.send(signal.SIGTERM)
-        assert await worker.exit_code() == 0
-    assert await names_held(office) == before
+async def are_lived_once(lives: list[Life]) -> None:
+    await together(life.has_closed() for life in lives)
+    for life in lives:
+        assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
+        [_, histories] = await life.client.certificates(life.id)
+        assert histories.rows == {"workflow_runs": 2}
+        assert await life.failed_tasks() == []
 
 
 # -- waiting -----------------------------------------------------------------------------------------
@@ -180,12 +201,13 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
     not_text.write_bytes(b"version = '\xff\xfe'")
     below = catalogue_text().replace("annual = 6000", "annual = 60000")
     line = below.splitlines().index("[plans.basic]") + 1
+    bare = fresh("bare")
+    await register_namespace(office.stack, bare)
     outsider = await login_without_a_role(office)
     empty = await create_database(office.stack, fresh("empty").replace("-", "_"), "template0")
     return {
         "no database URL": Wrong({"DATABASE_URL": ""}, ("DATABASE_URL is not set", "postgresql://")),
         "nonsense for a URL": Wrong({"DATABASE_URL": "nonsense"}, ("DATABASE_URL",)),
-        "another database's URL": Wrong({"DATABASE_URL": "mysql://root@localhost/x"}, ("DATABASE_URL",)),
         "a port that is none": Wrong({"DATABASE_URL": "postgresql://a@127.0.0.1:port/x"}, ("DATABASE_URL",)),
         "a wrong password": Wrong(
             {"DATABASE_URL": url.replace(password, "wrong")}, ("password", "DATABASE_URL")
@@ -197,7 +219,6 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
         "no such catalogue": Wrong(
             {"WORKSUB_CATALOGUE": str(home / "none.toml")}, ("none.toml", "No such file")
         ),
-        "a directory for a catalogue": Wrong({"WORKSUB_CATALOGUE": str(home)}, (str(home),)),
         "a catalogue that is not text": Wrong({"WORKSUB_CATALOGUE": str(not_text)}, ("not-text.toml",)),
         "a catalogue that is not TOML": Wrong(
             {"WORKSUB_CATALOGUE": file("syntax.toml", "version = 1\n[[[")}, ("syntax.toml", "line 2")
@@ -228,7 +249,7 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
         ),
         "a resolver by name": Wrong({"WORKSUB_DNS_RESOLVERS": "resolver"}, ("WORKSUB_DNS_RESOLVERS",)),
         "no search attributes": Wrong(
-            {"TEMPORAL_NAMESPACE": await bare_namespace(office.house.temporal)},
+            {"TEMPORAL_NAMESPACE": bare},
             ("search attributes", "SubscriptionState", "worksub setup"),
         ),
     }
@@ -239,15 +260,6 @@ async def login_without_a_role(office: Office) -> str:
     await office.house.owner.execute("CREATE ROLE outsider LOGIN PASSWORD 'outside'")
     server = office.settings["DATABASE_URL"].rpartition("@")[2]
     return f"postgresql://outsider:outside@{server}"
-
-
-async def bare_namespace(temporal: Client) -> str:
-    await temporal.workflow_service.register_namespace(
-        RegisterNamespaceRequest(
-            namespace="bare", workflow_execution_retention_period=Duration(seconds=24 * 3600)
-        )
-    )
-    return "bare"
 
 
 async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
