@@ -12,6 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from starter.embedded import temporal_server
 from starter.embedded.stack import EmbeddedStack
 from starter.embedded.temporal_server import TemporalServer
+from subscription.calendar import day_of, start_of
 from subscription.effects import Answer
 from subscription.refusals import Code, RefusedError
 from workflows.registration import register_search_attributes
@@ -128,6 +129,9 @@ async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: House) ->
     runs = await ended_runs(life)
     assert runs >= 4
     ledger = await life.ledger()
+    for entry in await life.client.timeline(life.id):
+        if entry.event in ("SERVICE_FEES_POSTED", "CONTRACT_RENEWED"):
+            assert entry.at == start_of(day_of(entry.at))
     days = [(line.first_day, line.end_day) for line in ledger]
     assert all(end == begin for (_, end), (begin, _) in pairwise(days))
     assert len({line.key for line in ledger}) == len(ledger)

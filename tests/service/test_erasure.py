@@ -153,6 +153,8 @@ async def test_r31_an_erased_subscription_can_be_asked_nothing_more(house: House
     ):
         assert (await life.refused(command, **argument)).code is Code.SUBSCRIPTION_ENDED
     assert (await life.refused("cancel", date="2027-13-13")).code is Code.INVALID_ARGUMENT
+    assert (await life.handle.query("status"))["state"] == "ERASED"
+    assert await life.handle.query("timeline") == await life.handle.query("upcoming") == []
 
 
 async def test_r15_r31_a_trial_that_lapses_is_erased_on_its_own_clock(house: House) -> None:

@@ -156,6 +156,24 @@ async def test_r9_r10_a_request_sent_again_after_a_rename_gives_the_first_answer
     assert await house.client.request(life.request) == first
 
 
+async def test_lists_are_in_pages_and_by_state_or_payer(house: House) -> None:
+    payer = fresh("payer")
+    lives = await together(house.requested(customer_id=payer) for _ in range(5))
+    ended = lives[0]
+    await ended.asks("cancel", date=f"{await ended.today()}")
+    await ended.has_closed()
+    ids = sorted(life.id for life in lives)
+    everything = await house.client.list(customer_id=payer)
+    assert [listed.subscription_id for listed in everything] == ids
+    pages = [
+        await house.client.list(customer_id=payer, limit=3),
+        await house.client.list(customer_id=payer, limit=3, after=ids[2]),
+    ]
+    assert [*pages[0], *pages[1]] == everything
+    in_trial = await house.client.list(customer_id=payer, state=State.TRIAL)
+    assert [listed.subscription_id for listed in in_trial] == [each for each in ids if each != ended.id]
+
+
 async def test_r5_checking_a_name_changes_nothing(house: House) -> None:
     life = await house.requested()
     account = Account(kind=AccountKind.GROUP, name=life.request["account"]["group"])

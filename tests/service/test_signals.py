@@ -10,6 +10,7 @@ from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedErro
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from starter.client import subscription_id_for
 from subscription.commands import COMMANDS
 from subscription.refusals import Code
 from subscription.state import State
@@ -165,6 +166,23 @@ async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(house: House
             assert (await refusal_codes(house, life))[-1] == (name, code)
         entry = (await life.client.timeline(life.id))[-1]
         assert entry.message.startswith("switch_to_paid was refused: The date must be today")
+
+
+async def test_a_signal_that_comes_with_the_start_is_judged_once_the_trial_has_started(house: House) -> None:
+    body = house.request_body()
+    life = Life(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
+    await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        body,
+        id=life.workflow_id,
+        task_queue=house.task_queue,
+        start_signal="rename_account",
+        start_signal_args=[{"group": fresh("early")}],
+    )
+    await house.client.request(body)
+    await life.client.settle(life.id)
+    assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
+    assert await life.failed_tasks() == []
 
 
 async def test_r22_a_signal_sent_twice_with_an_id_counts_once(house: House) -> None:

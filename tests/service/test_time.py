@@ -12,6 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from starter.embedded.stack import EmbeddedStack
+from subscription.calendar import start_of
 from subscription.refusals import Code
 from subscription.state import State
 from workflows.leniency import OneArgumentInterceptor
@@ -126,6 +127,19 @@ async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_com
                 ("CANCELED", timedelta(days=60)),
                 ("ERASED", timedelta(days=60)),
             ]
+
+
+async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lifes_own_clock(
+    house: House,
+) -> None:
+    life = await house.requested()
+    today = await life.today()
+    await life.asks("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
+    await life.sleeps_until(start_of(today + timedelta(days=3)) - timedelta(minutes=1))
+    assert (await life.status()).state is State.TRIAL
+    await life.sleeps_until(start_of(today + timedelta(days=3)) + timedelta(minutes=1))
+    switched = (await life.client.timeline(life.id))[-1]
+    assert (switched.event, switched.at) == ("SWITCHED_TO_PAID", start_of(today + timedelta(days=3)))
 
 
 # At one instant, what is due comes before what is asked.
