@@ -1,5 +1,6 @@
 """The one way in: requests, commands and questions, typed, for everybody who asks."""
 
+import asyncio
 import hashlib
 import json
 import uuid
@@ -43,6 +44,10 @@ from subscription.status import Status, status_of
 from subscription.validation import check
 from workflows.connection import TASK_QUEUE
 
+# The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
+# Sending it again is safe, for its id is its command's.
+_TRY_AGAIN = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
+_BUSY_SECONDS = 0.5
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 
 
@@ -249,20 +254,24 @@ class SubscriptionClient:
                 raise
 
     async def _update(self, subscription_id: str, name: str, argument: Any, update_id: str) -> Answer:
-        try:
-            answer: Answer = await self._handle(subscription_id).execute_update(
-                name, argument, id=update_id, result_type=Answer
-            )
-        except WorkflowUpdateFailedError as error:
-            refused = _refusal_in(error)
-            if refused.code is Code.SUBSCRIPTION_ENDED:
-                return await self._answer_from_the_record(subscription_id, name, argument, refused)
-            raise RefusedError(refused) from None
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return await self._answer_from_the_record(subscription_id, name, argument)
-        return answer
+        while True:
+            try:
+                answer: Answer = await self._handle(subscription_id).execute_update(
+                    name, argument, id=update_id, result_type=Answer
+                )
+            except WorkflowUpdateFailedError as error:
+                refused = _refusal_in(error)
+                if refused.code is Code.SUBSCRIPTION_ENDED:
+                    return await self._answer_from_the_record(subscription_id, name, argument, refused)
+                raise RefusedError(refused) from None
+            except RPCError as error:
+                if error.status in _TRY_AGAIN:
+                    await asyncio.sleep(_BUSY_SECONDS)
+                    continue
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return await self._answer_from_the_record(subscription_id, name, argument)
+            return answer
 
     async def _answer_from_the_record(
         self, subscription_id: str, name: str, argument: Any, refused: Refused | None = None

@@ -119,6 +119,17 @@ class Life:
         runs = [run async for run in self.temporal.list_workflows(f"WorkflowId = '{self.workflow_id}'")]
         return [run.run_id for run in sorted(runs, key=lambda run: run.start_time)]
 
+    async def has_run(self, times: int) -> list[str]:
+        """Wait until the server lists so many runs: a new one begins after its cause has been answered."""
+
+        async def listed() -> list[str] | None:
+            runs = await self.run_ids()
+            return runs if len(runs) >= times else None
+
+        runs = await eventually(f"{times} runs are listed", listed)
+        assert runs is not None
+        return runs
+
     async def has_closed(self) -> None:
         """Wait for the workflow's last run to end: the histories of the others are deleted then."""
         await has_closed(self.handle)

@@ -7,18 +7,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_POLL_SECONDS = 0.03
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.3
 
 
 async def eventually(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 20.0) -> T:
     """The first true answer to `ask`; an AssertionError that says what did not happen."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         answer = await ask()
         if answer:
             return answer
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; the last answer: {answer!r}"
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 async def together(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
