@@ -1,7 +1,7 @@
 """One subscription as tests speak of it: what it is asked, what it answers, and what is left of it."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
@@ -130,6 +130,14 @@ class Life:
         assert runs is not None
         return runs
 
+    async def has_only_its_last_run(self) -> None:
+        """Wait until the server lists one run: the others leave its lists a moment after their histories."""
+
+        async def listed() -> bool:
+            return len(await self.run_ids()) == 1
+
+        await eventually("one run is listed", listed)
+
     async def has_closed(self) -> None:
         """Wait for the workflow's last run to end: the histories of the others are deleted then."""
         await has_closed(self.handle)
@@ -202,6 +210,3 @@ def failed_tasks(events: Iterable[HistoryEvent]) -> list[str]:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=KST)
-
-
-DAY = timedelta(days=1)

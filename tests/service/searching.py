@@ -8,6 +8,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from .house import House
+from .waiting import eventually
 
 
 async def found_in_database(house: House, values: Sequence[str]) -> list[tuple[str, str]]:
@@ -36,6 +37,17 @@ async def found_in_workflow(
     return [
         (run_id, value) for run_id, text in readable.items() for value in values if value.encode() in text
     ]
+
+
+async def is_gone_from_workflow(
+    client: Client, workflow_id: str, values: Sequence[str], runs: Sequence[str] = ()
+) -> None:
+    """Wait until none of the values can be read: a run leaves the lists a moment after its history."""
+
+    async def nothing_is_found() -> bool:
+        return not await found_in_workflow(client, workflow_id, values, runs)
+
+    await eventually(f"nothing of {', '.join(values)} is left of {workflow_id}", nothing_is_found)
 
 
 async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:

@@ -17,9 +17,9 @@ from subscription.state import State
 
 from .house import House, fresh
 from .lives import Life
-from .payloads import LONE_SURROGATE, MISFITS, payload
+from .payloads import LONE_SURROGATE, MISFITS, NOT_JSON
 from .searching import found_in_database
-from .waiting import eventually, together
+from .waiting import each, eventually, together
 
 START = "2027-01-10 09:00"
 # Signals without a time of their own count by the clock, which is a moment after the start.
@@ -35,7 +35,7 @@ async def signalled(life: Life, name: str, *arguments: Any, events: int) -> list
         found = await life.events()
         return found[before:] if len(found) >= before + events else []
 
-    return await eventually(f"{name} {arguments} is in the record", recorded, seconds=10)
+    return await eventually(f"{name} {arguments} is in the record", recorded)
 
 
 async def refusal_codes(house: House, life: Life) -> list[tuple[str, str]]:
@@ -54,7 +54,7 @@ async def goes_on(life: Life) -> AsyncIterator[None]:
     """Whatever is done to this life, it answers afterwards, and none of its workflow tasks has failed."""
     try:
         yield
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             answer = await life.asks("rename_account", at=LATER, group=fresh("still-alive"))
         assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
         assert await life.failed_tasks() == []
@@ -209,31 +209,30 @@ async def test_a_hundred_signals_at_once_are_all_in_the_timeline(house: House) -
 
 # What a person typed into the wrong place must neither stop the life nor stay after it.
 
-POISON: dict[str, tuple[str, Any, str]] = {
-    "refused, by a null character": ("withdraw_reservation", {"by": "a\x00b"}, "REFUSED"),
-    "accepted, by a null character": ("rename_account", {"group": "poison-by", "by": "a\x00b"}, "REFUSED"),
-    "an id with a null character": ("check_domain", {"id": "a\x00b"}, "REFUSED"),
-    "a field with a null character": ("cancel", {"a\x00b": 1}, "REFUSED"),
+POISON: dict[str, tuple[str, Any]] = {
+    "said by a null character": ("withdraw_reservation", {"by": "a\x00b"}),
+    "a rename, said by a null character": ("rename_account", {"group": "poison-by", "by": "a\x00b"}),
+    "an id with a null character": ("check_domain", {"id": "a\x00b"}),
+    "a field with a null character": ("cancel", {"a\x00b": 1}),
     "a plan with a null character": (
         "switch_to_paid",
         {"date": "2027-01-10", "term": "ANNUAL", "plan": "a\x00b"},
-        "REFUSED",
     ),
-    "a name with a null character": ("make\x00coffee", {}, "REFUSED"),
-    "a very long name": ("x" * 900, {}, "REFUSED"),
-    "a very long field": ("cancel", {"x" * 1_500_000: 1}, "REFUSED"),
-    "very many fields": ("cancel", {f"f{number}": 1 for number in range(100_000)}, "REFUSED"),
-    "very many wrong terms": ("upgrade", {"members": 20, "agreed_terms": [{}] * 100_000}, "REFUSED"),
+    "a name with a null character": ("make\x00coffee", {}),
+    "a very long name": ("x" * 900, {}),
+    "a very long field": ("cancel", {"x" * 1_500_000: 1}),
+    "very many fields": ("cancel", {f"f{number}": 1 for number in range(100_000)}),
+    "very many wrong terms": ("upgrade", {"members": 20, "agreed_terms": [{}] * 100_000}),
 }
 
 
-@pytest.mark.parametrize(("name", "argument", "event"), POISON.values(), ids=POISON.keys())
-async def test_a_poisonous_signal_does_not_stop_a_life(
-    house: House, name: str, argument: Any, event: str
-) -> None:
-    life = await house.requested(START)
-    async with goes_on(life):
-        assert await signalled(life, name, argument, events=1) == [event]
+async def test_a_poisonous_signal_does_not_stop_a_life(house: House) -> None:
+    async def one(name: str, argument: Any) -> None:
+        life = await house.requested(START)
+        async with goes_on(life):
+            assert await signalled(life, name, argument, events=1) == ["REFUSED"]
+
+    await each({what: one(name, argument) for what, (name, argument) in POISON.items()})
 
 
 async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscription(house: House) -> None:
@@ -262,15 +261,16 @@ async def test_what_cannot_be_read_is_refused_by_code_as_an_update(house: House)
         assert await life.events() == ["TRIAL_STARTED"]
 
 
-@pytest.mark.parametrize("name", ["request", "settle", "make_coffee"])
-@pytest.mark.parametrize("arguments", [[], [None], [{}], [["x"]], ["a", "b"], [payload(b"{half")]], ids=repr)
-async def test_an_update_that_is_no_command_stalls_nothing(
-    house: House, name: str, arguments: list[Any]
-) -> None:
-    life = await house.requested(START)
-    async with goes_on(life), asyncio.timeout(10):
-        with suppress(WorkflowUpdateFailedError):
-            await life.handle.execute_update(name, args=arguments, result_type=RawValue)
+async def test_an_update_that_is_no_command_stalls_nothing(house: House) -> None:
+    async def one(name: str, arguments: list[Any]) -> None:
+        life = await house.requested(START)
+        async with goes_on(life), asyncio.timeout(20):
+            with suppress(WorkflowUpdateFailedError):
+                await life.handle.execute_update(name, args=arguments, result_type=RawValue)
+
+    odd: list[list[Any]] = [[], [None], [{}], [["x"]], ["a", "b"], [NOT_JSON]]
+    names = ("request", "settle", "make_coffee")
+    await each({f"{name} {arguments}": one(name, arguments) for name in names for arguments in odd})
 
 
 async def test_queries_answer_a_plain_handle(house: House) -> None:
@@ -292,15 +292,12 @@ async def test_queries_answer_a_plain_handle(house: House) -> None:
     assert await life.failed_tasks() == []
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [payload(b"{half")]],
-    ids=repr,
-)
-async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(
-    house: House, arguments: list[Any]
-) -> None:
-    life = await house.paid(START)
-    async with goes_on(life):
-        with pytest.raises(WorkflowQueryFailedError, match=r"quote_cancellation|date"):
-            await life.handle.query("quote_cancellation", args=arguments)
+async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(house: House) -> None:
+    async def one(arguments: list[Any]) -> None:
+        life = await house.paid(START)
+        async with goes_on(life):
+            with pytest.raises(WorkflowQueryFailedError, match=r"quote_cancellation|date"):
+                await life.handle.query("quote_cancellation", args=arguments)
+
+    odd: list[list[Any]] = [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [NOT_JSON]]
+    await each({f"{arguments}": one(arguments) for arguments in odd})

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,3 +30,14 @@ async def together(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in started]
+
+
+async def each(cases: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    """Run all cases at once; an AssertionError that says which ones failed, and why."""
+    results = await asyncio.gather(*cases.values(), return_exceptions=True)
+    failures = [
+        f"{what}: {result!r}"
+        for what, result in zip(cases, results, strict=True)
+        if isinstance(result, BaseException)
+    ]
+    assert not failures, "\n\n".join(failures)
