@@ -20,16 +20,20 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.adjusting import AdjustingActivities
 from activities.catalogues import CatalogueActivities, PublishingError, publish
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected
 from activities.domain_ownership import DomainOwnershipActivities
 from activities.erasure import ErasureActivities
 from activities.histories import HistoryActivities
+from activities.invoicing import InvoicingActivities
 from activities.provisioning import ProvisioningActivities
 from activities.recording import RecordingActivities
 from activities.workspace import PostgresWorkspaces
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
+from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
+from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
 from workflows.registration import missing_search_attributes
 from workflows.subscription import SubscriptionWorkflow
@@ -111,7 +115,7 @@ def create_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[SubscriptionWorkflow],
+        workflows=[SubscriptionWorkflow, AdjustmentWorkflow, InvoicesWorkflow],
         activities=[
             provisioning.provision_subscription,
             provisioning.issue_domain_token,
@@ -121,6 +125,8 @@ def create_worker(
             DomainOwnershipActivities(dns_resolvers).look_for_proof,
             ErasureActivities(pool, workspaces).erase_subscription,
             HistoryActivities(pool, client).delete_histories,
+            AdjustingActivities(pool).adjust_ledger,
+            InvoicingActivities(pool).issue_invoices,
         ],
         interceptors=[OneArgumentInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
+    WorkflowFailureError,
     WorkflowHandle,
     WorkflowUpdateFailedError,
 )
@@ -22,6 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.database import Pool
 from starter.read_model import Listed, ReadModel
 from starter.test_clock import TestClock
+from subscription.adjustment import Adjust, Adjustment
 from subscription.calendar import KST, day_of
 from subscription.catalogue import Term, required_terms
 from subscription.commands import ContractTerm, read_command
@@ -35,13 +37,14 @@ from subscription.effects import (
 )
 from subscription.explain import Explanation, explain
 from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
+from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, Request, name_taken, read_request
 from subscription.state import State, Subscription
 from subscription.status import Status, status_of
-from subscription.validation import check
+from subscription.validation import check, problems_of
 from workflows.connection import TASK_QUEUE
 
 # The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
@@ -304,6 +307,53 @@ class SubscriptionClient:
             "but Temporal has no workflow for it."
         )
 
+    # -- ledgers and invoices ------------------------------------------------------------------------
+
+    async def adjust(self, data: Mapping[str, Any]) -> Adjustment:
+        """Correct a ledger line by a compensating one; `data` has the fields of `Adjust`.
+
+        Works for subscriptions that have ended too. Sent again it gives the first answer again.
+        """
+        try:
+            wanted = check(Adjust, dict(data))
+        except ValidationError as error:
+            raise RefusedError(_unreadable("The adjustment", error)) from None
+        try:
+            adjustment: Adjustment = await self._temporal.execute_workflow(
+                "AdjustmentWorkflow",
+                wanted,
+                id=f"adjustment-{wanted.subscription_id}-{wanted.id}",
+                task_queue=self._task_queue,
+                result_type=Adjustment,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=f"{wanted.reason} {wanted.reference}: {wanted.amount:,} KRW",
+            )
+        except WorkflowFailureError as error:
+            raise RefusedError(_refusal_in(error)) from None
+        return adjustment
+
+    async def adjustments(self, subscription_id: str) -> list[Adjustment]:
+        await self._snapshot(subscription_id)
+        return await self._read.adjustments(subscription_id)
+
+    async def invoice(self, number: str) -> Invoice:
+        invoice = await self._read.invoice(number)
+        if invoice is None:
+            raise refuse(Code.INVOICE_NOT_FOUND, "There is no invoice with that number.", "number")
+        return invoice
+
+    async def invoices(
+        self,
+        *,
+        customer_id: str | None = None,
+        month: date | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> list[Invoice]:
+        """Invoices in the order of their numbers; `month` is the first day of one."""
+        return await self._read.invoices(customer_id=customer_id, month=month, after=after, limit=limit)
+
     # -- questions -----------------------------------------------------------------------------------
 
     async def status(self, subscription_id: str) -> Status:
@@ -385,12 +435,23 @@ def _update_id(name: str, argument: Mapping[str, Any]) -> str:
     return f"{argument['id']}/{hashlib.sha256(body.encode()).hexdigest()[:16]}"
 
 
-def _refusal_in(error: WorkflowUpdateFailedError) -> Refused:
+def _refusal_in(error: WorkflowUpdateFailedError | WorkflowFailureError) -> Refused:
     """The refusal that the workflow raised; what is not one of ours is passed on as it is."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.details:
         return Refused.model_validate(cause.details[0])
     raise error
+
+
+def _unreadable(what: str, error: ValidationError) -> Refused:
+    problems = problems_of(error)
+    said = "; ".join(f"{problem.field or 'it'} {problem.message}" for problem in problems)
+    return Refused(
+        code=Code.INVALID_ARGUMENT,
+        message=f"{what} cannot be read: {said}.",
+        field=problems[0].field,
+        problems=problems,
+    )
 
 
 def _not_found() -> RefusedError:

@@ -1,11 +1,14 @@
 """What people read: answers from PostgreSQL, whether the workflow still runs or has long been deleted."""
 
 import json
+from datetime import date
 
 from activities.database import Pool
+from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
+from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.state import State, Subscription
@@ -92,6 +95,49 @@ class ReadModel:
             subscription_id,
         )
         return [LedgerLine.model_validate_json(row["line"]) for row in rows]
+
+    async def adjustments(self, subscription_id: str) -> list[Adjustment]:
+        """The compensating lines, in the order in which they were made."""
+        rows = await self._pool.fetch(
+            """
+            SELECT adjustment_id, line_key, amount, reason, reference, effective_at
+              FROM ledger_adjustments WHERE subscription_id = $1 ORDER BY effective_at, adjustment_id
+            """,
+            subscription_id,
+        )
+        return [
+            Adjustment(
+                key=adjustment_key(subscription_id, row["adjustment_id"]),
+                corrects=row["line_key"],
+                amount=row["amount"],
+                reason=row["reason"],
+                reference=row["reference"],
+                effective_at=row["effective_at"],
+            )
+            for row in rows
+        ]
+
+    async def invoice(self, number: str) -> Invoice | None:
+        document = await self._pool.fetchval("SELECT document FROM invoices WHERE number = $1", number)
+        return Invoice.model_validate_json(document) if document else None
+
+    async def invoices(
+        self, *, customer_id: str | None, month: date | None, after: str, limit: int
+    ) -> list[Invoice]:
+        """Invoices in the order of their numbers, those after the number `after`."""
+        rows = await self._pool.fetch(
+            """
+            SELECT document FROM invoices
+             WHERE ($1::text IS NULL OR customer_id = $1) AND ($2::date IS NULL OR month = $2)
+               AND number > $3
+             ORDER BY number LIMIT $4
+            """,
+            customer_id,
+            month,
+            after,
+            limit,
+        )
+        return [Invoice.model_validate_json(row["document"]) for row in rows]
 
     async def answer(self, subscription_id: str, command_id: str) -> Answer | None:
         document = await self._pool.fetchval(

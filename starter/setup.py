@@ -5,29 +5,33 @@ from temporalio.client import Client
 from activities.catalogues import publish
 from activities.database import connected
 from activities.schema import migrate
+from starter.schedules import Applied, apply_schedules
 from subscription.catalogue import Catalogue
 from subscription.model import Frozen
 from workflows.registration import register_search_attributes
 
 
 class SetUp(Frozen):
-    """What was missing and has been added: migrations, the catalogue version, search attributes."""
+    """What was missing or different: migrations, the catalogue version, search attributes, schedules."""
 
     migrations: tuple[str, ...]
     published: str | None
     search_attributes: tuple[str, ...]
+    schedules: tuple[str, ...]
 
 
 async def set_up(client: Client, owner_url: str, catalogue: Catalogue) -> SetUp:
-    """Migrate the database at `owner_url`, publish the catalogue, register the search attributes.
+    """Migrate the database at `owner_url`, publish the catalogue, make the namespace ready.
 
     Raises `DatabaseError` or `PublishingError` where waiting will not help.
     """
     migrations = await migrate(owner_url)
     async with connected(owner_url, "worksub_worker", connections=1) as pool:
         published = await publish(pool, catalogue)
+    applied = await apply_schedules(client)
     return SetUp(
         migrations=tuple(migrations),
         published=catalogue.version if published else None,
         search_attributes=tuple(await register_search_attributes(client)),
+        schedules=tuple(name for name, what in applied.items() if what is not Applied.UNCHANGED),
     )

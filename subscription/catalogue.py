@@ -56,6 +56,21 @@ class DomainPolicy(Wire):
         return self
 
 
+class Supplier(Wire):
+    """Who sells, as invoices name it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = "NAVER Cloud Corp."
+    registration_number: Annotated[str, Field(min_length=1, max_length=40)] = "000-00-00000"
+    address: Annotated[str, Field(min_length=1, max_length=200)] = "Seongnam-si, Gyeonggi-do, Korea"
+
+
+class InvoicePolicy(Wire):
+    """The value-added tax on invoices, and who issues them."""
+
+    vat_percent: Annotated[int, Field(ge=0, le=100)] = 10
+    supplier: Supplier = Supplier()
+
+
 class Term(Wire):
     """A term of service that a request agrees to, in one version (R3)."""
 
@@ -92,6 +107,7 @@ class Catalogue(Wire):
     cancellation: Cancellation
     account: AccountPolicy
     domain: DomainPolicy = DomainPolicy()
+    invoice: InvoicePolicy = InvoicePolicy()
     terms: Annotated[tuple[Term, ...], Field(strict=False)] = ()
     plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1)]
 

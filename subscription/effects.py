@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from subscription.adjustment import Adjust, AdjustResult
 from subscription.calendar import Instant
 from subscription.catalogue import Catalogue
 from subscription.events import Erased, Event
+from subscription.invoice import InvoicesIssued, IssueInvoices
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.refusals import Refused
@@ -199,6 +201,8 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "look_for_proof": (ProofWanted, ProofFound),
     "erase_subscription": (Erase, ErasureCertificate),
     "delete_histories": (DeleteHistories, HistoriesDeleted),
+    "adjust_ledger": (Adjust, AdjustResult),
+    "issue_invoices": (IssueInvoices, InvoicesIssued),
 }
 
 

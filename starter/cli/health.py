@@ -15,6 +15,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from activities.catalogues import price_book
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected
 from activities.schema import migrations
+from starter.schedules import list_schedules
 from subscription.calendar import day_of
 from subscription.model import Frozen
 from workflows.connection import TASK_QUEUE
@@ -22,6 +23,7 @@ from workflows.registration import missing_search_attributes
 
 # The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
 _LATELY = timedelta(seconds=70)
+_FAILED = ("FAILED", "TERMINATED", "TIMED_OUT", "CANCELED")
 
 
 class Verdict(StrEnum):
@@ -64,6 +66,7 @@ async def temporal_findings(client: Client) -> AsyncIterator[Finding]:
     yield Finding(what="Temporal", verdict=Verdict.OK, text=f"{address} answers.")
     yield Finding(what="namespace", verdict=Verdict.OK, text=f"{client.namespace} is there.")
     yield await _search_attributes(client)
+    yield await _schedules(client)
     yield await _worker(client)
     yield await _test_clocks(client)
 
@@ -108,6 +111,23 @@ async def _search_attributes(client: Client) -> Finding:
         text = f"{', '.join(missing)} are not registered: run `worksub setup`."
         return Finding(what="search attributes", verdict=Verdict.MISSING, text=text)
     return Finding(what="search attributes", verdict=Verdict.OK, text="All are registered.")
+
+
+async def _schedules(client: Client) -> Finding:
+    found = await list_schedules(client)
+    missing = [each.name for each in found if not each.applied]
+    if missing:
+        text = f"{', '.join(missing)} are not applied: run `worksub schedules apply`."
+        return Finding(what="schedules", verdict=Verdict.MISSING, text=text)
+    failed = [each.name for each in found if each.last_run and each.last_run.status in _FAILED]
+    if failed:
+        text = f"The last run of {', '.join(failed)} failed: look at it in Temporal's Web UI."
+        return Finding(what="schedules", verdict=Verdict.MISSING, text=text)
+    paused = [each.name for each in found if each.paused]
+    if paused:
+        text = f"{', '.join(paused)} are paused: `worksub schedules resume NAME` lets them run again."
+        return Finding(what="schedules", verdict=Verdict.NOTE, text=text)
+    return Finding(what="schedules", verdict=Verdict.OK, text=f"All {len(found)} are applied.")
 
 
 async def _worker(client: Client) -> Finding:

@@ -130,6 +130,7 @@ def setup(as_json: AsJson = False) -> None:
         lines = [f"Applied migration {name}." for name in done.migrations]
         lines += [f"Published catalogue version {done.published}."] if done.published else []
         lines += [f"Registered search attribute {name}." for name in done.search_attributes]
+        lines += [f"Applied the schedule of {name}." for name in done.schedules]
         return "\n".join(lines or ["Everything was set up already."])
 
     show(as_json, done, for_people)

@@ -1,6 +1,6 @@
 """What only asks: status, list, timeline, ledger, quote, upcoming, explain."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,9 @@ from starter.cli.dates import day_meant
 from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Date, StateFilter, SubscriptionId, Timeout
 from starter.cli.output import show
 from starter.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 app = typer.Typer()
 _PANEL = "Ask about a subscription"
@@ -34,7 +37,7 @@ def list_subscriptions(
     as_json: AsJson = False,
 ) -> None:
     """List subscriptions in the order of their ids."""
-    from rich.console import Group, RenderableType
+    from rich.console import Group
     from rich.text import Text
 
     from starter.cli.tables import list_table
@@ -50,7 +53,7 @@ def list_subscriptions(
     shown = found[:limit]
     last = shown[-1].subscription_id if len(found) > limit else None
 
-    def for_people() -> RenderableType:
+    def for_people() -> "RenderableType":
         if not shown:
             return Text("There are none.")
         more = [Text(f"There are more: add --after {last}")] if last else []
@@ -71,12 +74,21 @@ def timeline(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
-    """Everything that has been charged, in whole KRW before VAT."""
-    from starter.cli.tables import ledger_table
+    """Everything that has been charged, in whole KRW before VAT, and what was corrected since."""
+    from rich.console import Group
+
+    from starter.cli.tables import adjustments_table, ledger_table
 
     with Session() as session:
         lines = session.ask(lambda client: client.ledger(subscription_id))
-    show(as_json, lines, lambda: ledger_table(lines) if lines else "Nothing has been charged.")
+        adjustments = session.ask(lambda client: client.adjustments(subscription_id))
+
+    def for_people() -> "RenderableType":
+        if not lines:
+            return "Nothing has been charged."
+        return Group(ledger_table(lines), *([adjustments_table(adjustments)] if adjustments else []))
+
+    show(as_json, [*lines, *adjustments], for_people)
 
 
 @app.command(rich_help_panel=_PANEL)

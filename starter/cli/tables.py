@@ -10,10 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from starter.read_model import Listed
+from starter.schedules import Scheduled
+from subscription.adjustment import Adjustment
 from subscription.domain_proof import DomainProof
 from subscription.effects import Answer, ErasureCertificate, TimelineEntry
 from subscription.explain import Explanation
 from subscription.forecast import Coming, Quote
+from subscription.invoice import Invoice, InvoicedAdjustment
 from subscription.ledger import LedgerLine, LineKind
 from subscription.refusals import Problem
 from subscription.simulation import Document
@@ -151,6 +154,52 @@ def ledger_table(lines: Iterable[LedgerLine]) -> Table:
     return table
 
 
+def adjustments_table(adjustments: Iterable[Adjustment]) -> Table:
+    table = _table("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Made (KST)", right=("KRW",))
+    for each in adjustments:
+        _, _, name = each.key.rpartition("/")
+        _, _, corrected = each.corrects.partition("/")
+        table.add_row(
+            name,
+            corrected,
+            each.reason,
+            each.reference,
+            won(each.amount),
+            f"{each.effective_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def invoices_table(invoices: Iterable[Invoice]) -> Table:
+    amounts = ("Supply (KRW)", "VAT (KRW)", "Total (KRW)")
+    table = _table("Number", "Kind", "Customer", "Month", "Issued", *amounts, right=amounts)
+    for invoice in invoices:
+        table.add_row(
+            invoice.number,
+            invoice.kind,
+            invoice.customer_id,
+            f"{invoice.month:%Y-%m}",
+            str(invoice.issued_on),
+            won(invoice.supply_amount),
+            won(invoice.vat_amount),
+            won(invoice.total),
+        )
+    return table
+
+
+def invoice_view(invoice: Invoice) -> RenderableType:
+    """An invoice with all that stands on it. Periods are shown as people write them, with their last day."""
+    table = _table("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
+    for subscription in invoice.subscriptions:
+        for entry in subscription.entries:
+            if isinstance(entry, InvoicedAdjustment):
+                details = (f"{entry.reason}, {entry.reference}", _NONE, _NONE)
+            else:
+                details = (f"{entry.first_day} to {entry.last_day}", entry.plan, f"{entry.members:,}")
+            table.add_row(subscription.subscription_id, entry.kind, *details, won(entry.amount))
+    return Group(invoices_table([invoice]), table)
+
+
 def quote_view(quote: Quote) -> RenderableType:
     said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
     if quote.penalty:
@@ -235,6 +284,22 @@ def list_table(listed: Iterable[Listed]) -> Table:
             f"{each.members:,}",
             each.term or _NONE,
             next_up,
+        )
+    return table
+
+
+def schedules_table(schedules: Iterable[Scheduled]) -> Table:
+    table = _table("Job", "Runs", "Next (KST)", "Last run", "What it said")
+    for each in schedules:
+        if not each.applied:
+            coming = "not applied yet"
+        elif each.paused:
+            coming = f"paused: {each.pause_note}"
+        else:
+            coming = f"{each.next_run_at:%Y-%m-%d %H:%M}" if each.next_run_at else _NONE
+        run = each.last_run
+        table.add_row(
+            each.name, each.times, coming, run.status if run else _NONE, (run.summary if run else None) or ""
         )
     return table
 

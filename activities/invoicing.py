@@ -1,0 +1,183 @@
+"""Invoicing: a month is closed customer by customer, each in one transaction, with numbers without gaps."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from temporalio import activity
+
+from activities.catalogues import price_book
+from activities.database import Connection, Pool
+from subscription.adjustment import adjustment_key
+from subscription.calendar import first_of_next_month
+from subscription.catalogue import InvoicePolicy
+from subscription.invoice import (
+    Invoice,
+    InvoicedAdjustment,
+    InvoicedLine,
+    InvoicedSubscription,
+    InvoicesIssued,
+    IssueInvoices,
+    by_subscription,
+    cut_of,
+    invoice_for,
+    invoice_number,
+)
+
+_CUSTOMERS_A_PAGE = 100
+
+
+class InvoicingActivities:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @activity.defn
+    async def issue_invoices(self, wanted: IssueInvoices) -> InvoicesIssued:
+        """Issue the invoices of a page of customers; those who have theirs for the month are passed over."""
+        policy = await self._policy(wanted.month)
+        customers = await self._customers(wanted)
+        totals = []
+        for customer_id in customers:
+            invoice = await self._issue(customer_id, wanted, policy)
+            totals += [invoice.total] if invoice else []
+            activity.heartbeat()
+        full = len(customers) == _CUSTOMERS_A_PAGE
+        return InvoicesIssued(
+            issued=len(totals), total=sum(totals), next_after=customers[-1] if full else None
+        )
+
+    async def _policy(self, month: date) -> InvoicePolicy:
+        """That of the catalogue in force on the month's last day."""
+        last_day = first_of_next_month(month) - timedelta(days=1)
+        catalogue = (await price_book(self._pool)).in_force(last_day)
+        return catalogue.invoice if catalogue else InvoicePolicy()
+
+    async def _customers(self, wanted: IssueInvoices) -> list[str]:
+        rows = await self._pool.fetch(
+            """
+            SELECT customer_id FROM (
+                SELECT customer_id FROM ledger_lines AS line
+                 WHERE effective_at <= $1 AND customer_id > $3
+                   AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = line.key)
+                 UNION
+                SELECT customer_id FROM ledger_adjustments
+                 WHERE effective_at <= $1 AND customer_id > $3
+                   AND NOT EXISTS (SELECT 1 FROM invoice_entries
+                                    WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)
+            ) AS charged
+             WHERE NOT EXISTS (SELECT 1 FROM invoices
+                                WHERE invoices.customer_id = charged.customer_id AND month = $2)
+             ORDER BY customer_id LIMIT $4
+            """,
+            cut_of(wanted.month),
+            wanted.month,
+            wanted.after,
+            _CUSTOMERS_A_PAGE,
+        )
+        return [row["customer_id"] for row in rows]
+
+    async def _issue(self, customer_id: str, wanted: IssueInvoices, policy: InvoicePolicy) -> Invoice | None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            # Whoever issues waits here for the one before, whose number is then known.
+            sequence = await _next_number(connection, wanted.issued_on.year)
+            if await _is_issued(connection, customer_id, wanted.month):
+                return None
+            subscriptions = await _open_entries(connection, customer_id, wanted.month)
+            if not subscriptions:
+                return None
+            invoice = invoice_for(
+                customer_id,
+                wanted.month,
+                subscriptions,
+                number=invoice_number(wanted.issued_on.year, sequence),
+                issued_on=wanted.issued_on,
+                vat_percent=policy.vat_percent,
+                supplier=policy.supplier,
+            )
+            await _take_number(connection, wanted.issued_on.year)
+            await _insert(connection, invoice)
+            return invoice
+
+
+async def _next_number(connection: Connection, year: int) -> int:
+    await connection.execute(
+        "INSERT INTO invoice_counters (year, last) VALUES ($1, 0) ON CONFLICT DO NOTHING", year
+    )
+    last: int = await connection.fetchval(
+        "SELECT last FROM invoice_counters WHERE year = $1 FOR UPDATE", year
+    )
+    return last + 1
+
+
+async def _take_number(connection: Connection, year: int) -> None:
+    await connection.execute("UPDATE invoice_counters SET last = last + 1 WHERE year = $1", year)
+
+
+async def _is_issued(connection: Connection, customer_id: str, month: date) -> bool:
+    return bool(
+        await connection.fetchval(
+            "SELECT 1 FROM invoices WHERE customer_id = $1 AND month = $2", customer_id, month
+        )
+    )
+
+
+async def _open_entries(
+    connection: Connection, customer_id: str, month: date
+) -> tuple[InvoicedSubscription, ...]:
+    """What the customer has been charged by the month's end, and stands on no invoice yet."""
+    lines = await connection.fetch(
+        """
+        SELECT subscription_id, line FROM ledger_lines
+         WHERE customer_id = $1 AND effective_at <= $2
+           AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = key)
+         ORDER BY subscription_id, sequence, position
+        """,
+        customer_id,
+        cut_of(month),
+    )
+    adjustments = await connection.fetch(
+        """
+        SELECT subscription_id, adjustment_id, line_key, amount, reason, reference FROM ledger_adjustments
+         WHERE customer_id = $1 AND effective_at <= $2
+           AND NOT EXISTS (SELECT 1 FROM invoice_entries
+                            WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)
+         ORDER BY subscription_id, effective_at, adjustment_id
+        """,
+        customer_id,
+        cut_of(month),
+    )
+    return by_subscription(
+        [
+            *((row["subscription_id"], InvoicedLine.model_validate_json(row["line"])) for row in lines),
+            *((row["subscription_id"], _adjustment(row)) for row in adjustments),
+        ]
+    )
+
+
+def _adjustment(row: Any) -> InvoicedAdjustment:
+    return InvoicedAdjustment(
+        key=adjustment_key(row["subscription_id"], row["adjustment_id"]),
+        corrects=row["line_key"],
+        reason=row["reason"],
+        reference=row["reference"],
+        amount=row["amount"],
+    )
+
+
+async def _insert(connection: Connection, invoice: Invoice) -> None:
+    await connection.execute(
+        """
+        INSERT INTO invoices (number, customer_id, month, issued_on, supply, vat, total, document)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        invoice.number,
+        invoice.customer_id,
+        invoice.month,
+        invoice.issued_on,
+        invoice.supply_amount,
+        invoice.vat_amount,
+        invoice.total,
+        invoice.model_dump_json(),
+    )
+    entries: Sequence[tuple[str, str]] = [(key, invoice.number) for key in invoice.keys]
+    await connection.executemany("INSERT INTO invoice_entries (entry_key, number) VALUES ($1, $2)", entries)

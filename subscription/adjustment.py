@@ -1,0 +1,65 @@
+"""Adjustments: compensating lines for what was charged wrongly. No line of a ledger is ever edited."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subscription.calendar import Instant
+from subscription.model import Frozen, Wire
+from subscription.refusals import Refused
+
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+
+
+class AdjustmentReason(StrEnum):
+    """Why; a closed list, for what stays after erasure must not name anybody."""
+
+    WRONG_CHARGE = "WRONG_CHARGE"
+    SERVICE_OUTAGE = "SERVICE_OUTAGE"
+    GOODWILL = "GOODWILL"
+    REVERSAL = "REVERSAL"
+    """Takes an earlier adjustment back."""
+
+
+class Adjust(Wire):
+    """Correct the line of this key by `amount` KRW before VAT: below zero gives money back.
+
+    `id` names the adjustment: sent again under it, nothing is done twice. `reference` is a ticket's number.
+    """
+
+    subscription_id: str
+    id: Reference
+    key: str
+    amount: int
+    reason: Annotated[AdjustmentReason, Field(strict=False)]
+    reference: Reference
+
+
+class Adjustment(Frozen):
+    """A compensating line as the ledger shows it."""
+
+    kind: Literal["ADJUSTMENT"] = "ADJUSTMENT"
+    key: str
+    corrects: str
+    amount: int
+    reason: AdjustmentReason
+    reference: str
+    effective_at: Instant
+
+
+class Adjusted(Frozen):
+    outcome: Literal["ADJUSTED"] = "ADJUSTED"
+    adjustment: Adjustment
+
+
+class AdjustmentRefused(Frozen):
+    outcome: Literal["REFUSED"] = "REFUSED"
+    refused: Refused
+
+
+AdjustResult = Annotated[Adjusted | AdjustmentRefused, Field(discriminator="outcome")]
+
+
+def adjustment_key(subscription_id: str, adjustment_id: str) -> str:
+    return f"{subscription_id}/ADJUSTMENT/{adjustment_id}"

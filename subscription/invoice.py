@@ -1,0 +1,167 @@
+"""Invoices: what a customer is asked to pay for a month, from the lines of its ledgers.
+
+A line belongs to the first invoice that is issued for a month at whose end it was in effect. So service
+fees of March, posted at the start of 1 April, are on March's invoice, and a line that was recorded late
+is on the next one.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subscription.adjustment import AdjustmentReason
+from subscription.calendar import Day, first_of_next_month, start_of
+from subscription.catalogue import Supplier
+from subscription.ledger import LineKind
+from subscription.model import Frozen
+
+
+class InvoiceKind(StrEnum):
+    INVOICE = "INVOICE"
+    CREDIT_NOTE = "CREDIT_NOTE"
+    """The supply amount is below zero: the customer gets money back."""
+
+
+class InvoicedLine(Frozen):
+    """A ledger line on an invoice: its days, and its amount in whole KRW before VAT."""
+
+    key: str
+    kind: LineKind
+    first_day: Annotated[Day, Field(alias="from")]
+    end_day: Annotated[Day, Field(alias="to")]
+    plan: str
+    members: int
+    amount: int
+
+    @property
+    def last_day(self) -> date:
+        """The last day that is charged, as people write a period."""
+        return self.end_day - timedelta(days=1)
+
+
+class InvoicedAdjustment(Frozen):
+    """A compensating line on an invoice, with the key of the line that it corrects."""
+
+    kind: Literal["ADJUSTMENT"] = "ADJUSTMENT"
+    key: str
+    corrects: str
+    reason: AdjustmentReason
+    reference: str
+    amount: int
+
+
+InvoiceEntry = InvoicedLine | InvoicedAdjustment
+
+
+class InvoicedSubscription(Frozen):
+    """What one subscription adds to an invoice."""
+
+    subscription_id: str
+    entries: tuple[InvoiceEntry, ...]
+
+    @property
+    def amount(self) -> int:
+        return sum(entry.amount for entry in self.entries)
+
+
+class Invoice(Frozen):
+    """One customer's invoice for one month, in whole KRW: never changed once issued. It names no person."""
+
+    number: str
+    kind: InvoiceKind
+    customer_id: str
+    month: Day
+    """The month's first day."""
+    issued_on: Day
+    supplier: Supplier
+    subscriptions: tuple[InvoicedSubscription, ...]
+    supply_amount: int
+    vat_percent: int
+    vat_amount: int
+    total: int
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Everything that stands on it; each stands on no other invoice."""
+        return tuple(entry.key for each in self.subscriptions for entry in each.entries)
+
+
+def invoice_number(year: int, sequence: int) -> str:
+    return f"{year}-{sequence:06}"
+
+
+def cut_of(month: date) -> datetime:
+    """A month's invoice has what was in effect at this moment: the start of the next month."""
+    return start_of(first_of_next_month(month))
+
+
+def vat_on(supply_amount: int, percent: int) -> int:
+    """The tax on an invoice's supply amount, rounded towards zero once; a credit note gives it back."""
+    tax = abs(supply_amount) * percent // 100
+    return tax if supply_amount >= 0 else -tax
+
+
+def invoice_for(
+    customer_id: str,
+    month: date,
+    subscriptions: Sequence[InvoicedSubscription],
+    *,
+    number: str,
+    issued_on: date,
+    vat_percent: int,
+    supplier: Supplier,
+) -> Invoice:
+    supply = sum(each.amount for each in subscriptions)
+    vat = vat_on(supply, vat_percent)
+    return Invoice(
+        number=number,
+        kind=InvoiceKind.INVOICE if supply >= 0 else InvoiceKind.CREDIT_NOTE,
+        customer_id=customer_id,
+        month=month,
+        issued_on=issued_on,
+        supplier=supplier,
+        subscriptions=tuple(subscriptions),
+        supply_amount=supply,
+        vat_percent=vat_percent,
+        vat_amount=vat,
+        total=supply + vat,
+    )
+
+
+def by_subscription(entries: Iterable[tuple[str, InvoiceEntry]]) -> tuple[InvoicedSubscription, ...]:
+    """Entries, each with its subscription's id, gathered under the subscriptions in order of their ids."""
+    gathered: dict[str, list[InvoiceEntry]] = {}
+    for subscription_id, entry in entries:
+        gathered.setdefault(subscription_id, []).append(entry)
+    return tuple(
+        InvoicedSubscription(subscription_id=subscription_id, entries=tuple(gathered[subscription_id]))
+        for subscription_id in sorted(gathered)
+    )
+
+
+class IssueInvoices(Frozen):
+    """Issue the invoices of a month, on `issued_on`, for a page of customers after `after`."""
+
+    month: Day
+    issued_on: Day
+    after: str = ""
+
+
+class InvoicesIssued(Frozen):
+    """`next_after` is where the next page begins; None if there is none."""
+
+    issued: int
+    total: int
+    next_after: str | None
+
+
+class InvoicesReport(Frozen):
+    """What the job says when it is done: so many invoices, and their sum in KRW with VAT."""
+
+    summary: str
+    month: Day
+    issued: int
+    total: int

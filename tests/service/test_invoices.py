@@ -1,0 +1,196 @@
+"""Invoices and adjustments: a month is closed once, with numbers without gaps, and nothing is edited."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
+
+import asyncpg
+import pytest
+from temporalio.client import Client, WorkflowFailureError
+
+from starter.embedded.stack import EmbeddedStack
+from starter.invoice_page import Language, invoice_page
+from subscription.invoice import Invoice
+from subscription.refusals import Code, RefusedError
+
+from .house import House, fresh, open_house
+from .lives import Life
+from .waiting import eventually, together
+
+MARCH = date(2026, 3, 1)
+LATEST = {"agreed_terms": [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]}
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for a month is closed for everybody in it."""
+    async with open_house(stack, temporal) as house:
+        yield house
+
+
+async def closed(house: House, month: str = "2026-03") -> dict[str, Any]:
+    report: dict[str, Any] = await house.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": month}, id=fresh("close"), task_queue=house.task_queue
+    )
+    return report
+
+
+async def upgraded_in_march(house: House, **changes: Any) -> Life:
+    """R21's example: 14 days of 36,000 and 17 of 72,000 make 16,258 and 39,483 KRW."""
+    life = await house.paid("2026-03-01 09:00", term="MONTHLY", plan="lite", **changes)
+    await life.asks("upgrade", at="2026-03-15 09:00", plan="basic", **LATEST)
+    await life.passes_to("2026-04-01 00:00")
+    return life
+
+
+def amounts(invoice: Invoice) -> list[list[int]]:
+    return [[entry.amount for entry in each.entries] for each in invoice.subscriptions]
+
+
+async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_percent(office: House) -> None:
+    first = await upgraded_in_march(office, customer_id="C-1")
+    # 20 members at list 12,000 for the whole of March.
+    second = await office.paid(
+        "2026-03-01 09:00", term="MONTHLY", plan="premium", members=20, customer_id="C-1"
+    )
+    await second.passes_to("2026-04-01 00:00")
+    other = await upgraded_in_march(office, customer_id="C-2")
+
+    report = await closed(office)
+
+    # C-1: 55,741 + 240,000 = 295,741; a tenth of it is 29,574.1. C-2: 55,741 and 5,574.1.
+    assert report["summary"] == "2 invoices for 2026-03, 386,630 KRW in all with VAT."
+    [mine, theirs] = await office.client.invoices(month=MARCH)
+    assert (mine.supply_amount, mine.vat_amount, mine.total) == (295_741, 29_574, 325_315)
+    assert (theirs.supply_amount, theirs.vat_amount, theirs.total) == (55_741, 5_574, 61_315)
+    assert [number[4:] for number in (mine.number, theirs.number)] == ["-000001", "-000002"]
+    by_id = {each.subscription_id: [entry.amount for entry in each.entries] for each in mine.subscriptions}
+    assert by_id == {first.id: [16_258, 39_483], second.id: [240_000]}
+    assert [each.subscription_id for each in theirs.subscriptions] == [other.id]
+
+    again = await together([closed(office), closed(office)])
+    assert [(each["issued"], each["total"]) for each in again] == [(0, 0), (0, 0)]
+    assert await office.client.invoices() == [mine, theirs]
+
+
+async def test_a_line_that_comes_late_is_on_the_next_invoice(office: House) -> None:
+    await upgraded_in_march(office, customer_id="C-1")
+    await closed(office)
+    late = await upgraded_in_march(office, customer_id="C-1")
+    assert (await closed(office))["issued"] == 0
+
+    assert (await closed(office, "2026-04"))["issued"] == 1
+    [_, april] = await office.client.invoices(customer_id="C-1")
+    assert {each.subscription_id for each in april.subscriptions} == {late.id}
+    assert amounts(april) == [[16_258, 39_483]]
+
+
+async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numbers(office: House) -> None:
+    await together(upgraded_in_march(office, customer_id=f"C-{number:02}") for number in range(12))
+
+    async def five_are_issued() -> bool:
+        return bool(await office.owner.fetchval("SELECT count(*) = 5 FROM invoices"))
+
+    async with office.owner.acquire() as connection:
+        # The sixth invoice to be written fails, as if the worker had died with it half done.
+        await connection.execute(
+            """
+            CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'broken off'; END $$;
+            CREATE TRIGGER break_off BEFORE INSERT ON invoices
+                FOR EACH ROW WHEN (NEW.customer_id = 'C-05') EXECUTE FUNCTION break_off();
+            """
+        )
+        closing = asyncio.gather(closed(office), closed(office))
+        await eventually("five are issued", five_are_issued)
+        await connection.execute("DROP TRIGGER break_off ON invoices")
+    await closing
+    invoices = await office.client.invoices()
+    assert [int(invoice.number[5:]) for invoice in invoices] == list(range(1, 13))
+    assert [invoice.customer_id for invoice in invoices] == sorted(f"C-{number:02}" for number in range(12))
+
+
+async def test_an_invoice_is_never_changed(office: House) -> None:
+    await upgraded_in_march(office)
+    await closed(office)
+    for pool in (office.pool, office.owner):
+        for statement in (
+            "UPDATE invoices SET total = 0, supply = 0, vat = 0",
+            "DELETE FROM invoice_entries",
+        ):
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.RestrictViolationError)):
+                await pool.execute(statement)
+
+
+async def test_a_month_that_has_not_ended_is_not_closed(office: House) -> None:
+    for argument, code in (
+        ({"month": "2999-01"}, Code.MONTH_NOT_ENDED),
+        ({"month": "March"}, Code.INVALID_ARGUMENT),
+        ({"moth": "2026-03"}, Code.INVALID_ARGUMENT),
+        ([], Code.INVALID_ARGUMENT),
+    ):
+        with pytest.raises(WorkflowFailureError) as failure:
+            await office.temporal.execute_workflow(
+                "InvoicesWorkflow", argument, id=fresh("close"), task_queue=office.task_queue
+            )
+        assert getattr(failure.value.cause, "type", None) == code
+
+
+def adjustment(life: Life, amount: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "subscription_id": life.id,
+        "id": "T-1",
+        "key": f"{life.id}/SERVICE_FEE/2026-03-15",
+        "amount": amount,
+        "reason": "WRONG_CHARGE",
+        "reference": "T-1",
+        **changes,
+    }
+
+
+async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: House) -> None:
+    life = await upgraded_in_march(office, customer_id="C-1")
+    before = await life.ledger()
+    first = await office.client.adjust(adjustment(life, -9_483))
+    assert await office.client.adjust(adjustment(life, -9_483)) == first
+    assert await office.client.adjustments(life.id) == [first]
+    assert await life.ledger() == before
+
+    async def refused(**changes: Any) -> tuple[str, str | None]:
+        with pytest.raises(RefusedError) as refusal:
+            await office.client.adjust(adjustment(life, **{"amount": -1, **changes}))
+        return refusal.value.refused.code, refusal.value.refused.field
+
+    assert await refused() == (Code.ADJUSTMENT_ID_REUSED, "id")
+    # 30,000 of the 39,483 are left.
+    assert await refused(id="T-2", amount=-30_001) == (Code.ADJUSTED_TOO_MUCH, "amount")
+    assert await refused(id="T-2", amount=0) == (Code.INVALID_VALUE, "amount")
+    assert await refused(id="T-2", key=f"{life.id}/SERVICE_FEE/2026-03-16") == (Code.LINE_NOT_FOUND, "key")
+    assert await refused(id="T-2", reason="BECAUSE") == (Code.INVALID_ARGUMENT, "reason")
+    assert await refused(id="no spaces") == (Code.INVALID_ARGUMENT, "id")
+
+    # Made today, so it waits for today's month; that one has not ended, and March has its lines alone.
+    await closed(office)
+    [march] = await office.client.invoices()
+    assert amounts(march) == [[16_258, 39_483]]
+
+
+async def test_an_erased_subscription_is_adjusted_too(office: House) -> None:
+    life = await upgraded_in_march(office)
+    await life.is_cancelled("2026-04-01 09:00")
+    made = await office.client.adjust(adjustment(life, -39_483))
+    assert await office.client.adjustments(life.id) == [made]
+
+
+async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(office: House) -> None:
+    await upgraded_in_march(office, customer_id="C-1")
+    await closed(office)
+    [invoice] = await office.client.invoices()
+    korean, english = invoice_page(invoice, Language.KO), invoice_page(invoice, Language.EN)
+    for words in ("공급가액", "부가가치세", "61,315", "서비스 이용요금", "2026-03-15 ~ 2026-03-31"):
+        assert words in korean
+    for words in ("Supply amount", "VAT", "61,315", "Service fee", "39,483"):
+        assert words in english
+    odd = invoice.model_copy(update={"customer_id": "<script>alert(1)</script>"})
+    assert "<script>" not in invoice_page(odd, Language.EN)

@@ -1,0 +1,26 @@
+"""The workflow of one adjustment: it outlives nothing, and leaves a trace of who corrected what."""
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from workflows.jobs import one_page, read_argument
+
+with workflow.unsafe.imports_passed_through():
+    from subscription.adjustment import Adjust, Adjustment, AdjustmentRefused
+
+
+@workflow.defn(name="AdjustmentWorkflow")
+class AdjustmentWorkflow:
+    """Adds a compensating line to a ledger, once; a refusal fails it with the refusal's code."""
+
+    @workflow.run
+    async def run(self, argument: Any = None) -> Adjustment:
+        wanted = read_argument(Adjust, argument)
+        result = await one_page("adjust_ledger", wanted, summary=f"{wanted.amount:,} KRW")
+        if isinstance(result, AdjustmentRefused):
+            refused = result.refused
+            raise ApplicationError(refused.message, refused, type=refused.code, non_retryable=True)
+        adjustment: Adjustment = result.adjustment
+        return adjustment
