@@ -28,6 +28,7 @@ from activities.erasure import ErasureActivities
 from activities.histories import HistoryActivities
 from activities.invoicing import InvoicingActivities
 from activities.provisioning import ProvisioningActivities
+from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
 from activities.workspace import PostgresWorkspaces
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
@@ -35,6 +36,7 @@ from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
+from workflows.reconcile import ReconcileWorkflow
 from workflows.registration import missing_search_attributes
 from workflows.subscription import SubscriptionWorkflow
 
@@ -112,10 +114,11 @@ def create_worker(
     workspaces = PostgresWorkspaces(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     recording = RecordingActivities(pool, workspaces)
+    reconciliation = ReconciliationActivities(pool, client)
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[SubscriptionWorkflow, AdjustmentWorkflow, InvoicesWorkflow],
+        workflows=[SubscriptionWorkflow, AdjustmentWorkflow, InvoicesWorkflow, ReconcileWorkflow],
         activities=[
             provisioning.provision_subscription,
             provisioning.issue_domain_token,
@@ -127,6 +130,9 @@ def create_worker(
             HistoryActivities(pool, client).delete_histories,
             AdjustingActivities(pool).adjust_ledger,
             InvoicingActivities(pool).issue_invoices,
+            reconciliation.reconcile_page,
+            reconciliation.reconcile_strays,
+            reconciliation.finish_reconciliation,
         ],
         interceptors=[OneArgumentInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(

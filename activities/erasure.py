@@ -37,11 +37,8 @@ class ErasureActivities:
 
 
 async def _erase(connection: Connection, erase: Erase, workspaces: int) -> ErasureCertificate:
-    rows = {table: await _delete(connection, table, erase.subscription_id) for table in PERSONAL_DATA}
+    rows = await delete_personal_data(connection, erase.subscription_id)
     rows["workspaces"] += workspaces
-    left = {table: await _count(connection, table, erase.subscription_id) for table in PERSONAL_DATA}
-    if any(left.values()):
-        raise RuntimeError(f"the erasure of {erase.subscription_id} left rows behind: {left}")
     await record.update_subscription(connection, erase.state)
     await record.forget_request(connection, erase.subscription_id)
     await record.insert_events(connection, erase.state, erase.sequence, (erase.event,))
@@ -50,6 +47,15 @@ async def _erase(connection: Connection, erase: Erase, workspaces: int) -> Erasu
     )
     await record.certify(connection, certificate, "DATABASE")
     return certificate
+
+
+async def delete_personal_data(connection: Connection, subscription_id: str) -> dict[str, int]:
+    """How many rows of each table there were; they are counted again afterwards."""
+    rows = {table: await _delete(connection, table, subscription_id) for table in PERSONAL_DATA}
+    left = {table: await _count(connection, table, subscription_id) for table in PERSONAL_DATA}
+    if any(left.values()):
+        raise RuntimeError(f"the erasure of {subscription_id} left rows behind: {left}")
+    return rows
 
 
 async def _delete(connection: Connection, table: str, subscription_id: str) -> int:

@@ -4,13 +4,14 @@ Every function runs inside its caller's transaction.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from activities.database import Connection, Pool
 from subscription.deadlines import next_deadline
 from subscription.effects import TIMELINE_KEPT, AnswerToKeep, ErasureCertificate, TimelineEntry
 from subscription.events import Event, TrialStarted, Upgraded, private_fields
+from subscription.ledger import LedgerLine
 from subscription.request import Request
 from subscription.state import Subscription
 from subscription.wording import sentence
@@ -155,9 +156,39 @@ async def insert_events(
                 asked_by,
                 event.model_dump_json(include=set(private)),
             )
-        await _insert_lines(connection, state, sequence, event)
+        await insert_lines(connection, state, sequence, enumerate(event.lines))
         if isinstance(event, TrialStarted | Upgraded):
             await _insert_agreements(connection, state.subscription_id, sequence, event)
+
+
+async def insert_lines(
+    connection: Connection, state: Subscription, sequence: int, lines: Iterable[tuple[int, LedgerLine]]
+) -> None:
+    """Ledger lines of the event of this number, each with its position among them."""
+    await connection.executemany(
+        """
+        INSERT INTO ledger_lines
+            (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
+             effective_at, line)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """,
+        [
+            (
+                line.key,
+                state.subscription_id,
+                sequence,
+                position,
+                state.customer_id,
+                line.kind,
+                line.first_day,
+                line.end_day,
+                line.amount,
+                line.effective_at,
+                line.model_dump_json(),
+            )
+            for position, line in lines
+        ],
+    )
 
 
 async def keep_answer(
@@ -240,33 +271,6 @@ async def issued_certificate(
         return None
     return ErasureCertificate(
         subscription_id=subscription_id, erased_at=row["erased_at"], rows=json.loads(row["rows"])
-    )
-
-
-async def _insert_lines(connection: Connection, state: Subscription, sequence: int, event: Event) -> None:
-    await connection.executemany(
-        """
-        INSERT INTO ledger_lines
-            (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
-             effective_at, line)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        """,
-        [
-            (
-                line.key,
-                state.subscription_id,
-                sequence,
-                position,
-                state.customer_id,
-                line.kind,
-                line.first_day,
-                line.end_day,
-                line.amount,
-                line.effective_at,
-                line.model_dump_json(),
-            )
-            for position, line in enumerate(event.lines)
-        ],
     )
 
 

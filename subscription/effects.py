@@ -16,6 +16,7 @@ from subscription.events import Erased, Event
 from subscription.invoice import InvoicesIssued, IssueInvoices
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.reconciliation import Reconciled, ReconcilePage, ReconcileReport
 from subscription.refusals import Refused
 from subscription.state import Access, State, Subscription
 from subscription.wording import sentence
@@ -203,6 +204,9 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "delete_histories": (DeleteHistories, HistoriesDeleted),
     "adjust_ledger": (Adjust, AdjustResult),
     "issue_invoices": (IssueInvoices, InvoicesIssued),
+    "reconcile_page": (ReconcilePage, Reconciled),
+    "reconcile_strays": (ReconcilePage, Reconciled),
+    "finish_reconciliation": (ReconcileReport, ReconcileReport),
 }
 
 

@@ -42,14 +42,15 @@ async def carry_out(name: str, argument: Frozen) -> Any:
             if is_cancelled_exception(error):
                 raise
             failing = True
-            _show_attention(needed=True)
+            show_attention(needed=True)
             await workflow.sleep(_PAUSE, summary=f"{name} keeps failing")
             continue
         if failing:
-            _show_attention(needed=False)
+            show_attention(needed=False)
         return result
 
 
-def _show_attention(*, needed: bool) -> None:
+def show_attention(*, needed: bool) -> None:
+    """Set the search attribute by which operators find what needs them."""
     if bool(workflow.info().typed_search_attributes.get(NEEDS_ATTENTION)) is not needed:
         workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(needed)])

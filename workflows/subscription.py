@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from workflows.effects import carry_out
+from workflows.effects import carry_out, show_attention
 from workflows.handlers import NOTHING, decoded, takes_commands
 from workflows.life import Life
 from workflows.stages import Clearing, LifeResult, Resumed, stage_of
@@ -214,6 +214,14 @@ class SubscriptionWorkflow:
             self._asked.append(Asked(name, None, misread=command, by_signal=True))
         else:
             self._asked.append(Asked(name, command, by_signal=True))
+
+    @workflow.signal(
+        name="needs_attention", description="Show in lists that somebody must look, or need not any more"
+    )
+    def needs_attention(self, argument: RawValue = NOTHING) -> None:
+        value = decoded(argument)
+        if isinstance(value, dict) and isinstance(value.get("needed"), bool) and not self._clearing:
+            show_attention(needed=value["needed"])
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:

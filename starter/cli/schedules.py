@@ -1,6 +1,6 @@
 """`worksub schedules`: what happens by itself."""
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -35,8 +35,9 @@ def _job(name: str) -> "Job":
     raise typer.BadParameter(f"{name!r} is not one of {names}.")
 
 
+# Of no named type: Typer looks it up at every start, and the module of jobs is slow to import.
 JobName = Annotated[
-    "Job", typer.Argument(parser=_job, metavar="NAME", help="As `list` shows it.", show_default=False)
+    Any, typer.Argument(parser=_job, metavar="NAME", help="As `list` shows it.", show_default=False)
 ]
 
 

@@ -28,7 +28,7 @@ def test_what_is_heavy_is_not_imported_for_help() -> None:
 
 def test_every_command_takes_json() -> None:
     commands = leaves(typer.main.get_command(app))
-    assert len(commands) == 24
+    assert "status" in {each.name for each in commands}
     for each in commands:
         assert "--json" in {option for parameter in each.params for option in parameter.opts}, each.name
 

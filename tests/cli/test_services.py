@@ -88,7 +88,7 @@ async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
     assert ended.code == 0
     assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
     assert [finding["what"] for finding in in_json["findings"]] == [
-        *("Temporal", "namespace", "search attributes", "worker", "test clocks"),
+        *("Temporal", "namespace", "search attributes", "schedules", "worker", "test clocks"),
         *("PostgreSQL", "migrations", "catalogue"),
     ]
     for finding in in_json["findings"]:
