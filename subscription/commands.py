@@ -28,7 +28,7 @@ class ContractTerm(StrEnum):
 
 
 TermField = Annotated[ContractTerm, Field(strict=False)]
-PlanField = Annotated[str, Field(max_length=64)]
+PlanField = Annotated[str, Field(min_length=1, max_length=64)]
 MembersField = Annotated[int, Field(ge=1)]
 
 
@@ -167,6 +167,13 @@ COMMANDS: Mapping[str, type[Command]] = {
 }
 
 
+_NULL_WRITTEN_OUT: Mapping[str, Mapping[str, None]] = {
+    ChangeRenewalOption.name: {"term": None},
+    WithdrawReservation.name: {},
+    CheckDomain.name: {},
+}
+
+
 def read_command(name: str, argument: object) -> Command | Refused:
     """The command that a caller's words on the wire mean, or all that is wrong with them."""
     shape = COMMANDS.get(name)
@@ -174,11 +181,12 @@ def read_command(name: str, argument: object) -> Command | Refused:
         return Refused(
             code=Code.UNKNOWN_COMMAND, message=f"There is no such command; there are {', '.join(COMMANDS)}."
         )
-    if argument is None and shape is ChangeRenewalOption:
-        argument = {"term": None}
-    if argument is None and shape in (WithdrawReservation, CheckDomain):
-        argument = {}
-    return _read(shape, name, argument)
+    return _read(shape, name, written_out(name, argument))
+
+
+def written_out(name: str, argument: object) -> object:
+    """The argument itself, or what `null` stands for where a command takes that."""
+    return _NULL_WRITTEN_OUT.get(name) if argument is None else argument
 
 
 def read_quote(argument: object) -> QuoteCancellation | Refused:

@@ -9,6 +9,7 @@ from scenario_strategies import catalogues, scenarios
 from starter.simulation import simulate_by_rules, simulate_on_temporal
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.simulation import Scenario, read_scenario
+from worker import DEFAULT_CATALOGUE, read_catalogue
 
 GENERATED = 25
 
@@ -38,6 +39,55 @@ def drawn() -> Drawing:
 
     draw()
     return made[-1]
+
+
+def by_hand() -> list[dict[str, Any]]:
+    """Lives on which the engines once differed."""
+    start, until = "2027-01-04T09:00:00+09:00", "2027-02-01T00:00:00+09:00"
+    acme, other = {"domain": "acme.example"}, {"domain": "other.example"}
+    return [
+        {
+            "name": "a proof that was found once is not there for a later claim of the same name",
+            "request": {"at": start, "account": acme},
+            "steps": [
+                {"at": "2027-01-04T10:00:00+09:00", "confirm_domain": {}},
+                {"at": "2027-01-04T11:00:00+09:00", "rename_account": {"group": "acme"}},
+                {"at": "2027-01-06T11:00:00+09:00", "rename_account": acme},
+                {"at": "2027-01-06T12:00:00+09:00", "check_domain": {}},
+                {"at": "2027-01-06T13:00:00+09:00", "rename_account": other},
+                {"at": "2027-01-06T14:00:00+09:00", "confirm_domain": None},
+            ],
+            "until": until,
+        },
+        {
+            "name": "what null means",
+            "request": {"at": start},
+            "steps": [
+                {"at": "2027-01-05T09:00:00+09:00", "upgrade": None},
+                {"at": "2027-01-05T09:00:00+09:00", "withdraw_reservation": None},
+                {
+                    "at": "2027-01-05T09:00:00+09:00",
+                    "switch_to_paid": {"date": "2027-01-05", "term": "ANNUAL"},
+                },
+                {"at": "2027-01-05T09:00:00+09:00", "change_renewal_option": None},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": None},
+                {"at": "2027-01-05T09:00:00+09:00", "upgrade": {"plan": "", "members": 20}},
+            ],
+            "until": until,
+        },
+    ]
+
+
+async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
+    book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
+    lives = [read_scenario(scenario) for scenario in by_hand()]
+    by_rules = simulate_by_rules(lives, book)
+    assert [[outcome.accepted for outcome in document.outcomes] for document in by_rules] == [
+        [True, True, True, True, True, True],
+        [False, False, True, True, False, False],
+    ]
+    on_temporal = await simulate_on_temporal(lives, book)
+    assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]
 
 
 async def test_generated_lives_come_to_the_same_on_temporal() -> None:

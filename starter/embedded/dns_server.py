@@ -1,6 +1,8 @@
 """An authoritative DNS server on the loopback interface, in which a domain's owner publishes the proof."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -39,6 +41,18 @@ class DnsServer:
     def publish_cname(self, name: str, target: str) -> None:
         """Add a CNAME record that makes `name` an alias of `target`."""
         self._publish(name, "CNAME", CNAME(target))
+
+    @contextmanager
+    def published_txt(self, name: str, value: str) -> Iterator[None]:
+        """Publish a TXT record for as long as it takes; the other records of `name` stay."""
+        record = self._publish(name, "TXT", TXT(value.encode()))
+        try:
+            yield
+        finally:
+            with self._changing:
+                others = [each for each in self._records.pop(DNSLabel(name), []) if each is not record]
+                if others:
+                    self._records[DNSLabel(name)] = others
 
     def withdraw(self, name: str) -> None:
         """Remove every record of `name`; nothing happens if it has none."""
@@ -99,7 +113,8 @@ class DnsServer:
                 name = aliases[0] if aliases else None
         return reply
 
-    def _publish(self, name: str, kind: str, data: TXT | CNAME) -> None:
+    def _publish(self, name: str, kind: str, data: TXT | CNAME) -> RR:
         record = RR(name, getattr(QTYPE, kind), rdata=data, ttl=0)
         with self._changing:
             self._records.setdefault(DNSLabel(name), []).append(record)
+        return record

@@ -112,6 +112,7 @@ def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
     ("option", "code"),
     [
         ({"term": "ANNUAL", "plan": "gold"}, Code.PLAN_NOT_SOLD),
+        ({"term": "ANNUAL", "plan": ""}, Code.INVALID_ARGUMENT),
         ({"term": "ANNUAL", "members": 100_001}, Code.TOO_MANY_MEMBERS),
         ({"term": "ANNUAL", "members": 0}, Code.INVALID_ARGUMENT),
         ({"term": None, "members": 3}, Code.INVALID_ARGUMENT),
@@ -165,7 +166,12 @@ def test_r25_none_of_the_three_may_go_down(wish: dict[str, object], field: str) 
 
 
 @pytest.mark.parametrize(
-    ("wish", "code"), [({"plan": "gold"}, Code.PLAN_NOT_SOLD), ({"members": 100_001}, Code.TOO_MANY_MEMBERS)]
+    ("wish", "code"),
+    [
+        ({"plan": "gold"}, Code.PLAN_NOT_SOLD),
+        ({"plan": "", "members": 20}, Code.INVALID_ARGUMENT),
+        ({"members": 100_001}, Code.TOO_MANY_MEMBERS),
+    ],
 )
 def test_r25_what_is_not_sold_is_refused(wish: dict[str, object], code: Code) -> None:
     assert annual().refused("upgrade", **wish).code is code

@@ -163,6 +163,7 @@ def test_r16_the_term_is_always_given() -> None:
     ("choice", "code"),
     [
         ({"plan": "gold"}, Code.PLAN_NOT_SOLD),
+        ({"plan": ""}, Code.INVALID_ARGUMENT),
         ({"members": 100_001}, Code.TOO_MANY_MEMBERS),
         ({"members": 0}, Code.INVALID_ARGUMENT),
         ({"term": "WEEKLY"}, Code.INVALID_ARGUMENT),
