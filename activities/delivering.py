@@ -23,7 +23,7 @@ NO_SERVER = "no mail server is set: WORKSUB_SMTP_URL"
 _PAGE = 100
 _PAGE_SECONDS = 240
 # With the pauses between them three days or so. A mail server that is away counts for none.
-_MOST_ATTEMPTS = 18
+_MOST_ATTEMPTS = 20
 _MOST_INTERRUPTED_IN_A_ROW = 3
 
 

@@ -68,7 +68,7 @@ class Mailer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._connection and self._connection.is_connected:
+        if error is None and self._connection and self._connection.is_connected:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 async with asyncio.timeout(self._server.answer_seconds):
                     await self._connection.quit()
@@ -110,7 +110,8 @@ class Mailer:
             raise self._refused("the letter", error) from None
         except aiosmtplib.SMTPResponseException as error:
             self._hang_up()
-            raise ServerTrouble(f"the sender is refused: {_code(error)}") from None
+            what = "the mail server closes" if error.code == _CLOSING else "the sender is refused"
+            raise ServerTrouble(f"{what}: {_code(error)}") from None
         except TimeoutError:
             self._hang_up()
             raise Interrupted("the mail server does not answer") from None

@@ -86,7 +86,8 @@ def _sender(text: str) -> Address:
         [sender] = header.addresses
     except ValueError:
         sender = None
-    if sender is None or header.defects or not (sender.username and sender.domain and text.isprintable()):
+    usable = sender and sender.username and sender.domain and sender.addr_spec.isascii()
+    if not usable or header.defects or not text.isprintable():
         raise MailSettingsError(
             "WORKSUB_SMTP_FROM must be the one address that notices come from, as in "
             "NAVER WORKS <notices@works.example>."

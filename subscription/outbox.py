@@ -8,7 +8,7 @@ from pydantic import Field
 from subscription.calendar import Day, Instant
 from subscription.model import Frozen, Wire
 
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=6)
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(hours=6)
 
 
 class NoticeKind(StrEnum):
@@ -118,7 +118,7 @@ class NoticesReport(Frozen):
 
 
 def pause_after(failures: int) -> timedelta:
-    """How long to wait after so many failures in a row: 5 s, 20 s, 80 s and so on, up to 6 hours."""
+    """How long to wait after so many failures in a row: 2 s, 8 s, 32 s and so on, up to 6 hours."""
     # Beyond 8 the longest pause is reached, and the powers would only grow.
     factor: int = 4 ** (min(failures, 8) - 1)
     return min(_FIRST_PAUSE * factor, _LONGEST_PAUSE)

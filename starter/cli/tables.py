@@ -202,7 +202,7 @@ def invoice_view(invoice: Invoice) -> RenderableType:
 
 
 def notices_table(notices: Iterable[OutboxNotice]) -> Table:
-    table = _table("Number", "Subscription", "Notice", "About", "State", "When (KST)", "To", "What is wrong")
+    table = _table("Number", "Subscription", "Notice", "About", "State", "Since (KST)", "What is wrong")
     for notice in notices:
         table.add_row(
             str(notice.number),
@@ -211,7 +211,6 @@ def notices_table(notices: Iterable[OutboxNotice]) -> Table:
             str(notice.about),
             notice.state,
             f"{notice.settled_at or notice.queued_at:%Y-%m-%d %H:%M}",
-            notice.recipient or _NONE,
             notice.last_error or "",
         )
     return table
@@ -221,7 +220,8 @@ def notice_view(notice: OutboxNotice) -> RenderableType:
     """A notice with its letter, if that is still there."""
     if notice.body is None:
         return Group(notices_table([notice]), Text("Its letter has been deleted."))
-    return Group(notices_table([notice]), Text(notice.subject or "", style="bold"), Text(f"\n{notice.body}"))
+    heading = Text(f"To {notice.recipient}\n{notice.subject}\n", style="bold")
+    return Group(notices_table([notice]), heading, Text(notice.body))
 
 
 def quote_view(quote: Quote) -> RenderableType:
