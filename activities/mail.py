@@ -49,9 +49,9 @@ def mail(letter: Letter, sender: Address, name: str) -> EmailMessage:
     message["Date"] = datetime.now(UTC)
     message["Message-ID"] = f"<{hashlib.sha256(name.encode()).hexdigest()[:32]}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = "ko, en"
     # Not every server takes eight bits.
     message.set_content(letter.body, cte="base64")
+    message["Content-Language"] = "ko, en"
     return message
 
 

@@ -122,6 +122,6 @@ def _summary(told: int, delivered: NoticesDelivered) -> str:
 
 def _delivery_words(delivered: NoticesDelivered) -> str:
     if delivered.no_server:
-        return f"No mail server is set, so {delivered.waiting:,} wait in the outbox."
+        return f"No mail server is set; waiting in the outbox: {delivered.waiting:,}."
     words = f"{delivered.sent:,} sent, {delivered.given_up:,} given up, {delivered.waiting:,} waiting"
     return f"{words}: {delivered.trouble}." if delivered.trouble else f"{words}."

@@ -193,10 +193,11 @@ async def _notices(pool: Pool) -> Finding:
     assert row is not None
     said = []
     if row["waiting"]:
-        said.append(f"{row['waiting']:,} wait to be sent ({row['reason']}): `worksub notices list`.")
+        said.append(f"Waiting to be sent: {row['waiting']:,} ({row['reason']}).")
     if row["given_up"]:
         said.append(
-            f"{row['given_up']:,} were given up in a week: `worksub notices list --state GIVEN_UP` says why."
+            f"Given up in the last 7 days: {row['given_up']:,}; "
+            "`worksub notices list --state GIVEN_UP` says why."
         )
     verdict = Verdict.NOTE if said else Verdict.OK
     return Finding(what="notices", verdict=verdict, text=" ".join(said) or "All could be sent.")

@@ -131,13 +131,13 @@ async def test_the_doctor_says_what_could_not_be_sent(office: House) -> None:
         await works_on(office)
         verdict, text = await finding()
         assert verdict is Verdict.NOTE
-        assert text.startswith("1 wait to be sent (no mail server is set: WORKSUB_SMTP_URL)")
+        assert text == "Waiting to be sent: 1 (no mail server is set: WORKSUB_SMTP_URL)."
     async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
         room.to_recipient = lambda recipient: "550 no such user"
         await works_on(office)
         verdict, text = await finding()
         assert verdict is Verdict.NOTE
-        assert text.startswith("1 were given up in a week: `worksub notices list --state GIVEN_UP`")
+        assert text.startswith("Given up in the last 7 days: 1; `worksub notices list --state GIVEN_UP`")
     assert address(life) not in text
 
 

@@ -127,7 +127,7 @@ async def test_a_letter_is_in_order_for_every_mail_server(office: House) -> None
     assert max(map(len, raw.splitlines())) <= 998
     assert envelope == ("notices@works.example", [address(life)])
     assert (message["From"], message["To"]) == (f"{SENDER}", address(life))
-    assert message["Auto-Submitted"] == "auto-generated"
+    assert (message["Auto-Submitted"], message["Content-Language"]) == ("auto-generated", "ko, en")
     assert message["Message-ID"].endswith("@works.example>")
     assert message["Date"].datetime.tzinfo is not None
     assert message.get_content_type() == "text/plain"
@@ -204,7 +204,7 @@ async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(office
         life = await trial(office)
         report = await works_on(office)
         [notice] = await office.client.notices()
-        assert report["summary"] == "1 new notice. No mail server is set, so 1 wait in the outbox."
+        assert report["summary"] == "1 new notice. No mail server is set; waiting in the outbox: 1."
         assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, NO_SERVER)
         assert (notice.recipient, notice.settled_at) == (address(life), None)
         # The outbox is for others to send from then, so it goes on saying only what holds.
