@@ -12,6 +12,7 @@ from activities.delivering import NO_SERVER
 from starter.embedded.stack import EmbeddedStack
 from subscription.outbox import NoticeKind, NoticeState
 from subscription.refusals import Code
+from workflows import notices
 
 from .house import House, catalogue, fresh, open_house
 from .lives import Life
@@ -163,7 +164,11 @@ async def test_by_itself_the_job_works_for_today(office: House) -> None:
     assert (notice.about, notice.days) == (status.trial_ends_at.date(), 7)
 
 
-async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(office: House) -> None:
+async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
+    office: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each of them goes on in a new run after its first page.
+    monkeypatch.setattr(notices, "_PAGES_A_RUN", 1)
     async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
         life = await trial(office)
         await office.owner.execute(
@@ -183,6 +188,8 @@ async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(of
             return not await office.client.notices(state=NoticeState.WAITING)
 
         await eventually("nothing waits", nothing_waits)
+        went_on = f"TaskQueue = '{office.task_queue}' AND ExecutionStatus = 'ContinuedAsNew'"
+        assert (await office.temporal.count_workflows(went_on)).count >= 2
     assert sum(report["told"] for report in reports) == 521
     assert len(room.message_ids) == len(set(room.message_ids)) == 521
 
