@@ -23,19 +23,23 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.adjusting import AdjustingActivities
 from activities.catalogues import CatalogueActivities, PublishingError, publish
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected
+from activities.delivering import DeliveringActivities
 from activities.domain_ownership import DomainOwnershipActivities
 from activities.erasure import ErasureActivities
 from activities.histories import HistoryActivities
 from activities.invoicing import InvoicingActivities
+from activities.mail_server import MailServer, MailSettingsError, mail_server
 from activities.provisioning import ProvisioningActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
+from activities.telling import TellingActivities
 from activities.workspace import PostgresWorkspaces
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
+from workflows.notices import NoticesDeliveryWorkflow, NoticesWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.registration import missing_search_attributes
 from workflows.subscription import SubscriptionWorkflow
@@ -59,6 +63,7 @@ class Settings:
     database_url: str
     catalogue: Catalogue
     dns_resolvers: tuple[str, ...]
+    mail_server: MailServer | None
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -73,6 +78,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         database_url=url,
         catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
         dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
+        mail_server=_mail_server(environment),
     )
 
 
@@ -92,6 +98,13 @@ def _resolvers(setting: str) -> tuple[str, ...]:
     return addresses
 
 
+def _mail_server(environment: Mapping[str, str]) -> MailServer | None:
+    try:
+        return mail_server(environment)
+    except MailSettingsError as error:
+        raise SettingsError(str(error)) from None
+
+
 def read_catalogue(path: Path) -> Catalogue:
     """Read a catalogue file; raises `SettingsError` that names every line that is wrong."""
     try:
@@ -107,6 +120,7 @@ def create_worker(
     pool: Pool,
     *,
     dns_resolvers: Sequence[str] = (),
+    mail_server: MailServer | None = None,
     task_queue: str = TASK_QUEUE,
     allow_simulation: bool = False,
 ) -> Worker:
@@ -118,7 +132,14 @@ def create_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[SubscriptionWorkflow, AdjustmentWorkflow, InvoicesWorkflow, ReconcileWorkflow],
+        workflows=[
+            SubscriptionWorkflow,
+            AdjustmentWorkflow,
+            InvoicesWorkflow,
+            ReconcileWorkflow,
+            NoticesWorkflow,
+            NoticesDeliveryWorkflow,
+        ],
         activities=[
             provisioning.provision_subscription,
             provisioning.issue_domain_token,
@@ -133,6 +154,8 @@ def create_worker(
             reconciliation.reconcile_page,
             reconciliation.reconcile_strays,
             reconciliation.finish_reconciliation,
+            TellingActivities(pool).tell_notices,
+            DeliveringActivities(pool, mail_server).deliver_notices,
         ],
         interceptors=[OneArgumentInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(
@@ -171,7 +194,10 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"Connected to PostgreSQL at {_without_password(settings.database_url)}.")
             if await publish(pool, settings.catalogue):
                 say(f"Published catalogue version {settings.catalogue.version}.")
-            async with create_worker(client, pool, dns_resolvers=settings.dns_resolvers):
+            mail = settings.mail_server
+            if mail:
+                say(f"Notices are sent by {mail.address}, as {mail.sender.addr_spec}.")
+            async with create_worker(client, pool, dns_resolvers=settings.dns_resolvers, mail_server=mail):
                 say(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
                 await stop.wait()
                 say("Stopping: finishing what was begun.")

@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities import record
+from activities import outbox, record
 from activities.database import Connection, Pool
 from activities.workspace import WorkspaceProvisioner
 from subscription.effects import Erase, ErasureCertificate
@@ -15,6 +15,7 @@ PERSONAL_DATA = (
     "workspaces",
     "domain_tokens",
     "event_notes",
+    "notice_letters",
 )
 """Every table that may name a person."""
 
@@ -51,6 +52,7 @@ async def _erase(connection: Connection, erase: Erase, workspaces: int) -> Erasu
 
 async def delete_personal_data(connection: Connection, subscription_id: str) -> dict[str, int]:
     """How many rows of each table there were; they are counted again afterwards."""
+    await outbox.outdate_all(connection, subscription_id)
     rows = {table: await _delete(connection, table, subscription_id) for table in PERSONAL_DATA}
     left = {table: await _count(connection, table, subscription_id) for table in PERSONAL_DATA}
     if any(left.values()):

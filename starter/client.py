@@ -40,6 +40,7 @@ from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.outbox import NoticeState, OutboxNotice
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, Request, name_taken, read_request
 from subscription.state import State, Subscription
@@ -353,6 +354,27 @@ class SubscriptionClient:
     ) -> list[Invoice]:
         """Invoices in the order of their numbers; `month` is the first day of one."""
         return await self._read.invoices(customer_id=customer_id, month=month, after=after, limit=limit)
+
+    # -- notices -------------------------------------------------------------------------------------
+
+    async def notice(self, number: int) -> OutboxNotice:
+        notice = await self._read.notice(number)
+        if notice is None:
+            raise refuse(Code.NOTICE_NOT_FOUND, "There is no notice with that number.", "number")
+        return notice
+
+    async def notices(
+        self,
+        *,
+        state: NoticeState | None = None,
+        subscription_id: str | None = None,
+        after: int = 0,
+        limit: int = 50,
+    ) -> list[OutboxNotice]:
+        """What customers were told, or will be, in the order of the notices' numbers."""
+        return await self._read.notices(
+            state=state, subscription_id=subscription_id, after=after, limit=limit
+        )
 
     # -- questions -----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from subscription.effects import Answer, ErasureCertificate, RequestAnswer, Time
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.outbox import NoticeState, OutboxNotice
 from subscription.state import State, Subscription
 
 
@@ -138,6 +139,39 @@ class ReadModel:
             limit,
         )
         return [Invoice.model_validate_json(row["document"]) for row in rows]
+
+    async def notice(self, number: int) -> OutboxNotice | None:
+        found = await self._notices("number = $1", number)
+        return found[0] if found else None
+
+    async def notices(
+        self, *, state: NoticeState | None, subscription_id: str | None, after: int, limit: int
+    ) -> list[OutboxNotice]:
+        """Notices in the order of their numbers, those after the number `after`."""
+        return await self._notices(
+            """
+            ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR notices.subscription_id = $2)
+               AND number > $3
+             ORDER BY number LIMIT $4
+            """,
+            state,
+            subscription_id,
+            after,
+            limit,
+        )
+
+    async def _notices(self, which: str, *arguments: object) -> list[OutboxNotice]:
+        rows = await self._pool.fetch(
+            f"""
+            SELECT number, notices.subscription_id, customer_id, kind, about, days, state, attempts,
+                   last_error, queued_at, settled_at, recipient, subject, body,
+                   CASE WHEN state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
+              FROM notices LEFT JOIN notice_letters USING (number)
+             WHERE {which}
+            """,
+            *arguments,
+        )
+        return [OutboxNotice.model_validate(dict(row)) for row in rows]
 
     async def answer(self, subscription_id: str, command_id: str) -> Answer | None:
         document = await self._pool.fetchval(

@@ -7,11 +7,12 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from subscription.calendar import Day
 from subscription.model import Frozen, Wire
+from subscription.names import domain_name
 from subscription.refusals import Problem
 from subscription.validation import check, problems_of
 
@@ -71,6 +72,36 @@ class InvoicePolicy(Wire):
     supplier: Supplier = Supplier()
 
 
+def _each_once(days: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(days)) < len(days):
+        raise PydanticCustomError("INVALID_VALUE", "must not have a number twice")
+    return days
+
+
+Days = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=365)], ...], Field(strict=False), AfterValidator(_each_once)
+]
+# Shorter than the shortest month, or a contract would be said to end on the day on which it begins.
+DaysOfMonth = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=27)], ...], Field(strict=False), AfterValidator(_each_once)
+]
+
+
+class NoticePolicy(Wire):
+    """How many days before something happens customers are told; none at all means never.
+
+    The mail address of an administrator on a group name lies below `group_mail_domain`.
+    """
+
+    trial_days: Days = (7, 3, 1)
+    reservation_days: Days = (1,)
+    annual_contract_days: Days = (30, 7)
+    monthly_contract_days: DaysOfMonth = (7,)
+    unproved_domain_days: Days = (3,)
+    """Not before but after: a domain that is still unproved so many days later."""
+    group_mail_domain: Annotated[str, AfterValidator(domain_name)] = "worksmobile.example"
+
+
 class Term(Wire):
     """A term of service that a request agrees to, in one version (R3)."""
 
@@ -108,6 +139,7 @@ class Catalogue(Wire):
     account: AccountPolicy
     domain: DomainPolicy = DomainPolicy()
     invoice: InvoicePolicy = InvoicePolicy()
+    notices: NoticePolicy = NoticePolicy()
     terms: Annotated[tuple[Term, ...], Field(strict=False)] = ()
     plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1)]
 
@@ -168,6 +200,11 @@ class PriceBook(Frozen):
     def domain_policy(self) -> DomainPolicy:
         """How domains are looked at: operational policy, so always that of the newest version."""
         return self.versions[-1].domain
+
+    @property
+    def notice_policy(self) -> NoticePolicy:
+        """What customers are told and when: that of the newest version as well."""
+        return self.versions[-1].notices
 
 
 class CatalogueError(Exception):

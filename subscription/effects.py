@@ -16,6 +16,7 @@ from subscription.events import Erased, Event
 from subscription.invoice import InvoicesIssued, IssueInvoices
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.outbox import DeliverNotices, NoticesDelivered, NoticesTold, TellNotices
 from subscription.reconciliation import Reconciled, ReconcilePage, ReconcileReport
 from subscription.refusals import Refused
 from subscription.state import Access, State, Subscription
@@ -207,6 +208,8 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "reconcile_page": (ReconcilePage, Reconciled),
     "reconcile_strays": (ReconcilePage, Reconciled),
     "finish_reconciliation": (ReconcileReport, ReconcileReport),
+    "tell_notices": (TellNotices, NoticesTold),
+    "deliver_notices": (DeliverNotices, NoticesDelivered),
 }
 
 

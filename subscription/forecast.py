@@ -50,7 +50,7 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
     if isinstance(decision, Refused):
         return decision
     reserved = apply_all(state, decision.events)
-    coming = (event for event, _ in _coming(reserved, book))
+    coming = (event for event, _ in events_to_come(reserved, book))
     lines = tuple(line for event in (*decision.events, *coming) for line in event.lines)
     penalty = sum(line.amount for line in lines if line.kind is not LineKind.SERVICE_FEE)
     return Quote(
@@ -66,11 +66,12 @@ def upcoming(state: Subscription, now: datetime, book: PriceBook, limit: int = 1
     """The next things that will happen if nothing is asked, in order."""
     return tuple(
         Coming(entry=timeline_entry(event, after), ledger=event.lines)
-        for event, after in islice(_coming(caught_up(state, now, book), book), limit)
+        for event, after in islice(events_to_come(caught_up(state, now, book), book), limit)
     )
 
 
-def _coming(state: Subscription, book: PriceBook) -> Iterator[tuple[Event, Subscription]]:
+def events_to_come(state: Subscription, book: PriceBook) -> Iterator[tuple[Event, Subscription]]:
+    """What follows from this state if nothing is asked, each with the state after it; it may never end."""
     while deadline := next_deadline(state):
         event = due_first(state, deadline.at, book)
         assert event is not None

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import typer
 
-from starter.cli import billing, clock, commands, operations, questions, requests, schedules, simulate
+from starter.cli import (
+    billing,
+    clock,
+    commands,
+    notices,
+    operations,
+    questions,
+    requests,
+    schedules,
+    simulate,
+)
 from starter.cli.errors import CommandError, ExitCode
 from starter.cli.output import say, show_error
 
@@ -18,6 +28,7 @@ app = typer.Typer(
 )
 for part in (operations, requests, commands, questions, billing, clock, simulate):
     app.add_typer(part.app)
+app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
 
 

@@ -23,6 +23,7 @@ from workflows.registration import missing_search_attributes
 
 # The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
 _LATELY = timedelta(seconds=70)
+_A_WEEK = timedelta(days=7)
 _FAILED = ("FAILED", "TERMINATED", "TIMED_OUT", "CANCELED")
 
 
@@ -78,6 +79,7 @@ async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
             yield Finding(what="PostgreSQL", verdict=Verdict.OK, text=f"{address} answers.")
             yield await _migrations(pool)
             yield await _catalogue(pool)
+            yield await _notices(pool)
     except DatabaseError as error:
         yield Finding(what="PostgreSQL", verdict=Verdict.MISSING, text=str(error))
     except asyncpg.UndefinedTableError as error:
@@ -174,3 +176,28 @@ async def _catalogue(pool: Pool) -> Finding:
     else:
         text = "None is published: run `worksub setup`."
     return Finding(what="catalogue", verdict=Verdict.MISSING, text=text)
+
+
+async def _notices(pool: Pool) -> Finding:
+    """No reason to call the service ill, for it lives on: notes, for somebody to look at."""
+    row = await pool.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE state = 'GIVEN_UP' AND settled_at > $1) AS given_up,
+               count(*) FILTER (WHERE state = 'WAITING' AND last_error IS NOT NULL) AS waiting,
+               min(last_error) FILTER (WHERE state = 'WAITING') AS reason
+          FROM notices
+         WHERE state IN ('GIVEN_UP', 'WAITING')
+        """,
+        datetime.now(UTC) - _A_WEEK,
+    )
+    assert row is not None
+    said = []
+    if row["waiting"]:
+        said.append(f"Waiting to be sent: {row['waiting']:,} ({row['reason']}).")
+    if row["given_up"]:
+        said.append(
+            f"Given up in the last 7 days: {row['given_up']:,}; "
+            "`worksub notices list --state GIVEN_UP` says why."
+        )
+    verdict = Verdict.NOTE if said else Verdict.OK
+    return Finding(what="notices", verdict=verdict, text=" ".join(said) or "All could be sent.")

@@ -18,6 +18,7 @@ from subscription.explain import Explanation
 from subscription.forecast import Coming, Quote
 from subscription.invoice import Invoice, InvoicedAdjustment
 from subscription.ledger import LedgerLine, LineKind
+from subscription.outbox import OutboxNotice
 from subscription.refusals import Problem
 from subscription.simulation import Document
 from subscription.state import Access, ReservedSwitch, State
@@ -198,6 +199,29 @@ def invoice_view(invoice: Invoice) -> RenderableType:
                 details = (f"{entry.first_day} to {entry.last_day}", entry.plan, f"{entry.members:,}")
             table.add_row(subscription.subscription_id, entry.kind, *details, won(entry.amount))
     return Group(invoices_table([invoice]), table)
+
+
+def notices_table(notices: Iterable[OutboxNotice]) -> Table:
+    table = _table("Number", "Subscription", "Notice", "About", "State", "Since (KST)", "What is wrong")
+    for notice in notices:
+        table.add_row(
+            str(notice.number),
+            notice.subscription_id,
+            notice.kind,
+            str(notice.about),
+            notice.state,
+            f"{notice.settled_at or notice.queued_at:%Y-%m-%d %H:%M}",
+            notice.last_error or "",
+        )
+    return table
+
+
+def notice_view(notice: OutboxNotice) -> RenderableType:
+    """A notice with its letter, if that is still there."""
+    if notice.body is None:
+        return Group(notices_table([notice]), Text("Its letter has been deleted."))
+    heading = Text(f"To {notice.recipient}\n{notice.subject}\n", style="bold")
+    return Group(notices_table([notice]), heading, Text(notice.body))
 
 
 def quote_view(quote: Quote) -> RenderableType:

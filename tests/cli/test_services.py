@@ -89,7 +89,7 @@ async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
     assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
     assert [finding["what"] for finding in in_json["findings"]] == [
         *("Temporal", "namespace", "search attributes", "schedules", "worker", "test clocks"),
-        *("PostgreSQL", "migrations", "catalogue"),
+        *("PostgreSQL", "migrations", "catalogue", "notices"),
     ]
     for finding in in_json["findings"]:
         assert finding["text"] in ended.out
@@ -130,15 +130,17 @@ async def test_the_doctor_names_servers_that_are_away(alone: Cli) -> None:
 
 
 async def test_a_worker_without_its_settings_ends_at_once(alone: Cli) -> None:
-    ended, wrong = await asyncio.gather(
+    located = alone.with_settings(DATABASE_URL="postgresql://localhost/worksub")
+    ended, wrong, unsendable = await asyncio.gather(
         alone.run("worker"),
-        alone.with_settings(
-            DATABASE_URL="postgresql://localhost/worksub", WORKSUB_CATALOGUE="missing.toml"
-        ).run("worker", "--json"),
+        located.with_settings(WORKSUB_CATALOGUE="missing.toml").run("worker", "--json"),
+        located.with_settings(WORKSUB_SMTP_URL="mail.acme.example").run("worker", "--json"),
     )
-    assert ended.code == wrong.code == 2
+    assert ended.code == wrong.code == unsendable.code == 2
     assert "DATABASE_URL is not set" in ended.err
     assert "missing.toml cannot be read" in wrong.error["message"]
+    assert unsendable.error["code"] == "SETTINGS"
+    assert "WORKSUB_SMTP_URL is not the URL of a mail server" in unsendable.error["message"]
 
 
 async def test_a_server_without_test_clocks_is_said_to_have_none(

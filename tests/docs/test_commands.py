@@ -15,6 +15,8 @@ import typer
 
 from starter.cli.app import app
 from subscription.commands import COMMANDS, Command, QuoteCancellation, read_command, read_quote
+from subscription.outbox import NoticesStage
+from subscription.validation import check
 from workflows.connection import TASK_QUEUE
 from workflows.search_attributes import REGISTRY
 
@@ -97,7 +99,12 @@ def test_what_a_temporal_command_sends_is_understood(line: str) -> None:
     words = shlex.split(line)
     if "--input" not in words:
         return
-    name, argument = words[words.index("--name") + 1], json.loads(words[words.index("--input") + 1])
+    argument = json.loads(words[words.index("--input") + 1])
+    if "--type" in words:
+        assert words[words.index("--type") + 1] == "NoticesWorkflow"
+        check(NoticesStage, argument)
+        return
+    name = words[words.index("--name") + 1]
     read = read_quote(argument) if name == "quote_cancellation" else read_command(name, argument)
     assert isinstance(read, Command | QuoteCancellation)
 

@@ -89,7 +89,8 @@ def test_the_page_makes_an_env_file_that_only_its_owner_reads(tmp_path: Path) ->
 
 
 def test_no_password_is_written_down() -> None:
-    written = yaml.safe_load(interpolated(**dict.fromkeys(SECRETS, "from-outside")))["services"]
+    secrets = (*SECRETS, "WORKSUB_SMTP_PASSWORD")
+    written = yaml.safe_load(interpolated(**dict.fromkeys(secrets, "from-outside")))["services"]
     passwords = [
         value
         for service in written.values()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from subscription.catalogue import CatalogueError, PriceBook, parse_catalogue
+from subscription.catalogue import CatalogueError, NoticePolicy, PriceBook, parse_catalogue
 from subscription.refusals import Code
 from subscription.request import Request
 
@@ -62,6 +62,15 @@ def refusal(text: str) -> CatalogueError:
         ("max_members", "max_members = 0", "account.max_members"),
         ("max_members", "max_members = true", "account.max_members"),
         ("then_every_minutes", "then_every_minutes = 0", "domain.then_every_minutes"),
+        ("trial_days", "trial_days = [7, 3, 3]", "notices.trial_days"),
+        ("trial_days", "trial_days = 7", "notices.trial_days"),
+        ("reservation_days", "reservation_days = [0]", "notices.reservation_days.0"),
+        ("annual_contract_days", "annual_contract_days = [30, 366]", "notices.annual_contract_days.1"),
+        ("annual_contract_days", 'annual_contract_days = ["30"]', "notices.annual_contract_days.0"),
+        # A month may have 28 days, and nobody is told on the first day that the contract ends.
+        ("monthly_contract_days", "monthly_contract_days = [28]", "notices.monthly_contract_days.0"),
+        ("unproved_domain_days", "unproved_domain_days = [1.5]", "notices.unproved_domain_days.0"),
+        ("group_mail_domain", 'group_mail_domain = "@worksmobile"', "notices.group_mail_domain"),
         ('id = "privacy"', 'id = "service"', "terms.1.id"),
         ('id = "privacy"', "id = 2", "terms.1.id"),
         ("required = false", 'required = "no"', "terms.2.required"),
@@ -177,6 +186,10 @@ def test_the_catalogue_of_the_repository() -> None:
         "premium": (12_000, 10_000),
     }
     assert (sold.trial.days, sold.trial.grace_days, sold.cancellation.fee_percent) == (30, 30, 10)
+    assert sold.notices == NoticePolicy()
+    assert (sold.notices.trial_days, sold.notices.reservation_days) == ((7, 3, 1), (1,))
+    assert (sold.notices.annual_contract_days, sold.notices.monthly_contract_days) == ((30, 7), (7,))
+    assert sold.notices.unproved_domain_days == (3,)
 
 
 # -- versions (R19): from 1 July 2027 lite costs 4,000 and 3,300, and leaving early 20% ---------------

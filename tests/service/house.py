@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.database import Pool, connected
+from activities.mail_server import MailServer
 from starter.client import SubscriptionClient
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.stack import EmbeddedStack
@@ -72,11 +73,12 @@ class House:
     client: SubscriptionClient
     dns: DnsServer
 
-    def worker(self, *, allow_simulation: bool = True) -> Worker:
+    def worker(self, *, allow_simulation: bool = True, mail_server: MailServer | None = None) -> Worker:
         return create_worker(
             self.temporal,
             self.pool,
             dns_resolvers=[self.dns.address],
+            mail_server=mail_server,
             task_queue=self.task_queue,
             allow_simulation=allow_simulation,
         )

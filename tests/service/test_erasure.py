@@ -74,6 +74,10 @@ class Customer:
         await life.asks("change_renewal_option", at="2027-03-15 09:00", term="ANNUAL", by=one)
         await life.passes_to("2028-02-01 00:00")
         assert (await life.events()).count("CONTRACT_RENEWED") == 1
+        told = {"day": "2028-12-15"}
+        await house.temporal.execute_workflow(
+            "NoticesWorkflow", told, id=fresh("notices"), task_queue=house.task_queue
+        )
         return life
 
 

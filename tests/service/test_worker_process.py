@@ -80,8 +80,13 @@ async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory)
 async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
     office: Office, stack: EmbeddedStack, number: signal.Signals
 ) -> None:
-    async with worker_process(office.settings, office.home) as worker:
-        for line in CONNECTED:
+    mail = {
+        "WORKSUB_SMTP_URL": "smtp://worksub@127.0.0.1:2525",
+        "WORKSUB_SMTP_PASSWORD": "mail secret",
+        "WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>",
+    }
+    async with worker_process(office.settings | mail, office.home) as worker:
+        for line in (*CONNECTED, "Notices are sent by 127.0.0.1:2525, as notices@works.example."):
             await worker.says(line)
         assert stack.addresses.temporal_address in worker.output
         assert f"namespace {office.settings['TEMPORAL_NAMESPACE']}" in worker.output
@@ -93,6 +98,7 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
     assert not any(word in worker.output for word in ("Traceback", "Error", "error"))
     password = office.settings["DATABASE_URL"].split(":")[2].split("@")[0]
     assert password not in worker.output
+    assert "mail secret" not in worker.output
     assert await life.events() == ["TRIAL_STARTED"]
 
 

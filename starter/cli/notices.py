@@ -1,0 +1,90 @@
+"""`worksub notices`: what customers were told, and what is still to be sent."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from starter.cli.options import AsJson
+from starter.cli.output import show
+from starter.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from subscription.outbox import OutboxNotice
+
+app = typer.Typer(help="What customers were told, and what is still to be sent.", no_args_is_help=True)
+PANEL = "Run the service"
+
+
+def _state(text: str) -> str:
+    from subscription.outbox import NoticeState
+
+    try:
+        return NoticeState(text.upper())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(NoticeState)}.") from None
+
+
+def _states() -> list[str]:
+    from subscription.outbox import NoticeState
+
+    return list(NoticeState)
+
+
+@app.command("list")
+def list_notices(
+    state: Annotated[
+        str | None,
+        typer.Option(
+            "--state", parser=_state, autocompletion=_states, metavar="STATE", help="WAITING, GIVEN_UP, …"
+        ),
+    ] = None,
+    subscription: Annotated[
+        str | None, typer.Option("--subscription", metavar="ID", help="Of one subscription.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
+    after: Annotated[
+        int, typer.Option("--after", min=0, metavar="NUMBER", help="Go on after this number.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List notices in the order in which they came about."""
+    from subscription.outbox import NoticeState
+
+    with Session() as session:
+        found = session.ask(
+            lambda client: client.notices(
+                state=NoticeState(state) if state else None,
+                subscription_id=subscription,
+                after=after,
+                limit=limit + 1,
+            )
+        )
+    shown = found[:limit]
+    last = shown[-1].number if len(found) > limit else None
+    show(as_json, {"notices": shown, "after": last}, lambda: _view(shown, last))
+
+
+@app.command("show")
+def show_notice(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show a notice with its letter."""
+    from starter.cli.tables import notice_view
+
+    with Session() as session:
+        notice = session.ask(lambda client: client.notice(number))
+    show(as_json, notice, lambda: notice_view(notice))
+
+
+def _view(notices: "list[OutboxNotice]", last: int | None) -> "RenderableType":
+    from rich.console import Group
+    from rich.text import Text
+
+    from starter.cli.tables import notices_table
+
+    if not notices:
+        return Text("There are none.")
+    return Group(notices_table(notices), *([Text(f"There are more: add --after {last}")] if last else []))

@@ -1,0 +1,156 @@
+"""Notices: what a customer is told before it happens, or while a domain stays unproved.
+
+The policy, `[notices]` of the catalogue, says on which days before an occasion there is a notice. The one
+that is due is that of the day reached last: three days before, or two, it is the third day's. So a run
+that was missed is made up for as long as the occasion lies ahead and no nearer notice has taken its
+place. What will happen is never worked out here: it is what the rules bring about when they are run
+forward on a copy.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import pairwise
+
+from subscription.calendar import Day, day_of, start_of
+from subscription.catalogue import NoticePolicy, PriceBook
+from subscription.commands import ContractTerm
+from subscription.deadlines import caught_up
+from subscription.domain_proof import DomainClaim
+from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid, TrialEnded
+from subscription.forecast import events_to_come
+from subscription.ledger import LedgerLine, LineKind
+from subscription.model import Frozen
+from subscription.outbox import NoticeKind
+from subscription.request import AccountKind
+from subscription.state import Subscription
+
+NoticeKey = tuple[NoticeKind, date, int]
+
+
+class Notice(Frozen):
+    """One thing to tell, with all that its letter says.
+
+    `about` is the business date that it speaks of: when it happens, or since when a domain is unproved.
+    `days` is the policy's number that was reached. `happens` is what the rules will bring about, `then`
+    what follows it, `lines` what is charged at that moment. `state` is the subscription at the start of
+    the day.
+    """
+
+    kind: NoticeKind
+    about: Day
+    days: int
+    state: Subscription
+    happens: Event | None = None
+    then: Event | None = None
+    lines: tuple[LedgerLine, ...] = ()
+    claim: DomainClaim | None = None
+
+    @property
+    def key(self) -> NoticeKey:
+        """A subscription is told this once."""
+        return self.kind, self.about, self.days
+
+    @property
+    def charged(self) -> int:
+        return sum(line.amount for line in self.lines)
+
+    @property
+    def penalty(self) -> int:
+        """The part of it that is for leaving early (R30)."""
+        return sum(line.amount for line in self.lines if line.kind is not LineKind.SERVICE_FEE)
+
+
+def notices_due(state: Subscription, day: date, book: PriceBook) -> tuple[Notice, ...]:
+    """What there is to tell on `day`, by the subscription's own clock at least as late as its last event."""
+    today = max(day, day_of(state.last_at)) if state.last_at else day
+    state = caught_up(state, start_of(today), book)
+    if not state.state.commandable:
+        return ()
+    policy = book.notice_policy
+    return (*_of_what_comes(state, today, policy, book), *_of_domains(state, today, policy))
+
+
+def recipient(state: Subscription, policy: NoticePolicy) -> str:
+    """The administrator's mail address: the account itself on a domain name, below ours on a group name."""
+    assert state.account is not None
+    name = state.account.name
+    domain = name if state.account.kind is AccountKind.DOMAIN else f"{name}.{policy.group_mail_domain}"
+    return f"{_local_part(state.admin_id or '')}@{domain}"
+
+
+def _local_part(admin_id: str) -> str:
+    """An ID may have dots where a mail address has them only in quotes (R6)."""
+    bare = all(admin_id.split("."))
+    return admin_id if bare else f'"{admin_id}"'
+
+
+def _of_what_comes(
+    state: Subscription, today: date, policy: NoticePolicy, book: PriceBook
+) -> Iterator[Notice]:
+    for notice in _occasions(state, today + _farthest(policy), book):
+        left = (notice.about - today).days
+        reached = [days for days in _days_before(notice, policy) if left <= days]
+        if left > 0 and reached:
+            yield notice.model_copy(update={"days": min(reached)})
+
+
+def _occasions(state: Subscription, last_day: date, book: PriceBook) -> Iterator[Notice]:
+    """What happens next, up to `last_day` and to the first event that begins or ends a contract."""
+    lines: tuple[LedgerLine, ...] = ()
+    for event, then in pairwise(event for event, _ in events_to_come(state, book)):
+        day = day_of(event.at)
+        if day > last_day:
+            return
+        lines = tuple(line for line in (*lines, *event.lines) if line.effective_at == event.at)
+        for kind in _kinds(event, state):
+            yield Notice(kind=kind, about=day, days=0, state=state, happens=event, then=then, lines=lines)
+        if isinstance(event, SwitchedToPaid | ContractRenewed | Canceled):
+            return
+
+
+def _kinds(event: Event, state: Subscription) -> Iterator[NoticeKind]:
+    match event:
+        case TrialEnded() | Canceled(because="TRIAL_ENDED"):
+            yield NoticeKind.TRIAL_ENDING
+        case SwitchedToPaid():
+            yield NoticeKind.SWITCH_DUE
+        case ContractRenewed():
+            yield NoticeKind.CONTRACT_ENDING
+        case Canceled(because="RESERVED"):
+            yield NoticeKind.CANCELLATION_DUE
+            if state.contract and state.contract.end_day == day_of(event.at):
+                yield NoticeKind.CONTRACT_ENDING
+
+
+def _days_before(notice: Notice, policy: NoticePolicy) -> tuple[int, ...]:
+    match notice.kind:
+        case NoticeKind.TRIAL_ENDING:
+            return policy.trial_days
+        case NoticeKind.CONTRACT_ENDING:
+            contract = notice.state.contract
+            annual = contract is not None and contract.term is ContractTerm.ANNUAL
+            return policy.annual_contract_days if annual else policy.monthly_contract_days
+        case _:
+            return policy.reservation_days
+
+
+def _farthest(policy: NoticePolicy) -> timedelta:
+    """Beyond that nothing is looked for."""
+    days = (
+        *policy.trial_days,
+        *policy.reservation_days,
+        *policy.annual_contract_days,
+        *policy.monthly_contract_days,
+    )
+    return timedelta(days=max(days, default=0))
+
+
+def _of_domains(state: Subscription, today: date, policy: NoticePolicy) -> Iterator[Notice]:
+    claims = {NoticeKind.DOMAIN_UNPROVED: state.claim, NoticeKind.RENAME_UNPROVED: state.rename_claim}
+    for kind, claim in claims.items():
+        if claim is None:
+            continue
+        since = day_of(claim.since)
+        reached = [days for days in policy.unproved_domain_days if since + timedelta(days=days) <= today]
+        if reached:
+            yield Notice(kind=kind, about=since, days=max(reached), state=state, claim=claim)

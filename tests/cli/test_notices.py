@@ -1,0 +1,94 @@
+"""`worksub notices`: what customers were told, and what waits to be sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from subscription.calendar import day_of
+from workflows.connection import TASK_QUEUE
+
+from .conftest import Service
+from .requesting import fresh
+from .running import Cli
+
+
+@pytest.fixture
+async def told(service: Service) -> AsyncIterator[str]:
+    """The id of a subscription that was told that its trial ends; nothing of it waits afterwards."""
+    subscription_id = await service.subscribed()
+    status = await service.client.status(subscription_id)
+    assert status.trial_ends_at is not None
+    for days in (7, 3):
+        day = day_of(status.trial_ends_at) - timedelta(days=days)
+        await service.temporal.execute_workflow(
+            "NoticesWorkflow", {"day": day.isoformat()}, id=fresh("notices"), task_queue=TASK_QUEUE
+        )
+    yield subscription_id
+    await erased(service, subscription_id)
+
+
+async def erased(service: Service, subscription_id: str) -> None:
+    account = (await service.client.status(subscription_id)).account
+    if account:
+        today = day_of(await service.client.clock(subscription_id).now())
+        await service.client.cancel(subscription_id, today, account)
+    await service.temporal.get_workflow_handle(f"subscription-{subscription_id}").result()
+
+
+async def test_notices_are_listed_and_shown(cli: Cli, told: str) -> None:
+    listed, in_json = await asyncio.gather(
+        cli.run("notices", "list", "--subscription", told),
+        cli.json("notices", "list", "--subscription", told),
+    )
+    assert listed.code == 0
+    [week, three_days] = in_json["notices"]
+    assert in_json["after"] is None
+    assert (week["kind"], week["days"], week["state"]) == ("TRIAL_ENDING", 7, "OUTDATED")
+    assert (three_days["days"], three_days["state"], three_days["attempts"]) == (3, "WAITING", 0)
+    for words in (told, "TRIAL_ENDING", "no mail server is set: WORKSUB_SMTP_URL"):
+        assert words in listed.out
+
+    number = str(three_days["number"])
+    shown, document = await asyncio.gather(
+        cli.run("notices", "show", number), cli.json("notices", "show", number)
+    )
+    assert document == three_days
+    for words in (f"To {three_days['recipient']}", "무료 체험이", "Your free trial ends on"):
+        assert words in shown.out
+
+
+async def test_notices_are_listed_by_state_and_page(cli: Cli, told: str) -> None:
+    waiting, first = await asyncio.gather(
+        cli.json("notices", "list", "--subscription", told, "--state", "waiting"),
+        cli.json("notices", "list", "--subscription", told, "--limit", "1"),
+    )
+    assert [each["days"] for each in waiting["notices"]] == [3]
+    assert [each["days"] for each in first["notices"]] == [7]
+    second, none = await asyncio.gather(
+        cli.json("notices", "list", "--subscription", told, "--after", str(first["after"])),
+        cli.run("notices", "list", "--subscription", told, "--state", "GIVEN_UP"),
+    )
+    assert [each["days"] for each in second["notices"]] == [3]
+    assert none.out.strip() == "There are none."
+
+
+async def test_a_letter_is_gone_with_who_was_erased(service: Service, cli: Cli, told: str) -> None:
+    number = str((await service.client.notices(subscription_id=told))[0].number)
+    await erased(service, told)
+    shown = await cli.run("notices", "show", number)
+    assert "Its letter has been deleted." in shown.out
+    assert "무료 체험" not in shown.out
+
+
+async def test_what_is_not_there_and_what_cannot_be_meant_is_said(cli: Cli) -> None:
+    missing, state, number = await asyncio.gather(
+        cli.run("notices", "show", "999999", "--json"),
+        cli.run("notices", "list", "--state", "LOST", "--json"),
+        cli.run("notices", "show", "first", "--json"),
+    )
+    assert (missing.code, missing.error["code"]) == (1, "NOTICE_NOT_FOUND")
+    assert (state.code, state.error["code"]) == (2, "USAGE")
+    assert "WAITING, SENT, OUTDATED, GIVEN_UP" in state.error["message"]
+    assert (number.code, number.error["code"]) == (2, "USAGE")

@@ -1,0 +1,107 @@
+"""The settings of the mail server: what they mean, and the one sentence that says what is wrong."""
+
+import pytest
+
+from activities.mail_server import MailServer, MailSettingsError, mail_server
+
+FROM = {"WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>"}
+SECRET = "do not show"
+
+
+def server(url: str, **settings: str) -> MailServer:
+    found = mail_server({"WORKSUB_SMTP_URL": url, **FROM, **settings})
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls"),
+    [
+        ("smtp://mail.acme.example", "mail.acme.example", 587, False),
+        ("smtp://mail.acme.example:25/", "mail.acme.example", 25, False),
+        ("smtps://mail.acme.example", "mail.acme.example", 465, True),
+        ("smtp://127.0.0.1:2525", "127.0.0.1", 2525, False),
+        ("smtp://[::1]:2525", "::1", 2525, False),
+    ],
+)
+def test_a_url_says_where_it_is(url: str, host: str, port: int, tls: bool) -> None:
+    found = server(url)
+    assert (found.host, found.port, found.tls) == (host, port, tls)
+    assert (found.user, found.password) == (None, None)
+    assert (found.sender.display_name, found.sender.addr_spec) == ("NAVER WORKS", "notices@works.example")
+
+
+@pytest.mark.parametrize("user", ["worksub", "notices@works.example", "notices%40works.example"])
+def test_a_user_needs_a_password_which_is_shown_nowhere(user: str) -> None:
+    found = server(f"smtp://{user}@mail.acme.example", WORKSUB_SMTP_PASSWORD=SECRET)
+    assert (found.user, found.password) == (user.replace("%40", "@"), SECRET)
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize("environment", [{}, {"WORKSUB_SMTP_URL": "", "WORKSUB_SMTP_FROM": ""}])
+def test_without_a_url_there_is_none(environment: dict[str, str]) -> None:
+    assert mail_server(environment) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        *(
+            ({"WORKSUB_SMTP_URL": url, **FROM}, "WORKSUB_SMTP_URL is not the URL of a mail server")
+            for url in (
+                "mail.acme.example",
+                "mail.acme.example:587",
+                "http://mail.acme.example",
+                "smtp://",
+                "smtp://:587",
+                "smtp://mail.acme.example:smtp",
+                "smtp://mail.acme.example:0",
+                "smtp://mail.acme.example:70000",
+                "smtp://mail.acme.example/inbox",
+                "smtp://mail.acme.example?tls=no",
+                "smtp://mail acme.example",
+                "smtp://[::1",
+            )
+        ),
+        (
+            {"WORKSUB_SMTP_URL": f"smtp://worksub:{SECRET}@mail.acme.example", **FROM},
+            "WORKSUB_SMTP_URL must not have a password",
+        ),
+        (
+            {"WORKSUB_SMTP_URL": "smtp://worksub@mail.acme.example", **FROM},
+            "WORKSUB_SMTP_PASSWORD must have the password",
+        ),
+        (
+            {"WORKSUB_SMTP_URL": "smtp://mail.acme.example", "WORKSUB_SMTP_PASSWORD": SECRET, **FROM},
+            "WORKSUB_SMTP_URL must name the user",
+        ),
+        (FROM, "WORKSUB_SMTP_FROM is set and WORKSUB_SMTP_URL is not"),
+        ({"WORKSUB_SMTP_PASSWORD": SECRET}, "WORKSUB_SMTP_PASSWORD is set and WORKSUB_SMTP_URL is not"),
+        *(
+            (
+                {"WORKSUB_SMTP_URL": "smtp://mail.acme.example", "WORKSUB_SMTP_FROM": sender},
+                "WORKSUB_SMTP_FROM must be the one address",
+            )
+            for sender in (
+                "",
+                "notices",
+                "@works.example",
+                "NAVER WORKS",
+                "NAVER WORKS <notices>",
+                "a@works.example, b@works.example",
+                "a@works.example b",
+                "notices@네이버.example",
+                "notices@works.example\r\nBcc: all@works.example",
+                "notices@works.example\n",
+            )
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(settings: dict[str, str], named: str) -> None:
+    with pytest.raises(MailSettingsError) as error:
+        mail_server(settings)
+    said = str(error.value)
+    assert named in said
+    assert said.endswith(".")
+    assert "\n" not in said
+    assert SECRET not in said
