@@ -220,7 +220,9 @@ class SubscriptionWorkflow:
     )
     def needs_attention(self, argument: RawValue = NOTHING) -> None:
         value = decoded(argument)
-        if isinstance(value, dict) and isinstance(value.get("needed"), bool) and not self._clearing:
+        if self._clearing:
+            self.take_signal("needs_attention", {})
+        elif isinstance(value, dict) and isinstance(value.get("needed"), bool):
             show_attention(needed=value["needed"])
 
     @workflow.signal(dynamic=True)
@@ -304,6 +306,10 @@ class SubscriptionWorkflow:
             "delete_histories", DeleteHistories(run_ids=clearing.run_ids, erased_at=clearing.erased_at)
         )
         await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._asked:
+            # Somebody's words have come by signal, into the history of this run: it must go as well.
+            run_ids = (*clearing.run_ids, workflow.info().run_id)
+            workflow.continue_as_new(clearing.model_copy(update={"run_ids": run_ids}))
         return clearing.result
 
     # -- queries -------------------------------------------------------------------------------------

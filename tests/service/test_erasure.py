@@ -202,5 +202,34 @@ async def test_r31_another_worker_finishes_an_erasure_that_was_broken_off(
             ]
 
 
+async def test_r31_what_is_signalled_to_the_last_run_does_not_stay_either(house: House) -> None:
+    life = await house.requested()
+    caller = fresh("Kim Chulsoo")
+    async with house.owner.acquire() as connection:
+        # Who certifies second must wait for the first, so the last run stays open for as long as this does.
+        holding = connection.transaction()
+        await holding.start()
+        await connection.execute("SET LOCAL session_replication_role = replica")  # and locks nothing else
+        await connection.execute(
+            "INSERT INTO erasure_certificates VALUES ($1, 'HISTORIES', now(), '{}', now())", life.id
+        )
+        await life.asks("cancel", date=f"{await life.today()}")
+        [first, _] = await life.has_run(2)
+
+        async def only_the_last_is_left() -> bool:
+            return not await is_known(house.temporal.get_workflow_handle(life.workflow_id, run_id=first))
+
+        await eventually("the first run is deleted", only_the_last_is_left)
+        for name in ("withdraw_reservation", "needs_attention", caller):
+            await life.handle.signal(name, {"by": caller})
+        runs = await life.run_ids()
+        assert {value for _, value in await found_in_workflow(house.temporal, life.workflow_id, [caller])}
+        await holding.rollback()
+    await life.has_closed()
+    await is_gone_from_workflow(house.temporal, life.workflow_id, [caller], runs)
+    assert (await life.events())[-2:] == ["CANCELED", "ERASED"]
+    assert len(await life.client.certificates(life.id)) == 2
+
+
 def counted(certificate: ErasureCertificate) -> dict[str, int]:
     return {what: rows for what, rows in certificate.rows.items() if rows}
