@@ -103,16 +103,12 @@ A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
 @app.command(rich_help_panel=_PANEL)
 def worker(as_json: AsJson = False) -> None:
     """Run the worker: it carries out everything, until Ctrl-C or SIGTERM. The same as `python worker.py`."""
-    from worker import SettingsError, serve, settings_from
+    from activities.settings import SettingsError, settings_from
+    from worker import serve
 
-    def tell(line: str) -> None:
-        if as_json:
-            show_json({"message": line})
-        else:
-            print(line, flush=True)
-
+    environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
     try:
-        loop.run(serve(settings_from(os.environ), tell))
+        loop.run(serve(settings_from(environment)))
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
 
@@ -179,7 +175,7 @@ def _findings_view(findings: "list[Finding]") -> "RenderableType":
 
 def catalogue_from_environment() -> "Catalogue":
     """What the worker would publish: WORKSUB_CATALOGUE, or the catalogue that comes with it."""
-    from worker import DEFAULT_CATALOGUE, SettingsError, read_catalogue
+    from activities.settings import DEFAULT_CATALOGUE, SettingsError, read_catalogue
 
     try:
         return read_catalogue(Path(os.environ.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE))
