@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from activities.database import FAILING, Pool
 
 _PATIENCE_SECONDS = 3.0
 _LOOP_PATIENCE_SECONDS = 2 * _PATIENCE_SECONDS
+_LOOK_SECONDS = 0.1
 
 Problems = Mapping[str, str]
 
@@ -107,9 +109,10 @@ async def health_served(host: str, port: int, health: Health) -> AsyncIterator[N
         block_on_close = False
 
     with Server((host, port), Answering) as server:
-        serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, 0.1))
+        serving = threading.Thread(target=server.serve_forever, args=(_LOOK_SECONDS,))
+        serving.start()
         try:
             yield
         finally:
             await asyncio.to_thread(server.shutdown)
-            await serving
+            serving.join()

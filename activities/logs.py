@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError
 
 from subscription.effects import WORKFLOW_ID_PREFIX, subscription_id_of
 
@@ -102,7 +103,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     shown = {name: value for name, value in fields.items() if value is not None}
     if record.exc_info and record.exc_info[1]:
         _, error, came_through = record.exc_info
-        shown |= {"error": _kind(error), "where": list(_places(came_through))}
+        shown |= {"error": _chain(error), "where": list(_places(came_through))}
     return shown
 
 
@@ -117,11 +118,16 @@ def _sdks_fields(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def _kind(error: BaseException) -> str:
-    """The error's class, and those of what it came from."""
-    kinds = [type(error).__name__]
+def kind_of(error: BaseException) -> str:
+    """What the error is called in code: its class, or the type that it was given."""
+    return (isinstance(error, ApplicationError) and error.type) or type(error).__name__
+
+
+def _chain(error: BaseException) -> str:
+    """The error's kind, and the kinds of what it came from."""
+    kinds = [kind_of(error)]
     while cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
-        kinds.append(type(cause).__name__)
+        kinds.append(kind_of(cause))
         error = cause
     return " from ".join(kinds)
 

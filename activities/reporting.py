@@ -8,6 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.logs import kind_of
 from subscription.effects import subscription_id_of
 from subscription.events import Event
 
@@ -35,7 +36,7 @@ def _failed(error: Exception) -> None:
     failures = activity.metric_meter().create_counter(
         "worksub_effect_failures", "Attempts at effects that failed, and are made again"
     )
-    failures.add(1, {"error": type(error).__name__})
+    failures.add(1, {"error": kind_of(error)})
     came_through = error.__traceback__ and error.__traceback__.tb_next
     _log.warning(
         "attempt failed",

@@ -3,6 +3,8 @@
 Only who is traced imports this. The settings are OpenTelemetry's own variables.
 """
 
+import logging
+import os
 from collections.abc import Sequence
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -11,8 +13,14 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Status, Tracer
 
+from workflows.tracing import REFUSAL_CODE
+
+_TIMEOUTS = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
+# OpenTelemetry's own 10 seconds are too long for a command that has done its work and only waits to end.
+_PATIENCE_SECONDS = 2.0
+
 # What a span may say beside its name. Update ids are not among them, for a request's is made of its fields.
-_SHOWN = frozenset({"temporalWorkflowID", "temporalRunID", "temporalActivityID"})
+_SHOWN = frozenset({"temporalWorkflowID", "temporalRunID", "temporalActivityID", REFUSAL_CODE})
 
 
 def exporting_tracer(service: str) -> Tracer:
@@ -20,8 +28,11 @@ def exporting_tracer(service: str) -> Tracer:
 
     They are those of `service` unless OTEL_SERVICE_NAME says otherwise.
     """
+    # That it tries again is no news; that it gave up is.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
+    patience = None if any(name in os.environ for name in _TIMEOUTS) else _PATIENCE_SECONDS
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    provider.add_span_processor(BatchSpanProcessor(AnonymousExporter(OTLPSpanExporter())))
+    provider.add_span_processor(BatchSpanProcessor(AnonymousExporter(OTLPSpanExporter(timeout=patience))))
     return provider.get_tracer("worksub")
 
 

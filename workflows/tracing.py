@@ -5,6 +5,7 @@ from run to run. A life lasts for years, so here a command is part of its caller
 handed on.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ExecuteWorkflowInput,
     HandleSignalInput,
@@ -28,6 +30,8 @@ from workflows.cause import caused_by, present_cause
 
 with workflow.unsafe.imports_passed_through():
     from subscription.commands import COMMANDS
+
+REFUSAL_CODE = "worksub.refusal_code"
 
 
 class Tracing(TracingInterceptor):
@@ -44,20 +48,28 @@ class Tracing(TracingInterceptor):
 
         return Traced
 
-    def step(self, name: str, header: Payload | None) -> Payload | None:
+    def step(
+        self, name: str, header: Payload | None, attributes: Mapping[str, str] | None = None
+    ) -> Payload | None:
         """A span without duration below the one that the header names; the header for what follows from it.
 
         A replay makes none again, so there what follows hangs below the asker's own span.
         """
         parent = self._parent(header)
-        if parent is None or workflow.unsafe.is_replaying():
+        if parent is None:
+            return None
+        if workflow.unsafe.is_replaying():
             return header
         info = workflow.info()
         span = self.tracer.start_span(
             name,
             parent,
             kind=SpanKind.SERVER,
-            attributes={"temporalWorkflowID": info.workflow_id, "temporalRunID": info.run_id},
+            attributes={
+                "temporalWorkflowID": info.workflow_id,
+                "temporalRunID": info.run_id,
+                **(attributes or {}),
+            },
         )
         span.end()
         carrier: dict[str, str] = {}
@@ -89,12 +101,23 @@ class _TracedWorkflow(WorkflowInboundInterceptor):
             await super().handle_signal(input)
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:
-        with self._step(f"ValidateUpdate:{input.update}", input):
+        try:
             super().handle_update_validator(input)
+        except ApplicationError as error:
+            self._refused(error, input)
+            raise
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
         with self._step(f"HandleUpdate:{input.update}", input):
-            return await super().handle_update_handler(input)
+            try:
+                return await super().handle_update_handler(input)
+            except ApplicationError as error:
+                self._refused(error, input)
+                raise
+
+    def _refused(self, error: ApplicationError, input: HandleUpdateInput) -> None:
+        header = input.headers.get(self.tracing.header_key)
+        self.tracing.step(f"RefuseUpdate:{input.update}", header, {REFUSAL_CODE: error.type or ""})
 
     def _step(
         self, name: str, input: ExecuteWorkflowInput | HandleSignalInput | HandleUpdateInput
