@@ -31,7 +31,8 @@ def exporting_tracer(service: str) -> Tracer:
     # That it tries again is no news; that it gave up is.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     patience = None if any(name in os.environ for name in _TIMEOUTS) else _PATIENCE_SECONDS
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    name = os.environ.get("OTEL_SERVICE_NAME") or service
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(AnonymousExporter(OTLPSpanExporter(timeout=patience))))
     return provider.get_tracer("worksub")
 

@@ -92,7 +92,8 @@ async def test_a_worker_that_finishes_what_it_began_is_not_ready(office: Office)
             stopping = {"worker": "it finishes what it has begun, and stops"}
             assert await probed(f"{health}/readyz") == (503, stopping)
         assert await worker.exit_code() == 0
-        asking.cancel()
+    async with probed_worker(office):
+        await asking
 
 
 async def somebody_waits(office: Office) -> bool:

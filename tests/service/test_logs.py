@@ -17,11 +17,13 @@ from cli.requesting import request_file
 from cli.running import Cli
 from docs.pages import ROOT, page, tables
 from observing import collecting, scraped
-from temporalio.client import WorkflowQueryFailedError
+from opentelemetry.sdk.trace import TracerProvider
+from temporalio.client import Client, WorkflowQueryFailedError
 
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
 from subscription.effects import WORKFLOW_ID_PREFIX
+from workflows.tracing import Tracing
 
 from .house import House, fresh
 from .lives import Life, failed_tasks, has_closed
@@ -91,8 +93,11 @@ async def everything_goes_wrong_once(house: House, cli: Cli, worker: WorkerProce
 
     today = f"{await life.today()}"
     await life.refused("rename_account", group=GROUP, colour=NONSENSE, by=CALLER)
-    await life.handle.signal("cancel", {"date": today, "confirmation": f"{ADMIN}@elsewhere", "by": CALLER})
-    await life.handle.signal(NONSENSE, {"by": CALLER})
+    config = house.temporal.config()
+    config["interceptors"] = [Tracing(TracerProvider().get_tracer("caller"))]
+    handle = Client(**config).get_workflow_handle(life.workflow_id)
+    await handle.signal("cancel", {"date": today, "confirmation": f"{ADMIN}@elsewhere", "by": CALLER})
+    await handle.signal(NONSENSE, {"by": CALLER})
     async with refused_aloud(house, worker, "account_names"):
         renaming = asyncio.create_task(life.asks("rename_account", group=GROUP, by=CALLER))
     await renaming

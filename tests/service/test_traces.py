@@ -93,10 +93,12 @@ async def test_each_command_is_a_trace_of_its_own(office: Office) -> None:
 async def test_what_falls_due_by_itself_is_in_nobodys_trace(office: Office) -> None:
     with collecting() as collector:
         async with traced(office, collector) as cli:
+            cli = cli.with_settings(OTEL_SERVICE_NAME="console")
             subscription_id = await requested(cli)
             account = (await cli.json("status", subscription_id))["account"]
             await cli.json("cancel", subscription_id, "--date", "today", "--confirm", account)
     assert collector.tree("RunActivity:erase_subscription") == [f"{WORKER} RunActivity:erase_subscription"]
+    assert collector.tree("StartWorkflowUpdate:cancel")[0] == "console StartWorkflowUpdate:cancel"
 
 
 async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
