@@ -2,20 +2,20 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
-from pathlib import Path
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from asyncpg import UndefinedTableError
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -26,93 +26,36 @@ from activities.database import UNREACHABLE, DatabaseError, Pool, connected
 from activities.delivering import DeliveringActivities
 from activities.domain_ownership import DomainOwnershipActivities
 from activities.erasure import ErasureActivities
+from activities.health import Health, health_served
 from activities.histories import HistoryActivities
 from activities.invoicing import InvoicingActivities
-from activities.mail_server import MailServer, MailSettingsError, mail_server
+from activities.logs import write_logs
+from activities.mail_server import MailServer
 from activities.provisioning import ProvisioningActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
+from activities.reporting import ReportingInterceptor
+from activities.sampling import sampled
+from activities.settings import Settings, SettingsError, settings_from
+from activities.telemetry import telemetry_runtime
 from activities.telling import TellingActivities
 from activities.workspace import PostgresWorkspaces
-from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
+from workflows.measuring import MeasuringInterceptor
 from workflows.notices import NoticesDeliveryWorkflow, NoticesWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.registration import missing_search_attributes
 from workflows.subscription import SubscriptionWorkflow
 
-DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
-
 _DRAIN = timedelta(seconds=20)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 
+_log = logging.getLogger("worksub")
+
 T = TypeVar("T")
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message is one sentence that says which and what would be right."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the worker takes from its environment, beside Temporal's own settings."""
-
-    database_url: str
-    catalogue: Catalogue
-    dns_resolvers: tuple[str, ...]
-    mail_server: MailServer | None
-
-
-def settings_from(environment: Mapping[str, str]) -> Settings:
-    """Read the settings; raises `SettingsError`."""
-    url = environment.get("DATABASE_URL")
-    if not url:
-        raise SettingsError(
-            "DATABASE_URL is not set; it must say where PostgreSQL is, "
-            "as in postgresql://worksub@localhost:5432/worksub."
-        )
-    return Settings(
-        database_url=url,
-        catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
-        dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
-        mail_server=_mail_server(environment),
-    )
-
-
-def _resolvers(setting: str) -> tuple[str, ...]:
-    addresses = tuple(address.strip() for address in setting.split(",") if address.strip())
-    for address in addresses:
-        host, _, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "53")
-        try:
-            ip_address(host)
-            if not 1 <= int(port) <= 65535:
-                raise ValueError
-        except ValueError:
-            raise SettingsError(
-                f"WORKSUB_DNS_RESOLVERS names {address!r}, which is not an IP address, with or without a "
-                "port, as in 1.1.1.1,127.0.0.1:5353."
-            ) from None
-    return addresses
-
-
-def _mail_server(environment: Mapping[str, str]) -> MailServer | None:
-    try:
-        return mail_server(environment)
-    except MailSettingsError as error:
-        raise SettingsError(str(error)) from None
-
-
-def read_catalogue(path: Path) -> Catalogue:
-    """Read a catalogue file; raises `SettingsError` that names every line that is wrong."""
-    try:
-        return parse_catalogue(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The catalogue {path} cannot be read: {error}.") from None
-    except CatalogueError as error:
-        raise SettingsError(str(error)) from None
 
 
 def create_worker(
@@ -157,7 +100,7 @@ def create_worker(
             TellingActivities(pool).tell_notices,
             DeliveringActivities(pool, mail_server).deliver_notices,
         ],
-        interceptors=[OneArgumentInterceptor()],
+        interceptors=[OneArgumentInterceptor(), MeasuringInterceptor(), ReportingInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(
             # Loaded once and not anew for every run, which would cost more than all the rest of a request.
             # That they are pure and deterministic is held by tests instead.
@@ -169,61 +112,97 @@ def create_worker(
     )
 
 
-async def serve(settings: Settings, say: Callable[[str], None]) -> None:
+async def serve(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish what was begun. Waits for servers that are not up yet.
 
     Raises `SettingsError` where waiting will not help.
     """
+    write_logs(settings.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        client = await _patiently("Temporal", connect, stop, say)
-        await _patiently("Temporal", lambda: _check_namespace(client), stop, say)
-        say(
-            f"Connected to Temporal at {client.service_client.config.target_host}, "
-            f"namespace {client.namespace}."
-        )
         async with AsyncExitStack() as stack:
-            pool = await _patiently(
-                "PostgreSQL",
-                lambda: stack.enter_async_context(connected(settings.database_url, "worksub_worker")),
-                stop,
-                say,
-            )
-            say(f"Connected to PostgreSQL at {_without_password(settings.database_url)}.")
-            if await publish(pool, settings.catalogue):
-                say(f"Published catalogue version {settings.catalogue.version}.")
-            mail = settings.mail_server
-            if mail:
-                say(f"Notices are sent by {mail.address}, as {mail.sender.addr_spec}.")
-            async with create_worker(client, pool, dns_resolvers=settings.dns_resolvers, mail_server=mail):
-                say(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
-                await stop.wait()
-                say("Stopping: finishing what was begun.")
+            await _work(settings, stop, stack)
     except _StoppedError:
         pass
     except UndefinedTableError:
         raise SettingsError("The database is not set up yet: run `worksub setup`.") from None
     except (DatabaseError, ConnectionSettingsError, PublishingError) as error:
         raise SettingsError(str(error)) from None
-    say("Stopped.")
+    _log.info("Stopped.")
+
+
+async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -> None:
+    health = await _health(settings, stack)
+    runtime = _runtime(settings)
+    client = await _patiently("Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop)
+    await _patiently("Temporal", partial(_check_namespace, client), stop)
+    health.client = client
+    _log.info(
+        f"Connected to Temporal at {client.service_client.config.target_host}, namespace {client.namespace}."
+    )
+    pool = await _patiently(
+        "PostgreSQL",
+        lambda: stack.enter_async_context(connected(settings.database_url, "worksub_worker")),
+        stop,
+    )
+    health.pool = pool
+    _log.info(f"Connected to PostgreSQL at {_without_password(settings.database_url)}.")
+    if await publish(pool, settings.catalogue):
+        _log.info(f"Published catalogue version {settings.catalogue.version}.")
+    mail_server = settings.mail_server
+    if mail_server:
+        _log.info(f"Notices are sent by {mail_server.address}, as {mail_server.sender.addr_spec}.")
+    if settings.metrics_address:
+        await stack.enter_async_context(sampled(pool, client, runtime.metric_meter))
+    async with create_worker(
+        client, pool, dns_resolvers=settings.dns_resolvers, mail_server=mail_server
+    ) as health.worker:
+        _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
+        await stop.wait()
+        health.stopping = True
+        _log.info("Stopping: finishing what was begun.")
+
+
+async def _health(settings: Settings, stack: AsyncExitStack) -> Health:
+    health, address = Health(), settings.health_address
+    if address:
+        try:
+            await stack.enter_async_context(health_served(address.host, address.port, health))
+        except OSError as error:
+            raise SettingsError(
+                f"WORKSUB_HEALTH_ADDRESS: nothing can listen on {address}: {error.strerror}."
+            ) from None
+        _log.info(f"Health at http://{address}/readyz.")
+    return health
+
+
+def _runtime(settings: Settings) -> Runtime:
+    address = settings.metrics_address
+    try:
+        runtime = telemetry_runtime(str(address) if address else None)
+    except ValueError as error:
+        reason = str(error).rpartition(": ")[2]
+        raise SettingsError(f"WORKSUB_METRICS_ADDRESS: nothing can listen on {address}: {reason}.") from None
+    if address:
+        _log.info(f"Metrics at http://{address}/metrics.")
+    return runtime
 
 
 class _StoppedError(Exception):
     """The signal to stop came while a server was still waited for."""
 
 
-async def _patiently(
-    server: str, attempt: Callable[[], Awaitable[T]], stop: asyncio.Event, say: Callable[[str], None]
-) -> T:
+async def _patiently(server: str, attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
     """The attempt's result as soon as the server answers; says why it waits, at growing intervals."""
     pause = _FIRST_PAUSE
     while True:
         try:
             return await attempt()
         except (RuntimeError, RPCError, *UNREACHABLE) as error:
-            say(f"Waiting for {server}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            _log.info(f"Waiting for {server}: {reason}")
         try:
             await asyncio.wait_for(stop.wait(), pause)
         except TimeoutError:
@@ -256,7 +235,7 @@ def _without_password(url: str) -> str:
 def main() -> int:
     """Run the worker; the exit code is 0 after an orderly stop, 2 for a setting that is wrong."""
     try:
-        asyncio.run(serve(settings_from(os.environ), lambda line: print(line, flush=True)))
+        asyncio.run(serve(settings_from(os.environ)))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2

@@ -17,6 +17,9 @@ _COMMAND_SECONDS = 30
 UNREACHABLE = (OSError, asyncio.TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 """What a database that is away, starting or stopping answers."""
 
+FAILING = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What any question to a database may end in."""
+
 
 class DatabaseError(Exception):
     """The database cannot be used as it is; the message says what to do."""

@@ -12,6 +12,7 @@ from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.TXT import TXT
 from temporalio import activity
 
+from activities.settings import Address
 from subscription.domain_proof import DomainProof, proof_of
 from subscription.effects import ProofFound, ProofWanted
 
@@ -53,5 +54,5 @@ class DomainOwnershipActivities:
 
 
 def _nameserver(address: str) -> dns.nameserver.Nameserver:
-    host, _, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "53")
-    return dns.nameserver.Do53Nameserver(host, int(port))
+    host, port = Address.read(address, usual_port="53")
+    return dns.nameserver.Do53Nameserver(host, port)

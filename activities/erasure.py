@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities import outbox, record
+from activities import outbox, record, reporting
 from activities.database import Connection, Pool
 from activities.workspace import WorkspaceProvisioner
 from subscription.effects import Erase, ErasureCertificate
@@ -34,7 +34,9 @@ class ErasureActivities:
             if issued:
                 return issued
             workspaces = await self._workspaces.delete(erase.subscription_id, connection)
-            return await _erase(connection, erase, workspaces)
+            certificate = await _erase(connection, erase, workspaces)
+        reporting.recorded(erase.subscription_id, erase.sequence, (erase.event,))
+        return certificate
 
 
 async def _erase(connection: Connection, erase: Erase, workspaces: int) -> ErasureCertificate:

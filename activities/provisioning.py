@@ -4,7 +4,7 @@ import secrets
 
 from temporalio import activity
 
-from activities import record
+from activities import record, reporting
 from activities.catalogues import price_book
 from activities.database import Connection, Pool
 from activities.workspace import WorkspaceProvisioner, wanted_workspace
@@ -20,6 +20,7 @@ from subscription.effects import (
     Token,
     TokenWanted,
 )
+from subscription.events import Event, TrialStarted
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import AccountKind, Request, name_taken, read_request
 from subscription.state import Subscription, provisioning
@@ -47,19 +48,23 @@ class ProvisioningActivities:
         return provisioned
 
     async def _provision(self, wanted: Provision) -> Provisioned:
+        events: list[Event] = []
         async with self._pool.acquire() as connection, connection.transaction():
             await record.alone_with(connection, wanted.subscription_id)
             book = await price_book(connection)
             state = await record.snapshot(connection, wanted.subscription_id)
             if state is None:
-                state = await _start(connection, self._judged(wanted, book), wanted, book)
+                state, started = await _start(connection, self._judged(wanted, book), wanted, book)
+                events.append(started)
             elif state.state.over:
                 raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription of this id has ended.")
             fingerprint = await record.request_fingerprint(connection, wanted.subscription_id)
             timeline = await record.latest_timeline(connection, wanted.subscription_id)
-            return Provisioned(
+            provisioned = Provisioned(
                 state=state, timeline=timeline, fingerprint=fingerprint, catalogues=book.versions
             )
+        reporting.recorded(wanted.subscription_id, 1, events)
+        return provisioned
 
     def _judged(self, wanted: Provision, book: PriceBook) -> Request:
         request = read_request(wanted.request, book, wanted.accepted_at)
@@ -82,7 +87,7 @@ class ProvisioningActivities:
 
 async def _start(
     connection: Connection, request: Request, wanted: Provision, book: PriceBook
-) -> Subscription:
+) -> tuple[Subscription, TrialStarted]:
     account = request.account.account
     catalogue = book.in_force(day_of(wanted.accepted_at))
     assert catalogue is not None, "a request is refused while nothing is on sale"
@@ -112,7 +117,7 @@ async def _start(
         request.company_phone,
     )
     await record.insert_events(connection, state, 1, (started,))
-    return state
+    return state, started
 
 
 async def _domain_token(connection: Connection, subscription_id: str, domain: str) -> str:

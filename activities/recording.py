@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities import record
+from activities import record, reporting
 from activities.catalogues import newer_versions
 from activities.database import Connection, Pool
 from activities.workspace import WorkspaceProvisioner, wanted_workspace
@@ -40,9 +40,11 @@ class RecordingActivities:
         """Write a transition; writing it again changes nothing."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                await _record(connection, transition)
+                written = await _record(connection, transition)
         except _NothingWrittenError as nothing:
             return nothing.result
+        if written:
+            reporting.recorded(transition.subscription_id, transition.first_sequence, transition.events)
         if any(not isinstance(event, ServiceFeesPosted) for event in transition.events):
             await self._workspaces.put(wanted_workspace(transition.state))
         return Recorded()
@@ -61,20 +63,21 @@ class RecordingActivities:
         return Answer.model_validate_json(answer)
 
 
-async def _record(connection: Connection, transition: Transition) -> None:
+async def _record(connection: Connection, transition: Transition) -> bool:
+    """Whether the events are written now, and were not by an earlier attempt."""
     recorded = await record.recorded_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
         raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
     if not transition.events:
         await _keep_answer(connection, transition)
-        return
+        return False
     if recorded >= transition.first_sequence:
         first = transition.events[0]
         if not await record.is_recorded(
             connection, transition.subscription_id, transition.first_sequence, first
         ):
             raise RecordDivergedError(f"event {transition.first_sequence} is recorded as another one")
-        return
+        return False
     if newer := await newer_versions(connection, transition.edition):
         raise _NothingWrittenError(BookOutdated(newer=newer))
     await record.update_subscription(connection, transition.state)
@@ -92,6 +95,7 @@ async def _record(connection: Connection, transition: Transition) -> None:
         connection, transition.state, transition.first_sequence, transition.events, transition.by
     )
     await _keep_answer(connection, transition)
+    return True
 
 
 async def _keep_answer(connection: Connection, transition: Transition) -> None:

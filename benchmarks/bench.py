@@ -23,6 +23,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
+from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from benchmarks.plain_activities import SCHEMA
 from benchmarks.sides import Ours, Plain, Side, asleep_since, events_of
 from benchmarks.workers import WorkerProcess, our_worker, plain_worker, worker_process
@@ -33,7 +34,6 @@ from starter.test_clock import TestClock
 from subscription.calendar import KST, day_of, first_of_next_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.simulation import Scenario, read_scenario, simulate
-from worker import DEFAULT_CATALOGUE, read_catalogue
 
 REQUESTS = 200
 AT_ONCE = 100

@@ -213,6 +213,13 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
 }
 
 
+def subscription_id_of(workflow_id: str) -> str | None:
+    """The subscription that a workflow carries; None for the jobs, which carry none."""
+    if not workflow_id.startswith(WORKFLOW_ID_PREFIX):
+        return None
+    return workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+
+
 def timeline_entry(event: Event, state_after: Subscription) -> TimelineEntry:
     return TimelineEntry(
         sequence=state_after.sequence,

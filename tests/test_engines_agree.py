@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from scenario_strategies import catalogues, scenarios
 
+from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.simulation import simulate_by_rules, simulate_on_temporal
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.simulation import Scenario, read_scenario
-from worker import DEFAULT_CATALOGUE, read_catalogue
 
 GENERATED = 25
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
+from workflows import measuring
 from workflows.effects import carry_out
 from workflows.search_attributes import changes
 
@@ -116,8 +117,10 @@ class Life:
         while event := due_first(self.state, now, self.book):
             if isinstance(event, Erased):
                 await self._erase(event)
-            else:
-                await self._record((event,))
+            elif isinstance(await self._record((event,)), BookOutdated):
+                continue
+            if self.clock_offset is None:  # a simulated life's clock stands still between its commands
+                measuring.deadline_met(event, self.clock())
 
     async def _look(self, now: datetime) -> None:
         proved = await self._proved()
@@ -239,6 +242,7 @@ class Life:
         event = CommandRefused(at=self.now(), command=name, code=refused.code, message=refused.message)
         while isinstance(await self._record((event,), by=by), BookOutdated):
             pass
+        measuring.refused(name, refused.code, "SIGNAL")
 
     # -- the record ----------------------------------------------------------------------------------
 

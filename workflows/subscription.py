@@ -2,14 +2,16 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from workflows.cause import caused_by, present_cause
 from workflows.effects import carry_out, show_attention
 from workflows.handlers import NOTHING, decoded, takes_commands
 from workflows.life import Life
@@ -56,7 +58,10 @@ _NOT_STARTED = Refused(
 
 @dataclass
 class Asked:
-    """A command that waits for its turn; `command` is None for `settle`, which asks only what is due."""
+    """A command that waits for its turn; `command` is None for `settle`, which asks only what is due.
+
+    `cause` is what it is done for.
+    """
 
     name: str
     command: Command | None
@@ -64,6 +69,7 @@ class Asked:
     at: datetime | None = None
     by_signal: bool = False
     result: Answer | Refused | None = None
+    cause: Payload | None = field(default_factory=present_cause)
 
 
 @workflow.defn(name="SubscriptionWorkflow")
@@ -168,11 +174,12 @@ class SubscriptionWorkflow:
     async def _answer_what_was_asked(self, life: Life) -> None:
         while self._asked:
             asked = self._asked[0]
-            asked.result = await self._answer(life, asked)
-            self._asked.popleft()
-            if asked.by_signal and isinstance(asked.result, Refused) and life.state.state.commandable:
-                by = asked.command.by if asked.command else None
-                await life.note_refusal(asked.name, asked.result, by)
+            with caused_by(asked.cause):
+                asked.result = await self._answer(life, asked)
+                self._asked.popleft()
+                if asked.by_signal and isinstance(asked.result, Refused) and life.state.state.commandable:
+                    by = asked.command.by if asked.command else None
+                    await life.note_refusal(asked.name, asked.result, by)
 
     async def _answer(self, life: Life, asked: Asked) -> Answer | Refused:
         if asked.misread:

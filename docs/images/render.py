@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
+from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.client import SubscriptionClient
 from starter.demo import REQUEST_FILE, run_demo
 from starter.documents import read_documents
@@ -24,7 +25,7 @@ from starter.setup import set_up
 from subscription.calendar import day_of
 from subscription.commands import ContractTerm
 from subscription.effects import WORKFLOW_ID_PREFIX
-from worker import DEFAULT_CATALOGUE, create_worker, read_catalogue
+from worker import create_worker
 
 HERE = Path(__file__).parent
 WIDTH = 118

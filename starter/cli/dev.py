@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
-from starter.cli.worker_process import worker_process
+from starter.cli.worker_process import WatchedAt, free_addresses, worker_process
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.server import ServerError
 from starter.embedded.stack import EmbeddedStack, StackAddresses
@@ -28,7 +28,7 @@ async def run_dev(
     catalogue: Catalogue,
     *,
     say: Callable[[str], None],
-    on_ready: Callable[[StackAddresses], None],
+    on_ready: Callable[[StackAddresses, WatchedAt], None],
 ) -> None:
     """Run Temporal, PostgreSQL, DNS and the worker on the data in `directory` until SIGTERM or SIGINT.
 
@@ -70,17 +70,18 @@ async def _keep_a_worker(
     directory: Path,
     addresses: StackAddresses,
     say: Callable[[str], None],
-    on_ready: Callable[[StackAddresses], None],
+    on_ready: Callable[[StackAddresses, WatchedAt], None],
 ) -> None:
     client = await client_of(addresses)
+    watched_at = free_addresses()
     ready = False
     say("Starting the worker…")
     while True:
         try:
-            async with worker_process(directory, addresses) as process:
+            async with worker_process(directory, addresses, watched_at) as process:
                 if not ready:
                     await process.wait_until(lambda: is_worked_on(client))
-                    on_ready(addresses)
+                    on_ready(addresses, watched_at)
                     ready = True
                 await process.wait_for_success()
             say("The worker has stopped.")

@@ -15,6 +15,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from activities.catalogues import price_book
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected
 from activities.schema import migrations
+from starter.cli.clocks import postgresqls_clock, temporals_clock
 from starter.schedules import list_schedules
 from subscription.calendar import day_of
 from subscription.model import Frozen
@@ -24,6 +25,7 @@ from workflows.registration import missing_search_attributes
 # The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
 _LATELY = timedelta(seconds=70)
 _A_WEEK = timedelta(days=7)
+_CLOCKS_MAY_DIFFER = timedelta(seconds=1)
 _FAILED = ("FAILED", "TERMINATED", "TIMED_OUT", "CANCELED")
 
 
@@ -32,6 +34,7 @@ class Verdict(StrEnum):
     NOTE = "NOTE"
     """Neither well nor ill: good to know."""
     MISSING = "MISSING"
+    WRONG = "WRONG"
     UNREACHABLE = "UNREACHABLE"
 
 
@@ -66,6 +69,7 @@ async def temporal_findings(client: Client) -> AsyncIterator[Finding]:
         return
     yield Finding(what="Temporal", verdict=Verdict.OK, text=f"{address} answers.")
     yield Finding(what="namespace", verdict=Verdict.OK, text=f"{client.namespace} is there.")
+    yield await _temporals_clock(client)
     yield await _search_attributes(client)
     yield await _schedules(client)
     yield await _worker(client)
@@ -77,6 +81,7 @@ async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
     try:
         async with connected(url, "worksub_reader", connections=1) as pool:
             yield Finding(what="PostgreSQL", verdict=Verdict.OK, text=f"{address} answers.")
+            yield _clock("PostgreSQL's clock", await postgresqls_clock(pool))
             yield await _migrations(pool)
             yield await _catalogue(pool)
             yield await _notices(pool)
@@ -105,6 +110,26 @@ async def is_worked_on(client: Client) -> bool:
     )
     lately = datetime.now(UTC) - _LATELY
     return any(poller.last_access_time.ToDatetime(UTC) > lately for poller in answer.pollers)
+
+
+async def _temporals_clock(client: Client) -> Finding:
+    what = "Temporal's clock"
+    try:
+        return _clock(what, await temporals_clock(client))
+    except (RPCError, TimeoutError) as error:
+        reason = error.message if isinstance(error, RPCError) else "no answer"
+        return Finding(what=what, verdict=Verdict.NOTE, text=f"It cannot be read from here ({reason}).")
+
+
+def _clock(what: str, ahead: timedelta) -> Finding:
+    seconds = abs(ahead).total_seconds()
+    if abs(ahead) <= _CLOCKS_MAY_DIFFER:
+        return Finding(what=what, verdict=Verdict.OK, text="It agrees with this machine's.")
+    text = (
+        f"It is {seconds:,.1f} s {'ahead of' if ahead > timedelta(0) else 'behind'} this machine's: "
+        "let one time service (NTP) set the clocks of all machines."
+    )
+    return Finding(what=what, verdict=Verdict.WRONG, text=text)
 
 
 async def _search_attributes(client: Client) -> Finding:

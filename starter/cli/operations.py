@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from starter.cli.health import Finding
+    from starter.cli.worker_process import WatchedAt
     from starter.embedded.stack import StackAddresses
     from subscription.catalogue import Catalogue
 
@@ -67,11 +68,13 @@ def dev(as_json: AsJson = False) -> None:
             raise usage_error(str(error), advice=advice) from None
 
 
-def _show_addresses(addresses: "StackAddresses") -> None:
-    show_json(asdict(addresses))
+def _show_addresses(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
+    show_json(
+        {**asdict(addresses), "metrics_url": watched_at.metrics_url, "health_url": watched_at.health_url}
+    )
 
 
-def _invite(addresses: "StackAddresses") -> None:
+def _invite(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
     from starter.cli.dev import DNS_RECORDS
 
     print(
@@ -81,6 +84,8 @@ Ready; stop with Ctrl-C.
   Temporal's Web UI   {addresses.ui_url}
   Temporal            {addresses.temporal_address}
   PostgreSQL          {addresses.database_url}
+  The worker's health {watched_at.health_url}
+  Its metrics         {watched_at.metrics_url}
 
 In this directory, `worksub` finds all of it by itself. Elsewhere:
 
@@ -103,16 +108,12 @@ A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
 @app.command(rich_help_panel=_PANEL)
 def worker(as_json: AsJson = False) -> None:
     """Run the worker: it carries out everything, until Ctrl-C or SIGTERM. The same as `python worker.py`."""
-    from worker import SettingsError, serve, settings_from
+    from activities.settings import SettingsError, settings_from
+    from worker import serve
 
-    def tell(line: str) -> None:
-        if as_json:
-            show_json({"message": line})
-        else:
-            print(line, flush=True)
-
+    environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
     try:
-        loop.run(serve(settings_from(os.environ), tell))
+        loop.run(serve(settings_from(environment)))
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
 
@@ -147,7 +148,7 @@ def doctor(as_json: AsJson = False) -> None:
     verdicts = {finding.verdict for finding in findings}
     if Verdict.UNREACHABLE in verdicts:
         raise typer.Exit(ExitCode.UNAVAILABLE)
-    if Verdict.MISSING in verdicts:
+    if verdicts & {Verdict.MISSING, Verdict.WRONG}:
         raise typer.Exit(ExitCode.REFUSED)
 
 
@@ -169,6 +170,7 @@ def _findings_view(findings: "list[Finding]") -> "RenderableType":
         Verdict.OK: Text("ok", style="green"),
         Verdict.NOTE: Text("note", style="cyan"),
         Verdict.MISSING: Text("missing", style="yellow"),
+        Verdict.WRONG: Text("wrong", style="yellow"),
         Verdict.UNREACHABLE: Text("unreachable", style="red"),
     }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -179,7 +181,7 @@ def _findings_view(findings: "list[Finding]") -> "RenderableType":
 
 def catalogue_from_environment() -> "Catalogue":
     """What the worker would publish: WORKSUB_CATALOGUE, or the catalogue that comes with it."""
-    from worker import DEFAULT_CATALOGUE, SettingsError, read_catalogue
+    from activities.settings import DEFAULT_CATALOGUE, SettingsError, read_catalogue
 
     try:
         return read_catalogue(Path(os.environ.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE))

@@ -1,6 +1,7 @@
 """Where the service is: as the environment says, or as `worksub dev` runs it in this directory."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from starter.cli.embedded import embedded_errors_reported
 from starter.cli.errors import CommandError, ExitCode, refusal, unavailable, usage_error
 
 if TYPE_CHECKING:
-    from temporalio.client import Client
+    from temporalio.client import Client, Interceptor
     from temporalio.service import RPCError
 
     from starter.embedded.stack import StackAddresses
@@ -109,21 +110,20 @@ class Services:
 
 async def find_services() -> Services:
     """Raises `CommandError` if nothing is known of them; does not ask whether they answer."""
-    from workflows.connection import ConnectionSettingsError, connect
+    from workflows.connection import ConnectionSettingsError, connect, tracing
 
-    if addresses := dev_stack():
-        return Services(await client_of(addresses), addresses.database_url)
-    database_url = os.environ.get("DATABASE_URL")
-    if not database_url:
-        raise unavailable(
-            "NOT_CONFIGURED",
-            "No service is known: DATABASE_URL is not set, and `worksub dev` does not run in this directory.",
-            advice="Start everything here with `worksub dev`, or set DATABASE_URL and TEMPORAL_ADDRESS.",
-        )
     try:
-        return Services(await connect(lazy=True), database_url)
+        if addresses := dev_stack():
+            return Services(await client_of(addresses, tracing("worksub")), addresses.database_url)
+        if database_url := os.environ.get("DATABASE_URL"):
+            return Services(await connect(lazy=True), database_url)
     except ConnectionSettingsError as error:
         raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
+    raise unavailable(
+        "NOT_CONFIGURED",
+        "No service is known: DATABASE_URL is not set, and `worksub dev` does not run in this directory.",
+        advice="Start everything here with `worksub dev`, or set DATABASE_URL and TEMPORAL_ADDRESS.",
+    )
 
 
 def dev_stack() -> "StackAddresses | None":
@@ -136,7 +136,7 @@ def dev_stack() -> "StackAddresses | None":
         return EmbeddedStack.find(DEV_DIRECTORY)
 
 
-async def client_of(addresses: "StackAddresses") -> "Client":
+async def client_of(addresses: "StackAddresses", interceptors: "Sequence[Interceptor]" = ()) -> "Client":
     """A client of an embedded stack, whatever Temporal settings this user has for other servers."""
     from temporalio.client import Client
     from temporalio.contrib.pydantic import pydantic_data_converter
@@ -145,5 +145,6 @@ async def client_of(addresses: "StackAddresses") -> "Client":
         addresses.temporal_address,
         namespace=addresses.namespace,
         data_converter=pydantic_data_converter,
+        interceptors=interceptors,
         lazy=True,
     )

@@ -52,8 +52,8 @@ def simulate(
 
 
 def _price_book(catalogue: Path | None) -> "PriceBook":
+    from activities.settings import DEFAULT_CATALOGUE, SettingsError, read_catalogue
     from subscription.catalogue import PriceBook
-    from worker import DEFAULT_CATALOGUE, SettingsError, read_catalogue
 
     try:
         return PriceBook(versions=(read_catalogue(catalogue or DEFAULT_CATALOGUE),))

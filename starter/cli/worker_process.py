@@ -5,23 +5,54 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import worker
-from starter.embedded.server import ChildProcess, DirectoryLock
+from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, free_ports, port_is_free
 from starter.embedded.stack import StackAddresses
 
 _PROGRAM = Path(worker.__file__).resolve()
+_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT = 9464, 9465
+
+
+@dataclass(frozen=True)
+class WatchedAt:
+    """Where a worker tells how it is."""
+
+    metrics_address: str
+    """host:port"""
+    health_address: str
+    """host:port"""
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.metrics_address}/metrics"
+
+    @property
+    def health_url(self) -> str:
+        return f"http://{self.health_address}/readyz"
+
+
+def free_addresses() -> WatchedAt:
+    """The usual ports, each if nothing listens there."""
+    usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT)
+    metrics, health = (
+        port if port_is_free(port) else other for port, other in zip(usual, free_ports(2), strict=True)
+    )
+    return WatchedAt(f"{LOOPBACK}:{metrics}", f"{LOOPBACK}:{health}")
 
 
 @asynccontextmanager
-async def worker_process(directory: Path, addresses: StackAddresses) -> AsyncIterator[ChildProcess]:
+async def worker_process(
+    directory: Path, addresses: StackAddresses, watched_at: WatchedAt | None = None
+) -> AsyncIterator[ChildProcess]:
     """`python worker.py` for an embedded stack; its log is `directory/worker.log`. It dies with this process.
 
     On leaving it is stopped by SIGTERM, and waited for while it finishes what it has begun.
     """
     async with DirectoryLock(directory) as lock:
-        with _environment(_settings(addresses)):
+        with _environment(_settings(addresses, watched_at)):
             process = await ChildProcess.start(
                 "The worker",
                 [sys.executable, _PROGRAM],
@@ -35,7 +66,7 @@ async def worker_process(directory: Path, addresses: StackAddresses) -> AsyncIte
             await process.stop()
 
 
-def _settings(addresses: StackAddresses) -> dict[str, str]:
+def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[str, str]:
     catalogue = os.environ.get("WORKSUB_CATALOGUE")
     return {
         # The child works in another directory.
@@ -46,6 +77,9 @@ def _settings(addresses: StackAddresses) -> dict[str, str]:
         "TEMPORAL_CONFIG_FILE": os.devnull,
         "DATABASE_URL": addresses.database_url,
         "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
+        # Those of this user are another worker's.
+        "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",
+        "WORKSUB_HEALTH_ADDRESS": watched_at.health_address if watched_at else "",
     }
 
 

@@ -11,12 +11,13 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
+from activities.settings import read_catalogue
 from starter.client import SubscriptionClient
 from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
 from subscription.calendar import KST
 from subscription.commands import ContractTerm
-from worker import create_worker, read_catalogue
+from worker import create_worker
 
 from .requesting import request_fields
 from .running import ROOT, Cli

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from observing import probed, scraped
 
 from .requesting import PASSWORD, request_file
 from .running import PATIENCE_SECONDS, Cli, gone
@@ -29,6 +30,8 @@ async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
         async with asyncio.timeout(PATIENCE_SECONDS):
             ready = json.loads(await process.stdout.readline())
         assert ready["temporal_address"]
+        assert await probed(ready["health_url"]) == (200, {})
+        assert (await scraped(ready["metrics_url"])).values("temporal_num_pollers")
         yield process
     finally:
         if process.returncode is None:

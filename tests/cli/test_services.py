@@ -1,14 +1,18 @@
 """Servers that are away, silent or not set up: the exit code is 3 within seconds, and a sentence says why."""
 
 import asyncio
+import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
+from starter.cli.clocks import difference
 from starter.cli.health import Verdict, temporal_findings
 from starter.embedded import temporal_server
 from starter.embedded.temporal_server import TemporalServer
@@ -88,8 +92,8 @@ async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
     assert ended.code == 0
     assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
     assert [finding["what"] for finding in in_json["findings"]] == [
-        *("Temporal", "namespace", "search attributes", "schedules", "worker", "test clocks"),
-        *("PostgreSQL", "migrations", "catalogue", "notices"),
+        *("Temporal", "namespace", "Temporal's clock", "search attributes", "schedules", "worker"),
+        *("test clocks", "PostgreSQL", "PostgreSQL's clock", "migrations", "catalogue", "notices"),
     ]
     for finding in in_json["findings"]:
         assert finding["text"] in ended.out
@@ -120,6 +124,33 @@ async def test_what_the_doctor_finds_missing_setup_puts_right(
     changed = await new.with_settings(WORKSUB_CATALOGUE=changed_file).run("setup")
     assert changed.code == 2
     assert "never changes" in changed.err
+
+
+async def test_the_doctor_finds_a_clock_that_is_wrong(service: Service, cli: Cli) -> None:
+    behind = await service.stack.postgres.ensure_database("behind")
+    await cli.with_settings(DATABASE_URL=behind).json("setup")
+    database = await asyncpg.connect(behind)
+    await database.execute(
+        """
+        CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+            $$ SELECT pg_catalog.clock_timestamp() - interval '90 seconds' $$;
+        ALTER DATABASE behind SET search_path = public, pg_catalog;
+        """
+    )
+    await database.close()
+    doctor = await cli.with_settings(DATABASE_URL=behind).run("doctor", "--json")
+    assert doctor.code == 1
+    [wrong] = [finding for finding in doctor.json["findings"] if finding["verdict"] != "OK"]
+    assert (wrong["what"], wrong["verdict"]) == ("PostgreSQL's clock", "WRONG")
+    assert re.match(r"It is (89|90)\.\d s behind this machine's: let one time service", wrong["text"])
+
+
+def test_a_clock_is_wrong_by_what_lies_outside_of_asking_and_hearing() -> None:
+    noon = datetime(2027, 3, 15, 12, tzinfo=UTC)
+    second = timedelta(seconds=1)
+    assert difference(noon + second, noon, noon + 2 * second) == timedelta(0)
+    assert difference(noon - 3 * second, noon, noon + 2 * second) == -3 * second
+    assert difference(noon + 5 * second, noon, noon + 2 * second) == 3 * second
 
 
 async def test_the_doctor_names_servers_that_are_away(alone: Cli) -> None:

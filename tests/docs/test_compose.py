@@ -1,5 +1,6 @@
 """The compose file and the image: valid, pinned, healthy, without secrets, and in step with the code."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from compose_spec import PyCompose
+
+from activities.health import Health, health_served
+from starter.embedded.server import free_ports
 
 from .pages import ROOT, blocks, page, tables
 
@@ -113,6 +117,24 @@ def test_a_service_has_a_health_check_or_runs_once(name: str) -> None:
     assert ("healthcheck" in service) == (name not in ONE_SHOTS)
     # What runs once and fails is not tried again by compose: it ends `docker compose up` with its reason.
     assert service.get("restart") == (None if name in ONE_SHOTS else "unless-stopped")
+
+
+async def test_the_workers_health_check_asks_the_worker_whether_it_is_ready() -> None:
+    worker = SERVICES["worker"]
+    command, python, *arguments = worker["healthcheck"]["test"]
+    assert (command, python) == ("CMD", "python")
+    address = worker["environment"]["WORKSUB_HEALTH_ADDRESS"]
+    assert f"'http://{address}/readyz'" in arguments[-1]
+    port = free_ports(1)[0]
+
+    async def asked(path: str) -> int:
+        code = arguments[-1].replace(f"{address}/readyz", f"127.0.0.1:{port}{path}")
+        process = await asyncio.create_subprocess_exec(sys.executable, *arguments[:-1], code)
+        return await process.wait()
+
+    async with health_served("127.0.0.1", port, Health()):
+        assert await asked("/livez") == 0
+        assert await asked("/readyz") == 1
 
 
 @each_service

@@ -3,68 +3,25 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
-from workflows.registration import register_search_attributes
 
 from .doors import Door
-from .house import House, catalogue_text, create_database, fresh, open_house
+from .house import catalogue_text, create_database, fresh
 from .lives import Life
+from .offices import Office, open_office, register_namespace
 from .processes import worker_process
 from .waiting import eventually, together
 
 CONNECTED = ("Connected to Temporal at", "Connected to PostgreSQL at", f"Working on task queue {TASK_QUEUE}")
-
-
-class Office(NamedTuple):
-    """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
-
-    stack: EmbeddedStack
-    house: House
-    settings: dict[str, str]
-    home: Path
-
-
-@asynccontextmanager
-async def open_office(stack: EmbeddedStack, home: Path) -> AsyncIterator[Office]:
-    (home / "catalogue.toml").write_text(catalogue_text())
-    namespace = fresh("office")
-    await register_namespace(stack, namespace)
-    temporal = await Client.connect(
-        stack.addresses.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
-    )
-    await register_search_attributes(temporal)
-    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
-        settings = {
-            "DATABASE_URL": house.database_url,
-            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
-            "TEMPORAL_NAMESPACE": namespace,
-            "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
-            "WORKSUB_DNS_RESOLVERS": house.dns.address,
-        }
-        yield Office(stack, house, settings, home)
-
-
-async def register_namespace(stack: EmbeddedStack, namespace: str) -> None:
-    temporal = await Client.connect(stack.addresses.temporal_address)
-    await temporal.workflow_service.register_namespace(
-        RegisterNamespaceRequest(
-            namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600)
-        )
-    )
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +51,7 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
         worker.send(number)
         assert await worker.exit_code() == 0
     lines = worker.output.splitlines()
-    assert lines[-1] == "Stopped."
+    assert lines[-1].endswith(" INFO Stopped.")
     assert not any(word in worker.output for word in ("Traceback", "Error", "error"))
     password = office.settings["DATABASE_URL"].split(":")[2].split("@")[0]
     assert password not in worker.output
@@ -181,7 +138,7 @@ async def test_it_stops_while_it_waits(office: Office, missing: str) -> None:
         await worker.says(f"Waiting for {missing}: ")
         worker.send(signal.SIGTERM)
         assert await worker.exit_code(seconds=10) == 0
-        assert worker.output.splitlines()[-1] == "Stopped."
+        assert worker.output.splitlines()[-1].endswith(" INFO Stopped.")
 
 
 # -- what is wrong -----------------------------------------------------------------------------------
@@ -210,6 +167,7 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
     bare = fresh("bare")
     await register_namespace(office.stack, bare)
     outsider = await login_without_a_role(office)
+    taken = office.stack.addresses.temporal_address
     empty = await create_database(office.stack, fresh("empty").replace("-", "_"), "template0")
     return {
         "no database URL": Wrong({"DATABASE_URL": ""}, ("DATABASE_URL is not set", "postgresql://")),
@@ -254,6 +212,17 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
             {"WORKSUB_DNS_RESOLVERS": "127.0.0.1:dns"}, ("WORKSUB_DNS_RESOLVERS",)
         ),
         "a resolver by name": Wrong({"WORKSUB_DNS_RESOLVERS": "resolver"}, ("WORKSUB_DNS_RESOLVERS",)),
+        "metrics at no address": Wrong(
+            {"WORKSUB_METRICS_ADDRESS": "localhost:9464"}, ("WORKSUB_METRICS_ADDRESS", "127.0.0.1:")
+        ),
+        "metrics where another listens": Wrong(
+            {"WORKSUB_METRICS_ADDRESS": taken}, ("WORKSUB_METRICS_ADDRESS", taken, "Address already in use")
+        ),
+        "health at no port": Wrong({"WORKSUB_HEALTH_ADDRESS": "127.0.0.1"}, ("WORKSUB_HEALTH_ADDRESS",)),
+        "health where another listens": Wrong(
+            {"WORKSUB_HEALTH_ADDRESS": taken}, ("WORKSUB_HEALTH_ADDRESS", taken, "Address already in use")
+        ),
+        "a log format that is none": Wrong({"WORKSUB_LOG_FORMAT": "xml"}, ("text or json",)),
         "no search attributes": Wrong(
             {"TEMPORAL_NAMESPACE": bare},
             ("search attributes", "SubscriptionState", "worksub setup"),
@@ -281,7 +250,7 @@ async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
             except AssertionError as error:
                 return f"{what}: {error}"
         missing = [name for name in wrong.names if name not in worker.output]
-        sentences = [line for line in worker.output.splitlines() if not line.startswith("Connected to")]
+        sentences = [line for line in worker.output.splitlines() if "Connected to" not in line]
         if code == 2 and not missing and len(sentences) == 1 and "Traceback" not in worker.output:
             return None
         return f"{what}: exit code {code}, without {missing}:\n{worker.output}"

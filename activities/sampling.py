@@ -1,0 +1,104 @@
+"""What the record and Temporal know of all subscriptions together, as gauges."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client
+from temporalio.common import MetricMeter
+from temporalio.service import RPCError
+
+from activities.database import FAILING, Pool
+from subscription.state import State
+
+_EVERY_SECONDS = 15.0
+_ATTENTION = "NeedsAttention = true AND ExecutionStatus = 'Running'"
+
+_log = logging.getLogger("worksub")
+
+
+@asynccontextmanager
+async def sampled(pool: Pool, client: Client, meter: MetricMeter) -> AsyncIterator[None]:
+    """Keep the gauges up to date while in this block."""
+    task = asyncio.create_task(Sampler(pool, client, meter).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+class Sampler:
+    """Each worker reads the same numbers, so of several workers' gauges the highest counts, not the sum."""
+
+    def __init__(self, pool: Pool, client: Client, meter: MetricMeter) -> None:
+        self._pool = pool
+        self._client = client
+        self._subscriptions = meter.create_gauge("worksub_subscriptions", "Subscriptions by state")
+        self._overdue = meter.create_gauge(
+            "worksub_deadlines_overdue", "Subscriptions whose next deadline is past and not yet met"
+        )
+        self._most_overdue = meter.create_gauge_float(
+            "worksub_deadlines_overdue_longest_seconds", "How long the earliest of them has been due"
+        )
+        self._attention = meter.create_gauge(
+            "worksub_needing_attention", "Subscriptions that somebody must look at"
+        )
+        self._reconciled_at = meter.create_gauge_float(
+            "worksub_reconciliation_timestamp_seconds", "When the latest comparison was finished"
+        )
+        self._findings = meter.create_gauge(
+            "worksub_reconciliation_findings", "What the latest comparison found and could not repair"
+        )
+        self._sampled_at = meter.create_gauge_float(
+            "worksub_sample_timestamp_seconds", "When these gauges were last read"
+        )
+
+    async def run(self) -> None:
+        """Until it is cancelled. While a server is away the gauges stay as they were."""
+        while True:
+            try:
+                await self.sample()
+            except (RPCError, *FAILING) as error:
+                _log.warning("the gauges could not be read", exc_info=error)
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def sample(self) -> None:
+        """Read everything once."""
+        await self._count_subscriptions()
+        await self._look_for_overdue()
+        await self._look_at_the_latest_comparison()
+        needing = await self._client.count_workflows(_ATTENTION)
+        self._attention.set(needing.count)
+        self._sampled_at.set(time.time())
+
+    async def _count_subscriptions(self) -> None:
+        rows = await self._pool.fetch("SELECT state, count(*) FROM subscriptions GROUP BY state")
+        counts: dict[str, int] = {row["state"]: row["count"] for row in rows}
+        for state in State:
+            self._subscriptions.set(counts.get(state, 0), {"state": state})
+
+    async def _look_for_overdue(self) -> None:
+        row = await self._pool.fetchrow(
+            """
+            SELECT count(*), extract(epoch FROM clock_timestamp() - min(next_deadline_at))::float8
+              FROM subscriptions WHERE next_deadline_at < clock_timestamp()
+            """
+        )
+        count, longest = row or (0, None)
+        self._overdue.set(count)
+        self._most_overdue.set(longest or 0)
+
+    async def _look_at_the_latest_comparison(self) -> None:
+        row = await self._pool.fetchrow(
+            """
+            SELECT extract(epoch FROM finished_at)::float8, found - repaired
+              FROM reconciliations WHERE finished_at IS NOT NULL ORDER BY started_at DESC LIMIT 1
+            """
+        )
+        if row:
+            finished_at, unrepaired = row
+            self._reconciled_at.set(finished_at)
+            self._findings.set(unrepaired)

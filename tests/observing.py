@@ -1,0 +1,157 @@
+"""What stands around a worker process and looks at it: a scraper, a probe, and a collector of traces."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+PATIENCE_SECONDS = 20
+
+
+async def fetched(url: str) -> tuple[int, str]:
+    """The status and the body of what answers at a URL."""
+
+    def fetch() -> tuple[int, str]:
+        try:
+            with urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    return await asyncio.to_thread(fetch)
+
+
+async def probed(url: str) -> tuple[int, dict[str, str]]:
+    """The status of a health endpoint, and the problems that it tells of."""
+    status, body = await fetched(url)
+    answer = json.loads(body)
+    assert answer["well"] is not bool(answer["problems"])
+    return status, answer["problems"]
+
+
+async def scraped(url: str) -> "Scraped":
+    _, body = await fetched(url)
+    return Scraped(body, {family.name: family for family in text_string_to_metric_families(body)})
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """What Prometheus would read."""
+
+    text: str
+    families: Mapping[str, Metric]
+
+    def values(self, series: str, *, by: str = "", **labels: str) -> dict[str, float]:
+        """The values of a time series by one of its labels, added up over the others."""
+        found: dict[str, float] = {}
+        for family in self.families.values():
+            for sample in family.samples:
+                if sample.name == series and labels.items() <= sample.labels.items():
+                    key = sample.labels.get(by, "")
+                    found[key] = found.get(key, 0) + sample.value
+        return found
+
+    def value(self, series: str, **labels: str) -> float | None:
+        return self.values(series, **labels).get("")
+
+    def labels(self) -> dict[str, set[str]]:
+        """The labels of every time series."""
+        found: dict[str, set[str]] = {}
+        for family in self.families.values():
+            for sample in family.samples:
+                found.setdefault(sample.name, set()).update(sample.labels)
+        return found
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span as it arrived."""
+
+    service: str
+    name: str
+    trace: bytes
+    id: bytes
+    parent: bytes
+    attributes: Mapping[str, str]
+
+
+class Collector:
+    """An OpenTelemetry collector: it keeps the spans that it is sent; `received` is all of it in bytes."""
+
+    def __init__(self, address: str) -> None:
+        self.endpoint = f"http://{address}"
+        self.spans: list[Span] = []
+        self.received = b""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+
+    def take(self, body: bytes) -> None:
+        self.received += body
+        request = ExportTraceServiceRequest.FromString(body)
+        for group in request.resource_spans:
+            resource = {each.key: each.value.string_value for each in group.resource.attributes}
+            for scope in group.scope_spans:
+                self.spans += [
+                    Span(
+                        resource["service.name"],
+                        span.name,
+                        span.trace_id,
+                        span.span_id,
+                        span.parent_span_id,
+                        {each.key: each.value.string_value for each in span.attributes},
+                    )
+                    for span in scope.spans
+                ]
+
+    def tree(self, root: str) -> Any:
+        """The spans of the trace whose root has this name, as nested lists of names, in order of arrival."""
+        [first] = [span for span in self.spans if span.name == root and not span.parent]
+        inside = [span for span in self.spans if span.trace == first.trace]
+
+        def below(span: Span) -> Any:
+            return [
+                f"{span.service} {span.name}",
+                *(below(each) for each in inside if each.parent == span.id),
+            ]
+
+        return below(first)
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """A collector that answers while in this block."""
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/v1/traces":
+                collector.take(body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Taking) as server:
+        host, port = server.server_address[:2]
+        collector = Collector(f"{host!s}:{port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield collector
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,71 @@
+"""What workflows tell of themselves: what they refuse, and how late a deadline is met. A replay is silent."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    HandleUpdateInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from subscription.effects import subscription_id_of
+    from subscription.events import Event
+
+_log = logging.getLogger("worksub")
+
+
+def deadline_met(event: Event, now: datetime) -> None:
+    """What was due is done; `now` is by the clock that it was due by."""
+    lateness = workflow.metric_meter().create_histogram_timedelta(
+        "worksub_deadline_lateness", "How long after its moment a deadline was met", "s"
+    )
+    lateness.record(max(now - event.at, timedelta(0)), {"event": event.event})
+
+
+def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"]) -> None:
+    """The rules said no; `code` is the refusal's."""
+    refusals = workflow.metric_meter().create_counter("worksub_refusals", "What was asked and refused")
+    refusals.add(1, {"command": command, "code": code, "asked_by": asked_by})
+    if not workflow.unsafe.is_replaying():
+        info = workflow.info()
+        _log.info(
+            "command refused",
+            extra={
+                "fields": {
+                    "subscription_id": subscription_id_of(info.workflow_id),
+                    "run_id": info.run_id,
+                    "command": command,
+                    "code": code,
+                    "asked_by": asked_by,
+                }
+            },
+        )
+
+
+class _Measured(WorkflowInboundInterceptor):
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:
+        try:
+            super().handle_update_validator(input)
+        except ApplicationError as error:
+            refused(input.update, error.type or "", "UPDATE")
+            raise
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
+        try:
+            return await super().handle_update_handler(input)
+        except ApplicationError as error:
+            refused(input.update, error.type or "", "UPDATE")
+            raise
+
+
+class MeasuringInterceptor(Interceptor):
+    """Counts the updates that are refused; signals are counted where they are judged."""
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_Measured]:
+        return _Measured
