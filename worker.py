@@ -36,6 +36,7 @@ from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
+from workflows.looking import CardInterceptor
 from workflows.reconcile import ReconcileWorkflow
 from workflows.registration import missing_search_attributes
 from workflows.subscription import SubscriptionWorkflow
@@ -134,7 +135,7 @@ def create_worker(
             reconciliation.reconcile_strays,
             reconciliation.finish_reconciliation,
         ],
-        interceptors=[OneArgumentInterceptor()],
+        interceptors=[OneArgumentInterceptor(), CardInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(
             # Loaded once and not anew for every run, which would cost more than all the rest of a request.
             # That they are pure and deterministic is held by tests instead.

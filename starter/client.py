@@ -45,6 +45,7 @@ from subscription.request import Account, Request, name_taken, read_request
 from subscription.state import State, Subscription
 from subscription.status import Status, status_of
 from subscription.validation import check, problems_of
+from subscription.wording import summary_words
 from workflows.connection import TASK_QUEUE
 
 # The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
@@ -159,6 +160,7 @@ class SubscriptionClient:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=summary_words(request),
         )
         fingerprint = request.fingerprint()
         try:
