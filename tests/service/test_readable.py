@@ -30,7 +30,10 @@ async def summaries(life: Life, event_type: Any) -> list[str | None]:
 
 
 async def metadata(life: Life) -> WorkflowMetadata:
-    return await life.handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    answer: WorkflowMetadata = await life.handle.query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    return answer
 
 
 async def card(life: Life) -> dict[str, str]:

@@ -62,7 +62,8 @@ def test_every_command_is_an_update_with_a_validator_and_a_signal() -> None:
     assert {*definition.queries} == {"status", "timeline", "upcoming", "quote_cancellation"}
     for name, update in definition.updates.items():
         assert update.validator is not None, name
-    handlers = (*definition.updates.values(), *definition.signals.values(), *definition.queries.values())
+    handlers: list[Any] = [*definition.updates.values(), *definition.signals.values()]
+    handlers += definition.queries.values()
     assert [handler.name for handler in handlers if not handler.description] == []
 
 
