@@ -1,4 +1,4 @@
-"""A subscription at a glance, as a short markdown card for operators. It names nobody."""
+"""A subscription at a glance, as a short markdown card. It names nobody but the billing account."""
 
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from subscription.wording import deadline_words, members_words, option_words, wo
 def card(state: Subscription, now: datetime) -> str:
     """What an operator wants to see first; `now` is the subscription's own clock."""
     rows = [
+        ("Customer", state.customer_id),
         ("State", state.state.value),
         ("Access", _access_words(state)),
         ("Plan", f"{state.plan}, {members_words(state.members)}"),

@@ -240,6 +240,14 @@ class SubscriptionWorkflow:
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
         self.take_signal(name, {})
 
+    @workflow.update(dynamic=True, description="Any other name: refused")
+    async def unknown_update(self, name: str, args: Sequence[RawValue]) -> Answer:
+        return await self.take_update(name, {})
+
+    @unknown_update.validator
+    def _refuse_unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        self.judge_update(name, {})
+
     @workflow.update(name="settle", description="Do now all that is due by the subscription's own clock")
     async def settle(self, argument: RawValue) -> Answer:
         value = decoded(argument)
