@@ -6,9 +6,12 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from service.house import House
+from service.lives import Life
 
 from starter.embedded.stack import EmbeddedStack
 
@@ -85,3 +88,35 @@ class Shell:
             out, _ = await process.communicate()
         assert process.returncode is not None
         return Ended(process.returncode, out.decode())
+
+
+# -- lives that examples speak of --------------------------------------------------------------------
+
+
+async def in_days(life: Life, days: int) -> str:
+    return f"{await life.today() + timedelta(days=days)}"
+
+
+async def paid(shell: Shell, **changes: Any) -> Life:
+    life = await shell.house.requested(**changes)
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+    return life
+
+
+async def unproved(shell: Shell, domain: str) -> Life:
+    """A domain of which the proof has been published just after it was looked for."""
+    life = await shell.house.requested(account={"domain": domain})
+    await life.client.settle(life.id)
+    shell.house.dns.publish_txt(domain, (await life.status()).proofs[0].txt_value)
+    return life
+
+
+async def named(life: Life) -> dict[str, str]:
+    """What stands for this life in examples."""
+    return {
+        "ID": life.id,
+        "acme": life.request["account"].get("group", "acme"),
+        "C-1000482": life.request["customer_id"],
+        "2027-01-01": await in_days(life, 10),
+        "2027-07-01": await in_days(life, 20),
+    }
