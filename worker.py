@@ -44,6 +44,7 @@ from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
+from workflows.looking import CardInterceptor
 from workflows.measuring import MeasuringInterceptor
 from workflows.notices import NoticesDeliveryWorkflow, NoticesWorkflow
 from workflows.reconcile import ReconcileWorkflow
@@ -100,7 +101,12 @@ def create_worker(
             TellingActivities(pool).tell_notices,
             DeliveringActivities(pool, mail_server).deliver_notices,
         ],
-        interceptors=[OneArgumentInterceptor(), MeasuringInterceptor(), ReportingInterceptor()],
+        interceptors=[
+            OneArgumentInterceptor(),
+            CardInterceptor(),
+            MeasuringInterceptor(),
+            ReportingInterceptor(),
+        ],
         workflow_runner=SandboxedWorkflowRunner(
             # Loaded once and not anew for every run, which would cost more than all the rest of a request.
             # That they are pure and deterministic is held by tests instead.

@@ -21,7 +21,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Pool
+from starter.finding import Finder, Found
 from starter.read_model import Listed, ReadModel
+from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjust, Adjustment
 from subscription.calendar import KST, day_of
@@ -46,6 +48,7 @@ from subscription.request import Account, Request, name_taken, read_request
 from subscription.state import State, Subscription
 from subscription.status import Status, status_of
 from subscription.validation import check, problems_of
+from subscription.wording import summary_words
 from workflows.connection import TASK_QUEUE
 
 # The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
@@ -82,6 +85,7 @@ class SubscriptionClient:
     def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:
         self._temporal = temporal
         self._read = ReadModel(pool)
+        self._finder = Finder(temporal, self._read)
         self._task_queue = task_queue
 
     # -- requesting (R1-R9) --------------------------------------------------------------------------
@@ -160,6 +164,7 @@ class SubscriptionClient:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=summary_words(request),
         )
         fingerprint = request.fingerprint()
         try:
@@ -429,7 +434,21 @@ class SubscriptionClient:
         after: str = "",
         limit: int = 50,
     ) -> list[Listed]:
-        return await self._read.list(state=state, customer_id=customer_id, after=after, limit=limit)
+        """Subscriptions in the order of their ids, those after the id `after`."""
+        selection = (state_is(state) if state else ()) + (customer_is(customer_id) if customer_id else ())
+        return await self._read.list(selection, after=after, limit=limit)
+
+    async def find(
+        self, selection: Selection = (), *, query: str | None = None, after: str = "", limit: int = 50
+    ) -> Found:
+        """A page of the subscriptions of which all conditions hold.
+
+        With `query`, in Temporal's visibility query language, of the living ones alone. Raises
+        `InvalidQueryError`.
+        """
+        if query is not None:
+            return await self._finder.asked(query, selection, after=after, limit=limit)
+        return await self._finder.selected(selection, after=after, limit=limit)
 
     def clock(self, subscription_id: str) -> TestClock:
         """The subscription's own clock (R33)."""

@@ -1,9 +1,11 @@
 """What people read: answers from PostgreSQL, whether the workflow still runs or has long been deleted."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 
 from activities.database import Pool
+from starter.selection import Selection, as_sql
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
@@ -31,6 +33,9 @@ class Listed(Frozen):
     reservation_date: Day | None
     next_deadline_at: Instant | None
     next_deadline: str | None
+
+
+_LISTED = ", ".join(Listed.model_fields)
 
 
 class RecordedRequest(Frozen):
@@ -202,22 +207,32 @@ class ReadModel:
             for row in rows
         ]
 
-    async def list(
-        self, *, state: State | None, customer_id: str | None, after: str, limit: int
-    ) -> list[Listed]:
-        """Subscriptions in the order of their ids, those after the id `after`."""
+    async def list(self, selection: Selection, *, after: str, limit: int) -> list[Listed]:
+        """The subscriptions selected, in the order of their ids, those after the id `after`."""
+        condition, values = as_sql(selection)
         rows = await self._pool.fetch(
-            """
-            SELECT subscription_id, customer_id, state, access, plan, members, term, trial_ends_at,
-                   contract_to, reservation, reservation_date, next_deadline_at, next_deadline
-              FROM subscriptions
-             WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR customer_id = $2)
-               AND subscription_id > $3
-             ORDER BY subscription_id LIMIT $4
+            f"""
+            SELECT {_LISTED} FROM subscriptions
+             WHERE {condition} AND subscription_id > ${len(values) + 1}
+             ORDER BY subscription_id LIMIT ${len(values) + 2}
             """,
-            state,
-            customer_id,
+            *values,
             after,
             limit,
         )
         return [Listed.model_validate(dict(row)) for row in rows]
+
+    async def count(self, selection: Selection) -> int:
+        """How many subscriptions are selected."""
+        condition, values = as_sql(selection)
+        number: int = await self._pool.fetchval(
+            f"SELECT count(*) FROM subscriptions WHERE {condition}", *values
+        )
+        return number
+
+    async def listed(self, ids: Sequence[str]) -> dict[str, Listed]:
+        """Those of these ids that the record has."""
+        rows = await self._pool.fetch(
+            f"SELECT {_LISTED} FROM subscriptions WHERE subscription_id = ANY($1)", ids
+        )
+        return {row["subscription_id"]: Listed.model_validate(dict(row)) for row in rows}

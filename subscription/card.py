@@ -1,26 +1,33 @@
-"""A subscription at a glance, as a short markdown card for operators. It names nobody."""
+"""A subscription at a glance, as a short markdown card. It names nobody but the billing account."""
 
 from datetime import datetime
 
 from subscription.calendar import day_of, first_of_month
 from subscription.deadlines import next_deadline
 from subscription.ledger import service_fees
-from subscription.state import State, Subscription
-from subscription.wording import members_words, option_words, won
+from subscription.state import Access, State, Subscription
+from subscription.wording import deadline_words, members_words, option_words, won
 
 
 def card(state: Subscription, now: datetime) -> str:
     """What an operator wants to see first; `now` is the subscription's own clock."""
     rows = [
-        ("State", state.state),
-        ("Access", state.access),
+        ("Customer", state.customer_id),
+        ("State", state.state.value),
+        ("Access", _access_words(state)),
         ("Plan", f"{state.plan}, {members_words(state.members)}"),
     ]
     if state.state.commandable:
         rows += _what_comes(state)
     if state.state is State.ACTIVE:
-        rows.append(("Due so far this month", won(_due_so_far(state, now))))
+        rows.append((f"Due so far in {day_of(now):%B %Y}", won(_due_so_far(state, now))))
     return "\n".join(f"- **{name}**: {value}" for name, value in rows)
+
+
+def _access_words(state: Subscription) -> str:
+    if state.access is Access.RESTRICTED:
+        return f"{state.access}, until the ownership of the domain is proved"
+    return state.access
 
 
 def _what_comes(state: Subscription) -> list[tuple[str, str]]:
@@ -29,13 +36,20 @@ def _what_comes(state: Subscription) -> list[tuple[str, str]]:
         rows.append(("Contract", f"{contract.term.lower()}, {contract.first_day} to {contract.end_day}"))
         rows.append(("Renewal", option_words(state.renewal) if state.renewal else "monthly, as none is set"))
     elif state.trial_ends_at and state.grace_ends_at:
-        rows.append(("Trial ends", f"{state.trial_ends_at:%Y-%m-%d %H:%M} KST"))
-        rows.append(("Grace ends", f"{state.grace_ends_at:%Y-%m-%d %H:%M} KST"))
-    if reserved := state.reservation:
-        rows.append(("Reserved", f"{reserved.kind.lower().replace('_', ' ')} on {reserved.date}"))
+        rows.append(("Trial ends", _moment(state.trial_ends_at)))
+        rows.append(("Grace ends", _moment(state.grace_ends_at)))
+    reserved = state.reservation
+    words = f"{reserved.kind.lower().replace('_', ' ')} on {reserved.date}" if reserved else "nothing"
+    rows.append(("Reserved", words))
+    if state.rename_claim:
+        rows.append(("New name", "a domain is held until its ownership is proved"))
     if deadline := next_deadline(state):
-        rows.append(("Next", f"{deadline.what.lower().replace('_', ' ')}, {deadline.at:%Y-%m-%d %H:%M} KST"))
+        rows.append(("Next", f"{deadline_words(deadline)}, {_moment(deadline.at)}"))
     return rows
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} KST"
 
 
 def _due_so_far(state: Subscription, now: datetime) -> int:

@@ -1,10 +1,12 @@
 """Events in words, for people: what is said in answers, timelines and previews. Nobody is named."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import singledispatch
 
+from subscription.calendar import day_of
 from subscription.commands import ContractTerm, RenewalTerms
+from subscription.deadlines import Deadline, Due
 from subscription.events import (
     AccountRenamed,
     Canceled,
@@ -26,6 +28,7 @@ from subscription.events import (
     Upgraded,
 )
 from subscription.ledger import LedgerLine
+from subscription.request import Request
 from subscription.state import Contract, Rate, ReservedSwitch, Subscription
 
 
@@ -45,6 +48,28 @@ def won(amount: int) -> str:
 
 def members_words(members: int) -> str:
     return f"{members:,} {'member' if members == 1 else 'members'}"
+
+
+_DUE_WORDS = {
+    Due.CANCELLATION: "reserved cancellation",
+    Due.SWITCH_TO_PAID: "reserved switch to paid",
+    Due.TRIAL_END: "trial ends",
+    Due.GRACE_END: "grace period ends",
+    Due.CONTRACT_END: "contract period ends",
+    Due.ERASURE: "erasure",
+}
+
+
+def deadline_words(deadline: Deadline) -> str:
+    """What falls due, as timers and cards name it."""
+    if deadline.what is Due.SERVICE_FEES:
+        return f"service fees for {day_of(deadline.at) - timedelta(days=1):%B %Y}"
+    return _DUE_WORDS[deadline.what]
+
+
+def summary_words(of: Request | Subscription) -> str:
+    """A workflow's summary. It cannot be changed later, so it names nobody but the billing account (R31)."""
+    return f"{of.customer_id}: {of.plan}, {members_words(of.members)}, {of.platform}"
 
 
 @singledispatch

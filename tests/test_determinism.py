@@ -13,6 +13,8 @@ OUTSIDE = {"connection.py", "exporting.py", "registration.py"}
 FORBIDDEN_MODULES = set(
     "asyncio multiprocessing os random secrets socket subprocess threading time uuid".split()  # noqa: SIM905
 )
+# Tasks and shields run on the workflow's own event loop; its clock is not asked.
+ALLOWED_MODULES = {("cancellation.py", "asyncio")}
 FORBIDDEN_CALLS = {"now", "utcnow", "today", "fromtimestamp", "open", "input", "print", "id", "hash", "set"}
 
 # A query answers somebody who looks at a real clock, and leaves nothing in the history. A job has the
@@ -33,7 +35,7 @@ FILES = sorted(file for file in WORKFLOWS.glob("*.py") if file.name not in OUTSI
 def test_a_workflow_asks_neither_the_machine_nor_chance(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = {name for node in ast.walk(tree) for name in modules_of(node)}
-    assert imported & FORBIDDEN_MODULES == set()
+    assert {(file.name, name) for name in imported & FORBIDDEN_MODULES} <= ALLOWED_MODULES
     asked = {called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     odd = {name for name in asked if name.rpartition(".")[2] in FORBIDDEN_CALLS and name not in OWN_NOW}
     assert {(file.name, name) for name in odd} <= ALLOWED
@@ -68,7 +70,7 @@ def test_the_real_clock_is_asked_in_queries_alone() -> None:
         )
     }
     assert asking == {"_asking_time"}
-    assert callers == {"upcoming", "quote_cancellation"}
+    assert callers == {"upcoming", "quote_cancellation", "card_of_now"}
 
 
 def test_no_module_keeps_anything_that_changes() -> None:

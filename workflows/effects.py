@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 from workflows.search_attributes import NEEDS_ATTENTION
 
@@ -23,8 +23,11 @@ _RETRIES = RetryPolicy(
 )
 
 
-async def carry_out(name: str, argument: Frozen) -> Any:
-    """The result of the activity, however long it takes: what cannot work now may work later."""
+async def carry_out(name: str, argument: Frozen, summary: str | None = None) -> Any:
+    """The result of the activity, however long it takes: what cannot work now may work later.
+
+    `summary` is shown beside the activity's name to people who look at the history; it names nobody.
+    """
     _, result_type = ACTIVITIES[name]
     failing = False
     while True:
@@ -37,10 +40,9 @@ async def carry_out(name: str, argument: Frozen) -> Any:
                 schedule_to_close_timeout=FAILING_FOR_LONG,
                 start_to_close_timeout=_ONE_ATTEMPT,
                 retry_policy=_RETRIES,
+                summary=summary,
             )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
+        except ActivityError:
             failing = True
             show_attention(needed=True)
             await workflow.sleep(_PAUSE, summary=f"{name} keeps failing")

@@ -1,5 +1,6 @@
 """Extra arguments to a handler are dropped: without this, one too many stalls the workflow's task."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from temporalio.worker import (
@@ -16,8 +17,7 @@ _QUERIES_WITH_AN_ARGUMENT = frozenset({"quote_cancellation"})
 
 class _OneArgument(WorkflowInboundInterceptor):
     async def handle_signal(self, input: HandleSignalInput) -> None:
-        if not _is_dynamic(input.args):
-            input.args = input.args[:1]
+        input.args = _one(input.args)
         await super().handle_signal(input)
 
     async def handle_query(self, input: HandleQueryInput) -> Any:
@@ -25,17 +25,18 @@ class _OneArgument(WorkflowInboundInterceptor):
         return await super().handle_query(input)
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:
-        input.args = input.args[:1]
+        input.args = _one(input.args)
         super().handle_update_validator(input)
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
-        input.args = input.args[:1]
+        input.args = _one(input.args)
         return await super().handle_update_handler(input)
 
 
-def _is_dynamic(args: Any) -> bool:
-    """A dynamic handler takes the signal's name and all of its payloads."""
-    return len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], list)
+def _one(args: Sequence[Any]) -> Sequence[Any]:
+    """The first argument; but a dynamic handler takes the caller's name for it and all of its payloads."""
+    is_dynamic = len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], list)
+    return args if is_dynamic else args[:1]
 
 
 class OneArgumentInterceptor(Interceptor):

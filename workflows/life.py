@@ -12,11 +12,11 @@ from workflows.search_attributes import changes
 with workflow.unsafe.imports_passed_through():
     from subscription.answers import remembering, was_answered
     from subscription.apply import apply_all
-    from subscription.calendar import KST, day_of
+    from subscription.calendar import KST
     from subscription.card import card
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, ContractTerm, RenameAccount
-    from subscription.deadlines import Due, due_first, next_deadline
+    from subscription.deadlines import due_first, next_deadline
     from subscription.decide import Accepted, Findings, decide, proofs_found
     from subscription.effects import (
         TIMELINE_KEPT,
@@ -38,17 +38,9 @@ with workflow.unsafe.imports_passed_through():
     from subscription.refusals import Code, Refused
     from subscription.request import AccountKind
     from subscription.state import Subscription
+    from subscription.wording import deadline_words
 
 _NAME_TAKEN = Refused(code=Code.NAME_TAKEN, message="That name is taken; choose another name.")
-
-_TIMER_WORDS = {
-    Due.CANCELLATION: "reserved cancellation",
-    Due.SWITCH_TO_PAID: "reserved switch to paid",
-    Due.TRIAL_END: "trial ends",
-    Due.GRACE_END: "grace period ends",
-    Due.CONTRACT_END: "contract period ends",
-    Due.ERASURE: "erasure",
-}
 
 
 class Life:
@@ -100,9 +92,7 @@ class Life:
         look = min((claim.next_look_at for claim in self.state.claims), default=None)
         if look and look < deadline.at:
             return look, "look for the proof of domain ownership"
-        if deadline.what is Due.SERVICE_FEES:
-            return deadline.at, f"service fees for {day_of(deadline.at) - timedelta(days=1):%B %Y}"
-        return deadline.at, _TIMER_WORDS[deadline.what]
+        return deadline.at, deadline_words(deadline)
 
     # -- what is due ---------------------------------------------------------------------------------
 
@@ -273,6 +263,7 @@ class Life:
                 answer=kept,
                 by=by,
             ),
+            summary=", ".join(event.event for event in events) or "an answer",
         )
         match result:
             case BookOutdated(newer=newer):

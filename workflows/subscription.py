@@ -11,6 +11,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from workflows.cancellation import shielded
 from workflows.cause import caused_by, present_cause
 from workflows.effects import carry_out, show_attention
 from workflows.handlers import NOTHING, decoded, takes_commands
@@ -22,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
 
     from subscription.answers import was_answered
     from subscription.calendar import KST, Instant
+    from subscription.card import card
     from subscription.catalogue import PriceBook
     from subscription.commands import COMMANDS, Command, is_command_id, read_command, read_quote
     from subscription.deadlines import caught_up
@@ -50,6 +52,10 @@ _LONGEST_ID = 100
 _IMPOSSIBLE_ID = Refused(
     code=Code.INVALID_ID,
     message=f"The workflow id must be {WORKFLOW_ID_PREFIX} and an id of 1 to {_LONGEST_ID} characters.",
+)
+_CANCEL_BY_COMMAND = Refused(
+    code=Code.CANCEL_BY_COMMAND,
+    message="It ends no subscription; send the command cancel, with a date and the confirmation.",
 )
 _NOT_STARTED = Refused(
     code=Code.NOT_YET_STARTED, message="The subscription has not started yet; try again in a moment."
@@ -97,6 +103,9 @@ class SubscriptionWorkflow:
 
     @workflow.run
     async def run(self, start: RawValue = NOTHING) -> LifeResult:
+        return await shielded(self._live(), self._refuse_cancellation)
+
+    async def _live(self) -> LifeResult:
         if self._clearing:
             return await self._delete_histories(self._clearing)
         if self._life is None:
@@ -222,6 +231,10 @@ class SubscriptionWorkflow:
         else:
             self._asked.append(Asked(name, command, by_signal=True))
 
+    def _refuse_cancellation(self) -> None:
+        """A request to cancel the workflow has nobody to answer either."""
+        self._asked.append(Asked("Temporal's cancellation", None, misread=_CANCEL_BY_COMMAND, by_signal=True))
+
     @workflow.signal(
         name="needs_attention", description="Show in lists that somebody must look, or need not any more"
     )
@@ -232,9 +245,17 @@ class SubscriptionWorkflow:
         elif isinstance(value, dict) and isinstance(value.get("needed"), bool):
             show_attention(needed=value["needed"])
 
-    @workflow.signal(dynamic=True)
+    @workflow.signal(dynamic=True, description="Any other name: refused in the timeline")
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
         self.take_signal(name, {})
+
+    @workflow.update(dynamic=True, description="Any other name: refused")
+    async def unknown_update(self, name: str, args: Sequence[RawValue]) -> Answer:
+        return await self.take_update(name, {})
+
+    @unknown_update.validator
+    def _refuse_unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        self.judge_update(name, {})
 
     @workflow.update(name="settle", description="Do now all that is due by the subscription's own clock")
     async def settle(self, argument: RawValue) -> Answer:
@@ -310,7 +331,9 @@ class SubscriptionWorkflow:
     async def _delete_histories(self, clearing: Clearing) -> LifeResult:
         """The last run names nobody; all that it does is delete the earlier ones (R31)."""
         await carry_out(
-            "delete_histories", DeleteHistories(run_ids=clearing.run_ids, erased_at=clearing.erased_at)
+            "delete_histories",
+            DeleteHistories(run_ids=clearing.run_ids, erased_at=clearing.erased_at),
+            summary=f"{len(clearing.run_ids)} earlier runs",
         )
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._asked:
@@ -351,6 +374,14 @@ class SubscriptionWorkflow:
         if isinstance(quote, Refused):
             _raise(quote)
         return quote
+
+    def card_of_now(self) -> str:
+        """What Temporal's UI shows as the current details of the workflow."""
+        if self._clearing:
+            return f"- **State**: {self._clearing.result.state}"
+        if self._life is None:
+            return f"- **State**: {State.PROVISIONING}"
+        return card(self._life.state, self._asking_time(None))
 
     def _living(self) -> Life:
         if self._life is None:

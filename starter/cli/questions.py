@@ -1,11 +1,11 @@
-"""What only asks: status, list, timeline, ledger, quote, upcoming, explain."""
+"""What only asks: status, timeline, ledger, quote, upcoming, explain."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from starter.cli.dates import day_meant
-from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Date, StateFilter, SubscriptionId, Timeout
+from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Date, SubscriptionId, Timeout
 from starter.cli.output import show
 from starter.cli.session import Session
 
@@ -26,40 +26,6 @@ def status(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
         certificates = session.ask(lambda client: client.certificates(subscription_id))
     document = {**found.model_dump(mode="json"), "certificates": certificates}
     show(as_json, document, lambda: status_view(found, certificates))
-
-
-@app.command("list", rich_help_panel=_PANEL)
-def list_subscriptions(
-    state: StateFilter = None,
-    customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Of one customer.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
-    after: Annotated[str, typer.Option("--after", metavar="ID", help="Go on after this id.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """List subscriptions in the order of their ids."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from starter.cli.tables import list_table
-    from subscription.state import State
-
-    with Session() as session:
-        # One more than is shown tells whether there are more.
-        found = session.ask(
-            lambda client: client.list(
-                state=State(state) if state else None, customer_id=customer, after=after, limit=limit + 1
-            )
-        )
-    shown = found[:limit]
-    last = shown[-1].subscription_id if len(found) > limit else None
-
-    def for_people() -> "RenderableType":
-        if not shown:
-            return Text("There are none.")
-        more = [Text(f"There are more: add --after {last}")] if last else []
-        return Group(list_table(shown), *more)
-
-    show(as_json, {"subscriptions": shown, "after": last}, for_people)
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -57,7 +57,10 @@ class Services:
                 return CommandError(ExitCode.REFUSED, "NO_TEST_CLOCK", str(error))
             case WorkflowLostError():
                 return unavailable(
-                    "WORKFLOW_LOST", str(error), advice="Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE."
+                    "WORKFLOW_LOST",
+                    str(error),
+                    advice="Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE. If they are right, "
+                    "`worksub schedules trigger reconcile` starts it anew from the record.",
                 )
             case RPCError():
                 return self._temporal_refuses(error)
@@ -100,6 +103,12 @@ class Services:
                     message="There is no subscription with that id.",
                     field="subscription_id",
                 )
+            )
+        if error.status is RPCStatusCode.FAILED_PRECONDITION:
+            return unavailable(
+                "WORKFLOW_STUCK",
+                f"The subscription's workflow cannot go on: {error.message}",
+                advice="A worker of another release may be at work: docs/operations.md says what to do.",
             )
         return unavailable(
             "TEMPORAL_NOT_USABLE",

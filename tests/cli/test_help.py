@@ -49,3 +49,4 @@ async def test_the_shell_completes_commands_and_values(alone: Cli) -> None:
     assert await completed("worksub sw") == ["switch"]
     assert await completed("worksub switch ID --term ") == ["MONTHLY", "ANNUAL"]
     assert "SUSPENDED" in await completed("worksub list --state S")
+    assert await completed("worksub list t") == ["trials-ending"]

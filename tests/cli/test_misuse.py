@@ -11,6 +11,9 @@ MISUSES: list[tuple[list[str], str]] = [
     (["status", "a", "--verbose"], "No such option"),
     (["list", "--state", "HAPPY"], "'HAPPY' is not one of PROVISIONING, TRIAL"),
     (["list", "--limit", "0"], "--limit"),
+    (["list", "sleeping"], "'sleeping' is not one of trials-ending, reservations-due, contracts-ending"),
+    (["list", "suspended", "--query", "Plan = 'basic'"], "either suspended or --query"),
+    (["list", "--query", " "], "--query has nothing in it"),
     (["switch", "a", "--term", "ANNUAL"], "--date"),
     (
         ["switch", "a", "--term", "WEEKLY", "--date", "2027-01-01"],

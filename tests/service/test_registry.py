@@ -56,13 +56,16 @@ def test_an_activity_takes_and_gives_what_workflows_expect(registered: Definitio
 
 def test_every_command_is_an_update_with_a_validator_and_a_signal() -> None:
     definition = workflow._Definition.must_from_class(SubscriptionWorkflow)
-    assert {*definition.updates} == {*COMMANDS, "request", "settle"}
+    assert {name for name in definition.updates if name} == {*COMMANDS, "request", "settle"}
     assert {name for name in definition.signals if name} == {*COMMANDS, "needs_attention"}
     assert None in definition.signals, "there is a handler for signals that nobody knows"
+    assert None in definition.updates, "and one for updates"
     assert {*definition.queries} == {"status", "timeline", "upcoming", "quote_cancellation"}
     for name, update in definition.updates.items():
         assert update.validator is not None, name
-        assert update.description, name
+    handlers: list[Any] = [*definition.updates.values(), *definition.signals.values()]
+    handlers += definition.queries.values()
+    assert [handler.name for handler in handlers if not handler.description] == []
 
 
 def test_the_search_attributes_are_those_of_the_public_interface() -> None:

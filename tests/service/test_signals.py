@@ -261,6 +261,20 @@ async def test_what_cannot_be_read_is_refused_by_code_as_an_update(house: House)
         assert await life.events() == ["TRIAL_STARTED"]
 
 
+async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(house: House) -> None:
+    life = await house.requested(START)
+
+    async def one(arguments: list[Any]) -> None:
+        with pytest.raises(WorkflowUpdateFailedError) as failure:
+            await life.handle.execute_update("make_coffee", args=arguments)
+        assert isinstance(failure.value.cause, ApplicationError)
+        assert failure.value.cause.type == Code.UNKNOWN_COMMAND
+
+    odd: list[list[Any]] = [[], [None], [{}], ["a", ["b"]], [1, 2, 3]]
+    async with goes_on(life):
+        await together(one(arguments) for arguments in odd)
+
+
 async def test_an_update_that_is_no_command_stalls_nothing(house: House) -> None:
     async def one(name: str, arguments: list[Any]) -> None:
         life = await house.requested(START)

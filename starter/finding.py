@@ -1,0 +1,87 @@
+"""Finding subscriptions, page by page: the record answers what it knows, Temporal the rest."""
+
+from heapq import nsmallest
+
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from starter.read_model import Listed, ReadModel
+from starter.selection import Selection, as_visibility_query, is_recorded
+from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.model import Frozen
+
+_PAGE_OF_TEMPORAL = 1000
+
+
+class Found(Frozen):
+    """A page of subscriptions in the order of their ids, of `total` that there are in all.
+
+    `after` is the id after which the next page begins, None on the last one. `unrecorded` are ids that
+    Temporal knows and the record does not. `query` asks the same of Temporal; None if Temporal cannot tell.
+    """
+
+    subscriptions: tuple[Listed, ...]
+    unrecorded: tuple[str, ...] = ()
+    total: int
+    after: str | None
+    query: str | None
+
+
+class InvalidQueryError(Exception):
+    """Temporal cannot read a visibility query; the message is Temporal's."""
+
+
+class Finder:
+    def __init__(self, temporal: Client, read: ReadModel) -> None:
+        self._temporal = temporal
+        self._read = read
+
+    async def selected(self, selection: Selection, *, after: str, limit: int) -> Found:
+        """Those of which all conditions hold."""
+        query = as_visibility_query(selection)
+        if not is_recorded(selection):
+            assert query is not None, "what the record does not know is a search attribute"
+            return await self._by(query, after, limit)
+        # One more than is shown tells whether there are more.
+        listed = await self._read.list(selection, after=after, limit=limit + 1)
+        return Found(
+            subscriptions=tuple(listed[:limit]),
+            total=await self._read.count(selection),
+            after=listed[limit - 1].subscription_id if len(listed) > limit else None,
+            query=query,
+        )
+
+    async def asked(self, query: str, selection: Selection, *, after: str, limit: int) -> Found:
+        """The living ones for which a visibility query holds, and all conditions.
+
+        Raises `InvalidQueryError`.
+        """
+        # First by itself, so that what is wrong is said of what was written.
+        await self._check(query)
+        conditions = as_visibility_query(selection)
+        assert conditions is not None
+        return await self._by(f"({query}) AND {conditions}", after, limit)
+
+    async def _by(self, query: str, after: str, limit: int) -> Found:
+        await self._check(query)
+        # Temporal gives no order to page by, so all ids are read, and a page of them kept.
+        runs = self._temporal.list_workflows(query, page_size=_PAGE_OF_TEMPORAL)
+        found = {run.id.removeprefix(WORKFLOW_ID_PREFIX) async for run in runs}
+        ids = nsmallest(limit + 1, (each for each in found if each > after))
+        shown = ids[:limit]
+        rows = await self._read.listed(shown)
+        return Found(
+            subscriptions=tuple(rows[each] for each in shown if each in rows),
+            unrecorded=tuple(each for each in shown if each not in rows),
+            total=len(found),
+            after=shown[-1] if len(ids) > limit else None,
+            query=query,
+        )
+
+    async def _check(self, query: str) -> None:
+        try:
+            await self._temporal.count_workflows(query)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            raise InvalidQueryError(error.message.removeprefix("invalid query: ")) from None

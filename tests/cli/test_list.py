@@ -1,0 +1,100 @@
+"""`worksub list`: ready-made questions, and queries in Temporal's own language."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from starter.selection import READY_MADE, month_of, week_of
+from subscription.calendar import KST
+
+from .conftest import Service
+from .requesting import fresh
+from .running import Cli
+from .test_services import NOWHERE
+
+
+def ids(document: dict[str, Any]) -> list[str]:
+    return [each["subscription_id"] for each in document["subscriptions"]]
+
+
+async def test_every_ready_made_question_is_answered(service: Service, cli: Cli) -> None:
+    customer, today = fresh("asked"), datetime.now(KST).date()
+    first, second = await asyncio.gather(
+        service.subscribed(customer_id=customer),
+        service.subscribed(customer_id=customer, account={"domain": f"{fresh('asked')}.example"}),
+    )
+    await cli.run("switch", first, "--date", f"{today + timedelta(days=1)}", "--term", "MONTHLY")
+    answers = dict(
+        zip(
+            READY_MADE,
+            await asyncio.gather(*(cli.json("list", name, "--customer", customer) for name in READY_MADE)),
+            strict=True,
+        )
+    )
+    # The trials end in thirty days, so in no week but a later one; a switch for tomorrow may be next week's.
+    due = [first] if today + timedelta(days=1) < week_of(today)[1] else []
+    assert {name: ids(answer) for name, answer in answers.items()} == {
+        "trials-ending": [],
+        "reservations-due": due,
+        "contracts-ending": [],
+        "suspended": [],
+        "restricted": [second],
+        "needs-attention": [],
+    }
+    assert {*answers["restricted"]} == {"subscriptions", "unrecorded", "total", "after", "query"}
+    assert answers["restricted"]["total"] == 1
+
+
+async def test_people_are_told_what_was_asked_and_how_the_web_ui_is(service: Service, cli: Cli) -> None:
+    first_of_month, first_of_next = month_of(datetime.now(KST).date())
+    ending, reserved, attention = await asyncio.gather(
+        cli.run("list", "contracts-ending", "--customer", "nobody"),
+        cli.run("list", "reservations-due", "--customer", "nobody"),
+        cli.run("list", "needs-attention", "--customer", "nobody"),
+    )
+    assert "There are none." in ending.out
+    assert "the contract's last day is in this month" in ending.out
+    query = " ".join(ending.out.split("Web UI: ")[1].split())
+    assert query == (
+        "SubscriptionState = 'ACTIVE' "
+        f"AND ContractEndsAt >= '{first_of_month + timedelta(days=1)}T00:00:00+09:00' "
+        f"AND ContractEndsAt < '{first_of_next + timedelta(days=1)}T00:00:00+09:00' "
+        "AND CustomerId = 'nobody' "
+        "AND WorkflowType = 'SubscriptionWorkflow' AND ExecutionStatus = 'Running'"
+    )
+    assert "Web UI" not in reserved.out, "no search attribute tells what is reserved"
+    assert "NeedsAttention = true" in attention.out
+
+
+async def test_a_query_is_answered_by_temporal(service: Service, cli: Cli) -> None:
+    customer = fresh("queried")
+    wanted, _ = await asyncio.gather(
+        service.subscribed(customer_id=customer, plan="lite"), service.subscribed(customer_id=customer)
+    )
+    query = f'CustomerId = "{customer}" AND (Plan = "lite" OR Plan = "premium")'
+    found, in_state, table = await asyncio.gather(
+        cli.json("list", "--query", query),
+        cli.json("list", "--query", query, "--state", "ACTIVE"),
+        cli.run("list", "--query", query),
+    )
+    assert ids(found) == [wanted]
+    assert ids(in_state) == []
+    assert wanted in table.out
+
+
+async def test_a_query_that_cannot_be_read_is_refused(cli: Cli) -> None:
+    ended, in_json = await asyncio.gather(
+        cli.run("list", "--query", "Plann = 'basic'"), cli.run("list", "--query", "Plan = ", "--json")
+    )
+    assert ended.code == 2
+    assert "Temporal cannot read the query: invalid search attribute: Plann." in ended.err
+    assert (in_json.code, in_json.error["code"], in_json.error["field"]) == (2, "INVALID_QUERY", "query")
+
+
+@pytest.mark.parametrize(("name", "code"), [("suspended", 0), ("needs-attention", 3)])
+async def test_what_the_record_knows_is_listed_without_temporal(cli: Cli, name: str, code: int) -> None:
+    ended = await cli.with_settings(TEMPORAL_ADDRESS=NOWHERE).run("list", name)
+    assert ended.code == code
+    assert (NOWHERE in ended.err) is (code == 3)

@@ -1,0 +1,384 @@
+"""Every recipe of docs/operations.md does what it says, typed as it stands there."""
+
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from service.house import House, fresh, open_house
+from service.lives import Life
+from service.test_lost_workflow import has_started
+from service.test_tools_of_temporal import first_task, reset
+from service.waiting import eventually
+from temporalio import workflow
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from starter.selection import READY_MADE
+from workflows.registration import register_search_attributes
+
+from .cookbook import Shell, commands_of, in_days, named, paid, recipes, unproved
+from .pages import page, tables
+
+PAGE = page("docs/operations.md")
+DISASTER = "After a disaster"
+
+
+# -- the recipes -------------------------------------------------------------------------------------
+
+Recipe = Callable[[Shell, list[list[str]]], Awaitable[None]]
+RECIPES: dict[str, Recipe] = {}
+
+
+def recipe(heading: str) -> Callable[[Recipe], Recipe]:
+    def register(test: Recipe) -> Recipe:
+        RECIPES[heading] = test
+        return test
+
+    return register
+
+
+@recipe("Find what is due or amiss")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested(account={"domain": f"{fresh('amiss')}.example"})
+    assert [command.split()[-1] for command in blocks[0]] == list(READY_MADE)
+    printed = dict(zip(READY_MADE, await shell.types(blocks[0], {}), strict=True))
+    assert life.id in printed["restricted"]
+    assert life.id not in printed["suspended"]
+
+
+@recipe("Find by what lists show")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    by_query, by_customer, by_name, counted = await shell.types(blocks[0], await named(life))
+    assert life.id in by_query
+    assert life.id in by_customer
+    assert life.workflow_id in by_name
+    assert counted.startswith("Total: ")
+
+
+@recipe("See where a subscription stands")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    status, metadata, query = await shell.types(blocks[0], await named(life))
+    assert "MONTHLY" in status
+    assert "- **Plan**: basic, 10 members" in metadata
+    assert '"state":"ACTIVE"' in query
+
+
+@recipe("See what has happened and what will")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    timeline, upcoming, asked_timeline, asked_upcoming = await shell.types(blocks[0], await named(life))
+    for printed in (timeline, asked_timeline):
+        assert "SWITCHED_TO_PAID" in printed
+    for printed in (upcoming, asked_upcoming):
+        assert "SERVICE_FEES_POSTED" in printed
+
+
+@recipe("See what cancelling would cost")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    quote, asked = await shell.types(blocks[0], await named(life))
+    assert "SERVICE_FEE" in quote
+    assert '"penalty":0' in asked
+
+
+@recipe("See what the workflow is doing")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    await life.has_run(2)
+    described, shown, listed = await shell.types(blocks[0], await named(life))
+    assert "Pending Activities: 0" in described
+    assert "ActivityTaskScheduled" in shown
+    assert listed.count(life.workflow_id) == 2
+
+
+@recipe("Switch to paid")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    assert "SWITCH_RESERVED" in (await shell.types(blocks[0], await named(life)))[0]
+
+
+@recipe("Choose what follows the contract")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    chosen, none = await shell.types(blocks[0], await named(life))
+    assert "The next contract will be annual on basic for 5 members" in chosen
+    assert "No renewal option is set" in none
+
+
+@recipe("Upgrade")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    assert "UPGRADED" in (await shell.types(blocks[0], await named(life)))[0]
+    assert (await life.status()).members == 20
+
+
+@recipe("Cancel")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    assert "CANCELLATION_RESERVED" in (await shell.types(blocks[0], await named(life)))[0]
+
+
+@recipe("Withdraw what is reserved")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    await life.asks("switch_to_paid", date=await in_days(life, 10), term="MONTHLY")
+    assert "RESERVATION_WITHDRAWN" in (await shell.types(blocks[0], await named(life)))[0]
+
+
+@recipe("Change the name")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    assert "ACCOUNT_RENAMED" in (await shell.types(blocks[0], {"ID": life.id}))[0]
+
+
+@recipe("Look for the proof of a domain")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    domain = f"{fresh('proved')}.example"
+    life = await unproved(shell, domain)
+    assert "DOMAIN_CONFIRMED" in (await shell.types(blocks[0], {"ID": life.id}))[0]
+
+
+@recipe("Send the same command again")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    first, again = await shell.types(blocks[0], await named(life))
+    assert first == again
+    assert await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED"]
+
+
+@recipe("Send a signal")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    *signals, timeline = blocks[0]
+    await shell.types(signals, await named(life))
+
+    async def both_are_done() -> bool:
+        return await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "REFUSED"]
+
+    await eventually("both signals are in the timeline", both_are_done)
+    assert "There is no such command" in " ".join((await shell.types([timeline], {"ID": life.id}))[0].split())
+
+
+@recipe("Read a refusal")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    nothing, unreadable = await shell.types(blocks[0], {"ID": life.id}, codes=[1, 1])
+    assert "(type: NOTHING_RESERVED" in nothing
+    assert "date must be a calendar date" in unreadable
+    assert "(type: INVALID_ARGUMENT" in unreadable
+
+
+@recipe("Have done now what is due")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    assert "All that was due is done." in (await shell.types(blocks[0], {"ID": life.id}))[0]
+
+
+async def shows_attention(life: Life, needed: bool) -> None:
+    """Wait until the mark is set, or is not."""
+
+    async def shown() -> bool:
+        attributes = (await life.handle.describe()).typed_search_attributes
+        return any(pair.key.name == "NeedsAttention" and pair.value for pair in attributes) is needed
+
+    await eventually(f"NeedsAttention is {needed}", shown)
+
+
+@recipe("Mark a subscription for somebody to look at")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    mark, listed, take_back = blocks[0]
+    await shell.types([mark], {"ID": life.id})
+    await shows_attention(life, True)
+    assert life.id in (await shell.types([listed], {}))[0]
+    await shell.types([take_back], {"ID": life.id})
+    await shows_attention(life, False)
+
+
+@recipe("Look for all missing domain proofs")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    domain = f"{fresh('batch')}.example"
+    life = await unproved(shell, domain)
+    counted, started, _ = await shell.types(blocks[0], {})
+    assert int(counted.removeprefix("Total: ")) >= 1
+    assert "Started batch for job ID" in started
+
+    async def is_proved() -> bool:
+        return (await life.events())[-1] == "DOMAIN_CONFIRMED"
+
+    await eventually("the batch has had the proof looked for", is_proved)
+
+    async def is_completed() -> bool:
+        return "Completed" in (await shell.types(blocks[0][2:], {}))[0]
+
+    await eventually("the batch is completed", is_completed)
+
+
+@recipe("Mark many for somebody to look at")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    lives = [await paid(shell, plan="premium") for _ in range(2)]
+    mark, listed = blocks[0]
+    await shell.types([mark], {})
+    for life in lives:
+        await shows_attention(life, True)
+        assert life.id in (await shell.types([listed], {}))[0]
+    await shell.types([mark.replace("true", "false")], {})
+    for life in lives:
+        await shows_attention(life, False)
+
+
+@recipe("Somebody has asked Temporal to cancel")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    cancel, timeline = blocks[0]
+    await shell.types([cancel], {"ID": life.id})
+
+    async def is_refused() -> bool:
+        return (await life.events())[-1] == "REFUSED"
+
+    await eventually("it is refused in the timeline", is_refused)
+    assert "send the command cancel" in " ".join((await shell.types([timeline], {"ID": life.id}))[0].split())
+
+
+@recipe("Somebody has terminated a workflow")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    await life.handle.terminate("by mistake")
+    *_, timeline = await shell.types(blocks[0], {"ID": life.id})
+    assert "SWITCHED_TO_PAID" in timeline
+    await eventually("the new workflow has started", lambda: has_started(life))
+    await life.asks("upgrade", members=20)
+
+
+@recipe("Somebody has reset a workflow")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    await reset(life, await first_task(life))
+    describe, *begin_anew = blocks[0]
+
+    async def says_why() -> bool:
+        return "is recorded as another one" in (await shell.types([describe], {"ID": life.id}))[0]
+
+    await eventually("the pending activity says why it fails", says_why)
+    await shell.types(begin_anew, {"ID": life.id})
+    await eventually("the new workflow has started", lambda: has_started(life))
+    assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
+    await life.asks("upgrade", members=20)
+
+
+@recipe("Nothing moves")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    doctor, queue, counted = await shell.types(blocks[0], {})
+    assert "One works on task queue subscriptions." in doctor
+    assert "workflow" in queue
+    assert counted.startswith("Total: ")
+
+
+@recipe("An effect is stuck")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    [describe], [try_now, timeline] = blocks
+    await shell.house.owner.execute("REVOKE INSERT ON lifecycle_events FROM worksub_worker")
+    try:
+        await life.handle.signal("rename_account", {"group": fresh("stuck")})
+
+        async def failure() -> str:
+            printed = (await shell.types([describe], {"ID": life.id}))[0]
+            return printed if "permission denied for table lifecycle_events" in printed else ""
+
+        printed = await eventually("the pending activity says why it fails", failure)
+    finally:
+        await shell.house.owner.execute("GRANT INSERT ON lifecycle_events TO worksub_worker")
+    pending = re.search(r"ActivityId\s+(\S+)", printed)
+    assert pending is not None
+    await shell.types([try_now.replace("--activity-id 1", f"--activity-id {pending[1]}")], {"ID": life.id})
+    await life.client.settle(life.id)
+    assert "ACCOUNT_RENAMED" in (await shell.types([timeline], {"ID": life.id}))[0]
+
+
+@recipe("A charge was wrong")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    started = (await life.status()).started_at
+    assert started is not None
+    await life.sleeps_until(started + timedelta(days=65))
+    whole_month = (await life.ledger())[1]
+    real = {"ID": life.id, "2027-03-15": f"{whole_month.first_day}"}
+    _, explained, adjusted, after = await shell.types(blocks[0], real)
+    assert "R21" in explained
+    assert "is corrected by -9,483 KRW" in adjusted
+    assert "T-4711" in after
+    assert (await shell.types(blocks[0][2:3], real))[0] == adjusted
+
+
+REPORTED_AFTER = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"
+
+
+@workflow.defn(name="SubscriptionWorkflow")
+class _AnotherRelease:
+    """Does at its first task what no release has done."""
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.sleep(timedelta(days=1))
+
+
+def worker_of_another_release(house: House) -> Worker:
+    return Worker(
+        house.temporal,
+        task_queue=house.task_queue,
+        workflows=[_AnotherRelease],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+
+
+@recipe("A worker does not replay")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    """On a server of its own, which reports a problem at its first occurrence and not at its fifth."""
+    [[listed, shown]] = blocks
+    async with (
+        await WorkflowEnvironment.start_local(
+            data_converter=pydantic_data_converter,
+            dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+            dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
+        ) as server,
+        open_house(shell.stack, server.client, works=False, database_url=shell.house.database_url) as house,
+    ):
+        await register_search_attributes(server.client)
+        shell = Shell(shell.stack, house, shell.directory)
+        async with house.worker():
+            life = await paid(shell)
+            await life.has_run(2)
+
+        async def is_reported() -> bool:
+            return life.workflow_id in (await shell.types([listed], {}))[0]
+
+        async with worker_of_another_release(house):
+            await life.handle.signal("check_domain", {})
+            await eventually("the problem is reported", is_reported)
+            assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": life.id}))[0]
+            [said] = await shell.types([f"worksub withdraw {life.id} --json"], {}, codes=[3])
+            assert '"code": "WORKFLOW_STUCK"' in said
+        async with house.worker():
+
+            async def is_well() -> bool:
+                return not await is_reported()
+
+            await eventually("the list has emptied", is_well, seconds=60)
+            await life.asks("upgrade", members=20)
+
+
+@pytest.mark.parametrize("heading", recipes(beside=DISASTER))
+async def test_a_recipe_does_what_it_says(shell: Shell, heading: str) -> None:
+    await RECIPES[heading](shell, commands_of(heading))
+
+
+def test_the_ready_made_questions_are_those_of_the_command() -> None:
+    [table] = [table for table in tables(PAGE) if table.header[0] == "name"]
+    assert table.column("name") == list(READY_MADE)

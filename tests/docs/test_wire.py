@@ -1,0 +1,95 @@
+"""Every row of the wire table works with the `temporal` command, as an update, a signal or a query."""
+
+import pytest
+from service.house import fresh
+from service.lives import Life
+from service.waiting import eventually
+
+from .cookbook import Shell, in_days, named, paid, unproved
+from .pages import page, tables
+
+_TABLES = tables(page("docs/commands.md"))
+COMMANDS = {
+    row[0]: row[1] for row in next(table for table in _TABLES if table.header == ("name", "argument")).rows
+}
+QUERIES = [row[:2] for row in next(table for table in _TABLES if table.header[0] == "query").rows]
+
+CAUSED = {
+    "switch_to_paid": "SWITCH_RESERVED",
+    "change_renewal_option": "RENEWAL_OPTION_CHANGED",
+    "upgrade": "UPGRADED",
+    "cancel": "CANCELLATION_RESERVED",
+    "withdraw_reservation": "RESERVATION_WITHDRAWN",
+    "rename_account": "ACCOUNT_RENAMED",
+    "check_domain": "DOMAIN_CONFIRMED",
+}
+
+
+async def ready_for(shell: Shell, command: str) -> Life:
+    """A life of which the command can be asked."""
+    match command:
+        case "change_renewal_option" | "upgrade" | "cancel":
+            return await paid(shell)
+        case "check_domain":
+            return await unproved(shell, f"{fresh('wire')}.example")
+        case "withdraw_reservation":
+            life = await shell.house.requested()
+            await life.asks("switch_to_paid", date=await in_days(life, 10), term="MONTHLY")
+            return life
+        case _:
+            return await shell.house.requested()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("way", ["update execute", "signal"])
+async def test_a_command_works_as_an_update_and_as_a_signal(shell: Shell, way: str, name: str) -> None:
+    life = await ready_for(shell, name)
+    command = (
+        f"temporal workflow {way} --workflow-id subscription-ID --name {name} --input '{COMMANDS[name]}'"
+    )
+    [printed] = await shell.types([command], await named(life))
+
+    async def caused() -> bool:
+        return (await life.events())[-1] == CAUSED[name]
+
+    if way == "signal":
+        await eventually(f"{name} is in the timeline", caused)
+    else:
+        assert CAUSED[name] in printed
+        assert await caused()
+
+
+@pytest.mark.parametrize(("name", "argument"), QUERIES)
+async def test_a_query_is_answered(shell: Shell, name: str, argument: str) -> None:
+    life = await paid(shell)
+    given = f" --input '{argument}'" if argument else ""
+    command = f"temporal workflow query --workflow-id subscription-ID --name {name}{given}"
+    [printed] = await shell.types([command], await named(life))
+    assert "QueryResult" in printed
+
+
+MISTAKES = {
+    """--name cancel --input '[1]'""": "INVALID_ARGUMENT",
+    """--name cancel --input '{"date": 20270101}'""": "INVALID_ARGUMENT",
+    """--name cancel --input 'nonsense' --input-meta encoding=binary/plain""": "INVALID_ARGUMENT",
+    """--name cancel""": "INVALID_ARGUMENT",
+    """--name upgrade --input '{"members": 20, "agreed_terms": []}'""": "NOT_YET_PAID",
+    """--name cancle --input '{}'""": "UNKNOWN_COMMAND",
+}
+
+
+async def test_a_mistake_is_told_by_an_update_and_in_the_timeline_for_a_signal(shell: Shell) -> None:
+    life = await shell.house.requested()
+    for number, (typed, code) in enumerate(MISTAKES.items(), start=1):
+        update = f"temporal workflow update execute --workflow-id subscription-ID {typed}"
+        [said] = await shell.types([update], {"ID": life.id}, codes=[1])
+        assert f"(type: {code}" in said, typed
+        await shell.types(
+            [f"temporal workflow signal --workflow-id subscription-ID {typed}"], {"ID": life.id}
+        )
+
+        async def all_are_refused(number: int = number) -> bool:
+            return (await life.events()).count("REFUSED") == number
+
+        await eventually(f"{typed} is refused in the timeline", all_are_refused)
+    await life.asks("rename_account", group=fresh("goes-on"))
