@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from asyncpg import UndefinedTableError
 from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.adjusting import AdjustingActivities
 from activities.catalogues import CatalogueActivities, PublishingError, publish
@@ -32,13 +32,10 @@ from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
 from activities.workspace import PostgresWorkspaces
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
-from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
-from workflows.invoices import InvoicesWorkflow
-from workflows.leniency import OneArgumentInterceptor
-from workflows.reconcile import ReconcileWorkflow
+from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS
 from workflows.registration import missing_search_attributes
-from workflows.subscription import SubscriptionWorkflow
+from workflows.versioning import VersionSettingsError, deployment_from
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 
@@ -59,6 +56,7 @@ class Settings:
     database_url: str
     catalogue: Catalogue
     dns_resolvers: tuple[str, ...]
+    deployment: WorkerDeploymentConfig | None
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -69,10 +67,15 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
             "DATABASE_URL is not set; it must say where PostgreSQL is, "
             "as in postgresql://worksub@localhost:5432/worksub."
         )
+    try:
+        deployment = deployment_from(environment)
+    except VersionSettingsError as error:
+        raise SettingsError(str(error)) from None
     return Settings(
         database_url=url,
         catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
         dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
+        deployment=deployment,
     )
 
 
@@ -109,8 +112,12 @@ def create_worker(
     dns_resolvers: Sequence[str] = (),
     task_queue: str = TASK_QUEUE,
     allow_simulation: bool = False,
+    deployment: WorkerDeploymentConfig | None = None,
 ) -> Worker:
-    """The worker with every workflow and activity. `allow_simulation` is for simulated lives alone."""
+    """The worker with every workflow and activity. `allow_simulation` is for simulated lives alone.
+
+    As a version of a `deployment`, it gets no tasks until that version is current or ramping there.
+    """
     workspaces = PostgresWorkspaces(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     recording = RecordingActivities(pool, workspaces)
@@ -118,7 +125,7 @@ def create_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[SubscriptionWorkflow, AdjustmentWorkflow, InvoicesWorkflow, ReconcileWorkflow],
+        workflows=WORKFLOWS,
         activities=[
             provisioning.provision_subscription,
             provisioning.issue_domain_token,
@@ -134,14 +141,9 @@ def create_worker(
             reconciliation.reconcile_strays,
             reconciliation.finish_reconciliation,
         ],
-        interceptors=[OneArgumentInterceptor()],
-        workflow_runner=SandboxedWorkflowRunner(
-            # Loaded once and not anew for every run, which would cost more than all the rest of a request.
-            # That they are pure and deterministic is held by tests instead.
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(
-                "workflows", "subscription", "pydantic"
-            )
-        ),
+        interceptors=INTERCEPTORS,
+        workflow_runner=RUNNER,
+        deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,
     )
 
@@ -171,8 +173,12 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"Connected to PostgreSQL at {_without_password(settings.database_url)}.")
             if await publish(pool, settings.catalogue):
                 say(f"Published catalogue version {settings.catalogue.version}.")
-            async with create_worker(client, pool, dns_resolvers=settings.dns_resolvers):
+            async with create_worker(
+                client, pool, dns_resolvers=settings.dns_resolvers, deployment=settings.deployment
+            ):
                 say(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
+                if settings.deployment:
+                    say(_told_of(settings.deployment.version))
                 await stop.wait()
                 say("Stopping: finishing what was begun.")
     except _StoppedError:
@@ -220,6 +226,13 @@ async def _check_namespace(client: Client) -> None:
             f"Namespace {client.namespace} lacks search attributes ({', '.join(missing)}): "
             "run `worksub setup`."
         )
+
+
+def _told_of(version: WorkerDeploymentVersion) -> str:
+    return (
+        f"Build {version.build_id} of deployment {version.deployment_name}: "
+        "it gets work while Temporal has it as the current or the ramping version."
+    )
 
 
 def _without_password(url: str) -> str:

@@ -3,68 +3,25 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
-from workflows.registration import register_search_attributes
 
 from .doors import Door
-from .house import House, catalogue_text, create_database, fresh, open_house
+from .house import catalogue_text, create_database, fresh
 from .lives import Life
+from .offices import Office, open_office, register_namespace
 from .processes import worker_process
 from .waiting import eventually, together
 
 CONNECTED = ("Connected to Temporal at", "Connected to PostgreSQL at", f"Working on task queue {TASK_QUEUE}")
-
-
-class Office(NamedTuple):
-    """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
-
-    stack: EmbeddedStack
-    house: House
-    settings: dict[str, str]
-    home: Path
-
-
-@asynccontextmanager
-async def open_office(stack: EmbeddedStack, home: Path) -> AsyncIterator[Office]:
-    (home / "catalogue.toml").write_text(catalogue_text())
-    namespace = fresh("office")
-    await register_namespace(stack, namespace)
-    temporal = await Client.connect(
-        stack.addresses.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
-    )
-    await register_search_attributes(temporal)
-    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
-        settings = {
-            "DATABASE_URL": house.database_url,
-            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
-            "TEMPORAL_NAMESPACE": namespace,
-            "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
-            "WORKSUB_DNS_RESOLVERS": house.dns.address,
-        }
-        yield Office(stack, house, settings, home)
-
-
-async def register_namespace(stack: EmbeddedStack, namespace: str) -> None:
-    temporal = await Client.connect(stack.addresses.temporal_address)
-    await temporal.workflow_service.register_namespace(
-        RegisterNamespaceRequest(
-            namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600)
-        )
-    )
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +205,20 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
             {"WORKSUB_DNS_RESOLVERS": "127.0.0.1:dns"}, ("WORKSUB_DNS_RESOLVERS",)
         ),
         "a resolver by name": Wrong({"WORKSUB_DNS_RESOLVERS": "resolver"}, ("WORKSUB_DNS_RESOLVERS",)),
+        "a deployment without a build": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "worksub"}, ("TEMPORAL_WORKER_BUILD_ID is not", "or neither")
+        ),
+        "a build without a deployment": Wrong(
+            {"TEMPORAL_WORKER_BUILD_ID": "0.1.0"}, ("TEMPORAL_DEPLOYMENT_NAME is not", "or neither")
+        ),
+        "a deployment that Temporal has no name for": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "work.sub", "TEMPORAL_WORKER_BUILD_ID": "0.1.0"},
+            ("TEMPORAL_DEPLOYMENT_NAME is 'work.sub'", "letters, digits, hyphens"),
+        ),
+        "a build that Temporal has no name for": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "worksub", "TEMPORAL_WORKER_BUILD_ID": "v1:2"},
+            ("TEMPORAL_WORKER_BUILD_ID is 'v1:2'", "letters, digits, hyphens"),
+        ),
         "no search attributes": Wrong(
             {"TEMPORAL_NAMESPACE": bare},
             ("search attributes", "SubscriptionState", "worksub setup"),

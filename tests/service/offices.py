@@ -1,0 +1,55 @@
+"""An office: a house whose workers are processes of their own, in a namespace of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from starter.embedded.stack import EmbeddedStack
+from workflows.connection import TASK_QUEUE
+from workflows.registration import register_search_attributes
+
+from .house import House, catalogue_text, fresh, open_house
+
+
+class Office(NamedTuple):
+    """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
+
+    stack: EmbeddedStack
+    house: House
+    settings: dict[str, str]
+    home: Path
+
+
+@asynccontextmanager
+async def open_office(stack: EmbeddedStack, home: Path) -> AsyncIterator[Office]:
+    (home / "catalogue.toml").write_text(catalogue_text())
+    namespace = fresh("office")
+    await register_namespace(stack, namespace)
+    temporal = await Client.connect(
+        stack.addresses.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
+    )
+    await register_search_attributes(temporal)
+    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
+        settings = {
+            "DATABASE_URL": house.database_url,
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+            "TEMPORAL_NAMESPACE": namespace,
+            "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
+            "WORKSUB_DNS_RESOLVERS": house.dns.address,
+        }
+        yield Office(stack, house, settings, home)
+
+
+async def register_namespace(stack: EmbeddedStack, namespace: str) -> None:
+    temporal = await Client.connect(stack.addresses.temporal_address)
+    await temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600)
+        )
+    )

@@ -1,0 +1,31 @@
+"""Every workflow, and how each is run: the same by workers and by those who replay a history."""
+
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Interceptor, Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from workflows.adjustment import AdjustmentWorkflow
+from workflows.invoices import InvoicesWorkflow
+from workflows.leniency import OneArgumentInterceptor
+from workflows.reconcile import ReconcileWorkflow
+from workflows.subscription import SubscriptionWorkflow
+
+WORKFLOWS: tuple[type, ...] = (SubscriptionWorkflow, AdjustmentWorkflow, InvoicesWorkflow, ReconcileWorkflow)
+
+INTERCEPTORS: tuple[Interceptor, ...] = (OneArgumentInterceptor(),)
+
+RUNNER = SandboxedWorkflowRunner(
+    # Loaded once and not anew for every run, which would cost more than all the rest of a request.
+    # That they are pure and deterministic is held by tests instead.
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows", "subscription", "pydantic")
+)
+
+
+def replayer(*watching: Interceptor) -> Replayer:
+    """Takes histories through these workflows as a worker would; `watching` see what they ask for."""
+    return Replayer(
+        workflows=WORKFLOWS,
+        workflow_runner=RUNNER,
+        interceptors=(*INTERCEPTORS, *watching),
+        data_converter=pydantic_data_converter,
+    )
