@@ -22,6 +22,12 @@ class Door:
     def leads_to(self, address: str) -> None:
         self._behind = address
 
+    def shuts(self) -> None:
+        """Nothing passes any more, what is under way included."""
+        self._behind = ""
+        for task in self._passing:
+            task.cancel()
+
     def leads_to_database(self, url: str) -> str:
         """The URL of the same database, through the door."""
         parts = urlsplit(url)
@@ -37,8 +43,7 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        for task in self._passing:
-            task.cancel()
+        self.shuts()
         await asyncio.gather(*self._passing, return_exceptions=True)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
