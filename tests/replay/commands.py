@@ -24,6 +24,11 @@ def described(name: str, runs: Sequence[WorkflowHistory]) -> str:
     return "\n".join(lines) + "\n\n"
 
 
+def by_life(text: str) -> dict[str, str]:
+    """Such descriptions, one after the other, by the names of the lives."""
+    return {life.partition("\n")[0]: life for life in text.strip().split("\n\n")}
+
+
 def _lines(events: Sequence[HistoryEvent]) -> Iterator[str]:
     by_id = {event.event_id: event for event in events}
     updates: dict[str, str] = {}

@@ -35,7 +35,7 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
         return await scene.runs_of(life)
 
 
-@kind_of_life(steady=False)
+@kind_of_life(compared=False)
 async def database_away(scene: Scene) -> list[WorkflowHistory]:
     """An effect fails for longer than ten minutes, shows as needing attention, and is done at last."""
     async with AsyncExitStack() as standing:
@@ -45,7 +45,7 @@ async def database_away(scene: Scene) -> list[WorkflowHistory]:
             scene.house_of_ones_own(database_url=door.leads_to_database(url))
         )
         life = await scene.begun(house=house)
-        door.shuts()
+        door.closes()
         await life.handle.signal("rename_account", {"group": fresh("late")})
         await life.clock.advance_to(await life.clock.now() + timedelta(minutes=25))
 
@@ -61,7 +61,7 @@ async def database_away(scene: Scene) -> list[WorkflowHistory]:
         return await scene.runs_of(life)
 
 
-@kind_of_life(steady=False)
+@kind_of_life(compared=False)
 async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHistory]:
     with TemporaryDirectory(prefix="worksub-hasty-") as directory:
         async with hasty_server(Path(directory)) as address:
@@ -77,7 +77,7 @@ async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHist
                 return await scene.runs_of(life)
 
 
-@kind_of_life(steady=False)
+@kind_of_life(compared=False)
 async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
     """Terminated by mistake, and started again with nothing: it goes on from the record."""
     life = await scene.paid("MONTHLY")
@@ -95,7 +95,7 @@ async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(life)
 
 
-@kind_of_life(steady=False)
+@kind_of_life(compared=False)
 async def on_its_own_clock(scene: Scene) -> list[WorkflowHistory]:
     """Not simulated at all: a customer's life, from today on."""
     life = await scene.house.requested()

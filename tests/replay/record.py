@@ -13,9 +13,9 @@ from service.house import open_stack
 from temporalio.client import WorkflowHistory
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from . import jobs, mishaps, subscriptions  # noqa: F401 - importing them lists their kinds
 from .corpus import COMMANDS, CORPUS, write, write_checksums
-from .scene import KINDS, commands_of, lived, open_scene
+from .kinds import KINDS, commands_of, lived
+from .scene import open_scene
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,9 +25,8 @@ def release_of_this_code() -> str:
     return version
 
 
-def releases_that_are_out() -> list[str]:
+def releases_that_are_out(changelog: str) -> list[str]:
     """Those that the changelog gives a date."""
-    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     return re.findall(r"^## \[([\d.]+)\] - \d{4}-\d\d-\d\d$", changelog, re.MULTILINE)
 
 
@@ -41,7 +40,8 @@ async def lived_today() -> dict[str, list[WorkflowHistory]]:
 def main() -> int:
     release = release_of_this_code()
     target = CORPUS / release
-    if target.exists() and release in releases_that_are_out():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    if target.exists() and release in releases_that_are_out(changelog):
         print(
             f"Release {release} is out, and its corpus is never changed. Give pyproject.toml the version of "
             "the next release, and CHANGELOG.md a heading for it.",

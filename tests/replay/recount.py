@@ -131,21 +131,17 @@ def _type_of(value: Any) -> type[BaseModel] | None:
     return type(value) if isinstance(value, BaseModel) else None
 
 
-def first_difference(recorded: Any, today: Any) -> str | None:
-    """Where two values part, but for the words in them; None if they do not."""
-    return next(_parting(_jsonable(recorded), _jsonable(today), ""), None)
+def first_difference(recorded: Any, today: Any, *, but_for: frozenset[str] = WORDS) -> str | None:
+    """Where two values part, but for fields of these names; None if they do not."""
+    return next(_parting(to_jsonable_python(recorded), to_jsonable_python(today), "", but_for), None)
 
 
-def _jsonable(value: Any) -> Any:
-    return to_jsonable_python(value)
-
-
-def _parting(recorded: Any, today: Any, path: str) -> Iterator[str]:
+def _parting(recorded: Any, today: Any, path: str, but_for: frozenset[str]) -> Iterator[str]:
     if isinstance(recorded, dict) and isinstance(today, dict):
-        for name in sorted({*recorded, *today} - WORDS):
-            yield from _parting(recorded.get(name), today.get(name), f"{path}.{name}".lstrip("."))
+        for name in sorted({*recorded, *today} - but_for):
+            yield from _parting(recorded.get(name), today.get(name), f"{path}.{name}".lstrip("."), but_for)
     elif isinstance(recorded, list) and isinstance(today, list) and len(recorded) == len(today):
         for number, (one, other) in enumerate(zip(recorded, today, strict=True)):
-            yield from _parting(one, other, f"{path}.{number}".lstrip("."))
+            yield from _parting(one, other, f"{path}.{number}".lstrip("."), but_for)
     elif recorded != today:
         yield f"{path or 'it'} was {recorded!r} and is now {today!r}"

@@ -1,7 +1,6 @@
-"""Where lives are lived to be recorded, and the list of the kinds of them."""
+"""Where lives are lived to be recorded, and how a kind of life is told from other functions."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,13 +8,11 @@ from typing import Any
 
 from service.house import House, on, open_house
 from service.lives import Life
-from service.waiting import together
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.stack import EmbeddedStack
 
-from .commands import described
 from .recorder import Recorder
 
 START = "2027-01-10 09:00"
@@ -94,41 +91,15 @@ Living = Callable[[Scene], Awaitable[list[WorkflowHistory]]]
 
 @dataclass(frozen=True)
 class KindOfLife:
-    """`steady` says whether it asks for the same things in the same order whenever it is lived."""
+    """`compared`: whether the tests live it again, to compare. Such a life is short, and asks for the same things
+    in the same order whenever it is lived.
+    """
 
     name: str
     live: Living
-    steady: bool
+    compared: bool
 
 
-LIVES_AT_ONCE = 20
-KINDS: dict[str, KindOfLife] = {}
-
-
-def kind_of_life(*, steady: bool = True) -> Callable[[Living], Living]:
-    """Put a function into the list of kinds, under its own name."""
-
-    def listed(live: Living) -> Living:
-        name = live.__name__.replace("_", "-")
-        KINDS[name] = KindOfLife(name, live, steady)
-        return live
-
-    return listed
-
-
-async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[WorkflowHistory]]:
-    """The histories of each of these lives, by its name."""
-    places = asyncio.Semaphore(LIVES_AT_ONCE)
-
-    async def one(kind: KindOfLife) -> list[WorkflowHistory]:
-        async with places:
-            return await kind.live(scene)
-
-    chosen = list(kinds)
-    histories = await together(one(kind) for kind in chosen)
-    return {kind.name: runs for kind, runs in zip(chosen, histories, strict=True)}
-
-
-def commands_of(lives: Mapping[str, Sequence[WorkflowHistory]]) -> str:
-    """What the steady ones among these lives asked for, by name."""
-    return "".join(described(name, lives[name]) for name in sorted(lives) if KINDS[name].steady)
+def kind_of_life(*, compared: bool = True) -> Callable[[Living], KindOfLife]:
+    """Makes a kind of life of a function, under the function's name."""
+    return lambda live: KindOfLife(live.__name__.replace("_", "-"), live, compared)

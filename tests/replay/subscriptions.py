@@ -139,7 +139,7 @@ async def upgraded(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(life)
 
 
-@kind_of_life(steady=False)  # as steady as the others, and as long as all of them
+@kind_of_life(compared=False)
 async def ten_years(scene: Scene) -> list[WorkflowHistory]:
     life = await scene.paid("ANNUAL")
     await life.asks("change_renewal_option", at=START, term="ANNUAL")
@@ -174,7 +174,7 @@ async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistor
     return await scene.runs_of(life)
 
 
-@kind_of_life()
+@kind_of_life(compared=False)
 async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
     """Looked at every five minutes, hourly, daily; it switches to paid, asks, and is cancelled unproved."""
     life = await scene.begun(account={"domain": f"{fresh('never-owned')}.example"})
@@ -204,6 +204,16 @@ async def renamed(scene: Scene) -> list[WorkflowHistory]:
     [proof] = (await life.status()).proofs
     scene.house.dns.publish_cname(proof.cname_name, proof.cname_target)
     await life.asks("check_domain", at="2027-01-12 10:02")
+    return await scene.runs_of(life)
+
+
+@kind_of_life()
+async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
+    """On a domain that is not proved, with another one held and a switch reserved."""
+    life = await scene.begun(account={"domain": f"{fresh('pending')}.example"})
+    await life.runs_to("2027-01-10 09:01")
+    await life.asks("rename_account", at="2027-01-10 09:02", domain=f"{fresh('pending')}.example")
+    await life.asks("switch_to_paid", at="2027-01-10 09:02", date="2027-02-01", term="ANNUAL")
     return await scene.runs_of(life)
 
 
@@ -273,7 +283,7 @@ async def knows_of(life: Life, events: int) -> bool:
     return len(await life.handle.query("timeline")) == events
 
 
-@kind_of_life(steady=False)
+@kind_of_life(compared=False)
 async def many_at_once(scene: Scene) -> list[WorkflowHistory]:
     life = await scene.paid("MONTHLY")
     choices = [

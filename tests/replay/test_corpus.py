@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from service.house import PASSWORD
@@ -22,8 +23,8 @@ from .corpus import (
     releases,
 )
 from .effects import Effect, effects_of
-from .record import ROOT, release_of_this_code, releases_that_are_out
-from .scene import KINDS
+from .kinds import KINDS
+from .record import ROOT, main, release_of_this_code, releases_that_are_out
 
 OUTCOMES = {"PROVISIONED", "REFUSED", "RECORDED", "NAME_TAKEN", "BOOK_OUTDATED", "ADJUSTED"}
 
@@ -37,8 +38,25 @@ def test_no_file_of_a_release_is_changed_or_missing(release: str) -> None:
 
 
 def test_every_release_that_is_out_has_been_recorded() -> None:
-    missing = {*releases_that_are_out()} - {*releases()}
+    missing = {*releases_that_are_out((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))} - {*releases()}
     assert not missing, "`make corpus` records a release; do it before CHANGELOG.md gives it a date."
+
+
+def test_a_release_is_out_when_the_changelog_gives_it_a_date() -> None:
+    changelog = "## [0.3.0] - unreleased\n\n## [0.2.0] - 2027-03-01\n\n## [0.1.0] - 2027-01-15\n"
+    assert releases_that_are_out(changelog) == ["0.2.0", "0.1.0"]
+
+
+def test_a_release_that_is_out_is_not_recorded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = releases()[-1]
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{release}"\n')
+    (tmp_path / "CHANGELOG.md").write_text(f"## [{release}] - 2027-01-15\n")
+    monkeypatch.setattr("replay.record.ROOT", tmp_path)
+    assert main() == 2
+    assert f"Release {release} is out" in capsys.readouterr().err
+    assert checksums_of(CORPUS / release) == promised_checksums(CORPUS / release)
 
 
 @pytest.fixture(scope="module")

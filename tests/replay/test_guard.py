@@ -5,8 +5,12 @@ from typing import Any
 import pytest
 from temporalio import workflow
 
+from subscription.commands import ChangeRenewalOption, Command
+from subscription.decide import Accepted, decide
 from subscription.effects import KnownEdition
 from subscription.model import Frozen
+from subscription.refusals import Code, Refused
+from subscription.state import Subscription
 from workflows.effects import carry_out
 
 from .corpus import RecordedLife, recorded_lives, releases
@@ -30,6 +34,12 @@ async def asking_for_prices_first_if_patched(name: str, argument: Frozen) -> Any
     return await carry_out(name, argument)
 
 
+def refusing(state: Subscription, command: Command, *others: Any) -> Accepted | Refused:
+    if isinstance(command, ChangeRenewalOption):
+        return Refused(code=Code.INVALID_VALUE, message="Not on a Thursday.")
+    return decide(state, command, *others)
+
+
 def nothing(*arguments: object) -> list[Any]:
     return []
 
@@ -45,6 +55,7 @@ def in_other_words(*arguments: object) -> str:
 STOPPED = "it does not replay"
 FOUND = {
     "an effect more": ("workflows.life.carry_out", asking_for_prices_first, STOPPED),
+    "a refusal more": ("workflows.life.decide", refusing, STOPPED),
     "search attributes less": ("workflows.life.changes", nothing, STOPPED),
     "no end of a year": ("workflows.life._ends_a_year", nothing, STOPPED),
     "another percentage": ("subscription.deadlines._fee_percent", twelve_percent, "was 10 and is now 12"),

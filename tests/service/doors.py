@@ -22,8 +22,8 @@ class Door:
     def leads_to(self, address: str) -> None:
         self._behind = address
 
-    def shuts(self) -> None:
-        """Nothing passes any more, what is under way included."""
+    def closes(self) -> None:
+        """It leads nowhere, and whoever stands in it is cut off."""
         self._behind = ""
         for task in self._passing:
             task.cancel()
@@ -43,7 +43,8 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        self.shuts()
+        for task in self._passing:
+            task.cancel()
         await asyncio.gather(*self._passing, return_exceptions=True)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +56,7 @@ class Door:
             if self._behind:
                 behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
                 await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

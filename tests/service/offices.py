@@ -1,4 +1,4 @@
-"""An office: a house whose workers are processes of their own, in a namespace of its own."""
+"""An office: what a worker process needs, and a house to look at what it does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime
 
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
@@ -27,12 +28,18 @@ class Office(NamedTuple):
 
 
 @asynccontextmanager
-async def open_office(stack: EmbeddedStack, home: Path) -> AsyncIterator[Office]:
+async def open_office(
+    stack: EmbeddedStack, home: Path, runtime: Runtime | None = None
+) -> AsyncIterator[Office]:
+    """`runtime` is for workers in this process; by default they measure nothing."""
     (home / "catalogue.toml").write_text(catalogue_text())
     namespace = fresh("office")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
-        stack.addresses.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
+        stack.addresses.temporal_address,
+        namespace=namespace,
+        data_converter=pydantic_data_converter,
+        runtime=runtime,
     )
     await register_search_attributes(temporal)
     async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
