@@ -91,8 +91,8 @@ Living = Callable[[Scene], Awaitable[list[WorkflowHistory]]]
 
 @dataclass(frozen=True)
 class KindOfLife:
-    """`compared`: whether the tests live it again, to compare. Such a life is short, and asks for the same things
-    in the same order whenever it is lived.
+    """`compared`: whether the tests live it again, to compare. Such a life is short, and asks for the same
+    things in the same order whenever it is lived.
     """
 
     name: str

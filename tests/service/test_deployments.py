@@ -13,7 +13,9 @@ import pytest
 from temporalio.api.enums.v1 import RoutingConfigUpdateState, VersioningBehavior
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 
+from starter.cli.health import temporal_findings
 from starter.embedded.stack import EmbeddedStack
+from workflows.connection import TASK_QUEUE
 
 from .house import fresh
 from .lives import Life
@@ -68,6 +70,16 @@ async def make_current(office: Office, *which: str) -> None:
 
     await eventually(f"{which} is the current version", accepted)
     await eventually(f"{which} is the current version of every queue", everywhere)
+
+
+async def doctor_says(office: Office, what: str) -> None:
+    """Wait until `worksub doctor` says this of the workers."""
+
+    async def said() -> bool:
+        findings = {finding.what: finding async for finding in temporal_findings(office.house.temporal)}
+        return f"{findings['worker'].verdict}: {findings['worker'].text}" == what
+
+    await eventually(f"the doctor says {what}", said)
 
 
 async def build_of(life: Life) -> str:
@@ -125,3 +137,15 @@ async def test_lives_go_on_from_build_to_build_and_back(office: Office) -> None:
         assert len(fees) >= 14  # one for each calendar month that has ended
         assert all(end == begin for (_, end), (begin, _) in pairwise(fees))
         assert await life.failed_tasks() == []
+
+
+async def test_the_doctor_says_when_a_version_gets_no_work(office: Office) -> None:
+    async with working(office, "0.1.0"):
+        await doctor_says(
+            office,
+            "MISSING: Only build 0.1.0 of deployment worksub is there, and Temporal gives the tasks to "
+            "workers without a version: `temporal worker deployment set-current-version "
+            "--deployment-name worksub --build-id 0.1.0`.",
+        )
+        await make_current(office, "--build-id", "0.1.0")
+        await doctor_says(office, f"OK: One works on task queue {TASK_QUEUE}.")
