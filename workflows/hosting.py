@@ -1,6 +1,9 @@
 """Every workflow, and how each is run: the same by workers and by those who replay a history."""
 
+import re
+
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -21,11 +24,18 @@ RUNNER = SandboxedWorkflowRunner(
 )
 
 
-def replayer(*watching: Interceptor) -> Replayer:
+def replayer(*watching: Interceptor, runtime: Runtime | None = None) -> Replayer:
     """Takes histories through these workflows as a worker would; `watching` see what they ask for."""
     return Replayer(
         workflows=WORKFLOWS,
         workflow_runner=RUNNER,
         interceptors=(*INTERCEPTORS, *watching),
         data_converter=pydantic_data_converter,
+        runtime=runtime,
     )
+
+
+def told_shortly(failure: Exception) -> str:
+    """Why a history did not replay, without what the SDK wraps around it."""
+    told = re.search(r'message: "((?:[^"\\]|\\.)*)"', str(failure))
+    return told[1] if told else str(failure)

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import typer
 
-from starter.cli import billing, clock, commands, operations, questions, requests, schedules, simulate
+from starter.cli import (
+    billing,
+    clock,
+    commands,
+    operations,
+    questions,
+    replaying,
+    requests,
+    schedules,
+    simulate,
+)
 from starter.cli.errors import CommandError, ExitCode
 from starter.cli.output import say, show_error
 
@@ -16,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for part in (operations, requests, commands, questions, billing, clock, simulate):
+for part in (operations, replaying, requests, commands, questions, billing, clock, simulate):
     app.add_typer(part.app)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
 

@@ -20,7 +20,7 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from workflows.hosting import replayer
+from workflows.hosting import replayer, told_shortly
 
 from .corpus import RecordedLife
 from .effects import effects_of, first
@@ -40,7 +40,7 @@ async def differences(life: RecordedLife) -> list[str]:
         try:
             await today.replay_workflow(run)
         except Exception as error:
-            found.append(f"{where}: it does not replay: {error}")
+            found.append(f"{where}: it does not replay: {told_shortly(error)}")
         else:
             found += [f"{where}, {difference}" for difference in _differences(run, watch)]
     return found
