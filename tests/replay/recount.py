@@ -48,7 +48,7 @@ async def differences(life: RecordedLife) -> list[str]:
 
 @dataclass
 class Watch(Interceptor):
-    """Keeps what the workflow that is replayed asks for, answers and returns."""
+    """Keeps what the workflow that is replayed asks for, what it answers, and how it ends."""
 
     activities: list[tuple[str, Any]] = field(default_factory=list)
     outcomes: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +78,11 @@ class Watch(Interceptor):
                 super().init(Outbound(outbound))
 
             async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
-                watch.end = await super().execute_workflow(input)
+                try:
+                    watch.end = await super().execute_workflow(input)
+                except ApplicationError as failure:
+                    watch.end = failure.type
+                    raise
                 return watch.end
 
             async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
@@ -112,18 +116,21 @@ def _differences(run: WorkflowHistory, watch: Watch) -> Iterator[str]:
         match event.WhichOneof("attributes"):
             case "workflow_execution_update_completed_event_attributes":
                 completed = event.workflow_execution_update_completed_event_attributes
-                outcome = watch.outcomes[completed.meta.update_id]
-                failure = completed.outcome.failure.application_failure_info
-                was = failure.type or first(completed.outcome.success, _type_of(outcome))
+                now = watch.outcomes.get(completed.meta.update_id)
+                refusal = completed.outcome.failure.application_failure_info.type
+                was = refusal or first(completed.outcome.success, _type_of(now))
             case "workflow_execution_continued_as_new_event_attributes":
                 continued = event.workflow_execution_continued_as_new_event_attributes
-                outcome, was = watch.end, first(continued.input, _type_of(watch.end))
+                was, now = first(continued.input, _type_of(watch.end)), watch.end
             case "workflow_execution_completed_event_attributes":
                 result = event.workflow_execution_completed_event_attributes.result
-                outcome, was = watch.end, first(result, _type_of(watch.end))
+                was, now = first(result, _type_of(watch.end)), watch.end
+            case "workflow_execution_failed_event_attributes":
+                failure = event.workflow_execution_failed_event_attributes.failure
+                was, now = failure.application_failure_info.type, watch.end
             case _:
                 continue
-        if difference := first_difference(was, outcome):
+        if difference := first_difference(was, now):
             yield f"event {event.event_id}: {difference}"
 
 
