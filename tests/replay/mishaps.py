@@ -79,7 +79,7 @@ async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHist
 
 @kind_of_life(compared=False)
 async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
-    """Terminated by mistake, and started again with nothing: it goes on from the record."""
+    """Terminated by mistake, and started again with no request: it goes on from the record."""
     life = await scene.paid("MONTHLY")
     await life.runs_to("2027-03-15 09:00")
     await life.handle.terminate("by an operator's mistake")

@@ -1,6 +1,7 @@
 """`make corpus`: every kind of life is lived, and its histories are kept as those of this release."""
 
 import asyncio
+import gc
 import logging
 import re
 import shutil
@@ -69,4 +70,6 @@ def be_quiet() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.collect()  # or the SDK may abort an interpreter that exits (sdk-python#300)
+    sys.exit(code)

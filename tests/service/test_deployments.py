@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from temporalio.api.enums.v1 import RoutingConfigUpdateState, VersioningBehavior
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 
 from starter.cli.health import temporal_findings
+from starter.cli.versions import idle_version
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
 
@@ -139,7 +140,7 @@ async def test_lives_go_on_from_build_to_build_and_back(office: Office) -> None:
         assert await life.failed_tasks() == []
 
 
-async def test_the_doctor_says_when_a_version_gets_no_work(office: Office) -> None:
+async def test_the_doctor_says_when_workers_get_no_work(office: Office) -> None:
     async with working(office, "0.1.0"):
         await doctor_says(
             office,
@@ -149,3 +150,11 @@ async def test_the_doctor_says_when_a_version_gets_no_work(office: Office) -> No
         )
         await make_current(office, "--build-id", "0.1.0")
         await doctor_says(office, f"OK: One works on task queue {TASK_QUEUE}.")
+    stopped = datetime.now(UTC)
+
+    async def advice() -> str | None:
+        return await idle_version(office.house.temporal, stopped)
+
+    async with working(office):
+        told = await eventually("somebody is told what to do", advice)
+        assert told == "Temporal gives the tasks to build 0.1.0 of deployment worksub: run a worker of it."

@@ -17,6 +17,7 @@ from replay.corpus import recorded_lives, releases
 from replay.effects import Effect, effects_of
 from replay.recount import WORDS, first_difference
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.catalogues import CatalogueActivities, price_book, publish
 from activities.provisioning import ProvisioningActivities
@@ -43,9 +44,11 @@ from subscription.effects import (
 from subscription.events import Canceled, Event
 from subscription.ledger import LineKind
 from subscription.state import Subscription
+from workflows.registration import register_search_attributes
 
 from .house import House, create_database, fresh, open_house
 from .lives import Life
+from .offices import register_namespace
 from .waiting import each, eventually, together
 
 FURTHER = timedelta(days=400)
@@ -238,15 +241,27 @@ async def finish(house: House, begun: BegunLife) -> None:
     assert await life.failed_tasks() == []
 
 
+@pytest.fixture
+async def lost(stack: EmbeddedStack) -> Client:
+    """A namespace that knows nothing of the lives that are brought back, whose ids are as they were."""
+    namespace = fresh("lost")
+    await register_namespace(stack, namespace)
+    temporal = await Client.connect(
+        stack.addresses.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
+    )
+    await register_search_attributes(temporal)
+    return temporal
+
+
 @pytest.mark.parametrize("release", releases())
 async def test_lives_that_a_release_began_are_finished_by_this_one(
-    stack: EmbeddedStack, temporal: Client, release: str
+    stack: EmbeddedStack, lost: Client, release: str
 ) -> None:
     # One of each that stands otherwise than the rest.
     lives = {life.stands: life for life in begun_lives(release)}.values()
 
     async def in_one_house(neighbours: Sequence[BegunLife]) -> None:
-        async with empty_house(stack, temporal) as house:
+        async with empty_house(stack, lost) as house:
             await each({life.name: finish(house, life) for life in neighbours})
 
     # Prices that one of them hears of late must not reach the others earlier than they did then.
