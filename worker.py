@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from asyncpg import UndefinedTableError
 from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.adjusting import AdjustingActivities
 from activities.catalogues import CatalogueActivities, PublishingError, publish
@@ -40,16 +40,9 @@ from activities.settings import Settings, SettingsError, settings_from
 from activities.telemetry import telemetry_runtime
 from activities.telling import TellingActivities
 from activities.workspace import PostgresWorkspaces
-from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
-from workflows.invoices import InvoicesWorkflow
-from workflows.leniency import OneArgumentInterceptor
-from workflows.looking import CardInterceptor
-from workflows.measuring import MeasuringInterceptor
-from workflows.notices import NoticesDeliveryWorkflow, NoticesWorkflow
-from workflows.reconcile import ReconcileWorkflow
+from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS
 from workflows.registration import missing_search_attributes
-from workflows.subscription import SubscriptionWorkflow
 
 _DRAIN = timedelta(seconds=20)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
@@ -67,8 +60,12 @@ def create_worker(
     mail_server: MailServer | None = None,
     task_queue: str = TASK_QUEUE,
     allow_simulation: bool = False,
+    deployment: WorkerDeploymentConfig | None = None,
 ) -> Worker:
-    """The worker with every workflow and activity. `allow_simulation` is for simulated lives alone."""
+    """The worker with every workflow and activity. `allow_simulation` is for simulated lives alone.
+
+    As a version of a `deployment`, it gets no tasks until that version is current or ramping there.
+    """
     workspaces = PostgresWorkspaces(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     recording = RecordingActivities(pool, workspaces)
@@ -76,14 +73,7 @@ def create_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[
-            SubscriptionWorkflow,
-            AdjustmentWorkflow,
-            InvoicesWorkflow,
-            ReconcileWorkflow,
-            NoticesWorkflow,
-            NoticesDeliveryWorkflow,
-        ],
+        workflows=WORKFLOWS,
         activities=[
             provisioning.provision_subscription,
             provisioning.issue_domain_token,
@@ -101,19 +91,9 @@ def create_worker(
             TellingActivities(pool).tell_notices,
             DeliveringActivities(pool, mail_server).deliver_notices,
         ],
-        interceptors=[
-            OneArgumentInterceptor(),
-            CardInterceptor(),
-            MeasuringInterceptor(),
-            ReportingInterceptor(),
-        ],
-        workflow_runner=SandboxedWorkflowRunner(
-            # Loaded once and not anew for every run, which would cost more than all the rest of a request.
-            # That they are pure and deterministic is held by tests instead.
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(
-                "workflows", "subscription", "pydantic"
-            )
-        ),
+        interceptors=[*INTERCEPTORS, ReportingInterceptor()],
+        workflow_runner=RUNNER,
+        deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,
     )
 
@@ -163,9 +143,15 @@ async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) 
     if settings.metrics_address:
         await stack.enter_async_context(sampled(pool, client, runtime.metric_meter))
     async with create_worker(
-        client, pool, dns_resolvers=settings.dns_resolvers, mail_server=mail_server
+        client,
+        pool,
+        dns_resolvers=settings.dns_resolvers,
+        mail_server=mail_server,
+        deployment=settings.deployment,
     ) as health.worker:
         _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
+        if settings.deployment:
+            _log.info(_told_of(settings.deployment.version))
         await stop.wait()
         health.stopping = True
         _log.info("Stopping: finishing what was begun.")
@@ -231,6 +217,13 @@ async def _check_namespace(client: Client) -> None:
             f"Namespace {client.namespace} lacks search attributes ({', '.join(missing)}): "
             "run `worksub setup`."
         )
+
+
+def _told_of(version: WorkerDeploymentVersion) -> str:
+    return (
+        f"Build {version.build_id} of deployment {version.deployment_name}: "
+        "it gets work while Temporal has it as the current or the ramping version."
+    )
 
 
 def _without_password(url: str) -> str:

@@ -6,8 +6,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from temporalio.worker import WorkerDeploymentConfig
+
 from activities.logs import LogFormat
 from activities.mail_server import MailServer, MailSettingsError, mail_server
+from activities.versioning import VersionSettingsError, deployment_from
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 
 DEFAULT_CATALOGUE = Path(__file__).parents[1] / "catalogue.toml"
@@ -48,6 +51,7 @@ class Settings:
     health_address: Address | None
     log_format: LogFormat
     mail_server: MailServer | None
+    deployment: WorkerDeploymentConfig | None
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -66,6 +70,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         health_address=_listening_address("WORKSUB_HEALTH_ADDRESS", environment),
         log_format=_log_format(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         mail_server=_mail_server(environment),
+        deployment=_deployment(environment),
     )
 
 
@@ -98,6 +103,13 @@ def _mail_server(environment: Mapping[str, str]) -> MailServer | None:
     try:
         return mail_server(environment)
     except MailSettingsError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _deployment(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None:
+    try:
+        return deployment_from(environment)
+    except VersionSettingsError as error:
         raise SettingsError(str(error)) from None
 
 

@@ -54,6 +54,8 @@ from workflows.connection import TASK_QUEUE
 # The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
 # Sending it again is safe, for its id is its command's.
 _TRY_AGAIN = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
+_DROPPED = "workflow update was aborted"
+"""What the server says then with UNAVAILABLE, the status of a server that is away."""
 _BUSY_SECONDS = 0.5
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 
@@ -274,7 +276,7 @@ class SubscriptionClient:
                     return await self._answer_from_the_record(subscription_id, name, argument, refused)
                 raise RefusedError(refused) from None
             except RPCError as error:
-                if error.status in _TRY_AGAIN:
+                if error.status in _TRY_AGAIN or error.message == _DROPPED:
                     await asyncio.sleep(_BUSY_SECONDS)
                     continue
                 if error.status is not RPCStatusCode.NOT_FOUND:

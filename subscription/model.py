@@ -15,6 +15,6 @@ class Frozen(BaseModel):
 
 
 class Wire(Frozen):
-    """What a caller sends: unknown fields are refused, and a number is not taken for a text or a truth."""
+    """What a caller sends: no number is taken for a text or a truth, and `check` refuses unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)

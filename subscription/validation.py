@@ -22,8 +22,11 @@ _BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u20
 
 
 def check(shape: type[T], data: object, context: Mapping[str, Any] | None = None) -> T:
-    """Read `data` as `shape`; raises pydantic's `ValidationError`, which `problems_of` puts into words."""
-    return shape.model_validate(data, context=dict(context or {}))
+    """Read what a caller sent as `shape`, without a field too many.
+
+    Raises pydantic's `ValidationError`, which `problems_of` puts into words.
+    """
+    return shape.model_validate(data, context=dict(context or {}), extra="forbid")
 
 
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:

@@ -14,6 +14,7 @@ from starter.cli import (
     notices,
     operations,
     questions,
+    replaying,
     requests,
     schedules,
     simulate,
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for part in (operations, requests, commands, questions, listing, billing, clock, simulate):
+for part in (operations, replaying, requests, commands, questions, listing, billing, clock, simulate):
     app.add_typer(part.app)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)

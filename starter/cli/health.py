@@ -16,6 +16,7 @@ from activities.catalogues import price_book
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected
 from activities.schema import migrations
 from starter.cli.clocks import postgresqls_clock, temporals_clock
+from starter.cli.versions import idle_version
 from starter.schedules import list_schedules
 from subscription.calendar import day_of
 from subscription.model import Frozen
@@ -159,6 +160,8 @@ async def _schedules(client: Client) -> Finding:
 
 async def _worker(client: Client) -> Finding:
     if await is_worked_on(client):
+        if advice := await idle_version(client, datetime.now(UTC) - _LATELY):
+            return Finding(what="worker", verdict=Verdict.MISSING, text=advice)
         return Finding(what="worker", verdict=Verdict.OK, text=f"One works on task queue {TASK_QUEUE}.")
     text = f"None works on task queue {TASK_QUEUE}: run `worksub worker`."
     return Finding(what="worker", verdict=Verdict.MISSING, text=text)

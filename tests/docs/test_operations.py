@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from service.house import House, fresh, open_house
 from service.lives import Life
-from service.test_lost_workflow import has_started
 from service.test_tools_of_temporal import first_task, reset
 from service.waiting import eventually
 from temporalio import workflow
@@ -252,7 +251,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await life.handle.terminate("by mistake")
     *_, timeline = await shell.types(blocks[0], {"ID": life.id})
     assert "SWITCHED_TO_PAID" in timeline
-    await eventually("the new workflow has started", lambda: has_started(life))
+    await eventually("the new workflow has started", life.has_started)
     await life.asks("upgrade", members=20)
 
 
@@ -267,7 +266,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
     await eventually("the pending activity says why it fails", says_why)
     await shell.types(begin_anew, {"ID": life.id})
-    await eventually("the new workflow has started", lambda: has_started(life))
+    await eventually("the new workflow has started", life.has_started)
     assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
     await life.asks("upgrade", members=20)
 

@@ -3,15 +3,13 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.stack import EmbeddedStack
-from starter.setup import set_up
 
-from .house import TEMPLATE, House, catalogue, open_house
+from .house import House, open_house, open_stack
 
 
 @pytest.fixture(scope="session")
@@ -21,19 +19,8 @@ def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
-    async with EmbeddedStack(stack_directory, search_attributes={}) as running:
-        await spare_the_disk(running)
-        client = await Client.connect(running.addresses.temporal_address)
-        await set_up(client, await running.postgres.ensure_database(TEMPLATE), catalogue())
+    async with open_stack(stack_directory) as running:
         yield running
-
-
-async def spare_the_disk(stack: EmbeddedStack) -> None:
-    """No test takes the power away from this server, and hundreds of lives are thousands of commits."""
-    connection = await asyncpg.connect(stack.postgres.dsn())
-    await connection.execute("ALTER SYSTEM SET fsync = off")
-    await connection.execute("SELECT pg_reload_conf()")
-    await connection.close()
 
 
 @pytest.fixture(scope="session")

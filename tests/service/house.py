@@ -19,6 +19,7 @@ from activities.mail_server import MailServer
 from starter.client import SubscriptionClient
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.stack import EmbeddedStack
+from starter.setup import set_up
 from subscription.calendar import KST
 from subscription.catalogue import Catalogue, parse_catalogue
 from subscription.effects import RequestAnswer
@@ -121,6 +122,24 @@ class House:
             return await self.client.request(body)
         except RefusedError as refusal:
             return refusal.refused
+
+
+@asynccontextmanager
+async def open_stack(directory: Path) -> AsyncIterator[EmbeddedStack]:
+    """The servers that many houses share, with a database to copy theirs from."""
+    async with EmbeddedStack(directory, search_attributes={}) as running:
+        await spare_the_disk(running)
+        client = await Client.connect(running.addresses.temporal_address)
+        await set_up(client, await running.postgres.ensure_database(TEMPLATE), catalogue())
+        yield running
+
+
+async def spare_the_disk(stack: EmbeddedStack) -> None:
+    """No test takes the power away from this server, and hundreds of lives are thousands of commits."""
+    connection = await asyncpg.connect(stack.postgres.dsn())
+    await connection.execute("ALTER SYSTEM SET fsync = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()
 
 
 @asynccontextmanager

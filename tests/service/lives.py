@@ -14,7 +14,7 @@ from starter.test_clock import TestClock
 from subscription.calendar import KST, day_of
 from subscription.effects import WORKFLOW_ID_PREFIX, Answer
 from subscription.ledger import LedgerLine
-from subscription.refusals import Refused, RefusedError
+from subscription.refusals import Code, Refused, RefusedError
 from subscription.status import Status
 
 from .waiting import eventually
@@ -137,6 +137,16 @@ class Life:
             return len(await self.run_ids()) == 1
 
         await eventually("one run is listed", listed)
+
+    async def has_started(self) -> bool:
+        """Whether a workflow that was started anew has found its record."""
+        try:
+            await self.client.settle(self.id)
+        except RefusedError as refusal:
+            if refusal.refused.code is not Code.NOT_YET_STARTED:
+                raise
+            return False
+        return True
 
     async def has_closed(self) -> None:
         """Wait for the workflow's last run to end: the histories of the others are deleted then."""

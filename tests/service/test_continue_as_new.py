@@ -9,33 +9,25 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from starter.embedded import temporal_server
 from starter.embedded.stack import EmbeddedStack
-from starter.embedded.temporal_server import TemporalServer
 from subscription.calendar import day_of, start_of
 from subscription.effects import Answer
 from subscription.refusals import Code, RefusedError
-from workflows.registration import register_search_attributes
 
+from .hasty import hasty_server
 from .house import House, fresh, open_house
 from .lives import Life
 from .waiting import eventually, together
 
 START = "2027-01-10 09:00"
-EVENTS_A_RUN = 60
 
 
 @pytest.fixture(scope="module")
 async def hasty(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    """A house on a Temporal server that suggests a new run after few events."""
-    with pytest.MonkeyPatch.context() as patch:
-        limit = f"limit.historyCount.suggestContinueAsNew={EVENTS_A_RUN}"
-        patch.setattr(temporal_server, "DYNAMIC_CONFIG", (*temporal_server.DYNAMIC_CONFIG, limit))
-        async with TemporalServer(tmp_path_factory.mktemp("hasty"), search_attributes={}) as server:
-            temporal = await Client.connect(server.address, data_converter=pydantic_data_converter)
-            await register_search_attributes(temporal)
-            async with open_house(stack, temporal) as house:
-                yield house
+    async with hasty_server(tmp_path_factory.mktemp("hasty")) as address:
+        temporal = await Client.connect(address, data_converter=pydantic_data_converter)
+        async with open_house(stack, temporal) as house:
+            yield house
 
 
 async def ended_runs(life: Life) -> int:

@@ -7,10 +7,9 @@ import pytest
 
 from starter.client import WorkflowLostError
 from subscription.calendar import day_of
-from subscription.refusals import Code, RefusedError
 
 from .house import House
-from .lives import Life, is_known
+from .lives import is_known
 from .payloads import NOT_JSON
 from .searching import is_gone_from_workflow
 from .waiting import eventually, together
@@ -22,16 +21,6 @@ async def test_a_workflow_that_is_gone_is_said_to_be_lost(house: House) -> None:
     with pytest.raises(WorkflowLostError, match=life.id):
         await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
     assert await life.events() == ["TRIAL_STARTED"]
-
-
-async def has_started(life: Life) -> bool:
-    try:
-        await life.client.settle(life.id)
-    except RefusedError as refusal:
-        if refusal.refused.code is not Code.NOT_YET_STARTED:
-            raise
-        return False
-    return True
 
 
 async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_given(house: House) -> None:
@@ -50,7 +39,7 @@ async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_gi
             "SubscriptionWorkflow", args=arguments, id=life.workflow_id, task_queue=house.task_queue
         )
 
-        await eventually("the new workflow has started", lambda: has_started(life))
+        await eventually("the new workflow has started", life.has_started)
         status = await life.status()
         assert await life.handle.query("status") == status.model_dump(mode="json")
         assert [entry["event"] for entry in await life.handle.query("timeline")] == await life.events()

@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from starter.embedded.stack import EmbeddedStack
 from subscription.calendar import start_of
 from subscription.refusals import Code
 from subscription.state import State
-from workflows.leniency import OneArgumentInterceptor
-from workflows.subscription import SubscriptionWorkflow
+from workflows.hosting import replayer
 
 from .house import House, fresh, on, open_house
 from .lives import Life
@@ -237,12 +234,7 @@ async def test_a_restarted_worker_replays_every_history_to_the_same_commands(hou
     await life.asks("rename_account", at="2027-02-03 09:00", group=fresh("replayed"))
     await life.passes_to("2028-03-05 00:00")
     await life.asks("cancel", at="2028-03-05 09:00", date="2028-04-01")
-    replayer = Replayer(
-        workflows=[SubscriptionWorkflow],
-        data_converter=pydantic_data_converter,
-        interceptors=[OneArgumentInterceptor()],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
+    today = replayer()
     for run in await life.has_run(3):
         history = WorkflowHistory(life.workflow_id, await life.history(run))
-        await replayer.replay_workflow(history)
+        await today.replay_workflow(history)

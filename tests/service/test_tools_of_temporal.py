@@ -14,7 +14,6 @@ from subscription.refusals import Code
 
 from .house import House, fresh, open_house
 from .lives import Life
-from .test_lost_workflow import has_started
 from .test_signals import goes_on, refusal_codes
 from .waiting import eventually
 
@@ -160,6 +159,6 @@ async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and
     await house.temporal.start_workflow(
         "SubscriptionWorkflow", id=life.workflow_id, task_queue=house.task_queue
     )
-    await eventually("the new workflow has started", lambda: has_started(life))
+    await eventually("the new workflow has started", life.has_started)
     await life.asks("rename_account", group=fresh("after-a-reset"))
     assert (await life.client.timeline(life.id))[:-1] == before

@@ -223,6 +223,20 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
             {"WORKSUB_HEALTH_ADDRESS": taken}, ("WORKSUB_HEALTH_ADDRESS", taken, "Address already in use")
         ),
         "a log format that is none": Wrong({"WORKSUB_LOG_FORMAT": "xml"}, ("text or json",)),
+        "a deployment without a build": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "worksub"}, ("TEMPORAL_WORKER_BUILD_ID is not", "or neither")
+        ),
+        "a build without a deployment": Wrong(
+            {"TEMPORAL_WORKER_BUILD_ID": "0.1.0"}, ("TEMPORAL_DEPLOYMENT_NAME is not", "or neither")
+        ),
+        "a deployment that Temporal has no name for": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "work.sub", "TEMPORAL_WORKER_BUILD_ID": "0.1.0"},
+            ("TEMPORAL_DEPLOYMENT_NAME is 'work.sub'", "letters, digits, hyphens"),
+        ),
+        "a build that Temporal has no name for": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "worksub", "TEMPORAL_WORKER_BUILD_ID": "v1:2"},
+            ("TEMPORAL_WORKER_BUILD_ID is 'v1:2'", "letters, digits, hyphens"),
+        ),
         "no search attributes": Wrong(
             {"TEMPORAL_NAMESPACE": bare},
             ("search attributes", "SubscriptionState", "worksub setup"),

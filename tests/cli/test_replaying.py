@@ -1,0 +1,26 @@
+"""`worksub replay`: what is running is tried on this release; a query that makes no sense is refused."""
+
+from service.waiting import eventually
+
+from .conftest import Service
+from .running import Cli
+
+
+async def test_what_runs_replays_on_this_release(service: Service, cli: Cli) -> None:
+    workflow = f"subscription-{await service.subscribed()}"
+    query = f"WorkflowId = '{workflow}' AND ExecutionStatus = 'Running'"
+
+    async def is_listed() -> bool:
+        return len([run async for run in service.temporal.list_workflows(query)]) == 1
+
+    await eventually("it is listed", is_listed)
+    assert await cli.json("replay", "--query", query) == {"replayed": 1, "failed": []}
+    ended = await cli.run("replay", "--limit", "1")
+    assert (ended.code, ended.out.strip(), ended.err) == (0, "All 1 replay on this release.", "")
+
+
+async def test_a_query_that_makes_no_sense_is_said_to_be_none(cli: Cli) -> None:
+    ended = await cli.run("replay", "--query", "Colour = 'red'")
+    assert ended.code != 0
+    assert "Colour" in ended.err
+    assert "Traceback" not in ended.err

@@ -1,0 +1,86 @@
+"""The corpus: for each release a directory with a file for each kind of life, and the files' checksums.
+
+It is only ever added to, since customers' subscriptions have such histories for as long as they live.
+"""
+
+import hashlib
+import json
+import lzma
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.client import WorkflowHistory
+
+CORPUS = Path(__file__).with_name("corpus")
+CHECKSUMS = "SHA256SUMS"
+COMMANDS = "commands.txt"
+
+_SUFFIX = ".json.xz"
+
+
+@dataclass(frozen=True)
+class RecordedLife:
+    """One kind of life as a release lived it; its runs are in the order in which they began."""
+
+    release: str
+    name: str
+    runs: tuple[WorkflowHistory, ...]
+
+    def __str__(self) -> str:
+        return f"{self.release}/{self.name}"
+
+
+def releases() -> list[str]:
+    """The releases that have been recorded, the oldest first."""
+    return sorted((entry.name for entry in CORPUS.iterdir() if entry.is_dir()), key=_numbers)
+
+
+def recorded_lives(release: str) -> list[RecordedLife]:
+    return [_read(release, file) for file in sorted((CORPUS / release).glob(f"*{_SUFFIX}"))]
+
+
+def write(directory: Path, name: str, runs: Sequence[WorkflowHistory]) -> None:
+    """Write a life's file. What would tell of the machine that recorded it is left out."""
+    document = {"runs": [{"workflow_id": run.workflow_id, **_anonymous(run.to_json_dict())} for run in runs]}
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    (directory / f"{name}{_SUFFIX}").write_bytes(lzma.compress(text.encode()))
+
+
+def write_checksums(directory: Path) -> None:
+    """`sha256sum --check SHA256SUMS` reads them too."""
+    lines = [f"{checksum}  {name}\n" for name, checksum in checksums_of(directory).items()]
+    (directory / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def checksums_of(directory: Path) -> dict[str, str]:
+    """The checksum of each file that is there, by its name."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(directory.iterdir())
+        if file.name != CHECKSUMS
+    }
+
+
+def promised_checksums(directory: Path) -> dict[str, str]:
+    """The checksum of each file that shall be there, by its name."""
+    lines = (directory / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    return {name: checksum for checksum, name in (line.split("  ", 1) for line in lines)}
+
+
+def _read(release: str, file: Path) -> RecordedLife:
+    document = json.loads(lzma.decompress(file.read_bytes()))
+    runs = [WorkflowHistory.from_json(run.pop("workflow_id"), run) for run in document["runs"]]
+    return RecordedLife(release, file.name.removesuffix(_SUFFIX), tuple(runs))
+
+
+def _anonymous(part: dict[str, object]) -> dict[str, object]:
+    """A history without stack traces, in which files of the machine are named."""
+    cleaned: dict[str, object] = json.loads(
+        json.dumps(part), object_hook=lambda found: {k: v for k, v in found.items() if k != "stackTrace"}
+    )
+    return cleaned
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in release.split("."))

@@ -1,0 +1,38 @@
+"""All kinds of lives, and living them."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from service.waiting import together
+from temporalio.client import WorkflowHistory
+
+from . import jobs, mishaps, subscriptions
+from .commands import described
+from .scene import KindOfLife, Scene
+
+LIVES_AT_ONCE = 20
+
+KINDS: Mapping[str, KindOfLife] = {
+    kind.name: kind
+    for module in (subscriptions, mishaps, jobs)
+    for kind in vars(module).values()
+    if isinstance(kind, KindOfLife)
+}
+
+
+async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[WorkflowHistory]]:
+    """The histories of each of these lives, by its name."""
+    places = asyncio.Semaphore(LIVES_AT_ONCE)
+
+    async def one(kind: KindOfLife) -> list[WorkflowHistory]:
+        async with places:
+            return await kind.live(scene)
+
+    chosen = list(kinds)
+    histories = await together(one(kind) for kind in chosen)
+    return {kind.name: runs for kind, runs in zip(chosen, histories, strict=True)}
+
+
+def commands_of(lives: Mapping[str, Sequence[WorkflowHistory]]) -> str:
+    """What those of these lives asked for that are to be compared, by name."""
+    return "".join(described(name, lives[name]) for name in sorted(lives) if KINDS[name].compared)

@@ -1,0 +1,120 @@
+"""The corpus is complete, is only ever added to, and tells nothing of anybody."""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from service.house import PASSWORD
+
+from subscription.commands import COMMANDS
+from subscription.effects import ACTIVITIES, Erase, Provisioned, Transition
+from subscription.events import EVENT
+from workflows.hosting import WORKFLOWS
+
+from .corpus import (
+    CHECKSUMS,
+    CORPUS,
+    RecordedLife,
+    checksums_of,
+    promised_checksums,
+    recorded_lives,
+    releases,
+)
+from .effects import Effect, effects_of
+from .kinds import KINDS
+from .record import ROOT, main, release_of_this_code, releases_that_are_out
+
+OUTCOMES = {"PROVISIONED", "REFUSED", "RECORDED", "NAME_TAKEN", "BOOK_OUTDATED", "ADJUSTED"}
+
+
+@pytest.mark.parametrize("release", releases())
+def test_no_file_of_a_release_is_changed_or_missing(release: str) -> None:
+    assert checksums_of(CORPUS / release) == promised_checksums(CORPUS / release), (
+        f"The corpus is only ever added to: bring back what {CORPUS / release / CHECKSUMS} names. "
+        "A release that is not out yet is recorded anew by `make corpus`."
+    )
+
+
+def test_every_release_that_is_out_has_been_recorded() -> None:
+    missing = {*releases_that_are_out((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))} - {*releases()}
+    assert not missing, "`make corpus` records a release; do it before CHANGELOG.md gives it a date."
+
+
+def test_a_release_is_out_when_the_changelog_gives_it_a_date() -> None:
+    changelog = "## [0.3.0] - unreleased\n\n## [0.2.0] - 2027-03-01\n\n## [0.1.0] - 2027-01-15\n"
+    assert releases_that_are_out(changelog) == ["0.2.0", "0.1.0"]
+
+
+def test_a_release_that_is_out_is_not_recorded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = releases()[-1]
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{release}"\n')
+    (tmp_path / "CHANGELOG.md").write_text(f"## [{release}] - 2027-01-15\n")
+    monkeypatch.setattr("replay.record.ROOT", tmp_path)
+    assert main() == 2
+    assert f"Release {release} is out" in capsys.readouterr().err
+    assert checksums_of(CORPUS / release) == promised_checksums(CORPUS / release)
+
+
+@pytest.fixture(scope="module")
+def recorded_today() -> list[RecordedLife]:
+    """The lives of the release that this code is or becomes; none before its first `make corpus`."""
+    release = release_of_this_code()
+    return recorded_lives(release) if release in releases() else []
+
+
+def test_this_release_has_lived_every_kind_of_life(recorded_today: list[RecordedLife]) -> None:
+    if not recorded_today:
+        return
+    effects = [effect for life in recorded_today for run in life.runs for effect in effects_of(run)]
+    lacking = {
+        "kinds of lives": {*KINDS} ^ {life.name for life in recorded_today},
+        "workflows": {each.__name__ for each in WORKFLOWS} - {*workflows_in(recorded_today)},
+        "activities": {*ACTIVITIES} - {effect.name for effect in effects},
+        "outcomes": OUTCOMES - {getattr(effect.result, "outcome", "") for effect in effects},
+        "events": {*EVENT.json_schema()["discriminator"]["mapping"]} - {*events_in(effects)},
+        "commands": {*COMMANDS} - {*updates_in(recorded_today)},
+    }
+    assert {what: names for what, names in lacking.items() if names} == {}, (
+        "Add a kind of life to tests/replay in which they occur, and `make corpus`."
+    )
+
+
+def workflows_in(lives: list[RecordedLife]) -> Iterator[str]:
+    for life in lives:
+        for run in life.runs:
+            yield run.events[0].workflow_execution_started_event_attributes.workflow_type.name
+
+
+def events_in(effects: Iterable[Effect]) -> Iterator[str]:
+    for effect in effects:
+        match effect.argument:
+            case Transition(events=events):
+                yield from (event.event for event in events)
+            case Erase(event=event):
+                yield event.event
+        if isinstance(effect.result, Provisioned):
+            yield from (entry.event for entry in effect.result.timeline)
+
+
+def updates_in(lives: list[RecordedLife]) -> Iterator[str]:
+    for life in lives:
+        for run in life.runs:
+            for event in run.events:
+                accepted = event.workflow_execution_update_accepted_event_attributes
+                yield accepted.accepted_request.input.name
+
+
+@pytest.mark.parametrize("release", releases())
+def test_nothing_in_it_tells_of_a_person_or_of_the_machine(release: str) -> None:
+    for life in recorded_lives(release):
+        for run in life.runs:
+            text = run.to_json()
+            said = b"\n".join(map(base64.b64decode, re.findall(r'"data": "([A-Za-z0-9+/=]+)"', text)))
+            assert PASSWORD.encode() not in said
+            assert set(re.findall(r'"identity": "(.*?)"', text)) == {"recorder"}
+            assert "stackTrace" not in text
+            assert str(ROOT) not in text

@@ -1,0 +1,88 @@
+"""The guard bites: edits that would stop or mislead running subscriptions are found, guarded ones pass."""
+
+from typing import Any
+
+import pytest
+from temporalio import workflow
+
+from subscription.commands import ChangeRenewalOption, Command
+from subscription.decide import Accepted, decide
+from subscription.effects import KnownEdition
+from subscription.model import Frozen
+from subscription.refusals import Code, Refused
+from subscription.state import Subscription
+from workflows.effects import carry_out
+
+from .corpus import RecordedLife, recorded_lives, releases
+from .recount import differences
+
+
+@pytest.fixture(scope="module")
+def life() -> RecordedLife:
+    [life] = (life for life in recorded_lives(releases()[-1]) if life.name == "annual-cancelled-early")
+    return life
+
+
+async def asking_for_prices_first(name: str, argument: Frozen) -> Any:
+    await carry_out("newer_catalogues", KnownEdition(edition=1))
+    return await carry_out(name, argument)
+
+
+async def asking_for_prices_first_if_patched(name: str, argument: Frozen) -> Any:
+    if workflow.patched("ask-for-prices-first"):
+        await carry_out("newer_catalogues", KnownEdition(edition=1))
+    return await carry_out(name, argument)
+
+
+def refusing(state: Subscription, command: Command, *others: Any) -> Accepted | Refused:
+    if isinstance(command, ChangeRenewalOption):
+        return Refused(code=Code.INVALID_VALUE, message="Not on a Thursday.")
+    return decide(state, command, *others)
+
+
+def nothing(*arguments: object) -> list[Any]:
+    return []
+
+
+def twelve_percent(*arguments: object) -> int:
+    return 12
+
+
+def in_other_words(*arguments: object) -> str:
+    return "Something has happened."
+
+
+STOPPED = "it does not replay"
+FOUND = {
+    "an effect more": ("workflows.life.carry_out", asking_for_prices_first, STOPPED),
+    "a refusal more": ("workflows.life.decide", refusing, STOPPED),
+    "search attributes less": ("workflows.life.changes", nothing, STOPPED),
+    "no end of a year": ("workflows.life._ends_a_year", nothing, STOPPED),
+    "another percentage": ("subscription.deadlines._fee_percent", twelve_percent, "was 10 and is now 12"),
+    "nothing charged": ("subscription.deadlines.service_fees", nothing, "events.0.posted was [{"),
+}
+PASSES = {
+    "an effect more, guarded": ("workflows.life.carry_out", asking_for_prices_first_if_patched),
+    "other words": ("subscription.effects.sentence", in_other_words),
+}
+
+
+async def test_nothing_differs_as_it_is(life: RecordedLife) -> None:
+    assert await differences(life) == []
+
+
+@pytest.mark.parametrize(("place", "edit", "told"), FOUND.values(), ids=FOUND)
+async def test_an_edit_that_running_subscriptions_would_not_survive_is_found(
+    life: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, told: str
+) -> None:
+    monkeypatch.setattr(place, edit)
+    found = await differences(life)
+    assert any(difference.startswith("run 2 of 4") and told in difference for difference in found), found
+
+
+@pytest.mark.parametrize(("place", "edit"), PASSES.values(), ids=PASSES)
+async def test_an_edit_that_they_survive_passes(
+    life: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any
+) -> None:
+    monkeypatch.setattr(place, edit)
+    assert await differences(life) == []

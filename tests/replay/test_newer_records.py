@@ -1,0 +1,54 @@
+"""What a newer release has written, with fields that this one does not know, is read all the same.
+
+For a while both are at work; and who goes back to the earlier one finds what the later one has left.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from subscription.effects import ACTIVITIES
+from workflows.stages import stage_of
+
+from .corpus import recorded_lives, releases
+from .effects import effects_of, first
+
+RUNS = [run for life in recorded_lives(releases()[-1]) for run in life.runs]
+EFFECTS = [effect for run in RUNS for effect in effects_of(run) if effect.result]
+
+
+def newer(value: Any) -> Any:
+    """The value as JSON, with another field in everything that has fields."""
+    if isinstance(value, BaseModel):
+        fields = {name: newer(getattr(value, name)) for name in type(value).model_fields}
+        return {**fields, "of_a_newer_release": ["anything"]}
+    if isinstance(value, Mapping):
+        return {key: newer(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [newer(each) for each in value]
+    return to_jsonable_python(value)
+
+
+@pytest.mark.parametrize("name", sorted({effect.name for effect in EFFECTS}))
+def test_what_is_asked_of_the_world_and_what_is_heard(name: str) -> None:
+    argument_type, result_type = ACTIVITIES[name]
+    for effect in [effect for effect in EFFECTS if effect.name == name][:20]:
+        for hint, value in ((argument_type, effect.argument), (result_type, effect.result)):
+            assert TypeAdapter(hint).validate_json(json.dumps(newer(value))) == value
+
+
+def test_what_an_earlier_run_hands_on() -> None:
+    handed_on = [
+        first(event.workflow_execution_continued_as_new_event_attributes.input)
+        for run in RUNS
+        for event in run.events
+        if event.HasField("workflow_execution_continued_as_new_event_attributes")
+    ]
+    stages = [stage for stage in map(stage_of, handed_on) if stage]
+    assert len(stages) > 50
+    for stage in stages:
+        assert stage_of(newer(stage)) == stage

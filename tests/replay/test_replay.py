@@ -1,0 +1,20 @@
+"""Every life that a release recorded replays on today's code, to the same commands with the same contents."""
+
+import pytest
+
+from .corpus import RecordedLife, recorded_lives, releases
+from .recount import differences
+
+LIVES = [life for release in releases() for life in recorded_lives(release)]
+
+
+@pytest.mark.parametrize("life", LIVES, ids=str)
+async def test_a_recorded_life_is_told_again_the_same(life: RecordedLife) -> None:
+    found = await differences(life)
+    assert not found, "\n".join(
+        [
+            *found,
+            f"What {life.release} began would stop, or go another way than its record.",
+            "docs/upgrading.md#the-workflow says how to guard the change.",
+        ]
+    )

@@ -1,0 +1,44 @@
+"""A release is tried on what is running, before its workers are: each run replays, or is named with why."""
+
+from typing import Any
+
+import pytest
+
+from starter.replaying import replay
+from subscription.effects import KnownEdition
+from subscription.model import Frozen
+from workflows.effects import carry_out
+
+from .house import House
+from .waiting import eventually
+
+START = "2027-01-10 09:00"
+
+
+async def careless(name: str, argument: Frozen) -> Any:
+    await carry_out("newer_catalogues", KnownEdition(edition=1))
+    return await carry_out(name, argument)
+
+
+async def test_what_runs_replays_or_is_named_with_the_reason(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, paid = await house.requested(START), await house.paid(START)
+    both = f"WorkflowId IN ('{trial.workflow_id}', '{paid.workflow_id}') AND ExecutionStatus = 'Running'"
+
+    async def listed() -> bool:
+        return len([run async for run in house.temporal.list_workflows(both)]) == 2
+
+    await eventually("both are listed", listed)
+    looked: list[int] = []
+    as_it_is = await replay(house.temporal, both, on_progress=looked.append)
+    assert (as_it_is.replayed, as_it_is.failed, looked) == (2, (), [1, 2])
+    assert (await replay(house.temporal, both, limit=1)).replayed == 1
+
+    monkeypatch.setattr("workflows.life.carry_out", careless)
+    # Nothing has been asked of the one in its trial, so its history knows nothing of the edit.
+    edited = await replay(house.temporal, both)
+    assert edited.replayed == 1
+    [failed] = edited.failed
+    assert failed.workflow_id == paid.workflow_id
+    assert failed.reason.startswith("[TMPRL1100] Nondeterminism error: Activity type of scheduled event")

@@ -1,0 +1,53 @@
+"""Every workflow, and how each is run: the same by workers and by those who replay a history."""
+
+import re
+
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime
+from temporalio.worker import Interceptor, Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from workflows.adjustment import AdjustmentWorkflow
+from workflows.invoices import InvoicesWorkflow
+from workflows.leniency import OneArgumentInterceptor
+from workflows.looking import CardInterceptor
+from workflows.measuring import MeasuringInterceptor
+from workflows.notices import NoticesDeliveryWorkflow, NoticesWorkflow
+from workflows.reconcile import ReconcileWorkflow
+from workflows.subscription import SubscriptionWorkflow
+
+WORKFLOWS: tuple[type, ...] = (
+    SubscriptionWorkflow,
+    AdjustmentWorkflow,
+    InvoicesWorkflow,
+    ReconcileWorkflow,
+    NoticesWorkflow,
+    NoticesDeliveryWorkflow,
+)
+
+INTERCEPTORS: tuple[Interceptor, ...] = (OneArgumentInterceptor(), CardInterceptor(), MeasuringInterceptor())
+
+RUNNER = SandboxedWorkflowRunner(
+    # Loaded once and not anew for every run, which would cost more than all the rest of a request.
+    # That they are pure and deterministic is held by tests instead.
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "workflows", "subscription", "pydantic", "idna", "phonenumbers"
+    )
+)
+
+
+def replayer(*watching: Interceptor, runtime: Runtime | None = None) -> Replayer:
+    """Takes histories through these workflows as a worker would; `watching` see what they ask for."""
+    return Replayer(
+        workflows=WORKFLOWS,
+        workflow_runner=RUNNER,
+        interceptors=(*INTERCEPTORS, *watching),
+        data_converter=pydantic_data_converter,
+        runtime=runtime,
+    )
+
+
+def told_shortly(failure: Exception) -> str:
+    """Why a history did not replay, without what the SDK wraps around it."""
+    told = re.search(r'message: "((?:[^"\\]|\\.)*)"', str(failure))
+    return told[1] if told else str(failure)
