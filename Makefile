@@ -19,7 +19,7 @@ dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL and the worker, un
 	@$(BIN)/worksub dev
 
 test: lint ## The linters, the type checker and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/dev ## Style, formatting, types, and which room may import which
 	$(BIN)/ruff check

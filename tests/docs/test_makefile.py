@@ -37,9 +37,9 @@ def test_every_target_is_phony() -> None:
 def test_make_test_lints_and_runs_every_test() -> None:
     planned = make("--dry-run", "test").stdout
     steps = ["ruff check", "ruff format --check", "mypy", "lint-imports", "python -m pytest"]
-    assert [planned.index(f".venv/bin/{step}\n") for step in steps] == sorted(
-        planned.index(f".venv/bin/{step}\n") for step in steps
-    )
+    assert re.findall(r"^\.venv/bin/(.*)", planned, re.MULTILINE)[-1].startswith(steps[-1])
+    found = [planned.index(f".venv/bin/{step}") for step in steps]
+    assert found == sorted(found)
 
 
 def test_without_a_new_enough_python_it_says_so() -> None:
