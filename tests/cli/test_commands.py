@@ -169,8 +169,8 @@ async def test_a_domain_is_proved_by_what_verify_domain_shows(service: Service, 
     )
     [proof] = looked["proofs"]
     assert (looked["access"], looked["events"]) == ("RESTRICTED", [])
-    assert f'"{proof["txt_value"]}"' in shown.out
-    assert proof["cname_name"] in shown.out
+    assert f"  {proof['txt_name']} TXT {proof['txt_value']}\n" in shown.out
+    assert f"  {proof['cname_name']} CNAME {proof['cname_target']}\n" in shown.out
     assert "not found yet" in shown.out
     service.stack.dns.publish_cname(proof["cname_name"], proof["cname_target"])
     proved = await cli.json("verify-domain", subscription_id)
