@@ -69,11 +69,11 @@ def _headline(error: CommandError) -> str:
 
 
 def _problem_line(problem: Mapping[str, Any]) -> str:
-    words = f"{problem['field'] or 'this'} {problem['message']}"
+    field, message = problem["field"], problem["message"]
     if "file" not in problem:
-        return f"  {words}"
+        return f"  {field or 'this'} {message}"
     line = f", line {problem['line']}" if problem["line"] else ""
-    return f"  {problem['file']}{line}: {words}"
+    return f"  {problem['file']}{line}: {f'{field} ' if field else ''}{message}"
 
 
 def _in_json(value: Any) -> Any:

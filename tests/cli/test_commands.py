@@ -210,7 +210,7 @@ async def test_a_year_of_charges_is_foreseen_quoted_and_explained(service: Servi
         cli.run("explain", subscription_id, short_key), cli.run("explain", subscription_id, "x", "--json")
     )
     assert explained[0]["arithmetic"] in one.out
-    assert (none.code, none.error["field"]) == (1, "key")
+    assert (none.code, none.error["code"], none.error["field"]) == (1, "LINE_NOT_FOUND", "key")
 
 
 async def test_a_date_that_cannot_be_quoted_is_refused_with_what_would_be_right(

@@ -10,7 +10,8 @@ MISUSES: list[tuple[list[str], str]] = [
     (["status", "a", "b"], "unexpected extra argument"),
     (["status", "a", "--verbose"], "No such option"),
     (["list", "--state", "HAPPY"], "'HAPPY' is not one of PROVISIONING, TRIAL"),
-    (["list", "--limit", "0"], "--limit"),
+    (["list", "--limit", "0"], "'--limit': it must be greater than or equal to 1"),
+    (["list", "--limit", "many"], "'--limit': it must be a whole number"),
     (["switch", "a", "--term", "ANNUAL"], "--date"),
     (
         ["switch", "a", "--term", "WEEKLY", "--date", "2027-01-01"],
@@ -30,7 +31,7 @@ MISUSES: list[tuple[list[str], str]] = [
     (["clock", "run-to", "a", "2027-01-01T10:00:00"], "neither a date such as 2027-01-31 nor"),
     (["clock", "advance", "a", "36526"], "36525"),
     (["simulate"], "Missing argument"),
-    (["simulate", "a.yaml", "--engine", "magic"], "--engine"),
+    (["simulate", "a.yaml", "--engine", "magic"], "'--engine': 'magic' is not one of"),
 ]
 
 
