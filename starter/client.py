@@ -401,7 +401,7 @@ class SubscriptionClient:
         """Every ledger line taken apart, or the one with this key."""
         lines = [line for line in await self.ledger(subscription_id) if key in (None, line.key)]
         if key is not None and not lines:
-            raise refuse(Code.INVALID_VALUE, "The ledger has no line with that key.", "key")
+            raise refuse(Code.LINE_NOT_FOUND, "The ledger has no line with that key.", "key")
         return [explain(line) for line in lines]
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:

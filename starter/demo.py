@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 from temporalio.client import Client
 
 from activities.database import connected
 from starter.cli.health import is_worked_on
+from starter.cli.layout import Indented
 from starter.cli.progress import clock_progress
 from starter.cli.remains import events_naming, occurrences_on_disk, rows_naming, runs_of
 from starter.cli.services import client_of
@@ -159,7 +159,7 @@ class _Demo:
     # -- the acts ------------------------------------------------------------------------------------
 
     async def _ask_for_the_impossible(self, request: Mapping[str, Any]) -> tuple[Problem, ...]:
-        self._headline("A request with mistakes is refused, field by field, and leaves nothing behind")
+        self._headline("A faulty request is refused, field by field, and leaves nothing behind")
         problems = password_problems(_BAD_PASSWORD)
         try:
             await self._client.request({**request, **_MISTAKES})
@@ -229,6 +229,7 @@ class _Demo:
         assert contract is not None
         days = (today, first_of_next_month(today), contract.end_day)
         self._show(quotes_table([await self._client.quote_cancellation(self._id, day) for day in days]))
+        self._console.print()
         await self._cancel_on(today)
         with self._console.status("Erasing…"):
             # One certificate is for the database, one for the workflow's histories, which are deleted last.
@@ -253,6 +254,7 @@ class _Demo:
         self._headline("What is gone: everything that named the customer")
         self._show(certificates_view(summary.certificates))
         self._show(remains_table((each.place, each.before, each.after) for each in remains))
+        self._console.print()
         self._say(
             "Searched for: the company, its phone number, the domain and its token, the administrator and "
             "the password's hash; and, last, for the password itself."
@@ -312,7 +314,7 @@ class _Demo:
         self._show(Text(text))
 
     def _show(self, part: RenderableType) -> None:
-        self._console.print(Padding(part, (0, 0, 0, 3)))
+        self._console.print(Indented(part), crop=False)
 
 
 def _personal_values(request: Mapping[str, Any], token: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from subscription.apply import apply
@@ -48,8 +48,10 @@ class Step(Wire):
 class Scenario(Wire):
     """A life written down. `request` keeps what was given; what is left out gets a sample value."""
 
+    model_config = ConfigDict(validate_by_name=False)
+
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    starts_at: Instant
+    starts_at: Annotated[Instant, Field(validation_alias="request.at")]
     request: Mapping[str, Any]
     steps: Annotated[tuple[Step, ...], Field(strict=False)] = ()
     until: Instant
@@ -59,12 +61,9 @@ class Scenario(Wire):
     def _take_the_start_out_of_the_request(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
             return data
-        if "starts_at" in data:
-            raise PydanticCustomError("UNKNOWN_FIELD", "has no starts_at: request.at says when it begins")
         request = dict(data["request"])
-        if "at" not in request:
-            raise PydanticCustomError("MISSING_FIELD", "must say when the request is made: request.at")
-        return {**data, "starts_at": request.pop("at"), "request": request}
+        start = {"request.at": request.pop("at")} if "at" in request else {}
+        return {**data, **start, "request": request}
 
     @field_validator("steps", mode="before")
     @classmethod

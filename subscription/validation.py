@@ -12,11 +12,18 @@ T = TypeVar("T", bound=BaseModel)
 
 _OURS = frozenset(Code)
 _MOST_PROBLEMS = 50
-_SHAPES = {
+_WORDS = {
     "model_type": "must be an object of named fields",
     "dict_type": "must be an object of named fields",
     "tuple_type": "must be a list",
     "list_type": "must be a list",
+    "int_type": "must be a whole number, without quotes",
+    "string_type": "must be text, in quotes if it looks like a number",
+    "bool_type": "must be true or false",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "string_too_short": "must have {min_length} characters or more",
+    "string_too_long": "must have {max_length} characters or fewer",
 }
 _BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -67,11 +74,10 @@ def _problem(kind: str, path: tuple[int | str, ...], text: str, context: Mapping
         return Problem(field=field, code=Code.UNKNOWN_FIELD, message="is not a field that is known here")
     if kind in ("literal_error", "enum"):
         return Problem(field=field, code=Code.INVALID_VALUE, message=f"must be {context['expected']}")
-    if kind in _SHAPES:
-        return Problem(field=field, code=Code.WRONG_TYPE, message=_SHAPES[kind])
-    if kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance")):
-        return Problem(field=field, code=Code.WRONG_TYPE, message=_lowered(text))
-    return Problem(field=field, code=Code.INVALID_VALUE, message=_lowered(text))
+    of_type = kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance"))
+    code = Code.WRONG_TYPE if of_type else Code.INVALID_VALUE
+    words = _WORDS[kind].format_map(context) if kind in _WORDS else _lowered(text)
+    return Problem(field=field, code=code, message=words)
 
 
 def _lowered(text: str) -> str:

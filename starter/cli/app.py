@@ -67,10 +67,21 @@ def _misused(error: typer.TyperException) -> CommandError:
     return CommandError(
         ExitCode.USAGE,
         "USAGE",
-        error.format_message(),
+        _in_our_words(error.format_message()),
         field=parameter.name if parameter else None,
         advice=f"`{command} --help` says how it is used.",
     )
+
+
+def _in_our_words(message: str) -> str:
+    """What is said of an option's value, without the words of the library that has read it."""
+    for theirs, ours in (
+        (": Value error, ", ": "),
+        (": Input should be ", ": it must be "),
+        ("a valid integer, unable to parse string as an integer", "a whole number"),
+    ):
+        message = message.replace(theirs, ours)
+    return message
 
 
 def _fault(error: Exception) -> CommandError:

@@ -84,6 +84,7 @@ ADVICE = {
     "CANCELLATION_RESERVED": "Withdraw it with `worksub withdraw ID`.",
     "COMMAND_ID_REUSED": "Send another --id, or none.",
     "CONFIRMATION_DIFFERS": "`worksub status ID` shows the account.",
+    "LINE_NOT_FOUND": "A key is a charge and its first day in `worksub ledger ID`: SERVICE_FEE/2027-01-01.",
     "NAME_TAKEN": "`worksub check-name` says whether a name is free.",
     "NOTHING_ON_SALE": "`worksub setup` publishes the catalogue.",
     "NOT_YET_PAID": "Switch first: `worksub switch ID --date today --term ANNUAL`.",

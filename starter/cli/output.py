@@ -18,9 +18,13 @@ def console(*, stderr: bool = False) -> "Console":
     """A console that prints what it is given: customers' words are never taken for markup."""
     from rich.console import Console
 
+    from starter.cli.layout import NARROWEST
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=stderr, width=width, markup=False, highlight=False)
+    shown_on = Console(stderr=stderr, width=width, markup=False, highlight=False)
+    shown_on.width = max(shown_on.width, NARROWEST)
+    return shown_on
 
 
 def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]") -> None:
@@ -28,7 +32,7 @@ def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]
     if as_json:
         show_json(document)
     else:
-        console().print(for_people())
+        console().print(for_people(), crop=False)
 
 
 def show_json(document: Any) -> None:
@@ -65,11 +69,11 @@ def _headline(error: CommandError) -> str:
 
 
 def _problem_line(problem: Mapping[str, Any]) -> str:
-    words = f"{problem['field'] or 'this'} {problem['message']}"
+    field, message = problem["field"], problem["message"]
     if "file" not in problem:
-        return f"  {words}"
+        return f"  {field or 'this'} {message}"
     line = f", line {problem['line']}" if problem["line"] else ""
-    return f"  {problem['file']}{line}: {words}"
+    return f"  {problem['file']}{line}: {f'{field} ' if field else ''}{message}"
 
 
 def _in_json(value: Any) -> Any:

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from starter.cli.layout import Fitting, Lines, Name
 from starter.read_model import Listed
 from starter.schedules import Scheduled
 from subscription.adjustment import Adjustment
@@ -51,7 +50,7 @@ def answer_view(answer: Answer) -> RenderableType:
     """What an accepted command caused."""
     said: list[RenderableType] = [Text(answer.message)]
     if answer.ledger:
-        said.append(ledger_table(answer.ledger))
+        said += [ledger_table(answer.ledger), Text()]
     said.append(Text.assemble("It is ", state_text(answer.state), f" now, access {answer.access}."))
     return Group(*said)
 
@@ -116,22 +115,22 @@ def reservation_words(status: Status) -> str:
 
 
 def proofs_view(proofs: Iterable[DomainProof]) -> RenderableType:
-    """The DNS records of which one must be published, as a zone file would have them."""
+    """The DNS records of which one must be published, each to be copied as one line, however long."""
     parts: list[RenderableType] = []
     for proof in proofs:
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        for column in range(3):
-            table.add_column(no_wrap=column < 2, overflow="fold")
-        table.add_row(proof.txt_name, "TXT", f'"{proof.txt_value}"')
-        table.add_row(proof.cname_name, "CNAME", proof.cname_target)
-        parts += [Text(f"To prove {proof.domain}, publish one of these:"), Padding(table, (0, 0, 0, 2))]
+        parts.append(Text(f"To prove {proof.domain}, publish one of these:"))
+        for record in (
+            f"{proof.txt_name} TXT {proof.txt_value}",
+            f"{proof.cname_name} CNAME {proof.cname_target}",
+        ):
+            parts.append(Text(f"  {record}", no_wrap=True, overflow="ignore"))
     return Group(*parts)
 
 
 def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
     table = _table("When (KST)", "Event", "State", "What happened")
     for entry in entries:
-        table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", entry.event, state_text(entry.state), entry.message)
+        table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", Name(entry.event), state_text(entry.state), entry.message)
     return table
 
 
@@ -144,13 +143,13 @@ def ledger_table(lines: Iterable[LedgerLine]) -> Table:
     table.columns[5].footer = won(sum(line.amount for line in lines))
     for line in lines:
         table.add_row(
-            line.kind,
+            Name(line.kind),
             str(line.first_day),
             str(line.end_day),
             line.plan,
             f"{line.members:,}",
             won(line.amount),
-            f"{line.effective_at:%Y-%m-%d %H:%M}",
+            f"{line.effective_at:%Y-%m-%d}",
         )
     return table
 
@@ -162,8 +161,8 @@ def adjustments_table(adjustments: Iterable[Adjustment]) -> Table:
         _, _, corrected = each.corrects.partition("/")
         table.add_row(
             name,
-            corrected,
-            each.reason,
+            Name(corrected),
+            Name(each.reason),
             each.reference,
             won(each.amount),
             f"{each.effective_at:%Y-%m-%d %H:%M}",
@@ -197,7 +196,7 @@ def invoice_view(invoice: Invoice) -> RenderableType:
                 details = (f"{entry.reason}, {entry.reference}", _NONE, _NONE)
             else:
                 details = (f"{entry.first_day} to {entry.last_day}", entry.plan, f"{entry.members:,}")
-            table.add_row(subscription.subscription_id, entry.kind, *details, won(entry.amount))
+            table.add_row(subscription.subscription_id, Name(entry.kind), *details, won(entry.amount))
     return Group(invoices_table([invoice]), table)
 
 
@@ -243,7 +242,7 @@ def coming_table(coming: Iterable[Coming]) -> Table:
         amount = sum(line.amount for line in each.ledger)
         table.add_row(
             f"{each.entry.at:%Y-%m-%d %H:%M}",
-            each.entry.event,
+            Name(each.entry.event),
             state_text(each.entry.state),
             won(amount) if amount else "",
             each.entry.message,
@@ -281,35 +280,29 @@ def explanation_view(explanation: Explanation) -> RenderableType:
     )
 
 
-def list_table(listed: Iterable[Listed]) -> Table:
-    table = _table(
-        "Subscription",
-        "Customer",
-        "State",
-        "Access",
-        "Plan",
-        "Members",
-        "Term",
-        "Next",
+def list_table(listed: Iterable[Listed]) -> RenderableType:
+    """A line for each subscription; where the terminal is too narrow for that, two."""
+    wide = _table(
+        *("Subscription", "Customer", "State", "Access", "Plan", "Members", "Term", "Next"),
         right=("Members",),
     )
+    narrow = _table("Subscription\nCustomer", "State\nAccess", "Plan\nTerm", "Next")
+    narrow.columns[0].no_wrap = True
     for each in listed:
-        next_up = (
-            f"{moment(each.next_deadline_at)}: {what_words(each.next_deadline)}"
-            if each.next_deadline
-            else _NONE
+        state, term = state_text(each.state), each.term or _NONE
+        at, what = moment(each.next_deadline_at), what_words(each.next_deadline or _NONE)
+        next_up = f"{at}: {what}" if each.next_deadline else _NONE
+        wide.add_row(
+            *(each.subscription_id, each.customer_id, state, each.access, each.plan),
+            *(f"{each.members:,}", term, next_up),
         )
-        table.add_row(
-            each.subscription_id,
-            each.customer_id,
-            state_text(each.state),
-            each.access,
-            each.plan,
-            f"{each.members:,}",
-            each.term or _NONE,
+        narrow.add_row(
+            f"{each.subscription_id}\n{each.customer_id}",
+            Text.assemble(state, f"\n{each.access}"),
+            f"{each.plan}, {members_words(each.members)}\n{term}",
             next_up,
         )
-    return table
+    return Fitting(wide, narrow)
 
 
 def schedules_table(schedules: Iterable[Scheduled]) -> Table:
@@ -342,25 +335,28 @@ def simulated_view(document: Document) -> RenderableType:
     outcomes = _table("When (KST)", "Command", "Outcome", "Answer")
     for outcome in document.outcomes:
         outcomes.add_row(
-            f"{outcome.at:%Y-%m-%d %H:%M}", outcome.command, outcome.code or "accepted", outcome.message
+            f"{outcome.at:%Y-%m-%d %H:%M}",
+            Name(outcome.command),
+            Name(outcome.code or "accepted"),
+            outcome.message,
         )
     final = document.final
-    said = f"At the end it is {final.state}, access {final.access}"
+    end = f"At the end it is {final.state}, access {final.access}"
     if final.next:
-        said += f"; next, at {moment(final.next.at)}: {what_words(final.next.what)}"
+        end += f"; next, at {moment(final.next.at)}: {what_words(final.next.what)}"
     parts: list[RenderableType] = [Text(document.name, style="bold")]
     if document.outcomes:
         parts.append(outcomes)
     parts.append(timeline_table(document.timeline))
     if document.ledger:
         parts.append(ledger_table(document.ledger))
-    return Group(*parts, Text(f"{said}.\n"))
+    return Group(*parts, Text(f"\n{end}.\n"))
 
 
 def problems_table(problems: Iterable[Problem]) -> Table:
     table = _table("Field", "What is wrong", "Code")
     for problem in problems:
-        table.add_row(problem.field or "", problem.message, problem.code)
+        table.add_row(Name(problem.field or ""), problem.message, Name(problem.code))
     return table
 
 
@@ -382,7 +378,7 @@ def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Lines()
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left")
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table

@@ -169,8 +169,8 @@ async def test_a_domain_is_proved_by_what_verify_domain_shows(service: Service, 
     )
     [proof] = looked["proofs"]
     assert (looked["access"], looked["events"]) == ("RESTRICTED", [])
-    assert f'"{proof["txt_value"]}"' in shown.out
-    assert proof["cname_name"] in shown.out
+    assert f"  {proof['txt_name']} TXT {proof['txt_value']}\n" in shown.out
+    assert f"  {proof['cname_name']} CNAME {proof['cname_target']}\n" in shown.out
     assert "not found yet" in shown.out
     service.stack.dns.publish_cname(proof["cname_name"], proof["cname_target"])
     proved = await cli.json("verify-domain", subscription_id)
@@ -210,7 +210,7 @@ async def test_a_year_of_charges_is_foreseen_quoted_and_explained(service: Servi
         cli.run("explain", subscription_id, short_key), cli.run("explain", subscription_id, "x", "--json")
     )
     assert explained[0]["arithmetic"] in one.out
-    assert (none.code, none.error["field"]) == (1, "key")
+    assert (none.code, none.error["code"], none.error["field"]) == (1, "LINE_NOT_FOUND", "key")
 
 
 async def test_a_date_that_cannot_be_quoted_is_refused_with_what_would_be_right(

@@ -10,7 +10,8 @@ MISUSES: list[tuple[list[str], str]] = [
     (["status", "a", "b"], "unexpected extra argument"),
     (["status", "a", "--verbose"], "No such option"),
     (["list", "--state", "HAPPY"], "'HAPPY' is not one of PROVISIONING, TRIAL"),
-    (["list", "--limit", "0"], "--limit"),
+    (["list", "--limit", "0"], "'--limit': it must be greater than or equal to 1"),
+    (["list", "--limit", "many"], "'--limit': it must be a whole number"),
     (["list", "sleeping"], "'sleeping' is not one of trials-ending, reservations-due, contracts-ending"),
     (["list", "suspended", "--query", "Plan = 'basic'"], "either suspended or --query"),
     (["list", "--query", " "], "--query has nothing in it"),
@@ -33,7 +34,7 @@ MISUSES: list[tuple[list[str], str]] = [
     (["clock", "run-to", "a", "2027-01-01T10:00:00"], "neither a date such as 2027-01-31 nor"),
     (["clock", "advance", "a", "36526"], "36525"),
     (["simulate"], "Missing argument"),
-    (["simulate", "a.yaml", "--engine", "magic"], "--engine"),
+    (["simulate", "a.yaml", "--engine", "magic"], "'--engine': 'magic' is not one of"),
 ]
 
 

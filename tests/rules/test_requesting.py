@@ -345,6 +345,24 @@ def test_r09_every_field_must_be_there_and_no_other(field: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"members": "10"}, "must be a whole number, without quotes"),
+        ({"members": 0}, "must be 1 or more"),
+        ({"region": "US"}, "must be 'KR'"),
+        ({"plan": 7}, "must be text, in quotes if it looks like a number"),
+        ({"agreed_terms": "service"}, "must be a list"),
+        ({"agreed_terms": [{"id": "a" * 65, "version": "1"}]}, "must have 64 characters or fewer"),
+        ({"account": "acme"}, "must be an object of named fields"),
+    ],
+)
+def test_r09_each_problem_says_what_would_be_right(change: dict[str, Any], said: str) -> None:
+    answer = read(**change)
+    assert isinstance(answer, Refused)
+    assert [problem.message for problem in answer.problems] == [said]
+
+
 @pytest.mark.parametrize("body", [None, [], "request", 7, {}, {1: 2}])
 def test_r09_what_is_not_a_request_at_all_is_refused(body: object) -> None:
     answer = read_request(body, BOOK, on("2027-01-01 09:00"))

@@ -1,0 +1,99 @@
+"""What people see in terminals of any width: nothing is cut, and what is to be copied stays whole."""
+
+import io
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from starter.cli.layout import Indented
+from starter.cli.tables import ledger_table, list_table, proofs_view, simulated_view
+from starter.documents import read_documents
+from starter.read_model import Listed
+from starter.simulation import simulate_by_rules
+from subscription.calendar import KST
+from subscription.catalogue import PriceBook
+from subscription.domain_proof import proof_of
+from subscription.simulation import Document, read_scenario
+from worker import DEFAULT_CATALOGUE, read_catalogue
+
+from .running import ROOT
+
+SCENARIO = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
+SUBSCRIPTION = "d9a31f0d-37ec-563c-b621-a02a9ff03f97"
+
+
+def shown(part: RenderableType, width: int) -> list[str]:
+    """The lines that a terminal of this width is sent."""
+    output = io.StringIO()
+    Console(file=output, width=width, markup=False, highlight=False).print(part, crop=False)
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+def lived(file: Path) -> Document:
+    [document] = read_documents(file)
+    book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
+    [life] = simulate_by_rules([read_scenario(document.fields)], book)
+    return life
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_a_life_is_shown_without_cutting_anything(width: int) -> None:
+    life = lived(SCENARIO)
+    lines = shown(Indented(simulated_view(life)), width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "…" not in text
+    for line in life.ledger:
+        for whole in (str(line.first_day), str(line.end_day), f"{line.amount:,}"):
+            assert whole in text
+    without_spaces = "".join(text.split())
+    for entry in life.timeline:
+        assert entry.event in without_spaces
+
+
+def test_names_break_after_an_underscore_if_they_must() -> None:
+    [*_, fee] = lived(SCENARIO).ledger
+    assert fee.kind == "EARLY_TERMINATION_FEE"
+    # At 74 columns Charge has 14 left: 60 are taken by the others and by the gaps between them.
+    narrow = [line[:14].strip() for line in shown(ledger_table([fee]), 74)]
+    assert narrow[3:6] == ["EARLY_", "TERMINATION_", "FEE"]
+    assert any(line.startswith("EARLY_TERMINATION_FEE  ") for line in shown(ledger_table([fee]), 100))
+
+
+@pytest.mark.parametrize(("width", "fits_in_a_line"), [(80, False), (100, False), (160, True)])
+def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
+    each = Listed(
+        subscription_id=SUBSCRIPTION,
+        customer_id="customer-48213",
+        state="TRIAL",
+        access="RESTRICTED",
+        plan="basic",
+        members=25,
+        term=None,
+        trial_ends_at=datetime(2027, 1, 19, 10, tzinfo=KST),
+        contract_to=None,
+        reservation=None,
+        reservation_date=None,
+        next_deadline_at=datetime(2027, 1, 19, 10, tzinfo=KST),
+        next_deadline="TRIAL_END",
+    )
+    lines = shown(list_table([each]), width)
+    begin = next(number for number, line in enumerate(lines) if SUBSCRIPTION in line)
+    of_one = lines[begin:]
+    assert (len(of_one) == 1) == fits_in_a_line
+    for word in ("customer-48213", "TRIAL", "RESTRICTED", "basic", "25", "2027-01-19", "10:00"):
+        assert word in " ".join(of_one)
+
+
+def test_a_dns_record_is_one_line_however_long_it_is() -> None:
+    proof = proof_of(f"{'long-' * 12}name.example", "0123456789abcdef" * 2, "verify.worksmobile.example")
+    *_, txt, cname = shown(Indented(proofs_view([proof])), 80)
+    assert txt == f"    {proof.txt_name} TXT {proof.txt_value}"
+    assert cname == f"    {proof.cname_name} CNAME {proof.cname_target}"
+
+
+def test_what_is_indented_wraps_before_the_edge() -> None:
+    assert shown(Indented(Text("four five six")), 11) == ["  four five", "  six"]
