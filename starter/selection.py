@@ -75,19 +75,20 @@ class ReadyMade:
 
 
 READY_MADE = {
-    "trials-ending": ReadyMade("the trial ends this week", lambda day: trial_ends_in(*week_of(day))),
+    "trials-ending": ReadyMade("trials that end this week", lambda day: trial_ends_in(*week_of(day))),
     "reservations-due": ReadyMade(
-        "a switch or a cancellation is reserved for this week", lambda day: reserved_for(*week_of(day))
+        "switches and cancellations that are reserved for this week", lambda day: reserved_for(*week_of(day))
     ),
     "contracts-ending": ReadyMade(
-        "the contract's last day is in this month", lambda day: last_contract_day_in(*month_of(day))
+        "contracts whose last day is in this month", lambda day: last_contract_day_in(*month_of(day))
     ),
-    "suspended": ReadyMade("the trial ended without a switch to paid", lambda _: state_is(State.SUSPENDED)),
+    "suspended": ReadyMade("trials that ended without a switch to paid", lambda _: state_is(State.SUSPENDED)),
     "restricted": ReadyMade(
-        "use is restricted until a domain is proved", lambda _: access_is(Access.RESTRICTED)
+        "subscriptions whose use is restricted until a domain is proved",
+        lambda _: access_is(Access.RESTRICTED),
     ),
     "needs-attention": ReadyMade(
-        "something keeps failing, or the nightly comparison found it amiss", lambda _: NEEDS_ATTENTION
+        "what keeps failing, or was found amiss by the nightly comparison", lambda _: NEEDS_ATTENTION
     ),
 }
 

@@ -154,7 +154,7 @@ class SubscriptionWorkflow:
     @workflow.update(
         name="request", description="The answer to the request: the trial has started, or why not (R9)"
     )
-    async def request(self, fingerprint: str) -> RequestAnswer:
+    async def request(self, fingerprint: str = "") -> RequestAnswer:
         await workflow.wait_condition(lambda: self._life is not None or self._refused is not None)
         if self._refused:
             _raise(self._refused)
@@ -174,7 +174,7 @@ class SubscriptionWorkflow:
         )
 
     @request.validator
-    def _only_while_it_lives(self, fingerprint: str) -> None:
+    def _only_while_it_lives(self, fingerprint: str = "") -> None:
         if self._clearing:
             _raise(_ENDED)
 
@@ -258,14 +258,14 @@ class SubscriptionWorkflow:
         self.judge_update(name, {})
 
     @workflow.update(name="settle", description="Do now all that is due by the subscription's own clock")
-    async def settle(self, argument: RawValue) -> Answer:
+    async def settle(self, argument: RawValue = NOTHING) -> Answer:
         value = decoded(argument)
         at = _instant(value.get("at")) if isinstance(value, dict) else None
         simulated = self._life is not None and self._life.clock_offset is not None
         return await self._answered(Asked("settle", None, at=at if simulated else None))
 
     @settle.validator
-    def _only_of_the_living(self, argument: RawValue) -> None:
+    def _only_of_the_living(self, argument: RawValue = NOTHING) -> None:
         if self._clearing or self._life is None:
             _raise(_ENDED if self._clearing else _NOT_STARTED)
 
@@ -363,7 +363,7 @@ class SubscriptionWorkflow:
         return upcoming(life.state, self._asking_time(None), life.book)
 
     @workflow.query(description='What cancelling on {"date": …} would cost (R28)')
-    def quote_cancellation(self, argument: RawValue) -> Quote:
+    def quote_cancellation(self, argument: RawValue = NOTHING) -> Quote:
         quoted = read_quote(decoded(argument))
         if isinstance(quoted, Refused):
             _raise(quoted)

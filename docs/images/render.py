@@ -153,6 +153,6 @@ async def requested(client: SubscriptionClient, **replaced: Any) -> str:
 
 
 if __name__ == "__main__":
-    # asyncio.run(demo_picture())
+    asyncio.run(demo_picture())
     asyncio.run(temporal_ui_pictures())
     gc.collect()

@@ -106,7 +106,7 @@ def _view(page: "Found", ready_made: "ReadyMade | None") -> "RenderableType":
     elif not parts:
         parts.append(Text("There are none."))
     if ready_made:
-        parts.append(Text(f"These are the ones of which {ready_made.meaning}."))
+        parts.append(Text(f"Asked for: {ready_made.meaning}."))
         if page.query:
             parts.append(Text(f"The same in Temporal's Web UI: {page.query}"))
     return Group(*parts)

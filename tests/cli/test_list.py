@@ -55,7 +55,7 @@ async def test_people_are_told_what_was_asked_and_how_the_web_ui_is(service: Ser
         cli.run("list", "needs-attention", "--customer", "nobody"),
     )
     assert "There are none." in ending.out
-    assert "the contract's last day is in this month" in ending.out
+    assert "Asked for: contracts whose last day is in this month." in ending.out
     query = " ".join(ending.out.split("Web UI: ")[1].split())
     assert query == (
         "SubscriptionState = 'ACTIVE' "

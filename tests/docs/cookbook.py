@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,19 +17,29 @@ from starter.embedded.stack import EmbeddedStack
 
 from .pages import blocks, page, shell_lines
 
+EVERYDAY = "Find", "Look", "Steer", "Many at once", "What not to do"
+RECOVERY = "When something goes wrong", "After a disaster"
+"""The chapters, by the test that tries their recipes."""
+
 _TEXT = page("docs/operations.md")
 _RECIPE = re.compile(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 _CHAPTER = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _PATIENCE_SECONDS = 60.0
 
 
-def recipes(*, chapter: str | None = None, beside: str | None = None) -> list[str]:
-    """The headings of all recipes: of one chapter, or of all beside one."""
+def chapters() -> list[str]:
+    """The headings of the chapters that have recipes."""
+    return [chapter for chapter, text in _CHAPTER.findall(_TEXT) if _RECIPE.search(text)]
+
+
+def recipes(*of_chapters: str) -> list[str]:
+    """The headings of the recipes of these chapters that are to be typed into a shell."""
     return [
         heading
-        for name, text in _CHAPTER.findall(_TEXT)
-        if (chapter in (None, name)) and name != beside
-        for heading, _ in _RECIPE.findall(text)
+        for chapter, text in _CHAPTER.findall(_TEXT)
+        if chapter in of_chapters
+        for heading, recipe in _RECIPE.findall(text)
+        if blocks(recipe, "sh")
     ]
 
 
@@ -88,6 +98,19 @@ class Shell:
             out, _ = await process.communicate()
         assert process.returncode is not None
         return Ended(process.returncode, out.decode())
+
+
+Recipe = Callable[[Shell, list[list[str]]], Awaitable[None]]
+RECIPES: dict[str, Recipe] = {}
+"""How each recipe is tried, by its heading: with a shell, and its commands by blocks."""
+
+
+def recipe(heading: str) -> Callable[[Recipe], Recipe]:
+    def register(test: Recipe) -> Recipe:
+        RECIPES[heading] = test
+        return test
+
+    return register
 
 
 # -- lives that examples speak of --------------------------------------------------------------------

@@ -1,43 +1,17 @@
 """Every recipe of docs/operations.md does what it says, typed as it stands there."""
 
-import re
-import sys
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from pathlib import Path
-
 import pytest
-from service.house import House, fresh, open_house
+from service.house import fresh
 from service.lives import Life
 from service.test_tools_of_temporal import first_task, reset
 from service.waiting import eventually
-from temporalio import workflow
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from starter.selection import READY_MADE
-from workflows.registration import register_search_attributes
 
-from .cookbook import Shell, commands_of, in_days, named, paid, recipes, unproved
+from .cookbook import RECIPES, Shell, chapters, commands_of, in_days, named, paid, recipe, recipes, unproved
 from .pages import page, tables
 
 PAGE = page("docs/operations.md")
-DISASTER = "After a disaster"
-
-
-# -- the recipes -------------------------------------------------------------------------------------
-
-Recipe = Callable[[Shell, list[list[str]]], Awaitable[None]]
-RECIPES: dict[str, Recipe] = {}
-
-
-def recipe(heading: str) -> Callable[[Recipe], Recipe]:
-    def register(test: Recipe) -> Recipe:
-        RECIPES[heading] = test
-        return test
-
-    return register
 
 
 @recipe("Find what is due or amiss")
@@ -271,111 +245,13 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await life.asks("upgrade", members=20)
 
 
-@recipe("Nothing moves")
-async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    doctor, queue, counted = await shell.types(blocks[0], {})
-    assert "One works on task queue subscriptions." in doctor
-    assert "workflow" in queue
-    assert counted.startswith("Total: ")
-
-
-@recipe("An effect is stuck")
-async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
-    [describe], [try_now, timeline] = blocks
-    await shell.house.owner.execute("REVOKE INSERT ON lifecycle_events FROM worksub_worker")
-    try:
-        await life.handle.signal("rename_account", {"group": fresh("stuck")})
-
-        async def failure() -> str:
-            printed = (await shell.types([describe], {"ID": life.id}))[0]
-            return printed if "permission denied for table lifecycle_events" in printed else ""
-
-        printed = await eventually("the pending activity says why it fails", failure)
-    finally:
-        await shell.house.owner.execute("GRANT INSERT ON lifecycle_events TO worksub_worker")
-    pending = re.search(r"ActivityId\s+(\S+)", printed)
-    assert pending is not None
-    await shell.types([try_now.replace("--activity-id 1", f"--activity-id {pending[1]}")], {"ID": life.id})
-    await life.client.settle(life.id)
-    assert "ACCOUNT_RENAMED" in (await shell.types([timeline], {"ID": life.id}))[0]
-
-
-@recipe("A charge was wrong")
-async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    started = (await life.status()).started_at
-    assert started is not None
-    await life.sleeps_until(started + timedelta(days=65))
-    whole_month = (await life.ledger())[1]
-    real = {"ID": life.id, "2027-03-15": f"{whole_month.first_day}"}
-    _, explained, adjusted, after = await shell.types(blocks[0], real)
-    assert "R21" in explained
-    assert "is corrected by -9,483 KRW" in adjusted
-    assert "T-4711" in after
-    assert (await shell.types(blocks[0][2:3], real))[0] == adjusted
-
-
-REPORTED_AFTER = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"
-
-
-@workflow.defn(name="SubscriptionWorkflow")
-class _AnotherRelease:
-    """Does at its first task what no release has done."""
-
-    @workflow.run
-    async def run(self) -> None:
-        await workflow.sleep(timedelta(days=1))
-
-
-def worker_of_another_release(house: House) -> Worker:
-    return Worker(
-        house.temporal,
-        task_queue=house.task_queue,
-        workflows=[_AnotherRelease],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
-
-
-@recipe("A worker does not replay")
-async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    """On a server of its own, which reports a problem at its first occurrence and not at its fifth."""
-    [[listed, shown]] = blocks
-    async with (
-        await WorkflowEnvironment.start_local(
-            data_converter=pydantic_data_converter,
-            dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
-            dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
-        ) as server,
-        open_house(shell.stack, server.client, works=False, database_url=shell.house.database_url) as house,
-    ):
-        await register_search_attributes(server.client)
-        shell = Shell(shell.stack, house, shell.directory)
-        async with house.worker():
-            life = await paid(shell)
-            await life.has_run(2)
-
-        async def is_reported() -> bool:
-            return life.workflow_id in (await shell.types([listed], {}))[0]
-
-        async with worker_of_another_release(house):
-            await life.handle.signal("check_domain", {})
-            await eventually("the problem is reported", is_reported)
-            assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": life.id}))[0]
-            [said] = await shell.types([f"worksub withdraw {life.id} --json"], {}, codes=[3])
-            assert '"code": "WORKFLOW_STUCK"' in said
-        async with house.worker():
-
-            async def is_well() -> bool:
-                return not await is_reported()
-
-            await eventually("the list has emptied", is_well, seconds=60)
-            await life.asks("upgrade", members=20)
-
-
-@pytest.mark.parametrize("heading", recipes(beside=DISASTER))
+@pytest.mark.parametrize("heading", recipes(*EVERYDAY))
 async def test_a_recipe_does_what_it_says(shell: Shell, heading: str) -> None:
     await RECIPES[heading](shell, commands_of(heading))
+
+
+def test_every_chapter_is_tried() -> None:
+    assert chapters() == [*EVERYDAY, *RECOVERY]
 
 
 def test_the_ready_made_questions_are_those_of_the_command() -> None:

@@ -275,6 +275,18 @@ async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(hou
         await together(one(arguments) for arguments in odd)
 
 
+async def test_what_is_no_command_does_without_an_argument_too(house: House) -> None:
+    life = await house.requested(START)
+    async with goes_on(life):
+        assert (await life.handle.execute_update("settle"))["message"] == "All that was due is done."
+        with pytest.raises(WorkflowUpdateFailedError) as failure:
+            await life.handle.execute_update("request")
+        assert isinstance(failure.value.cause, ApplicationError)
+        assert failure.value.cause.type == Code.REQUEST_ID_REUSED
+        with pytest.raises(WorkflowQueryFailedError, match="date is missing"):
+            await life.handle.query("quote_cancellation")
+
+
 async def test_an_update_that_is_no_command_stalls_nothing(house: House) -> None:
     async def one(name: str, arguments: list[Any]) -> None:
         life = await house.requested(START)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType, PendingActivityState
+from temporalio.api.enums.v1 import EventType, PendingActivityState, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
@@ -108,8 +108,12 @@ async def test_it_may_come_before_anything_has_begun(stack: EmbeddedStack, tempo
 # -- reset -------------------------------------------------------------------------------------------
 
 
-async def reset(life: Life, event_id: int) -> None:
-    """Go on from this event of the present run, as `temporal workflow reset` does."""
+async def reset(life: Life, event_id: int, *, again: bool = True) -> None:
+    """Go on from this event of the present run, as `temporal workflow reset` does.
+
+    What was asked since is asked again, or is lost as in a backup.
+    """
+    everything = ResetReapplyExcludeType.values() if not again else []
     await life.temporal.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=life.temporal.namespace,
@@ -117,6 +121,7 @@ async def reset(life: Life, event_id: int) -> None:
             reason="an operator's mistake",
             workflow_task_finish_event_id=event_id,
             request_id=fresh("reset"),
+            reset_reapply_exclude_types=everything,
         )
     )
 

@@ -1,0 +1,237 @@
+"""The recipes of docs/operations.md for the day when things go wrong do what they say."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from service.house import House, catalogue, create_database, fresh, open_house
+from service.lives import Life
+from service.test_tools_of_temporal import first_task, reset
+from service.waiting import eventually
+from temporalio import workflow
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from starter.setup import set_up
+from workflows.connection import TASK_QUEUE
+from workflows.registration import register_search_attributes
+
+from .cookbook import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
+
+
+@recipe("Nothing moves")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    doctor, queue, counted = await shell.types(blocks[0], {})
+    assert "One works on task queue subscriptions." in doctor
+    assert "workflow" in queue
+    assert counted.startswith("Total: ")
+
+
+@recipe("An effect is stuck")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    [describe], [try_now, timeline] = blocks
+    await shell.house.owner.execute("REVOKE INSERT ON lifecycle_events FROM worksub_worker")
+    try:
+        await life.handle.signal("rename_account", {"group": fresh("stuck")})
+
+        async def failure() -> str:
+            printed = (await shell.types([describe], {"ID": life.id}))[0]
+            return printed if "permission denied for table lifecycle_events" in printed else ""
+
+        printed = await eventually("the pending activity says why it fails", failure)
+    finally:
+        await shell.house.owner.execute("GRANT INSERT ON lifecycle_events TO worksub_worker")
+    pending = re.search(r"ActivityId\s+(\S+)", printed)
+    assert pending is not None
+    await shell.types([try_now.replace("--activity-id 1", f"--activity-id {pending[1]}")], {"ID": life.id})
+    await life.client.settle(life.id)
+    assert "ACCOUNT_RENAMED" in (await shell.types([timeline], {"ID": life.id}))[0]
+
+
+@recipe("A charge was wrong")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await paid(shell)
+    started = (await life.status()).started_at
+    assert started is not None
+    await life.sleeps_until(started + timedelta(days=65))
+    whole_month = (await life.ledger())[1]
+    real = {"ID": life.id, "2027-03-15": f"{whole_month.first_day}"}
+    _, explained, adjusted, after = await shell.types(blocks[0], real)
+    assert "R21" in explained
+    assert "is corrected by -9,483 KRW" in adjusted
+    assert "T-4711" in after
+    assert (await shell.types(blocks[0][2:3], real))[0] == adjusted
+
+
+REPORTED_AFTER = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"
+
+
+@workflow.defn(name="SubscriptionWorkflow")
+class _AnotherRelease:
+    """Does at its first task what no release has done."""
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.sleep(timedelta(days=1))
+
+
+def worker_of_another_release(house: House) -> Worker:
+    return Worker(
+        house.temporal,
+        task_queue=house.task_queue,
+        workflows=[_AnotherRelease],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+
+
+@recipe("A worker does not replay")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    """On a server of its own, which reports a problem at its first occurrence and not at its fifth."""
+    [[listed, shown]] = blocks
+    async with (
+        await WorkflowEnvironment.start_local(
+            data_converter=pydantic_data_converter,
+            dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+            dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
+        ) as server,
+        open_house(shell.stack, server.client, works=False, database_url=shell.house.database_url) as house,
+    ):
+        await register_search_attributes(server.client)
+        shell = Shell(shell.stack, house, shell.directory)
+        async with house.worker():
+            life = await paid(shell)
+            await life.has_run(2)
+
+        async def is_reported() -> bool:
+            return life.workflow_id in (await shell.types([listed], {}))[0]
+
+        async with worker_of_another_release(house):
+            await life.handle.signal("check_domain", {})
+            await eventually("the problem is reported", is_reported)
+            assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": life.id}))[0]
+            [said] = await shell.types([f"worksub withdraw {life.id} --json"], {}, codes=[3])
+            assert '"code": "WORKFLOW_STUCK"' in said
+        async with house.worker():
+
+            async def is_well() -> bool:
+                return not await is_reported()
+
+            await eventually("the list has emptied", is_well, seconds=60)
+            await life.asks("upgrade", members=20)
+
+
+# -- after a disaster --------------------------------------------------------------------------------
+
+
+async def namespace(shell: Shell) -> Client:
+    """An empty one, and a client of it."""
+    temporal, name = shell.house.temporal, fresh("namespace")
+    await temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
+    )
+    client = await Client.connect(
+        temporal.service_client.config.target_host, namespace=name, data_converter=pydantic_data_converter
+    )
+
+    async def is_known() -> bool:
+        try:
+            await register_search_attributes(client)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    await eventually("the server knows the namespace", is_known)
+    return client
+
+
+async def database(shell: Shell, temporal: Client) -> str:
+    """The name of a new one, with the namespace set up for it."""
+    name = fresh("site").replace("-", "_")
+    await set_up(temporal, await shell.stack.postgres.ensure_database(name), catalogue())
+    return name
+
+
+@asynccontextmanager
+async def site(shell: Shell, temporal: Client, database: str) -> AsyncIterator[Shell]:
+    """The shell of a service that works on this namespace and database."""
+    url = shell.stack.postgres.dsn(database)
+    async with open_house(shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE) as house:
+        yield Shell(shell.stack, house, shell.directory)
+
+
+def in_house(life: Life, house: House) -> Life:
+    """The same subscription, as another house knows it."""
+    return Life(house.client, house.temporal, life.id, life.request)
+
+
+@recipe("The Temporal namespace is lost")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    lost = await namespace(shell)
+    record = await database(shell, lost)
+    async with site(shell, lost, record) as before:
+        life = await paid(before)
+        events = await life.events()
+    async with site(shell, await namespace(shell), record) as moved:
+        _, told, found, _, listed = await moved.types(blocks[0], {})
+        assert "1 repaired" in told
+        assert "WORKFLOW_MISSING" in found
+        assert life.id in listed
+        again = in_house(life, moved.house)
+        assert await again.events() == events
+        await again.asks("upgrade", members=20)
+
+
+@recipe("The database was restored from yesterday's backup")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    temporal = await namespace(shell)
+    today = await database(shell, temporal)
+    async with site(shell, temporal, today) as before:
+        life = await paid(before)
+    yesterday = f"{today}_yesterday"
+    await create_database(shell.stack, yesterday, template=today)
+    async with site(shell, temporal, today) as before:
+        busy = in_house(life, before.house)
+        await busy.asks("upgrade", members=20)
+        new = await paid(before)
+        events = await busy.events()
+    async with site(shell, temporal, yesterday) as restored:
+        told, found, attention, timeline = await restored.types(blocks[0], {"ID": life.id})
+        assert "2 repaired" in told
+        assert "EVENT_MISSING" in found
+        assert "ROW_MISSING" in found
+        assert "There are none." in attention
+        assert "UPGRADED" in timeline
+        assert await in_house(life, restored.house).events() == events
+        assert (await in_house(new, restored.house).status()).members == 10
+
+
+@recipe("Temporal was restored from yesterday's backup")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    temporal = await namespace(shell)
+    async with site(shell, temporal, await database(shell, temporal)) as here:
+        life = await paid(here)
+        events = await life.events()
+        await reset(life, await first_task(life), again=False)
+        told, found, timeline = await here.types(blocks[0], {"ID": life.id})
+        assert "1 repaired" in told
+        assert "WORKFLOW_BEHIND" in found
+        assert "SWITCHED_TO_PAID" in timeline
+        assert await life.events() == events
+        await life.asks("upgrade", members=20)
+
+
+@pytest.mark.parametrize("heading", recipes(*RECOVERY))
+async def test_a_recipe_does_what_it_says(shell: Shell, heading: str) -> None:
+    await RECIPES[heading](shell, commands_of(heading))
