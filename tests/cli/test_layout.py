@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.cli.layout import Indented
 from starter.cli.tables import ledger_table, list_table, proofs_view, simulated_view
 from starter.documents import read_documents
@@ -17,7 +18,6 @@ from subscription.calendar import KST
 from subscription.catalogue import PriceBook
 from subscription.domain_proof import proof_of
 from subscription.simulation import Document, read_scenario
-from worker import DEFAULT_CATALOGUE, read_catalogue
 
 from .running import ROOT
 
