@@ -26,6 +26,7 @@ from starter.read_model import Listed, ReadModel
 from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjust, Adjustment
+from subscription.answers import ID_REUSED
 from subscription.calendar import KST, day_of
 from subscription.catalogue import Term, required_terms
 from subscription.commands import ContractTerm, read_command
@@ -297,9 +298,7 @@ class SubscriptionClient:
             if earlier is not None and earlier.command == name:
                 return earlier
             if earlier is not None:
-                raise refuse(
-                    Code.COMMAND_ID_REUSED, "This id was used for another command; choose a new one.", "id"
-                )
+                raise RefusedError(ID_REUSED)
         if name == "settle":
             raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription has ended.")
         command = read_command(name, argument)

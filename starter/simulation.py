@@ -45,10 +45,6 @@ if TYPE_CHECKING:
 LIVES_AT_ONCE = 20
 """As many as two cores carry; more would only wait for each other."""
 
-# Commands carry their own time, so they may land early by the clock, but never late: real time goes on
-# while they are judged, on a busy machine for minutes, and no deadline must be met in between.
-_EARLY = timedelta(hours=1)
-
 _TEMPLATE = "worksub_template"
 
 
@@ -170,7 +166,7 @@ class _SimulatedLife:
         return self._stack.postgres.dsn(self._name)
 
     async def _pass_to(self, moment: datetime, clock: TestClock, ahead: timedelta) -> None:
-        await clock.advance_to(moment - ahead - _EARLY)
+        await clock.advance_to(moment - ahead)
 
     async def _take(self, step: Step, client: SubscriptionClient, read: ReadModel) -> Outcome:
         # What is due comes first, so that names and states are those of the step's own time.

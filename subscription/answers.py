@@ -8,6 +8,12 @@ from subscription.state import Answered, Subscription
 
 _REMEMBERED = timedelta(days=31)
 
+ID_REUSED = Refused(
+    code=Code.COMMAND_ID_REUSED,
+    message="This id was used for another command; choose a new one.",
+    field="id",
+)
+
 
 def was_answered(state: Subscription, command: Command) -> bool | Refused:
     """Whether this very command has been accepted before; refused if its id belongs to another one."""
@@ -15,11 +21,7 @@ def was_answered(state: Subscription, command: Command) -> bool | Refused:
     if earlier is None:
         return False
     if earlier.fingerprint != command.fingerprint():
-        return Refused(
-            code=Code.COMMAND_ID_REUSED,
-            message="This id was used for another command; choose a new one.",
-            field="id",
-        )
+        return ID_REUSED
     return True
 
 

@@ -123,7 +123,7 @@ class Plan(Wire):
     @model_validator(mode="after")
     def _annual_is_the_lower(self) -> Self:
         if self.annual > self.list:
-            raise PydanticCustomError("INVALID_VALUE", "the annual price must not be above the list price")
+            raise PydanticCustomError("INVALID_VALUE", "must not have an annual price above its list price")
         return self
 
 
@@ -142,6 +142,11 @@ class Catalogue(Wire):
     notices: NoticePolicy = NoticePolicy()
     terms: Annotated[tuple[Term, ...], Field(strict=False)] = ()
     plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1)]
+
+    @property
+    def plans_in_words(self) -> str:
+        """The plans by rank, which unlike their order in a file is the same wherever the version is kept."""
+        return ", ".join(sorted(self.plans, key=lambda plan: self.plans[plan].rank))
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

@@ -139,11 +139,16 @@ def canceled(
 ) -> Canceled:
     """The end of a subscription, with the last service fees and what leaving early costs (R21, R30)."""
     today = day_of(at)
+    cleared = state.reservation if because == "ASKED" else None
     if state.billed_up_to is None:
-        return Canceled(at=at, because=because, billed_up_to=None, posted=())
+        return Canceled(at=at, because=because, billed_up_to=None, posted=(), cleared=cleared)
     fees = service_fees(state.subscription_id, state.rates, state.billed_up_to, today, at)
     return Canceled(
-        at=at, because=because, billed_up_to=today, posted=fees + _leaving_early(state, today, at)
+        at=at,
+        because=because,
+        billed_up_to=today,
+        posted=fees + _leaving_early(state, today, at),
+        cleared=cleared,
     )
 
 

@@ -42,7 +42,7 @@ from subscription.state import (
     Subscription,
     rate_of,
 )
-from subscription.wording import accepted_message
+from subscription.wording import accepted_message, members_words
 
 
 class Accepted(Frozen):
@@ -247,10 +247,9 @@ def _check_choice(state: Subscription, plan: str, members: int, today: date, boo
     sold: Plan | None = book.sold(plan, today)
     if plan != state.plan and sold is None:
         catalogue = book.in_force(today)
-        plans = ", ".join(catalogue.plans) if catalogue else "no plan"
         raise refuse(
             Code.PLAN_NOT_SOLD,
-            f"There is no such plan on sale; there is {plans}.",
+            f"There is no such plan on sale; there is {catalogue.plans_in_words if catalogue else 'none'}.",
             "plan",
             judged_by_catalogue=True,
         )
@@ -258,7 +257,7 @@ def _check_choice(state: Subscription, plan: str, members: int, today: date, boo
     if catalogue and members > max(state.members, catalogue.account.max_members):
         raise refuse(
             Code.TOO_MANY_MEMBERS,
-            f"There can be {catalogue.account.max_members:,} members at most.",
+            f"There can be {members_words(catalogue.account.max_members)} at most.",
             "members",
             judged_by_catalogue=True,
         )

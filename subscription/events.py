@@ -101,6 +101,7 @@ class Canceled(Happened):
     because: Literal["ASKED", "RESERVED", "TRIAL_ENDED", "GRACE_ENDED"]
     billed_up_to: Day | None
     posted: tuple[LedgerLine, ...]
+    cleared: ReservedSwitch | ReservedCancellation | None = None
 
     @property
     def lines(self) -> tuple[LedgerLine, ...]:

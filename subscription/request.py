@@ -98,7 +98,7 @@ def _plan_sold(value: str, info: ValidationInfo) -> str:
     catalogue = _catalogue(info)
     if catalogue and value not in catalogue.plans:
         raise PydanticCustomError(
-            "PLAN_NOT_SOLD", "must be one of {plans}", {"plans": ", ".join(catalogue.plans)}
+            "PLAN_NOT_SOLD", "must be one of {plans}", {"plans": catalogue.plans_in_words}
         )
     return value
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from subscription.answers import ID_REUSED, remembering, was_answered
 from subscription.apply import apply
 from subscription.calendar import Instant, day_of
 from subscription.catalogue import PriceBook, required_terms
-from subscription.commands import COMMANDS, CheckDomain, confirmation_for, read_command
+from subscription.commands import COMMANDS, CheckDomain, Command, confirmation_for, read_command
 from subscription.deadlines import Deadline, due_first, next_deadline
 from subscription.decide import Accepted, Findings, decide, start_trial
 from subscription.effects import TimelineEntry, timeline_entry
@@ -50,7 +51,7 @@ class Scenario(Wire):
 
     model_config = ConfigDict(validate_by_name=False)
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(strict=False, coerce_numbers_to_str=True, min_length=1, max_length=200)]
     starts_at: Annotated[Instant, Field(validation_alias="request.at")]
     request: Mapping[str, Any]
     steps: Annotated[tuple[Step, ...], Field(strict=False)] = ()
@@ -101,7 +102,10 @@ def _step(entry: Any) -> Any:
             "must each have `at` and one command of {known}",
             {"known": ", ".join((*COMMANDS, CONFIRM_DOMAIN))},
         )
-    return {"at": entry.get("at"), "command": commands[0], "argument": entry[commands[0]]}
+    argument = entry[commands[0]]
+    if isinstance(argument, dict) and "at" in argument:
+        raise PydanticCustomError("INVALID_VALUE", "must have their `at` beside the command, not in it")
+    return {"at": entry.get("at"), "command": commands[0], "argument": argument}
 
 
 def read_scenario(data: object) -> Scenario:
@@ -229,6 +233,7 @@ class _Life:
         self._state: Subscription = provisioning(subscription_id, request)
         self._timeline: list[TimelineEntry] = []
         self._ledger: list[LedgerLine] = []
+        self._answers: dict[str | None, tuple[str, Accepted]] = {}
         catalogue = book.in_force(day_of(scenario.starts_at))
         assert catalogue is not None
         account = request.account.account
@@ -249,24 +254,39 @@ class _Life:
 
     def _take(self, step: Step) -> Outcome:
         self._pass_to(step.at)
-        decision = self._judged(step)
+        command = self._command(step)
+        return outcome(step, command if isinstance(command, Refused) else self._answered(step, command))
+
+    def _command(self, step: Step) -> Command | Refused:
+        if step.command == CONFIRM_DOMAIN:
+            return read_command(CheckDomain.name, step.argument)
+        argument = filled_in(step, self._book, self._state.admin_id, self._state.account)
+        return read_command(step.command, argument)
+
+    def _answered(self, step: Step, command: Command) -> Accepted | Refused:
+        first = self._first_answer(command)
+        if first is not None:
+            return first
+        proved = tuple(claim.name for claim in self._state.claims) if step.command == CONFIRM_DOMAIN else ()
+        found = Findings(token="simulated", proved=proved)
+        decision = decide(self._state, command, step.at, self._book, found)
         if isinstance(decision, Accepted):
             for event in decision.events:
                 self._happen(event)
-        return outcome(step, decision)
+            self._state = remembering(self._state, command, step.at)
+            if command.id:
+                self._answers[command.id] = command.name, decision
+        return decision
 
-    def _judged(self, step: Step) -> Accepted | Refused:
-        if step.command == CONFIRM_DOMAIN:
-            misread = read_command("check_domain", step.argument)
-            if isinstance(misread, Refused):
-                return misread
-            found = Findings(proved=tuple(claim.name for claim in self._state.claims))
-            return decide(self._state, CheckDomain(), step.at, self._book, found)
-        argument = filled_in(step, self._book, self._state.admin_id, self._state.account)
-        command = read_command(step.command, argument)
-        if isinstance(command, Refused):
-            return command
-        return decide(self._state, command, step.at, self._book, Findings(token="simulated"))
+    def _first_answer(self, command: Command) -> Accepted | Refused | None:
+        """The answer to a command that was accepted before under its id, also after the end (R22)."""
+        if command.id not in self._answers:
+            return None
+        name, first = self._answers[command.id]
+        if self._state.state.over:
+            return first if name == command.name else ID_REUSED
+        answered = was_answered(self._state, command)
+        return answered if isinstance(answered, Refused) else first if answered else None
 
     def _pass_to(self, moment: datetime) -> None:
         while event := due_first(self._state, moment, self._book):

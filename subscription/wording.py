@@ -29,7 +29,7 @@ from subscription.events import (
 )
 from subscription.ledger import LedgerLine
 from subscription.request import Request
-from subscription.state import Contract, Rate, ReservedSwitch, Subscription
+from subscription.state import Contract, Rate, ReservedCancellation, ReservedSwitch, Subscription
 
 
 def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
@@ -102,14 +102,7 @@ def _(event: SwitchReserved) -> str:
 
 @sentence.register
 def _(event: SwitchedToPaid) -> str:
-    said = f"Switched to a paid {_period_words(event.contract, event.rate)}."
-    match event.cleared:
-        case None:
-            return said
-        case ReservedSwitch(date=day):
-            return f"{said} The switch reserved for {day} is cleared."
-        case reserved:
-            return f"{said} The cancellation reserved for {reserved.date} is cleared."
+    return f"Switched to a paid {_period_words(event.contract, event.rate)}.{_cleared_words(event.cleared)}"
 
 
 @sentence.register
@@ -157,7 +150,10 @@ def _(event: Canceled) -> str:
         "TRIAL_ENDED": "at the end of the trial",
         "GRACE_ENDED": "at the end of the grace period",
     }[event.because]
-    return f"Canceled {why}; last charges: {_sum_words(event.posted)}. All data will be permanently deleted."
+    return (
+        f"Canceled {why}; last charges: {_sum_words(event.posted)}.{_cleared_words(event.cleared)} "
+        "All data will be permanently deleted."
+    )
 
 
 @sentence.register
@@ -208,6 +204,13 @@ def option_words(option: RenewalTerms) -> str:
 
 def _sum_words(lines: Sequence[LedgerLine]) -> str:
     return won(sum(line.amount for line in lines)) if lines else "nothing"
+
+
+def _cleared_words(cleared: ReservedSwitch | ReservedCancellation | None) -> str:
+    if cleared is None:
+        return ""
+    what = "switch" if isinstance(cleared, ReservedSwitch) else "cancellation"
+    return f" The {what} reserved for {cleared.date} is cleared."
 
 
 def _in_place_of(replaced: date | None) -> str:

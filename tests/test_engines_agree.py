@@ -75,6 +75,38 @@ def by_hand() -> list[dict[str, Any]]:
             ],
             "until": until,
         },
+        {
+            "name": "an accepted command is sent again under its id, and another one under it",
+            "request": {"at": start},
+            "steps": [
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "withdraw_reservation": {"id": "b"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-08", "id": "a"}},
+                {"at": "2027-01-10T09:00:00+09:00", "cancel": {"date": "2027-01-10", "id": "c"}},
+                {"at": "2027-01-11T09:00:00+09:00", "cancel": {"date": "2027-01-10", "id": "c"}},
+                {"at": "2027-01-11T09:00:00+09:00", "withdraw_reservation": {"id": "c"}},
+            ],
+            "until": until,
+        },
+        {
+            "name": "a microsecond before midnight, with a deadline at it",
+            "request": {"at": "2027-01-04T23:59:59.999999+09:00"},
+            "steps": [
+                {
+                    "at": "2027-01-04T23:59:59.999999+09:00",
+                    "switch_to_paid": {"date": "2027-01-05", "term": "ANNUAL"},
+                },
+                {"at": "2027-01-04T23:59:59.999999+09:00", "cancel": {"date": "2027-01-04"}},
+            ],
+            "until": "2027-01-04T23:59:59.999999+09:00",
+        },
+        {
+            "name": "it ends before what is reserved",
+            "request": {"at": "2027-01-04T23:59:59.999999+09:00"},
+            "steps": [{"at": "2027-01-04T23:59:59.999999+09:00", "cancel": {"date": "2027-01-05"}}],
+            "until": "2027-01-04T23:59:59.999999+09:00",
+        },
     ]
 
 
@@ -85,6 +117,9 @@ async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
     assert [[outcome.accepted for outcome in document.outcomes] for document in by_rules] == [
         [True, True, True, True, True, True],
         [False, False, True, True, False, False],
+        [True, True, True, False, True, True, False],
+        [True, True],
+        [True],
     ]
     on_temporal = await simulate_on_temporal(lives, book)
     assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]

@@ -44,6 +44,9 @@ with workflow.unsafe.imports_passed_through():
     from subscription.validation import without_callers_words
 
 _SHORTEST_SLEEP = timedelta(milliseconds=1)
+# In a simulation commands bring their own time, so they may come early by the clock, but never late: real
+# time goes on while they are judged, on a busy machine for minutes, and no deadline must be met in between.
+_SIMULATIONS_LEAD = timedelta(hours=1)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _ENDED = Refused(
     code=Code.SUBSCRIPTION_ENDED, message="The subscription has ended; nothing can be asked of it."
@@ -146,7 +149,7 @@ class SubscriptionWorkflow:
         self._life = Life(
             result.state,
             PriceBook(versions=result.catalogues),
-            simulated_at - workflow.now() if simulated_at else None,
+            simulated_at - _SIMULATIONS_LEAD - workflow.now() if simulated_at else None,
             result.timeline,
         )
         self._life.show()
