@@ -30,6 +30,7 @@ _OUR_CODE = ("activities", "workflows", "subscription", "starter", "worker.py")
 _PLACES = 3
 # Where a message of a library goes on with a value, or with more than its first line.
 _END_OF_THE_FIRST_WORDS = re.compile(r"[:=({<\"'\n]")
+_WORD = re.compile(r"[\w.:/…-]+")
 
 
 class LogFormat(StrEnum):
@@ -44,6 +45,8 @@ def write_logs(log_format: LogFormat) -> None:
     handler.addFilter(_is_news)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
+    # What cannot be written is lost; logging's own complaint would quote it on standard error.
+    logging.raiseExceptions = False
     logging.getLogger(_OURS).setLevel(logging.INFO)
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
@@ -75,8 +78,10 @@ class _TextLine(logging.Formatter):
         return f"{time} {record.levelname} {_message(record)}{fields}"
 
 
-def _in_text(value: Any) -> Any:
-    return ", ".join(value) if isinstance(value, list) else value
+def _in_text(value: Any) -> str:
+    """One word, or quoted, so that a line stays a line."""
+    text = ", ".join(value) if isinstance(value, list) else str(value)
+    return text if _WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -17,6 +17,8 @@ _log = logging.getLogger("worksub")
 
 def recorded(subscription_id: str, first_sequence: int, events: Sequence[Event]) -> None:
     """To be called once a transaction that wrote these events is committed."""
+    if not activity.in_activity():  # called by hand, without a worker whose log and metrics these are
+        return
     meter = activity.metric_meter()
     transitions = meter.create_counter("worksub_transitions", "Events recorded in the lives of subscriptions")
     lines = meter.create_counter("worksub_ledger_lines", "Lines posted to ledgers")

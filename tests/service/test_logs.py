@@ -191,6 +191,25 @@ def test_of_what_libraries_log_only_what_is_harmless_is_kept() -> None:
     assert not any("acme" in line for line in logged(FOREIGN, "text"))
 
 
+OURS = r"""
+import logging
+from activities.logs import LogFormat, write_logs
+
+write_logs(LogFormat("{log_format}"))
+fields = {"subscription_id": "by\nhand", "attempt": 2, "activity": None, "command": "an unknown signal"}
+logging.getLogger("worksub").info("command refused", extra={"fields": fields})
+"""
+
+
+def test_a_line_stays_a_line_whatever_an_id_is_made_of() -> None:
+    [line] = logged(OURS, "text")
+    assert line.partition(" INFO ")[2] == (
+        r'command refused subscription_id="by\nhand" attempt=2 command="an unknown signal"'
+    )
+    [line] = logged(OURS, "json")
+    assert json.loads(line).items() >= {"subscription_id": "by\nhand", "attempt": 2, "level": "INFO"}.items()
+
+
 def logged(program: str, log_format: str) -> list[str]:
     """The lines that a program writes to its standard output."""
     ran = subprocess.run(

@@ -1,0 +1,36 @@
+"""How the worker reads its environment: what cannot be meant is refused with what would be right."""
+
+import pytest
+
+from activities.logs import LogFormat
+from activities.settings import Address, SettingsError, settings_from
+
+DATABASE = {"DATABASE_URL": "postgresql://worksub@localhost/worksub"}
+
+
+def test_what_is_not_set_is_off() -> None:
+    settings = settings_from({**DATABASE, "WORKSUB_METRICS_ADDRESS": "", "WORKSUB_LOG_FORMAT": ""})
+    assert (settings.metrics_address, settings.health_address) == (None, None)
+    assert settings.log_format is LogFormat.TEXT
+    assert settings.dns_resolvers == ()
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:9464", "0.0.0.0:1", "[::1]:65535"])
+def test_an_address_to_listen_at_is_an_ip_address_and_a_port(text: str) -> None:
+    settings = settings_from({**DATABASE, "WORKSUB_HEALTH_ADDRESS": text})
+    assert str(settings.health_address) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9464", ":9464", "localhost:9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "::1:x"],
+)
+@pytest.mark.parametrize("name", ["WORKSUB_METRICS_ADDRESS", "WORKSUB_HEALTH_ADDRESS"])
+def test_any_other_is_refused_with_an_example(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name} is '{text}', which is not .* as in 127\.0\.0\.1:"):
+        settings_from({**DATABASE, name: text})
+
+
+def test_a_resolver_may_leave_its_port_out() -> None:
+    usual = [Address.read(text, usual_port="53") for text in ("1.1.1.1", "::1", "[::1]:5353")]
+    assert usual == [("1.1.1.1", 53), ("::1", 53), ("::1", 5353)]
