@@ -219,13 +219,14 @@ def verify_domain(
     with Session(timeout=timeout) as session:
         proofs = session.ask(lambda client: client.status(subscription_id)).proofs
         answer = session.ask(lambda client: client.check_domain(subscription_id, **_carried(command_id, by)))
+        awaited = session.ask(lambda client: client.status(subscription_id)).proofs
 
     def for_people() -> "RenderableType":
         from rich.console import Group as Together
 
         from starter.cli.tables import answer_view, proofs_view
 
-        return Together(proofs_view(proofs), answer_view(answer))
+        return Together(proofs_view(awaited), answer_view(answer))
 
     show(as_json, {**answer.model_dump(mode="json"), "proofs": proofs}, for_people)
 

@@ -3,15 +3,16 @@
 import asyncio
 import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
 from starter.cli.worker_process import WatchedAt, free_addresses, worker_process
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.server import ServerError
-from starter.embedded.stack import EmbeddedStack, StackAddresses
+from starter.embedded.stack import EmbeddedStack, StackAddresses, StackEndedError
 from starter.setup import set_up
 from subscription.catalogue import Catalogue
 from subscription.names import domain_name
@@ -32,8 +33,8 @@ async def run_dev(
 ) -> None:
     """Run Temporal, PostgreSQL, DNS and the worker on the data in `directory` until SIGTERM or SIGINT.
 
-    Raises `StackError` if the servers do not start, `PublishingError` or `DatabaseError` if the catalogue or
-    the database does not fit.
+    Raises `StackError` if the servers do not start or one of them ends, `PublishingError` or `DatabaseError`
+    if the catalogue or the database does not fit.
     """
     _be_cancelled_by_signals(say)
     try:
@@ -42,11 +43,16 @@ async def run_dev(
         ) as stack:
             say("Setting up the database and the namespace…")
             await set_up(await client_of(stack.addresses), stack.addresses.database_url, catalogue)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_publish_records(directory / DNS_RECORDS, stack.dns, say))
-                tasks.create_task(_keep_a_worker(directory / "worker", stack.addresses, say, on_ready))
+            await _together(
+                stack.postgres.wait_for_end(),
+                stack.temporal.wait_for_end(),
+                _publish_records(directory / DNS_RECORDS, stack.dns, say),
+                _keep_a_worker(directory / "worker", stack.addresses, say, on_ready),
+            )
     except asyncio.CancelledError:
         say("Stopped. The data stay, for the next time.")
+    except ServerError as error:
+        raise StackEndedError(str(error)) from error
 
 
 def _be_cancelled_by_signals(say: Callable[[str], None]) -> None:
@@ -64,6 +70,17 @@ def _be_cancelled_by_signals(say: Callable[[str], None]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+
+
+async def _together(*work: Coroutine[Any, Any, None]) -> None:
+    """All of it at once, until one part fails: then the others are ended, and its failure is this one's."""
+    parts = [asyncio.ensure_future(part) for part in work]
+    try:
+        await asyncio.gather(*parts)
+    finally:
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)
 
 
 async def _keep_a_worker(
@@ -106,7 +123,10 @@ async def _publish_records(file: Path, dns: DnsServer, say: Callable[[str], None
 
 
 def _contents(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # there is none yet
+        return ""
 
 
 def _publish(line: str, dns: DnsServer) -> bool:

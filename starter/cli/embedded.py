@@ -8,9 +8,9 @@ from starter.cli.errors import unavailable
 
 @contextmanager
 def embedded_errors_reported() -> Iterator[None]:
-    """Servers that are not installed, or do not start, leave this block as errors of the command."""
+    """Servers that are not installed, do not start or end leave this block as errors of the command."""
     try:
-        from starter.embedded.stack import StackError
+        from starter.embedded.stack import StackEndedError, StackError
     except ModuleNotFoundError as error:
         raise unavailable(
             "EMBEDDED_NOT_INSTALLED",
@@ -19,5 +19,7 @@ def embedded_errors_reported() -> Iterator[None]:
         ) from None
     try:
         yield
+    except StackEndedError as error:
+        raise unavailable("EMBEDDED_ENDED", str(error)) from None
     except StackError as error:
         raise unavailable("EMBEDDED_NOT_STARTED", str(error)) from None

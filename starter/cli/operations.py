@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,8 +95,9 @@ In this directory, `worksub` finds all of it by itself. Elsewhere:
 
 To begin with, in another terminal:
 
-  worksub request examples/request.yaml
+{_activation()}  worksub request examples/request.yaml
   worksub list
+  worksub switch ID --date tomorrow --term ANNUAL
   worksub clock advance ID 31
 
 A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
@@ -103,6 +105,13 @@ A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
 """,
         flush=True,
     )
+
+
+def _activation() -> str:
+    """The line that lets another terminal find `worksub`, if this one's comes from a virtual environment."""
+    if sys.prefix == sys.base_prefix:
+        return ""
+    return f"  . {shlex.quote(os.path.relpath(Path(sys.prefix) / 'bin' / 'activate'))}\n"
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -13,8 +13,10 @@ from starter.cli.output import say, show
 from starter.cli.session import Session
 
 if TYPE_CHECKING:
+    from subscription.effects import RequestAnswer
     from subscription.refusals import Problem, Refused
     from subscription.request import Account
+    from subscription.state import State
 
 app = typer.Typer()
 _PANEL = "Request a subscription"
@@ -71,15 +73,20 @@ def request(
             raise refusal(_together(refused, problems))
         typed = {**asked, "password_hash": password_hash or _hash_of_what_is_typed()}
         answer = session.ask(lambda client: client.request(typed))
-    show(
-        as_json,
-        answer,
-        lambda: (
-            f"The free trial has started; it ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST.\n"
-            f"The subscription's id: {answer.subscription_id}\n"
-            f"What it can do now: worksub status {answer.subscription_id}"
-        ),
-    )
+        state = session.ask(lambda client: client.status(answer.subscription_id)).state
+    show(as_json, answer, lambda: _answer_in_words(answer, state))
+
+
+def _answer_in_words(answer: "RequestAnswer", state: "State") -> str:
+    """The first answer; where the request was sent before, what has become of it since."""
+    words = [f"The free trial has started; it ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST."]
+    if state is not answer.state:
+        words.append(f"That was some time ago: it is {state} now.")
+    if state.over:
+        words.append("To request another subscription, change the request_id.")
+    words.append(f"The subscription's id: {answer.subscription_id}")
+    words.append(f"To see it: worksub status {answer.subscription_id}")
+    return "\n".join(words)
 
 
 def account_named(group: str | None, domain: str | None) -> "Account":
@@ -149,6 +156,7 @@ def _hash_of_what_is_typed() -> str:
     """Asks until a possible password has been typed the same twice."""
     from starter import passwords
 
+    say("8 to 40 characters, among them an uppercase letter, a lowercase letter and a digit.")
     for _ in range(_ATTEMPTS):
         password, problems = passwords.from_terminal()
         if not problems:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.02
@@ -246,6 +246,14 @@ class ChildProcess:
         if await self._process.wait() != 0:
             raise self._failure(f"failed with exit code {self._process.returncode}")
 
+    async def wait_for_end(self) -> NoReturn:
+        """Wait for the end of a process that has none of its own.
+
+        Raises:
+            ServerError: it has ended; with the end of its log.
+        """
+        raise self._failure(f"has ended with exit code {await self._process.wait()}")
+
     async def stop(self) -> None:
         """Ask the process to stop and wait until it has: it holds its port and its data until then."""
         if self._process.returncode is not None:
@@ -295,6 +303,16 @@ class EmbeddedServer(abc.ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stop()
+
+    async def wait_for_end(self) -> NoReturn:
+        """Wait as long as the server lives, which is until this is left.
+
+        Raises:
+            ServerError: it has ended by itself, or somebody has killed it; with the end of its log.
+        """
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        await self._process.wait_for_end()
 
     @abc.abstractmethod
     async def _start(self) -> None:

@@ -24,6 +24,10 @@ class StackError(Exception):
     """The embedded stack cannot start. The message is a sentence for a person."""
 
 
+class StackEndedError(StackError):
+    """A server of a running stack has ended. The message is a sentence, and the end of the server's log."""
+
+
 @dataclasses.dataclass(frozen=True)
 class StackAddresses:
     """Where a running stack answers. `database_url` holds a password."""
@@ -127,11 +131,16 @@ class EmbeddedStack:
         if self._prefer_usual_ports:
             # A stack that was killed keeps the ports until its servers have stopped, and the lock as long.
             async with DirectoryLock(directory):
-                port = USUAL_TEMPORAL_PORT if port_is_free(USUAL_TEMPORAL_PORT) else None
-                ui_port = USUAL_UI_PORT if port_is_free(USUAL_UI_PORT) else None
+                port, ui_port = self._if_free(USUAL_TEMPORAL_PORT), self._if_free(USUAL_UI_PORT)
         return TemporalServer(
             directory, search_attributes=self._search_attributes, port=port, ui_port=ui_port
         )
+
+    def _if_free(self, port: int) -> int | None:
+        if port_is_free(port):
+            return port
+        self._on_progress(f"Port {port} is in use by another program, so another port is taken.")
+        return None
 
     def _write_addresses(self) -> None:
         file = self._directory / ADDRESSES_FILE

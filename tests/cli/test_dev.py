@@ -110,6 +110,23 @@ async def test_a_killed_dev_takes_its_children_with_it(cli: Cli) -> None:
         await asyncio.gather(*map(gone, started))
 
 
+async def test_dev_ends_with_a_server_that_has_ended_and_says_which(cli: Cli) -> None:
+    async with running_dev(cli) as dev:
+        started = children(dev.pid)
+        [postgres] = [pid for pid, line in started.items() if "bin/postgres" in line]
+        os.kill(postgres, signal.SIGKILL)
+        assert dev.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            error = json.loads(await dev.stdout.readline())["error"]
+        assert error["code"] == "EMBEDDED_ENDED"
+        assert "PostgreSQL has ended with exit code -9. The end of " in error["message"]
+        assert await dev.wait() == 3
+        await asyncio.gather(*map(gone, started))
+    # Its data are as good as ever.
+    async with running_dev(cli):
+        assert (await cli.json("list"))["subscriptions"] == []
+
+
 async def test_the_demo_lives_a_whole_life_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()

@@ -10,7 +10,7 @@ from subscription.effects import WORKFLOW_ID_PREFIX
 
 from .conftest import Service
 from .requesting import PASSWORD, fresh, request_file
-from .running import ROOT, Cli
+from .running import PATIENCE_SECONDS, ROOT, Cli
 
 
 async def test_a_name_is_free_until_it_is_requested(service: Service, cli: Cli) -> None:
@@ -51,7 +51,25 @@ async def test_the_example_is_accepted_and_sent_again_answered_the_same(cli: Cli
     again = await cli.run(*arguments, typed="An0ther-Word")
     assert again.code == 0
     assert "The free trial has started; it ends on" in again.out
+    assert "now" not in again.out
     assert f"worksub status {first['subscription_id']}" in again.out
+
+
+async def test_a_request_sent_again_after_the_end_says_what_has_become_of_it(cli: Cli) -> None:
+    group = fresh("ended")
+    arguments = ("request", request_file(cli, account={"group": group}), "--password-stdin")
+    first = await cli.json(*arguments, typed=PASSWORD)
+    await cli.run(
+        *("cancel", first["subscription_id"], "--date", "today", "--confirm", f"minji@{group}"),
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await cli.json("status", first["subscription_id"]))["state"] != "ERASED":
+            pass
+    assert await cli.json(*arguments, typed=PASSWORD) == first
+    again = await cli.run(*arguments, typed=PASSWORD)
+    assert again.code == 0
+    assert "it is ERASED now" in again.out
+    assert "change the request_id" in again.out
 
 
 async def test_everything_that_is_wrong_is_said_at_once(cli: Cli) -> None:
