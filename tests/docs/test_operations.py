@@ -9,7 +9,20 @@ from service.waiting import eventually
 
 from starter.selection import READY_MADE
 
-from .cookbook import RECIPES, Shell, chapters, commands_of, in_days, named, paid, recipe, recipes, unproved
+from .cookbook import (
+    EVERYDAY,
+    RECIPES,
+    RECOVERY,
+    Shell,
+    chapters,
+    commands_of,
+    in_days,
+    named,
+    paid,
+    recipe,
+    recipes,
+    unproved,
+)
 from .pages import page, tables
 
 PAGE = page("docs/operations.md")
