@@ -204,7 +204,6 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async with site(shell, temporal, today) as before:
         busy = in_house(life, before.house)
         await busy.asks("upgrade", members=20)
-        new = await paid(before)
         events = await busy.events()
     async with site(shell, temporal, yesterday) as restored:
         told, found, attention, timeline = await restored.types(blocks[0], {"ID": life.id})
