@@ -204,17 +204,14 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async with site(shell, temporal, today) as before:
         busy = in_house(life, before.house)
         await busy.asks("upgrade", members=20)
-        new = await paid(before)
         events = await busy.events()
     async with site(shell, temporal, yesterday) as restored:
         told, found, attention, timeline = await restored.types(blocks[0], {"ID": life.id})
-        assert "2 repaired" in told
+        assert "1 repaired" in told
         assert "EVENT_MISSING" in found
-        assert "ROW_MISSING" in found
         assert "There are none." in attention
         assert "UPGRADED" in timeline
         assert await in_house(life, restored.house).events() == events
-        assert (await in_house(new, restored.house).status()).members == 10
 
 
 @recipe("Temporal was restored from yesterday's backup")
