@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
 FAILING_FOR_LONG = timedelta(minutes=10)
 """After so long without success, an effect shows as `NeedsAttention`."""
 
+_WHILE_IT_SHOWS = timedelta(days=1)
 _ONE_ATTEMPT = timedelta(seconds=60)
 _PAUSE = timedelta(seconds=30)
 _RETRIES = RetryPolicy(
@@ -36,8 +37,9 @@ async def carry_out(name: str, argument: Frozen, summary: str | None = None) -> 
                 name,
                 argument,
                 result_type=result_type,
-                # A bound on the whole of it costs no event, where a timer beside it would cost two.
-                schedule_to_close_timeout=FAILING_FOR_LONG,
+                # A bound on the whole of it costs no event, where a timer beside it would cost two. Once it
+                # shows, nothing hurries: an outage of weeks must not fill the history.
+                schedule_to_close_timeout=_WHILE_IT_SHOWS if failing else FAILING_FOR_LONG,
                 start_to_close_timeout=_ONE_ATTEMPT,
                 retry_policy=_RETRIES,
                 summary=summary,
