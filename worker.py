@@ -12,7 +12,6 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from asyncpg import UndefinedTableError
 from temporalio.client import Client
@@ -22,7 +21,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.adjusting import AdjustingActivities
 from activities.catalogues import CatalogueActivities, PublishingError, publish
-from activities.database import UNREACHABLE, DatabaseError, Pool, connected
+from activities.database import UNREACHABLE, DatabaseError, Pool, check_url, connected, place_of
 from activities.domain_ownership import DomainOwnershipActivities
 from activities.erasure import ErasureActivities
 from activities.histories import HistoryActivities
@@ -69,6 +68,10 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
             "DATABASE_URL is not set; it must say where PostgreSQL is, "
             "as in postgresql://worksub@localhost:5432/worksub."
         )
+    try:
+        check_url(url)
+    except DatabaseError as error:
+        raise SettingsError(str(error)) from None
     return Settings(
         database_url=url,
         catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
@@ -168,7 +171,7 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
                 stop,
                 say,
             )
-            say(f"Connected to PostgreSQL at {_without_password(settings.database_url)}.")
+            say(f"Connected to PostgreSQL at {place_of(settings.database_url)}.")
             if await publish(pool, settings.catalogue):
                 say(f"Published catalogue version {settings.catalogue.version}.")
             async with create_worker(client, pool, dns_resolvers=settings.dns_resolvers):
@@ -220,11 +223,6 @@ async def _check_namespace(client: Client) -> None:
             f"Namespace {client.namespace} lacks search attributes ({', '.join(missing)}): "
             "run `worksub setup`."
         )
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
 
 
 def main() -> int:
