@@ -4,8 +4,9 @@ import os
 import re
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
+
+from workflows.converter import DATA_CONVERTER
 
 TASK_QUEUE = "subscriptions"
 _USUAL_ADDRESS = "localhost:7233"
@@ -45,7 +46,7 @@ async def connect(*, lazy: bool = False) -> Client:
             f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, as in {_USUAL_ADDRESS}."
         )
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
+        return await Client.connect(**config, data_converter=DATA_CONVERTER, lazy=lazy)
     except ValueError as error:
         raise ConnectionSettingsError(
             f"TEMPORAL_ADDRESS is not an address: {error}. It must be as in {_USUAL_ADDRESS}."

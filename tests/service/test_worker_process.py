@@ -11,12 +11,14 @@ from typing import NamedTuple
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
 
 from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
+from subscription.refusals import Code
 from workflows.connection import TASK_QUEUE
 from workflows.registration import register_search_attributes
 
@@ -86,6 +88,7 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
         assert stack.addresses.temporal_address in worker.output
         assert f"namespace {office.settings['TEMPORAL_NAMESPACE']}" in worker.output
         life = await office.house.requested()
+        await is_refused_without_a_stack_trace(life)
         worker.send(number)
         assert await worker.exit_code() == 0
     lines = worker.output.splitlines()
@@ -94,6 +97,17 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
     password = office.settings["DATABASE_URL"].split(":")[2].split("@")[0]
     assert password not in worker.output
     assert await life.events() == ["TRIAL_STARTED"]
+
+
+async def is_refused_without_a_stack_trace(life: Life) -> None:
+    """Operators read refusals in Temporal's UI, which would show one."""
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await life.handle.execute_update("check_domain", {})
+    refusal = refused.value.cause
+    assert isinstance(refusal, ApplicationError)
+    assert refusal.type == Code.NO_PROOF_AWAITED
+    assert refusal.failure is not None
+    assert refusal.failure.stack_trace == ""
 
 
 async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done_once(
