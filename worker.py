@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from asyncpg import UndefinedTableError
 from temporalio.client import Client
@@ -22,7 +21,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.adjusting import AdjustingActivities
 from activities.catalogues import CatalogueActivities, PublishingError, publish
-from activities.database import UNREACHABLE, DatabaseError, Pool, connected
+from activities.database import UNREACHABLE, DatabaseError, Pool, connected, place_of
 from activities.delivering import DeliveringActivities
 from activities.domain_ownership import DomainOwnershipActivities
 from activities.erasure import ErasureActivities
@@ -134,7 +133,7 @@ async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) 
         stop,
     )
     health.pool = pool
-    _log.info(f"Connected to PostgreSQL at {_without_password(settings.database_url)}.")
+    _log.info(f"Connected to PostgreSQL at {place_of(settings.database_url)}.")
     if await publish(pool, settings.catalogue):
         _log.info(f"Published catalogue version {settings.catalogue.version}.")
     mail_server = settings.mail_server
@@ -224,11 +223,6 @@ def _told_of(version: WorkerDeploymentVersion) -> str:
         f"Build {version.build_id} of deployment {version.deployment_name}: "
         "it gets work while Temporal has it as the current or the ramping version."
     )
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -14,8 +15,14 @@ Connection = asyncpg.pool.PoolConnectionProxy
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
 
-UNREACHABLE = (OSError, asyncio.TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
-"""What a database that is away, starting or stopping answers."""
+UNREACHABLE = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What a database that is away, starting, stopping or too busy answers."""
 
 FAILING = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What any question to a database may end in."""
@@ -25,6 +32,29 @@ class DatabaseError(Exception):
     """The database cannot be used as it is; the message says what to do."""
 
 
+def check_url(url: str) -> None:
+    """Raises `DatabaseError` if no database could be found by this URL, whatever runs there."""
+    try:
+        parts = urlsplit(url)
+        # Of several hosts, each may have a port, which asyncpg reads itself.
+        ports = "," in parts.netloc or parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        ports = False
+    if not ports or parts.scheme not in ("postgresql", "postgres"):
+        raise DatabaseError(
+            "DATABASE_URL is not a PostgreSQL URL; it must be as in postgresql://worksub@localhost:5432/worksub."
+        )
+
+
+def place_of(url: str) -> str:
+    """Host, port and database, without the login."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
+    return (parts.netloc.rpartition("@")[2] or "localhost") + parts.path
+
+
 @asynccontextmanager
 async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIterator[Pool]:
     """A pool on the database at `url`, acting as `role`.
@@ -32,6 +62,7 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
     Raises `DatabaseError` where waiting will not help: a wrong URL, a login that may not, no schema.
     Raises one of `UNREACHABLE` where it may.
     """
+    check_url(url)
     try:
         pool = await asyncpg.create_pool(
             url,
@@ -42,9 +73,15 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
             command_timeout=_COMMAND_SECONDS,
             server_settings={"role": role, "application_name": role.replace("_", "-"), "timezone": "UTC"},
         )
-    except UNREACHABLE:
+    except UNREACHABLE as error:
+        if "rejected SSL" in str(error):
+            raise DatabaseError(f"DATABASE_URL asks for TLS with sslmode, and {error}.") from None
         raise
-    except (asyncpg.InvalidParameterValueError, asyncpg.InvalidCatalogNameError) as error:
+    except asyncpg.InvalidCatalogNameError as error:
+        raise DatabaseError(
+            f"PostgreSQL says: {error}. Create it and run `worksub setup`, or correct DATABASE_URL."
+        ) from None
+    except asyncpg.InvalidParameterValueError as error:
         raise DatabaseError(f"The database is not set up yet ({error}): run `worksub setup`.") from None
     except asyncpg.PostgresError as error:
         raise DatabaseError(f"PostgreSQL does not let us in: {error}. Check DATABASE_URL.") from None

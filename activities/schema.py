@@ -6,7 +6,7 @@ from importlib import resources
 
 import asyncpg
 
-from activities.database import UNREACHABLE, DatabaseError
+from activities.database import UNREACHABLE, DatabaseError, check_url
 
 _LOCK = 0x776F726B  # any number that nothing else in this database locks
 _BOOKKEEPING = """
@@ -40,6 +40,7 @@ async def migrate(url: str) -> list[str]:
 
     Raises `DatabaseError` if a migration that was applied has been changed since.
     """
+    check_url(url)
     try:
         connection = await asyncpg.connect(url)
     except UNREACHABLE:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 from temporalio.worker import WorkerDeploymentConfig
 
+from activities.database import DatabaseError, check_url
 from activities.logs import LogFormat
 from activities.mail_server import MailServer, MailSettingsError, mail_server
 from activities.versioning import VersionSettingsError, deployment_from
@@ -62,6 +63,10 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
             "DATABASE_URL is not set; it must say where PostgreSQL is, "
             "as in postgresql://worksub@localhost:5432/worksub."
         )
+    try:
+        check_url(url)
+    except DatabaseError as error:
+        raise SettingsError(str(error)) from None
     return Settings(
         database_url=url,
         catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),

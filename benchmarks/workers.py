@@ -10,13 +10,13 @@ from multiprocessing.connection import Connection
 
 import asyncpg
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.database import connected
 from benchmarks.plain import TASK_QUEUE, PlainSubscription
 from benchmarks.plain_activities import PlainActivities
 from worker import create_worker
+from workflows.converter import DATA_CONVERTER
 
 CONNECTIONS = 10
 _STOPPING_SECONDS = 30
@@ -55,7 +55,7 @@ def worker_process(working: _Working, temporal_address: str, database_url: str) 
 @asynccontextmanager
 async def our_worker(temporal_address: str, database_url: str) -> AsyncIterator[None]:
     """As `worker.py` runs it."""
-    client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
+    client = await Client.connect(temporal_address, data_converter=DATA_CONVERTER)
     async with (
         connected(database_url, "worksub_worker", connections=CONNECTIONS) as pool,
         create_worker(client, pool),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
 from starter.client import SubscriptionClient, subscription_id_for
@@ -38,6 +37,7 @@ from subscription.simulation import (
     simulate,
 )
 from worker import create_worker
+from workflows.converter import DATA_CONVERTER
 
 if TYPE_CHECKING:
     from starter.embedded.stack import EmbeddedStack
@@ -80,9 +80,7 @@ async def simulate_on_temporal(
 
     with TemporaryDirectory(prefix="worksub-simulation-") as directory:
         async with EmbeddedStack(Path(directory), search_attributes={}, on_progress=on_progress) as stack:
-            client = await Client.connect(
-                stack.addresses.temporal_address, data_converter=pydantic_data_converter
-            )
+            client = await Client.connect(stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
             await _spare_the_disk(stack)
             template = await stack.postgres.ensure_database(_TEMPLATE)
             for catalogue in book.versions:

@@ -1,13 +1,15 @@
 """The door to Temporal: how everybody connects, speaks, is traced and finds the workers."""
 
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 
 from temporalio.client import Client, Interceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
+
+from workflows.converter import DATA_CONVERTER
 
 TASK_QUEUE = "subscriptions"
 _USUAL_ADDRESS = "localhost:7233"
@@ -15,36 +17,74 @@ _USUAL_ADDRESS = "localhost:7233"
 _COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 _OUR_PROTOCOL = "http/protobuf"
+_CERTIFICATE_SETTINGS = "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
+_TLS_MISFITS = {
+    "InvalidContentType": "does not speak TLS, which TEMPORAL_TLS, an API key or a certificate asks for",
+    "InvalidCertificate": "shows a certificate that is not trusted: see TEMPORAL_TLS_SERVER_CA_CERT_PATH and "
+    "TEMPORAL_TLS_SERVER_NAME",
+    "PrivateKeyParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
+    "CertificateParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
+}
 
 
 class ConnectionSettingsError(Exception):
     """Temporal's settings (TEMPORAL_ADDRESS, profiles, TLS, API keys) or those of traces make no sense."""
 
 
+class NoAnswerError(RuntimeError):
+    """Nobody answers at Temporal's address; the message says where, and why."""
+
+
 async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runtime | None = None) -> Client:
     """A client by Temporal's own settings; `service` is who it is in traces.
 
-    Raises `ConnectionSettingsError`, or `RuntimeError` if the server cannot be reached.
+    Raises `ConnectionSettingsError`, or `NoAnswerError` if the server cannot be reached.
     """
+    _check_environment()
     interceptors = tracing(service)
     try:
         config = ClientConfig.load_client_connect_config()
     except Exception as error:
         words = " ".join(str(error).split())
-        raise ConnectionSettingsError(f"Temporal's settings cannot be read: {words}") from None
-    config.setdefault("target_host", _USUAL_ADDRESS)
+        raise ConnectionSettingsError(f"Temporal's settings cannot be read: {words}.") from None
+    address = config.setdefault("target_host", _USUAL_ADDRESS)
+    if "://" in address or re.fullmatch(r".+:[0-9]+", address) is None:
+        raise ConnectionSettingsError(
+            f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, as in {_USUAL_ADDRESS}."
+        )
     try:
         return await Client.connect(
-            **config,
-            data_converter=pydantic_data_converter,
-            interceptors=interceptors,
-            runtime=runtime,
-            lazy=lazy,
+            **config, data_converter=DATA_CONVERTER, interceptors=interceptors, runtime=runtime, lazy=lazy
         )
     except ValueError as error:
         raise ConnectionSettingsError(
             f"TEMPORAL_ADDRESS is not an address: {error}. It must be as in {_USUAL_ADDRESS}."
         ) from None
+    except RuntimeError as error:
+        if misfit := tls_misfit(str(error)):
+            raise ConnectionSettingsError(f"Temporal at {address} {misfit}.") from None
+        raise NoAnswerError(f"{address} does not answer: {reason_in(str(error))}") from None
+
+
+def _check_environment() -> None:
+    """What the SDK would read as something else, or pass over in silence."""
+    tls = os.environ.get("TEMPORAL_TLS")
+    if tls and tls.lower() not in ("true", "false", "1", "0"):
+        raise ConnectionSettingsError(f"TEMPORAL_TLS is {tls!r}; it must be true or false.")
+    file = os.environ.get("TEMPORAL_CONFIG_FILE")
+    if file and not os.path.exists(file):
+        raise ConnectionSettingsError(f"TEMPORAL_CONFIG_FILE is {file}, and there is no such file.")
+
+
+def tls_misfit(told: str) -> str | None:
+    """What about TLS keeps a connection from being made, out of what the SDK tells; waiting does not help."""
+    return next((misfit for sign, misfit in _TLS_MISFITS.items() if sign in told), None)
+
+
+def reason_in(told: str) -> str:
+    """Why a connection was not made, out of what the SDK tells: the innermost of its causes."""
+    reasons = re.findall(r'(?:message|error): "([^"]+)"', told)
+    return reasons[-1] if reasons else told
 
 
 @cache

@@ -2,12 +2,12 @@
 
 import re
 
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.adjustment import AdjustmentWorkflow
+from workflows.converter import DATA_CONVERTER
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
 from workflows.looking import CardInterceptor
@@ -42,7 +42,7 @@ def replayer(*watching: Interceptor, runtime: Runtime | None = None) -> Replayer
         workflows=WORKFLOWS,
         workflow_runner=RUNNER,
         interceptors=(*INTERCEPTORS, *watching),
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         runtime=runtime,
     )
 

@@ -18,7 +18,6 @@ from playwright.async_api import FloatRect, Page, async_playwright
 from rich.console import Console
 from rich.text import Text
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
@@ -33,6 +32,7 @@ from subscription.calendar import day_of
 from subscription.commands import ContractTerm
 from subscription.effects import WORKFLOW_ID_PREFIX
 from worker import create_worker
+from workflows.converter import DATA_CONVERTER
 
 HERE = Path(__file__).parent
 WIDTH = 118
@@ -61,9 +61,7 @@ async def service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
     with TemporaryDirectory() as directory:
         async with EmbeddedStack(Path(directory) / "stack", search_attributes={}) as stack:
             addresses = stack.addresses
-            temporal = await Client.connect(
-                addresses.temporal_address, data_converter=pydantic_data_converter
-            )
+            temporal = await Client.connect(addresses.temporal_address, data_converter=DATA_CONVERTER)
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
             async with (
                 connected(addresses.database_url, "worksub_worker") as pool,

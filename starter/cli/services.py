@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starter.cli.embedded import embedded_errors_reported
 from starter.cli.errors import CommandError, ExitCode, refusal, unavailable, usage_error
@@ -36,11 +35,9 @@ class Services:
     @property
     def database_address(self) -> str:
         """Without the login."""
-        try:
-            parts = urlsplit(self.database_url)
-            return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
-        except ValueError:
-            return "an address that cannot be read"
+        from activities.database import place_of
+
+        return place_of(self.database_url)
 
     def in_words(self, error: Exception) -> Exception:
         """What a server's failure means to a person; what is none is given back as it is."""
@@ -51,6 +48,7 @@ class Services:
         from activities.database import UNREACHABLE, DatabaseError
         from starter.client import WorkflowLostError
         from starter.test_clock import TestClockUnavailable
+        from workflows.connection import reason_in, tls_misfit
 
         match error:
             case TestClockUnavailable():
@@ -65,9 +63,10 @@ class Services:
             case RPCError():
                 return self._temporal_refuses(error)
             case RuntimeError() if "client connect" in str(error):  # how the SDK says that nobody answers
+                reason = tls_misfit(str(error)) or f"does not answer: {reason_in(str(error))}"
                 return unavailable(
                     "TEMPORAL_UNREACHABLE",
-                    f"Temporal at {self.temporal_address} does not answer.",
+                    f"Temporal at {self.temporal_address} {reason}.",
                     advice=_ADVICE.format(setting="TEMPORAL_ADDRESS"),
                 )
             case ValueError() if "target URL" in str(error):
@@ -148,12 +147,13 @@ def dev_stack() -> "StackAddresses | None":
 async def client_of(addresses: "StackAddresses", interceptors: "Sequence[Interceptor]" = ()) -> "Client":
     """A client of an embedded stack, whatever Temporal settings this user has for other servers."""
     from temporalio.client import Client
-    from temporalio.contrib.pydantic import pydantic_data_converter
+
+    from workflows.converter import DATA_CONVERTER
 
     return await Client.connect(
         addresses.temporal_address,
         namespace=addresses.namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         interceptors=interceptors,
         lazy=True,
     )

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database import connected
 from activities.settings import read_catalogue
@@ -18,6 +17,7 @@ from starter.setup import set_up
 from subscription.calendar import KST
 from subscription.commands import ContractTerm
 from worker import create_worker
+from workflows.converter import DATA_CONVERTER
 
 from .requesting import request_fields
 from .running import ROOT, Cli
@@ -62,7 +62,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path
     directory, catalogue = tmp_path_factory.mktemp("service"), read_catalogue(catalogue_file)
     async with EmbeddedStack(directory, search_attributes={}) as stack:
         addresses = stack.addresses
-        temporal = await Client.connect(addresses.temporal_address, data_converter=pydantic_data_converter)
+        temporal = await Client.connect(addresses.temporal_address, data_converter=DATA_CONVERTER)
         await set_up(temporal, addresses.database_url, catalogue)
         async with (
             connected(addresses.database_url, "worksub_worker") as pool,

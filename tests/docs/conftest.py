@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 from service.house import catalogue, open_house
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
 from workflows.connection import TASK_QUEUE
+from workflows.converter import DATA_CONVERTER
 
 from .cookbook import Shell
 
@@ -19,9 +19,7 @@ async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell
     """The service as it is set up, with its own task queue, and an empty directory."""
     directory = tmp_path_factory.mktemp("operations")
     async with EmbeddedStack(directory / "stack", search_attributes={}) as stack:
-        temporal = await Client.connect(
-            stack.addresses.temporal_address, data_converter=pydantic_data_converter
-        )
+        temporal = await Client.connect(stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
         url = await stack.postgres.ensure_database("operations")
         await set_up(temporal, url, catalogue())
         async with open_house(stack, temporal, database_url=url, task_queue=TASK_QUEUE) as house:

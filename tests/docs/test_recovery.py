@@ -16,13 +16,13 @@ from service.waiting import eventually
 from temporalio import workflow
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from starter.setup import set_up
 from workflows.connection import TASK_QUEUE
+from workflows.converter import DATA_CONVERTER
 from workflows.registration import register_search_attributes
 
 from .cookbook import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
@@ -100,7 +100,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     [[listed, shown]] = blocks
     async with (
         await WorkflowEnvironment.start_local(
-            data_converter=pydantic_data_converter,
+            data_converter=DATA_CONVERTER,
             dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
             dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
         ) as server,
@@ -140,7 +140,7 @@ async def namespace(shell: Shell) -> Client:
         RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
     )
     client = await Client.connect(
-        temporal.service_client.config.target_host, namespace=name, data_converter=pydantic_data_converter
+        temporal.service_client.config.target_host, namespace=name, data_converter=DATA_CONVERTER
     )
 
     async def is_known() -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from subscription.effects import ACTIVITIES
 from subscription.model import Frozen
+from workflows.converter import DATA_CONVERTER
 
 
 @dataclass(frozen=True)
@@ -56,4 +56,4 @@ def first(payloads: Payloads, hint: Any = None) -> Any:
 
 
 def value(payload: Payload, hint: Any = None) -> Any:
-    return pydantic_data_converter.payload_converter.from_payload(payload, hint)
+    return DATA_CONVERTER.payload_converter.from_payload(payload, hint)

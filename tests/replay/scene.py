@@ -9,9 +9,9 @@ from typing import Any
 from service.house import House, on, open_house
 from service.lives import Life
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.stack import EmbeddedStack
+from workflows.converter import DATA_CONVERTER
 
 from .recorder import Recorder
 
@@ -72,7 +72,7 @@ class Scene:
 async def connected(address: str, recorder: Recorder) -> Client:
     return await Client.connect(
         address,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         interceptors=[recorder],
         identity="recorder",  # and not the name of the machine
     )

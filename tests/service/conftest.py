@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.stack import EmbeddedStack
+from workflows.converter import DATA_CONVERTER
 
 from .house import House, open_house, open_stack
 
@@ -25,7 +25,7 @@ async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
 
 @pytest.fixture(scope="session")
 async def temporal(stack: EmbeddedStack) -> Client:
-    return await Client.connect(stack.addresses.temporal_address, data_converter=pydantic_data_converter)
+    return await Client.connect(stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
+from workflows.converter import DATA_CONVERTER
 from workflows.registration import register_search_attributes
 
 from .house import House, catalogue_text, fresh, open_house
@@ -38,7 +38,7 @@ async def open_office(
     temporal = await Client.connect(
         stack.addresses.temporal_address,
         namespace=namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         runtime=runtime,
     )
     await register_search_attributes(temporal)

@@ -13,13 +13,13 @@ import yaml
 from docs.pages import ROOT, page, tables
 from observing import Scraped, scraped
 from temporalio.client import Client, WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
 from activities.sampling import Sampler
 from activities.telemetry import telemetry_runtime
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
+from workflows.converter import DATA_CONVERTER
 
 from .house import House, fresh, open_house
 from .lives import Life, failed_tasks
@@ -202,7 +202,7 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
     measured = MetricBuffer(100_000)
     client = await Client.connect(
         stack.addresses.temporal_address,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         runtime=Runtime(telemetry=TelemetryConfig(metrics=measured)),
     )
     counted: list[str] = []

@@ -7,10 +7,10 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from subscription.calendar import add_months, first_of_month, start_of
 from subscription.commands import COMMANDS
+from workflows.converter import DATA_CONVERTER
 
 from .house import House
 from .lives import Life
@@ -21,7 +21,7 @@ START = "2027-01-10 09:00"
 def summary_of(event: HistoryEvent) -> str | None:
     if not event.user_metadata.HasField("summary"):
         return None
-    summary: str = pydantic_data_converter.payload_converter.from_payload(event.user_metadata.summary)
+    summary: str = DATA_CONVERTER.payload_converter.from_payload(event.user_metadata.summary)
     return summary
 
 

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.embedded.stack import EmbeddedStack
+from workflows.converter import DATA_CONVERTER
 from workflows.tracing import Tracing
 
 from .house import fresh, open_house
@@ -135,7 +135,7 @@ async def test_a_header_that_cannot_be_read_stalls_nothing(stack: EmbeddedStack,
 async def connected_to(stack: EmbeddedStack, interceptor: Interceptor) -> Client:
     return await Client.connect(
         stack.addresses.temporal_address,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         interceptors=[interceptor],
     )
 

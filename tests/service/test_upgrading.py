@@ -17,7 +17,6 @@ from replay.corpus import recorded_lives, releases
 from replay.effects import Effect, effects_of
 from replay.recount import WORDS, first_difference
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.catalogues import CatalogueActivities, price_book, publish
 from activities.provisioning import ProvisioningActivities
@@ -44,6 +43,7 @@ from subscription.effects import (
 from subscription.events import Canceled, Event
 from subscription.ledger import LineKind
 from subscription.state import Subscription
+from workflows.converter import DATA_CONVERTER
 from workflows.registration import register_search_attributes
 
 from .house import House, create_database, fresh, open_house
@@ -247,7 +247,7 @@ async def lost(stack: EmbeddedStack) -> Client:
     namespace = fresh("lost")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
-        stack.addresses.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
+        stack.addresses.temporal_address, namespace=namespace, data_converter=DATA_CONVERTER
     )
     await register_search_attributes(temporal)
     return temporal

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
 from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
+from subscription.refusals import Code
 from workflows.connection import TASK_QUEUE
 
 from .doors import Door
@@ -48,6 +51,7 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
         assert stack.addresses.temporal_address in worker.output
         assert f"namespace {office.settings['TEMPORAL_NAMESPACE']}" in worker.output
         life = await office.house.requested()
+        await is_refused_without_a_stack_trace(life)
         worker.send(number)
         assert await worker.exit_code() == 0
     lines = worker.output.splitlines()
@@ -57,6 +61,17 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
     assert password not in worker.output
     assert "mail secret" not in worker.output
     assert await life.events() == ["TRIAL_STARTED"]
+
+
+async def is_refused_without_a_stack_trace(life: Life) -> None:
+    """Operators read refusals in Temporal's UI, which would show one."""
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await life.handle.execute_update("check_domain", {})
+    refusal = refused.value.cause
+    assert isinstance(refusal, ApplicationError)
+    assert refusal.type == Code.NO_PROOF_AWAITED
+    assert refusal.failure is not None
+    assert refusal.failure.stack_trace == ""
 
 
 async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done_once(
@@ -116,7 +131,7 @@ async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
         to_postgresql.leads_to("")
         settings = {**office.settings, "DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
         async with worker_process(settings, office.home) as worker:
-            await worker.says("Waiting for Temporal: ")
+            await worker.says(f"Waiting for Temporal: {to_temporal.address} does not answer: ")
             to_temporal.leads_to(stack.addresses.temporal_address)
             await worker.says("Connected to Temporal")
             await worker.says("Waiting for PostgreSQL: ")
@@ -173,6 +188,13 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
         "no database URL": Wrong({"DATABASE_URL": ""}, ("DATABASE_URL is not set", "postgresql://")),
         "nonsense for a URL": Wrong({"DATABASE_URL": "nonsense"}, ("DATABASE_URL",)),
         "a port that is none": Wrong({"DATABASE_URL": "postgresql://a@127.0.0.1:port/x"}, ("DATABASE_URL",)),
+        "a port too high": Wrong({"DATABASE_URL": "postgresql://a@127.0.0.1:99999/x"}, ("DATABASE_URL",)),
+        "another kind of database": Wrong({"DATABASE_URL": "mysql://a@127.0.0.1/x"}, ("PostgreSQL URL",)),
+        "no TLS at the database": Wrong({"DATABASE_URL": f"{url}?sslmode=require"}, ("sslmode",)),
+        # Whether or not Temporal is up, for it is not asked.
+        "a URL that is none, Temporal away": Wrong(
+            {"DATABASE_URL": "nonsense", "TEMPORAL_ADDRESS": "127.0.0.1:1"}, ("DATABASE_URL",)
+        ),
         "a wrong password": Wrong(
             {"DATABASE_URL": url.replace(password, "wrong")}, ("password", "DATABASE_URL")
         ),
@@ -200,6 +222,22 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
         ),
         "an unknown namespace": Wrong({"TEMPORAL_NAMESPACE": "no-such-namespace"}, ("no-such-namespace",)),
         "an address that is none": Wrong({"TEMPORAL_ADDRESS": "::nonsense::"}, ("TEMPORAL_ADDRESS",)),
+        "an address without a port": Wrong(
+            {"TEMPORAL_ADDRESS": "127.0.0.1"}, ("TEMPORAL_ADDRESS", "localhost:7233")
+        ),
+        "an address with a scheme": Wrong(
+            {"TEMPORAL_ADDRESS": f"http://{office.settings['TEMPORAL_ADDRESS']}"}, ("TEMPORAL_ADDRESS",)
+        ),
+        "TLS that is asked for by a wrong word": Wrong({"TEMPORAL_TLS": "no"}, ("TEMPORAL_TLS", "true")),
+        "TLS that Temporal does not speak": Wrong({"TEMPORAL_TLS": "true"}, ("TLS", "TEMPORAL_TLS")),
+        "a certificate that is none": Wrong(
+            {
+                "TEMPORAL_TLS_CLIENT_CERT_PATH": str(not_text),
+                "TEMPORAL_TLS_CLIENT_KEY_PATH": str(not_text),
+            },
+            ("TEMPORAL_TLS_CLIENT_CERT_PATH",),
+        ),
+        "no such file of profiles": Wrong({"TEMPORAL_CONFIG_FILE": "/no/such.toml"}, ("/no/such.toml",)),
         "an unknown profile": Wrong({"TEMPORAL_PROFILE": "no-such-profile"}, ("no-such-profile",)),
         "a broken Temporal file": Wrong(
             {"TEMPORAL_CONFIG_FILE": file("temporal.toml", "[profile")}, ("Temporal's settings",)
@@ -260,7 +298,7 @@ async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
         """What is not as it should be about the sentence, if anything."""
         async with at_once, worker_process({**office.settings, **wrong.settings}, office.home) as worker:
             try:
-                code = await worker.exit_code(seconds=15)
+                code = await worker.exit_code(seconds=60)
             except AssertionError as error:
                 return f"{what}: {error}"
         missing = [name for name in wrong.names if name not in worker.output]
