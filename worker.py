@@ -28,6 +28,7 @@ from activities.erasure import ErasureActivities
 from activities.histories import HistoryActivities
 from activities.invoicing import InvoicingActivities
 from activities.provisioning import ProvisioningActivities
+from activities.purging import PurgingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
 from activities.workspace import PostgresWorkspaces
@@ -36,6 +37,7 @@ from workflows.adjustment import AdjustmentWorkflow
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
+from workflows.purge import PurgeWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.registration import missing_search_attributes
 from workflows.subscription import SubscriptionWorkflow
@@ -114,11 +116,18 @@ def create_worker(
     workspaces = PostgresWorkspaces(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     recording = RecordingActivities(pool, workspaces)
-    reconciliation = ReconciliationActivities(pool, client)
+    reconciliation = ReconciliationActivities(pool, client, workspaces)
+    purging = PurgingActivities(pool, client)
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[SubscriptionWorkflow, AdjustmentWorkflow, InvoicesWorkflow, ReconcileWorkflow],
+        workflows=[
+            SubscriptionWorkflow,
+            AdjustmentWorkflow,
+            InvoicesWorkflow,
+            ReconcileWorkflow,
+            PurgeWorkflow,
+        ],
         activities=[
             provisioning.provision_subscription,
             provisioning.issue_domain_token,
@@ -130,9 +139,14 @@ def create_worker(
             HistoryActivities(pool, client).delete_histories,
             AdjustingActivities(pool).adjust_ledger,
             InvoicingActivities(pool).issue_invoices,
-            reconciliation.reconcile_page,
-            reconciliation.reconcile_strays,
+            reconciliation.reconcile_record,
+            reconciliation.reconcile_running,
+            reconciliation.reconcile_closed,
+            reconciliation.reconcile_adjustments,
+            reconciliation.reconcile_invoices,
             reconciliation.finish_reconciliation,
+            purging.purge_histories,
+            purging.purge_rows,
         ],
         interceptors=[OneArgumentInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(

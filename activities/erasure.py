@@ -32,11 +32,14 @@ class ErasureActivities:
             issued = await record.issued_certificate(connection, erase.subscription_id, "DATABASE")
             if issued:
                 return issued
-            workspaces = await self._workspaces.delete(erase.subscription_id, connection)
-            return await _erase(connection, erase, workspaces)
+            return await erase_within(connection, erase, self._workspaces)
 
 
-async def _erase(connection: Connection, erase: Erase, workspaces: int) -> ErasureCertificate:
+async def erase_within(
+    connection: Connection, erase: Erase, provisioner: WorkspaceProvisioner
+) -> ErasureCertificate:
+    """Erase and certify in the transaction of this connection."""
+    workspaces = await provisioner.delete(erase.subscription_id, connection)
     rows = await delete_personal_data(connection, erase.subscription_id)
     rows["workspaces"] += workspaces
     await record.update_subscription(connection, erase.state)
