@@ -40,6 +40,7 @@ from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, Request, name_taken, read_request
 from subscription.state import State, Subscription
@@ -353,6 +354,20 @@ class SubscriptionClient:
     ) -> list[Invoice]:
         """Invoices in the order of their numbers; `month` is the first day of one."""
         return await self._read.invoices(customer_id=customer_id, month=month, after=after, limit=limit)
+
+    # -- what the nightly comparison has found -------------------------------------------------------
+
+    async def reconciliation(self, run: str | None = None) -> Reconciliation:
+        """This run of the job, or the newest one."""
+        found = await self._read.reconciliation(run)
+        if found is None:
+            message = "There is no run of that name." if run else "Nothing has been reconciled yet."
+            raise refuse(Code.RECONCILIATION_NOT_FOUND, message, "run" if run else None)
+        return found
+
+    async def findings(self, run: str, *, limit: int = 1000) -> list[ReportedFinding]:
+        """First what is left for somebody to look at, then what was repaired."""
+        return await self._read.findings(run, limit=limit)
 
     # -- questions -----------------------------------------------------------------------------------
 

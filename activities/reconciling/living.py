@@ -139,9 +139,7 @@ async def _correct_row(means: Means, look: Look, compared: _Compared) -> None:
         await look.finds(FindingCode.WORKFLOW_DIFFERS, message)
 
     async def rewritten() -> bool:
-        done = not contradicted and await repairs.rewrite_row(means.pool, look.subscription_id, workflow)
-        await _provide(means, look)
-        return done
+        return not contradicted and await repairs.rewrite_row(means.pool, look.subscription_id, workflow)
 
     differing = now.differs_from(told)
     if differing:

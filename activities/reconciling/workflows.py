@@ -110,6 +110,8 @@ class Workflows:
                 error = pending.last_failure.application_failure_info.type or "a timeout"
                 words = f"{pending.activity_type.name} keeps failing, with {error}."
                 return Hindrance(words, contradicts_the_record=error == _DIVERGED)
+        if described.task_queue != activity.info().task_queue:
+            return Hindrance(f"It waits on task queue {described.task_queue}, which is not the service's.")
         if described.raw_description.pending_workflow_task.attempt > 1:
             return Hindrance("Its tasks keep failing: Temporal's Web UI and the worker's log say why.")
         if _needs_attention(described):  # in the pause between the attempts of an effect
