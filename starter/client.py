@@ -52,6 +52,7 @@ from workflows.connection import TASK_QUEUE
 # Sending it again is safe, for its id is its command's.
 _TRY_AGAIN = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
 _BUSY_SECONDS = 0.5
+_CUT_OFF = "AcceptedUpdateCompletedWorkflow"
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 
 
@@ -264,6 +265,9 @@ class SubscriptionClient:
                     name, argument, id=update_id, result_type=Answer
                 )
             except WorkflowUpdateFailedError as error:
+                if _was_cut_off(error):
+                    await asyncio.sleep(_BUSY_SECONDS)
+                    continue
                 refused = _refusal_in(error)
                 if refused.code is Code.SUBSCRIPTION_ENDED:
                     return await self._answer_from_the_record(subscription_id, name, argument, refused)
@@ -448,6 +452,11 @@ class SubscriptionClient:
 def _update_id(name: str, argument: Mapping[str, Any]) -> str:
     body = json.dumps([name, argument], sort_keys=True, default=str)
     return f"{argument['id']}/{hashlib.sha256(body.encode()).hexdigest()[:16]}"
+
+
+def _was_cut_off(error: WorkflowUpdateFailedError) -> bool:
+    """Whether the workflow was terminated while it was at it: the one that takes its place is asked again."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == _CUT_OFF
 
 
 def _refusal_in(error: WorkflowUpdateFailedError | WorkflowFailureError) -> Refused:

@@ -1,4 +1,4 @@
-"""Repairs of the record from what it has itself: each judges anew, alone with the row; again, it is harmless."""
+"""Repairs of the record from what it has itself: each judges anew, alone with the row."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

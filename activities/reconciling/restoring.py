@@ -126,22 +126,24 @@ async def _restore_events(
 
 
 async def _show(connection: Connection, subscription_id: str, known: list[Subscription | None]) -> bool:
-    """Bring the row up to the last event; whether all that is known to have happened is there now."""
+    """Bring the row up to the latest state that is known; whether every event that led to it is there.
+
+    Where some are in no history any more the life goes on all the same, and they stay missing.
+    """
     recorded = await recorded_within(connection, subscription_id)
     assert recorded is not None
-    latest = max(recorded.events, default=0)
     states = [state for state in (*known, recorded.snapshot) if state is not None]
-    state = next((state for state in states if state.sequence == latest), None)
-    if state is not None:
-        events = recorded.readable_events
-        if events is not None and retold(state, events) != state:
-            raise ContradictionError
-        await record.update_subscription(connection, state)
-        await hold_names_of(connection, recorded, state)
-        for claim in state.claims:
-            await keep_token(connection, subscription_id, claim.name, claim.token)
-    up_to = max((state.sequence for state in states), default=0)
-    return state is not None and not recorded.missing(up_to)
+    state = max(states, key=lambda state: state.sequence, default=None)
+    if state is None or state.sequence < recorded.latest:
+        return False
+    events, missing = recorded.readable_events, recorded.missing(state.sequence)
+    if events is not None and not missing and retold(state, events) != state:
+        raise ContradictionError
+    await record.update_subscription(connection, state)
+    await hold_names_of(connection, recorded, state)
+    for claim in state.claims:
+        await keep_token(connection, subscription_id, claim.name, claim.token)
+    return not missing
 
 
 def _request(transcript: Transcript) -> Request | None:

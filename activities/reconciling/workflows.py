@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.failure.v1 import Failure
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -33,6 +34,8 @@ from subscription.visible import ATTENTION
 _PATIENCE = timedelta(seconds=10)
 _BEGINS_WITHIN = timedelta(seconds=30)
 _LOOK_SECONDS = 0.1
+# An effect that has just been begun anew after a pause fails again in so many looks, if it does.
+_LOOKS_FOR_FAILURES = 20
 _DIVERGED = RecordDivergedError.__name__
 _SILENT = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 
@@ -101,22 +104,40 @@ class Workflows:
         return True
 
     async def hindrance(self, subscription_id: str) -> Hindrance | None:
-        """What a workflow that does not answer is hindered by; None if nothing is seen to fail."""
+        """What a workflow that does not answer is hindered by; None if nothing is seen to fail for long."""
+        for _ in range(_LOOKS_FOR_FAILURES):
+            if hindrance := await self._hindrance(subscription_id):
+                return hindrance
+            await asyncio.sleep(_LOOK_SECONDS)
+        return None
+
+    async def _hindrance(self, subscription_id: str) -> Hindrance | None:
         described = await self._described(subscription_id)
         if described is None:
             return None
         for pending in described.raw_description.pending_activities:
             if pending.HasField("last_failure"):
-                error = pending.last_failure.application_failure_info.type or "a timeout"
-                words = f"{pending.activity_type.name} keeps failing, with {error}."
-                return Hindrance(words, contradicts_the_record=error == _DIVERGED)
+                return _failing(pending.activity_type.name, pending.last_failure)
         if described.task_queue != activity.info().task_queue:
             return Hindrance(f"It waits on task queue {described.task_queue}, which is not the service's.")
         if described.raw_description.pending_workflow_task.attempt > 1:
             return Hindrance("Its tasks keep failing: Temporal's Web UI and the worker's log say why.")
-        if _needs_attention(described):  # in the pause between the attempts of an effect
-            return Hindrance("An effect keeps failing: its history says which.")
+        if _needs_attention(described):
+            return await self._failed_last(subscription_id)
         return None
+
+    async def _failed_last(self, subscription_id: str) -> Hindrance | None:
+        """The effect that was given up last, in the pause before it is tried anew."""
+        names: dict[int, str] = {}
+        hindrance = None
+        async for event in self._handle(subscription_id).fetch_history_events():
+            if event.HasField("activity_task_scheduled_event_attributes"):
+                scheduled = event.activity_task_scheduled_event_attributes
+                names[event.event_id] = scheduled.activity_type.name
+            elif event.HasField("activity_task_timed_out_event_attributes"):
+                given_up = event.activity_task_timed_out_event_attributes
+                hindrance = _failing(names[given_up.scheduled_event_id], given_up.failure)
+        return hindrance
 
     async def start(self, subscription_id: str, *, instead: bool = False) -> bool:
         """Start a workflow, which goes on from the record; whether it has taken that up.
@@ -164,6 +185,13 @@ class Workflows:
 
     def _handle(self, subscription_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
+
+
+def _failing(effect: str, failure: Failure) -> Hindrance:
+    cause = failure.cause if failure.HasField("cause") else failure
+    error = cause.application_failure_info.type or "a timeout"
+    words = f"{effect} keeps failing, with {error}."
+    return Hindrance(words, contradicts_the_record=error == _DIVERGED)
 
 
 def _needs_attention(described: WorkflowExecutionDescription) -> bool:

@@ -72,17 +72,26 @@ def _told(column: str, value: Any) -> Any:
 async def has_lost_its_histories(life: Life) -> None:
     """The server forgets a workflow altogether."""
     for run_id in await life.run_ids():
-        await life.temporal.workflow_service.delete_workflow_execution(
-            DeleteWorkflowExecutionRequest(
-                namespace=life.temporal.namespace,
-                workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
-            )
+        await has_lost_its_run(life, run_id)
+
+    async def is_forgotten() -> bool:
+        return not await is_known(life.handle)
+
+    await eventually("the workflow is gone", is_forgotten)
+
+
+async def has_lost_its_run(life: Life, run_id: str) -> None:
+    await life.temporal.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(
+            namespace=life.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
         )
+    )
 
-    async def forgotten_by_the_server() -> bool:
-        return not await is_known(life.handle) and not await life.run_ids()
+    async def is_forgotten() -> bool:
+        return run_id not in await life.run_ids()
 
-    await eventually("the workflow is gone", forgotten_by_the_server)
+    await eventually("the run is gone", is_forgotten)
 
 
 async def is_set_back(life: Life) -> None:

@@ -26,11 +26,12 @@ async def found(house: House) -> list[ReportedFinding]:
     return findings
 
 
-async def finds(house: House, life: Life) -> list[tuple[str, bool]]:
-    """The codes that a run finds, each with whether it was repaired; all of this one subscription."""
-    findings = await found(house)
-    assert {finding.subscription_id for finding in findings} <= {life.id}, findings
-    return [(finding.code.value, finding.repaired) for finding in findings]
+async def codes(house: House) -> dict[str | None, list[tuple[str, bool]]]:
+    """What a run finds of each subscription."""
+    by_id: dict[str | None, list[tuple[str, bool]]] = {}
+    for finding in await found(house):
+        by_id.setdefault(finding.subscription_id, []).append((finding.code.value, finding.repaired))
+    return by_id
 
 
 async def needs_attention(life: Life) -> bool:

@@ -57,7 +57,7 @@ async def reserved(house: House) -> Life:
 
 
 async def paid_for_years(house: House, term: str) -> Life:
-    """Upgrades, options, a refused signal, a contract that is renewed, and a cancellation that is reserved."""
+    """Upgrades, options, a refused signal, renewed contracts, and a cancellation that is reserved."""
     life = await house.paid("2023-01-10 09:00", term=term, customer_id="C-1")
     await life.asks("upgrade", at="2023-03-15 09:00", members=20)
     await life.asks("upgrade", at="2023-03-15 09:00", plan="premium", id="twice")

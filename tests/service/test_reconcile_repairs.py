@@ -20,7 +20,7 @@ from subscription.state import Subscription
 from .damage import damaged, forgotten, has_lost_its_histories, is_set_back, told
 from .house import House, fresh, open_house
 from .lives import Life, is_known
-from .reconciling import found
+from .reconciling import codes, found
 from .waiting import together
 
 
@@ -54,14 +54,6 @@ async def ended(house: House) -> Life:
     life = await house.paid("2026-01-10 09:00")
     await life.is_cancelled("2026-03-01 09:00")
     return life
-
-
-async def codes(house: House) -> dict[str | None, list[tuple[str, bool]]]:
-    """What a run finds of each subscription."""
-    by_id: dict[str | None, list[tuple[str, bool]]] = {}
-    for finding in await found(house):
-        by_id.setdefault(finding.subscription_id, []).append((finding.code.value, finding.repaired))
-    return by_id
 
 
 async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office: House) -> None:
@@ -181,7 +173,7 @@ async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: Hou
         ),
     ):
         await damaged(office, statement, life.id)
-    left = await run_that_is_left(office, histories.workflow_id)
+    await run_that_is_left(office, histories.workflow_id)
     refused = await run_that_is_left(office, f"subscription-{fresh('refused')}")
 
     assert await codes(office) == {
