@@ -160,4 +160,4 @@ def _summary(looked_at: int, found: int, repaired: int) -> str:
     if not found:
         return f"{looked}, nothing is amiss."
     findings = f"{found:,} {'finding' if found == 1 else 'findings'}"
-    return f"{looked}, {findings}: {repaired:,} repaired, {found - repaired:,} left for somebody to look at."
+    return f"{looked}, {findings}: {repaired:,} repaired, {found - repaired:,} left to somebody."

@@ -37,7 +37,7 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     on a clock of its own, and a step may have been under way.
     """
     standing = await means.workflows.standing(before.id)
-    if standing.state and _is_well(before, standing.state):
+    if standing.state and not standing.hindrance and _is_well(before, standing.state):
         return before
     compared = await _compared(means, before)
     if compared is None:
@@ -131,20 +131,18 @@ async def _correct_row(means: Means, look: Look, compared: _Compared) -> None:
         if now.snapshot is None:
             await look.finds(FindingCode.UNREADABLE, "Its row cannot be read, and nothing else tells it.")
         return
-    contradicted = (
-        workflow is not None and workflow.sequence == now.latest and lasting(told) != lasting(workflow)
-    )
-    if contradicted:
-        message = "The workflow is in another state than its recorded events lead to."
+    if workflow and workflow.sequence == now.latest and (fields := _differing(told, workflow)):
+        message = f"Its events tell another {', '.join(fields)} than its workflow."
         await look.finds(FindingCode.WORKFLOW_DIFFERS, message)
-
-    async def rewritten() -> bool:
-        return not contradicted and await repairs.rewrite_row(means.pool, look.subscription_id, workflow)
-
+        return
     differing = now.differs_from(told)
     if differing:
         message = f"The row differs from its events in {', '.join(differing)}."
-        await look.finds(FindingCode.ROW_DIFFERS, message, rewritten)
+        await look.finds(
+            FindingCode.ROW_DIFFERS,
+            message,
+            lambda: repairs.rewrite_row(means.pool, look.subscription_id, workflow),
+        )
     if now.names != repairs.names_of(told).keys():
         message = "It holds other account names than its own."
         await look.finds(
@@ -152,14 +150,19 @@ async def _correct_row(means: Means, look: Look, compared: _Compared) -> None:
         )
 
 
+def _differing(one: Subscription, other: Subscription) -> list[str]:
+    return [
+        name
+        for name in Subscription.model_fields
+        if getattr(lasting(one), name) != getattr(lasting(other), name)
+    ]
+
+
 async def _correct_workflow(means: Means, look: Look, compared: _Compared) -> None:
     standing, hindrance = compared.standing, compared.hindrance
     if not standing.runs:
-        gone = standing.closed_as == "gone"
-        message = "It had no workflow." if gone else f"Its workflow was {standing.closed_as}."
-        await look.finds(
-            FindingCode.WORKFLOW_MISSING, message, lambda: means.workflows.start(look.subscription_id)
-        )
+        message = f"Its workflow was {standing.closed_as}."
+        await look.finds(FindingCode.WORKFLOW_MISSING, message, lambda: _started(means, look.subscription_id))
     elif _is_behind(compared):
         assert standing.state is not None
         message = (
@@ -169,12 +172,20 @@ async def _correct_workflow(means: Means, look: Look, compared: _Compared) -> No
         await look.finds(
             FindingCode.WORKFLOW_BEHIND,
             message,
-            lambda: means.workflows.start(look.subscription_id, instead=True),
+            lambda: _started(means, look.subscription_id, instead=True),
         )
     elif hindrance and not look.has_repaired:
         await look.finds(FindingCode.WORKFLOW_STUCK, hindrance.words)
     else:
         await _look_at_deadline(look, compared)
+
+
+async def _started(means: Means, subscription_id: str, *, instead: bool = False) -> bool:
+    """Start a workflow, which goes on from the row, so only if that can be read."""
+    now = await recorded(means.pool, subscription_id)
+    if now is None or now.snapshot is None:
+        return False
+    return await means.workflows.start(subscription_id, instead=instead)
 
 
 def _is_behind(compared: _Compared) -> bool:

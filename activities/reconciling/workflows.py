@@ -41,6 +41,14 @@ _SILENT = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCo
 
 
 @dataclass(frozen=True)
+class Hindrance:
+    """Why a workflow does not go on, in words."""
+
+    words: str
+    contradicts_the_record: bool = False
+
+
+@dataclass(frozen=True)
 class Standing:
     """How a workflow stands. `state` is None where it does not answer, has not begun, or is ending.
 
@@ -48,19 +56,12 @@ class Standing:
     """
 
     state: Subscription | None = None
+    hindrance: Hindrance | None = None
     closed_as: str | None = None
 
     @property
     def runs(self) -> bool:
         return self.closed_as is None
-
-
-@dataclass(frozen=True)
-class Hindrance:
-    """Why a workflow does not go on, in words."""
-
-    words: str
-    contradicts_the_record: bool = False
 
 
 class Workflows:
@@ -69,25 +70,32 @@ class Workflows:
 
     async def standing(self, subscription_id: str) -> Standing:
         """As the workflow says itself, which replays it: one that cannot be replayed does not answer."""
+        described = await self._described(subscription_id)
+        if described is None:
+            return Standing(closed_as="lost")
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            status = described.status.name if described.status else "closed"
+            return Standing(closed_as=status.lower().replace("_", " "))
+        hindrance = await self._hindrance(described)
+        if described.task_queue != activity.info().task_queue:
+            return Standing(hindrance=hindrance)
+        return Standing(await self._state(subscription_id), hindrance)
+
+    async def _state(self, subscription_id: str) -> Subscription | None:
         try:
-            state = await self._handle(subscription_id).query(
+            state: Subscription | None = await self._handle(subscription_id).query(
                 "snapshot",
                 result_type=Subscription | None,  # type: ignore[arg-type]
                 reject_condition=QueryRejectCondition.NOT_OPEN,
                 rpc_timeout=_PATIENCE,
             )
-        except WorkflowQueryRejectedError as closed:
-            name = closed.status.name if closed.status else "closed"
-            return Standing(closed_as=name.lower().replace("_", " "))
-        except WorkflowQueryFailedError:
-            return Standing()
+        except (WorkflowQueryRejectedError, WorkflowQueryFailedError):
+            return None
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return Standing(closed_as="gone")
-            if error.status not in _SILENT:
+            if error.status not in (RPCStatusCode.NOT_FOUND, *_SILENT):
                 raise
-            return Standing()
-        return Standing(state=state)
+            return None
+        return state
 
     async def settled(self, subscription_id: str) -> bool:
         """Ask it to do all that is due; whether it has answered, if only that it is over."""
@@ -106,15 +114,15 @@ class Workflows:
     async def hindrance(self, subscription_id: str) -> Hindrance | None:
         """What a workflow that does not answer is hindered by; None if nothing is seen to fail for long."""
         for _ in range(_LOOKS_FOR_FAILURES):
-            if hindrance := await self._hindrance(subscription_id):
+            described = await self._described(subscription_id)
+            if described is None:
+                return None
+            if hindrance := await self._hindrance(described):
                 return hindrance
             await asyncio.sleep(_LOOK_SECONDS)
         return None
 
-    async def _hindrance(self, subscription_id: str) -> Hindrance | None:
-        described = await self._described(subscription_id)
-        if described is None:
-            return None
+    async def _hindrance(self, described: WorkflowExecutionDescription) -> Hindrance | None:
         for pending in described.raw_description.pending_activities:
             if pending.HasField("last_failure"):
                 return _failing(pending.activity_type.name, pending.last_failure)
@@ -122,21 +130,24 @@ class Workflows:
             return Hindrance(f"It waits on task queue {described.task_queue}, which is not the service's.")
         if described.raw_description.pending_workflow_task.attempt > 1:
             return Hindrance("Its tasks keep failing: Temporal's Web UI and the worker's log say why.")
-        if _needs_attention(described):
-            return await self._failed_last(subscription_id)
+        if _needs_attention(described) and not described.raw_description.pending_activities:
+            return await self._failed_last(described)
         return None
 
-    async def _failed_last(self, subscription_id: str) -> Hindrance | None:
-        """The effect that was given up last, in the pause before it is tried anew."""
+    async def _failed_last(self, described: WorkflowExecutionDescription) -> Hindrance | None:
+        """The effect that was given up last, if this is the pause before it is tried anew."""
         names: dict[int, str] = {}
         hindrance = None
-        async for event in self._handle(subscription_id).fetch_history_events():
+        handle = self._client.get_workflow_handle(described.id, run_id=described.run_id)
+        async for event in handle.fetch_history_events():
             if event.HasField("activity_task_scheduled_event_attributes"):
                 scheduled = event.activity_task_scheduled_event_attributes
                 names[event.event_id] = scheduled.activity_type.name
             elif event.HasField("activity_task_timed_out_event_attributes"):
                 given_up = event.activity_task_timed_out_event_attributes
                 hindrance = _failing(names[given_up.scheduled_event_id], given_up.failure)
+            elif event.HasField("activity_task_completed_event_attributes"):
+                hindrance = None
         return hindrance
 
     async def start(self, subscription_id: str, *, instead: bool = False) -> bool:
@@ -165,7 +176,9 @@ class Workflows:
     async def show_attention(self, subscription_id: str, *, needed: bool) -> None:
         """Show in lists that somebody must look, or need not any more; nothing if there is no workflow."""
         described = await self._described(subscription_id)
-        if described is None or _needs_attention(described) is needed:
+        if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
+            return
+        if _needs_attention(described) is needed:
             return
         try:
             await self._handle(subscription_id).signal("needs_attention", {"needed": needed})
@@ -174,14 +187,13 @@ class Workflows:
                 raise
 
     async def _described(self, subscription_id: str) -> WorkflowExecutionDescription | None:
-        """The running workflow; None if there is none."""
+        """The latest run; None if there is none."""
         try:
-            described = await self._handle(subscription_id).describe()
+            return await self._handle(subscription_id).describe()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             return None
-        return described if described.status is WorkflowExecutionStatus.RUNNING else None
 
     def _handle(self, subscription_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
