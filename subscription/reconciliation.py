@@ -67,6 +67,10 @@ class Reconciliation(Frozen):
     found: int
     repaired: int
 
+    @property
+    def summary(self) -> str:
+        return _summary(self.looked_at, self.found, self.repaired)
+
 
 class ReconcileStep(StrEnum):
     """The parts of a run, in their order."""

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import typer
 
-from starter.cli import billing, clock, commands, operations, questions, requests, schedules, simulate
+from starter.cli import (
+    billing,
+    clock,
+    commands,
+    findings,
+    operations,
+    questions,
+    requests,
+    schedules,
+    simulate,
+)
 from starter.cli.errors import CommandError, ExitCode
 from starter.cli.output import say, show_error
 
@@ -19,6 +29,7 @@ app = typer.Typer(
 for part in (operations, requests, commands, questions, billing, clock, simulate):
     app.add_typer(part.app)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
+app.add_typer(findings.app)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from subscription.state import Subscription
 
 from .damage import damaged, forgotten, has_lost_its_histories, is_set_back, told
 from .house import House, fresh, open_house
+from .leftovers import run_that_is_left
 from .lives import Life, is_known
 from .reconciling import codes, found
 from .waiting import together
@@ -173,8 +174,8 @@ async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: Hou
         ),
     ):
         await damaged(office, statement, life.id)
-    await run_that_is_left(office, histories.workflow_id)
-    refused = await run_that_is_left(office, f"subscription-{fresh('refused')}")
+    await run_that_is_left(office, histories.workflow_id, office.request_body())
+    refused = await run_that_is_left(office, f"subscription-{fresh('refused')}", office.request_body())
 
     assert await codes(office) == {
         rows.id: [("DATA_LEFT", True)],
@@ -250,16 +251,3 @@ async def test_an_adjustment_that_the_ledger_has_lost_is_entered_again(office: H
 
     assert await told(office, life) == before
     assert await found(office) == []
-
-
-async def run_that_is_left(house: House, workflow_id: str) -> str:
-    """A run that never began and was closed by hand, so that nobody has cleared it away."""
-    handle = await house.temporal.start_workflow(
-        "SubscriptionWorkflow",
-        house.request_body(),
-        id=workflow_id,
-        task_queue=house.task_queue,
-        start_delay=timedelta(days=1),
-    )
-    await handle.terminate("by an operator's mistake")
-    return workflow_id

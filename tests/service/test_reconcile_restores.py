@@ -6,19 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.service import RPCError, RPCStatusCode
 
 from starter.embedded.stack import EmbeddedStack
 from subscription.state import State
-from workflows.registration import register_search_attributes
 
 from .damage import Backup, has_lost_its_run, is_set_back, told
 from .house import House, fresh, open_house
 from .lives import Life
+from .namespaces import new_namespace
 from .reconciling import codes, found, gets_attention, needs_attention
 from .waiting import eventually, together
 
@@ -176,7 +172,7 @@ async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
     gone = await office.requested()
     await is_cancelled_today(gone)
     ledgers = [await life.ledger() for life in paying]
-    elsewhere = await empty_namespace(stack)
+    elsewhere = await new_namespace(stack)
     async with open_house(
         stack, elsewhere, database_url=office.database_url, task_queue=office.task_queue
     ) as moved:
@@ -188,26 +184,3 @@ async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
             assert await Life(moved.client, elsewhere, life.id, life.request).asks(
                 "cancel", date=f"{await life.today()}"
             )
-
-
-async def empty_namespace(stack: EmbeddedStack) -> Client:
-    client = await Client.connect(stack.addresses.temporal_address)
-    name = fresh("namespace")
-    await client.workflow_service.register_namespace(
-        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
-    )
-    moved = await Client.connect(
-        stack.addresses.temporal_address, namespace=name, data_converter=pydantic_data_converter
-    )
-
-    async def is_known() -> bool:
-        try:
-            await register_search_attributes(moved)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return False
-        return True
-
-    await eventually("the server knows the namespace", is_known)
-    return moved
