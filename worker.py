@@ -31,6 +31,7 @@ from activities.invoicing import InvoicingActivities
 from activities.logs import write_logs
 from activities.mail_server import MailServer
 from activities.provisioning import ProvisioningActivities
+from activities.purging import PurgingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
 from activities.reporting import ReportingInterceptor
@@ -68,7 +69,8 @@ def create_worker(
     workspaces = PostgresWorkspaces(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     recording = RecordingActivities(pool, workspaces)
-    reconciliation = ReconciliationActivities(pool, client)
+    reconciliation = ReconciliationActivities(pool, client, workspaces)
+    purging = PurgingActivities(pool, client)
     return Worker(
         client,
         task_queue=task_queue,
@@ -84,9 +86,14 @@ def create_worker(
             HistoryActivities(pool, client).delete_histories,
             AdjustingActivities(pool).adjust_ledger,
             InvoicingActivities(pool).issue_invoices,
-            reconciliation.reconcile_page,
-            reconciliation.reconcile_strays,
+            reconciliation.reconcile_record,
+            reconciliation.reconcile_running,
+            reconciliation.reconcile_closed,
+            reconciliation.reconcile_adjustments,
+            reconciliation.reconcile_invoices,
             reconciliation.finish_reconciliation,
+            purging.purge_histories,
+            purging.purge_rows,
             TellingActivities(pool).tell_notices,
             DeliveringActivities(pool, mail_server).deliver_notices,
         ],

@@ -1,5 +1,6 @@
 """Adjusting: compensating ledger lines, written once each, beside lines that never change."""
 
+from datetime import datetime
 from typing import Any
 
 from temporalio import activity
@@ -35,7 +36,7 @@ class AdjustingActivities:
             refused = await _refused(connection, wanted)
             if refused:
                 return AdjustmentRefused(refused=refused)
-            return Adjusted(adjustment=await _insert(connection, wanted))
+            return Adjusted(adjustment=await insert_adjustment(connection, wanted))
 
 
 async def _earlier(connection: Connection, wanted: Adjust) -> Adjustment | None:
@@ -92,12 +93,15 @@ async def _refused(connection: Connection, wanted: Adjust) -> Refused | None:
     return None
 
 
-async def _insert(connection: Connection, wanted: Adjust) -> Adjustment:
+async def insert_adjustment(
+    connection: Connection, wanted: Adjust, effective_at: datetime | None = None
+) -> Adjustment:
+    """Add the line, in effect from now on unless it was in effect before and has been lost."""
     row = await connection.fetchrow(
         """
         INSERT INTO ledger_adjustments
             (subscription_id, adjustment_id, customer_id, line_key, amount, reason, reference, effective_at)
-        SELECT subscription_id, $2, customer_id, $3, $4, $5, $6, clock_timestamp()
+        SELECT subscription_id, $2, customer_id, $3, $4, $5, $6, coalesce($7, clock_timestamp())
           FROM subscriptions WHERE subscription_id = $1
         RETURNING line_key, amount, reason, reference, effective_at
         """,
@@ -107,6 +111,7 @@ async def _insert(connection: Connection, wanted: Adjust) -> Adjustment:
         wanted.amount,
         wanted.reason,
         wanted.reference,
+        effective_at,
     )
     return _adjustment(wanted, row)
 

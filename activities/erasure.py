@@ -33,13 +33,16 @@ class ErasureActivities:
             issued = await record.issued_certificate(connection, erase.subscription_id, "DATABASE")
             if issued:
                 return issued
-            workspaces = await self._workspaces.delete(erase.subscription_id, connection)
-            certificate = await _erase(connection, erase, workspaces)
+            certificate = await erase_within(connection, erase, self._workspaces)
         reporting.recorded(erase.subscription_id, erase.sequence, (erase.event,))
         return certificate
 
 
-async def _erase(connection: Connection, erase: Erase, workspaces: int) -> ErasureCertificate:
+async def erase_within(
+    connection: Connection, erase: Erase, provisioner: WorkspaceProvisioner
+) -> ErasureCertificate:
+    """Erase and certify in the transaction of this connection."""
+    workspaces = await provisioner.delete(erase.subscription_id, connection)
     rows = await delete_personal_data(connection, erase.subscription_id)
     rows["workspaces"] += workspaces
     await record.update_subscription(connection, erase.state)

@@ -1,79 +1,97 @@
-"""Histories that should be gone: runs of subscriptions that are erased, or that never came to be (R31)."""
+"""Histories that should be gone: of erased subscriptions, and of requests that were refused (R31)."""
 
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from temporalio import activity
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.client import WorkflowExecution as Run
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Pool
+from activities.runs import quoted, run_page
 from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.state import State
 
-_AT_ONCE = 500
-# A completed run is the last one, which names nobody; a running one has not ended its own clearing away.
-_MAY_BE_LEFT = (
-    "WorkflowType = 'SubscriptionWorkflow' "
-    "AND ExecutionStatus != 'Running' AND ExecutionStatus != 'Completed'"
-)
+_A_PAGE = 200
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A run that still has a history, of a subscription that should have none."""
+    """Runs of one subscription that should have none; `lost` if it was one that the record does not have.
 
-    workflow_id: str
-    run_id: str
+    What is lost may be all that is left of a subscription, so it is no leftover to be deleted.
+    """
+
+    subscription_id: str
+    run_ids: tuple[str, ...]
+    lost: bool
 
     @property
-    def subscription_id(self) -> str:
-        return self.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+    def workflow_id(self) -> str:
+        return WORKFLOW_ID_PREFIX + self.subscription_id
 
 
-async def leftover_histories(client: Client, pool: Pool, grace: timedelta) -> AsyncIterator[Leftover]:
-    """All of them, but for what ended less than `grace` ago: its own last run is still clearing it away."""
-    page: list[Run] = []
-    async for run in client.list_workflows(_MAY_BE_LEFT):
-        page.append(run)
-        if len(page) == _AT_ONCE:
-            for leftover in await _left(pool, page, grace):
-                yield leftover
-            page = []
-            activity.heartbeat()
-    for leftover in await _left(pool, page, grace):
-        yield leftover
+async def leftover_page(
+    client: Client, pool: Pool, task_queue: str, grace: timedelta, after: str
+) -> tuple[list[Leftover], str | None]:
+    """What is left among a page of closed runs, and where the next page begins; None if there is none."""
+    # A completed run is a last one, which names nobody; a running one has not ended its own clearing away.
+    query = (
+        f"WorkflowType = 'SubscriptionWorkflow' AND TaskQueue = {quoted(task_queue)} "
+        "AND ExecutionStatus != 'Running' AND (ExecutionStatus != 'Completed' OR AccountName IS NOT NULL)"
+    )
+    runs, next_after = await run_page(client, query, after, _A_PAGE)
+    return await _left(client, pool, runs, grace), next_after
 
 
-async def delete_history(client: Client, leftover: Leftover) -> None:
-    """Delete a run; one that is gone already is no error."""
+async def erased_since(pool: Pool, ids: Collection[str]) -> Mapping[str, timedelta | None]:
+    """Those of the subscriptions that the record has, each with how long ago it was erased, if it was."""
+    rows = await pool.fetch(
+        """
+        SELECT subscriptions.subscription_id, clock_timestamp() - certificate.recorded_at AS age
+          FROM subscriptions LEFT JOIN erasure_certificates AS certificate
+               ON certificate.subscription_id = subscriptions.subscription_id AND part = 'DATABASE'
+         WHERE subscriptions.subscription_id = ANY($1)
+        """,
+        list(ids),
+    )
+    return {row["subscription_id"]: row["age"] for row in rows}
+
+
+async def _left(client: Client, pool: Pool, runs: Sequence[Run], grace: timedelta) -> list[Leftover]:
+    long_ago = datetime.now(UTC) - grace
+    closed: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.close_time and run.close_time <= long_ago:
+            closed[run.id.removeprefix(WORKFLOW_ID_PREFIX)].append(run)
+    known = await erased_since(pool, closed)
+    left = []
+    for subscription_id, of_it in closed.items():
+        if subscription_id in known:
+            age = known[subscription_id]
+            if age is None or age <= grace:
+                continue
+        elif await _is_running(client, of_it[0].id):
+            continue
+        lost = subscription_id not in known and any(map(_was_subscription, of_it))
+        left.append(Leftover(subscription_id, tuple(run.run_id for run in of_it), lost))
+    return left
+
+
+def _was_subscription(run: Run) -> bool:
+    """A request that was refused never showed a state."""
+    shown = {pair.key.name: pair.value for pair in run.typed_search_attributes}
+    state = shown.get("SubscriptionState")
+    return state is not None and not State(state).over
+
+
+async def _is_running(client: Client, workflow_id: str) -> bool:
     try:
-        await client.workflow_service.delete_workflow_execution(
-            DeleteWorkflowExecutionRequest(
-                namespace=client.namespace,
-                workflow_execution=WorkflowExecution(
-                    workflow_id=leftover.workflow_id, run_id=leftover.run_id
-                ),
-            )
-        )
+        described = await client.get_workflow_handle(workflow_id).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-
-
-async def _left(pool: Pool, runs: list[Run], grace: timedelta) -> list[Leftover]:
-    long_ago = datetime.now(UTC) - grace
-    closed = [run for run in runs if run.close_time and run.close_time <= long_ago]
-    living = await pool.fetch(
-        """
-        SELECT subscription_id FROM subscriptions
-         WHERE subscription_id = ANY($1) AND (state != 'ERASED' OR recorded_at > $2)
-        """,
-        [run.id.removeprefix(WORKFLOW_ID_PREFIX) for run in closed],
-        long_ago,
-    )
-    known = {WORKFLOW_ID_PREFIX + row["subscription_id"] for row in living}
-    return [Leftover(run.id, run.run_id) for run in closed if run.id not in known]
+        return False
+    return described.status is WorkflowExecutionStatus.RUNNING

@@ -22,7 +22,7 @@ from subscription.effects import (
 )
 from subscription.events import Event, TrialStarted
 from subscription.refusals import Code, Refused, RefusedError, refuse
-from subscription.request import AccountKind, Request, name_taken, read_request
+from subscription.request import Request, name_taken, read_request
 from subscription.state import Subscription, provisioning
 
 
@@ -94,7 +94,7 @@ async def _start(
     token = secrets.token_hex(16)
     started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
     state = apply(provisioning(wanted.subscription_id, request), started)
-    if not await record.insert_subscription(connection, state, request):
+    if not await enter(connection, state, request, started):
         raise refuse(
             Code.REQUEST_ID_REUSED,
             "This request_id was used for another request; choose a new one.",
@@ -102,8 +102,13 @@ async def _start(
         )
     if not await record.take_name(connection, state.subscription_id, account.name, account.kind):
         raise RefusedError(name_taken(account.kind))
-    if account.kind is AccountKind.DOMAIN:
-        await _keep_token(connection, state.subscription_id, account.name, token)
+    return state, started
+
+
+async def enter(connection: Connection, state: Subscription, request: Request, started: TrialStarted) -> bool:
+    """Everything of a new subscription but its name; False if another one has been requested under its id."""
+    if not await record.insert_subscription(connection, state, request):
+        return False
     await connection.execute(
         "INSERT INTO administrators (subscription_id, admin_id, password_hash) VALUES ($1, $2, $3)",
         state.subscription_id,
@@ -116,19 +121,22 @@ async def _start(
         request.company_name,
         request.company_phone,
     )
+    if started.claim:
+        await keep_token(connection, state.subscription_id, started.claim.name, started.claim.token)
     await record.insert_events(connection, state, 1, (started,))
-    return state, started
+    return True
 
 
 async def _domain_token(connection: Connection, subscription_id: str, domain: str) -> str:
-    await _keep_token(connection, subscription_id, domain, secrets.token_hex(16))
+    await keep_token(connection, subscription_id, domain, secrets.token_hex(16))
     token: str = await connection.fetchval(
         "SELECT token FROM domain_tokens WHERE subscription_id = $1 AND domain = $2", subscription_id, domain
     )
     return token
 
 
-async def _keep_token(connection: Connection, subscription_id: str, domain: str, token: str) -> None:
+async def keep_token(connection: Connection, subscription_id: str, domain: str, token: str) -> None:
+    """Keep the secret of a living subscription and domain; the first one stays."""
     await connection.execute(
         """
         INSERT INTO domain_tokens (subscription_id, domain, token)

@@ -94,6 +94,7 @@ async def insert_subscription(connection: Connection, state: Subscription, reque
 
 
 async def update_subscription(connection: Connection, state: Subscription) -> None:
+    """Make the row show this state."""
     contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
     await connection.execute(
         """
@@ -101,6 +102,7 @@ async def update_subscription(connection: Connection, state: Subscription) -> No
            SET state = $2, access = $3, plan = $4, members = $5, term = $6, sequence = $7,
                contract_from = $8, contract_to = $9, reservation = $10, reservation_date = $11,
                next_deadline_at = $12, next_deadline = $13, snapshot = $14,
+               customer_id = $15, started_at = $16, trial_ends_at = $17,
                recorded_at = clock_timestamp()
          WHERE subscription_id = $1
         """,
@@ -118,6 +120,9 @@ async def update_subscription(connection: Connection, state: Subscription) -> No
         deadline and deadline.at,
         deadline and deadline.what,
         state.model_dump_json(),
+        state.customer_id,
+        state.started_at,
+        state.trial_ends_at,
     )
 
 
@@ -130,35 +135,42 @@ async def insert_events(
 ) -> None:
     """The events, numbered from `first_sequence`, with their ledger lines; what is private, apart."""
     for sequence, event in enumerate(events, start=first_sequence):
-        private = private_fields(event)
+        await insert_event(connection, state, sequence, event, asked_by)
+        await insert_lines(connection, state, sequence, enumerate(event.lines))
+
+
+async def insert_event(
+    connection: Connection, state: Subscription, sequence: int, event: Event, asked_by: str | None = None
+) -> None:
+    """An event without its ledger lines. `state` is the one after it, or after all that happened with it."""
+    private = private_fields(event)
+    await connection.execute(
+        """
+        INSERT INTO lifecycle_events
+            (subscription_id, sequence, event, state, effective_at, message, detail)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        state.subscription_id,
+        sequence,
+        event.event,
+        state.state,
+        event.at,
+        sentence(event),
+        event.model_dump_json(exclude=set(private)),
+    )
+    if private or asked_by:
         await connection.execute(
             """
-            INSERT INTO lifecycle_events
-                (subscription_id, sequence, event, state, effective_at, message, detail)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO event_notes (subscription_id, sequence, asked_by, private)
+            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
             """,
             state.subscription_id,
             sequence,
-            event.event,
-            state.state,
-            event.at,
-            sentence(event),
-            event.model_dump_json(exclude=set(private)),
+            asked_by,
+            event.model_dump_json(include=set(private)),
         )
-        if private or asked_by:
-            await connection.execute(
-                """
-                INSERT INTO event_notes (subscription_id, sequence, asked_by, private)
-                VALUES ($1, $2, $3, $4)
-                """,
-                state.subscription_id,
-                sequence,
-                asked_by,
-                event.model_dump_json(include=set(private)),
-            )
-        await insert_lines(connection, state, sequence, enumerate(event.lines))
-        if isinstance(event, TrialStarted | Upgraded):
-            await _insert_agreements(connection, state.subscription_id, sequence, event)
+    if isinstance(event, TrialStarted | Upgraded):
+        await _insert_agreements(connection, state.subscription_id, sequence, event)
 
 
 async def insert_lines(

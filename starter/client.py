@@ -44,6 +44,7 @@ from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.outbox import NoticeState, OutboxNotice
+from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, Request, name_taken, read_request
 from subscription.state import State, Subscription
@@ -58,6 +59,7 @@ _TRY_AGAIN = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
 _DROPPED = "workflow update was aborted"
 """What the server says then with UNAVAILABLE, the status of a server that is away."""
 _BUSY_SECONDS = 0.5
+_CUT_OFF = "AcceptedUpdateCompletedWorkflow"
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 
 
@@ -272,6 +274,9 @@ class SubscriptionClient:
                     name, argument, id=update_id, result_type=Answer
                 )
             except WorkflowUpdateFailedError as error:
+                if _was_cut_off(error):
+                    await asyncio.sleep(_BUSY_SECONDS)
+                    continue
                 refused = _refusal_in(error)
                 if refused.code is Code.SUBSCRIPTION_ENDED:
                     return await self._answer_from_the_record(subscription_id, name, argument, refused)
@@ -382,6 +387,20 @@ class SubscriptionClient:
             state=state, subscription_id=subscription_id, after=after, limit=limit
         )
 
+    # -- what the nightly comparison has found -------------------------------------------------------
+
+    async def reconciliation(self, run: str | None = None) -> Reconciliation:
+        """This run of the job, or the newest one."""
+        found = await self._read.reconciliation(run)
+        if found is None:
+            message = "There is no run of that name." if run else "Nothing has been reconciled yet."
+            raise refuse(Code.RECONCILIATION_NOT_FOUND, message, "run" if run else None)
+        return found
+
+    async def findings(self, run: str, *, limit: int = 1000) -> list[ReportedFinding]:
+        """First what is left for somebody to look at, then what was repaired."""
+        return await self._read.findings(run, limit=limit)
+
     # -- questions -----------------------------------------------------------------------------------
 
     async def status(self, subscription_id: str) -> Status:
@@ -475,6 +494,11 @@ class SubscriptionClient:
 def _update_id(name: str, argument: Mapping[str, Any]) -> str:
     body = json.dumps([name, argument], sort_keys=True, default=str)
     return f"{argument['id']}/{hashlib.sha256(body.encode()).hexdigest()[:16]}"
+
+
+def _was_cut_off(error: WorkflowUpdateFailedError) -> bool:
+    """Whether the workflow was terminated while it was at it: the one that takes its place is asked again."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == _CUT_OFF
 
 
 def _refusal_in(error: WorkflowUpdateFailedError | WorkflowFailureError) -> Refused:

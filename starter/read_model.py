@@ -14,6 +14,7 @@ from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.outbox import NoticeState, OutboxNotice
+from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.state import State, Subscription
 
 
@@ -177,6 +178,33 @@ class ReadModel:
             *arguments,
         )
         return [OutboxNotice.model_validate(dict(row)) for row in rows]
+
+    async def reconciliation(self, run: str | None) -> Reconciliation | None:
+        """This run of the job, or the newest one."""
+        row = await self._pool.fetchrow(
+            """
+            SELECT run, started_at, finished_at, looked_at,
+                   (SELECT count(*) FROM reconciliation_findings AS each WHERE each.run = found.run) AS found,
+                   (SELECT count(*) FROM reconciliation_findings AS each
+                     WHERE each.run = found.run AND repaired) AS repaired
+              FROM reconciliations AS found
+             WHERE $1::text IS NULL OR run = $1 ORDER BY started_at DESC LIMIT 1
+            """,
+            run,
+        )
+        return Reconciliation.model_validate(dict(row)) if row else None
+
+    async def findings(self, run: str, *, limit: int) -> list[ReportedFinding]:
+        """What a run has found: first what is left for somebody to look at, then what was repaired."""
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id, code, message, repaired, found_at FROM reconciliation_findings
+             WHERE run = $1 ORDER BY repaired, code, subscription_id, message LIMIT $2
+            """,
+            run,
+            limit,
+        )
+        return [ReportedFinding.model_validate(dict(row)) for row in rows]
 
     async def answer(self, subscription_id: str, command_id: str) -> Answer | None:
         document = await self._pool.fetchval(

@@ -126,12 +126,14 @@ async def trigger(client: Client, job: Job) -> WorkflowHandle[Any, Any]:
     Raises `NotAppliedError`.
     """
     handle = _handle(client, job)
-    known = {run.workflow_id for run in _runs(await _description(handle, job))}
+    # Two that are asked for within a second have the same workflow id.
+    known = {run.first_execution_run_id for run in _runs(await _description(handle, job))}
     await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
     while True:
-        begun = [run for run in _runs(await _description(handle, job)) if run.workflow_id not in known]
+        runs = _runs(await _description(handle, job))
+        begun = [run for run in runs if run.first_execution_run_id not in known]
         if begun:
-            return client.get_workflow_handle(begun[-1].workflow_id)
+            return client.get_workflow_handle(begun[-1].workflow_id, run_id=begun[-1].first_execution_run_id)
         await asyncio.sleep(_LOOK_SECONDS)
 
 

@@ -17,7 +17,8 @@ from subscription.invoice import InvoicesIssued, IssueInvoices
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.outbox import DeliverNotices, NoticesDelivered, NoticesTold, TellNotices
-from subscription.reconciliation import Reconciled, ReconcilePage, ReconcileReport
+from subscription.purge import HistoriesPurged, PurgeHistories, PurgeRows, RowsPurged
+from subscription.reconciliation import FinishReconciliation, Reconciled, ReconcilePage, ReconcileReport
 from subscription.refusals import Refused
 from subscription.state import Access, State, Subscription
 from subscription.wording import sentence
@@ -205,9 +206,14 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "delete_histories": (DeleteHistories, HistoriesDeleted),
     "adjust_ledger": (Adjust, AdjustResult),
     "issue_invoices": (IssueInvoices, InvoicesIssued),
-    "reconcile_page": (ReconcilePage, Reconciled),
-    "reconcile_strays": (ReconcilePage, Reconciled),
-    "finish_reconciliation": (ReconcileReport, ReconcileReport),
+    "reconcile_record": (ReconcilePage, Reconciled),
+    "reconcile_running": (ReconcilePage, Reconciled),
+    "reconcile_closed": (ReconcilePage, Reconciled),
+    "reconcile_adjustments": (ReconcilePage, Reconciled),
+    "reconcile_invoices": (ReconcilePage, Reconciled),
+    "finish_reconciliation": (FinishReconciliation, ReconcileReport),
+    "purge_histories": (PurgeHistories, HistoriesPurged),
+    "purge_rows": (PurgeRows, RowsPurged),
     "tell_notices": (TellNotices, NoticesTold),
     "deliver_notices": (DeliverNotices, NoticesDelivered),
 }

@@ -1,50 +1,100 @@
-"""Reconciliation: what can be amiss between the record, its own rules and Temporal, and how it is found."""
+"""Reconciliation: what can be amiss between the record, the rules and Temporal, and how it is reported."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from subscription.apply import apply
 from subscription.calendar import Instant
-from subscription.catalogue import PriceBook
-from subscription.deadlines import canceled, due_first
-from subscription.events import Canceled, Event, ServiceFeesPosted
-from subscription.ledger import LedgerLine
 from subscription.model import Frozen, Wire
-from subscription.state import Subscription
+
+GRACE_MINUTES = 10
+"""What began or ended less than so long ago may still be under way."""
 
 
 class FindingCode(StrEnum):
     """What was found. The codes are a public interface; docs/schedules.md has their meanings."""
 
+    # The workflow against the record.
     WORKFLOW_MISSING = "WORKFLOW_MISSING"
+    WORKFLOW_BEHIND = "WORKFLOW_BEHIND"
     WORKFLOW_DIFFERS = "WORKFLOW_DIFFERS"
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
+    WORKFLOW_ENDED = "WORKFLOW_ENDED"
+    DEADLINE_LONG_PAST = "DEADLINE_LONG_PAST"
+    # The record against itself, and against the rules.
     ROW_MISSING = "ROW_MISSING"
     ROW_DIFFERS = "ROW_DIFFERS"
-    EVENTS_DIFFER = "EVENTS_DIFFER"
-    DEADLINE_LONG_PAST = "DEADLINE_LONG_PAST"
+    EVENT_MISSING = "EVENT_MISSING"
+    EVENT_DIFFERS = "EVENT_DIFFERS"
+    NAME_DIFFERS = "NAME_DIFFERS"
     LINE_MISSING = "LINE_MISSING"
     LINE_UNEXPECTED = "LINE_UNEXPECTED"
-    CHARGE_UNRECKONED = "CHARGE_UNRECKONED"
+    CHARGE_DIFFERS = "CHARGE_DIFFERS"
+    ADJUSTMENT_MISSING = "ADJUSTMENT_MISSING"
+    ADJUSTMENT_DIFFERS = "ADJUSTMENT_DIFFERS"
+    INVOICE_MISSING = "INVOICE_MISSING"
+    INVOICE_DIFFERS = "INVOICE_DIFFERS"
+    # Data that should or should not be there.
+    DATA_MISSING = "DATA_MISSING"
     DATA_LEFT = "DATA_LEFT"
+    UNREADABLE = "UNREADABLE"
 
 
 class Finding(Frozen):
-    """One thing that was amiss with one subscription; `message` names no person."""
+    """One thing that was amiss; `message` names no person. `subscription_id` is None for an invoice's."""
 
-    subscription_id: str
+    subscription_id: str | None
     code: FindingCode
     message: str
     repaired: bool = False
 
 
-class ReconcilePage(Frozen):
-    """Look at a page of the record's subscriptions, those after the id `after`. `run` names the report.
+class ReportedFinding(Finding):
+    """A finding in a report, and when it was found, by the database's clock."""
 
-    What began or ended less than `grace_minutes` ago may still be under way.
+    found_at: Instant
+
+
+class Reconciliation(Frozen):
+    """A run of the job as the record has it; `finished_at` is None while it is under way."""
+
+    run: str
+    started_at: Instant
+    finished_at: Instant | None
+    looked_at: int
+    found: int
+    repaired: int
+
+    @property
+    def summary(self) -> str:
+        return _summary(self.looked_at, self.found, self.repaired)
+
+
+class ReconcileStep(StrEnum):
+    """The parts of a run, in their order."""
+
+    RECORD = "RECORD"
+    """Each subscription of the record, with its workflow."""
+    RUNNING = "RUNNING"
+    """Running workflows that the record does not expect."""
+    CLOSED = "CLOSED"
+    """Histories that should be gone."""
+    ADJUSTMENTS = "ADJUSTMENTS"
+    INVOICES = "INVOICES"
+    REPORT = "REPORT"
+
+    @property
+    def following(self) -> "ReconcileStep":
+        steps = list(ReconcileStep)
+        return steps[steps.index(self) + 1]
+
+
+class ReconcilePage(Frozen):
+    """Look at what comes after `after`, which is where an earlier page said that the next one begins.
+
+    `run` names the report. What began or ended less than `grace_minutes` ago may still be under way.
     """
 
     run: str
@@ -57,8 +107,33 @@ class Reconciled(Frozen):
 
     looked_at: int
     found: int
-    repaired: int
     next_after: str | None = None
+
+
+class ReconcileStage(Wire):
+    """How far a run has come. Who starts one by hand may set `grace_minutes` and leaves the rest out."""
+
+    grace_minutes: Annotated[int, Field(ge=0)] = GRACE_MINUTES
+    step: Annotated[ReconcileStep, Field(strict=False)] = ReconcileStep.RECORD
+    after: str = ""
+    looked_at: int = 0
+    found: int = 0
+
+    def after_page(self, page: Reconciled) -> "ReconcileStage":
+        return ReconcileStage(
+            grace_minutes=self.grace_minutes,
+            step=self.step.following if page.next_after is None else self.step,
+            after=page.next_after or "",
+            looked_at=self.looked_at + page.looked_at,
+            found=self.found + page.found,
+        )
+
+
+class FinishReconciliation(Frozen):
+    """Close the report of this run, which looked at so many subscriptions."""
+
+    run: str
+    looked_at: int
 
 
 class ReconcileReport(Frozen):
@@ -69,79 +144,24 @@ class ReconcileReport(Frozen):
     looked_at: int
     found: int
     repaired: int
+    by_code: Mapping[FindingCode, int]
 
 
-class ReconcileStage(Wire):
-    """How far a run has come. Who starts one by hand may set `grace_minutes` and leaves the rest out."""
-
-    grace_minutes: Annotated[int, Field(ge=0)] = 10
-    after: str = ""
-    looked_at: int = 0
-    found: int = 0
-    repaired: int = 0
-
-
-class ReportedFinding(Finding):
-    """A finding in a report, and when it was found, by the database's clock."""
-
-    run: str
-    found_at: Instant
-
-
-_TOLD_BY_EVENTS = (
-    "sequence",
-    "state",
-    "started_at",
-    "trial_ends_at",
-    "grace_ends_at",
-    "contract",
-    "rates",
-    "billed_up_to",
-    "renewal",
-    "reservation",
-    "ended_at",
-    "last_at",
-)
-"""The fields of a state that its events alone decide. What names a person is not among them."""
-
-
-def retold(snapshot: Subscription, events: Sequence[Event]) -> Subscription:
-    """The state by its events, with what they do not tell taken from the snapshot."""
-    told = beginning_of(snapshot)
-    for event in events:
-        told = apply(told, event)
-    changes = {field: getattr(told, field) for field in _TOLD_BY_EVENTS}
-    if told.contract:
-        changes |= {"plan": told.plan, "members": told.members}
-    return snapshot.model_copy(update=changes)
-
-
-def beginning_of(snapshot: Subscription) -> Subscription:
-    return Subscription(
-        subscription_id=snapshot.subscription_id,
-        customer_id=snapshot.customer_id,
-        region=snapshot.region,
-        platform=snapshot.platform,
-        plan=snapshot.plan,
-        members=snapshot.members,
+def report_of(run: str, looked_at: int, found: Mapping[FindingCode, int], repaired: int) -> ReconcileReport:
+    """The report of a run that found so many of each code."""
+    return ReconcileReport(
+        summary=_summary(looked_at, sum(found.values()), repaired),
+        run=run,
+        looked_at=looked_at,
+        found=sum(found.values()),
+        repaired=repaired,
+        by_code=found,
     )
 
 
-def charges_unreckoned(snapshot: Subscription, events: Sequence[Event], book: PriceBook) -> Iterator[Event]:
-    """The events that charge something else than the rules reckon from what happened before them."""
-    state = beginning_of(snapshot)
-    for event in events:
-        if event.lines != _reckoned(state, event, book):
-            yield event
-        state = apply(state, event)
-
-
-def _reckoned(before: Subscription, event: Event, book: PriceBook) -> tuple[LedgerLine, ...]:
-    match event:
-        case Canceled(because="ASKED"):
-            return canceled(before, event.at, "ASKED").lines
-        case Canceled() | ServiceFeesPosted():
-            due = due_first(before, event.at, book)
-            return due.lines if due else ()
-        case _:
-            return ()
+def _summary(looked_at: int, found: int, repaired: int) -> str:
+    looked = f"{looked_at:,} {'subscription' if looked_at == 1 else 'subscriptions'} looked at"
+    if not found:
+        return f"{looked}, nothing is amiss."
+    findings = f"{found:,} {'finding' if found == 1 else 'findings'}"
+    return f"{looked}, {findings}: {repaired:,} repaired, {found - repaired:,} left to somebody."

@@ -9,6 +9,8 @@ from subscription.state import State, Subscription
 
 KEYWORDS = ("SubscriptionState", "Access", "Plan", "Term", "AccountName", "CustomerId")
 DATETIMES = ("NextDeadline", "TrialEndsAt", "ContractEndsAt")
+ATTENTION = "NeedsAttention"
+"""No part of the state: set while somebody must look."""
 
 
 def visible(state: Subscription) -> Mapping[str, str | datetime | None]:

@@ -13,6 +13,7 @@ from workflows.leniency import OneArgumentInterceptor
 from workflows.looking import CardInterceptor
 from workflows.measuring import MeasuringInterceptor
 from workflows.notices import NoticesDeliveryWorkflow, NoticesWorkflow
+from workflows.purge import PurgeWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.subscription import SubscriptionWorkflow
 
@@ -21,6 +22,7 @@ WORKFLOWS: tuple[type, ...] = (
     AdjustmentWorkflow,
     InvoicesWorkflow,
     ReconcileWorkflow,
+    PurgeWorkflow,
     NoticesWorkflow,
     NoticesDeliveryWorkflow,
 )

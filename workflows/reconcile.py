@@ -7,9 +7,24 @@ from temporalio import workflow
 from workflows.jobs import one_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.reconciliation import Reconciled, ReconcilePage, ReconcileReport, ReconcileStage
+    from subscription.reconciliation import (
+        FinishReconciliation,
+        Reconciled,
+        ReconcilePage,
+        ReconcileReport,
+        ReconcileStage,
+        ReconcileStep,
+    )
 
-_PAGES_A_RUN = 200
+_PAGES_A_RUN = 500
+
+_STEPS = {
+    ReconcileStep.RECORD: ("reconcile_record", "subscriptions of the record"),
+    ReconcileStep.RUNNING: ("reconcile_running", "running workflows"),
+    ReconcileStep.CLOSED: ("reconcile_closed", "histories that should be gone"),
+    ReconcileStep.ADJUSTMENTS: ("reconcile_adjustments", "adjustments"),
+    ReconcileStep.INVOICES: ("reconcile_invoices", "invoices"),
+}
 
 
 @workflow.defn(name="ReconcileWorkflow")
@@ -20,49 +35,26 @@ class ReconcileWorkflow:
     async def run(self, argument: Any = None) -> ReconcileReport:
         stage = read_argument(ReconcileStage, argument)
         run = workflow.info().first_execution_run_id
-        for _ in range(_PAGES_A_RUN):
-            wanted = ReconcilePage(run=run, after=stage.after, grace_minutes=stage.grace_minutes)
-            page: Reconciled = await one_page("reconcile_page", wanted, summary="subscriptions of the record")
-            stage = _further(stage, page)
-            if page.next_after is None:
-                break
+        pages = 0
+        while stage.step is not ReconcileStep.REPORT:
+            if pages == _PAGES_A_RUN:
+                workflow.continue_as_new(stage)
+            stage = await _after_a_page(run, stage)
             workflow.set_current_details(f"{stage.looked_at:,} looked at, {stage.found:,} findings so far.")
-        else:
-            workflow.continue_as_new(stage)
-        return await self._finish(run, stage)
-
-    async def _finish(self, run: str, stage: ReconcileStage) -> ReconcileReport:
-        strays: Reconciled = await one_page(
-            "reconcile_strays",
-            ReconcilePage(run=run, grace_minutes=stage.grace_minutes),
-            summary="workflows that the record does not expect",
-        )
-        stage = _further(stage, strays)
-        report = ReconcileReport(
-            summary=_summary(stage),
-            run=run,
-            looked_at=stage.looked_at,
-            found=stage.found,
-            repaired=stage.repaired,
-        )
-        await one_page("finish_reconciliation", report, summary="the report")
-        workflow.set_current_details(report.summary)
-        return report
+            pages += 1
+        return await _report(run, stage)
 
 
-def _further(stage: ReconcileStage, page: Reconciled) -> ReconcileStage:
-    return ReconcileStage(
-        grace_minutes=stage.grace_minutes,
-        after=page.next_after or "",
-        looked_at=stage.looked_at + page.looked_at,
-        found=stage.found + page.found,
-        repaired=stage.repaired + page.repaired,
-    )
+async def _after_a_page(run: str, stage: ReconcileStage) -> ReconcileStage:
+    name, summary = _STEPS[stage.step]
+    wanted = ReconcilePage(run=run, after=stage.after, grace_minutes=stage.grace_minutes)
+    page: Reconciled = await one_page(name, wanted, summary=summary)
+    return stage.after_page(page)
 
 
-def _summary(stage: ReconcileStage) -> str:
-    looked = f"{stage.looked_at:,} looked at"
-    if not stage.found:
-        return f"{looked}, nothing is amiss."
-    open_ones = stage.found - stage.repaired
-    return f"{looked}, {stage.found:,} findings: {stage.repaired:,} repaired, {open_ones:,} need somebody."
+async def _report(run: str, stage: ReconcileStage) -> ReconcileReport:
+    wanted = FinishReconciliation(run=run, looked_at=stage.looked_at)
+    report: ReconcileReport = await one_page("finish_reconciliation", wanted, summary="the report")
+    codes = "".join(f"\n- **{code}**: {number:,}" for code, number in report.by_code.items())
+    workflow.set_current_details(report.summary + codes)
+    return report

@@ -7,9 +7,9 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSe
 
 with workflow.unsafe.imports_passed_through():
     from subscription.state import Subscription
-    from subscription.visible import DATETIMES, KEYWORDS, visible
+    from subscription.visible import ATTENTION, DATETIMES, KEYWORDS, visible
 
-NEEDS_ATTENTION = SearchAttributeKey.for_bool("NeedsAttention")
+NEEDS_ATTENTION = SearchAttributeKey.for_bool(ATTENTION)
 
 _SHOWN: tuple[SearchAttributeKey[Any], ...] = (
     *(SearchAttributeKey.for_keyword(name) for name in KEYWORDS),

@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
     from subscription.refusals import Code, Refused
-    from subscription.state import State
+    from subscription.state import State, Subscription
     from subscription.status import Status, status_of
     from subscription.validation import without_callers_words
 
@@ -385,6 +385,12 @@ class SubscriptionWorkflow:
         if self._life is None:
             return f"- **State**: {State.PROVISIONING}"
         return card(self._life.state, self._asking_time(None))
+
+    @workflow.query(
+        description="The whole state, as the record keeps it; null before the beginning and at the end"
+    )
+    def snapshot(self) -> Subscription | None:
+        return self._life.state if self._life else None
 
     def _living(self) -> Life:
         if self._life is None:

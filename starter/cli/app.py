@@ -10,6 +10,7 @@ from starter.cli import (
     billing,
     clock,
     commands,
+    findings,
     listing,
     notices,
     operations,
@@ -32,6 +33,7 @@ for part in (operations, replaying, requests, commands, questions, listing, bill
     app.add_typer(part.app)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
+app.add_typer(findings.app)
 
 
 def main() -> None:

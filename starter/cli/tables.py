@@ -18,6 +18,7 @@ from subscription.forecast import Coming, Quote
 from subscription.invoice import Invoice, InvoicedAdjustment
 from subscription.ledger import LedgerLine, LineKind
 from subscription.outbox import OutboxNotice
+from subscription.reconciliation import ReportedFinding
 from subscription.refusals import Problem
 from subscription.simulation import Document
 from subscription.state import Access, ReservedSwitch, State
@@ -318,6 +319,14 @@ def schedules_table(schedules: Iterable[Scheduled]) -> Table:
         table.add_row(
             each.name, each.times, coming, run.status if run else _NONE, (run.summary if run else None) or ""
         )
+    return table
+
+
+def findings_table(findings: Iterable[ReportedFinding]) -> Table:
+    table = _table("Finding", "Subscription", "What is amiss", "Repaired")
+    for finding in findings:
+        repaired = Text("yes", style="green") if finding.repaired else Text("no", style="yellow")
+        table.add_row(finding.code, finding.subscription_id or _NONE, finding.message, repaired)
     return table
 
 

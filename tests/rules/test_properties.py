@@ -27,6 +27,7 @@ from subscription.events import EVENT, private_fields
 from subscription.forecast import Quote, quote_cancellation, upcoming
 from subscription.refusals import Refused
 from subscription.request import Request, read_request
+from subscription.retelling import ending, lasting, misreckoned, retold
 from subscription.simulation import ScenarioError, read_scenario
 from subscription.state import ReservedCancellation, State, Subscription
 
@@ -505,6 +506,37 @@ def test_a_state_is_what_its_events_make_of_it(lived: Lived) -> None:
     life = lived.life
     assert apply_all(life.provisioned, life.events) == life.state
     assert life.state.sequence == len(life.events)
+
+
+@LIVES
+@given(lives(), st.booleans())
+def test_a_state_and_its_charges_are_retold_by_what_erasure_leaves_of_its_events(
+    lived: Lived, leaves: bool
+) -> None:
+    life = lived.life
+    if leaves:
+        life.answered("cancel")
+        life.at(life.now)
+    left = [
+        EVENT.validate_json(event.model_dump_json(exclude=set(private_fields(event))))
+        for event in life.events
+    ]
+    assert lasting(retold(life.state, left)) == lasting(life.state)
+    assert list(misreckoned(life.state, left, life.book)) == []
+
+
+@LIVES
+@given(lives(), st.integers(0, 400))
+def test_an_end_of_which_only_the_moment_is_known_is_what_cancelling_then_comes_to(
+    lived: Lived, days: int
+) -> None:
+    life = lived.life
+    before, known = life.state, len(life.events)
+    life.at(life.now + timedelta(days=days)).answered("cancel")
+    life.at(life.now)
+    ended_at = life.state.ended_at
+    assert ended_at is not None
+    assert ending(before, ended_at, life.book) == tuple(life.events[known:])
 
 
 @LIVES

@@ -60,7 +60,7 @@ def test_every_command_is_an_update_with_a_validator_and_a_signal() -> None:
     assert {name for name in definition.signals if name} == {*COMMANDS, "needs_attention"}
     assert None in definition.signals, "there is a handler for signals that nobody knows"
     assert None in definition.updates, "and one for updates"
-    assert {*definition.queries} == {"status", "timeline", "upcoming", "quote_cancellation"}
+    assert {*definition.queries} == {"status", "timeline", "upcoming", "quote_cancellation", "snapshot"}
     for name, update in definition.updates.items():
         assert update.validator is not None, name
     handlers: list[Any] = [*definition.updates.values(), *definition.signals.values()]

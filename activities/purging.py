@@ -1,0 +1,89 @@
+"""Purging: histories that should be gone, and rows past their retention (daily)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.database import Pool
+from activities.leftovers import leftover_page
+from activities.runs import delete_runs
+from subscription.purge import HistoriesPurged, PurgeHistories, PurgeRows, RowsPurged
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Rows of `table` are kept for so long after `since`, then go if `only` holds; both are SQL of a row."""
+
+    table: str
+    since: str
+    kept: timedelta
+    only: str = "true"
+
+
+RETENTIONS = (
+    # They name nobody. A quarter is as long as an auditor of its nights may want to look back.
+    Retention("reconciliations", since="started_at", kept=timedelta(days=92)),
+    # A letter names its recipient; a quarter is long enough to answer "you never told me".
+    Retention(
+        "notice_letters",
+        since="(SELECT settled_at FROM notices WHERE notices.number = notice_letters.number)",
+        kept=timedelta(days=90),
+    ),
+    # A notice is what keeps it from being told twice, so it stays for as long as it might be due again.
+    Retention(
+        "notices",
+        since="settled_at",
+        kept=timedelta(days=400),
+        only="kind NOT IN ('DOMAIN_UNPROVED', 'RENAME_UNPROVED') OR subscription_id IN "
+        "(SELECT subscription_id FROM subscriptions WHERE state = 'ERASED')",
+    ),
+)
+"""What is deleted with age. A table goes only with what refers to it, and the worker's role must be let."""
+
+
+class PurgingActivities:
+    def __init__(self, pool: Pool, client: Client) -> None:
+        self._pool = pool
+        self._client = client
+
+    @activity.defn
+    async def purge_histories(self, wanted: PurgeHistories) -> HistoriesPurged:
+        """Delete what is left of subscriptions that are erased and of requests that were refused (R31)."""
+        grace, queue = timedelta(minutes=wanted.grace_minutes), activity.info().task_queue
+        left, next_after = await leftover_page(self._client, self._pool, queue, grace, wanted.after)
+        histories = 0
+        for leftover in left:
+            # What is lost may be all that is left of a subscription: the job `reconcile` looks at that.
+            if not leftover.lost:
+                await delete_runs(self._client, leftover.workflow_id, leftover.run_ids)
+                histories += len(leftover.run_ids)
+            activity.heartbeat()
+        return HistoriesPurged(histories=histories, next_after=next_after)
+
+    @activity.defn
+    async def purge_rows(self, wanted: PurgeRows) -> RowsPurged:
+        """Delete what is past its retention, by the database's clock, a few rows at a time."""
+        return RowsPurged(rows={each.table: await self._purge(each) for each in RETENTIONS})
+
+    async def _purge(self, retention: Retention) -> int:
+        deleted = 0
+        while True:
+            rows = await self._pool.fetch(
+                f"""
+                DELETE FROM {retention.table} WHERE ctid IN (
+                    SELECT ctid FROM {retention.table}
+                     WHERE {retention.since} < clock_timestamp() - $1::interval AND ({retention.only})
+                     LIMIT $2)
+                RETURNING 1
+                """,
+                retention.kept,
+                _AT_ONCE,
+            )
+            activity.heartbeat()
+            deleted += len(rows)
+            if len(rows) < _AT_ONCE:
+                return deleted

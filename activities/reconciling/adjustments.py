@@ -1,0 +1,78 @@
+"""Adjustments that Temporal knows as made and the ledger does not have, as after a restore from a backup."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asyncpg import ForeignKeyViolationError
+from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.client import WorkflowExecution as Run
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.adjusting import insert_adjustment
+from activities.reconciling.look import Look, Means, made
+from subscription.adjustment import Adjust, Adjustment
+from subscription.reconciliation import FindingCode
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was asked of a workflow that has made an adjustment, and what it answered."""
+
+    wanted: Adjust
+    adjustment: Adjustment
+
+
+async def look_at_adjustments(means: Means, runs: Sequence[Run]) -> list[Look]:
+    """Each of these completed workflows has made one adjustment."""
+    return await made(_look(means, run) for run in runs)
+
+
+async def _look(means: Means, run: Run) -> Look:
+    done = await _made_by(means.client, run)
+    look = Look(means.report, done.wanted.subscription_id if done else "")
+    if done is None or await _is_recorded(means, done.wanted):
+        return look
+
+    async def inserted() -> bool:
+        try:
+            async with means.pool.acquire() as connection:
+                await insert_adjustment(connection, done.wanted, done.adjustment.effective_at)
+        except ForeignKeyViolationError:  # nor does the ledger have the line that it corrects
+            return False
+        return True
+
+    message = f"The ledger lacks the adjustment {done.wanted.id}."
+    await look.finds(FindingCode.ADJUSTMENT_MISSING, message, inserted)
+    return look
+
+
+async def _made_by(client: Client, run: Run) -> _Made | None:
+    """None if its history is gone or tells nothing that can be read."""
+    handle = client.get_workflow_handle(run.id, run_id=run.run_id)
+    try:
+        events = (await handle.fetch_history()).events
+        started = events[0].workflow_execution_started_event_attributes
+        completed = events[-1].workflow_execution_completed_event_attributes
+        [wanted] = await client.data_converter.decode(started.input.payloads, [Adjust])
+        [adjustment] = await client.data_converter.decode(completed.result.payloads, [Adjustment])
+    except (ValidationError, ValueError):
+        return None
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+    return _Made(wanted, adjustment)
+
+
+async def _is_recorded(means: Means, wanted: Adjust) -> bool:
+    """Whether the record has it; one of a subscription that it does not have is found with that."""
+    found: bool = await means.pool.fetchval(
+        """
+        SELECT NOT EXISTS (SELECT 1 FROM subscriptions WHERE subscription_id = $1)
+            OR EXISTS (SELECT 1 FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2)
+        """,
+        wanted.subscription_id,
+        wanted.id,
+    )
+    return found

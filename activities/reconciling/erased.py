@@ -1,0 +1,57 @@
+"""An erased subscription: nothing that names a person may be left of it, in whatever place (R31)."""
+
+from temporalio.exceptions import ApplicationError
+
+from activities.histories import certify_histories
+from activities.reconciling import checks, repairs
+from activities.reconciling.look import Look, Means
+from activities.reconciling.recorded import Recorded
+from activities.record import issued_certificate
+from activities.runs import delete_runs, listed_runs
+from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.reconciliation import FindingCode
+
+
+async def look_at_erased(means: Means, look: Look, recorded: Recorded) -> None:
+    snapshot, told = recorded.snapshot, repairs.truth(recorded, None)
+    differing = recorded.differs_from(told) if told else []
+    if snapshot is None:
+        await look.finds(FindingCode.UNREADABLE, "Its row cannot be read.")
+    elif missing := checks.missing_events(recorded, snapshot.sequence):
+        await look.says(missing)
+    elif differing:
+        message = f"The row differs from its events in {', '.join(differing)}."
+        await look.finds(
+            FindingCode.ROW_DIFFERS, message, lambda: repairs.rewrite_row(means.pool, recorded.id, None)
+        )
+    if left := checks.data_left(recorded):
+        await look.says(left, lambda: repairs.erase_again(means.pool, recorded.id, means.workspaces))
+    erased_ago = recorded.certified.get("DATABASE")
+    if erased_ago and erased_ago > means.grace and "HISTORIES" not in recorded.certified:
+        await _look_at_histories(means, look)
+
+
+async def _look_at_histories(means: Means, look: Look) -> None:
+    """Its last run, which deletes the others and certifies that, has not done so yet."""
+    subscription_id = look.subscription_id
+    if (await means.workflows.standing(subscription_id)).runs:
+        hindrance = await means.workflows.hindrance(subscription_id)
+        message = "Its histories have not been deleted yet."
+        await look.finds(FindingCode.DATA_LEFT, f"{message} {hindrance.words}" if hindrance else message)
+    else:
+        message = "The deletion of its histories was broken off."
+        await look.finds(FindingCode.DATA_LEFT, message, lambda: delete_histories(means, subscription_id))
+
+
+async def delete_histories(means: Means, subscription_id: str) -> bool:
+    """Delete whatever run there is, a running one too, and certify it if nobody has; whether all are gone."""
+    workflow_id = WORKFLOW_ID_PREFIX + subscription_id
+    runs = [run.run_id for run in await listed_runs(means.client, workflow_id)]
+    try:
+        await delete_runs(means.client, workflow_id, runs)
+    except ApplicationError:
+        return False
+    issued = await issued_certificate(means.pool, subscription_id, "DATABASE")
+    if issued:
+        await certify_histories(means.pool, subscription_id, issued.erased_at, len(runs))
+    return True

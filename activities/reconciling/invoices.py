@@ -1,0 +1,155 @@
+"""Invoices: their numbers leave no gap, and each says what the ledger and the rules say."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from activities.database import Connection, Pool
+from activities.reconciling.recorded import Row
+from subscription.invoice import Invoice, invoice_for, invoice_number
+from subscription.reconciliation import Finding, FindingCode
+
+_A_PAGE = 200
+
+_CHARGED = """
+    SELECT key, customer_id, amount FROM ledger_lines WHERE key = ANY($1)
+     UNION ALL
+    SELECT subscription_id || '/ADJUSTMENT/' || adjustment_id, customer_id, amount
+      FROM ledger_adjustments
+     WHERE subscription_id || '/ADJUSTMENT/' || adjustment_id = ANY($1)
+"""
+
+
+async def invoice_findings(pool: Pool, after: str) -> tuple[list[Finding], str | None]:
+    """What is amiss with a page of invoices after this number, and where the next page begins."""
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        rows = await connection.fetch(
+            """
+            SELECT number, customer_id, month, issued_on, supply, vat, total, document FROM invoices
+             WHERE number > $1 ORDER BY number LIMIT $2
+            """,
+            after,
+            _A_PAGE,
+        )
+        findings = [
+            *_gaps(after, [row["number"] for row in rows]),
+            *await _differing(connection, rows),
+        ]
+        if len(rows) == _A_PAGE:
+            return findings, rows[-1]["number"]
+        return [*findings, *await _counters(connection)], None
+
+
+def _gaps(after: str, numbers: Sequence[str]) -> Iterator[Finding]:
+    """The numbers that are missing before and between these; each year begins with the first."""
+    expected = _next(after)
+    for number in numbers:
+        year, sequence = _parts(number)
+        if expected is None or expected[0] != year:
+            expected = (year, 1)
+        if expected < (year, sequence):
+            first, last = invoice_number(*expected), invoice_number(year, sequence - 1)
+            missing = f"Invoice {first} is" if first == last else f"Invoices {first} to {last} are"
+            yield _finding(FindingCode.INVOICE_MISSING, f"{missing} missing.")
+        expected = _next(number)
+
+
+def _next(number: str) -> tuple[int, int] | None:
+    if not number:
+        return None
+    year, sequence = _parts(number)
+    return year, sequence + 1
+
+
+def _parts(number: str) -> tuple[int, int]:
+    year, _, sequence = number.partition("-")
+    return int(year), int(sequence)
+
+
+async def _counters(connection: Connection) -> list[Finding]:
+    """Whether the next number of each year will follow its last one."""
+    rows = await connection.fetch(
+        """
+        SELECT year, last, coalesce(max(split_part(number, '-', 2)::integer), 0) AS issued
+          FROM invoice_counters LEFT JOIN invoices ON split_part(number, '-', 1)::integer = year
+         GROUP BY year, last
+        """
+    )
+    return [
+        _finding(
+            FindingCode.INVOICE_MISSING,
+            f"The last invoice of {row['year']} is number {row['issued']}, and {row['last']} are counted.",
+        )
+        for row in rows
+        if row["last"] != row["issued"]
+    ]
+
+
+async def _differing(connection: Connection, rows: Sequence[Row]) -> list[Finding]:
+    invoices = {row["number"]: _invoice(row) for row in rows}
+    keys = [key for invoice in invoices.values() if invoice for key in invoice.keys]
+    charged = {row["key"]: row for row in await connection.fetch(_CHARGED, keys)}
+    entered: dict[str, set[str]] = {number: set() for number in invoices}
+    for entry in await connection.fetch(
+        "SELECT entry_key, number FROM invoice_entries WHERE number = ANY($1)", list(invoices)
+    ):
+        entered[entry["number"]].add(entry["entry_key"])
+    findings = []
+    for row in rows:
+        invoice = invoices[row["number"]]
+        wrong = (
+            ["it cannot be read"]
+            if invoice is None
+            else [*_wrong(invoice, row, entered[row["number"]]), *_wrong_entries(invoice, charged)]
+        )
+        findings += [
+            _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {row['number']}: {what}.") for what in wrong
+        ]
+    return findings
+
+
+def _wrong(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:
+    columns = ("number", "customer_id", "month", "issued_on", "supply", "vat", "total")
+    says = (
+        invoice.number,
+        invoice.customer_id,
+        invoice.month,
+        invoice.issued_on,
+        invoice.supply_amount,
+        invoice.vat_amount,
+        invoice.total,
+    )
+    if tuple(row[column] for column in columns) != says:
+        yield "it is listed as another one than it is"
+    if entered != set(invoice.keys):
+        yield "its entries are not those that are marked as invoiced"
+    reckoned = invoice_for(
+        invoice.customer_id,
+        invoice.month,
+        invoice.subscriptions,
+        number=invoice.number,
+        issued_on=invoice.issued_on,
+        vat_percent=invoice.vat_percent,
+        supplier=invoice.supplier,
+    )
+    if invoice != reckoned:
+        yield "its sums are not those of its entries"
+
+
+def _wrong_entries(invoice: Invoice, charged: Mapping[str, Row]) -> Iterator[str]:
+    for subscription in invoice.subscriptions:
+        for entry in subscription.entries:
+            row = charged.get(entry.key)
+            if row is None:
+                yield f"the ledger does not have {entry.key}"
+            elif (row["customer_id"], row["amount"]) != (invoice.customer_id, entry.amount):
+                yield f"the ledger has {entry.key} otherwise"
+
+
+def _invoice(row: Row) -> Invoice | None:
+    try:
+        return Invoice.model_validate_json(row["document"])
+    except ValueError:
+        return None
+
+
+def _finding(code: FindingCode, message: str) -> Finding:
+    return Finding(subscription_id=None, code=code, message=message)

@@ -1,0 +1,225 @@
+"""A living subscription: its row, its events and its one workflow must tell the same."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from activities.histories import certify_histories
+from activities.reconciling import checks, repairs, restoring
+from activities.reconciling.look import Look, Means
+from activities.reconciling.recorded import Recorded, recorded
+from activities.reconciling.transcripts import Transcript, transcript_of
+from activities.reconciling.workflows import Hindrance, Standing
+from activities.workspace import wanted_workspace
+from subscription.deadlines import next_deadline
+from subscription.reconciliation import FindingCode
+from subscription.retelling import lasting
+from subscription.state import Subscription
+
+_LONG_PAST = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The record as it was read before its workflow settled, and after the workflow was asked again."""
+
+    before: Recorded
+    standing: Standing
+    settled: bool
+    hindrance: Hindrance | None
+    now: Recorded
+    transcript: Transcript
+
+
+async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded | None:
+    """Compare it with its workflow; what the record has of it afterwards, None if it has nothing any more.
+
+    What seems amiss is looked at once more when all that is due has been done: a subscription may be
+    on a clock of its own, and a step may have been under way.
+    """
+    standing = await means.workflows.standing(before.id)
+    if standing.state and not standing.hindrance and _is_well(before, standing.state):
+        return before
+    compared = await _compared(means, before)
+    if compared is None:
+        return await recorded(means.pool, before.id)
+    if compared.transcript.ended and compared.transcript.ended.erased_at:
+        await _end(means, look, compared)
+    else:
+        if await _restore_events(means, look, compared):
+            await _correct_row(means, look, compared)
+        await _correct_workflow(means, look, compared)
+    return await recorded(means.pool, before.id)
+
+
+def _is_well(recorded: Recorded, workflow: Subscription) -> bool:
+    told = repairs.truth(recorded, workflow)
+    return (
+        told is not None
+        and lasting(told) == lasting(workflow)
+        and not recorded.differs_from(told)
+        and recorded.names == repairs.names_of(told).keys()
+        and not _long_past(told)
+    )
+
+
+async def _compared(means: Means, before: Recorded) -> _Compared | None:
+    """None if the subscription has been erased meanwhile."""
+    settled = await means.workflows.settled(before.id)
+    standing = await means.workflows.standing(before.id)
+    answers = settled and standing.state is not None
+    hindrance = None if answers else await means.workflows.hindrance(before.id)
+    now = await recorded(means.pool, before.id)
+    if now is None or now.is_erased:
+        return None
+    latest = standing.state.sequence if standing.state else 0
+    in_doubt = standing.state is None or now.missing(latest)
+    return _Compared(
+        before=before,
+        standing=standing,
+        settled=settled,
+        hindrance=hindrance,
+        now=now,
+        transcript=await transcript_of(means.client, before.id) if in_doubt else Transcript(),
+    )
+
+
+async def _end(means: Means, look: Look, compared: _Compared) -> None:
+    ended, known = compared.transcript.ended, compared.now.latest
+    assert ended is not None
+    assert ended.erased_at is not None
+    erased_at = ended.erased_at
+    message = (
+        f"Its workflow ended on {erased_at:%Y-%m-%d %H:%M} KST, cancelled and erased; the record knows "
+        f"nothing of that, and nothing else after event {known}."
+    )
+
+    async def erased() -> bool:
+        done = await restoring.end(means.pool, look.subscription_id, ended, means.book, means.workspaces)
+        if done and not compared.standing.runs:
+            await certify_histories(means.pool, look.subscription_id, erased_at, len(ended.run_ids))
+        return done
+
+    await look.finds(FindingCode.WORKFLOW_ENDED, message, erased)
+
+
+async def _restore_events(means: Means, look: Look, compared: _Compared) -> bool:
+    """Whether the record has every event that it should have."""
+    workflow = compared.standing.state
+    # The row is believed only where nothing else tells how far it went.
+    told = [state for state in (workflow, compared.transcript.last_state) if state]
+    known = told or [state for state in (compared.now.snapshot,) if state]
+    missing = checks.missing_events(compared.now, max((state.sequence for state in known), default=0))
+    if missing is None:
+        return True
+
+    async def restored() -> bool:
+        whole = await restoring.restore_events(
+            means.pool, look.subscription_id, compared.transcript, workflow
+        )
+        await _provide(means, look)
+        return whole
+
+    return await look.says(missing, restored)
+
+
+async def _correct_row(means: Means, look: Look, compared: _Compared) -> None:
+    now = await recorded(means.pool, look.subscription_id)
+    assert now is not None
+    workflow = compared.standing.state
+    told = repairs.truth(now, workflow)
+    if told is None:
+        if now.snapshot is None:
+            await look.finds(FindingCode.UNREADABLE, "Its row cannot be read, and nothing else tells it.")
+        return
+    if workflow and workflow.sequence == now.latest and (fields := _differing(told, workflow)):
+        message = f"Its events tell another {', '.join(fields)} than its workflow."
+        await look.finds(FindingCode.WORKFLOW_DIFFERS, message)
+        return
+    differing = now.differs_from(told)
+    if differing:
+        message = f"The row differs from its events in {', '.join(differing)}."
+        await look.finds(
+            FindingCode.ROW_DIFFERS,
+            message,
+            lambda: repairs.rewrite_row(means.pool, look.subscription_id, workflow),
+        )
+    if now.names != repairs.names_of(told).keys():
+        message = "It holds other account names than its own."
+        await look.finds(
+            FindingCode.NAME_DIFFERS, message, lambda: repairs.hold_names(means.pool, look.subscription_id)
+        )
+
+
+def _differing(one: Subscription, other: Subscription) -> list[str]:
+    return [
+        name
+        for name in Subscription.model_fields
+        if getattr(lasting(one), name) != getattr(lasting(other), name)
+    ]
+
+
+async def _correct_workflow(means: Means, look: Look, compared: _Compared) -> None:
+    standing, hindrance = compared.standing, compared.hindrance
+    if not standing.runs:
+        message = f"Its workflow was {standing.closed_as}."
+        await look.finds(FindingCode.WORKFLOW_MISSING, message, lambda: _started(means, look.subscription_id))
+    elif _is_behind(compared):
+        assert standing.state is not None
+        message = (
+            f"The record has events up to {compared.before.latest}, the workflow up to "
+            f"{standing.state.sequence}."
+        )
+        await look.finds(
+            FindingCode.WORKFLOW_BEHIND,
+            message,
+            lambda: _started(means, look.subscription_id, instead=True),
+        )
+    elif hindrance and not look.has_repaired:
+        await look.finds(FindingCode.WORKFLOW_STUCK, hindrance.words)
+    else:
+        await _look_at_deadline(look, compared)
+
+
+async def _started(means: Means, subscription_id: str, *, instead: bool = False) -> bool:
+    """Start a workflow, which goes on from the row, so only if that can be read."""
+    now = await recorded(means.pool, subscription_id)
+    if now is None or now.snapshot is None:
+        return False
+    return await means.workflows.start(subscription_id, instead=instead)
+
+
+def _is_behind(compared: _Compared) -> bool:
+    """Whether the workflow lacks what was recorded before it settled, or can record nothing any more."""
+    workflow, hindrance = compared.standing.state, compared.hindrance
+    if workflow is None or workflow.sequence >= compared.before.latest:
+        return False
+    return compared.settled or (hindrance is not None and hindrance.contradicts_the_record)
+
+
+async def _look_at_deadline(look: Look, compared: _Compared) -> None:
+    told = repairs.truth(compared.before, None)
+    deadline = next_deadline(told) if told else None
+    if told is None or deadline is None or not _long_past(told):
+        return
+    done = compared.now.latest > compared.before.latest
+    # By its own clock it may not be due yet, if it has settled and nothing has happened.
+    if done or not compared.settled:
+        message = f"{deadline.what} was due on {deadline.at:%Y-%m-%d %H:%M} KST and had not been done."
+        await look.finds(FindingCode.DEADLINE_LONG_PAST, message, _done if done else None)
+
+
+async def _done() -> bool:
+    return True
+
+
+def _long_past(state: Subscription) -> bool:
+    """By the real clock."""
+    deadline = next_deadline(state)
+    return deadline is not None and deadline.at < datetime.now(UTC) - _LONG_PAST
+
+
+async def _provide(means: Means, look: Look) -> None:
+    """Bring the product up to what the record now says."""
+    now = await recorded(means.pool, look.subscription_id)
+    if now and now.snapshot and now.snapshot.account:
+        await means.workspaces.put(wanted_workspace(now.snapshot))

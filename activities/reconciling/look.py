@@ -1,0 +1,85 @@
+"""One look at one subscription: what it works with, and how it says what it finds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.database import Pool
+from activities.reconciling.report import Report
+from activities.reconciling.workflows import Workflows
+from activities.workspace import WorkspaceProvisioner
+from subscription.catalogue import PriceBook
+from subscription.reconciliation import Finding, FindingCode
+
+# So many subscriptions at a time; this also bounds how many workflows begin anew when all have been lost.
+_AT_ONCE = 20
+
+Repair = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What looks are made with. What began or ended less than `grace` ago may still be under way."""
+
+    pool: Pool
+    client: Client
+    workspaces: WorkspaceProvisioner
+    book: PriceBook
+    report: Report
+    grace: timedelta
+
+    @property
+    def workflows(self) -> Workflows:
+        return Workflows(self.client)
+
+
+@dataclass
+class Look:
+    """Whatever is found is reported first, and then repaired."""
+
+    report: Report
+    subscription_id: str
+    found: list[Finding] = field(default_factory=list)
+
+    @property
+    def still_open(self) -> list[Finding]:
+        return [finding for finding in self.found if not finding.repaired]
+
+    @property
+    def has_repaired(self) -> bool:
+        return len(self.still_open) < len(self.found)
+
+    async def finds(self, code: FindingCode, message: str, repair: Repair | None = None) -> bool:
+        """Whether it has been repaired."""
+        return await self.says(
+            Finding(subscription_id=self.subscription_id, code=code, message=message), repair
+        )
+
+    async def says(self, finding: Finding, repair: Repair | None = None) -> bool:
+        """As `finds`; a finding that was repaired before it is said needs no repair."""
+        activity.heartbeat()
+        await self.report.add(finding)
+        repaired = finding.repaired
+        if repair is not None and await repair():
+            repaired = True
+            await self.report.mark_repaired(finding)
+        self.found.append(finding.model_copy(update={"repaired": repaired}))
+        return repaired
+
+
+async def made(looks: Iterable[Awaitable[Look]]) -> list[Look]:
+    """All of these looks, so many at a time."""
+    seats = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(look: Awaitable[Look]) -> Look:
+        async with seats:
+            activity.heartbeat()
+            return await look
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(look)) for look in looks]
+    return [task.result() for task in tasks]

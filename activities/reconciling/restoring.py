@@ -1,0 +1,168 @@
+"""Restoring to the record what it has lost, from the histories of its workflow.
+
+So a database that was restored from a backup catches up with what has happened since: every transition that
+Temporal still has is written again, under its own number, and charges nothing twice.
+"""
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from activities import record
+from activities.database import Connection, Pool
+from activities.erasure import erase_within
+from activities.provisioning import enter, keep_token
+from activities.reconciling.recorded import Recorded, recorded_within
+from activities.reconciling.repairs import hold_names_of, locked
+from activities.reconciling.transcripts import Transcript
+from activities.workspace import WorkspaceProvisioner
+from subscription.apply import apply
+from subscription.catalogue import PriceBook
+from subscription.effects import DeleteHistories, Erase, Transition
+from subscription.events import Erased, Event, TrialStarted, private_fields
+from subscription.ledger import LedgerLine
+from subscription.request import Request
+from subscription.retelling import ending, retold
+from subscription.state import Subscription
+from subscription.validation import check
+
+
+class ContradictionError(Exception):
+    """The histories tell another life than the record: nothing of it is written."""
+
+
+async def restore_row(
+    pool: Pool, subscription_id: str, transcript: Transcript, workflow: Subscription | None
+) -> bool:
+    """Enter a subscription that the record does not have, and all that happened to it.
+
+    False if its request can no longer be read, its request id is another subscription's now, or some of
+    what happened is in no history any more.
+    """
+    request = _request(transcript)
+    if request is None or transcript.begun is None:
+        return False
+    began = transcript.begun
+    assert began.started_at is not None
+    assert began.trial_ends_at is not None
+    assert began.grace_ends_at is not None
+    started = TrialStarted(
+        at=began.started_at,
+        trial_ends_at=began.trial_ends_at,
+        grace_ends_at=began.grace_ends_at,
+        agreed_terms=request.agreed_terms,
+        claim=began.claim,
+    )
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            await record.alone_with(connection, subscription_id)
+            if await record.snapshot(connection, subscription_id) is not None:
+                return True
+            entered = await enter(connection, began, request, started)
+            return entered and await _restore_events(connection, subscription_id, transcript, workflow)
+    except ContradictionError:
+        return False
+
+
+async def restore_events(
+    pool: Pool, subscription_id: str, transcript: Transcript, workflow: Subscription | None
+) -> bool:
+    """Write the events that are missing and can still be read. Whether none is missing any more."""
+    try:
+        async with locked(pool, subscription_id) as (connection, _):
+            return await _restore_events(connection, subscription_id, transcript, workflow)
+    except ContradictionError:
+        return False
+
+
+async def end(
+    pool: Pool,
+    subscription_id: str,
+    ended: DeleteHistories,
+    book: PriceBook,
+    workspaces: WorkspaceProvisioner,
+) -> bool:
+    """Cancel and erase in the record what has been cancelled and erased, at the moment at which it was.
+
+    The histories that said what it came to are gone, so it is reckoned from what the record knows.
+    """
+    assert ended.erased_at is not None
+    async with locked(pool, subscription_id) as (connection, recorded):
+        events = recorded.readable_events if recorded else None
+        if recorded is None or recorded.snapshot is None or events is None:
+            return False
+        state = retold(recorded.snapshot, events)
+        if state.last_at and state.last_at > ended.erased_at:
+            return False
+        for event in ending(state, ended.erased_at, book):
+            state = apply(state, event)
+            if isinstance(event, Erased):
+                erase = Erase(
+                    subscription_id=subscription_id, sequence=state.sequence, event=event, state=state
+                )
+                await erase_within(connection, erase, workspaces)
+            else:
+                await record.insert_events(connection, state, state.sequence, (event,))
+        return True
+
+
+async def _restore_events(
+    connection: Connection, subscription_id: str, transcript: Transcript, workflow: Subscription | None
+) -> bool:
+    recorded = await recorded_within(connection, subscription_id)
+    assert recorded is not None
+    for transition in transcript.transitions:
+        for sequence, event in _numbered(transition):
+            if sequence not in recorded.events:
+                await record.insert_event(connection, transition.state, sequence, event, transition.by)
+                missing = _missing_lines(recorded, sequence, event)
+                await record.insert_lines(connection, transition.state, sequence, missing)
+            elif not _is_same(recorded.events[sequence], event):
+                raise ContradictionError
+        if transition.answer:
+            last = transition.first_sequence - 1 + len(transition.events)
+            await record.keep_answer(connection, subscription_id, last, transition.answer)
+    return await _show(connection, subscription_id, [workflow, transcript.last_state])
+
+
+async def _show(connection: Connection, subscription_id: str, known: list[Subscription | None]) -> bool:
+    """Bring the row up to the latest state that is known; whether every event that led to it is there.
+
+    Where some are in no history any more the life goes on all the same, and they stay missing.
+    """
+    recorded = await recorded_within(connection, subscription_id)
+    assert recorded is not None
+    states = [state for state in (*known, recorded.snapshot) if state is not None]
+    state = max(states, key=lambda state: state.sequence, default=None)
+    if state is None or state.sequence < recorded.latest:
+        return False
+    events, missing = recorded.readable_events, recorded.missing(state.sequence)
+    if events is not None and not missing and retold(state, events) != state:
+        raise ContradictionError
+    await record.update_subscription(connection, state)
+    await hold_names_of(connection, recorded, state)
+    for claim in state.claims:
+        await keep_token(connection, subscription_id, claim.name, claim.token)
+    return not missing
+
+
+def _request(transcript: Transcript) -> Request | None:
+    try:
+        return check(Request, dict(transcript.request)) if transcript.request else None
+    except ValidationError:
+        return None
+
+
+def _is_same(recorded: Event | None, event: Event) -> bool:
+    """Whether the two say the same, but for what names a person; one that cannot be read says nothing."""
+    private = set(private_fields(event))
+    return recorded is None or recorded.model_dump(exclude=private) == event.model_dump(exclude=private)
+
+
+def _numbered(transition: Transition) -> Iterator[tuple[int, Event]]:
+    return enumerate(transition.events, start=transition.first_sequence)
+
+
+def _missing_lines(recorded: Recorded, sequence: int, event: Event) -> list[tuple[int, LedgerLine]]:
+    present = recorded.lines.get(sequence, {})
+    return [(position, line) for position, line in enumerate(event.lines) if position not in present]

@@ -1,0 +1,211 @@
+"""Asking a subscription's workflow: how it stands, to do what is due, what hinders it; and starting one anew.
+
+A workflow's state is recorded before it becomes the workflow's. So in a sound house a record that is read
+after the workflow was asked has all of its events, and a workflow that is asked after it has settled has all
+that was recorded before. What contradicts that is no race.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.recording import RecordDivergedError
+from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.state import Subscription
+from subscription.visible import ATTENTION
+
+_PATIENCE = timedelta(seconds=10)
+_BEGINS_WITHIN = timedelta(seconds=30)
+_LOOK_SECONDS = 0.1
+# An effect that has just been begun anew after a pause fails again in so many looks, if it does.
+_LOOKS_FOR_FAILURES = 20
+_DIVERGED = RecordDivergedError.__name__
+_SILENT = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
+
+
+@dataclass(frozen=True)
+class Hindrance:
+    """Why a workflow does not go on, in words."""
+
+    words: str
+    contradicts_the_record: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a workflow stands. `state` is None where it does not answer, has not begun, or is ending.
+
+    `closed_as` is how it was closed, in words; None while it runs.
+    """
+
+    state: Subscription | None = None
+    hindrance: Hindrance | None = None
+    closed_as: str | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self.closed_as is None
+
+
+class Workflows:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def standing(self, subscription_id: str) -> Standing:
+        """As the workflow says itself, which replays it: one that cannot be replayed does not answer."""
+        described = await self._described(subscription_id)
+        if described is None:
+            return Standing(closed_as="lost")
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            status = described.status.name if described.status else "closed"
+            return Standing(closed_as=status.lower().replace("_", " "))
+        hindrance = await self._hindrance(described)
+        if described.task_queue != activity.info().task_queue:
+            return Standing(hindrance=hindrance)
+        return Standing(await self._state(subscription_id), hindrance)
+
+    async def _state(self, subscription_id: str) -> Subscription | None:
+        try:
+            state: Subscription | None = await self._handle(subscription_id).query(
+                "snapshot",
+                result_type=Subscription | None,  # type: ignore[arg-type]
+                reject_condition=QueryRejectCondition.NOT_OPEN,
+                rpc_timeout=_PATIENCE,
+            )
+        except (WorkflowQueryRejectedError, WorkflowQueryFailedError):
+            return None
+        except RPCError as error:
+            if error.status not in (RPCStatusCode.NOT_FOUND, *_SILENT):
+                raise
+            return None
+        return state
+
+    async def settled(self, subscription_id: str) -> bool:
+        """Ask it to do all that is due; whether it has answered, if only that it is over."""
+        try:
+            async with asyncio.timeout(_PATIENCE.total_seconds()):
+                await self._handle(subscription_id).execute_update("settle", {})
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            return False
+        except WorkflowUpdateFailedError:
+            return True
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return True
+
+    async def hindrance(self, subscription_id: str) -> Hindrance | None:
+        """What a workflow that does not answer is hindered by; None if nothing is seen to fail for long."""
+        for _ in range(_LOOKS_FOR_FAILURES):
+            described = await self._described(subscription_id)
+            if described is None:
+                return None
+            if hindrance := await self._hindrance(described):
+                return hindrance
+            await asyncio.sleep(_LOOK_SECONDS)
+        return None
+
+    async def _hindrance(self, described: WorkflowExecutionDescription) -> Hindrance | None:
+        for pending in described.raw_description.pending_activities:
+            if pending.HasField("last_failure"):
+                return _failing(pending.activity_type.name, pending.last_failure)
+        if described.task_queue != activity.info().task_queue:
+            return Hindrance(f"It waits on task queue {described.task_queue}, which is not the service's.")
+        if described.raw_description.pending_workflow_task.attempt > 1:
+            return Hindrance("Its tasks keep failing: Temporal's Web UI and the worker's log say why.")
+        if _needs_attention(described) and not described.raw_description.pending_activities:
+            return await self._failed_last(described)
+        return None
+
+    async def _failed_last(self, described: WorkflowExecutionDescription) -> Hindrance | None:
+        """The effect that was given up last, if this is the pause before it is tried anew."""
+        names: dict[int, str] = {}
+        hindrance = None
+        handle = self._client.get_workflow_handle(described.id, run_id=described.run_id)
+        async for event in handle.fetch_history_events():
+            if event.HasField("activity_task_scheduled_event_attributes"):
+                scheduled = event.activity_task_scheduled_event_attributes
+                names[event.event_id] = scheduled.activity_type.name
+            elif event.HasField("activity_task_timed_out_event_attributes"):
+                given_up = event.activity_task_timed_out_event_attributes
+                hindrance = _failing(names[given_up.scheduled_event_id], given_up.failure)
+            elif event.HasField("activity_task_completed_event_attributes"):
+                hindrance = None
+        return hindrance
+
+    async def start(self, subscription_id: str, *, instead: bool = False) -> bool:
+        """Start a workflow, which goes on from the record; whether it has taken that up.
+
+        `instead` of one that runs, which is terminated. Waiting for it bounds how many begin at once.
+        """
+        await self._client.start_workflow(
+            "SubscriptionWorkflow",
+            {},
+            id=WORKFLOW_ID_PREFIX + subscription_id,
+            task_queue=activity.info().task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING
+            if instead
+            else WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BEGINS_WITHIN.total_seconds()):
+                while (await self.standing(subscription_id)).state is None:
+                    activity.heartbeat()
+                    await asyncio.sleep(_LOOK_SECONDS)
+                return True
+        return False
+
+    async def show_attention(self, subscription_id: str, *, needed: bool) -> None:
+        """Show in lists that somebody must look, or need not any more; nothing if there is no workflow."""
+        described = await self._described(subscription_id)
+        if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
+            return
+        if _needs_attention(described) is needed:
+            return
+        try:
+            await self._handle(subscription_id).signal("needs_attention", {"needed": needed})
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    async def _described(self, subscription_id: str) -> WorkflowExecutionDescription | None:
+        """The latest run; None if there is none."""
+        try:
+            return await self._handle(subscription_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+
+    def _handle(self, subscription_id: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
+
+
+def _failing(effect: str, failure: Failure) -> Hindrance:
+    cause = failure.cause if failure.HasField("cause") else failure
+    error = cause.application_failure_info.type or "a timeout"
+    words = f"{effect} keeps failing, with {error}."
+    return Hindrance(words, contradicts_the_record=error == _DIVERGED)
+
+
+def _needs_attention(described: WorkflowExecutionDescription) -> bool:
+    shown = {pair.key.name: pair.value for pair in described.typed_search_attributes}
+    return bool(shown.get(ATTENTION))

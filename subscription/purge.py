@@ -1,0 +1,55 @@
+"""Purging: what is past its retention, or should be gone already, is deleted every day."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from subscription.model import Frozen, Wire
+from subscription.reconciliation import GRACE_MINUTES
+
+
+class PurgeWanted(Wire):
+    """What a run may be started with by hand: how long ago a run must have closed to be purged."""
+
+    grace_minutes: Annotated[int, Field(ge=0)] = GRACE_MINUTES
+
+
+class PurgeHistories(Frozen):
+    """Delete what should be gone among a page of closed runs, after `after`."""
+
+    grace_minutes: int
+    after: str = ""
+
+
+class HistoriesPurged(Frozen):
+    """So many histories were deleted; `next_after` is where the next page begins, None if there is none."""
+
+    histories: int
+    next_after: str | None
+
+
+class PurgeRows(Frozen):
+    """Delete the rows that are past their retention."""
+
+
+class RowsPurged(Frozen):
+    """How many rows of which table were deleted."""
+
+    rows: Mapping[str, int]
+
+
+class PurgeReport(Frozen):
+    """What the job says when it is done."""
+
+    summary: str
+    histories: int
+    rows: Mapping[str, int]
+
+
+def purge_report(histories: int, rows: Mapping[str, int]) -> PurgeReport:
+    deleted = [f"{number:,} of {table}" for table, number in rows.items() if number]
+    if histories:
+        deleted.insert(0, f"{histories:,} {'history' if histories == 1 else 'histories'}")
+    summary = f"Deleted: {', '.join(deleted)}." if deleted else "Nothing was past its retention."
+    return PurgeReport(summary=summary, histories=histories, rows=rows)

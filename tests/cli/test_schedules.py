@@ -1,0 +1,94 @@
+"""`worksub schedules` and `worksub findings`: what happens by itself, and what it has found."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from .conftest import Service
+from .running import Cli
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_paused(cli: Cli) -> AsyncIterator[None]:
+    yield
+    await cli.run("schedules", "resume", "purge")
+
+
+async def test_the_jobs_are_listed_with_their_times_in_korea(cli: Cli) -> None:
+    for_people, document = await asyncio.gather(cli.run("schedules", "list"), cli.json("schedules", "list"))
+    times = {job["name"]: job["times"] for job in document}
+    assert times == {
+        "reconcile": "every day at 02:00 KST",
+        "purge": "every day at 03:30 KST",
+        "invoices": "on day 3 of the month at 06:00 KST",
+        "notices": "every day at 09:00 KST",
+    }
+    for words in [*times, *times.values()]:
+        assert words in for_people.out
+
+
+async def test_applying_them_again_changes_nothing(cli: Cli) -> None:
+    applied = await cli.json("schedules", "apply")
+    assert set(applied.values()) == {"UNCHANGED"}
+    assert "purge: unchanged" in (await cli.run("schedules", "apply")).out
+
+
+async def test_a_job_is_paused_with_a_reason_run_all_the_same_and_resumed(cli: Cli) -> None:
+    paused = await cli.run("schedules", "pause", "purge", "--note", "moving house")
+    assert (paused.code, paused.out) == (0, "purge is paused: moving house.\n")
+    assert "paused: moving house" in (await cli.run("schedules", "list")).out
+    ran = await cli.json("schedules", "trigger", "purge")
+    assert ran["workflow_id"].startswith("worksub-purge")
+    assert ran["report"]["summary"]
+    assert (await cli.json("schedules", "resume", "purge")) == {"name": "purge", "paused": False}
+    [purge] = [job for job in await cli.json("schedules", "list") if job["name"] == "purge"]
+    assert (purge["paused"], purge["last_run"]["status"]) == (False, "COMPLETED")
+    assert purge["last_run"]["summary"] == ran["report"]["summary"]
+
+
+async def test_what_reconciling_has_found_is_shown(cli: Cli, service: Service) -> None:
+    lost = await service.subscribed()
+    await service.temporal.get_workflow_handle(f"subscription-{lost}").terminate(reason="by mistake")
+
+    triggered = await cli.run("schedules", "trigger", "reconcile")
+
+    assert triggered.code == 0
+    assert "reconcile has begun, as workflow worksub-reconcile" in triggered.err
+    assert "looked at" in triggered.out
+    shown, document = await asyncio.gather(cli.run("findings"), cli.json("findings"))
+    assert triggered.out.strip() in shown.out
+    [finding] = [each for each in document["findings"] if each["subscription_id"] == lost]
+    assert (finding["code"], finding["message"], finding["repaired"]) == (
+        "WORKFLOW_MISSING",
+        "Its workflow was terminated.",
+        True,
+    )
+    for words in ("WORKFLOW_MISSING", lost, "Its workflow was terminated."):
+        assert words in shown.out
+    run = document["reconciliation"]["run"]
+    later = await cli.json("schedules", "trigger", "reconcile")
+    assert later["report"]["run"] != run
+    assert await cli.json("findings", "--run", run) == document
+    assert len((await cli.json("findings", "--run", run, "--limit", "1"))["findings"]) == 1
+
+
+async def test_a_run_that_there_is_not_is_refused(cli: Cli) -> None:
+    ended = await cli.run("findings", "--run", "no-such-run", "--json")
+    assert (ended.code, ended.error["code"], ended.error["field"]) == (1, "RECONCILIATION_NOT_FOUND", "run")
+
+
+async def test_a_job_that_there_is_not_is_a_wrong_argument(cli: Cli) -> None:
+    ended = await cli.run("schedules", "trigger", "lunch")
+    assert ended.code == 2
+    assert "'lunch' is not one of reconcile, purge, invoices, notices" in ended.err
+
+
+async def test_a_schedule_that_is_not_in_the_namespace_is_refused(cli: Cli, service: Service) -> None:
+    await service.temporal.get_schedule_handle("worksub-purge").delete()
+    ended, listed = await asyncio.gather(
+        cli.run("schedules", "trigger", "purge", "--json"), cli.run("schedules", "list")
+    )
+    assert (ended.code, ended.error["code"]) == (1, "SCHEDULE_NOT_APPLIED")
+    assert "not applied yet" in listed.out
+    assert (await cli.json("schedules", "apply"))["purge"] == "CREATED"

@@ -1,0 +1,35 @@
+"""Namespaces of one's own on the server that all tests share."""
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
+
+from starter.embedded.stack import EmbeddedStack
+from workflows.registration import register_search_attributes
+
+from .house import fresh
+from .waiting import eventually
+
+
+async def new_namespace(stack: EmbeddedStack) -> Client:
+    """A client of an empty namespace with our search attributes."""
+    address, name = stack.addresses.temporal_address, fresh("namespace")
+    anywhere = await Client.connect(address)
+    await anywhere.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
+    )
+    client = await Client.connect(address, namespace=name, data_converter=pydantic_data_converter)
+
+    async def is_known() -> bool:
+        try:
+            await register_search_attributes(client)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    await eventually("the server knows the namespace", is_known)
+    return client

@@ -1,0 +1,108 @@
+"""The job `purge`: what should be gone and what is past its retention is deleted, and nothing else."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError
+
+from activities.purging import RETENTIONS
+from starter.embedded.stack import EmbeddedStack
+from subscription.refusals import Code
+from subscription.state import State
+
+from .damage import forgotten, told
+from .house import House, fresh, open_house
+from .leftovers import run_that_is_left
+from .lives import Life
+from .reconciling import reconciled
+from .searching import found_in_workflow, is_gone_from_workflow
+from .waiting import together
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for the job looks at everybody in it."""
+    async with open_house(stack, temporal) as house:
+        yield house
+
+
+async def purged(house: House, argument: Any = None) -> dict[str, Any]:
+    report: dict[str, Any] = await house.temporal.execute_workflow(
+        "PurgeWorkflow", argument or {"grace_minutes": 0}, id=fresh("purge"), task_queue=house.task_queue
+    )
+    return report
+
+
+async def gone(house: House) -> Life:
+    life = await house.paid("2026-01-10 09:00")
+    await life.is_cancelled("2026-03-01 09:00")
+    return life
+
+
+async def test_r31_what_is_left_of_the_erased_and_the_refused_is_deleted_and_nobody_else_is_touched(
+    office: House,
+) -> None:
+    living, erased = await together([office.paid("2026-01-10 09:00"), gone(office)])
+    request = office.request_body(company_name=fresh("Hanyang"))
+    left = await run_that_is_left(office, erased.workflow_id, request)
+    refused = await run_that_is_left(office, f"subscription-{fresh('refused')}", request)
+    values = [request["company_name"]]
+    for workflow_id in (left, refused):
+        assert await found_in_workflow(office.temporal, workflow_id, values)
+    before, runs = [await told(office, life) for life in (living, erased)], await living.run_ids()
+
+    report = await purged(office)
+
+    assert report["summary"] == "Deleted: 2 histories."
+    for workflow_id in (left, refused):
+        await is_gone_from_workflow(office.temporal, workflow_id, values)
+    assert [await told(office, life) for life in (living, erased)] == before
+    assert await living.run_ids() == runs
+    assert (await erased.status()).state is State.ERASED
+    assert (await purged(office))["summary"] == "Nothing was past its retention."
+
+
+async def test_what_has_just_ended_is_left_to_clear_itself_away(office: House) -> None:
+    left = await run_that_is_left(office, f"subscription-{fresh('refused')}", office.request_body())
+    assert (await purged(office, {"grace_minutes": 10}))["histories"] == 0
+    assert await found_in_workflow(office.temporal, left, ["Acme Korea"])
+
+
+async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(office: House) -> None:
+    running, lost = await together(office.paid("2026-01-10 09:00") for _ in range(2))
+    runs = [await life.has_run(2) for life in (running, lost)]
+    for life in (running, lost):
+        await forgotten(office, life)
+    await lost.handle.terminate("by an operator's mistake")
+    assert (await purged(office))["histories"] == 0
+    assert [await life.run_ids() for life in (running, lost)] == runs
+
+
+async def test_reports_are_kept_for_a_quarter(office: House) -> None:
+    [retention] = [each for each in RETENTIONS if each.table == "reconciliations"]
+    assert retention.kept == timedelta(days=92)
+    await office.requested()
+    await office.owner.execute("DELETE FROM companies")
+    old, recent = [(await reconciled(office))["run"] for _ in range(2)]
+    for run, age in ((old, timedelta(days=93)), (recent, timedelta(days=91))):
+        await office.owner.execute(
+            "UPDATE reconciliations SET started_at = clock_timestamp() - $2::interval WHERE run = $1",
+            run,
+            age,
+        )
+
+    report = await purged(office)
+
+    assert (report["summary"], report["rows"]["reconciliations"]) == ("Deleted: 1 of reconciliations.", 1)
+    assert [row["run"] for row in await office.owner.fetch("SELECT run FROM reconciliations")] == [recent]
+    findings = await office.owner.fetch("SELECT run FROM reconciliation_findings")
+    assert [row["run"] for row in findings] == [recent]
+
+
+async def test_a_purge_that_is_started_with_nonsense_says_so(office: House) -> None:
+    for argument in ({"grace_minutes": -1}, {"days": 5}, "now"):
+        with pytest.raises(WorkflowFailureError) as failure:
+            await purged(office, argument)
+        assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT

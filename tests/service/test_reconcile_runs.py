@@ -1,0 +1,111 @@
+"""A run of the job `reconcile`: page by page, broken off and resumed, and what it says when it is done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client, WorkflowFailureError
+
+from starter.embedded.stack import EmbeddedStack
+from subscription.refusals import Code, RefusedError
+
+from .damage import damaged
+from .house import House, fresh, open_house
+from .lives import Life
+from .reconciling import found, reconciled
+from .waiting import eventually, together
+
+
+async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothing(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            lives = sorted(await together(house.requested() for _ in range(105)), key=lambda life: life.id)
+            # A page has a hundred. The second cannot be finished: of one subscription nothing can be said.
+            lost = (lives[3], lives[102], lives[104])
+            await together(life.handle.terminate("by an operator's mistake") for life in lost)
+        await house.owner.execute(
+            f"""
+            CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'broken off'; END $$;
+            CREATE TRIGGER break_off BEFORE INSERT ON reconciliation_findings
+                FOR EACH ROW WHEN (NEW.subscription_id = '{lives[102].id}') EXECUTE FUNCTION break_off();
+            """
+        )
+        first = asyncio.create_task(house.worker().run())
+        running = asyncio.create_task(reconciled(house))
+        await eventually("the others are said", lambda: are_said(house, lives[3], lives[104]))
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await house.owner.execute("DROP TRIGGER break_off ON reconciliation_findings")
+        async with house.worker():
+            report = await running
+            findings = await house.client.findings(report["run"])
+            assert [finding.subscription_id for finding in findings] == sorted(life.id for life in lost)
+            assert {(finding.code, finding.repaired) for finding in findings} == {("WORKFLOW_MISSING", True)}
+            assert (
+                report["summary"]
+                == "105 subscriptions looked at, 3 findings: 3 repaired, 0 left to somebody."
+            )
+            assert report["by_code"] == {"WORKFLOW_MISSING": 3}
+            assert await found(house) == []
+
+
+async def are_said(house: House, *lives: Life) -> bool:
+    said = await house.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
+    return {row["subscription_id"] for row in said} == {life.id for life in lives}
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for the job looks at everybody in it."""
+    async with open_house(stack, temporal) as house:
+        yield house
+
+
+async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: House) -> None:
+    with pytest.raises(RefusedError) as none_yet:
+        await office.client.reconciliation()
+    assert none_yet.value.refused.code is Code.RECONCILIATION_NOT_FOUND
+    life = await office.requested()
+    await damaged(office, "DELETE FROM companies")
+    await damaged(office, "DELETE FROM account_names")
+
+    handle = await office.temporal.start_workflow(
+        "ReconcileWorkflow", id=fresh("reconcile"), task_queue=office.task_queue
+    )
+    report = await handle.result()
+
+    summary = "1 subscription looked at, 2 findings: 1 repaired, 1 left to somebody."
+    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    assert metadata.current_details == f"{summary}\n- **DATA_MISSING**: 1\n- **NAME_DIFFERS**: 1"
+    assert report == {
+        "summary": summary,
+        "run": handle.result_run_id,
+        "looked_at": 1,
+        "found": 2,
+        "repaired": 1,
+        "by_code": {"DATA_MISSING": 1, "NAME_DIFFERS": 1},
+    }
+    recorded = await office.client.reconciliation()
+    assert (recorded.run, recorded.looked_at, recorded.found, recorded.repaired) == (report["run"], 1, 2, 1)
+    assert recorded.finished_at is not None
+    findings = await office.client.findings(report["run"])
+    assert [(finding.code, finding.subscription_id) for finding in findings] == [
+        ("DATA_MISSING", life.id),
+        ("NAME_DIFFERS", life.id),
+    ]
+    assert await office.client.findings(report["run"], limit=1) == findings[:1]
+    with pytest.raises(RefusedError):
+        await office.client.reconciliation("no-such-run")
+
+
+async def test_a_run_that_is_started_with_nonsense_says_so(office: House) -> None:
+    for argument in ({"grace_minutes": -1}, {"grace": 5}, {"step": "LUNCH"}, "now"):
+        with pytest.raises(WorkflowFailureError) as failure:
+            await office.temporal.execute_workflow(
+                "ReconcileWorkflow", argument, id=fresh("reconcile"), task_queue=office.task_queue
+            )
+        assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
