@@ -6,10 +6,12 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from observing import probed, scraped
+from service.waiting import eventually
 
 from .requesting import PASSWORD, request_file
 from .running import PATIENCE_SECONDS, Cli, gone
@@ -30,13 +32,17 @@ async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
         async with asyncio.timeout(PATIENCE_SECONDS):
             ready = json.loads(await process.stdout.readline())
         assert ready["temporal_address"]
-        assert await probed(ready["health_url"]) == (200, {})
+        await eventually("the worker is ready", partial(is_ready, ready["health_url"]))
         assert (await scraped(ready["metrics_url"])).values("temporal_num_pollers")
         yield process
     finally:
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+async def is_ready(health_url: str) -> bool:
+    return await probed(health_url) == (200, {})
 
 
 async def says(process: asyncio.subprocess.Process, text: str) -> None:

@@ -89,8 +89,8 @@ async def test_a_worker_that_finishes_what_it_began_is_not_ready(office: Office)
             await eventually("an activity waits for the lock", partial(somebody_waits, office))
             worker.send(signal.SIGTERM)
             await worker.says("Stopping")
-            stopping = {"worker": "it finishes what it has begun, and stops"}
-            assert await probed(f"{health}/readyz") == (503, stopping)
+            status, problems = await probed(f"{health}/readyz")
+            assert (status, problems["worker"]) == (503, "it finishes what it has begun, and stops")
         assert await worker.exit_code() == 0
     async with probed_worker(office):
         await asking
