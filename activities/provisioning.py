@@ -94,7 +94,7 @@ async def _start(
     token = secrets.token_hex(16)
     started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
     state = apply(provisioning(wanted.subscription_id, request), started)
-    if not await enter(connection, state, request, started):
+    if not await record.insert_subscription(connection, state, request):
         raise refuse(
             Code.REQUEST_ID_REUSED,
             "This request_id was used for another request; choose a new one.",
@@ -102,29 +102,33 @@ async def _start(
         )
     if not await record.take_name(connection, state.subscription_id, account.name, account.kind):
         raise RefusedError(name_taken(account.kind))
+    await keep_people(connection, state.subscription_id, request)
+    if started.claim:
+        await keep_token(connection, state.subscription_id, started.claim.name, started.claim.token)
+    await record.insert_events(connection, state, 1, (started,))
     return state, started
 
 
-async def enter(connection: Connection, state: Subscription, request: Request, started: TrialStarted) -> bool:
-    """Everything of a new subscription but its name; False if another one has been requested under its id."""
-    if not await record.insert_subscription(connection, state, request):
-        return False
+async def keep_people(connection: Connection, subscription_id: str, request: Request) -> None:
+    """Keep the administrator and the company of a request; what is there already stays."""
     await connection.execute(
-        "INSERT INTO administrators (subscription_id, admin_id, password_hash) VALUES ($1, $2, $3)",
-        state.subscription_id,
+        """
+        INSERT INTO administrators (subscription_id, admin_id, password_hash) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING
+        """,
+        subscription_id,
         request.admin_id,
         request.password_hash,
     )
     await connection.execute(
-        "INSERT INTO companies (subscription_id, company_name, company_phone) VALUES ($1, $2, $3)",
-        state.subscription_id,
+        """
+        INSERT INTO companies (subscription_id, company_name, company_phone) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING
+        """,
+        subscription_id,
         request.company_name,
         request.company_phone,
     )
-    if started.claim:
-        await keep_token(connection, state.subscription_id, started.claim.name, started.claim.token)
-    await record.insert_events(connection, state, 1, (started,))
-    return True
 
 
 async def _domain_token(connection: Connection, subscription_id: str, domain: str) -> str:

@@ -11,7 +11,7 @@ from activities.leftovers import leftover_page
 from activities.runs import delete_runs
 from subscription.purge import HistoriesPurged, PurgeHistories, PurgeRows, RowsPurged
 
-_AT_ONCE = 1000
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,9 @@ class Sampler:
     async def _look_at_the_latest_comparison(self) -> None:
         row = await self._pool.fetchrow(
             """
-            SELECT extract(epoch FROM finished_at)::float8, found - repaired
+            SELECT extract(epoch FROM finished_at)::float8,
+                   (SELECT count(*) FROM reconciliation_findings AS each
+                     WHERE each.run = reconciliations.run AND NOT repaired AND well_at IS NULL)
               FROM reconciliations WHERE finished_at IS NOT NULL ORDER BY started_at DESC LIMIT 1
             """
         )

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecution as Run
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.adjusting import insert_adjustment
-from activities.reconciling.look import Look, Means, made
+from activities.reconciling.look import Look, Means, guarded, made
 from subscription.adjustment import Adjust, Adjustment
 from subscription.reconciliation import FindingCode
 
@@ -31,8 +31,12 @@ async def look_at_adjustments(means: Means, runs: Sequence[Run]) -> list[Look]:
 async def _look(means: Means, run: Run) -> Look:
     done = await _made_by(means.client, run)
     look = Look(means.report, done.wanted.subscription_id if done else "")
-    if done is None or await _is_recorded(means, done.wanted):
-        return look
+    return await guarded(look, _look_at(means, look, done)) if done else look
+
+
+async def _look_at(means: Means, look: Look, done: _Made) -> None:
+    if await _is_recorded(means, done.wanted):
+        return
 
     async def inserted() -> bool:
         try:
@@ -44,7 +48,6 @@ async def _look(means: Means, run: Run) -> Look:
 
     message = f"The ledger lacks the adjustment {done.wanted.id}."
     await look.finds(FindingCode.ADJUSTMENT_MISSING, message, inserted)
-    return look
 
 
 async def _made_by(client: Client, run: Run) -> _Made | None:

@@ -2,28 +2,18 @@
 
 from collections.abc import Sequence
 
-from temporalio.service import RPCError
-
-from activities.database import UNREACHABLE
 from activities.reconciling import checks, repairs
 from activities.reconciling.erased import look_at_erased
 from activities.reconciling.living import look_at_living
-from activities.reconciling.look import Look, Means
+from activities.reconciling.look import Look, Means, guarded
 from activities.reconciling.recorded import Recorded
-from subscription.reconciliation import FindingCode
+from activities.reconciling.restoring import restore_people
+from activities.reconciling.transcripts import transcript_of
 
 
 async def examine(means: Means, recorded: Recorded) -> Look:
-    """A subscription that cannot be examined is itself a finding, and keeps nobody from the others."""
     look = Look(means.report, recorded.id)
-    try:
-        await _examine(means, look, recorded)
-    except (*UNREACHABLE, RPCError):
-        raise
-    except Exception as error:
-        message = f"It could not be examined to its end: {type(error).__name__}."
-        await look.finds(FindingCode.UNREADABLE, message)
-    return look
+    return await guarded(look, _examine(means, look, recorded))
 
 
 async def show_attention(means: Means, looks: Sequence[Look]) -> None:
@@ -61,4 +51,9 @@ async def _look_at_record(means: Means, look: Look, recorded: Recorded) -> None:
     for finding in checks.adjustment_findings(recorded):
         await look.says(finding)
     if not recorded.is_erased and (lacking := checks.missing_data(recorded)):
-        await look.says(lacking)
+
+        async def restored() -> bool:
+            transcript = await transcript_of(means.client, recorded.id)
+            return await restore_people(means.pool, recorded.id, transcript)
+
+        await look.says(lacking, restored)

@@ -9,7 +9,6 @@ from activities.reconciling.look import Look, Means
 from activities.reconciling.recorded import Recorded, recorded
 from activities.reconciling.transcripts import Transcript, transcript_of
 from activities.reconciling.workflows import Hindrance, Standing
-from activities.workspace import wanted_workspace
 from subscription.deadlines import next_deadline
 from subscription.reconciliation import FindingCode
 from subscription.retelling import lasting
@@ -68,19 +67,14 @@ async def _compared(means: Means, before: Recorded) -> _Compared | None:
     standing = await means.workflows.standing(before.id)
     answers = settled and standing.state is not None
     hindrance = None if answers else await means.workflows.hindrance(before.id)
+    # Read before the record, like all that the record must know of.
+    transcript = Transcript() if standing.state else await transcript_of(means.client, before.id)
     now = await recorded(means.pool, before.id)
     if now is None or now.is_erased:
         return None
-    latest = standing.state.sequence if standing.state else 0
-    in_doubt = standing.state is None or now.missing(latest)
-    return _Compared(
-        before=before,
-        standing=standing,
-        settled=settled,
-        hindrance=hindrance,
-        now=now,
-        transcript=await transcript_of(means.client, before.id) if in_doubt else Transcript(),
-    )
+    if standing.state and now.missing(standing.state.sequence):
+        transcript = await transcript_of(means.client, before.id)
+    return _Compared(before, standing, settled, hindrance, now, transcript)
 
 
 async def _end(means: Means, look: Look, compared: _Compared) -> None:
@@ -106,9 +100,8 @@ async def _restore_events(means: Means, look: Look, compared: _Compared) -> bool
     """Whether the record has every event that it should have."""
     workflow = compared.standing.state
     # The row is believed only where nothing else tells how far it went.
-    told = [state for state in (workflow, compared.transcript.last_state) if state]
-    known = told or [state for state in (compared.now.snapshot,) if state]
-    missing = checks.missing_events(compared.now, max((state.sequence for state in known), default=0))
+    latest = workflow or compared.transcript.last_state or compared.now.snapshot
+    missing = checks.missing_events(compared.now, latest.sequence if latest else 0)
     if missing is None:
         return True
 
@@ -116,7 +109,7 @@ async def _restore_events(means: Means, look: Look, compared: _Compared) -> bool
         whole = await restoring.restore_events(
             means.pool, look.subscription_id, compared.transcript, workflow
         )
-        await _provide(means, look)
+        await restoring.provide(means.pool, look.subscription_id, means.workspaces)
         return whole
 
     return await look.says(missing, restored)
@@ -216,10 +209,3 @@ def _long_past(state: Subscription) -> bool:
     """By the real clock."""
     deadline = next_deadline(state)
     return deadline is not None and deadline.at < datetime.now(UTC) - _LONG_PAST
-
-
-async def _provide(means: Means, look: Look) -> None:
-    """Bring the product up to what the record now says."""
-    now = await recorded(means.pool, look.subscription_id)
-    if now and now.snapshot and now.snapshot.account:
-        await means.workspaces.put(wanted_workspace(now.snapshot))

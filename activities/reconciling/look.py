@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.service import RPCError
 
-from activities.database import Pool
+from activities.database import UNREACHABLE, Pool
 from activities.reconciling.report import Report
 from activities.reconciling.workflows import Workflows
 from activities.workspace import WorkspaceProvisioner
@@ -69,6 +70,17 @@ class Look:
             await self.report.mark_repaired(finding)
         self.found.append(finding.model_copy(update={"repaired": repaired}))
         return repaired
+
+
+async def guarded(look: Look, looking: Awaitable[None]) -> Look:
+    """What cannot be looked at to its end is itself a finding, and keeps nobody from the others."""
+    try:
+        await looking
+    except (*UNREACHABLE, RPCError):
+        raise
+    except Exception as error:
+        await look.finds(FindingCode.UNREADABLE, f"It could not be examined: {type(error).__name__}.")
+    return look
 
 
 async def made(looks: Iterable[Awaitable[Look]]) -> list[Look]:

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from activities import record
 from activities.database import Connection, Pool
 from activities.erasure import erase_within
-from activities.provisioning import enter, keep_token
+from activities.provisioning import keep_people, keep_token
 from activities.reconciling.recorded import Recorded, recorded_within
 from activities.reconciling.repairs import hold_names_of, locked
 from activities.reconciling.transcripts import Transcript
-from activities.workspace import WorkspaceProvisioner
+from activities.workspace import WorkspaceProvisioner, wanted_workspace
 from subscription.apply import apply
 from subscription.catalogue import PriceBook
 from subscription.effects import DeleteHistories, Erase, Transition
@@ -34,34 +34,37 @@ class ContradictionError(Exception):
 async def restore_row(
     pool: Pool, subscription_id: str, transcript: Transcript, workflow: Subscription | None
 ) -> bool:
-    """Enter a subscription that the record does not have, and all that happened to it.
+    """Enter a subscription that the record does not have, and what can still be read of what happened to it.
 
-    False if its request can no longer be read, its request id is another subscription's now, or some of
-    what happened is in no history any more.
+    False if its request can no longer be read, or its request id is another subscription's now.
     """
-    request = _request(transcript)
-    if request is None or transcript.begun is None:
+    request, began = _request(transcript), transcript.begun
+    if request is None or began is None:
         return False
-    began = transcript.begun
-    assert began.started_at is not None
-    assert began.trial_ends_at is not None
-    assert began.grace_ends_at is not None
-    started = TrialStarted(
-        at=began.started_at,
-        trial_ends_at=began.trial_ends_at,
-        grace_ends_at=began.grace_ends_at,
-        agreed_terms=request.agreed_terms,
-        claim=began.claim,
-    )
     try:
         async with pool.acquire() as connection, connection.transaction():
             await record.alone_with(connection, subscription_id)
             if await record.snapshot(connection, subscription_id) is not None:
                 return True
-            entered = await enter(connection, began, request, started)
-            return entered and await _restore_events(connection, subscription_id, transcript, workflow)
+            if not await record.insert_subscription(connection, began, request):
+                return False
+            await keep_people(connection, subscription_id, request)
+            await _restore_events(connection, subscription_id, transcript, workflow)
+            return True
     except ContradictionError:
         return False
+
+
+async def restore_people(pool: Pool, subscription_id: str, transcript: Transcript) -> bool:
+    """Keep anew what the request said of people; False if it can no longer be read."""
+    request = _request(transcript)
+    if request is None:
+        return False
+    async with locked(pool, subscription_id) as (connection, recorded):
+        if recorded is None or recorded.is_erased:
+            return False
+        await keep_people(connection, subscription_id, request)
+        return True
 
 
 async def restore_events(
@@ -73,6 +76,13 @@ async def restore_events(
             return await _restore_events(connection, subscription_id, transcript, workflow)
     except ContradictionError:
         return False
+
+
+async def provide(pool: Pool, subscription_id: str, workspaces: WorkspaceProvisioner) -> None:
+    """Bring the product up to what the record now says of a subscription."""
+    state = await record.snapshot(pool, subscription_id)
+    if state and state.account:
+        await workspaces.put(wanted_workspace(state))
 
 
 async def end(
@@ -111,8 +121,8 @@ async def _restore_events(
 ) -> bool:
     recorded = await recorded_within(connection, subscription_id)
     assert recorded is not None
-    for transition in transcript.transitions:
-        for sequence, event in _numbered(transition):
+    for transition in (*_beginning(transcript), *transcript.transitions):
+        for sequence, event in enumerate(transition.events, start=transition.first_sequence):
             if sequence not in recorded.events:
                 await record.insert_event(connection, transition.state, sequence, event, transition.by)
                 missing = _missing_lines(recorded, sequence, event)
@@ -146,6 +156,26 @@ async def _show(connection: Connection, subscription_id: str, known: list[Subscr
     return not missing
 
 
+def _beginning(transcript: Transcript) -> Iterator[Transition]:
+    """What a subscription begins with, as it would have been recorded by a transition."""
+    request, began = _request(transcript), transcript.begun
+    if request is None or began is None:
+        return
+    assert began.started_at is not None
+    assert began.trial_ends_at is not None
+    assert began.grace_ends_at is not None
+    started = TrialStarted(
+        at=began.started_at,
+        trial_ends_at=began.trial_ends_at,
+        grace_ends_at=began.grace_ends_at,
+        agreed_terms=request.agreed_terms,
+        claim=began.claim,
+    )
+    yield Transition(
+        subscription_id=began.subscription_id, first_sequence=1, events=(started,), state=began, edition=0
+    )
+
+
 def _request(transcript: Transcript) -> Request | None:
     try:
         return check(Request, dict(transcript.request)) if transcript.request else None
@@ -157,10 +187,6 @@ def _is_same(recorded: Event | None, event: Event) -> bool:
     """Whether the two say the same, but for what names a person; one that cannot be read says nothing."""
     private = set(private_fields(event))
     return recorded is None or recorded.model_dump(exclude=private) == event.model_dump(exclude=private)
-
-
-def _numbered(transition: Transition) -> Iterator[tuple[int, Event]]:
-    return enumerate(transition.events, start=transition.first_sequence)
 
 
 def _missing_lines(recorded: Recorded, sequence: int, event: Event) -> list[tuple[int, LedgerLine]]:

@@ -1,6 +1,6 @@
 """Temporal against the record: workflows and histories that the record does not expect."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from temporalio.client import WorkflowExecution as Run
 from temporalio.exceptions import ApplicationError
@@ -8,91 +8,92 @@ from temporalio.exceptions import ApplicationError
 from activities.leftovers import Leftover, erased_since
 from activities.reconciling.erased import delete_histories
 from activities.reconciling.examining import examine
-from activities.reconciling.look import Look, Means, made
+from activities.reconciling.look import Look, Means, guarded, made
 from activities.reconciling.recorded import recorded
-from activities.reconciling.restoring import restore_row
+from activities.reconciling.restoring import provide, restore_row
 from activities.reconciling.transcripts import transcript_of
 from activities.runs import delete_runs
-from activities.workspace import wanted_workspace
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.reconciliation import FindingCode
-from subscription.state import State, Subscription
+from subscription.state import State
 
 
 async def look_at_running(means: Means, runs: Sequence[Run]) -> list[Look]:
     """Running workflows: each must be of a subscription that the record has, and has not erased."""
     by_id = {run.id.removeprefix(WORKFLOW_ID_PREFIX): run for run in runs}
     known = await erased_since(means.pool, by_id)
-    unknown = [
-        _without_a_row(means, subscription_id) for subscription_id in by_id if subscription_id not in known
-    ]
+    lost = [subscription_id for subscription_id in by_id if subscription_id not in known]
     erased = [
-        _after_the_erasure(means, subscription_id)
+        subscription_id
         for subscription_id, age in known.items()
         if age is not None and age > means.grace and not _is_clearing(by_id[subscription_id])
     ]
-    return await made([*unknown, *erased])
+    return await made(
+        [
+            *(_look(means, subscription_id, _look_at_lost) for subscription_id in lost),
+            *(_look(means, subscription_id, _look_at_erased) for subscription_id in erased),
+        ]
+    )
 
 
 async def look_at_leftover(means: Means, leftover: Leftover) -> Look:
     """Histories of what is erased or was refused are deleted; what is lost is restored from them."""
-    if leftover.lost:
-        return await _without_a_row(means, leftover.subscription_id)
-    look = Look(means.report, leftover.subscription_id)
-    number = len(leftover.run_ids)
-    message = f"{number} {'history was' if number == 1 else 'histories were'} left after the end."
 
-    async def deleted() -> bool:
-        try:
-            await delete_runs(means.client, leftover.workflow_id, leftover.run_ids)
-        except ApplicationError:
-            return False
-        return True
+    async def delete(means: Means, look: Look) -> None:
+        number = len(leftover.run_ids)
+        message = f"{number} {'history was' if number == 1 else 'histories were'} left after the end."
+        await look.finds(FindingCode.DATA_LEFT, message, lambda: _deleted(means, leftover))
 
-    await look.finds(FindingCode.DATA_LEFT, message, deleted)
-    return look
+    return await _look(means, leftover.subscription_id, _look_at_lost if leftover.lost else delete)
 
 
-async def _without_a_row(means: Means, subscription_id: str) -> Look:
+async def _look(
+    means: Means, subscription_id: str, looking: Callable[[Means, Look], Awaitable[None]]
+) -> Look:
     look = Look(means.report, subscription_id)
+    return await guarded(look, looking(means, look))
+
+
+async def _look_at_lost(means: Means, look: Look) -> None:
+    """The record does not have it: it is entered again, as far as its histories tell it."""
+    subscription_id = look.subscription_id
     standing = await means.workflows.standing(subscription_id)
     if await recorded(means.pool, subscription_id):  # it has just been entered
-        return look
+        return
     workflow = standing.state
     if standing.runs and workflow is None:
         hindrance = await means.workflows.hindrance(subscription_id)
         words = hindrance.words if hindrance else "It does not say why."
         await look.finds(FindingCode.WORKFLOW_STUCK, f"Its workflow has neither begun nor ended. {words}")
-        return look
-    message = "The record does not have this subscription."
-    restored = await look.finds(
-        FindingCode.ROW_MISSING, message, lambda: _restored(means, subscription_id, workflow)
-    )
-    now = await recorded(means.pool, subscription_id) if restored else None
-    if now is not None:
-        look.found += (await examine(means, now)).found
-    return look
+        return
+
+    async def entered() -> bool:
+        transcript = await transcript_of(means.client, subscription_id)
+        if not await restore_row(means.pool, subscription_id, transcript, workflow):
+            return False
+        await provide(means.pool, subscription_id, means.workspaces)
+        return True
+
+    if await look.finds(FindingCode.ROW_MISSING, "The record does not have this subscription.", entered):
+        now = await recorded(means.pool, subscription_id)
+        look.found += (await examine(means, now)).found if now else []
 
 
-async def _after_the_erasure(means: Means, subscription_id: str) -> Look:
+async def _look_at_erased(means: Means, look: Look) -> None:
     """A workflow that lives on, as in a Temporal that was restored from before the erasure, must not."""
-    look = Look(means.report, subscription_id)
-    await means.workflows.settled(subscription_id)
-    if (await means.workflows.standing(subscription_id)).state:
+    await means.workflows.settled(look.subscription_id)
+    if (await means.workflows.standing(look.subscription_id)).state:
         message = "A workflow lived on after the erasure."
-        await look.finds(FindingCode.DATA_LEFT, message, lambda: delete_histories(means, subscription_id))
-    return look
+        await look.finds(
+            FindingCode.DATA_LEFT, message, lambda: delete_histories(means, look.subscription_id)
+        )
 
 
-async def _restored(means: Means, subscription_id: str, workflow: Subscription | None) -> bool:
-    transcript = await transcript_of(means.client, subscription_id)
-    if not await restore_row(means.pool, subscription_id, transcript, workflow):
+async def _deleted(means: Means, leftover: Leftover) -> bool:
+    try:
+        await delete_runs(means.client, leftover.workflow_id, leftover.run_ids)
+    except ApplicationError:
         return False
-    now = await recorded(means.pool, subscription_id)
-    if now is None or now.snapshot is None:
-        return False
-    if now.snapshot.account:
-        await means.workspaces.put(wanted_workspace(now.snapshot))
     return True
 
 

@@ -23,15 +23,15 @@ def life() -> RecordedLife:
     return life
 
 
-async def asking_for_prices_first(name: str, argument: Frozen) -> Any:
+async def asking_for_prices_first(name: str, argument: Frozen, summary: str | None = None) -> Any:
     await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument)
+    return await carry_out(name, argument, summary)
 
 
-async def asking_for_prices_first_if_patched(name: str, argument: Frozen) -> Any:
+async def asking_for_prices_first_if_patched(name: str, argument: Frozen, summary: str | None = None) -> Any:
     if workflow.patched("ask-for-prices-first"):
         await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument)
+    return await carry_out(name, argument, summary)
 
 
 def refusing(state: Subscription, command: Command, *others: Any) -> Accepted | Refused:

@@ -138,4 +138,6 @@ class Backup:
             await connection.execute("SET LOCAL session_replication_role = replica")
             for table in self._tables:
                 await connection.execute(f"DELETE FROM public.{table}")
-                await connection.execute(f"INSERT INTO public.{table} SELECT * FROM backup.{table}")
+                await connection.execute(
+                    f"INSERT INTO public.{table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}"
+                )

@@ -107,9 +107,15 @@ async def something_to_look_at(house: House) -> None:
     )
     await house.owner.execute(
         """
-        INSERT INTO reconciliations (run, started_at, finished_at, looked_at, found, repaired) VALUES
-            ('the latest', '2027-03-15 03:00Z', '2027-03-15 03:05Z', 4, 3, 1),
-            ('the one before', '2027-03-14 03:00Z', '2027-03-14 03:05Z', 4, 9, 0)
+        INSERT INTO reconciliations (run, started_at, finished_at, looked_at) VALUES
+            ('the latest', '2027-03-15 03:00Z', '2027-03-15 03:05Z', 4),
+            ('the one before', '2027-03-14 03:00Z', '2027-03-14 03:05Z', 4);
+        INSERT INTO reconciliation_findings (run, subscription_id, code, message, repaired, well_at) VALUES
+            ('the latest', 'a', 'ROW_DIFFERS', '', true, NULL),
+            ('the latest', 'b', 'WORKFLOW_STUCK', '', false, NULL),
+            ('the latest', 'c', 'CHARGE_UNRECKONED', '', false, NULL),
+            ('the latest', 'd', 'WORKFLOW_STUCK', '', false, '2027-03-15 09:00Z'),
+            ('the one before', 'e', 'WORKFLOW_STUCK', '', false, NULL)
         """
     )
 

@@ -18,24 +18,24 @@ from workflows.effects import carry_out
 PATCH = "ask-for-prices-first"
 
 
-async def before(name: str, argument: Frozen) -> Any:
-    return await carry_out(name, argument)
+async def before(name: str, argument: Frozen, summary: str | None = None) -> Any:
+    return await carry_out(name, argument, summary)
 
 
-async def patched(name: str, argument: Frozen) -> Any:
+async def patched(name: str, argument: Frozen, summary: str | None = None) -> Any:
     if workflow.patched(PATCH):
         return await without_the_patch(name, argument)
     return await before(name, argument)
 
 
-async def deprecated(name: str, argument: Frozen) -> Any:
+async def deprecated(name: str, argument: Frozen, summary: str | None = None) -> Any:
     workflow.deprecate_patch(PATCH)
     return await without_the_patch(name, argument)
 
 
-async def without_the_patch(name: str, argument: Frozen) -> Any:
+async def without_the_patch(name: str, argument: Frozen, summary: str | None = None) -> Any:
     await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument)
+    return await carry_out(name, argument, summary)
 
 
 Release = Callable[[str, Frozen], Coroutine[Any, Any, Any]]

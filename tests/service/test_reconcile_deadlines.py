@@ -36,7 +36,7 @@ async def its_day_has_come(house: House, life: Life) -> AsyncIterator[None]:
     async with house.owner.acquire() as connection, connection.transaction():
         await connection.execute("SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", life.id)
         passing = asyncio.create_task(
-            life.clock.advance_to(await life.clock.now() + timedelta(days=30, minutes=1))
+            life.clock.advance_to(await life.clock.now() + timedelta(days=30, hours=1, minutes=1))
         )
         await eventually("it is at it", lambda: is_at_it(life))
         yield

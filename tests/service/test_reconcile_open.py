@@ -105,11 +105,6 @@ PLANTED = {
          WHERE subscription_id = $1 AND sequence = 1
         """,
     ),
-    "DATA_MISSING": (
-        "UPDATE companies SET subscription_id = 'elsewhere' WHERE subscription_id = $1",
-        "A living subscription has no row in companies.",
-        "UPDATE companies SET subscription_id = $1 WHERE subscription_id = 'elsewhere'",
-    ),
     "ADJUSTMENT_DIFFERS": (
         """
         INSERT INTO ledger_adjustments
@@ -223,11 +218,13 @@ async def is_asleep(life: Life) -> bool:
 
 
 async def test_what_neither_side_can_tell_any_more_is_named(office: House) -> None:
-    rowless, unreadable, erased = await together(charged(office) for _ in range(3))
+    rowless, nameless, unreadable, erased = await together(charged(office) for _ in range(4))
     await erased.is_cancelled("2026-03-02 09:00")
-    # The run in which it was requested is past its retention.
-    await has_lost_its_run(rowless, (await rowless.has_run(2))[0])
+    # The run in which they were requested is past its retention.
+    for life in (rowless, nameless):
+        await has_lost_its_run(life, (await life.has_run(2))[0])
     await forgotten(office, rowless)
+    await damaged(office, "DELETE FROM companies WHERE subscription_id = $1", nameless.id)
     await damaged(
         office, "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1", unreadable.id
     )
@@ -238,10 +235,12 @@ async def test_what_neither_side_can_tell_any_more_is_named(office: House) -> No
 
     assert await codes(office) == {
         rowless.id: [("ROW_MISSING", False)],
+        nameless.id: [("DATA_MISSING", False)],
         unreadable.id: [("UNREADABLE", False), ("WORKFLOW_MISSING", False)],
         erased.id: [("EVENT_MISSING", False)],
     }
     await gets_attention(rowless)
+    await gets_attention(nameless)
 
 
 async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: House) -> None:

@@ -57,68 +57,72 @@ async def ended(house: House) -> Life:
     return life
 
 
-async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office: House) -> None:
-    lives = dict(
-        zip(
-            (
-                "columns",
-                "private",
-                "unreadable",
-                "erased by a slip",
-                "event",
-                "bare event",
-                "line",
-                "name",
-                "two",
-            ),
-            await together(a_year(office) for _ in range(9)),
-            strict=True,
-        )
-    )
-    before = {life.id: await told(office, life) for life in lives.values()}
-    for what, statement in (
-        (
-            "columns",
-            "UPDATE subscriptions SET members = 11, next_deadline_at = now() WHERE subscription_id = $1",
-        ),
-        (
-            "private",
-            """
-            UPDATE subscriptions SET snapshot = jsonb_set(snapshot, '{admin_id}', '"other"')
-             WHERE subscription_id = $1
-            """,
-        ),
-        ("unreadable", "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1"),
-        ("erased by a slip", "UPDATE subscriptions SET state = 'ERASED' WHERE subscription_id = $1"),
-        ("line", "DELETE FROM ledger_lines WHERE subscription_id = $1 AND first_day = '2026-02-01'"),
-        ("name", "DELETE FROM account_names WHERE subscription_id = $1"),
-        ("bare event", "DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 5"),
-    ):
-        await damaged(office, statement, lives[what].id)
-    for table in ("event_notes", "ledger_lines", "command_answers", "lifecycle_events"):
-        await damaged(
-            office,
-            f"DELETE FROM {table} WHERE subscription_id = $1 AND sequence IN (3, 5)",
-            lives["event"].id,
-        )
-    await damaged(
-        office, "INSERT INTO account_names VALUES ($2, 'GROUP', $1)", lives["two"].id, fresh("not-its-own")
-    )
+# What is done to a subscription, $1, and as what it is found.
+PLANTED = {
+    "columns": (
+        "UPDATE subscriptions SET members = 11, next_deadline_at = now() WHERE subscription_id = $1",
+        "ROW_DIFFERS",
+    ),
+    "what no event tells": (
+        """
+        UPDATE subscriptions SET snapshot = jsonb_set(snapshot, '{admin_id}', '"other"')
+         WHERE subscription_id = $1
+        """,
+        "ROW_DIFFERS",
+    ),
+    "an unreadable row": (
+        "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1",
+        "ROW_DIFFERS",
+    ),
+    "a living one as erased": (
+        "UPDATE subscriptions SET state = 'ERASED' WHERE subscription_id = $1",
+        "ROW_DIFFERS",
+    ),
+    "an event": (
+        "DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 5",
+        "EVENT_MISSING",
+    ),
+    "the last event": (
+        """
+        DELETE FROM lifecycle_events AS event USING subscriptions AS row
+         WHERE row.subscription_id = $1 AND event.subscription_id = $1 AND event.sequence = row.sequence
+        """,
+        "EVENT_MISSING",
+    ),
+    "an event with all that belongs to it": (
+        """
+        WITH events AS (DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence IN (1, 3, 5)),
+             notes AS (DELETE FROM event_notes WHERE subscription_id = $1 AND sequence IN (1, 3, 5)),
+             terms AS (DELETE FROM terms_agreements WHERE subscription_id = $1 AND sequence IN (1, 3, 5)),
+             answers AS (DELETE FROM command_answers WHERE subscription_id = $1 AND sequence IN (1, 3, 5))
+        DELETE FROM ledger_lines WHERE subscription_id = $1 AND sequence IN (1, 3, 5)
+        """,
+        "EVENT_MISSING",
+    ),
+    "a line": (
+        "DELETE FROM ledger_lines WHERE subscription_id = $1 AND first_day = '2026-02-01'",
+        "LINE_MISSING",
+    ),
+    "its name": ("DELETE FROM account_names WHERE subscription_id = $1", "NAME_DIFFERS"),
+    "a name too many": (
+        "INSERT INTO account_names VALUES ('not-its-own', 'GROUP', $1)",
+        "NAME_DIFFERS",
+    ),
+    "its company": ("DELETE FROM companies WHERE subscription_id = $1", "DATA_MISSING"),
+    "its row alone": ("DELETE FROM subscriptions WHERE subscription_id = $1", "ROW_MISSING"),
+}
 
-    assert await codes(office) == {
-        lives["columns"].id: [("ROW_DIFFERS", True)],
-        lives["private"].id: [("ROW_DIFFERS", True)],
-        lives["unreadable"].id: [("ROW_DIFFERS", True)],
-        lives["erased by a slip"].id: [("ROW_DIFFERS", True)],
-        lives["event"].id: [("EVENT_MISSING", True)],
-        lives["bare event"].id: [("EVENT_MISSING", True)],
-        lives["line"].id: [("LINE_MISSING", True)],
-        lives["name"].id: [("NAME_DIFFERS", True)],
-        lives["two"].id: [("NAME_DIFFERS", True)],
-    }
+
+async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office: House) -> None:
+    lives = dict(zip(PLANTED, await together(a_year(office) for _ in PLANTED), strict=True))
+    before = {what: await told(office, life) for what, life in lives.items()}
+    for what, (plant, _) in PLANTED.items():
+        await damaged(office, plant, lives[what].id)
+
+    assert await codes(office) == {lives[what].id: [(code, True)] for what, (_, code) in PLANTED.items()}
 
     for what, life in lives.items():
-        assert await told(office, life) == before[life.id], what
+        assert await told(office, life) == before[what], what
     assert await found(office) == []
 
 

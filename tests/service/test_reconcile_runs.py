@@ -70,7 +70,7 @@ async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: H
         await office.client.reconciliation()
     assert none_yet.value.refused.code is Code.RECONCILIATION_NOT_FOUND
     life = await office.requested()
-    await damaged(office, "DELETE FROM companies")
+    await damaged(office, "UPDATE lifecycle_events SET event = 'UPGRADED'")
     await damaged(office, "DELETE FROM account_names")
 
     handle = await office.temporal.start_workflow(
@@ -80,21 +80,21 @@ async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: H
 
     summary = "1 subscription looked at, 2 findings: 1 repaired, 1 left to somebody."
     metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    assert metadata.current_details == f"{summary}\n- **DATA_MISSING**: 1\n- **NAME_DIFFERS**: 1"
+    assert metadata.current_details == f"{summary}\n- **EVENT_DIFFERS**: 1\n- **NAME_DIFFERS**: 1"
     assert report == {
         "summary": summary,
         "run": handle.result_run_id,
         "looked_at": 1,
         "found": 2,
         "repaired": 1,
-        "by_code": {"DATA_MISSING": 1, "NAME_DIFFERS": 1},
+        "by_code": {"EVENT_DIFFERS": 1, "NAME_DIFFERS": 1},
     }
     recorded = await office.client.reconciliation()
     assert (recorded.run, recorded.looked_at, recorded.found, recorded.repaired) == (report["run"], 1, 2, 1)
     assert recorded.finished_at is not None
     findings = await office.client.findings(report["run"])
     assert [(finding.code, finding.subscription_id) for finding in findings] == [
-        ("DATA_MISSING", life.id),
+        ("EVENT_DIFFERS", life.id),
         ("NAME_DIFFERS", life.id),
     ]
     assert await office.client.findings(report["run"], limit=1) == findings[:1]

@@ -15,9 +15,9 @@ from .waiting import eventually
 START = "2027-01-10 09:00"
 
 
-async def careless(name: str, argument: Frozen) -> Any:
+async def careless(name: str, argument: Frozen, summary: str | None = None) -> Any:
     await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument)
+    return await carry_out(name, argument, summary)
 
 
 async def test_what_runs_replays_or_is_named_with_the_reason(
