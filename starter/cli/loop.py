@@ -16,6 +16,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         collect_garbage()
 
 
+def keep_the_sdk_quiet() -> None:
+    """To be called before a first client: the SDK warns on standard output, where our answers go."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
+
+
 def collect_garbage() -> None:
     """To be called when a loop is closed in which the Temporal SDK was used.
 

@@ -22,6 +22,12 @@ class Door:
     def leads_to(self, address: str) -> None:
         self._behind = address
 
+    def closes(self) -> None:
+        """It leads nowhere, and whoever stands in it is cut off."""
+        self._behind = ""
+        for task in self._passing:
+            task.cancel()
+
     def leads_to_database(self, url: str) -> str:
         """The URL of the same database, through the door."""
         parts = urlsplit(url)
@@ -50,7 +56,7 @@ class Door:
             if self._behind:
                 behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
                 await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
