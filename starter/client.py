@@ -84,7 +84,7 @@ class SubscriptionClient:
     """Requests, commands and questions about subscriptions.
 
     Every method raises `RefusedError` where the rules say no, `RPCError` or `OSError` where a server
-    cannot be reached.
+    cannot be reached, and `RPCTimeoutOrCancelledError` where it went away in the middle.
     """
 
     def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:

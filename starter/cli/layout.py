@@ -60,7 +60,7 @@ class Indented:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         inside = options.update_width(options.max_width - self._margin.cell_length)
         for line in Segment.split_lines(console.render(self._part, inside)):
-            if line:
+            if any(part.text for part in line):
                 yield self._margin
                 yield from line
             yield Segment.line()

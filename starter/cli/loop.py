@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -9,11 +10,46 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, and then `collect_garbage`."""
+    """`asyncio.run`, and then `collect_garbage`. SIGTERM ends it in good order, as Ctrl-C does.
+
+    Raises `KeyboardInterrupt` then, whatever `main` has made of being cancelled: the SDK makes errors of it.
+    """
+    interrupted = False
+
+    async def interruptible() -> T:
+        loop, this = asyncio.get_running_loop(), asyncio.current_task()
+        assert this is not None
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            ignore_what_is_left(loop)
+            this.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+        return await main
+
     try:
-        return asyncio.run(main)
+        return asyncio.run(interruptible())
+    except BaseException:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         collect_garbage()
+
+
+def keep_the_sdk_quiet() -> None:
+    """To be called before a first client: the SDK warns on standard output, where our answers go."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
+
+
+def ignore_what_is_left(loop: asyncio.AbstractEventLoop) -> None:
+    """The SDK leaves futures behind when a call is given up, and the loop would print each as a traceback."""
+    loop.set_exception_handler(lambda loop, context: None)
 
 
 def collect_garbage() -> None:

@@ -36,6 +36,7 @@ def demo(as_json: AsJson = False) -> None:
     with embedded_errors_reported():
         from starter.demo import run_demo
 
+        loop.keep_the_sdk_quiet()
         summary = loop.run(run_demo(console(stderr=as_json), catalogue))
     if as_json:
         show_json(summary)

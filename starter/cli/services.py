@@ -42,13 +42,13 @@ class Services:
     def in_words(self, error: Exception) -> Exception:
         """What a server's failure means to a person; what is none is given back as it is."""
         import asyncpg
+        from temporalio.client import RPCTimeoutOrCancelledError
         from temporalio.service import RPCError
 
         from activities.catalogues import PublishingError
         from activities.database import UNREACHABLE, DatabaseError
         from starter.client import WorkflowLostError
         from starter.test_clock import TestClockUnavailable
-        from workflows.connection import reason_in, tls_misfit
 
         match error:
             case TestClockUnavailable():
@@ -62,13 +62,10 @@ class Services:
                 )
             case RPCError():
                 return self._temporal_refuses(error)
+            case RPCTimeoutOrCancelledError():
+                return self._temporal_is_away("it went away in the middle")
             case RuntimeError() if "client connect" in str(error):  # how the SDK says that nobody answers
-                reason = tls_misfit(str(error)) or f"does not answer: {reason_in(str(error))}"
-                return unavailable(
-                    "TEMPORAL_UNREACHABLE",
-                    f"Temporal at {self.temporal_address} {reason}.",
-                    advice=_ADVICE.format(setting="TEMPORAL_ADDRESS"),
-                )
+                return self._temporal_is_away(str(error))
             case ValueError() if "target URL" in str(error):
                 return unavailable("TEMPORAL_SETTINGS", f"TEMPORAL_ADDRESS is not an address: {error}.")
             case PublishingError():
@@ -90,6 +87,16 @@ class Services:
             )
         return error
 
+    def _temporal_is_away(self, told: str) -> CommandError:
+        from workflows.connection import reason_in, tls_misfit
+
+        reason = tls_misfit(told) or f"does not answer: {reason_in(told)}"
+        return unavailable(
+            "TEMPORAL_UNREACHABLE",
+            f"Temporal at {self.temporal_address} {reason}.",
+            advice=_ADVICE.format(setting="TEMPORAL_ADDRESS"),
+        )
+
     def _temporal_refuses(self, error: "RPCError") -> CommandError:
         from temporalio.service import RPCStatusCode
 
@@ -109,6 +116,8 @@ class Services:
                 f"The subscription's workflow cannot go on: {error.message}",
                 advice="A worker of another release may be at work: docs/operations.md says what to do.",
             )
+        if error.status is RPCStatusCode.UNAVAILABLE or "transport error" in error.message:
+            return self._temporal_is_away(error.message)
         return unavailable(
             "TEMPORAL_NOT_USABLE",
             f"Temporal at {self.temporal_address} answers {error.status.name}: {error.message}",

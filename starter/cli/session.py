@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from starter.cli.errors import CommandError, refusals_reported, unavailable
-from starter.cli.loop import collect_garbage
+from starter.cli.loop import collect_garbage, ignore_what_is_left, keep_the_sdk_quiet
 from starter.cli.options import DEFAULT_TIMEOUT
 from starter.cli.output import say
 from starter.cli.services import Services, find_services
@@ -37,8 +37,8 @@ class Session:
         self._last_sign_of_life = 0.0
 
     def __enter__(self) -> Self:
-        # The SDK leaves futures behind when a call is given up, and the loop would print each as a traceback.
-        self._runner.get_loop().set_exception_handler(lambda loop, context: None)
+        keep_the_sdk_quiet()
+        ignore_what_is_left(self._runner.get_loop())
         return self
 
     def __exit__(

@@ -125,6 +125,7 @@ def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Do
     with embedded_errors_reported():
         from starter.simulation import ClockSlippedError, simulate_on_temporal
 
+        loop.keep_the_sdk_quiet()
         try:
             return loop.run(simulate_on_temporal(scenarios, book, on_progress=say, on_done=on_done))
         except ExceptionGroup as group:  # the other lives were given up with the first that failed

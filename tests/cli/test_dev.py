@@ -14,7 +14,9 @@ from observing import probed, scraped
 from service.waiting import eventually
 
 from .requesting import PASSWORD, request_file
-from .running import PATIENCE_SECONDS, Cli, gone
+from .running import PATIENCE_SECONDS, ROOT, Cli, gone
+
+EXAMPLE = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 
 
 @pytest.fixture
@@ -131,6 +133,33 @@ async def test_dev_ends_with_a_server_that_has_ended_and_says_which(cli: Cli) ->
     # Its data are as good as ever.
     async with running_dev(cli):
         assert (await cli.json("list"))["subscriptions"] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("demo",), "A faulty request is refused"),
+        (("simulate", "--engine", "temporal", str(EXAMPLE)), "Starting Temporal…"),
+    ],
+    ids=["demo", "simulate"],
+)
+async def test_what_is_interrupted_leaves_nothing(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], said: str, number: signal.Signals
+) -> None:
+    elsewhere = tmp_path / "tmp"
+    elsewhere.mkdir()
+    process = await cli.with_settings(TMPDIR=str(elsewhere)).start(*arguments, "--json")
+    await says(process, said)
+    started = children(process.pid)
+    process.send_signal(number)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert err.endswith(b"Interrupted.\n")
+    assert b"Traceback" not in err
+    assert list(elsewhere.iterdir()) == []
+    await asyncio.gather(*map(gone, started))
 
 
 async def test_the_demo_lives_a_whole_life_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:

@@ -96,4 +96,4 @@ def test_a_dns_record_is_one_line_however_long_it_is() -> None:
 
 
 def test_what_is_indented_wraps_before_the_edge() -> None:
-    assert shown(Indented(Text("four five six")), 11) == ["  four five", "  six"]
+    assert shown(Indented(Text("four five six\n\nend")), 11) == ["  four five", "  six", "", "  end"]

@@ -1,6 +1,7 @@
 """Servers that are away, silent or not set up: the exit code is 3 within seconds, and a sentence says why."""
 
 import asyncio
+import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from service.doors import Door
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
@@ -19,7 +21,7 @@ from starter.embedded.temporal_server import TemporalServer
 
 from .conftest import Service
 from .requesting import PASSWORD, request_file
-from .running import Cli
+from .running import PATIENCE_SECONDS, Cli
 
 NOWHERE = "127.0.0.1:1"
 
@@ -75,6 +77,27 @@ async def test_a_server_that_is_away_is_named_with_its_address(service: Service,
     assert NOWHERE in listed.error["message"]
     assert odd.code == 3
     assert "DATABASE_URL is not a PostgreSQL URL" in odd.err
+
+
+async def test_a_server_that_goes_away_in_the_middle_leaves_one_answer(
+    service: Service, unserved: Cli
+) -> None:
+    async with Door() as to_temporal:
+        to_temporal.leads_to(service.stack.addresses.temporal_address)
+        cli = unserved.with_settings(TEMPORAL_ADDRESS=to_temporal.address)
+        process = await cli.start(
+            *("request", request_file(cli), "--password-stdin", "--timeout", "12", "--json")
+        )
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(PASSWORD.encode())
+        process.stdin.close()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert b"Waiting for a worker" in await process.stderr.readline()
+            to_temporal.closes()  # after which the SDK tries again and again, and warns
+            out, _ = await process.communicate()
+    assert process.returncode == 3, out
+    assert json.loads(out)["error"]["code"] in ("NO_ANSWER", "TEMPORAL_UNREACHABLE")
 
 
 async def test_a_worker_is_waited_for_aloud_and_not_for_ever(unserved: Cli) -> None:

@@ -24,13 +24,13 @@ async def before(name: str, argument: Frozen, summary: str | None = None) -> Any
 
 async def patched(name: str, argument: Frozen, summary: str | None = None) -> Any:
     if workflow.patched(PATCH):
-        return await without_the_patch(name, argument)
-    return await before(name, argument)
+        return await without_the_patch(name, argument, summary)
+    return await before(name, argument, summary)
 
 
 async def deprecated(name: str, argument: Frozen, summary: str | None = None) -> Any:
     workflow.deprecate_patch(PATCH)
-    return await without_the_patch(name, argument)
+    return await without_the_patch(name, argument, summary)
 
 
 async def without_the_patch(name: str, argument: Frozen, summary: str | None = None) -> Any:
@@ -38,7 +38,7 @@ async def without_the_patch(name: str, argument: Frozen, summary: str | None = N
     return await carry_out(name, argument, summary)
 
 
-Release = Callable[[str, Frozen], Coroutine[Any, Any, Any]]
+Release = Callable[[str, Frozen, str | None], Coroutine[Any, Any, Any]]
 REPLAYS: dict[Release, tuple[Release, ...]] = {
     before: (before,),
     patched: (before, patched, deprecated),
