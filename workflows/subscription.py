@@ -339,9 +339,7 @@ class SubscriptionWorkflow:
             _raise(quote)
         return quote
 
-    @workflow.query(
-        description="The whole state, as the record keeps it; null before the beginning and at the end"
-    )
+    @workflow.query(description="The whole state, as the record keeps it; null if there is none")
     def snapshot(self) -> Subscription | None:
         return self._life.state if self._life else None
 
