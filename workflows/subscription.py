@@ -386,9 +386,7 @@ class SubscriptionWorkflow:
             return f"- **State**: {State.PROVISIONING}"
         return card(self._life.state, self._asking_time(None))
 
-    @workflow.query(
-        description="The whole state, as the record keeps it; null before the beginning and at the end"
-    )
+    @workflow.query(description="The whole state, as the record keeps it; null if there is none")
     def snapshot(self) -> Subscription | None:
         return self._life.state if self._life else None
 

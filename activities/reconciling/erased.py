@@ -3,16 +3,21 @@
 from temporalio.exceptions import ApplicationError
 
 from activities.histories import certify_histories
-from activities.reconciling import checks, repairs
+from activities.reconciling import checks, repairs, restoring
 from activities.reconciling.look import Look, Means
 from activities.reconciling.recorded import Recorded
+from activities.reconciling.recorded import recorded as recorded_now
 from activities.record import issued_certificate
 from activities.runs import delete_runs, listed_runs
 from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.events import Erased
 from subscription.reconciliation import FindingCode
 
 
-async def look_at_erased(means: Means, look: Look, recorded: Recorded) -> None:
+async def look_at_erased(means: Means, look: Look, recorded: Recorded) -> Recorded:
+    """What the record has of it afterwards."""
+    if not any(isinstance(event, Erased) for event in recorded.events.values()):
+        recorded = await _look_at_end(means, look, recorded)
     snapshot, told = recorded.snapshot, repairs.truth(recorded, None)
     differing = recorded.differs_from(told) if told else []
     if snapshot is None:
@@ -29,6 +34,21 @@ async def look_at_erased(means: Means, look: Look, recorded: Recorded) -> None:
     erased_ago = recorded.certified.get("DATABASE")
     if erased_ago and erased_ago > means.grace and "HISTORIES" not in recorded.certified:
         await _look_at_histories(means, look)
+    return recorded
+
+
+async def _look_at_end(means: Means, look: Look, recorded: Recorded) -> Recorded:
+    """It is certified, and the record does not have it: the certificate was put back beside a backup."""
+    certificate = await issued_certificate(means.pool, recorded.id, "DATABASE")
+    assert certificate is not None
+    erased_at = certificate.erased_at
+    message = f"By its certificate it was erased on {erased_at:%Y-%m-%d %H:%M} KST."
+    await look.finds(
+        FindingCode.END_MISSING,
+        message,
+        lambda: restoring.end(means.pool, recorded.id, erased_at, means.book, means.workspaces),
+    )
+    return await recorded_now(means.pool, recorded.id) or recorded
 
 
 async def _look_at_histories(means: Means, look: Look) -> None:

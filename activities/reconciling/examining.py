@@ -31,7 +31,7 @@ async def show_attention(means: Means, looks: Sequence[Look]) -> None:
 async def _examine(means: Means, look: Look, recorded: Recorded) -> None:
     now: Recorded | None = recorded
     if recorded.is_erased:
-        await look_at_erased(means, look, recorded)
+        now = await look_at_erased(means, look, recorded)
     else:
         now = await look_at_living(means, look, recorded)
     if now is not None:

@@ -88,12 +88,12 @@ async def _end(means: Means, look: Look, compared: _Compared) -> None:
     )
 
     async def erased() -> bool:
-        done = await restoring.end(means.pool, look.subscription_id, ended, means.book, means.workspaces)
+        done = await restoring.end(means.pool, look.subscription_id, erased_at, means.book, means.workspaces)
         if done and not compared.standing.runs:
             await certify_histories(means.pool, look.subscription_id, erased_at, len(ended.run_ids))
         return done
 
-    await look.finds(FindingCode.WORKFLOW_ENDED, message, erased)
+    await look.finds(FindingCode.END_MISSING, message, erased)
 
 
 async def _restore_events(means: Means, look: Look, compared: _Compared) -> bool:

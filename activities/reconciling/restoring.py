@@ -5,6 +5,7 @@ Temporal still has is written again, under its own number, and charges nothing t
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -18,7 +19,7 @@ from activities.reconciling.transcripts import Transcript
 from activities.workspace import WorkspaceProvisioner, wanted_workspace
 from subscription.apply import apply
 from subscription.catalogue import PriceBook
-from subscription.effects import DeleteHistories, Erase, Transition
+from subscription.effects import Erase, Transition
 from subscription.events import Erased, Event, TrialStarted, private_fields
 from subscription.ledger import LedgerLine
 from subscription.request import Request
@@ -88,23 +89,23 @@ async def provide(pool: Pool, subscription_id: str, workspaces: WorkspaceProvisi
 async def end(
     pool: Pool,
     subscription_id: str,
-    ended: DeleteHistories,
+    ended_at: datetime,
     book: PriceBook,
     workspaces: WorkspaceProvisioner,
 ) -> bool:
     """Cancel and erase in the record what has been cancelled and erased, at the moment at which it was.
 
-    The histories that said what it came to are gone, so it is reckoned from what the record knows.
+    The histories that said what it came to are gone, so it is reckoned from what the record knows. False if
+    the record knows of something later.
     """
-    assert ended.erased_at is not None
     async with locked(pool, subscription_id) as (connection, recorded):
         events = recorded.readable_events if recorded else None
         if recorded is None or recorded.snapshot is None or events is None:
             return False
         state = retold(recorded.snapshot, events)
-        if state.last_at and state.last_at > ended.erased_at:
+        if state.last_at and state.last_at > ended_at:
             return False
-        for event in ending(state, ended.erased_at, book):
+        for event in ending(state, ended_at, book):
             state = apply(state, event)
             if isinstance(event, Erased):
                 erase = Erase(

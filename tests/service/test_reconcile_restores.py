@@ -11,7 +11,7 @@ from temporalio.client import Client
 from starter.embedded.stack import EmbeddedStack
 from subscription.state import State
 
-from .damage import Backup, has_lost_its_run, is_set_back, told
+from .damage import Backup, has_lost_its_histories, has_lost_its_run, is_set_back, told
 from .house import House, fresh, open_house
 from .lives import Life
 from .namespaces import new_namespace
@@ -74,7 +74,7 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(o
 
     assert await codes(office) == {
         busy.id: [("EVENT_MISSING", True)],
-        left.id: [("WORKFLOW_ENDED", True)],
+        left.id: [("END_MISSING", True)],
         corrected.id: [("ADJUSTMENT_MISSING", True)],
         new.id: [("ROW_MISSING", True)],
     }
@@ -91,6 +91,25 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(o
     unknown: dict[str, list[Any]] = {"erasure_certificates": [], "command_answers": []}
     assert await told(office, left) | unknown == ending | unknown
     assert (await left.status()).state is State.ERASED
+
+
+async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_backup_is(
+    office: House,
+) -> None:
+    life = await paid(office)
+    backup = await Backup.of(office)
+    await is_cancelled_today(life)
+    ending, certificates = await told(office, life), await life.client.certificates(life.id)
+    await has_lost_its_histories(life)
+    await office.owner.execute("CREATE TABLE apart AS TABLE erasure_certificates")
+    await backup.is_restored()
+    await office.owner.execute("INSERT INTO erasure_certificates TABLE apart")
+
+    assert await codes(office) == {life.id: [("END_MISSING", True)]}
+
+    assert await told(office, life) | {"command_answers": []} == ending | {"command_answers": []}
+    assert await life.client.certificates(life.id) == certificates
+    assert await found(office) == []
 
 
 async def is_diverged(life: Life) -> bool:
