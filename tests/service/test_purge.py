@@ -109,3 +109,31 @@ async def test_a_purge_that_is_started_with_nonsense_says_so(office: House) -> N
         with pytest.raises(WorkflowFailureError) as failure:
             await purged(office, argument)
         assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+
+
+async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(office: House) -> None:
+    life = await office.requested(account={"domain": f"{fresh('letters')}.example"})
+    settled = {"TRIAL_ENDING": (89, 91, 401), "DOMAIN_UNPROVED": (401,)}
+    for kind, ages in settled.items():
+        for number, age in enumerate(ages):
+            await office.owner.execute(
+                """
+                WITH notice AS (
+                    INSERT INTO notices (subscription_id, customer_id, kind, about, days, state, settled_at)
+                    VALUES ($1, 'C-1', $2, '2026-01-01', $3, 'SENT', clock_timestamp() - $4::interval)
+                    RETURNING number, subscription_id)
+                INSERT INTO notice_letters (number, subscription_id, recipient, subject, body)
+                SELECT number, subscription_id, 'admin@acme.example', '', '' FROM notice
+                """,
+                life.id,
+                kind,
+                number,
+                timedelta(days=age),
+            )
+
+    rows = (await purged(office))["rows"]
+
+    # Of four letters, three are older than 90 days; of two notices older than 400, one may be due again.
+    assert (rows["notice_letters"], rows["notices"]) == (3, 1)
+    left = await office.owner.fetch("SELECT kind, days FROM notices ORDER BY kind, days")
+    assert [tuple(row) for row in left] == [("DOMAIN_UNPROVED", 0), ("TRIAL_ENDING", 0), ("TRIAL_ENDING", 1)]
