@@ -213,6 +213,11 @@ async def _check_namespace(client: Client) -> None:
     try:
         missing = await missing_search_attributes(client)
     except RPCError as error:
+        if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+            raise SettingsError(
+                f"Temporal does not let us into namespace {client.namespace}: {error.message}. "
+                "Check TEMPORAL_NAMESPACE and the credentials."
+            ) from None
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         raise SettingsError(

@@ -18,12 +18,15 @@ _COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOIN
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 _OUR_PROTOCOL = "http/protobuf"
 _CERTIFICATE_SETTINGS = "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
-_TLS_MISFITS = {
+_MISFITS = {
     "InvalidContentType": "does not speak TLS, which TEMPORAL_TLS, an API key or a certificate asks for",
     "InvalidCertificate": "shows a certificate that is not trusted: see TEMPORAL_TLS_SERVER_CA_CERT_PATH and "
     "TEMPORAL_TLS_SERVER_NAME",
     "PrivateKeyParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
     "CertificateParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
+    "code: Unauthenticated": "does not let us in: see TEMPORAL_API_KEY, or the client's certificate",
+    "code: PermissionDenied": "does not let us in: see TEMPORAL_API_KEY, or the client's certificate",
+    "code: Unimplemented": "is no Temporal server: see TEMPORAL_ADDRESS",
 }
 
 
@@ -61,7 +64,7 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
             f"TEMPORAL_ADDRESS is not an address: {error}. It must be as in {_USUAL_ADDRESS}."
         ) from None
     except RuntimeError as error:
-        if misfit := tls_misfit(str(error)):
+        if misfit := misfit_in(str(error)):
             raise ConnectionSettingsError(f"Temporal at {address} {misfit}.") from None
         raise NoAnswerError(f"{address} does not answer: {reason_in(str(error))}") from None
 
@@ -76,9 +79,9 @@ def _check_environment() -> None:
         raise ConnectionSettingsError(f"TEMPORAL_CONFIG_FILE is {file}, and there is no such file.")
 
 
-def tls_misfit(told: str) -> str | None:
-    """What about TLS keeps a connection from being made, out of what the SDK tells; waiting does not help."""
-    return next((misfit for sign, misfit in _TLS_MISFITS.items() if sign in told), None)
+def misfit_in(told: str) -> str | None:
+    """What keeps a connection from being made and will not pass by waiting, out of what the SDK tells."""
+    return next((misfit for sign, misfit in _MISFITS.items() if sign in told), None)
 
 
 def reason_in(told: str) -> str:

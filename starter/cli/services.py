@@ -88,9 +88,9 @@ class Services:
         return error
 
     def _temporal_is_away(self, told: str) -> CommandError:
-        from workflows.connection import reason_in, tls_misfit
+        from workflows.connection import misfit_in, reason_in
 
-        reason = tls_misfit(told) or f"does not answer: {reason_in(told)}"
+        reason = misfit_in(told) or f"does not answer: {reason_in(told)}"
         return unavailable(
             "TEMPORAL_UNREACHABLE",
             f"Temporal at {self.temporal_address} {reason}.",

@@ -1,0 +1,61 @@
+"""What the SDK tells of a connection that is not made, in words: as it was told by SDK 1.35."""
+
+import pytest
+
+from workflows.connection import misfit_in, reason_in
+
+REFUSED = (
+    "Failed client connect: Server connection error: tonic::transport::Error(Transport, "
+    'ConnectError(ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, kind: ConnectionRefused, '
+    'message: "Connection refused" })))'
+)
+UNKNOWN_NAME = (
+    "Failed client connect: Server connection error: tonic::transport::Error(Transport, "
+    'ConnectError(ConnectError("dns error", Custom { kind: Uncategorized, '
+    'error: "failed to lookup address information: Name or service not known" })))'
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (REFUSED, "Connection refused"),
+        (UNKNOWN_NAME, "failed to lookup address information: Name or service not known"),
+        ("something new", "something new"),
+    ],
+)
+def test_the_innermost_reason_is_told(told: str, reason: str) -> None:
+    assert misfit_in(told) is None
+    assert reason_in(told) == reason
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (
+            "tonic::transport::Error(Transport, ConnectError(Custom { kind: InvalidData, "
+            "error: InvalidMessage(InvalidContentType) }))",
+            "does not speak TLS",
+        ),
+        (
+            "tonic::transport::Error(Transport, ConnectError(Custom { kind: InvalidData, "
+            "error: InvalidCertificate(UnknownIssuer) }))",
+            "not trusted",
+        ),
+        ("tonic::transport::Error(Transport, PrivateKeyParseError)", "no certificate with its key"),
+        (
+            "`get_system_info` call error after connection: Status { code: PermissionDenied, "
+            'message: "Request unauthorized.", source: None }',
+            "TEMPORAL_API_KEY",
+        ),
+        (
+            "`get_system_info` call error after connection: Status { code: Unimplemented, "
+            'message: "grpc-status header missing, mapped from HTTP status code 404", source: None }',
+            "is no Temporal server",
+        ),
+    ],
+)
+def test_what_will_not_pass_by_waiting_is_known(told: str, said: str) -> None:
+    misfit = misfit_in(told)
+    assert misfit is not None
+    assert said in misfit
