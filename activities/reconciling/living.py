@@ -10,7 +10,8 @@ from activities.reconciling.recorded import Recorded, recorded
 from activities.reconciling.transcripts import Transcript, transcript_of
 from activities.reconciling.workflows import Hindrance, Standing
 from subscription.deadlines import next_deadline
-from subscription.reconciliation import FindingCode
+from subscription.effects import DeleteHistories
+from subscription.reconciliation import Finding, FindingCode
 from subscription.retelling import lasting
 from subscription.state import Subscription
 
@@ -41,12 +42,11 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     compared = await _compared(means, before)
     if compared is None:
         return await recorded(means.pool, before.id)
-    if compared.transcript.ended and compared.transcript.ended.erased_at:
-        await _end(means, look, compared)
+    ended = compared.transcript.ended
+    if ended and ended.erased_at:
+        await _end(means, look, compared, ended, ended.erased_at)
     else:
-        if await _restore_events(means, look, compared):
-            await _correct_row(means, look, compared)
-        await _correct_workflow(means, look, compared)
+        await _correct(means, look, compared)
     return await recorded(means.pool, before.id)
 
 
@@ -77,14 +77,12 @@ async def _compared(means: Means, before: Recorded) -> _Compared | None:
     return _Compared(before, standing, settled, hindrance, now, transcript)
 
 
-async def _end(means: Means, look: Look, compared: _Compared) -> None:
-    ended, known = compared.transcript.ended, compared.now.latest
-    assert ended is not None
-    assert ended.erased_at is not None
-    erased_at = ended.erased_at
+async def _end(
+    means: Means, look: Look, compared: _Compared, ended: DeleteHistories, erased_at: datetime
+) -> None:
     message = (
         f"Its workflow ended on {erased_at:%Y-%m-%d %H:%M} KST, cancelled and erased; the record knows "
-        f"nothing of that, and nothing else after event {known}."
+        f"nothing of that, and nothing else after event {compared.now.latest}."
     )
 
     async def erased() -> bool:
@@ -94,6 +92,12 @@ async def _end(means: Means, look: Look, compared: _Compared) -> None:
         return done
 
     await look.finds(FindingCode.END_MISSING, message, erased)
+
+
+async def _correct(means: Means, look: Look, compared: _Compared) -> None:
+    if await _restore_events(means, look, compared):
+        await _correct_row(means, look, compared)
+    await _correct_workflow(means, look, compared)
 
 
 async def _restore_events(means: Means, look: Look, compared: _Compared) -> bool:
@@ -190,19 +194,22 @@ def _is_behind(compared: _Compared) -> bool:
 
 
 async def _look_at_deadline(look: Look, compared: _Compared) -> None:
-    told = repairs.truth(compared.before, None)
-    deadline = next_deadline(told) if told else None
-    if told is None or deadline is None or not _long_past(told):
+    before, now = (repairs.truth(each, None) for each in (compared.before, compared.now))
+    deadline = next_deadline(before) if before else None
+    if before is None or now is None or deadline is None or not _long_past(before):
         return
-    done = compared.now.latest > compared.before.latest
+    done = next_deadline(now) != deadline
     # By its own clock it may not be due yet, if it has settled and nothing has happened.
     if done or not compared.settled:
         message = f"{deadline.what} was due on {deadline.at:%Y-%m-%d %H:%M} KST and had not been done."
-        await look.finds(FindingCode.DEADLINE_LONG_PAST, message, _done if done else None)
-
-
-async def _done() -> bool:
-    return True
+        await look.says(
+            Finding(
+                subscription_id=look.subscription_id,
+                code=FindingCode.DEADLINE_LONG_PAST,
+                message=message,
+                repaired=done,
+            )
+        )
 
 
 def _long_past(state: Subscription) -> bool:

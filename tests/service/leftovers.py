@@ -19,7 +19,7 @@ async def run_that_is_left(house: House, workflow_id: str, request: Mapping[str,
         task_queue=house.task_queue,
         start_delay=timedelta(days=1),
     )
-    await handle.terminate("by an operator's mistake")
+    await handle.terminate(reason="by an operator's mistake")
 
     async def is_listed() -> bool:
         query = f"WorkflowId = '{workflow_id}' AND ExecutionStatus = 'Terminated'"

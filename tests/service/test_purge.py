@@ -75,7 +75,7 @@ async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(off
     runs = [await life.has_run(2) for life in (running, lost)]
     for life in (running, lost):
         await forgotten(office, life)
-    await lost.handle.terminate("by an operator's mistake")
+    await lost.handle.terminate(reason="by an operator's mistake")
     assert (await purged(office))["histories"] == 0
     assert [await life.run_ids() for life in (running, lost)] == runs
 

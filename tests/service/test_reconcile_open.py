@@ -152,7 +152,7 @@ async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow
     )
     asked = asyncio.create_task(failing.asks("rename_account", group=fresh("renamed")))
     await eventually("it has failed", lambda: is_failing(failing))
-    await elsewhere.handle.terminate("by an operator's mistake")
+    await elsewhere.handle.terminate(reason="by an operator's mistake")
     await office.temporal.start_workflow(
         "SubscriptionWorkflow", id=elsewhere.workflow_id, task_queue="misspelt"
     )
@@ -171,7 +171,7 @@ async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow
     await gets_attention(failing)
     await office.owner.execute("DROP TRIGGER broken ON lifecycle_events")
     await asked
-    await elsewhere.handle.terminate("to be started anew")
+    await elsewhere.handle.terminate(reason="to be started anew")
     assert await codes(office) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}
     await gets_attention(failing, needed=False)
     assert await found(office) == []
@@ -198,7 +198,7 @@ async def test_a_workflow_that_cannot_be_replayed_is_found_before_its_day_comes(
     async with open_house(stack, temporal, works=False) as house:
         async with house.worker():
             life = await house.requested()
-            await life.handle.terminate("by an operator's mistake")
+            await life.handle.terminate(reason="by an operator's mistake")
         runner = UnsandboxedWorkflowRunner()
         async with Worker(
             temporal, task_queue=house.task_queue, workflows=[OfAnotherRelease], workflow_runner=runner

@@ -128,7 +128,7 @@ async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office
 
 async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches_up(office: House) -> None:
     terminated, gone, behind = await together(from_now_on(office) for _ in range(3))
-    await terminated.handle.terminate("by an operator's mistake")
+    await terminated.handle.terminate(reason="by an operator's mistake")
     await has_lost_its_histories(gone)
     await is_set_back(behind)
     before = [await told(office, life) for life in (terminated, gone, behind)]
@@ -154,7 +154,7 @@ async def test_a_subscription_that_the_record_has_lost_is_entered_again(office: 
     before = [await told(office, life) for life in (running, lost, restricted)]
     for life in (running, lost, restricted):
         await forgotten(office, life)
-    await lost.handle.terminate("by an operator's mistake")
+    await lost.handle.terminate(reason="by an operator's mistake")
 
     assert await codes(office) == {
         running.id: [("ROW_MISSING", True)],

@@ -1,13 +1,18 @@
 """A run of the job `reconcile`: page by page, broken off and resumed, and what it says when it is done."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
 
+from activities.reconciliation import ReconciliationActivities
+from activities.workspace import PostgresWorkspaces
 from starter.embedded.stack import EmbeddedStack
+from subscription.reconciliation import ReconcilePage
 from subscription.refusals import Code, RefusedError
 
 from .damage import damaged
@@ -25,7 +30,7 @@ async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothi
             lives = sorted(await together(house.requested() for _ in range(105)), key=lambda life: life.id)
             # A page has a hundred. The second cannot be finished: of one subscription nothing can be said.
             lost = (lives[3], lives[102], lives[104])
-            await together(life.handle.terminate("by an operator's mistake") for life in lost)
+            await together(life.handle.terminate(reason="by an operator's mistake") for life in lost)
         await house.owner.execute(
             f"""
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
@@ -109,3 +114,23 @@ async def test_a_run_that_is_started_with_nonsense_says_so(office: House) -> Non
                 "ReconcileWorkflow", argument, id=fresh("reconcile"), task_queue=office.task_queue
             )
         assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+
+
+async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeated(office: House) -> None:
+    lives = await together(office.requested() for _ in range(3))
+    await lives[0].handle.terminate(reason="by an operator's mistake")
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, task_queue=office.task_queue)
+    signs: list[object] = []
+    environment.on_heartbeat = lambda *details: signs.append(details)
+    activities = ReconciliationActivities(office.pool, office.temporal, PostgresWorkspaces(office.pool))
+    page = ReconcilePage(run="by-hand", grace_minutes=0)
+
+    first = await environment.run(activities.reconcile_record, page)
+    again = await environment.run(activities.reconcile_record, page)
+
+    assert (first.looked_at, first.found, first.next_after) == (3, 1, None)
+    assert (again.looked_at, again.found) == (3, 0)
+    assert len(signs) >= 6
+    [finding] = await office.client.findings("by-hand")
+    assert (finding.subscription_id, finding.repaired) == (lives[0].id, True)
