@@ -15,6 +15,7 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.outbox import NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
+from subscription.refusals import Code, refuse
 from subscription.state import State, Subscription
 
 
@@ -59,6 +60,15 @@ class ReadModel:
             "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription_id
         )
         return Subscription.model_validate_json(document) if document else None
+
+    async def existing(self, subscription_id: str) -> Subscription:
+        """The whole state as it was last recorded; raises `RefusedError` if there is no such subscription."""
+        state = await self.snapshot(subscription_id)
+        if state is None:
+            raise refuse(
+                Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id"
+            )
+        return state
 
     async def request(self, request_id: str) -> RecordedRequest | None:
         row = await self._pool.fetchrow(

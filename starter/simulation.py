@@ -13,8 +13,9 @@ import asyncpg
 from temporalio.client import Client
 
 from activities.database import connected
-from starter.client import SubscriptionClient, subscription_id_for
+from starter.client import SubscriptionClient
 from starter.read_model import ReadModel
+from starter.requesting import subscription_id_for
 from starter.setup import set_up
 from starter.test_clock import TestClock
 from subscription.catalogue import PriceBook

@@ -47,8 +47,8 @@ class Services:
 
         from activities.catalogues import PublishingError
         from activities.database import UNREACHABLE, DatabaseError
-        from starter.client import WorkflowLostError
         from starter.test_clock import TestClockUnavailable
+        from starter.updating import WorkflowLostError
 
         match error:
             case TestClockUnavailable():

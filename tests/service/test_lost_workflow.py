@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from starter.client import WorkflowLostError
+from starter.updating import WorkflowLostError
 from subscription.calendar import day_of
 
 from .house import House

@@ -11,9 +11,9 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from activities.database import UNREACHABLE
-from starter.client import subscription_id_for
 from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.stack import EmbeddedStack
+from starter.requesting import subscription_id_for
 from starter.setup import set_up
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.state import State

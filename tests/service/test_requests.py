@@ -6,8 +6,8 @@ import pytest
 from argon2 import PasswordHasher
 from temporalio.client import Client
 
-from starter.client import subscription_id_for
 from starter.embedded.stack import EmbeddedStack
+from starter.requesting import subscription_id_for
 from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.request import Account, AccountKind

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import RawValue
 
-from starter.client import subscription_id_for
+from starter.requesting import subscription_id_for
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.refusals import Code
 

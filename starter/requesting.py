@@ -1,0 +1,118 @@
+"""Requesting a subscription: once for each request id, however often and by however many it is sent (R9)."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+
+from starter.read_model import ReadModel
+from starter.refusing import refusal_in
+from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
+from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.request import Request, name_taken, read_request
+from subscription.validation import check
+from subscription.wording import summary_words
+
+_REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
+
+
+def subscription_id_for(request_id: str) -> str:
+    """The same request id always means the same subscription, so that a request can be sent again (R9)."""
+    return str(uuid.uuid5(_REQUEST_IDS, request_id))
+
+
+class Requests:
+    def __init__(self, temporal: Client, read: ReadModel, task_queue: str) -> None:
+        self._temporal = temporal
+        self._read = read
+        self._task_queue = task_queue
+
+    async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
+        """The answer to a request, once its trial has started; raises `RefusedError`."""
+        while True:
+            if (first := await self._first_answer(data)) is not None:
+                return first
+            request = await self._judged(data)
+            try:
+                answer = await self._start(data, request)
+            except RefusedError as refusal:
+                # The same request may have been accepted a moment ago, from another process or by hand.
+                if refusal.refused.code is not Code.REQUEST_ID_REUSED:
+                    raise
+                if (first := await self._first_answer(data)) is not None:
+                    return first
+                raise
+            if answer is not None:
+                return answer
+
+    async def _first_answer(self, data: Mapping[str, Any]) -> RequestAnswer | None:
+        """The answer to a request that was accepted before, whatever has changed since (R9)."""
+        try:
+            request = check(Request, dict(data))
+        except ValidationError:
+            return None
+        earlier = await self._read.request(request.request_id)
+        if earlier is None:
+            return None
+        if earlier.fingerprint not in (None, request.fingerprint()):
+            raise refuse(
+                Code.REQUEST_ID_REUSED,
+                "This request_id was used for another request; choose a new one.",
+                "request_id",
+            )
+        return earlier.answer
+
+    async def check(self, data: Mapping[str, Any]) -> Refused | None:
+        """All that is wrong with a request as things stand, without making it; None if nothing is."""
+        try:
+            if await self._first_answer(data) is None:
+                await self._judged(data)
+        except RefusedError as refusal:
+            return refusal.refused
+        return None
+
+    async def _judged(self, data: Mapping[str, Any]) -> Request:
+        """Refuse what can be refused before anything exists."""
+        book = await self._read.price_book()
+        simulated = data.get("simulated_at")
+        now = datetime.fromisoformat(simulated) if isinstance(simulated, str) else datetime.now(UTC)
+        request = read_request(dict(data), book, now)
+        if isinstance(request, Refused):
+            raise RefusedError(request)
+        holder = await self._read.holder(request.account.account.name)
+        if holder not in (None, subscription_id_for(request.request_id)):
+            raise RefusedError(name_taken(request.account.account.kind))
+        return request
+
+    async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
+        """None if an earlier, refused request under the same id was still being cleared away."""
+        workflow_id = WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            "SubscriptionWorkflow",
+            dict(data),
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=summary_words(request),
+        )
+        fingerprint = request.fingerprint()
+        try:
+            answer: RequestAnswer = await self._temporal.execute_update_with_start_workflow(
+                "request",
+                fingerprint,
+                start_workflow_operation=start,
+                id=fingerprint,
+                result_type=RequestAnswer,
+            )
+        except WorkflowUpdateFailedError as error:
+            refused = refusal_in(error)
+            if refused.code is not Code.SUBSCRIPTION_ENDED:
+                raise RefusedError(refused) from None
+            await self._temporal.get_workflow_handle(workflow_id).result()
+            return None
+        return answer

@@ -1,0 +1,124 @@
+"""Commands as updates: each carried out once, whatever breaks off in between, and answered again (R22)."""
+
+import asyncio
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from starter.read_model import ReadModel
+from starter.refusing import refusal_in
+from subscription.answers import ID_REUSED
+from subscription.calendar import KST
+from subscription.commands import read_command
+from subscription.decide import decide
+from subscription.effects import WORKFLOW_ID_PREFIX, Answer
+from subscription.refusals import Code, Refused, RefusedError, refuse
+
+# The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
+# Sending it again is safe, for its id is its command's.
+_TRY_AGAIN = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
+_DROPPED = "workflow update was aborted"
+"""What the server says then with UNAVAILABLE, the status of a server that is away."""
+_BUSY_SECONDS = 0.5
+_CUT_OFF = "AcceptedUpdateCompletedWorkflow"
+
+
+class WorkflowLostError(Exception):
+    """The record has the subscription as living, and this Temporal namespace has no workflow for it."""
+
+
+class Updates:
+    def __init__(self, temporal: Client, read: ReadModel) -> None:
+        self._temporal = temporal
+        self._read = read
+
+    async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
+        """The answer to a command; raises `RefusedError`, or `WorkflowLostError`."""
+        if not isinstance(argument, Mapping) or argument.get("id") is None:
+            return await self._update(subscription_id, name, argument, str(uuid.uuid4()))
+        # Temporal answers any update of a known id as it did the first, whatever is asked, and a refusal
+        # too. So the update id tells the command as well, and what was refused is judged anew (R22).
+        update_id = _update_id(name, argument)
+        try:
+            return await self._update(subscription_id, name, argument, update_id)
+        except RefusedError:
+            return await self._update(subscription_id, name, argument, f"{update_id}/{uuid.uuid4()}")
+
+    async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
+        """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""
+        try:
+            await self._update(
+                subscription_id, "settle", {"at": at.isoformat()} if at else {}, str(uuid.uuid4())
+            )
+        except RefusedError as refusal:
+            if refusal.refused.code is not Code.SUBSCRIPTION_ENDED:
+                raise
+
+    async def _update(self, subscription_id: str, name: str, argument: Any, update_id: str) -> Answer:
+        while True:
+            try:
+                answer: Answer = await self._temporal.get_workflow_handle(
+                    WORKFLOW_ID_PREFIX + subscription_id
+                ).execute_update(name, argument, id=update_id, result_type=Answer)
+            except WorkflowUpdateFailedError as error:
+                if _was_cut_off(error):
+                    await asyncio.sleep(_BUSY_SECONDS)
+                    continue
+                refused = refusal_in(error)
+                if refused.code is Code.SUBSCRIPTION_ENDED:
+                    return await self._answer_from_the_record(subscription_id, name, argument, refused)
+                raise RefusedError(refused) from None
+            except RPCError as error:
+                if error.status in _TRY_AGAIN or error.message == _DROPPED:
+                    await asyncio.sleep(_BUSY_SECONDS)
+                    continue
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return await self._answer_from_the_record(subscription_id, name, argument)
+            return answer
+
+    async def _answer_from_the_record(
+        self, subscription_id: str, name: str, argument: Any, refused: Refused | None = None
+    ) -> Answer:
+        """No workflow is there to ask any more: the first answer again, or the refusal by the last state.
+
+        `refused` is what the workflow said with its last breath, before the record said the same.
+        """
+        state = await self._read.existing(subscription_id)
+        if isinstance(argument, Mapping) and isinstance(argument.get("id"), str):
+            earlier = await self._read.answer(subscription_id, argument["id"])
+            if earlier is not None and earlier.command == name:
+                return earlier
+            if earlier is not None:
+                raise RefusedError(ID_REUSED)
+        if name == "settle":
+            raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription has ended.")
+        command = read_command(name, argument)
+        if isinstance(command, Refused):
+            raise RefusedError(command)
+        decision = decide(state, command, datetime.now(KST), await self._read.price_book())
+        if isinstance(decision, Refused):
+            raise RefusedError(decision)
+        if refused is not None:
+            raise RefusedError(refused)
+        raise WorkflowLostError(
+            f"By the record subscription {subscription_id} is {state.state}, "
+            "but Temporal has no workflow for it."
+        )
+
+
+def _update_id(name: str, argument: Mapping[str, Any]) -> str:
+    body = json.dumps([name, argument], sort_keys=True, default=str)
+    return f"{argument['id']}/{hashlib.sha256(body.encode()).hexdigest()[:16]}"
+
+
+def _was_cut_off(error: WorkflowUpdateFailedError) -> bool:
+    """Whether the workflow was terminated while it was at it: the one that takes its place is asked again."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == _CUT_OFF
