@@ -1,25 +1,13 @@
 """Reconciling a house in which nothing is amiss: there is nothing to be found, whatever lives there."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
-from temporalio.client import Client
-
-from starter.embedded.stack import EmbeddedStack
 from subscription.refusals import Code, Refused
 
-from .house import House, fresh, open_house
+from .house import House, fresh
 from .lives import Life
 from .reconciling import found, reconciled
 from .waiting import together
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def on_a_clock_of_its_own(house: House, days: int) -> Life:
