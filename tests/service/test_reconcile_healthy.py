@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from subscription.refusals import Code, Refused
+from subscription.state import State
 
 from .house import House, fresh
 from .lives import Life
@@ -116,9 +117,5 @@ async def test_nothing_is_found_where_nothing_is_amiss(office: House) -> None:
     report = await reconciled(office)
     assert report["summary"] == "12 subscriptions looked at, nothing is amiss."
     assert (report["looked_at"], report["by_code"]) == (12, {})
-    assert {await life.status() and (await life.status()).state for life in lives} == {
-        "TRIAL",
-        "SUSPENDED",
-        "ACTIVE",
-        "ERASED",
-    }
+    states = {(await life.status()).state for life in lives}
+    assert states == {State.TRIAL, State.SUSPENDED, State.ACTIVE, State.ERASED}
