@@ -1,5 +1,6 @@
 """Reconciling a house in which nothing is amiss: there is nothing to be found, whatever lives there."""
 
+import asyncio
 from datetime import timedelta
 
 from subscription.refusals import Code, Refused
@@ -119,3 +120,34 @@ async def test_nothing_is_found_where_nothing_is_amiss(office: House) -> None:
     assert (report["looked_at"], report["by_code"]) == (12, {})
     states = {(await life.status()).state for life in lives}
     assert states == {State.TRIAL, State.SUSPENDED, State.ACTIVE, State.ERASED}
+
+
+async def lives_busily(house: House, over: asyncio.Event) -> Life:
+    """Commands, months and names, one after the other until it is over; then it leaves."""
+    life = await house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    members = 10
+    while not over.is_set():
+        members += 1
+        await life.asks("upgrade", members=members, id=f"to-{members}")
+        await life.asks("change_renewal_option", term="MONTHLY" if members % 2 else "ANNUAL")
+        await life.handle.signal("withdraw_reservation", {})
+        await life.sleeps_until(await life.clock.now() + timedelta(days=31))
+        await life.asks("rename_account", group=fresh("busy"))
+    await life.asks("cancel", date=f"{await life.today()}")
+    return life
+
+
+async def test_what_is_under_way_is_never_taken_for_damage(office: House) -> None:
+    over = asyncio.Event()
+    living = asyncio.gather(*(lives_busily(office, over) for _ in range(6)))
+    said = [await found(office, grace_minutes=10) for _ in range(6)]
+    over.set()
+    # They leave while they are looked at.
+    said += [await found(office, grace_minutes=10) for _ in range(3)]
+    lives = await living
+    await together(life.has_closed() for life in lives)
+    said.append(await found(office))
+    assert said == [[]] * 10
+    for life in lives:
+        assert len(await life.events()) > 5
