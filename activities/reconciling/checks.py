@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from activities.reconciling.recorded import Recorded, Row
 from subscription.catalogue import PriceBook
-from subscription.events import Event
 from subscription.ledger import LedgerLine
 from subscription.reconciliation import Finding, FindingCode
 from subscription.retelling import misreckoned
@@ -40,8 +39,7 @@ def missing_lines(recorded: Recorded) -> Finding | None:
     missing = [
         line
         for sequence, event in recorded.events.items()
-        for position, line in _lines_of(event)
-        if position not in recorded.lines.get(sequence, {})
+        for _, line in recorded.missing_lines(sequence, event)
     ]
     if not missing:
         return None
@@ -110,16 +108,12 @@ def data_left(recorded: Recorded) -> Finding | None:
     return _finding(recorded, FindingCode.DATA_LEFT, f"Personal data were left after the erasure: {counted}.")
 
 
-def _lines_of(event: Event | None) -> Iterable[tuple[int, LedgerLine]]:
-    return enumerate(event.lines) if event else ()
-
-
 def _is_charged(recorded: Recorded, row: Row, customer_id: str) -> bool:
     """Whether the event of this row charges just this line; one that cannot be read is doubted elsewhere."""
     event = recorded.events.get(row["sequence"])
     if event is None:
         return row["sequence"] in recorded.events
-    line = dict(_lines_of(event)).get(row["position"])
+    line = dict(enumerate(event.lines)).get(row["position"])
     if line is None:
         return False
     indexed = (line.key, line.kind, line.first_day, line.end_day, line.amount, line.effective_at)

@@ -1,9 +1,10 @@
 """One look at one subscription: what it works with, and how it says what it finds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity
 from temporalio.client import Client
@@ -83,15 +84,21 @@ async def guarded(look: Look, looking: Awaitable[None]) -> Look:
     return look
 
 
-async def made(looks: Iterable[Awaitable[Look]]) -> list[Look]:
-    """All of these looks, so many at a time."""
+async def made(looks: Iterable[Coroutine[Any, Any, Look]]) -> list[Look]:
+    """All of these looks, so many at a time; the first that fails ends the others."""
     seats = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(look: Awaitable[Look]) -> Look:
-        async with seats:
-            activity.heartbeat()
-            return await look
+    async def one(look: Coroutine[Any, Any, Look]) -> Look:
+        try:
+            async with seats:
+                activity.heartbeat()
+                return await look
+        finally:
+            look.close()
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(look)) for look in looks]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(look)) for look in looks]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

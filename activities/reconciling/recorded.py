@@ -16,6 +16,7 @@ from activities.database import Connection, Pool
 from activities.erasure import PERSONAL_DATA
 from subscription.deadlines import next_deadline
 from subscription.events import EVENT, Erased, Event
+from subscription.ledger import LedgerLine
 from subscription.retelling import lasting
 from subscription.state import Subscription
 
@@ -92,6 +93,12 @@ class Recorded:
         """The numbers that no event has, among those that are there and as far as `up_to`."""
         bounds = [0, *self.events, max([1, up_to, *self.events]) + 1]
         return [range(one + 1, next_one) for one, next_one in pairwise(bounds) if next_one > one + 1]
+
+    def missing_lines(self, sequence: int, event: Event | None) -> list[tuple[int, LedgerLine]]:
+        """The ledger lines of this event that the ledger lacks, each with its position among them."""
+        present = self.lines.get(sequence, {})
+        lines = enumerate(event.lines) if event else ()
+        return [(position, line) for position, line in lines if position not in present]
 
     @property
     def latest(self) -> int:

@@ -80,9 +80,7 @@ async def insert_missing_lines(pool: Pool, subscription_id: str) -> bool:
             if recorded is None or recorded.snapshot is None:
                 return False
             for sequence, event in recorded.events.items():
-                present = recorded.lines.get(sequence, {})
-                lines = enumerate(event.lines) if event else ()
-                missing = [(position, line) for position, line in lines if position not in present]
+                missing = recorded.missing_lines(sequence, event)
                 await record.insert_lines(connection, recorded.snapshot, sequence, missing)
             return True
     except UniqueViolationError:

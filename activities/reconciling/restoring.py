@@ -13,7 +13,7 @@ from activities import record
 from activities.database import Connection, Pool
 from activities.erasure import erase_within
 from activities.provisioning import keep_people, keep_token
-from activities.reconciling.recorded import Recorded, recorded_within
+from activities.reconciling.recorded import recorded_within
 from activities.reconciling.repairs import hold_names_of, locked
 from activities.reconciling.transcripts import Transcript
 from activities.workspace import WorkspaceProvisioner, wanted_workspace
@@ -21,7 +21,6 @@ from subscription.apply import apply
 from subscription.catalogue import PriceBook
 from subscription.effects import Erase, Transition
 from subscription.events import Erased, Event, TrialStarted, private_fields
-from subscription.ledger import LedgerLine
 from subscription.request import Request
 from subscription.retelling import ending, retold
 from subscription.state import Subscription
@@ -126,7 +125,7 @@ async def _restore_events(
         for sequence, event in enumerate(transition.events, start=transition.first_sequence):
             if sequence not in recorded.events:
                 await record.insert_event(connection, transition.state, sequence, event, transition.by)
-                missing = _missing_lines(recorded, sequence, event)
+                missing = recorded.missing_lines(sequence, event)
                 await record.insert_lines(connection, transition.state, sequence, missing)
             elif not _is_same(recorded.events[sequence], event):
                 raise ContradictionError
@@ -188,8 +187,3 @@ def _is_same(recorded: Event | None, event: Event) -> bool:
     """Whether the two say the same, but for what names a person; one that cannot be read says nothing."""
     private = set(private_fields(event))
     return recorded is None or recorded.model_dump(exclude=private) == event.model_dump(exclude=private)
-
-
-def _missing_lines(recorded: Recorded, sequence: int, event: Event) -> list[tuple[int, LedgerLine]]:
-    present = recorded.lines.get(sequence, {})
-    return [(position, line) for position, line in enumerate(event.lines) if position not in present]

@@ -37,6 +37,8 @@ _LOOK_SECONDS = 0.1
 # An effect that has just been begun anew after a pause fails again in so many looks, if it does.
 _LOOKS_FOR_FAILURES = 20
 _DIVERGED = RecordDivergedError.__name__
+# So many updates wait already, or a new run has just overtaken this one.
+_BUSY = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
 _SILENT = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 
 
@@ -107,6 +109,8 @@ class Workflows:
         except WorkflowUpdateFailedError:
             return True
         except RPCError as error:
+            if error.status in _BUSY:
+                return False
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
         return True
@@ -200,7 +204,7 @@ class Workflows:
 
 
 def _failing(effect: str, failure: Failure) -> Hindrance:
-    cause = failure.cause if failure.HasField("cause") else failure
+    cause = failure.cause if failure.HasField("timeout_failure_info") else failure
     error = cause.application_failure_info.type or "a timeout"
     words = f"{effect} keeps failing, with {error}."
     return Hindrance(words, contradicts_the_record=error == _DIVERGED)

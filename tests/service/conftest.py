@@ -32,3 +32,10 @@ async def temporal(stack: EmbeddedStack) -> Client:
 async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
     async with open_house(stack, temporal) as opened:
         yield opened
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for what is done there concerns everybody in it."""
+    async with open_house(stack, temporal) as opened:
+        yield opened

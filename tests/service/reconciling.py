@@ -9,17 +9,20 @@ from .lives import Life
 from .waiting import eventually
 
 
-async def reconciled(house: House) -> dict[str, Any]:
-    """The report of a run in this house. Nothing is taken to be still under way."""
+async def reconciled(house: House, grace_minutes: int = 0) -> dict[str, Any]:
+    """The report of a run in this house. Nothing is taken to be still under way, unless there is a grace."""
     report: dict[str, Any] = await house.temporal.execute_workflow(
-        "ReconcileWorkflow", {"grace_minutes": 0}, id=fresh("reconcile"), task_queue=house.task_queue
+        "ReconcileWorkflow",
+        {"grace_minutes": grace_minutes},
+        id=fresh("reconcile"),
+        task_queue=house.task_queue,
     )
     return report
 
 
-async def found(house: House) -> list[ReportedFinding]:
+async def found(house: House, grace_minutes: int = 0) -> list[ReportedFinding]:
     """What a run finds now."""
-    report = await reconciled(house)
+    report = await reconciled(house, grace_minutes)
     findings = await house.client.findings(report["run"])
     assert report["found"] == len(findings)
     assert report["repaired"] == sum(finding.repaired for finding in findings)

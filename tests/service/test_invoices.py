@@ -1,32 +1,23 @@
 """Invoices and adjustments: a month is closed once, with numbers without gaps, and nothing is edited."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 
 import asyncpg
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import WorkflowFailureError
 
-from starter.embedded.stack import EmbeddedStack
 from starter.invoice_page import Language, invoice_page
 from subscription.invoice import Invoice
 from subscription.refusals import Code, RefusedError
 
-from .house import House, fresh, open_house
+from .house import House, fresh
 from .lives import Life
 from .waiting import eventually, together
 
 MARCH = date(2026, 3, 1)
 LATEST = {"agreed_terms": [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]}
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for a month is closed for everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def closed(house: House, month: str = "2026-03") -> dict[str, Any]:

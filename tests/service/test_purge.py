@@ -1,31 +1,22 @@
 """The job `purge`: what should be gone and what is past its retention is deleted, and nothing else."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import WorkflowFailureError
 
 from activities.purging import RETENTIONS
-from starter.embedded.stack import EmbeddedStack
 from subscription.refusals import Code
 from subscription.state import State
 
 from .damage import forgotten, told
-from .house import House, fresh, open_house
+from .house import House, fresh
 from .leftovers import run_that_is_left
 from .lives import Life
 from .reconciling import reconciled
 from .searching import found_in_workflow, is_gone_from_workflow
 from .waiting import together
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def purged(house: House, argument: Any = None) -> dict[str, Any]:

@@ -5,23 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-import pytest
-from temporalio.client import Client
-
-from starter.embedded.stack import EmbeddedStack
 from subscription.calendar import KST
 
-from .house import House, open_house
+from .house import House
 from .lives import Life
 from .reconciling import found, gets_attention
 from .waiting import eventually
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def overdue(house: House) -> Life:

@@ -1,25 +1,15 @@
 """Reconciling a house in which nothing is amiss: there is nothing to be found, whatever lives there."""
 
-from collections.abc import AsyncIterator
+import asyncio
 from datetime import timedelta
 
-import pytest
-from temporalio.client import Client
-
-from starter.embedded.stack import EmbeddedStack
 from subscription.refusals import Code, Refused
+from subscription.state import State
 
-from .house import House, fresh, open_house
+from .house import House, fresh
 from .lives import Life
 from .reconciling import found, reconciled
 from .waiting import together
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def on_a_clock_of_its_own(house: House, days: int) -> Life:
@@ -128,9 +118,36 @@ async def test_nothing_is_found_where_nothing_is_amiss(office: House) -> None:
     report = await reconciled(office)
     assert report["summary"] == "12 subscriptions looked at, nothing is amiss."
     assert (report["looked_at"], report["by_code"]) == (12, {})
-    assert {await life.status() and (await life.status()).state for life in lives} == {
-        "TRIAL",
-        "SUSPENDED",
-        "ACTIVE",
-        "ERASED",
-    }
+    states = {(await life.status()).state for life in lives}
+    assert states == {State.TRIAL, State.SUSPENDED, State.ACTIVE, State.ERASED}
+
+
+async def lives_busily(house: House, over: asyncio.Event) -> Life:
+    """Commands, months and names, one after the other until it is over; then it leaves."""
+    life = await house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    members = 10
+    while not over.is_set():
+        members += 1
+        await life.asks("upgrade", members=members, id=f"to-{members}")
+        await life.asks("change_renewal_option", term="MONTHLY" if members % 2 else "ANNUAL")
+        await life.handle.signal("withdraw_reservation", {})
+        await life.sleeps_until(await life.clock.now() + timedelta(days=31))
+        await life.asks("rename_account", group=fresh("busy"))
+    await life.asks("cancel", date=f"{await life.today()}")
+    return life
+
+
+async def test_what_is_under_way_is_never_taken_for_damage(office: House) -> None:
+    over = asyncio.Event()
+    living = asyncio.gather(*(lives_busily(office, over) for _ in range(6)))
+    said = [await found(office, grace_minutes=10) for _ in range(6)]
+    over.set()
+    # They leave while they are looked at.
+    said += [await found(office, grace_minutes=10) for _ in range(3)]
+    lives = await living
+    await together(life.has_closed() for life in lives)
+    said.append(await found(office))
+    assert said == [[]] * 10
+    for life in lives:
+        assert len(await life.events()) > 5

@@ -1,10 +1,8 @@
 """Damage that the job `reconcile` only reports: it shows in lists until somebody has put it right."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -16,13 +14,6 @@ from .house import House, fresh, open_house
 from .lives import Life
 from .reconciling import codes, found, gets_attention
 from .waiting import eventually, together
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def charged(house: House) -> Life:

@@ -1,16 +1,12 @@
 """Damage that the job `reconcile` repairs: each kind is planted, found, said and gone."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
-from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities import record
 from activities.erasure import ErasureActivities
 from activities.workspace import PostgresWorkspaces
-from starter.embedded.stack import EmbeddedStack
 from subscription.apply import apply
 from subscription.deadlines import canceled
 from subscription.effects import Erase
@@ -18,18 +14,11 @@ from subscription.events import Erased
 from subscription.state import Subscription
 
 from .damage import damaged, forgotten, has_lost_its_histories, is_set_back, told
-from .house import House, fresh, open_house
+from .house import House, fresh
 from .leftovers import run_that_is_left
 from .lives import Life, is_known
 from .reconciling import codes, found
 from .waiting import together
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def a_year(house: House) -> Life:

@@ -1,12 +1,8 @@
 """The day after: one side was restored from a backup, or is gone, and the other one tells the rest."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-
-import pytest
-from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
 from subscription.state import State
@@ -17,13 +13,6 @@ from .lives import Life
 from .namespaces import new_namespace
 from .reconciling import codes, found, gets_attention, needs_attention
 from .waiting import eventually, together
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def paid(house: House) -> Life:

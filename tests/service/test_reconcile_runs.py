@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 
 import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -61,13 +60,6 @@ async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothi
 async def are_said(house: House, *lives: Life) -> bool:
     said = await house.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
     return {row["subscription_id"] for row in said} == {life.id for life in lives}
-
-
-@pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    """A house of its own, for the job looks at everybody in it."""
-    async with open_house(stack, temporal) as house:
-        yield house
 
 
 async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: House) -> None:
