@@ -13,7 +13,7 @@ from subscription.calendar import Day, Instant
 from subscription.model import Frozen, Wire
 from subscription.refusals import Code, Problem, Refused
 from subscription.request import Account, AccountName, TermAgreement
-from subscription.validation import check, has_control_characters, problems_of
+from subscription.validation import check, has_control_characters, has_too_many_values, problems_of
 
 _Shape = TypeVar("_Shape", bound=Wire)
 
@@ -197,6 +197,8 @@ def read_quote(argument: object) -> QuoteCancellation | Refused:
 def _read(shape: type[_Shape], name: str, argument: object) -> _Shape | Refused:
     if not isinstance(argument, Mapping):
         return Refused(code=Code.INVALID_ARGUMENT, message=f"{name} takes one JSON object of named fields.")
+    if has_too_many_values(argument):
+        return Refused(code=Code.INVALID_ARGUMENT, message=f"{name}: there is far too much in the argument.")
     try:
         return check(shape, argument)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
 from subscription.phone import phone_number
 from subscription.refusals import Code, Problem, Refused
-from subscription.validation import check, has_control_characters, problems_of
+from subscription.validation import check, has_control_characters, has_too_many_values, problems_of
 
 _OPAQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _ARGON2ID = re.compile(r"\$argon2id\$v=[0-9]+\$[A-Za-z0-9=,]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
@@ -167,6 +167,8 @@ def read_request(data: object, book: PriceBook, now: datetime) -> Request | Refu
         )
     if not isinstance(data, dict):
         return Refused(code=Code.REQUEST_REFUSED, message="The request must be an object of named fields.")
+    if has_too_many_values(data):
+        return Refused(code=Code.REQUEST_REFUSED, message="There is far too much in the request.")
     return _read(data, catalogue)
 
 

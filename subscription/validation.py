@@ -12,6 +12,7 @@ T = TypeVar("T", bound=BaseModel)
 
 _OURS = frozenset(Code)
 _MOST_PROBLEMS = 50
+_MOST_VALUES = 1_000
 _WORDS = {
     "model_type": "must be an object of named fields",
     "dict_type": "must be an object of named fields",
@@ -34,6 +35,23 @@ def check(shape: type[T], data: object, context: Mapping[str, Any] | None = None
     Raises pydantic's `ValidationError`, which `problems_of` puts into words.
     """
     return shape.model_validate(data, context=dict(context or {}), extra="forbid")
+
+
+def has_too_many_values(data: object) -> bool:
+    """Whether there is more in it than anybody means, so that reading it would take longer than it may.
+
+    Finding that out takes no longer than reading what is not too much.
+    """
+    counted, unseen = 0, [data]
+    while unseen:
+        entry = unseen.pop()
+        if not isinstance(entry, Mapping | list):
+            continue
+        counted += len(entry)
+        if counted > _MOST_VALUES:
+            return True
+        unseen.extend(entry.values() if isinstance(entry, Mapping) else entry)
+    return False
 
 
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:

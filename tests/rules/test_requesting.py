@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from subscription.commands import confirmation_for
+from subscription.commands import confirmation_for, read_command
 from subscription.passwords import password_problems
 from subscription.refusals import Code, Refused
 from subscription.request import Account, AccountKind, Request, name_taken, read_request
@@ -397,3 +397,16 @@ def test_r09_the_same_body_is_known_again_whatever_the_salt_of_the_hash() -> Non
 )
 def test_r09_another_body_is_told_apart(change: dict[str, Any]) -> None:
     assert accepted().fingerprint() != accepted(**change).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "much",
+    [{f"f{number}": 1 for number in range(1_001)}, {"agreed_terms": [{"id": "a", "version": "b"}] * 400}],
+)
+def test_r9_what_is_far_too_much_is_not_read_to_its_end(much: dict[str, object]) -> None:
+    refused = read_request(much, BOOK, on("2027-01-01 09:00"))
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.message) == (Code.REQUEST_REFUSED, "There is far too much in the request.")
+    misread = read_command("upgrade", much)
+    assert isinstance(misread, Refused)
+    assert misread.message == "upgrade: there is far too much in the argument."

@@ -182,7 +182,7 @@ async def is_known(handle: WorkflowHandle[Any, Any]) -> bool:
     return True
 
 
-async def has_closed(handle: WorkflowHandle[Any, Any], *, seconds: float = 20.0) -> None:
+async def has_closed(handle: WorkflowHandle[Any, Any]) -> None:
     """Wait for a workflow to complete; one that was never started counts as well."""
 
     async def is_over() -> bool:
@@ -194,7 +194,7 @@ async def has_closed(handle: WorkflowHandle[Any, Any], *, seconds: float = 20.0)
             return True
         return description.status is WorkflowExecutionStatus.COMPLETED
 
-    await eventually(f"{handle.id} has closed", is_over, seconds=seconds)
+    await eventually(f"{handle.id} has closed", is_over)
 
 
 # The server's own reasons: something new had come in, or more signals than it keeps waiting.

@@ -56,7 +56,7 @@ async def rejected(house: House, handle: WorkflowHandle[Any, Any]) -> dict[str, 
     """The result of a workflow that ends as rejected, with no task of it ever failed."""
 
     try:
-        await has_closed(handle, seconds=5)
+        await has_closed(handle)
     finally:
         failures = failed_tasks([event async for event in handle.fetch_history_events()])
         await terminated(handle)
@@ -140,7 +140,7 @@ async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_othe
         assert (await house.client.request(body)).subscription_id == subscription_id
         life = Life(house.client, house.temporal, subscription_id, body)
         await life.asks("cancel", date=f"{await life.today()}")
-        await has_closed(handle, seconds=5)
+        await has_closed(handle)
     finally:
         await terminated(handle)
 
