@@ -8,15 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
 from service.house import House, catalogue, create_database, fresh, open_house
 from service.lives import Life
+from service.namespaces import new_namespace
 from service.test_tools_of_temporal import first_task, reset
 from service.waiting import eventually
 from temporalio import workflow
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -133,29 +131,6 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 # -- after a disaster --------------------------------------------------------------------------------
 
 
-async def namespace(shell: Shell) -> Client:
-    """An empty one, and a client of it."""
-    temporal, name = shell.house.temporal, fresh("namespace")
-    await temporal.workflow_service.register_namespace(
-        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
-    )
-    client = await Client.connect(
-        temporal.service_client.config.target_host, namespace=name, data_converter=DATA_CONVERTER
-    )
-
-    async def is_known() -> bool:
-        try:
-            await register_search_attributes(client)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return False
-        return True
-
-    await eventually("the server knows the namespace", is_known)
-    return client
-
-
 async def database(shell: Shell, temporal: Client) -> str:
     """The name of a new one, with the namespace set up for it."""
     name = fresh("site").replace("-", "_")
@@ -178,12 +153,12 @@ def in_house(life: Life, house: House) -> Life:
 
 @recipe("The Temporal namespace is lost")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    lost = await namespace(shell)
+    lost = await new_namespace(shell.house.temporal)
     record = await database(shell, lost)
     async with site(shell, lost, record) as before:
         life = await paid(before)
         events = await life.events()
-    async with site(shell, await namespace(shell), record) as moved:
+    async with site(shell, await new_namespace(shell.house.temporal), record) as moved:
         _, told, found, _, listed = await moved.types(blocks[0], {})
         assert "1 repaired" in told
         assert "WORKFLOW_MISSING" in found
@@ -195,7 +170,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("The database was restored from yesterday's backup")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    temporal = await namespace(shell)
+    temporal = await new_namespace(shell.house.temporal)
     today = await database(shell, temporal)
     async with site(shell, temporal, today) as before:
         life = await paid(before)
@@ -216,7 +191,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("Temporal was restored from yesterday's backup")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    temporal = await namespace(shell)
+    temporal = await new_namespace(shell.house.temporal)
     async with site(shell, temporal, await database(shell, temporal)) as here:
         life = await paid(here)
         events = await life.events()

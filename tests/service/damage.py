@@ -9,6 +9,7 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
 )
 
+from activities.erasure import PERSONAL_DATA
 from subscription.retelling import lasting
 from subscription.state import Subscription
 
@@ -25,13 +26,7 @@ TABLES_OF_A_SUBSCRIPTION = (
     "terms_agreements",
     "command_answers",
     "erasure_certificates",
-    "account_names",
-    "administrators",
-    "companies",
-    "members",
-    "workspaces",
-    "domain_tokens",
-    "event_notes",
+    *PERSONAL_DATA,
 )
 
 

@@ -3,24 +3,22 @@
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from starter.embedded.stack import EmbeddedStack
+from workflows.converter import DATA_CONVERTER
 from workflows.registration import register_search_attributes
 
 from .house import fresh
 from .waiting import eventually
 
 
-async def new_namespace(stack: EmbeddedStack) -> Client:
+async def new_namespace(anywhere: Client) -> Client:
     """A client of an empty namespace with our search attributes."""
-    address, name = stack.addresses.temporal_address, fresh("namespace")
-    anywhere = await Client.connect(address)
+    address, name = anywhere.service_client.config.target_host, fresh("namespace")
     await anywhere.workflow_service.register_namespace(
         RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
     )
-    client = await Client.connect(address, namespace=name, data_converter=pydantic_data_converter)
+    client = await Client.connect(address, namespace=name, data_converter=DATA_CONVERTER)
 
     async def is_known() -> bool:
         try:

@@ -180,7 +180,7 @@ async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
     gone = await office.requested()
     await is_cancelled_today(gone)
     ledgers = [await life.ledger() for life in paying]
-    elsewhere = await new_namespace(stack)
+    elsewhere = await new_namespace(office.temporal)
     async with open_house(
         stack, elsewhere, database_url=office.database_url, task_queue=office.task_queue
     ) as moved:

@@ -44,9 +44,9 @@ RECONCILE, PURGE = BY_NAME["reconcile"], BY_NAME["purge"]
 
 
 @pytest.fixture
-async def namespace(stack: EmbeddedStack) -> Client:
+async def namespace(temporal: Client) -> Client:
     """A namespace of its own, for in the one that is shared the schedules are everybody's."""
-    return await new_namespace(stack)
+    return await new_namespace(temporal)
 
 
 @pytest.fixture
