@@ -10,7 +10,7 @@ from typing import Literal
 from activities.database import Connection, Pool
 from subscription.deadlines import next_deadline
 from subscription.effects import TIMELINE_KEPT, AnswerToKeep, ErasureCertificate, TimelineEntry
-from subscription.events import Event, TrialStarted, Upgraded, private_fields
+from subscription.events import EVENT, Event, TrialStarted, Upgraded, private_fields
 from subscription.ledger import LedgerLine
 from subscription.request import Request
 from subscription.state import Subscription
@@ -52,14 +52,14 @@ async def latest_timeline(connection: Connection, subscription_id: str) -> tuple
     return tuple(TimelineEntry.model_validate(dict(row)) for row in reversed(rows))
 
 
-async def is_recorded(connection: Connection, subscription_id: str, sequence: int, event: Event) -> bool:
-    """Whether the event of this number is this one."""
-    recorded = await connection.fetchrow(
-        "SELECT event, effective_at FROM lifecycle_events WHERE subscription_id = $1 AND sequence = $2",
+async def recorded_event(connection: Connection, subscription_id: str, sequence: int) -> Event | None:
+    """The event of this number, without what is private; None if there is none."""
+    detail = await connection.fetchval(
+        "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 AND sequence = $2",
         subscription_id,
         sequence,
     )
-    return recorded is not None and (recorded["event"], recorded["effective_at"]) == (event.event, event.at)
+    return EVENT.validate_json(detail) if detail else None
 
 
 async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:

@@ -15,7 +15,7 @@ from subscription.effects import (
     RecordResult,
     Transition,
 )
-from subscription.events import AccountRenamed, RenameHeld, RenameWithdrawn, ServiceFeesPosted
+from subscription.events import AccountRenamed, RenameHeld, RenameWithdrawn, ServiceFeesPosted, is_same
 from subscription.request import AccountKind
 
 
@@ -47,7 +47,7 @@ class RecordingActivities:
             reporting.recorded(transition.subscription_id, transition.first_sequence, transition.events)
         if any(not isinstance(event, ServiceFeesPosted) for event in transition.events):
             await self._workspaces.put(wanted_workspace(transition.state))
-        return Recorded()
+        return Recorded(events=transition.events if _is_local() else ())
 
     @activity.defn
     async def recall_answer(self, wanted: AnswerWanted) -> Answer:
@@ -72,14 +72,12 @@ async def _record(connection: Connection, transition: Transition) -> bool:
         await _keep_answer(connection, transition)
         return False
     if recorded >= transition.first_sequence:
-        first = transition.events[0]
-        if not await record.is_recorded(
-            connection, transition.subscription_id, transition.first_sequence, first
-        ):
-            raise RecordDivergedError(f"event {transition.first_sequence} is recorded as another one")
-        return False
-    if newer := await newer_versions(connection, transition.edition):
-        raise _NothingWrittenError(BookOutdated(newer=newer))
+        if await _is_recorded(connection, transition):
+            return False
+        # It may have been judged by newer prices then, and the worker have died before it could say so.
+        await _refuse_outdated(connection, transition)
+        raise RecordDivergedError(f"event {transition.first_sequence} is recorded as another one")
+    await _refuse_outdated(connection, transition)
     await record.update_subscription(connection, transition.state)
     for event in transition.events:
         match event:
@@ -98,10 +96,25 @@ async def _record(connection: Connection, transition: Transition) -> bool:
     return True
 
 
+async def _is_recorded(connection: Connection, transition: Transition) -> bool:
+    first = transition.events[0]
+    recorded = await record.recorded_event(connection, transition.subscription_id, transition.first_sequence)
+    return recorded is not None and is_same(recorded, first)
+
+
+async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
+    if newer := await newer_versions(connection, transition.edition):
+        raise _NothingWrittenError(BookOutdated(newer=newer))
+
+
 async def _keep_answer(connection: Connection, transition: Transition) -> None:
     if transition.answer:
         sequence = transition.first_sequence - 1 + len(transition.events)
         await record.keep_answer(connection, transition.subscription_id, sequence, transition.answer)
+
+
+def _is_local() -> bool:
+    return activity.in_activity() and activity.info().is_local
 
 
 async def _take(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.common import MetricMeter
 from temporalio.service import RPCError
 
+from activities.catalogues import price_book
 from activities.database import FAILING, Pool
 from subscription.state import State
 
@@ -38,7 +39,7 @@ class Sampler:
         self._client = client
         self._subscriptions = meter.create_gauge("worksub_subscriptions", "Subscriptions by state")
         self._overdue = meter.create_gauge(
-            "worksub_deadlines_overdue", "Subscriptions whose next deadline is past and not yet met"
+            "worksub_deadlines_overdue", "Subscriptions whose next deadline should have been met and has not"
         )
         self._most_overdue = meter.create_gauge_float(
             "worksub_deadlines_overdue_longest_seconds", "How long the earliest of them has been due"
@@ -83,9 +84,13 @@ class Sampler:
     async def _look_for_overdue(self) -> None:
         row = await self._pool.fetchrow(
             """
-            SELECT count(*), extract(epoch FROM clock_timestamp() - min(next_deadline_at))::float8
-              FROM subscriptions WHERE next_deadline_at < clock_timestamp()
-            """
+            SELECT count(*), extract(epoch FROM clock_timestamp() - min(at))::float8
+              FROM (SELECT CASE next_deadline WHEN 'SERVICE_FEES' THEN next_deadline_at + $1::interval
+                                              ELSE next_deadline_at END AS at
+                      FROM subscriptions WHERE next_deadline_at < clock_timestamp()) AS past
+             WHERE at < clock_timestamp()
+            """,
+            (await price_book(self._pool)).spread,
         )
         count, longest = row or (0, None)
         self._overdue.set(count)

@@ -29,6 +29,12 @@ class Cancellation(Wire):
     fee_percent: Annotated[int, Field(ge=0, le=100)]
 
 
+class BillingPolicy(Wire):
+    """Over how many minutes from their moment on the service fees of a month are posted; 0 is at once."""
+
+    spread_minutes: Annotated[int, Field(ge=0, le=12 * 60)] = 60
+
+
 class AccountPolicy(Wire):
     rename_lock_hours: Annotated[int, Field(ge=0, le=24 * 365)]
     max_members: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
@@ -136,6 +142,7 @@ class Catalogue(Wire):
     currency: Literal["KRW"] = "KRW"
     trial: Trial
     cancellation: Cancellation
+    billing: BillingPolicy = BillingPolicy()
     account: AccountPolicy
     domain: DomainPolicy = DomainPolicy()
     invoice: InvoicePolicy = InvoicePolicy()
@@ -205,6 +212,11 @@ class PriceBook(Frozen):
     def domain_policy(self) -> DomainPolicy:
         """How domains are looked at: operational policy, so always that of the newest version."""
         return self.versions[-1].domain
+
+    @property
+    def spread(self) -> timedelta:
+        """How long the posting of service fees takes: that of the newest version as well."""
+        return timedelta(minutes=self.versions[-1].billing.spread_minutes if self.versions else 0)
 
     @property
     def notice_policy(self) -> NoticePolicy:

@@ -52,6 +52,12 @@ def next_deadline(state: Subscription) -> Deadline | None:
     return min(_deadlines(state), key=lambda deadline: deadline.at, default=None)
 
 
+def next_change(state: Subscription) -> Deadline | None:
+    """What next changes something for the customer: all but a month's service fee, which only charges."""
+    changes = (deadline for deadline in _deadlines(state) if deadline.what is not Due.SERVICE_FEES)
+    return min(changes, key=lambda deadline: deadline.at, default=None)
+
+
 def due_first(state: Subscription, now: datetime, book: PriceBook) -> Event | None:
     """What the earliest deadline at or before `now` brings about, dated when it was due (R23)."""
     deadline = next_deadline(state)

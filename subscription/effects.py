@@ -112,7 +112,10 @@ class Transition(Frozen):
 
 
 class Recorded(Frozen):
+    """`events` are what was recorded, where the argument itself does not come into the history."""
+
     outcome: Literal["RECORDED"] = "RECORDED"
+    events: tuple[Event, ...] = ()
 
 
 class NameTaken(Frozen):

@@ -176,3 +176,9 @@ def private_fields(event: Event) -> frozenset[str]:
         for name, field in type(event).model_fields.items()
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("private")
     )
+
+
+def is_same(one: Event, other: Event) -> bool:
+    """Whether the two say the same, but for what names a person."""
+    private = set(private_fields(one))
+    return one.model_dump(exclude=private) == other.model_dump(exclude=private)

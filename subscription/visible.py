@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from subscription.calendar import start_of
-from subscription.deadlines import next_deadline
+from subscription.deadlines import next_change
 from subscription.state import State, Subscription
 
 KEYWORDS = ("SubscriptionState", "Access", "Plan", "Term", "AccountName", "CustomerId")
@@ -34,9 +34,9 @@ def _keywords(state: Subscription) -> dict[str, str | None]:
 def _datetimes(state: Subscription) -> dict[str, datetime | None]:
     if not state.state.commandable:
         return {}
-    deadline = next_deadline(state)
+    change = next_change(state)
     return {
-        "NextDeadline": deadline.at if deadline else None,
+        "NextDeadline": change.at if change else None,
         "TrialEndsAt": state.trial_ends_at,
         "ContractEndsAt": start_of(state.contract.end_day) if state.contract else None,
     }

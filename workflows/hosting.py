@@ -3,8 +3,7 @@
 import re
 
 from temporalio.runtime import Runtime
-from temporalio.worker import Interceptor, Replayer
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Interceptor, Replayer, UnsandboxedWorkflowRunner
 
 from workflows.adjustment import AdjustmentWorkflow
 from workflows.converter import DATA_CONVERTER
@@ -29,13 +28,9 @@ WORKFLOWS: tuple[type, ...] = (
 
 INTERCEPTORS: tuple[Interceptor, ...] = (OneArgumentInterceptor(), CardInterceptor(), MeasuringInterceptor())
 
-RUNNER = SandboxedWorkflowRunner(
-    # Loaded once and not anew for every run, which would cost more than all the rest of a request.
-    # That they are pure and deterministic is held by tests instead.
-    restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "workflows", "subscription", "pydantic", "idna", "phonenumbers"
-    )
-)
+# A sandbox around every step would cost as much as the step. What it watches over is held by tests instead:
+# tests/test_determinism.py reads what workflows import and call, and tests/replay what they do.
+RUNNER = UnsandboxedWorkflowRunner()
 
 
 def replayer(*watching: Interceptor, runtime: Runtime | None = None) -> Replayer:

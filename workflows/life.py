@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from temporalio import workflow
+from temporalio.common import TypedSearchAttributes
 
 from workflows import measuring
-from workflows.effects import carry_out
-from workflows.search_attributes import changes
+from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once
+from workflows.search_attributes import all_of, changes
 
 with workflow.unsafe.imports_passed_through():
     from subscription.answers import remembering, was_answered
     from subscription.apply import apply_all
     from subscription.calendar import KST
-    from subscription.card import card
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, ContractTerm, RenameAccount
     from subscription.deadlines import due_first, next_deadline
@@ -37,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.events import CommandRefused, ContractRenewed, Erased, Event
     from subscription.refusals import Code, Refused
     from subscription.request import AccountKind
+    from subscription.spread import wakes_at
     from subscription.state import Subscription
     from subscription.wording import deadline_words
 
@@ -87,12 +88,13 @@ class Life:
 
     def next_wake(self) -> tuple[datetime, str]:
         """When there is something to do next, and what, for people who look at the timer."""
-        deadline = next_deadline(self.state)
-        assert deadline is not None, "a life that goes on has a deadline"
+        deadline, wake_at = next_deadline(self.state), wakes_at(self.state, self.book)
+        assert deadline, "a life that goes on has a deadline"
+        assert wake_at
         look = min((claim.next_look_at for claim in self.state.claims), default=None)
-        if look and look < deadline.at:
+        if look and look < wake_at:
             return look, "look for the proof of domain ownership"
-        return deadline.at, deadline_words(deadline)
+        return wake_at, deadline_words(deadline)
 
     # -- what is due ---------------------------------------------------------------------------------
 
@@ -105,17 +107,18 @@ class Life:
     async def _meet_deadlines(self, now: datetime) -> None:
         """Every deadline at or before `now`, in due order, each recorded before the next is begun (R23)."""
         while event := due_first(self.state, now, self.book):
+            expected_at = wakes_at(self.state, self.book) or event.at
             if isinstance(event, Erased):
                 await self._erase(event)
-            elif isinstance(await self._record((event,)), BookOutdated):
+            elif isinstance(await self._record((event,), at_once=True), BookOutdated):
                 continue
             if self.clock_offset is None:  # a simulated life's clock stands still between its commands
-                measuring.deadline_met(event, self.clock())
+                measuring.deadline_met(event, self.clock() - expected_at)
 
     async def _look(self, now: datetime) -> None:
         proved = await self._proved()
         while events := proofs_found(self.state, proved, now):
-            await self._record(events)
+            await self._record(events, at_once=True)
         self._reschedule_looks(now)
 
     async def _proved(self) -> tuple[str, ...]:
@@ -137,6 +140,7 @@ class Life:
 
     async def _erase(self, event: Erased) -> None:
         after = apply_all(self.state, (event,))
+        self.show()  # erasing may take its time
         await carry_out(
             "erase_subscription",
             Erase(subscription_id=after.subscription_id, sequence=after.sequence, event=event, state=after),
@@ -201,19 +205,19 @@ class Life:
 
     async def _learn_newer_prices(self) -> bool:
         known = KnownEdition(edition=self.book.edition)
-        newer = (await carry_out("newer_catalogues", known)).newer
+        newer = (await carry_out_at_once("newer_catalogues", known)).newer
         self.book = self.book.extended(newer)
         return bool(newer)
 
     async def _token(self, domain: str) -> str:
         wanted = TokenWanted(subscription_id=self.state.subscription_id, domain=domain)
-        token: str = (await carry_out("issue_domain_token", wanted)).token
+        token: str = (await carry_out("issue_domain_token", wanted, priority=FOR_A_PERSON)).token
         return token
 
     async def _first_answer(self, command: Command) -> Answer:
         assert command.id is not None
         wanted = AnswerWanted(subscription_id=self.state.subscription_id, command_id=command.id)
-        answer: Answer = await carry_out("recall_answer", wanted)
+        answer: Answer = await carry_out_at_once("recall_answer", wanted)
         return answer
 
     def _answer_for(self, command: Command, decision: Accepted) -> Answer:
@@ -243,8 +247,13 @@ class Life:
         answer: Answer | None = None,
         now: datetime | None = None,
         by: str | None = None,
+        *,
+        at_once: bool = False,
     ) -> RecordResult:
-        """Write a transition, and only then become its state. Newer prices mean: judge again (R19)."""
+        """Write a transition, and only then become its state. Newer prices mean: judge again (R19).
+
+        `at_once` for what the history alone has decided: see `workflows.effects`.
+        """
         after = apply_all(self.state, events)
         kept = None
         if command and now:
@@ -252,19 +261,16 @@ class Life:
             by = command.by
             if command.id and answer:
                 kept = AnswerToKeep(command_id=command.id, answer=answer)
-        result: RecordResult = await carry_out(
-            "record_transition",
-            Transition(
-                subscription_id=self.state.subscription_id,
-                first_sequence=self.state.sequence + 1,
-                events=events,
-                state=after,
-                edition=self.book.edition,
-                answer=kept,
-                by=by,
-            ),
-            summary=", ".join(event.event for event in events) or "an answer",
+        transition = Transition(
+            subscription_id=self.state.subscription_id,
+            first_sequence=self.state.sequence + 1,
+            events=events,
+            state=after,
+            edition=self.book.edition,
+            answer=kept,
+            by=by,
         )
+        result = await self._recorded(transition, at_once=at_once)
         match result:
             case BookOutdated(newer=newer):
                 self.book = self.book.extended(newer)
@@ -274,22 +280,32 @@ class Life:
                 self._become(after, events)
         return result
 
+    async def _recorded(self, transition: Transition, *, at_once: bool) -> RecordResult:
+        summary = ", ".join(event.event for event in transition.events) or "an answer"
+        result: RecordResult
+        if at_once:
+            result = await carry_out_at_once("record_transition", transition, summary)
+        else:
+            result = await carry_out("record_transition", transition, summary, FOR_A_PERSON)
+        return result
+
     def _become(self, after: Subscription, events: tuple[Event, ...]) -> None:
         entries = (*self.timeline, *_entries(self.state, events))
         self.timeline = entries[-TIMELINE_KEPT:]
         self.year_ended |= any(_ends_a_year(event) for event in events)
         self.state = after
-        self.show()
 
     # -- what people see -----------------------------------------------------------------------------
 
     def show(self) -> None:
-        """Bring the search attributes and the card in the UI up to date with the state."""
-        workflow.set_current_details(card(self.state, self.now()))
-        present = workflow.info().typed_search_attributes
-        updates = changes(present, self.state)
+        """Bring the search attributes up to date with the state."""
+        updates = changes(workflow.info().typed_search_attributes, self.state)
         if updates:
             workflow.upsert_search_attributes(updates)
+
+    def shown(self) -> TypedSearchAttributes:
+        """What a new run begins with, where it costs no event."""
+        return all_of(workflow.info().typed_search_attributes, self.state)
 
 
 def _entries(state: Subscription, events: Sequence[Event]) -> tuple[TimelineEntry, ...]:

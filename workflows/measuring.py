@@ -1,7 +1,7 @@
 """What workflows tell of themselves: what they refuse, and how late a deadline is met. A replay is silent."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 from temporalio import workflow
@@ -20,12 +20,12 @@ with workflow.unsafe.imports_passed_through():
 _log = logging.getLogger("worksub")
 
 
-def deadline_met(event: Event, now: datetime) -> None:
-    """What was due is done; `now` is by the clock that it was due by."""
+def deadline_met(event: Event, late: timedelta) -> None:
+    """What was due is done, so late by the clock that it was due by; early, if somebody asked for it."""
     lateness = workflow.metric_meter().create_histogram_timedelta(
         "worksub_deadline_lateness", "How long after its moment a deadline was met", "s"
     )
-    lateness.record(max(now - event.at, timedelta(0)), {"event": event.event})
+    lateness.record(max(late, timedelta(0)), {"event": event.event})
 
 
 def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"]) -> None:

@@ -3,7 +3,12 @@
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSearchAttributes
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    SearchAttributeUpdate,
+    TypedSearchAttributes,
+)
 
 with workflow.unsafe.imports_passed_through():
     from subscription.state import Subscription
@@ -23,6 +28,13 @@ def changes(present: TypedSearchAttributes, state: Subscription) -> list[SearchA
     """What must be upserted so that lists show this state; empty when they do."""
     values = visible(state)
     return [_update(key, values[key.name]) for key in _SHOWN if present.get(key) != values[key.name]]
+
+
+def all_of(present: TypedSearchAttributes, state: Subscription) -> TypedSearchAttributes:
+    """Every attribute of this state, and whether somebody must look."""
+    values = {**visible(state), ATTENTION: present.get(NEEDS_ATTENTION)}
+    pairs = [SearchAttributePair(key, values[key.name]) for key in REGISTRY if values[key.name] is not None]
+    return TypedSearchAttributes(pairs)
 
 
 def _update(key: SearchAttributeKey[Any], value: object) -> SearchAttributeUpdate[Any]:

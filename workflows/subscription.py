@@ -11,9 +11,10 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from workflows.alarm import Alarm
 from workflows.cancellation import shielded
 from workflows.cause import caused_by, present_cause
-from workflows.effects import carry_out, show_attention
+from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once, show_attention
 from workflows.handlers import NOTHING, decoded, takes_commands
 from workflows.life import Life
 from workflows.stages import Clearing, LifeResult, Resumed, stage_of
@@ -92,6 +93,7 @@ class SubscriptionWorkflow:
         # Only an earlier run names a stage; from anybody else it is a request with an unknown field.
         stage = stage_of(argument) if workflow.info().continued_run_id else None
         self._asked: deque[Asked] = deque()
+        self._alarm = Alarm()
         self._life: Life | None = None
         self._refused: Refused | None = None
         self._clearing = stage if isinstance(stage, Clearing) else None
@@ -102,7 +104,6 @@ class SubscriptionWorkflow:
             self._life = Life(stage.state, stage.book, stage.clock_offset, stage.timeline)
             self._run_ids = stage.run_ids
             self._request_fingerprint = stage.request_fingerprint
-            self._life.show()
 
     @workflow.run
     async def run(self, start: RawValue = NOTHING) -> LifeResult:
@@ -134,13 +135,14 @@ class SubscriptionWorkflow:
             self._refused = _IMPOSSIBLE_ID
             return
         simulated_at = _instant(self._request.get("simulated_at"))
-        result = await carry_out(
+        result = await carry_out_at_once(
             "provision_subscription",
             Provision(
                 subscription_id=subscription_id,
                 request=self._request,
                 accepted_at=simulated_at or workflow.now(),
             ),
+            priority=FOR_A_PERSON,
         )
         if isinstance(result, RequestRefused):
             self._refused = result.refused
@@ -152,7 +154,6 @@ class SubscriptionWorkflow:
             simulated_at - _SIMULATIONS_LEAD - workflow.now() if simulated_at else None,
             result.timeline,
         )
-        self._life.show()
 
     @workflow.update(
         name="request", description="The answer to the request: the trial has started, or why not (R9)"
@@ -285,17 +286,12 @@ class SubscriptionWorkflow:
     async def _sleep_until_something_is_due_or_asked(self, life: Life) -> None:
         if life.state.state.over:
             return
+        life.show()
         wake_at, summary = life.next_wake()
         if wake_at <= life.now():  # after a test clock was lost, the record may be ahead of the real one
             return
-        try:
-            await workflow.wait_condition(
-                lambda: bool(self._asked),
-                timeout=max(wake_at - life.clock(), _SHORTEST_SLEEP),
-                timeout_summary=summary,
-            )
-        except TimeoutError:
-            return
+        self._alarm.ring_at(wake_at, max(wake_at - life.clock(), _SHORTEST_SLEEP), summary)
+        await workflow.wait_condition(lambda: bool(self._asked) or self._alarm.rings())
 
     async def _continue_in_a_new_run(self) -> NoReturn:
         """Go on in a fresh history, once everybody who asked has been answered."""
@@ -305,7 +301,9 @@ class SubscriptionWorkflow:
             else:
                 self._asked.clear()  # signals to a request that was refused
             await workflow.wait_condition(lambda: bool(self._asked) or workflow.all_handlers_finished())
-        workflow.continue_as_new(self._next_stage())
+        workflow.continue_as_new(
+            self._next_stage(), search_attributes=self._life.shown() if self._life else None
+        )
 
     def _next_stage(self) -> Resumed | Clearing:
         run_ids = (*self._run_ids, workflow.info().run_id)

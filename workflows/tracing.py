@@ -21,6 +21,7 @@ from temporalio.worker import (
     HandleSignalInput,
     HandleUpdateInput,
     StartActivityInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -131,7 +132,14 @@ class _TracedCalls(WorkflowOutboundInterceptor):
         self._tracing = tracing
 
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        self._trace(input)
+        return super().start_activity(input)
+
+    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        self._trace(input)
+        return super().start_local_activity(input)
+
+    def _trace(self, input: StartActivityInput | StartLocalActivityInput) -> None:
         header = self._tracing.step(f"StartActivity:{input.activity}", present_cause())
         if header is not None:
             input.headers = {**input.headers, self._tracing.header_key: header}
-        return super().start_activity(input)

@@ -9,10 +9,12 @@ from activities.reconciling.look import Look, Means
 from activities.reconciling.recorded import Recorded, recorded
 from activities.reconciling.transcripts import Transcript, transcript_of
 from activities.reconciling.workflows import Hindrance, Standing
+from subscription.catalogue import PriceBook
 from subscription.deadlines import next_deadline
 from subscription.effects import DeleteHistories
 from subscription.reconciliation import Finding, FindingCode
 from subscription.retelling import lasting
+from subscription.spread import wakes_at
 from subscription.state import Subscription
 
 _LONG_PAST = timedelta(hours=1)
@@ -37,7 +39,7 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     on a clock of its own, and a step may have been under way.
     """
     standing = await means.workflows.standing(before.id)
-    if standing.state and not standing.hindrance and _is_well(before, standing.state):
+    if standing.state and not standing.hindrance and _is_well(means, before, standing.state):
         return before
     compared = await _compared(means, before)
     if compared is None:
@@ -50,14 +52,14 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     return await recorded(means.pool, before.id)
 
 
-def _is_well(recorded: Recorded, workflow: Subscription) -> bool:
+def _is_well(means: Means, recorded: Recorded, workflow: Subscription) -> bool:
     told = repairs.truth(recorded, workflow)
     return (
         told is not None
         and lasting(told) == lasting(workflow)
         and not recorded.differs_from(told)
         and recorded.names == repairs.names_of(told).keys()
-        and not _long_past(told)
+        and not _long_past(told, means.book)
     )
 
 
@@ -174,7 +176,7 @@ async def _correct_workflow(means: Means, look: Look, compared: _Compared) -> No
     elif hindrance and not look.has_repaired:
         await look.finds(FindingCode.WORKFLOW_STUCK, hindrance.words)
     else:
-        await _look_at_deadline(look, compared)
+        await _look_at_deadline(means, look, compared)
 
 
 async def _started(means: Means, subscription_id: str, *, instead: bool = False) -> bool:
@@ -193,10 +195,10 @@ def _is_behind(compared: _Compared) -> bool:
     return compared.settled or (hindrance is not None and hindrance.contradicts_the_record)
 
 
-async def _look_at_deadline(look: Look, compared: _Compared) -> None:
+async def _look_at_deadline(means: Means, look: Look, compared: _Compared) -> None:
     before, now = (repairs.truth(each, None) for each in (compared.before, compared.now))
     deadline = next_deadline(before) if before else None
-    if before is None or now is None or deadline is None or not _long_past(before):
+    if before is None or now is None or deadline is None or not _long_past(before, means.book):
         return
     done = next_deadline(now) != deadline
     # By its own clock it may not be due yet, if it has settled and nothing has happened.
@@ -212,7 +214,7 @@ async def _look_at_deadline(look: Look, compared: _Compared) -> None:
         )
 
 
-def _long_past(state: Subscription) -> bool:
+def _long_past(state: Subscription, book: PriceBook) -> bool:
     """By the real clock."""
-    deadline = next_deadline(state)
-    return deadline is not None and deadline.at < datetime.now(UTC) - _LONG_PAST
+    expected_at = wakes_at(state, book)
+    return expected_at is not None and expected_at < datetime.now(UTC) - _LONG_PAST

@@ -20,7 +20,7 @@ from activities.workspace import WorkspaceProvisioner, wanted_workspace
 from subscription.apply import apply
 from subscription.catalogue import PriceBook
 from subscription.effects import Erase, Transition
-from subscription.events import Erased, Event, TrialStarted, private_fields
+from subscription.events import Erased, TrialStarted, is_same
 from subscription.request import Request
 from subscription.retelling import ending, retold
 from subscription.state import Subscription
@@ -127,7 +127,7 @@ async def _restore_events(
                 await record.insert_event(connection, transition.state, sequence, event, transition.by)
                 missing = recorded.missing_lines(sequence, event)
                 await record.insert_lines(connection, transition.state, sequence, missing)
-            elif not _is_same(recorded.events[sequence], event):
+            elif (known := recorded.events[sequence]) and not is_same(known, event):
                 raise ContradictionError
         if transition.answer:
             last = transition.first_sequence - 1 + len(transition.events)
@@ -181,9 +181,3 @@ def _request(transcript: Transcript) -> Request | None:
         return check(Request, dict(transcript.request)) if transcript.request else None
     except ValidationError:
         return None
-
-
-def _is_same(recorded: Event | None, event: Event) -> bool:
-    """Whether the two say the same, but for what names a person; one that cannot be read says nothing."""
-    private = set(private_fields(event))
-    return recorded is None or recorded.model_dump(exclude=private) == event.model_dump(exclude=private)

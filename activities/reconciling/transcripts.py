@@ -10,19 +10,21 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.reconciling.markers import local_result
 from activities.runs import listed_runs
+from subscription.apply import apply_all
 from subscription.effects import (
     ACTIVITIES,
     WORKFLOW_ID_PREFIX,
     DeleteHistories,
-    Provision,
     Provisioned,
     Recorded,
     Transition,
 )
+from subscription.events import Event
 from subscription.state import Subscription
 
-_TOLD = ("provision_subscription", "record_transition", "delete_histories")
+_TOLD = ("provision_subscription", "record_transition")
 T = TypeVar("T")
 
 
@@ -37,6 +39,39 @@ class Transcript:
     """Those that were recorded."""
     ended: DeleteHistories | None = None
     """What its last run does, if it has ended."""
+
+    _given: Any = None
+    """What the run that is being read began with, and the state in which it then is."""
+    _state: Subscription | None = None
+
+    def began_with(self, given: Any) -> None:
+        self._given = given
+        if isinstance(given, Mapping) and given.get("stage") == "RESUMED":
+            self._state = Subscription.model_validate(given["state"])
+
+    def provisioned(self, state: Subscription) -> None:
+        self.ended, self._state = None, state
+        # A workflow that was started anew goes on from a later state.
+        if state.sequence == 1 and isinstance(self._given, Mapping):
+            self.begun, self.request = state, self._given
+
+    def recorded(self, transition: Transition) -> None:
+        self._state = transition.state
+        self.transitions.append(transition)
+
+    def fell_due(self, events: tuple[Event, ...]) -> None:
+        """Nobody has asked for these, so they and what was before tell all of their transition."""
+        assert self._state is not None, "a run is given its state, or is provisioned first"
+        before = self._state
+        self.recorded(
+            Transition(
+                subscription_id=before.subscription_id,
+                first_sequence=before.sequence + 1,
+                events=events,
+                state=apply_all(before, events),
+                edition=0,
+            )
+        )
 
     @property
     def last_state(self) -> Subscription | None:
@@ -66,7 +101,10 @@ async def _read(
     scheduled: dict[int, tuple[str, Sequence[Payload]]],
     transcript: Transcript,
 ) -> None:
-    if event.HasField("activity_task_scheduled_event_attributes"):
+    if event.HasField("workflow_execution_started_event_attributes"):
+        given = event.workflow_execution_started_event_attributes.input.payloads
+        transcript.began_with(await _first(client, given))
+    elif event.HasField("activity_task_scheduled_event_attributes"):
         asked = event.activity_task_scheduled_event_attributes
         name = asked.activity_type.name
         if name == "delete_histories":
@@ -76,16 +114,31 @@ async def _read(
     elif event.HasField("activity_task_completed_event_attributes"):
         done = event.activity_task_completed_event_attributes
         name, argument = scheduled.pop(done.scheduled_event_id, ("", ()))
-        if name:
-            _, result_type = ACTIVITIES[name]
-            match await _decoded(client, done.result.payloads, result_type):
-                case Recorded():
-                    transcript.transitions.append(await _decoded(client, argument, Transition))
-                case Provisioned(state=state):
-                    transcript.ended = None
-                    if state.sequence == 1:  # a workflow that was started anew goes on from a later state
-                        provision = await _decoded(client, argument, Provision)
-                        transcript.request, transcript.begun = provision.request, state
+        await _learn(client, name, argument, done.result.payloads, transcript)
+    elif local := local_result(event):
+        name, result = local
+        await _learn(client, name, (), result, transcript)
+
+
+async def _learn(
+    client: Client, name: str, argument: Sequence[Payload], result: Sequence[Payload], transcript: Transcript
+) -> None:
+    """What a step has come to. That of a local activity says in its result what else its argument says."""
+    if name not in _TOLD:
+        return
+    _, result_type = ACTIVITIES[name]
+    match await _decoded(client, result, result_type):
+        case Recorded(events=()):
+            transcript.recorded(await _decoded(client, argument, Transition))
+        case Recorded(events=events):
+            transcript.fell_due(events)
+        case Provisioned(state=state):
+            transcript.provisioned(state)
+
+
+async def _first(client: Client, given: Sequence[Payload]) -> Any:
+    values = await client.data_converter.decode(given)
+    return values[0] if values else None
 
 
 async def _decoded(client: Client, payloads: Sequence[Payload], shape: type[T]) -> T:

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from temporalio.api.common.v1 import Payloads
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
+
+from activities.reconciling.markers import local_result
 
 from .effects import first, value
 
@@ -36,7 +38,7 @@ def _lines(events: Sequence[HistoryEvent]) -> Iterator[str]:
         match event.WhichOneof("attributes"):
             case "activity_task_scheduled_event_attributes":
                 scheduled = event.activity_task_scheduled_event_attributes
-                yield " ".join([scheduled.activity_type.name, *_events_in(scheduled.input)])
+                yield " ".join([scheduled.activity_type.name, *_events_in(first(scheduled.input))])
             case "timer_fired_event_attributes":
                 started = by_id[event.timer_fired_event_attributes.started_event_id]
                 yield f"timer: {_MONTH.sub('a month', value(started.user_metadata.summary))}"
@@ -45,7 +47,11 @@ def _lines(events: Sequence[HistoryEvent]) -> Iterator[str]:
                 yield f"search attributes: {', '.join(sorted(upserted.indexed_fields))}"
             case "marker_recorded_event_attributes":
                 marker = event.marker_recorded_event_attributes
-                yield f"patched: {first(marker.details['patch-data'])['id']}"
+                if local := local_result(event):
+                    name, result = local
+                    yield " ".join([f"at once: {name}", *_events_in(value(result[0]))])
+                elif marker.marker_name == "core_patch":
+                    yield f"patched: {first(marker.details['patch-data'])['id']}"
             case "workflow_execution_signaled_event_attributes":
                 yield f"signal {event.workflow_execution_signaled_event_attributes.signal_name}"
             case "workflow_execution_update_accepted_event_attributes":
@@ -65,9 +71,8 @@ def _lines(events: Sequence[HistoryEvent]) -> Iterator[str]:
                 yield f"failed: {failure.application_failure_info.type}"
 
 
-def _events_in(argument: Payloads) -> list[str]:
+def _events_in(asked: Any) -> list[str]:
     """What a transition records."""
-    asked = first(argument)
     return [event["event"] for event in asked.get("events", ())] if isinstance(asked, dict) else []
 
 

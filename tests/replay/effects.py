@@ -7,40 +7,67 @@ from typing import Any
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import WorkflowHistory
 
-from subscription.effects import ACTIVITIES
+from activities.reconciling.markers import local_result
+from activities.reconciling.transcripts import Transcript
+from subscription.effects import ACTIVITIES, Provision, Provisioned, Recorded
 from subscription.model import Frozen
 from workflows.converter import DATA_CONVERTER
 
 
 @dataclass(frozen=True)
 class Effect:
-    """An activity that a run scheduled; `result` is None if it did not complete, whatever came of it."""
+    """An activity that a run scheduled; `result` is None if it did not complete, whatever came of it.
+
+    Of a local one the history has only the result: `argument` is what that tells of it, None if nothing.
+    """
 
     event_id: int
     name: str
-    argument: Frozen
+    argument: Frozen | None
     result: Any
+    local: bool = False
 
 
 def effects_of(run: WorkflowHistory) -> list[Effect]:
     """The run's effects in the order in which it asked for them; `ValueError` for what cannot be read."""
     results = dict(_results(run))
+    transcript = Transcript()
     effects = []
     for event in run.events:
-        if event.HasField("activity_task_scheduled_event_attributes"):
+        if event.HasField("workflow_execution_started_event_attributes"):
+            given = first(event.workflow_execution_started_event_attributes.input)
+            transcript.began_with(given)
+        elif event.HasField("activity_task_scheduled_event_attributes"):
             scheduled = event.activity_task_scheduled_event_attributes
             name = scheduled.activity_type.name
             argument_type, result_type = ACTIVITIES[name]
-            result = results.get(event.event_id)
+            argument = first(scheduled.input, argument_type)
+            payloads = results.get(event.event_id)
+            result = None if payloads is None else first(payloads, result_type)
+            if isinstance(result, Recorded):
+                transcript.recorded(argument)
+            effects.append(Effect(event.event_id, name, argument, result))
+        elif local := local_result(event):
+            name, local_payloads = local
+            result = value(local_payloads[0], ACTIVITIES[name][1])
             effects.append(
-                Effect(
-                    event.event_id,
-                    name,
-                    first(scheduled.input, argument_type),
-                    None if result is None else first(result, result_type),
-                )
+                Effect(event.event_id, name, _told_by(result, given, transcript), result, local=True)
             )
     return effects
+
+
+def _told_by(result: Any, given: Any, transcript: Transcript) -> Frozen | None:
+    match result:
+        case Recorded(events=events):
+            transcript.fell_due(events)
+            return transcript.transitions[-1]
+        case Provisioned(state=state):
+            transcript.provisioned(state)
+            assert state.started_at is not None
+            return Provision(
+                subscription_id=state.subscription_id, request=given, accepted_at=state.started_at
+            )
+    return None
 
 
 def _results(run: WorkflowHistory) -> Iterator[tuple[int, Payloads]]:

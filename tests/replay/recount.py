@@ -15,15 +15,17 @@ from temporalio.worker import (
     HandleUpdateInput,
     Interceptor,
     StartActivityInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
 )
 
+from subscription.effects import Recorded
 from workflows.hosting import replayer, told_shortly
 
 from .corpus import RecordedLife
-from .effects import effects_of, first
+from .effects import Effect, effects_of, first
 
 WORDS = frozenset({"message", "summary"})
 """Fields with sentences for people. A release may put them better: nothing is decided by them."""
@@ -69,6 +71,10 @@ class Watch(Interceptor):
                 watch.activities.append((input.activity, input.args[0]))
                 return super().start_activity(input)
 
+            def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+                watch.activities.append((input.activity, input.args[0]))
+                return super().start_local_activity(input)
+
             def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:
                 watch.end = input.args[0]
                 super().continue_as_new(input)
@@ -110,7 +116,7 @@ def _differences(run: WorkflowHistory, watch: Watch) -> Iterator[str]:
         where = f"event {effect.event_id}, {effect.name}"
         if name != effect.name:
             yield f"{where}: it asks for {name}"
-        elif difference := first_difference(effect.argument, argument):
+        elif difference := _difference(effect, argument):
             yield f"{where}: {difference}"
     for event in run.events:
         match event.WhichOneof("attributes"):
@@ -132,6 +138,15 @@ def _differences(run: WorkflowHistory, watch: Watch) -> Iterator[str]:
                 continue
         if difference := first_difference(was, now):
             yield f"event {event.event_id}: {difference}"
+
+
+def _difference(effect: Effect, argument: Any) -> str | None:
+    """Of a local activity the history tells the events, and nothing of one that writes none."""
+    if not effect.local:
+        return first_difference(effect.argument, argument)
+    if isinstance(effect.result, Recorded):
+        return first_difference({"events": effect.result.events}, {"events": argument.events})
+    return None
 
 
 def _type_of(value: Any) -> type[BaseModel] | None:
