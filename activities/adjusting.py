@@ -8,6 +8,7 @@ from temporalio import activity
 from activities.database import Connection, Pool
 from subscription.adjustment import (
     Adjust,
+    AdjustAsOf,
     Adjusted,
     Adjustment,
     AdjustmentRefused,
@@ -23,8 +24,9 @@ class AdjustingActivities:
         self._pool = pool
 
     @activity.defn
-    async def adjust_ledger(self, wanted: Adjust) -> AdjustResult:
+    async def adjust_ledger(self, as_of: AdjustAsOf) -> AdjustResult:
         """Add a compensating line, or say why not; sent again it gives the first answer again."""
+        wanted = as_of.wanted
         async with self._pool.acquire() as connection, connection.transaction():
             # Adjustments of one subscription queue up here, so that their sums can be looked at.
             await connection.execute(
@@ -36,7 +38,7 @@ class AdjustingActivities:
             refused = await _refused(connection, wanted)
             if refused:
                 return AdjustmentRefused(refused=refused)
-            return Adjusted(adjustment=await insert_adjustment(connection, wanted))
+            return Adjusted(adjustment=await insert_adjustment(connection, wanted, as_of.effective_at))
 
 
 async def _earlier(connection: Connection, wanted: Adjust) -> Adjustment | None:
@@ -93,15 +95,13 @@ async def _refused(connection: Connection, wanted: Adjust) -> Refused | None:
     return None
 
 
-async def insert_adjustment(
-    connection: Connection, wanted: Adjust, effective_at: datetime | None = None
-) -> Adjustment:
-    """Add the line, in effect from now on unless it was in effect before and has been lost."""
+async def insert_adjustment(connection: Connection, wanted: Adjust, effective_at: datetime) -> Adjustment:
+    """Add the line, in effect from that moment on."""
     row = await connection.fetchrow(
         """
         INSERT INTO ledger_adjustments
             (subscription_id, adjustment_id, customer_id, line_key, amount, reason, reference, effective_at)
-        SELECT subscription_id, $2, customer_id, $3, $4, $5, $6, coalesce($7, clock_timestamp())
+        SELECT subscription_id, $2, customer_id, $3, $4, $5, $6, $7
           FROM subscriptions WHERE subscription_id = $1
         RETURNING line_key, amount, reason, reference, effective_at
         """,

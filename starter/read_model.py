@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import date
+from typing import NamedTuple
 
 from activities.database import Pool
 from starter.selection import Selection, as_sql
@@ -47,6 +48,14 @@ class RecordedRequest(Frozen):
     answer: RequestAnswer
 
 
+class Beforehand(NamedTuple):
+    """What is known before a request is made: what is sold, who holds its name, the same one sent earlier."""
+
+    book: PriceBook
+    holder: str | None
+    earlier: RecordedRequest | None
+
+
 class ReadModel:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -70,17 +79,21 @@ class ReadModel:
             )
         return state
 
-    async def request(self, request_id: str) -> RecordedRequest | None:
+    async def before_request(self, request_id: str | None, name: str | None) -> Beforehand:
+        """All that a request is judged by, in one question; what is sold alone where it has no id or name."""
         row = await self._pool.fetchrow(
             """
-            SELECT subscription_id, request_fingerprint, trial_ends_at
-              FROM subscriptions WHERE request_id = $1
+            SELECT (SELECT array_agg(document::text ORDER BY number) FROM catalogue_versions) AS documents,
+                   (SELECT subscription_id FROM account_names WHERE name = $2) AS holder,
+                   subscription_id, request_fingerprint, trial_ends_at
+              FROM (VALUES (1)) AS always LEFT JOIN subscriptions ON request_id = $1
             """,
             request_id,
+            name,
         )
-        if row is None:
-            return None
-        return RecordedRequest(
+        assert row is not None
+        versions = tuple(Catalogue.model_validate_json(document) for document in row["documents"] or ())
+        earlier = row["subscription_id"] and RecordedRequest(
             fingerprint=row["request_fingerprint"],
             answer=RequestAnswer(
                 subscription_id=row["subscription_id"],
@@ -88,6 +101,7 @@ class ReadModel:
                 trial_ends_at=row["trial_ends_at"],
             ),
         )
+        return Beforehand(PriceBook(versions=versions), row["holder"], earlier)
 
     async def holder(self, name: str) -> str | None:
         """The live subscription that holds the name; None if it is free (R5)."""

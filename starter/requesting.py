@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-from starter.read_model import ReadModel
+from starter.read_model import Beforehand, ReadModel
 from starter.refusing import refusal_in
 from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
 from subscription.refusals import Code, Refused, RefusedError, refuse
@@ -34,59 +34,37 @@ class Requests:
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
         """The answer to a request, once its trial has started; raises `RefusedError`."""
         while True:
-            if (first := await self._first_answer(data)) is not None:
+            known = await self._known(data)
+            if (first := _first_answer(data, known)) is not None:
                 return first
-            request = await self._judged(data)
+            request = _judged(data, known)
             try:
                 answer = await self._start(data, request)
             except RefusedError as refusal:
                 # The same request may have been accepted a moment ago, from another process or by hand.
                 if refusal.refused.code is not Code.REQUEST_ID_REUSED:
                     raise
-                if (first := await self._first_answer(data)) is not None:
+                if (first := _first_answer(data, await self._known(data))) is not None:
                     return first
                 raise
             if answer is not None:
                 return answer
 
-    async def _first_answer(self, data: Mapping[str, Any]) -> RequestAnswer | None:
-        """The answer to a request that was accepted before, whatever has changed since (R9)."""
-        try:
-            request = check(Request, dict(data))
-        except ValidationError:
-            return None
-        earlier = await self._read.request(request.request_id)
-        if earlier is None:
-            return None
-        if earlier.fingerprint not in (None, request.fingerprint()):
-            raise refuse(
-                Code.REQUEST_ID_REUSED,
-                "This request_id was used for another request; choose a new one.",
-                "request_id",
-            )
-        return earlier.answer
-
     async def check(self, data: Mapping[str, Any]) -> Refused | None:
         """All that is wrong with a request as things stand, without making it; None if nothing is."""
+        known = await self._known(data)
         try:
-            if await self._first_answer(data) is None:
-                await self._judged(data)
+            if _first_answer(data, known) is None:
+                _judged(data, known)
         except RefusedError as refusal:
             return refusal.refused
         return None
 
-    async def _judged(self, data: Mapping[str, Any]) -> Request:
-        """Refuse what can be refused before anything exists."""
-        book = await self._read.price_book()
-        simulated = data.get("simulated_at")
-        now = datetime.fromisoformat(simulated) if isinstance(simulated, str) else datetime.now(UTC)
-        request = read_request(dict(data), book, now)
-        if isinstance(request, Refused):
-            raise RefusedError(request)
-        holder = await self._read.holder(request.account.account.name)
-        if holder not in (None, subscription_id_for(request.request_id)):
-            raise RefusedError(name_taken(request.account.account.kind))
-        return request
+    async def _known(self, data: Mapping[str, Any]) -> Beforehand:
+        request = _shape_of(data)
+        if request is None:
+            return await self._read.before_request(None, None)
+        return await self._read.before_request(request.request_id, request.account.account.name)
 
     async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
         """None if an earlier, refused request under the same id was still being cleared away."""
@@ -116,3 +94,37 @@ class Requests:
             await self._temporal.get_workflow_handle(workflow_id).result()
             return None
         return answer
+
+
+def _shape_of(data: Mapping[str, Any]) -> Request | None:
+    """The request, whether or not the rules accept it; None if it cannot be read."""
+    try:
+        return check(Request, dict(data))
+    except ValidationError:
+        return None
+
+
+def _first_answer(data: Mapping[str, Any], known: Beforehand) -> RequestAnswer | None:
+    """The answer to a request that was accepted before, whatever has changed since (R9)."""
+    request, earlier = _shape_of(data), known.earlier
+    if request is None or earlier is None:
+        return None
+    if earlier.fingerprint not in (None, request.fingerprint()):
+        raise refuse(
+            Code.REQUEST_ID_REUSED,
+            "This request_id was used for another request; choose a new one.",
+            "request_id",
+        )
+    return earlier.answer
+
+
+def _judged(data: Mapping[str, Any], known: Beforehand) -> Request:
+    """Refuse what can be refused before anything exists."""
+    simulated = data.get("simulated_at")
+    now = datetime.fromisoformat(simulated) if isinstance(simulated, str) else datetime.now(UTC)
+    request = read_request(dict(data), known.book, now)
+    if isinstance(request, Refused):
+        raise RefusedError(request)
+    if known.holder not in (None, subscription_id_for(request.request_id)):
+        raise RefusedError(name_taken(request.account.account.kind))
+    return request

@@ -28,6 +28,7 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowHandle,
 )
+from temporalio.common import Priority
 from temporalio.service import RPCError, RPCStatusCode
 
 from subscription.calendar import KST, Instant
@@ -37,6 +38,7 @@ from workflows.connection import TASK_QUEUE
 TIME_ZONE = "Asia/Seoul"
 
 # A job that was missed while Temporal was down is made up for, as long as it may still matter.
+_AFTER_PEOPLE = Priority(priority_key=4)  # what people ask has 2, what falls due 3
 _CATCH_UP = timedelta(days=7)
 _LOOK_SECONDS = 0.2
 
@@ -182,7 +184,11 @@ def _schedule(job: Job) -> Schedule:
     )
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            job.workflow, id=job.schedule_id, task_queue=TASK_QUEUE, static_summary=job.note
+            job.workflow,
+            id=job.schedule_id,
+            task_queue=TASK_QUEUE,
+            static_summary=job.note,
+            priority=_AFTER_PEOPLE,
         ),
         spec=ScheduleSpec(calendars=[calendar], time_zone_name=TIME_ZONE),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP),
@@ -208,6 +214,7 @@ def _essence(schedule: Schedule) -> tuple[Any, ...]:
         action.workflow,
         action.id,
         action.task_queue,
+        action.priority.priority_key,
         times,
         schedule.spec.time_zone_name,
         policy.overlap,

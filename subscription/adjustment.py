@@ -36,6 +36,13 @@ class Adjust(Wire):
     reference: Reference
 
 
+class AdjustAsOf(Frozen):
+    """An adjustment to be made, in effect from when its workflow was asked for it, however long it takes."""
+
+    wanted: Adjust
+    effective_at: Instant
+
+
 class Adjustment(Frozen):
     """A compensating line as the ledger shows it."""
 

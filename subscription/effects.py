@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from subscription.adjustment import Adjust, AdjustResult
+from subscription.adjustment import AdjustAsOf, AdjustResult
 from subscription.calendar import Instant
 from subscription.catalogue import Catalogue
 from subscription.events import Erased, Event
@@ -207,7 +207,7 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "look_for_proof": (ProofWanted, ProofFound),
     "erase_subscription": (Erase, ErasureCertificate),
     "delete_histories": (DeleteHistories, HistoriesDeleted),
-    "adjust_ledger": (Adjust, AdjustResult),
+    "adjust_ledger": (AdjustAsOf, AdjustResult),
     "issue_invoices": (IssueInvoices, InvoicesIssued),
     "reconcile_record": (ReconcilePage, Reconciled),
     "reconcile_running": (ReconcilePage, Reconciled),

@@ -20,6 +20,7 @@ FORBIDDEN_CALLS = {"now", "utcnow", "today", "fromtimestamp", "open", "input", "
 # A query answers somebody who looks at a real clock, and leaves nothing in the history. A job has the
 # workflow's clock, which replays. A trace's cause is no collection.
 ALLOWED = {
+    ("adjustment.py", "workflow.now"),
     ("cause.py", "_CAUSE.set"),
     ("subscription.py", "datetime.now"),
     ("subscription.py", "workflow.now"),

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 from workflows.jobs import one_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.adjustment import Adjust, Adjustment, AdjustmentRefused
+    from subscription.adjustment import Adjust, AdjustAsOf, Adjustment, AdjustmentRefused
 
 
 @workflow.defn(name="AdjustmentWorkflow")
@@ -18,7 +18,8 @@ class AdjustmentWorkflow:
     @workflow.run
     async def run(self, argument: Any = None) -> Adjustment:
         wanted = read_argument(Adjust, argument)
-        result = await one_page("adjust_ledger", wanted, summary=f"{wanted.amount:,} KRW")
+        as_of = AdjustAsOf(wanted=wanted, effective_at=workflow.now())
+        result = await one_page("adjust_ledger", as_of, summary=f"{wanted.amount:,} KRW")
         if isinstance(result, AdjustmentRefused):
             refused = result.refused
             raise ApplicationError(refused.message, refused, type=refused.code, non_retryable=True)

@@ -10,16 +10,18 @@ import pytest
 from temporalio.client import Client, WorkflowHistory
 
 from starter.embedded.stack import EmbeddedStack
-from subscription.calendar import start_of
+from subscription.calendar import first_of_next_month, start_of
+from subscription.deadlines import Deadline, Due
 from subscription.refusals import Code
 from subscription.state import State
 from workflows.hosting import replayer
 
 from .house import House, fresh, on, open_house
 from .lives import Life
-from .waiting import together
+from .waiting import eventually, together
 
 START = "2027-01-15 09:00"
+HOUR = timedelta(hours=1)
 Commands = tuple[tuple[str, str, Mapping[str, Any]], ...]
 
 # What is asked while the worker runs; then it is away from one moment to another; what must have happened.
@@ -238,3 +240,31 @@ async def test_a_restarted_worker_replays_every_history_to_the_same_commands(hou
     for run in await life.has_run(3):
         history = WorkflowHistory(life.workflow_id, await life.history(run))
         await today.replay_workflow(history)
+
+
+async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks_comes_after_them(
+    house: House,
+) -> None:
+    life = await house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    turn = first_of_next_month(await life.today())
+    await life.clock.advance_to(start_of(turn))
+    assert await life.ledger() == []
+    assert (await life.status()).next == Deadline(at=start_of(turn), what=Due.SERVICE_FEES)
+
+    await life.asks("change_renewal_option", term="MONTHLY")
+    assert [line.effective_at for line in await life.ledger()] == [start_of(turn)]
+    assert await life.events() == [
+        "TRIAL_STARTED",
+        "SWITCHED_TO_PAID",
+        "SERVICE_FEES_POSTED",
+        "RENEWAL_OPTION_CHANGED",
+    ]
+
+    next_turn = first_of_next_month(turn)
+    await life.clock.advance_to(start_of(next_turn) + HOUR)
+
+    async def both() -> bool:
+        return [line.effective_at for line in await life.ledger()] == [start_of(turn), start_of(next_turn)]
+
+    await eventually("the second month is charged, and nobody asked", both)
