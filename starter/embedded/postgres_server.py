@@ -78,7 +78,9 @@ class PostgresServer(EmbeddedServer):
         connection = await asyncpg.connect(self.dsn())
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
-                password = await connection.fetchval("SELECT quote_literal($1)", self._password_file.read_text())
+                password = await connection.fetchval(
+                    "SELECT quote_literal($1)", self._password_file.read_text()
+                )
                 await connection.execute(_LOGINS.format(password=password))
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
                 name = await connection.fetchval("SELECT quote_ident($1)", database)

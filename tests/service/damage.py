@@ -52,7 +52,9 @@ async def unguarded(connection: Connection, tables: Iterable[str]) -> AsyncItera
 
 
 async def _guarded(connection: Connection) -> list[str]:
-    rows = await connection.fetch("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only'")
+    rows = await connection.fetch(
+        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only'"
+    )
     return [table for [table] in rows]
 
 
@@ -149,10 +151,13 @@ class Backup:
         return cls(house, [table for [table] in tables])
 
     async def is_restored(self) -> None:
-        async with self._house.owner.acquire() as connection, connection.transaction():
-            async with unguarded(connection, await _guarded(connection)):
-                for table in self._tables:
-                    await connection.execute(f"DELETE FROM public.{table}")
-                    await connection.execute(
-                        f"INSERT INTO public.{table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}"
-                    )
+        async with (
+            self._house.owner.acquire() as connection,
+            connection.transaction(),
+            unguarded(connection, await _guarded(connection)),
+        ):
+            for table in self._tables:
+                await connection.execute(f"DELETE FROM public.{table}")
+                await connection.execute(
+                    f"INSERT INTO public.{table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}"
+                )
