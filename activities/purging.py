@@ -79,7 +79,7 @@ class PurgingActivities:
                      WHERE {retention.since} < clock_timestamp() - $1::interval AND ({retention.only})
                      LIMIT $2)
                 RETURNING 1
-                """,
+                """,  # noqa: S608 - the parts are RETENTIONS
                 retention.kept,
                 _AT_ONCE,
             )

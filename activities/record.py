@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import asyncpg
+
 from activities.database import Connection, Pool
 from subscription.deadlines import next_deadline
 from subscription.effects import TIMELINE_KEPT, AnswerToKeep, ErasureCertificate, TimelineEntry
@@ -250,25 +252,22 @@ async def request_fingerprint(connection: Connection, subscription_id: str) -> s
     return fingerprint
 
 
-async def forget_request(connection: Connection, subscription_id: str) -> None:
-    """The fingerprint of a request is of personal data, so it goes with them (R31)."""
-    await connection.execute(
-        "UPDATE subscriptions SET request_fingerprint = NULL WHERE subscription_id = $1", subscription_id
-    )
+async def erase_personal_data(connection: Connection, subscription_id: str) -> ErasureCertificate:
+    """Delete what names a person. The database counts and certifies that itself; the first certificate stays.
+
+    Raises `asyncpg.RestrictViolationError` if the record does not say that the subscription is erased (R31).
+    """
+    row = await connection.fetchrow("SELECT erased_at, rows FROM erase_personal_data($1)", subscription_id)
+    assert row is not None
+    return _certificate(subscription_id, row)
 
 
-async def certify(connection: Connection, certificate: ErasureCertificate, part: ErasedPart) -> None:
-    """Keep what was erased, how many of each, and when; the first certificate stays (R31)."""
-    await connection.execute(
-        """
-        INSERT INTO erasure_certificates (subscription_id, part, erased_at, rows)
-        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-        """,
-        certificate.subscription_id,
-        part,
-        certificate.erased_at,
-        json.dumps(dict(certificate.rows)),
-    )
+async def certify_histories(connection: Connection | Pool, subscription_id: str, runs: int) -> None:
+    """Certify that so many runs of an erased subscription are deleted; the first certificate stays (R31).
+
+    Nothing where the database is not certified: a backup has brought the time before it back.
+    """
+    await connection.execute("SELECT certify_histories($1, $2)", subscription_id, runs)
 
 
 async def issued_certificate(
@@ -279,8 +278,10 @@ async def issued_certificate(
         subscription_id,
         part,
     )
-    if row is None:
-        return None
+    return _certificate(subscription_id, row) if row else None
+
+
+def _certificate(subscription_id: str, row: asyncpg.Record) -> ErasureCertificate:
     return ErasureCertificate(
         subscription_id=subscription_id, erased_at=row["erased_at"], rows=json.loads(row["rows"])
     )

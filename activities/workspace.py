@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from activities.database import Connection, Pool
+from activities.database import Pool
 from subscription.model import Frozen
 from subscription.state import Access, Subscription
 
@@ -25,11 +25,8 @@ class WorkspaceProvisioner(Protocol):
 
     async def put(self, workspace: Workspace) -> None: ...
 
-    async def delete(self, subscription_id: str, connection: Connection) -> int:
-        """Remove the workspace and return how many there were.
-
-        `connection` is in the transaction that records the erasure; a product elsewhere does not need it.
-        """
+    async def delete(self, subscription_id: str) -> None:
+        """Remove the workspace, within the transaction that records the erasure: if it fails, nothing is."""
 
 
 class PostgresWorkspaces:
@@ -61,11 +58,8 @@ class PostgresWorkspaces:
             workspace.version,
         )
 
-    async def delete(self, subscription_id: str, connection: Connection) -> int:
-        rows = await connection.fetch(
-            "DELETE FROM workspaces WHERE subscription_id = $1 RETURNING 1", subscription_id
-        )
-        return len(rows)
+    async def delete(self, subscription_id: str) -> None:
+        """The row goes with all others of the subscription, and is counted with them."""
 
 
 def wanted_workspace(state: Subscription) -> Workspace:

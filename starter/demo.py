@@ -116,13 +116,12 @@ async def _servers(console: Console, directory: Path, catalogue: Catalogue) -> A
             stack = await running.enter_async_context(
                 EmbeddedStack(directory, search_attributes={}, on_progress=status.update)
             )
-            database_url = stack.addresses.database_url
             temporal = await client_of(stack.addresses)
-            await set_up(temporal, database_url, catalogue)
+            await set_up(temporal, stack.addresses.database_url, catalogue)
             status.update("Starting the worker…")
             worker = await running.enter_async_context(worker_process(directory / "worker", stack.addresses))
             await worker.wait_until(lambda: is_worked_on(temporal))
-            pool = await running.enter_async_context(connected(database_url, "worksub_reader"))
+            pool = await running.enter_async_context(connected(stack.addresses.people_url, "worksub_reader"))
         client = SubscriptionClient(temporal, pool)
         yield _Servers(stack, temporal, client, directory / "temporal" / "temporal.db")
 

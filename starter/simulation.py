@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from activities.database import connected
 from starter.client import SubscriptionClient
+from starter.embedded.postgres_server import OWNER, PEOPLE, WORKER
 from starter.read_model import ReadModel
 from starter.requesting import subscription_id_for
 from starter.setup import set_up
@@ -142,10 +143,11 @@ class _SimulatedLife:
     @asynccontextmanager
     async def _house(self) -> AsyncIterator[tuple[SubscriptionClient, ReadModel]]:
         """A database and a worker of its own, so that scenarios may use the same names."""
-        url = await self._create_database()
+        await self._create_database()
+        postgres = self._stack.postgres
         async with (
-            connected(url, "worksub_worker", connections=2) as pool,
-            connected(url, "worksub_reader", connections=1) as reading,
+            connected(postgres.dsn(self._name, WORKER), "worksub_worker", connections=2) as pool,
+            connected(postgres.dsn(self._name, PEOPLE), "worksub_reader", connections=1) as reading,
             create_worker(
                 self._temporal,
                 pool,
@@ -156,13 +158,12 @@ class _SimulatedLife:
         ):
             yield SubscriptionClient(self._temporal, reading, task_queue=self._name), ReadModel(reading)
 
-    async def _create_database(self) -> str:
+    async def _create_database(self) -> None:
         connection = await asyncpg.connect(self._stack.postgres.dsn())
         try:
-            await connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {_TEMPLATE}")
+            await connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {_TEMPLATE} OWNER {OWNER}")
         finally:
             await connection.close()
-        return self._stack.postgres.dsn(self._name)
 
     async def _pass_to(self, moment: datetime, clock: TestClock, ahead: timedelta) -> None:
         await clock.advance_to(moment - ahead)

@@ -2,12 +2,11 @@
 
 from temporalio.exceptions import ApplicationError
 
-from activities.histories import certify_histories
 from activities.reconciling import checks, repairs, restoring
 from activities.reconciling.look import Look, Means
 from activities.reconciling.recorded import Recorded
 from activities.reconciling.recorded import recorded as recorded_now
-from activities.record import issued_certificate
+from activities.record import certify_histories, issued_certificate
 from activities.runs import delete_runs, listed_runs
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.events import Erased
@@ -71,7 +70,5 @@ async def delete_histories(means: Means, subscription_id: str) -> bool:
         await delete_runs(means.client, workflow_id, runs)
     except ApplicationError:
         return False
-    issued = await issued_certificate(means.pool, subscription_id, "DATABASE")
-    if issued:
-        await certify_histories(means.pool, subscription_id, issued.erased_at, len(runs))
+    await certify_histories(means.pool, subscription_id, len(runs))
     return True

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from activities.histories import certify_histories
 from activities.reconciling import checks, repairs, restoring
 from activities.reconciling.look import Look, Means
 from activities.reconciling.recorded import Recorded, recorded
 from activities.reconciling.transcripts import Transcript, transcript_of
 from activities.reconciling.workflows import Hindrance, Standing
+from activities.record import certify_histories
 from subscription.catalogue import PriceBook
 from subscription.deadlines import next_deadline
 from subscription.effects import DeleteHistories
@@ -90,7 +90,7 @@ async def _end(
     async def erased() -> bool:
         done = await restoring.end(means.pool, look.subscription_id, erased_at, means.book, means.workspaces)
         if done and not compared.standing.runs:
-            await certify_histories(means.pool, look.subscription_id, erased_at, len(ended.run_ids))
+            await certify_histories(means.pool, look.subscription_id, len(ended.run_ids))
         return done
 
     await look.finds(FindingCode.END_MISSING, message, erased)

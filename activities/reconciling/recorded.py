@@ -141,7 +141,7 @@ async def _recorded(connection: Connection, ids: Sequence[str]) -> list[Recorded
         SELECT subscription_id, {", ".join(COLUMNS)}, snapshot,
                request_fingerprint IS NOT NULL AS has_fingerprint
           FROM subscriptions WHERE subscription_id = ANY($1) ORDER BY subscription_id
-        """,
+        """,  # noqa: S608 - the parts are COLUMNS
         ids,
     )
     events = await _by_subscription(
@@ -202,7 +202,7 @@ _PERSONAL_ROWS = " UNION ALL ".join(
     f"""
     SELECT subscription_id, '{table}' AS part, count(*) AS rows
       FROM {table} WHERE subscription_id = ANY($1) GROUP BY subscription_id
-    """
+    """  # noqa: S608 - the parts are PERSONAL_DATA
     for table in PERSONAL_DATA
 )
 

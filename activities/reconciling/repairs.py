@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from asyncpg import UniqueViolationError
+from asyncpg import RestrictViolationError, UniqueViolationError
 
 from activities import record
 from activities.database import Connection, Pool
@@ -88,11 +88,15 @@ async def insert_missing_lines(pool: Pool, subscription_id: str) -> bool:
 
 
 async def erase_again(pool: Pool, subscription_id: str, workspaces: WorkspaceProvisioner) -> bool:
-    """Delete what names a person; the certificate of the first erasure stays (R31)."""
-    async with locked(pool, subscription_id) as (connection, recorded):
-        if recorded is None or not recorded.is_erased:
-            return False
-        await workspaces.delete(subscription_id, connection)
-        await delete_personal_data(connection, subscription_id)
-        await record.forget_request(connection, subscription_id)
-        return True
+    """Delete what names a person; the certificate of the first erasure stays (R31).
+
+    False if the record contradicts itself: a row that cannot be read, and no certificate.
+    """
+    try:
+        async with locked(pool, subscription_id) as (connection, recorded):
+            if recorded is None or not recorded.is_erased:
+                return False
+            await delete_personal_data(connection, subscription_id, workspaces)
+            return True
+    except RestrictViolationError:
+        return False

@@ -64,8 +64,8 @@ async def service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             temporal = await Client.connect(addresses.temporal_address, data_converter=DATA_CONVERTER)
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
             async with (
-                connected(addresses.database_url, "worksub_worker") as pool,
-                connected(addresses.database_url, "worksub_reader") as reading,
+                connected(addresses.worker_url, "worksub_worker") as pool,
+                connected(addresses.people_url, "worksub_reader") as reading,
                 create_worker(temporal, pool, dns_resolvers=[addresses.dns_address]),
             ):
                 client = SubscriptionClient(temporal, reading)

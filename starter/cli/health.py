@@ -16,6 +16,7 @@ from activities.catalogues import price_book
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected
 from activities.schema import migrations
 from starter.cli.clocks import postgresqls_clock, temporals_clock
+from starter.cli.rights import signed_in
 from starter.cli.versions import idle_version
 from starter.schedules import list_schedules
 from subscription.calendar import day_of
@@ -84,6 +85,7 @@ async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
             yield Finding(what="PostgreSQL", verdict=Verdict.OK, text=f"{address} answers.")
             yield _clock("PostgreSQL's clock", await postgresqls_clock(pool))
             yield await _migrations(pool)
+            yield await _logins(pool)
             yield await _catalogue(pool)
             yield await _notices(pool)
     except DatabaseError as error:
@@ -190,6 +192,18 @@ async def _migrations(pool: Pool) -> Finding:
         text = f"{', '.join(missing)} must still be applied: run `worksub setup`."
         return Finding(what="migrations", verdict=Verdict.MISSING, text=text)
     return Finding(what="migrations", verdict=Verdict.OK, text=f"All {len(applied)} are applied.")
+
+
+async def _logins(pool: Pool) -> Finding:
+    what = "logins"
+    found = await signed_in(pool)
+    if too_much := [each for each in found if each.excess]:
+        words = "; ".join(each.text for each in too_much)
+        text = f"{words}: give it one that is a member of its own role alone."
+        dangerous = any(each.is_dangerous for each in too_much)
+        return Finding(what=what, verdict=Verdict.WRONG if dangerous else Verdict.NOTE, text=text)
+    text = f"{'; '.join(each.text for each in found)}: none may do more than it needs."
+    return Finding(what=what, verdict=Verdict.OK, text=text)
 
 
 async def _catalogue(pool: Pool) -> Finding:

@@ -85,14 +85,14 @@ Ready; stop with Ctrl-C.
 
   Temporal's Web UI   {addresses.ui_url}
   Temporal            {addresses.temporal_address}
-  PostgreSQL          {addresses.database_url}
+  PostgreSQL          {addresses.people_url}
   The worker's health {watched_at.health_url}
   Its metrics         {watched_at.metrics_url}
 
 In this directory, `worksub` finds all of it by itself. Elsewhere:
 
   export TEMPORAL_ADDRESS={addresses.temporal_address}
-  export DATABASE_URL={shlex.quote(addresses.database_url)}
+  export DATABASE_URL={shlex.quote(addresses.people_url)}
 
 To begin with, in another terminal:
 
@@ -135,7 +135,7 @@ def setup(as_json: AsJson = False) -> None:
 
     catalogue = catalogue_from_environment()
     with Session() as session:
-        done = session.work(lambda services: set_up(services.temporal, services.database_url, catalogue))
+        done = session.work(lambda services: set_up(services.temporal, services.owner_url, catalogue))
 
     def for_people() -> str:
         lines = [f"Applied migration {name}." for name in done.migrations]

@@ -27,6 +27,8 @@ class Services:
 
     temporal: "Client"
     database_url: str
+    owner_url: str
+    """For setting up: in production, whoever does that has DATABASE_URL say so."""
 
     @property
     def temporal_address(self) -> str:
@@ -131,9 +133,10 @@ async def find_services() -> Services:
 
     try:
         if addresses := dev_stack():
-            return Services(await client_of(addresses, tracing("worksub")), addresses.database_url)
+            client = await client_of(addresses, tracing("worksub"))
+            return Services(client, addresses.people_url, addresses.database_url)
         if database_url := os.environ.get("DATABASE_URL"):
-            return Services(await connect(lazy=True), database_url)
+            return Services(await connect(lazy=True), database_url, database_url)
     except ConnectionSettingsError as error:
         raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
     raise unavailable(

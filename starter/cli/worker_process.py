@@ -75,7 +75,7 @@ def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[s
         "TEMPORAL_NAMESPACE": addresses.namespace,
         # This user's profiles are for other servers.
         "TEMPORAL_CONFIG_FILE": os.devnull,
-        "DATABASE_URL": addresses.database_url,
+        "DATABASE_URL": addresses.worker_url,
         "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
         # Those of this user are another worker's.
         "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",

@@ -8,22 +8,45 @@ import shutil
 import signal
 import stat
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 
 from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_ports
 
 SUPERUSER = "postgres"
+OWNER, WORKER, PEOPLE = "worksub_owner", "worksub_service", "worksub_operator"
+"""The logins of the service, as docker/postgres makes them: who sets up, who works, who asks."""
 # PostgreSQL refuses to run as root.
 ACCOUNT_IN_PLACE_OF_ROOT = "nobody"
+
+_LOGINS = f"""
+BEGIN;
+CREATE ROLE worksub_worker NOLOGIN;
+CREATE ROLE worksub_reader NOLOGIN;
+CREATE ROLE {OWNER} LOGIN CREATEROLE PASSWORD {{password}};
+CREATE ROLE {WORKER} LOGIN PASSWORD {{password}};
+CREATE ROLE {PEOPLE} LOGIN PASSWORD {{password}};
+GRANT worksub_worker, worksub_reader TO {OWNER}, {WORKER};
+GRANT worksub_reader TO {PEOPLE};
+ALTER ROLE {OWNER} SET createrole_self_grant = 'set, inherit';
+COMMIT;
+"""
+
+
+def as_login(dsn: str, login: str) -> str:
+    """The same database of an embedded server, for another of its logins."""
+    parts = urlsplit(dsn)
+    _, _, secret_and_place = parts.netloc.partition(":")
+    return parts._replace(netloc=f"{login}:{secret_and_place}").geturl()
 
 
 class PostgresServer(EmbeddedServer):
     """`async with PostgresServer(directory)` runs a PostgreSQL server whose data outlive it in `directory`.
 
     It listens on the loopback interface only, on a free TCP port that differs from start to start, and asks
-    for a password that was drawn when the data were created. The directory may be moved while it is stopped.
+    for a password that was drawn when the data were created: one for all logins, for all are this user's.
+    The directory may be moved while it is stopped.
 
     When this process runs as root, the server runs as `nobody`, owns its data, and the directories above
     its data and its binaries become passable (`chmod o+x`) for it.
@@ -45,21 +68,26 @@ class PostgresServer(EmbeddedServer):
         self._password_file = self._directory / "password"
         self._account = pwd.getpwnam(ACCOUNT_IN_PLACE_OF_ROOT) if os.geteuid() == 0 else None
 
-    def dsn(self, database: str = "postgres") -> str:
+    def dsn(self, database: str = "postgres", login: str = SUPERUSER) -> str:
         """The address of a database for asyncpg, psql and DATABASE_URL, with the password."""
         password = self._password_file.read_text()
-        return f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{self.port}/{quote(database)}"
+        return f"postgresql://{login}:{password}@{LOOPBACK}:{self.port}/{quote(database)}"
 
     async def ensure_database(self, database: str) -> str:
-        """Create the database if it does not exist; return its dsn."""
+        """Create the database and the logins if they do not exist; return its owner's dsn."""
         connection = await asyncpg.connect(self.dsn())
         try:
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
+                password = await connection.fetchval(
+                    "SELECT quote_literal($1)", self._password_file.read_text()
+                )
+                await connection.execute(_LOGINS.format(password=password))
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
                 name = await connection.fetchval("SELECT quote_ident($1)", database)
-                await connection.execute(f"CREATE DATABASE {name}")
+                await connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
         finally:
             await connection.close()
-        return self.dsn(database)
+        return self.dsn(database, OWNER)
 
     async def _start(self) -> None:
         binaries = _binaries()

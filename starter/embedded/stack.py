@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from starter.embedded.dns_server import DnsServer
-from starter.embedded.postgres_server import PostgresServer
+from starter.embedded.postgres_server import PEOPLE, WORKER, PostgresServer, as_login
 from starter.embedded.server import DirectoryLock, ServerError, port_is_free
 from starter.embedded.temporal_server import TemporalServer
 
@@ -30,13 +30,16 @@ class StackEndedError(StackError):
 
 @dataclasses.dataclass(frozen=True)
 class StackAddresses:
-    """Where a running stack answers. `database_url` holds a password."""
+    """Where a running stack answers. The URLs of the database hold a password."""
 
     temporal_address: str
     """host:port"""
     namespace: str
     ui_url: str
     database_url: str
+    """For whoever sets it up."""
+    worker_url: str
+    people_url: str
     dns_address: str
     """host:port"""
     pid: int
@@ -120,6 +123,8 @@ class EmbeddedStack:
             namespace=self.temporal.namespace,
             ui_url=self.temporal.ui_url,
             database_url=database_url,
+            worker_url=as_login(database_url, WORKER),
+            people_url=as_login(database_url, PEOPLE),
             dns_address=self.dns.address,
             pid=os.getpid(),
         )

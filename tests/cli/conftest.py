@@ -65,13 +65,13 @@ async def service(tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path
         temporal = await Client.connect(addresses.temporal_address, data_converter=DATA_CONVERTER)
         await set_up(temporal, addresses.database_url, catalogue)
         async with (
-            connected(addresses.database_url, "worksub_worker") as pool,
-            connected(addresses.database_url, "worksub_reader", connections=2) as reading,
+            connected(addresses.worker_url, "worksub_worker") as pool,
+            connected(addresses.people_url, "worksub_reader", connections=2) as reading,
             create_worker(temporal, pool, dns_resolvers=[addresses.dns_address]),
         ):
             settings = {
                 "TEMPORAL_ADDRESS": addresses.temporal_address,
-                "DATABASE_URL": addresses.database_url,
+                "DATABASE_URL": addresses.people_url,
                 "WORKSUB_CATALOGUE": str(catalogue_file),
             }
             client = SubscriptionClient(temporal, reading)

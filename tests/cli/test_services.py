@@ -14,9 +14,11 @@ from service.doors import Door
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
+from activities.database import connected
 from starter.cli.clocks import difference
 from starter.cli.health import Verdict, temporal_findings
 from starter.embedded import temporal_server
+from starter.embedded.postgres_server import PEOPLE, SUPERUSER, as_login
 from starter.embedded.temporal_server import TemporalServer
 
 from .conftest import Service
@@ -116,7 +118,7 @@ async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
     assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
     assert [finding["what"] for finding in in_json["findings"]] == [
         *("Temporal", "namespace", "Temporal's clock", "search attributes", "schedules", "worker"),
-        *("test clocks", "PostgreSQL", "PostgreSQL's clock", "migrations", "catalogue", "notices"),
+        *("test clocks", "PostgreSQL", "PostgreSQL's clock", "migrations", "logins", "catalogue", "notices"),
     ]
     for finding in in_json["findings"]:
         assert finding["text"] in ended.out
@@ -139,7 +141,8 @@ async def test_what_the_doctor_finds_missing_setup_puts_right(
     assert done["migrations"]
     assert done["published"] == "2026-11"
     assert "SubscriptionState" in done["search_attributes"]
-    again, doctor = await asyncio.gather(new.run("setup"), new.run("doctor", "--json"))
+    asking = new.with_settings(DATABASE_URL=as_login(empty, PEOPLE))
+    again, doctor = await asyncio.gather(new.run("setup"), asking.run("doctor", "--json"))
     assert again.out.strip() == "Everything was set up already."
     assert [f["what"] for f in doctor.json["findings"] if f["verdict"] != "OK"] == ["worker"]
 
@@ -157,15 +160,44 @@ async def test_the_doctor_finds_a_clock_that_is_wrong(service: Service, cli: Cli
         """
         CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
             $$ SELECT pg_catalog.clock_timestamp() - interval '90 seconds' $$;
+        GRANT EXECUTE ON FUNCTION public.clock_timestamp() TO PUBLIC;
         ALTER DATABASE behind SET search_path = public, pg_catalog;
         """
     )
     await database.close()
-    doctor = await cli.with_settings(DATABASE_URL=behind).run("doctor", "--json")
+    doctor = await cli.with_settings(DATABASE_URL=as_login(behind, PEOPLE)).run("doctor", "--json")
     assert doctor.code == 1
     [wrong] = [finding for finding in doctor.json["findings"] if finding["verdict"] != "OK"]
     assert (wrong["what"], wrong["verdict"]) == ("PostgreSQL's clock", "WRONG")
     assert re.match(r"It is (89|90)\.\d s behind this machine's: let one time service", wrong["text"])
+
+
+async def test_the_doctor_says_who_signs_in_as_more_than_it_needs(service: Service, cli: Cli) -> None:
+    async def logins(url: str) -> tuple[int, str, str]:
+        doctor = await cli.with_settings(DATABASE_URL=url).run("doctor", "--json")
+        [found] = [finding for finding in doctor.json["findings"] if finding["what"] == "logins"]
+        return doctor.code, found["verdict"], found["text"]
+
+    addresses = service.stack.addresses
+    worker, people = "worksub-worker signs in as worksub_service", "worksub-reader signs in as"
+    assert await logins(addresses.people_url) == (
+        0,
+        "OK",
+        f"{people} worksub_operator; {worker}: none may do more than it needs.",
+    )
+    code, verdict, text = await logins(addresses.worker_url)
+    assert (code, verdict) == (0, "NOTE")
+    assert f"{people} worksub_service, a login of the worker" in text
+    code, verdict, text = await logins(addresses.database_url)
+    assert (code, verdict) == (0, "NOTE")
+    assert f"{people} worksub_owner, an owner of the record" in text
+    code, verdict, text = await logins(as_login(addresses.database_url, SUPERUSER))
+    assert (code, verdict) == (1, "WRONG")
+    assert f"{people} postgres, a superuser" in text
+    async with connected(addresses.database_url, "worksub_worker", connections=1):
+        code, verdict, text = await logins(addresses.people_url)
+    assert (code, verdict) == (1, "WRONG")
+    assert "worksub-worker signs in as worksub_owner, an owner of the record" in text
 
 
 def test_a_clock_is_wrong_by_what_lies_outside_of_asking_and_hearing() -> None:

@@ -18,6 +18,7 @@ from activities.database import Pool, connected
 from activities.mail_server import MailServer
 from starter.client import SubscriptionClient
 from starter.embedded.dns_server import DnsServer
+from starter.embedded.postgres_server import OWNER, PEOPLE, SUPERUSER, WORKER, as_login
 from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
 from subscription.calendar import KST
@@ -64,7 +65,10 @@ def fresh(prefix: str) -> str:
 
 @dataclass(frozen=True)
 class House:
-    """What a test needs of the service. `owner` may do anything in the database, to look behind it all."""
+    """What a test needs of the service, each part with the login that it has in production.
+
+    `database_url` is for setting up. `owner` may do anything in the database, to look behind it all.
+    """
 
     temporal: Client
     database_url: str
@@ -73,6 +77,16 @@ class House:
     owner: Pool
     client: SubscriptionClient
     dns: DnsServer
+
+    @property
+    def worker_url(self) -> str:
+        """For a worker process."""
+        return as_login(self.database_url, WORKER)
+
+    @property
+    def people_url(self) -> str:
+        """For a process that asks."""
+        return as_login(self.database_url, PEOPLE)
 
     def worker(self, *, allow_simulation: bool = True, mail_server: MailServer | None = None) -> Worker:
         return create_worker(
@@ -157,9 +171,9 @@ async def open_house(
     url = database_url or await create_database(stack, name)
     with DnsServer() as dns:
         async with (
-            connected(url, "worksub_worker", connections=8) as pool,
-            connected(url, "worksub_reader", connections=8) as reading,
-            asyncpg.create_pool(url, min_size=0, max_size=4) as owner,
+            connected(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
+            connected(as_login(url, PEOPLE), "worksub_reader", connections=8) as reading,
+            asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
         ):
             client = SubscriptionClient(temporal, reading, task_queue=queue)
             house = House(temporal, url, queue, pool, owner, client, dns)
@@ -178,7 +192,7 @@ async def create_database(stack: EmbeddedStack, name: str, template: str = TEMPL
     async with _creating:  # two at a time would find the template in use
         connection = await asyncpg.connect(stack.postgres.dsn())
         try:
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}")
         finally:
             await connection.close()
-    return stack.postgres.dsn(name)
+    return stack.postgres.dsn(name, OWNER)

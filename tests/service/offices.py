@@ -44,7 +44,7 @@ async def open_office(
     await register_search_attributes(temporal)
     async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
         settings = {
-            "DATABASE_URL": house.database_url,
+            "DATABASE_URL": house.worker_url,
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
             "TEMPORAL_NAMESPACE": namespace,
             "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),

@@ -387,9 +387,6 @@ async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
     for wish in (newer, older, newer):
         await hands.workspaces.put(wanted_workspace(wish))
         assert await members() == 50
-    async with hands.house.pool.acquire() as connection:
-        assert await hands.workspaces.delete(state.subscription_id, connection) == 1
-        assert await hands.workspaces.delete(state.subscription_id, connection) == 0
 
 
 async def test_r31_deleting_the_histories_again_changes_nothing(house: House) -> None:
