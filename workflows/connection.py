@@ -9,7 +9,7 @@ from temporalio.client import Client, Interceptor
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 TASK_QUEUE = "subscriptions"
 _USUAL_ADDRESS = "localhost:7233"
@@ -57,7 +57,7 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
         )
     try:
         return await Client.connect(
-            **config, data_converter=DATA_CONVERTER, interceptors=interceptors, runtime=runtime, lazy=lazy
+            **config, data_converter=data_converter(), interceptors=interceptors, runtime=runtime, lazy=lazy
         )
     except ValueError as error:
         raise ConnectionSettingsError(

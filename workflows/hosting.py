@@ -7,7 +7,7 @@ from temporalio.worker import Interceptor, Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.adjustment import AdjustmentWorkflow
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
 from workflows.looking import CardInterceptor
@@ -44,7 +44,7 @@ def replayer(*watching: Interceptor, runtime: Runtime | None = None) -> Replayer
         workflows=WORKFLOWS,
         workflow_runner=RUNNER,
         interceptors=(*INTERCEPTORS, *watching),
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(),
         runtime=runtime,
     )
 

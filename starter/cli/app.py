@@ -22,6 +22,7 @@ from starter.cli import (
 )
 from starter.cli.errors import CommandError, ExitCode
 from starter.cli.output import say, show_error
+from workflows.keyring import EncryptionSettingsError
 
 app = typer.Typer(
     name="worksub",
@@ -51,6 +52,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except typer.TyperException as error:
         show_error(as_json, _misused(error))
+        return ExitCode.USAGE
+    except EncryptionSettingsError as error:
+        show_error(as_json, CommandError(ExitCode.USAGE, "SETTINGS", str(error)))
         return ExitCode.USAGE
     except typer.Abort:  # Ctrl-D; Ctrl-C comes back as the exit code
         result = ExitCode.INTERRUPTED

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHistory
 
 from subscription.effects import ACTIVITIES
 from subscription.model import Frozen
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 
 @dataclass(frozen=True)
@@ -56,4 +56,4 @@ def first(payloads: Payloads, hint: Any = None) -> Any:
 
 
 def value(payload: Payload, hint: Any = None) -> Any:
-    return DATA_CONVERTER.payload_converter.from_payload(payload, hint)
+    return data_converter().payload_converter.from_payload(payload, hint)

@@ -11,7 +11,7 @@ from service.lives import Life
 from temporalio.client import Client, WorkflowHistory
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .recorder import Recorder
 
@@ -72,7 +72,7 @@ class Scene:
 async def connected(address: str, recorder: Recorder) -> Client:
     return await Client.connect(
         address,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(),
         interceptors=[recorder],
         identity="recorder",  # and not the name of the machine
     )

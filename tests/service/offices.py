@@ -12,7 +12,7 @@ from temporalio.runtime import Runtime
 
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
 from .house import House, catalogue_text, fresh, open_house
@@ -38,7 +38,7 @@ async def open_office(
     temporal = await Client.connect(
         stack.addresses.temporal_address,
         namespace=namespace,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(),
         runtime=runtime,
     )
     await register_search_attributes(temporal)

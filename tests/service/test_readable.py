@@ -10,7 +10,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from subscription.calendar import add_months, first_of_month, start_of
 from subscription.commands import COMMANDS
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .house import House
 from .lives import Life
@@ -21,7 +21,7 @@ START = "2027-01-10 09:00"
 def summary_of(event: HistoryEvent) -> str | None:
     if not event.user_metadata.HasField("summary"):
         return None
-    summary: str = DATA_CONVERTER.payload_converter.from_payload(event.user_metadata.summary)
+    summary: str = data_converter().payload_converter.from_payload(event.user_metadata.summary)
     return summary
 
 
