@@ -9,6 +9,7 @@ import typer
 from starter.cli import (
     billing,
     clock,
+    codec,
     commands,
     findings,
     listing,
@@ -34,6 +35,7 @@ for part in (operations, replaying, requests, commands, questions, listing, bill
     app.add_typer(part.app)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
+app.add_typer(codec.app, name="codec", rich_help_panel=codec.PANEL)
 app.add_typer(findings.app)
 
 

@@ -283,7 +283,7 @@ async def test_what_is_no_command_does_without_an_argument_too(house: House) -> 
             await life.handle.execute_update("request")
         assert isinstance(failure.value.cause, ApplicationError)
         assert failure.value.cause.type == Code.REQUEST_ID_REUSED
-        with pytest.raises(WorkflowQueryFailedError, match="date is missing|INVALID_ARGUMENT"):
+        with pytest.raises(WorkflowQueryFailedError, match=r"date is missing|INVALID_ARGUMENT"):
             await life.handle.query("quote_cancellation")
 
 
