@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +15,8 @@ from starter.codec_server.callers import AnybodyHere
 from starter.codec_server.settings import CodecSettings
 from workflows.encryption import Encryption
 from workflows.keyring import Keyring
+
+_LOOPBACK = "127.0.0.1"
 
 
 class _Server(uvicorn.Server):
@@ -51,6 +53,19 @@ async def serve_here(address: Address, keyring: Keyring, *, namespace: str, orig
     )
     with _listening_at(address) as opened:
         await _server(app).serve(sockets=[opened])
+
+
+@contextlib.asynccontextmanager
+async def answering(app: FastAPI) -> AsyncIterator[str]:
+    """The application at a free port of this machine while in this block; gives its URL."""
+    with _listening_at(Address(_LOOPBACK, 0)) as opened:
+        server = _server(app)
+        serving = asyncio.create_task(server.serve(sockets=[opened]))
+        try:
+            yield f"http://{_LOOPBACK}:{opened.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
 
 
 def _server(app: FastAPI) -> uvicorn.Server:
