@@ -1,6 +1,7 @@
 """The door to PostgreSQL: pools of connections, each in the role that its user needs and no more."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -74,8 +75,8 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
             server_settings={"role": role, "application_name": role.replace("_", "-"), "timezone": "UTC"},
         )
     except UNREACHABLE as error:
-        if "rejected SSL" in str(error):
-            raise DatabaseError(f"DATABASE_URL asks for TLS with sslmode, and {error}.") from None
+        if trouble := _trouble_of_tls(error):
+            raise DatabaseError(f"DATABASE_URL asks for TLS, and {trouble}.") from None
         raise
     except asyncpg.InvalidCatalogNameError as error:
         raise DatabaseError(
@@ -91,6 +92,21 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
         yield pool
     finally:
         await _close(pool)
+
+
+def _trouble_of_tls(error: Exception) -> str | None:
+    """What keeps a connection from being made over TLS and will not pass by waiting; no secret is in it."""
+    told = str(error)
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"PostgreSQL's certificate does not count ({error.verify_message}): see sslrootcert and the host name"
+        case ssl.SSLError() if "ALERT" in told.upper():
+            return (
+                f"PostgreSQL does not take the client's certificate ({error.reason}): see sslcert and sslkey"
+            )
+        case FileNotFoundError():
+            return f"there is no file {error.filename}: see sslcert, sslkey and sslrootcert"
+    return f"{told}: see sslmode" if "rejected SSL" in told else None
 
 
 async def _speak_json(connection: asyncpg.Connection) -> None:

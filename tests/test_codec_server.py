@@ -157,7 +157,7 @@ async def test_what_it_cannot_answer_is_refused_with_a_sentence() -> None:
     async with codec_server() as server:
         unknown = await server.asked("/decode", in_json(stranger))
         assert (unknown.status, other.keys[0].id in unknown.message) == (422, True)
-        for body in (b"", b"{", b'{"payloads": 5}', b'{"payloads": [{"data": "%%"}]}', b"\xff"):
+        for body in (b"", b"{", b'{"payloads": 5}', b"\xff"):
             assert (await server.asked("/decode", body)).status == 400
         deep = b'{"payloads":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
         assert (await server.asked("/decode", deep)).status == 400
