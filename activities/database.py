@@ -1,11 +1,12 @@
 """The door to PostgreSQL: pools of connections, each in the role that its user needs and no more."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -13,6 +14,7 @@ Role = Literal["worksub_worker", "worksub_reader"]
 Pool = asyncpg.Pool
 Connection = asyncpg.pool.PoolConnectionProxy
 
+_FILES = ("sslcert", "sslkey", "sslrootcert")
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
 
@@ -45,6 +47,9 @@ def check_url(url: str) -> None:
         raise DatabaseError(
             "DATABASE_URL is not a PostgreSQL URL; it must be as in postgresql://worksub@localhost:5432/worksub."
         )
+    for name, file in parse_qsl(parts.query):
+        if name in _FILES and not os.path.exists(file):
+            raise DatabaseError(f"DATABASE_URL has {file} as its {name}, and there is no such file.")
 
 
 def place_of(url: str) -> str:
@@ -99,13 +104,10 @@ def _trouble_of_tls(error: Exception) -> str | None:
     told = str(error)
     match error:
         case ssl.SSLCertVerificationError():
-            return f"PostgreSQL's certificate does not count ({error.verify_message}): see sslrootcert and the host name"
-        case ssl.SSLError() if "ALERT" in told.upper():
-            return (
-                f"PostgreSQL does not take the client's certificate ({error.reason}): see sslcert and sslkey"
-            )
-        case FileNotFoundError():
-            return f"there is no file {error.filename}: see sslcert, sslkey and sslrootcert"
+            reason = f"PostgreSQL's certificate does not count, for {error.verify_message.rstrip('.')}"
+            return f"{reason}: see sslrootcert, and the host name"
+        case ssl.SSLError():
+            return f"no connection comes about ({error.reason}): see sslcert, sslkey and sslmode"
     return f"{told}: see sslmode" if "rejected SSL" in told else None
 
 

@@ -29,6 +29,9 @@ _MISFITS = {
     "code: Unimplemented": "is no Temporal server: see TEMPORAL_ADDRESS",
 }
 
+# How it sounds when whoever answers wants something else, or when it is just going away.
+_CUT_OFF = ("broken pipe", "close_notify", "reset by peer", "fatal alert", "protocol error")
+
 
 class ConnectionSettingsError(Exception):
     """Temporal's settings (TEMPORAL_ADDRESS, profiles, TLS, API keys) or those of traces make no sense."""
@@ -87,7 +90,11 @@ def misfit_in(told: str) -> str | None:
 def reason_in(told: str) -> str:
     """Why a connection was not made, out of what the SDK tells: the innermost of its causes."""
     reasons = re.findall(r'(?:message|error): "([^"]+)"', told)
-    return reasons[-1] if reasons else told
+    reason = (reasons[-1] if reasons else told).partition(": https://")[0]
+    if any(sign in reason for sign in _CUT_OFF):
+        wanted = f"if it wants TLS or a client's certificate, see TEMPORAL_TLS and {_CERTIFICATE_SETTINGS}"
+        return f"{reason}; {wanted}"
+    return reason
 
 
 @cache

