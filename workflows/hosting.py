@@ -2,6 +2,7 @@
 
 import re
 
+from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -38,13 +39,18 @@ RUNNER = SandboxedWorkflowRunner(
 )
 
 
-def replayer(*watching: Interceptor, runtime: Runtime | None = None) -> Replayer:
-    """Takes histories through these workflows as a worker would; `watching` see what they ask for."""
+def replayer(
+    *watching: Interceptor, converter: DataConverter | None = None, runtime: Runtime | None = None
+) -> Replayer:
+    """Takes histories through these workflows as a worker would; `watching` see what they ask for.
+
+    `converter` is that of the client which read them, by default the environment's.
+    """
     return Replayer(
         workflows=WORKFLOWS,
         workflow_runner=RUNNER,
         interceptors=(*INTERCEPTORS, *watching),
-        data_converter=data_converter(),
+        data_converter=converter or data_converter(),
         runtime=runtime,
     )
 
