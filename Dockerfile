@@ -11,7 +11,7 @@ COPY subscription subscription
 COPY workflows workflows
 COPY activities activities
 COPY starter starter
-RUN /opt/worksub/bin/pip install --constraint constraints.txt '.[tracing]'
+RUN /opt/worksub/bin/pip install --constraint constraints.txt '.[codec,tracing]'
 
 FROM ${PYTHON}
 RUN useradd --system --uid 10001 --user-group --no-create-home worksub

@@ -14,7 +14,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test lint format corpus bench help
+.PHONY: demo dev test encrypted lint format corpus bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -24,6 +24,10 @@ dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL and the worker, un
 
 test: lint ## The linters, the type checker and every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+encrypted: $(VENV)/dev ## The tests of the service and the command, with all that Temporal keeps encrypted
+	WORKSUB_ENCRYPTION_KEYS=$$($(BIN)/worksub codec generate-key | tail -1) \
+		$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/service tests/cli tests/test_engines_agree.py
 
 lint: $(VENV)/dev ## Style, formatting, types, which room may import which, and what an attacker would look for
 	$(BIN)/ruff check
@@ -44,7 +48,7 @@ bench: $(VENV)/embedded ## What this service costs beside a plain one on Tempora
 	@$(BIN)/python -m benchmarks.bench
 
 help: ## What there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What `make demo` and `make dev` need, and nothing of what only tests need, for it is quicker.
 $(VENV)/embedded: pyproject.toml constraints.txt

@@ -42,6 +42,7 @@ from activities.telling import TellingActivities
 from activities.workspace import PostgresWorkspaces
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS
+from workflows.keyring import EncryptionSettingsError, keyring_from
 from workflows.registration import missing_search_attributes
 
 _DRAIN = timedelta(seconds=20)
@@ -120,7 +121,7 @@ async def serve(settings: Settings) -> None:
         pass
     except UndefinedTableError:
         raise SettingsError("The database is not set up yet: run `worksub setup`.") from None
-    except (DatabaseError, ConnectionSettingsError, PublishingError) as error:
+    except (DatabaseError, ConnectionSettingsError, EncryptionSettingsError, PublishingError) as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")
 
@@ -130,6 +131,8 @@ async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) 
     runtime = _runtime(settings)
     client = await _patiently("Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop)
     await _patiently("Temporal", partial(_check_namespace, client), stop)
+    if keyring := keyring_from(os.environ):
+        _log.info(f"What Temporal keeps is encrypted with the key {keyring.keys[0].id}.")
     health.client = client
     _log.info(
         f"Connected to Temporal at {client.service_client.config.target_host}, namespace {client.namespace}."

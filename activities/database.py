@@ -1,10 +1,12 @@
 """The door to PostgreSQL: pools of connections, each in the role that its user needs and no more."""
 
 import asyncio
+import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -12,6 +14,7 @@ Role = Literal["worksub_worker", "worksub_reader"]
 Pool = asyncpg.Pool
 Connection = asyncpg.pool.PoolConnectionProxy
 
+_FILES = ("sslcert", "sslkey", "sslrootcert")
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
 
@@ -44,6 +47,9 @@ def check_url(url: str) -> None:
         raise DatabaseError(
             "DATABASE_URL is not a PostgreSQL URL; it must be as in postgresql://worksub@localhost:5432/worksub."
         )
+    for name, file in parse_qsl(parts.query):
+        if name in _FILES and not os.path.exists(file):
+            raise DatabaseError(f"DATABASE_URL has {file} as its {name}, and there is no such file.")
 
 
 def place_of(url: str) -> str:
@@ -74,8 +80,8 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
             server_settings={"role": role, "application_name": role.replace("_", "-"), "timezone": "UTC"},
         )
     except UNREACHABLE as error:
-        if "rejected SSL" in str(error):
-            raise DatabaseError(f"DATABASE_URL asks for TLS with sslmode, and {error}.") from None
+        if trouble := _trouble_of_tls(error):
+            raise DatabaseError(f"DATABASE_URL asks for TLS, and {trouble}.") from None
         raise
     except asyncpg.InvalidCatalogNameError as error:
         raise DatabaseError(
@@ -91,6 +97,18 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
         yield pool
     finally:
         await _close(pool)
+
+
+def _trouble_of_tls(error: Exception) -> str | None:
+    """What keeps a connection from being made over TLS and will not pass by waiting; no secret is in it."""
+    told = str(error)
+    match error:
+        case ssl.SSLCertVerificationError():
+            reason = f"PostgreSQL's certificate does not count, for {error.verify_message.rstrip('.')}"
+            return f"{reason}: see sslrootcert, and the host name"
+        case ssl.SSLError():
+            return f"no connection comes about ({error.reason}): see sslcert, sslkey and sslmode"
+    return f"{told}: see sslmode" if "rejected SSL" in told else None
 
 
 async def _speak_json(connection: asyncpg.Connection) -> None:

@@ -33,7 +33,7 @@ from starter.test_clock import TestClock
 from subscription.calendar import KST, day_of, first_of_next_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.simulation import Scenario, read_scenario, simulate
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 REQUESTS = 200
 AT_ONCE = 100
@@ -235,7 +235,7 @@ async def measure(rounds: int, directory: Path, say: Console) -> Figures:
                 EmbeddedStack(directory, search_attributes={}, on_progress=status.update)
             )
             address, our_url = stack.addresses.temporal_address, stack.addresses.database_url
-            temporal = await Client.connect(address, data_converter=DATA_CONVERTER)
+            temporal = await Client.connect(address, data_converter=data_converter())
             catalogue = read_catalogue(DEFAULT_CATALOGUE)
             await set_up(temporal, our_url, catalogue)
             plain_url = await stack.postgres.ensure_database("plain")

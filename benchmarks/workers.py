@@ -16,7 +16,7 @@ from activities.database import connected
 from benchmarks.plain import TASK_QUEUE, PlainSubscription
 from benchmarks.plain_activities import PlainActivities
 from worker import create_worker
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 CONNECTIONS = 10
 _STOPPING_SECONDS = 30
@@ -55,7 +55,7 @@ def worker_process(working: _Working, temporal_address: str, database_url: str) 
 @asynccontextmanager
 async def our_worker(temporal_address: str, database_url: str) -> AsyncIterator[None]:
     """As `worker.py` runs it."""
-    client = await Client.connect(temporal_address, data_converter=DATA_CONVERTER)
+    client = await Client.connect(temporal_address, data_converter=data_converter())
     async with (
         connected(database_url, "worksub_worker", connections=CONNECTIONS) as pool,
         create_worker(client, pool),

@@ -55,7 +55,8 @@ async def replay(
     replayed, failed = 0, []
     histories = client.list_workflows(query, limit=limit).map_histories()
     with _without_logs() as runtime:
-        async with replayer(runtime=runtime).workflow_replay_iterator(histories) as results:
+        replaying = replayer(converter=client.data_converter, runtime=runtime)
+        async with replaying.workflow_replay_iterator(histories) as results:
             async for result in results:
                 if result.replay_failure is None:
                     replayed += 1

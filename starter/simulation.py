@@ -39,7 +39,7 @@ from subscription.simulation import (
     simulate,
 )
 from worker import create_worker
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 if TYPE_CHECKING:
     from starter.embedded.stack import EmbeddedStack
@@ -82,7 +82,7 @@ async def simulate_on_temporal(
 
     with TemporaryDirectory(prefix="worksub-simulation-") as directory:
         async with EmbeddedStack(Path(directory), search_attributes={}, on_progress=on_progress) as stack:
-            client = await Client.connect(stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
+            client = await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
             await _spare_the_disk(stack)
             template = await stack.postgres.ensure_database(_TEMPLATE)
             for catalogue in book.versions:

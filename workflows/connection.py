@@ -9,7 +9,7 @@ from temporalio.client import Client, Interceptor
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 TASK_QUEUE = "subscriptions"
 _USUAL_ADDRESS = "localhost:7233"
@@ -28,6 +28,9 @@ _MISFITS = {
     "code: PermissionDenied": "does not let us in: see TEMPORAL_API_KEY, or the client's certificate",
     "code: Unimplemented": "is no Temporal server: see TEMPORAL_ADDRESS",
 }
+
+# How it sounds when whoever answers wants something else, or when it is just going away.
+_CUT_OFF = ("broken pipe", "close_notify", "reset by peer", "fatal alert", "protocol error")
 
 
 class ConnectionSettingsError(Exception):
@@ -57,7 +60,7 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
         )
     try:
         return await Client.connect(
-            **config, data_converter=DATA_CONVERTER, interceptors=interceptors, runtime=runtime, lazy=lazy
+            **config, data_converter=data_converter(), interceptors=interceptors, runtime=runtime, lazy=lazy
         )
     except ValueError as error:
         raise ConnectionSettingsError(
@@ -87,7 +90,11 @@ def misfit_in(told: str) -> str | None:
 def reason_in(told: str) -> str:
     """Why a connection was not made, out of what the SDK tells: the innermost of its causes."""
     reasons = re.findall(r'(?:message|error): "([^"]+)"', told)
-    return reasons[-1] if reasons else told
+    reason = (reasons[-1] if reasons else told).partition(": https://")[0]
+    if any(sign in reason for sign in _CUT_OFF):
+        wanted = f"if it wants TLS or a client's certificate, see TEMPORAL_TLS and {_CERTIFICATE_SETTINGS}"
+        return f"{reason}; {wanted}"
+    return reason
 
 
 @cache

@@ -1,13 +1,27 @@
-"""How what is said travels through Temporal: as pydantic writes it, and refusals without a stack trace."""
+"""How what is said travels through Temporal: as pydantic writes it, refusals without a stack trace.
 
-import dataclasses
+Where there are keys, all of it is encrypted, the words of failures included; a refusal's code stays readable.
+"""
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverter,
+    EncodingPayloadConverter,
+    PayloadConverter,
+)
 from temporalio.exceptions import ApplicationError
 
 from subscription.refusals import Code
+from workflows.envelope import ENCODING, Envelope, UnknownKeyError
+from workflows.keyring import EncryptionSettingsError, Keyring, keyring_from
 
 _REFUSALS = frozenset(Code)
 
@@ -23,4 +37,72 @@ class RefusalsWithoutTrace(DefaultFailureConverter):
             failure.stack_trace = ""
 
 
-DATA_CONVERTER = dataclasses.replace(pydantic_data_converter, failure_converter_class=RefusalsWithoutTrace)
+class WordsAsPayloads(RefusalsWithoutTrace):
+    """Messages and stack traces as payloads, which are encrypted. In their place stands a refusal's code.
+
+    A query's failure reaches its caller with that place alone, so the code is all that is told there.
+    """
+
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        super().to_failure(exception, payload_converter, failure)
+        if failure.HasField("encoded_attributes"):  # it was when it came in
+            return
+        words = {"message": failure.message, "stack_trace": failure.stack_trace}
+        failure.encoded_attributes.CopyFrom(payload_converter.to_payload(words))
+        kind = failure.application_failure_info.type
+        failure.message = kind if kind in _REFUSALS else "Encoded failure"
+        failure.stack_trace = ""
+
+
+class Encrypted(EncodingPayloadConverter):
+    """What stands where nothing could be decrypted: no value, but the reason why there is none."""
+
+    @property
+    def encoding(self) -> str:
+        return ENCODING
+
+    def to_payload(self, value: Any) -> Payload | None:
+        return None
+
+    def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
+        envelope = Envelope.of(payload)
+        if envelope is None:
+            raise ValueError("It is encrypted, and not by this service.")
+        raise UnknownKeyError(envelope.key_id)
+
+
+class InTheClear(CompositePayloadConverter):
+    """As pydantic writes it. It meets what is encrypted only in a process that has no keys at all."""
+
+    def __init__(self) -> None:
+        super().__init__(*PydanticPayloadConverter().converters.values(), Encrypted())
+
+
+_IN_THE_CLEAR = DataConverter(
+    payload_converter_class=InTheClear, failure_converter_class=RefusalsWithoutTrace
+)
+
+
+def data_converter(environment: Mapping[str, str] = os.environ) -> DataConverter:
+    """By the keys in the environment. Raises `EncryptionSettingsError`."""
+    return encrypting(keyring_from(environment))
+
+
+def encrypting(keyring: Keyring) -> DataConverter:
+    """With the keys of this keyring; in the clear if it has none."""
+    if not keyring:
+        return _IN_THE_CLEAR
+    try:
+        from workflows.encryption import Encryption
+    except ImportError:
+        raise EncryptionSettingsError(
+            "There are keys to encrypt with, and cryptography is not installed: "
+            "pip install 'worksub[encryption]'."
+        ) from None
+    return DataConverter(
+        payload_converter_class=PydanticPayloadConverter,
+        payload_codec=Encryption(keyring),
+        failure_converter_class=WordsAsPayloads,
+    )

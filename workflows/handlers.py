@@ -10,6 +10,7 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from subscription.commands import COMMANDS
     from subscription.effects import Answer
+    from workflows.envelope import UnknownKeyError
 
 NOTHING = RawValue(Payload())
 """What a handler is given when its caller sent no argument."""
@@ -72,5 +73,7 @@ def decoded(argument: Any) -> Any:
         return argument
     try:
         return workflow.payload_converter().from_payload(argument.payload)
+    except UnknownKeyError:  # it waits until the key is there
+        raise
     except Exception:
         return argument.payload.data

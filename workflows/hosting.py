@@ -2,11 +2,12 @@
 
 import re
 
+from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Replayer, UnsandboxedWorkflowRunner
 
 from workflows.adjustment import AdjustmentWorkflow
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.invoices import InvoicesWorkflow
 from workflows.leniency import OneArgumentInterceptor
 from workflows.looking import CardInterceptor
@@ -33,13 +34,18 @@ INTERCEPTORS: tuple[Interceptor, ...] = (OneArgumentInterceptor(), CardIntercept
 RUNNER = UnsandboxedWorkflowRunner()
 
 
-def replayer(*watching: Interceptor, runtime: Runtime | None = None) -> Replayer:
-    """Takes histories through these workflows as a worker would; `watching` see what they ask for."""
+def replayer(
+    *watching: Interceptor, converter: DataConverter | None = None, runtime: Runtime | None = None
+) -> Replayer:
+    """Takes histories through these workflows as a worker would; `watching` see what they ask for.
+
+    `converter` is that of the client which read them, by default the environment's.
+    """
     return Replayer(
         workflows=WORKFLOWS,
         workflow_runner=RUNNER,
         interceptors=(*INTERCEPTORS, *watching),
-        data_converter=DATA_CONVERTER,
+        data_converter=converter or data_converter(),
         runtime=runtime,
     )
 

@@ -32,7 +32,7 @@ from subscription.calendar import day_of
 from subscription.commands import ContractTerm
 from subscription.effects import WORKFLOW_ID_PREFIX
 from worker import create_worker
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 HERE = Path(__file__).parent
 WIDTH = 118
@@ -61,7 +61,7 @@ async def service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
     with TemporaryDirectory() as directory:
         async with EmbeddedStack(Path(directory) / "stack", search_attributes={}) as stack:
             addresses = stack.addresses
-            temporal = await Client.connect(addresses.temporal_address, data_converter=DATA_CONVERTER)
+            temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
             async with (
                 connected(addresses.worker_url, "worksub_worker") as pool,

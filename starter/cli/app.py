@@ -9,6 +9,7 @@ import typer
 from starter.cli import (
     billing,
     clock,
+    codec,
     commands,
     findings,
     listing,
@@ -22,6 +23,7 @@ from starter.cli import (
 )
 from starter.cli.errors import CommandError, ExitCode
 from starter.cli.output import say, show_error
+from workflows.keyring import EncryptionSettingsError
 
 app = typer.Typer(
     name="worksub",
@@ -33,6 +35,7 @@ for part in (operations, replaying, requests, commands, questions, listing, bill
     app.add_typer(part.app)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
+app.add_typer(codec.app, name="codec", rich_help_panel=codec.PANEL)
 app.add_typer(findings.app)
 
 
@@ -51,6 +54,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except typer.TyperException as error:
         show_error(as_json, _misused(error))
+        return ExitCode.USAGE
+    except EncryptionSettingsError as error:
+        show_error(as_json, CommandError(ExitCode.USAGE, "SETTINGS", str(error)))
         return ExitCode.USAGE
     except typer.Abort:  # Ctrl-D; Ctrl-C comes back as the exit code
         result = ExitCode.INTERRUPTED

@@ -1,25 +1,29 @@
 """`worksub dev`: the whole service on this machine, until it is told to stop."""
 
 import asyncio
+import os
 import shlex
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from activities.settings import Address
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
 from starter.cli.worker_process import WatchedAt, free_addresses, worker_process
 from starter.embedded.dns_server import DnsServer
-from starter.embedded.server import ServerError
+from starter.embedded.server import LOOPBACK, ServerError, free_ports, port_is_free
 from starter.embedded.stack import EmbeddedStack, StackAddresses, StackEndedError
 from starter.setup import set_up
 from subscription.catalogue import Catalogue
 from subscription.names import domain_name
+from workflows.keyring import Keyring, keyring_from
 
 DNS_RECORDS = "dns.txt"
 """In this file of the directory a developer publishes DNS records, one a line."""
 
+_USUAL_CODEC_PORT = 8234
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.2
 
@@ -37,9 +41,15 @@ async def run_dev(
     if the catalogue or the database does not fit.
     """
     _be_cancelled_by_signals(say)
+    keyring = keyring_from(os.environ)
+    codec = Address(LOOPBACK, _codec_port()) if keyring else None
     try:
         async with EmbeddedStack(
-            directory, search_attributes={}, prefer_usual_ports=True, on_progress=say
+            directory,
+            search_attributes={},
+            prefer_usual_ports=True,
+            codec_url=f"http://{codec}" if codec else None,
+            on_progress=say,
         ) as stack:
             say("Setting up the database and the namespace…")
             await set_up(await client_of(stack.addresses), stack.addresses.database_url, catalogue)
@@ -48,11 +58,28 @@ async def run_dev(
                 stack.temporal.wait_for_end(),
                 _publish_records(directory / DNS_RECORDS, stack.dns, say),
                 _keep_a_worker(directory / "worker", stack.addresses, say, on_ready),
+                *([_decrypt(codec, keyring, stack.addresses, say)] if codec else []),
             )
     except asyncio.CancelledError:
         say("Stopped. The data stay, for the next time.")
     except ServerError as error:
         raise StackEndedError(str(error)) from error
+
+
+def _codec_port() -> int:
+    return _USUAL_CODEC_PORT if port_is_free(_USUAL_CODEC_PORT) else free_ports(1)[0]
+
+
+async def _decrypt(
+    address: Address, keyring: Keyring, addresses: StackAddresses, say: Callable[[str], None]
+) -> None:
+    """For the Web UI, which would otherwise show what is encrypted as it is."""
+    try:
+        from starter.codec_server.serving import serve_here
+    except ModuleNotFoundError as error:
+        say(f"The Web UI will not decrypt, for {error.name} is missing: pip install 'worksub[codec]'.")
+        return
+    await serve_here(address, keyring, namespace=addresses.namespace, origin=addresses.ui_url)
 
 
 def _be_cancelled_by_signals(say: Callable[[str], None]) -> None:

@@ -51,8 +51,11 @@ class Services:
         from activities.database import UNREACHABLE, DatabaseError
         from starter.test_clock import TestClockUnavailable
         from starter.updating import WorkflowLostError
+        from workflows.envelope import UnknownKeyError
 
         match error:
+            case UnknownKeyError():
+                return unavailable("KEY_UNKNOWN", str(error))
             case TestClockUnavailable():
                 return CommandError(ExitCode.REFUSED, "NO_TEST_CLOCK", str(error))
             case WorkflowLostError():
@@ -160,12 +163,12 @@ async def client_of(addresses: "StackAddresses", interceptors: "Sequence[Interce
     """A client of an embedded stack, whatever Temporal settings this user has for other servers."""
     from temporalio.client import Client
 
-    from workflows.converter import DATA_CONVERTER
+    from workflows.converter import data_converter
 
     return await Client.connect(
         addresses.temporal_address,
         namespace=addresses.namespace,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(),
         interceptors=interceptors,
         lazy=True,
     )

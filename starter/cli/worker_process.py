@@ -11,6 +11,7 @@ from pathlib import Path
 import worker
 from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, free_ports, port_is_free
 from starter.embedded.stack import StackAddresses
+from workflows.keyring import KEYS_FILE
 
 _PROGRAM = Path(worker.__file__).resolve()
 _USUAL_METRICS_PORT, _USUAL_HEALTH_PORT = 9464, 9465
@@ -67,10 +68,10 @@ async def worker_process(
 
 
 def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[str, str]:
-    catalogue = os.environ.get("WORKSUB_CATALOGUE")
+    files = {name: os.environ.get(name) for name in ("WORKSUB_CATALOGUE", KEYS_FILE)}
     return {
         # The child works in another directory.
-        **({"WORKSUB_CATALOGUE": str(Path(catalogue).resolve())} if catalogue else {}),
+        **{name: str(Path(file).resolve()) for name, file in files.items() if file},
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "TEMPORAL_NAMESPACE": addresses.namespace,
         # This user's profiles are for other servers.

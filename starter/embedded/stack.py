@@ -56,6 +56,7 @@ class EmbeddedStack:
         directory: holds `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
         search_attributes: as for TemporalServer.
         prefer_usual_ports: takes 7233 for Temporal and 8233 for its Web UI, each if it is free.
+        codec_url: as for TemporalServer.
         on_progress: called with a sentence before each step that takes a while.
 
     Attributes, valid while it runs: `addresses`, `temporal`, `postgres`, `dns`.
@@ -73,11 +74,13 @@ class EmbeddedStack:
         *,
         search_attributes: Mapping[str, str],
         prefer_usual_ports: bool = False,
+        codec_url: str | None = None,
         on_progress: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._directory = directory
         self._search_attributes = search_attributes
         self._prefer_usual_ports = prefer_usual_ports
+        self._codec_url = codec_url
         self._on_progress = on_progress
         self._running = contextlib.AsyncExitStack()
         self.postgres = PostgresServer(directory / "postgres")
@@ -138,7 +141,11 @@ class EmbeddedStack:
             async with DirectoryLock(directory):
                 port, ui_port = self._if_free(USUAL_TEMPORAL_PORT), self._if_free(USUAL_UI_PORT)
         return TemporalServer(
-            directory, search_attributes=self._search_attributes, port=port, ui_port=ui_port
+            directory,
+            search_attributes=self._search_attributes,
+            port=port,
+            ui_port=ui_port,
+            codec_url=self._codec_url,
         )
 
     def _if_free(self, port: int) -> int | None:

@@ -57,6 +57,7 @@ class TemporalServer(EmbeddedServer):
             SEARCH_ATTRIBUTE_TYPES. Those of earlier starts on the same data remain, with the type they had.
         port: of the gRPC front end; a free one if not given.
         ui_port: of the Web UI; a free one if not given.
+        codec_url: of the codec server that the Web UI asks, if there is one.
 
     Attributes, valid while it runs: `address` ("host:port"), `ui_url` ("http://…"),
     `namespace`, `pid`.
@@ -76,12 +77,14 @@ class TemporalServer(EmbeddedServer):
         search_attributes: Mapping[str, str],
         port: int | None = None,
         ui_port: int | None = None,
+        codec_url: str | None = None,
     ) -> None:
         super().__init__(directory)
         self._database = self._directory / "temporal.db"
         self._search_attributes = search_attributes
         self._port = port
         self._ui_port = ui_port
+        self._codec_url = codec_url
 
     async def checkpoint(self) -> None:
         """Empty the write-ahead log into the database file, so that bytes deleted from it are gone from both.
@@ -121,6 +124,7 @@ class TemporalServer(EmbeddedServer):
                 *("--db-filename", self._database),
                 *(word for pragma in SQLITE_PRAGMAS for word in ("--sqlite-pragma", pragma)),
                 *(word for value in DYNAMIC_CONFIG for word in ("--dynamic-config-value", value)),
+                *(("--ui-codec-endpoint", self._codec_url) if self._codec_url else ()),
             ],
             log="temporal.log",
             stop_signal=signal.SIGTERM,

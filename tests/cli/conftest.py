@@ -17,7 +17,7 @@ from starter.setup import set_up
 from subscription.calendar import KST
 from subscription.commands import ContractTerm
 from worker import create_worker
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .requesting import request_fields
 from .running import ROOT, Cli
@@ -62,7 +62,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path
     directory, catalogue = tmp_path_factory.mktemp("service"), read_catalogue(catalogue_file)
     async with EmbeddedStack(directory, search_attributes={}) as stack:
         addresses = stack.addresses
-        temporal = await Client.connect(addresses.temporal_address, data_converter=DATA_CONVERTER)
+        temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
         await set_up(temporal, addresses.database_url, catalogue)
         async with (
             connected(addresses.worker_url, "worksub_worker") as pool,

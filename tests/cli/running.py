@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from workflows.keyring import KEYS, KEYS_FILE
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
+_INHERITED = ("PATH", "HOME", "TMPDIR", KEYS, KEYS_FILE)  # the whole suite may run encrypted
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Cli:
 
     @property
     def environment(self) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **self.settings}
 
     def with_settings(self, **settings: str) -> "Cli":

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
 from workflows.connection import TASK_QUEUE
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .cookbook import Shell
 
@@ -19,7 +19,7 @@ async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell
     """The service as it is set up, with its own task queue, and an empty directory."""
     directory = tmp_path_factory.mktemp("operations")
     async with EmbeddedStack(directory / "stack", search_attributes={}) as stack:
-        temporal = await Client.connect(stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
+        temporal = await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
         url = await stack.postgres.ensure_database("operations")
         await set_up(temporal, url, catalogue())
         async with open_house(stack, temporal, database_url=url, task_queue=TASK_QUEUE) as house:

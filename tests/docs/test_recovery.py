@@ -20,7 +20,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from starter.setup import set_up
 from workflows.connection import TASK_QUEUE
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
 from .cookbook import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
@@ -98,7 +98,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     [[listed, shown]] = blocks
     async with (
         await WorkflowEnvironment.start_local(
-            data_converter=DATA_CONVERTER,
+            data_converter=data_converter(),
             dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
             dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
         ) as server,

@@ -11,7 +11,7 @@ from activities.reconciling.markers import local_result
 from activities.reconciling.transcripts import Transcript
 from subscription.effects import ACTIVITIES, Provision, Provisioned, Recorded
 from subscription.model import Frozen
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,4 @@ def first(payloads: Payloads, hint: Any = None) -> Any:
 
 
 def value(payload: Payload, hint: Any = None) -> Any:
-    return DATA_CONVERTER.payload_converter.from_payload(payload, hint)
+    return data_converter().payload_converter.from_payload(payload, hint)

@@ -11,7 +11,8 @@ from service.lives import Life
 from temporalio.client import Client, WorkflowHistory
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import encrypting
+from workflows.keyring import Keyring
 
 from .recorder import Recorder
 
@@ -72,7 +73,7 @@ class Scene:
 async def connected(address: str, recorder: Recorder) -> Client:
     return await Client.connect(
         address,
-        data_converter=DATA_CONVERTER,
+        data_converter=encrypting(Keyring()),  # in the clear, as what each release has recorded
         interceptors=[recorder],
         identity="recorder",  # and not the name of the machine
     )

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .house import House, open_house, open_stack
 
@@ -25,7 +25,7 @@ async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
 
 @pytest.fixture(scope="session")
 async def temporal(stack: EmbeddedStack) -> Client:
-    return await Client.connect(stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
+    return await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
 
 
 @pytest.fixture(scope="session")

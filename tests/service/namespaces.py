@@ -5,7 +5,7 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
 from .house import fresh
@@ -18,7 +18,7 @@ async def new_namespace(anywhere: Client) -> Client:
     await anywhere.workflow_service.register_namespace(
         RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
     )
-    client = await Client.connect(address, namespace=name, data_converter=DATA_CONVERTER)
+    client = await Client.connect(address, namespace=name, data_converter=data_converter())
 
     async def is_known() -> bool:
         try:

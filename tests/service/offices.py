@@ -1,5 +1,6 @@
 """An office: what a worker process needs, and a house to look at what it does."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from temporalio.runtime import Runtime
 
 from starter.embedded.stack import EmbeddedStack
 from workflows.connection import TASK_QUEUE
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import encrypting
+from workflows.keyring import KEYS, Keyring, keyring_from
 from workflows.registration import register_search_attributes
 
 from .house import House, catalogue_text, fresh, open_house
@@ -29,16 +31,19 @@ class Office(NamedTuple):
 
 @asynccontextmanager
 async def open_office(
-    stack: EmbeddedStack, home: Path, runtime: Runtime | None = None
+    stack: EmbeddedStack, home: Path, runtime: Runtime | None = None, keyring: Keyring | None = None
 ) -> AsyncIterator[Office]:
-    """`runtime` is for workers in this process; by default they measure nothing."""
+    """`runtime` is for workers in this process; by default they measure nothing. `keyring` is what is
+    encrypted with, by default that of the environment.
+    """
+    keyring = keyring_from(os.environ) if keyring is None else keyring
     (home / "catalogue.toml").write_text(catalogue_text())
     namespace = fresh("office")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
         stack.addresses.temporal_address,
         namespace=namespace,
-        data_converter=DATA_CONVERTER,
+        data_converter=encrypting(keyring),
         runtime=runtime,
     )
     await register_search_attributes(temporal)
@@ -49,6 +54,7 @@ async def open_office(
             "TEMPORAL_NAMESPACE": namespace,
             "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
             "WORKSUB_DNS_RESOLVERS": house.dns.address,
+            KEYS: ",".join(map(str, keyring.keys)),
         }
         yield Office(stack, house, settings, home)
 

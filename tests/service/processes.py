@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from workflows.keyring import KEYS, KEYS_FILE
+
 _ROOT = Path(__file__).parents[2]
 _SETTINGS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG")
+_SHARED = (KEYS, KEYS_FILE)  # the whole suite may run encrypted
 
 
 class WorkerProcess:
@@ -59,7 +62,9 @@ class WorkerProcess:
 @asynccontextmanager
 async def worker_process(settings: Mapping[str, str], home: Path) -> AsyncIterator[WorkerProcess]:
     """`python -m worker` with these settings, and with none of this process's own."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+    inherited = {
+        name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_SETTINGS)
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "worker"),
         cwd=_ROOT,

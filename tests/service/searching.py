@@ -7,6 +7,8 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from starter.keys_in_use import payloads_in
+
 from .house import House
 from .waiting import eventually
 
@@ -28,7 +30,7 @@ async def found_in_workflow(
 ) -> list[tuple[str, str]]:
     """Which of the values can be read in a run of the workflow: in its events, search attributes or memo.
 
-    `runs` are looked at beside those that the server lists.
+    `runs` are looked at beside those that the server lists. What is encrypted is read with the client's keys.
     """
     listed = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
     readable = {run.run_id: run.raw_info.SerializeToString() for run in listed}
@@ -51,8 +53,8 @@ async def is_gone_from_workflow(
 
 
 async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
-    """Everything that the server tells of a run; nothing if it no longer knows it."""
-    told, page = b"", b""
+    """Everything that the server tells of a run, and what is encrypted in it; nothing if it is gone."""
+    told, page, codec = b"", b"", client.data_converter.payload_codec
     while True:
         try:
             answer = await client.workflow_service.get_workflow_execution_history(
@@ -68,6 +70,9 @@ async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
                 raise
             return told
         told += answer.SerializeToString() + description.raw_description.SerializeToString()
+        if codec:
+            for payload in await codec.decode([*payloads_in(answer)]):
+                told += payload.SerializeToString()
         page = answer.next_page_token
         if not page:
             return told

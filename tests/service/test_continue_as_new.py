@@ -12,7 +12,7 @@ from starter.embedded.stack import EmbeddedStack
 from subscription.calendar import day_of, start_of
 from subscription.effects import Answer
 from subscription.refusals import Code, RefusedError
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .hasty import hasty_server
 from .house import House, fresh, open_house
@@ -25,7 +25,7 @@ START = "2027-01-10 09:00"
 @pytest.fixture(scope="module")
 async def hasty(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     async with hasty_server(tmp_path_factory.mktemp("hasty")) as address:
-        temporal = await Client.connect(address, data_converter=DATA_CONVERTER)
+        temporal = await Client.connect(address, data_converter=data_converter())
         async with open_house(stack, temporal) as house:
             yield house
 

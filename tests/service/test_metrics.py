@@ -19,7 +19,7 @@ from activities.sampling import Sampler
 from activities.telemetry import telemetry_runtime
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .house import House, fresh, open_house
 from .lives import Life, failed_tasks
@@ -208,7 +208,7 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
     measured = MetricBuffer(100_000)
     client = await Client.connect(
         stack.addresses.temporal_address,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(),
         runtime=Runtime(telemetry=TelemetryConfig(metrics=measured)),
     )
     counted: list[str] = []

@@ -10,7 +10,6 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from subscription.calendar import add_months, first_of_month, start_of
 from subscription.commands import COMMANDS
-from workflows.converter import DATA_CONVERTER
 
 from .house import House
 from .lives import Life
@@ -18,15 +17,16 @@ from .lives import Life
 START = "2027-01-10 09:00"
 
 
-def summary_of(event: HistoryEvent) -> str | None:
+async def summary_of(life: Life, event: HistoryEvent) -> str | None:
     if not event.user_metadata.HasField("summary"):
         return None
-    summary: str = DATA_CONVERTER.payload_converter.from_payload(event.user_metadata.summary)
-    return summary
+    [summary] = await life.temporal.data_converter.decode([event.user_metadata.summary], [str])
+    return str(summary)
 
 
 async def summaries(life: Life, event_type: Any) -> list[str | None]:
-    return [summary_of(event) for event in await life.whole_history() if event.event_type == event_type]
+    events = [event for event in await life.whole_history() if event.event_type == event_type]
+    return [await summary_of(life, event) for event in events]
 
 
 async def metadata(life: Life) -> WorkflowMetadata:
@@ -138,6 +138,6 @@ async def test_nothing_of_it_names_anybody(house: House) -> None:
     await life.asks("rename_account", at="2027-01-12 09:00", domain="secret-other.example", by="secret kim")
     token = (await life.status()).proofs[0].txt_value
     said = [(await metadata(life)).current_details]
-    said += [f"{summary_of(event)}" for event in await life.whole_history()]
+    said += [f"{await summary_of(life, event)}" for event in await life.whole_history()]
     for secret in ("secret", "Acme Korea", token.partition("=")[2]):
         assert [words for words in said if secret in words] == []

@@ -155,7 +155,8 @@ async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and
 
     async def says_why_it_is_stuck() -> bool:
         pending = (await life.handle.describe()).raw_description.pending_activities
-        return any("is recorded as another one" in each.last_failure.message for each in pending)
+        failures = [await house.temporal.data_converter.decode_failure(each.last_failure) for each in pending]
+        return any("is recorded as another one" in str(failure) for failure in failures)
 
     await eventually("the switch, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
     assert await life.client.timeline(life.id) == before

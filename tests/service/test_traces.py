@@ -16,7 +16,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.tracing import Tracing
 
 from .house import fresh, open_house
@@ -135,7 +135,7 @@ async def test_a_header_that_cannot_be_read_stalls_nothing(stack: EmbeddedStack,
 async def connected_to(stack: EmbeddedStack, interceptor: Interceptor) -> Client:
     return await Client.connect(
         stack.addresses.temporal_address,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(),
         interceptors=[interceptor],
     )
 

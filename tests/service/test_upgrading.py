@@ -43,7 +43,7 @@ from subscription.effects import (
 from subscription.events import Canceled, Event
 from subscription.ledger import LineKind
 from subscription.state import Subscription
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
 from .house import House, create_database, fresh, open_house
@@ -256,7 +256,7 @@ async def lost(stack: EmbeddedStack) -> Client:
     namespace = fresh("lost")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
-        stack.addresses.temporal_address, namespace=namespace, data_converter=DATA_CONVERTER
+        stack.addresses.temporal_address, namespace=namespace, data_converter=data_converter()
     )
     await register_search_attributes(temporal)
     return temporal

@@ -1,0 +1,117 @@
+"""`POST /decode` and `POST /encode`, as Temporal's Web UI and CLI ask for them.
+
+A body is a protobuf `Payloads` in its JSON form, and so is the answer; a refusal has a `message`. The log has
+who asked for how much, and nothing of what it was.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from fastapi import FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from starlette.exceptions import HTTPException
+from temporalio.api.common.v1 import Payload, Payloads
+
+from starter.codec_server.callers import Callers, IssuerSilentError, NotAllowedError
+from starter.codec_server.limits import Limit
+from workflows.encryption import Encryption
+from workflows.envelope import UnknownKeyError
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Twice what Temporal takes in a message: base64 makes four bytes of three."""
+
+_HEADERS = ("Authorization", "Authorization-Extras", "Content-Type", "X-Namespace")
+_log = logging.getLogger("worksub")
+
+Coding = Callable[[Sequence[Payload]], Awaitable[list[Payload]]]
+
+
+def codec_app(
+    encryption: Encryption,
+    *,
+    namespace: str,
+    origin: str,
+    callers: Callers,
+    encodes: bool = False,
+    asking: Limit | None = None,
+    failing: Limit | None = None,
+) -> FastAPI:
+    """The application; it answers for one namespace, to browsers from one origin.
+
+    `asking` limits each caller, `failing` each address from which nobody was let in.
+    """
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=[origin], allow_methods=["POST"], allow_headers=_HEADERS, max_age=600
+    )
+    asking, failing = asking or Limit(400, 100.0), failing or Limit(20, 0.2)
+
+    async def let_in(request: Request) -> str:
+        """Who asks, if they may."""
+        place = request.client.host if request.client else "somewhere"
+        if not failing.allows(place):
+            raise HTTPException(429, "Too many have failed to say who they are.")
+        if request.headers.get("Origin", origin).lower() != origin:
+            raise HTTPException(403, "This page may not ask.")
+        try:
+            caller = await callers.named(request.headers.get("Authorization"))
+        except NotAllowedError as error:
+            failing.take(place)
+            raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
+        except IssuerSilentError as error:
+            raise HTTPException(503, str(error)) from None
+        if not asking.allows(caller):
+            raise HTTPException(429, "That was too often.")
+        asking.take(caller)
+        if request.headers.get("X-Namespace") != namespace:
+            raise HTTPException(404, "X-Namespace names no namespace of this server.")
+        return caller
+
+    async def answered(request: Request, what: str, coding: Coding) -> Response:
+        caller = await let_in(request)
+        payloads = await _payloads_of(request)
+        try:
+            result = Payloads(payloads=await coding(payloads))
+        except UnknownKeyError as error:
+            raise HTTPException(422, str(error)) from None
+        _log.info(f"payloads {what}", extra={"fields": {"caller": caller, "payloads": len(payloads)}})
+        return Response(MessageToJson(result, indent=None), media_type="application/json")
+
+    @app.post("/decode")
+    async def decode(request: Request) -> Response:
+        return await answered(request, "decoded", encryption.decode)
+
+    @app.post("/encode")
+    async def encode(request: Request) -> Response:
+        if not encodes:
+            raise HTTPException(403, "This server only decodes: see WORKSUB_CODEC_ENCODE.")
+        return await answered(request, "encoded", encryption.encode)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        _log.warning("codec refused", extra={"fields": {"status": error.status_code}})
+        return JSONResponse({"message": error.detail}, error.status_code, error.headers)
+
+    @app.middleware("http")
+    async def unkept(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await go_on(request)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return app
+
+
+async def _payloads_of(request: Request) -> Sequence[Payload]:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"A body has {MAX_BODY_BYTES:,} bytes at most.")
+    try:
+        return Parse(bytes(body), Payloads()).payloads
+    except (ParseError, UnicodeDecodeError, RecursionError):
+        message = 'The body must be {"payloads": […]}, as protobuf writes it in JSON.'
+        raise HTTPException(400, message) from None

@@ -1,0 +1,27 @@
+"""How often somebody may ask."""
+
+import time
+from collections.abc import Callable
+
+_REMEMBERED = 10_000
+
+
+class Limit:
+    """So many at once, refilled at so many a second, for each name."""
+
+    def __init__(self, at_once: int, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._at_once, self._per_second, self._clock = at_once, per_second, clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def allows(self, name: str) -> bool:
+        """Whether there is one left; takes nothing."""
+        return self._now_left(name) >= 1
+
+    def take(self, name: str) -> None:
+        if name not in self._left and len(self._left) >= _REMEMBERED:
+            self._left.pop(next(iter(self._left)))  # the one who has been known for longest
+        self._left[name] = (self._now_left(name) - 1, self._clock())
+
+    def _now_left(self, name: str) -> float:
+        left, at = self._left.get(name, (float(self._at_once), self._clock()))
+        return min(self._at_once, left + (self._clock() - at) * self._per_second)

@@ -1,0 +1,13 @@
+"""Keys for tests, each made anew."""
+
+import os
+
+from workflows.keyring import KEY_BYTES, Key, Keyring
+
+
+def new_key() -> Key:
+    return Key(os.urandom(KEY_BYTES))
+
+
+def new_keyring() -> Keyring:
+    return Keyring((new_key(),))

@@ -1,0 +1,65 @@
+"""What Temporal keeps, encrypted: AES-256-GCM, with a fresh random nonce for each payload.
+
+The whole of a payload, metadata included, is in the ciphertext of the one that stands for it.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.message import DecodeError
+from temporalio.api.common.v1 import Payload
+from temporalio.converter import PayloadCodec
+
+from workflows.envelope import NONCE_BYTES, Envelope, UnknownKeyError, associated_data
+from workflows.keyring import Keyring
+
+_log = logging.getLogger("worksub")
+_log.addHandler(logging.NullHandler())  # a process that writes no log shows the error itself
+
+
+class Encryption(PayloadCodec):
+    """Encrypts with the first key; reads what any of its keys has encrypted, and what nobody has."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._in_use = keyring.keys[0].id
+        self._ciphers = {key.id: AESGCM(key.secret) for key in keyring.keys}
+        self._missed: set[str] = set()
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [self._encrypted(payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Raises `UnknownKeyError`; a workflow's task that meets it is tried again until the key is there."""
+        return [self._decrypted(payload) for payload in payloads]
+
+    def _encrypted(self, payload: Payload) -> Payload:
+        key_id, nonce = self._in_use, os.urandom(NONCE_BYTES)
+        clear = payload.SerializeToString()
+        ciphertext = self._ciphers[key_id].encrypt(nonce, clear, associated_data(key_id))
+        return Envelope(key_id, nonce, ciphertext).as_payload()
+
+    def _decrypted(self, payload: Payload) -> Payload:
+        envelope = Envelope.of(payload)
+        if envelope is None:
+            return payload
+        cipher = self._ciphers.get(envelope.key_id)
+        if cipher is None:
+            raise self._without(envelope.key_id)
+        try:
+            clear = cipher.decrypt(envelope.nonce, envelope.ciphertext, associated_data(envelope.key_id))
+            return Payload.FromString(clear)
+        except (InvalidTag, DecodeError):
+            # Nobody who has the key has made it. An error would stall the workflow that it was sent to, for
+            # ever; left as it is, it is refused like any other payload that cannot be read.
+            return payload
+
+    def _without(self, key_id: str) -> UnknownKeyError:
+        """The log says it once: a workflow that waits for a key is tried again and again."""
+        error = UnknownKeyError(key_id)
+        if key_id not in self._missed:
+            self._missed.add(key_id)
+            _log.error(str(error))
+        return error
