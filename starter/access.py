@@ -17,9 +17,10 @@ from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjustment
 from subscription.catalogue import Catalogue, Term
+from subscription.commands import SwitchToPaid, Upgrade
 from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
 from subscription.explain import Explanation
-from subscription.forecast import Coming, Quote
+from subscription.forecast import ChangeQuote, Coming, Quote
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.outbox import NoticeState, OutboxNotice
@@ -142,6 +143,14 @@ class Desk:
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         await self._check_theirs(subscription_id)
         return await self._client.quote_cancellation(subscription_id, day)
+
+    async def quote_switch(self, subscription_id: str, switch: SwitchToPaid) -> ChangeQuote:
+        await self._check_theirs(subscription_id)
+        return await self._client.quote_switch(subscription_id, switch)
+
+    async def quote_upgrade(self, subscription_id: str, upgrade: Upgrade) -> ChangeQuote:
+        await self._check_theirs(subscription_id)
+        return await self._client.quote_upgrade(subscription_id, upgrade)
 
     async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
         await self._check_theirs(subscription_id)

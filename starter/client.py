@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import (
@@ -22,7 +22,7 @@ from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
 from subscription.calendar import KST, day_of
 from subscription.catalogue import Catalogue, Term, required_terms
-from subscription.commands import ContractTerm
+from subscription.commands import ContractTerm, SwitchToPaid, Upgrade
 from subscription.effects import (
     WORKFLOW_ID_PREFIX,
     Answer,
@@ -31,7 +31,15 @@ from subscription.effects import (
     TimelineEntry,
 )
 from subscription.explain import Explanation, explain
-from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
+from subscription.forecast import (
+    ChangeQuote,
+    Coming,
+    Quote,
+    quote_cancellation,
+    quote_switch,
+    quote_upgrade,
+    upcoming,
+)
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -43,6 +51,8 @@ from subscription.state import State, Subscription
 from subscription.status import Status, status_of
 from subscription.validation import check, problems_of
 from workflows.connection import TASK_QUEUE
+
+T = TypeVar("T")
 
 
 class Availability(Frozen):
@@ -271,10 +281,20 @@ class SubscriptionClient:
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""
         state = await self._read.existing(subscription_id)
-        quote = quote_cancellation(state, day, await self._now(state), await self._read.price_book())
-        if isinstance(quote, Refused):
-            raise RefusedError(quote)
-        return quote
+        book = await self._read.price_book()
+        return _not_refused(quote_cancellation(state, day, await self._now(state), book))
+
+    async def quote_switch(self, subscription_id: str, switch: SwitchToPaid) -> ChangeQuote:
+        """What this switch to paid would cost, by the subscription's own clock (R16, R33)."""
+        state = await self._read.existing(subscription_id)
+        book = await self._read.price_book()
+        return _not_refused(quote_switch(state, switch, await self._now(state), book))
+
+    async def quote_upgrade(self, subscription_id: str, upgrade: Upgrade) -> ChangeQuote:
+        """What this upgrade would cost now, by the subscription's own clock (R25, R33)."""
+        state = await self._read.existing(subscription_id)
+        book = await self._read.price_book()
+        return _not_refused(quote_upgrade(state, upgrade, await self._now(state), book))
 
     async def upcoming(self, subscription_id: str) -> tuple[Coming, ...]:
         """The next things that will happen if nothing is asked."""
@@ -330,6 +350,12 @@ class SubscriptionClient:
             return datetime.now(KST)
         now = (await self.clock(state.subscription_id).now()).astimezone(KST)
         return max(now, state.last_at) if state.last_at else now
+
+
+def _not_refused(judged: T | Refused) -> T:
+    if isinstance(judged, Refused):
+        raise RefusedError(judged)
+    return judged
 
 
 def _unreadable(what: str, error: ValidationError) -> Refused:
