@@ -12,7 +12,7 @@ from typing import Any
 
 from starter.client import Availability, SubscriptionClient
 from starter.finding import Found
-from starter.read_model import Listed
+from starter.read_model import Listed, no_such_subscription
 from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjustment
@@ -26,7 +26,7 @@ from subscription.ledger import LedgerLine
 from subscription.outbox import NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, Refused, refuse
-from subscription.request import Account
+from subscription.request import Account, is_opaque_id
 from subscription.state import State
 from subscription.status import Status
 
@@ -246,4 +246,6 @@ class Desk:
             raise OperatorsOnlyError
 
     async def _check_theirs(self, subscription_id: str) -> None:
+        if not is_opaque_id(subscription_id):
+            raise no_such_subscription()
         await self._client.check_exists(subscription_id, customer_id=self._caller.customer_id)
