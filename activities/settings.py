@@ -57,6 +57,20 @@ class Settings:
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
     """Read the settings; raises `SettingsError`."""
+    return Settings(
+        database_url=database_url_from(environment),
+        catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
+        dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
+        metrics_address=listening_address("WORKSUB_METRICS_ADDRESS", environment),
+        health_address=listening_address("WORKSUB_HEALTH_ADDRESS", environment),
+        log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
+        mail_server=_mail_server(environment),
+        deployment=_deployment(environment),
+    )
+
+
+def database_url_from(environment: Mapping[str, str]) -> str:
+    """Where PostgreSQL is; raises `SettingsError`."""
     url = environment.get("DATABASE_URL")
     if not url:
         raise SettingsError(
@@ -67,16 +81,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         check_url(url)
     except DatabaseError as error:
         raise SettingsError(str(error)) from None
-    return Settings(
-        database_url=url,
-        catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
-        dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
-        metrics_address=_listening_address("WORKSUB_METRICS_ADDRESS", environment),
-        health_address=_listening_address("WORKSUB_HEALTH_ADDRESS", environment),
-        log_format=_log_format(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
-        mail_server=_mail_server(environment),
-        deployment=_deployment(environment),
-    )
+    return url
 
 
 def _resolvers(setting: str) -> tuple[str, ...]:
@@ -92,7 +97,8 @@ def _resolvers(setting: str) -> tuple[str, ...]:
     return addresses
 
 
-def _listening_address(name: str, environment: Mapping[str, str]) -> Address | None:
+def listening_address(name: str, environment: Mapping[str, str]) -> Address | None:
+    """Where to listen, by the setting of this name, if it is set; raises `SettingsError`."""
     text = environment.get(name)
     if not text:
         return None
@@ -118,7 +124,8 @@ def _deployment(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None
         raise SettingsError(str(error)) from None
 
 
-def _log_format(text: str) -> LogFormat:
+def log_format_of(text: str) -> LogFormat:
+    """Raises `SettingsError`."""
     try:
         return LogFormat(text)
     except ValueError:

@@ -70,8 +70,8 @@ async def idempotency_key_of(
         str | None,
         Header(
             alias=IDEMPOTENCY_KEY,
-            description="A name of your own for this request: sent again under it with the same body, the first "
-            "answer comes again, and nothing is done twice.",
+            description="A name of your own for this request: sent again under it with the same body, "
+            "the first answer comes again, and nothing is done twice.",
             examples=["8f14e45f-ceea-467f-a6d4-0c5ad1f5a3f1"],
         ),
     ] = None,

@@ -1,6 +1,7 @@
 """What the API answers with: the client, the keys, and how much may be asked."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
@@ -22,3 +23,5 @@ class Service:
     patience: float = 30.0
     heartbeat: float = 15.0
     """Seconds after which a silent stream says that it lives."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process stops: streams end then, and whoever listens comes again elsewhere."""

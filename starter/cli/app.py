@@ -11,6 +11,7 @@ from starter.cli import (
     clock,
     commands,
     findings,
+    keys,
     listing,
     notices,
     operations,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for part in (operations, replaying, requests, commands, questions, listing, billing, clock, simulate):
     app.add_typer(part.app)
+app.add_typer(keys.app, name="keys", rich_help_panel=keys.PANEL)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
 app.add_typer(findings.app)

@@ -57,8 +57,8 @@ class Which(StrEnum):
     ),
     summary="Subscriptions by a ready-made question, or by Temporal's query language",
     description="What is given beside each other must all hold. `query` is in Temporal's visibility query "
-    'language, of living subscriptions, as `Plan = "basic"`; it is the operators\' alone. `after` of the answer '
-    "is the `cursor` of the following page.",
+    'language, of living subscriptions, as `Plan = "basic"`; it is the operators\' alone. `after` of the '
+    "answer is the `cursor` of the following page.",
 )
 async def find(
     desk: ADesk,

@@ -1,5 +1,6 @@
 """Requesting a subscription: what is sold, whether a name is free, the request itself (R1-R9)."""
 
+import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
@@ -118,7 +119,7 @@ async def request(desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Res
 )
 async def check_request(desk: ADesk, body: ABody) -> Verdict:
     data = fields_of(body, apart_from=_NOT_IN_BODIES)
-    refused = await desk.check_request({**data, "request_id": "check"})
+    refused = await desk.check_request({**data, "request_id": f"check-{uuid.uuid4()}"})
     return Verdict(acceptable=refused is None, refused=refused)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
@@ -12,6 +13,7 @@ from activities.database import FAILING
 from starter.access import Desk
 from starter.api.asking import ADesk, AService
 from starter.api.problems import responses
+from starter.api.service import Service
 from subscription.effects import TimelineEntry
 from subscription.refusals import Code
 from subscription.state import State
@@ -57,16 +59,16 @@ async def events(
     if not told and (await desk.status(subscription_id)).state.over:
         return Response(status_code=204)
     return StreamingResponse(
-        _stream(desk, subscription_id, last_event_id, service.heartbeat),
+        _stream(desk, service, subscription_id, last_event_id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _stream(desk: Desk, subscription_id: str, after: int, heartbeat: float) -> AsyncIterator[bytes]:
+async def _stream(desk: Desk, service: Service, subscription_id: str, after: int) -> AsyncIterator[bytes]:
     silent = 0.0
     yield format_sse_event(comment="the timeline", retry=1000)
-    while True:
+    while not service.stopping.is_set():
         for entry in await _told(desk, subscription_id, after):
             after, silent = entry.sequence, 0.0
             yield format_sse_event(
@@ -74,9 +76,10 @@ async def _stream(desk: Desk, subscription_id: str, after: int, heartbeat: float
             )
             if entry.state is State.ERASED:
                 return
-        await asyncio.sleep(_LOOK_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(service.stopping.wait(), _LOOK_SECONDS)
         silent += _LOOK_SECONDS
-        if silent >= heartbeat:
+        if silent >= service.heartbeat:
             silent = 0.0
             yield format_sse_event(comment="nothing new")
 
