@@ -37,7 +37,7 @@ def create_api() -> FastAPI:
     api.include_router(health.router)
     # What is fixed comes before what takes any id.
     for routes in (requesting, lists, operators, questions, stream, commands):
-        api.include_router(routes.router, prefix="/v1")
+        api.include_router(routes.router)
     api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
     return api
 

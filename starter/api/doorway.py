@@ -72,6 +72,9 @@ class Doorway:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if limit.expired():
+                    # The SDK makes an error of its own of being cancelled, and that would be answered now.
+                    raise TimeoutError
                 passing.status = message["status"]
                 limit.reschedule(None)
                 message.setdefault("headers", []).append((b"x-request-id", passing.request_id.encode()))

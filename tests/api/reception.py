@@ -32,7 +32,7 @@ class Visitor:
         self.customer_id = customer_id
 
     async def gets(self, path: str, status: int = 200, **query: Any) -> Any:
-        return _looked_at(await self.http.get(f"/v1{path}", params=query), status)
+        return _looked_at(await self.http.get(f"/v1{path}", params=query or None), status)
 
     async def posts(
         self, path: str, body: Any, status: int = 200, *, key: str | None = None, **headers: str

@@ -13,7 +13,7 @@ from subscription.commands import COMMANDS, Command, read_command
 from subscription.effects import Answer
 from subscription.refusals import Code, Refused, RefusedError
 
-router = APIRouter(prefix="/subscriptions/{subscription_id}", tags=["Commands"])
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Commands"])
 
 # A command is named by its Idempotency-Key, and only simulations say when it is given.
 _NOT_IN_BODIES = ("id", "at")

@@ -18,7 +18,7 @@ from subscription.outbox import NoticeState, OutboxNotice
 from subscription.refusals import Code
 from subscription.state import State
 
-router = APIRouter(tags=["Lists"])
+router = APIRouter(prefix="/v1", tags=["Lists"])
 
 _PAGE = responses(ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT)
 _OPAQUE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"

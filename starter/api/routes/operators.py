@@ -12,7 +12,7 @@ from subscription.adjustment import Adjust, Adjustment
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code
 
-router = APIRouter(tags=["Operators"])
+router = APIRouter(prefix="/v1", tags=["Operators"])
 
 _NOT_IN_BODIES = ("id", "subscription_id")
 _RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"

@@ -19,7 +19,7 @@ from subscription.ledger import LedgerLine
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.status import Status
 
-router = APIRouter(prefix="/subscriptions/{subscription_id}", tags=["Questions"])
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
 
 _NOT_FOUND = responses(Code.SUBSCRIPTION_NOT_FOUND)
 _CLOCK = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)

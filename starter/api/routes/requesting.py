@@ -19,7 +19,7 @@ from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, AccountName, Request
 from subscription.validation import check, problems_of
 
-router = APIRouter(tags=["Requesting"])
+router = APIRouter(prefix="/v1", tags=["Requesting"])
 
 # A request is named by its Idempotency-Key, and only simulations begin at another time.
 _NOT_IN_BODIES = ("request_id", "simulated_at")

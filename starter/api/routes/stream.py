@@ -18,7 +18,7 @@ from subscription.effects import TimelineEntry
 from subscription.refusals import Code
 from subscription.state import State
 
-router = APIRouter(prefix="/subscriptions/{subscription_id}", tags=["Questions"])
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
 
 _LOOK_SECONDS = 1.0
 _PAGE = 100
