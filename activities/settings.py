@@ -53,6 +53,8 @@ class Settings:
     log_format: LogFormat
     mail_server: MailServer | None
     deployment: WorkerDeploymentConfig | None
+    webhooks_anywhere: bool
+    """Whether webhooks may go to internal addresses and over plain HTTP."""
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -66,7 +68,16 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         mail_server=_mail_server(environment),
         deployment=_deployment(environment),
+        webhooks_anywhere=webhooks_anywhere(environment),
     )
+
+
+def webhooks_anywhere(environment: Mapping[str, str]) -> bool:
+    """Whether webhooks may go to internal addresses and over plain HTTP; raises `SettingsError`."""
+    targets = environment.get("WORKSUB_WEBHOOK_TARGETS") or "public"
+    if targets not in ("public", "any"):
+        raise SettingsError(f"WORKSUB_WEBHOOK_TARGETS is {targets!r}; it must be public or any.")
+    return targets == "any"
 
 
 def database_url_from(environment: Mapping[str, str]) -> str:
