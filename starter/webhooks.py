@@ -33,7 +33,7 @@ class NewSecret(Frozen):
 
 
 class Delivery(Frozen):
-    """An event on its way to an endpoint; a trial has none. `last_error` has no word of the endpoint's own."""
+    """An event on its way to an endpoint; a trial has none. `last_error` is in words of ours."""
 
     number: int
     endpoint_id: str
@@ -54,7 +54,8 @@ class NoSuchEndpointError(Exception):
 
 _DELIVERY = """
     SELECT number, endpoint_id, subscription_id, sequence, event, delivery.state, attempts, last_error,
-           queued_at, CASE WHEN delivery.state = 'WAITING' THEN next_attempt_at END AS next_attempt_at, settled_at
+           queued_at, settled_at,
+           CASE WHEN delivery.state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
       FROM webhook_deliveries AS delivery LEFT JOIN lifecycle_events USING (subscription_id, sequence)
 """
 
@@ -66,7 +67,7 @@ class Webhooks:
         self._pool = pool
 
     async def add(self, url: str, customer_id: str | None) -> NewSecret:
-        """A new endpoint; it is told of what happens from now on. The URL must have been looked at."""
+        """A new endpoint, told of what happens from now on. The URL must have been looked at."""
         endpoint_id = f"we_{secrets.token_hex(8)}"
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
@@ -144,7 +145,7 @@ class Webhooks:
         return len(rows)
 
     async def replay_subscription(self, endpoint_id: str, subscription_id: str, first: int = 1) -> int:
-        """All that happened to a subscription, from the event of this number on, is told again; how much it is.
+        """What happened to a subscription, from the event of this number on, is told again; how much it is.
 
         Nothing if it is none of those that the endpoint is told of.
         """

@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from subscription.webhooks import CloudEvent, is_public, url_problem
 
-_PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0
 _MEDIA_TYPE = "application/cloudevents+json"
 # What a proxy or a server says of itself, rather than of what it was sent.
 _NOT_ABOUT_THE_EVENT = (408, 429, 502, 503, 504)
@@ -35,8 +35,9 @@ class _InternalAddressError(Exception):
 class Caller:
     """`anywhere` allows internal addresses and plain HTTP, as on the embedded stack, which is internal."""
 
-    def __init__(self, *, anywhere: bool) -> None:
+    def __init__(self, *, anywhere: bool, patience: float = PATIENCE_SECONDS) -> None:
         self._anywhere = anywhere
+        self._patience = patience
         self._http = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
             network_backend=_LookingAtAddresses(anywhere=anywhere),
@@ -63,13 +64,13 @@ class Caller:
         headers = _headers(event.id, body, secrets)
         try:
             async with (
-                asyncio.timeout(_PATIENCE_SECONDS),
+                asyncio.timeout(self._patience),
                 # What it says beside the status is not read, however much it is.
                 self._http.stream("POST", url, headers=headers, content=body.encode()) as answer,
             ):
                 status: int = answer.status
         except TimeoutError:
-            raise EndpointAway(f"it did not answer within {_PATIENCE_SECONDS:.0f} s") from None
+            raise EndpointAway(f"it did not answer within {self._patience:g} s") from None
         except _InternalAddressError:
             raise EndpointAway("its name stands for an internal address") from None
         except ssl.SSLError as error:

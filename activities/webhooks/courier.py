@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from activities.database import FAILING, Pool
 from activities.webhooks import outbox
-from activities.webhooks.calling import Caller, EndpointAway, EventRefused
+from activities.webhooks.calling import PATIENCE_SECONDS, Caller, EndpointAway, EventRefused
 
 _LOOK_SECONDS = 1.0
 _PAGE = 50
@@ -23,9 +23,11 @@ _log = logging.getLogger("worksub")
 
 
 @asynccontextmanager
-async def webhooks_delivered(pool: Pool, *, anywhere: bool) -> AsyncIterator[None]:
+async def webhooks_delivered(
+    pool: Pool, *, anywhere: bool, patience: float = PATIENCE_SECONDS
+) -> AsyncIterator[None]:
     """Deliver while in this block; on leaving it what is under way is finished."""
-    async with Caller(anywhere=anywhere) as caller:
+    async with Caller(anywhere=anywhere, patience=patience) as caller:
         courier = Courier(pool, caller)
         working = asyncio.create_task(courier.work())
         try:

@@ -85,7 +85,7 @@ class Doorway:
             async with asyncio.timeout(patience) as limit:
                 await self._app(scope, _limited(scope, receive), sending)
         except Exception as error:
-            late = isinstance(error, TimeoutError) and limit.expired()
+            late = passing.status is None and limit.expired()
             failed = None if late else error
             if passing.status is None:
                 request_id = passing.request_id
