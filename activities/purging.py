@@ -33,6 +33,8 @@ RETENTIONS = (
         since="(SELECT settled_at FROM notices WHERE notices.number = notice_letters.number)",
         kept=timedelta(days=90),
     ),
+    # It names nobody; a quarter is long enough to answer "you never told us".
+    Retention("webhook_deliveries", since="settled_at", kept=timedelta(days=90)),
     # A notice is what keeps it from being told twice, so it stays for as long as it might be due again.
     Retention(
         "notices",

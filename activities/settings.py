@@ -53,10 +53,35 @@ class Settings:
     log_format: LogFormat
     mail_server: MailServer | None
     deployment: WorkerDeploymentConfig | None
+    webhooks_anywhere: bool
+    """Whether webhooks may go to internal addresses and over plain HTTP."""
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
     """Read the settings; raises `SettingsError`."""
+    return Settings(
+        database_url=database_url_from(environment),
+        catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
+        dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
+        metrics_address=listening_address("WORKSUB_METRICS_ADDRESS", environment),
+        health_address=listening_address("WORKSUB_HEALTH_ADDRESS", environment),
+        log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
+        mail_server=_mail_server(environment),
+        deployment=_deployment(environment),
+        webhooks_anywhere=webhooks_anywhere(environment),
+    )
+
+
+def webhooks_anywhere(environment: Mapping[str, str]) -> bool:
+    """Whether webhooks may go to internal addresses and over plain HTTP; raises `SettingsError`."""
+    targets = environment.get("WORKSUB_WEBHOOK_TARGETS") or "public"
+    if targets not in ("public", "any"):
+        raise SettingsError(f"WORKSUB_WEBHOOK_TARGETS is {targets!r}; it must be public or any.")
+    return targets == "any"
+
+
+def database_url_from(environment: Mapping[str, str]) -> str:
+    """Where PostgreSQL is; raises `SettingsError`."""
     url = environment.get("DATABASE_URL")
     if not url:
         raise SettingsError(
@@ -67,16 +92,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         check_url(url)
     except DatabaseError as error:
         raise SettingsError(str(error)) from None
-    return Settings(
-        database_url=url,
-        catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
-        dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
-        metrics_address=_listening_address("WORKSUB_METRICS_ADDRESS", environment),
-        health_address=_listening_address("WORKSUB_HEALTH_ADDRESS", environment),
-        log_format=_log_format(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
-        mail_server=_mail_server(environment),
-        deployment=_deployment(environment),
-    )
+    return url
 
 
 def _resolvers(setting: str) -> tuple[str, ...]:
@@ -92,7 +108,8 @@ def _resolvers(setting: str) -> tuple[str, ...]:
     return addresses
 
 
-def _listening_address(name: str, environment: Mapping[str, str]) -> Address | None:
+def listening_address(name: str, environment: Mapping[str, str]) -> Address | None:
+    """Where to listen, by the setting of this name, if it is set; raises `SettingsError`."""
     text = environment.get(name)
     if not text:
         return None
@@ -118,7 +135,8 @@ def _deployment(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None
         raise SettingsError(str(error)) from None
 
 
-def _log_format(text: str) -> LogFormat:
+def log_format_of(text: str) -> LogFormat:
+    """Raises `SettingsError`."""
     try:
         return LogFormat(text)
     except ValueError:

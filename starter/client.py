@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import (
@@ -13,7 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.database import Pool
 from starter.finding import Finder, Found
-from starter.read_model import Listed, ReadModel
+from starter.read_model import Listed, ReadModel, no_such_subscription
 from starter.refusing import refusal_in
 from starter.requesting import Requests
 from starter.selection import Selection, customer_is, state_is
@@ -21,8 +21,8 @@ from starter.test_clock import TestClock
 from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
 from subscription.calendar import KST, day_of
-from subscription.catalogue import Term, required_terms
-from subscription.commands import ContractTerm
+from subscription.catalogue import Catalogue, Term, required_terms
+from subscription.commands import ContractTerm, SwitchToPaid, Upgrade
 from subscription.effects import (
     WORKFLOW_ID_PREFIX,
     Answer,
@@ -31,7 +31,15 @@ from subscription.effects import (
     TimelineEntry,
 )
 from subscription.explain import Explanation, explain
-from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
+from subscription.forecast import (
+    ChangeQuote,
+    Coming,
+    Quote,
+    quote_cancellation,
+    quote_switch,
+    quote_upgrade,
+    upcoming,
+)
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -43,6 +51,8 @@ from subscription.state import State, Subscription
 from subscription.status import Status, status_of
 from subscription.validation import check, problems_of
 from workflows.connection import TASK_QUEUE
+
+T = TypeVar("T")
 
 
 class Availability(Frozen):
@@ -69,6 +79,10 @@ class SubscriptionClient:
         self._task_queue = task_queue
 
     # -- requesting (R1-R9) --------------------------------------------------------------------------
+
+    async def catalogue(self) -> Catalogue | None:
+        """What is sold today, by the real clock; None if nothing is yet (R2, R19)."""
+        return (await self._read.price_book()).in_force(day_of(datetime.now(KST)))
 
     async def check_name(self, account: Account) -> Availability:
         holder = await self._read.holder(account.name)
@@ -177,11 +191,12 @@ class SubscriptionClient:
         return adjustment
 
     async def adjustments(self, subscription_id: str) -> list[Adjustment]:
-        await self._read.existing(subscription_id)
+        await self.check_exists(subscription_id)
         return await self._read.adjustments(subscription_id)
 
-    async def invoice(self, number: str) -> Invoice:
-        invoice = await self._read.invoice(number)
+    async def invoice(self, number: str, *, customer_id: str | None = None) -> Invoice:
+        """With `customer_id`, only if it is that customer's."""
+        invoice = await self._read.invoice(number, customer_id)
         if invoice is None:
             raise refuse(Code.INVOICE_NOT_FOUND, "There is no invoice with that number.", "number")
         return invoice
@@ -199,8 +214,9 @@ class SubscriptionClient:
 
     # -- notices -------------------------------------------------------------------------------------
 
-    async def notice(self, number: int) -> OutboxNotice:
-        notice = await self._read.notice(number)
+    async def notice(self, number: int, *, customer_id: str | None = None) -> OutboxNotice:
+        """With `customer_id`, only if it is that customer's."""
+        notice = await self._read.notice(number, customer_id)
         if notice is None:
             raise refuse(Code.NOTICE_NOT_FOUND, "There is no notice with that number.", "number")
         return notice
@@ -210,12 +226,13 @@ class SubscriptionClient:
         *,
         state: NoticeState | None = None,
         subscription_id: str | None = None,
+        customer_id: str | None = None,
         after: int = 0,
         limit: int = 50,
     ) -> list[OutboxNotice]:
         """What customers were told, or will be, in the order of the notices' numbers."""
         return await self._read.notices(
-            state=state, subscription_id=subscription_id, after=after, limit=limit
+            state=state, subscription_id=subscription_id, customer_id=customer_id, after=after, limit=limit
         )
 
     # -- what the nightly comparison has found -------------------------------------------------------
@@ -238,12 +255,20 @@ class SubscriptionClient:
         state = await self._read.existing(subscription_id)
         return status_of(state, (await self._read.price_book()).domain_policy)
 
-    async def timeline(self, subscription_id: str) -> list[TimelineEntry]:
-        await self._read.existing(subscription_id)
-        return await self._read.timeline(subscription_id)
+    async def check_exists(self, subscription_id: str, *, customer_id: str | None = None) -> None:
+        """Refuse an id that no subscription has; with `customer_id`, no subscription of that customer."""
+        if not await self._read.exists(subscription_id, customer_id):
+            raise no_such_subscription()
+
+    async def timeline(
+        self, subscription_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[TimelineEntry]:
+        """What happened, in order, after the event of this number."""
+        await self.check_exists(subscription_id)
+        return await self._read.timeline(subscription_id, after=after, limit=limit)
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
-        await self._read.existing(subscription_id)
+        await self.check_exists(subscription_id)
         return await self._read.ledger(subscription_id)
 
     async def explain(self, subscription_id: str, key: str | None = None) -> list[Explanation]:
@@ -256,10 +281,20 @@ class SubscriptionClient:
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""
         state = await self._read.existing(subscription_id)
-        quote = quote_cancellation(state, day, await self._now(state), await self._read.price_book())
-        if isinstance(quote, Refused):
-            raise RefusedError(quote)
-        return quote
+        book = await self._read.price_book()
+        return _not_refused(quote_cancellation(state, day, await self._now(state), book))
+
+    async def quote_switch(self, subscription_id: str, switch: SwitchToPaid) -> ChangeQuote:
+        """What this switch to paid would cost, by the subscription's own clock (R16, R33)."""
+        state = await self._read.existing(subscription_id)
+        book = await self._read.price_book()
+        return _not_refused(quote_switch(state, switch, await self._now(state), book))
+
+    async def quote_upgrade(self, subscription_id: str, upgrade: Upgrade) -> ChangeQuote:
+        """What this upgrade would cost now, by the subscription's own clock (R25, R33)."""
+        state = await self._read.existing(subscription_id)
+        book = await self._read.price_book()
+        return _not_refused(quote_upgrade(state, upgrade, await self._now(state), book))
 
     async def upcoming(self, subscription_id: str) -> tuple[Coming, ...]:
         """The next things that will happen if nothing is asked."""
@@ -277,6 +312,10 @@ class SubscriptionClient:
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         return await self._read.certificates(subscription_id)
 
+    async def select(self, selection: Selection, *, after: str = "", limit: int = 50) -> list[Listed]:
+        """Those of which all conditions hold, in the order of their ids; the record must know of them all."""
+        return await self._read.list(selection, after=after, limit=limit)
+
     async def list(
         self,
         *,
@@ -287,7 +326,7 @@ class SubscriptionClient:
     ) -> list[Listed]:
         """Subscriptions in the order of their ids, those after the id `after`."""
         selection = (state_is(state) if state else ()) + (customer_is(customer_id) if customer_id else ())
-        return await self._read.list(selection, after=after, limit=limit)
+        return await self.select(selection, after=after, limit=limit)
 
     async def find(
         self, selection: Selection = (), *, query: str | None = None, after: str = "", limit: int = 50
@@ -311,6 +350,12 @@ class SubscriptionClient:
             return datetime.now(KST)
         now = (await self.clock(state.subscription_id).now()).astimezone(KST)
         return max(now, state.last_at) if state.last_at else now
+
+
+def _not_refused(judged: T | Refused) -> T:
+    if isinstance(judged, Refused):
+        raise RefusedError(judged)
+    return judged
 
 
 def _unreadable(what: str, error: ValidationError) -> Refused:

@@ -5,9 +5,9 @@ from datetime import date, datetime
 from itertools import islice
 
 from subscription.apply import apply, apply_all
-from subscription.calendar import Day
-from subscription.catalogue import PriceBook
-from subscription.commands import Cancel, ContractTerm, confirmation_for
+from subscription.calendar import Day, day_of, start_of
+from subscription.catalogue import PriceBook, required_terms
+from subscription.commands import Cancel, ContractTerm, SwitchToPaid, Upgrade, confirmation_for
 from subscription.deadlines import caught_up, due_first, next_deadline
 from subscription.decide import decide
 from subscription.effects import TimelineEntry, timeline_entry
@@ -15,7 +15,8 @@ from subscription.events import Event
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
 from subscription.refusals import Refused
-from subscription.state import Subscription
+from subscription.request import TermAgreement
+from subscription.state import Contract, ReservedCancellation, Subscription
 
 
 class Quote(Frozen):
@@ -30,6 +31,23 @@ class Quote(Frozen):
     total: int
     penalty: int
     free_on: Day | None = None
+
+
+class ChangeQuote(Frozen):
+    """What a contract costs from the day of a switch or an upgrade to the end of its period (R16, R25).
+
+    `monthly` is a whole month at the rate from that day on, `monthly_now` at today's; 0 in trial or grace.
+    `ledger` is what the ledger gets for these days if the contract is left at its end, which is free.
+    """
+
+    date: Day
+    plan: str
+    members: int
+    contract: Contract
+    monthly: int
+    monthly_now: int
+    ledger: tuple[LedgerLine, ...]
+    total: int
 
 
 class Coming(Frozen):
@@ -59,6 +77,50 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
         total=sum(line.amount for line in lines),
         penalty=penalty,
         free_on=_free_on(state) if penalty else None,
+    )
+
+
+def quote_switch(
+    state: Subscription, switch: SwitchToPaid, now: datetime, book: PriceBook
+) -> ChangeQuote | Refused:
+    """The cost of a switch to paid, without making it; it takes the place of what is reserved."""
+    return _quote_change(state, switch, switch.date, now, book)
+
+
+def quote_upgrade(
+    state: Subscription, upgrade: Upgrade, now: datetime, book: PriceBook
+) -> ChangeQuote | Refused:
+    """The cost of an upgrade today, without making it; to ask, no terms need be agreed to."""
+    today = day_of(now)
+    catalogue = book.in_force(today)
+    terms = required_terms(catalogue) if catalogue else ()
+    agreed = tuple(TermAgreement(id=term.id, version=term.version) for term in terms)
+    return _quote_change(state, upgrade.model_copy(update={"agreed_terms": agreed}), today, now, book)
+
+
+def _quote_change(
+    state: Subscription, change: SwitchToPaid | Upgrade, day: date, now: datetime, book: PriceBook
+) -> ChangeQuote | Refused:
+    state = caught_up(state, now, book).model_copy(update={"reservation": None})
+    decision = decide(state, change, now, book)
+    if isinstance(decision, Refused):
+        return decision
+    changed = caught_up(apply_all(state, decision.events), max(now, start_of(day)), book)
+    contract = changed.contract
+    assert contract is not None
+    left = changed.model_copy(update={"reservation": ReservedCancellation(date=contract.end_day)})
+    lines = tuple(
+        line for event, _ in events_to_come(left, book) for line in event.lines if line.end_day > day
+    )
+    return ChangeQuote(
+        date=day,
+        plan=changed.plan,
+        members=changed.members,
+        contract=contract,
+        monthly=changed.rate.price * changed.rate.members,
+        monthly_now=state.rate.price * state.rate.members if state.contract else 0,
+        ledger=lines,
+        total=sum(line.amount for line in lines),
     )
 
 

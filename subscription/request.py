@@ -60,8 +60,12 @@ class TermAgreement(Wire):
     version: Annotated[str, Field(max_length=64)]
 
 
+def is_opaque_id(value: str) -> bool:
+    return _OPAQUE_ID.fullmatch(value) is not None
+
+
 def _opaque_id(value: str) -> str:
-    if _OPAQUE_ID.fullmatch(value) is None:
+    if not is_opaque_id(value):
         raise PydanticCustomError(
             Code.INVALID_ID.value,
             "must be 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit",

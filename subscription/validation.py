@@ -61,7 +61,7 @@ def problems_of(error: ValidationError) -> tuple[Problem, ...]:
     """
     found = error.errors(include_url=False, include_input=False)
     problems = tuple(
-        _problem(one["type"], one["loc"], one["msg"], one.get("ctx", {})) for one in found[:_MOST_PROBLEMS]
+        problem_of(one["type"], one["loc"], one["msg"], one.get("ctx", {})) for one in found[:_MOST_PROBLEMS]
     )
     if len(found) > _MOST_PROBLEMS:
         more = len(found) - _MOST_PROBLEMS
@@ -82,7 +82,8 @@ def has_control_characters(text: str) -> bool:
     return any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") or c in _BIDI_CONTROLS for c in text)
 
 
-def _problem(kind: str, path: tuple[int | str, ...], text: str, context: Mapping[str, Any]) -> Problem:
+def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mapping[str, Any]) -> Problem:
+    """One finding of pydantic in our words: its type, where it was, its own words and what they are about."""
     field = ".".join(str(part) for part in path) or None
     if kind in _OURS:
         return Problem(field=field, code=kind, message=text)

@@ -12,6 +12,7 @@ from starter.cli import (
     codec,
     commands,
     findings,
+    keys,
     listing,
     notices,
     operations,
@@ -20,6 +21,7 @@ from starter.cli import (
     requests,
     schedules,
     simulate,
+    webhooks,
 )
 from starter.cli.errors import CommandError, ExitCode
 from starter.cli.output import say, show_error
@@ -33,6 +35,8 @@ app = typer.Typer(
 )
 for part in (operations, replaying, requests, commands, questions, listing, billing, clock, simulate):
     app.add_typer(part.app)
+app.add_typer(keys.app, name="keys", rich_help_panel=keys.PANEL)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=webhooks.PANEL)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
 app.add_typer(codec.app, name="codec", rich_help_panel=codec.PANEL)

@@ -11,7 +11,7 @@ import typer
 
 from starter.cli import loop
 from starter.cli.embedded import embedded_errors_reported
-from starter.cli.errors import CommandError, ExitCode, usage_error
+from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
 from starter.cli.options import AsJson
 from starter.cli.output import console, say, show, show_json
 from starter.cli.services import DEV_DIRECTORY, Services
@@ -126,6 +126,36 @@ def worker(as_json: AsJson = False) -> None:
         loop.run(serve(settings_from(environment)))
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+
+
+@app.command(rich_help_panel=_PANEL)
+def api(as_json: AsJson = False) -> None:
+    """Answer over HTTP, until Ctrl-C or SIGTERM. `worksub keys` says who may ask."""
+    from activities.database import UNREACHABLE
+    from activities.settings import SettingsError
+
+    try:
+        from starter.api.server import serve
+        from starter.api.settings import api_settings_from
+    except ImportError as error:
+        raise CommandError(
+            ExitCode.UNAVAILABLE,
+            "API_NOT_INSTALLED",
+            f"What answers over HTTP is not installed ({error.name}).",
+            advice="pip install 'worksub[api]'",
+        ) from None
+    environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
+    try:
+        loop.run(serve(api_settings_from(environment)))
+    except SettingsError as error:
+        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+    except UNREACHABLE as error:
+        reason = str(error) or type(error).__name__
+        raise unavailable(
+            "DATABASE_UNREACHABLE",
+            f"PostgreSQL does not answer: {reason}.",
+            advice="Start it, or check DATABASE_URL.",
+        ) from None
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -129,7 +129,7 @@ def proofs_view(proofs: Iterable[DomainProof]) -> RenderableType:
 
 
 def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
-    table = _table("When (KST)", "Event", "State", "What happened")
+    table = table_of("When (KST)", "Event", "State", "What happened")
     for entry in entries:
         table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", Name(entry.event), state_text(entry.state), entry.message)
     return table
@@ -138,7 +138,7 @@ def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
 def ledger_table(lines: Iterable[LedgerLine]) -> Table:
     """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
     lines = list(lines)
-    table = _table("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
+    table = table_of("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
     table.show_footer = bool(lines)
     table.columns[0].footer = "Sum"
     table.columns[5].footer = won(sum(line.amount for line in lines))
@@ -156,7 +156,7 @@ def ledger_table(lines: Iterable[LedgerLine]) -> Table:
 
 
 def adjustments_table(adjustments: Iterable[Adjustment]) -> Table:
-    table = _table("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Made (KST)", right=("KRW",))
+    table = table_of("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Made (KST)", right=("KRW",))
     for each in adjustments:
         _, _, name = each.key.rpartition("/")
         _, _, corrected = each.corrects.partition("/")
@@ -173,7 +173,7 @@ def adjustments_table(adjustments: Iterable[Adjustment]) -> Table:
 
 def invoices_table(invoices: Iterable[Invoice]) -> Table:
     amounts = ("Supply (KRW)", "VAT (KRW)", "Total (KRW)")
-    table = _table("Number", "Kind", "Customer", "Month", "Issued", *amounts, right=amounts)
+    table = table_of("Number", "Kind", "Customer", "Month", "Issued", *amounts, right=amounts)
     for invoice in invoices:
         table.add_row(
             invoice.number,
@@ -190,7 +190,7 @@ def invoices_table(invoices: Iterable[Invoice]) -> Table:
 
 def invoice_view(invoice: Invoice) -> RenderableType:
     """An invoice with all that stands on it. Periods are shown as people write them, with their last day."""
-    table = _table("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
+    table = table_of("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
     for subscription in invoice.subscriptions:
         for entry in subscription.entries:
             if isinstance(entry, InvoicedAdjustment):
@@ -202,7 +202,7 @@ def invoice_view(invoice: Invoice) -> RenderableType:
 
 
 def notices_table(notices: Iterable[OutboxNotice]) -> Table:
-    table = _table("Number", "Subscription", "Notice", "About", "State", "Since (KST)", "What is wrong")
+    table = table_of("Number", "Subscription", "Notice", "About", "State", "Since (KST)", "What is wrong")
     for notice in notices:
         table.add_row(
             str(notice.number),
@@ -238,7 +238,7 @@ def quote_view(quote: Quote) -> RenderableType:
 
 
 def coming_table(coming: Iterable[Coming]) -> Table:
-    table = _table("When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
+    table = table_of("When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
     for each in coming:
         amount = sum(line.amount for line in each.ledger)
         table.add_row(
@@ -252,7 +252,7 @@ def coming_table(coming: Iterable[Coming]) -> Table:
 
 
 def explanation_view(explanation: Explanation) -> RenderableType:
-    table = _table(
+    table = table_of(
         "From",
         "To",
         "Days",
@@ -283,11 +283,11 @@ def explanation_view(explanation: Explanation) -> RenderableType:
 
 def list_table(listed: Iterable[Listed]) -> RenderableType:
     """A line for each subscription; where the terminal is too narrow for that, two."""
-    wide = _table(
+    wide = table_of(
         *("Subscription", "Customer", "State", "Access", "Plan", "Members", "Term", "Next"),
         right=("Members",),
     )
-    narrow = _table("Subscription\nCustomer", "State\nAccess", "Plan\nTerm", "Next")
+    narrow = table_of("Subscription\nCustomer", "State\nAccess", "Plan\nTerm", "Next")
     narrow.columns[0].no_wrap = True
     for each in listed:
         state, term = state_text(each.state), each.term or _NONE
@@ -307,7 +307,7 @@ def list_table(listed: Iterable[Listed]) -> RenderableType:
 
 
 def schedules_table(schedules: Iterable[Scheduled]) -> Table:
-    table = _table("Job", "Runs", "Next (KST)", "Last run", "What it said")
+    table = table_of("Job", "Runs", "Next (KST)", "Last run", "What it said")
     for each in schedules:
         if not each.applied:
             coming = "not applied yet"
@@ -323,7 +323,7 @@ def schedules_table(schedules: Iterable[Scheduled]) -> Table:
 
 
 def findings_table(findings: Iterable[ReportedFinding]) -> Table:
-    table = _table("Finding", "Subscription", "What is amiss", "Repaired")
+    table = table_of("Finding", "Subscription", "What is amiss", "Repaired")
     for finding in findings:
         repaired = Text("yes", style="green") if finding.repaired else Text("no", style="yellow")
         table.add_row(finding.code, finding.subscription_id or _NONE, finding.message, repaired)
@@ -332,7 +332,7 @@ def findings_table(findings: Iterable[ReportedFinding]) -> Table:
 
 def certificates_view(certificates: Sequence[ErasureCertificate]) -> RenderableType:
     """What was erased: first from the database, then from the workflow's histories."""
-    table = _table("Erased", "Rows", right=("Rows",))
+    table = table_of("Erased", "Rows", right=("Rows",))
     for certificate in certificates:
         for name, count in certificate.rows.items():
             table.add_row(name, f"{count:,}")
@@ -341,7 +341,7 @@ def certificates_view(certificates: Sequence[ErasureCertificate]) -> RenderableT
 
 
 def simulated_view(document: Document) -> RenderableType:
-    outcomes = _table("When (KST)", "Command", "Outcome", "Answer")
+    outcomes = table_of("When (KST)", "Command", "Outcome", "Answer")
     for outcome in document.outcomes:
         outcomes.add_row(
             f"{outcome.at:%Y-%m-%d %H:%M}",
@@ -363,7 +363,7 @@ def simulated_view(document: Document) -> RenderableType:
 
 
 def problems_table(problems: Iterable[Problem]) -> Table:
-    table = _table("Field", "What is wrong", "Code")
+    table = table_of("Field", "What is wrong", "Code")
     for problem in problems:
         table.add_row(Name(problem.field or ""), problem.message, Name(problem.code))
     return table
@@ -371,7 +371,7 @@ def problems_table(problems: Iterable[Problem]) -> Table:
 
 def quotes_table(quotes: Iterable[Quote]) -> Table:
     columns = ("Service fees", "Repayment of the discount", "Early termination", "Sum (KRW)")
-    table = _table("Canceling on", *columns, right=columns)
+    table = table_of("Canceling on", *columns, right=columns)
     for quote in quotes:
         parts = [sum(line.amount for line in quote.ledger if line.kind is kind) for kind in LineKind]
         table.add_row(str(quote.date), *map(won, parts), won(quote.total))
@@ -380,13 +380,13 @@ def quotes_table(quotes: Iterable[Quote]) -> Table:
 
 def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
     """How often something was found, by place, before and after."""
-    table = _table("Found", "Before", "After", right=("Before", "After"))
+    table = table_of("Found", "Before", "After", right=("Before", "After"))
     for place, before, after in remains:
         table.add_row(place, f"{before:,}", Text(f"{after:,}", style="red" if after else "green"))
     return table
 
 
-def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+def table_of(*columns: str, right: tuple[str, ...] = ()) -> Table:
     table = Lines()
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")

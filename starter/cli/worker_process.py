@@ -78,6 +78,7 @@ def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[s
         "TEMPORAL_CONFIG_FILE": os.devnull,
         "DATABASE_URL": addresses.worker_url,
         "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
+        "WORKSUB_WEBHOOK_TARGETS": "any",
         # Those of this user are another worker's.
         "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",
         "WORKSUB_HEALTH_ADDRESS": watched_at.health_address if watched_at else "",

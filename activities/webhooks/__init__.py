@@ -1,0 +1,1 @@
+"""Webhooks: the outbox, who is called, and the courier that goes between."""

@@ -1,0 +1,1 @@
+"""The HTTP API: what `SubscriptionClient` can do, for callers in any language."""

@@ -1,0 +1,92 @@
+"""Who asks, how often, and under which key: what every route takes before it does anything."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from starter.access import Desk
+from starter.api.problems import EXAMPLES, ApiCode, ApiError
+from starter.api.service import Service
+from starter.keys import ApiKey
+from subscription.request import is_opaque_id
+
+_BEARER = HTTPBearer(
+    auto_error=False,
+    scheme_name="ApiKey",
+    description="A key as `worksub keys create` shows it once: `Authorization: Bearer wsk_…`.",
+)
+IDEMPOTENCY_KEY = "Idempotency-Key"
+KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+AService = Annotated[Service, Depends(service_of)]
+
+
+async def key_of(
+    request: Request,
+    service: AService,
+    sent: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+) -> ApiKey:
+    """The key that was sent, if it opens anything and has not asked too much."""
+    key = await service.keys.opening(sent.credentials) if sent else None
+    if key is None:
+        address = request.client.host if request.client else ""
+        _check_rate(await service.rates.stranger(address))
+        raise ApiError(
+            ApiCode.UNAUTHENTICATED,
+            EXAMPLES[ApiCode.UNAUTHENTICATED],
+            headers={"WWW-Authenticate": 'Bearer realm="worksub"'},
+        )
+    request.state.key = key.prefix
+    _check_rate(await service.rates.key(key.prefix))
+    return key
+
+
+def _check_rate(wait: int | None) -> None:
+    if wait is not None:
+        raise ApiError(
+            ApiCode.RATE_LIMITED, EXAMPLES[ApiCode.RATE_LIMITED], headers={"Retry-After": str(wait)}
+        )
+
+
+AKey = Annotated[ApiKey, Depends(key_of)]
+
+
+async def desk_of(service: AService, key: AKey) -> Desk:
+    return Desk(service.client, key.caller)
+
+
+ADesk = Annotated[Desk, Depends(desk_of)]
+
+
+async def idempotency_key_of(
+    sent: Annotated[
+        str | None,
+        Header(
+            alias=IDEMPOTENCY_KEY,
+            description="A name of your own for this request: sent again under it with the same body, "
+            "the first answer comes again, and nothing is done twice.",
+            examples=["8f14e45f-ceea-467f-a6d4-0c5ad1f5a3f1"],
+        ),
+    ] = None,
+) -> str:
+    if sent is None:
+        raise ApiError(
+            ApiCode.IDEMPOTENCY_KEY_MISSING, EXAMPLES[ApiCode.IDEMPOTENCY_KEY_MISSING], IDEMPOTENCY_KEY
+        )
+    # The header's draft standard writes it as a string in quotes.
+    key = sent[1:-1] if len(sent) > 1 and sent[0] == sent[-1] == '"' else sent
+    if not is_opaque_id(key):
+        raise ApiError(
+            ApiCode.INVALID_IDEMPOTENCY_KEY, EXAMPLES[ApiCode.INVALID_IDEMPOTENCY_KEY], IDEMPOTENCY_KEY
+        )
+    return key
+
+
+AnIdempotencyKey = Annotated[str, Depends(idempotency_key_of)]

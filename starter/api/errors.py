@@ -1,0 +1,121 @@
+"""Every way in which an answer fails, as a problem document; nothing of what was sent is in it."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from temporalio.client import RPCTimeoutOrCancelledError
+from temporalio.service import RPCError
+
+from activities.database import UNREACHABLE
+from starter.access import OperatorsOnlyError
+from starter.api.problems import EXAMPLES, ApiCode, ApiError, ProblemDocument, answer, document, document_of
+from starter.updating import WorkflowLostError
+from subscription.refusals import Code, RefusedError
+from subscription.validation import problem_of
+
+_AGAIN = {"Retry-After": "2"}
+
+_log = logging.getLogger("worksub")
+
+
+def add_handlers(api: FastAPI) -> None:
+    handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        RefusedError: _refused,
+        ApiError: _api_error,
+        OperatorsOnlyError: _operators_only,
+        RequestValidationError: _unreadable,
+        HTTPException: _http_exception,
+        WorkflowLostError: _workflow_lost,
+        RPCError: _temporal_away,
+        RPCTimeoutOrCancelledError: _temporal_away,
+        RuntimeError: _not_connected,
+        **dict.fromkeys((*UNREACHABLE, asyncpg.InterfaceError), _database_away),
+    }
+    for error, handler in handlers.items():
+        api.add_exception_handler(error, handler)
+
+
+def fault(request_id: str) -> Response:
+    """The answer to what nobody has foreseen."""
+    return own_answer(ApiCode.FAULT, request_id)
+
+
+def own_answer(code: ApiCode, request_id: str) -> Response:
+    """What the API says itself, in the words that are always the same."""
+    return answer(document(code, EXAMPLES[code], request_id=request_id))
+
+
+def _id_of(request: Request) -> str:
+    request_id: str = request.state.request_id
+    return request_id
+
+
+def _own(request: Request, code: ApiCode, field: str | None = None) -> ProblemDocument:
+    return document(code, EXAMPLES[code], field=field, request_id=_id_of(request))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return answer(document_of(error.refused, _id_of(request)))
+
+
+async def _api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    problem = document(error.code, error.detail, field=error.field, request_id=_id_of(request))
+    return answer(problem, error.headers)
+
+
+async def _operators_only(request: Request, error: Exception) -> Response:
+    return answer(_own(request, ApiCode.OPERATORS_ONLY))
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    """A path, query or header that cannot be read: bodies are judged by the rules."""
+    assert isinstance(error, RequestValidationError)
+    problems = tuple(
+        problem_of(one["type"], tuple(one["loc"][1:]), one["msg"], one.get("ctx", {}))
+        for one in error.errors()
+    )
+    said = "; ".join(f"{problem.field or 'it'} {problem.message}" for problem in problems)
+    return answer(
+        document(
+            Code.INVALID_ARGUMENT,
+            f"{said}.",
+            field=problems[0].field if problems else None,
+            problems=problems,
+            request_id=_id_of(request),
+        )
+    )
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: ApiCode.NO_SUCH_PATH, 405: ApiCode.METHOD_NOT_ALLOWED, 413: ApiCode.BODY_TOO_LARGE}.get(
+        error.status_code, ApiCode.MALFORMED_JSON
+    )
+    return answer(_own(request, code), error.headers)
+
+
+async def _workflow_lost(request: Request, error: Exception) -> Response:
+    _log.error("The record has a subscription as living that no workflow carries.")
+    return answer(_own(request, ApiCode.WORKFLOW_LOST), _AGAIN)
+
+
+async def _temporal_away(request: Request, error: Exception) -> Response:
+    return answer(_own(request, ApiCode.TEMPORAL_UNREACHABLE), _AGAIN)
+
+
+async def _not_connected(request: Request, error: Exception) -> Response:
+    """How the SDK says that nobody answers at Temporal's address."""
+    if "client connect" not in str(error):
+        raise error
+    return answer(_own(request, ApiCode.TEMPORAL_UNREACHABLE), _AGAIN)
+
+
+async def _database_away(request: Request, error: Exception) -> Response:
+    return answer(_own(request, ApiCode.DATABASE_UNREACHABLE), _AGAIN)

@@ -1,0 +1,36 @@
+"""One subscription's story, of which every example in the API's description tells a part."""
+
+SUBSCRIPTION_ID = "0b5b0f1e-6f53-5a3e-9d0e-6f5b1d1f8f0a"
+TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
+
+REQUEST = {
+    "customer_id": "C-1000482",
+    "region": "KR",
+    "platform": "VPC",
+    "plan": "basic",
+    "members": 10,
+    "agreed_terms": TERMS,
+    "account": {"group": "acme"},
+    "admin_id": "admin",
+    "password_hash": "$argon2id$v=19$m=65536,t=3,p=4$c29tZSBzYWx0IGhlcmU"
+    "$QlJkKdNSw0H6Vtsx0Y2TFUDWqpbUFPKTFW1ZTtPVJGs",
+    "company_name": "Acme Korea",
+    "company_phone": "02-1234-5678",
+}
+
+COMMANDS: dict[str, dict[str, object]] = {
+    "switch_to_paid": {"date": "2027-01-01", "term": "ANNUAL", "plan": "basic", "members": 10},
+    "change_renewal_option": {"term": "ANNUAL", "members": 5},
+    "upgrade": {"plan": "premium", "members": 20, "agreed_terms": TERMS},
+    "cancel": {"date": "2027-07-01", "confirmation": "admin@acme"},
+    "withdraw_reservation": {},
+    "rename_account": {"group": "acme-korea"},
+    "check_domain": {},
+}
+
+ADJUSTMENT = {
+    "key": f"{SUBSCRIPTION_ID}/SERVICE_FEE/2027-03-15",
+    "amount": -9483,
+    "reason": "WRONG_CHARGE",
+    "reference": "T-4711",
+}

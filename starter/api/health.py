@@ -1,0 +1,49 @@
+"""Whether the API lives, and whether it can answer: for load balancers, without a key."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from fastapi import APIRouter, Response
+from temporalio.service import RPCError
+
+from activities.database import FAILING
+from starter.api.asking import AService
+from subscription.model import Frozen
+
+router = APIRouter(tags=["Health"])
+
+_PATIENCE_SECONDS = 3.0
+
+
+class Health(Frozen):
+    """`problems` says what does not answer, and why."""
+
+    well: bool
+    problems: dict[str, str]
+
+
+@router.get("/healthz", summary="Whether the process lives")
+async def alive() -> Health:
+    return Health(well=True, problems={})
+
+
+@router.get("/readyz", summary="Whether it can answer", responses={503: {"model": Health}})
+async def ready(service: AService, response: Response) -> Health:
+    temporal, database = await asyncio.gather(
+        _problem_of(service.temporal.service_client.check_health()),
+        _problem_of(service.reading.fetchval("SELECT 1")),
+    )
+    found = {"Temporal": temporal, "PostgreSQL": database}
+    problems = {what: problem for what, problem in found.items() if problem}
+    response.status_code = 503 if problems else 200
+    return Health(well=not problems, problems=problems)
+
+
+async def _problem_of(attempt: Awaitable[Any]) -> str | None:
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await attempt
+    except (RPCError, RuntimeError, *FAILING) as error:
+        return f"it does not answer ({type(error).__name__})"
+    return None

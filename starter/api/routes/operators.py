@@ -1,0 +1,74 @@
+"""What is the operators' alone: correcting a ledger, and what the nightly comparison has found."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, status
+
+from starter.api import examples
+from starter.api.asking import ADesk, AnIdempotencyKey
+from starter.api.bodies import ABody, described, fields_of
+from starter.api.problems import ApiCode, responses
+from subscription.adjustment import Adjust, Adjustment
+from subscription.reconciliation import Reconciliation, ReportedFinding
+from subscription.refusals import Code
+
+router = APIRouter(prefix="/v1", tags=["Operators"])
+
+_NOT_IN_BODIES = ("id", "subscription_id")
+_RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
+
+
+@router.post(
+    "/subscriptions/{subscription_id}/adjustments",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(
+        ApiCode.IDEMPOTENCY_KEY_MISSING,
+        ApiCode.INVALID_IDEMPOTENCY_KEY,
+        ApiCode.MALFORMED_JSON,
+        ApiCode.UNSUPPORTED_MEDIA_TYPE,
+        ApiCode.BODY_TOO_LARGE,
+        ApiCode.OPERATORS_ONLY,
+        Code.INVALID_ARGUMENT,
+        Code.SUBSCRIPTION_NOT_FOUND,
+        Code.LINE_NOT_FOUND,
+        Code.ADJUSTED_TOO_MUCH,
+        Code.ADJUSTMENT_ID_REUSED,
+        ApiCode.NO_ANSWER,
+    ),
+    openapi_extra=described(Adjust, examples.ADJUSTMENT, without=_NOT_IN_BODIES),
+    summary="Correct a line of the ledger by a compensating one",
+    description="The `Idempotency-Key` is the adjustment's id: at most 40 letters, digits, `.`, `_` or `-`.",
+)
+async def adjust(subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody) -> Adjustment:
+    data = fields_of(body, apart_from=_NOT_IN_BODIES)
+    return await desk.adjust({**data, "id": key, "subscription_id": subscription_id})
+
+
+@router.get(
+    "/reconciliations/latest",
+    responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND),
+    summary="The newest comparison of Temporal with the record",
+)
+async def latest_reconciliation(desk: ADesk) -> Reconciliation:
+    return await desk.reconciliation()
+
+
+@router.get(
+    "/reconciliations/{run}",
+    responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND, Code.INVALID_ARGUMENT),
+    summary="One comparison",
+)
+async def reconciliation(run: Annotated[str, Path(pattern=_RUN)], desk: ADesk) -> Reconciliation:
+    return await desk.reconciliation(run)
+
+
+@router.get(
+    "/reconciliations/{run}/findings",
+    responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND, Code.INVALID_ARGUMENT),
+    summary="What a comparison has found, first what is left for somebody to look at",
+)
+async def findings(
+    run: Annotated[str, Path(pattern=_RUN)], desk: ADesk, limit: Annotated[int, Query(ge=1, le=1000)] = 1000
+) -> list[ReportedFinding]:
+    await desk.reconciliation(run)
+    return await desk.findings(run, limit=limit)

@@ -1,0 +1,92 @@
+"""A subscription's timeline as it happens: server-sent events, one for each entry (R31 ends it)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+
+from activities.database import FAILING
+from starter.access import Desk
+from starter.api.asking import ADesk, AService
+from starter.api.problems import responses
+from starter.api.service import Service
+from subscription.effects import TimelineEntry
+from subscription.refusals import Code
+from subscription.state import State
+
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
+
+_LOOK_SECONDS = 1.0
+_PAGE = 100
+_EVENT_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One event for each entry: `event` is its kind, `id` its number, `data` the entry as "
+        "in the timeline. A comment comes when nothing else has for 15 seconds.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'event: TRIAL_STARTED\ndata: {"sequence":1,"at":"2026-12-20T10:00:00+09:00",'
+                '"event":"TRIAL_STARTED","state":"TRIAL","message":"…"}\nid: 1\n\n',
+            }
+        },
+    },
+    204: {"description": "The subscription is erased and all of it was told: do not connect again."},
+}
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={
+        **_EVENT_STREAM,
+        **responses(Code.SUBSCRIPTION_NOT_FOUND, Code.INVALID_ARGUMENT),
+    },
+    summary="The timeline as it happens, as server-sent events",
+    description="From the beginning, or after the entry that `Last-Event-ID` names, which browsers send by "
+    "themselves. It ends with the erasure.",
+)
+async def events(
+    subscription_id: str,
+    desk: ADesk,
+    service: AService,
+    last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=2**31)] = 0,
+) -> Response:
+    told = await desk.timeline(subscription_id, after=last_event_id, limit=_PAGE)
+    if not told and (await desk.status(subscription_id)).state.over:
+        return Response(status_code=204)
+    return StreamingResponse(
+        _stream(desk, service, subscription_id, last_event_id),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(desk: Desk, service: Service, subscription_id: str, after: int) -> AsyncIterator[bytes]:
+    silent = 0.0
+    yield format_sse_event(comment="the timeline", retry=1000)
+    while not service.stopping.is_set():
+        for entry in await _told(desk, subscription_id, after):
+            after, silent = entry.sequence, 0.0
+            yield format_sse_event(
+                data_str=entry.model_dump_json(), event=entry.event, id=str(entry.sequence)
+            )
+            if entry.state is State.ERASED:
+                return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(service.stopping.wait(), _LOOK_SECONDS)
+        silent += _LOOK_SECONDS
+        if silent >= service.heartbeat:
+            silent = 0.0
+            yield format_sse_event(comment="nothing new")
+
+
+async def _told(desk: Desk, subscription_id: str, after: int) -> list[TimelineEntry]:
+    """What has happened since; nothing while the database is away."""
+    try:
+        return await desk.timeline(subscription_id, after=after, limit=_PAGE)
+    except FAILING:
+        return []

@@ -1,0 +1,106 @@
+"""The process that answers over HTTP, until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from activities.database import DatabaseError, connected, place_of
+from activities.logs import write_logs
+from activities.settings import Address, SettingsError
+from starter.api.app import create_app
+from starter.api.rates import Rates
+from starter.api.service import Service
+from starter.api.settings import ApiSettings
+from starter.client import SubscriptionClient
+from starter.keys import Keys
+from workflows.connection import ConnectionSettingsError, connect
+
+_DRAIN_SECONDS = 20
+_READING, _OWN = 20, 4
+"""So many connections to the database, for questions and for what is the API's own."""
+
+_log = logging.getLogger("worksub")
+
+
+async def serve(settings: ApiSettings) -> None:
+    """Answer until SIGTERM or SIGINT, then finish what was begun.
+
+    Raises `SettingsError` where waiting will not help, one of `UNREACHABLE` where PostgreSQL is away.
+    """
+    write_logs(settings.log_format)
+    try:
+        with _listening(settings.address) as listening:
+            async with _service(settings) as service:
+                await _answer(service, listening)
+    except (DatabaseError, ConnectionSettingsError) as error:
+        raise SettingsError(str(error)) from None
+    _log.info("Stopped.")
+
+
+async def _answer(service: Service, listening: socket.socket) -> None:
+    server = _Server(
+        uvicorn.Config(
+            create_app(service),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+    )
+
+    def stop() -> None:
+        _log.info("Stopping: finishing what was begun.")
+        service.stopping.set()
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    host, port = listening.getsockname()[:2]
+    _log.info(
+        f"Answering at http://{Address(host, port)}/v1, described at /docs; stop with Ctrl-C or SIGTERM."
+    )
+    await server.serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """They are ours."""
+        yield
+
+
+@asynccontextmanager
+async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
+    url = settings.database_url
+    temporal = await connect(lazy=True, service="worksub-api")
+    async with (
+        connected(url, "worksub_reader", connections=_READING) as reading,
+        connected(url, "worksub_api", connections=_OWN) as own,
+    ):
+        _log.info(f"Connected to PostgreSQL at {place_of(url)}.")
+        yield Service(
+            temporal=temporal,
+            reading=reading,
+            client=SubscriptionClient(temporal, reading),
+            keys=Keys(own),
+            rates=Rates(settings.rate_limit),
+        )
+
+
+@contextmanager
+def _listening(address: Address) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        listening = socket.create_server(address, family=family)
+    except OSError as error:
+        raise SettingsError(
+            f"WORKSUB_API_ADDRESS: nothing can listen on {address}: {error.strerror}."
+        ) from None
+    with listening:
+        yield listening

@@ -1,0 +1,27 @@
+"""What the API answers with: the client, the keys, and how much may be asked."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from temporalio.client import Client
+
+from activities.database import Pool
+from starter.api.rates import Rates
+from starter.client import SubscriptionClient
+from starter.keys import Keys
+
+
+@dataclass(frozen=True)
+class Service:
+    """`reading` is a pool in the reader's role. `patience` is within how many seconds an answer begins."""
+
+    temporal: Client
+    reading: Pool
+    client: SubscriptionClient
+    keys: Keys
+    rates: Rates
+    patience: float = 30.0
+    heartbeat: float = 15.0
+    """Seconds after which a silent stream says that it lives."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process stops: streams end then, and whoever listens comes again elsewhere."""

@@ -1,0 +1,48 @@
+"""What the API takes from its environment, beside Temporal's and OpenTelemetry's own settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from limits import parse
+
+from activities.logs import LogFormat
+from activities.settings import (
+    Address,
+    SettingsError,
+    database_url_from,
+    listening_address,
+    log_format_of,
+)
+
+_USUAL_ADDRESS = Address("127.0.0.1", 8080)
+_USUAL_RATE = "600/minute"
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """`rate_limit` is what each key may ask, as in `600/minute`."""
+
+    database_url: str
+    address: Address
+    log_format: LogFormat
+    rate_limit: str
+
+
+def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
+    """Read the settings; raises `SettingsError`."""
+    return ApiSettings(
+        database_url=database_url_from(environment),
+        address=listening_address("WORKSUB_API_ADDRESS", environment) or _USUAL_ADDRESS,
+        log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
+        rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _USUAL_RATE),
+    )
+
+
+def _rate(text: str) -> str:
+    try:
+        parse(text)
+    except ValueError:
+        raise SettingsError(
+            f"WORKSUB_API_RATE_LIMIT is {text!r}; it must be a number and a time, as in {_USUAL_RATE}."
+        ) from None
+    return text

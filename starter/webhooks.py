@@ -1,0 +1,222 @@
+"""Managing webhooks: who is told, with which secret, what was told, and what shall be told again."""
+
+import base64
+import secrets
+from datetime import timedelta
+
+from activities.database import Connection, Pool
+from subscription.calendar import Instant
+from subscription.model import Frozen
+from subscription.webhooks import DeliveryState
+
+_SECRET_BYTES = 32
+
+
+class Endpoint(Frozen):
+    """Where events are sent: of one customer's subscriptions, or of all if `customer_id` is None."""
+
+    endpoint_id: str
+    customer_id: str | None
+    url: str
+    created_at: Instant
+    failures: int
+    paused_until: Instant | None
+    waiting: int
+    parked: int
+
+
+class NewSecret(Frozen):
+    """A secret of an endpoint, shown now and never again."""
+
+    endpoint_id: str
+    secret: str
+
+
+class Delivery(Frozen):
+    """An event on its way to an endpoint; a trial has none. `last_error` is in words of ours."""
+
+    number: int
+    endpoint_id: str
+    subscription_id: str | None
+    sequence: int | None
+    event: str | None
+    state: DeliveryState
+    attempts: int
+    last_error: str | None
+    queued_at: Instant
+    next_attempt_at: Instant | None
+    settled_at: Instant | None
+
+
+class NoSuchEndpointError(Exception):
+    """There is no endpoint of that id."""
+
+
+_DELIVERY = """
+    SELECT number, endpoint_id, subscription_id, sequence, event, delivery.state, attempts, last_error,
+           queued_at, settled_at,
+           CASE WHEN delivery.state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
+      FROM webhook_deliveries AS delivery LEFT JOIN lifecycle_events USING (subscription_id, sequence)
+"""
+
+
+class Webhooks:
+    """On a pool in the role `worksub_admin`, which cannot read the secrets that are there."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add(self, url: str, customer_id: str | None) -> NewSecret:
+        """A new endpoint, told of what happens from now on. The URL must have been looked at."""
+        endpoint_id = f"we_{secrets.token_hex(8)}"
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO webhook_endpoints (endpoint_id, customer_id, url) VALUES ($1, $2, $3)",
+                endpoint_id,
+                customer_id,
+                url,
+            )
+            return await _new_secret(connection, endpoint_id)
+
+    async def rotate(self, endpoint_id: str, overlap: timedelta) -> NewSecret:
+        """A new secret; for so long each request is signed with the old one as well."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await _check(connection, endpoint_id)
+            await connection.execute(
+                """
+                UPDATE webhook_secrets SET ends_at = least(ends_at, clock_timestamp() + $2::interval)
+                 WHERE endpoint_id = $1
+                """,
+                endpoint_id,
+                overlap,
+            )
+            return await _new_secret(connection, endpoint_id)
+
+    async def remove(self, endpoint_id: str) -> None:
+        """Nothing is sent there any more; what waits is parked, and the secrets are deleted."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await _check(connection, endpoint_id)
+            await connection.execute(
+                "UPDATE webhook_endpoints SET removed_at = clock_timestamp() WHERE endpoint_id = $1",
+                endpoint_id,
+            )
+            await connection.execute("DELETE FROM webhook_secrets WHERE endpoint_id = $1", endpoint_id)
+            await connection.execute(
+                """
+                UPDATE webhook_deliveries
+                   SET state = 'PARKED', last_error = 'the endpoint was removed',
+                       settled_at = clock_timestamp()
+                 WHERE endpoint_id = $1 AND state = 'WAITING'
+                """,
+                endpoint_id,
+            )
+
+    async def deliveries(
+        self, endpoint_id: str, *, state: DeliveryState | None = None, after: int = 0, limit: int = 50
+    ) -> list[Delivery]:
+        """In the order in which they came about, those after the number `after`."""
+        await _check(self._pool, endpoint_id)
+        rows = await self._pool.fetch(
+            f"""
+            {_DELIVERY}
+             WHERE endpoint_id = $1 AND ($2::text IS NULL OR delivery.state = $2) AND number > $3
+             ORDER BY number LIMIT $4
+            """,
+            endpoint_id,
+            state,
+            after,
+            limit,
+        )
+        return [Delivery.model_validate(dict(row)) for row in rows]
+
+    async def replay_parked(self, endpoint_id: str) -> int:
+        """All that is parked is tried again, from now for three days; how much that is."""
+        await _check(self._pool, endpoint_id)
+        rows = await self._pool.fetch(
+            """
+            UPDATE webhook_deliveries
+               SET state = 'WAITING', attempts = 0, settled_at = NULL, queued_at = clock_timestamp(),
+                   next_attempt_at = clock_timestamp()
+             WHERE endpoint_id = $1 AND state = 'PARKED' RETURNING 1
+            """,
+            endpoint_id,
+        )
+        await self._unpause(endpoint_id)
+        return len(rows)
+
+    async def replay_subscription(self, endpoint_id: str, subscription_id: str, first: int = 1) -> int:
+        """What happened to a subscription, from the event of this number on, is told again; how much it is.
+
+        Nothing if it is none of those that the endpoint is told of.
+        """
+        await _check(self._pool, endpoint_id)
+        rows = await self._pool.fetch(
+            """
+            INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence)
+            SELECT endpoint_id, subscription_id, event.sequence
+              FROM lifecycle_events AS event
+              JOIN subscriptions USING (subscription_id)
+              JOIN webhook_endpoints AS endpoint
+                ON endpoint.customer_id IS NULL OR endpoint.customer_id = subscriptions.customer_id
+             WHERE endpoint_id = $1 AND subscription_id = $2 AND event.sequence >= $3
+            ON CONFLICT (endpoint_id, subscription_id, sequence) DO UPDATE
+               SET state = 'WAITING', attempts = 0, settled_at = NULL, queued_at = clock_timestamp(),
+                   next_attempt_at = clock_timestamp()
+            RETURNING 1
+            """,
+            endpoint_id,
+            subscription_id,
+            first,
+        )
+        await self._unpause(endpoint_id)
+        return len(rows)
+
+    async def test(self, endpoint_id: str) -> int:
+        """Send a trial event; its number among the deliveries."""
+        await _check(self._pool, endpoint_id)
+        number: int = await self._pool.fetchval(
+            "INSERT INTO webhook_deliveries (endpoint_id) VALUES ($1) RETURNING number", endpoint_id
+        )
+        await self._unpause(endpoint_id)
+        return number
+
+    async def delivery(self, number: int) -> Delivery | None:
+        row = await self._pool.fetchrow(f"{_DELIVERY} WHERE number = $1", number)
+        return Delivery.model_validate(dict(row)) if row else None
+
+    async def list(self) -> list[Endpoint]:
+        rows = await self._pool.fetch(
+            """
+            SELECT endpoint_id, customer_id, url, created_at, failures, paused_until,
+                   count(*) FILTER (WHERE state = 'WAITING') AS waiting,
+                   count(*) FILTER (WHERE state = 'PARKED') AS parked
+              FROM webhook_endpoints
+              LEFT JOIN webhook_deliveries AS delivery USING (endpoint_id)
+             WHERE removed_at IS NULL GROUP BY endpoint_id ORDER BY created_at, endpoint_id
+            """
+        )
+        return [Endpoint.model_validate(dict(row)) for row in rows]
+
+    async def _unpause(self, endpoint_id: str) -> None:
+        """Who asks for something to be sent does not want to wait until the endpoint is tried again."""
+        await self._pool.execute(
+            "UPDATE webhook_endpoints SET failures = 0, paused_until = NULL WHERE endpoint_id = $1",
+            endpoint_id,
+        )
+
+
+async def _check(connection: Connection | Pool, endpoint_id: str) -> None:
+    """Raises `NoSuchEndpointError`."""
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL)",
+        endpoint_id,
+    ):
+        raise NoSuchEndpointError
+
+
+async def _new_secret(connection: Connection, endpoint_id: str) -> NewSecret:
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+    await connection.execute(
+        "INSERT INTO webhook_secrets (endpoint_id, secret) VALUES ($1, $2)", endpoint_id, secret
+    )
+    return NewSecret(endpoint_id=endpoint_id, secret=secret)

@@ -1,0 +1,94 @@
+"""A receiver of webhooks, as a customer would run one: real HTTP, and whatever may be the matter with it."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from service.waiting import eventually
+from standardwebhooks import Webhook
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+
+class Receiver:
+    """`status` is what it answers, `hangs` whether it does; `bad` are subjects that it answers with 500."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.status = 200
+        self.hangs = False
+        self.bad: set[str] = set()
+        self.calls: list[tuple[dict[str, str], bytes]] = []
+        self.taken: list[dict[str, Any]] = []
+        self._at_once: set[str] = set()
+        self.overlapped = False
+        """Whether two events of one subject were ever under way at the same time."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        self.calls.append((dict(request.headers), body))
+        event = json.loads(body)
+        subject = event.get("subject", "")
+        self.overlapped |= subject in self._at_once
+        self._at_once.add(subject)
+        try:
+            await asyncio.sleep(60 if self.hangs else 0.01)
+        finally:
+            self._at_once.discard(subject)
+        status = 500 if subject in self.bad else self.status
+        if status == 200:
+            self.taken.append(event)
+        await Response(status_code=status, headers={"Location": self.url})(scope, receive, send)
+
+    def of(self, subject: str) -> list[int]:
+        """The numbers of the events of a subscription that it has taken, in the order in which they came."""
+        return [event["data"]["sequence"] for event in self.taken if event["subject"] == subject]
+
+    async def has(self, subject: str, *sequences: int) -> None:
+        async def it_has() -> bool:
+            return self.of(subject) == list(sequences)
+
+        await eventually(f"{sequences} of {subject} have arrived", it_has)
+
+    async def is_called(self, times: int) -> None:
+        async def it_is() -> bool:
+            return len(self.calls) >= times
+
+        await eventually(f"it is called {times} times", it_is)
+
+    def verifies(self, secret: str) -> bool:
+        """Whether all that it was sent is signed with this secret."""
+        for headers, body in self.calls:
+            Webhook(secret).verify(body, headers)
+        return bool(self.calls)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        receiver = Receiver(f"http://127.0.0.1:{listening.getsockname()[1]}/hook")
+        server = _Server(
+            uvicorn.Config(
+                receiver, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield receiver
+        finally:
+            server.should_exit = True
+            await serving
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Pytest's, not the server's."""
+        yield

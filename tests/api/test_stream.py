@@ -1,0 +1,89 @@
+"""The timeline as it happens: resumed, kept alive, ended by the erasure, not by a database that restarts."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import httpx
+from service.doors import Door
+from service.house import House
+
+from subscription.calendar import KST
+from subscription.commands import ContractTerm
+
+from .reception import Visitor, open_reception
+
+TODAY = datetime.now(KST).date().isoformat()
+
+
+class Listener:
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self._lines = answer.aiter_lines()
+
+    async def hears(self, field: str) -> str:
+        """The next value of this field; a comment has none."""
+        async for line in self._lines:
+            name, separator, value = line.partition(":")
+            if separator and name == field:
+                return value.strip()
+        return "the end"
+
+
+@asynccontextmanager
+async def listening(
+    visitor: Visitor, subscription_id: str, after: str | None = None
+) -> AsyncIterator[Listener]:
+    headers = {"Last-Event-ID": after} if after else {}
+    path = f"/v1/subscriptions/{subscription_id}/events"
+    async with visitor.http.stream("GET", path, headers=headers) as answer:
+        yield Listener(answer)
+
+
+async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
+    house: House, acme: Visitor
+) -> None:
+    subscription_id = await acme.requests(house)
+    there = f"/subscriptions/{subscription_id}"
+    async with listening(acme, subscription_id) as listener:
+        assert listener.answer.headers["content-type"].startswith("text/event-stream")
+        assert await listener.hears("event") == "TRIAL_STARTED"
+        assert json.loads(await listener.hears("data"))["sequence"] == 1
+        await acme.posts(f"{there}/switch_to_paid", {"date": TODAY, "term": "ANNUAL"})
+        assert await listener.hears("event") == "SWITCHED_TO_PAID"
+    account = (await acme.gets(there))["account"]
+    async with listening(acme, subscription_id, after="1") as listener:
+        assert await listener.hears("id") == "2"
+        await acme.posts(f"{there}/cancel", {"date": TODAY, "confirmation": account})
+        assert [await listener.hears("event") for _ in range(2)] == ["CANCELED", "ERASED"]
+        assert await listener.hears("event") == "the end"
+    async with listening(acme, subscription_id, after="4") as listener:
+        assert listener.answer.status_code == 204
+
+
+async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: House) -> None:
+    async with Door() as door:
+        url = door.leads_to_database(house.database_url)
+        behind = house.database_url.rpartition("@")[2].partition("/")[0]
+        async with open_reception(house, database_url=url, heartbeat=1.0) as reception:
+            visitor = await reception.visitor("C-stream")
+            subscription_id = await visitor.requests(house)
+            async with listening(visitor, subscription_id) as listener:
+                assert await listener.hears("event") == "TRIAL_STARTED"
+                door.closes()
+                assert await listener.hears("") == "nothing new"
+                door.leads_to(behind)
+                await house.client.switch_to_paid(
+                    subscription_id, datetime.now(KST).date(), ContractTerm.ANNUAL
+                )
+                assert await listener.hears("event") == "SWITCHED_TO_PAID"
+
+
+async def test_an_id_that_is_none_is_refused(house: House, acme: Visitor) -> None:
+    subscription_id = await acme.requests(house)
+    for wrong in ("soon", "-1", str(2**40)):
+        answer = await acme.http.get(
+            f"/v1/subscriptions/{subscription_id}/events", headers={"Last-Event-ID": wrong}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_ARGUMENT")

@@ -1,0 +1,291 @@
+"""Webhooks: told at least once and in order, whatever the receiver does, by as many couriers as there are."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+
+import pytest
+from service.house import House, fresh, open_house
+from service.lives import Life
+from service.waiting import eventually, together
+from standardwebhooks.webhooks import WebhookVerificationError
+from temporalio.client import Client
+
+from activities.database import connected
+from activities.webhooks.calling import Caller, EndpointAway, EventRefused
+from activities.webhooks.courier import webhooks_delivered
+from starter.embedded.stack import EmbeddedStack
+from starter.webhooks import NoSuchEndpointError, Webhooks
+from subscription.calendar import KST
+from subscription.webhooks import DeliveryState, trial_event
+
+from .receiver import receiving
+
+TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
+TODAY = datetime.now(KST).date().isoformat()
+
+
+@pytest.fixture(scope="module")
+async def post(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for couriers deliver to everybody in it."""
+    async with open_house(stack, temporal) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def webhooks(post: House) -> AsyncIterator[Webhooks]:
+    async with connected(post.database_url, "worksub_admin", connections=2) as pool:
+        yield Webhooks(pool)
+
+
+@asynccontextmanager
+async def couriers(house: House, number: int = 1, *, patience: float = 10) -> AsyncIterator[None]:
+    """So many processes' worth of couriers."""
+    async with AsyncExitStack() as stack:
+        for _ in range(number):
+            pool = await stack.enter_async_context(
+                connected(house.database_url, "worksub_worker", connections=8)
+            )
+            await stack.enter_async_context(webhooks_delivered(pool, anywhere=True, patience=patience))
+        yield
+
+
+async def changed_often(life: Life, times: int) -> None:
+    """A life with two more events for each time."""
+    for _ in range(times):
+        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await life.asks("withdraw_reservation")
+
+
+async def test_every_event_is_told_signed_and_in_order(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, receiving() as other, couriers(post):
+        made = await webhooks.add(receiver.url, customer)
+        await webhooks.add(other.url, fresh("C"))
+        life = await post.requested(customer_id=customer)
+        await life.asks("switch_to_paid", date=TODAY, term="ANNUAL")
+        await life.asks("cancel", date=TODAY)
+        await receiver.has(life.id, 1, 2, 3, 4)
+        assert receiver.verifies(made.secret)
+        first = receiver.taken[0]
+        assert first == {
+            "specversion": "1.0",
+            "id": f"{life.id}.1",
+            "source": "/worksub/subscriptions",
+            "type": "worksub.subscription.trial_started",
+            "subject": life.id,
+            "time": first["time"],
+            "sequence": "0000000001",
+            "datacontenttype": "application/json",
+            "data": {
+                "subscription_id": life.id,
+                "customer_id": customer,
+                "sequence": 1,
+                "event": "TRIAL_STARTED",
+                "state": "TRIAL",
+                "message": first["data"]["message"],
+                "ledger": [],
+            },
+        }
+        headers = receiver.calls[0][0]
+        assert headers["content-type"] == "application/cloudevents+json"
+        assert headers["webhook-id"] == first["id"]
+        assert [event["data"]["event"] for event in receiver.taken[-2:]] == ["CANCELED", "ERASED"]
+        assert receiver.taken[2]["data"]["ledger"] == [
+            line.model_dump(mode="json") for line in await life.ledger()
+        ]
+        assert other.calls == []
+    told = str(receiver.calls)
+    for name in (life.request["account"]["group"], "Acme Korea", "admin@"):
+        assert name not in told
+
+
+async def test_what_a_receiver_refuses_waits_and_keeps_nobody_else_waiting(
+    post: House, webhooks: Webhooks
+) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        made = await webhooks.add(receiver.url, customer)
+        refused = await post.requested(customer_id=customer)
+        receiver.bad.add(refused.id)
+        await changed_often(refused, 1)
+        well = await post.requested(customer_id=customer)
+        await receiver.has(well.id, 1)
+        [first, *behind] = [
+            each for each in await webhooks.deliveries(made.endpoint_id) if each.subscription_id == refused.id
+        ]
+        assert (first.state, first.last_error) == (DeliveryState.WAITING, "it answered 500")
+        assert [each.attempts for each in behind] == [0, 0]
+        receiver.bad.clear()
+        await webhooks.replay_subscription(made.endpoint_id, refused.id)
+        await receiver.has(refused.id, 1, 2, 3)
+
+
+async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
+    post: House, webhooks: Webhooks
+) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, receiving() as other, couriers(post, patience=0.3):
+        receiver.hangs = True
+        made = await webhooks.add(receiver.url, customer)
+        await webhooks.add(other.url, customer)
+        life = await post.requested(customer_id=customer)
+        await receiver.is_called(1)
+        await other.has(life.id, 1)
+
+        async def is_paused() -> bool:
+            [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+            return found.paused_until is not None and found.waiting == 1
+
+        await eventually("nothing is sent there for a while", is_paused)
+        await changed_often(life, 1)
+        receiver.hangs = False
+        await receiver.has(life.id, 1, 2, 3)
+        [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+        assert (found.failures, found.waiting) == (0, 0)
+
+
+async def test_many_couriers_neither_repeat_nor_reorder(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post, 3):
+        await webhooks.add(receiver.url, customer)
+        lives = await together(post.requested(customer_id=customer) for _ in range(6))
+        await together(changed_often(life, 3) for life in lives)
+        for life in lives:
+            await receiver.has(life.id, 1, 2, 3, 4, 5, 6, 7)
+        assert not receiver.overlapped
+        ids = [headers["webhook-id"] for headers, _ in receiver.calls]
+        assert len(ids) == len(set(ids)) == 42
+
+
+async def test_what_was_under_way_when_a_courier_died_is_told_again(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver:
+        receiver.hangs = True
+        await webhooks.add(receiver.url, customer)
+        life = await post.requested(customer_id=customer)
+        async with connected(post.database_url, "worksub_worker", connections=2) as pool:
+            async with webhooks_delivered(pool, anywhere=True):
+                await receiver.is_called(1)
+                # As if the process were killed: the connections are cut, nothing is settled.
+                pool.terminate()
+            receiver.hangs = False
+        async with couriers(post):
+            await receiver.has(life.id, 1)
+        assert {headers["webhook-id"] for headers, _ in receiver.calls} == {f"{life.id}.1"}
+
+
+async def test_after_three_days_it_is_parked_and_told_when_asked_for(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        receiver.status = 400
+        made = await webhooks.add(receiver.url, customer)
+        life = await post.requested(customer_id=customer)
+        await receiver.is_called(1)
+        await post.owner.execute(
+            """
+            UPDATE webhook_deliveries SET queued_at = queued_at - interval '73 hours',
+                   next_attempt_at = clock_timestamp() WHERE subscription_id = $1
+            """,
+            life.id,
+        )
+
+        async def parked() -> bool:
+            found = await webhooks.deliveries(made.endpoint_id, state=DeliveryState.PARKED)
+            return [each.last_error for each in found] == ["it answered 400"]
+
+        await eventually("it is parked", parked)
+        receiver.status = 200
+        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await receiver.has(life.id, 2)
+        assert await webhooks.replay_parked(made.endpoint_id) == 1
+        await receiver.has(life.id, 2, 1)
+
+
+async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
+    post: House, webhooks: Webhooks
+) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver:
+        gone = receiver.url
+    made = await webhooks.add(gone, customer)
+    lives = [await post.requested(customer_id=customer) for _ in range(3)]
+    await post.owner.execute(
+        "UPDATE webhook_deliveries SET queued_at = queued_at - interval '73 hours' WHERE endpoint_id = $1",
+        made.endpoint_id,
+    )
+    async with couriers(post):
+
+        async def all_parked() -> bool:
+            found = await webhooks.deliveries(made.endpoint_id, state=DeliveryState.PARKED)
+            return len(found) == len(lives)
+
+        await eventually("all of it is parked", all_parked)
+
+
+async def test_a_secret_is_turned_and_both_sign_meanwhile(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        old = await webhooks.add(receiver.url, customer)
+        new = await webhooks.rotate(old.endpoint_id, timedelta(hours=1))
+        number = await webhooks.test(old.endpoint_id)
+        await receiver.is_called(1)
+        assert receiver.verifies(old.secret)
+        assert receiver.verifies(new.secret)
+        assert receiver.taken[0]["type"] == "worksub.webhook.test"
+        tried = await webhooks.delivery(number)
+        assert tried is not None
+        receiver.calls.clear()
+        last = await webhooks.rotate(old.endpoint_id, timedelta())
+        await webhooks.test(old.endpoint_id)
+        await receiver.is_called(1)
+        assert receiver.verifies(last.secret)
+        with pytest.raises(WebhookVerificationError):
+            receiver.verifies(new.secret)
+
+
+async def test_who_is_removed_is_told_no_more(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        made = await webhooks.add(receiver.url, customer)
+        await webhooks.remove(made.endpoint_id)
+        await post.requested(customer_id=customer)
+        with pytest.raises(NoSuchEndpointError):
+            await webhooks.deliveries(made.endpoint_id)
+        await asyncio.sleep(0)
+        assert receiver.calls == []
+
+
+async def test_what_managers_may_not_see(post: House) -> None:
+    async with connected(post.database_url, "worksub_admin", connections=1) as pool:
+        with pytest.raises(Exception, match="permission denied"):
+            await pool.fetch("SELECT secret FROM webhook_secrets")
+    async with connected(post.database_url, "worksub_reader", connections=1) as pool:
+        for table in ("webhook_secrets", "webhook_endpoints", "api_keys"):
+            with pytest.raises(Exception, match="permission denied"):
+                await pool.fetch(f"SELECT * FROM {table}")
+
+
+async def test_nothing_is_sent_inside_and_no_redirect_is_followed() -> None:
+    event = trial_event(1, datetime.now(KST))
+    async with receiving() as receiver:
+        port = receiver.url.rpartition(":")[2]
+        async with Caller(anywhere=False) as caller:
+            for url in (
+                receiver.url,
+                f"https://localhost:{port}",
+                f"https://127.0.0.1:{port}",
+                f"https://[::ffff:127.0.0.1]:{port}",
+                "https://169.254.169.254/latest/meta-data",
+                "https://2130706433/",
+                "https://0x7f.1/",
+            ):
+                with pytest.raises(EndpointAway, match=r"internal|https|cannot be reached"):
+                    await caller.call(url, event, ["c2VjcmV0"])
+        assert receiver.calls == []
+        receiver.status = 302
+        async with Caller(anywhere=True) as caller:
+            with pytest.raises(EventRefused, match="302"):
+                await caller.call(receiver.url, event, ["c2VjcmV0"])
+        assert len(receiver.calls) == 1

@@ -1,0 +1,77 @@
+"""Where webhooks may be sent: to the public Internet, and to nothing that only looks like it."""
+
+from datetime import timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from subscription.webhooks import is_public, pause_of_endpoint, pause_of_event, url_problem
+
+INTERNAL = (
+    "0.0.0.0",
+    "10.0.0.1",
+    "100.64.0.1",
+    "127.0.0.1",
+    "169.254.169.254",
+    "172.16.0.1",
+    "192.168.1.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "ff02::1",
+    "2001:db8::1",
+)
+PUBLIC = ("8.8.8.8", "::ffff:8.8.8.8", "2606:4700:4700::1111")
+
+
+@pytest.mark.parametrize("address", INTERNAL)
+def test_internal_addresses(address: str) -> None:
+    assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses(address: str) -> None:
+    assert is_public(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.acme.example/",
+        "ftp://hooks.acme.example/",
+        "https:///path",
+        "https://user:word@hooks.acme.example/",
+        "https://hooks.acme.example/#part",
+        "https://hooks.acme.example:0/",
+        "https://hooks.acme.example:port/",
+        "https://[::1/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "https://a b/",
+        "https://hooks.acme.example/\n",
+        "",
+    ],
+)
+def test_urls_that_are_refused(url: str) -> None:
+    assert url_problem(url, anywhere=False)
+
+
+def test_urls_that_are_taken() -> None:
+    assert url_problem("https://hooks.acme.example:8443/worksub?a=1", anywhere=False) is None
+    assert url_problem("http://127.0.0.1:9000/", anywhere=True) is None
+
+
+def test_pauses_grow_and_end() -> None:
+    assert [pause_of_event(n).total_seconds() for n in (1, 2, 3)] == [5, 20, 80]
+    assert pause_of_event(1000) == timedelta(hours=6)
+    assert [pause_of_endpoint(n).total_seconds() for n in (1, 2, 3)] == [2, 4, 8]
+    assert pause_of_endpoint(1000) == timedelta(minutes=10)
