@@ -47,6 +47,7 @@ from workflows.keyring import EncryptionSettingsError, keyring_from
 from workflows.registration import missing_search_attributes
 
 _DRAIN = timedelta(seconds=20)
+_CONNECTIONS_FOR_PEOPLE = 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 
 _log = logging.getLogger("worksub")
@@ -101,6 +102,8 @@ def create_worker(
         ],
         interceptors=[*INTERCEPTORS, ReportingInterceptor()],
         workflow_runner=RUNNER,
+        # What falls due, however many at once, leaves connections for what somebody has asked.
+        max_concurrent_local_activities=max(1, pool.get_max_size() - _CONNECTIONS_FOR_PEOPLE),
         deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,
     )

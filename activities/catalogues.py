@@ -1,5 +1,7 @@
 """Published catalogue versions: immutable, numbered in the order in which they come into force (R19)."""
 
+from functools import lru_cache
+
 from temporalio import activity
 
 from activities.database import Connection, Pool
@@ -18,7 +20,13 @@ async def newer_versions(connection: Connection | Pool, edition: int) -> tuple[C
     rows = await connection.fetch(
         "SELECT document FROM catalogue_versions WHERE number > $1 ORDER BY number", edition
     )
-    return tuple(Catalogue.model_validate_json(row["document"]) for row in rows)
+    return tuple(_read(row["document"]) for row in rows)
+
+
+@lru_cache(maxsize=100)
+def _read(document: str) -> Catalogue:
+    """A version never changes, so each is read once."""
+    return Catalogue.model_validate_json(document)
 
 
 async def price_book(connection: Connection | Pool) -> PriceBook:

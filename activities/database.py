@@ -75,6 +75,7 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
             min_size=1,
             max_size=connections,
             init=_speak_json,
+            reset=_leave_as_it_is,
             timeout=_CONNECT_SECONDS,
             command_timeout=_COMMAND_SECONDS,
             server_settings={"role": role, "application_name": role.replace("_", "-"), "timezone": "UTC"},
@@ -114,6 +115,10 @@ def _trouble_of_tls(error: Exception) -> str | None:
 async def _speak_json(connection: asyncpg.Connection) -> None:
     """JSON goes in and comes out as text, which pydantic reads and writes itself."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=str)
+
+
+async def _leave_as_it_is(connection: asyncpg.Connection) -> None:
+    """Nothing is ever set for longer than a transaction, so there is nothing to ask a server to take back."""
 
 
 async def _close(pool: Pool) -> None:

@@ -19,8 +19,9 @@ from subscription.effects import (
     RequestRefused,
     Token,
     TokenWanted,
+    timeline_entry,
 )
-from subscription.events import Event, TrialStarted
+from subscription.events import TrialStarted
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Request, name_taken, read_request
 from subscription.state import Subscription, provisioning
@@ -48,23 +49,21 @@ class ProvisioningActivities:
         return provisioned
 
     async def _provision(self, wanted: Provision) -> Provisioned:
-        events: list[Event] = []
         async with self._pool.acquire() as connection, connection.transaction():
             await record.alone_with(connection, wanted.subscription_id)
             book = await price_book(connection)
             state = await record.snapshot(connection, wanted.subscription_id)
-            if state is None:
-                state, started = await _start(connection, self._judged(wanted, book), wanted, book)
-                events.append(started)
-            elif state.state.over:
-                raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription of this id has ended.")
-            fingerprint = await record.request_fingerprint(connection, wanted.subscription_id)
-            timeline = await record.latest_timeline(connection, wanted.subscription_id)
-            provisioned = Provisioned(
-                state=state, timeline=timeline, fingerprint=fingerprint, catalogues=book.versions
-            )
-        reporting.recorded(wanted.subscription_id, 1, events)
-        return provisioned
+            if state is not None:
+                return await _as_recorded(connection, state, book)
+            request = self._judged(wanted, book)
+            state, started = await _start(connection, request, wanted, book)
+        reporting.recorded(wanted.subscription_id, 1, (started,))
+        return Provisioned(
+            state=state,
+            timeline=(timeline_entry(started, state),),
+            fingerprint=request.fingerprint(),
+            catalogues=book.versions,
+        )
 
     def _judged(self, wanted: Provision, book: PriceBook) -> Request:
         request = read_request(wanted.request, book, wanted.accepted_at)
@@ -83,6 +82,17 @@ class ProvisioningActivities:
         """The secret of one subscription and domain: 128 random bits, the same however often asked (R12)."""
         async with self._pool.acquire() as connection, connection.transaction():
             return Token(token=await _domain_token(connection, wanted.subscription_id, wanted.domain))
+
+
+async def _as_recorded(connection: Connection, state: Subscription, book: PriceBook) -> Provisioned:
+    if state.state.over:
+        raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription of this id has ended.")
+    return Provisioned(
+        state=state,
+        timeline=await record.latest_timeline(connection, state.subscription_id),
+        fingerprint=await record.request_fingerprint(connection, state.subscription_id),
+        catalogues=book.versions,
+    )
 
 
 async def _start(
@@ -113,19 +123,16 @@ async def keep_people(connection: Connection, subscription_id: str, request: Req
     """Keep the administrator and the company of a request; what is there already stays."""
     await connection.execute(
         """
-        INSERT INTO administrators (subscription_id, admin_id, password_hash) VALUES ($1, $2, $3)
+        WITH administrator AS (
+            INSERT INTO administrators (subscription_id, admin_id, password_hash) VALUES ($1, $2, $3)
+            ON CONFLICT DO NOTHING
+        )
+        INSERT INTO companies (subscription_id, company_name, company_phone) VALUES ($1, $4, $5)
         ON CONFLICT DO NOTHING
         """,
         subscription_id,
         request.admin_id,
         request.password_hash,
-    )
-    await connection.execute(
-        """
-        INSERT INTO companies (subscription_id, company_name, company_phone) VALUES ($1, $2, $3)
-        ON CONFLICT DO NOTHING
-        """,
-        subscription_id,
         request.company_name,
         request.company_phone,
     )

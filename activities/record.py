@@ -138,7 +138,8 @@ async def insert_events(
     """The events, numbered from `first_sequence`, with their ledger lines; what is private, apart."""
     for sequence, event in enumerate(events, start=first_sequence):
         await insert_event(connection, state, sequence, event, asked_by)
-        await insert_lines(connection, state, sequence, enumerate(event.lines))
+        if event.lines:
+            await insert_lines(connection, state, sequence, enumerate(event.lines))
 
 
 async def insert_event(
@@ -223,16 +224,20 @@ async def keep_answer(
 
 async def take_name(connection: Connection, subscription_id: str, name: str, kind: str) -> bool:
     """Hold an account name; False if another live subscription does, whoever came at the same time (R5)."""
-    await connection.execute(
+    # Of two at once the later one waits for the earlier, and then finds neither a place nor its own row.
+    holder = await connection.fetchval(
         """
-        INSERT INTO account_names (name, kind, subscription_id) VALUES ($1, $2, $3)
-        ON CONFLICT (name) DO NOTHING
+        WITH taken AS (
+            INSERT INTO account_names (name, kind, subscription_id) VALUES ($1, $2, $3)
+            ON CONFLICT (name) DO NOTHING RETURNING subscription_id
+        )
+        SELECT subscription_id FROM taken
+         UNION ALL SELECT subscription_id FROM account_names WHERE name = $1
         """,
         name,
         kind,
         subscription_id,
     )
-    holder = await connection.fetchval("SELECT subscription_id FROM account_names WHERE name = $1", name)
     return bool(holder == subscription_id)
 
 

@@ -12,10 +12,12 @@ from activities.recording import RecordingActivities
 from activities.workspace import PostgresWorkspaces
 from starter.embedded.stack import EmbeddedStack
 from subscription.apply import apply
-from subscription.deadlines import due_first
+from subscription.catalogue import PriceBook
+from subscription.deadlines import due_first, fall_due
 from subscription.effects import BookOutdated, Recorded, Transition
+from subscription.events import Event
 from subscription.refusals import Code, Refused
-from subscription.state import State
+from subscription.state import State, Subscription
 
 from .house import House, catalogue, on, open_house
 from .waiting import together
@@ -153,13 +155,7 @@ async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: House) 
     assert event is not None
     newer = catalogue("newer", "2027-01-20", **DEARER)
     assert await publish(shop.pool, newer)
-    transition = Transition(
-        subscription_id=life.id,
-        first_sequence=state.sequence + 1,
-        events=(event,),
-        state=apply(state, event),
-        edition=1,
-    )
+    transition = transition_of(state, event, PriceBook(versions=(await price_book(shop.pool)).versions[:1]))
     recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
     before = await life.client.timeline(life.id)
     assert await recording.record_transition(transition) == BookOutdated(newer=(newer,))
@@ -168,3 +164,45 @@ async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: House) 
     up_to_date = transition.model_copy(update={"edition": 2})
     assert await recording.record_transition(up_to_date) == Recorded()
     assert len(await life.ledger()) == 1
+
+
+async def test_r19_what_was_recorded_by_a_newer_book_is_judged_by_it_again(shop: House) -> None:
+    """A worker may die after a task has written, and the next task then knows only the older prices."""
+    life = await shop.paid(START, "MONTHLY")
+    state = await snapshot(shop.pool, life.id)
+    assert state is not None
+    older = await price_book(shop.pool)
+    for event in fall_due(state, on("2027-02-01"), older):
+        state = await recorded(shop, state, event, older)
+    newer = catalogue("newer", "2027-01-20", **DEARER)
+    assert await publish(shop.pool, newer)
+    book = await price_book(shop.pool)
+    outdated, renewed = (due_first(state, on("2027-02-15"), each) for each in (older, book))
+    assert outdated
+    assert renewed
+    assert outdated != renewed
+    await recorded(shop, state, renewed, book)
+    before = await life.client.timeline(life.id)
+    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    answer = await recording.record_transition(transition_of(state, outdated, older))
+    assert answer == BookOutdated(newer=(newer,))
+    assert await recording.record_transition(transition_of(state, renewed, book)) == Recorded()
+    assert await life.client.timeline(life.id) == before
+
+
+def transition_of(state: Subscription, event: Event, book: PriceBook) -> Transition:
+    return Transition(
+        subscription_id=state.subscription_id,
+        first_sequence=state.sequence + 1,
+        events=(event,),
+        state=apply(state, event),
+        edition=book.edition,
+    )
+
+
+async def recorded(shop: House, state: Subscription, event: Event, book: PriceBook) -> Subscription:
+    """The state after the event, which is in the record then."""
+    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    transition = transition_of(state, event, book)
+    assert await recording.record_transition(transition) == Recorded()
+    return transition.state
