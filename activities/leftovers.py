@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.client import WorkflowExecution as Run
@@ -37,10 +38,10 @@ async def leftover_page(
     client: Client, pool: Pool, task_queue: str, grace: timedelta, after: str
 ) -> tuple[list[Leftover], str | None]:
     """What is left among a page of closed runs, and where the next page begins; None if there is none."""
-    # A completed run is a last one, which names nobody; a running one has not ended its own clearing away.
+    # A running one has not ended its own clearing away.
     query = (
         f"WorkflowType = 'SubscriptionWorkflow' AND TaskQueue = {quoted(task_queue)} "
-        "AND ExecutionStatus != 'Running' AND (ExecutionStatus != 'Completed' OR AccountName IS NOT NULL)"
+        "AND ExecutionStatus != 'Running'"
     )
     runs, next_after = await run_page(client, query, after, _A_PAGE)
     return await _left(client, pool, runs, grace), next_after
@@ -69,22 +70,32 @@ async def _left(client: Client, pool: Pool, runs: Sequence[Run], grace: timedelt
     known = await erased_since(pool, closed)
     left = []
     for subscription_id, of_it in closed.items():
+        lost = subscription_id not in known and any(map(_was_subscription, of_it))
+        runs = of_it if lost else [run for run in of_it if not _is_last(run)]
+        if not runs:
+            continue
         if subscription_id in known:
             age = known[subscription_id]
             if age is None or age <= grace:
                 continue
         elif await _is_running(client, of_it[0].id):
             continue
-        lost = subscription_id not in known and any(map(_was_subscription, of_it))
-        left.append(Leftover(subscription_id, tuple(run.run_id for run in of_it), lost))
+        left.append(Leftover(subscription_id, tuple(run.run_id for run in runs), lost))
     return left
 
 
+def _is_last(run: Run) -> bool:
+    """A last run has deleted the others before it completed, and names nobody."""
+    return run.status is WorkflowExecutionStatus.COMPLETED and "AccountName" not in _shown(run)
+
+
 def _was_subscription(run: Run) -> bool:
-    """A request that was refused never showed a state."""
-    shown = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-    state = shown.get("SubscriptionState")
-    return state is not None and not State(state).over
+    """A request that was refused never showed a state. One that was erased does."""
+    return _shown(run).get("SubscriptionState") not in (None, State.REJECTED)
+
+
+def _shown(run: Run) -> Mapping[str, Any]:
+    return {pair.key.name: pair.value for pair in run.typed_search_attributes}
 
 
 async def _is_running(client: Client, workflow_id: str) -> bool:

@@ -67,8 +67,16 @@ async def _look_at_lost(means: Means, look: Look) -> None:
         await look.finds(FindingCode.WORKFLOW_STUCK, f"Its workflow has neither begun nor ended. {words}")
         return
 
+    transcript = await transcript_of(means.client, subscription_id)
+    if transcript.ended and transcript.ended.erased_at:
+        at = f"{transcript.ended.erased_at:%Y-%m-%d %H:%M} KST"
+        message = (
+            f"It was erased on {at}, and the record has never heard of it: what it was charged is unknown."
+        )
+        await look.finds(FindingCode.ROW_MISSING, message)
+        return
+
     async def entered() -> bool:
-        transcript = await transcript_of(means.client, subscription_id)
         if not await restore_row(means.pool, subscription_id, transcript, workflow):
             return False
         await provide(means.pool, subscription_id, means.workspaces)

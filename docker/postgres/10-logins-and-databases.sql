@@ -7,11 +7,12 @@
 \getenv service_password WORKSUB_SERVICE_PASSWORD
 \getenv operator_password WORKSUB_OPERATOR_PASSWORD
 
--- The roles that migration 0003 grants rights to. They cannot sign in; the logins below are members.
+-- The roles that the migrations grant rights to. They cannot sign in; the logins below are members.
 CREATE ROLE worksub_worker NOLOGIN;
 CREATE ROLE worksub_reader NOLOGIN;
 
--- Temporal's own login, and three for the service. The owner migrates; CREATEROLE is for migration 0003.
+-- Temporal's own login, and three for the service. The owner migrates; CREATEROLE is for roles that
+-- migrations add, such as the product's.
 CREATE ROLE temporal LOGIN PASSWORD :'temporal_password';
 CREATE ROLE worksub_owner LOGIN CREATEROLE PASSWORD :'owner_password';
 CREATE ROLE worksub_service LOGIN PASSWORD :'service_password';

@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+from docs.pages import page, tables
 from temporalio.client import Client
 
 from activities import schema
@@ -21,6 +22,7 @@ APPEND_ONLY = (
     "command_answers",
     "erasure_certificates",
 )
+ALSO_APPEND_ONLY = ("invoices", "invoice_entries", "ledger_adjustments")
 CHANGES = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE")
 
 
@@ -36,7 +38,7 @@ async def recorded(house: House) -> House:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=["update", "delete", "truncate"])
-@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize("table", [*APPEND_ONLY, *ALSO_APPEND_ONLY])
 async def test_r22_the_record_is_append_only_for_the_worker_and_for_its_owner(
     recorded: House, table: str, change: str
 ) -> None:
@@ -111,3 +113,39 @@ async def test_setting_up_again_changes_nothing(stack: EmbeddedStack, temporal: 
     assert first.published == catalogue().version
     again = await set_up(temporal, url, catalogue())
     assert (again.migrations, again.published, again.search_attributes) == ((), None, ())
+
+
+RIGHTS = {"reads": "SELECT", "adds": "INSERT", "changes": "UPDATE", "deletes": "DELETE"}
+ROLES = {
+    "the worker": "worksub_worker",
+    "people and services": "worksub_reader",
+    "the product": "worksub_product",
+}
+
+
+async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house: House) -> None:
+    [told] = [table for table in tables(page("SECURITY.md")) if "the worker" in table.header]
+    known = {
+        row[0]: [
+            frozenset(word for word in cell.replace(",", " ").split() if word in RIGHTS) for cell in row[1:]
+        ]
+        for row in told.rows
+    }
+    assert list(told.header[1:]) == [*ROLES]
+    for [table] in await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        granted = [
+            frozenset([word for word, right in RIGHTS.items() if await may(house, role, table, right)])
+            for role in ROLES.values()
+        ]
+        assert granted == known[table], table
+        for role in ROLES.values():
+            for right in ("TRUNCATE", "TRIGGER", "REFERENCES"):
+                assert not await house.owner.fetchval(
+                    "SELECT has_table_privilege($1, $2, $3)", role, table, right
+                )
+
+
+async def may(house: House, role: str, table: str, right: str) -> bool:
+    """On the whole table, or on a column of it."""
+    kind = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
+    return bool(await house.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
