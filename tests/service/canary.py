@@ -104,7 +104,8 @@ async def dead_rows(url: str) -> bytes:
         shown = b""
         for [table] in tables:
             rows = await connection.fetch(
-                "SELECT t_data FROM generate_series(0, pg_relation_size($1::text::regclass) / 8192 - 1) page, "
+                "SELECT t_data FROM "
+                "generate_series(0, pg_relation_size($1::text::regclass) / 8192 - 1) page, "
                 "heap_page_items(get_raw_page($1::text, page::int)) WHERE t_data IS NOT NULL",
                 table,
             )
