@@ -31,7 +31,14 @@ _MISFITS = {
 }
 
 # How it sounds when whoever answers wants something else, or when it is just going away.
-_CUT_OFF = ("broken pipe", "close_notify", "reset by peer", "fatal alert", "protocol error")
+_CUT_OFF = (
+    "broken pipe",
+    "operation was canceled",
+    "close_notify",
+    "reset by peer",
+    "fatal alert",
+    "protocol error",
+)
 
 
 class ConnectionSettingsError(Exception):
