@@ -122,7 +122,7 @@ async def test_what_is_damaged_is_refused_aloud_and_stalls_nothing(stack: Embedd
         [whole] = await Encryption(keyring).encode(
             [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")]
         )
-        plain = Client(**{**house.temporal.config(), "data_converter": encrypting(Keyring())})
+        plain = await speaking(stack)
         damaged = Payload(metadata=whole.metadata, data=whole.data[:-1] + b"!")
         handle = plain.get_workflow_handle(life.workflow_id)
         await handle.signal("change_renewal_option", RawValue(damaged))
