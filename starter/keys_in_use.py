@@ -32,9 +32,9 @@ async def keys_in_use(
     limit: int | None = None,
     on_progress: Callable[[int], None] = lambda runs: None,
 ) -> list[KeyInUse]:
-    """Count the payloads of every run that can be read, closed ones included; schedules have none.
+    """Count the payloads of every run that can be read, closed ones included.
 
-    What a workflow finds in its search attributes is no payload, and never encrypted.
+    Search attributes are never encrypted. A schedule's only payload is its note, which no worker reads.
     """
     payloads: Counter[str | None] = Counter()
     runs: Counter[str | None] = Counter()

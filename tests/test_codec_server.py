@@ -5,9 +5,10 @@ import base64
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ CLEAR = Payload(metadata={"encoding": b"json/plain"}, data=f'"{PERSON}"'.encode(
 
 class Answer(NamedTuple):
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: str
 
     @property

@@ -23,6 +23,7 @@ _MISFITS = {
     "InvalidCertificate": "shows a certificate that is not trusted: see TEMPORAL_TLS_SERVER_CA_CERT_PATH and "
     "TEMPORAL_TLS_SERVER_NAME",
     "PrivateKeyParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
+    "KeyMismatch": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
     "CertificateParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
     "code: Unauthenticated": "does not let us in: see TEMPORAL_API_KEY, or the client's certificate",
     "code: PermissionDenied": "does not let us in: see TEMPORAL_API_KEY, or the client's certificate",
@@ -30,7 +31,14 @@ _MISFITS = {
 }
 
 # How it sounds when whoever answers wants something else, or when it is just going away.
-_CUT_OFF = ("broken pipe", "close_notify", "reset by peer", "fatal alert", "protocol error")
+_CUT_OFF = (
+    "broken pipe",
+    "operation was canceled",
+    "close_notify",
+    "reset by peer",
+    "fatal alert",
+    "protocol error",
+)
 
 
 class ConnectionSettingsError(Exception):

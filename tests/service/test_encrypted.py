@@ -27,6 +27,7 @@ from .lives import Life
 from .waiting import eventually
 
 START = "2027-01-10 09:00"
+OPTION = {"term": "ANNUAL", "at": "2027-01-12T09:00:00+09:00"}
 
 
 async def speaking(stack: EmbeddedStack, *keys: Key) -> Client:
@@ -52,14 +53,25 @@ def seen_by(house: House, life: Life) -> Life:
     return Life(house.client, house.temporal, life.id, life.request)
 
 
-async def waits(life: Life, key: Key, caplog: pytest.LogCaptureFixture) -> None:
-    """Its tasks are tried again and again, and the log says what for."""
-
-    async def is_tried_again() -> bool:
+async def is_tried_again(life: Life) -> None:
+    async def failed_once() -> bool:
         described = (await life.handle.describe()).raw_description
         return described.pending_workflow_task.attempt > 1
 
-    await eventually("its task is tried again", is_tried_again)
+    await eventually("its task is tried again", failed_once)
+
+
+async def is_carried_out(life: Life) -> None:
+    async def changed() -> bool:
+        return "RENEWAL_OPTION_CHANGED" in await life.events()
+
+    await eventually("what was signalled is carried out", changed)
+    assert "REFUSED" not in await life.events()
+
+
+async def waits(life: Life, key: Key, caplog: pytest.LogCaptureFixture) -> None:
+    """Its tasks are tried again and again, and the log says what for."""
+    await is_tried_again(life)
     said = f"Something is encrypted with the key {key.id}, which this process does not have: add that key"
     assert any(record.getMessage().startswith(said) for record in caplog.records)
 
@@ -83,19 +95,24 @@ async def test_a_life_without_its_key_waits_and_goes_on_when_the_key_is_there(
             assert [entry.event for entry in (await asked).events] == ["UPGRADED"]
             # Somebody whose key the workers have not yet got: nothing of it is lost.
             stranger = seen_by(await with_keys(house, stack, strange), life)
-            await stranger.handle.signal(
-                "change_renewal_option", {"term": "ANNUAL", "at": "2027-01-12T09:00:00+09:00"}
-            )
+            await stranger.handle.signal("change_renewal_option", OPTION)
             await waits(life, strange, caplog)
         all_of_them = await with_keys(house, stack, new, old, strange)
         async with all_of_them.worker():
-
-            async def is_carried_out() -> bool:
-                return "RENEWAL_OPTION_CHANGED" in await life.events()
-
-            await eventually("what was signalled is carried out", is_carried_out)
+            await is_carried_out(life)
         assert (await life.events()).count("UPGRADED") == 1
-        assert "REFUSED" not in await life.events()
+
+
+async def test_a_worker_without_any_key_refuses_nothing_that_is_encrypted(stack: EmbeddedStack) -> None:
+    key = new_key()
+    async with a_house(stack, works=False) as house:
+        keyed = await with_keys(house, stack, key)
+        async with house.worker():
+            life = await house.paid(START)
+            await seen_by(keyed, life).handle.signal("change_renewal_option", OPTION)
+            await is_tried_again(life)
+        async with keyed.worker():
+            await is_carried_out(life)
 
 
 async def test_what_is_damaged_is_refused_aloud_and_stalls_nothing(stack: EmbeddedStack) -> None:
@@ -105,7 +122,7 @@ async def test_what_is_damaged_is_refused_aloud_and_stalls_nothing(stack: Embedd
         [whole] = await Encryption(keyring).encode(
             [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")]
         )
-        plain = Client(**{**house.temporal.config(), "data_converter": encrypting(Keyring())})
+        plain = await speaking(stack)
         damaged = Payload(metadata=whole.metadata, data=whole.data[:-1] + b"!")
         handle = plain.get_workflow_handle(life.workflow_id)
         await handle.signal("change_renewal_option", RawValue(damaged))

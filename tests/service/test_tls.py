@@ -41,9 +41,9 @@ class Papers(NamedTuple):
             "sslkey": kept(place.with_suffix(".key"), issued.private_key_pem.bytes()),
         }
 
-    def server_context(self, host: str = "localhost", **dates: datetime) -> ssl.SSLContext:
+    def server_context(self, host: str = "localhost", *, not_after: datetime | None = None) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.authority.issue_cert(host, **dates).configure_cert(context)
+        self.authority.issue_cert(host, not_after=not_after).configure_cert(context)
         return context
 
     def demanding(self) -> ssl.SSLContext:

@@ -82,7 +82,7 @@ async def _first_headers(reader: asyncio.StreamReader) -> tuple[bytes, int, dict
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:])
         if kind == _HEADERS:
             block = body[5:] if flags & _PRIORITY else body
-            return begun, stream, dict(hpack.Decoder().decode(block))
+            return begun, stream, {str(name): str(value) for name, value in hpack.Decoder().decode(block)}
 
 
 async def _refuse(writer: asyncio.StreamWriter, stream: int) -> None:
