@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from activities.database import Pool
+from starter.asked import Asked
 from starter.selection import Selection, as_sql
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import Day, Instant
@@ -15,7 +16,7 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.outbox import NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import Code, refuse
+from subscription.refusals import Code, RefusedError, refuse
 from subscription.state import State, Subscription
 
 
@@ -47,9 +48,13 @@ class RecordedRequest(Frozen):
     answer: RequestAnswer
 
 
+def no_such_subscription() -> RefusedError:
+    return refuse(Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id")
+
+
 class ReadModel:
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._pool = Asked(pool)
 
     async def price_book(self) -> PriceBook:
         rows = await self._pool.fetch("SELECT document FROM catalogue_versions ORDER BY number")
@@ -65,9 +70,7 @@ class ReadModel:
         """The whole state as it was last recorded; raises `RefusedError` if there is no such subscription."""
         state = await self.snapshot(subscription_id)
         if state is None:
-            raise refuse(
-                Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id"
-            )
+            raise no_such_subscription()
         return state
 
     async def request(self, request_id: str) -> RecordedRequest | None:
@@ -263,10 +266,9 @@ class ReadModel:
     async def count(self, selection: Selection) -> int:
         """How many subscriptions are selected."""
         condition, values = as_sql(selection)
-        number: int = await self._pool.fetchval(
-            f"SELECT count(*) FROM subscriptions WHERE {condition}", *values
+        return (
+            await self._pool.fetchval(f"SELECT count(*) FROM subscriptions WHERE {condition}", *values) or 0
         )
-        return number
 
     async def listed(self, ids: Sequence[str]) -> dict[str, Listed]:
         """Those of these ids that the record has."""

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,10 +11,12 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from starter.read_model import ReadModel
 from starter.refusing import refusal_in
+from subscription.calendar import KST, Instant
 from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
+from subscription.model import Wire
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Request, name_taken, read_request
-from subscription.validation import check
+from subscription.validation import check, has_too_many_values
 from subscription.wording import summary_words
 
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
@@ -23,6 +25,18 @@ _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 def subscription_id_for(request_id: str) -> str:
     """The same request id always means the same subscription, so that a request can be sent again (R9)."""
     return str(uuid.uuid5(_REQUEST_IDS, request_id))
+
+
+def _begins_at(data: Mapping[str, Any]) -> datetime:
+    """Now, but for a simulation; what is no time at all is refused with the rest of the request."""
+    try:
+        return check(_Simulated, {"simulated_at": data.get("simulated_at")}).simulated_at or datetime.now(KST)
+    except ValidationError:
+        return datetime.now(KST)
+
+
+class _Simulated(Wire):
+    simulated_at: Instant | None
 
 
 class Requests:
@@ -51,6 +65,8 @@ class Requests:
 
     async def _first_answer(self, data: Mapping[str, Any]) -> RequestAnswer | None:
         """The answer to a request that was accepted before, whatever has changed since (R9)."""
+        if has_too_many_values(data):
+            return None
         try:
             request = check(Request, dict(data))
         except ValidationError:
@@ -78,9 +94,7 @@ class Requests:
     async def _judged(self, data: Mapping[str, Any]) -> Request:
         """Refuse what can be refused before anything exists."""
         book = await self._read.price_book()
-        simulated = data.get("simulated_at")
-        now = datetime.fromisoformat(simulated) if isinstance(simulated, str) else datetime.now(UTC)
-        request = read_request(dict(data), book, now)
+        request = read_request(dict(data), book, _begins_at(data))
         if isinstance(request, Refused):
             raise RefusedError(request)
         holder = await self._read.holder(request.account.account.name)

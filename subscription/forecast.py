@@ -8,14 +8,20 @@ from subscription.apply import apply, apply_all
 from subscription.calendar import Day
 from subscription.catalogue import PriceBook
 from subscription.commands import Cancel, ContractTerm, confirmation_for
-from subscription.deadlines import caught_up, due_first, next_deadline
+from subscription.deadlines import caught_up, due_first, is_foreseeable, next_deadline
 from subscription.decide import decide
 from subscription.effects import TimelineEntry, timeline_entry
 from subscription.events import Event
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
-from subscription.refusals import Refused
+from subscription.refusals import Code, Refused
 from subscription.state import Subscription
+
+TOO_FAR_AHEAD = Refused(
+    code=Code.INVALID_INSTANT,
+    message="That time is more than 20 years after the last thing that happened.",
+    field="at",
+)
 
 
 class Quote(Frozen):
@@ -44,6 +50,8 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
 
     It takes the place of what is reserved. Refused for a date on which it is not possible.
     """
+    if not is_foreseeable(state, now):
+        return TOO_FAR_AHEAD
     state = caught_up(state, now, book).model_copy(update={"reservation": None})
     confirmation = confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else ""
     decision = decide(state, Cancel(date=day, confirmation=confirmation), now, book)
