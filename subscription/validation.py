@@ -13,6 +13,7 @@ T = TypeVar("T", bound=BaseModel)
 _OURS = frozenset(Code)
 _MOST_PROBLEMS = 50
 _MOST_VALUES = 1_000
+_LONGEST_PATH = 200
 _WORDS = {
     "model_type": "must be an object of named fields",
     "dict_type": "must be an object of named fields",
@@ -98,7 +99,7 @@ def is_storable(text: str) -> bool:
 
 
 def _problem(kind: str, path: tuple[int | str, ...], text: str, context: Mapping[str, Any]) -> Problem:
-    field = ".".join(str(part) for part in path) or None
+    field = _cut(".".join(str(part) for part in path)) or None
     if kind in _OURS:
         return Problem(field=field, code=kind, message=text)
     if kind == "missing":
@@ -111,6 +112,11 @@ def _problem(kind: str, path: tuple[int | str, ...], text: str, context: Mapping
     code = Code.WRONG_TYPE if of_type else Code.INVALID_VALUE
     words = _WORDS[kind].format_map(context) if kind in _WORDS else _lowered(text)
     return Problem(field=field, code=code, message=words)
+
+
+def _cut(path: str) -> str:
+    """A name that a caller made up for a field can be as long as what may be sent at all."""
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
 
 
 def _lowered(text: str) -> str:

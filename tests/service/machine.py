@@ -100,8 +100,8 @@ beginnings = st.one_of(
     st.datetimes(datetime(2027, 1, 1), datetime(2031, 12, 31)).map(lambda moment: moment.replace(tzinfo=KST)),
 )
 written_zones = st.sampled_from([KST, KST, *ODD_ZONES, timezone(timedelta(hours=5, minutes=45))])
-members_wished = st.sampled_from([None, None, -1, 0, 1, 2, 7, 10**6])
-plans_wished = st.sampled_from([None, None, "lowest", "highest", "unsold"])
+members_wished = st.sampled_from([None, None, None, -1, 0, 1, 1, 2, 7, 7, 20, 10**6])
+plans_wished = st.sampled_from([None, None, None, "lowest", "highest", "highest", "unsold"])
 
 
 class LifeMachine(RuleBasedStateMachine):
@@ -116,7 +116,7 @@ class LifeMachine(RuleBasedStateMachine):
         super().__init__()
         self._stack, self._temporal, self._loop = stack, temporal, loop
         self._open = AsyncExitStack()
-        self._published = 0
+        self._published = self._asked_after_the_end = 0
         self._outdated = False
         self._accepted: list[tuple[str, dict[str, Any]]] = []
         self._oracle_knows_access = True
@@ -134,6 +134,7 @@ class LifeMachine(RuleBasedStateMachine):
         plan=st.integers(0, 3),
         members=st.integers(1, 30),
         on_a_domain=st.sampled_from([False, False, True]),
+        pays=st.sampled_from(["ANNUAL", "ANNUAL", "MONTHLY", None]),
     )
     def begins(
         self,
@@ -144,6 +145,7 @@ class LifeMachine(RuleBasedStateMachine):
         plan: int,
         members: int,
         on_a_domain: bool,
+        pays: str | None,
     ) -> None:
         os.environ["TZ"] = zone
         time.tzset()
@@ -174,6 +176,9 @@ class LifeMachine(RuleBasedStateMachine):
         assert answer.trial_ends_at == self.rules.state.trial_ends_at
         self._passes_to(at)
         self._all_is_equal()
+        if pays:
+            switch = {"date": at.date().isoformat(), "term": pays, "at": at.isoformat()}
+            self._told("switch_to_paid", switch, by_signal=False, of_the_oracle=("switch_to_paid", switch))
 
     def teardown(self) -> None:
         os.environ.pop("TZ", None)
@@ -184,14 +189,25 @@ class LifeMachine(RuleBasedStateMachine):
         finally:
             self._run(self._open.aclose())
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether there is more to be seen: of what is over, a few answers are enough."""
+        return self._asked_after_the_end < 4
+
+    @precondition(lambda self: not self._goes_on)
+    @rule()
+    def rests(self) -> None:
+        """Something must always be possible."""
+
     # -- time ----------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self._goes_on)
     @rule(pace=st.sampled_from(PACES), number=st.integers(0, 40))
     def time_passes(self, pace: str, number: int) -> None:
         self._passes_to(self._moment(pace, number))
         self._all_is_equal()
 
-    @precondition(lambda self: not self.rules.state.claims)
+    @precondition(lambda self: self._goes_on and not self.rules.state.claims)
     @rule(pace=st.sampled_from(PACES), number=st.integers(0, 40))
     def time_passes_on_the_clock(self, pace: str, number: int) -> None:
         """As above, and the timers of the workflow fire, instead of somebody asking."""
@@ -202,6 +218,7 @@ class LifeMachine(RuleBasedStateMachine):
 
     # -- what is asked -------------------------------------------------------------------------------
 
+    @precondition(lambda self: self._goes_on)
     @rule(
         command=st.sampled_from(ASKED),
         pace=st.sampled_from(PACES),
@@ -234,7 +251,7 @@ class LifeMachine(RuleBasedStateMachine):
         argument["at"] = self.rules.now.astimezone(zone).isoformat()
         self._told(command, argument, by_signal=by_signal, of_the_oracle=(command, argument))
 
-    @precondition(lambda self: self._accepted)
+    @precondition(lambda self: self._goes_on and self._accepted)
     @rule(
         which=st.integers(0, 50),
         changed=st.sampled_from([None, None, "another", "by"]),
@@ -249,6 +266,7 @@ class LifeMachine(RuleBasedStateMachine):
             command, argument = "rename_account", {"group": fresh("again"), "id": argument["id"]}
         self._told(command, {**argument, "at": self.rules.now.isoformat()}, by_signal=by_signal)
 
+    @precondition(lambda self: self._goes_on)
     @rule(
         command=st.sampled_from([*COMMANDS]),
         field=st.sampled_from(FIELDS),
@@ -271,6 +289,7 @@ class LifeMachine(RuleBasedStateMachine):
             return  # which null is an argument of
         self._told(command, argument, by_signal=True)
 
+    @precondition(lambda self: self._goes_on)
     @rule(command=st.sampled_from(ASKED), years=st.sampled_from([-1, 30, 7_000]), by_signal=st.booleans())
     def asks_for_another_time(self, command: str, years: int, by_signal: bool) -> None:
         argument = self._argument(command, "today", 1, None, 1, "ANNUAL")
@@ -289,7 +308,7 @@ class LifeMachine(RuleBasedStateMachine):
             self._told("check_domain", argument, by_signal=by_signal, proved=True, of_the_oracle=confirmed)
         assert not self.rules.state.claims
 
-    @precondition(lambda self: self._published < 3)
+    @precondition(lambda self: self._goes_on and self._published < 3)
     @rule(after=st.integers(1, 400), factor=st.sampled_from([0, 2, 3]), trimmed=st.booleans())
     def a_catalogue_is_published(self, after: int, factor: int, trimmed: bool) -> None:
         """Other prices, one plan less, another fee: what holds from which day on is for the rules to say."""
@@ -314,6 +333,7 @@ class LifeMachine(RuleBasedStateMachine):
         self.oracle, self._outdated = None, True
         self._all_is_equal()
 
+    @precondition(lambda self: self._goes_on)
     @rule(day=st.sampled_from(DAYS), number=st.integers(0, 400))
     def is_quoted(self, day: str, number: int) -> None:
         wanted = self._day("cancel", day, number)
@@ -339,6 +359,7 @@ class LifeMachine(RuleBasedStateMachine):
         `of_the_oracle` is the same in the oracle's words; without them it can follow refusals alone.
         """
         by_signal = by_signal and not self.rules.state.state.over
+        self._asked_after_the_end += self.rules.state.state.over
         happened = len(self.rules.timeline)
         answered = self.rules.asked(command, argument, proved=proved)
         if by_signal:
@@ -467,6 +488,8 @@ class LifeMachine(RuleBasedStateMachine):
             "just before due": due - A_MICROSECOND,
             "just after due": due + A_MICROSECOND,
         }[pace]
+        if self.rules.state.contract is None:  # or it would lapse before anything is asked of it
+            moment = min(moment, due + A_MICROSECOND)
         return min(max(now, moment), self._start + LONGEST_LIFE)
 
     def _day(self, command: str, word: str, number: int) -> date:
