@@ -1,6 +1,7 @@
 """Bad input through the real servers: every caller hears a code, no task fails, and life goes on."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,7 @@ from .waiting import eventually, together
 START = "2027-01-10 09:00"
 AT = "2027-01-10T09:00:00+09:00"
 MEGABYTE = 2**20
-SENT_EACH_WAY = 100
+SENT_EACH_WAY = int(os.environ.get("HOSTILE_INPUTS", "10_000")) // 100
 
 IN_ORDER: Mapping[str, Mapping[str, Any]] = {
     "switch_to_paid": {"date": "2027-01-20", "term": "ANNUAL", "plan": "premium", "members": 20, "at": AT},
@@ -117,10 +118,11 @@ async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: 
         async with gate:
             await one(seed)
 
-    await together(in_turn(seed) for seed in range(SENT_EACH_WAY))
+    requests = SENT_EACH_WAY // 4
+    await together(in_turn(seed) for seed in range(requests))
     print(dict(codes.most_common()))
-    assert codes[Code.REQUEST_REFUSED] > SENT_EACH_WAY / 2
-    assert codes["by hand: REJECTED"] > SENT_EACH_WAY / 2
+    assert codes[Code.REQUEST_REFUSED] > requests / 2
+    assert codes["by hand: REJECTED"] > requests / 2
 
 
 async def _is_judged(house: House, workflow_id: str) -> str:
