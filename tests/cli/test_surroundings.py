@@ -41,12 +41,8 @@ async def in_a_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str,
 
 SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
     "no home and no language": ("$W simulate $LIFE", {}, 0),
-    "the language of C": ("$W simulate $LIFE", {"LC_ALL": "C", "PYTHONUTF8": "0"}, 0),
     "output in ASCII": ("$W simulate $LIFE --json", {"PYTHONIOENCODING": "ascii"}, 0),
     "one column": ("$W simulate $LIFE", {"COLUMNS": "1"}, 0),
-    "columns that are no number": ("$W simulate $LIFE", {"COLUMNS": "many"}, 0),
-    "an unknown terminal": ("$W simulate $LIFE", {"TERM": "unheard-of"}, 0),
-    "a home that is not there": ("$W simulate $LIFE", {"HOME": "/nowhere"}, 0),
     "output that is closed": ("$W simulate $LIFE >&-", {}, 0),
     "errors that nobody hears": ("$W simulate none.yaml 2>&-", {}, 2),
     "input that is closed": (f"$W request {REQUEST} <&-", {}, 2),
@@ -56,10 +52,7 @@ SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
     "a full disk": ("$W simulate $LIFE --json >/dev/full", {}, 3),
     "a full disk, for people": ("$W simulate $LIFE >/dev/full", {}, 3),
     "a file without an end": ("$W simulate /dev/zero", {}, 2),
-    "a catalogue without an end": ("$W simulate $LIFE --catalogue /dev/zero", {}, 2),
-    "a directory": ("$W simulate .", {}, 2),
     "a pipe": ("$W simulate <(cat $LIFE)", {}, 0),
-    "a program": ("$W simulate $(command -v bash)", {}, 2),
     "a name that is no text": (r"$W simulate $'\xff.yaml'", {}, 2),
     "an id that is no text": (r"$W switch $'\xff' --date 2027-01-01 --term ANNUAL", {}, 3),
 }

@@ -24,7 +24,7 @@ from subscription.state import Subscription, provisioning
 
 NOW = on("2027-01-01 00:00")
 BIGINT, EXACT_IN_JSON = 2**63, 2**53
-DEAREST = {
+DEAREST: dict[str, Any] = {
     "plans": {"lite": {"annual": 0}, "basic": {"annual": 0}, "premium": {"list": 10**10, "annual": 0}},
     "account": {"max_members": 100_000},
 }

@@ -128,6 +128,11 @@ class Reckoning:
     def quote(self, day: date) -> Quote | Refused:
         return quote_cancellation(self.state, day, self.now, self.book)
 
+    def present_name(self) -> dict[str, str]:
+        """The account as a command names it; none has the erased, which are called by another name."""
+        account = self.state.account
+        return {account.kind.lower(): account.name} if account else {"group": "erased"}
+
     def _happens(self, event: Event) -> None:
         self.state = apply(self.state, event)
         self.timeline.append(timeline_entry(event, self.state))
