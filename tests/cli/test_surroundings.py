@@ -81,5 +81,5 @@ async def test_json_is_json_in_any_alphabet(alone: Cli, tmp_path: Path) -> None:
 
 
 async def test_the_name_of_a_file_does_not_steer_the_terminal(alone: Cli) -> None:
-    _, _, err = await in_a_shell(alone, r"$W simulate $'\e]0;owned\a\u202e.yaml'")
+    _, _, err = await in_a_shell(alone, r"$W simulate $'\e]0;owned\a\xe2\x80\xae.yaml'")
     assert "\\x1b]0;owned\\x07\\u202e.yaml: cannot be read" in err
