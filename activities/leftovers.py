@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Pool
 from activities.runs import quoted, run_page
-from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.effects import WORKFLOW_ID_PREFIX, is_subscription_id
 from subscription.state import State
 
 _A_PAGE = 200
@@ -56,7 +56,7 @@ async def erased_since(pool: Pool, ids: Collection[str]) -> Mapping[str, timedel
                ON certificate.subscription_id = subscriptions.subscription_id AND part = 'DATABASE'
          WHERE subscriptions.subscription_id = ANY($1)
         """,
-        list(ids),
+        [subscription_id for subscription_id in ids if is_subscription_id(subscription_id)],
     )
     return {row["subscription_id"]: row["age"] for row in rows}
 

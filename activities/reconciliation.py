@@ -18,6 +18,7 @@ from activities.reconciling.report import Report
 from activities.reconciling.strays import look_at_leftover, look_at_running
 from activities.runs import quoted, run_page
 from activities.workspace import WorkspaceProvisioner
+from subscription.effects import is_subscription_id
 from subscription.reconciliation import FinishReconciliation, Reconciled, ReconcilePage, ReconcileReport
 
 _A_PAGE = 100
@@ -56,7 +57,9 @@ class ReconciliationActivities:
         means = await self._means(wanted)
         queue = activity.info().task_queue
         left, next_after = await leftover_page(self._client, self._pool, queue, means.grace, wanted.after)
-        looks = await made(look_at_leftover(means, leftover) for leftover in left)
+        # What no subscription can be called was none, and is only for the purge.
+        known = [leftover for leftover in left if is_subscription_id(leftover.subscription_id)]
+        looks = await made(look_at_leftover(means, leftover) for leftover in known)
         return await self._reported(means, looks, next_after)
 
     @activity.defn

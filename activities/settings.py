@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 from temporalio.worker import WorkerDeploymentConfig
 
 from activities.database import DatabaseError, check_url
+from activities.files import TooLargeError, read_text
 from activities.logs import LogFormat
 from activities.mail_server import MailServer, MailSettingsError, mail_server
 from activities.versioning import VersionSettingsError, deployment_from
@@ -146,7 +147,9 @@ def log_format_of(text: str) -> LogFormat:
 def read_catalogue(path: Path) -> Catalogue:
     """Read a catalogue file; raises `SettingsError` that names every line that is wrong."""
     try:
-        return parse_catalogue(path.read_text(encoding="utf-8"), str(path))
+        return parse_catalogue(read_text(path), str(path))
+    except TooLargeError as error:
+        raise SettingsError(f"The catalogue {path} {error}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The catalogue {path} cannot be read: {error}.") from None
     except CatalogueError as error:

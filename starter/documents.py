@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from activities.files import TooLargeError, read_text
+
 _PLAIN = "!plain"
 _TEXT = "tag:yaml.org,2002:str"
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -55,8 +57,10 @@ def read_documents(path: Path) -> list[Document]:
     """Every document of a YAML file, each of which must be named fields; raises `DocumentError`."""
     source = str(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
         documents = [_Reading(source).document(node) for node in yaml.compose_all(text, _Loader)]
+    except TooLargeError as error:
+        raise DocumentError(source, None, str(error)) from None
     except UnicodeDecodeError as error:
         raise DocumentError(source, None, f"is not UTF-8 text, byte {error.start} is wrong") from None
     except OSError as error:

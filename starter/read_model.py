@@ -6,6 +6,7 @@ from datetime import date
 from typing import NamedTuple
 
 from activities.database import Pool
+from starter.asked import Asked
 from starter.selection import Selection, as_sql
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import Day, Instant
@@ -62,7 +63,7 @@ class Beforehand(NamedTuple):
 
 class ReadModel:
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._pool = Asked(pool)
 
     async def price_book(self) -> PriceBook:
         rows = await self._pool.fetch("SELECT document FROM catalogue_versions ORDER BY number")
@@ -309,11 +310,13 @@ class ReadModel:
     async def count(self, selection: Selection) -> int:
         """How many subscriptions are selected."""
         condition, values = as_sql(selection)
-        number: int = await self._pool.fetchval(
-            f"SELECT count(*) FROM subscriptions WHERE {condition}",  # noqa: S608 - as above
-            *values,
+        return (
+            await self._pool.fetchval(
+                f"SELECT count(*) FROM subscriptions WHERE {condition}",  # noqa: S608 - as above
+                *values,
+            )
+            or 0
         )
-        return number
 
     async def listed(self, ids: Sequence[str]) -> dict[str, Listed]:
         """Those of these ids that the record has."""

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,10 +11,12 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from starter.read_model import Beforehand, ReadModel
 from starter.refusing import refusal_in
+from subscription.calendar import KST, Instant
 from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
+from subscription.model import Wire
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Request, name_taken, read_request
-from subscription.validation import check
+from subscription.validation import check, has_too_many_values
 from subscription.wording import summary_words
 
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
@@ -23,6 +25,18 @@ _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 def subscription_id_for(request_id: str) -> str:
     """The same request id always means the same subscription, so that a request can be sent again (R9)."""
     return str(uuid.uuid5(_REQUEST_IDS, request_id))
+
+
+def _begins_at(data: Mapping[str, Any]) -> datetime:
+    """Now, but for a simulation; what is no time at all is refused with the rest of the request."""
+    try:
+        return check(_Simulated, {"simulated_at": data.get("simulated_at")}).simulated_at or datetime.now(KST)
+    except ValidationError:
+        return datetime.now(KST)
+
+
+class _Simulated(Wire):
+    simulated_at: Instant | None
 
 
 class Requests:
@@ -98,6 +112,8 @@ class Requests:
 
 def _shape_of(data: Mapping[str, Any]) -> Request | None:
     """The request, whether or not the rules accept it; None if it cannot be read."""
+    if has_too_many_values(data):
+        return None
     try:
         return check(Request, dict(data))
     except ValidationError:
@@ -120,9 +136,7 @@ def _first_answer(data: Mapping[str, Any], known: Beforehand) -> RequestAnswer |
 
 def _judged(data: Mapping[str, Any], known: Beforehand) -> Request:
     """Refuse what can be refused before anything exists."""
-    simulated = data.get("simulated_at")
-    now = datetime.fromisoformat(simulated) if isinstance(simulated, str) else datetime.now(UTC)
-    request = read_request(dict(data), known.book, now)
+    request = read_request(dict(data), known.book, _begins_at(data))
     if isinstance(request, Refused):
         raise RefusedError(request)
     if known.holder not in (None, subscription_id_for(request.request_id)):

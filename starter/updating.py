@@ -12,13 +12,13 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from starter.read_model import ReadModel
+from starter.read_model import ReadModel, no_such_subscription
 from starter.refusing import refusal_in
 from subscription.answers import ID_REUSED
 from subscription.calendar import KST
 from subscription.commands import read_command
 from subscription.decide import decide
-from subscription.effects import WORKFLOW_ID_PREFIX, Answer
+from subscription.effects import WORKFLOW_ID_PREFIX, Answer, is_subscription_id
 from subscription.refusals import Code, Refused, RefusedError, refuse
 
 # The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
@@ -40,7 +40,13 @@ class Updates:
         self._read = read
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
-        """The answer to a command; raises `RefusedError`, or `WorkflowLostError`."""
+        """The answer to a command; raises `RefusedError`, or `WorkflowLostError`.
+
+        What cannot be read is refused here: the servers have limits of their own, and no codes for them.
+        """
+        command = read_command(name, argument)
+        if isinstance(command, Refused):
+            raise RefusedError(command)
         if not isinstance(argument, Mapping) or argument.get("id") is None:
             return await self._update(subscription_id, name, argument, str(uuid.uuid4()))
         # Temporal answers any update of a known id as it did the first, whatever is asked, and a refusal
@@ -62,6 +68,8 @@ class Updates:
                 raise
 
     async def _update(self, subscription_id: str, name: str, argument: Any, update_id: str) -> Answer:
+        if not is_subscription_id(subscription_id):
+            raise no_such_subscription()
         while True:
             try:
                 answer: Answer = await self._temporal.get_workflow_handle(

@@ -3,12 +3,22 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from subscription.calendar import Instant
 from subscription.model import Frozen, Wire
 from subscription.refusals import Refused
+from subscription.validation import is_storable
 
+
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise PydanticCustomError("INVALID_VALUE", "must not have null characters")
+    return text
+
+
+_Text = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
 
@@ -28,10 +38,10 @@ class Adjust(Wire):
     `id` names the adjustment: sent again under it, nothing is done twice. `reference` is a ticket's number.
     """
 
-    subscription_id: str
+    subscription_id: Annotated[_Text, Field(max_length=100)]
     id: Reference
-    key: str
-    amount: int
+    key: _Text
+    amount: Annotated[int, Field(ge=-(10**17), le=10**17)]
     reason: Annotated[AdjustmentReason, Field(strict=False)]
     reference: Reference
 

@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 
 from subscription.commands import Command
-from subscription.refusals import Code, Refused
+from subscription.refusals import Code, Refused, refuse
 from subscription.state import Answered, Subscription
 
 _REMEMBERED = timedelta(days=31)
+_MOST_REMEMBERED = 2_000
+"""As many as fit into what a workflow hands on, under ids of any length, with room to spare."""
 
 ID_REUSED = Refused(
     code=Code.COMMAND_ID_REUSED,
@@ -25,10 +27,23 @@ def was_answered(state: Subscription, command: Command) -> bool | Refused:
     return True
 
 
+def check_room(state: Subscription, command: Command, now: datetime) -> None:
+    """Raises `RefusedError` if one more command could not be remembered for as long as it must (R22)."""
+    if command.id is not None and len(_recent(state, now)) >= _MOST_REMEMBERED:
+        raise refuse(
+            Code.TOO_MANY_COMMANDS,
+            f"{_MOST_REMEMBERED:,} commands were accepted in the last {_REMEMBERED.days} days, "
+            "and no more can be.",
+        )
+
+
 def remembering(state: Subscription, command: Command, now: datetime) -> Subscription:
     """The state that knows this command as accepted, and has forgotten those of long ago."""
     if command.id is None:
         return state
-    recent = {key: answered for key, answered in state.answered.items() if now - answered.at < _REMEMBERED}
-    recent[command.id] = Answered(fingerprint=command.fingerprint(), at=now)
+    recent = _recent(state, now) | {command.id: Answered(fingerprint=command.fingerprint(), at=now)}
     return state.model_copy(update={"answered": recent})
+
+
+def _recent(state: Subscription, now: datetime) -> dict[str, Answered]:
+    return {key: answered for key, answered in state.answered.items() if now - answered.at < _REMEMBERED}

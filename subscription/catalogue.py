@@ -14,10 +14,22 @@ from subscription.calendar import Day
 from subscription.model import Frozen, Wire
 from subscription.names import domain_name
 from subscription.refusals import Problem
-from subscription.validation import check, problems_of
+from subscription.validation import check, has_control_characters, problems_of
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Price = Annotated[int, Field(ge=0, le=10_000_000_000, description="KRW a member a month, before VAT")]
+
+_MOST_KRW_A_MONTH = 10**15
+"""For one subscription. Sums of years and customers still fit the record, and any reader of JSON."""
+
+
+def _printed(text: str) -> str:
+    if has_control_characters(text):
+        raise PydanticCustomError("INVALID_VALUE", "must not have control or invisible characters")
+    return text
+
+
+Title = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printed)]
 
 
 class Trial(Wire):
@@ -40,20 +52,23 @@ class AccountPolicy(Wire):
     max_members: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
 
 
+_YEAR_OF_MINUTES = 365 * 24 * 60
+
+
 class Looks(Wire):
-    every_minutes: Annotated[int, Field(ge=1)]
-    up_to_hours: Annotated[int, Field(ge=1)]
+    every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)]
+    up_to_hours: Annotated[int, Field(ge=1, le=10 * 365 * 24)]
 
 
 class DomainPolicy(Wire):
     """How ownership of a domain is proved and how often it is looked for (R12, R13)."""
 
-    cname_target: str = "verify.worksmobile.example"
-    looks: Annotated[tuple[Looks, ...], Field(strict=False)] = (
+    cname_target: Annotated[str, AfterValidator(domain_name)] = "verify.worksmobile.example"
+    looks: Annotated[tuple[Looks, ...], Field(strict=False, max_length=20)] = (
         Looks(every_minutes=5, up_to_hours=1),
         Looks(every_minutes=60, up_to_hours=72),
     )
-    then_every_minutes: Annotated[int, Field(ge=1)] = 1440
+    then_every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)] = 1440
 
     @model_validator(mode="after")
     def _stages_follow_each_other(self) -> Self:
@@ -66,9 +81,11 @@ class DomainPolicy(Wire):
 class Supplier(Wire):
     """Who sells, as invoices name it."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)] = "NAVER Cloud Corp."
-    registration_number: Annotated[str, Field(min_length=1, max_length=40)] = "000-00-00000"
-    address: Annotated[str, Field(min_length=1, max_length=200)] = "Seongnam-si, Gyeonggi-do, Korea"
+    name: Title = "NAVER Cloud Corp."
+    registration_number: Annotated[Title, Field(max_length=40)] = "000-00-00000"
+    address: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printed)] = (
+        "Seongnam-si, Gyeonggi-do, Korea"
+    )
 
 
 class InvoicePolicy(Wire):
@@ -121,8 +138,8 @@ class Plan(Wire):
 
     model_config = ConfigDict(title="Plan")
 
-    title: Annotated[str, Field(min_length=1, max_length=100)]
-    rank: int
+    title: Title
+    rank: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
     list: Price
     annual: Price
 
@@ -147,8 +164,8 @@ class Catalogue(Wire):
     domain: DomainPolicy = DomainPolicy()
     invoice: InvoicePolicy = InvoicePolicy()
     notices: NoticePolicy = NoticePolicy()
-    terms: Annotated[tuple[Term, ...], Field(strict=False)] = ()
-    plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1)]
+    terms: Annotated[tuple[Term, ...], Field(strict=False, max_length=100)] = ()
+    plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1, max_length=100)]
 
     @property
     def plans_in_words(self) -> str:
@@ -167,6 +184,13 @@ class Catalogue(Wire):
                         f"plans.{higher_id}.{price}",
                         f"must not be below that of plans.{lower_id}, which has a lower rank",
                     )
+        for plan_id, plan in ranked:
+            if plan.list * self.account.max_members > _MOST_KRW_A_MONTH:
+                raise _misfit(
+                    f"plans.{plan_id}.list",
+                    f"is too high for {self.account.max_members:,} members (account.max_members): "
+                    f"together more than {_MOST_KRW_A_MONTH:,} KRW a month",
+                )
         for index, term in enumerate(self.terms):
             if term.id in {other.id for other in self.terms[:index]}:
                 raise _misfit(f"terms.{index}.id", "is the id of another term too")

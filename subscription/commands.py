@@ -29,7 +29,8 @@ class ContractTerm(StrEnum):
 
 TermField = Annotated[ContractTerm, Field(strict=False)]
 PlanField = Annotated[str, Field(min_length=1, max_length=64)]
-MembersField = Annotated[int, Field(ge=1)]
+# What is no more than a number too large is refused by the catalogue's limit, with a code of its own.
+MembersField = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 def is_command_id(value: str) -> bool:
@@ -44,7 +45,7 @@ def _command_id(value: str) -> str:
 
 def _who(value: str) -> str:
     if has_control_characters(value):
-        raise PydanticCustomError("INVALID_VALUE", "must not have control characters")
+        raise PydanticCustomError("INVALID_VALUE", "must not have control or invisible characters")
     return value
 
 

@@ -1,7 +1,7 @@
 """When something falls due, and what then happens (R14-R18, R21, R23, R30)."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -45,6 +45,15 @@ class Due(StrEnum):
 class Deadline(Frozen):
     at: Instant
     what: Due
+
+
+_FORESEEABLE = timedelta(days=20 * 366)
+"""Ten years of trial and ten of grace are the longest time in which nothing may happen."""
+
+
+def is_foreseeable(state: Subscription, moment: datetime) -> bool:
+    """Whether what falls due until then may be worked out at once: not so for thousands of years."""
+    return state.last_at is None or moment - state.last_at <= _FORESEEABLE
 
 
 def next_deadline(state: Subscription) -> Deadline | None:

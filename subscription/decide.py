@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 
+from subscription.answers import check_room
 from subscription.calendar import add_months, day_of
 from subscription.catalogue import Catalogue, Plan, PriceBook, rename_lock
 from subscription.commands import (
@@ -76,6 +77,7 @@ def decide(
     """Judge a command on a state on which all that is due at `now` has been done (R23)."""
     try:
         _check_commandable(state)
+        check_room(state, command, now)
         events = _caused(state, command, now, book, found)
         return Accepted(events=events, message=accepted_message(state, events))
     except RefusedError as refusal:

@@ -21,6 +21,7 @@ from subscription.purge import HistoriesPurged, PurgeHistories, PurgeRows, RowsP
 from subscription.reconciliation import FinishReconciliation, Reconciled, ReconcilePage, ReconcileReport
 from subscription.refusals import Refused
 from subscription.state import Access, State, Subscription
+from subscription.validation import has_control_characters
 from subscription.wording import sentence
 
 TIMELINE_KEPT = 100
@@ -220,6 +221,11 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "tell_notices": (TellNotices, NoticesTold),
     "deliver_notices": (DeliverNotices, NoticesDelivered),
 }
+
+
+def is_subscription_id(text: str) -> bool:
+    """Whether a subscription can have this id: 1 to 100 characters, none of them invisible."""
+    return 1 <= len(text) <= 100 and not has_control_characters(text)
 
 
 def subscription_id_of(workflow_id: str) -> str | None:

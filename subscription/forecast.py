@@ -8,15 +8,21 @@ from subscription.apply import apply, apply_all
 from subscription.calendar import Day, day_of, start_of
 from subscription.catalogue import PriceBook, required_terms
 from subscription.commands import Cancel, ContractTerm, SwitchToPaid, Upgrade, confirmation_for
-from subscription.deadlines import caught_up, due_first, next_deadline
+from subscription.deadlines import caught_up, due_first, is_foreseeable, next_deadline
 from subscription.decide import decide
 from subscription.effects import TimelineEntry, timeline_entry
 from subscription.events import Event
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
-from subscription.refusals import Refused
+from subscription.refusals import Code, Refused
 from subscription.request import TermAgreement
 from subscription.state import Contract, ReservedCancellation, Subscription
+
+TOO_FAR_AHEAD = Refused(
+    code=Code.INVALID_INSTANT,
+    message="That time is more than 20 years after the last thing that happened.",
+    field="at",
+)
 
 
 class Quote(Frozen):
@@ -62,6 +68,8 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
 
     It takes the place of what is reserved. Refused for a date on which it is not possible.
     """
+    if not is_foreseeable(state, now):
+        return TOO_FAR_AHEAD
     state = caught_up(state, now, book).model_copy(update={"reservation": None})
     confirmation = confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else ""
     decision = decide(state, Cancel(date=day, confirmation=confirmation), now, book)
@@ -101,6 +109,8 @@ def quote_upgrade(
 def _quote_change(
     state: Subscription, change: SwitchToPaid | Upgrade, day: date, now: datetime, book: PriceBook
 ) -> ChangeQuote | Refused:
+    if not is_foreseeable(state, now):
+        return TOO_FAR_AHEAD
     state = caught_up(state, now, book).model_copy(update={"reservation": None})
     decision = decide(state, change, now, book)
     if isinstance(decision, Refused):

@@ -15,7 +15,13 @@ from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
 from subscription.phone import phone_number
 from subscription.refusals import Code, Problem, Refused
-from subscription.validation import check, has_control_characters, has_too_many_values, problems_of
+from subscription.validation import (
+    check,
+    has_control_characters,
+    has_too_many_values,
+    is_blank,
+    problems_of,
+)
 
 _OPAQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _ARGON2ID = re.compile(r"\$argon2id\$v=[0-9]+\$[A-Za-z0-9=,]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
@@ -74,10 +80,10 @@ def _opaque_id(value: str) -> str:
 
 
 def _company_name(value: str) -> str:
-    if not 1 <= len(value.strip()) <= len(value) <= 100:
-        raise PydanticCustomError("INVALID_COMPANY_NAME", "must have 1 to 100 characters")
+    if not 1 <= len(value) <= 100 or is_blank(value):
+        raise PydanticCustomError("INVALID_COMPANY_NAME", "must have 1 to 100 characters that can be seen")
     if has_control_characters(value):
-        raise PydanticCustomError("INVALID_COMPANY_NAME", "must not have control characters")
+        raise PydanticCustomError("INVALID_COMPANY_NAME", "must not have control or invisible characters")
     return value
 
 

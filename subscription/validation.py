@@ -13,6 +13,7 @@ T = TypeVar("T", bound=BaseModel)
 _OURS = frozenset(Code)
 _MOST_PROBLEMS = 50
 _MOST_VALUES = 1_000
+_LONGEST_PATH = 200
 _WORDS = {
     "model_type": "must be an object of named fields",
     "dict_type": "must be an object of named fields",
@@ -26,7 +27,12 @@ _WORDS = {
     "string_too_short": "must have {min_length} characters or more",
     "string_too_long": "must have {max_length} characters or fewer",
 }
-_BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Control, surrogate, private and unassigned characters; those that break lines or only steer the writing.
+_NOT_FOR_NAMES = frozenset({"Cc", "Cs", "Co", "Cn", "Cf", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")
+"""Without these some languages, and many emoji, cannot be written."""
+# Letters and symbols by their category, and yet nothing is seen of them.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def check(shape: type[T], data: object, context: Mapping[str, Any] | None = None) -> T:
@@ -79,12 +85,22 @@ def without_callers_words(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 def has_control_characters(text: str) -> bool:
     """Whether there is something invisible in it that databases refuse or that turns the writing around."""
-    return any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") or c in _BIDI_CONTROLS for c in text)
+    return any(unicodedata.category(c) in _NOT_FOR_NAMES and c not in _JOINERS for c in text)
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of it would be seen."""
+    return all(c.isspace() or c in _BLANK or unicodedata.category(c)[0] in "CM" for c in text)
+
+
+def is_storable(text: str) -> bool:
+    """Whether databases and servers can hold it: no null character, and nothing that is not Unicode."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mapping[str, Any]) -> Problem:
     """One finding of pydantic in our words: its type, where it was, its own words and what they are about."""
-    field = ".".join(str(part) for part in path) or None
+    field = _cut(".".join(str(part) for part in path)) or None
     if kind in _OURS:
         return Problem(field=field, code=kind, message=text)
     if kind == "missing":
@@ -97,6 +113,11 @@ def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mappi
     code = Code.WRONG_TYPE if of_type else Code.INVALID_VALUE
     words = _WORDS[kind].format_map(context) if kind in _WORDS else _lowered(text)
     return Problem(field=field, code=code, message=words)
+
+
+def _cut(path: str) -> str:
+    """A name that a caller made up for a field can be as long as what may be sent at all."""
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
 
 
 def _lowered(text: str) -> str:

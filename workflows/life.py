@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.calendar import KST
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, ContractTerm, RenameAccount
-    from subscription.deadlines import due_first, next_deadline
+    from subscription.deadlines import due_first, is_foreseeable, next_deadline
     from subscription.decide import Accepted, Findings, decide, proofs_found
     from subscription.effects import (
         TIMELINE_KEPT,
@@ -35,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         timeline_entry,
     )
     from subscription.events import CommandRefused, ContractRenewed, Erased, Event
+    from subscription.forecast import TOO_FAR_AHEAD
     from subscription.refusals import Code, Refused
     from subscription.request import AccountKind
     from subscription.spread import wakes_at
@@ -84,6 +85,8 @@ class Life:
                 message=f"The clock has passed that time: something happened at {self.state.last_at}.",
                 field="at",
             )
+        if not is_foreseeable(self.state, command.at):
+            return TOO_FAR_AHEAD
         return command.at
 
     def next_wake(self) -> tuple[datetime, str]:

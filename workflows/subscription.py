@@ -37,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
         RequestAnswer,
         RequestRefused,
         TimelineEntry,
+        is_subscription_id,
     )
     from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
     from subscription.refusals import Code, Refused
@@ -52,10 +53,9 @@ _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _ENDED = Refused(
     code=Code.SUBSCRIPTION_ENDED, message="The subscription has ended; nothing can be asked of it."
 )
-_LONGEST_ID = 100
 _IMPOSSIBLE_ID = Refused(
     code=Code.INVALID_ID,
-    message=f"The workflow id must be {WORKFLOW_ID_PREFIX} and an id of 1 to {_LONGEST_ID} characters.",
+    message=f"The workflow id must be {WORKFLOW_ID_PREFIX} and 1 to 100 characters that can be seen.",
 )
 _CANCEL_BY_COMMAND = Refused(
     code=Code.CANCEL_BY_COMMAND,
@@ -131,7 +131,7 @@ class SubscriptionWorkflow:
         """Become a subscription, or learn why not (R9)."""
         workflow_id = workflow.info().workflow_id
         subscription_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
-        if subscription_id == workflow_id or not 1 <= len(subscription_id) <= _LONGEST_ID:
+        if subscription_id == workflow_id or not is_subscription_id(subscription_id):
             self._refused = _IMPOSSIBLE_ID
             return
         simulated_at = _instant(self._request.get("simulated_at"))

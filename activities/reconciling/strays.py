@@ -13,14 +13,15 @@ from activities.reconciling.recorded import recorded
 from activities.reconciling.restoring import provide, restore_row
 from activities.reconciling.transcripts import transcript_of
 from activities.runs import delete_runs
-from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.effects import WORKFLOW_ID_PREFIX, is_subscription_id
 from subscription.reconciliation import FindingCode
 from subscription.state import State
 
 
 async def look_at_running(means: Means, runs: Sequence[Run]) -> list[Look]:
     """Running workflows: each must be of a subscription that the record has, and has not erased."""
-    by_id = {run.id.removeprefix(WORKFLOW_ID_PREFIX): run for run in runs}
+    named = ((run.id.removeprefix(WORKFLOW_ID_PREFIX), run) for run in runs)
+    by_id = {subscription_id: run for subscription_id, run in named if is_subscription_id(subscription_id)}
     known = await erased_since(means.pool, by_id)
     lost = [subscription_id for subscription_id in by_id if subscription_id not in known]
     erased = [

@@ -1,5 +1,6 @@
 """The `worksub` command: its parts put together, and every way in which it can end."""
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,7 +25,13 @@ from starter.cli import (
     webhooks,
 )
 from starter.cli.errors import CommandError, ExitCode
-from starter.cli.output import say, show_error
+from starter.cli.output import (
+    give_up_the_output,
+    is_about_the_output,
+    open_what_is_closed,
+    say,
+    show_error,
+)
 from workflows.keyring import EncryptionSettingsError
 
 app = typer.Typer(
@@ -45,11 +52,25 @@ app.add_typer(findings.app)
 
 def main() -> None:
     """The entry point of the console script."""
+    open_what_is_closed()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command; the exit code says how it ended."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except OSError as error:  # of the output alone: every other one has been put into words
+        give_up_the_output()
+        if error.errno == errno.EPIPE:
+            return ExitCode.CUT_OFF
+        say(f"Error: the answer cannot be written: {error.strerror}.")
+        return ExitCode.UNAVAILABLE
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = app(list(arguments) or ["--help"], prog_name="worksub", standalone_mode=False)
@@ -64,7 +85,11 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except typer.Abort:  # Ctrl-D; Ctrl-C comes back as the exit code
         result = ExitCode.INTERRUPTED
+    except SystemExit:  # only typer's own way to say that nobody reads on
+        return ExitCode.CUT_OFF
     except Exception as error:
+        if isinstance(error, OSError) and is_about_the_output(error):
+            raise
         show_error(as_json, _fault(error))
         return ExitCode.FAULT
     if result == ExitCode.INTERRUPTED:

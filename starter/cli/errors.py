@@ -23,6 +23,8 @@ class ExitCode(IntEnum):
     FAULT = 70
     """A fault of worksub itself."""
     INTERRUPTED = 130
+    CUT_OFF = 141
+    """Whoever read the answer has stopped before its end; what was asked has been done."""
 
 
 @dataclass(eq=False)

@@ -1,6 +1,8 @@
 """Where answers go: standard output, as JSON or for people; whatever is only progress, standard error."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,12 +38,45 @@ def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]
 
 
 def show_json(document: Any) -> None:
-    print(json.dumps(_in_json(document), ensure_ascii=False), flush=True)
+    written = json.dumps(_in_json(document), ensure_ascii=False)
+    try:
+        written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # a terminal that is not in UTF-8, the name of a file that is no text
+        written = json.dumps(_in_json(document))
+    print(written, flush=True)
 
 
 def say(sentence: str) -> None:
-    """A word to the person who waits; never part of the answer."""
-    print(sentence, file=sys.stderr, flush=True)
+    """A word to the person who waits; never part of the answer.
+
+    It may repeat the name of a file or an option, in which nothing is to steer the terminal.
+    """
+    print("".join(map(_visible, sentence)), file=sys.stderr, flush=True)
+
+
+def _visible(character: str) -> str:
+    if character == "\n" or character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def open_what_is_closed() -> None:
+    """A stream that our caller has closed leads nowhere, instead of being none at all."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def is_about_the_output(error: OSError) -> bool:
+    """Whether nobody reads on (`| head -1`), or the disk that the answer goes to is full."""
+    return error.errno in (errno.EPIPE, errno.ENOSPC)
+
+
+def give_up_the_output() -> None:
+    """What is still to be written goes nowhere, or the interpreter would complain of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def ask_a_person(question: str) -> str:

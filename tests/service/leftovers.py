@@ -22,7 +22,7 @@ async def run_that_is_left(house: House, workflow_id: str, request: Mapping[str,
     await handle.terminate(reason="by an operator's mistake")
 
     async def is_listed() -> bool:
-        query = f"WorkflowId = '{workflow_id}' AND ExecutionStatus = 'Terminated'"
+        query = f"RunId = '{handle.result_run_id}' AND ExecutionStatus = 'Terminated'"
         return [run.status async for run in house.temporal.list_workflows(query)] == [
             WorkflowExecutionStatus.TERMINATED
         ]

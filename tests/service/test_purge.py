@@ -128,3 +128,11 @@ async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(o
     assert (rows["notice_letters"], rows["notices"]) == (3, 1)
     left = await office.owner.fetch("SELECT kind, days FROM notices ORDER BY kind, days")
     assert [tuple(row) for row in left] == [("DOMAIN_UNPROVED", 0), ("TRIAL_ENDING", 0), ("TRIAL_ENDING", 1)]
+
+
+async def test_a_history_under_an_id_that_no_table_can_hold_stops_no_job_and_is_deleted(
+    office: House,
+) -> None:
+    await run_that_is_left(office, "subscription-a\0b", office.request_body())
+    assert (await reconciled(office))["found"] == 0
+    assert (await purged(office))["histories"] == 1

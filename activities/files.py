@@ -1,0 +1,22 @@
+"""Reading what people name as a file, which may be anything, and of any size."""
+
+from pathlib import Path
+
+_MOST_MEGABYTES = 16
+
+
+class TooLargeError(Exception):
+    """It goes on for longer than any file of ours; the message says so."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark; a pipe is read to its end.
+
+    Raises `OSError`, `UnicodeDecodeError` or `TooLargeError`.
+    """
+    most = _MOST_MEGABYTES * 2**20
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise TooLargeError(f"is larger than {_MOST_MEGABYTES} MB")
+    return content.decode("utf-8-sig")

@@ -1,0 +1,139 @@
+"""What the rules say of a life: the running service must answer, record and show exactly the same."""
+
+from datetime import date, datetime
+
+from subscription.answers import ID_REUSED, remembering, was_answered
+from subscription.apply import apply, apply_all
+from subscription.calendar import day_of
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.commands import COMMANDS, CheckDomain, Command, RenameAccount, read_command
+from subscription.deadlines import due_first, is_foreseeable
+from subscription.decide import Accepted, Findings, decide, start_trial
+from subscription.effects import Answer, TimelineEntry, timeline_entry
+from subscription.events import CommandRefused, Event
+from subscription.forecast import TOO_FAR_AHEAD, Coming, Quote, quote_cancellation, upcoming
+from subscription.ledger import LedgerLine
+from subscription.refusals import Code, Refused
+from subscription.request import Request
+from subscription.state import Subscription, provisioning
+from subscription.status import Status, status_of
+
+TOKEN = "a secret of the service's own"
+"""Stands for every token, of which the rules know nothing but that there is one."""
+
+_NAME_TAKEN = Refused(code=Code.NAME_TAKEN, message="That name is taken; choose another name.")
+
+
+class Reckoning:
+    """One subscription by the rules alone. `held` are the names that others hold."""
+
+    def __init__(
+        self, subscription_id: str, request: Request, at: datetime, book: PriceBook, held: frozenset[str]
+    ) -> None:
+        self.book = book
+        self.timeline: list[TimelineEntry] = []
+        self.ledger: list[LedgerLine] = []
+        self.now = at
+        self._held = held
+        self._answers: dict[str, Answer] = {}
+        catalogue = book.in_force(day_of(at))
+        assert catalogue is not None
+        self.state: Subscription = provisioning(subscription_id, request)
+        self._happens(start_trial(at, request.account.account, request.agreed_terms, catalogue, TOKEN))
+
+    # -- time ----------------------------------------------------------------------------------------
+
+    def publish(self, catalogue: Catalogue) -> None:
+        self.book = self.book.extended([catalogue])
+
+    def passes_to(self, moment: datetime) -> None:
+        self.now = max(self.now, moment)
+        while event := due_first(self.state, self.now, self.book):
+            self._happens(event)
+
+    # -- what is asked -------------------------------------------------------------------------------
+
+    def asked(self, name: str, argument: object, *, proved: bool = False) -> Answer | Refused:
+        """The answer to a command at the present moment, which is also its own time."""
+        command = read_command(name, argument)
+        if isinstance(command, Refused):
+            return command
+        if self.state.state.over:
+            return self._asked_after_the_end(command)
+        if command.id and (answered := was_answered(self.state, command)):
+            return answered if isinstance(answered, Refused) else self._answers[command.id]
+        assert self.state.last_at is not None
+        if command.at and command.at < self.state.last_at:
+            happened = f"something happened at {self.state.last_at}"
+            return Refused(
+                code=Code.CLOCK_PASSED, message=f"The clock has passed that time: {happened}.", field="at"
+            )
+        if command.at and not is_foreseeable(self.state, command.at):
+            return TOO_FAR_AHEAD
+        return self._judged(command, proved=proved)
+
+    def refused_in_the_timeline(self, name: str, refused: Refused, at: datetime) -> None:
+        """A signal has nobody to answer; `at` is what the clock showed, which no rule says."""
+        named = name if name in COMMANDS else "an unknown signal"
+        self._happens(CommandRefused(at=at, command=named, code=refused.code, message=refused.message))
+
+    def _judged(self, command: Command, *, proved: bool) -> Answer | Refused:
+        claims = tuple(claim.name for claim in self.state.claims) if proved else ()
+        found = Findings(token=TOKEN, proved=claims if isinstance(command, CheckDomain) else ())
+        decision = decide(self.state, command, self.now, self.book, found)
+        if isinstance(decision, Refused):
+            return decision
+        if isinstance(command, RenameAccount) and command.account.name in self._held:
+            return _NAME_TAKEN
+        answer = self._answer(command, decision)
+        for event in decision.events:
+            self._happens(event)
+        self.state = remembering(self.state, command, self.now)
+        if command.id:
+            self._answers[command.id] = answer
+        return answer
+
+    def _answer(self, command: Command, decision: Accepted) -> Answer:
+        after = apply_all(self.state, decision.events)
+        entries, state = [], self.state
+        for event in decision.events:
+            state = apply(state, event)
+            entries.append(timeline_entry(event, state))
+        return Answer(
+            command=command.name,
+            message=decision.message,
+            state=after.state,
+            access=after.access,
+            events=tuple(entries),
+            ledger=tuple(line for event in decision.events for line in event.lines),
+        )
+
+    def _asked_after_the_end(self, command: Command) -> Answer | Refused:
+        first = self._answers.get(command.id or "")
+        if first is not None:
+            return first if first.command == command.name else ID_REUSED
+        refused = decide(self.state, command, self.now, self.book)
+        assert isinstance(refused, Refused)
+        return refused
+
+    # -- what is shown -------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        return status_of(self.state, self.book.domain_policy)
+
+    def upcoming(self) -> tuple[Coming, ...]:
+        return () if self.state.state.over else upcoming(self.state, self.now, self.book)
+
+    def quote(self, day: date) -> Quote | Refused:
+        return quote_cancellation(self.state, day, self.now, self.book)
+
+    def present_name(self) -> dict[str, str]:
+        """The account as a command names it; none has the erased, which are called by another name."""
+        account = self.state.account
+        return {account.kind.lower(): account.name} if account else {"group": "erased"}
+
+    def _happens(self, event: Event) -> None:
+        self.state = apply(self.state, event)
+        self.timeline.append(timeline_entry(event, self.state))
+        self.ledger.extend(event.lines)
