@@ -36,7 +36,7 @@ from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
 from activities.reporting import ReportingInterceptor
 from activities.sampling import sampled
-from activities.settings import Settings, SettingsError, settings_from
+from activities.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsError, settings_from
 from activities.telemetry import telemetry_runtime
 from activities.telling import TellingActivities
 from activities.workspace import PostgresWorkspaces
@@ -61,6 +61,7 @@ def create_worker(
     task_queue: str = TASK_QUEUE,
     allow_simulation: bool = False,
     deployment: WorkerDeploymentConfig | None = None,
+    cached_workflows: int = DEFAULT_CACHED_WORKFLOWS,
 ) -> Worker:
     """The worker with every workflow and activity. `allow_simulation` is for simulated lives alone.
 
@@ -101,11 +102,14 @@ def create_worker(
         workflow_runner=RUNNER,
         deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,
+        max_cached_workflows=cached_workflows,
     )
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, *, allow_simulation: bool = False) -> None:
     """Work until SIGTERM or SIGINT, then finish what was begun. Waits for servers that are not up yet.
+
+    No setting allows simulation: a worker that serves customers has no way to.
 
     Raises `SettingsError` where waiting will not help.
     """
@@ -115,7 +119,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         async with AsyncExitStack() as stack:
-            await _work(settings, stop, stack)
+            await _work(settings, stop, stack, allow_simulation=allow_simulation)
     except _StoppedError:
         pass
     except UndefinedTableError:
@@ -125,7 +129,9 @@ async def serve(settings: Settings) -> None:
     _log.info("Stopped.")
 
 
-async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -> None:
+async def _work(
+    settings: Settings, stop: asyncio.Event, stack: AsyncExitStack, *, allow_simulation: bool
+) -> None:
     health = await _health(settings, stack)
     runtime = _runtime(settings)
     client = await _patiently("Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop)
@@ -153,7 +159,9 @@ async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) 
         pool,
         dns_resolvers=settings.dns_resolvers,
         mail_server=mail_server,
+        allow_simulation=allow_simulation,
         deployment=settings.deployment,
+        cached_workflows=settings.cached_workflows,
     ) as health.worker:
         _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
         if settings.deployment:

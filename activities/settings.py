@@ -14,6 +14,7 @@ from activities.mail_server import MailServer, MailSettingsError, mail_server
 from activities.versioning import VersionSettingsError, deployment_from
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 
+DEFAULT_CACHED_WORKFLOWS = 1000
 DEFAULT_CATALOGUE = Path(__file__).parents[1] / "catalogue.toml"
 
 
@@ -53,6 +54,7 @@ class Settings:
     log_format: LogFormat
     mail_server: MailServer | None
     deployment: WorkerDeploymentConfig | None
+    cached_workflows: int
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -76,6 +78,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         log_format=_log_format(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         mail_server=_mail_server(environment),
         deployment=_deployment(environment),
+        cached_workflows=_cached_workflows(environment.get("WORKSUB_CACHED_WORKFLOWS")),
     )
 
 
@@ -116,6 +119,16 @@ def _deployment(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None
         return deployment_from(environment)
     except VersionSettingsError as error:
         raise SettingsError(str(error)) from None
+
+
+def _cached_workflows(text: str | None) -> int:
+    if not text:
+        return DEFAULT_CACHED_WORKFLOWS
+    if not text.isascii() or not text.isdigit():
+        raise SettingsError(
+            f"WORKSUB_CACHED_WORKFLOWS is {text!r}; it must be a whole number, 0 to keep none in memory."
+        )
+    return int(text)
 
 
 def _log_format(text: str) -> LogFormat:

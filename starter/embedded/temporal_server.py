@@ -4,7 +4,7 @@ import asyncio
 import importlib.metadata
 import signal
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -57,6 +57,7 @@ class TemporalServer(EmbeddedServer):
             SEARCH_ATTRIBUTE_TYPES. Those of earlier starts on the same data remain, with the type they had.
         port: of the gRPC front end; a free one if not given.
         ui_port: of the Web UI; a free one if not given.
+        dynamic_config: of the server, as `key=JSON`, beside DYNAMIC_CONFIG.
 
     Attributes, valid while it runs: `address` ("host:port"), `ui_url` ("http://…"),
     `namespace`, `pid`.
@@ -76,12 +77,14 @@ class TemporalServer(EmbeddedServer):
         search_attributes: Mapping[str, str],
         port: int | None = None,
         ui_port: int | None = None,
+        dynamic_config: Sequence[str] = (),
     ) -> None:
         super().__init__(directory)
         self._database = self._directory / "temporal.db"
         self._search_attributes = search_attributes
         self._port = port
         self._ui_port = ui_port
+        self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
 
     async def checkpoint(self) -> None:
         """Empty the write-ahead log into the database file, so that bytes deleted from it are gone from both.
@@ -120,7 +123,7 @@ class TemporalServer(EmbeddedServer):
                 *("--ip", LOOPBACK, "--port", str(port), "--ui-port", str(ui_port)),
                 *("--db-filename", self._database),
                 *(word for pragma in SQLITE_PRAGMAS for word in ("--sqlite-pragma", pragma)),
-                *(word for value in DYNAMIC_CONFIG for word in ("--dynamic-config-value", value)),
+                *(word for value in self._dynamic_config for word in ("--dynamic-config-value", value)),
             ],
             log="temporal.log",
             stop_signal=signal.SIGTERM,

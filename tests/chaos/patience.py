@@ -1,0 +1,25 @@
+"""Asking servers that may be away: again and again, under the same ids, until there is an answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError
+
+from activities.database import FAILING
+
+T = TypeVar("T")
+
+AWAY = (*FAILING, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)
+"""What a server that is away, or goes away in the middle, ends a question in."""
+
+_PAUSE = 0.2
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await ask()
+        except AWAY:
+            await asyncio.sleep(_PAUSE)
