@@ -26,6 +26,7 @@ from activities.delivering import DeliveringActivities
 from activities.domain_ownership import DomainOwnershipActivities
 from activities.erasure import ErasureActivities
 from activities.health import Health, health_served
+from activities.heartbeating import HeartbeatInterceptor
 from activities.histories import HistoryActivities
 from activities.invoicing import InvoicingActivities
 from activities.logs import write_logs
@@ -98,7 +99,7 @@ def create_worker(
             TellingActivities(pool).tell_notices,
             DeliveringActivities(pool, mail_server).deliver_notices,
         ],
-        interceptors=[*INTERCEPTORS, ReportingInterceptor()],
+        interceptors=[*INTERCEPTORS, ReportingInterceptor(), HeartbeatInterceptor()],
         workflow_runner=RUNNER,
         deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,

@@ -6,6 +6,7 @@ Argument: the URL of the database, for a login that may read.
 import asyncio
 import gc
 import json
+import logging
 import sys
 from typing import Any
 
@@ -50,6 +51,8 @@ async def main(database_url: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # a database that is away is no news here
     try:
         asyncio.run(main(sys.argv[1]))
     finally:

@@ -51,10 +51,9 @@ class Living:
         clock = self._world.client.clock(id_)
         ahead = scenario.starts_at - await patiently(clock.now)
         for step in scenario.steps:
-            self.lived.doing = f"{step.command} at {step.at}"
             await self._pass_to(step.at, ahead)
+            self.lived.doing = f"{step.command} at {step.at}"
             self.lived.answers.append(await self._take(step))
-        self.lived.doing = f"passing to {scenario.until}"
         await self._pass_to(scenario.until, ahead)
         self.lived.is_over = True
 
@@ -82,7 +81,9 @@ class Living:
     async def _pass_to(self, moment: datetime, ahead: timedelta) -> None:
         """Time passes on the life's own clock, and all is done that is due at that moment."""
         client, id_ = self._world.client, self.lived.subscription_id
+        self.lived.doing = f"its clock goes to {moment}"
         await patiently(lambda: client.clock(id_).advance_to(moment - ahead))
+        self.lived.doing = f"what is due at {moment}"
         await patiently(lambda: client.settle(id_, moment))
 
     async def _take(self, step: Step) -> list[dict[str, Any]]:

@@ -55,8 +55,8 @@ class Troublemaker:
     async def make_trouble(self, enough: asyncio.Event) -> None:
         """Go on until it is enough; everything is whole again on return."""
         async with asyncio.TaskGroup() as streams:
-            streams.create_task(self._stream(self._at_workers, (2.0, 5.0), enough))
-            streams.create_task(self._stream(self._at_servers, (0.5, 2.0), enough, counts=True))
+            streams.create_task(self._stream(self._at_workers, (3.0, 8.0), enough))
+            streams.create_task(self._stream(self._at_servers, (1.0, 4.0), enough, counts=True))
 
     async def _stream(
         self,

@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from starter.embedded.server import ChildProcess, DirectoryLock
+from starter.embedded.server import ChildProcess, DirectoryLock, ServerError
 
 TESTS = Path(__file__).parents[1]
 _OURS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG", "OTEL", "PYTEST", "COV")
@@ -52,6 +53,8 @@ class Worker:
         if self._process is not None:
             if number is signal.SIGKILL:
                 self.send(number)
+                with suppress(ServerError):  # which is how it tells the end
+                    await self._process.wait_for_end()
             await self._process.stop()
             self._process = None
             self._lock.release()

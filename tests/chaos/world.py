@@ -2,7 +2,7 @@
 
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from activities.database import connected
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.client import SubscriptionClient
 from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.server import LOOPBACK, EmbeddedServer, free_ports
+from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_ports
 from starter.embedded.temporal_server import TemporalServer
 from starter.read_model import ReadModel
 from starter.setup import set_up
@@ -109,6 +109,8 @@ class World:
     async def kill(self, server: EmbeddedServer) -> None:
         """SIGKILL the server, and wait until it is dead."""
         os.kill(server.pid, signal.SIGKILL)
+        with suppress(ServerError):  # which is how it tells the end
+            await server.wait_for_end()
         await server.__aexit__(None, None, None)
 
     async def begin_again(self, server: EmbeddedServer) -> None:
