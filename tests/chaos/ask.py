@@ -6,16 +6,14 @@ Argument: the URL of the database, for a login that may read.
 import asyncio
 import gc
 import json
-import logging
 import sys
 from typing import Any
 
 from activities.database import connected
+from chaos.patience import patiently, quiet
 from starter.client import SubscriptionClient
 from subscription.refusals import RefusedError
 from workflows.connection import connect
-
-from chaos.patience import patiently
 
 
 async def answered(client: SubscriptionClient, asked: dict[str, Any]) -> dict[str, Any]:
@@ -45,14 +43,12 @@ async def main(database_url: str) -> None:
         print(json.dumps(await answered(client, asked)), flush=True)
 
     async with connected(database_url, "worksub_reader") as pool, asyncio.TaskGroup() as asking:
-        client = SubscriptionClient(await connect(), pool)
+        client = SubscriptionClient(await connect(runtime=quiet()), pool)
         while line := await reader.readline():
             asking.create_task(tell(client, json.loads(line)))
 
 
 if __name__ == "__main__":
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # a database that is away is no news here
     try:
         asyncio.run(main(sys.argv[1]))
     finally:

@@ -82,7 +82,8 @@ async def read_record(owner: asyncpg.Connection, ids: Sequence[str]) -> dict[str
         ("erasure_certificates", "part", "certificates"),
     ):
         for row in await owner.fetch(
-            f"SELECT subscription_id, {column} FROM {table} WHERE subscription_id = ANY($1) ORDER BY {column}", ids
+            f"SELECT subscription_id, {column} FROM {table} WHERE subscription_id = ANY($1) ORDER BY 2",
+            ids,
         ):
             getattr(facts[row["subscription_id"]], into).append(row[column])
     for row in await owner.fetch(

@@ -40,6 +40,13 @@ class PlannedLife:
     def request_id(self, rival: int) -> str:
         return f"chaos-{self.number}-{rival}"
 
+    def command_id(self, place: int) -> str:
+        return f"{self.number}-{place}"
+
+    def chose(self, command_id: str) -> bool:
+        """Whether it is one of these; a command that has none is known by its update's."""
+        return command_id in (self.command_id(place) for place in range(len(self.scenario["steps"])))
+
 
 def planned_lives(seed: int) -> Iterator[PlannedLife]:
     """Lives without end: the n-th is the same for the same seed."""

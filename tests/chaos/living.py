@@ -21,7 +21,7 @@ _LOOK_AGAIN = 0.2
 
 @dataclass
 class Lived:
-    """What callers heard in a life. `answers` has one list for each step: what each copy of it was answered."""
+    """What callers heard in a life: `answers` has a list for each step, of what each copy of it was told."""
 
     planned: PlannedLife
     subscription_id: str = ""

@@ -5,13 +5,10 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-import asyncpg
-
-from .patience import AWAY
 from .world import LOGIN, World
 
 Mischief: TypeAlias = Callable[[], Awaitable[None]]
@@ -140,10 +137,12 @@ class Troublemaker:
 
     async def _cut_connections(self) -> None:
         async with self._world.owner() as owner:
-            await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", LOGIN)
+            await owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", LOGIN
+            )
 
     @asynccontextmanager
-    async def _until_the_end(self, begin: str, end: str):  # type: ignore[no-untyped-def]
+    async def _until_the_end(self, begin: str, end: str) -> AsyncIterator[None]:
         async with self._world.owner() as owner:
             for statement in (begin, end):
                 await owner.execute(statement)

@@ -1,4 +1,4 @@
-"""The world of a run: its servers, workers and clients, and where each of them is found again after a kill."""
+"""The world of a run: its servers, workers and clients, each where it was again after a kill."""
 
 import os
 import signal
@@ -22,6 +22,7 @@ from subscription.catalogue import PriceBook
 from workflows.converter import DATA_CONVERTER
 
 from .dns import LyingDnsServer
+from .patience import quiet
 from .processes import Asker, Worker
 
 DATABASE = LOGIN = "chaos"
@@ -79,7 +80,7 @@ class World:
         self._stack.enter_context(self.dns)
         owner_url = await self.postgres.ensure_database(DATABASE)
         self.client_of_temporal = await Client.connect(
-            self.temporal.address, data_converter=DATA_CONVERTER
+            self.temporal.address, data_converter=DATA_CONVERTER, runtime=quiet()
         )
         await set_up(self.client_of_temporal, owner_url, self.book.versions[0])
         async with self.owner() as owner:

@@ -139,7 +139,10 @@ async def are_requested(
     and no record yet.
     """
     unheard, nameless = (unstarted(house, house.request_body()) for _ in range(2))
-    recorded, named = f"workspaces/INSERT/{unheard.id}", f"lifecycle_events/INSERT/TRIAL_STARTED/{nameless.id}"
+    recorded, named = (
+        f"workspaces/INSERT/{unheard.id}",
+        f"lifecycle_events/INSERT/TRIAL_STARTED/{nameless.id}",
+    )
     for key in (recorded, named):
         await holds.hold(key)
 
