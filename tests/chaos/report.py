@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 _TABLE = re.compile(r"(<!-- chaos: [^>]*-->\n).*?(\n<!-- /chaos -->)", re.DOTALL)
 
@@ -57,8 +56,7 @@ class Report:
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
 
-    def write_into(self, page: Path) -> None:
-        """Put the figures between the page's two comments."""
+    def written_into(self, page: str) -> str:
+        """The page with the figures between its two comments."""
         rows = ["| | |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in self.figures.items())]
-        text = page.read_text(encoding="utf-8")
-        page.write_text(_TABLE.sub(lambda m: m[1] + "\n".join(rows) + m[2], text), encoding="utf-8")
+        return _TABLE.sub(lambda place: place[1] + "\n".join(rows) + place[2], page)

@@ -191,7 +191,8 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(report.as_json() + "\n", encoding="utf-8")
     if arguments.page and not report.differences:
-        report.write_into(arguments.page)
+        page = arguments.page.read_text(encoding="utf-8")
+        arguments.page.write_text(report.written_into(page), encoding="utf-8")
     return 1 if report.differences else 0
 
 
