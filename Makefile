@@ -14,7 +14,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test encrypted lint format corpus bench help
+.PHONY: demo dev test encrypted lint format corpus chaos bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -43,6 +43,9 @@ format: $(VENV)/dev ## Rewrite the code in the house's format, imports sorted
 
 corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for every later one to replay
 	@PYTHONPATH=tests $(BIN)/python -m replay.record
+
+chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each from outside (CHAOS_MINUTES, CHAOS_SEED)
+	@PYTHONPATH=tests $(BIN)/python -m chaos.run --page docs/promises.md
 
 bench: $(VENV)/embedded ## What this service costs beside a plain one on Temporal, in two minutes or so
 	@$(BIN)/python -m benchmarks.bench

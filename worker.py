@@ -26,6 +26,7 @@ from activities.delivering import DeliveringActivities
 from activities.domain_ownership import DomainOwnershipActivities
 from activities.erasure import ErasureActivities
 from activities.health import Health, health_served
+from activities.heartbeating import HeartbeatInterceptor
 from activities.histories import HistoryActivities
 from activities.invoicing import InvoicingActivities
 from activities.logs import write_logs
@@ -36,7 +37,7 @@ from activities.reconciliation import ReconciliationActivities
 from activities.recording import RecordingActivities
 from activities.reporting import ReportingInterceptor
 from activities.sampling import sampled
-from activities.settings import Settings, SettingsError, settings_from
+from activities.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsError, settings_from
 from activities.telemetry import telemetry_runtime
 from activities.telling import TellingActivities
 from activities.webhooks.courier import AT_ONCE, webhooks_delivered
@@ -64,6 +65,7 @@ def create_worker(
     task_queue: str = TASK_QUEUE,
     allow_simulation: bool = False,
     deployment: WorkerDeploymentConfig | None = None,
+    cached_workflows: int = DEFAULT_CACHED_WORKFLOWS,
 ) -> Worker:
     """The worker with every workflow and activity. `allow_simulation` is for simulated lives alone.
 
@@ -100,17 +102,20 @@ def create_worker(
             TellingActivities(pool).tell_notices,
             DeliveringActivities(pool, mail_server).deliver_notices,
         ],
-        interceptors=[*INTERCEPTORS, ReportingInterceptor()],
+        interceptors=[*INTERCEPTORS, ReportingInterceptor(), HeartbeatInterceptor()],
         workflow_runner=RUNNER,
         # What falls due, however many at once, leaves connections for what somebody has asked.
         max_concurrent_local_activities=max(1, pool.get_max_size() - _CONNECTIONS_FOR_PEOPLE),
         deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,
+        max_cached_workflows=cached_workflows,
     )
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, *, allow_simulation: bool = False) -> None:
     """Work until SIGTERM or SIGINT, then finish what was begun. Waits for servers that are not up yet.
+
+    No setting allows simulation: a worker that serves customers has no way to.
 
     Raises `SettingsError` where waiting will not help.
     """
@@ -120,7 +125,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         async with AsyncExitStack() as stack:
-            await _work(settings, stop, stack)
+            await _work(settings, stop, stack, allow_simulation=allow_simulation)
     except _StoppedError:
         pass
     except UndefinedTableError:
@@ -130,7 +135,9 @@ async def serve(settings: Settings) -> None:
     _log.info("Stopped.")
 
 
-async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -> None:
+async def _work(
+    settings: Settings, stop: asyncio.Event, stack: AsyncExitStack, *, allow_simulation: bool
+) -> None:
     health = await _health(settings, stack)
     runtime = _runtime(settings)
     client = await _patiently("Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop)
@@ -164,7 +171,9 @@ async def _work(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) 
         pool,
         dns_resolvers=settings.dns_resolvers,
         mail_server=mail_server,
+        allow_simulation=allow_simulation,
         deployment=settings.deployment,
+        cached_workflows=settings.cached_workflows,
     ) as health.worker:
         _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
         if settings.deployment:

@@ -27,7 +27,7 @@ UNREACHABLE = (
 )
 """What a database that is away, starting, stopping or too busy answers."""
 
-FAILING = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILING = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What any question to a database may end in."""
 
 

@@ -15,6 +15,7 @@ from activities.mail_server import MailServer, MailSettingsError, mail_server
 from activities.versioning import VersionSettingsError, deployment_from
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 
+DEFAULT_CACHED_WORKFLOWS = 1000
 DEFAULT_CATALOGUE = Path(__file__).parents[1] / "catalogue.toml"
 
 
@@ -56,6 +57,7 @@ class Settings:
     deployment: WorkerDeploymentConfig | None
     webhooks_anywhere: bool
     """Whether webhooks may go to internal addresses and over plain HTTP."""
+    cached_workflows: int
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -70,6 +72,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         mail_server=_mail_server(environment),
         deployment=_deployment(environment),
         webhooks_anywhere=webhooks_anywhere(environment),
+        cached_workflows=_cached_workflows(environment.get("WORKSUB_CACHED_WORKFLOWS")),
     )
 
 
@@ -134,6 +137,16 @@ def _deployment(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None
         return deployment_from(environment)
     except VersionSettingsError as error:
         raise SettingsError(str(error)) from None
+
+
+def _cached_workflows(text: str | None) -> int:
+    if not text:
+        return DEFAULT_CACHED_WORKFLOWS
+    if not text.isascii() or not text.isdigit():
+        raise SettingsError(
+            f"WORKSUB_CACHED_WORKFLOWS is {text!r}; it must be a whole number, 0 to keep none in memory."
+        )
+    return int(text)
 
 
 def log_format_of(text: str) -> LogFormat:

@@ -82,6 +82,10 @@ class Updates:
                 refused = refusal_in(error)
                 if refused.code is Code.SUBSCRIPTION_ENDED:
                     return await self._answer_from_the_record(subscription_id, name, argument, refused)
+                if refused.code is Code.NOT_YET_STARTED and await self._read.snapshot(subscription_id):
+                    # Its request may have been answered from the record, of which it has not heard yet.
+                    await asyncio.sleep(_BUSY_SECONDS)
+                    continue
                 raise RefusedError(refused) from None
             except RPCError as error:
                 if error.status in _TRY_AGAIN or error.message == _DROPPED:

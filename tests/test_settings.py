@@ -13,6 +13,7 @@ def test_what_is_not_set_is_off() -> None:
     assert (settings.metrics_address, settings.health_address) == (None, None)
     assert settings.log_format is LogFormat.TEXT
     assert settings.dns_resolvers == ()
+    assert settings.cached_workflows == 1000
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:9464", "0.0.0.0:1", "[::1]:65535"])
@@ -34,3 +35,15 @@ def test_any_other_is_refused_with_an_example(name: str, text: str) -> None:
 def test_a_resolver_may_leave_its_port_out() -> None:
     usual = [Address.read(text, usual_port="53") for text in ("1.1.1.1", "::1", "[::1]:5353")]
     assert usual == [("1.1.1.1", 53), ("::1", 53), ("::1", 5353)]
+
+
+def test_a_worker_may_keep_no_workflow_in_memory() -> None:
+    assert settings_from({**DATABASE, "WORKSUB_CACHED_WORKFLOWS": "0"}).cached_workflows == 0
+
+
+@pytest.mark.parametrize("text", ["-1", "many", "1.5", "²"])
+def test_a_number_of_workflows_is_a_whole_number(text: str) -> None:
+    with pytest.raises(
+        SettingsError, match=rf"WORKSUB_CACHED_WORKFLOWS is '{text}'; it must be a whole number"
+    ):
+        settings_from({**DATABASE, "WORKSUB_CACHED_WORKFLOWS": text})

@@ -26,6 +26,7 @@ _AT_ONCE = timedelta(seconds=5)
 _AT_ONCE_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
 _WHILE_IT_SHOWS = timedelta(days=1)
 _ONE_ATTEMPT = timedelta(seconds=60)
+_SIGN_OF_LIFE = timedelta(seconds=10)
 _PAUSE = timedelta(seconds=30)
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
@@ -77,6 +78,7 @@ async def carry_out(
                 # shows, nothing hurries: an outage of weeks must not fill the history.
                 schedule_to_close_timeout=_WHILE_IT_SHOWS if failing else FAILING_FOR_LONG,
                 start_to_close_timeout=_ONE_ATTEMPT,
+                heartbeat_timeout=_SIGN_OF_LIFE,
                 retry_policy=_RETRIES,
                 summary=summary,
                 priority=priority,

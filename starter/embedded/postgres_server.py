@@ -44,15 +44,15 @@ def as_login(dsn: str, login: str) -> str:
 class PostgresServer(EmbeddedServer):
     """`async with PostgresServer(directory)` runs a PostgreSQL server whose data outlive it in `directory`.
 
-    It listens on the loopback interface only, on a free TCP port that differs from start to start, and asks
-    for a password that was drawn when the data were created: one for all logins, for all are this user's.
-    The directory may be moved while it is stopped.
+    It listens on the loopback interface only, and asks for a password that was drawn when the data were
+    created: one for all logins, for all are this user's. The directory may be moved while it is stopped.
 
     When this process runs as root, the server runs as `nobody`, owns its data, and the directories above
     its data and its binaries become passable (`chmod o+x`) for it.
 
     Args:
         directory: holds `data/`, `password` and `postgres.log`; created if it does not exist.
+        port: a free one if not given, which differs from start to start.
 
     Attributes, valid while it runs: `port`, `pid`.
 
@@ -62,8 +62,9 @@ class PostgresServer(EmbeddedServer):
 
     port: int
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, port: int | None = None) -> None:
         super().__init__(directory)
+        self._wanted_port = port
         self._data = self._directory / "data"
         self._password_file = self._directory / "password"
         self._account = pwd.getpwnam(ACCOUNT_IN_PLACE_OF_ROOT) if os.geteuid() == 0 else None
@@ -98,7 +99,8 @@ class PostgresServer(EmbeddedServer):
             await self._create_data(binaries)
         # The lock says that no server runs here, and a left pid file may name a process of somebody else.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        [self.port] = free_ports(1)
+        [free_port] = free_ports(1)
+        self.port = self._wanted_port or free_port
         process = await self._run(
             "PostgreSQL",
             [

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -189,8 +189,11 @@ class ChildProcess:
         lock: DirectoryLock,
         stop_signal: signal.Signals,
         account: pwd.struct_passwd | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Self:
         """Start `command`, its output going to a fresh `log`, under another `account` if one is given.
+
+        It inherits this process's environment, or has the one that is given.
 
         The child inherits `lock`, and gets `stop_signal` when its parent dies: on Linux, when the thread
         ends that runs the event loop.
@@ -208,6 +211,7 @@ class ChildProcess:
                     pass_fds=[lock.descriptor],
                     start_new_session=True,
                     cwd=log.parent,
+                    env=environment,
                     preexec_fn=_die_with_parent(stop_signal),
                     user=account.pw_uid if account else None,
                     group=account.pw_gid if account else None,

@@ -4,7 +4,7 @@ import asyncio
 import importlib.metadata
 import signal
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -58,6 +58,7 @@ class TemporalServer(EmbeddedServer):
         port: of the gRPC front end; a free one if not given.
         ui_port: of the Web UI; a free one if not given.
         codec_url: of the codec server that the Web UI asks, if there is one.
+        dynamic_config: of the server, as `key=JSON`, beside DYNAMIC_CONFIG.
 
     Attributes, valid while it runs: `address` ("host:port"), `ui_url` ("http://…"),
     `namespace`, `pid`.
@@ -78,6 +79,7 @@ class TemporalServer(EmbeddedServer):
         port: int | None = None,
         ui_port: int | None = None,
         codec_url: str | None = None,
+        dynamic_config: Sequence[str] = (),
     ) -> None:
         super().__init__(directory)
         self._database = self._directory / "temporal.db"
@@ -85,6 +87,7 @@ class TemporalServer(EmbeddedServer):
         self._port = port
         self._ui_port = ui_port
         self._codec_url = codec_url
+        self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
 
     async def checkpoint(self) -> None:
         """Empty the write-ahead log into the database file, so that bytes deleted from it are gone from both.
@@ -123,7 +126,7 @@ class TemporalServer(EmbeddedServer):
                 *("--ip", LOOPBACK, "--port", str(port), "--ui-port", str(ui_port)),
                 *("--db-filename", self._database),
                 *(word for pragma in SQLITE_PRAGMAS for word in ("--sqlite-pragma", pragma)),
-                *(word for value in DYNAMIC_CONFIG for word in ("--dynamic-config-value", value)),
+                *(word for value in self._dynamic_config for word in ("--dynamic-config-value", value)),
                 *(("--ui-codec-endpoint", self._codec_url) if self._codec_url else ()),
             ],
             log="temporal.log",

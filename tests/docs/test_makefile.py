@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from .pages import ROOT, page
 
-TARGETS = ["demo", "dev", "test", "encrypted", "lint", "format", "corpus", "bench", "help"]
+TARGETS = ["demo", "dev", "test", "encrypted", "lint", "format", "corpus", "chaos", "bench", "help"]
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

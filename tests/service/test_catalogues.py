@@ -106,6 +106,40 @@ async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chose
     assert [(problem.field, problem.code) for problem in refused.problems] == [("plan", Code.PLAN_NOT_SOLD)]
 
 
+async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_longer_has(
+    shop: House,
+) -> None:
+    life = await shop.requested(START, plan="lite")
+    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
+    basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
+    newer = catalogue(
+        "newer",
+        "2027-02-01",
+        **{
+            basic: "",
+            SERVICE_TERMS: SERVICE_TERMS.replace("2026-01", "2027-02"),
+            "max_members = 100000": "max_members = 5",
+            "fee_percent = 10": "fee_percent = 20",
+        },
+    )
+    assert await publish(shop.pool, newer)
+    # As promised in January: basic at its last prices, 10 members. The percentage is that of the first day.
+    await life.asks("cancel", at="2027-03-01 09:00", date="2027-03-01")
+    assert await life.happened() == [
+        ("TRIAL_STARTED", "2027-01-10 09:00"),
+        ("SWITCH_RESERVED", "2027-01-10 09:00"),
+        ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
+        ("SERVICE_FEES_POSTED", "2027-03-01 00:00"),
+        ("CANCELED", "2027-03-01 09:00"),
+        ("ERASED", "2027-03-01 09:00"),
+    ]
+    assert await life.posted() == [
+        ("SERVICE_FEE", "2027-02-01", "2027-03-01", 60_000),
+        ("DISCOUNT_REPAYMENT", "2027-02-01", "2027-03-01", 12_000),
+        ("EARLY_TERMINATION_FEE", "2027-03-01", "2028-02-01", 11 * 60_000 * 20 // 100),
+    ]
+
+
 async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop: House) -> None:
     life = await shop.paid(START)
     newer_terms = SERVICE_TERMS.replace("2026-01", "2027-02")

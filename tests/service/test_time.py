@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -70,6 +71,24 @@ MISSED: dict[str, tuple[Commands, str, str, list[tuple[str, str]]]] = {
         [("CONTRACT_RENEWED", "2027-02-28 00:00"), ("SERVICE_FEES_POSTED", "2027-03-01 00:00")],
     ),
 }
+
+
+BROUGHT_ABOUT = {
+    Due.SERVICE_FEES: "SERVICE_FEES_POSTED",
+    Due.CANCELLATION: "CANCELED",
+    Due.SWITCH_TO_PAID: "SWITCHED_TO_PAID",
+    Due.TRIAL_END: "TRIAL_ENDED",
+    Due.GRACE_END: "CANCELED",
+    Due.CONTRACT_END: "CONTRACT_RENEWED",
+    Due.ERASURE: "ERASED",
+}
+
+
+def test_every_kind_of_deadline_is_among_those_that_are_missed() -> None:
+    missed = [event for _, _, _, happened in MISSED.values() for event, _ in happened]
+    assert set(BROUGHT_ABOUT) == set(Due)
+    assert set(BROUGHT_ABOUT.values()) == set(missed)
+    assert missed.count("CANCELED") == 2  # at the end of the grace period, and as it was reserved
 
 
 @asynccontextmanager
@@ -203,6 +222,44 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: 
         ]
 
     await together([trial_end(), grace_end(), reserved_switch(), reserved_cancellation(), contract_end()])
+
+
+async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_between(house: House) -> None:
+    life = await house.paid(START, "MONTHLY")
+    await life.passes_to("2029-01-20 09:00")
+    months = [f"{year}-{month:02}" for year in (2027, 2028, 2029) for month in range(1, 13)][1:25]
+    assert (await life.happened())[2:] == [
+        each
+        for month in months
+        for each in (("SERVICE_FEES_POSTED", f"{month}-01 00:00"), ("CONTRACT_RENEWED", f"{month}-15 00:00"))
+    ]
+    assert [amount for *_, amount in await life.posted()] == [72_000 * 17 // 31, *[72_000] * 23]
+
+
+async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its_histories_short(
+    house: House,
+) -> None:
+    life = await house.paid("2027-02-01 09:00", "ANNUAL")
+    await life.asks("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
+    for year in range(2028, 2038):
+        await life.passes_to(f"{year}-02-01 00:00")
+    firsts = [f"{year}-{month:02}-01" for year in range(2027, 2038) for month in range(1, 13)][1:122]
+    fees = [("SERVICE_FEE", first, end, 60_000) for first, end in pairwise(firsts)]
+    assert await life.posted() == fees
+    assert len(fees) == 120
+    assert (await life.events()).count("CONTRACT_RENEWED") == 10
+    # Each year ends a run, so that none grows with the life: the first holds the request alone.
+    runs = [len(await life.history(run)) for run in await life.has_run(12)]
+    assert max(runs) < 400
+    await life.is_cancelled("2037-02-15 09:00")
+    # Half of February 2037 was used at 6,000 in the place of 7,200; half of it and 11 months were to come.
+    assert (await life.posted())[len(fees) :] == [
+        ("SERVICE_FEE", "2037-02-01", "2037-02-15", 30_000),
+        ("DISCOUNT_REPAYMENT", "2037-02-01", "2037-02-15", 6_000),
+        ("EARLY_TERMINATION_FEE", "2037-02-15", "2038-02-01", (30_000 + 11 * 60_000) // 10),
+    ]
+    histories = (await life.client.certificates(life.id))[1]
+    assert histories.rows["workflow_runs"] >= 12
 
 
 @pytest.mark.parametrize("by", ["update", "signal"])

@@ -1,0 +1,1 @@
+"""Chaos: real subscriptions on real servers that are killed meanwhile, judged from the outside."""

@@ -1,0 +1,24 @@
+"""A DNS server that can be made to lie."""
+
+from typing import Any
+
+from dnslib import CNAME, QTYPE, RR, TXT, DNSRecord  # type: ignore[import-untyped]
+
+from starter.embedded.dns_server import DnsServer
+
+
+class LyingDnsServer(DnsServer):
+    """While `lies` is true, every name has somebody else's proof and no one its own."""
+
+    lies = False
+
+    def resolve(self, request: DNSRecord, handler: Any) -> DNSRecord:
+        if not self.lies:
+            return super().resolve(request, handler)
+        reply = request.reply(ra=0)
+        name, kind = request.q.qname, request.q.qtype
+        if kind == QTYPE.TXT:
+            reply.add_answer(RR(name, QTYPE.TXT, rdata=TXT(b"naver-works-verification=" + b"0" * 32), ttl=0))
+        elif kind == QTYPE.CNAME:
+            reply.add_answer(RR(name, QTYPE.CNAME, rdata=CNAME("verify.elsewhere.example"), ttl=0))
+        return reply

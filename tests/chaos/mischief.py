@@ -1,0 +1,174 @@
+"""What is done to the servers and the workers, at random, while lives are lived."""
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from .world import LOGIN, World
+
+Mischief: TypeAlias = Callable[[], Awaitable[None]]
+
+_CATCH_SECONDS = 2.0
+
+
+class Troublemaker:
+    """Two streams of mischief, at the workers and at all else. Each kind comes once in every round.
+
+    `done` counts what has been done, by kind; `rounds` how often every kind has been.
+    """
+
+    def __init__(self, world: World, seed: int, tell: Callable[[str], None], *, long: bool) -> None:
+        self._world = world
+        self._chance = random.Random(f"{seed}/mischief")
+        self._tell = tell
+        self.done: Counter[str] = Counter()
+        self.rounds = 0
+        self._at_workers: Mapping[str, Mischief] = {
+            "SIGKILL of a worker": self._kill_worker,
+            "SIGTERM of a worker": self._stop_worker,
+        }
+        if long:  # a frozen worker's tasks are given to another one after ten seconds
+            self._at_workers = {**self._at_workers, "worker frozen, then back": self._freeze_worker}
+        self._at_servers: Mapping[str, Mischief] = {
+            "SIGKILL of PostgreSQL": self._kill_postgres,
+            "SIGKILL of Temporal": self._kill_temporal,
+            "database read-only": self._read_only,
+            "database out of connections": self._out_of_connections,
+            "connections to the database cut": self._cut_connections,
+            "DNS timing out": lambda: self._dns("timeout"),
+            "DNS failing": lambda: self._dns("servfail"),
+            "DNS lying": self._lying_dns,
+        }
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (*self._at_workers, *self._at_servers)
+
+    async def make_trouble(self, enough: asyncio.Event) -> None:
+        """Go on until it is enough; everything is whole again on return."""
+        async with asyncio.TaskGroup() as streams:
+            streams.create_task(self._stream(self._at_workers, (3.0, 8.0), enough))
+            streams.create_task(self._stream(self._at_servers, (1.0, 4.0), enough, counts=True))
+
+    async def _stream(
+        self,
+        kinds: Mapping[str, Mischief],
+        pauses: tuple[float, float],
+        enough: asyncio.Event,
+        *,
+        counts: bool = False,
+    ) -> None:
+        while True:
+            for kind in self._chance.sample(list(kinds), len(kinds)):
+                if await _happens_within(enough, self._chance.uniform(*pauses)):
+                    return
+                self._tell(kind)
+                await kinds[kind]()
+                self.done[kind] += 1
+            self.rounds += counts
+
+    # -- workers -------------------------------------------------------------------------------------
+
+    async def _kill_worker(self) -> None:
+        worker = self._chance.choice(self._world.workers)
+        await worker.end(signal.SIGKILL)
+        await self._a_while(0.0, 1.5)
+        await worker.start()
+
+    async def _stop_worker(self) -> None:
+        worker = self._chance.choice(self._world.workers)
+        await worker.end(signal.SIGTERM)
+        await worker.start()
+
+    async def _freeze_worker(self) -> None:
+        worker = self._chance.choice(self._world.workers)
+        worker.send(signal.SIGSTOP)
+        try:
+            await self._a_while(11.0, 14.0)
+        finally:
+            worker.send(signal.SIGCONT)
+
+    # -- servers -------------------------------------------------------------------------------------
+
+    async def _kill_postgres(self) -> None:
+        if await self._catches_a_transaction():
+            self.done["…of these in the middle of a transaction"] += 1
+        await self._world.kill(self._world.postgres)
+        await self._a_while(0.0, 2.0)
+        await self._world.begin_again(self._world.postgres)
+
+    async def _kill_temporal(self) -> None:
+        await self._world.kill(self._world.temporal)
+        await self._a_while(0.0, 1.0)
+        await self._world.begin_again(self._world.temporal)
+
+    async def _catches_a_transaction(self) -> bool:
+        """Wait for a moment at which a worker has begun to write and has not committed."""
+        give_up = time.monotonic() + _CATCH_SECONDS
+        async with self._world.owner() as owner:
+            while time.monotonic() < give_up:
+                if await owner.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND backend_xid IS NOT NULL",
+                    LOGIN,
+                ):
+                    return True
+        return False
+
+    # -- the database --------------------------------------------------------------------------------
+
+    async def _read_only(self) -> None:
+        async with self._until_the_end(
+            "ALTER SYSTEM SET default_transaction_read_only = on",
+            "ALTER SYSTEM RESET default_transaction_read_only",
+        ):
+            await self._a_while(0.5, 2.5)
+
+    async def _out_of_connections(self) -> None:
+        async with self._until_the_end(
+            f"ALTER ROLE {LOGIN} CONNECTION LIMIT 0", f"ALTER ROLE {LOGIN} CONNECTION LIMIT -1"
+        ):
+            await self._cut_connections()
+            await self._a_while(0.5, 2.5)
+
+    async def _cut_connections(self) -> None:
+        async with self._world.owner() as owner:
+            await owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", LOGIN
+            )
+
+    @asynccontextmanager
+    async def _until_the_end(self, begin: str, end: str) -> AsyncIterator[None]:
+        async with self._world.owner() as owner:
+            for statement in (begin, end):
+                await owner.execute(statement)
+                await owner.execute("SELECT pg_reload_conf()")
+                if statement == begin:
+                    yield
+
+    # -- the DNS -------------------------------------------------------------------------------------
+
+    async def _dns(self, how: str) -> None:
+        self._world.dns.answer_with = how  # type: ignore[assignment]
+        await self._a_while(0.5, 3.0)
+        self._world.dns.answer_with = "normal"
+
+    async def _lying_dns(self) -> None:
+        self._world.dns.lies = True
+        await self._a_while(0.5, 3.0)
+        self._world.dns.lies = False
+
+    async def _a_while(self, shortest: float, longest: float) -> None:
+        await asyncio.sleep(self._chance.uniform(shortest, longest))
+
+
+async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,112 @@
+"""The processes that work and the processes that ask, each of its own, so that each can be killed alone."""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from starter.embedded.server import ChildProcess, DirectoryLock, ServerError
+
+TESTS = Path(__file__).parents[1]
+_OURS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG", "OTEL", "PYTEST", "COV")
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """These settings, and none of this process's own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {**inherited, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONPATH": str(TESTS), **settings}
+
+
+class Worker:
+    """A worker process, which is begun anew as often as it has been ended."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._lock = DirectoryLock(directory)
+        self._process: ChildProcess | None = None
+        self._logs = itertools.count(1)
+
+    async def start(self) -> None:
+        await self._lock.acquire()
+        self._process = await ChildProcess.start(
+            "A worker",
+            [sys.executable, "-m", "chaos.work"],
+            log=self._directory / f"{next(self._logs)}.log",
+            lock=self._lock,
+            stop_signal=signal.SIGTERM,
+            environment=environment(self._settings),
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    async def end(self, number: signal.Signals) -> None:
+        """Send the signal and wait for the end."""
+        if self._process is not None:
+            if number is signal.SIGKILL:
+                self.send(number)
+                with suppress(ServerError):  # which is how it tells the end
+                    await self._process.wait_for_end()
+            await self._process.stop()
+            self._process = None
+            self._lock.release()
+
+
+class Asker:
+    """A client process, of which many things can be asked at once."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, settings: Mapping[str, str], database_url: str) -> "Asker":
+        # It ends with its input, and so with this process.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "chaos.ask", database_url),
+            env=environment(settings),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=2**24,
+        )
+        return cls(process)
+
+    async def ask(self, command: str, argument: Any, subscription_id: str = "") -> dict[str, Any]:
+        """What this client was answered: `accepted`, `code` and `answer`."""
+        assert self._process.stdin is not None
+        number = next(self._numbers)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        asked = {
+            "number": number,
+            "command": command,
+            "argument": argument,
+            "subscription_id": subscription_id,
+        }
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        return await answer
+
+    async def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), timeout=5)
+        except TimeoutError:  # it still waits for an answer that will never come
+            self._process.kill()
+            await self._process.wait()
+        self._listening.cancel()
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            answer = json.loads(line)
+            self._waiting.pop(answer.pop("number")).set_result(answer)

@@ -1,0 +1,45 @@
+"""Every promise names tests that exist, and the run that writes into the page finds its place there."""
+
+import re
+
+import pytest
+from chaos.report import Report
+
+from .pages import ROOT, page, tables
+
+_TEST = re.compile(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)")
+
+PROMISES = [
+    row for table in tables(page("docs/promises.md")) if "promise" in table.header for row in table.rows
+]
+
+
+@pytest.mark.parametrize("row", PROMISES, ids=lambda row: row[0])
+def test_a_promise_has_tests_that_exist(row: tuple[str, ...]) -> None:
+    named = _TEST.findall(row[-1])
+    assert named
+    for test, file in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_the_figures_of_a_run_have_their_place() -> None:
+    figures = Report(
+        seed=4711,
+        seconds=90,
+        lives=200,
+        refused_rivals=40,
+        erased=120,
+        commands_accepted=600,
+        commands_refused=300,
+        copies=500,
+        transitions=3000,
+        lines=1500,
+        charged=10**9,
+        runs=700,
+        mischief={"SIGKILL of a worker": 12},
+        differences=(),
+    )
+    written = figures.written_into(page("docs/promises.md"))
+    assert "| seed | 4711 |" in written
+    assert "| SIGKILL of a worker | 12 |" in written
+    assert figures.written_into(written) == written
