@@ -10,7 +10,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test lint format corpus bench help
+.PHONY: demo dev test lint format corpus openapi bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -33,6 +33,9 @@ format: $(VENV)/dev ## Rewrite the code in the house's format, imports sorted
 
 corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for every later one to replay
 	@PYTHONPATH=tests $(BIN)/python -m replay.record
+
+openapi: $(VENV)/dev ## Write the description of the HTTP API anew
+	@$(BIN)/python -m starter.api.openapi > docs/openapi.json
 
 bench: $(VENV)/embedded ## What this service costs beside a plain one on Temporal, in two minutes or so
 	@$(BIN)/python -m benchmarks.bench
