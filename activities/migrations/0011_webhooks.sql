@@ -45,7 +45,7 @@ CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (endpoint_id, sub
 CREATE INDEX webhook_deliveries_by_state ON webhook_deliveries (endpoint_id, state, number);
 
 -- In the transaction of the event itself, whoever records it: told is what happened, and nothing else.
-CREATE FUNCTION queue_webhooks() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION queue_webhooks() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence)
     SELECT endpoint_id, happened.subscription_id, happened.sequence

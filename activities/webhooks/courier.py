@@ -50,9 +50,13 @@ class Courier:
 
     async def work(self) -> None:
         while True:
-            with suppress(*FAILING):
+            try:
                 for endpoint_id in await outbox.due_endpoints(self._pool):
                     self._run_errand(endpoint_id)
+            except FAILING:
+                pass  # it is away, and asked again in a moment
+            except Exception:
+                _log.exception("The courier has failed unforeseen, and goes on.")
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def finish(self) -> None:

@@ -5,23 +5,30 @@
 \getenv temporal_password TEMPORAL_DB_PASSWORD
 \getenv owner_password WORKSUB_OWNER_PASSWORD
 \getenv service_password WORKSUB_SERVICE_PASSWORD
+\getenv web_password WORKSUB_WEB_PASSWORD
 \getenv operator_password WORKSUB_OPERATOR_PASSWORD
 
 -- The roles that the migrations grant rights to. They cannot sign in; the logins below are members.
 CREATE ROLE worksub_worker NOLOGIN;
 CREATE ROLE worksub_reader NOLOGIN;
+CREATE ROLE worksub_api NOLOGIN;
+CREATE ROLE worksub_admin NOLOGIN;
 
--- Temporal's own login, and three for the service. The owner migrates; CREATEROLE is for roles that
+-- Temporal's own login, and four for the service. The owner migrates; CREATEROLE is for roles that
 -- migrations add, such as the product's.
 CREATE ROLE temporal LOGIN PASSWORD :'temporal_password';
 CREATE ROLE worksub_owner LOGIN CREATEROLE PASSWORD :'owner_password';
 CREATE ROLE worksub_service LOGIN PASSWORD :'service_password';
+CREATE ROLE worksub_web LOGIN PASSWORD :'web_password';
 CREATE ROLE worksub_operator LOGIN PASSWORD :'operator_password';
 
 -- `worksub setup` publishes the catalogue in the worker's role, so the owner may act in it.
 GRANT worksub_worker TO worksub_owner, worksub_service;
 -- The worker's health check, `worksub doctor`, looks as people do.
-GRANT worksub_reader TO worksub_operator, worksub_service;
+GRANT worksub_reader TO worksub_operator, worksub_web, worksub_service;
+-- The API looks keys up, and those who run the service make them.
+GRANT worksub_api TO worksub_web;
+GRANT worksub_admin TO worksub_operator;
 
 CREATE DATABASE temporal OWNER temporal;
 CREATE DATABASE temporal_visibility OWNER temporal;

@@ -32,7 +32,9 @@ operators of the service; to a customer, other customers' subscriptions do not e
 
 def create_api() -> FastAPI:
     """The routes under `/v1`, health, and their description at `/docs`; no service behind them yet."""
-    api = FastAPI(title="worksub", version=VERSION, description=_DESCRIPTION, redoc_url=None)
+    api = FastAPI(
+        title="worksub", version=VERSION, description=_DESCRIPTION, redoc_url=None, redirect_slashes=False
+    )
     add_handlers(api)
     api.include_router(health.router)
     # What is fixed comes before what takes any id.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starter.api.errors import fault, own_answer
@@ -84,6 +85,8 @@ class Doorway:
         try:
             async with asyncio.timeout(patience) as limit:
                 await self._app(scope, _limited(scope, receive), sending)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
         except Exception as error:
             late = passing.status is None and limit.expired()
             failed = None if late else error

@@ -13,12 +13,16 @@ from temporalio.service import RPCError
 
 from activities.database import UNREACHABLE
 from starter.access import OperatorsOnlyError
+from starter.api.asking import IDEMPOTENCY_KEY
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, ProblemDocument, answer, document, document_of
 from starter.updating import WorkflowLostError
 from subscription.refusals import Code, RefusedError
 from subscription.validation import problem_of
 
 _AGAIN = {"Retry-After": "2"}
+
+# To callers of the API, the id of a request or a command is the key under which it was sent.
+_OF_THE_KEY = (Code.REQUEST_ID_REUSED, Code.COMMAND_ID_REUSED, Code.ADJUSTMENT_ID_REUSED)
 
 _log = logging.getLogger("worksub")
 
@@ -61,7 +65,11 @@ def _own(request: Request, code: ApiCode, field: str | None = None) -> ProblemDo
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    return answer(document_of(error.refused, _id_of(request)))
+    refused = error.refused
+    if refused.code in _OF_THE_KEY:
+        message = "This Idempotency-Key was used for something else; choose a new one."
+        refused = refused.model_copy(update={"message": message, "field": IDEMPOTENCY_KEY})
+    return answer(document_of(refused, _id_of(request)))
 
 
 async def _api_error(request: Request, error: Exception) -> Response:

@@ -218,6 +218,6 @@ EXAMPLES: Mapping[str, str] = {
     Code.ALREADY_PAID: "The subscription is on a paid plan already; upgrade it instead.",
     Code.NOT_YET_PAID: "An upgrade is possible only after the switch to a paid plan.",
     Code.DATE_TOO_LATE: "The latest possible date is 2028-01-01.",
-    Code.COMMAND_ID_REUSED: "This id was used for another command; choose a new one.",
-    Code.REQUEST_ID_REUSED: "This request_id was used for another request; choose a new one.",
+    Code.COMMAND_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
+    Code.REQUEST_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
 }

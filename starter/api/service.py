@@ -1,6 +1,7 @@
 """What the API answers with: the client, the keys, and how much may be asked."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 
 from temporalio.client import Client
@@ -23,5 +24,7 @@ class Service:
     patience: float = 30.0
     heartbeat: float = 15.0
     """Seconds after which a silent stream says that it lives."""
+    streams: Counter[str] = field(default_factory=Counter)
+    """How many streams each key listens to, by its prefix."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process stops: streams end then, and whoever listens comes again elsewhere."""

@@ -4,16 +4,18 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from activities.settings import Address
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
-from starter.cli.worker_process import WatchedAt, free_addresses, worker_process
+from starter.cli.worker_process import WatchedAt, api_process, free_addresses, worker_process
 from starter.embedded.dns_server import DnsServer
-from starter.embedded.server import LOOPBACK, ServerError, free_ports, port_is_free
+from starter.embedded.server import LOOPBACK, ChildProcess, ServerError, free_ports, port_is_free
 from starter.embedded.stack import EmbeddedStack, StackAddresses, StackEndedError
 from starter.setup import set_up
 from subscription.catalogue import Catalogue
@@ -35,7 +37,7 @@ async def run_dev(
     say: Callable[[str], None],
     on_ready: Callable[[StackAddresses, WatchedAt], None],
 ) -> None:
-    """Run Temporal, PostgreSQL, DNS and the worker on the data in `directory` until SIGTERM or SIGINT.
+    """Run the servers, the worker and the API on the data in `directory` until SIGTERM or SIGINT.
 
     Raises `StackError` if the servers do not start or one of them ends, `PublishingError` or `DatabaseError`
     if the catalogue or the database does not fit.
@@ -57,7 +59,7 @@ async def run_dev(
                 stack.postgres.wait_for_end(),
                 stack.temporal.wait_for_end(),
                 _publish_records(directory / DNS_RECORDS, stack.dns, say),
-                _keep_a_worker(directory / "worker", stack.addresses, say, on_ready),
+                _keep_the_processes(directory, stack.addresses, say, on_ready),
                 *([_decrypt(codec, keyring, stack.addresses, say)] if codec else []),
             )
     except asyncio.CancelledError:
@@ -110,29 +112,65 @@ async def _together(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*parts, return_exceptions=True)
 
 
-async def _keep_a_worker(
+async def _keep_the_processes(
     directory: Path,
     addresses: StackAddresses,
     say: Callable[[str], None],
     on_ready: Callable[[StackAddresses, WatchedAt], None],
 ) -> None:
     client = await client_of(addresses)
-    watched_at = free_addresses()
-    ready = False
-    say("Starting the worker…")
+    at = free_addresses()
+
+    api_answers = asyncio.Event()
+
+    async def worked_on(process: ChildProcess) -> None:
+        await process.wait_until(lambda: is_worked_on(client))
+        await api_answers.wait()
+        on_ready(addresses, at)
+
+    async def answering(process: ChildProcess) -> None:
+        await process.wait_until(lambda: _is_listening(at.api_address))
+        api_answers.set()
+
+    kept = [_keep("The worker", lambda: worker_process(directory / "worker", addresses, at), say, worked_on)]
+    if find_spec("uvicorn"):
+        api = directory / "api"
+        kept.append(_keep("The API", lambda: api_process(api, addresses, at.api_address), say, answering))
+    else:
+        say("What answers over HTTP is not installed: pip install 'worksub[api]'.")
+        api_answers.set()
+    await _together(*kept)
+
+
+async def _is_listening(address: str) -> bool:
+    return not port_is_free(int(address.rpartition(":")[2]))
+
+
+async def _keep(
+    name: str,
+    begun: Callable[[], AbstractAsyncContextManager[ChildProcess]],
+    say: Callable[[str], None],
+    at_first: Callable[[ChildProcess], Awaitable[None]],
+) -> None:
+    """A process that is started again whenever it ends; `at_first` waits until it is of use."""
+    of_use = False
+    say(f"Starting {_in_a_sentence(name)}…")
     while True:
         try:
-            async with worker_process(directory, addresses, watched_at) as process:
-                if not ready:
-                    await process.wait_until(lambda: is_worked_on(client))
-                    on_ready(addresses, watched_at)
-                    ready = True
+            async with begun() as process:
+                if not of_use:
+                    await at_first(process)
+                    of_use = True
                 await process.wait_for_success()
-            say("The worker has stopped.")
+            say(f"{name} has stopped.")
         except ServerError as error:
             say(str(error))
         await asyncio.sleep(_PAUSE_SECONDS)
-        say("Starting the worker again…")
+        say(f"Starting {_in_a_sentence(name)} again…")
+
+
+def _in_a_sentence(name: str) -> str:
+    return name[0].lower() + name[1:]
 
 
 async def _publish_records(file: Path, dns: DnsServer, say: Callable[[str], None]) -> None:

@@ -47,7 +47,7 @@ def demo(as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel="Start here")
 def dev(as_json: AsJson = False) -> None:
-    """Run Temporal with its Web UI, PostgreSQL and the worker until Ctrl-C. The data stay in .worksub."""
+    """Run Temporal with its Web UI, PostgreSQL, the worker and the API until Ctrl-C. The data stay."""
     from activities.catalogues import PublishingError
     from activities.database import DatabaseError
 
@@ -72,7 +72,12 @@ def dev(as_json: AsJson = False) -> None:
 
 def _show_addresses(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
     show_json(
-        {**asdict(addresses), "metrics_url": watched_at.metrics_url, "health_url": watched_at.health_url}
+        {
+            **asdict(addresses),
+            "metrics_url": watched_at.metrics_url,
+            "health_url": watched_at.health_url,
+            "api_url": watched_at.api_url,
+        }
     )
 
 
@@ -88,6 +93,7 @@ Ready; stop with Ctrl-C.
   PostgreSQL          {addresses.people_url}
   The worker's health {watched_at.health_url}
   Its metrics         {watched_at.metrics_url}
+  The API             {watched_at.api_url}/docs
 
 In this directory, `worksub` finds all of it by itself. Elsewhere:
 
@@ -100,6 +106,7 @@ To begin with, in another terminal:
   worksub list
   worksub switch ID --date tomorrow --term ANNUAL
   worksub clock advance ID 31
+  worksub keys create --operators
 
 A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
 `worksub verify-domain ID` shows.

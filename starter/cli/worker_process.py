@@ -1,5 +1,6 @@
-"""The worker as a child process, as `worksub dev` and `worksub demo` run it."""
+"""The worker and the API as child processes, as `worksub dev` and `worksub demo` run them."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -14,16 +15,18 @@ from starter.embedded.stack import StackAddresses
 from workflows.keyring import KEYS_FILE
 
 _PROGRAM = Path(worker.__file__).resolve()
-_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT = 9464, 9465
+_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT = 9464, 9465, 8080
 
 
 @dataclass(frozen=True)
 class WatchedAt:
-    """Where a worker tells how it is."""
+    """Where a worker tells how it is, and where the API answers."""
 
     metrics_address: str
     """host:port"""
     health_address: str
+    """host:port"""
+    api_address: str
     """host:port"""
 
     @property
@@ -34,14 +37,16 @@ class WatchedAt:
     def health_url(self) -> str:
         return f"http://{self.health_address}/readyz"
 
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.api_address}"
+
 
 def free_addresses() -> WatchedAt:
     """The usual ports, each if nothing listens there."""
-    usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT)
-    metrics, health = (
-        port if port_is_free(port) else other for port, other in zip(usual, free_ports(2), strict=True)
-    )
-    return WatchedAt(f"{LOOPBACK}:{metrics}", f"{LOOPBACK}:{health}")
+    usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT)
+    ports = (port if port_is_free(port) else other for port, other in zip(usual, free_ports(3), strict=True))
+    return WatchedAt(*(f"{LOOPBACK}:{port}" for port in ports))
 
 
 @asynccontextmanager
@@ -53,7 +58,7 @@ async def worker_process(
     On leaving it is stopped by SIGTERM, and waited for while it finishes what it has begun.
     """
     async with DirectoryLock(directory) as lock:
-        with _environment(_settings(addresses, watched_at)):
+        async with _starting(_settings(addresses, watched_at)):
             process = await ChildProcess.start(
                 "The worker",
                 [sys.executable, _PROGRAM],
@@ -67,15 +72,49 @@ async def worker_process(
             await process.stop()
 
 
-def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[str, str]:
-    files = {name: os.environ.get(name) for name in ("WORKSUB_CATALOGUE", KEYS_FILE)}
+@asynccontextmanager
+async def api_process(
+    directory: Path, addresses: StackAddresses, address: str
+) -> AsyncIterator[ChildProcess]:
+    """`worksub api` for an embedded stack, at host:port; its log is `directory/api.log`."""
+    settings = {
+        **_of_the_stack(addresses),
+        "DATABASE_URL": addresses.web_url,
+        "WORKSUB_API_ADDRESS": address,
+    }
+    async with DirectoryLock(directory) as lock:
+        async with _starting(settings):
+            process = await ChildProcess.start(
+                "The API",
+                [sys.executable, "-m", "starter.cli", "api"],
+                log=directory / "api.log",
+                lock=lock,
+                stop_signal=signal.SIGTERM,
+            )
+        try:
+            yield process
+        finally:
+            await process.stop()
+
+
+def _of_the_stack(addresses: StackAddresses) -> dict[str, str]:
+    keys = os.environ.get(KEYS_FILE)
     return {
         # The child works in another directory.
-        **{name: str(Path(file).resolve()) for name, file in files.items() if file},
+        **({KEYS_FILE: str(Path(keys).resolve())} if keys else {}),
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "TEMPORAL_NAMESPACE": addresses.namespace,
         # This user's profiles are for other servers.
         "TEMPORAL_CONFIG_FILE": os.devnull,
+    }
+
+
+def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[str, str]:
+    catalogue = os.environ.get("WORKSUB_CATALOGUE")
+    return {
+        # The child works in another directory.
+        **({"WORKSUB_CATALOGUE": str(Path(catalogue).resolve())} if catalogue else {}),
+        **_of_the_stack(addresses),
         "DATABASE_URL": addresses.worker_url,
         "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
         "WORKSUB_WEBHOOK_TARGETS": "any",
@@ -83,6 +122,17 @@ def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[s
         "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",
         "WORKSUB_HEALTH_ADDRESS": watched_at.health_address if watched_at else "",
     }
+
+
+_one_at_a_time = asyncio.Lock()
+
+
+@asynccontextmanager
+async def _starting(settings: Mapping[str, str]) -> AsyncIterator[None]:
+    """The environment is this whole process's, so one child at a time is started in it."""
+    async with _one_at_a_time:
+        with _environment(settings):
+            yield
 
 
 @contextmanager

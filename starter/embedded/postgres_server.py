@@ -15,8 +15,8 @@ import asyncpg
 from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_ports
 
 SUPERUSER = "postgres"
-OWNER, WORKER, PEOPLE = "worksub_owner", "worksub_service", "worksub_operator"
-"""The logins of the service, as docker/postgres makes them: who sets up, who works, who asks."""
+OWNER, WORKER, WEB, PEOPLE = "worksub_owner", "worksub_service", "worksub_web", "worksub_operator"
+"""The logins of the service, as docker/postgres makes them: who sets up, works, answers over HTTP, and asks."""
 # PostgreSQL refuses to run as root.
 ACCOUNT_IN_PLACE_OF_ROOT = "nobody"
 
@@ -24,11 +24,15 @@ _LOGINS = f"""
 BEGIN;
 CREATE ROLE worksub_worker NOLOGIN;
 CREATE ROLE worksub_reader NOLOGIN;
+CREATE ROLE worksub_api NOLOGIN;
+CREATE ROLE worksub_admin NOLOGIN;
 CREATE ROLE {OWNER} LOGIN CREATEROLE PASSWORD {{password}};
 CREATE ROLE {WORKER} LOGIN PASSWORD {{password}};
+CREATE ROLE {WEB} LOGIN PASSWORD {{password}};
 CREATE ROLE {PEOPLE} LOGIN PASSWORD {{password}};
 GRANT worksub_worker, worksub_reader TO {OWNER}, {WORKER};
-GRANT worksub_reader TO {PEOPLE};
+GRANT worksub_reader, worksub_api TO {WEB};
+GRANT worksub_reader, worksub_admin TO {PEOPLE};
 ALTER ROLE {OWNER} SET createrole_self_grant = 'set, inherit';
 COMMIT;
 """

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from starter.embedded.dns_server import DnsServer
-from starter.embedded.postgres_server import PEOPLE, WORKER, PostgresServer, as_login
+from starter.embedded.postgres_server import PEOPLE, WEB, WORKER, PostgresServer, as_login
 from starter.embedded.server import DirectoryLock, ServerError, port_is_free
 from starter.embedded.temporal_server import TemporalServer
 
@@ -39,6 +39,7 @@ class StackAddresses:
     database_url: str
     """For whoever sets it up."""
     worker_url: str
+    web_url: str
     people_url: str
     dns_address: str
     """host:port"""
@@ -127,6 +128,7 @@ class EmbeddedStack:
             ui_url=self.temporal.ui_url,
             database_url=database_url,
             worker_url=as_login(database_url, WORKER),
+            web_url=as_login(database_url, WEB),
             people_url=as_login(database_url, PEOPLE),
             dns_address=self.dns.address,
             pid=os.getpid(),

@@ -97,11 +97,11 @@ async def open_reception(
     house: House, *, database_url: str | None = None, rates: Rates | None = None, **settings: Any
 ) -> AsyncIterator[Reception]:
     """`database_url` is the way that the API itself goes to the database."""
-    url = database_url or house.database_url
+    url = database_url or house.web_url
     async with (
         connected(url, "worksub_reader", connections=8) as reading,
         connected(url, "worksub_api", connections=2) as own,
-        connected(house.database_url, "worksub_admin", connections=1) as admin,
+        connected(house.people_url, "worksub_admin", connections=1) as admin,
     ):
         service = Service(
             temporal=house.temporal,

@@ -71,8 +71,8 @@ async def test_health_needs_no_key(reception: Reception) -> None:
 
 async def test_with_the_database_away_it_says_so_and_comes_back(house: House) -> None:
     async with Door() as door:
-        url = door.leads_to_database(house.database_url)
-        behind = url.partition("@")[2] and house.database_url.rpartition("@")[2].partition("/")[0]
+        url = door.leads_to_database(house.web_url)
+        behind = url.partition("@")[2] and house.web_url.rpartition("@")[2].partition("/")[0]
         async with open_reception(house, database_url=url) as reception:
             visitor = await reception.visitor("C-outage")
             await visitor.gets("/subscriptions")

@@ -109,7 +109,7 @@ async def test_the_database_has_no_key_but_its_hash(house: House, reception: Rec
     secret = made.token.rpartition("_")[2]
     rows = await house.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
     assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
-    async with connected(house.database_url, "worksub_api", connections=1) as pool:
+    async with connected(house.web_url, "worksub_api", connections=1) as pool:
         assert await Keys(pool).opening(made.token) is not None
 
 

@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
 import httpx
 from service.doors import Door
 from service.house import House
+from service.waiting import eventually
 
 from subscription.calendar import KST
 from subscription.commands import ContractTerm
 
-from .reception import Visitor, open_reception
+from .reception import Reception, Visitor, open_reception
 
 TODAY = datetime.now(KST).date().isoformat()
 
@@ -64,8 +65,8 @@ async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
 
 async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: House) -> None:
     async with Door() as door:
-        url = door.leads_to_database(house.database_url)
-        behind = house.database_url.rpartition("@")[2].partition("/")[0]
+        url = door.leads_to_database(house.web_url)
+        behind = house.web_url.rpartition("@")[2].partition("/")[0]
         async with open_reception(house, database_url=url, heartbeat=1.0) as reception:
             visitor = await reception.visitor("C-stream")
             subscription_id = await visitor.requests(house)
@@ -78,6 +79,23 @@ async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: Hou
                     subscription_id, datetime.now(KST).date(), ContractTerm.ANNUAL
                 )
                 assert await listener.hears("event") == "SWITCHED_TO_PAID"
+
+
+async def test_a_key_listens_to_so_many_streams_and_no_more(house: House, reception: Reception) -> None:
+    visitor = await reception.visitor("C-many")
+    subscription_id = await visitor.requests(house)
+    async with AsyncExitStack() as open_streams:
+        for _ in range(20):
+            listener = await open_streams.enter_async_context(listening(visitor, subscription_id))
+            assert await listener.hears("event") == "TRIAL_STARTED"
+        refused = await visitor.gets(f"/subscriptions/{subscription_id}/events", 429)
+        assert refused["code"] == "RATE_LIMITED"
+
+    async def is_free() -> bool:
+        async with listening(visitor, subscription_id) as listener:
+            return listener.answer.status_code == 200
+
+    await eventually("those who have gone are not counted", is_free)
 
 
 async def test_an_id_that_is_none_is_refused(house: House, acme: Visitor) -> None:

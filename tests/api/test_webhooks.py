@@ -35,7 +35,7 @@ async def post(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
 
 @pytest.fixture(scope="module")
 async def webhooks(post: House) -> AsyncIterator[Webhooks]:
-    async with connected(post.database_url, "worksub_admin", connections=2) as pool:
+    async with connected(post.people_url, "worksub_admin", connections=2) as pool:
         yield Webhooks(pool)
 
 
@@ -45,7 +45,7 @@ async def couriers(house: House, number: int = 1, *, patience: float = 10) -> As
     async with AsyncExitStack() as stack:
         for _ in range(number):
             pool = await stack.enter_async_context(
-                connected(house.database_url, "worksub_worker", connections=8)
+                connected(house.worker_url, "worksub_worker", connections=8)
             )
             await stack.enter_async_context(webhooks_delivered(pool, anywhere=True, patience=patience))
         yield
@@ -165,7 +165,7 @@ async def test_what_was_under_way_when_a_courier_died_is_told_again(post: House,
         receiver.hangs = True
         await webhooks.add(receiver.url, customer)
         life = await post.requested(customer_id=customer)
-        async with connected(post.database_url, "worksub_worker", connections=2) as pool:
+        async with connected(post.worker_url, "worksub_worker", connections=2) as pool:
             async with webhooks_delivered(pool, anywhere=True):
                 await receiver.is_called(1)
                 # As if the process were killed: the connections are cut, nothing is settled.
@@ -258,10 +258,10 @@ async def test_who_is_removed_is_told_no_more(post: House, webhooks: Webhooks) -
 
 
 async def test_what_managers_may_not_see(post: House) -> None:
-    async with connected(post.database_url, "worksub_admin", connections=1) as pool:
+    async with connected(post.people_url, "worksub_admin", connections=1) as pool:
         with pytest.raises(Exception, match="permission denied"):
             await pool.fetch("SELECT secret FROM webhook_secrets")
-    async with connected(post.database_url, "worksub_reader", connections=1) as pool:
+    async with connected(post.people_url, "worksub_reader", connections=1) as pool:
         for table in ("webhook_secrets", "webhook_endpoints", "api_keys"):
             with pytest.raises(Exception, match="permission denied"):
                 await pool.fetch(f"SELECT * FROM {table}")

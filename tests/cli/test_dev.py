@@ -36,6 +36,7 @@ async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
         assert ready["temporal_address"]
         await eventually("the worker is ready", partial(is_ready, ready["health_url"]))
         assert (await scraped(ready["metrics_url"])).values("temporal_num_pollers")
+        await eventually("the API is ready", partial(is_ready, f"{ready['api_url']}/readyz"))
         yield process
     finally:
         if process.returncode is None:
@@ -77,7 +78,7 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
         await domain_is_proved_in_the_file_of_records(cli, subscription_id)
         await worker_is_started_again(dev, cli)
         started = children(dev.pid)
-        assert len(started) == 3
+        assert len(started) == 4
         dev.send_signal(signal.SIGTERM)
         await says(dev, "Stopped. The data stay")
         assert await dev.wait() == 0
@@ -112,7 +113,7 @@ async def worker_is_started_again(dev: asyncio.subprocess.Process, cli: Cli) -> 
 async def test_a_killed_dev_takes_its_children_with_it(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         started = children(dev.pid)
-        assert len(started) == 3
+        assert len(started) == 4
         dev.kill()
         await dev.wait()
         await asyncio.gather(*map(gone, started))

@@ -25,6 +25,7 @@ SECRETS = (
     "TEMPORAL_DB_PASSWORD",
     "WORKSUB_OWNER_PASSWORD",
     "WORKSUB_SERVICE_PASSWORD",
+    "WORKSUB_WEB_PASSWORD",
     "WORKSUB_OPERATOR_PASSWORD",
 )
 ONE_SHOTS = {"temporal-schema", "temporal-namespace", "setup", "worksub"}
@@ -173,7 +174,7 @@ def test_nothing_is_offered_beyond_this_machine(service: dict[str, Any]) -> None
 def test_only_what_needs_the_database_reaches_it() -> None:
     assert COMPOSE["networks"]["database"] == {"internal": True}
     reach_it = {name for name, service in SERVICES.items() if "database" in service["networks"]}
-    assert reach_it == {"postgres", "temporal-schema", "temporal", "setup", "worker", "worksub"}
+    assert reach_it == {"postgres", "temporal-schema", "temporal", "setup", "worker", "api", "worksub"}
 
 
 def test_the_servers_are_those_of_the_tests() -> None:

@@ -15,6 +15,7 @@ from activities.catalogues import publish
 from activities.database import DatabaseError, connected
 from activities.schema import migrate, migrations
 from starter.embedded.postgres_server import PostgresServer
+from starter.keys import Keys
 
 from .pages import ROOT
 from .test_compose import SECRETS
@@ -56,6 +57,18 @@ async def test_operators_read_and_see_no_password_hash(server: str) -> None:
         for forbidden in ("SELECT * FROM administrators", "DELETE FROM workspaces"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await pool.execute(forbidden)
+
+
+async def test_the_api_looks_keys_up_and_makes_none(server: str) -> None:
+    async with connected(_url(server, "worksub_operator"), "worksub_admin", connections=1) as pool:
+        made = await Keys(pool).create("C-1", "")
+    async with connected(_url(server, "worksub_web"), "worksub_api", connections=1) as pool:
+        assert await Keys(pool).opening(made.token)
+        for forbidden in ("DELETE FROM api_keys", "UPDATE api_keys SET customer_id = NULL"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await pool.execute(forbidden)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await Keys(pool).create("C-1", "")
 
 
 async def test_operators_cannot_act_as_the_worker(server: str) -> None:

@@ -18,7 +18,7 @@ from activities.database import Pool, connected
 from activities.mail_server import MailServer
 from starter.client import SubscriptionClient
 from starter.embedded.dns_server import DnsServer
-from starter.embedded.postgres_server import OWNER, PEOPLE, SUPERUSER, WORKER, as_login
+from starter.embedded.postgres_server import OWNER, PEOPLE, SUPERUSER, WEB, WORKER, as_login
 from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
 from subscription.calendar import KST
@@ -82,6 +82,11 @@ class House:
     def worker_url(self) -> str:
         """For a worker process."""
         return as_login(self.database_url, WORKER)
+
+    @property
+    def web_url(self) -> str:
+        """For a process that answers over HTTP."""
+        return as_login(self.database_url, WEB)
 
     @property
     def people_url(self) -> str:

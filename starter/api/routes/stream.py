@@ -11,8 +11,8 @@ from fastapi.sse import format_sse_event
 
 from activities.database import FAILING
 from starter.access import Desk
-from starter.api.asking import ADesk, AService
-from starter.api.problems import responses
+from starter.api.asking import ADesk, AKey, AService
+from starter.api.problems import ApiCode, ApiError, responses
 from starter.api.service import Service
 from subscription.effects import TimelineEntry
 from subscription.refusals import Code
@@ -22,6 +22,7 @@ router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Question
 
 _LOOK_SECONDS = 1.0
 _PAGE = 100
+_MOST_STREAMS = 20
 _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One event for each entry: `event` is its kind, `id` its number, `data` the entry as "
@@ -52,17 +53,33 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
 async def events(
     subscription_id: str,
     desk: ADesk,
+    key: AKey,
     service: AService,
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=2**31)] = 0,
 ) -> Response:
+    if service.streams[key.prefix] >= _MOST_STREAMS:
+        raise ApiError(
+            ApiCode.RATE_LIMITED,
+            f"One key listens to {_MOST_STREAMS} streams at most.",
+            headers={"Retry-After": "60"},
+        )
     told = await desk.timeline(subscription_id, after=last_event_id, limit=_PAGE)
     if not told and (await desk.status(subscription_id)).state.over:
         return Response(status_code=204)
     return StreamingResponse(
-        _stream(desk, service, subscription_id, last_event_id),
+        _counted(service, key.prefix, _stream(desk, service, subscription_id, last_event_id)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+async def _counted(service: Service, prefix: str, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    service.streams[prefix] += 1
+    try:
+        async for each in stream:
+            yield each
+    finally:
+        service.streams[prefix] -= 1
 
 
 async def _stream(desk: Desk, service: Service, subscription_id: str, after: int) -> AsyncIterator[bytes]:

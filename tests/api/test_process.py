@@ -1,0 +1,84 @@
+"""`worksub api` as operators run it: a process of its own, stopped in good order, or killed in the middle."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+from service.house import House, open_house
+from service.waiting import eventually
+from temporalio.client import Client
+
+from activities.database import connected
+from starter.embedded.stack import EmbeddedStack
+from starter.keys import Keys
+from workflows.connection import TASK_QUEUE
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def api_process(house: House, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "starter.cli", "api", "--json"),
+        env={
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": house.web_url,
+            "TEMPORAL_ADDRESS": house.temporal.service_client.config.target_host,
+            "WORKSUB_API_ADDRESS": f"127.0.0.1:{port}",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            while b"Answering at" not in (line := await process.stdout.readline()):
+                assert line, "it ended without answering"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_killed_in_the_middle_of_a_request_nothing_is_lost_or_done_twice(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
+        async with connected(house.people_url, "worksub_admin", connections=1) as pool:
+            token = (await Keys(pool).create("C-killed", "")).token
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        body = house.request_body(customer_id="C-killed")
+        del body["request_id"]
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "order-4711"}
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=40
+        ) as http:
+            async with api_process(house, port) as first:
+                # No worker yet, so the answer is still to come when the process dies.
+                asked = asyncio.create_task(http.post("/v1/subscriptions", json=body))
+                await eventually("the workflow has begun", lambda: begun(temporal))
+                first.kill()
+                [outcome] = await asyncio.gather(asked, return_exceptions=True)
+                assert isinstance(outcome, httpx.HTTPError)
+            async with house.worker(), api_process(house, port) as second:
+                answer = await http.post("/v1/subscriptions", json=body)
+                assert answer.status_code == 201
+                listed = (await http.get("/v1/subscriptions")).json()["items"]
+                assert [each["subscription_id"] for each in listed] == [answer.json()["subscription_id"]]
+                second.send_signal(signal.SIGTERM)
+                async with asyncio.timeout(20):
+                    assert await second.wait() == 0
+
+
+async def begun(temporal: Client) -> bool:
+    query = f"TaskQueue = '{TASK_QUEUE}' AND ExecutionStatus = 'Running'"
+    return (await temporal.count_workflows(query)).count > 0

@@ -1,0 +1,84 @@
+"""Schemathesis: whatever is sent, the answer is one that the description knows, and none is unforeseen.
+
+A few cases for each operation here; `WORKSUB_API_CASES=80` asks for so many of each, over 2,000 in all.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from service.house import House
+
+from .reception import Reception, Visitor
+
+CASES = int(os.environ.get("WORKSUB_API_CASES", "2"))
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+async def test_every_answer_is_one_that_is_described(
+    house: House, reception: Reception, acme: Visitor, operator: Visitor
+) -> None:
+    living = await acme.requests(house)
+    tried = await asyncio.to_thread(
+        _try_everything,
+        reception.url,
+        [visitor.http.headers["authorization"] for visitor in (acme, operator)],
+        living,
+    )
+    assert tried >= CASES
+
+
+def _cases(operation: Any) -> Any:
+    """What fits the description and, where it leaves anything to be wrong, what does not."""
+    fitting, misfit = (
+        operation.as_strategy(mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    )
+    return (
+        fitting | misfit
+        if operation.method != "get" or operation.path_parameters or operation.query
+        else fitting
+    )
+
+
+def _try_everything(url: str, keys: list[str], living: str) -> int:
+    """How many cases were tried. Half of them are about a subscription that there is."""
+    schema: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    tried = 0
+    for operation in (found.ok() for found in schema.get_all_operations()):
+
+        @settings(
+            max_examples=CASES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=_cases(operation))
+        def answers(case: Any) -> None:
+            nonlocal tried
+            tried += 1
+            # A stream of one that lives has no end.
+            if tried % 2 and "subscription_id" in case.path_parameters and not case.path.endswith("/events"):
+                case.path_parameters["subscription_id"] = living
+            answer = case.call(base_url=url, headers={"Authorization": keys[tried % 3 == 0]}, timeout=60)
+            case.validate_response(answer, checks=CHECKS)
+
+        answers()
+    return tried

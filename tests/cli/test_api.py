@@ -1,0 +1,68 @@
+"""`worksub keys` and `worksub webhooks`, and what they say when something is wrong."""
+
+from api.receiver import receiving
+
+from activities.database import connected
+from activities.webhooks.courier import webhooks_delivered
+from starter.keys import Keys
+
+from .conftest import Service
+from .running import Cli
+
+
+async def test_keys_are_made_listed_turned_and_ended(service: Service, cli: Cli) -> None:
+    made = await cli.json("keys", "create", "--customer", "C-cli", "--label", "billing", "--days", "30")
+    prefix, token = made["key"]["prefix"], made["token"]
+    turned = await cli.json("keys", "rotate", prefix, "--overlap", "0")
+    listed = (await cli.json("keys", "list", "--customer", "C-cli"))["keys"]
+    assert {each["prefix"]: each["label"] for each in listed} == {
+        prefix: "billing",
+        turned["key"]["prefix"]: "billing",
+    }
+    async with connected(service.settings["DATABASE_URL"], "worksub_api", connections=1) as pool:
+        assert await Keys(pool).opening(token) is None
+        opened = await Keys(pool).opening(turned["token"])
+        assert opened is not None
+        assert opened.caller.customer_id == "C-cli"
+    shown = await cli.run("keys", "list")
+    assert turned["token"] not in shown.out
+    assert prefix in shown.out
+    await cli.json("keys", "revoke", turned["key"]["prefix"])
+    gone = await cli.run("keys", "revoke", turned["key"]["prefix"], "--json")
+    assert (gone.code, gone.error["code"]) == (1, "KEY_NOT_FOUND")
+    for wrong in (
+        (),
+        ("--customer", "a b"),
+        ("--customer", "C", "--operators"),
+        ("--operators", "--days", "0"),
+    ):
+        assert (await cli.run("keys", "create", *wrong)).code == 2
+
+
+async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
+    refused = await cli.run("webhooks", "add", "http://127.0.0.1/", "--all", "--json")
+    assert (refused.code, refused.error["field"]) == (2, "url")
+    anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
+    url = service.settings["DATABASE_URL"]
+    async with (
+        receiving() as receiver,
+        connected(url, "worksub_worker", connections=3) as pool,
+        webhooks_delivered(pool, anywhere=True),
+    ):
+        made = await anywhere.json("webhooks", "add", receiver.url, "--customer", "C-cli")
+        endpoint = made["endpoint_id"]
+        tried = await anywhere.json("webhooks", "test", endpoint)
+        assert (tried["state"], tried["last_error"]) == ("DELIVERED", None)
+        assert receiver.verifies(made["secret"])
+        receiver.status = 404
+        failed = await anywhere.run("webhooks", "test", endpoint, "--json")
+        assert (failed.code, failed.json["last_error"]) == (1, "it answered 404")
+    [listed] = (await cli.json("webhooks", "list"))["endpoints"]
+    assert (listed["url"], listed["waiting"]) == (receiver.url, 1)
+    waiting = (await cli.json("webhooks", "deliveries", endpoint, "--state", "waiting"))["deliveries"]
+    assert [each["event"] for each in waiting] == [None]
+    assert (await cli.json("webhooks", "replay", endpoint)) == {"queued": 0}
+    assert (await cli.json("webhooks", "rotate", endpoint))["secret"].startswith("whsec_")
+    await cli.json("webhooks", "remove", endpoint)
+    gone = await cli.run("webhooks", "deliveries", endpoint, "--json")
+    assert (gone.code, gone.error["code"]) == (1, "ENDPOINT_NOT_FOUND")

@@ -1,0 +1,41 @@
+"""docs/api.md, docs/webhooks.md and docs/openapi.json say what the code does."""
+
+from typing import get_args
+
+from starter.api.openapi import described
+from starter.api.problems import ApiCode, status_of
+from subscription.events import Event
+from subscription.refusals import Code
+from subscription.webhooks import DeliveryState, event_type
+
+from .pages import page, tables
+
+API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
+
+
+def test_the_description_is_that_of_the_code() -> None:
+    assert page("docs/openapi.json") == described(), "`make openapi` writes it anew"
+
+
+def test_every_code_of_the_api_is_explained_with_its_status() -> None:
+    [table] = [each for each in API if each.header[0] == "code of the API"]
+    assert [(row[0], int(row[1])) for row in table.rows] == [(c, status_of(c).value) for c in ApiCode]
+
+
+def test_the_statuses_of_refusals_are_right() -> None:
+    [table] = [each for each in API if each.header[0] == "status"]
+    told = {name.strip("` ") for _, names in table.rows[:-1] for name in names.split(",")}
+    assert told == {code for code in Code if status_of(code).value != 422}
+    for status, names in table.rows[:-1]:
+        assert {status_of(name.strip("` ")).value for name in names.split(",")} == {int(status)}
+
+
+def test_every_event_is_in_the_catalogue() -> None:
+    [table] = [each for each in WEBHOOKS if each.header[0] == "event"]
+    kinds = [kind.model_fields["event"].default for kind in get_args(get_args(Event)[0])]
+    assert [row[:2] for row in table.rows] == [(kind, event_type(kind)) for kind in kinds]
+
+
+def test_every_state_of_a_delivery_is_explained() -> None:
+    [table] = [each for each in WEBHOOKS if each.header[0] == "state"]
+    assert table.column("state") == list(DeliveryState)
