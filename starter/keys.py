@@ -61,7 +61,7 @@ class Keys:
             f"""
             INSERT INTO api_keys (prefix, hash, customer_id, label, ends_at)
             VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval) RETURNING {_SHOWN}
-            """,
+            """,  # noqa: S608 - the part is _SHOWN
             prefix,
             _hash(token),
             customer_id,
@@ -77,7 +77,7 @@ class Keys:
             f"""
             SELECT {_SHOWN} FROM api_keys WHERE $1::text IS NULL OR customer_id = $1
              ORDER BY created_at DESC, prefix
-            """,
+            """,  # noqa: S608 - the part is _SHOWN
             customer_id,
         )
         return [ApiKey.model_validate(dict(row)) for row in rows]
@@ -99,7 +99,7 @@ class Keys:
             SELECT {_SHOWN}, hash,
                    last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
               FROM api_keys WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp())
-            """,
+            """,  # noqa: S608 - the part is _SHOWN
             read[1] if read else "",
         )
         if not hmac.compare_digest(row["hash"] if row else _NO_HASH, _hash(token)) or row is None:
@@ -115,7 +115,7 @@ class Keys:
             f"""
             UPDATE api_keys SET ends_at = least(ends_at, clock_timestamp() + $2::interval)
              WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp()) RETURNING {_SHOWN}
-            """,
+            """,  # noqa: S608 - the part is _SHOWN
             prefix,
             after,
         )

@@ -16,7 +16,7 @@ from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_
 
 SUPERUSER = "postgres"
 OWNER, WORKER, WEB, PEOPLE = "worksub_owner", "worksub_service", "worksub_web", "worksub_operator"
-"""The logins of the service, as docker/postgres makes them: who sets up, works, answers over HTTP, and asks."""
+"""The logins, as docker/postgres makes them: who sets up, who works, who answers over HTTP, who asks."""
 # PostgreSQL refuses to run as root.
 ACCOUNT_IN_PLACE_OF_ROOT = "nobody"
 

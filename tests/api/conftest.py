@@ -7,7 +7,7 @@ from service.house import House, open_house, open_stack
 from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .reception import Reception, Visitor, open_reception
 
@@ -20,7 +20,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embed
 
 @pytest.fixture(scope="session")
 async def temporal(stack: EmbeddedStack) -> Client:
-    return await Client.connect(stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
+    return await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from starter.embedded.temporal_server import TemporalServer
 from starter.read_model import ReadModel
 from starter.setup import set_up
 from subscription.catalogue import PriceBook
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .dns import LyingDnsServer
 from .patience import quiet
@@ -80,7 +80,7 @@ class World:
         self._stack.enter_context(self.dns)
         owner_url = await self.postgres.ensure_database(DATABASE)
         self.client_of_temporal = await Client.connect(
-            self.temporal.address, data_converter=DATA_CONVERTER, runtime=quiet()
+            self.temporal.address, data_converter=data_converter(), runtime=quiet()
         )
         await set_up(self.client_of_temporal, owner_url, self.book.versions[0])
         async with self.owner() as owner:

@@ -32,7 +32,7 @@ from subscription.request import Request, read_request
 from subscription.simulation import ScenarioError, read_scenario, simulate
 from subscription.state import Subscription, provisioning
 from subscription.validation import check, is_storable, problems_of
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .malice import Malice
 
@@ -155,7 +155,7 @@ def _of_a_payload(malice: Malice) -> str:
     body = malice.spoiled({**COMMANDS_IN_ORDER[name], **CARRIED})
     payload = Payload(metadata={"encoding": b"json/plain"}, data=malice.bytes_of(body))
     try:
-        argument = DATA_CONVERTER.payload_converter.from_payload(payload)
+        argument = data_converter().payload_converter.from_payload(payload)
     except Exception:  # as the workflow's own decoder does, whatever it is
         argument = payload.data
     read = read_command(name, argument)

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from starter.embedded.postgres_server import OWNER, SUPERUSER, as_login
 from starter.embedded.stack import EmbeddedStack
 from starter.embedded.temporal_server import TemporalServer
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .house import House, fresh, open_house
 
@@ -45,7 +45,7 @@ async def restored(
     url = await restored_database(stack, database)
     await asyncio.to_thread(_copy, temporal, directory / "temporal.db")
     async with TemporalServer(directory, search_attributes={}) as server:
-        client = await Client.connect(server.address, data_converter=DATA_CONVERTER)
+        client = await Client.connect(server.address, data_converter=data_converter())
         async with open_house(stack, client, database_url=url, task_queue=TASK_QUEUE) as house:
             yield house
 

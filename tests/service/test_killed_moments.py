@@ -24,7 +24,7 @@ from starter.requesting import subscription_id_for
 from subscription.ledger import LineKind
 from subscription.state import State
 from workflows.connection import TASK_QUEUE
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
 from .holding import Holds, holds_in
@@ -57,7 +57,7 @@ async def house(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[House]:
     async with TemporalServer(
         tmp_path / "temporal", search_attributes={}, dynamic_config=[BETWEEN_RUNS]
     ) as server:
-        temporal = await Client.connect(server.address, data_converter=DATA_CONVERTER)
+        temporal = await Client.connect(server.address, data_converter=data_converter())
         await register_search_attributes(temporal)
         async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as opened:
             yield opened

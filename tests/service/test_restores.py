@@ -28,7 +28,7 @@ from subscription.ledger import LedgerLine
 from subscription.refusals import RefusedError
 from subscription.simulation import Scenario, Step, filled_in, read_scenario, sample_request
 from subscription.state import State
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
 from .backups import TASK_QUEUE, Backup, backed_up, postgres, restored, restored_database, run
@@ -164,7 +164,7 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
     directory, chance = tmp_path_factory.mktemp("days"), random.Random(20270110)
     scenarios = [read_scenario(_without_names(each)) for each in (*written(), *drawn())]
     async with TemporalServer(directory / "temporal", search_attributes={}) as server:
-        temporal = await Client.connect(server.address, data_converter=DATA_CONVERTER)
+        temporal = await Client.connect(server.address, data_converter=data_converter())
         await register_search_attributes(temporal)
         async with open_house(stack, temporal, task_queue=TASK_QUEUE) as house:
             begins_later = [each for each in scenarios if each.name.startswith("begins")]
