@@ -27,7 +27,7 @@ from .lives import Life
 from .waiting import eventually
 
 START = "2027-01-10 09:00"
-OPTION = {"term": "ANNUAL", "at": "2027-01-12T09:00:00+09:00"}
+OPTION = {"term": "ANNUAL", "at": "2027-01-11T09:00:00+09:00"}
 
 
 async def speaking(stack: EmbeddedStack, *keys: Key) -> Client:
