@@ -29,6 +29,7 @@ from .wishes import A_DAY, argument_of, day_of_wish, moment_of
 
 LONGEST_LIFE = timedelta(days=12 * 366)
 MOST_CATALOGUES, ENOUGH_AFTER_THE_END = 3, 4
+HOME = os.environ.get("TZ")
 
 
 a_whole_command = rule(
@@ -46,6 +47,14 @@ a_whole_command = rule(
 
 def as_long_as_it_goes_on(machine: "LifeMachine") -> bool:
     return not machine.is_enough
+
+
+def _live_in(zone: str | None) -> None:
+    """The time zone of this process, and so of the worker in it, which is to make no difference."""
+    os.environ.pop("TZ", None)
+    if zone is not None:
+        os.environ["TZ"] = zone
+    time.tzset()
 
 
 class LifeMachine(RuleBasedStateMachine):
@@ -89,8 +98,7 @@ class LifeMachine(RuleBasedStateMachine):
         on_a_domain: bool,
         pays: str | None,
     ) -> None:
-        os.environ["TZ"] = zone
-        time.tzset()
+        _live_in(zone)
         self.taken, name = fresh("neighbour"), fresh("model")
         wish = {
             "plan": list(sold["plans"])[plan % len(sold["plans"])],
@@ -128,8 +136,7 @@ class LifeMachine(RuleBasedStateMachine):
         return house, Life(house.client, self._temporal, answer.subscription_id, body), rules
 
     def teardown(self) -> None:
-        os.environ.pop("TZ", None)
-        time.tzset()
+        _live_in(HOME)
         try:
             if self._both:
                 self._both.part()
