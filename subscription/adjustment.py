@@ -4,21 +4,13 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
 from subscription.calendar import Instant
 from subscription.model import Frozen, Wire
 from subscription.refusals import Refused
-from subscription.validation import is_storable
+from subscription.validation import storable
 
-
-def _storable(text: str) -> str:
-    if not is_storable(text):
-        raise PydanticCustomError("INVALID_VALUE", "must not have null characters")
-    return text
-
-
-_Text = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+_Text = Annotated[str, Field(max_length=200), AfterValidator(storable)]
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
 

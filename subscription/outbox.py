@@ -1,14 +1,18 @@
 """The outbox of notices: what a notice may be and become, and the words of the job that works on it."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from subscription.calendar import Day, Instant
 from subscription.model import Frozen, Wire
+from subscription.validation import storable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(hours=6)
+# Far enough inside what Python can count for the days that lie before and after it.
+_JobsDay = Annotated[Day, Field(ge=date(1000, 1, 1), le=date(9900, 12, 31))]
 
 
 class NoticeKind(StrEnum):
@@ -95,15 +99,15 @@ class NoticesDelivered(Frozen):
 class NoticesStage(Wire):
     """How far a run has come. Who starts one by hand may set `day`, to see what is told on it."""
 
-    day: Day | None = None
-    after: str = ""
+    day: _JobsDay | None = None
+    after: Annotated[str, AfterValidator(storable)] = ""
     told: int = Field(default=0, ge=0)
 
 
 class DeliveryWanted(Wire):
     """Go on trying what waits. `day` as in `NoticesStage`."""
 
-    day: Day | None = None
+    day: _JobsDay | None = None
 
 
 class NoticesReport(Frozen):

@@ -6,13 +6,13 @@ from typing import Annotated
 from pydantic import Field
 
 from subscription.model import Frozen, Wire
-from subscription.reconciliation import GRACE_MINUTES
+from subscription.reconciliation import GRACE_MINUTES, MOST_GRACE_MINUTES
 
 
 class PurgeWanted(Wire):
     """What a run may be started with by hand: how long ago a run must have closed to be purged."""
 
-    grace_minutes: Annotated[int, Field(ge=0)] = GRACE_MINUTES
+    grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
 
 
 class PurgeHistories(Frozen):

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from subscription.calendar import Instant
 from subscription.model import Frozen, Wire
+from subscription.validation import storable
 
-GRACE_MINUTES = 10
+GRACE_MINUTES, MOST_GRACE_MINUTES = 10, 10 * 365 * 24 * 60
 """What began or ended less than so long ago may still be under way."""
 
 
@@ -113,11 +114,11 @@ class Reconciled(Frozen):
 class ReconcileStage(Wire):
     """How far a run has come. Who starts one by hand may set `grace_minutes` and leaves the rest out."""
 
-    grace_minutes: Annotated[int, Field(ge=0)] = GRACE_MINUTES
+    grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
     step: Annotated[ReconcileStep, Field(strict=False)] = ReconcileStep.RECORD
-    after: str = ""
-    looked_at: int = 0
-    found: int = 0
+    after: Annotated[str, AfterValidator(storable)] = ""
+    looked_at: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    found: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     def after_page(self, page: Reconciled) -> "ReconcileStage":
         return ReconcileStage(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from subscription.refusals import Code, Problem
 
@@ -58,6 +59,13 @@ def has_too_many_values(data: object) -> bool:
             return True
         unseen.extend(entry.values() if isinstance(entry, Mapping) else entry)
     return False
+
+
+def storable(text: str) -> str:
+    """The text as it is, for a field of a model."""
+    if not is_storable(text):
+        raise PydanticCustomError("INVALID_VALUE", "must not have null characters")
+    return text
 
 
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:

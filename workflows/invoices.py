@@ -1,6 +1,5 @@
 """The workflow that closes a month: one invoice for each customer who was charged something."""
 
-import re
 from datetime import date
 from typing import Annotated, Any
 
@@ -18,13 +17,13 @@ with workflow.unsafe.imports_passed_through():
     from subscription.refusals import Code
     from subscription.wording import won
 
-_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_MONTH = r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])$"
 
 
 class InvoicesWanted(Wire):
     """The month to close, as `2027-03`; the one before today's if it is not given."""
 
-    month: Annotated[str | None, Field(pattern=_MONTH.pattern)] = None
+    month: Annotated[str | None, Field(pattern=_MONTH)] = None
 
 
 @workflow.defn(name="InvoicesWorkflow")

@@ -29,10 +29,32 @@ from .wishes import A_DAY, argument_of, day_of_wish, moment_of
 
 LONGEST_LIFE = timedelta(days=12 * 366)
 MOST_CATALOGUES, ENOUGH_AFTER_THE_END = 3, 4
+HOME = os.environ.get("TZ")
+
+
+a_whole_command = rule(
+    command=wishes.commands,
+    pace=wishes.paces,
+    number=wishes.numbers,
+    day=wishes.days,
+    plan=wishes.plans,
+    members=wishes.members,
+    term=wishes.terms,
+    zone=wishes.written_zones,
+    named=st.booleans(),
+)
 
 
 def as_long_as_it_goes_on(machine: "LifeMachine") -> bool:
     return not machine.is_enough
+
+
+def _live_in(zone: str | None) -> None:
+    """The time zone of this process, and so of the worker in it, which is to make no difference."""
+    os.environ.pop("TZ", None)
+    if zone is not None:
+        os.environ["TZ"] = zone
+    time.tzset()
 
 
 class LifeMachine(RuleBasedStateMachine):
@@ -76,8 +98,7 @@ class LifeMachine(RuleBasedStateMachine):
         on_a_domain: bool,
         pays: str | None,
     ) -> None:
-        os.environ["TZ"] = zone
-        time.tzset()
+        _live_in(zone)
         self.taken, name = fresh("neighbour"), fresh("model")
         wish = {
             "plan": list(sold["plans"])[plan % len(sold["plans"])],
@@ -115,8 +136,7 @@ class LifeMachine(RuleBasedStateMachine):
         return house, Life(house.client, self._temporal, answer.subscription_id, body), rules
 
     def teardown(self) -> None:
-        os.environ.pop("TZ", None)
-        time.tzset()
+        _live_in(HOME)
         try:
             if self._both:
                 self._both.part()
@@ -151,26 +171,36 @@ class LifeMachine(RuleBasedStateMachine):
     # -- what is asked -------------------------------------------------------------------------------
 
     @precondition(as_long_as_it_goes_on)
-    @rule(
-        command=wishes.commands,
-        pace=wishes.paces,
-        number=wishes.numbers,
-        day=wishes.days,
-        plan=wishes.plans,
-        members=wishes.members,
-        term=wishes.terms,
-        zone=wishes.written_zones,
-        named=st.booleans(),
-        by_signal=st.sampled_from([False, False, True]),
-    )
-    def asks(
-        self, command: str, pace: str, zone: timezone, named: bool, by_signal: bool, number: int, **wish: Any
+    @a_whole_command
+    def asks(self, **wish: Any) -> None:
+        self._tell(**wish)
+
+    @precondition(as_long_as_it_goes_on)
+    @a_whole_command
+    def asks_at_once(self, pace: str, **wish: Any) -> None:
+        """Hypothesis takes every rule as often as another, and what is asked is what it is about."""
+        self._tell(pace="now", **wish)
+
+    @precondition(as_long_as_it_goes_on)
+    @a_whole_command
+    def signals(self, **wish: Any) -> None:
+        self._tell(by_signal=True, **wish)
+
+    def _tell(
+        self,
+        command: str,
+        pace: str,
+        number: int,
+        zone: timezone,
+        named: bool,
+        by_signal: bool = False,
+        **wish: Any,
     ) -> None:
         self.both.passes_to(self._moment(pace, number))
         argument = argument_of(self.reckoning, command, number=number, taken=self.taken, **wish)
-        argument |= {"at": self.reckoning.now.astimezone(zone).isoformat()} | (
-            {"id": fresh("id")} if named else {}
-        )
+        argument["at"] = self.reckoning.now.astimezone(zone).isoformat()
+        if named:
+            argument["id"] = fresh("id")
         self.both.tell(command, argument, by_signal=by_signal, of_the_oracle=(command, argument))
 
     @precondition(lambda self: not self.is_enough and self.both.accepted)
@@ -193,14 +223,18 @@ class LifeMachine(RuleBasedStateMachine):
         command=wishes.commands,
         field=wishes.fields,
         value=wishes.bad_values,
-        day=wishes.days,
+        years=st.sampled_from([0, 0, 0, -1, 30, 7_000]),
         by_signal=st.booleans(),
     )
-    def asks_with_a_wrong_field(
-        self, command: str, field: str, value: Any, day: str, by_signal: bool
-    ) -> None:
-        argument = argument_of(self.reckoning, command, day=day, number=3) | {field: value}
-        self.both.tell(command, {**argument, "at": self.reckoning.now.isoformat()}, by_signal=by_signal)
+    def asks_badly(self, command: str, field: str, value: Any, years: int, by_signal: bool) -> None:
+        """With a field that cannot be, or at a time of which the clock cannot be told."""
+        argument = argument_of(self.reckoning, command, day="tomorrow", number=3)
+        at = self.reckoning.now
+        if years:
+            at = at.replace(month=1, day=1, year=at.year + years)
+        else:
+            argument |= {field: value}
+        self.both.tell(command, {**argument, "at": at.isoformat()}, by_signal=by_signal)
 
     @precondition(lambda self: not self.reckoning.state.state.over)
     @rule(
@@ -209,13 +243,6 @@ class LifeMachine(RuleBasedStateMachine):
     )
     def signals_what_is_no_argument(self, argument: Any, command: str) -> None:
         self.both.tell(command, argument, by_signal=True)
-
-    @precondition(as_long_as_it_goes_on)
-    @rule(command=wishes.commands, years=st.sampled_from([-1, 30, 7_000]), by_signal=st.booleans())
-    def asks_for_another_time(self, command: str, years: int, by_signal: bool) -> None:
-        argument = argument_of(self.reckoning, command, day="today", number=1)
-        at = self.reckoning.now.replace(month=1, day=1, year=self.reckoning.now.year + years)
-        self.both.tell(command, {**argument, "at": at.isoformat()}, by_signal=by_signal)
 
     @precondition(lambda self: self.reckoning.state.claims)
     @rule(by_signal=st.booleans())

@@ -36,6 +36,7 @@ class Reckoning:
         self.now = at
         self._held = held
         self._answers: dict[str, Answer] = {}
+        self._updates = 0
         catalogue = book.in_force(day_of(at))
         assert catalogue is not None
         self.state: Subscription = provisioning(subscription_id, request)
@@ -53,11 +54,16 @@ class Reckoning:
 
     # -- what is asked -------------------------------------------------------------------------------
 
-    def asked(self, name: str, argument: object, *, proved: bool = False) -> Answer | Refused:
+    def asked(
+        self, name: str, argument: object, *, by_signal: bool = False, proved: bool = False
+    ) -> Answer | Refused:
         """The answer to a command at the present moment, which is also its own time."""
         command = read_command(name, argument)
         if isinstance(command, Refused):
             return command
+        if command.id is None and not by_signal:  # an update has an id, and what is remembered, others forget
+            self._updates += 1
+            command = command.model_copy(update={"id": f"given/{self._updates}"})
         if self.state.state.over:
             return self._asked_after_the_end(command)
         if command.id and (answered := was_answered(self.state, command)):

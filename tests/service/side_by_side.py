@@ -95,8 +95,9 @@ class SideBySide:
         """Tell a command; `of_the_oracle` is the same in its words: without, it follows refusals alone."""
         over, happened = self.rules.state.state.over, len(self.rules.timeline)
         self.asked_after_the_end += over
-        answered = self.rules.asked(command, argument, proved=proved)
-        if by_signal and not over:
+        by_signal = by_signal and not over
+        answered = self.rules.asked(command, argument, by_signal=by_signal, proved=proved)
+        if by_signal:
             self._run(self.life.handle.signal(command, argument))
             self._settle(self.rules.now)
             if isinstance(answered, Refused):

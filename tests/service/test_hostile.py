@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hostile.malice import Malice
-from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -268,3 +268,32 @@ async def test_an_adjustment_that_no_ledger_can_hold_is_refused(house: House, fi
     }
     refused = await refusal(house.client.adjust({**body, field: value}))
     assert (refused.code, refused.field) == (Code.INVALID_ARGUMENT, field)
+
+
+JOBS: list[tuple[str, Any]] = [
+    ("InvoicesWorkflow", {"month": "x2027-03y"}),
+    ("InvoicesWorkflow", {"month": "0000-05"}),
+    ("InvoicesWorkflow", {"month": "2027-03\n"}),
+    ("PurgeWorkflow", {"grace_minutes": 10**12}),
+    ("ReconcileWorkflow", {"grace_minutes": 10**12}),
+    ("ReconcileWorkflow", {"after": "a\0b"}),
+    ("ReconcileWorkflow", {"looked_at": 10**12}),
+    ("NoticesWorkflow", {"day": "9999-12-31"}),
+    ("NoticesWorkflow", {"day": "0001-01-01"}),
+    ("NoticesWorkflow", {"after": "a\0b"}),
+    ("NoticesDeliveryWorkflow", {"day": "9999-12-31"}),
+    ("AdjustmentWorkflow", {"subscription_id": "a\0b"}),
+    ("AdjustmentWorkflow", [1, 2]),
+]
+
+
+@pytest.mark.parametrize(("job", "argument"), JOBS)
+async def test_a_job_that_could_never_be_done_fails_at_once(house: House, job: str, argument: Any) -> None:
+    """And is not tried for ever by a worker that has other things to do."""
+    with pytest.raises(WorkflowFailureError) as failure:
+        async with asyncio.timeout(20):
+            await house.temporal.execute_workflow(
+                job, argument, id=fresh("hostile-job"), task_queue=house.task_queue
+            )
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == Code.INVALID_ARGUMENT

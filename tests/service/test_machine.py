@@ -18,7 +18,7 @@ from .side_by_side import SideBySide
 
 settings.register_profile(
     "machine",
-    max_examples=int(os.environ.get("MACHINE_LIVES", "8")),
+    max_examples=int(os.environ.get("MACHINE_LIVES", "6")),
     stateful_step_count=int(os.environ.get("MACHINE_STEPS", "20")),
     derandomize="MACHINE_LIVES" not in os.environ,
     database=None,
