@@ -126,6 +126,18 @@ async def markers_by_table(owner: asyncpg.Connection) -> dict[str, set[str]]:
     }
 
 
+async def is_calm(client: Client, id_: str) -> bool:
+    """Whether nothing of the subscription's workflow is under way: it sleeps, has ended, or is not there."""
+    try:
+        description = await client.get_workflow_handle(WORKFLOW_ID_PREFIX + id_).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return True
+    told = description.raw_description
+    return not told.pending_activities and not told.HasField("pending_workflow_task")
+
+
 async def read_workflow(client: Client, id_: str, facts: Facts, marker: str) -> None:
     """All that Temporal tells of the subscription's workflow."""
     workflow_id = WORKFLOW_ID_PREFIX + id_
