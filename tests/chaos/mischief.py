@@ -26,6 +26,7 @@ class Troublemaker:
         self._world = world
         self._chance = random.Random(f"{seed}/mischief")
         self._tell = tell
+        self._long = long
         self.done: Counter[str] = Counter()
         self.rounds = 0
         self._at_workers: Mapping[str, Mischief] = {
@@ -50,10 +51,11 @@ class Troublemaker:
         return (*self._at_workers, *self._at_servers)
 
     async def make_trouble(self, enough: asyncio.Event) -> None:
-        """Go on until it is enough; everything is whole again on return."""
+        """Go on until it is enough, or only for a round; everything is whole again on return."""
         async with asyncio.TaskGroup() as streams:
-            streams.create_task(self._stream(self._at_workers, (3.0, 8.0), enough))
-            streams.create_task(self._stream(self._at_servers, (1.0, 4.0), enough, counts=True))
+            workers, servers = ((3.0, 8.0), (1.0, 4.0)) if self._long else ((2.0, 4.0), (0.5, 1.5))
+            streams.create_task(self._stream(self._at_workers, workers, enough))
+            streams.create_task(self._stream(self._at_servers, servers, enough, counts=True))
 
     async def _stream(
         self,
@@ -71,6 +73,8 @@ class Troublemaker:
                 await kinds[kind]()
                 self.done[kind] += 1
             self.rounds += counts
+            if counts and not self._long:
+                enough.set()
 
     # -- workers -------------------------------------------------------------------------------------
 

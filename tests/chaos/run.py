@@ -35,7 +35,10 @@ _CLOSING_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Chaos:
-    """A run: at least so many lives, for at least so many minutes, and until every mischief has been once."""
+    """A run: at least so many lives, for at least so many minutes, and until every mischief has been once.
+
+    A short one has no more of it than that.
+    """
 
     seed: int
     lives: int
@@ -76,10 +79,15 @@ async def _live_in(
         for plan in planned:
             living = Living(world, plan, chaos.seed)
             livings.append(living)
-            await living.live()
+            try:
+                await living.live()
+            except Exception as error:  # for the judge, who names the life and the seed
+                living.lived.doing += f", which ended in {error!r}"
 
     planned = more()
-    places = [asyncio.create_task(live_one_after_another(planned)) for _ in range(_LIVES_AT_ONCE)]
+    places = [
+        asyncio.create_task(live_one_after_another(planned)) for _ in range(min(_LIVES_AT_ONCE, chaos.lives))
+    ]
     making_trouble = asyncio.create_task(trouble.make_trouble(enough))
     try:
         await _all_or_stuck(places, livings, making_trouble, say)
