@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 from service.lives import failed_tasks
@@ -12,8 +12,11 @@ from service.searching import told_of
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.database import Connection
 from activities.erasure import PERSONAL_DATA
 from subscription.effects import WORKFLOW_ID_PREFIX
+
+Owner: TypeAlias = "asyncpg.Connection | Connection"
 
 MARKER = r"zq[0-9]+q"
 """What a life's marker looks like, as a regular expression of PostgreSQL and of Python."""
@@ -46,7 +49,7 @@ class Facts:
     failed_tasks: list[str] = field(default_factory=list)
 
 
-async def read_record(owner: asyncpg.Connection, ids: Sequence[str]) -> dict[str, Facts]:
+async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
     """All that SQL tells of these subscriptions, but for where their markers stand."""
     facts = {id_: Facts() for id_ in ids}
     for row in await owner.fetch(
@@ -111,7 +114,7 @@ async def read_record(owner: asyncpg.Connection, ids: Sequence[str]) -> dict[str
     return facts
 
 
-async def markers_by_table(owner: asyncpg.Connection) -> dict[str, set[str]]:
+async def markers_by_table(owner: Owner) -> dict[str, set[str]]:
     """Which lives' markers stand in which table, in whatever column: a marker is in all personal data."""
     tables = await owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {
