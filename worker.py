@@ -155,7 +155,7 @@ async def _work(
     )
     health.pool = pool
     _log.info(f"Connected to PostgreSQL at {place_of(settings.database_url)}.")
-    if await publish(pool, settings.catalogue):
+    if await _patiently("PostgreSQL", partial(publish, pool, settings.catalogue), stop):
         _log.info(f"Published catalogue version {settings.catalogue.version}.")
     mail_server = settings.mail_server
     if mail_server:

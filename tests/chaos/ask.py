@@ -42,10 +42,15 @@ async def main(database_url: str) -> None:
     async def tell(client: SubscriptionClient, asked: dict[str, Any]) -> None:
         print(json.dumps(await answered(client, asked)), flush=True)
 
-    async with connected(database_url, "worksub_reader") as pool, asyncio.TaskGroup() as asking:
+    asking: set[asyncio.Task[None]] = set()
+    async with connected(database_url, "worksub_reader") as pool:
         client = SubscriptionClient(await connect(runtime=quiet()), pool)
         while line := await reader.readline():
-            asking.create_task(tell(client, json.loads(line)))
+            task = asyncio.create_task(tell(client, json.loads(line)))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+        for task in asking:  # nobody listens any more
+            task.cancel()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 from service.lives import failed_tasks
@@ -12,8 +12,11 @@ from service.searching import told_of
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.database import Connection
 from activities.erasure import PERSONAL_DATA
 from subscription.effects import WORKFLOW_ID_PREFIX
+
+Owner: TypeAlias = "asyncpg.Connection | Connection"
 
 MARKER = r"zq[0-9]+q"
 """What a life's marker looks like, as a regular expression of PostgreSQL and of Python."""
@@ -46,7 +49,7 @@ class Facts:
     failed_tasks: list[str] = field(default_factory=list)
 
 
-async def read_record(owner: asyncpg.Connection, ids: Sequence[str]) -> dict[str, Facts]:
+async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
     """All that SQL tells of these subscriptions, but for where their markers stand."""
     facts = {id_: Facts() for id_ in ids}
     for row in await owner.fetch(
@@ -111,7 +114,7 @@ async def read_record(owner: asyncpg.Connection, ids: Sequence[str]) -> dict[str
     return facts
 
 
-async def markers_by_table(owner: asyncpg.Connection) -> dict[str, set[str]]:
+async def markers_by_table(owner: Owner) -> dict[str, set[str]]:
     """Which lives' markers stand in which table, in whatever column: a marker is in all personal data."""
     tables = await owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {
@@ -124,6 +127,18 @@ async def markers_by_table(owner: asyncpg.Connection) -> dict[str, set[str]]:
         }
         for [table] in tables
     }
+
+
+async def is_calm(client: Client, id_: str) -> bool:
+    """Whether nothing of the subscription's workflow is under way: it sleeps, has ended, or is not there."""
+    try:
+        description = await client.get_workflow_handle(WORKFLOW_ID_PREFIX + id_).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return True
+    told = description.raw_description
+    return not told.pending_activities and not told.HasField("pending_workflow_task")
 
 
 async def read_workflow(client: Client, id_: str, facts: Facts, marker: str) -> None:

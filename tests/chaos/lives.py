@@ -118,6 +118,6 @@ def _identified(step: dict[str, Any], number: int, place: int, marker: str) -> d
     [command] = [key for key in step if key != "at"]
     argument = written_out(command, step[command])
     if isinstance(argument, dict) and command != CONFIRM_DOMAIN:
-        # A look for a proof is asked for again until the DNS has told the truth, so it has no id.
+        # A look for a proof is asked for until the DNS has told the truth, each time under an id of its own.
         argument = {**argument, "id": f"{number}-{place}", "by": f"clerk {marker}"}
     return {"at": step["at"], command: argument}

@@ -1,6 +1,7 @@
 """Living a planned life through the service, whatever becomes of its servers meanwhile."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -92,14 +93,17 @@ class Living:
         assert state is not None
         if step.command == CONFIRM_DOMAIN:
             with self._proofs_published(state.claims):
-                return await self._confirmed({"at": step.at.isoformat()})
+                return await self._confirmed(step)
         argument = filled_in(step, book, state.admin_id, state.account)
         return await self._ask(step.command, {**argument, "at": step.at.isoformat()})
 
-    async def _confirmed(self, argument: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _confirmed(self, step: Step) -> list[dict[str, Any]]:
         """Asked for until the DNS has told the truth: a resolver that lies is "not yet" (R13)."""
         id_ = self.lived.subscription_id
+        looks = itertools.count()
         while True:
+            # Each look has an id, or one whose answer was lost would be refused when it is sent again.
+            argument = {"at": step.at.isoformat(), "id": f"look-{len(self.lived.answers)}-{next(looks)}"}
             [answer] = await self._ask("check_domain", argument, copies=1)
             state = await patiently(lambda: self._world.read.snapshot(id_))
             if not answer["accepted"] or state is None or not state.claims:

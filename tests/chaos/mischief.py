@@ -24,8 +24,11 @@ class Troublemaker:
 
     def __init__(self, world: World, seed: int, tell: Callable[[str], None], *, long: bool) -> None:
         self._world = world
-        self._chance = random.Random(f"{seed}/mischief")
+        # One for each stream, or what is drawn would depend on which of the two comes first.
+        self._with_workers = random.Random(f"{seed}/workers")
+        self._with_servers = random.Random(f"{seed}/servers")
         self._tell = tell
+        self._long = long
         self.done: Counter[str] = Counter()
         self.rounds = 0
         self._at_workers: Mapping[str, Mischief] = {
@@ -45,18 +48,18 @@ class Troublemaker:
             "DNS lying": self._lying_dns,
         }
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        return (*self._at_workers, *self._at_servers)
-
     async def make_trouble(self, enough: asyncio.Event) -> None:
-        """Go on until it is enough; everything is whole again on return."""
+        """Go on until it is enough, or only for a round; everything is whole again on return."""
         async with asyncio.TaskGroup() as streams:
-            streams.create_task(self._stream(self._at_workers, (3.0, 8.0), enough))
-            streams.create_task(self._stream(self._at_servers, (1.0, 4.0), enough, counts=True))
+            workers, servers = ((3.0, 8.0), (1.0, 4.0)) if self._long else ((2.0, 4.0), (0.5, 1.5))
+            streams.create_task(self._stream(self._with_workers, self._at_workers, workers, enough))
+            streams.create_task(
+                self._stream(self._with_servers, self._at_servers, servers, enough, counts=True)
+            )
 
     async def _stream(
         self,
+        chance: random.Random,
         kinds: Mapping[str, Mischief],
         pauses: tuple[float, float],
         enough: asyncio.Event,
@@ -64,32 +67,34 @@ class Troublemaker:
         counts: bool = False,
     ) -> None:
         while True:
-            for kind in self._chance.sample(list(kinds), len(kinds)):
-                if await _happens_within(enough, self._chance.uniform(*pauses)):
+            for kind in chance.sample(list(kinds), len(kinds)):
+                if await _happens_within(enough, chance.uniform(*pauses)):
                     return
                 self._tell(kind)
                 await kinds[kind]()
                 self.done[kind] += 1
             self.rounds += counts
+            if counts and not self._long:
+                enough.set()
 
     # -- workers -------------------------------------------------------------------------------------
 
     async def _kill_worker(self) -> None:
-        worker = self._chance.choice(self._world.workers)
+        worker = self._with_workers.choice(self._world.workers)
         await worker.end(signal.SIGKILL)
-        await self._a_while(0.0, 1.5)
+        await _a_while(self._with_workers, 0.0, 1.5)
         await worker.start()
 
     async def _stop_worker(self) -> None:
-        worker = self._chance.choice(self._world.workers)
+        worker = self._with_workers.choice(self._world.workers)
         await worker.end(signal.SIGTERM)
         await worker.start()
 
     async def _freeze_worker(self) -> None:
-        worker = self._chance.choice(self._world.workers)
+        worker = self._with_workers.choice(self._world.workers)
         worker.send(signal.SIGSTOP)
         try:
-            await self._a_while(11.0, 14.0)
+            await _a_while(self._with_workers, 11.0, 14.0)
         finally:
             worker.send(signal.SIGCONT)
 
@@ -99,12 +104,12 @@ class Troublemaker:
         if await self._catches_a_transaction():
             self.done["…of these in the middle of a transaction"] += 1
         await self._world.kill(self._world.postgres)
-        await self._a_while(0.0, 2.0)
+        await _a_while(self._with_servers, 0.0, 2.0)
         await self._world.begin_again(self._world.postgres)
 
     async def _kill_temporal(self) -> None:
         await self._world.kill(self._world.temporal)
-        await self._a_while(0.0, 1.0)
+        await _a_while(self._with_servers, 0.0, 1.0)
         await self._world.begin_again(self._world.temporal)
 
     async def _catches_a_transaction(self) -> bool:
@@ -126,14 +131,14 @@ class Troublemaker:
             "ALTER SYSTEM SET default_transaction_read_only = on",
             "ALTER SYSTEM RESET default_transaction_read_only",
         ):
-            await self._a_while(0.5, 2.5)
+            await _a_while(self._with_servers, 0.5, 2.5)
 
     async def _out_of_connections(self) -> None:
         async with self._until_the_end(
             f"ALTER ROLE {LOGIN} CONNECTION LIMIT 0", f"ALTER ROLE {LOGIN} CONNECTION LIMIT -1"
         ):
             await self._cut_connections()
-            await self._a_while(0.5, 2.5)
+            await _a_while(self._with_servers, 0.5, 2.5)
 
     async def _cut_connections(self) -> None:
         async with self._world.owner() as owner:
@@ -154,16 +159,17 @@ class Troublemaker:
 
     async def _dns(self, how: str) -> None:
         self._world.dns.answer_with = how  # type: ignore[assignment]
-        await self._a_while(0.5, 3.0)
+        await _a_while(self._with_servers, 0.5, 3.0)
         self._world.dns.answer_with = "normal"
 
     async def _lying_dns(self) -> None:
         self._world.dns.lies = True
-        await self._a_while(0.5, 3.0)
+        await _a_while(self._with_servers, 0.5, 3.0)
         self._world.dns.lies = False
 
-    async def _a_while(self, shortest: float, longest: float) -> None:
-        await asyncio.sleep(self._chance.uniform(shortest, longest))
+
+async def _a_while(chance: random.Random, shortest: float, longest: float) -> None:
+    await asyncio.sleep(chance.uniform(shortest, longest))
 
 
 async def _happens_within(event: asyncio.Event, seconds: float) -> bool:

@@ -24,6 +24,9 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except AWAY:
+            task = asyncio.current_task()
+            if task and task.cancelling():  # which Temporal's client tells as if the server had gone
+                raise
             await asyncio.sleep(_PAUSE)
 
 

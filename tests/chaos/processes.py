@@ -85,7 +85,8 @@ class Asker:
         """What this client was answered: `accepted`, `code` and `answer`."""
         assert self._process.stdin is not None
         number = next(self._numbers)
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
         asked = {
             "number": number,
             "command": command,

@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from service.waiting import eventually
 
-from .facts import Facts, markers_by_table, read_record, read_workflow
+from .facts import is_calm, markers_by_table, read_record, read_workflow
 from .judge import differences, expected_of, left_by_the_refused
 from .lives import PlannedLife, planned_lives
 from .living import Lived, Living
@@ -34,7 +35,10 @@ _CLOSING_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Chaos:
-    """A run: at least so many lives, for at least so many minutes, and until every mischief has been once."""
+    """A run: at least so many lives, for at least so many minutes, and until every mischief has been once.
+
+    A short one has no more of it than that.
+    """
 
     seed: int
     lives: int
@@ -75,10 +79,15 @@ async def _live_in(
         for plan in planned:
             living = Living(world, plan, chaos.seed)
             livings.append(living)
-            await living.live()
+            try:
+                await living.live()
+            except Exception as error:  # for the judge, who names the life and the seed
+                living.lived.doing += f", which ended in {error!r}"
 
     planned = more()
-    places = [asyncio.create_task(live_one_after_another(planned)) for _ in range(_LIVES_AT_ONCE)]
+    places = [
+        asyncio.create_task(live_one_after_another(planned)) for _ in range(min(_LIVES_AT_ONCE, chaos.lives))
+    ]
     making_trouble = asyncio.create_task(trouble.make_trouble(enough))
     try:
         await _all_or_stuck(places, livings, making_trouble, say)
@@ -144,7 +153,12 @@ async def _judged(
         name = f"life {life.planned.number} ({life.subscription_id})"
         tables = {table for table, words in markers.items() if life.planned.marker in words}
         for id_ in (life.subscription_id, *life.refused_rivals):
-            await _has_settled(world, id_, facts[id_], life.planned.marker)
+            try:
+                calm = partial(is_calm, world.client_of_temporal, id_)
+                await eventually(f"the workflow of {id_} is calm", calm, seconds=_CLOSING_SECONDS)
+            except AssertionError as restless:
+                found.append(str(restless))
+            await read_workflow(world.client_of_temporal, id_, facts[id_], life.planned.marker)
         facts[life.subscription_id].found_in |= tables
         right, fact = expected[life.subscription_id], facts[life.subscription_id]
         found += [f"{name}: {difference}" for difference in differences(life, right, fact)]
@@ -167,11 +181,6 @@ async def _judged(
         mischief=dict(sorted(trouble.done.items())),
         differences=tuple(found),
     )
-
-
-async def _has_settled(world: World, id_: str, facts: Facts, marker: str) -> None:
-    """Temporal's facts, once nothing of the workflow is under way any more or it has been long enough."""
-    await read_workflow(world.client_of_temporal, id_, facts, marker)
 
 
 def main() -> int:

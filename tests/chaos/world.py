@@ -1,7 +1,9 @@
 """The world of a run: its servers, workers and clients, each where it was again after a kill."""
 
+import asyncio
 import os
 import signal
+import time
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +16,14 @@ from activities.database import connected
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.client import SubscriptionClient
 from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_ports
+from starter.embedded.server import (
+    LOOPBACK,
+    POLL_SECONDS,
+    STOP_SECONDS,
+    EmbeddedServer,
+    ServerError,
+    free_ports,
+)
 from starter.embedded.temporal_server import TemporalServer
 from starter.read_model import ReadModel
 from starter.setup import set_up
@@ -116,7 +125,16 @@ class World:
 
     async def begin_again(self, server: EmbeddedServer) -> None:
         """Start a server that was killed, where it was, on the data that it left."""
-        await server.__aenter__()
+        give_up = time.monotonic() + STOP_SECONDS
+        while True:
+            try:
+                await server.__aenter__()
+            except ServerError:  # processes of its own that outlive it for a moment still hold its data
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                return
 
 
 class Owner:

@@ -124,7 +124,7 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
     )
     assert await publish(shop.pool, newer)
     # As promised in January: basic at its last prices, 10 members. The percentage is that of the first day.
-    await life.asks("cancel", at="2027-03-01 09:00", date="2027-03-01")
+    await life.is_cancelled("2027-03-01 09:00")
     assert await life.happened() == [
         ("TRIAL_STARTED", "2027-01-10 09:00"),
         ("SWITCH_RESERVED", "2027-01-10 09:00"),

@@ -86,7 +86,7 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
         await holds.let_go()
 
         async with working() as worker:
-            lives = [*begun, await requesting]
+            lives = [*begun, (await requesting)[0]]
             assert [await life.events() for life in lives] == [["TRIAL_STARTED"]] * len(lives)
             assert (await early).state is State.ACTIVE
             assert await unheard.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
@@ -132,7 +132,7 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
 
 async def are_requested(
     house: House, holds: Holds
-) -> tuple[list[Life], Life, Life, Life, "asyncio.Task[Life]"]:
+) -> tuple[list[Life], Life, Life, Life, "asyncio.Future[tuple[Life, Life]]"]:
     """Lives to be erased, one that will switch, one that will leave, and two that are stopped on the way.
 
     The first of these is recorded, and the activity that did it has not answered; the second has its name,
@@ -150,10 +150,9 @@ async def are_requested(
         assert (await house.client.request(life.request)).subscription_id == life.id
         return life
 
-    requesting = asyncio.create_task(requested(nameless))
-    first = asyncio.create_task(requested(unheard))
+    requesting = asyncio.gather(requested(nameless), requested(unheard))
     await holds.has_stopped(recorded)
-    assert (await requested(unheard), first.done()) == (unheard, False)  # from the record
+    assert (await requested(unheard), requesting.done()) == (unheard, False)  # from the record
     domains = [{"domain": f"{fresh('erased')}.example"} for _ in ERASING]
     switching, leaving, *erased = await together(
         [house.requested(), house.requested(), *(house.requested(account=domain) for domain in domains)]

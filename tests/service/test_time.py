@@ -250,7 +250,7 @@ async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its
     assert (await life.events()).count("CONTRACT_RENEWED") == 10
     # Each year ends a run, so that none grows with the life: the first holds the request alone.
     runs = [len(await life.history(run)) for run in await life.has_run(12)]
-    assert max(runs) < 400
+    assert max(runs) < 200
     await life.is_cancelled("2037-02-15 09:00")
     # Half of February 2037 was used at 6,000 in the place of 7,200; half of it and 11 months were to come.
     assert (await life.posted())[len(fees) :] == [
