@@ -23,15 +23,15 @@ def life() -> RecordedLife:
     return life
 
 
-async def asking_for_prices_first(name: str, argument: Frozen, summary: str | None = None) -> Any:
+async def asking_for_prices_first(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
     await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument, summary)
+    return await carry_out(name, argument, *others, **named)
 
 
-async def asking_for_prices_first_if_patched(name: str, argument: Frozen, summary: str | None = None) -> Any:
+async def asking_for_prices_first_if_patched(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
     if workflow.patched("ask-for-prices-first"):
         await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument, summary)
+    return await carry_out(name, argument, *others, **named)
 
 
 def refusing(state: Subscription, command: Command, *others: Any) -> Accepted | Refused:
