@@ -21,11 +21,14 @@ from starter.cli import (
     simulate,
 )
 from starter.cli.errors import CommandError, ExitCode
+from starter.cli.help import Panels
 from starter.cli.output import say, show_error
 
 app = typer.Typer(
     name="worksub",
     help="NAVER WORKS subscriptions, from the request to the erasure.",
+    cls=Panels,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )

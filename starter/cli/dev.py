@@ -10,9 +10,10 @@ from typing import Any
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
 from starter.cli.worker_process import WatchedAt, free_addresses, worker_process
+from starter.embedded.addresses import StackAddresses
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.server import ServerError
-from starter.embedded.stack import EmbeddedStack, StackAddresses, StackEndedError
+from starter.embedded.stack import EmbeddedStack, StackEndedError
 from starter.setup import set_up
 from subscription.catalogue import Catalogue
 from subscription.names import domain_name

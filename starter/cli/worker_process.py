@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import worker
+from starter.embedded.addresses import StackAddresses
 from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, free_ports, port_is_free
-from starter.embedded.stack import StackAddresses
 
 _PROGRAM = Path(worker.__file__).resolve()
 _USUAL_METRICS_PORT, _USUAL_HEALTH_PORT = 9464, 9465
