@@ -69,7 +69,7 @@ class InvoicePolicy(Wire):
     """The value-added tax on invoices, and who issues them."""
 
     vat_percent: Annotated[int, Field(ge=0, le=100)] = 10
-    supplier: Supplier = Supplier()
+    supplier: Supplier = Field(default_factory=Supplier)
 
 
 def _each_once(days: tuple[int, ...]) -> tuple[int, ...]:
@@ -137,9 +137,9 @@ class Catalogue(Wire):
     trial: Trial
     cancellation: Cancellation
     account: AccountPolicy
-    domain: DomainPolicy = DomainPolicy()
-    invoice: InvoicePolicy = InvoicePolicy()
-    notices: NoticePolicy = NoticePolicy()
+    domain: DomainPolicy = Field(default_factory=DomainPolicy)
+    invoice: InvoicePolicy = Field(default_factory=InvoicePolicy)
+    notices: NoticePolicy = Field(default_factory=NoticePolicy)
     terms: Annotated[tuple[Term, ...], Field(strict=False)] = ()
     plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1)]
 

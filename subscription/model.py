@@ -10,7 +10,7 @@ class Frozen(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", hide_input_in_errors=True, serialize_by_alias=True, validate_by_name=True
+        frozen=True, extra="ignore", hide_input_in_errors=True, serialize_by_alias=True, validate_by_name=True, defer_build=True
     )
 
 

@@ -53,8 +53,10 @@ class Session:
             self._runner.run(self._resources.aclose())
         finally:
             self._runner.close()
-            self._services = self._pool = None
-            collect_garbage()
+            self._pool = None
+            if self._services is not None:
+                self._services = None
+                collect_garbage()
 
     def read(self, question: "Callable[[SubscriptionReader], Awaitable[T]]") -> T:
         """What the record answers."""
