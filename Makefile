@@ -34,8 +34,8 @@ format: $(VENV)/dev ## Rewrite the code in the house's format, imports sorted
 corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for every later one to replay
 	@PYTHONPATH=tests $(BIN)/python -m replay.record
 
-bench: $(VENV)/embedded ## What this service costs beside a plain one on Temporal, in two minutes or so
-	@$(BIN)/python -m benchmarks.bench
+bench: $(VENV)/dev ## What this service costs beside a plain one and one on DBOS, into docs/performance.md
+	@$(BIN)/python -m benchmarks.bench --page
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
