@@ -35,7 +35,7 @@ class Figure:
     @property
     def ratios(self) -> list[float]:
         """Of one round each, so that what the machine did meanwhile touched both."""
-        return [ours / plain for ours, plain in zip(self.ours, self.plain, strict=False)]
+        return [ours / plain for ours, plain in zip(self.ours, self.plain, strict=False) if plain]
 
     @property
     def median(self) -> float:

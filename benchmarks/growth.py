@@ -55,7 +55,7 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
         Need(
             "the 1st's wave, by one machine of two cores with all servers on it",
             f"{MILLION / rate / 3600:.1f} hours",
-            f"a million at {short(rate)} a second, which Temporal's SQLite bounds, not the worker",
+            f"a million at {short(rate)} a second, Temporal on SQLite",
         ),
         Need(
             "lines a second, for the wave to end with its hour",
@@ -107,7 +107,7 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
         Need(
             "PostgreSQL: commits a second in that hour",
             f"{lines_a_second:.0f}",
-            f"one for each; it writes about {_PAGES_A_COMMIT} pages of tables and indexes, which makes "
+            f"one for each; it writes some {_PAGES_A_COMMIT} pages of tables and indexes (estimated), which is "
             f"{_PAGES_A_COMMIT * lines_a_second:,.0f} IOPS at most, before checkpoints gather them",
         ),
         Need(

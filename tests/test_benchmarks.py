@@ -48,6 +48,7 @@ def test_a_figure_is_held_against_its_goal() -> None:
     assert ratio.cells == ("rate, 1/s", "16 (10 to 30)", "10", "1.6 (1 to 3)", "—", "≥ 1.5×", "yes")
     seconds = Figure("time", "s", 0.4, ours=[0.5])
     assert seconds.cells[-2:] == ("≤ 0.4", "**no**")
+    assert Figure("lost", ours=[0.0], plain=[0.0]).ratios == []
     assert Figure("size", "KB", ours=[1234.5]).cells == ("size, KB", "1,234", *["—"] * 5)
 
 
