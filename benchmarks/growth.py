@@ -107,7 +107,7 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
         Need(
             "PostgreSQL: commits a second in that hour",
             f"{lines_a_second:.0f}",
-            f"one for each; it writes some {_PAGES_A_COMMIT} pages of tables and indexes (estimated), which is "
+            f"one for each; it writes some {_PAGES_A_COMMIT} pages of tables and indexes, which is "
             f"{_PAGES_A_COMMIT * lines_a_second:,.0f} IOPS at most, before checkpoints gather them",
         ),
         Need(
