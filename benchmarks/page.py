@@ -65,6 +65,8 @@ def _run(document: dict[str, Any], figures: Sequence[Figure]) -> str:
             _row(HEADINGS),
             _row(["---"] * len(HEADINGS)),
             *(_row(figure.cells) for figure in figures),
+            "",
+            f"![Each figure beside its goal]({PLOT.relative_to(DOCS)})",
         ]
     )
 
