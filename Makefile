@@ -50,8 +50,8 @@ chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each 
 openapi: $(VENV)/dev ## Write the description of the HTTP API anew
 	@$(BIN)/python -m starter.api.openapi > docs/openapi.json
 
-bench: $(VENV)/embedded ## What this service costs beside a plain one on Temporal, in two minutes or so
-	@$(BIN)/python -m benchmarks.bench
+bench: $(VENV)/dev ## What this service costs beside a plain one and one on DBOS, into docs/performance.md
+	@$(BIN)/python -m benchmarks.bench --page
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -35,16 +35,14 @@ class InvoicingActivities:
     async def issue_invoices(self, wanted: IssueInvoices) -> InvoicesIssued:
         """Issue the invoices of a page of customers; those who have theirs for the month are passed over."""
         policy = await self._policy(wanted.month)
-        customers = await self._customers(wanted)
+        page = await self._page(wanted)
         totals = []
-        for customer_id in customers:
+        for customer_id in await self._with_open_entries(page, wanted.month):
             invoice = await self._issue(customer_id, wanted, policy)
             totals += [invoice.total] if invoice else []
             activity.heartbeat()
-        full = len(customers) == _CUSTOMERS_A_PAGE
-        return InvoicesIssued(
-            issued=len(totals), total=sum(totals), next_after=customers[-1] if full else None
-        )
+        full = len(page) == _CUSTOMERS_A_PAGE
+        return InvoicesIssued(issued=len(totals), total=sum(totals), next_after=page[-1] if full else None)
 
     async def _policy(self, month: date) -> InvoicePolicy:
         """That of the catalogue in force on the month's last day."""
@@ -52,27 +50,38 @@ class InvoicingActivities:
         catalogue = (await price_book(self._pool)).in_force(last_day)
         return catalogue.invoice if catalogue else InvoicePolicy()
 
-    async def _customers(self, wanted: IssueInvoices) -> list[str]:
+    async def _page(self, wanted: IssueInvoices) -> list[str]:
+        """The next customers who have a ledger. Read from the index alone, however long the ledgers are."""
         rows = await self._pool.fetch(
             """
-            SELECT customer_id FROM (
-                SELECT customer_id FROM ledger_lines AS line
-                 WHERE effective_at <= $1 AND customer_id > $3
-                   AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = line.key)
-                 UNION
-                SELECT customer_id FROM ledger_adjustments
-                 WHERE effective_at <= $1 AND customer_id > $3
-                   AND NOT EXISTS (SELECT 1 FROM invoice_entries
-                                    WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)
-            ) AS charged
-             WHERE NOT EXISTS (SELECT 1 FROM invoices
-                                WHERE invoices.customer_id = charged.customer_id AND month = $2)
-             ORDER BY customer_id LIMIT $4
+            SELECT DISTINCT customer_id FROM ledger_lines
+             WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
             """,
-            cut_of(wanted.month),
-            wanted.month,
             wanted.after,
             _CUSTOMERS_A_PAGE,
+        )
+        return [row["customer_id"] for row in rows]
+
+    async def _with_open_entries(self, customers: Sequence[str], month: date) -> list[str]:
+        """Those who have no invoice for the month, and something that stands on none."""
+        rows = await self._pool.fetch(
+            """
+            SELECT customer_id FROM unnest($3::text[]) AS page (customer_id)
+             WHERE NOT EXISTS (SELECT 1 FROM invoices
+                                WHERE invoices.customer_id = page.customer_id AND month = $2)
+               AND (EXISTS (SELECT 1 FROM ledger_lines AS line
+                             WHERE line.customer_id = page.customer_id AND effective_at <= $1
+                               AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = line.key))
+                 OR EXISTS (SELECT 1 FROM ledger_adjustments AS made
+                             WHERE made.customer_id = page.customer_id AND effective_at <= $1
+                               AND NOT EXISTS
+                                   (SELECT 1 FROM invoice_entries
+                                     WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)))
+             ORDER BY customer_id
+            """,
+            cut_of(month),
+            month,
+            customers,
         )
         return [row["customer_id"] for row in rows]
 

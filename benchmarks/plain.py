@@ -14,20 +14,12 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from benchmarks.plain_activities import (
-        Fact,
-        PlainActivities,
-        ServiceFee,
-        Start,
-        Switch,
-        TrialStarted,
-    )
+    from benchmarks.plain_activities import PlainActivities
+    from benchmarks.plain_tables import PRICES, TRIAL, Fact, ServiceFee, Start, Switch, TrialStarted
 
 TASK_QUEUE = "plain"
 
 _KST = timezone(timedelta(hours=9))
-_TRIAL = timedelta(days=30)
-_PRICES = {"lite": 3000, "basic": 6000, "premium": 10000}
 _ONE_ATTEMPT = timedelta(seconds=60)
 
 
@@ -36,6 +28,7 @@ class PlainSubscription:
     @workflow.init
     def __init__(self, start: Start) -> None:
         self._request = start.request
+        self._ahead = timedelta(seconds=start.seconds_ahead)
         self._trial_ends_at: datetime | None = None
         self._switch_at = start.paid_from
         self._refused: str | None = None
@@ -55,7 +48,7 @@ class PlainSubscription:
         while True:
             month_from = await self._live_a_month(month_from)
             if workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(Start(self._request, month_from))
+                workflow.continue_as_new(Start(self._request, month_from, self._ahead.total_seconds()))
 
     async def _provision(self) -> bool:
         try:
@@ -67,7 +60,7 @@ class PlainSubscription:
         await self._do(PlainActivities.create_administrator, self._request)
         await self._do(PlainActivities.create_workspace, self._request)
         await self._record("TRIAL")
-        self._trial_ends_at = workflow.now() + _TRIAL
+        self._trial_ends_at = self._now() + TRIAL
         return True
 
     async def _trial(self) -> datetime | None:
@@ -75,28 +68,31 @@ class PlainSubscription:
         assert self._trial_ends_at is not None
         try:
             await workflow.wait_condition(
-                lambda: self._switch_at is not None, timeout=self._trial_ends_at - workflow.now()
+                lambda: self._switch_at is not None, timeout=self._trial_ends_at - self._now()
             )
         except TimeoutError:
             return None
         assert self._switch_at is not None
-        await workflow.sleep(max(self._switch_at - workflow.now(), timedelta(0)))
+        await workflow.sleep(max(self._switch_at - self._now(), timedelta(0)))
         return self._switch_at
 
     async def _live_a_month(self, month_from: datetime) -> datetime:
         first = month_from.astimezone(_KST)
         days = calendar.monthrange(first.year, first.month)[1]
         until = first.replace(day=1) + timedelta(days=days)
-        await workflow.sleep(max(until - workflow.now(), timedelta(0)))
-        price = _PRICES[self._request.plan] * self._request.members
+        await workflow.sleep(max(until - self._now(), timedelta(0)))
+        price = PRICES[self._request.plan] * self._request.members
         amount = price * (until - first).days // days
         fee = ServiceFee(self._request.subscription_id, first, until, amount)
         await self._do(PlainActivities.post_service_fee, fee)
         return until
 
+    def _now(self) -> datetime:
+        return workflow.now() + self._ahead
+
     async def _record(self, state: str) -> None:
         request = self._request
-        fact = Fact(request.subscription_id, request.customer_id, state, workflow.now())
+        fact = Fact(request.subscription_id, request.customer_id, state, self._now())
         await self._do(PlainActivities.record, fact)
 
     async def _do(self, activity: Callable[..., Any], argument: Any) -> None:

@@ -1,108 +1,56 @@
-"""Both workers, each in a process of its own that says how much processor time it has used."""
+"""The workers that are compared, as the bench starts, asks and stops them."""
 
 import asyncio
-import gc
-import multiprocessing
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from multiprocessing.connection import Connection
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-import asyncpg
-from temporalio.client import Client
-from temporalio.worker import Worker
-
-from activities.database import connected
-from benchmarks.plain import TASK_QUEUE, PlainSubscription
-from benchmarks.plain_activities import PlainActivities
-from worker import create_worker
-from workflows.converter import data_converter
-
-CONNECTIONS = 10
 _STOPPING_SECONDS = 30
 
-_Working = Callable[[str, str], AbstractAsyncContextManager[None]]
+
+@dataclass(frozen=True)
+class Used:
+    cpu_seconds: float
+    memory_bytes: int
 
 
+@dataclass(frozen=True)
 class WorkerProcess:
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    process: asyncio.subprocess.Process
+    told: str
+    """What it said when it had begun to work."""
 
-    def cpu_seconds(self) -> float:
-        """What it has used so far, in all its threads, as user and as system time."""
-        self._pipe.send("How much?")
-        seconds: float = self._pipe.recv()
-        return seconds
+    async def used(self) -> Used:
+        """What it has used so far, in all its threads."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"\n")
+        await self.process.stdin.drain()
+        return Used(**json.loads(await self.process.stdout.readline()))
 
 
-@contextmanager
-def worker_process(working: _Working, temporal_address: str, database_url: str) -> Iterator[WorkerProcess]:
-    """A worker that works already. It stops with this process, whatever ends that."""
-    spawning = multiprocessing.get_context("spawn")
-    pipe, childs_end = spawning.Pipe()
-    process = spawning.Process(target=_main, args=(childs_end, working, temporal_address, database_url))
-    process.start()
-    childs_end.close()
-    pipe.recv()
+@asynccontextmanager
+async def worker_process(module: str, *arguments: str) -> AsyncIterator[WorkerProcess]:
+    """`python -m module arguments` once it works. It ends with this process, whatever ends that."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        yield WorkerProcess(pipe)
+        told = (await process.stdout.readline()).decode().strip()
+        if not told:
+            raise RuntimeError(f"{module} has ended before it worked.")
+        yield WorkerProcess(process, told)
     finally:
-        pipe.close()
-        process.join(_STOPPING_SECONDS)
-        process.kill()
-
-
-@asynccontextmanager
-async def our_worker(temporal_address: str, database_url: str) -> AsyncIterator[None]:
-    """As `worker.py` runs it."""
-    client = await Client.connect(temporal_address, data_converter=data_converter())
-    async with (
-        connected(database_url, "worksub_worker", connections=CONNECTIONS) as pool,
-        create_worker(client, pool),
-    ):
-        yield
-
-
-@asynccontextmanager
-async def plain_worker(temporal_address: str, database_url: str) -> AsyncIterator[None]:
-    client = await Client.connect(temporal_address)
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=CONNECTIONS) as pool:
-        activities = PlainActivities(pool)
-        async with Worker(
-            client,
-            task_queue=TASK_QUEUE,
-            workflows=[PlainSubscription],
-            activities=[
-                activities.take_name,
-                activities.create_account,
-                activities.create_administrator,
-                activities.create_workspace,
-                activities.record,
-                activities.post_service_fee,
-            ],
-        ):
-            yield
-
-
-def _main(pipe: Connection, working: _Working, temporal_address: str, database_url: str) -> None:
-    asyncio.run(_work(pipe, working(temporal_address, database_url)))
-    # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
-    gc.collect()
-
-
-async def _work(pipe: Connection, working: AbstractAsyncContextManager[None]) -> None:
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
-
-    def answer() -> None:
+        process.stdin.close()
         try:
-            pipe.recv()
-        except EOFError:
-            loop.remove_reader(pipe.fileno())
-            over.set()
-        else:
-            pipe.send(time.process_time())
-
-    async with working:
-        loop.add_reader(pipe.fileno(), answer)
-        pipe.send("Working.")
-        await over.wait()
+            async with asyncio.timeout(_STOPPING_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

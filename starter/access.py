@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from starter.client import Availability, SubscriptionClient
+from starter.client import SubscriptionClient
 from starter.finding import Found
 from starter.read_model import Listed, no_such_subscription
+from starter.reading import Availability
 from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjustment

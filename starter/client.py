@@ -13,24 +13,21 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.database import Pool
 from starter.finding import Finder, Found
-from starter.read_model import Listed, ReadModel, no_such_subscription
+from starter.reading import SubscriptionReader
 from starter.refusing import refusal_in
 from starter.requesting import Requests
-from starter.selection import Selection, customer_is, state_is
+from starter.selection import Selection
 from starter.test_clock import TestClock
 from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
 from subscription.calendar import KST, day_of
-from subscription.catalogue import Catalogue, Term, required_terms
+from subscription.catalogue import Term, required_terms
 from subscription.commands import ContractTerm, SwitchToPaid, Upgrade
 from subscription.effects import (
     WORKFLOW_ID_PREFIX,
     Answer,
-    ErasureCertificate,
     RequestAnswer,
-    TimelineEntry,
 )
-from subscription.explain import Explanation, explain
 from subscription.forecast import (
     ChangeQuote,
     Coming,
@@ -40,30 +37,16 @@ from subscription.forecast import (
     quote_upgrade,
     upcoming,
 )
-from subscription.invoice import Invoice
-from subscription.ledger import LedgerLine
-from subscription.model import Frozen
-from subscription.outbox import NoticeState, OutboxNotice
-from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.refusals import Code, Refused, RefusedError
 from subscription.request import Account
-from subscription.state import State, Subscription
-from subscription.status import Status, status_of
+from subscription.state import Subscription
 from subscription.validation import check, problems_of
 from workflows.connection import TASK_QUEUE
 
 T = TypeVar("T")
 
 
-class Availability(Frozen):
-    """Whether an account name could be requested now; only a request takes it (R5)."""
-
-    name: str
-    kind: str
-    available: bool
-
-
-class SubscriptionClient:
+class SubscriptionClient(SubscriptionReader):
     """Requests, commands and questions about subscriptions.
 
     Every method raises `RefusedError` where the rules say no, `RPCError` or `OSError` where a server
@@ -71,22 +54,14 @@ class SubscriptionClient:
     """
 
     def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:
+        super().__init__(pool)
         self._temporal = temporal
-        self._read = ReadModel(pool)
         self._finder = Finder(temporal, self._read)
         self._requests = Requests(temporal, self._read, task_queue)
         self._updates = Updates(temporal, self._read)
         self._task_queue = task_queue
 
     # -- requesting (R1-R9) --------------------------------------------------------------------------
-
-    async def catalogue(self) -> Catalogue | None:
-        """What is sold today, by the real clock; None if nothing is yet (R2, R19)."""
-        return (await self._read.price_book()).in_force(day_of(datetime.now(KST)))
-
-    async def check_name(self, account: Account) -> Availability:
-        holder = await self._read.holder(account.name)
-        return Availability(name=account.name, kind=account.kind, available=holder is None)
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
         """Request a subscription; the answer comes when its trial has started (R9).
@@ -190,93 +165,7 @@ class SubscriptionClient:
             raise RefusedError(refusal_in(error)) from None
         return adjustment
 
-    async def adjustments(self, subscription_id: str) -> list[Adjustment]:
-        await self.check_exists(subscription_id)
-        return await self._read.adjustments(subscription_id)
-
-    async def invoice(self, number: str, *, customer_id: str | None = None) -> Invoice:
-        """With `customer_id`, only if it is that customer's."""
-        invoice = await self._read.invoice(number, customer_id)
-        if invoice is None:
-            raise refuse(Code.INVOICE_NOT_FOUND, "There is no invoice with that number.", "number")
-        return invoice
-
-    async def invoices(
-        self,
-        *,
-        customer_id: str | None = None,
-        month: date | None = None,
-        after: str = "",
-        limit: int = 50,
-    ) -> list[Invoice]:
-        """Invoices in the order of their numbers; `month` is the first day of one."""
-        return await self._read.invoices(customer_id=customer_id, month=month, after=after, limit=limit)
-
-    # -- notices -------------------------------------------------------------------------------------
-
-    async def notice(self, number: int, *, customer_id: str | None = None) -> OutboxNotice:
-        """With `customer_id`, only if it is that customer's."""
-        notice = await self._read.notice(number, customer_id)
-        if notice is None:
-            raise refuse(Code.NOTICE_NOT_FOUND, "There is no notice with that number.", "number")
-        return notice
-
-    async def notices(
-        self,
-        *,
-        state: NoticeState | None = None,
-        subscription_id: str | None = None,
-        customer_id: str | None = None,
-        after: int = 0,
-        limit: int = 50,
-    ) -> list[OutboxNotice]:
-        """What customers were told, or will be, in the order of the notices' numbers."""
-        return await self._read.notices(
-            state=state, subscription_id=subscription_id, customer_id=customer_id, after=after, limit=limit
-        )
-
-    # -- what the nightly comparison has found -------------------------------------------------------
-
-    async def reconciliation(self, run: str | None = None) -> Reconciliation:
-        """This run of the job, or the newest one."""
-        found = await self._read.reconciliation(run)
-        if found is None:
-            message = "There is no run of that name." if run else "Nothing has been reconciled yet."
-            raise refuse(Code.RECONCILIATION_NOT_FOUND, message, "run" if run else None)
-        return found
-
-    async def findings(self, run: str, *, limit: int = 1000) -> list[ReportedFinding]:
-        """First what is left for somebody to look at, then what was repaired."""
-        return await self._read.findings(run, limit=limit)
-
     # -- questions -----------------------------------------------------------------------------------
-
-    async def status(self, subscription_id: str) -> Status:
-        state = await self._read.existing(subscription_id)
-        return status_of(state, (await self._read.price_book()).domain_policy)
-
-    async def check_exists(self, subscription_id: str, *, customer_id: str | None = None) -> None:
-        """Refuse an id that no subscription has; with `customer_id`, no subscription of that customer."""
-        if not await self._read.exists(subscription_id, customer_id):
-            raise no_such_subscription()
-
-    async def timeline(
-        self, subscription_id: str, *, after: int = 0, limit: int | None = None
-    ) -> list[TimelineEntry]:
-        """What happened, in order, after the event of this number."""
-        await self.check_exists(subscription_id)
-        return await self._read.timeline(subscription_id, after=after, limit=limit)
-
-    async def ledger(self, subscription_id: str) -> list[LedgerLine]:
-        await self.check_exists(subscription_id)
-        return await self._read.ledger(subscription_id)
-
-    async def explain(self, subscription_id: str, key: str | None = None) -> list[Explanation]:
-        """Every ledger line taken apart, or the one with this key."""
-        lines = [line for line in await self.ledger(subscription_id) if key in (None, line.key)]
-        if key is not None and not lines:
-            raise refuse(Code.LINE_NOT_FOUND, "The ledger has no line with that key.", "key")
-        return [explain(line) for line in lines]
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""
@@ -308,25 +197,6 @@ class SubscriptionClient:
         today = day_of(await self._now(await self._read.existing(subscription_id)))
         catalogue = (await self._read.price_book()).in_force(today)
         return required_terms(catalogue) if catalogue else ()
-
-    async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
-        return await self._read.certificates(subscription_id)
-
-    async def select(self, selection: Selection, *, after: str = "", limit: int = 50) -> list[Listed]:
-        """Those of which all conditions hold, in the order of their ids; the record must know of them all."""
-        return await self._read.list(selection, after=after, limit=limit)
-
-    async def list(
-        self,
-        *,
-        state: State | None = None,
-        customer_id: str | None = None,
-        after: str = "",
-        limit: int = 50,
-    ) -> list[Listed]:
-        """Subscriptions in the order of their ids, those after the id `after`."""
-        selection = (state_is(state) if state else ()) + (customer_is(customer_id) if customer_id else ())
-        return await self.select(selection, after=after, limit=limit)
 
     async def find(
         self, selection: Selection = (), *, query: str | None = None, after: str = "", limit: int = 50

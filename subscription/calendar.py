@@ -4,6 +4,7 @@ import calendar
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
@@ -34,6 +35,7 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, days_in_month(year, month + 1)))
 
 
+@lru_cache
 def days_in_month(year: int, month: int) -> int:
     return calendar.monthrange(year, month)[1]
 
@@ -43,7 +45,7 @@ def first_of_month(day: date) -> date:
 
 
 def first_of_next_month(day: date) -> date:
-    return add_months(first_of_month(day), 1)
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
 def months_of(first_day: date, end_day: date) -> Iterator[tuple[date, date]]:

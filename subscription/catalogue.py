@@ -92,7 +92,7 @@ class InvoicePolicy(Wire):
     """The value-added tax on invoices, and who issues them."""
 
     vat_percent: Annotated[int, Field(ge=0, le=100)] = 10
-    supplier: Supplier = Supplier()
+    supplier: Supplier = Field(default_factory=Supplier)
 
 
 def _each_once(days: tuple[int, ...]) -> tuple[int, ...]:
@@ -159,11 +159,11 @@ class Catalogue(Wire):
     currency: Literal["KRW"] = "KRW"
     trial: Trial
     cancellation: Cancellation
-    billing: BillingPolicy = BillingPolicy()
+    billing: BillingPolicy = Field(default_factory=BillingPolicy)
     account: AccountPolicy
-    domain: DomainPolicy = DomainPolicy()
-    invoice: InvoicePolicy = InvoicePolicy()
-    notices: NoticePolicy = NoticePolicy()
+    domain: DomainPolicy = Field(default_factory=DomainPolicy)
+    invoice: InvoicePolicy = Field(default_factory=InvoicePolicy)
+    notices: NoticePolicy = Field(default_factory=NoticePolicy)
     terms: Annotated[tuple[Term, ...], Field(strict=False, max_length=100)] = ()
     plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1, max_length=100)]
 

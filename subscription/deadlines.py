@@ -1,8 +1,9 @@
 """When something falls due, and what then happens (R14-R18, R21, R23, R30)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from typing import Literal
 
 from subscription.apply import apply
@@ -58,13 +59,12 @@ def is_foreseeable(state: Subscription, moment: datetime) -> bool:
 
 def next_deadline(state: Subscription) -> Deadline | None:
     """What falls due next; None when the life is over, or has not begun."""
-    return min(_deadlines(state), key=lambda deadline: deadline.at, default=None)
+    return _earliest(_deadlines(state))
 
 
 def next_change(state: Subscription) -> Deadline | None:
     """What next changes something for the customer: all but a month's service fee, which only charges."""
-    changes = (deadline for deadline in _deadlines(state) if deadline.what is not Due.SERVICE_FEES)
-    return min(changes, key=lambda deadline: deadline.at, default=None)
+    return _earliest((at, what) for at, what in _deadlines(state) if what is not Due.SERVICE_FEES)
 
 
 def due_first(state: Subscription, now: datetime, book: PriceBook) -> Event | None:
@@ -91,23 +91,28 @@ def caught_up(state: Subscription, now: datetime, book: PriceBook) -> Subscripti
     return state
 
 
-def _deadlines(state: Subscription) -> Iterator[Deadline]:
+def _earliest(deadlines: Iterable[tuple[datetime, Due]]) -> Deadline | None:
+    first = min(deadlines, key=itemgetter(0), default=None)
+    return Deadline(at=first[0], what=first[1]) if first else None
+
+
+def _deadlines(state: Subscription) -> Iterator[tuple[datetime, Due]]:
     """Every deadline that stands, in the order that holds at one instant (R23)."""
     if state.billed_up_to and state.state is State.ACTIVE:
-        yield Deadline(at=start_of(first_of_next_month(state.billed_up_to)), what=Due.SERVICE_FEES)
+        yield start_of(first_of_next_month(state.billed_up_to)), Due.SERVICE_FEES
     match state.reservation:
         case ReservedCancellation(date=day):
-            yield Deadline(at=start_of(day), what=Due.CANCELLATION)
+            yield start_of(day), Due.CANCELLATION
         case ReservedSwitch(date=day):
-            yield Deadline(at=start_of(day), what=Due.SWITCH_TO_PAID)
+            yield start_of(day), Due.SWITCH_TO_PAID
     if state.state is State.TRIAL and state.trial_ends_at:
-        yield Deadline(at=state.trial_ends_at, what=Due.TRIAL_END)
+        yield state.trial_ends_at, Due.TRIAL_END
     if state.state is State.SUSPENDED and state.grace_ends_at:
-        yield Deadline(at=state.grace_ends_at, what=Due.GRACE_END)
+        yield state.grace_ends_at, Due.GRACE_END
     if state.state is State.ACTIVE and state.contract:
-        yield Deadline(at=start_of(state.contract.end_day), what=Due.CONTRACT_END)
+        yield start_of(state.contract.end_day), Due.CONTRACT_END
     if state.state is State.CANCELED and state.ended_at:
-        yield Deadline(at=state.ended_at, what=Due.ERASURE)
+        yield state.ended_at, Due.ERASURE
 
 
 def _brought_about(state: Subscription, deadline: Deadline, book: PriceBook) -> Event:

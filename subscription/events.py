@@ -6,7 +6,7 @@ keeps those apart, so that erasure can remove them (R31).
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from subscription.calendar import Day, Instant
 from subscription.commands import RenewalTerms
@@ -166,7 +166,7 @@ Event = Annotated[
     Field(discriminator="event"),
 ]
 
-EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
 
 
 def private_fields(event: Event) -> frozenset[str]:

@@ -58,7 +58,8 @@ class LedgerLine(Frozen):
 
 def charged(pieces: Iterable[Piece], percent: int) -> Fraction:
     """The exact amount of a line: so many percent of the sum of its pieces."""
-    return sum((piece.exact for piece in pieces), start=Fraction(0)) * percent / 100
+    exact = sum((piece.exact for piece in pieces), start=Fraction(0))
+    return exact if percent == 100 else exact * percent / 100
 
 
 def service_fees(

@@ -40,6 +40,6 @@ def test_what_is_installed_where_customers_are_served_has_a_licence_that_lets_us
 
 
 def licence_of(name: str) -> str:
-    said = distribution(name).metadata
-    classified = [each for each in said.get_all("Classifier", []) if each.startswith("License")]
-    return " ".join([said.get("License-Expression") or "", said.get("License") or "", *classified])
+    said = distribution(name).metadata.json
+    classified = [each for each in said.get("classifier", []) if each.startswith("License")]
+    return " ".join([str(said.get("license_expression", "")), str(said.get("license", "")), *classified])

@@ -27,6 +27,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from starter.embedded import stack as stack_module
 from starter.embedded import temporal_server
+from starter.embedded.addresses import find_stack
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.server import ServerError, free_ports, port_is_free
@@ -130,8 +131,8 @@ def test_the_servers_do_not_hear_the_terminals_ctrl_c(stack: EmbeddedStack) -> N
 def test_another_process_finds_a_running_stack(
     stack: EmbeddedStack, stack_directory: Path, tmp_path: Path
 ) -> None:
-    assert EmbeddedStack.find(stack_directory) == stack.addresses
-    assert EmbeddedStack.find(tmp_path) is None
+    assert find_stack(stack_directory) == stack.addresses
+    assert find_stack(tmp_path) is None
 
 
 async def test_a_second_stack_on_the_same_data_is_refused(
@@ -140,7 +141,7 @@ async def test_a_second_stack_on_the_same_data_is_refused(
     with pytest.raises(StackError, match=f"in use by process {os.getpid()}: stop that process first"):
         async with EmbeddedStack(stack_directory, search_attributes={}):
             pass
-    assert EmbeddedStack.find(stack_directory) == stack.addresses
+    assert find_stack(stack_directory) == stack.addresses
 
 
 async def test_what_is_deleted_leaves_the_database_file(
@@ -181,7 +182,7 @@ async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: py
         await database.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         await database.close()
     assert steps == ["Starting PostgreSQL…", "Starting Temporal…", "Stopping the servers…"]
-    assert EmbeddedStack.find(before) is None
+    assert find_stack(before) is None
 
     before.rename(after)
     with socket.create_server(("127.0.0.1", usual_port)), socket.create_server(("127.0.0.1", usual_ui_port)):
@@ -223,13 +224,13 @@ async def test_the_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
     try:
         assert owner.stdout is not None
         port = int((await owner.stdout.readline()).decode().rpartition(":")[2])
-        found = EmbeddedStack.find(tmp_path)
+        found = find_stack(tmp_path)
         assert found is not None
         assert found.pid == owner.pid
     finally:
         owner.send_signal(signal.SIGKILL)
         await owner.wait()
-    assert EmbeddedStack.find(tmp_path) is None
+    assert find_stack(tmp_path) is None
 
     # Entering waits for the orphans, which hold the lock until they are gone.
     async with EmbeddedStack(tmp_path, search_attributes={}):

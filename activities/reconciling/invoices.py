@@ -14,7 +14,8 @@ _CHARGED = """
      UNION ALL
     SELECT subscription_id || '/ADJUSTMENT/' || adjustment_id, customer_id, amount
       FROM ledger_adjustments
-     WHERE subscription_id || '/ADJUSTMENT/' || adjustment_id = ANY($1)
+      JOIN unnest($2::text[], $3::text[]) AS wanted (subscription_id, adjustment_id)
+           USING (subscription_id, adjustment_id)
 """
 
 
@@ -86,7 +87,9 @@ async def _counters(connection: Connection) -> list[Finding]:
 async def _differing(connection: Connection, rows: Sequence[Row]) -> list[Finding]:
     invoices = {row["number"]: _invoice(row) for row in rows}
     keys = [key for invoice in invoices.values() if invoice for key in invoice.keys]
-    charged = {row["key"]: row for row in await connection.fetch(_CHARGED, keys)}
+    parts = [key.split("/ADJUSTMENT/") for key in keys if "/ADJUSTMENT/" in key]
+    adjusted, adjustments = [part[0] for part in parts], [part[-1] for part in parts]
+    charged = {row["key"]: row for row in await connection.fetch(_CHARGED, keys, adjusted, adjustments)}
     entered: dict[str, set[str]] = {number: set() for number in invoices}
     for entry in await connection.fetch(
         "SELECT entry_key, number FROM invoice_entries WHERE number = ANY($1)", list(invoices)

@@ -43,6 +43,22 @@ COLUMNS: Mapping[str, Callable[[Subscription], Any]] = {
 """What lists read, by column, and what a state says of it."""
 
 
+# Nothing happens any more to one whose end has been certified for a week, and they only become more.
+_NIGHTS = 28
+_PAGE = """
+    SELECT subscription_id FROM subscriptions
+     WHERE subscription_id > $1
+       AND (state <> 'ERASED'
+            OR 2 > (SELECT count(*) FROM erasure_certificates AS issued
+                     WHERE issued.subscription_id = subscriptions.subscription_id
+                       AND recorded_at < now() - interval '7 days')
+            OR abs(mod(hashtextextended(subscription_id, 0), $3))
+               = mod((now()::date - date '2000-01-01')::bigint, $3))
+     ORDER BY subscription_id LIMIT $2
+"""
+"""One that is long erased has its turn once in so many nights."""
+
+
 @dataclass(frozen=True)
 class Recorded:
     """A subscription in the record. What cannot be read is None."""
@@ -114,13 +130,9 @@ class Recorded:
 
 
 async def recorded_page(pool: Pool, after: str, limit: int) -> list[Recorded]:
-    """The subscriptions after this id, in the order of their ids."""
+    """The subscriptions after this id, in the order of their ids; of those long erased, tonight's share."""
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
-        rows = await connection.fetch(
-            "SELECT subscription_id FROM subscriptions WHERE subscription_id > $1 ORDER BY 1 LIMIT $2",
-            after,
-            limit,
-        )
+        rows = await connection.fetch(_PAGE, after, limit, _NIGHTS)
         return await _recorded(connection, [row["subscription_id"] for row in rows])
 
 

@@ -25,6 +25,7 @@ from starter.cli import (
     webhooks,
 )
 from starter.cli.errors import CommandError, ExitCode
+from starter.cli.help import Panels
 from starter.cli.output import (
     give_up_the_output,
     is_about_the_output,
@@ -37,6 +38,8 @@ from workflows.keyring import EncryptionSettingsError
 app = typer.Typer(
     name="worksub",
     help="NAVER WORKS subscriptions, from the request to the erasure.",
+    cls=Panels,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )

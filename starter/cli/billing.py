@@ -97,8 +97,8 @@ def list_invoices(
 ) -> None:
     """List invoices in the order of their numbers."""
     with Session() as session:
-        found = session.ask(
-            lambda client: client.invoices(customer_id=customer, month=month, after=after, limit=limit + 1)
+        found = session.read(
+            lambda record: record.invoices(customer_id=customer, month=month, after=after, limit=limit + 1)
         )
     shown = found[:limit]
     last = shown[-1].number if len(found) > limit else None
@@ -121,7 +121,7 @@ def show_invoice(
 ) -> None:
     """Show an invoice, or write it as a page for a browser or a printer."""
     with Session() as session:
-        invoice = session.ask(lambda client: client.invoice(number))
+        invoice = session.read(lambda record: record.invoice(number))
     if html is None:
         from starter.cli.tables import invoice_view
 

@@ -14,9 +14,10 @@ from activities.settings import Address
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
 from starter.cli.worker_process import WatchedAt, api_process, free_addresses, worker_process
+from starter.embedded.addresses import StackAddresses
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.server import LOOPBACK, ChildProcess, ServerError, free_ports, port_is_free
-from starter.embedded.stack import EmbeddedStack, StackAddresses, StackEndedError
+from starter.embedded.stack import EmbeddedStack, StackEndedError
 from starter.setup import set_up
 from subscription.catalogue import Catalogue
 from subscription.names import domain_name

@@ -11,7 +11,7 @@ from starter.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from starter.client import SubscriptionClient
+    from starter.reading import SubscriptionReader
     from subscription.reconciliation import Reconciliation, ReportedFinding
 
 app = typer.Typer()
@@ -28,12 +28,12 @@ def findings(
 ) -> None:
     """Show what reconciling has found: first what is left to somebody, then what was repaired."""
 
-    async def read(client: "SubscriptionClient") -> "tuple[Reconciliation, list[ReportedFinding]]":
-        reconciliation = await client.reconciliation(run)
-        return reconciliation, await client.findings(reconciliation.run, limit=limit)
+    async def read(record: "SubscriptionReader") -> "tuple[Reconciliation, list[ReportedFinding]]":
+        reconciliation = await record.reconciliation(run)
+        return reconciliation, await record.findings(reconciliation.run, limit=limit)
 
     with Session() as session:
-        reconciliation, found = session.ask(read)
+        reconciliation, found = session.read(read)
     show(
         as_json,
         {"reconciliation": reconciliation, "findings": found},

@@ -1,10 +1,11 @@
 """Event loops after which the interpreter can exit."""
 
-import asyncio
 import gc
-import signal
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -14,6 +15,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
     Raises `KeyboardInterrupt` then, whatever `main` has made of being cancelled: the SDK makes errors of it.
     """
+    import asyncio
+    import signal
+
     interrupted = False
 
     async def interruptible() -> T:
@@ -47,7 +51,7 @@ def keep_the_sdk_quiet() -> None:
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
 
 
-def ignore_what_is_left(loop: asyncio.AbstractEventLoop) -> None:
+def ignore_what_is_left(loop: "asyncio.AbstractEventLoop") -> None:
     """The SDK leaves futures behind when a call is given up, and the loop would print each as a traceback."""
     loop.set_exception_handler(lambda loop, context: None)
 

@@ -53,8 +53,8 @@ def list_notices(
     from subscription.outbox import NoticeState
 
     with Session() as session:
-        found = session.ask(
-            lambda client: client.notices(
+        found = session.read(
+            lambda record: record.notices(
                 state=NoticeState(state) if state else None,
                 subscription_id=subscription,
                 after=after,
@@ -75,7 +75,7 @@ def show_notice(
     from starter.cli.tables import notice_view
 
     with Session() as session:
-        notice = session.ask(lambda client: client.notice(number))
+        notice = session.read(lambda record: record.notice(number))
     show(as_json, notice, lambda: notice_view(notice))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starter.cli.health import Finding
     from starter.cli.worker_process import WatchedAt
-    from starter.embedded.stack import StackAddresses
+    from starter.embedded.addresses import StackAddresses
     from subscription.catalogue import Catalogue
 
 app = typer.Typer()

@@ -22,8 +22,8 @@ def status(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
     from starter.cli.tables import status_view
 
     with Session() as session:
-        found = session.ask(lambda client: client.status(subscription_id))
-        certificates = session.ask(lambda client: client.certificates(subscription_id))
+        found = session.read(lambda record: record.status(subscription_id))
+        certificates = session.read(lambda record: record.certificates(subscription_id))
     document = {**found.model_dump(mode="json"), "certificates": certificates}
     show(as_json, document, lambda: status_view(found, certificates))
 
@@ -34,7 +34,7 @@ def timeline(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
     from starter.cli.tables import timeline_table
 
     with Session() as session:
-        entries = session.ask(lambda client: client.timeline(subscription_id))
+        entries = session.read(lambda record: record.timeline(subscription_id))
     show(as_json, entries, lambda: timeline_table(entries))
 
 
@@ -46,8 +46,8 @@ def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
     from starter.cli.tables import adjustments_table, ledger_table
 
     with Session() as session:
-        lines = session.ask(lambda client: client.ledger(subscription_id))
-        adjustments = session.ask(lambda client: client.adjustments(subscription_id))
+        lines = session.read(lambda record: record.ledger(subscription_id))
+        adjustments = session.read(lambda record: record.adjustments(subscription_id))
 
     def for_people() -> "RenderableType":
         if not lines:
@@ -103,7 +103,7 @@ def explain(
 
     full_key = f"{subscription_id}/{key}" if key and key.count("/") == 1 else key
     with Session() as session:
-        found = session.ask(lambda client: client.explain(subscription_id, full_key))
+        found = session.read(lambda record: record.explain(subscription_id, full_key))
     show(
         as_json,
         found,

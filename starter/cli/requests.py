@@ -38,7 +38,7 @@ def check_name(group: Group = None, domain: Domain = None, as_json: AsJson = Fal
     """Say whether a name is free. Checking takes nothing; only a request takes a name."""
     account = account_named(group, domain)
     with Session() as session:
-        found = session.ask(lambda client: client.check_name(account))
+        found = session.read(lambda record: record.check_name(account))
     words = "is free" if found.available else "is taken; choose another name"
     show(as_json, found, lambda: f"The {found.kind.lower()} name {found.name} {words}.")
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starter.cli.embedded import embedded_errors_reported
 from starter.cli.errors import CommandError, ExitCode, refusal, unavailable, usage_error
 
 if TYPE_CHECKING:
     from temporalio.client import Client, Interceptor
     from temporalio.service import RPCError
 
-    from starter.embedded.stack import StackAddresses
+    from starter.embedded.addresses import StackAddresses
 
 DEV_DIRECTORY = Path(".worksub")
 """Where `worksub dev` keeps its data, and where the other commands look for it."""
@@ -22,17 +21,10 @@ _ADVICE = "Start the service (`worksub dev` runs all of it here), or check {sett
 
 
 @dataclass(frozen=True)
-class Services:
-    """Both servers. Temporal is connected to when it is first asked: what people read is in PostgreSQL."""
+class Record:
+    """The database alone: all that is needed to read."""
 
-    temporal: "Client"
     database_url: str
-    owner_url: str
-    """For setting up: in production, whoever does that has DATABASE_URL say so."""
-
-    @property
-    def temporal_address(self) -> str:
-        return self.temporal.service_client.config.target_host
 
     @property
     def database_address(self) -> str:
@@ -44,11 +36,44 @@ class Services:
     def in_words(self, error: Exception) -> Exception:
         """What a server's failure means to a person; what is none is given back as it is."""
         import asyncpg
+
+        from activities.database import UNREACHABLE, DatabaseError
+
+        if isinstance(error, UNREACHABLE):
+            reason = str(error) or type(error).__name__
+            return unavailable(
+                "DATABASE_UNREACHABLE",
+                f"PostgreSQL at {self.database_address} does not answer: {reason}.",
+                advice=_ADVICE.format(setting="DATABASE_URL"),
+            )
+        if isinstance(error, DatabaseError):
+            return unavailable("DATABASE_NOT_USABLE", str(error))
+        if isinstance(error, asyncpg.PostgresError):
+            return unavailable(
+                "DATABASE_NOT_USABLE",
+                f"PostgreSQL at {self.database_address} cannot be used as it is: {error}.",
+                advice="Bring it up to date with `worksub setup`.",
+            )
+        return error
+
+
+@dataclass(frozen=True)
+class Services(Record):
+    """Both servers. Temporal is connected to when it is first asked."""
+
+    temporal: "Client"
+    owner_url: str
+    """For setting up: in production, whoever does that has DATABASE_URL say so."""
+
+    @property
+    def temporal_address(self) -> str:
+        return self.temporal.service_client.config.target_host
+
+    def in_words(self, error: Exception) -> Exception:
         from temporalio.client import RPCTimeoutOrCancelledError
         from temporalio.service import RPCError
 
         from activities.catalogues import PublishingError
-        from activities.database import UNREACHABLE, DatabaseError
         from starter.test_clock import TestClockUnavailable
         from starter.updating import WorkflowLostError
         from workflows.envelope import UnknownKeyError
@@ -75,22 +100,7 @@ class Services:
                 return unavailable("TEMPORAL_SETTINGS", f"TEMPORAL_ADDRESS is not an address: {error}.")
             case PublishingError():
                 return usage_error(str(error), field="catalogue")
-            case DatabaseError():
-                return unavailable("DATABASE_NOT_USABLE", str(error))
-            case asyncpg.PostgresError() if not isinstance(error, UNREACHABLE):
-                return unavailable(
-                    "DATABASE_NOT_USABLE",
-                    f"PostgreSQL at {self.database_address} cannot be used as it is: {error}.",
-                    advice="Bring it up to date with `worksub setup`.",
-                )
-        if isinstance(error, UNREACHABLE):
-            reason = str(error) or type(error).__name__
-            return unavailable(
-                "DATABASE_UNREACHABLE",
-                f"PostgreSQL at {self.database_address} does not answer: {reason}.",
-                advice=_ADVICE.format(setting="DATABASE_URL"),
-            )
-        return error
+        return super().in_words(error)
 
     def _temporal_is_away(self, told: str) -> CommandError:
         from workflows.connection import misfit_in, reason_in
@@ -130,18 +140,12 @@ class Services:
         )
 
 
-async def find_services() -> Services:
-    """Raises `CommandError` if nothing is known of them; does not ask whether they answer."""
-    from workflows.connection import ConnectionSettingsError, connect, tracing
-
-    try:
-        if addresses := dev_stack():
-            client = await client_of(addresses, tracing("worksub"))
-            return Services(client, addresses.people_url, addresses.database_url)
-        if database_url := os.environ.get("DATABASE_URL"):
-            return Services(await connect(lazy=True), database_url, database_url)
-    except ConnectionSettingsError as error:
-        raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
+def find_record() -> Record:
+    """Raises `CommandError` if nothing is known of it; does not ask whether it answers."""
+    if addresses := dev_stack():
+        return Record(addresses.people_url)
+    if database_url := os.environ.get("DATABASE_URL"):
+        return Record(database_url)
     raise unavailable(
         "NOT_CONFIGURED",
         "No service is known: DATABASE_URL is not set, and `worksub dev` does not run in this directory.",
@@ -149,14 +153,27 @@ async def find_services() -> Services:
     )
 
 
+async def find_services() -> Services:
+    """As `find_record`, with Temporal."""
+    from workflows.connection import ConnectionSettingsError, connect, tracing
+
+    record = find_record()
+    try:
+        if addresses := dev_stack():
+            client = await client_of(addresses, tracing("worksub"))
+            return Services(record.database_url, client, addresses.database_url)
+        return Services(record.database_url, await connect(lazy=True), record.database_url)
+    except ConnectionSettingsError as error:
+        raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
+
+
 def dev_stack() -> "StackAddresses | None":
     """The stack that `worksub dev` runs in this directory, unless the environment names a service."""
     if {"TEMPORAL_ADDRESS", "DATABASE_URL"} & os.environ.keys() or not DEV_DIRECTORY.is_dir():
         return None
-    with embedded_errors_reported():
-        from starter.embedded.stack import EmbeddedStack
+    from starter.embedded.addresses import find_stack
 
-        return EmbeddedStack.find(DEV_DIRECTORY)
+    return find_stack(DEV_DIRECTORY)
 
 
 async def client_of(addresses: "StackAddresses", interceptors: "Sequence[Interceptor]" = ()) -> "Client":

@@ -1,6 +1,5 @@
 """One command's connection to the service: how long an answer may take, and what its silence means."""
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -10,34 +9,40 @@ from starter.cli.errors import CommandError, refusals_reported, unavailable
 from starter.cli.loop import collect_garbage, ignore_what_is_left, keep_the_sdk_quiet
 from starter.cli.options import DEFAULT_TIMEOUT
 from starter.cli.output import say
-from starter.cli.services import Services, find_services
+from starter.cli.services import Record, Services, find_record, find_services
 
 if TYPE_CHECKING:
+    from activities.database import Pool
     from starter.client import SubscriptionClient
+    from starter.reading import SubscriptionReader
 
 _SILENCE_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
 
 class Session:
-    """`with Session() as session: session.ask(lambda client: client.status(id))`.
+    """`with Session() as session: session.ask(lambda client: client.upcoming(id))`.
+
+    `read` asks the record alone, and needs no Temporal.
 
     Whatever goes wrong leaves it as a `CommandError`. Between two questions the caller may talk to a person,
     which inside an event loop would keep Ctrl-C from working.
     """
 
     def __init__(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+        import asyncio  # here, for help does without
+
         self._timeout = timeout
         self._runner = asyncio.Runner()
         self._resources = contextlib.AsyncExitStack()
         self._services: Services | None = None
-        self._client: SubscriptionClient | None = None
+        self._pool: Pool | None = None
         self._last_sign_of_life = 0.0
 
     def __enter__(self) -> Self:
-        keep_the_sdk_quiet()
         ignore_what_is_left(self._runner.get_loop())
         return self
 
@@ -48,44 +53,65 @@ class Session:
             self._runner.run(self._resources.aclose())
         finally:
             self._runner.close()
-            self._services = self._client = None
-            collect_garbage()
+            self._pool = None
+            if self._services is not None:
+                self._services = None
+                collect_garbage()
+
+    def read(self, question: "Callable[[SubscriptionReader], Awaitable[T]]") -> T:
+        """What the record answers."""
+        from starter.reading import SubscriptionReader
+
+        async def asked(record: Record) -> T:
+            return await question(SubscriptionReader(await self._connected(record)))
+
+        async def read() -> T:
+            return await self._reported(find_record(), asked)
+
+        return self._runner.run(read())
 
     def ask(self, question: "Callable[[SubscriptionClient], Awaitable[T]]") -> T:
         """What the service answers."""
+        from starter.client import SubscriptionClient
 
         async def asked(services: Services) -> T:
-            if self._client is None:
-                self._client = await self._connect(services)
-            return await question(self._client)
+            return await question(SubscriptionClient(services.temporal, await self._connected(services)))
 
         return self.work(asked)
 
     def work(self, task: Callable[[Services], Awaitable[T]]) -> T:
         """Something done with the servers themselves."""
-        return self._runner.run(self._work(task))
+
+        async def work() -> T:
+            if self._services is None:
+                keep_the_sdk_quiet()
+                self._services = await find_services()
+            return await self._reported(self._services, task)
+
+        return self._runner.run(work())
 
     def sign_of_life(self) -> None:
         """To be called during long work: the service is at it, so the patience begins anew."""
         self._last_sign_of_life = self._runner.get_loop().time()
 
-    async def _connect(self, services: Services) -> "SubscriptionClient":
+    async def _connected(self, record: Record) -> "Pool":
         from activities.database import connected
-        from starter.client import SubscriptionClient
 
-        pool = connected(services.database_url, "worksub_reader", connections=2)
-        return SubscriptionClient(services.temporal, await self._resources.enter_async_context(pool))
+        if self._pool is None:
+            pool = connected(record.database_url, "worksub_reader", connections=2)
+            self._pool = await self._resources.enter_async_context(pool)
+        return self._pool
 
-    async def _work(self, task: Callable[[Services], Awaitable[T]]) -> T:
-        if self._services is None:
-            self._services = await find_services()
+    async def _reported(self, place: R, task: Callable[[R], Awaitable[T]]) -> T:
         with refusals_reported():
             try:
-                return await self._patiently(task(self._services))
+                return await self._patiently(task(place))
             except Exception as error:
-                raise self._services.in_words(error) from None
+                raise place.in_words(error) from None
 
     async def _patiently(self, answer: Awaitable[T]) -> T:
+        import asyncio
+
         self.sign_of_life()
         task = asyncio.ensure_future(answer)
         said = False

@@ -2,27 +2,31 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from starter.cli.layout import Fitting, Lines, Name
-from starter.read_model import Listed
-from starter.schedules import Scheduled
-from subscription.adjustment import Adjustment
-from subscription.domain_proof import DomainProof
-from subscription.effects import Answer, ErasureCertificate, TimelineEntry
-from subscription.explain import Explanation
-from subscription.forecast import Coming, Quote
-from subscription.invoice import Invoice, InvoicedAdjustment
-from subscription.ledger import LedgerLine, LineKind
-from subscription.outbox import OutboxNotice
-from subscription.reconciliation import ReportedFinding
-from subscription.refusals import Problem
-from subscription.simulation import Document
+from subscription.ledger import LineKind
 from subscription.state import Access, ReservedSwitch, State
-from subscription.status import Status
+
+if TYPE_CHECKING:
+    from starter.read_model import Listed
+    from starter.schedules import Scheduled
+    from subscription.adjustment import Adjustment
+    from subscription.domain_proof import DomainProof
+    from subscription.effects import Answer, ErasureCertificate, TimelineEntry
+    from subscription.explain import Explanation
+    from subscription.forecast import Coming, Quote
+    from subscription.invoice import Invoice
+    from subscription.ledger import LedgerLine
+    from subscription.outbox import OutboxNotice
+    from subscription.reconciliation import ReportedFinding
+    from subscription.refusals import Problem
+    from subscription.simulation import Document
+    from subscription.status import Status
 
 _NONE = "-"
 _STATE_STYLES = {
@@ -47,7 +51,7 @@ def state_text(state: str) -> Text:
     return Text(state, style=_STATE_STYLES.get(State(state), ""))
 
 
-def answer_view(answer: Answer) -> RenderableType:
+def answer_view(answer: "Answer") -> RenderableType:
     """What an accepted command caused."""
     said: list[RenderableType] = [Text(answer.message)]
     if answer.ledger:
@@ -56,7 +60,7 @@ def answer_view(answer: Answer) -> RenderableType:
     return Group(*said)
 
 
-def status_view(status: Status, certificates: Sequence[ErasureCertificate] = ()) -> RenderableType:
+def status_view(status: "Status", certificates: "Sequence[ErasureCertificate]" = ()) -> RenderableType:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column()
@@ -94,7 +98,7 @@ def what_words(what: str) -> str:
     return what.replace("_", " ").lower()
 
 
-def renewal_words(status: Status) -> str:
+def renewal_words(status: "Status") -> str:
     if status.renewal is None:
         return "none chosen: a monthly contract follows"
     chosen = [status.renewal.term.value]
@@ -105,7 +109,7 @@ def renewal_words(status: Status) -> str:
     return ", ".join(chosen)
 
 
-def reservation_words(status: Status) -> str:
+def reservation_words(status: "Status") -> str:
     match status.reservation:
         case None:
             return "nothing"
@@ -115,7 +119,7 @@ def reservation_words(status: Status) -> str:
             return f"the cancellation for {cancellation.date}"
 
 
-def proofs_view(proofs: Iterable[DomainProof]) -> RenderableType:
+def proofs_view(proofs: "Iterable[DomainProof]") -> RenderableType:
     """The DNS records of which one must be published, each to be copied as one line, however long."""
     parts: list[RenderableType] = []
     for proof in proofs:
@@ -128,14 +132,14 @@ def proofs_view(proofs: Iterable[DomainProof]) -> RenderableType:
     return Group(*parts)
 
 
-def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
+def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
     table = table_of("When (KST)", "Event", "State", "What happened")
     for entry in entries:
         table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", Name(entry.event), state_text(entry.state), entry.message)
     return table
 
 
-def ledger_table(lines: Iterable[LedgerLine]) -> Table:
+def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
     """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
     lines = list(lines)
     table = table_of("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
@@ -155,7 +159,7 @@ def ledger_table(lines: Iterable[LedgerLine]) -> Table:
     return table
 
 
-def adjustments_table(adjustments: Iterable[Adjustment]) -> Table:
+def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
     table = table_of("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Made (KST)", right=("KRW",))
     for each in adjustments:
         _, _, name = each.key.rpartition("/")
@@ -171,7 +175,7 @@ def adjustments_table(adjustments: Iterable[Adjustment]) -> Table:
     return table
 
 
-def invoices_table(invoices: Iterable[Invoice]) -> Table:
+def invoices_table(invoices: "Iterable[Invoice]") -> Table:
     amounts = ("Supply (KRW)", "VAT (KRW)", "Total (KRW)")
     table = table_of("Number", "Kind", "Customer", "Month", "Issued", *amounts, right=amounts)
     for invoice in invoices:
@@ -188,8 +192,10 @@ def invoices_table(invoices: Iterable[Invoice]) -> Table:
     return table
 
 
-def invoice_view(invoice: Invoice) -> RenderableType:
+def invoice_view(invoice: "Invoice") -> RenderableType:
     """An invoice with all that stands on it. Periods are shown as people write them, with their last day."""
+    from subscription.invoice import InvoicedAdjustment
+
     table = table_of("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
     for subscription in invoice.subscriptions:
         for entry in subscription.entries:
@@ -201,7 +207,7 @@ def invoice_view(invoice: Invoice) -> RenderableType:
     return Group(invoices_table([invoice]), table)
 
 
-def notices_table(notices: Iterable[OutboxNotice]) -> Table:
+def notices_table(notices: "Iterable[OutboxNotice]") -> Table:
     table = table_of("Number", "Subscription", "Notice", "About", "State", "Since (KST)", "What is wrong")
     for notice in notices:
         table.add_row(
@@ -216,7 +222,7 @@ def notices_table(notices: Iterable[OutboxNotice]) -> Table:
     return table
 
 
-def notice_view(notice: OutboxNotice) -> RenderableType:
+def notice_view(notice: "OutboxNotice") -> RenderableType:
     """A notice with its letter, if that is still there."""
     if notice.body is None:
         return Group(notices_table([notice]), Text("Its letter has been deleted."))
@@ -224,7 +230,7 @@ def notice_view(notice: OutboxNotice) -> RenderableType:
     return Group(notices_table([notice]), heading, Text(notice.body))
 
 
-def quote_view(quote: Quote) -> RenderableType:
+def quote_view(quote: "Quote") -> RenderableType:
     said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
     if quote.penalty:
         said += (
@@ -237,7 +243,7 @@ def quote_view(quote: Quote) -> RenderableType:
     return Group(*parts)
 
 
-def coming_table(coming: Iterable[Coming]) -> Table:
+def coming_table(coming: "Iterable[Coming]") -> Table:
     table = table_of("When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
     for each in coming:
         amount = sum(line.amount for line in each.ledger)
@@ -251,7 +257,7 @@ def coming_table(coming: Iterable[Coming]) -> Table:
     return table
 
 
-def explanation_view(explanation: Explanation) -> RenderableType:
+def explanation_view(explanation: "Explanation") -> RenderableType:
     table = table_of(
         "From",
         "To",
@@ -281,7 +287,7 @@ def explanation_view(explanation: Explanation) -> RenderableType:
     )
 
 
-def list_table(listed: Iterable[Listed]) -> RenderableType:
+def list_table(listed: "Iterable[Listed]") -> RenderableType:
     """A line for each subscription; where the terminal is too narrow for that, two."""
     wide = table_of(
         *("Subscription", "Customer", "State", "Access", "Plan", "Members", "Term", "Next"),
@@ -306,7 +312,7 @@ def list_table(listed: Iterable[Listed]) -> RenderableType:
     return Fitting(wide, narrow)
 
 
-def schedules_table(schedules: Iterable[Scheduled]) -> Table:
+def schedules_table(schedules: "Iterable[Scheduled]") -> Table:
     table = table_of("Job", "Runs", "Next (KST)", "Last run", "What it said")
     for each in schedules:
         if not each.applied:
@@ -322,7 +328,7 @@ def schedules_table(schedules: Iterable[Scheduled]) -> Table:
     return table
 
 
-def findings_table(findings: Iterable[ReportedFinding]) -> Table:
+def findings_table(findings: "Iterable[ReportedFinding]") -> Table:
     table = table_of("Finding", "Subscription", "What is amiss", "Repaired")
     for finding in findings:
         repaired = Text("yes", style="green") if finding.repaired else Text("no", style="yellow")
@@ -330,7 +336,7 @@ def findings_table(findings: Iterable[ReportedFinding]) -> Table:
     return table
 
 
-def certificates_view(certificates: Sequence[ErasureCertificate]) -> RenderableType:
+def certificates_view(certificates: "Sequence[ErasureCertificate]") -> RenderableType:
     """What was erased: first from the database, then from the workflow's histories."""
     table = table_of("Erased", "Rows", right=("Rows",))
     for certificate in certificates:
@@ -340,7 +346,7 @@ def certificates_view(certificates: Sequence[ErasureCertificate]) -> RenderableT
     return Group(Text(heading, style="bold"), table)
 
 
-def simulated_view(document: Document) -> RenderableType:
+def simulated_view(document: "Document") -> RenderableType:
     outcomes = table_of("When (KST)", "Command", "Outcome", "Answer")
     for outcome in document.outcomes:
         outcomes.add_row(
@@ -362,14 +368,14 @@ def simulated_view(document: Document) -> RenderableType:
     return Group(*parts, Text(f"\n{end}.\n"))
 
 
-def problems_table(problems: Iterable[Problem]) -> Table:
+def problems_table(problems: "Iterable[Problem]") -> Table:
     table = table_of("Field", "What is wrong", "Code")
     for problem in problems:
         table.add_row(Name(problem.field or ""), problem.message, Name(problem.code))
     return table
 
 
-def quotes_table(quotes: Iterable[Quote]) -> Table:
+def quotes_table(quotes: "Iterable[Quote]") -> Table:
     columns = ("Service fees", "Repayment of the discount", "Early termination", "Sum (KRW)")
     table = table_of("Canceling on", *columns, right=columns)
     for quote in quotes:

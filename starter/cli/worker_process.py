@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import worker
+from starter.embedded.addresses import StackAddresses
 from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, free_ports, port_is_free
-from starter.embedded.stack import StackAddresses
 from workflows.keyring import KEYS_FILE
 
 _PROGRAM = Path(worker.__file__).resolve()

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from starter.embedded.addresses import ADDRESSES_FILE, StackAddresses
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.postgres_server import PEOPLE, WEB, WORKER, PostgresServer, as_login
 from starter.embedded.server import DirectoryLock, ServerError, port_is_free
@@ -17,7 +18,6 @@ from starter.embedded.temporal_server import TemporalServer
 DATABASE = "worksub"
 USUAL_TEMPORAL_PORT = 7233
 USUAL_UI_PORT = 8233
-ADDRESSES_FILE = "stack.json"
 
 
 class StackError(Exception):
@@ -28,30 +28,11 @@ class StackEndedError(StackError):
     """A server of a running stack has ended. The message is a sentence, and the end of the server's log."""
 
 
-@dataclasses.dataclass(frozen=True)
-class StackAddresses:
-    """Where a running stack answers. The URLs of the database hold a password."""
-
-    temporal_address: str
-    """host:port"""
-    namespace: str
-    ui_url: str
-    database_url: str
-    """For whoever sets it up."""
-    worker_url: str
-    web_url: str
-    people_url: str
-    dns_address: str
-    """host:port"""
-    pid: int
-    """The process whose end ends the stack."""
-
-
 class EmbeddedStack:
     """`async with EmbeddedStack(directory, …) as stack` runs three servers whose data stay in `directory`.
 
     The database `worksub` exists then, empty at first: its schema is not the stack's business. DNS records
-    are gone with the stack. Other processes find a running stack with `EmbeddedStack.find(directory)`.
+    are gone with the stack. Other processes find a running stack with `find_stack(directory)`.
 
     Args:
         directory: holds `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
@@ -86,16 +67,6 @@ class EmbeddedStack:
         self._running = contextlib.AsyncExitStack()
         self.postgres = PostgresServer(directory / "postgres")
         self.dns = DnsServer()
-
-    @staticmethod
-    def find(directory: Path) -> StackAddresses | None:
-        """Where the stack on this directory answers; None if no living process runs one."""
-        owner = DirectoryLock.holder(directory)
-        try:
-            addresses = StackAddresses(**json.loads((directory / ADDRESSES_FILE).read_text()))
-        except FileNotFoundError:
-            return None
-        return addresses if addresses.pid == owner else None
 
     async def __aenter__(self) -> Self:
         try:

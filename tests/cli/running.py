@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -53,8 +53,11 @@ class Cli:
         return Cli({**self.settings, **settings}, self.directory)
 
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await self._start(command(arguments))
+
+    async def _start(self, command: Sequence[str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *command(arguments),
+            *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -63,14 +66,11 @@ class Cli:
         )
 
     async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
-        process = await self.start(*arguments)
-        content = typed.encode() if isinstance(typed, str) else typed
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            out, err = await process.communicate(content)
-        assert process.returncode is not None
-        ended = Ended(process.returncode, out.decode(), err.decode())
-        assert "Traceback" not in ended.err
-        return ended
+        return await _ended(await self.start(*arguments), typed.encode() if isinstance(typed, str) else typed)
+
+    async def python(self, *arguments: str) -> Ended:
+        """Python itself, where the command would run."""
+        return await _ended(await self._start([sys.executable, *arguments]), b"")
 
     async def json(self, *arguments: str, typed: str = "") -> Any:
         """The document of a command that succeeds."""
@@ -80,6 +80,15 @@ class Cli:
 
     async def at_a_terminal(self, *arguments: str) -> "Terminal":
         return await Terminal.start(self, arguments)
+
+
+async def _ended(process: asyncio.subprocess.Process, typed: bytes) -> Ended:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await process.communicate(typed)
+    assert process.returncode is not None
+    ended = Ended(process.returncode, out.decode(), err.decode())
+    assert "Traceback" not in ended.err
+    return ended
 
 
 def command(arguments: tuple[str, ...]) -> list[str]:

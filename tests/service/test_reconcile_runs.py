@@ -9,6 +9,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation import ReconciliationActivities
+from activities.reconciling.recorded import recorded_page
 from activities.workspace import PostgresWorkspaces
 from starter.embedded.stack import EmbeddedStack
 from subscription.reconciliation import ReconcilePage
@@ -126,3 +127,39 @@ async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeat
     assert len(signs) >= 6
     [finding] = await office.client.findings("by-hand")
     assert (finding.subscription_id, finding.repaired) == (lives[0].id, True)
+
+
+async def test_what_is_long_erased_has_its_turn_once_in_four_weeks(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            life = await house.requested()
+        for number, (days, certified) in enumerate(
+            [(8, "{DATABASE,HISTORIES}"), (8, "{DATABASE}"), (6, "{DATABASE,HISTORIES}")]
+        ):
+            await damaged(
+                house,
+                """
+                WITH erased AS (
+                    INSERT INTO subscriptions
+                    SELECT copied.*
+                      FROM subscriptions AS kept, generate_series(1, 280) AS each,
+                           concat($2::int, '-', each) AS id,
+                           jsonb_build_object('subscription_id', id, 'request_id', id) AS its,
+                           jsonb_build_object('state', 'ERASED') AS erased,
+                           jsonb_populate_record(kept, its || erased) AS copied
+                     WHERE kept.subscription_id = $1 RETURNING subscription_id
+                )
+                INSERT INTO erasure_certificates
+                SELECT subscription_id, part, now(), '{}', now() - make_interval(days => $3)
+                  FROM erased, unnest($4::text::text[]) AS part
+                """,
+                *(life.id, number, days, certified),
+            )
+        page = [recorded.id for recorded in await recorded_page(house.pool, "", 1000)]
+        turn, uncertified, lately = [sum(name.startswith(f"{n}-") for name in page) for n in range(3)]
+        # Of 280 some ten have their turn in each of the 28 nights.
+        assert 0 < turn < 40
+        assert uncertified == lately == 280
+        assert life.id in page

@@ -10,7 +10,7 @@ from starter.api import examples
 from starter.api.asking import ADesk, AnIdempotencyKey
 from starter.api.bodies import ABody, described, fields_of
 from starter.api.problems import ApiCode, responses
-from starter.client import Availability
+from starter.reading import Availability
 from subscription.calendar import Day
 from subscription.catalogue import Plan, Term, Trial
 from subscription.effects import RequestAnswer

@@ -1,0 +1,23 @@
+"""`python -m benchmarks.our_worker ADDRESS DATABASE_URL`: this service's worker, as `worker.py` runs it."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client
+
+from activities.database import connected
+from benchmarks.serving import serve
+from worker import create_worker
+from workflows.converter import data_converter
+
+
+@asynccontextmanager
+async def working(temporal_address: str, database_url: str) -> AsyncIterator[str]:
+    client = await Client.connect(temporal_address, data_converter=data_converter())
+    async with connected(database_url, "worksub_worker") as pool, create_worker(client, pool):
+        yield "Working."
+
+
+if __name__ == "__main__":
+    serve(working(*sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""What a life leaves in Temporal: events, bytes and billable actions, the same every time on a test clock."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from benchmarks.actions import actions_in
+from benchmarks.figures import Figure
+from benchmarks.ground import Ground
+from benchmarks.sides import OnTemporal, events_of
+from benchmarks.sizes import Sizes
+from starter.test_clock import TestClock
+from subscription.calendar import KST, day_of, first_of_next_month, start_of
+
+
+@dataclass(frozen=True)
+class _Size:
+    events: int
+    bytes: int
+    actions: int
+
+
+async def histories(ground: Ground, sizes: Sizes) -> list[Figure]:
+    figures = [
+        Figure("history events per billing month", "", 6),
+        Figure("history events per trial and annual year", "", 100),
+        Figure("billable actions of Temporal Cloud per billing month", "", 2),
+        Figure("billable actions of Temporal Cloud per trial and annual year"),
+        Figure("history per subscription-year", "KB", 40),
+    ]
+    ground.say("Letting a year pass…")
+    async with ground.our_worker(), ground.plain_worker():
+        lives = [_lived(side, sizes.steady_months) for side in (ground.ours, ground.plain)]
+        ours, plain = await asyncio.gather(*lives)
+    for figure, our_value, plain_value in zip(figures, ours, plain, strict=True):
+        figure.add(our_value, plain_value)
+    return figures
+
+
+async def _lived(side: OnTemporal, steady_months: int) -> tuple[float, ...]:
+    """Of one life, in the order of the figures."""
+    workflow_id = await side.request()
+    switch_at = start_of(day_of(datetime.now(KST)) + timedelta(days=14))
+    await side.switch_to_paid(workflow_id, switch_at)
+    billed = first_of_next_month(day_of(switch_at))
+    begin = await _size_after(side, workflow_id, start_of(billed))
+    for _ in range(steady_months):
+        billed = first_of_next_month(billed)
+    steady = await _size_after(side, workflow_id, start_of(billed))
+    for _ in range(12 - steady_months):
+        billed = first_of_next_month(billed)
+    year = await _size_after(side, workflow_id, start_of(billed))
+    return (
+        (steady.events - begin.events) / steady_months,
+        year.events,
+        (steady.actions - begin.actions) / steady_months,
+        year.actions,
+        (year.bytes - begin.bytes) / 1000,
+    )
+
+
+async def _size_after(side: OnTemporal, workflow_id: str, moment: datetime) -> _Size:
+    """How much history there is when all that was due at `moment` has been done."""
+    await TestClock(side.temporal, workflow_id).advance_to(moment + timedelta(hours=12))
+    events = [event async for event in events_of(side.temporal, workflow_id)]
+    return _Size(len(events), sum(event.ByteSize() for event in events), actions_in(events))

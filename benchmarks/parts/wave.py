@@ -1,0 +1,157 @@
+"""Midnight on the 1st: all are due at one instant of real time, and a worker posts what they owe.
+
+Their clocks are so far ahead that the month ends a little after the last of them has fallen asleep. Nothing
+else is simulated: each has a timer on the server, which all fire at that instant.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+
+from activities.database import connected
+from benchmarks.figures import Figure, percentile
+from benchmarks.ground import Ground
+from benchmarks.population import TEMPLATE, copied, live
+from benchmarks.seeding import seed_ours, seed_plain
+from benchmarks.sizes import Sizes
+from subscription.calendar import KST, day_of, first_of_month, first_of_next_month, start_of
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.state import Subscription
+
+_LOOK_SECONDS = 0.5
+_STILL_SECONDS = 60.0
+"""So long without a line more, and the rest is taken to be lost."""
+_SPREAD_MINUTES = 1
+_SAMPLED_AT_LEAST = 20
+_CAUTION = 1.3
+
+
+@dataclass(frozen=True)
+class _Wave:
+    """Seconds from the instant at which all were due until each line was recorded."""
+
+    lateness: Sequence[float]
+
+    @property
+    def rate(self) -> float:
+        return len(self.lateness) / max(self.lateness)
+
+    @property
+    def p99(self) -> float:
+        return percentile(self.lateness, 99) if len(self.lateness) > 1 else self.lateness[0]
+
+
+async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
+    number = sizes.wave
+    rate = Figure(
+        f"the 1st: {number:,} due at one instant, drained", "1/s", 0.9, at_least=True, of_ratio=True
+    )
+    lost = Figure("the 1st: subscriptions without their one line", "", 0)
+    late = Figure("the 1st: p99 lateness without the spread", "s")
+    spread = Figure(f"the 1st: p99 lateness with a spread of {_SPREAD_MINUTES} min", "s")
+    today = day_of(datetime.now(KST))
+    async with connected(ground.our_url, "worksub_worker", connections=1) as pool:
+        lived = await live(pool, ground.book, today, months=1)
+    ids = [str(TEMPLATE), *await copied(ground.owner, ground.numbers(number - 1))]
+    without = _spread_over(ground.book, 0) or ground.book
+    ours = await _ours(ground, sizes, lived, ids, without)
+    plain = await _plain(ground, sizes, start_of(first_of_month(today)))
+    rate.add(ours.rate, plain.rate)
+    late.add(ours.p99, plain.p99)
+    lost.add(number - len(ours.lateness), number - len(plain.lateness))
+    figures = [rate, lost, late]
+    if spread_book := _spread_over(ground.book, _SPREAD_MINUTES):
+        more = await copied(ground.owner, ground.numbers(number))
+        spread.add((await _ours(ground, sizes, lived, more, spread_book)).p99)
+        figures.append(spread)
+    return figures
+
+
+def _spread_over(book: PriceBook, minutes: int) -> PriceBook | None:
+    """The book with wake-ups spread over so many minutes; None if the catalogue knows no spread."""
+    if "billing" not in Catalogue.model_fields:
+        return None
+    versions = [
+        Catalogue.model_validate({**version.model_dump(), "billing": {"spread_minutes": minutes}})
+        for version in book.versions
+    ]
+    return PriceBook(versions=tuple(versions))
+
+
+async def _ours(
+    ground: Ground, sizes: Sizes, lived: Subscription, ids: Sequence[str], book: PriceBook
+) -> _Wave:
+    assert lived.billed_up_to is not None
+    midnight = start_of(first_of_next_month(lived.billed_up_to))
+    sample = await copied(ground.owner, ground.numbers(_sample(len(ids))))
+    ground.say(f"{len(ids):,} fall asleep until midnight…")
+    async with ground.our_worker():
+        begun = time.perf_counter()
+        await seed_ours(ground, sample, book)
+        due = _due(sizes, len(ids) / len(sample) * (time.perf_counter() - begun))
+        await seed_ours(ground, ids, book, ahead=midnight - due)
+        await _until(ground, due)
+        return await _drained(
+            ground.owner,
+            "SELECT recorded_at FROM ledger_lines WHERE effective_at = $1 AND subscription_id = ANY($2)",
+            (midnight, ids),
+            due,
+            len(ids),
+        )
+
+
+async def _plain(ground: Ground, sizes: Sizes, paid_from: datetime) -> _Wave:
+    number, midnight = sizes.wave, start_of(first_of_next_month(paid_from.date()))
+    ground.say(f"{number:,} of the plain ones fall asleep until midnight…")
+    async with (
+        ground.plain_worker(),
+        asyncpg.create_pool(ground.plain_url, min_size=1, max_size=1) as pool,
+    ):
+        begun = time.perf_counter()
+        await seed_plain(ground, _sample(number), datetime.now(UTC))
+        due = _due(sizes, number / _sample(number) * (time.perf_counter() - begun))
+        await seed_plain(ground, number, paid_from, ahead=midnight - due)
+        await _until(ground, due)
+        return await _drained(
+            pool, "SELECT recorded_at FROM service_fees WHERE end_day = $1", (midnight,), due, number
+        )
+
+
+def _sample(number: int) -> int:
+    """So many fall asleep first, to see how long it takes."""
+    return min(number, max(_SAMPLED_AT_LEAST, number // 20))
+
+
+def _due(sizes: Sizes, seconds: float) -> datetime:
+    """When all will be asleep that take so many seconds for it."""
+    return datetime.now(UTC) + timedelta(seconds=seconds * _CAUTION + sizes.margin_seconds)
+
+
+async def _until(ground: Ground, due: datetime) -> None:
+    left = (due - datetime.now(UTC)).total_seconds()
+    if left < 0:
+        raise RuntimeError(f"The last fell asleep {-left:.0f} s after midnight: this machine is too busy.")
+    await asyncio.sleep(left)
+    ground.say("It is midnight…")
+
+
+async def _drained(
+    pool: asyncpg.Pool,
+    query: str,
+    arguments: Sequence[datetime | date | Sequence[str]],
+    due: datetime,
+    number: int,
+) -> _Wave:
+    """Wait until all lines are there, or none is added any more."""
+    found: list[datetime] = []
+    still = 0.0
+    while len(found) < number and still < _STILL_SECONDS:
+        await asyncio.sleep(_LOOK_SECONDS)
+        before = len(found)
+        found = [row["recorded_at"] for row in await pool.fetch(query, *arguments)]
+        still = 0.0 if len(found) > before else still + _LOOK_SECONDS
+    return _Wave([(recorded_at - due).total_seconds() for recorded_at in found])

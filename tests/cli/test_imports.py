@@ -1,0 +1,41 @@
+"""What a command imports, which is most of the time that a short one takes."""
+
+from pathlib import Path
+
+from .conftest import Service
+from .running import Cli, Ended
+
+_TELLING = """
+import sys
+from starter.cli.app import run
+code = run(sys.argv[1:])
+print(*{"asyncio", "asyncpg", "pydantic", "rich", "temporalio"} & {*sys.modules}, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+async def _run(cli: Cli, *arguments: str) -> tuple[Ended, set[str]]:
+    """A command that succeeds, and what it has imported of all that is heavy."""
+    ended = await cli.python("-c", _TELLING, *arguments)
+    assert ended.code == 0, ended
+    return ended, set(ended.err.split())
+
+
+async def test_help_imports_nothing_heavy(alone: Cli) -> None:
+    ended, imported = await _run(alone, "--help")
+    assert "Usage: worksub" in ended.out
+    assert imported == set()
+
+
+async def test_what_is_only_read_does_without_temporal(service: Service, cli: Cli) -> None:
+    subscription_id = await service.subscribed()
+    for question in ("status", "timeline", "ledger", "explain"):
+        _, imported = await _run(cli, question, subscription_id)
+        assert "asyncpg" in imported
+        assert "temporalio" not in imported
+
+
+async def test_a_status_is_read_though_temporal_is_not_even_known(service: Service, tmp_path: Path) -> None:
+    subscription_id = await service.subscribed()
+    reading = Cli({"DATABASE_URL": service.settings["DATABASE_URL"], "TEMPORAL_ADDRESS": "nowhere"}, tmp_path)
+    assert (await reading.json("status", subscription_id))["state"] == "TRIAL"

@@ -1,0 +1,115 @@
+"""The bench still runs, in its smallest sizes, and the page is what its last run has measured."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from benchmarks.actions import actions_in
+from benchmarks.figures import Figure
+from benchmarks.ground import ground
+from benchmarks.growth import cloud_dollars
+from benchmarks.page import DATA, PAGE, PLOT, figures_of, shown
+from benchmarks.parts.histories import histories
+from benchmarks.parts.requests import requests
+from benchmarks.parts.rows import rows
+from benchmarks.parts.rules import rules
+from benchmarks.plot import plot
+from benchmarks.sizes import SMALLEST
+
+
+async def test_the_parts_run(tmp_path: Path) -> None:
+    async with ground(tmp_path, lambda said: None) as fresh:
+        figures = {
+            figure.name: figure
+            for part in (requests, histories, rows)
+            for figure in await part(fresh, SMALLEST)
+        }
+    assert len(figures["settled requests"].ratios) == SMALLEST.rounds
+    assert all(figure.ours for figure in figures.values())
+    assert figures["history events per billing month"].plain == [11]
+    assert figures["billable actions of Temporal Cloud per billing month"].plain == [2]
+
+
+def test_the_rules_are_measured_alone() -> None:
+    [figure] = rules(SMALLEST)
+    assert len(figure.ours) == SMALLEST.rounds
+
+
+def test_a_figure_is_held_against_its_goal() -> None:
+    ratio = Figure("rate", "1/s", 1.5, at_least=True, of_ratio=True)
+    ratio.add(30, 10)
+    ratio.add(10, 10)
+    ratio.add(16, 10)
+    assert ratio.median == 1.6
+    assert ratio.cells == ("rate, 1/s", "16 (10 to 30)", "10", "1.6 (1 to 3)", "—", "≥ 1.5×", "yes")
+    seconds = Figure("time", "s", 0.4, ours=[0.5])
+    assert seconds.cells[-2:] == ("≤ 0.4", "**no**")
+    assert Figure("lost", ours=[0.0], plain=[0.0]).ratios == []
+    assert Figure("size", "KB", ours=[1234.5]).cells == ("size, KB", "1,234", *["—"] * 5)
+
+
+def _marker(task: int) -> HistoryEvent:
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_MARKER_RECORDED)
+    event.marker_recorded_event_attributes.workflow_task_completed_event_id = task
+    return event
+
+
+def test_actions_are_counted_by_the_published_rules() -> None:
+    started = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
+    completed = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    metered = completed.workflow_task_completed_event_attributes.metering_metadata
+    metered.nonfirst_local_activity_execution_attempts = 2
+    third_attempt = HistoryEvent(event_type=EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
+    third_attempt.activity_task_started_event_attributes.attempt = 3
+    patched = HistoryEvent(event_type=EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
+    upserted = patched.upsert_workflow_search_attributes_event_attributes.search_attributes
+    upserted.indexed_fields["TemporalChangeVersion"].data = b"[]"
+    timer = HistoryEvent(event_type=EventType.EVENT_TYPE_TIMER_STARTED)
+    continued = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+
+    assert actions_in([started, timer, continued]) == 2
+    # Two local activities of one task are one action, that of the next task is another.
+    assert actions_in([started, _marker(4), _marker(4), _marker(9)]) == 3
+    # The first task of the next run has the same number.
+    assert actions_in([started, _marker(4), continued, started, _marker(4)]) == 4
+    assert actions_in([completed]) == 2
+    assert actions_in([third_attempt]) == 2
+    assert actions_in([patched]) == 0
+
+
+@pytest.mark.parametrize(
+    ("actions", "gigabytes", "dollars"),
+    [
+        # Nothing but the plan: its 2.5 million actions are in it.
+        (2_500_000, 0, 500),
+        # 11.25 million more: 5 × 50 + 5 × 45 + 1.25 × 40 = 525, and the plan.
+        (13_750_000, 0, 1025),
+        # 10 GB for 720 hours at 0.042: 302.40.
+        (0, 10, 802.4),
+        # A tenth of 10,000 GB × 720 × 0.042 = 302,400 is more than the plan's least.
+        (0, 10_000, 332_640),
+    ],
+)
+def test_a_month_on_temporal_cloud(actions: float, gigabytes: float, dollars: float) -> None:
+    assert cloud_dollars(actions, gigabytes) == pytest.approx(dollars)
+
+
+def test_the_page_and_the_plot_are_those_of_the_last_run() -> None:
+    """Before the first run of a release has been kept, the page says so."""
+    page = PAGE.read_text(encoding="utf-8")
+    if not DATA.exists():
+        assert "No run of this release has been kept yet" in page
+        return
+    document = json.loads(DATA.read_text(encoding="utf-8"))
+    assert page == shown(page, document)
+    assert PLOT.read_text(encoding="utf-8") == plot(figures_of(document))
+
+
+def test_the_plot_tells_in_words_what_it_shows() -> None:
+    svg = ElementTree.fromstring(plot([Figure("time", "s", 0.4, ours=[0.8])]))
+    [described] = svg.findall("{http://www.w3.org/2000/svg}desc")
+    assert described.text == "time, s: 0.8, goal ≤ 0.4, not reached."
