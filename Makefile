@@ -35,6 +35,7 @@ corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for e
 	@PYTHONPATH=tests $(BIN)/python -m replay.record
 
 openapi: $(VENV)/dev ## Write the description of the HTTP API anew
+	@PYTHONPATH=tests $(BIN)/python -m api.story > examples.json.new && mv examples.json.new starter/api/examples.json
 	@$(BIN)/python -m starter.api.openapi > docs/openapi.json
 
 bench: $(VENV)/embedded ## What this service costs beside a plain one on Temporal, in two minutes or so
