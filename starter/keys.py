@@ -46,9 +46,6 @@ class NoSuchKeyError(Exception):
     """There is no key of that prefix that still opens anything."""
 
 
-_SHOWN = ", ".join(ApiKey.model_fields)
-
-
 class Keys:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -58,10 +55,10 @@ class Keys:
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
         token = f"wsk_{prefix}_{secrets.token_urlsafe(32)}"
         row = await self._pool.fetchrow(
-            f"""
+            """
             INSERT INTO api_keys (prefix, hash, customer_id, label, ends_at)
-            VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval) RETURNING {_SHOWN}
-            """,  # noqa: S608 - the part is _SHOWN
+            VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval) RETURNING *
+            """,
             prefix,
             _hash(token),
             customer_id,
@@ -74,18 +71,24 @@ class Keys:
     async def list(self, customer_id: str | None = None) -> list[ApiKey]:
         """All keys, or one customer's, the newest first."""
         rows = await self._pool.fetch(
-            f"""
-            SELECT {_SHOWN} FROM api_keys WHERE $1::text IS NULL OR customer_id = $1
+            """
+            SELECT * FROM api_keys WHERE $1::text IS NULL OR customer_id = $1
              ORDER BY created_at DESC, prefix
-            """,  # noqa: S608 - the part is _SHOWN
+            """,
             customer_id,
         )
         return [ApiKey.model_validate(dict(row)) for row in rows]
 
     async def rotate(self, prefix: str, overlap: timedelta) -> NewKey:
-        """Another key for the same caller; the old one opens for so long still. Raises `NoSuchKeyError`."""
+        """Another key for the same caller, to last as long as the old one, which opens for `overlap` still.
+
+        Raises `NoSuchKeyError`.
+        """
+        lasts: timedelta | None = await self._pool.fetchval(
+            "SELECT ends_at - created_at FROM api_keys WHERE prefix = $1", prefix
+        )
         old = await self._end(prefix, overlap)
-        return await self.create(old.customer_id, old.label)
+        return await self.create(old.customer_id, old.label, lasts)
 
     async def revoke(self, prefix: str) -> ApiKey:
         """The key opens nothing from now on. Raises `NoSuchKeyError`."""
@@ -95,11 +98,10 @@ class Keys:
         """The key that this token is; None if it opens nothing, however much of it was right."""
         read = _TOKEN.fullmatch(token)
         row = await self._pool.fetchrow(
-            f"""
-            SELECT {_SHOWN}, hash,
-                   last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
+            """
+            SELECT *, last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
               FROM api_keys WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp())
-            """,  # noqa: S608 - the part is _SHOWN
+            """,
             read[1] if read else "",
         )
         if not hmac.compare_digest(row["hash"] if row else _NO_HASH, _hash(token)) or row is None:
@@ -112,10 +114,10 @@ class Keys:
 
     async def _end(self, prefix: str, after: timedelta) -> ApiKey:
         row = await self._pool.fetchrow(
-            f"""
+            """
             UPDATE api_keys SET ends_at = least(ends_at, clock_timestamp() + $2::interval)
-             WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp()) RETURNING {_SHOWN}
-            """,  # noqa: S608 - the part is _SHOWN
+             WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp()) RETURNING *
+            """,
             prefix,
             after,
         )

@@ -47,12 +47,15 @@ CREATE INDEX webhook_deliveries_by_state ON webhook_deliveries (endpoint_id, sta
 -- In the transaction of the event itself, whoever records it: told is what happened, and nothing else.
 CREATE FUNCTION queue_webhooks() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence)
-    SELECT endpoint_id, happened.subscription_id, happened.sequence
-      FROM happened
-      JOIN subscriptions USING (subscription_id)
-      JOIN webhook_endpoints AS endpoint ON endpoint.removed_at IS NULL
-       AND (endpoint.customer_id IS NULL OR endpoint.customer_id = subscriptions.customer_id);
+    -- Where nobody listens, an event costs no more than this look.
+    IF EXISTS (SELECT FROM webhook_endpoints WHERE removed_at IS NULL) THEN
+        INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence)
+        SELECT endpoint_id, happened.subscription_id, happened.sequence
+          FROM happened
+          JOIN subscriptions USING (subscription_id)
+          JOIN webhook_endpoints AS endpoint ON endpoint.removed_at IS NULL
+           AND (endpoint.customer_id IS NULL OR endpoint.customer_id = subscriptions.customer_id);
+    END IF;
     RETURN NULL;
 END
 $$;

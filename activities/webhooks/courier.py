@@ -14,6 +14,8 @@ from activities.webhooks import outbox
 from activities.webhooks.calling import PATIENCE_SECONDS, Caller, EndpointAway, EventRefused
 
 _LOOK_SECONDS = 1.0
+# With the worker's own 20 seconds less than the 30 after which its container is killed.
+_FINISH_SECONDS = 3.0
 _PAGE = 50
 AT_ONCE = 6
 """Each holds a connection to the database while an endpoint makes up its mind."""
@@ -26,7 +28,7 @@ _log = logging.getLogger("worksub")
 async def webhooks_delivered(
     pool: Pool, *, anywhere: bool, patience: float = PATIENCE_SECONDS
 ) -> AsyncIterator[None]:
-    """Deliver while in this block; on leaving it what is under way is finished."""
+    """Deliver while in this block; on leaving it what is under way has a moment to finish."""
     async with Caller(anywhere=anywhere, patience=patience) as caller:
         courier = Courier(pool, caller)
         working = asyncio.create_task(courier.work())
@@ -60,8 +62,14 @@ class Courier:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def finish(self) -> None:
+        """Wait for what is under way, not for long: what breaks off is told again."""
         self._stopping = True
-        await asyncio.gather(*self._errands.values(), return_exceptions=True)
+        errands = list(self._errands.values())
+        if errands:
+            _, late = await asyncio.wait(errands, timeout=_FINISH_SECONDS)
+            for errand in late:
+                errand.cancel()
+            await asyncio.gather(*errands, return_exceptions=True)
 
     def _run_errand(self, endpoint_id: str) -> None:
         if endpoint_id not in self._errands:

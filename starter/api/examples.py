@@ -1,4 +1,11 @@
-"""One subscription's story, of which every example in the API's description tells a part."""
+"""One subscription's story, of which every example in the API's description tells a part.
+
+What is sent stands here. What is answered is in `examples.json`, which the rules have written.
+"""
+
+import json
+from importlib import resources
+from typing import Any
 
 SUBSCRIPTION_ID = "0b5b0f1e-6f53-5a3e-9d0e-6f5b1d1f8f0a"
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
@@ -34,3 +41,18 @@ ADJUSTMENT = {
     "reason": "WRONG_CHARGE",
     "reference": "T-4711",
 }
+
+_ANSWERS: dict[str, Any] = json.loads(
+    resources.files("starter.api").joinpath("examples.json").read_text(encoding="utf-8")
+)
+
+
+def shown(name: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: the answer of a route as an example."""
+    return {status: {"content": {"application/json": {"example": _ANSWERS[name]}}}}
+
+
+def shown_each(name: str) -> dict[int | str, dict[str, Any]]:
+    """As `shown`, where there are several kinds of answer."""
+    each = {title: {"value": answer} for title, answer in _ANSWERS[name].items()}
+    return {200: {"content": {"application/json": {"examples": each}}}}

@@ -5,6 +5,7 @@ A few cases for each operation here; `WORKSUB_API_CASES=80` asks for so many of 
 
 import asyncio
 import os
+from collections import Counter
 from typing import Any
 
 import schemathesis
@@ -41,7 +42,9 @@ async def test_every_answer_is_one_that_is_described(
         [visitor.http.headers["authorization"] for visitor in (acme, operator)],
         living,
     )
-    assert tried >= CASES
+    print(f"{tried.total():,} cases: {dict(sorted(tried.items()))}")
+    # It got past the door, and into the rules.
+    assert {200, 404, 422} <= tried.keys()
 
 
 def _cases(operation: Any) -> Any:
@@ -56,10 +59,10 @@ def _cases(operation: Any) -> Any:
     )
 
 
-def _try_everything(url: str, keys: list[str], living: str) -> int:
-    """How many cases were tried. Half of them are about a subscription that there is."""
+def _try_everything(url: str, keys: list[str], living: str) -> Counter[int]:
+    """How often each status was the answer. Half of them are about a subscription that there is."""
     schema: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    tried = 0
+    tried: Counter[int] = Counter()
     for operation in (found.ok() for found in schema.get_all_operations()):
 
         @settings(
@@ -72,12 +75,12 @@ def _try_everything(url: str, keys: list[str], living: str) -> int:
         )
         @given(case=_cases(operation))
         def answers(case: Any) -> None:
-            nonlocal tried
-            tried += 1
+            number = tried.total()
             # A stream of one that lives has no end.
-            if tried % 2 and "subscription_id" in case.path_parameters and not case.path.endswith("/events"):
+            if number % 2 and "subscription_id" in case.path_parameters and not case.path.endswith("/events"):
                 case.path_parameters["subscription_id"] = living
-            answer = case.call(base_url=url, headers={"Authorization": keys[tried % 3 == 0]}, timeout=60)
+            answer = case.call(base_url=url, headers={"Authorization": keys[number % 3 == 0]}, timeout=60)
+            tried[answer.status_code] += 1
             case.validate_response(answer, checks=CHECKS)
 
         answers()

@@ -14,6 +14,7 @@ async def test_keys_are_made_listed_turned_and_ended(service: Service, cli: Cli)
     made = await cli.json("keys", "create", "--customer", "C-cli", "--label", "billing", "--days", "30")
     prefix, token = made["key"]["prefix"], made["token"]
     turned = await cli.json("keys", "rotate", prefix, "--overlap", "0")
+    assert turned["key"]["ends_at"] is not None
     listed = (await cli.json("keys", "list", "--customer", "C-cli"))["keys"]
     assert {each["prefix"]: each["label"] for each in listed} == {
         prefix: "billing",

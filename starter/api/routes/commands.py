@@ -82,7 +82,7 @@ def _add(name: str, command: type[Command]) -> None:
         methods=["POST"],
         operation_id=name,
         response_model=Answer,
-        responses=responses(*_ANY, *REFUSALS[name]),
+        responses={**examples.shown("command"), **responses(*_ANY, *REFUSALS[name])},
         openapi_extra=described(command, examples.COMMANDS[name], without=_NOT_IN_BODIES),
         summary=command.title,
         description="Sent again under its `Idempotency-Key` an accepted command gives the first answer again "

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from starter.api import examples
 from starter.api.asking import ADesk
 from starter.api.paging import Cursor, Limit, Page, after_number, page_of
 from starter.api.problems import ApiCode, responses
@@ -34,12 +35,14 @@ class Of(StrEnum):
     UPGRADE = "upgrade"
 
 
-@router.get("", responses=_NOT_FOUND, summary="Where it stands")
+@router.get("", responses={**examples.shown("status"), **_NOT_FOUND}, summary="Where it stands")
 async def status(subscription_id: str, desk: ADesk) -> Status:
     return await desk.status(subscription_id)
 
 
-@router.get("/timeline", responses=_PAGE, summary="What happened to it, in order")
+@router.get(
+    "/timeline", responses={**examples.shown("timeline"), **_PAGE}, summary="What happened to it, in order"
+)
 async def timeline(
     subscription_id: str, desk: ADesk, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TimelineEntry]:
@@ -47,14 +50,17 @@ async def timeline(
     return page_of(found, limit, lambda entry: str(entry.sequence))
 
 
-@router.get("/ledger", responses=_NOT_FOUND, summary="What was charged")
+@router.get("/ledger", responses={**examples.shown("ledger"), **_NOT_FOUND}, summary="What was charged")
 async def ledger(subscription_id: str, desk: ADesk) -> list[LedgerLine]:
     return await desk.ledger(subscription_id)
 
 
 @router.get(
     "/explanations",
-    responses=responses(Code.SUBSCRIPTION_NOT_FOUND, Code.LINE_NOT_FOUND, Code.INVALID_ARGUMENT),
+    responses={
+        **examples.shown("explanations"),
+        **responses(Code.SUBSCRIPTION_NOT_FOUND, Code.LINE_NOT_FOUND, Code.INVALID_ARGUMENT),
+    },
     summary="Why each line of the ledger is what it is",
 )
 async def explanations(
@@ -68,28 +74,35 @@ async def adjustments(subscription_id: str, desk: ADesk) -> list[Adjustment]:
     return await desk.adjustments(subscription_id)
 
 
-@router.get("/upcoming", responses=_CLOCK, summary="What will happen if nothing is asked, with amounts")
+@router.get(
+    "/upcoming",
+    responses={**examples.shown("upcoming"), **_CLOCK},
+    summary="What will happen if nothing is asked, with amounts",
+)
 async def upcoming(subscription_id: str, desk: ADesk) -> list[Coming]:
     return list(await desk.upcoming(subscription_id))
 
 
 @router.get(
     "/quote",
-    responses=responses(
-        Code.SUBSCRIPTION_NOT_FOUND,
-        Code.INVALID_ARGUMENT,
-        Code.MISSING_FIELD,
-        Code.SUBSCRIPTION_ENDED,
-        Code.DATE_IN_THE_PAST,
-        Code.DATE_TOO_LATE,
-        Code.ALREADY_PAID,
-        Code.NOT_YET_PAID,
-        Code.NOT_AN_UPGRADE,
-        Code.LOWERED_BY_UPGRADE,
-        Code.PLAN_NOT_SOLD,
-        Code.TOO_MANY_MEMBERS,
-        ApiCode.NO_ANSWER,
-    ),
+    responses={
+        **examples.shown_each("quotes"),
+        **responses(
+            Code.SUBSCRIPTION_NOT_FOUND,
+            Code.INVALID_ARGUMENT,
+            Code.MISSING_FIELD,
+            Code.SUBSCRIPTION_ENDED,
+            Code.DATE_IN_THE_PAST,
+            Code.DATE_TOO_LATE,
+            Code.ALREADY_PAID,
+            Code.NOT_YET_PAID,
+            Code.NOT_AN_UPGRADE,
+            Code.LOWERED_BY_UPGRADE,
+            Code.PLAN_NOT_SOLD,
+            Code.TOO_MANY_MEMBERS,
+            ApiCode.NO_ANSWER,
+        ),
+    },
     summary="What a cancellation, switch or upgrade would cost",
     description="Free, and changes nothing. A cancellation and a switch are quoted for the day `on`, an "
     "upgrade for today. `term`, `plan` and `members` are those of the switch or the upgrade. What would be "

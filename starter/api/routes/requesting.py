@@ -85,7 +85,10 @@ async def check_name(
     "/subscriptions",
     status_code=status.HTTP_201_CREATED,
     responses={
-        201: {"headers": {"Location": {"description": "The subscription.", "schema": {"type": "string"}}}},
+        201: {
+            "headers": {"Location": {"description": "The subscription.", "schema": {"type": "string"}}},
+            **examples.shown("request", 201)[201],
+        },
         **responses(
             ApiCode.IDEMPOTENCY_KEY_MISSING,
             ApiCode.INVALID_IDEMPOTENCY_KEY,

@@ -1,0 +1,67 @@
+"""The examples in the API's description, told by the rules; `make openapi` writes them down."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from rules.builders import BOOK, Life, day
+
+from starter.api.examples import SUBSCRIPTION_ID
+from subscription.commands import SwitchToPaid
+from subscription.decide import Accepted
+from subscription.effects import Answer, RequestAnswer, timeline_entry
+from subscription.explain import explain
+from subscription.forecast import ChangeQuote, quote_switch, upcoming
+from subscription.status import status_of
+
+_PLAIN_ID = "sub-1"
+
+
+def told() -> dict[str, Any]:
+    """One document for each answer that the description shows."""
+    life = Life.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
+    assert life.state.trial_ends_at is not None
+    started = RequestAnswer(
+        subscription_id=_PLAIN_ID, state=life.state.state, trial_ends_at=life.state.trial_ends_at
+    )
+    switch = life.read("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert isinstance(switch, SwitchToPaid)
+    change = quote_switch(life.state, switch, life.now, BOOK)
+    assert isinstance(change, ChangeQuote)
+    accepted = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").answers[-1]
+    assert isinstance(accepted, Accepted)
+    answer = Answer(
+        command="switch_to_paid",
+        message=accepted.message,
+        state=life.state.state,
+        access=life.state.access,
+        events=tuple(timeline_entry(event, life.state) for event in accepted.events),
+        ledger=(),
+    )
+    life.at("2027-06-10 09:00")
+    shortened = change.model_copy(update={"ledger": change.ledger[:1]})
+    documents = {
+        "request": started,
+        "command": answer,
+        "status": status_of(life.state, BOOK.domain_policy),
+        "timeline": {"items": life.timeline[:2], "next": "Mg"},
+        "ledger": life.ledger[-1:],
+        "explanations": [explain(life.ledger[-1])],
+        "upcoming": list(upcoming(life.state, life.now, BOOK, limit=2)),
+        "quotes": {"a cancellation": life.quoted(day("2027-07-01")), "a switch": shortened},
+    }
+    text = json.dumps(documents, default=_as_json, ensure_ascii=False)
+    return dict(json.loads(text.replace(_PLAIN_ID, SUBSCRIPTION_ID)))
+
+
+def _as_json(value: Any) -> Any:
+    assert isinstance(value, BaseModel), value
+    return value.model_dump(mode="json")
+
+
+def written() -> str:
+    return json.dumps(told(), ensure_ascii=False, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(written(), end="")

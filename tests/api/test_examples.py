@@ -1,0 +1,45 @@
+"""What the description shows is what the rules say, and fits what it says of its shape."""
+
+from typing import Any
+
+import pytest
+from docs.pages import ROOT
+
+from starter.api.app import create_api
+from starter.api.examples import COMMANDS, REQUEST
+from subscription.commands import Command, read_command
+from subscription.request import Request
+from subscription.validation import check
+
+from .story import written
+
+
+def test_the_answers_are_those_of_the_rules() -> None:
+    told = (ROOT / "starter" / "api" / "examples.json").read_text(encoding="utf-8")
+    assert told == written(), "`make openapi` writes it anew"
+
+
+def test_what_is_sent_can_be_read() -> None:
+    check(Request, {**REQUEST, "request_id": "order-4711"})
+    for name, body in COMMANDS.items():
+        assert isinstance(read_command(name, body), Command)
+
+
+def _operations() -> list[Any]:
+    paths = create_api().openapi()["paths"]
+    return [
+        pytest.param(operation, id=f"{method} {path}")
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if path.startswith("/v1")
+    ]
+
+
+@pytest.mark.parametrize("operation", _operations())
+def test_an_operation_says_what_it_needs_and_how_it_fails(operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert operation["security"] == [{"ApiKey": []}]
+    assert {"401", "429", "500", "503"} <= operation["responses"].keys()
+    for status, answer in operation["responses"].items():
+        if int(status) >= 400:
+            assert answer["content"]["application/problem+json"]["examples"]
