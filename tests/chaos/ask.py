@@ -45,6 +45,7 @@ async def main(database_url: str) -> None:
     asking: set[asyncio.Task[None]] = set()
     async with connected(database_url, "worksub_reader") as pool:
         client = SubscriptionClient(await connect(runtime=quiet()), pool)
+        print("ready", flush=True)
         while line := await reader.readline():
             task = asyncio.create_task(tell(client, json.loads(line)))
             asking.add(task)

@@ -102,7 +102,7 @@ class Troublemaker:
 
     async def _kill_postgres(self) -> None:
         if await self._catches_a_transaction():
-            self.done["…of these in the middle of a transaction"] += 1
+            self.done["SIGKILL of PostgreSQL, in a transaction"] += 1
         await self._world.kill(self._world.postgres)
         await _a_while(self._with_servers, 0.0, 2.0)
         await self._world.begin_again(self._world.postgres)

@@ -79,6 +79,8 @@ class Asker:
             stdout=asyncio.subprocess.PIPE,
             limit=2**24,
         )
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n", "the client process has ended"
         return cls(process)
 
     async def ask(self, command: str, argument: Any, subscription_id: str = "") -> dict[str, Any]:
