@@ -12,7 +12,7 @@ from .pages import ROOT, page
 
 TARGETS = [
     *("demo", "dev", "test", "encrypted", "lint", "format"),
-    *("corpus", "openapi", "chaos", "bench", "help"),
+    *("corpus", "chaos", "openapi", "bench", "help"),
 ]
 
 
