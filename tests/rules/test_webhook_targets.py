@@ -49,7 +49,7 @@ def test_public_addresses(address: str) -> None:
         "http://hooks.acme.example/",
         "ftp://hooks.acme.example/",
         "https:///path",
-        "https://user:word@hooks.acme.example/",
+        "https://user:word@hooks.acme.example/",  # pragma: allowlist secret
         "https://hooks.acme.example/#part",
         "https://hooks.acme.example:0/",
         "https://hooks.acme.example:port/",
