@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.etree.ElementTree import Element, SubElement, indent, tostring  # nosec B405  # only written
 
 from benchmarks.figures import Figure, short
 
