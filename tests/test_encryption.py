@@ -193,6 +193,7 @@ SHORT = base64.b64encode(b"sixteen bytes ok").decode()
         ("# nothing yet\n", "has no key; make one with `worksub codec generate-key`"),
         ("열쇠", "is not a list of keys"),
     ],
+    ids=["nonsense", "short", "twice", "empty", "letters"],
 )
 def test_what_is_no_list_of_keys_is_refused_without_repeating_any(
     tmp_path: Path, written: str, said: str
