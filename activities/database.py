@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-Role = Literal["worksub_worker", "worksub_reader"]
+Role = Literal["worksub_worker", "worksub_reader", "worksub_console"]
 Pool = asyncpg.Pool
 Connection = asyncpg.pool.PoolConnectionProxy
 

@@ -9,15 +9,15 @@ from subscription.effects import Erase, ErasureCertificate
 
 PERSONAL_DATA = (
     "account_names",
-    "administrators",
     "companies",
     "members",
+    "administrators",
     "workspaces",
     "domain_tokens",
     "event_notes",
     "notice_letters",
 )
-"""Every table that may name a person."""
+"""Every table that may name a person. Members go before their administrator, to be counted by themselves."""
 
 
 class ErasureActivities:

@@ -20,9 +20,10 @@ from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
-from subscription.calendar import KST, day_of
-from subscription.catalogue import Term, required_terms
+from subscription.calendar import KST, Instant, day_of
+from subscription.catalogue import PriceBook, Term, required_terms
 from subscription.commands import ContractTerm
+from subscription.deadlines import caught_up
 from subscription.effects import (
     WORKFLOW_ID_PREFIX,
     Answer,
@@ -30,6 +31,7 @@ from subscription.effects import (
     RequestAnswer,
     TimelineEntry,
 )
+from subscription.events import Event
 from subscription.explain import Explanation, explain
 from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
 from subscription.invoice import Invoice
@@ -51,6 +53,14 @@ class Availability(Frozen):
     name: str
     kind: str
     available: bool
+
+
+class Standing(Frozen):
+    """All that the rules need to judge a command now: the state after what is due, the time, the prices."""
+
+    state: Subscription
+    now: Instant
+    book: PriceBook
 
 
 class SubscriptionClient:
@@ -241,6 +251,25 @@ class SubscriptionClient:
     async def timeline(self, subscription_id: str) -> list[TimelineEntry]:
         await self._read.existing(subscription_id)
         return await self._read.timeline(subscription_id)
+
+    async def standing(self, subscription_id: str) -> Standing:
+        """Where it stands by its own clock (R33), for the rules to be asked before anything is done."""
+        state, book = await self._read.existing(subscription_id), await self._read.price_book()
+        now = await self._now(state)
+        return Standing(state=caught_up(state, now, book), now=now, book=book)
+
+    async def history(self, subscription_id: str) -> list[Event]:
+        """What happened, as facts that name nobody; `timeline` has the same in words."""
+        await self._read.existing(subscription_id)
+        return await self._read.history(subscription_id)
+
+    async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
+        """The names of those that have one; what is erased has none."""
+        return await self._read.account_names(subscription_ids)
+
+    async def price_book(self) -> PriceBook:
+        """Every catalogue version that was published."""
+        return await self._read.price_book()
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
         await self._read.existing(subscription_id)
