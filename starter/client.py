@@ -13,7 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.database import Pool
 from starter.finding import Finder, Found
-from starter.read_model import Listed, ReadModel
+from starter.read_model import Listed, ReadModel, no_such_subscription
 from starter.refusing import refusal_in
 from starter.requesting import Requests
 from starter.selection import Selection, customer_is, state_is
@@ -21,7 +21,7 @@ from starter.test_clock import TestClock
 from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
 from subscription.calendar import KST, Instant, day_of
-from subscription.catalogue import PriceBook, Term, required_terms
+from subscription.catalogue import Catalogue, PriceBook, Term, required_terms
 from subscription.commands import ContractTerm
 from subscription.deadlines import caught_up
 from subscription.effects import (
@@ -79,6 +79,10 @@ class SubscriptionClient:
         self._task_queue = task_queue
 
     # -- requesting (R1-R9) --------------------------------------------------------------------------
+
+    async def catalogue(self) -> Catalogue | None:
+        """What is sold today, by the real clock; None if nothing is yet (R2, R19)."""
+        return (await self._read.price_book()).in_force(day_of(datetime.now(KST)))
 
     async def check_name(self, account: Account) -> Availability:
         holder = await self._read.holder(account.name)
@@ -187,11 +191,12 @@ class SubscriptionClient:
         return adjustment
 
     async def adjustments(self, subscription_id: str) -> list[Adjustment]:
-        await self._read.existing(subscription_id)
+        await self.check_exists(subscription_id)
         return await self._read.adjustments(subscription_id)
 
-    async def invoice(self, number: str) -> Invoice:
-        invoice = await self._read.invoice(number)
+    async def invoice(self, number: str, *, customer_id: str | None = None) -> Invoice:
+        """With `customer_id`, only if it is that customer's."""
+        invoice = await self._read.invoice(number, customer_id)
         if invoice is None:
             raise refuse(Code.INVOICE_NOT_FOUND, "There is no invoice with that number.", "number")
         return invoice
@@ -209,8 +214,9 @@ class SubscriptionClient:
 
     # -- notices -------------------------------------------------------------------------------------
 
-    async def notice(self, number: int) -> OutboxNotice:
-        notice = await self._read.notice(number)
+    async def notice(self, number: int, *, customer_id: str | None = None) -> OutboxNotice:
+        """With `customer_id`, only if it is that customer's."""
+        notice = await self._read.notice(number, customer_id)
         if notice is None:
             raise refuse(Code.NOTICE_NOT_FOUND, "There is no notice with that number.", "number")
         return notice
@@ -220,12 +226,13 @@ class SubscriptionClient:
         *,
         state: NoticeState | None = None,
         subscription_id: str | None = None,
+        customer_id: str | None = None,
         after: int = 0,
         limit: int = 50,
     ) -> list[OutboxNotice]:
         """What customers were told, or will be, in the order of the notices' numbers."""
         return await self._read.notices(
-            state=state, subscription_id=subscription_id, after=after, limit=limit
+            state=state, subscription_id=subscription_id, customer_id=customer_id, after=after, limit=limit
         )
 
     # -- what the nightly comparison has found -------------------------------------------------------
@@ -248,9 +255,17 @@ class SubscriptionClient:
         state = await self._read.existing(subscription_id)
         return status_of(state, (await self._read.price_book()).domain_policy)
 
-    async def timeline(self, subscription_id: str) -> list[TimelineEntry]:
-        await self._read.existing(subscription_id)
-        return await self._read.timeline(subscription_id)
+    async def check_exists(self, subscription_id: str, *, customer_id: str | None = None) -> None:
+        """Refuse an id that no subscription has; with `customer_id`, no subscription of that customer."""
+        if not await self._read.exists(subscription_id, customer_id):
+            raise no_such_subscription()
+
+    async def timeline(
+        self, subscription_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[TimelineEntry]:
+        """What happened, in order, after the event of this number."""
+        await self.check_exists(subscription_id)
+        return await self._read.timeline(subscription_id, after=after, limit=limit)
 
     async def standing(self, subscription_id: str) -> Standing:
         """Where it stands by its own clock (R33), for the rules to be asked before anything is done."""
@@ -260,7 +275,7 @@ class SubscriptionClient:
 
     async def history(self, subscription_id: str) -> list[Event]:
         """What happened, as facts that name nobody; `timeline` has the same in words."""
-        await self._read.existing(subscription_id)
+        await self.check_exists(subscription_id)
         return await self._read.history(subscription_id)
 
     async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
@@ -272,7 +287,7 @@ class SubscriptionClient:
         return await self._read.price_book()
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
-        await self._read.existing(subscription_id)
+        await self.check_exists(subscription_id)
         return await self._read.ledger(subscription_id)
 
     async def explain(self, subscription_id: str, key: str | None = None) -> list[Explanation]:
@@ -306,6 +321,10 @@ class SubscriptionClient:
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         return await self._read.certificates(subscription_id)
 
+    async def select(self, selection: Selection, *, after: str = "", limit: int = 50) -> list[Listed]:
+        """Those of which all conditions hold, in the order of their ids; the record must know of them all."""
+        return await self._read.list(selection, after=after, limit=limit)
+
     async def list(
         self,
         *,
@@ -316,7 +335,7 @@ class SubscriptionClient:
     ) -> list[Listed]:
         """Subscriptions in the order of their ids, those after the id `after`."""
         selection = (state_is(state) if state else ()) + (customer_is(customer_id) if customer_id else ())
-        return await self._read.list(selection, after=after, limit=limit)
+        return await self.select(selection, after=after, limit=limit)
 
     async def find(
         self, selection: Selection = (), *, query: str | None = None, after: str = "", limit: int = 50

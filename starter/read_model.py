@@ -16,7 +16,7 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.outbox import NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import Code, refuse
+from subscription.refusals import Code, RefusedError, refuse
 from subscription.state import State, Subscription
 
 
@@ -36,6 +36,10 @@ class Listed(Frozen):
     reservation_date: Day | None
     next_deadline_at: Instant | None
     next_deadline: str | None
+
+
+def no_such_subscription() -> RefusedError:
+    return refuse(Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id")
 
 
 _LISTED = ", ".join(Listed.model_fields)
@@ -66,10 +70,20 @@ class ReadModel:
         """The whole state as it was last recorded; raises `RefusedError` if there is no such subscription."""
         state = await self.snapshot(subscription_id)
         if state is None:
-            raise refuse(
-                Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id"
-            )
+            raise no_such_subscription()
         return state
+
+    async def exists(self, subscription_id: str, customer_id: str | None) -> bool:
+        """Whether there is this subscription; of this customer, if one is given."""
+        found: bool = await self._pool.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM subscriptions
+                            WHERE subscription_id = $1 AND ($2::text IS NULL OR customer_id = $2))
+            """,
+            subscription_id,
+            customer_id,
+        )
+        return found
 
     async def request(self, request_id: str) -> RecordedRequest | None:
         row = await self._pool.fetchrow(
@@ -97,13 +111,15 @@ class ReadModel:
         )
         return holder
 
-    async def timeline(self, subscription_id: str) -> list[TimelineEntry]:
+    async def timeline(self, subscription_id: str, *, after: int, limit: int | None) -> list[TimelineEntry]:
         rows = await self._pool.fetch(
             """
-            SELECT sequence, effective_at AS at, event, state, message
-              FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence
+            SELECT sequence, effective_at AS at, event, state, message FROM lifecycle_events
+             WHERE subscription_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3
             """,
             subscription_id,
+            after,
+            limit,
         )
         return [TimelineEntry.model_validate(dict(row)) for row in rows]
 
@@ -152,8 +168,15 @@ class ReadModel:
             for row in rows
         ]
 
-    async def invoice(self, number: str) -> Invoice | None:
-        document = await self._pool.fetchval("SELECT document FROM invoices WHERE number = $1", number)
+    async def invoice(self, number: str, customer_id: str | None) -> Invoice | None:
+        document = await self._pool.fetchval(
+            """
+            SELECT document FROM invoices
+             WHERE number = $1 AND ($2::text IS NULL OR customer_id = $2)
+            """,
+            number,
+            customer_id,
+        )
         return Invoice.model_validate_json(document) if document else None
 
     async def invoices(
@@ -174,22 +197,31 @@ class ReadModel:
         )
         return [Invoice.model_validate_json(row["document"]) for row in rows]
 
-    async def notice(self, number: int) -> OutboxNotice | None:
-        found = await self._notices("number = $1", number)
+    async def notice(self, number: int, customer_id: str | None) -> OutboxNotice | None:
+        found = await self._notices(
+            "number = $1 AND ($2::text IS NULL OR customer_id = $2)", number, customer_id
+        )
         return found[0] if found else None
 
     async def notices(
-        self, *, state: NoticeState | None, subscription_id: str | None, after: int, limit: int
+        self,
+        *,
+        state: NoticeState | None,
+        subscription_id: str | None,
+        customer_id: str | None,
+        after: int,
+        limit: int,
     ) -> list[OutboxNotice]:
         """Notices in the order of their numbers, those after the number `after`."""
         return await self._notices(
             """
             ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR notices.subscription_id = $2)
-               AND number > $3
-             ORDER BY number LIMIT $4
+               AND ($3::text IS NULL OR customer_id = $3) AND number > $4
+             ORDER BY number LIMIT $5
             """,
             state,
             subscription_id,
+            customer_id,
             after,
             limit,
         )
