@@ -156,7 +156,7 @@ class Desk:
         await self._check_theirs(subscription_id)
         return await self._client.standing(subscription_id)
 
-    async def history(self, subscription_id: str) -> builtins.list[Event]:
+    async def history(self, subscription_id: str) -> list[Event]:
         await self._check_theirs(subscription_id)
         return await self._client.history(subscription_id)
 

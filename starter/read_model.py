@@ -126,7 +126,8 @@ class ReadModel:
     async def history(self, subscription_id: str) -> list[Event]:
         """The events themselves, without what the record keeps apart because it names persons."""
         rows = await self._pool.fetch(
-            "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence", subscription_id
+            "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence",
+            subscription_id,
         )
         return [EVENT.validate_json(row["detail"]) for row in rows]
 

@@ -16,7 +16,7 @@ CREATE TABLE console_sessions (
 );
 CREATE INDEX console_sessions_by_subscription ON console_sessions (subscription_id);
 
--- Whoever failed to sign in, as a keyed hash of account and address; forgotten after a quarter of an hour.
+-- Whoever failed to sign in, as a hash of account and address; forgotten after a quarter of an hour.
 CREATE TABLE failed_sign_ins (
     who_hash bytea       NOT NULL,
     at       timestamptz NOT NULL DEFAULT clock_timestamp()

@@ -4,7 +4,6 @@ When the session ends its key is gone, and nobody can read the cookie any more. 
 Argon2id hash alone (R7).
 """
 
-import json
 import uuid
 from typing import Annotated, Any
 
@@ -43,7 +42,7 @@ class Draft(Frozen):
             "region": self.region,
             "platform": self.platform,
             "plan": self.plan,
-            "members": int(self.members) if self.members.isascii() and self.members.isdigit() else 0,
+            "members": whole_number(self.members),
             "agreed_terms": [{"id": term, "version": version} for term, version in self.agreed],
             "account": {self.kind.lower(): name},
             "admin_id": self.admin_id,
@@ -53,8 +52,13 @@ class Draft(Frozen):
         }
 
 
+def whole_number(text: str) -> int:
+    """The number that was typed; 0, which no rule allows, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
 def sealed(draft: Draft, key: bytes) -> str:
-    return Fernet(key).encrypt(json.dumps(draft.model_dump()).encode()).decode()
+    return Fernet(key).encrypt(draft.model_dump_json().encode()).decode()
 
 
 def opened(cookie: str, key: bytes) -> Draft | None:

@@ -34,7 +34,9 @@ _BY_CODE: Mapping[str, str] = {
         "row; it is not line or admin and does not contain worksmobile or lineworks."
     ),
     Code.INVALID_DOMAIN_NAME: N_("Enter a domain name in lowercase, as in acme.co.kr."),
-    Code.INVALID_ADMIN_ID: N_("An ID has 2 to 40 lowercase letters, digits, periods, hyphens or underscores."),
+    Code.INVALID_ADMIN_ID: N_(
+        "An ID has 2 to 40 lowercase letters, digits, periods, hyphens or underscores."
+    ),
     Code.INVALID_PASSWORD: N_("The password does not keep to the rules beside it."),
     Code.PASSWORDS_DIFFER: N_("The two passwords are not the same; type them again."),
     Code.INVALID_PASSWORD_HASH: N_("Enter the password again."),
@@ -44,7 +46,9 @@ _BY_CODE: Mapping[str, str] = {
     Code.SIMULATION_NOT_ALLOWED: N_("A subscription begins now, not at another time."),
     Code.NAME_TAKEN: N_("This name is taken; choose another one."),
     Code.NAME_UNCHANGED: N_("That is the present name already."),
-    Code.RENAMED_TOO_RECENTLY: N_("The name was changed a short while ago; it can be changed from %(moment)s."),
+    Code.RENAMED_TOO_RECENTLY: N_(
+        "The name was changed a short while ago; it can be changed from %(moment)s."
+    ),
     Code.NO_PROOF_AWAITED: N_("No domain of this subscription is waiting for a proof of ownership."),
     Code.NOTHING_ON_SALE: N_("Nothing is on sale yet on this day."),
     Code.PLAN_NOT_SOLD: N_("This plan is not on sale; choose one of those shown."),

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from activities.database import Pool
-from starter.access import OPERATOR, Caller, Desk
+from starter.access import Caller, Desk
 from starter.client import SubscriptionClient
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.languages import Words, language_of
@@ -64,7 +64,7 @@ class Visit:
     @property
     def caller(self) -> Caller:
         assert self.session is not None, "the page is only for those who are signed in"
-        return Caller.customer(self.session.customer_id) if self.session.customer_id else OPERATOR
+        return Caller(self.session.customer_id)
 
     @property
     def desk(self) -> Desk:
@@ -111,7 +111,9 @@ class Visit:
 
     def problems(self, refused: Refused, **renamed: str) -> dict[str, str]:
         """What is wrong by the field of the form; `""` is for the whole. `renamed` maps the rules' fields."""
-        found = refused.problems or (Problem(field=refused.field, code=refused.code, message=refused.message),)
+        found = refused.problems or (
+            Problem(field=refused.field, code=refused.code, message=refused.message),
+        )
         said: dict[str, str] = {}
         for problem in found:
             name = (problem.field or "").replace(".", "_")
@@ -138,9 +140,7 @@ async def visit_of(console: Console, request: Request, realm: Realm) -> Visit:
         console=console,
         request=request,
         realm=realm,
-        words=Words(
-            language_of(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
-        ),
+        words=Words(language_of(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))),
         token=token or new_token(),
         session=session,
     )

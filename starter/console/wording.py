@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from starter.console.languages import Words
-from subscription.calendar import day_of
 from subscription.catalogue import PriceBook
 from subscription.commands import ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, Due
@@ -36,7 +35,9 @@ class Speaker:
 
     def __init__(self, words: Words, book: PriceBook) -> None:
         self.words = words
-        self._titles = {plan: offer.title for version in book.versions for plan, offer in version.plans.items()}
+        self._titles = {
+            plan: offer.title for version in book.versions for plan, offer in version.plans.items()
+        }
 
     def plan(self, plan: str) -> str:
         return self._titles.get(plan, plan)
@@ -158,7 +159,9 @@ class Speaker:
                     total=self._total(event.posted),
                 )
             case ContractRenewed():
-                return say("The next contract begins: %(period)s.", period=self.period(event.contract, event.rate))
+                return say(
+                    "The next contract begins: %(period)s.", period=self.period(event.contract, event.rate)
+                )
             case CancellationReserved():
                 return say("Cancellation reserved for %(date)s", date=words.day(event.date)) + "."
             case ReservationWithdrawn():
@@ -181,5 +184,3 @@ class Speaker:
 
     def _total(self, lines: tuple[LedgerLine, ...]) -> str:
         return self.words.won(sum(line.amount for line in lines))
-
-
