@@ -17,6 +17,7 @@ from starter.console.judging import (
     judge,
     outlook,
     plans_to_choose,
+    plans_to_upgrade_to,
     refusals,
 )
 from starter.console.visit import Visit
@@ -235,7 +236,7 @@ async def _choosing(
         standing,
         action,
         entered=entered,
-        plans=plans_to_choose(standing),
+        plans=plans_to_upgrade_to(standing) if action is Asked.UPGRADE else plans_to_choose(standing),
         problems=problems,
         status=422 if problems else 200,
         **context,

@@ -1,4 +1,4 @@
-"""A subscription's own page: its life as a picture, what happens next, what was charged, what may be asked."""
+"""A subscription's own page: its life as a picture, what happens next, what it cost, what may be asked."""
 
 from datetime import datetime
 from itertools import islice

@@ -5,7 +5,7 @@ Argon2id hash alone (R7).
 """
 
 import uuid
-from typing import Annotated, Any
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from pydantic import Field, ValidationError
@@ -19,7 +19,7 @@ COOKIE = "request-draft"
 class Draft(Frozen):
     """What has been entered so far. `request_id` makes one subscription of it, however often it is sent."""
 
-    request_id: Annotated[str, Field(default_factory=lambda: str(uuid.uuid4()))]
+    request_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
     region: str = "KR"
     platform: str = "VPC"
     plan: str = ""

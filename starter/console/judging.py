@@ -24,7 +24,7 @@ from subscription.decide import Accepted, Findings, decide
 from subscription.events import Event
 from subscription.forecast import events_to_come
 from subscription.model import Frozen
-from subscription.refusals import Refused
+from subscription.refusals import Code, Refused
 from subscription.request import TermAgreement
 from subscription.state import State, Subscription
 
@@ -57,6 +57,20 @@ def plans_to_choose(standing: Standing) -> dict[str, Plan]:
     own = standing.state.plan
     plans.setdefault(own, standing.book.offer(own, day_of(standing.now)))
     return dict(sorted(plans.items(), key=lambda entry: entry[1].rank))
+
+
+def plans_to_upgrade_to(standing: Standing) -> dict[str, Plan]:
+    """Those of them that an upgrade does not refuse as lower (R25)."""
+    terms, more = current_terms(standing), standing.state.members + 1
+    verdicts = {
+        plan: judge(standing, Upgrade(plan=plan, members=more, agreed_terms=terms))
+        for plan in plans_to_choose(standing)
+    }
+    return {
+        plan: offer
+        for plan, offer in plans_to_choose(standing).items()
+        if getattr(verdicts[plan], "code", None) is not Code.LOWERED_BY_UPGRADE
+    }
 
 
 def current_terms(standing: Standing) -> tuple[TermAgreement, ...]:

@@ -1,6 +1,7 @@
 """*My Product*: a customer's subscriptions; and for operators, everybody's."""
 
 from datetime import datetime
+from typing import Any
 
 from starlette.responses import Response
 
@@ -55,7 +56,7 @@ async def all_subscriptions(visit: Visit) -> Response:
     )
 
 
-async def _list(visit: Visit, found: Found) -> dict[str, object]:
+async def _list(visit: Visit, found: Found) -> dict[str, Any]:
     book = await visit.desk.price_book()
     return {
         "found": found,

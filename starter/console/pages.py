@@ -39,6 +39,6 @@ def _templates(language: Language) -> Environment:
 
 @cache
 def asset(name: str) -> str:
-    """The address of a static file, which changes with its contents, so that browsers may keep it for ever."""
+    """The address of a static file; it changes with the contents, so that browsers may keep the file."""
     contents = resources.files("starter.console").joinpath("static", name).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(contents).hexdigest()[:10]}"

@@ -1,4 +1,4 @@
-"""Refusals for whoever reads them: the rules' own sentence in English, ours by the code in other languages."""
+"""Refusals for whoever reads them: the rules' own sentence in English, ours by the code elsewhere."""
 
 import re
 from collections.abc import Mapping
@@ -87,7 +87,7 @@ _BY_CODE: Mapping[str, str] = {
     Code.NO_TEST_CLOCK: N_("This clock cannot be moved."),
 }
 
-_PASSWORD_RULES = (
+PASSWORD_RULES = (
     N_("must have 8 to 40 characters"),
     N_("must be of printable ASCII characters without spaces"),
     N_("must have at least one uppercase letter"),
@@ -101,14 +101,12 @@ _PASSWORD_RULES = (
 
 def refusal_words(refused: Refused | Problem, words: Words) -> str:
     """One sentence that says what is wrong and what would be right."""
-    if words.language is Language.EN and not isinstance(refused, Problem):
-        return refused.message
-    if words.has(refused.message) or refused.message in _PASSWORD_RULES:
+    if words.has(refused.message):
         return words.say(refused.message)
-    template = _BY_CODE.get(refused.code)
-    if template is None or (words.language is Language.EN and isinstance(refused, Problem)):
-        return refused.message[:1].upper() + refused.message[1:] + "."
-    return words.say(template, **_facts(refused.message))
+    if words.language is Language.EN or refused.code not in _BY_CODE:
+        sentence = refused.message[:1].upper() + refused.message[1:]
+        return sentence if sentence.endswith(".") else sentence + "."
+    return words.say(_BY_CODE[refused.code], **_facts(refused.message))
 
 
 def _facts(message: str) -> dict[str, str]:

@@ -63,7 +63,8 @@ def _oidc(environment: Mapping[str, str]) -> OidcSettings | None:
     client_secret = environment.get("WORKSUB_OIDC_CLIENT_SECRET")
     if not client_id or not client_secret:
         raise SettingsError(
-            "WORKSUB_OIDC_ISSUER is set, so WORKSUB_OIDC_CLIENT_ID and WORKSUB_OIDC_CLIENT_SECRET must be too."
+            "WORKSUB_OIDC_ISSUER is set, so WORKSUB_OIDC_CLIENT_ID and WORKSUB_OIDC_CLIENT_SECRET "
+            "must be set too."
         )
     return OidcSettings(
         issuer=issuer.rstrip("/"),

@@ -133,4 +133,4 @@ def _client(oidc: OidcSettings) -> Any:
         server_metadata_url=f"{oidc.issuer}/.well-known/openid-configuration",
         client_kwargs={"scope": "openid profile email", "code_challenge_method": "S256", "timeout": 10},
     )
-    return registry.create_client("issuer")
+    return registry.create_client("issuer")  # type: ignore[no-untyped-call]

@@ -167,6 +167,8 @@ class Speaker:
             case ReservationWithdrawn():
                 return say("Withdrawn: %(what)s.", what=self.reservation(event.withdrawn))
             case Canceled():
+                if not event.posted:
+                    return say("Canceled; nothing is charged.")
                 return say("Canceled; last charges: %(total)s.", total=self._total(event.posted))
             case Erased():
                 return say("All data is permanently deleted.")

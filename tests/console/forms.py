@@ -38,13 +38,16 @@ class _Forms(HTMLParser):
 
 
 async def submit(
-    browser: httpx.AsyncClient, page: httpx.Response, action: str, **typed: object
+    browser: httpx.AsyncClient, page: httpx.Response, action: str, *, method: str = "", **typed: object
 ) -> httpx.Response:
-    """Send the form of the page whose address ends in `action`, with some fields typed over."""
+    """Send the form of the page whose address ends in `action`, with some fields typed over.
+
+    `method` tells two forms of one address apart.
+    """
     reader = _Forms(page.url.path)
     reader.feed(page.text)
     for form in reader.forms:
-        if form.action.endswith(action):
+        if form.action.endswith(action) and method in ("", form.method):
             fields = {**form.fields, **typed}
             if form.method == "post":
                 origin = f"{page.url.scheme}://{page.url.host}:{page.url.port}"

@@ -1,6 +1,12 @@
 """The product guide without a browser's window: every page, form and refusal over HTTP (R1-R33)."""
 
+import httpx
+from cryptography.fernet import Fernet
 from service.house import PASSWORD, fresh
+from service.waiting import together
+
+from starter.console.drafts import opened
+from subscription.request import Account, AccountKind
 
 from .forms import sign_in, submit
 from .hosting import Hosted
@@ -10,21 +16,7 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
     name = fresh("guide")
     async with console.browser() as browser:
         await sign_in(browser, f"customer-of-{name}")
-        page = await browser.get("/request")
-        page = await submit(browser, page, "/request/product", plan="basic", members="10")
-        assert "Agree to Terms" in page.text
-        page = await submit(browser, page, "/request/terms", agreed=["service", "privacy"])
-        page = await submit(
-            browser,
-            page,
-            "/request/information",
-            group=name,
-            admin_id="admin",
-            password=PASSWORD,
-            password_again=PASSWORD,
-            company_name="Acme Korea",
-            company_phone="02-1234-5678",
-        )
+        page = await filled_in(browser, name)
         assert "Check Request Details" in page.text
         page = await submit(browser, page, "/request/check")
         assert "The free trial has started" in page.text, page.text
@@ -56,5 +48,70 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
         assert "Renewal option: monthly contract, Lite, 5 members" in page.text, page.text
         page = await browser.get(f"{path}/cancel")
         assert "Repayment of the annual discount" in page.text or "Early-termination fee" in page.text
-        page = await submit(browser, page, "/cancel", confirmation="somebody")
-        assert page.status_code == 200 or True
+        page = await submit(browser, page, "/cancel", method="post", confirmation="somebody")
+        assert page.status_code == 422
+        assert "ID@name" in page.text
+        page = await submit(browser, page, "/cancel", method="post", confirmation=f"admin@{name}")
+        assert "Canceled; last charges" in page.text
+
+
+async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_password(
+    console: Hosted,
+) -> None:
+    name = fresh("double")
+    customer = f"customer-of-{name}"
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        page = await filled_in(browser, name)
+        back = await browser.get("/request/information")
+        assert f'value="{name}"' in back.text
+        assert PASSWORD not in back.text
+        answers = await together(submit(browser, page, "/request/check") for _ in range(3))
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert len(await console.house.client.list(customer_id=customer)) == 1
+
+
+async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_its_hash(
+    console: Hosted,
+) -> None:
+    name = fresh("unfinished")
+    async with console.browser() as browser:
+        await sign_in(browser, f"customer-of-{name}")
+        await filled_in(browser, name)
+        cookie = browser.cookies["request-draft"]
+        session = await console.house.owner.fetchrow(
+            "SELECT key FROM console_sessions WHERE customer_id = $1", f"customer-of-{name}"
+        )
+        draft = opened(cookie, session["key"])
+        assert draft is not None
+        assert draft.group == name
+        assert draft.password_hash.startswith("$argon2id$")
+        assert PASSWORD not in draft.model_dump_json()
+        assert opened(cookie, Fernet.generate_key()) is None
+        assert (await console.house.client.check_name(Account(kind=AccountKind.GROUP, name=name))).available
+
+
+async def test_a_step_that_is_too_early_leads_to_the_first_unfinished_one(console: Hosted) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("customer"))
+        await browser.get("/request")
+        assert (await browser.get("/request/check")).url.path == "/request/product"
+
+
+async def filled_in(browser: httpx.AsyncClient, name: str) -> httpx.Response:
+    """A request up to its fourth step."""
+    page = await submit(browser, await browser.get("/request"), "/request/product", plan="basic")
+    page = await submit(browser, page, "/request/terms", agreed=["service", "privacy"])
+    page = await submit(
+        browser,
+        page,
+        "/request/information",
+        group=name,
+        admin_id="admin",
+        password=PASSWORD,
+        password_again=PASSWORD,
+        company_name="Acme Korea",
+        company_phone="02-1234-5678",
+    )
+    assert page.url.path == "/request/check", page.text
+    return page

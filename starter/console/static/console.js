@@ -56,8 +56,9 @@ document.querySelectorAll("form[data-live]").forEach((form) => {
     const quote = document.getElementById("quote");
     quote.innerHTML = await answer.text();
     document.querySelectorAll("[data-chosen]").forEach((input) => { input.value = date.value; });
-    document.querySelectorAll("[data-chosen-text]").forEach((text) => { text.textContent = date.value; });
-    document.querySelectorAll("button.danger").forEach((button) => { button.disabled = !quote.querySelector("h3"); });
+    const heading = quote.querySelector("h3");
+    document.querySelectorAll("[data-chosen-text]").forEach((text) => { text.textContent = heading ? heading.textContent : ""; });
+    document.querySelectorAll("button.danger").forEach((button) => { button.disabled = !heading; });
   };
   date.addEventListener("change", show);
   document.querySelectorAll("a[data-date]").forEach((link) => link.addEventListener("click", (event) => {

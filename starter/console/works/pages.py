@@ -30,7 +30,7 @@ async def show_sign_in(visit: Visit) -> Response:
 
 
 async def sign_in(visit: Visit) -> Response:
-    """One answer for every failure, and as much work for an account that there is not as for one that there is."""
+    """One answer for every failure, and as much work for an account that there is not."""
     account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
     address = visit.request.client.host if visit.request.client else ""
     throttle, record = Throttle(visit.console.pool), WorksRecord(visit.console.pool)

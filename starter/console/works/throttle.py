@@ -1,4 +1,4 @@
-"""How often one may fail to sign in: by account and address, and by address alone; all processes count together."""
+"""How often one may fail to sign in, by account and by address; all processes count together."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ _MOST_BY_BOTH, _MOST_BY_ADDRESS, _MOST_BY_ACCOUNT = 5, 30, 50
 
 
 class Throttle:
-    """Accounts that there are not are counted like those that there are, so that nothing is told of either."""
+    """Accounts that there are not are counted like the others, so that nothing is told of either."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
