@@ -10,7 +10,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test lint format corpus bench help
+.PHONY: demo dev test browser lint format corpus bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -20,6 +20,9 @@ dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL and the worker, un
 
 test: lint ## The linters, the type checker and every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+browser: $(VENV)/dev ## The console in a real browser; needs Chromium
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(VENV)/dev ## Style, formatting, types, and which room may import which
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""Make the pictures of the console anew: `python docs/images/console.py [PAGE…]`, with Playwright and Chromium."""
+"""Make the pictures of the console anew: `python docs/images/console.py [PAGE…]`, with Chromium."""
 
 import asyncio
 import gc
@@ -94,9 +94,7 @@ async def lives(client: SubscriptionClient) -> dict[str, str]:
     """Subscriptions in several states: paid for seven months, on a domain not proved, lapsed, new."""
     paid = await requested(client, "C-1001", account={"group": "hanbit"})
     clock = client.clock(paid)
-    await client.switch_to_paid(
-        paid, day_of(await clock.now()) + timedelta(days=9), ContractTerm.ANNUAL
-    )
+    await client.switch_to_paid(paid, day_of(await clock.now()) + timedelta(days=9), ContractTerm.ANNUAL)
     await clock.advance_to(await clock.now() + timedelta(days=210))
     await client.settle(paid)
     await client.change_renewal_option(paid, ContractTerm.ANNUAL, members=30)

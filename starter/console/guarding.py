@@ -1,17 +1,23 @@
 """What stands before every page: the forms' proof, who may see it, cookies, and the headers of the answer."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from temporalio.client import RPCTimeoutOrCancelledError
+from temporalio.service import RPCError
 
+from activities.database import UNREACHABLE
 from starter.console.sessions import LONGEST_HOURS, Realm
-from starter.console.visit import Console, Turned, Visit, cookie_name, visit_of
+from starter.console.visit import Console, Turned, Visit, cookie_name, visit_of, words_of
 from subscription.refusals import Code, RefusedError
+
+_log = logging.getLogger("worksub")
 
 Handler = Callable[[Visit], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -32,20 +38,26 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
     async def endpoint(request: Request) -> Response:
         try:
             visit = await visit_of(console, request, realm)
+            response = await _answer(visit, handler, whom)
         except Turned as turned:
             return turned.response
-        try:
-            response = await _turned_away(visit, whom) or await handler(visit)
-        except Turned as turned:
-            response = turned.response
-        except RefusedError as refusal:
-            if refusal.refused.code not in (Code.SUBSCRIPTION_NOT_FOUND, Code.INVOICE_NOT_FOUND):
-                raise
-            response = await visit.gone()
+        except (*UNREACHABLE, RPCError, RPCTimeoutOrCancelledError):
+            _log.warning("A page could not be shown: a server is away.", exc_info=True)
+            return HTMLResponse(console.pages.render("away.html", words_of(request)), status_code=503)
         _set_cookies(visit, response)
         return response
 
     return endpoint
+
+
+async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
+    try:
+        return await _turned_away(visit, whom) or await handler(visit)
+    except RefusedError as refusal:
+        refused = refusal.refused
+        if refused.code in (Code.SUBSCRIPTION_NOT_FOUND, Code.INVOICE_NOT_FOUND):
+            return await visit.gone()
+        return await visit.page("refused.html", said=visit.refusal(refused), status=409)
 
 
 async def _turned_away(visit: Visit, whom: For) -> Response | None:

@@ -131,6 +131,11 @@ def cookie_name(realm: Realm, *, secure: bool) -> str:
     return f"__Host-{name}" if secure else name
 
 
+def words_of(request: Request) -> Words:
+    asked = request.headers.get("accept-language", "")
+    return Words(language_of(request.cookies.get(LANGUAGE_COOKIE), asked))
+
+
 async def visit_of(console: Console, request: Request, realm: Realm) -> Visit:
     """Read who asks and what; the form is read to its end only if it is small."""
     cookies = request.cookies
@@ -140,7 +145,7 @@ async def visit_of(console: Console, request: Request, realm: Realm) -> Visit:
         console=console,
         request=request,
         realm=realm,
-        words=Words(language_of(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))),
+        words=words_of(request),
         token=token or new_token(),
         session=session,
     )

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
+import httpx
 import oidc_provider_mock
 import pytest
 from oidc_provider_mock import User
 from service.house import House, fresh
 
+from activities.database import connected
+from starter.console.app import create_console
 from starter.console.settings import ConsoleSettings, OidcSettings
 
 from .forms import sign_in, submit
@@ -135,12 +138,10 @@ async def test_no_open_redirects(console: Hosted, elsewhere: str) -> None:
     async with console.browser() as browser:
         page = await browser.get("/sign-in", params={"next": elsewhere})
         browser.follow_redirects = False
-        answer = await submit(
-            browser, page, "/sign-in/developer", customer_id="C-1", next=elsewhere, **{"as": "customer"}
-        )
-        assert answer.headers["location"] == "/"
-        answer = await submit(browser, page, "/language", language="ko", next=elsewhere)
-        assert answer.headers["location"] == "/"
+        for form in ("/language", "/sign-in/developer"):
+            fields = {"next": elsewhere, "language": "en", "customer_id": "C-1", "as": "customer"}
+            answer = await submit(browser, page, form, **fields)
+            assert answer.headers["location"] == "/"
 
 
 async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> None:
@@ -156,9 +157,14 @@ async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> 
         assert "SameSite=lax" in cookie
         assert " style=" not in answer.text
         assert "<script>" not in answer.text
-    async with hosted(house, ConsoleSettings(url="https://console.example", embedded=True)) as safe:
-        pass
-    assert safe.url.startswith("http://")
+    settings = ConsoleSettings(url="https://console.example", embedded=True)
+    async with connected(house.database_url, "worksub_console", connections=1) as pool:
+        transport = httpx.ASGITransport(create_console(house.client, pool, settings))
+        async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
+            answer = await safe.get("/sign-in")
+    assert answer.headers["strict-transport-security"]
+    assert answer.headers["set-cookie"].startswith("__Host-console=")
+    assert "Secure" in answer.headers["set-cookie"]
 
 
 async def test_far_too_much_is_refused_before_it_is_read_to_its_end(console: Hosted) -> None:

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from .pages import ROOT, page
 
-TARGETS = ["demo", "dev", "test", "lint", "format", "corpus", "bench", "help"]
+TARGETS = ["demo", "dev", "test", "browser", "lint", "format", "corpus", "bench", "help"]
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,9 +49,16 @@ def test_without_a_new_enough_python_it_says_so() -> None:
     assert "Installing" not in refused.stdout
 
 
-def test_ci_makes_test() -> None:
+def test_ci_makes_test_and_then_looks_in_a_browser() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert page(".ci/run").rstrip().endswith("make test")
+    made = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
+    assert made == ["test", "browser"]
+
+
+def test_make_test_needs_no_browser() -> None:
+    settings = tomllib.loads(page("pyproject.toml"))["tool"]["pytest"]["ini_options"]
+    assert "browser" in settings["norecursedirs"]
+    assert "pytest tests/browser" in make("--dry-run", "browser").stdout
 
 
 def test_every_package_of_the_tests_is_pinned() -> None:
