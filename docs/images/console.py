@@ -151,7 +151,7 @@ async def on_a_desktop(chromium: Browser, url: str, ids: dict[str, str], wanted:
     await camera.takes("switch-review")
     await page.goto(f"{url}/subscriptions/{ids['domain']}/rename")
     await camera.takes("rename")
-    await page.goto(f"{url}/works/sign-in?account=admin@hanbit")
+    await page.goto(f"{url}/works/sign-in#admin@hanbit")
     await camera.takes("works-sign-in")
     await page.locator("#password").fill(PASSWORD)
     await page.locator("main button.primary").click()

@@ -63,7 +63,7 @@ def _console_routes(console: Console) -> Sequence[BaseRoute]:
         page("/sign-out", signing_in.sign_out, For.SIGNED_IN, "POST"),
         page("/language", choose_language, For.ANYBODY, "POST"),
         page("/request", requesting.begin, For.CUSTOMERS),
-        page("/request/duplicates", requesting.duplicates, For.CUSTOMERS),
+        page("/request/duplicates", requesting.duplicates, For.CUSTOMERS, "POST"),
         page("/request/complete/{subscription_id}", requesting.complete, For.CUSTOMERS),
         page("/request/{step}", requesting.show, For.CUSTOMERS),
         page("/request/{step}", requesting.take, For.CUSTOMERS, "POST"),

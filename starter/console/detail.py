@@ -1,12 +1,13 @@
 """A subscription's own page: its life as a picture, what happens next, what it cost, what may be asked."""
 
+import uuid
 from datetime import datetime
 from itertools import islice
 
 from starlette.responses import HTMLResponse, Response
 
 from starter.client import Standing
-from starter.console.judging import Action, admin_reason, refusals
+from starter.console.judging import admin_reason, refusals
 from starter.console.picture import picture_of
 from starter.console.visit import Visit
 from starter.console.wording import Speaker
@@ -57,7 +58,7 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
         refusals={
             action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
         },
-        actions=Action,
+        command_id=str(uuid.uuid4()),
         admin_closed=admin_reason(state),
         proofs=[_proof(claim, standing) for claim in state.claims],
         clock_moves=visit.console.settings.embedded and not state.state.over,

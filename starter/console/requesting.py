@@ -142,8 +142,7 @@ async def complete(visit: Visit) -> Response:
 
 async def duplicates(visit: Visit) -> Response:
     """[Check for Duplicates] without leaving the page: for browsers that run our script."""
-    asked = visit.request.query_params
-    draft = Draft(kind=asked.get("kind", ""), group=asked.get("group", ""), domain=asked.get("domain", ""))
+    draft = Draft(**{name: visit.form.get(name, "")[:300] for name in ("kind", "group", "domain")})
     return await visit.page("request/duplicates.html", duplicates=await _duplicates(visit, draft))
 
 

@@ -40,8 +40,8 @@ document.querySelectorAll("button[data-duplicates]").forEach((button) => {
   button.addEventListener("click", async (event) => {
     event.preventDefault();
     const form = new FormData(button.form);
-    const asked = new URLSearchParams(["kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
-    const answer = await fetch(`${button.dataset.duplicates}?${asked}`);
+    const asked = new URLSearchParams(["proof", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
+    const answer = await fetch(button.dataset.duplicates, { method: "POST", body: asked });
     if (answer.ok && !answer.redirected) document.getElementById("duplicates").innerHTML = await answer.text();
     else button.form.requestSubmit();
   });
@@ -66,6 +66,11 @@ document.querySelectorAll("form[data-live]").forEach((form) => {
     date.value = link.dataset.date;
     show();
   }));
+});
+
+// An account after the # of an address has been sent to no server.
+document.querySelectorAll("input[data-from-address]").forEach((input) => {
+  if (input.value === "") input.value = decodeURIComponent(location.hash.slice(1));
 });
 
 document.querySelectorAll("button[data-copy]").forEach((button) => {

@@ -26,7 +26,7 @@ from subscription.validation import has_control_characters
 async def show_sign_in(visit: Visit) -> Response:
     if visit.session is not None:
         return await visit.go("/works")
-    return await visit.page("works/sign_in.html", account=visit.request.query_params.get("account", ""))
+    return await visit.page("works/sign_in.html", account="")
 
 
 async def sign_in(visit: Visit) -> Response:
