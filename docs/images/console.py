@@ -192,6 +192,8 @@ async def the_request(page: Page, url: str, camera: Camera) -> None:
         await page.locator(f"#{name}").fill(PASSWORD)
     await page.locator("main button.primary").click()
     await camera.takes("request-check")
+    await page.locator("main button.primary").click()
+    await camera.takes("request-complete")
 
 
 async def on_a_phone(chromium: Browser, url: str, ids: dict[str, str], wanted: list[str]) -> None:

@@ -6,6 +6,7 @@ from importlib import resources
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -23,6 +24,7 @@ from starter.console.visit import Console, Visit, visit_of
 from starter.console.works import pages as works
 from starter.invoice_page import Language
 
+_THIS_MACHINE = ["localhost", "127.0.0.1"]
 _A_YEAR = 365 * 24 * 3600
 
 
@@ -43,6 +45,8 @@ def create_console(client: SubscriptionClient, pool: Pool, settings: ConsoleSett
         middleware=[
             Middleware(SafeHeaders, secure=settings.secure),
             Middleware(GZipMiddleware, minimum_size=500),
+            # Where anybody may sign in as anybody, no site may pass for this machine by its name.
+            *([Middleware(TrustedHostMiddleware, allowed_hosts=_THIS_MACHINE)] if settings.embedded else []),
         ],
         exception_handlers={404: missing},
     )

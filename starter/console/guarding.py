@@ -95,7 +95,8 @@ def _is_from_our_page(visit: Visit) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    if origin is not None and origin != visit.console.settings.origin:
+    ours = (visit.console.settings.origin, f"{visit.request.url.scheme}://{headers.get('host', '')}")
+    if origin is not None and origin not in ours:
         return False
     return visit.is_ours(visit.form.get("proof", ""))
 

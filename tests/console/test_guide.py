@@ -1,5 +1,8 @@
 """The product guide without a browser's window: every page, form and refusal over HTTP (R1-R33)."""
 
+import re
+from datetime import timedelta
+
 import httpx
 from cryptography.fernet import Fernet
 from service.house import PASSWORD, fresh
@@ -115,3 +118,48 @@ async def filled_in(browser: httpx.AsyncClient, name: str) -> httpx.Response:
     )
     assert page.url.path == "/request/check", page.text
     return page
+
+
+async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: Hosted) -> None:
+    domain = f"{fresh('proved')}.example"
+    life = await console.house.requested(account={"domain": domain})
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}")
+        assert "Use is restricted" in page.text
+        page = await submit(browser, page, "/domain")
+        assert "The proof was not found just now" in page.text
+        [value] = set(re.findall(r"naver-works-verification=[0-9a-f]{32}", page.text))
+        console.house.dns.publish_txt(domain, value)
+        page = await submit(browser, page, "/domain")
+        assert "The ownership of the domain is proved" in page.text
+        assert "Use is restricted" not in page.text
+
+
+async def test_a_name_is_changed_once_and_a_refusal_keeps_what_was_typed(console: Hosted) -> None:
+    life, taken = await console.house.requested(), await console.house.requested()
+    async with console.browser("ko") as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        page = await submit(browser, page, "/rename", name=taken.request["account"]["group"])
+        assert page.status_code == 422
+        assert "이미 사용 중인 이름입니다" in page.text
+        assert f'value="{taken.request["account"]["group"]}"' in page.text
+        page = await submit(browser, page, "/rename", name=fresh("renamed"))
+        assert "계정이 새 이름으로 바뀌었습니다" in page.text
+        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        assert page.status_code == 409
+        assert "최근에 이름을 변경했습니다" in page.text
+
+
+async def test_a_form_sent_twice_is_carried_out_once(console: Hosted) -> None:
+    life = await console.house.requested()
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        later = (await life.today() + timedelta(days=3)).isoformat()
+        page = await browser.get(f"/subscriptions/{life.id}/switch")
+        page = await submit(browser, page, "/switch", date=later)
+        assert [(await submit(browser, page, "/switch")).status_code for _ in range(2)] == [200, 200]
+        page = await browser.get(f"/subscriptions/{life.id}")
+        assert [(await submit(browser, page, "/withdraw")).status_code for _ in range(2)] == [200, 200]
+        assert await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "RESERVATION_WITHDRAWN"]

@@ -157,7 +157,7 @@ async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> 
         assert "SameSite=lax" in cookie
         assert " style=" not in answer.text
         assert "<script>" not in answer.text
-    settings = ConsoleSettings(url="https://console.example", embedded=True)
+    settings = ConsoleSettings(url="https://console.example")
     async with connected(house.database_url, "worksub_console", connections=1) as pool:
         transport = httpx.ASGITransport(create_console(house.client, pool, settings))
         async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
@@ -165,6 +165,15 @@ async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> 
     assert answer.headers["strict-transport-security"]
     assert answer.headers["set-cookie"].startswith("__Host-console=")
     assert "Secure" in answer.headers["set-cookie"]
+
+
+async def test_on_a_developers_machine_no_other_site_passes_for_it(console: Hosted) -> None:
+    async with console.browser() as browser:
+        assert (await browser.get("/sign-in", headers={"host": "rebound.example"})).status_code == 400
+        own_address = console.url.replace("localhost", "127.0.0.1")
+        browser.base_url = httpx.URL(own_address)
+        await sign_in(browser, fresh("customer"))
+        assert (await browser.get("/subscriptions")).url.path == "/subscriptions"
 
 
 async def test_far_too_much_is_refused_before_it_is_read_to_its_end(console: Hosted) -> None:
