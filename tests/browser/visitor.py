@@ -1,6 +1,6 @@
 """Somebody at a browser: reads one language, clicks what has a name, and never sees an inaccessible page."""
 
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page
 
 from starter.console.languages import Words

@@ -82,10 +82,10 @@ async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_it
         await sign_in(browser, f"customer-of-{name}")
         await filled_in(browser, name)
         cookie = browser.cookies["request-draft"]
-        session = await console.house.owner.fetchrow(
+        key = await console.house.owner.fetchval(
             "SELECT key FROM console_sessions WHERE customer_id = $1", f"customer-of-{name}"
         )
-        draft = opened(cookie, session["key"])
+        draft = opened(cookie, key)
         assert draft is not None
         assert draft.group == name
         assert draft.password_hash.startswith("$argon2id$")

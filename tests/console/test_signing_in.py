@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import httpx
-import oidc_provider_mock
+import oidc_provider_mock  # type: ignore[import-untyped]
 import pytest
 from oidc_provider_mock import User
 from service.house import House, fresh
