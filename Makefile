@@ -14,7 +14,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test encrypted lint format corpus openapi chaos bench help
+.PHONY: demo dev test browser encrypted lint format corpus chaos openapi bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -24,6 +24,9 @@ dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL, the worker and th
 
 test: lint ## The linters, the type checker and every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+browser: $(VENV)/dev ## The console in a real browser; needs Chromium
+	$(BIN)/python -m pytest tests/browser
 
 encrypted: $(VENV)/dev ## The tests of the service and the command, with all that Temporal keeps encrypted
 	WORKSUB_ENCRYPTION_KEYS=$$($(BIN)/worksub codec generate-key | tail -1) \

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
-Role = Literal["worksub_worker", "worksub_reader", "worksub_api", "worksub_admin"]
+Role = Literal["worksub_worker", "worksub_reader", "worksub_api", "worksub_admin", "worksub_console"]
 Pool = asyncpg.Pool
 Connection = asyncpg.pool.PoolConnectionProxy
 

@@ -12,13 +12,14 @@ from subscription.effects import Erase, ErasureCertificate
 
 PERSONAL_DATA = (
     "account_names",
-    "administrators",
     "companies",
     "members",
+    "administrators",
     "workspaces",
     "domain_tokens",
     "event_notes",
     "notice_letters",
+    "console_sessions",
 )
 """Every table that may name a person: those of the table `personal_data`, which the database goes by."""
 

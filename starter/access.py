@@ -5,21 +5,22 @@ and the same refusal says so.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from starter.client import SubscriptionClient
+from starter.client import Standing, SubscriptionClient
 from starter.finding import Found
 from starter.read_model import Listed, no_such_subscription
 from starter.reading import Availability
 from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjustment
-from subscription.catalogue import Catalogue, Term
+from subscription.catalogue import Catalogue, PriceBook, Term
 from subscription.commands import SwitchToPaid, Upgrade
 from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
+from subscription.events import Event
 from subscription.explain import Explanation
 from subscription.forecast import ChangeQuote, Coming, Quote
 from subscription.invoice import Invoice
@@ -160,6 +161,28 @@ class Desk:
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         await self._check_theirs(subscription_id)
         return await self._client.certificates(subscription_id)
+
+    async def standing(self, subscription_id: str) -> Standing:
+        await self._check_theirs(subscription_id)
+        return await self._client.standing(subscription_id)
+
+    async def history(self, subscription_id: str) -> list[Event]:
+        await self._check_theirs(subscription_id)
+        return await self._client.history(subscription_id)
+
+    async def account_names(self, listed: Sequence[Listed]) -> dict[str, str]:
+        """Of subscriptions that this caller has been given; of others there are none."""
+        whose = self._caller.customer_id
+        return await self._client.account_names(
+            [each.subscription_id for each in listed if whose in (None, each.customer_id)]
+        )
+
+    async def price_book(self) -> PriceBook:
+        return await self._client.price_book()
+
+    async def settle(self, subscription_id: str) -> None:
+        await self._check_theirs(subscription_id)
+        await self._client.settle(subscription_id)
 
     async def clock(self, subscription_id: str) -> TestClock:
         await self._check_theirs(subscription_id)

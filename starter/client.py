@@ -20,9 +20,10 @@ from starter.selection import Selection
 from starter.test_clock import TestClock
 from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
-from subscription.calendar import KST, day_of
-from subscription.catalogue import Term, required_terms
+from subscription.calendar import KST, Instant, day_of
+from subscription.catalogue import PriceBook, Term, required_terms
 from subscription.commands import ContractTerm, SwitchToPaid, Upgrade
+from subscription.deadlines import caught_up
 from subscription.effects import (
     WORKFLOW_ID_PREFIX,
     Answer,
@@ -37,6 +38,7 @@ from subscription.forecast import (
     quote_upgrade,
     upcoming,
 )
+from subscription.model import Frozen
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.request import Account
 from subscription.state import Subscription
@@ -44,6 +46,14 @@ from subscription.validation import check, problems_of
 from workflows.connection import TASK_QUEUE
 
 T = TypeVar("T")
+
+
+class Standing(Frozen):
+    """All that the rules need to judge a command now: the state after what is due, the time, the prices."""
+
+    state: Subscription
+    now: Instant
+    book: PriceBook
 
 
 class SubscriptionClient(SubscriptionReader):
@@ -166,6 +176,12 @@ class SubscriptionClient(SubscriptionReader):
         return adjustment
 
     # -- questions -----------------------------------------------------------------------------------
+
+    async def standing(self, subscription_id: str) -> Standing:
+        """Where it stands by its own clock (R33), for the rules to be asked before anything is done."""
+        state, book = await self._read.existing(subscription_id), await self._read.price_book()
+        now = await self._now(state)
+        return Standing(state=caught_up(state, now, book), now=now, book=book)
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""

@@ -12,6 +12,7 @@ from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
+from subscription.events import EVENT, Event
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -136,6 +137,24 @@ class ReadModel:
             limit,
         )
         return [TimelineEntry.model_validate(dict(row)) for row in rows]
+
+    async def history(self, subscription_id: str) -> list[Event]:
+        """The events themselves, without what the record keeps apart because it names persons."""
+        rows = await self._pool.fetch(
+            "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence",
+            subscription_id,
+        )
+        return [EVENT.validate_json(row["detail"]) for row in rows]
+
+    async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id, snapshot -> 'account' ->> 'name' AS name FROM subscriptions
+             WHERE subscription_id = ANY($1) AND snapshot -> 'account' ->> 'name' IS NOT NULL
+            """,
+            subscription_ids,
+        )
+        return {row["subscription_id"]: row["name"] for row in rows}
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
         rows = await self._pool.fetch(

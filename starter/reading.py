@@ -1,5 +1,6 @@
 """What the record answers by itself: neither Temporal nor a worker is needed, nor even imported."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from activities.database import Pool
@@ -7,8 +8,9 @@ from starter.read_model import Listed, ReadModel, no_such_subscription
 from starter.selection import Selection, customer_is, state_is
 from subscription.adjustment import Adjustment
 from subscription.calendar import KST, day_of
-from subscription.catalogue import Catalogue
+from subscription.catalogue import Catalogue, PriceBook
 from subscription.effects import ErasureCertificate, TimelineEntry
+from subscription.events import Event
 from subscription.explain import Explanation, explain
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
@@ -61,6 +63,19 @@ class SubscriptionReader:
         """What happened, in order, after the event of this number."""
         await self.check_exists(subscription_id)
         return await self._read.timeline(subscription_id, after=after, limit=limit)
+
+    async def history(self, subscription_id: str) -> list[Event]:
+        """What happened, as facts that name nobody; `timeline` has the same in words."""
+        await self.check_exists(subscription_id)
+        return await self._read.history(subscription_id)
+
+    async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
+        """The names of those that have one; what is erased has none."""
+        return await self._read.account_names(subscription_ids)
+
+    async def price_book(self) -> PriceBook:
+        """Every catalogue version that was published."""
+        return await self._read.price_book()
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
         await self.check_exists(subscription_id)

@@ -45,6 +45,14 @@ def claim(name: str, token: str, now: datetime) -> DomainClaim:
     return DomainClaim(name=name, token=token, since=now, next_look_at=now)
 
 
+def last_look(claim: DomainClaim, now: datetime, policy: DomainPolicy) -> datetime | None:
+    """When it was looked at by the schedule; None before the first look (R13)."""
+    look, following = None, claim.since
+    while following <= now:
+        look, following = following, _first_look_after(following, claim.since, policy)
+    return look
+
+
 def _first_look_after(now: datetime, since: datetime, policy: DomainPolicy) -> datetime:
     elapsed, begun = now - since, timedelta(0)
     for stage in policy.looks:

@@ -13,6 +13,7 @@ CREATE ROLE worksub_worker NOLOGIN;
 CREATE ROLE worksub_reader NOLOGIN;
 CREATE ROLE worksub_api NOLOGIN;
 CREATE ROLE worksub_admin NOLOGIN;
+CREATE ROLE worksub_console NOLOGIN;
 
 -- Temporal's own login, and four for the service. The owner migrates; CREATEROLE is for roles that
 -- migrations add, such as the product's.
@@ -26,8 +27,8 @@ CREATE ROLE worksub_operator LOGIN PASSWORD :'operator_password';
 GRANT worksub_worker TO worksub_owner, worksub_service;
 -- The worker's health check, `worksub doctor`, looks as people do.
 GRANT worksub_reader TO worksub_operator, worksub_web, worksub_service;
--- The API looks keys up, and those who run the service make them.
-GRANT worksub_api TO worksub_web;
+-- The API looks keys up, and those who run the service make them. The console answers in the same process.
+GRANT worksub_api, worksub_console TO worksub_web;
 GRANT worksub_admin TO worksub_operator;
 
 CREATE DATABASE temporal OWNER temporal;

@@ -4,6 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import Match, Mount
+from starlette.types import ASGIApp, Scope
 
 from starter.api import health
 from starter.api.asking import IDEMPOTENCY_KEY, KEY_PATTERN
@@ -18,6 +20,7 @@ from subscription.commands import COMMANDS
 from subscription.request import Request
 
 VERSION = "1"
+_OWN_PATHS = {"v1", "docs", "openapi.json", "healthz", "readyz"}
 
 _DESCRIPTION = """
 Requests and steers NAVER WORKS subscriptions, and tells of them. A key belongs to one customer, or to the
@@ -44,12 +47,21 @@ def create_api() -> FastAPI:
     return api
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application that `worksub api` runs."""
+class _Beside(Mount):
+    """All paths but the API's own: what is wrong with those is told in problem documents."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        own = scope["path"].split("/")[1] in _OWN_PATHS
+        return (Match.NONE, {}) if own else super().matches(scope)
+
+
+def create_app(service: Service, console: ASGIApp | None = None) -> FastAPI:
+    """The application that `worksub api` runs: the API, and the console beside it."""
     app = create_api()
     app.state.service = service
     app.add_middleware(Doorway, patience=service.patience)
-    # What else is served beside the API is mounted here, after all of its paths.
+    if console is not None:
+        app.router.routes.append(_Beside("/", app=console))
     return app
 
 

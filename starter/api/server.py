@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from activities.database import DatabaseError, connected, place_of
 from activities.logs import write_logs
@@ -17,12 +18,13 @@ from starter.api.rates import Rates
 from starter.api.service import Service
 from starter.api.settings import ApiSettings
 from starter.client import SubscriptionClient
+from starter.console.app import create_console
 from starter.keys import Keys
 from workflows.connection import ConnectionSettingsError, connect
 
 _DRAIN_SECONDS = 20
 _READING, _OWN = 20, 4
-"""So many connections to the database, for questions and for what is the API's own."""
+"""So many connections to the database: for questions, and for what is the API's own and the console's."""
 
 _log = logging.getLogger("worksub")
 
@@ -35,17 +37,17 @@ async def serve(settings: ApiSettings) -> None:
     write_logs(settings.log_format)
     try:
         with _listening(settings.address) as listening:
-            async with _service(settings) as service:
-                await _answer(service, listening)
+            async with _service(settings) as service, _console(settings, service) as console:
+                await _answer(create_app(service, console), service, listening)
     except (DatabaseError, ConnectionSettingsError) as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")
 
 
-async def _answer(service: Service, listening: socket.socket) -> None:
+async def _answer(app: ASGIApp, service: Service, listening: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
-            create_app(service),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -93,6 +95,12 @@ async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
         )
 
 
+@asynccontextmanager
+async def _console(settings: ApiSettings, service: Service) -> AsyncIterator[ASGIApp]:
+    async with connected(settings.database_url, "worksub_console", connections=_OWN) as pool:
+        yield create_console(service.client, pool, settings.console)
+
+
 @contextmanager
 def _listening(address: Address) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
@@ -102,5 +110,7 @@ def _listening(address: Address) -> Iterator[socket.socket]:
         raise SettingsError(
             f"WORKSUB_API_ADDRESS: nothing can listen on {address}: {error.strerror}."
         ) from None
+    # asyncio does it for the sockets that it makes itself; without, an answer waits 40 ms for its own headers.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listening:
         yield listening

@@ -13,6 +13,7 @@ from activities.settings import (
     listening_address,
     log_format_of,
 )
+from starter.console.settings import ConsoleSettings, console_settings
 
 _USUAL_ADDRESS = Address("127.0.0.1", 8080)
 _USUAL_RATE = "600/minute"
@@ -26,6 +27,7 @@ class ApiSettings:
     address: Address
     log_format: LogFormat
     rate_limit: str
+    console: ConsoleSettings
 
 
 def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
@@ -35,6 +37,7 @@ def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
         address=listening_address("WORKSUB_API_ADDRESS", environment) or _USUAL_ADDRESS,
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _USUAL_RATE),
+        console=console_settings(environment),
     )
 
 

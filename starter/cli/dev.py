@@ -136,7 +136,7 @@ async def _keep_the_processes(
     kept = [_keep("The worker", lambda: worker_process(directory / "worker", addresses, at), say, worked_on)]
     if find_spec("uvicorn"):
         api = directory / "api"
-        kept.append(_keep("The API", lambda: api_process(api, addresses, at.api_address), say, answering))
+        kept.append(_keep("The API", lambda: api_process(api, addresses, at), say, answering))
     else:
         say("What answers over HTTP is not installed: pip install 'worksub[api]'.")
         api_answers.set()

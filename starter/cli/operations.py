@@ -77,6 +77,7 @@ def _show_addresses(addresses: "StackAddresses", watched_at: "WatchedAt") -> Non
             "metrics_url": watched_at.metrics_url,
             "health_url": watched_at.health_url,
             "api_url": watched_at.api_url,
+            "console_url": watched_at.console_url,
         }
     )
 
@@ -94,6 +95,7 @@ Ready; stop with Ctrl-C.
   The worker's health {watched_at.health_url}
   Its metrics         {watched_at.metrics_url}
   The API             {watched_at.api_url}/docs
+  The console         {watched_at.console_url}
 
 In this directory, `worksub` finds all of it by itself. Elsewhere:
 

@@ -41,6 +41,11 @@ class WatchedAt:
     def api_url(self) -> str:
         return f"http://{self.api_address}"
 
+    @property
+    def console_url(self) -> str:
+        """The same process; a browser keeps what it signs in with for `localhost`."""
+        return f"http://localhost:{self.api_address.rpartition(':')[2]}"
+
 
 def free_addresses() -> WatchedAt:
     """The usual ports, each if nothing listens there."""
@@ -74,13 +79,17 @@ async def worker_process(
 
 @asynccontextmanager
 async def api_process(
-    directory: Path, addresses: StackAddresses, address: str
+    directory: Path, addresses: StackAddresses, watched_at: WatchedAt
 ) -> AsyncIterator[ChildProcess]:
-    """`worksub api` for an embedded stack, at host:port; its log is `directory/api.log`."""
+    """`worksub api` for an embedded stack; its log is `directory/api.log`."""
     settings = {
         **_of_the_stack(addresses),
         "DATABASE_URL": addresses.web_url,
-        "WORKSUB_API_ADDRESS": address,
+        "WORKSUB_API_ADDRESS": watched_at.api_address,
+        "WORKSUB_CONSOLE_URL": watched_at.console_url,
+        "WORKSUB_CONSOLE_SIGN_IN": "developer",
+        "WORKSUB_OIDC_ISSUER": "",
+        "WORKSUB_TEMPORAL_UI_URL": f"{addresses.ui_url}/namespaces/{addresses.namespace}/workflows",
     }
     async with DirectoryLock(directory) as lock:
         async with _starting(settings):

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from .pages import ROOT, page
 
 TARGETS = [
-    *("demo", "dev", "test", "encrypted", "lint", "format"),
+    *("demo", "dev", "test", "browser", "encrypted", "lint", "format"),
     *("corpus", "chaos", "openapi", "bench", "help"),
 ]
 
@@ -52,9 +52,16 @@ def test_without_a_new_enough_python_it_says_so() -> None:
     assert "Installing" not in refused.stdout
 
 
-def test_ci_makes_test() -> None:
+def test_ci_makes_test_and_then_looks_in_a_browser() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert page(".ci/run").rstrip().endswith("make test")
+    made = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
+    assert made == ["test", "browser"]
+
+
+def test_make_test_needs_no_browser() -> None:
+    settings = tomllib.loads(page("pyproject.toml"))["tool"]["pytest"]["ini_options"]
+    assert "browser" in settings["norecursedirs"]
+    assert "pytest tests/browser" in make("--dry-run", "browser").stdout
 
 
 def test_every_package_of_the_tests_is_pinned() -> None:

@@ -1,0 +1,1 @@
+"""My Product in the browser: what the product guide describes, step by step."""

@@ -1,0 +1,111 @@
+"""A subscription's own page: its life as a picture, what happens next, what it cost, what may be asked."""
+
+import uuid
+from datetime import datetime
+from itertools import islice
+
+from starlette.responses import HTMLResponse, Response
+
+from starter.client import Standing
+from starter.console.judging import admin_reason, refusals
+from starter.console.picture import picture_of
+from starter.console.visit import Visit
+from starter.console.wording import Speaker
+from starter.invoice_page import Language, invoice_page
+from subscription.calendar import day_of
+from subscription.commands import confirmation_for
+from subscription.domain_proof import DomainClaim, last_look, proof_of
+from subscription.events import Event
+from subscription.forecast import events_to_come
+from subscription.invoice import Invoice
+from subscription.model import Frozen
+
+
+class Proof(Frozen):
+    """A domain to be proved: what to publish, and when it is looked for."""
+
+    domain: str
+    records: tuple[tuple[str, str, str], ...]
+    last_look_at: datetime | None
+    next_look_at: datetime
+
+
+async def detail(visit: Visit) -> Response:
+    return await shown(visit)
+
+
+async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status: int = 200) -> Response:
+    subscription_id, desk = visit.subscription_id, visit.desk
+    standing = await desk.standing(subscription_id)
+    past = await desk.history(subscription_id)
+    state = standing.state
+    return await visit.page(
+        "detail.html",
+        status=status,
+        problems=problems or {},
+        state=state,
+        today=day_of(standing.now),
+        now=standing.now,
+        speak=Speaker(visit.words, standing.book),
+        account=account_of(standing),
+        picture=picture_of(standing, past),
+        coming=_coming(standing),
+        past=tuple(reversed(past)),
+        ledger=await desk.ledger(subscription_id),
+        adjustments=await desk.adjustments(subscription_id),
+        invoices=await _invoices(visit, standing),
+        certificates=await desk.certificates(subscription_id) if state.state.over else (),
+        refusals={
+            action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
+        },
+        command_id=str(uuid.uuid4()),
+        admin_closed=admin_reason(state),
+        proofs=[_proof(claim, standing) for claim in state.claims],
+        clock_moves=visit.console.settings.embedded and not state.state.over,
+        temporal_ui=visit.console.settings.temporal_ui_url if visit.caller.is_operator else None,
+    )
+
+
+def account_of(standing: Standing) -> str | None:
+    """`ID@name`; None once it is erased."""
+    state = standing.state
+    named = state.admin_id is not None and state.account is not None
+    return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
+
+
+def _coming(standing: Standing) -> tuple[Event, ...]:
+    """The next things that will happen if nothing is asked."""
+    return tuple(event for event, _ in islice(events_to_come(standing.state, standing.book), 6))
+
+
+def _proof(claim: DomainClaim, standing: Standing) -> Proof:
+    policy = standing.book.domain_policy
+    proof = proof_of(claim.name, claim.token, policy.cname_target)
+    return Proof(
+        domain=claim.name,
+        records=(
+            ("TXT", proof.txt_name, proof.txt_value),
+            ("CNAME", proof.cname_name, proof.cname_target),
+        ),
+        last_look_at=last_look(claim, standing.now, policy),
+        next_look_at=claim.looked_at(standing.now, policy).next_look_at,
+    )
+
+
+async def _invoices(visit: Visit, standing: Standing) -> list[Invoice]:
+    """The customer's invoices on which this subscription stands."""
+    invoices = await visit.desk.invoices(customer_id=standing.state.customer_id, limit=500)
+    wanted = standing.state.subscription_id
+    return [
+        invoice
+        for invoice in invoices
+        if any(part.subscription_id == wanted for part in invoice.subscriptions)
+    ]
+
+
+async def invoice(visit: Visit) -> Response:
+    """An invoice as it is sent; it brings its own style, which its own policy allows and nothing else."""
+    number: str = visit.request.path_params["number"]
+    page = invoice_page(await visit.desk.invoice(number), Language(visit.words.language))
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox"
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})

@@ -1,0 +1,165 @@
+"""What stands before every page: the forms' proof, who may see it, cookies, and the headers of the answer."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from urllib.parse import quote
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from temporalio.client import RPCTimeoutOrCancelledError
+from temporalio.service import RPCError
+
+from activities.database import UNREACHABLE
+from starter.console.sessions import LONGEST_HOURS, Realm
+from starter.console.visit import Console, Turned, Visit, cookie_name, visit_of, words_of
+from subscription.refusals import Code, RefusedError
+
+_log = logging.getLogger("worksub")
+
+Handler = Callable[[Visit], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class For(StrEnum):
+    """Whom a page is for."""
+
+    ANYBODY = "ANYBODY"
+    SIGNED_IN = "SIGNED_IN"
+    CUSTOMERS = "CUSTOMERS"
+    OPERATORS = "OPERATORS"
+
+
+def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endpoint:
+    """The handler behind all that every page has in common."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            visit = await visit_of(console, request, realm)
+            response = await _answer(visit, handler, whom)
+        except Turned as turned:
+            return turned.response
+        except (*UNREACHABLE, RPCError, RPCTimeoutOrCancelledError):
+            _log.warning("A page could not be shown: a server is away.", exc_info=True)
+            return HTMLResponse(console.pages.render("away.html", words_of(request)), status_code=503)
+        _set_cookies(visit, response)
+        return response
+
+    return endpoint
+
+
+async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
+    try:
+        return await _turned_away(visit, whom) or await handler(visit)
+    except RefusedError as refusal:
+        refused = refusal.refused
+        if refused.code in (Code.SUBSCRIPTION_NOT_FOUND, Code.INVOICE_NOT_FOUND):
+            return await visit.gone()
+        return await visit.page("refused.html", said=visit.refusal(refused), status=409)
+
+
+async def _turned_away(visit: Visit, whom: For) -> Response | None:
+    if visit.request.method == "POST" and not _is_from_our_page(visit):
+        return await visit.page("stale.html", status=403)
+    if whom is For.ANYBODY:
+        return None
+    if visit.session is None:
+        return await visit.go(sign_in_path(visit))
+    operator = visit.session.customer_id is None and visit.realm is Realm.CONSOLE
+    if (whom is For.OPERATORS and not operator) or (whom is For.CUSTOMERS and operator):
+        return await visit.gone()
+    return None
+
+
+def sign_in_path(visit: Visit) -> str:
+    """Where to sign in, and to come back from it to the page that was asked for."""
+    if visit.realm is Realm.WORKS_ADMIN:
+        return "/works/sign-in"
+    url = visit.request.url
+    back = url.path + (f"?{url.query}" if url.query else "")
+    wanted = visit.request.method == "GET" and back != "/"
+    return f"/sign-in?next={quote(back, safe='')}" if wanted else "/sign-in"
+
+
+def local_path(text: str) -> str:
+    """A path of this console; "/" for anything that would lead elsewhere."""
+    elsewhere = not text.startswith("/") or text.startswith(("//", "/\\"))
+    odd = any(character < "!" or character == "\\" or character > "~" for character in text)
+    return "/" if elsewhere or odd else text
+
+
+def _is_from_our_page(visit: Visit) -> bool:
+    headers = visit.request.headers
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    ours = (visit.console.settings.origin, f"{visit.request.url.scheme}://{headers.get('host', '')}")
+    if origin is not None and origin not in ours:
+        return False
+    return visit.is_ours(visit.form.get("proof", ""))
+
+
+def _set_cookies(visit: Visit, response: Response) -> None:
+    secure = visit.console.settings.secure
+    strict = visit.realm is Realm.WORKS_ADMIN
+    for name, (value, seconds) in visit.cookies.items():
+        response.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path="/",
+            secure=secure,
+            httponly=True,
+            samesite="strict" if strict else "lax",
+        )
+
+
+def keep_signed_in(visit: Visit, token: str) -> None:
+    """The browser's new secret; the one that it had before signing in is worth nothing any more."""
+    name = cookie_name(visit.realm, secure=visit.console.settings.secure)
+    visit.cookies[name] = (token, LONGEST_HOURS * 3600)
+    visit.token = token
+
+
+def forget(visit: Visit, name: str) -> None:
+    visit.cookies[name] = ("", 0)
+
+
+class SafeHeaders:
+    """Nothing but this console's own files, no frames, no guessing of types, nothing kept by caches."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self._app = app
+        self._secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if self._secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+                if not scope["path"].startswith("/static/"):
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}

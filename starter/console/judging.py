@@ -1,0 +1,145 @@
+"""What may be asked of a subscription now, and what would follow: the rules are asked, never retold."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from itertools import islice
+
+from starter.client import Standing
+from subscription.apply import apply_all
+from subscription.calendar import day_of
+from subscription.catalogue import Catalogue, Plan, required_terms
+from subscription.commands import (
+    Cancel,
+    ChangeRenewalOption,
+    CheckDomain,
+    Command,
+    ContractTerm,
+    RenameAccount,
+    SwitchToPaid,
+    Upgrade,
+    WithdrawReservation,
+    confirmation_for,
+)
+from subscription.decide import Accepted, Findings, decide
+from subscription.events import Event
+from subscription.forecast import events_to_come
+from subscription.model import Frozen
+from subscription.refusals import Code, Refused
+from subscription.request import TermAgreement
+from subscription.state import State, Subscription
+
+
+class Action(StrEnum):
+    SWITCH = "switch"
+    RENEWAL = "renewal"
+    UPGRADE = "upgrade"
+    CANCEL = "cancel"
+    WITHDRAW = "withdraw"
+    RENAME = "rename"
+    DOMAIN = "domain"
+
+
+class Outlook(Frozen):
+    """What a command would cause at once, and what would happen next if nothing else were asked."""
+
+    caused: tuple[Event, ...]
+    coming: tuple[Event, ...]
+
+
+def catalogue_now(standing: Standing) -> Catalogue | None:
+    return standing.book.in_force(day_of(standing.now))
+
+
+def plans_to_choose(standing: Standing) -> dict[str, Plan]:
+    """What is sold today, and the subscription's own plan even if that is sold no more (R19)."""
+    catalogue = catalogue_now(standing)
+    plans = dict(catalogue.plans) if catalogue else {}
+    own = standing.state.plan
+    plans.setdefault(own, standing.book.offer(own, day_of(standing.now)))
+    return dict(sorted(plans.items(), key=lambda entry: entry[1].rank))
+
+
+def plans_to_upgrade_to(standing: Standing) -> dict[str, Plan]:
+    """Those of them that an upgrade does not refuse as lower (R25)."""
+    terms, more = current_terms(standing), standing.state.members + 1
+    verdicts = {
+        plan: judge(standing, Upgrade(plan=plan, members=more, agreed_terms=terms))
+        for plan in plans_to_choose(standing)
+    }
+    return {
+        plan: offer
+        for plan, offer in plans_to_choose(standing).items()
+        if getattr(verdicts[plan], "code", None) is not Code.LOWERED_BY_UPGRADE
+    }
+
+
+def current_terms(standing: Standing) -> tuple[TermAgreement, ...]:
+    catalogue = catalogue_now(standing)
+    terms = required_terms(catalogue) if catalogue else ()
+    return tuple(TermAgreement(id=term.id, version=term.version) for term in terms)
+
+
+def judge(standing: Standing, command: Command, token: str = "0" * 32) -> Accepted | Refused:
+    return decide(standing.state, command, standing.now, standing.book, Findings(token=token))
+
+
+def outlook(standing: Standing, command: Command, events: int = 4) -> Outlook | Refused:
+    """What would follow from a command, worked out on a copy."""
+    decision = judge(standing, command)
+    if isinstance(decision, Refused):
+        return decision
+    after = apply_all(standing.state, decision.events)
+    coming = tuple(event for event, _ in islice(events_to_come(after, standing.book), events))
+    return Outlook(caused=decision.events, coming=coming)
+
+
+def refusals(standing: Standing) -> Mapping[Action, Refused | None]:
+    """Every action with the reason why it is not possible now; None where it is."""
+    return {action: _refusal(standing, trials) for action, trials in _trials(standing).items()}
+
+
+def _refusal(standing: Standing, trials: tuple[Command, ...]) -> Refused | None:
+    """None if one of the commands would be accepted, else why the first would not."""
+    decisions = [judge(standing, command) for command in trials]
+    refused = [decision for decision in decisions if isinstance(decision, Refused)]
+    return refused[0] if len(refused) == len(decisions) else None
+
+
+def _trials(standing: Standing) -> Mapping[Action, tuple[Command, ...]]:
+    """For each action, commands of which at least one is accepted if the action is possible at all."""
+    state, today = standing.state, day_of(standing.now)
+    return {
+        Action.SWITCH: (SwitchToPaid(date=today, term=ContractTerm.MONTHLY),),
+        Action.RENEWAL: (ChangeRenewalOption(term=None),),
+        Action.UPGRADE: _possible_upgrades(standing),
+        Action.CANCEL: (Cancel(date=today, confirmation=_confirmation(state)),),
+        Action.WITHDRAW: (WithdrawReservation(),),
+        Action.RENAME: _possible_renames(state),
+        Action.DOMAIN: (CheckDomain(),),
+    }
+
+
+def _possible_upgrades(standing: Standing) -> tuple[Command, ...]:
+    state, terms = standing.state, current_terms(standing)
+    changes: list[dict[str, object]] = [{"members": state.members + 1}, {"term": ContractTerm.ANNUAL}]
+    changes += [{"plan": plan} for plan in plans_to_choose(standing)]
+    return tuple(Upgrade(agreed_terms=terms, **change) for change in changes)  # type: ignore[arg-type]
+
+
+def _possible_renames(state: Subscription) -> tuple[Command, ...]:
+    """To a name that no customer can have, and back to the present one where another one is held."""
+    back: tuple[Command, ...] = ()
+    if state.account and state.rename_claim:
+        back = (RenameAccount.model_validate({state.account.kind.lower(): state.account.name}),)
+    return (RenameAccount(group="a-name-that-is-not-own"), *back)
+
+
+def _confirmation(state: Subscription) -> str:
+    if not state.state.commandable or state.admin_id is None or state.account is None:
+        return ""
+    return confirmation_for(state.admin_id, state.account)
+
+
+def admin_reason(state: Subscription) -> State | None:
+    """The state that keeps NAVER WORKS Admin closed; None where it is open (the table of states)."""
+    return None if state.state in (State.TRIAL, State.ACTIVE) else state.state

@@ -1,0 +1,99 @@
+"""Korean and English: which one a visitor reads, and how it writes words, dates and money."""
+
+import io
+from datetime import date, datetime
+from functools import cache
+from importlib import resources
+
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from babel.support import NullTranslations, Translations
+
+from starter.invoice_page import Language
+from subscription.calendar import KST
+
+COOKIE = "language"
+_LOCALES = {Language.KO: Locale("ko", "KR"), Language.EN: Locale("en", "GB")}
+
+
+def language_of(cookie: str | None, accept_language: str) -> Language:
+    """The language that was chosen, else the first one of ours that the browser asks for, else Korean."""
+    if cookie in tuple(Language):
+        return Language(cookie)
+    for tag in _by_preference(accept_language):
+        if tag in tuple(Language):
+            return Language(tag)
+    return Language.KO
+
+
+def _by_preference(accept_language: str) -> list[str]:
+    """The primary subtags of an Accept-Language header, the dearest first."""
+    wanted = []
+    for position, part in enumerate(accept_language[:500].split(",")):
+        tag, _, parameter = part.strip().partition(";")
+        try:
+            quality = float(parameter.strip().removeprefix("q=") or 1)
+        except ValueError:
+            quality = 0
+        if quality > 0:
+            wanted.append((-quality, position, tag.partition("-")[0].lower()))
+    return [tag for _, _, tag in sorted(wanted)]
+
+
+@cache
+def catalogue_of(language: Language) -> NullTranslations:
+    """The translations from the English in the code; English itself needs none."""
+    if language is Language.EN:
+        return NullTranslations()
+    file = resources.files("starter.console").joinpath("locale", f"{language}.po")
+    compiled = io.BytesIO()
+    with file.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=language.value))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+class Words:
+    """One language's way of saying things. What is said to `say` in English is looked up in its .po file."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._catalogue = catalogue_of(language)
+        self._locale = _LOCALES[language]
+
+    def say(self, message: str, /, **values: object) -> str:
+        return self._catalogue.gettext(message) % values
+
+    def say_n(self, one: str, many: str, n: int, /, **values: object) -> str:
+        return self._catalogue.ngettext(one, many, n) % {"n": self.number(n), **values}
+
+    def has(self, message: str) -> bool:
+        """Whether the language has words of its own for this message."""
+        return self._catalogue.gettext(message) != message
+
+    def day(self, day: date) -> str:
+        return format_date(day, "long", locale=self._locale)
+
+    def short_day(self, day: date) -> str:
+        return format_date(day, "medium", locale=self._locale)
+
+    def moment(self, at: datetime) -> str:
+        """Date and time on the Korean clock, to the minute."""
+        korean = at.astimezone(KST)
+        if self.language is Language.KO:
+            return format_datetime(korean, "y년 M월 d일 HH:mm", locale=self._locale)
+        return format_datetime(korean, "d MMMM y, HH:mm", locale=self._locale)
+
+    def number(self, number: int) -> str:
+        return format_decimal(number, locale=self._locale)
+
+    def won(self, amount: int) -> str:
+        if self.language is Language.KO:
+            return f"{self.number(amount)}원"
+        return f"{'-' if amount < 0 else ''}₩{self.number(abs(amount))}"
+
+    def members(self, members: int) -> str:
+        return self.say_n("%(n)s member", "%(n)s members", members)

@@ -1,0 +1,82 @@
+"""*My Product*: a customer's subscriptions; and for operators, everybody's."""
+
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import Response
+
+from starter.console.visit import Visit
+from starter.console.wording import Speaker
+from starter.finding import Found
+from starter.selection import READY_MADE, Selection, customer_is, state_is
+from subscription.calendar import KST, day_of
+from subscription.deadlines import Deadline, Due
+from subscription.state import State
+
+_A_PAGE = 50
+_SHOWN_STATES = (State.TRIAL, State.SUSPENDED, State.ACTIVE, State.CANCELED, State.ERASED)
+
+
+async def home(visit: Visit) -> Response:
+    return await visit.go("/subscriptions" if visit.caller.customer_id else "/operator")
+
+
+async def my_product(visit: Visit) -> Response:
+    found = await visit.desk.find(after=visit.request.query_params.get("after", ""), limit=_A_PAGE)
+    return await visit.page("my_product.html", **await _list(visit, found))
+
+
+async def all_subscriptions(visit: Visit) -> Response:
+    """Everybody's, by state, by customer, or by one of the selections that operators often want."""
+    asked = visit.request.query_params
+    ready_made, state, customer = asked.get("show", ""), asked.get("state", ""), asked.get("customer", "")
+    selection, today = Selection(), day_of(datetime.now(KST))
+    if ready_made in READY_MADE:
+        selection += READY_MADE[ready_made].on(today)
+    if state in tuple(State):
+        selection += state_is(State(state))
+    if customer:
+        selection += customer_is(customer)
+    found = await visit.desk.find(selection, after=asked.get("after", ""), limit=_A_PAGE)
+    attention = await visit.desk.find(READY_MADE["needs-attention"].on(today), limit=_A_PAGE)
+    return await visit.page(
+        "operator.html",
+        **await _list(visit, found),
+        ready_made=_ready_made(visit),
+        show=ready_made,
+        state=state,
+        customer=customer,
+        states=_SHOWN_STATES,
+        needing_attention={
+            *(each.subscription_id for each in attention.subscriptions),
+            *attention.unrecorded,
+        },
+        attention_total=attention.total,
+        temporal_ui=visit.console.settings.temporal_ui_url,
+    )
+
+
+async def _list(visit: Visit, found: Found) -> dict[str, Any]:
+    book = await visit.desk.price_book()
+    return {
+        "found": found,
+        "names": await visit.desk.account_names(found.subscriptions),
+        "speak": Speaker(visit.words, book),
+        "next_of": {
+            each.subscription_id: Deadline(at=each.next_deadline_at, what=Due(each.next_deadline))
+            for each in found.subscriptions
+            if each.next_deadline_at and each.next_deadline
+        },
+    }
+
+
+def _ready_made(visit: Visit) -> dict[str, str]:
+    say = visit.words.say
+    return {
+        "needs-attention": say("Needing attention"),
+        "trials-ending": say("Trials that end this week"),
+        "reservations-due": say("Reserved for this week"),
+        "contracts-ending": say("Contracts that end this month"),
+        "suspended": say("Suspended"),
+        "restricted": say("Domain not proved"),
+    }

@@ -1,0 +1,254 @@
+"""Requesting a product, in the guide's five steps; nothing exists before the fourth is finalized (R1-R9)."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from starlette.responses import Response
+
+from starter.console import drafts
+from starter.console.drafts import Draft
+from starter.console.guarding import forget
+from starter.console.judging import admin_reason
+from starter.console.visit import Visit
+from starter.console.wording import Speaker
+from starter.passwords import hashed
+from subscription.calendar import KST, day_of
+from subscription.catalogue import Catalogue
+from subscription.names import domain_name, group_name
+from subscription.passwords import password_problems
+from subscription.refusals import Code, Problem, Refused, RefusedError
+from subscription.request import Account, AccountKind
+
+_STEPS = ("product", "terms", "information", "check")
+# A hash of nothing, so that all the rest can be judged while the password is not in order yet.
+_NO_PASSWORD = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "product": ("region", "platform", "plan", "members"),
+    "terms": ("agreed_terms",),
+    "information": (
+        "account",
+        "account_group",
+        "account_domain",
+        "admin_id",
+        "company_name",
+        "company_phone",
+    ),
+}
+"""Which of a request's fields each step asks for."""
+_LONGEST = {
+    "kind": 10,
+    "group": 64,
+    "domain": 260,
+    "admin_id": 64,
+    "company_name": 120,
+    "company_phone": 40,
+}
+"""So much of each field is kept: more than any rule allows, and little enough for a cookie."""
+
+
+async def begin(visit: Visit) -> Response:
+    """A new request; what was entered of another one is forgotten."""
+    _keep(visit, Draft())
+    return await visit.go("/request/product")
+
+
+async def show(visit: Visit) -> Response:
+    """One of the steps, with what was entered; one that is too early leads to the first unfinished one."""
+    step, draft = _step(visit), _draft(visit)
+    if draft is None:
+        return await begin(visit)
+    unfinished = await _first_unfinished(visit, draft, step)
+    if unfinished:
+        return await visit.go(f"/request/{unfinished}")
+    return await _shown(visit, step, draft)
+
+
+async def take(visit: Visit) -> Response:
+    """What was entered in one of the steps."""
+    step, draft = _step(visit), _draft(visit)
+    if draft is None:
+        told = visit.words.say("What was entered has been forgotten after an hour; please begin again.")
+        _keep(visit, Draft())
+        return await visit.go("/request/product", told)
+    match step:
+        case "product":
+            return await _take_product(visit, draft)
+        case "terms":
+            return await _take_terms(visit, draft)
+        case "information":
+            return await _take_information(visit, draft)
+        case _:
+            return await _finalize(visit, draft)
+
+
+async def _take_product(visit: Visit, draft: Draft) -> Response:
+    form = visit.form
+    draft = draft.model_copy(
+        update={name: form.get(name, "").strip()[:100] for name in ("region", "platform", "plan", "members")}
+    )
+    return await _on(visit, "product", draft)
+
+
+async def _take_terms(visit: Visit, draft: Draft) -> Response:
+    catalogue = await _catalogue(visit)
+    ticked = set(visit.several.get("agreed", ()))
+    agreed = tuple((term.id, term.version) for term in catalogue.terms if term.id in ticked)
+    return await _on(visit, "terms", draft.model_copy(update={"agreed": agreed}))
+
+
+async def _take_information(visit: Visit, draft: Draft) -> Response:
+    form = visit.form
+    entered: dict[str, str] = {name: form.get(name, "").strip()[:most] for name, most in _LONGEST.items()}
+    if entered["kind"] not in tuple(AccountKind):
+        entered["kind"] = AccountKind.GROUP
+    draft = draft.model_copy(update={**entered, "password_hash": ""})
+    if form.get("do") == "check-duplicates":
+        _keep(visit, draft)
+        return await _shown(visit, "information", draft, duplicates=await _duplicates(visit, draft))
+    wrong = password_problems(form.get("password", ""))
+    if not wrong and form.get("password") != form.get("password_again"):
+        message = "was not the same both times; type it again"
+        wrong = (Problem(field="password_again", code=Code.PASSWORDS_DIFFER, message=message),)
+    if not wrong:
+        # Hashing takes its time, and is meant to: others are served meanwhile.
+        digest = await asyncio.to_thread(hashed, form.get("password", ""))
+        draft = draft.model_copy(update={"password_hash": digest})
+    return await _on(visit, "information", draft, wrong)
+
+
+async def _finalize(visit: Visit, draft: Draft) -> Response:
+    if unfinished := await _first_unfinished(visit, draft, "check"):
+        return await visit.go(f"/request/{unfinished}")
+    try:
+        answer = await visit.desk.request(draft.as_request(_customer(visit)))
+    except RefusedError as refusal:
+        problems = visit.problems(refusal.refused)
+        problems = {"": " ".join(dict.fromkeys(problems.values()))}
+        return await _shown(visit, "check", draft, problems=problems, status=422)
+    forget(visit, drafts.COOKIE)
+    return await visit.go(f"/request/complete/{answer.subscription_id}")
+
+
+async def complete(visit: Visit) -> Response:
+    standing = await visit.desk.standing(visit.subscription_id)
+    return await visit.page(
+        "request/complete.html",
+        state=standing.state,
+        speak=Speaker(visit.words, standing.book),
+        admin_closed=admin_reason(standing.state),
+    )
+
+
+async def duplicates(visit: Visit) -> Response:
+    """[Check for Duplicates] without leaving the page: for browsers that run our script."""
+    draft = Draft(**{name: visit.form.get(name, "")[:300] for name in ("kind", "group", "domain")})
+    return await visit.page("request/duplicates.html", duplicates=await _duplicates(visit, draft))
+
+
+async def _duplicates(visit: Visit, draft: Draft) -> dict[str, object]:
+    """Whether the name could be requested now (R5), in words."""
+    say, is_domain = visit.words.say, draft.kind == AccountKind.DOMAIN
+    typed = draft.domain if is_domain else draft.group
+    try:
+        name = domain_name(typed) if is_domain else group_name(typed)
+    except ValueError as error:
+        code = Code.INVALID_DOMAIN_NAME if is_domain else Code.INVALID_GROUP_NAME
+        return {"free": False, "words": visit.refusal(Problem(code=code, message=str(error)))}
+    kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
+    if (await visit.desk.check_name(Account(kind=kind, name=name))).available:
+        return {"free": True, "words": say("%(name)s can be used.", name=name)}
+    return {"free": False, "words": say("%(name)s is taken; choose another name.", name=name)}
+
+
+# -- the steps ---------------------------------------------------------------------------------------
+
+
+def _step(visit: Visit) -> str:
+    step: str = visit.request.path_params["step"]
+    return step if step in _STEPS else _STEPS[0]
+
+
+async def _on(visit: Visit, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
+    """On to the next step if this one is in order; else the same again, with what is wrong."""
+    problems = await _wrong(visit, draft, step)
+    for problem in more:
+        said = visit.refusal(problem)
+        field = problem.field or ""
+        problems[field] = f"{problems[field]} {said}" if field in problems else said
+    _keep(visit, draft)
+    if problems:
+        return await _shown(visit, step, draft, problems=problems, status=422)
+    return await visit.go(f"/request/{_STEPS[_STEPS.index(step) + 1]}")
+
+
+async def _first_unfinished(visit: Visit, draft: Draft, before: str) -> str | None:
+    for step in _STEPS[: _STEPS.index(before)]:
+        unhashed = step == "information" and not draft.password_hash
+        if unhashed or await _wrong(visit, draft, step):
+            return step
+    return None
+
+
+async def _wrong(visit: Visit, draft: Draft, step: str) -> dict[str, str]:
+    """What the rules find wrong in what this step asks for."""
+    body = draft.as_request(_customer(visit))
+    refused = await visit.desk.check_request({**body, "password_hash": draft.password_hash or _NO_PASSWORD})
+    if refused is None:
+        return {}
+    if refused.code is Code.NOTHING_ON_SALE:
+        return {"": visit.refusal(refused)}
+    problems = tuple(p for p in refused.problems if (p.field or "").replace(".", "_") in _FIELDS[step])
+    if not problems:
+        return {}
+    of_step = Refused(code=refused.code, message=refused.message, problems=problems)
+    return visit.problems(of_step, account_group="group", account_domain="domain", account="group")
+
+
+async def _shown(
+    visit: Visit,
+    step: str,
+    draft: Draft,
+    *,
+    problems: Mapping[str, str] | None = None,
+    duplicates: Mapping[str, object] | None = None,
+    status: int = 200,
+) -> Response:
+    book = await visit.desk.price_book()
+    return await visit.page(
+        f"request/{step}.html",
+        status=status,
+        step=_STEPS.index(step) + 1,
+        draft=draft,
+        problems=problems or {},
+        duplicates=duplicates,
+        catalogue=await _catalogue(visit),
+        speak=Speaker(visit.words, book),
+    )
+
+
+async def _catalogue(visit: Visit) -> Catalogue:
+    catalogue = (await visit.desk.price_book()).in_force(day_of(datetime.now(KST)))
+    if catalogue is None:
+        raise RefusedError(Refused(code=Code.NOTHING_ON_SALE, message="Nothing is on sale yet."))
+    return catalogue
+
+
+def _customer(visit: Visit) -> str:
+    assert visit.session is not None
+    assert visit.session.customer_id is not None, "only customers request"
+    return visit.session.customer_id
+
+
+# -- the draft, which the browser keeps --------------------------------------------------------------
+
+
+def _draft(visit: Visit) -> Draft | None:
+    assert visit.session is not None
+    cookie = visit.request.cookies.get(drafts.COOKIE)
+    return drafts.opened(cookie, visit.session.key) if cookie else None
+
+
+def _keep(visit: Visit, draft: Draft) -> None:
+    assert visit.session is not None
+    visit.cookies[drafts.COOKIE] = (drafts.sealed(draft, visit.session.key), drafts.KEPT_SECONDS)

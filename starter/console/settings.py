@@ -1,0 +1,93 @@
+"""What the console takes from its environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from activities.settings import SettingsError
+
+THIS_MACHINE = ("localhost", "127.0.0.1")
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """An OpenID Connect issuer, and which of its claims say who somebody is."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    customer_claim: str = "customer_id"
+    operator_claim: str = "groups"
+    operator_group: str = "worksub-operators"
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """`url` is where browsers find the console; cookies are `Secure` and `__Host-` where it is https.
+
+    `embedded` says that this is a developer's own stack: anybody may sign in as anybody, and clocks move.
+    `temporal_ui_url` is a namespace's page of workflows in Temporal's Web UI, for operators.
+    """
+
+    url: str
+    oidc: OidcSettings | None = None
+    embedded: bool = False
+    temporal_ui_url: str | None = None
+
+    @property
+    def secure(self) -> bool:
+        return self.url.startswith("https://")
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+def console_settings(environment: Mapping[str, str]) -> ConsoleSettings:
+    """The settings of a deployment; raises `SettingsError`. Nobody is signed in without an issuer."""
+    url = environment.get("WORKSUB_CONSOLE_URL", "http://localhost:8080").rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+        raise SettingsError(
+            f"WORKSUB_CONSOLE_URL is {url!r}; it must be a scheme and a host, as in https://console.example."
+        )
+    return ConsoleSettings(
+        url=url,
+        oidc=_oidc(environment),
+        embedded=_is_a_developers(environment, parts.hostname),
+        temporal_ui_url=environment.get("WORKSUB_TEMPORAL_UI_URL"),
+    )
+
+
+def _is_a_developers(environment: Mapping[str, str], host: str | None) -> bool:
+    sign_in = environment.get("WORKSUB_CONSOLE_SIGN_IN") or "oidc"
+    if sign_in not in ("oidc", "developer"):
+        raise SettingsError(f"WORKSUB_CONSOLE_SIGN_IN is {sign_in!r}; it must be oidc or developer.")
+    if sign_in == "developer" and host not in THIS_MACHINE:
+        raise SettingsError(
+            "WORKSUB_CONSOLE_SIGN_IN is developer, by which anybody signs in as anybody, so "
+            f"WORKSUB_CONSOLE_URL must be on {' or '.join(THIS_MACHINE)}."
+        )
+    return sign_in == "developer"
+
+
+def _oidc(environment: Mapping[str, str]) -> OidcSettings | None:
+    issuer = environment.get("WORKSUB_OIDC_ISSUER")
+    if not issuer:
+        return None
+    client_id = environment.get("WORKSUB_OIDC_CLIENT_ID")
+    client_secret = environment.get("WORKSUB_OIDC_CLIENT_SECRET")
+    if not client_id or not client_secret:
+        raise SettingsError(
+            "WORKSUB_OIDC_ISSUER is set, so WORKSUB_OIDC_CLIENT_ID and WORKSUB_OIDC_CLIENT_SECRET "
+            "must be set too."
+        )
+    return OidcSettings(
+        issuer=issuer.rstrip("/"),
+        client_id=client_id,
+        client_secret=client_secret,
+        customer_claim=environment.get("WORKSUB_OIDC_CUSTOMER_CLAIM") or "customer_id",
+        operator_claim=environment.get("WORKSUB_OIDC_OPERATOR_CLAIM") or "groups",
+        operator_group=environment.get("WORKSUB_OIDC_OPERATOR_GROUP") or "worksub-operators",
+    )

@@ -1,0 +1,188 @@
+"""What happens to a subscription, in the words of whoever reads it. Nobody is named."""
+
+from datetime import timedelta
+
+from starter.console.languages import Words
+from subscription.catalogue import PriceBook
+from subscription.commands import ContractTerm, RenewalTerms
+from subscription.deadlines import Deadline, Due
+from subscription.events import (
+    AccountRenamed,
+    Canceled,
+    CancellationReserved,
+    CommandRefused,
+    ContractRenewed,
+    DomainConfirmed,
+    Erased,
+    Event,
+    RenameHeld,
+    RenameWithdrawn,
+    RenewalOptionChanged,
+    ReservationWithdrawn,
+    ServiceFeesPosted,
+    SwitchedToPaid,
+    SwitchReserved,
+    TrialEnded,
+    TrialStarted,
+    Upgraded,
+)
+from subscription.ledger import LedgerLine, LineKind
+from subscription.state import Access, Contract, Rate, ReservedCancellation, ReservedSwitch, State
+
+
+class Speaker:
+    """Says in one language what the rules have decided; plans go by their titles."""
+
+    def __init__(self, words: Words, book: PriceBook) -> None:
+        self.words = words
+        self._titles = {
+            plan: offer.title for version in book.versions for plan, offer in version.plans.items()
+        }
+
+    def plan(self, plan: str) -> str:
+        return self._titles.get(plan, plan)
+
+    def term(self, term: ContractTerm | str) -> str:
+        say = self.words.say
+        return say("annual contract") if term == ContractTerm.ANNUAL else say("monthly contract")
+
+    def state(self, state: State | str) -> str:
+        say = self.words.say
+        return {
+            State.PROVISIONING: say("Starting"),
+            State.TRIAL: say("Free trial"),
+            State.SUSPENDED: say("Suspended"),
+            State.ACTIVE: say("Active"),
+            State.CANCELED: say("Canceled"),
+            State.ERASED: say("Erased"),
+            State.REJECTED: say("Rejected"),
+        }[State(state)]
+
+    def access(self, access: Access | str) -> str:
+        say = self.words.say
+        return {
+            Access.FULL: say("Full"),
+            Access.RESTRICTED: say("Restricted"),
+            Access.NONE: say("None"),
+        }[Access(access)]
+
+    def deadline(self, deadline: Deadline) -> str:
+        say = self.words.say
+        return {
+            Due.SERVICE_FEES: say("Service fees are charged"),
+            Due.CANCELLATION: say("Reserved cancellation"),
+            Due.SWITCH_TO_PAID: say("Reserved switch to paid"),
+            Due.TRIAL_END: say("The trial ends"),
+            Due.GRACE_END: say("The grace period ends and the service is canceled"),
+            Due.CONTRACT_END: say("The contract period ends"),
+            Due.ERASURE: say("Erasure"),
+        }[deadline.what]
+
+    def line_kind(self, kind: LineKind | str) -> str:
+        say = self.words.say
+        return {
+            LineKind.SERVICE_FEE: say("Service fee"),
+            LineKind.DISCOUNT_REPAYMENT: say("Repayment of the annual discount"),
+            LineKind.EARLY_TERMINATION_FEE: say("Early-termination fee"),
+        }[LineKind(kind)]
+
+    def last_day(self, line: LedgerLine) -> str:
+        return self.words.short_day(line.end_day - timedelta(days=1))
+
+    def option(self, option: RenewalTerms | None) -> str:
+        """The terms of the next contract (R24)."""
+        say = self.words.say
+        if option is None:
+            return say("No renewal option: a monthly contract follows, on the same plan and members.")
+        return say(
+            "%(term)s, %(plan)s, %(members)s",
+            term=self.term(option.term),
+            plan=self.plan(option.plan) if option.plan else say("the plan at that time"),
+            members=self.words.members(option.members) if option.members else say("the members at that time"),
+        )
+
+    def rate(self, rate: Rate) -> str:
+        return self.words.say(
+            "%(plan)s for %(members)s at %(price)s a member a month",
+            plan=self.plan(rate.plan),
+            members=self.words.members(rate.members),
+            price=self.words.won(rate.price),
+        )
+
+    def period(self, contract: Contract, rate: Rate) -> str:
+        return self.words.say(
+            "%(term)s, %(rate)s, from %(first)s to %(last)s",
+            term=self.term(contract.term),
+            rate=self.rate(rate),
+            first=self.words.day(contract.first_day),
+            last=self.words.day(contract.end_day - timedelta(days=1)),
+        )
+
+    def reservation(self, reserved: ReservedSwitch | ReservedCancellation) -> str:
+        say, day = self.words.say, self.words.day(reserved.date)
+        if isinstance(reserved, ReservedCancellation):
+            return say("Cancellation reserved for %(date)s", date=day)
+        return say(
+            "Switch to a paid %(term)s (%(plan)s, %(members)s) reserved for %(date)s",
+            term=self.term(reserved.term),
+            plan=self.plan(reserved.plan),
+            members=self.words.members(reserved.members),
+            date=day,
+        )
+
+    def event(self, event: Event) -> str:
+        """One sentence about what happened, or will."""
+        say, words = self.words.say, self.words
+        match event:
+            case TrialStarted():
+                return say(
+                    "The free trial has started; it ends on %(end)s.", end=words.moment(event.trial_ends_at)
+                )
+            case TrialEnded():
+                return say(
+                    "The trial ends and use is suspended; without a switch to paid the service is canceled "
+                    "on %(end)s.",
+                    end=words.moment(event.grace_ends_at),
+                )
+            case SwitchReserved():
+                return self.reservation(event.switch) + "."
+            case SwitchedToPaid():
+                return say("Switch to paid: %(period)s.", period=self.period(event.contract, event.rate))
+            case RenewalOptionChanged():
+                return say("Renewal option: %(option)s", option=self.option(event.option))
+            case Upgraded():
+                return say("Upgrade: %(period)s.", period=self.period(event.contract, event.rate))
+            case ServiceFeesPosted():
+                return say(
+                    "Service fees for the days up to %(last)s are charged: %(total)s.",
+                    last=words.day(event.billed_up_to - timedelta(days=1)),
+                    total=self._total(event.posted),
+                )
+            case ContractRenewed():
+                return say(
+                    "The next contract begins: %(period)s.", period=self.period(event.contract, event.rate)
+                )
+            case CancellationReserved():
+                return say("Cancellation reserved for %(date)s", date=words.day(event.date)) + "."
+            case ReservationWithdrawn():
+                return say("Withdrawn: %(what)s.", what=self.reservation(event.withdrawn))
+            case Canceled():
+                if not event.posted:
+                    return say("Canceled; nothing is charged.")
+                return say("Canceled; last charges: %(total)s.", total=self._total(event.posted))
+            case Erased():
+                return say("All data is permanently deleted.")
+            case DomainConfirmed():
+                return say("The ownership of the domain is proved; use is no longer restricted.")
+            case AccountRenamed():
+                return say("The account goes by its new name.")
+            case RenameHeld():
+                return say("The new domain name is held; it takes effect when its ownership is proved.")
+            case RenameWithdrawn():
+                return say("The change of name is withdrawn; the present name stays.")
+            case CommandRefused():
+                return say("Refused: %(message)s", message=event.message)
+        raise TypeError(f"no words for {type(event).__name__}")
+
+    def _total(self, lines: tuple[LedgerLine, ...]) -> str:
+        return self.words.won(sum(line.amount for line in lines))

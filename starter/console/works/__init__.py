@@ -1,0 +1,1 @@
+"""NAVER WORKS Admin: a small stand-in for the product itself."""

@@ -1,0 +1,194 @@
+"""The pages of NAVER WORKS Admin. It works only with access, and says why when not (the table of states)."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from pydantic_core import PydanticCustomError
+from starlette.responses import Response
+
+from starter.client import Standing
+from starter.console.guarding import forget, keep_signed_in
+from starter.console.sessions import Realm
+from starter.console.visit import Turned, Visit, cookie_name
+from starter.console.wording import Speaker
+from starter.console.works.record import Company, Member, WorksRecord
+from starter.console.works.throttle import Throttle
+from subscription.names import admin_id as checked_id
+from subscription.phone import phone_number
+from subscription.refusals import Problem, RefusedError
+from subscription.state import Access, State
+from subscription.validation import has_control_characters
+
+
+async def show_sign_in(visit: Visit) -> Response:
+    if visit.session is not None:
+        return await visit.go("/works")
+    return await visit.page("works/sign_in.html", account="")
+
+
+async def sign_in(visit: Visit) -> Response:
+    """One answer for every failure, and as much work for an account that there is not."""
+    account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
+    address = visit.request.client.host if visit.request.client else ""
+    throttle, record = Throttle(visit.console.pool), WorksRecord(visit.console.pool)
+    if not await throttle.allows(account, address):
+        said = visit.words.say("Too many attempts. Wait a quarter of an hour and try again.")
+        return await _sign_in_again(visit, account, said, 429)
+    admin_id, _, name = account.partition("@")
+    administrator = await record.administrator(admin_id, name)
+    if administrator is not None and not await _goes_by(visit, administrator.subscription_id, account):
+        administrator = None
+    right = await asyncio.to_thread(
+        _is_right, administrator.password_hash if administrator else _nobodys_hash(), password
+    )
+    if administrator is None or not right:
+        await throttle.failed(account, address)
+        return await _sign_in_again(
+            visit, account, visit.words.say("The account or the password is wrong."), 403
+        )
+    standing = await visit.console.client.standing(administrator.subscription_id)
+    if standing.state.access is Access.NONE:
+        return await _closed(visit, standing)
+    token = await visit.console.sessions.begin(
+        Realm.WORKS_ADMIN, subscription_id=administrator.subscription_id
+    )
+    keep_signed_in(visit, token)
+    return await visit.go("/works")
+
+
+async def home(visit: Visit) -> Response:
+    return await _shown(visit, await _open(visit))
+
+
+async def set_company(visit: Visit) -> Response:
+    standing, form, say = await _open(visit), visit.form, visit.words.say
+    entered = {
+        name: form.get(name, "").strip() for name in ("company_name", "company_phone", "company_address")
+    }
+    problems: dict[str, str] = {}
+    if not 1 <= len(entered["company_name"]) <= 100 or has_control_characters(entered["company_name"]):
+        problems["company_name"] = say("A company name has 1 to 100 characters.")
+    if len(entered["company_address"]) > 200 or has_control_characters(entered["company_address"]):
+        problems["company_address"] = say("An address has at most 200 characters.")
+    try:
+        phone = phone_number(entered["company_phone"][:100])
+    except PydanticCustomError as error:
+        problems["company_phone"] = visit.refusal(Problem(code=error.type, message=error.message()))
+    if problems:
+        return await _shown(visit, standing, entered=entered, problems=problems)
+    company = Company(
+        company_name=entered["company_name"],
+        company_phone=phone,
+        company_address=entered["company_address"] or None,
+    )
+    await WorksRecord(visit.console.pool).set_company(standing.state.subscription_id, company)
+    return await visit.go("/works", say("The company information is saved."))
+
+
+async def add_member(visit: Visit) -> Response:
+    standing, say = await _open(visit), visit.words.say
+    entered = {
+        "member_id": visit.form.get("member_id", "").strip(),
+        "name": visit.form.get("name", "").strip(),
+    }
+    problems: dict[str, str] = {}
+    try:
+        checked_id(entered["member_id"][:100])
+    except PydanticCustomError as error:
+        problems["member_id"] = visit.refusal(Problem(code=error.type, message=error.message()))
+    if not 1 <= len(entered["name"]) <= 100 or has_control_characters(entered["name"]):
+        problems["name"] = say("A name has 1 to 100 characters.")
+    state = standing.state
+    if not problems:
+        member = Member(member_id=entered["member_id"], name=entered["name"])
+        # The administrator is one of the members that are paid for.
+        record = WorksRecord(visit.console.pool)
+        if entered["member_id"] != state.admin_id and await record.add_member(
+            state.subscription_id, member, state.members - 1
+        ):
+            return await visit.go("/works", say("The member is added."))
+        problems["member_id"] = say("The ID is in use, or all members that the plan has are there already.")
+    return await _shown(visit, standing, entered=entered, problems=problems)
+
+
+async def remove_member(visit: Visit) -> Response:
+    standing = await _open(visit)
+    record = WorksRecord(visit.console.pool)
+    await record.remove_member(standing.state.subscription_id, visit.form.get("member_id", ""))
+    return await visit.go("/works", visit.words.say("The member is removed."))
+
+
+async def sign_out(visit: Visit) -> Response:
+    await visit.console.sessions.end(visit.token)
+    forget(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
+    return await visit.go("/works/sign-in")
+
+
+async def _open(visit: Visit) -> Standing:
+    """Where the subscription stands, if its access lets anybody in now."""
+    assert visit.session is not None
+    assert visit.session.subscription_id is not None
+    standing = await visit.console.client.standing(visit.session.subscription_id)
+    if standing.state.access is Access.NONE:
+        raise Turned(await _closed(visit, standing))
+    return standing
+
+
+async def _closed(visit: Visit, standing: Standing) -> Response:
+    say = visit.words.say
+    why = {
+        State.SUSPENDED: say(
+            "The trial has ended and use is suspended. It opens again with the switch to a paid plan."
+        ),
+        State.CANCELED: say("The subscription has been canceled."),
+        State.ERASED: say("The subscription has been canceled and all data deleted."),
+    }.get(standing.state.state, say("The subscription has not started yet."))
+    return await visit.page("works/closed.html", why=why, status=403)
+
+
+async def _shown(
+    visit: Visit,
+    standing: Standing,
+    *,
+    entered: Mapping[str, str] | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> Response:
+    record, state = WorksRecord(visit.console.pool), standing.state
+    return await visit.page(
+        "works/home.html",
+        status=422 if problems else 200,
+        problems=problems or {},
+        entered=entered or {},
+        state=state,
+        restricted=state.access is Access.RESTRICTED,
+        speak=Speaker(visit.words, standing.book),
+        company=await record.company(state.subscription_id),
+        members=await record.members(state.subscription_id),
+    )
+
+
+async def _goes_by(visit: Visit, subscription_id: str, account: str) -> bool:
+    """Whether that is the account's present name, and not one that is only held for it (R10)."""
+    try:
+        return (await visit.console.client.status(subscription_id)).account == account
+    except RefusedError:
+        return False
+
+
+async def _sign_in_again(visit: Visit, account: str, said: str, status: int) -> Response:
+    return await visit.page("works/sign_in.html", account=account, problems={"": said}, status=status)
+
+
+def _is_right(password_hash: str, password: str) -> bool:
+    try:
+        return PasswordHasher().verify(password_hash, password)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+@cache
+def _nobodys_hash() -> str:
+    return PasswordHasher().hash("Nobody's Own Pa55word")

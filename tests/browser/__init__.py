@@ -1,0 +1,1 @@
+"""The console in a real browser. It needs Chromium: `make browser`."""

@@ -1,0 +1,22 @@
+"""Chromium, one for all tests, and the console that they visit."""
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+from console.conftest import console, console_stack, house
+from playwright.async_api import Browser, async_playwright
+
+__all__ = ["console", "console_stack", "house"]
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "The browser tests need Chromium; on Debian: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield browser
+        await browser.close()

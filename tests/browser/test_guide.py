@@ -1,0 +1,218 @@
+"""The product guide, from the request to the erasure, word by word in a browser."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from console.hosting import Hosted
+from playwright.async_api import Browser, Page
+from service.house import PASSWORD, fresh
+
+from starter.console.languages import Words
+from starter.invoice_page import Language
+from subscription.calendar import day_of
+from subscription.refusals import Code, RefusedError
+
+from .visitor import Visitor
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who follows the guide: in which language, with scripts or without, on what screen, by day or night."""
+
+    language: Language
+    scripts: bool
+    width: int
+    dark: bool
+
+
+READERS = {
+    "english-desktop": Reader(Language.EN, scripts=True, width=1280, dark=False),
+    "korean-phone-dark": Reader(Language.KO, scripts=True, width=375, dark=True),
+    "english-phone-without-scripts": Reader(Language.EN, scripts=False, width=375, dark=False),
+    "korean-desktop-without-scripts": Reader(Language.KO, scripts=False, width=1280, dark=False),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+async def test_the_guide(console: Hosted, chromium: Browser, reader: Reader) -> None:
+    context = await chromium.new_context(
+        java_script_enabled=reader.scripts,
+        locale=reader.language.value,
+        viewport={"width": reader.width, "height": 800},
+        color_scheme="dark" if reader.dark else "light",
+    )
+    context.set_default_timeout(20_000)
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    visitor = Visitor(page, console.url, Words(reader.language), scripts=reader.scripts)
+    name = fresh("guide")
+    await _signs_in(visitor, f"customer-of-{name}")
+    await _requests(visitor, name)
+    [listed] = await console.house.client.list(customer_id=f"customer-of-{name}")
+    path = f"/subscriptions/{listed.subscription_id}"
+    await _administrates(visitor, name)
+    await _switches(visitor, path)
+    await _upgrades(visitor, path)
+    await _chooses_the_renewal(visitor, path)
+    await _cancels(visitor, path, name, console, listed.subscription_id)
+    await context.close()
+    # A refused form is an answer like any other, and Chromium notes its status down as an error.
+    assert [each for each in complaints if "status of 4" not in each] == []
+
+
+async def _signs_in(visitor: Visitor, customer_id: str) -> None:
+    await visitor.goes_to("/")
+    await visitor.types(customer_id=customer_id)
+    await visitor.clicks("Sign in as this customer")
+    await visitor.sees("No subscription yet")
+
+
+async def _requests(visitor: Visitor, name: str) -> None:
+    page = visitor.page
+    await visitor.clicks("Request Product", "link")
+    await page.locator("[name=plan][value=basic]").check()
+    await visitor.types(members="10")
+    await visitor.clicks("Next")
+    await visitor.clicks("Next")
+    await page.get_by_role("alert").wait_for()
+    for term in ("service", "privacy"):
+        await page.locator(f"[name=agreed][value={term}]").check()
+    await visitor.clicks("Next")
+    await visitor.types(group="Bad--name", admin_id="A", password="abc12345", password_again="abc12345")
+    await visitor.types(company_name="에이크미", company_phone="12")
+    if visitor.scripts:
+        assert await page.locator("#password-rules .broken").count() == 2
+    await visitor.clicks("Next")
+    await visitor.is_told_what_is_wrong("group", "admin_id", "password", "company_phone")
+    assert await page.locator("#company_name").input_value() == "에이크미"
+    assert await page.locator("#password").input_value() == ""
+    await visitor.types(group=name, admin_id="admin", company_phone="02-1234-5678")
+    await visitor.clicks("Check for Duplicates")
+    await visitor.sees("%(name)s can be used.", name=name)
+    await visitor.types(password=PASSWORD, password_again=PASSWORD)
+    await visitor.clicks("Next")
+    await visitor.clicks("Back", "link")
+    assert await page.locator("#group").input_value() == name
+    assert await page.locator("#password").input_value() == ""
+    await visitor.types(password=PASSWORD, password_again=PASSWORD)
+    await visitor.clicks("Next")
+    await visitor.named("Finalize Request").dblclick()
+    await visitor.sees("Your request is complete. The free trial has started.")
+    await visitor.looks()
+
+
+async def _administrates(visitor: Visitor, name: str) -> None:
+    await visitor.clicks("Set Company Information", "link")
+    if visitor.scripts:
+        assert await visitor.page.locator("#account").input_value() == f"admin@{name}"
+    await visitor.types(account=f"admin@{name}", password="Wrong4Horse")
+    await visitor.clicks("Sign in")
+    await visitor.sees("The account or the password is wrong.")
+    await visitor.types(password=PASSWORD)
+    await visitor.clicks("Sign in")
+    await visitor.types(company_name="Acme 코리아", company_address="Seongnam")
+    await visitor.clicks("Save")
+    await visitor.sees("The company information is saved.")
+    await visitor.types(member_id="minji", name="김민지")
+    await visitor.clicks("Add a member")
+    await visitor.sees("The member is added.")
+    await visitor.page.get_by_role("button", name=visitor.say("Sign out")).click()
+    await visitor.looks()
+
+
+async def _switches(visitor: Visitor, path: str) -> None:
+    await visitor.goes_to(path)
+    reason = visitor.page.locator("#why-upgrade")
+    assert await reason.inner_text()
+    await visitor.clicks("Switch to Paid Product", "link")
+    await visitor.clicks("See what it costs")
+    await visitor.clicks("Switch to Paid Product")
+    await visitor.page.get_by_role("status").wait_for()
+    await visitor.clicks("To the next date")
+    await visitor.page.locator("#charges").wait_for()
+    assert await visitor.page.locator("tbody tr").count() == 1
+
+
+async def _upgrades(visitor: Visitor, path: str) -> None:
+    await visitor.goes_to(path)
+    await visitor.clicks("Upgrade", "link")
+    assert await visitor.page.locator("[name=plan][value=lite]").count() == 0
+    await visitor.clicks("Next")
+    await visitor.page.get_by_role("alert").wait_for()
+    await visitor.page.locator("[name=plan][value=premium]").check()
+    await visitor.types(members="20")
+    await visitor.clicks("Next")
+    await visitor.clicks("Next")
+    await visitor.page.get_by_role("alert").wait_for()
+    for term in ("service", "privacy"):
+        await visitor.page.locator(f"[name=agreed][value={term}]").check()
+    await visitor.clicks("Next")
+    await visitor.clicks("Upgrade")
+    await visitor.page.get_by_role("status").wait_for()
+
+
+async def _chooses_the_renewal(visitor: Visitor, path: str) -> None:
+    await visitor.goes_to(path)
+    await visitor.clicks("Change Renewal Option", "link")
+    await visitor.page.locator("[name=term][value=MONTHLY]").check()
+    await visitor.page.locator("#plan").select_option("lite")
+    await visitor.types(members="5")
+    await visitor.clicks("Next")
+    await visitor.clicks("Change Renewal Option")
+    await visitor.page.get_by_role("status").wait_for()
+
+
+async def _cancels(visitor: Visitor, path: str, name: str, console: Hosted, subscription_id: str) -> None:
+    page, client = visitor.page, console.house.client
+    standing = await client.standing(subscription_id)
+    today, contract = day_of(standing.now), standing.state.contract
+    assert contract is not None
+    later = today + timedelta(days=40)
+    quoted = await client.quote_cancellation(subscription_id, later)
+    assert quoted.penalty
+    await visitor.goes_to(f"{path}/cancel")
+    await _chooses_the_date(visitor, page, later.isoformat())
+    await visitor.sees(
+        "Leaving on this day costs %(penalty)s beside the service fees.",
+        penalty=visitor.words.won(quoted.penalty),
+    )
+    free = "Choose %(date)s, the day after the contract period: no cost of leaving"
+    await page.get_by_role("link", name=visitor.say(free, date=visitor.words.day(contract.end_day))).click()
+    await visitor.sees("Leaving on this day costs nothing beside the service fees.")
+    await visitor.types(confirmation=f"somebody@{name}")
+    await visitor.clicks("Cancel Subscription")
+    await visitor.is_told_what_is_wrong("confirmation")
+    await visitor.types(confirmation=f"admin@{name}")
+    await visitor.clicks("Cancel Subscription")
+    status = await client.status(subscription_id)
+    assert status.reservation is not None
+    assert status.reservation.date == contract.end_day
+    await visitor.clicks("Withdraw the Reservation")
+    assert (await client.status(subscription_id)).reservation is None
+    await visitor.goes_to(f"{path}/cancel")
+    await visitor.types(confirmation=f"admin@{name}")
+    await visitor.clicks("Cancel Subscription")
+    await visitor.goes_to(path)
+    while (await client.status(subscription_id)).state != "ERASED":
+        await visitor.goes_to(path)
+    await visitor.goes_to(path)
+    await page.get_by_role("heading", level=1).get_by_text(visitor.say("Erased subscription")).wait_for()
+    with pytest.raises(RefusedError) as refusal:
+        await client.withdraw_reservation(subscription_id)
+    assert refusal.value.refused.code is Code.SUBSCRIPTION_ENDED
+    await visitor.goes_to("/works/sign-in")
+    await visitor.types(account=f"admin@{name}", password=PASSWORD)
+    await visitor.clicks("Sign in")
+    await visitor.sees("The account or the password is wrong.")
+
+
+async def _chooses_the_date(visitor: Visitor, page: Page, day: str) -> None:
+    """With scripts the cost follows the date; without, one asks for it."""
+    await visitor.types(date=day)
+    if visitor.scripts:
+        await page.locator("#date").dispatch_event("change")
+    else:
+        await visitor.clicks("Work out")

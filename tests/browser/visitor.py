@@ -1,0 +1,68 @@
+"""Somebody at a browser: reads one language, clicks what has a name, and never sees an inaccessible page."""
+
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Locator, Page
+
+from starter.console.languages import Words
+
+_axe = Axe()
+
+
+class Visitor:
+    def __init__(self, page: Page, url: str, words: Words, *, scripts: bool) -> None:
+        self.page = page
+        self.url = url
+        self.say = words.say
+        self.words = words
+        self.scripts = scripts
+
+    async def goes_to(self, path: str) -> None:
+        await self.page.goto(self.url + path)
+        await self.looks()
+
+    async def clicks(self, name: str, kind: str = "button") -> None:
+        """A button or link by its English name."""
+        await self.named(name, kind).first.click()
+        await self.page.wait_for_load_state()
+        await self.looks()
+
+    def named(self, name: str, kind: str = "button") -> Locator:
+        main = self.page.locator("main")
+        return (
+            main.get_by_role("link", name=self.say(name), exact=True)
+            if kind == "link"
+            else main.get_by_role("button", name=self.say(name), exact=True)
+        )
+
+    async def types(self, **fields: str) -> None:
+        for name, value in fields.items():
+            await self.page.locator(f"#{name}").fill(value)
+
+    async def sees(self, message: str, **values: object) -> None:
+        await self.page.get_by_text(self.say(message, **values)).first.wait_for()
+
+    async def is_told_what_is_wrong(self, *fields: str) -> None:
+        """Errors are announced and tied to their fields."""
+        await self.page.get_by_role("alert").wait_for()
+        for name in fields:
+            field = self.page.locator(f"#{name}")
+            assert await field.get_attribute("aria-invalid") == "true"
+            described = await field.get_attribute("aria-describedby") or ""
+            assert f"{name}-error" in described.split()
+            assert await self.page.locator(f"#{name}-error").inner_text()
+
+    async def looks(self) -> None:
+        """The page is whole, in the visitor's language, as wide as the window, and accessible."""
+        assert await self.page.locator("html").get_attribute("lang") == self.words.language
+        if not self.scripts:
+            return
+        assert not await self.page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        ), f"{self.page.url} is wider than the window"
+        found = await _axe.run(self.page)
+        serious = [
+            (each["id"], [node["target"] for node in each["nodes"]])
+            for each in found.response["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], f"{self.page.url}: {serious}"

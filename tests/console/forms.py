@@ -1,0 +1,64 @@
+"""Filling in forms as a browser without JavaScript does, field by field."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import httpx
+
+
+@dataclass
+class _Form:
+    action: str
+    method: str
+    fields: dict[str, object] = field(default_factory=dict)
+
+
+class _Forms(HTMLParser):
+    """Every form of a page with its fields as they stand."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.forms: list[_Form] = []
+        self._path = path
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        had = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append(_Form(had.get("action", self._path), had.get("method", "get")))
+        elif not self.forms:
+            return
+        elif tag == "input" and had.get("name"):
+            if had.get("type") not in ("radio", "checkbox") or "checked" in had:
+                self.forms[-1].fields[had["name"]] = had.get("value", "")
+        elif tag == "select":
+            self._select = had["name"]
+        elif tag == "option" and ("selected" in had or self._select not in self.forms[-1].fields):
+            self.forms[-1].fields[self._select] = had["value"]
+
+
+async def submit(
+    browser: httpx.AsyncClient, page: httpx.Response, action: str, *, method: str = "", **typed: object
+) -> httpx.Response:
+    """Send the form of the page whose address ends in `action`, with some fields typed over.
+
+    `method` tells two forms of one address apart.
+    """
+    reader = _Forms(page.url.path)
+    reader.feed(page.text)
+    for form in reader.forms:
+        if form.action.endswith(action) and method in ("", form.method):
+            fields = {**form.fields, **typed}
+            if form.method == "post":
+                origin = f"{page.url.scheme}://{page.url.host}:{page.url.port}"
+                return await browser.post(form.action, data=fields, headers={"origin": origin})
+            return await browser.get(form.action, params=fields)  # type: ignore[arg-type]
+    raise AssertionError(f"{page.url} has no form for {action}: {[form.action for form in reader.forms]}")
+
+
+async def sign_in(browser: httpx.AsyncClient, customer_id: str) -> None:
+    """As this customer; an operator if it is empty."""
+    page = await browser.get("/sign-in")
+    who = {"customer_id": customer_id, "as": "customer"} if customer_id else {"as": "operator"}
+    arrived = await submit(browser, page, "/sign-in/developer", **who)
+    assert arrived.status_code == 200, arrived.text

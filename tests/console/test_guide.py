@@ -1,0 +1,165 @@
+"""The product guide without a browser's window: every page, form and refusal over HTTP (R1-R33)."""
+
+import re
+from datetime import timedelta
+
+import httpx
+from cryptography.fernet import Fernet
+from service.house import PASSWORD, fresh
+from service.waiting import together
+
+from starter.console.drafts import opened
+from subscription.request import Account, AccountKind
+
+from .forms import sign_in, submit
+from .hosting import Hosted
+
+
+async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
+    name = fresh("guide")
+    async with console.browser() as browser:
+        await sign_in(browser, f"customer-of-{name}")
+        page = await filled_in(browser, name)
+        assert "Check Request Details" in page.text
+        page = await submit(browser, page, "/request/check")
+        assert "The free trial has started" in page.text, page.text
+        [listed] = await console.house.client.list(customer_id=f"customer-of-{name}")
+        path = f"/subscriptions/{listed.subscription_id}"
+        page = await browser.get(path)
+        assert page.status_code == 200, page.text
+        for action in ("switch", "cancel", "rename"):
+            assert (await browser.get(f"{path}/{action}")).status_code == 200
+        for action in ("renewal", "upgrade"):
+            assert (await browser.get(f"{path}/{action}")).status_code == 409
+        page = await browser.get(f"{path}/switch")
+        page = await submit(browser, page, "/switch", term="ANNUAL")
+        assert "This will happen" in page.text, page.text
+        page = await submit(browser, page, "/switch")
+        assert "Switch to paid" in page.text
+        for action in ("renewal", "upgrade"):
+            assert (await browser.get(f"{path}/{action}")).status_code == 200
+        page = await submit(browser, page, "/clock", by="next")
+        page = await browser.get(f"{path}/upgrade")
+        page = await submit(browser, page, "/upgrade", plan="premium", members="20")
+        page = await submit(browser, page, "/upgrade", agreed=["service", "privacy"])
+        assert "This will happen" in page.text, page.text
+        page = await submit(browser, page, "/upgrade")
+        assert "Upgrade: annual contract" in page.text
+        page = await browser.get(f"{path}/renewal")
+        page = await submit(browser, page, "/renewal", term="MONTHLY", plan="lite", members="5")
+        page = await submit(browser, page, "/renewal")
+        assert "Renewal option: monthly contract, Lite, 5 members" in page.text, page.text
+        page = await browser.get(f"{path}/cancel")
+        assert "Repayment of the annual discount" in page.text or "Early-termination fee" in page.text
+        page = await submit(browser, page, "/cancel", method="post", confirmation="somebody")
+        assert page.status_code == 422
+        assert "ID@name" in page.text
+        page = await submit(browser, page, "/cancel", method="post", confirmation=f"admin@{name}")
+        assert "Canceled; last charges" in page.text
+
+
+async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_password(
+    console: Hosted,
+) -> None:
+    name = fresh("double")
+    customer = f"customer-of-{name}"
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        page = await filled_in(browser, name)
+        back = await browser.get("/request/information")
+        assert f'value="{name}"' in back.text
+        assert PASSWORD not in back.text
+        answers = await together(submit(browser, page, "/request/check") for _ in range(3))
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert len(await console.house.client.list(customer_id=customer)) == 1
+
+
+async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_its_hash(
+    console: Hosted,
+) -> None:
+    name = fresh("unfinished")
+    async with console.browser() as browser:
+        await sign_in(browser, f"customer-of-{name}")
+        await filled_in(browser, name)
+        cookie = browser.cookies["request-draft"]
+        key = await console.house.owner.fetchval(
+            "SELECT key FROM console_sessions WHERE customer_id = $1", f"customer-of-{name}"
+        )
+        draft = opened(cookie, key)
+        assert draft is not None
+        assert draft.group == name
+        assert draft.password_hash.startswith("$argon2id$")
+        assert PASSWORD not in draft.model_dump_json()
+        assert opened(cookie, Fernet.generate_key()) is None
+        assert (await console.house.client.check_name(Account(kind=AccountKind.GROUP, name=name))).available
+
+
+async def test_a_step_that_is_too_early_leads_to_the_first_unfinished_one(console: Hosted) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("customer"))
+        await browser.get("/request")
+        assert (await browser.get("/request/check")).url.path == "/request/product"
+
+
+async def filled_in(browser: httpx.AsyncClient, name: str) -> httpx.Response:
+    """A request up to its fourth step."""
+    page = await submit(browser, await browser.get("/request"), "/request/product", plan="basic")
+    page = await submit(browser, page, "/request/terms", agreed=["service", "privacy"])
+    page = await submit(
+        browser,
+        page,
+        "/request/information",
+        group=name,
+        admin_id="admin",
+        password=PASSWORD,
+        password_again=PASSWORD,
+        company_name="Acme Korea",
+        company_phone="02-1234-5678",
+    )
+    assert page.url.path == "/request/check", page.text
+    return page
+
+
+async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: Hosted) -> None:
+    domain = f"{fresh('proved')}.example"
+    life = await console.house.requested(account={"domain": domain})
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}")
+        assert "Use is restricted" in page.text
+        page = await submit(browser, page, "/domain")
+        assert "The proof was not found just now" in page.text
+        [value] = set(re.findall(r"naver-works-verification=[0-9a-f]{32}", page.text))
+        console.house.dns.publish_txt(domain, value)
+        page = await submit(browser, page, "/domain")
+        assert "The ownership of the domain is proved" in page.text
+        assert "Use is restricted" not in page.text
+
+
+async def test_a_name_is_changed_once_and_a_refusal_keeps_what_was_typed(console: Hosted) -> None:
+    life, taken = await console.house.requested(), await console.house.requested()
+    async with console.browser("ko") as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        page = await submit(browser, page, "/rename", name=taken.request["account"]["group"])
+        assert page.status_code == 422
+        assert "이미 사용 중인 이름입니다" in page.text
+        assert f'value="{taken.request["account"]["group"]}"' in page.text
+        page = await submit(browser, page, "/rename", name=fresh("renamed"))
+        assert "계정이 새 이름으로 바뀌었습니다" in page.text
+        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        assert page.status_code == 409
+        assert "최근에 이름을 변경했습니다" in page.text
+
+
+async def test_a_form_sent_twice_is_carried_out_once(console: Hosted) -> None:
+    life = await console.house.requested()
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        later = (await life.today() + timedelta(days=3)).isoformat()
+        page = await browser.get(f"/subscriptions/{life.id}/switch")
+        page = await submit(browser, page, "/switch", date=later)
+        assert [(await submit(browser, page, "/switch")).status_code for _ in range(2)] == [200, 200]
+        page = await browser.get(f"/subscriptions/{life.id}")
+        assert [(await submit(browser, page, "/withdraw")).status_code for _ in range(2)] == [200, 200]
+        assert await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "RESERVATION_WITHDRAWN"]

@@ -1,0 +1,182 @@
+"""Signing in and out, and what forms must prove: a real OpenID Connect provider, real cookies."""
+
+from collections.abc import Iterator
+
+import httpx
+import oidc_provider_mock  # type: ignore[import-untyped]
+import pytest
+from oidc_provider_mock import User
+from service.house import House, fresh
+
+from activities.database import connected
+from starter.console.app import create_console
+from starter.console.settings import ConsoleSettings, OidcSettings
+
+from .forms import sign_in, submit
+from .hosting import Hosted, hosted
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[str]:
+    people = (
+        User(sub="minji", claims={"customer_id": "C-77", "name": "Minji"}),
+        User(sub="olga", claims={"groups": ["worksub-operators"], "name": "Olga"}),
+        User(sub="nobody", claims={"name": "Nobody"}),
+    )
+    with oidc_provider_mock.run_server_in_thread(require_nonce=True, user_claims=people) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+def with_issuer(issuer: str) -> ConsoleSettings:
+    return ConsoleSettings(url="", oidc=OidcSettings(issuer, "console", "a secret of the console"))
+
+
+@pytest.mark.parametrize(
+    ("person", "sees"), [("minji", "subscriptions of C-77"), ("olga", "All subscriptions")]
+)
+async def test_an_issuer_says_who_somebody_is(house: House, issuer: str, person: str, sees: str) -> None:
+    async with hosted(house, with_issuer(issuer)) as console, console.browser() as browser:
+        wanted = "/subscriptions" if person == "minji" else "/operator"
+        assert (await browser.get(wanted)).url.path == "/sign-in"
+        away = await browser.get(f"/sign-in/issuer?next={wanted}")
+        query = away.url.params
+        assert query["code_challenge_method"] == "S256"
+        assert query["state"]
+        assert query["nonce"]
+        back = await browser.post(str(away.url), data={"sub": person})
+        assert back.url.path == wanted
+        assert sees in back.text
+        assert (await browser.post("/sign-in/developer", data={})).status_code == 403
+
+
+async def test_an_account_without_a_customer_is_not_let_in(house: House, issuer: str) -> None:
+    async with hosted(house, with_issuer(issuer)) as console, console.browser() as browser:
+        away = await browser.get("/sign-in/issuer")
+        back = await browser.post(str(away.url), data={"sub": "nobody"})
+        assert back.status_code == 403
+        assert "belongs to no customer" in back.text
+        assert (await browser.get("/subscriptions")).url.path == "/sign-in"
+
+
+async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(house: House, issuer: str) -> None:
+    async with (
+        hosted(house, with_issuer(issuer)) as console,
+        console.browser() as attacker,
+        console.browser() as victim,
+    ):
+        away = await attacker.get("/sign-in/issuer")
+        redirected = await attacker.post(str(away.url), data={"sub": "minji"}, follow_redirects=False)
+        stolen = redirected.headers["location"]
+        assert (await victim.get(stolen)).status_code == 403
+        await victim.get("/sign-in/issuer")
+        assert (await victim.get(stolen)).status_code == 403
+        assert (await victim.get("/subscriptions")).url.path == "/sign-in"
+
+
+async def test_without_an_issuer_and_off_the_embedded_stack_nobody_signs_in(house: House) -> None:
+    async with hosted(house, ConsoleSettings(url="")) as console, console.browser() as browser:
+        page = await browser.get("/sign-in")
+        assert "No way to sign in" in page.text
+        assert "/sign-in/developer" not in page.text
+        assert (await browser.get("/sign-in/issuer")).status_code == 404
+        life = await house.requested()
+        assert (await browser.post(f"/subscriptions/{life.id}/clock")).status_code == 404
+
+
+async def test_signing_out_ends_the_session_for_a_stolen_cookie_too(console: Hosted) -> None:
+    async with console.browser() as browser, console.browser() as thief:
+        await sign_in(browser, fresh("customer"))
+        thief.cookies.set("console", browser.cookies["console"])
+        assert (await thief.get("/subscriptions")).url.path == "/subscriptions"
+        await submit(browser, await browser.get("/subscriptions"), "/sign-out")
+        assert (await browser.get("/subscriptions")).url.path == "/sign-in"
+        assert (await thief.get("/subscriptions")).url.path == "/sign-in"
+
+
+@pytest.mark.parametrize(
+    "column", ["seen_at = seen_at - interval '31 minutes'", "created_at = created_at - interval '13 hours'"]
+)
+async def test_sessions_end_when_idle_and_after_a_day_of_work(console: Hosted, column: str) -> None:
+    customer = fresh("customer")
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        await console.house.owner.execute(
+            f"UPDATE console_sessions SET {column} WHERE customer_id = $1", customer
+        )
+        assert (await browser.get("/subscriptions")).url.path == "/sign-in"
+
+
+async def test_signing_in_changes_the_cookie(console: Hosted) -> None:
+    async with console.browser() as browser:
+        await browser.get("/sign-in")
+        before = browser.cookies["console"]
+        await sign_in(browser, fresh("customer"))
+        assert browser.cookies["console"] != before
+
+
+async def test_a_form_from_elsewhere_is_not_taken(console: Hosted) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("customer"))
+        page = await browser.get("/subscriptions")
+        proof = page.text.split('name="proof" value="')[1].split('"')[0]
+        refused = [
+            await browser.post("/sign-out", data={}),
+            await browser.post("/sign-out", data={"proof": "0" * 64}),
+            await browser.post(
+                "/sign-out", data={"proof": proof}, headers={"origin": "https://evil.example"}
+            ),
+            await browser.post("/sign-out", data={"proof": proof}, headers={"sec-fetch-site": "cross-site"}),
+        ]
+        assert [each.status_code for each in refused] == [403, 403, 403, 403]
+        assert (await browser.get("/subscriptions")).url.path == "/subscriptions"
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/%0d%0aLocation:x\r\n", "x"]
+)
+async def test_no_open_redirects(console: Hosted, elsewhere: str) -> None:
+    async with console.browser() as browser:
+        page = await browser.get("/sign-in", params={"next": elsewhere})
+        browser.follow_redirects = False
+        for form in ("/language", "/sign-in/developer"):
+            fields = {"next": elsewhere, "language": "en", "customer_id": "C-1", "as": "customer"}
+            answer = await submit(browser, page, form, **fields)
+            assert answer.headers["location"] == "/"
+
+
+async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> None:
+    async with console.browser() as browser:
+        answer = await browser.get("/sign-in")
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert " style=" not in answer.text
+        assert "<script>" not in answer.text
+    settings = ConsoleSettings(url="https://console.example")
+    async with connected(house.database_url, "worksub_console", connections=1) as pool:
+        transport = httpx.ASGITransport(create_console(house.client, pool, settings))
+        async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
+            answer = await safe.get("/sign-in")
+    assert answer.headers["strict-transport-security"]
+    assert answer.headers["set-cookie"].startswith("__Host-console=")
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+async def test_on_a_developers_machine_no_other_site_passes_for_it(console: Hosted) -> None:
+    async with console.browser() as browser:
+        assert (await browser.get("/sign-in", headers={"host": "rebound.example"})).status_code == 400
+        own_address = console.url.replace("localhost", "127.0.0.1")
+        browser.base_url = httpx.URL(own_address)
+        await sign_in(browser, fresh("customer"))
+        assert (await browser.get("/subscriptions")).url.path == "/subscriptions"
+
+
+async def test_far_too_much_is_refused_before_it_is_read_to_its_end(console: Hosted) -> None:
+    async with console.browser() as browser:
+        assert (await browser.post("/language", content=b"x=" + b"y" * 100_000)).status_code == 413
+        assert (await browser.post("/language", content=b"\xff\xfe")).status_code == 400

@@ -1,0 +1,83 @@
+"""NAVER WORKS Admin: it works only with access, and its data go with the subscription (R31)."""
+
+from datetime import timedelta
+
+import pytest
+from asyncpg import ForeignKeyViolationError
+from service.house import PASSWORD, fresh
+from service.waiting import eventually
+
+from .forms import submit
+from .hosting import Hosted
+
+
+async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_alike(console: Hosted) -> None:
+    life = await console.house.requested()
+    account = life.request["account"]["group"]
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        wrong = await submit(
+            browser, page, "/works/sign-in", account=f"admin@{account}", password="Wrong4Horse"
+        )
+        nobody = await submit(browser, page, "/works/sign-in", account="admin@nobody", password="Wrong4Horse")
+        assert wrong.status_code == nobody.status_code == 403
+        assert wrong.text.replace(account, "nobody") == nobody.text
+
+
+async def test_guessing_is_slowed_down(console: Hosted) -> None:
+    account = f"admin@{fresh('guessed')}"
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        tried = [
+            (
+                await submit(browser, page, "/works/sign-in", account=account, password="Wrong4Horse")
+            ).status_code
+            for _ in range(7)
+        ]
+        assert tried == [403, 403, 403, 403, 403, 429, 429]
+
+
+async def test_it_is_closed_without_access_and_says_why(console: Hosted) -> None:
+    life = await console.house.requested()
+    account = f"admin@{life.request['account']['group']}"
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        assert page.url.path == "/works"
+        await life.sleeps_until(await life.clock.now() + timedelta(days=31))
+        page = await browser.get("/works")
+        assert page.status_code == 403
+        assert "The trial has ended and use is suspended" in page.text
+        page = await browser.get("/works/sign-in", follow_redirects=False)
+        assert page.headers["location"] == "/works"
+
+
+async def test_what_it_keeps_is_erased_with_the_subscription(console: Hosted) -> None:
+    house = console.house
+    life = await house.requested()
+    account = f"admin@{life.request['account']['group']}"
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        page = await submit(browser, page, "/works/members", member_id="minji", name="Minji")
+        page = await submit(browser, page, "/works/company", company_phone="02-1234-5678", company_name="New")
+        assert "The company information is saved." in page.text
+        full = await submit(browser, page, "/works/members", member_id="admin", name="Again")
+        assert full.status_code == 422
+        await life.asks("cancel", date=(await life.today()).isoformat())
+
+        async def is_erased() -> bool:
+            return (await life.status()).state.over
+
+        await eventually("it is erased", is_erased)
+        certificate = (await house.client.certificates(life.id))[0]
+        assert certificate.rows["members"] == 1
+        for table in ("members", "companies", "console_sessions"):
+            left = await house.owner.fetchval(
+                f"SELECT count(*) FROM {table} WHERE subscription_id = $1", life.id
+            )
+            assert left == 0
+        assert (await browser.get("/works")).url.path == "/works/sign-in"
+        adding = "INSERT INTO members (subscription_id, member_id) VALUES ($1, 'late')"
+        with pytest.raises(ForeignKeyViolationError):
+            await house.owner.execute(adding, life.id)
