@@ -41,13 +41,22 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
             response = await _answer(visit, handler, whom)
         except Turned as turned:
             return turned.response
-        except (*UNREACHABLE, RPCError, RPCTimeoutOrCancelledError):
+        except Exception as error:
+            if not _is_away(error):
+                raise
             _log.warning("A page could not be shown: a server is away.", exc_info=True)
             return HTMLResponse(console.pages.render("away.html", words_of(request)), status_code=503)
         _set_cookies(visit, response)
         return response
 
     return endpoint
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether a server does not answer, as the SDK or asyncpg says it."""
+    if isinstance(error, RuntimeError):  # how the SDK says that nobody has answered yet
+        return "client connect" in str(error)
+    return isinstance(error, (*UNREACHABLE, RPCError, RPCTimeoutOrCancelledError))
 
 
 async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:

@@ -33,7 +33,7 @@ class Hosted:
 async def hosted(house: House, settings: ConsoleSettings | None = None) -> AsyncIterator[Hosted]:
     """Serve the console; without settings, as on a developer's own stack."""
     listening = socket.create_server(("127.0.0.1", 0))
-    # asyncio does it for the sockets that it makes itself; without, an answer waits 40 ms for its own headers.
+    # asyncio does so for sockets of its own; without, an answer waits 40 ms for its own headers.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     url = f"http://localhost:{listening.getsockname()[1]}"
     settings = ConsoleSettings(url=url, embedded=True) if settings is None else replace(settings, url=url)

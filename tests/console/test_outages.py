@@ -1,0 +1,24 @@
+"""A server that is away is told to people on a page of ours."""
+
+from dataclasses import replace
+
+from temporalio.client import Client
+
+from starter.client import SubscriptionClient
+
+from .forms import sign_in
+from .hosting import Hosted, hosted
+
+
+async def test_without_temporal_lists_are_shown_and_a_subscription_says_that_it_cannot_be(
+    console: Hosted,
+) -> None:
+    life = await console.house.requested()
+    nobody = await Client.connect("127.0.0.1:1", lazy=True)
+    alone = replace(console.house, client=SubscriptionClient(nobody, console.house.pool))
+    async with hosted(alone) as lonely, lonely.browser("ko") as browser:
+        await sign_in(browser, life.request["customer_id"])
+        assert life.id[:8] in (await browser.get("/subscriptions")).text
+        page = await browser.get(f"/subscriptions/{life.id}")
+        assert page.status_code == 503
+        assert "지금은 연결할 수 없습니다" in page.text
