@@ -26,7 +26,7 @@ from starter.setup import set_up
 from subscription.calendar import day_of
 from subscription.commands import ContractTerm
 from worker import create_worker
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 HERE = Path(__file__).parent
 PASSWORD = "Correct4Horse"
@@ -39,7 +39,7 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
     with TemporaryDirectory() as directory:
         async with EmbeddedStack(Path(directory) / "stack", search_attributes={}) as stack:
             addresses = stack.addresses
-            temporal = await Client.connect(addresses.temporal_address, data_converter=DATA_CONVERTER)
+            temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
             listening = socket.create_server(("127.0.0.1", 0))
             url = f"http://localhost:{listening.getsockname()[1]}"

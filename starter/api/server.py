@@ -110,7 +110,7 @@ def _listening(address: Address) -> Iterator[socket.socket]:
         raise SettingsError(
             f"WORKSUB_API_ADDRESS: nothing can listen on {address}: {error.strerror}."
         ) from None
-    # asyncio does it for the sockets that it makes itself; without, an answer waits 40 ms for its own headers.
+    # asyncio does so for sockets that it makes itself; without, an answer waits 40 ms for its own headers.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listening:
         yield listening

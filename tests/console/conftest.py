@@ -7,7 +7,7 @@ from service.house import House, open_house, open_stack
 from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import data_converter
 
 from .hosting import Hosted, hosted
 
@@ -20,7 +20,7 @@ async def console_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 @pytest.fixture(scope="session")
 async def house(console_stack: EmbeddedStack) -> AsyncIterator[House]:
-    temporal = await Client.connect(console_stack.addresses.temporal_address, data_converter=DATA_CONVERTER)
+    temporal = await Client.connect(console_stack.addresses.temporal_address, data_converter=data_converter())
     async with open_house(console_stack, temporal) as opened:
         yield opened
 

@@ -119,6 +119,9 @@ RIGHTS = {"reads": "SELECT", "adds": "INSERT", "changes": "UPDATE", "deletes": "
 ROLES = {
     "the worker": "worksub_worker",
     "people and services": "worksub_reader",
+    "the API": "worksub_api",
+    "who runs the service": "worksub_admin",
+    "the console": "worksub_console",
     "the product": "worksub_product",
 }
 

@@ -16,12 +16,13 @@ class Throttle:
 
     async def allows(self, account: str, address: str) -> bool:
         rows = await self._pool.fetch(
-            f"""
+            """
             SELECT who_hash, count(*) AS failed FROM failed_sign_ins
-             WHERE who_hash = ANY($1) AND at > clock_timestamp() - interval '{MINUTES} minutes'
+             WHERE who_hash = ANY($1) AND at > clock_timestamp() - make_interval(mins => $2)
              GROUP BY who_hash
             """,
             list(_keys(account, address)),
+            MINUTES,
         )
         failed = {row["who_hash"]: row["failed"] for row in rows}
         return all(failed.get(key, 0) < most for key, most in _keys(account, address).items())
@@ -29,7 +30,7 @@ class Throttle:
     async def failed(self, account: str, address: str) -> None:
         """One more failure; those of long ago are forgotten on the way."""
         await self._pool.execute(
-            f"DELETE FROM failed_sign_ins WHERE at < clock_timestamp() - interval '{MINUTES} minutes'"
+            "DELETE FROM failed_sign_ins WHERE at < clock_timestamp() - make_interval(mins => $1)", MINUTES
         )
         await self._pool.executemany(
             "INSERT INTO failed_sign_ins (who_hash) VALUES ($1)",
