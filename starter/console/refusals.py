@@ -72,6 +72,7 @@ _BY_CODE: Mapping[str, str] = {
     Code.LOWERED_BY_UPGRADE: N_(
         "An upgrade cannot lower anything; a renewal option can, at the end of the contract period."
     ),
+    Code.TOO_MANY_COMMANDS: N_("Too many changes in the last weeks; try again in some days."),
     Code.NOT_YET_STARTED: N_("The subscription has not started yet; try again in a moment."),
     Code.SUBSCRIPTION_ENDED: N_("The subscription has ended; nothing can be asked of it."),
     Code.SUBSCRIPTION_NOT_FOUND: N_("There is no such subscription."),

@@ -158,7 +158,7 @@ async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> 
         assert " style=" not in answer.text
         assert "<script>" not in answer.text
     settings = ConsoleSettings(url="https://console.example")
-    async with connected(house.database_url, "worksub_console", connections=1) as pool:
+    async with connected(house.web_url, "worksub_console", connections=1) as pool:
         transport = httpx.ASGITransport(create_console(house.client, pool, settings))
         async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
             answer = await safe.get("/sign-in")

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from asyncpg import ForeignKeyViolationError
+from asyncpg import RestrictViolationError
 from service.house import PASSWORD, fresh
 from service.waiting import eventually
 
@@ -79,5 +79,5 @@ async def test_what_it_keeps_is_erased_with_the_subscription(console: Hosted) ->
             assert left == 0
         assert (await browser.get("/works")).url.path == "/works/sign-in"
         adding = "INSERT INTO members (subscription_id, member_id) VALUES ($1, 'late')"
-        with pytest.raises(ForeignKeyViolationError):
+        with pytest.raises(RestrictViolationError):
             await house.owner.execute(adding, life.id)

@@ -1,6 +1,6 @@
 """What NAVER WORKS Admin reads and writes; all of it goes when its subscription is erased (R31)."""
 
-from asyncpg import ForeignKeyViolationError, UniqueViolationError
+from asyncpg import RestrictViolationError, UniqueViolationError
 
 from activities.database import Pool
 from subscription.model import Frozen
@@ -80,7 +80,7 @@ class WorksRecord:
                 member.name,
                 most,
             )
-        except (UniqueViolationError, ForeignKeyViolationError):
+        except (UniqueViolationError, RestrictViolationError):
             return False
         return bool(added)
 
