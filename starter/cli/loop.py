@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, and then `collect_garbage`. SIGTERM ends it in good order, as Ctrl-C does.
+    """`asyncio.run`, and then `collect_garbage`: the last that a process does. SIGTERM is as good as Ctrl-C.
 
     Raises `KeyboardInterrupt` then, whatever `main` has made of being cancelled: the SDK makes errors of it.
     """
@@ -41,6 +41,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             raise KeyboardInterrupt from None
         raise
     finally:
+        # It is over, and what is pressed now changes nothing of how it ended.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         collect_garbage()
 
 
