@@ -14,6 +14,8 @@ from .world import LOGIN, World
 Mischief: TypeAlias = Callable[[], Awaitable[None]]
 
 _CATCH_SECONDS = 2.0
+# A short run has to be over soon: all that lasts a while lasts so much of it.
+_SHORT = 0.3
 
 
 class Troublemaker:
@@ -29,6 +31,7 @@ class Troublemaker:
         self._with_servers = random.Random(f"{seed}/servers")
         self._tell = tell
         self._long = long
+        self._pace = 1.0 if long else _SHORT
         self.done: Counter[str] = Counter()
         self.rounds = 0
         self._at_workers: Mapping[str, Mischief] = {
@@ -51,10 +54,9 @@ class Troublemaker:
     async def make_trouble(self, enough: asyncio.Event) -> None:
         """Go on until it is enough, or only for a round; everything is whole again on return."""
         async with asyncio.TaskGroup() as streams:
-            workers, servers = ((3.0, 8.0), (1.0, 4.0)) if self._long else ((2.0, 4.0), (0.5, 1.5))
-            streams.create_task(self._stream(self._with_workers, self._at_workers, workers, enough))
+            streams.create_task(self._stream(self._with_workers, self._at_workers, (3.0, 8.0), enough))
             streams.create_task(
-                self._stream(self._with_servers, self._at_servers, servers, enough, counts=True)
+                self._stream(self._with_servers, self._at_servers, (1.0, 4.0), enough, counts=True)
             )
 
     async def _stream(
@@ -68,21 +70,21 @@ class Troublemaker:
     ) -> None:
         while True:
             for kind in chance.sample(list(kinds), len(kinds)):
-                if await _happens_within(enough, chance.uniform(*pauses)):
+                if await _happens_within(enough, chance.uniform(*pauses) * self._pace):
                     return
                 self._tell(kind)
                 await kinds[kind]()
                 self.done[kind] += 1
             self.rounds += counts
-            if counts and not self._long:
-                enough.set()
+            if not self._long:
+                return
 
     # -- workers -------------------------------------------------------------------------------------
 
     async def _kill_worker(self) -> None:
         worker = self._with_workers.choice(self._world.workers)
         await worker.end(signal.SIGKILL)
-        await _a_while(self._with_workers, 0.0, 1.5)
+        await self._a_while(self._with_workers, 0.0, 1.5)
         await worker.start()
 
     async def _stop_worker(self) -> None:
@@ -94,7 +96,7 @@ class Troublemaker:
         worker = self._with_workers.choice(self._world.workers)
         worker.send(signal.SIGSTOP)
         try:
-            await _a_while(self._with_workers, 11.0, 14.0)
+            await self._a_while(self._with_workers, 11.0, 14.0)
         finally:
             worker.send(signal.SIGCONT)
 
@@ -104,12 +106,12 @@ class Troublemaker:
         if await self._catches_a_transaction():
             self.done["SIGKILL of PostgreSQL, in a transaction"] += 1
         await self._world.kill(self._world.postgres)
-        await _a_while(self._with_servers, 0.0, 2.0)
+        await self._a_while(self._with_servers, 0.0, 2.0)
         await self._world.begin_again(self._world.postgres)
 
     async def _kill_temporal(self) -> None:
         await self._world.kill(self._world.temporal)
-        await _a_while(self._with_servers, 0.0, 1.0)
+        await self._a_while(self._with_servers, 0.0, 1.0)
         await self._world.begin_again(self._world.temporal)
 
     async def _catches_a_transaction(self) -> bool:
@@ -131,14 +133,14 @@ class Troublemaker:
             "ALTER SYSTEM SET default_transaction_read_only = on",
             "ALTER SYSTEM RESET default_transaction_read_only",
         ):
-            await _a_while(self._with_servers, 0.5, 2.5)
+            await self._a_while(self._with_servers, 0.5, 2.5)
 
     async def _out_of_connections(self) -> None:
         async with self._until_the_end(
             f"ALTER ROLE {LOGIN} CONNECTION LIMIT 0", f"ALTER ROLE {LOGIN} CONNECTION LIMIT -1"
         ):
             await self._cut_connections()
-            await _a_while(self._with_servers, 0.5, 2.5)
+            await self._a_while(self._with_servers, 0.5, 2.5)
 
     async def _cut_connections(self) -> None:
         async with self._world.owner() as owner:
@@ -159,17 +161,16 @@ class Troublemaker:
 
     async def _dns(self, how: str) -> None:
         self._world.dns.answer_with = how  # type: ignore[assignment]
-        await _a_while(self._with_servers, 0.5, 3.0)
+        await self._a_while(self._with_servers, 0.5, 3.0)
         self._world.dns.answer_with = "normal"
 
     async def _lying_dns(self) -> None:
         self._world.dns.lies = True
-        await _a_while(self._with_servers, 0.5, 3.0)
+        await self._a_while(self._with_servers, 0.5, 3.0)
         self._world.dns.lies = False
 
-
-async def _a_while(chance: random.Random, shortest: float, longest: float) -> None:
-    await asyncio.sleep(chance.uniform(shortest, longest))
+    async def _a_while(self, chance: random.Random, shortest: float, longest: float) -> None:
+        await asyncio.sleep(chance.uniform(shortest, longest) * self._pace)
 
 
 async def _happens_within(event: asyncio.Event, seconds: float) -> bool:

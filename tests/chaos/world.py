@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -104,13 +105,18 @@ class World:
         }
         for number, own in enumerate(({}, {"WORKSUB_CACHED_WORKFLOWS": "0"}), start=1):
             worker = Worker(self._directory / f"worker-{number}", settings | own)
-            await worker.start()
             self._stack.push_async_callback(worker.end, signal.SIGTERM)
             self.workers.append(worker)
-        for _ in range(_ASKERS):
-            asker = await Asker.start(settings, self._url)
-            self._stack.push_async_callback(asker.end)
-            self.askers.append(asker)
+        async with asyncio.TaskGroup() as starting:
+            for worker in self.workers:
+                starting.create_task(worker.start())
+            for _ in range(_ASKERS):
+                starting.create_task(self._start_asker(settings))
+
+    async def _start_asker(self, settings: Mapping[str, str]) -> None:
+        asker = await Asker.start(settings, self._url)
+        self._stack.push_async_callback(asker.end)
+        self.askers.append(asker)
 
     def owner(self, database: str = DATABASE) -> "Owner":
         """`async with` a connection that may do anything, also while the database is said to be read-only."""
