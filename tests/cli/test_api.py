@@ -4,6 +4,7 @@ from api.receiver import receiving
 
 from activities.database import connected
 from activities.webhooks.courier import webhooks_delivered
+from starter.embedded.postgres_server import WEB, WORKER, as_login
 from starter.keys import Keys
 
 from .conftest import Service
@@ -20,7 +21,8 @@ async def test_keys_are_made_listed_turned_and_ended(service: Service, cli: Cli)
         prefix: "billing",
         turned["key"]["prefix"]: "billing",
     }
-    async with connected(service.settings["DATABASE_URL"], "worksub_api", connections=1) as pool:
+    url = as_login(service.settings["DATABASE_URL"], WEB)
+    async with connected(url, "worksub_api", connections=1) as pool:
         assert await Keys(pool).opening(token) is None
         opened = await Keys(pool).opening(turned["token"])
         assert opened is not None
@@ -44,7 +46,7 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
     refused = await cli.run("webhooks", "add", "http://127.0.0.1/", "--all", "--json")
     assert (refused.code, refused.error["field"]) == (2, "url")
     anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
-    url = service.settings["DATABASE_URL"]
+    url = as_login(service.settings["DATABASE_URL"], WORKER)
     async with (
         receiving() as receiver,
         connected(url, "worksub_worker", connections=3) as pool,
