@@ -6,8 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
 
 from starter.read_model import Beforehand, ReadModel
 from starter.refusing import refusal_in
@@ -52,6 +58,10 @@ class Requests:
             if (first := _first_answer(data, known)) is not None:
                 return first
             request = _judged(data, known)
+            taken = _taken(request, known)
+            # Sent before and never answered, it would take the name as soon as that is free again.
+            if taken and not await self._is_under_way(request):
+                raise taken
             try:
                 answer = await self._start(data, request)
             except RefusedError as refusal:
@@ -68,11 +78,22 @@ class Requests:
         """All that is wrong with a request as things stand, without making it; None if nothing is."""
         known = await self._known(data)
         try:
-            if _first_answer(data, known) is None:
-                _judged(data, known)
+            if _first_answer(data, known) is None and (taken := _taken(_judged(data, known), known)):
+                raise taken
         except RefusedError as refusal:
             return refusal.refused
         return None
+
+    async def _is_under_way(self, request: Request) -> bool:
+        handle = self._temporal.get_workflow_handle(
+            WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
+        )
+        try:
+            return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
 
     async def _known(self, data: Mapping[str, Any]) -> Beforehand:
         request = _shape_of(data)
@@ -139,6 +160,11 @@ def _judged(data: Mapping[str, Any], known: Beforehand) -> Request:
     request = read_request(dict(data), known.book, _begins_at(data))
     if isinstance(request, Refused):
         raise RefusedError(request)
-    if known.holder not in (None, subscription_id_for(request.request_id)):
-        raise RefusedError(name_taken(request.account.account.kind))
     return request
+
+
+def _taken(request: Request, known: Beforehand) -> RefusedError | None:
+    """The refusal of a request whose name another subscription holds (R5)."""
+    if known.holder in (None, subscription_id_for(request.request_id)):
+        return None
+    return RefusedError(name_taken(request.account.account.kind))

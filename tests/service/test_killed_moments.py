@@ -122,7 +122,7 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
         alive = {life.id for life in (switching, leaving, charged, resting, unheard)}
         assert await names_held(house) - {life.id for life in erased} == alive
         assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
-        fee = await fees_recorded(house, charged)
+        [fee] = await fees_recorded(house, charged)
         early = asyncio.create_task(unheard.asks("switch_to_paid", **switched, id="early"))
         await holds.let_go()
 
@@ -139,7 +139,7 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
             again = await leaving.asks("cancel", date=f"{today}", confirmation="…", id="leave")
             assert again == await leave
             await passing
-            assert await fees_recorded(house, charged) == fee
+            assert await fees_recorded(house, charged) == [fee]
             await goes_on_after_its_fee(charged, today)
             await asyncio.gather(*ends)
             await together(life.has_closed() for life in erased)

@@ -1,5 +1,6 @@
 """Requests: one name for one life, one answer for one request id, and nothing left of a refused one."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +24,23 @@ RACES = 50
 
 def workflow_id_of(body: dict[str, Any]) -> str:
     return WORKFLOW_ID_PREFIX + subscription_id_for(body["request_id"])
+
+
+async def test_r9_a_refusal_counts_for_what_was_sent_before_and_has_not_begun(house: House) -> None:
+    winner = await house.requested()
+    body = house.request_body(account=winner.request["account"])
+    # As after a send that was cut off: its workflow is there, and nobody has worked on it.
+    early = await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        body,
+        id=workflow_id_of(body),
+        task_queue=house.task_queue,
+        start_delay=timedelta(minutes=10),
+    )
+    refused = await house.judged(body)
+    assert isinstance(refused, Refused)
+    assert "NAME_TAKEN" in {problem.code for problem in refused.problems} | {refused.code}
+    await has_closed(early)
 
 
 async def test_r5_of_two_requests_for_one_name_one_wins_and_nothing_is_left_of_the_other(
