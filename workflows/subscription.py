@@ -114,13 +114,13 @@ class SubscriptionWorkflow:
             return await self._delete_histories(self._clearing)
         if self._life is None:
             await self._provision()
-            await self._continue_in_a_new_run()
-        assert self._life is not None
         life = self._life
+        if life is None:
+            await self._continue_in_a_new_run()
         while not life.state.state.over:
             await life.do_what_is_due(life.now())
             await self._answer_what_was_asked(life)
-            if workflow.info().is_continue_as_new_suggested() or life.year_ended:
+            if self._has_run_its_course(life):
                 await self._continue_in_a_new_run()
             await self._sleep_until_something_is_due_or_asked(life)
         return await self._continue_in_a_new_run()
@@ -292,6 +292,16 @@ class SubscriptionWorkflow:
             return
         self._alarm.ring_at(wake_at, max(wake_at - life.clock(), _SHORTEST_SLEEP), summary)
         await workflow.wait_condition(lambda: bool(self._asked) or self._alarm.rings())
+
+    def _has_run_its_course(self, life: Life) -> bool:
+        """Whether this run goes no further: for its length, its year, or the request that its history has.
+
+        The request goes with the first thing that happens after it. Not at once, for Temporal holds back by a
+        second what follows a run that was shorter than that.
+        """
+        if workflow.info().is_continue_as_new_suggested() or life.year_ended:
+            return True
+        return bool(self._request) and life.has_moved_on and life.state.state.commandable
 
     async def _continue_in_a_new_run(self) -> NoReturn:
         """Go on in a fresh history, once everybody who asked has been answered."""
