@@ -114,16 +114,19 @@ class SubscriptionWorkflow:
             return await self._delete_histories(self._clearing)
         if self._life is None:
             await self._provision()
-        life = self._life
-        if life is None:
+        if self._life is None:
             await self._continue_in_a_new_run()
+        with caused_by(None):  # what follows is no part of the request any more
+            return await self._live_on(self._life)
+
+    async def _live_on(self, life: Life) -> NoReturn:
         while not life.state.state.over:
             await life.do_what_is_due(life.now())
             await self._answer_what_was_asked(life)
             if self._has_run_its_course(life):
                 await self._continue_in_a_new_run()
             await self._sleep_until_something_is_due_or_asked(life)
-        return await self._continue_in_a_new_run()
+        await self._continue_in_a_new_run()
 
     # -- the beginning -------------------------------------------------------------------------------
 
