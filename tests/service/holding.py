@@ -58,9 +58,15 @@ class Holds:
 
         await eventually(f"{key} has stopped", waits, seconds=30)
 
-    async def let_go(self) -> None:
-        """Whoever stopped goes on: of those that were killed, the server notices it then, and rolls back."""
-        await self._connection.execute("SELECT pg_advisory_unlock_all()")
+    async def let_go(self, key: str | None = None) -> None:
+        """Whoever stopped there, or anywhere, goes on.
+
+        Of those that were killed, the server notices it then, and rolls back.
+        """
+        if key:
+            await self._connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", key)
+        else:
+            await self._connection.execute("SELECT pg_advisory_unlock_all()")
 
 
 @asynccontextmanager

@@ -1,18 +1,21 @@
 """SIGKILL at moments chosen by hand: whatever was half done is done once, by the worker that comes next.
 
 Each life is brought to its moment and stopped there, from the outside: by a trigger of the test's own in
-PostgreSQL, by a row that the test has locked, or by a server that lets a new run begin only after seconds.
-Then the worker, a process as operators run it, is killed; the next one has to finish what was begun.
+PostgreSQL, by a row that the test has locked, by a door to Temporal that closes, or by a server that lets a
+new run begin only after seconds. Then the worker, a process as operators run it, is killed; the next one has
+to finish what was begun. So the lives of a moment are killed together, for each waits its ten seconds.
 """
 
 import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
@@ -21,12 +24,14 @@ from activities.erasure import PERSONAL_DATA
 from starter.embedded.stack import EmbeddedStack
 from starter.embedded.temporal_server import TemporalServer
 from starter.requesting import subscription_id_for
+from subscription.calendar import start_of
 from subscription.ledger import LineKind
 from subscription.state import State
 from workflows.connection import TASK_QUEUE
 from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
+from .doors import Door
 from .holding import Holds, holds_in
 from .house import House, catalogue_text, fresh, open_house
 from .lives import Life
@@ -35,7 +40,7 @@ from .searching import is_gone_from_workflow
 from .waiting import eventually, together
 
 # A run that goes on in a new one within so long of its start has its successor wait for the rest of it.
-BETWEEN_RUNS = 'history.workflowIdReuseMinimalInterval="4s"'
+BETWEEN_RUNS = 'history.workflowIdReuseMinimalInterval="5s"'
 
 ERASING = (
     "workspaces/DELETE",
@@ -49,6 +54,10 @@ ERASING = (
     "erasure_certificates/INSERT/HISTORIES",
 )
 """After each of these steps of an erasure a worker dies: the last one is in the last run of the workflow."""
+
+FEE = "lifecycle_events/INSERT/SERVICE_FEES_POSTED"
+MONTHLY = 60_000
+"""What ten members pay a month on the plan basic under an annual contract, in KRW."""
 
 
 @pytest.fixture
@@ -66,81 +75,88 @@ async def house(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[House]:
 async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text(catalogue_text())
     settings = {
-        "DATABASE_URL": house.database_url,
+        "DATABASE_URL": house.worker_url,
         "TEMPORAL_ADDRESS": house.temporal.service_client.config.target_host,
         "WORKSUB_CATALOGUE": str(tmp_path / "catalogue.toml"),
         "WORKSUB_DNS_RESOLVERS": house.dns.address,
     }
-    working = partial(worker_process, settings, tmp_path)
-    async with holds_in(house) as holds:
-        async with working() as worker:
-            erased, switching, leaving, unheard, requesting = await are_requested(house, holds)
-            resting = await house.requested()
-            begun = [*erased, switching, leaving, resting]
-            await resting.asks("rename_account", group=fresh("resting"))
-            await eventually("a run is over, and the next not begun", partial(is_between_two_runs, resting))
-            await dies(worker)
-        assert await is_between_two_runs(resting)
-        # One has its record, of which its workflow has not heard; one had taken its name, and has neither.
-        assert await names_held(house) == {life.id for life in (*begun, unheard)}
-        today = f"{await leaving.today()}"
-        early = asyncio.create_task(unheard.asks("switch_to_paid", date=today, term="ANNUAL", id="early"))
-        await holds.let_go()
-
-        async with working() as worker:
-            lives = [*begun, (await requesting)[0]]
-            for life in lives:
-                renamed = ["ACCOUNT_RENAMED"] if life is resting else []
-                assert await life.events() == ["TRIAL_STARTED", *renamed]
-            assert (await early).state is State.ACTIVE
-            assert await unheard.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
-            assert await names_held(house) == {life.id for life in (*lives, unheard)}
-            await leaving.asks("switch_to_paid", date=today, term="ANNUAL")
-            async with (
-                locked(house, "subscriptions", switching),
-                locked(house, "workspaces", leaving),
-            ):
-                switch = asyncio.create_task(
-                    switching.asks("switch_to_paid", date=today, term="ANNUAL", id="switch")
-                )
-                leave = asyncio.create_task(leaving.asks("cancel", date=today, id="leave"))
-                await eventually("the switch is accepted", partial(has_accepted_an_update, switching))
-                await eventually("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
-                assert (switch.done(), leave.done()) == (False, False)
-                await dies(worker)
-            assert await switching.events() == ["TRIAL_STARTED"]
-
-        for step, life in zip(ERASING, erased, strict=True):
-            await holds.hold(f"{step}/{life.id}")
-        async with working() as worker:
-            assert (await switch).state is State.ACTIVE
-            assert await switching.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
-            assert [line.kind for line in (await leave).ledger] == [LineKind.EARLY_TERMINATION_FEE]
-            await leaving.has_closed()
-            assert await leaving.ledger() == list((await leave).ledger)
-            again = await leaving.asks("cancel", date=today, confirmation="…", id="leave")
-            assert again == await leave
-            ends = [asyncio.create_task(life.asks("cancel", date=today, id="end")) for life in erased]
+    working = partial(worker_process, home=tmp_path)
+    async with holds_in(house) as holds, Door() as door:
+        # The first one keeps nothing in memory, so that Temporal does not wait for it to remember.
+        async with working({**settings, "WORKSUB_CACHED_WORKFLOWS": "0"}) as worker:
+            domains = [{"domain": f"{fresh('erased')}.example"} for _ in ERASING]
+            switching, leaving, charged, *erased = await together(
+                [*(house.requested() for _ in range(3)), *(house.requested(account=name) for name in domains)]
+            )
+            for step, life in zip(ERASING, erased, strict=True):
+                await holds.hold(f"{step}/{life.id}")
+            today = await charged.today()
+            switched = {"date": f"{today}", "term": "ANNUAL"}
+            await together(life.asks("switch_to_paid", **switched) for life in (leaving, charged))
+            ends = [asyncio.create_task(life.asks("cancel", date=f"{today}", id="end")) for life in erased]
             for step, life in zip(ERASING, erased, strict=True):
                 await holds.has_stopped(f"{step}/{life.id}")
             await dies(worker)
         await holds.let_go()
 
-        async with working():
+        door.leads_to(settings["TEMPORAL_ADDRESS"])
+        async with (
+            working({**settings, "TEMPORAL_ADDRESS": door.address}) as worker,
+            locked(house, "subscriptions", switching),
+            locked(house, "workspaces", leaving),
+        ):
+            switch = asyncio.create_task(switching.asks("switch_to_paid", **switched, id="switch"))
+            leave = asyncio.create_task(leaving.asks("cancel", date=f"{today}", id="leave"))
+            unheard, requesting = await are_half_requested(house, holds)
+            await eventually("the switch is accepted", partial(has_accepted_an_update, switching))
+            await eventually("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
+            await eventually("the second run has begun", partial(is_in_its_second_run, charged))
+            resting = await house.requested()
+            await resting.asks("rename_account", group=fresh("resting"))
+            await eventually("a run is over, and the next not begun", partial(is_between_two_runs, resting))
+            passing = await has_a_fee_that_nobody_heard_of(charged, holds, door)
+            await dies(worker)
+        assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4
+        assert await is_between_two_runs(resting)
+        assert await switching.events() == ["TRIAL_STARTED"]
+        # One has its record, of which its workflow has not heard; one had taken its name, and has neither.
+        alive = {life.id for life in (switching, leaving, charged, resting, unheard)}
+        assert await names_held(house) - {life.id for life in erased} == alive
+        assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+        fee = await fees_recorded(house, charged)
+        early = asyncio.create_task(unheard.asks("switch_to_paid", **switched, id="early"))
+        await holds.let_go()
+
+        async with working(settings):
+            nameless = (await requesting)[0]
+            assert await nameless.events() == ["TRIAL_STARTED"]
+            assert await resting.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
+            for answer, life in ((early, unheard), (switch, switching)):
+                assert (await answer).state is State.ACTIVE
+                assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
+            assert [line.kind for line in (await leave).ledger] == [LineKind.EARLY_TERMINATION_FEE]
+            await leaving.has_closed()
+            assert await leaving.ledger() == list((await leave).ledger)
+            again = await leaving.asks("cancel", date=f"{today}", confirmation="…", id="leave")
+            assert again == await leave
+            await passing
+            assert await fees_recorded(house, charged) == fee
+            await goes_on_after_its_fee(charged, today)
             await asyncio.gather(*ends)
             await together(life.has_closed() for life in erased)
             for life in erased:
                 await is_erased_once(house, life)
-            assert await switching.failed_tasks() == []
+            assert await names_held(house) == {
+                life.id for life in (nameless, resting, unheard, switching, charged)
+            }
+            for life in (switching, charged):
+                assert await life.failed_tasks() == []
 
 
-async def are_requested(
-    house: House, holds: Holds
-) -> tuple[list[Life], Life, Life, Life, "asyncio.Future[tuple[Life, Life]]"]:
-    """Lives to be erased, one that will switch, one that will leave, and two that are stopped on the way.
+async def are_half_requested(house: House, holds: Holds) -> tuple[Life, "asyncio.Future[tuple[Life, Life]]"]:
+    """Two that are stopped on the way, of which the first is returned, and what both wait for.
 
-    The first of these is recorded, and the activity that did it has not answered; the second has its name,
-    and no record yet.
+    The first is recorded, and what did it has not answered; the second has its name, and no record yet.
     """
     unheard, nameless = (unstarted(house, house.request_body()) for _ in range(2))
     recorded, named = (
@@ -157,12 +173,52 @@ async def are_requested(
     requesting = asyncio.gather(requested(nameless), requested(unheard))
     await holds.has_stopped(recorded)
     assert (await requested(unheard), requesting.done()) == (unheard, False)  # from the record
-    domains = [{"domain": f"{fresh('erased')}.example"} for _ in ERASING]
-    switching, leaving, *erased = await together(
-        [house.requested(), house.requested(), *(house.requested(account=domain) for domain in domains)]
-    )
     await holds.has_stopped(named)
-    return erased, switching, leaving, unheard, requesting
+    return unheard, requesting
+
+
+async def has_a_fee_that_nobody_heard_of(charged: Life, holds: Holds, door: Door) -> "asyncio.Task[bool]":
+    """A month's turn is committed by a worker that can tell Temporal nothing any more; the clock that moves.
+
+    The write is a local activity: that it has been made is told with the end of the workflow's task alone.
+    """
+    await holds.hold(f"{FEE}/{charged.id}")
+    first = next_month(await charged.today())
+    passing = asyncio.create_task(charged.clock.advance_to(start_of(first + timedelta(days=1))))
+    await holds.has_stopped(f"{FEE}/{charged.id}")
+    door.closes()
+    await holds.let_go(f"{FEE}/{charged.id}")
+    await eventually("the fee is committed", partial(is_recorded, charged, "SERVICE_FEES_POSTED"))
+    return passing
+
+
+async def fees_recorded(house: House, life: Life) -> list[asyncpg.Record]:
+    """Its events of service fees with their lines, as they were written, and when."""
+    return await house.owner.fetch(
+        """
+        SELECT * FROM lifecycle_events AS event JOIN ledger_lines AS line USING (subscription_id, sequence)
+         WHERE subscription_id = $1 AND event.event = 'SERVICE_FEES_POSTED'
+        """,
+        life.id,
+    )
+
+
+async def goes_on_after_its_fee(charged: Life, today: date) -> None:
+    """The days of the first month are on one line, and the month after it is charged as well."""
+    first = next_month(today)
+    second = next_month(first)
+    await charged.sleeps_until(start_of(second + timedelta(days=1)))
+    days = (first - today).days
+    assert await charged.posted() == [
+        ("SERVICE_FEE", f"{today}", f"{first}", MONTHLY * days // (today.day - 1 + days)),
+        ("SERVICE_FEE", f"{first}", f"{second}", MONTHLY),
+    ]
+    fees = ["SERVICE_FEES_POSTED"] * 2
+    assert await charged.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", *fees]
+
+
+def next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
 def unstarted(house: House, body: dict[str, Any]) -> Life:
@@ -172,6 +228,10 @@ def unstarted(house: House, body: dict[str, Any]) -> Life:
 async def dies(worker: WorkerProcess) -> None:
     worker.send(signal.SIGKILL)
     assert await worker.exit_code() == -signal.SIGKILL
+
+
+async def is_in_its_second_run(life: Life) -> bool:
+    return len(await life.run_ids()) == 2 and not await is_between_two_runs(life)
 
 
 async def is_between_two_runs(life: Life) -> bool:
