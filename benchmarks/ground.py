@@ -28,7 +28,8 @@ _SOLD_SINCE = date(2020, 1, 1)
 @dataclass(frozen=True)
 class Ground:
     temporal_address: str
-    our_url: str
+    worker_url: str
+    people_url: str
     plain_url: str
     dbos_url: str
     book: PriceBook
@@ -68,7 +69,7 @@ class Ground:
             side.close()
 
     def our_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
-        return worker_process("benchmarks.our_worker", self.temporal_address, self.our_url)
+        return worker_process("benchmarks.our_worker", self.temporal_address, self.worker_url)
 
     def plain_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
         return worker_process("benchmarks.plain_worker", self.temporal_address, self.plain_url)
@@ -92,14 +93,15 @@ async def ground(directory: Path, say: Callable[[str], None]) -> AsyncIterator[G
             await _create_tables(url)
         yield Ground(
             temporal_address=address,
-            our_url=our_url,
+            worker_url=stack.addresses.worker_url,
+            people_url=stack.addresses.people_url,
             plain_url=plain_url,
             dbos_url=dbos_url,
             book=PriceBook(versions=(catalogue,)),
             temporal=temporal,
             plain_temporal=await Client.connect(address),
             owner=await enter(asyncpg.create_pool(our_url, min_size=1, max_size=2)),
-            reader=await enter(connected(our_url, "worksub_reader")),
+            reader=await enter(connected(stack.addresses.people_url, "worksub_reader")),
             dbos_pool=await enter(asyncpg.create_pool(dbos_url, min_size=1, max_size=2)),
             say=say,
         )

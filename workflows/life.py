@@ -59,6 +59,7 @@ class Life:
         self.book = book
         self.clock_offset = clock_offset
         self.timeline = tuple(timeline)
+        self.has_moved_on = False
         self.year_ended = False
 
     # -- time ----------------------------------------------------------------------------------------
@@ -295,6 +296,7 @@ class Life:
     def _become(self, after: Subscription, events: tuple[Event, ...]) -> None:
         entries = (*self.timeline, *_entries(self.state, events))
         self.timeline = entries[-TIMELINE_KEPT:]
+        self.has_moved_on = True
         self.year_ended |= any(_ends_a_year(event) for event in events)
         self.state = after
 

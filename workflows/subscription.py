@@ -114,16 +114,19 @@ class SubscriptionWorkflow:
             return await self._delete_histories(self._clearing)
         if self._life is None:
             await self._provision()
+        if self._life is None:
             await self._continue_in_a_new_run()
-        assert self._life is not None
-        life = self._life
+        with caused_by(None):  # what follows is no part of the request any more
+            return await self._live_on(self._life)
+
+    async def _live_on(self, life: Life) -> NoReturn:
         while not life.state.state.over:
             await life.do_what_is_due(life.now())
             await self._answer_what_was_asked(life)
-            if workflow.info().is_continue_as_new_suggested() or life.year_ended:
+            if self._has_run_its_course(life):
                 await self._continue_in_a_new_run()
             await self._sleep_until_something_is_due_or_asked(life)
-        return await self._continue_in_a_new_run()
+        await self._continue_in_a_new_run()
 
     # -- the beginning -------------------------------------------------------------------------------
 
@@ -292,6 +295,16 @@ class SubscriptionWorkflow:
             return
         self._alarm.ring_at(wake_at, max(wake_at - life.clock(), _SHORTEST_SLEEP), summary)
         await workflow.wait_condition(lambda: bool(self._asked) or self._alarm.rings())
+
+    def _has_run_its_course(self, life: Life) -> bool:
+        """Whether this run goes no further: for its length, its year, or the request that its history has.
+
+        The request goes with the first thing that happens after it. Not at once, for Temporal holds back by a
+        second what follows a run that was shorter than that.
+        """
+        if workflow.info().is_continue_as_new_suggested() or life.year_ended:
+            return True
+        return bool(self._request) and life.has_moved_on and life.state.state.commandable
 
     async def _continue_in_a_new_run(self) -> NoReturn:
         """Go on in a fresh history, once everybody who asked has been answered."""

@@ -21,7 +21,7 @@ async def commands(ground: Ground, sizes: Sizes) -> list[Figure]:
     async with ground.our_worker():
         workflow_id = await ground.ours.request()
     subscription_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
-    settings = {"DATABASE_URL": ground.our_url, "TEMPORAL_ADDRESS": ground.temporal_address}
+    settings = {"DATABASE_URL": ground.people_url, "TEMPORAL_ADDRESS": ground.temporal_address}
     for figure, words in ((helped, ["--help"]), (status, ["status", subscription_id])):
         await _seconds(words, settings)
         for _ in range(sizes.rounds):

@@ -41,7 +41,7 @@ async def rows(ground: Ground, sizes: Sizes) -> list[Figure]:
     invoiced = Figure("invoices issued", "1/s")
     ground.say(f"Writing {number:,} subscriptions…")
     today = day_of(datetime.now(KST))
-    async with connected(ground.our_url, "worksub_worker") as pool:
+    async with connected(ground.worker_url, "worksub_worker") as pool:
         await live(pool, ground.book, today, _MONTHS_LIVED)
         begun = time.perf_counter()
         for first in range(0, number, _COPIED_AT_ONCE):
@@ -67,7 +67,7 @@ async def _asked(ground: Ground, number: int) -> Mapping[str, tuple[float, list[
     """Each question of the read model: its milliseconds, and the big tables that it has read to their end."""
     today = datetime.now(KST).date()
     answers = {}
-    async with connected(ground.our_url, "worksub_reader", connections=1) as pool:
+    async with connected(ground.people_url, "worksub_reader", connections=1) as pool:
         for name, ask in _questions(ReadModel(pool), id_of(number // 2), number, today).items():
             await ask()
             before = await _scans(ground.owner, pool)

@@ -59,7 +59,7 @@ async def sleepers(ground: Ground, sizes: Sizes) -> list[Figure]:
     growing = Figure(f"its time against that over {tenth:,}", TIMES, 10.5)
     flat = Figure("its memory against that", TIMES, 1.1)
 
-    async with connected(ground.our_url, "worksub_worker", connections=1) as pool:
+    async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
         await live(pool, ground.book, day_of(datetime.now(KST)), _MONTHS_LIVED)
     lives = _Lives(ground)
 

@@ -54,7 +54,7 @@ async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     late = Figure("the 1st: p99 lateness without the spread", "s")
     spread = Figure(f"the 1st: p99 lateness with a spread of {_SPREAD_MINUTES} min", "s")
     today = day_of(datetime.now(KST))
-    async with connected(ground.our_url, "worksub_worker", connections=1) as pool:
+    async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
         lived = await live(pool, ground.book, today, months=1)
     ids = [str(TEMPLATE), *await copied(ground.owner, ground.numbers(number - 1))]
     without = _spread_over(ground.book, 0) or ground.book

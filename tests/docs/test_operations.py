@@ -77,6 +77,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     life = await paid(shell)
     await life.has_run(2)
+    await life.asks("change_renewal_option", term="ANNUAL")
     described, shown, listed = await shell.types(blocks[0], await named(life))
     assert "Pending Activities: 0" in described
     assert "ActivityTaskScheduled" in shown
@@ -245,6 +246,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 @recipe("Somebody has reset a workflow")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     life = await paid(shell)
+    await life.asks("upgrade", members=20)
     await reset(life, await first_task(life))
     describe, *begin_anew = blocks[0]
 
@@ -254,8 +256,8 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await eventually("the pending activity says why it fails", says_why)
     await shell.types(begin_anew, {"ID": life.id})
     await eventually("the new workflow has started", life.has_started)
-    assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
-    await life.asks("upgrade", members=20)
+    assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]
+    await life.asks("upgrade", members=30)
 
 
 @pytest.mark.parametrize("heading", recipes(*EVERYDAY))

@@ -109,6 +109,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         async with house.worker():
             life = await paid(shell)
             await life.has_run(2)
+            await life.asks("change_renewal_option", term="ANNUAL")
 
         async def is_reported() -> bool:
             return life.workflow_id in (await shell.types([listed], {}))[0]
@@ -194,14 +195,15 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     temporal = await new_namespace(shell.house.temporal)
     async with site(shell, temporal, await database(shell, temporal)) as here:
         life = await paid(here)
+        await life.asks("upgrade", members=20)
         events = await life.events()
         await reset(life, await first_task(life), again=False)
         told, found, timeline = await here.types(blocks[0], {"ID": life.id})
         assert "1 repaired" in told
         assert "WORKFLOW_BEHIND" in found
-        assert "SWITCHED_TO_PAID" in timeline
+        assert "UPGRADED" in timeline
         assert await life.events() == events
-        await life.asks("upgrade", members=20)
+        await life.asks("upgrade", members=30)
 
 
 @pytest.mark.parametrize("heading", recipes(*RECOVERY))

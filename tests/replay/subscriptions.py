@@ -223,6 +223,7 @@ async def name_taken_at_a_rename(scene: Scene) -> list[WorkflowHistory]:
     life = await scene.begun()
     await life.refused("rename_account", at=START, **holder.request["account"])
     await life.asks("rename_account", at=START, group=fresh("free"))
+    await life.client.settle(life.id)  # in the run that begins then
     return await scene.runs_of(life)
 
 

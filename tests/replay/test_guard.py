@@ -1,5 +1,6 @@
 """The guard bites: edits that would stop or mislead running subscriptions are found, guarded ones pass."""
 
+import re
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ async def test_an_edit_that_running_subscriptions_would_not_survive_is_found(
 ) -> None:
     monkeypatch.setattr(place, edit)
     found = await differences(life)
-    assert any(difference.startswith("run 2 of 4") and told in difference for difference in found), found
+    assert any(re.match("run [12] of 4", difference) and told in difference for difference in found), found
 
 
 @pytest.mark.parametrize(("place", "edit"), PASSES.values(), ids=PASSES)

@@ -45,8 +45,7 @@ async def card(life: Life) -> dict[str, str]:
 
 async def test_a_workflow_says_whose_it_is_and_what_was_requested(house: House) -> None:
     life = await house.requested(members=1)
-    first_run = (await life.has_run(2))[0]
-    described = await house.temporal.get_workflow_handle(life.workflow_id, run_id=first_run).describe()
+    described = await life.handle.describe()
     assert await described.static_summary() == f"{life.request['customer_id']}: basic, 1 member, VPC"
 
 

@@ -149,8 +149,9 @@ async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_tw
 
 async def test_a_server_of_yesterday_catches_up_with_the_record(office: House) -> None:
     quiet, commanded, waiting = await together(paid(office) for _ in range(3))
-    for life in (commanded, waiting):
+    for life in (quiet, commanded, waiting):
         await life.asks("upgrade", members=20, id="more")
+    for life in (commanded, waiting):
         await months_pass(life, 2)
     before = [await told(office, life) for life in (quiet, commanded)]
     events, ledger = await waiting.events(), await waiting.ledger()

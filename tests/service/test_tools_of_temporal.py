@@ -150,6 +150,7 @@ async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and
 ) -> None:
     life = await house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+    await life.asks("upgrade", members=20)
     before = await life.client.timeline(life.id)
     await reset(life, await first_task(life))
 
@@ -158,7 +159,7 @@ async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and
         failures = [await house.temporal.data_converter.decode_failure(each.last_failure) for each in pending]
         return any("is recorded as another one" in str(failure) for failure in failures)
 
-    await eventually("the switch, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
+    await eventually("the upgrade, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
     assert await life.client.timeline(life.id) == before
 
     await life.handle.terminate("after a reset")
