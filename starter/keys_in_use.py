@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, SearchAttributes
+from temporalio.api.history.v1 import MarkerRecordedEventAttributes
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -72,11 +73,18 @@ def _key_of(payload: Payload) -> str | None:
 
 
 def payloads_in(message: Message) -> Iterator[Payload]:
-    """Every payload that stands anywhere in a message, but for search attributes and headers."""
+    """Every payload that stands anywhere in a message, but for those that no codec sees.
+
+    Those are search attributes, headers, and what the SDK notes of a local activity: its name and its times.
+    """
     if isinstance(message, Payload):
         yield message
         return
     if isinstance(message, SearchAttributes):
+        return
+    if isinstance(message, MarkerRecordedEventAttributes):
+        yield from payloads_in(message.details["result"])
+        yield from payloads_in(message.failure)
         return
     for field, value in message.ListFields():
         if field.message_type is None or field.name == "header":

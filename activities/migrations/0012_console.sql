@@ -50,3 +50,5 @@ GRANT SELECT ON administrators, account_names, companies, schema_migrations TO w
 GRANT UPDATE (company_name, company_phone, company_address) ON companies TO worksub_console;
 GRANT SELECT, INSERT, DELETE ON members, failed_sign_ins TO worksub_console;
 GRANT SELECT, INSERT, UPDATE, DELETE ON console_sessions TO worksub_console;
+-- `reconcile` counts what an erasure has left.
+GRANT SELECT (subscription_id) ON console_sessions TO worksub_worker;

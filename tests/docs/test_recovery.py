@@ -18,6 +18,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from starter.embedded.postgres_server import OWNER
 from starter.setup import set_up
 from workflows.connection import TASK_QUEUE
 from workflows.converter import data_converter
@@ -142,7 +143,7 @@ async def database(shell: Shell, temporal: Client) -> str:
 @asynccontextmanager
 async def site(shell: Shell, temporal: Client, database: str) -> AsyncIterator[Shell]:
     """The shell of a service that works on this namespace and database."""
-    url = shell.stack.postgres.dsn(database)
+    url = shell.stack.postgres.dsn(database, OWNER)
     async with open_house(shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE) as house:
         yield Shell(shell.stack, house, shell.directory)
 

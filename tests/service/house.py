@@ -79,6 +79,11 @@ class House:
     dns: DnsServer
 
     @property
+    def owner_url(self) -> str:
+        """As `owner`, for what goes there by itself."""
+        return as_login(self.database_url, SUPERUSER)
+
+    @property
     def worker_url(self) -> str:
         """For a worker process."""
         return as_login(self.database_url, WORKER)

@@ -138,8 +138,8 @@ async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary:
 async def is_everywhere_it_should_be(place: Place, life: Life, canary: Canary, keyring: Keyring) -> None:
     """That the search finds what there is; but of what is encrypted only the names, in search attributes."""
     house = place.office.house
-    await swept(house.database_url)
-    found = await found_in_every_table(house.database_url, [canary])
+    await swept(house.owner_url)
+    found = await found_in_every_table(house.owner_url, [canary])
     assert {table for table, _ in found} == PERSONAL_TABLES
     kept_as_typed = {canary.phone, canary.password, canary.nonsense, canary.other_group}
     assert {value for _, value in found} == {*canary.values} - kept_as_typed
@@ -171,7 +171,7 @@ async def test_r31_nothing_of_the_canary_is_left_in_the_house(tmp_path: Path) ->
             whole_life(stack, home, keyring, canary)
             for home, keyring, canary in zip(homes, keyrings, canaries, strict=True)
         )
-        urls = [office.house.database_url for office in offices]
+        urls = [office.house.owner_url for office in offices]
         for url in urls:
             assert await found_in_every_table(url, canaries) == []
             await swept(url)

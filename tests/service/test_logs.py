@@ -18,7 +18,7 @@ from cli.running import Cli
 from docs.pages import ROOT, page, tables
 from observing import collecting, scraped
 from opentelemetry.sdk.trace import TracerProvider
-from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFailedError
 
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
@@ -92,7 +92,8 @@ async def everything_goes_wrong_once(house: House, cli: Cli, worker: WorkerProce
     assert {COMPANY, ADMIN, DOMAIN} <= {value for _, value in await found_in_database(house, PERSONAL)}
 
     today = f"{await life.today()}"
-    await life.refused("rename_account", group=GROUP, colour=NONSENSE, by=CALLER)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await life.handle.execute_update("rename_account", {"group": GROUP, "colour": NONSENSE, "by": CALLER})
     config = house.temporal.config()
     config["interceptors"] = [Tracing(TracerProvider().get_tracer("caller"))]
     handle = Client(**config).get_workflow_handle(life.workflow_id)
