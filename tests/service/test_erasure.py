@@ -92,7 +92,10 @@ async def test_r31_nothing_of_a_person_is_left_anywhere(
     assert {value for _, value in found} == {*customer.personal} - {"+8225550199"}
     found = await found_in_database(house, customer.personal)
     assert {value for _, value in found} == {*customer.personal} - {"02-555-0199"}
-    assert {table for table, _ in found} == {*PERSONAL_DATA, "subscriptions"} - {"members", "console_sessions"}
+    assert {table for table, _ in found} == {*PERSONAL_DATA, "subscriptions"} - {
+        "members",
+        "console_sessions",
+    }
     ledger, timeline = await life.ledger(), await life.client.timeline(life.id)
 
     await life.is_cancelled("2028-02-15 09:00")
