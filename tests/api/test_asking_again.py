@@ -106,7 +106,7 @@ async def test_what_is_no_key_opens_nothing(reception: Reception, acme: Visitor)
 
 async def test_the_database_has_no_key_but_its_hash(house: House, reception: Reception) -> None:
     made = await reception.keys.create("C-keys", "")
-    secret = made.token.rpartition("_")[2]
+    secret = made.token.split("_", 2)[2]  # it may have that character in itself
     rows = await house.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
     assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
     async with connected(house.web_url, "worksub_api", connections=1) as pool:

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,15 @@ async def test_a_life_without_its_key_waits_and_goes_on_when_the_key_is_there(
         stranger = seen_by(await with_keys(house, stack, strange), life)
         without = await with_keys(house, stack, new)
         async with without.worker():
-            asked = asyncio.create_task(caller.asks("upgrade", at="2027-01-11 09:00", members=20))
+            more = partial(caller.asks, "upgrade", at="2027-01-11 09:00", members=20, id="more")
+            asked = asyncio.create_task(more())
             await stranger.handle.signal("change_renewal_option", OPTION)
             await waits(life, old, caplog)
         everybodys = await with_keys(house, stack, new, old, strange)
         async with everybodys.worker():
-            assert "UPGRADED" in [entry.event for entry in (await asked).events]
+            # Temporal gives up a call whose task has failed too often; the same again has the same answer.
+            await asyncio.gather(asked, return_exceptions=True)
+            assert "UPGRADED" in [entry.event for entry in (await more()).events]
             await is_carried_out(life)
 
 
