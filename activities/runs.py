@@ -60,7 +60,8 @@ async def _delete(client: Client, workflow_id: str, run_id: str) -> None:
             DeleteWorkflowExecutionRequest(
                 namespace=client.namespace,
                 workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-            )
+            ),
+            retry=True,
         )
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:

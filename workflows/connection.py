@@ -38,6 +38,7 @@ _CUT_OFF = (
     "reset by peer",
     "fatal alert",
     "protocol error",
+    "transport error",
 )
 
 

@@ -26,7 +26,7 @@ async def missing_search_attributes(client: Client) -> list[str]:
     """The names in the registry that the client's namespace does not know."""
     try:
         known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
+            ListSearchAttributesRequest(namespace=client.namespace), retry=True
         )
     except RPCError as error:
         if error.status not in _NOT_OFFERED:
@@ -60,6 +60,7 @@ async def register_search_attributes(client: Client) -> list[str]:
                 search_attributes={
                     key.name: _TYPES[key.indexed_value_type] for key in REGISTRY if key.name in missing
                 },
-            )
+            ),
+            retry=True,
         )
     return missing

@@ -192,7 +192,7 @@ async def test_the_password_is_kept_nowhere(service: Service, cli: Cli) -> None:
 
     async def found(value: str) -> tuple[int, int, int]:
         return (
-            await rows_naming(service.settings["DATABASE_URL"], [value]),
+            await rows_naming(service.stack.addresses.database_url, [value]),
             await events_naming(service.temporal, workflow_id, runs, [value]),
             await occurrences_on_disk(service.stack.temporal, database, [value]),
         )

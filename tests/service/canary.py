@@ -158,7 +158,8 @@ async def told_by_temporal(client: Client, *, with_names: bool = True) -> bytes:
             answer = await client.workflow_service.get_workflow_execution_history(
                 GetWorkflowExecutionHistoryRequest(
                     namespace=client.namespace, execution=execution, next_page_token=page
-                )
+                ),
+                retry=True,
             )
             parts.append(answer)
             page = answer.next_page_token

@@ -102,7 +102,8 @@ async def has_lost_its_run(life: Life, run_id: str) -> None:
         DeleteWorkflowExecutionRequest(
             namespace=life.temporal.namespace,
             workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
-        )
+        ),
+        retry=True,
     )
 
     async def is_forgotten() -> bool:
@@ -130,7 +131,8 @@ async def is_set_back(life: Life) -> None:
                 ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
                 ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
             ],
-        )
+        ),
+        retry=True,
     )
 
 

@@ -16,7 +16,10 @@ async def new_namespace(anywhere: Client) -> Client:
     """A client of an empty namespace with our search attributes."""
     address, name = anywhere.service_client.config.target_host, fresh("namespace")
     await anywhere.workflow_service.register_namespace(
-        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
+        RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
+        ),
+        retry=True,
     )
     client = await Client.connect(address, namespace=name, data_converter=data_converter())
 

@@ -62,7 +62,8 @@ async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
                     namespace=client.namespace,
                     execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
                     next_page_token=page,
-                )
+                ),
+                retry=True,
             )
             description = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
         except RPCError as error:

@@ -64,7 +64,8 @@ async def make_current(office: Office, *which: str) -> None:
     async def everywhere() -> bool:
         temporal = office.house.temporal
         described = await temporal.workflow_service.describe_worker_deployment(
-            DescribeWorkerDeploymentRequest(namespace=temporal.namespace, deployment_name=DEPLOYMENT)
+            DescribeWorkerDeploymentRequest(namespace=temporal.namespace, deployment_name=DEPLOYMENT),
+            retry=True,
         )
         state = described.worker_deployment_info.routing_config_update_state
         return state != RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS

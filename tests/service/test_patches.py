@@ -18,27 +18,27 @@ from workflows.effects import carry_out
 PATCH = "ask-for-prices-first"
 
 
-async def before(name: str, argument: Frozen, summary: str | None = None) -> Any:
-    return await carry_out(name, argument, summary)
+async def before(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
+    return await carry_out(name, argument, *shown_and_urgent)
 
 
-async def patched(name: str, argument: Frozen, summary: str | None = None) -> Any:
+async def patched(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
     if workflow.patched(PATCH):
-        return await without_the_patch(name, argument, summary)
-    return await before(name, argument, summary)
+        return await without_the_patch(name, argument, *shown_and_urgent)
+    return await before(name, argument, *shown_and_urgent)
 
 
-async def deprecated(name: str, argument: Frozen, summary: str | None = None) -> Any:
+async def deprecated(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
     workflow.deprecate_patch(PATCH)
-    return await without_the_patch(name, argument, summary)
+    return await without_the_patch(name, argument, *shown_and_urgent)
 
 
-async def without_the_patch(name: str, argument: Frozen, summary: str | None = None) -> Any:
+async def without_the_patch(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
     await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument, summary)
+    return await carry_out(name, argument, *shown_and_urgent)
 
 
-Release = Callable[[str, Frozen, str | None], Coroutine[Any, Any, Any]]
+Release = Callable[..., Coroutine[Any, Any, Any]]
 REPLAYS: dict[Release, tuple[Release, ...]] = {
     before: (before,),
     patched: (before, patched, deprecated),

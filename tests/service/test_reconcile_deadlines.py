@@ -56,7 +56,7 @@ async def test_what_is_done_as_soon_as_it_is_asked_for_is_said_and_needs_nobody(
 
 async def is_asked_to_settle(life: Life) -> bool:
     return any(
-        event.HasField("workflow_execution_update_accepted_event_attributes")
+        event.workflow_execution_update_accepted_event_attributes.accepted_request.input.name == "settle"
         for event in await life.history()
     )
 

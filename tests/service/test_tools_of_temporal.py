@@ -122,7 +122,8 @@ async def reset(life: Life, event_id: int, *, again: bool = True) -> None:
             workflow_task_finish_event_id=event_id,
             request_id=fresh("reset"),
             reset_reapply_exclude_types=everything,
-        )
+        ),
+        retry=True,
     )
 
 
