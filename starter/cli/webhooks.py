@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
-from starter.cli.options import AsJson
+from starter.cli.options import AfterNumber, AsJson, PageSize
 from starter.cli.output import show
 from starter.cli.session import Session
 
@@ -76,10 +76,8 @@ def list_deliveries(
         str | None,
         typer.Option("--state", parser=_state, metavar="STATE", help="WAITING, DELIVERED or PARKED."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
-    after: Annotated[
-        int, typer.Option("--after", min=0, metavar="NUMBER", help="Go on after this number.")
-    ] = 0,
+    limit: PageSize = 50,
+    after: AfterNumber = 0,
     as_json: AsJson = False,
 ) -> None:
     """List what an endpoint was told, or will be, in the order in which it came about."""

@@ -1,14 +1,12 @@
 """A receiver of webhooks, as a customer would run one: real HTTP, and whatever may be the matter with it."""
 
 import asyncio
-import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
+from http_hosting import answering, free_port
 from service.waiting import eventually
 from standardwebhooks import Webhook
 from starlette.requests import Request
@@ -72,23 +70,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        receiver = Receiver(f"http://127.0.0.1:{listening.getsockname()[1]}/hook")
-        server = _Server(
-            uvicorn.Config(
-                receiver, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-            )
-        )
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
+    with free_port() as port:
+        receiver = Receiver(f"{port.url}/hook")
+        async with answering(receiver, port):
             yield receiver
-        finally:
-            server.should_exit = True
-            await serving
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Pytest's, not the server's."""
-        yield
