@@ -8,7 +8,7 @@ import string
 from datetime import timedelta
 
 from activities.database import Pool
-from starter.access import Caller
+from starter.caller import Caller
 from subscription.calendar import Instant
 from subscription.model import Frozen
 

@@ -15,7 +15,6 @@ from starter.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from starter.cli.services import Services
     from starter.webhooks import Delivery, Endpoint, NewSecret, Webhooks
 
 app = typer.Typer(help="Who is told of what happens, and what could not be told.", no_args_is_help=True)
@@ -176,18 +175,11 @@ def _anywhere() -> bool:
 
 
 def _with_webhooks(ask: "Callable[[Webhooks], Awaitable[T]]") -> T:
-    from starter.webhooks import NoSuchEndpointError
-
-    async def asked(services: "Services") -> T:
-        from activities.database import connected
-        from starter.webhooks import Webhooks
-
-        async with connected(services.database_url, "worksub_admin", connections=1) as pool:
-            return await ask(Webhooks(pool))
+    from starter.webhooks import NoSuchEndpointError, Webhooks
 
     with Session(timeout=2 * _PATIENCE_SECONDS) as session:
         try:
-            return session.work(asked)
+            return session.manage(lambda pool: ask(Webhooks(pool)))
         except NoSuchEndpointError:
             raise CommandError(
                 ExitCode.REFUSED,
