@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 from starlette.types import ASGIApp
 
+from chaos.ask import SIMULATED_AT
 from starter.access import Caller, Desk
 from starter.api.app import create_app
 from starter.api.asking import AKey, AService, desk_of
@@ -17,8 +18,6 @@ from starter.api.service import Service
 from starter.api.settings import api_settings_from
 from starter.client import SubscriptionClient
 from subscription.effects import Answer, RequestAnswer
-
-SIMULATED_AT = "X-Simulated-At"
 
 
 class SimulatedDesk(Desk):

@@ -14,12 +14,14 @@ from typing import Any
 import httpx
 
 from activities.database import connected
-from chaos.answer import SIMULATED_AT
 from chaos.patience import ApiAwayError, patiently, quiet
 from starter.api.problems import ApiCode
 from starter.client import SubscriptionClient
 from subscription.refusals import RefusedError
 from workflows.connection import connect
+
+SIMULATED_AT = "X-Simulated-At"
+"""The header that says when something is asked: no field of the API does."""
 
 # Longer than the API itself lets anybody wait.
 _PATIENCE_SECONDS = 40

@@ -102,7 +102,7 @@ def _of_the_order(arrivals: Sequence[Arrival], told: Sequence[Event]) -> Iterato
             if sequence > 1 and f"{subject}.{sequence - 1}" not in taken:
                 yield f"{event['id']} was told before the one before it was taken"
             furthest[subject] = sequence, arrival
-        elif sequence < before and int(arrival.headers["webhook-timestamp"]) > then.at:
+        elif sequence < before and _signed_at(arrival) > then.at:
             # One that was signed before, by a process that was held up, may still come in late.
             yield f"{event['id']} was told again after {subject}.{before}"
         if arrival.taken:
@@ -113,12 +113,17 @@ def _of_repeats(
     arrivals: Sequence[Arrival], told: Sequence[Event], unsettled: Sequence[Span]
 ) -> Iterator[str]:
     """What was taken is told again only where the answer may have been lost."""
-    taken_at: dict[str, float] = {}
+    taken: dict[str, Arrival] = {}
     for arrival, event in zip(arrivals, told, strict=True):
-        taken = taken_at.get(event["id"])
-        if taken is not None and not any(
-            began <= arrival.at and ended >= taken for began, ended in unsettled
+        earlier = taken.get(event["id"])
+        if earlier and not any(
+            began <= arrival.at and _signed_at(earlier) - 1 <= ended for began, ended in unsettled
         ):
             yield f"{event['id']} was told again, and no answer can have been lost"
         if arrival.taken:
-            taken_at[event["id"]] = arrival.at
+            taken[event["id"]] = arrival
+
+
+def _signed_at(arrival: Arrival) -> int:
+    """In whole seconds; it was taken up a moment before."""
+    return int(arrival.headers["webhook-timestamp"])

@@ -129,8 +129,7 @@ class Troublemaker:
         await self._world.api.start()
 
     async def _stop_api(self) -> None:
-        await self._world.api.end(signal.SIGTERM)
-        await self._world.api.start()
+        await self._world.api.give_way()
 
     async def _receiver(self, mood: Mood) -> None:
         receiver = self._with_callers.choice(self._world.receivers)

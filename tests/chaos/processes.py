@@ -33,20 +33,23 @@ class Process:
         self._module = module
         self._directory = directory
         self._settings = settings
-        self._lock = DirectoryLock(directory)
         self._process: ChildProcess | None = None
-        self._logs = itertools.count(1)
+        self._numbers = itertools.count(1)
 
     async def start(self) -> None:
-        await self._lock.acquire()
-        self._process = await ChildProcess.start(
-            self._name,
-            [sys.executable, "-m", self._module],
-            log=self._directory / f"{next(self._logs)}.log",
-            lock=self._lock,
-            stop_signal=signal.SIGTERM,
-            environment=environment(self._settings),
-        )
+        self._process = await self._begun()
+
+    async def _begun(self) -> ChildProcess:
+        directory = self._directory / f"{next(self._numbers)}"
+        async with DirectoryLock(directory) as lock:
+            return await ChildProcess.start(
+                self._name,
+                [sys.executable, "-m", self._module],
+                log=directory / "log",
+                lock=lock,
+                stop_signal=signal.SIGTERM,
+                environment=environment(self._settings),
+            )
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -61,7 +64,6 @@ class Process:
                     await self._process.wait_for_end()
             await self._process.stop()
             self._process = None
-            self._lock.release()
 
 
 class Worker(Process):
@@ -70,24 +72,34 @@ class Worker(Process):
 
 
 class Api(Process):
-    """`url` is where it answers whenever it has started."""
+    """`url` is where it answers whenever it has been started."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str], port: int) -> None:
         address = f"{LOOPBACK}:{port}"
         super().__init__("The API", "chaos.answer", directory, {**settings, "WORKSUB_API_ADDRESS": address})
         self.url = f"http://{address}"
+        self._finishing: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Until it answers: it ends where PostgreSQL is away, and whoever looks after it begins it again."""
+    async def give_way(self) -> None:
+        """SIGTERM, and the next one answers in its place while it finishes what it has begun."""
+        assert self._process is not None
+        self._finishing.append(asyncio.create_task(self._process.stop()))
+        self._process = await self._begun()
+
+    async def end_for_good(self) -> None:
+        await self.end(signal.SIGTERM)
+        await asyncio.gather(*self._finishing)
+
+    async def _begun(self) -> ChildProcess:
+        """One that answers: it ends where PostgreSQL is away, and whoever looks after it begins it again."""
         while True:
-            await super().start()
-            assert self._process is not None
+            process = await super()._begun()
             try:
-                await self._process.wait_until(self._answers)
+                await process.wait_until(self._answers)
             except ServerError:
-                await self.end(signal.SIGTERM)
+                await process.stop()
             else:
-                return
+                return process
 
     async def _answers(self) -> bool:
         async with httpx.AsyncClient() as http:

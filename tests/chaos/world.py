@@ -114,7 +114,7 @@ class World:
             "WORKSUB_WEBHOOK_TARGETS": "any",  # receivers are on this machine
         }
         self.api = Api(self._directory / "api", settings, self._api_port)
-        self._stack.push_async_callback(self.api.end, signal.SIGTERM)
+        self._stack.push_async_callback(self.api.end_for_good)
         for number, own in enumerate(({}, {"WORKSUB_CACHED_WORKFLOWS": "0"}), start=1):
             worker = Worker(self._directory / f"worker-{number}", settings | own)
             self._stack.push_async_callback(worker.end, signal.SIGTERM)
