@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
+from starter.embedded.server import POLL_SECONDS
+
 from .receiving import Mood
 from .world import LOGIN, World
 
@@ -132,9 +134,13 @@ class Troublemaker:
         await self._world.api.give_way()
 
     async def _receiver(self, mood: Mood) -> None:
+        """For a while, and until somebody has met with it."""
         receiver = self._with_callers.choice(self._world.receivers)
-        receiver.mood = mood
+        came, receiver.mood = len(receiver.arrivals), mood
         await self._a_while(self._with_callers, 0.5, 3.0)
+        give_up = time.monotonic() + _CATCH_SECONDS
+        while len(receiver.arrivals) == came and time.monotonic() < give_up:
+            await asyncio.sleep(POLL_SECONDS)
         receiver.mood = "well"
 
     async def _receiver_away(self) -> None:

@@ -43,9 +43,7 @@ class Report:
             "transitions recorded": f"{self.transitions:,}",
             "ledger lines": f"{self.lines:,}, of {self.charged:,} KRW",
             "workflow runs still readable": f"{self.runs:,}",
-            "webhooks delivered, and calls of them beyond one each": (
-                f"{self.webhooks_delivered:,}, {self.webhooks_told_again:,}"
-            ),
+            "webhooks delivered, told again": (f"{self.webhooks_delivered:,}, {self.webhooks_told_again:,}"),
             **{kind: f"{count:,}" for kind, count in self.mischief.items()},
             "differences from the rules": f"{len(self.differences):,}",
         }
