@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from starter.embedded.server import POLL_SECONDS
-
 from .receiving import Mood
 from .world import LOGIN, World
 
@@ -136,11 +134,10 @@ class Troublemaker:
     async def _receiver(self, mood: Mood) -> None:
         """For a while, and until somebody has met with it."""
         receiver = self._with_callers.choice(self._world.receivers)
-        came, receiver.mood = len(receiver.arrivals), mood
+        receiver.mood = mood
+        receiver.called.clear()
         await self._a_while(self._with_callers, 0.5, 3.0)
-        give_up = time.monotonic() + _CATCH_SECONDS
-        while len(receiver.arrivals) == came and time.monotonic() < give_up:
-            await asyncio.sleep(POLL_SECONDS)
+        await _happens_within(receiver.called, _CATCH_SECONDS)
         receiver.mood = "well"
 
     async def _receiver_away(self) -> None:

@@ -1,5 +1,6 @@
 """Where customers receive webhooks: real HTTP, and at times a receiver that fails, hangs, or is away."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -41,6 +42,7 @@ class Receiver:
         self.secret = ""
         self.mood: Mood = "well"
         self.arrivals: list[Arrival] = []
+        self.called = asyncio.Event()
         self._failed: set[str] = set()
         self._standing = AsyncExitStack()
         self._port = 0
@@ -56,6 +58,7 @@ class Receiver:
         at, request = time.time(), Request(scope, receive)
         body, headers = await request.body(), dict(request.headers)
         answer = self._answer_to(headers.get("webhook-id", ""))
+        self.called.set()
         self.arrivals.append(Arrival(at, headers, body, self._verifies(headers, body), answer))
         if answer is None:
             while (await receive())["type"] != "http.disconnect":
