@@ -19,7 +19,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.json_format import MessageToDict
-from http_hosting import answering, free_port
+from http_hosting import served
 from keys import new_keyring
 from temporalio.api.common.v1 import Payload, Payloads
 
@@ -92,9 +92,8 @@ async def codec_server(callers: Callers | None = None, **options: Any) -> AsyncI
         callers=callers or TokenHolders({digest_of(TOKEN): "kim"}),
         **options,
     )
-    with free_port() as port:
-        async with answering(app, port):
-            yield CodecServer(port.url, keyring)
+    async with served(app) as url:
+        yield CodecServer(url, keyring)
 
 
 async def test_it_decodes_what_the_web_ui_sends() -> None:

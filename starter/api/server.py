@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
@@ -29,8 +29,12 @@ _READING, _OWN = 20, 4
 _log = logging.getLogger("worksub")
 
 
-async def serve(settings: ApiSettings) -> None:
+async def serve(
+    settings: ApiSettings, *, put_together: Callable[[Service, ASGIApp], ASGIApp] = create_app
+) -> None:
     """Answer until SIGTERM or SIGINT, then finish what was begun.
+
+    `put_together` makes the application; as for the worker, no setting allows lives whose time is simulated.
 
     Raises `SettingsError` where waiting will not help, one of `UNREACHABLE` where PostgreSQL is away.
     """
@@ -38,7 +42,7 @@ async def serve(settings: ApiSettings) -> None:
     try:
         with listening(settings.address, "WORKSUB_API_ADDRESS") as opened:
             async with _service(settings) as service, _console(settings, service) as console:
-                await _answer(create_app(service, console), service, opened)
+                await _answer(put_together(service, console), service, opened)
     except (DatabaseError, ConnectionSettingsError) as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from http_hosting import answering, free_port
+from http_hosting import served
 from service.waiting import eventually
 from standardwebhooks import Webhook
 from starlette.requests import Request
@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 class Receiver:
     """`status` is what it answers, `hangs` whether it does; `bad` are subjects that it answers with 500."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.status = 200
         self.hangs = False
         self.bad: set[str] = set()
@@ -70,7 +70,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    with free_port() as port:
-        receiver = Receiver(f"{port.url}/hook")
-        async with answering(receiver, port):
-            yield receiver
+    receiver = Receiver()
+    async with served(receiver) as url:
+        receiver.url = f"{url}/hook"
+        yield receiver

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from http_hosting import answering, free_port
+from http_hosting import served
 from service.house import House
 from service.lives import Life
 
@@ -108,18 +108,11 @@ async def open_reception(
             rates=rates or Rates("100000/minute", "100000/minute"),
             **settings,
         )
-        async with _answering(service) as address:
-            reception = Reception(house, service, Keys(admin), address)
-            async with reception.visitors:
-                yield reception
-
-
-@asynccontextmanager
-async def _answering(service: Service) -> AsyncIterator[str]:
-    with free_port() as port:
-        async with answering(create_app(service), port):
+        async with served(create_app(service)) as url:
+            reception = Reception(house, service, Keys(admin), url)
             try:
-                yield port.url
+                async with reception.visitors:
+                    yield reception
             finally:
                 service.stopping.set()
 

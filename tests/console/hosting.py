@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import httpx
-from http_hosting import answering, free_port
+from http_hosting import a_place, answering
 from service.house import House
 
 from activities.database import connected
@@ -30,10 +30,10 @@ class Hosted:
 @asynccontextmanager
 async def hosted(house: House, settings: ConsoleSettings | None = None) -> AsyncIterator[Hosted]:
     """Serve the console; without settings, as on a developer's own stack."""
-    with free_port("localhost") as port:
-        settings = replace(settings or ConsoleSettings(url=port.url, embedded=True), url=port.url)
+    with a_place("localhost") as place:
+        settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
         async with (
             connected(house.web_url, "worksub_console", connections=4) as pool,
-            answering(create_console(house.client, pool, settings), port),
+            answering(create_console(house.client, pool, settings), place),
         ):
-            yield Hosted(house, port.url)
+            yield Hosted(house, place.url)
