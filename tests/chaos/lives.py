@@ -51,8 +51,7 @@ class PlannedLife:
 
     def kept(self, id_: str) -> str:
         """How the service keeps an id that this life's clients have chosen."""
-        caller = Caller(self.api_customer) if self.api_customer else Caller(None)
-        return caller.scoped(id_)
+        return Caller(self.api_customer).scoped(id_)
 
     def request_id(self, rival: int) -> str:
         return f"chaos-{self.number}-{rival}"
