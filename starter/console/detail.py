@@ -12,12 +12,14 @@ from starter.console.picture import picture_of
 from starter.console.visit import Visit
 from starter.console.wording import Speaker
 from starter.invoice_page import Language, invoice_page
+from subscription.adjustment import Adjustment
 from subscription.calendar import day_of
 from subscription.commands import confirmation_for
 from subscription.domain_proof import DomainClaim, last_look, proof_of
 from subscription.events import Event
 from subscription.forecast import events_to_come
 from subscription.invoice import Invoice
+from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 
 
@@ -38,7 +40,10 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
     subscription_id, desk = visit.subscription_id, visit.desk
     standing = await desk.standing(subscription_id)
     past = await desk.history(subscription_id)
-    state = standing.state
+    state, invoices = standing.state, await _invoices(visit, standing)
+    ledger, adjustments = await desk.ledger(subscription_id), await desk.adjustments(subscription_id)
+    charges: list[LedgerLine | Adjustment] = [*ledger, *adjustments]
+    numbers = {key: invoice.number for invoice in invoices for key in invoice.keys}
     return await visit.page(
         "detail.html",
         status=status,
@@ -51,9 +56,12 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
         picture=picture_of(standing, past),
         coming=_coming(standing),
         past=tuple(reversed(past)),
-        ledger=await desk.ledger(subscription_id),
-        adjustments=await desk.adjustments(subscription_id),
-        invoices=await _invoices(visit, standing),
+        ledger=ledger,
+        adjustments=adjustments,
+        numbers=numbers,
+        charged=sum(each.amount for each in charges),
+        not_invoiced=sum(each.amount for each in charges if each.key not in numbers),
+        invoices=invoices,
         certificates=await desk.certificates(subscription_id) if state.state.over else (),
         refusals={
             action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
@@ -93,12 +101,12 @@ def _proof(claim: DomainClaim, standing: Standing) -> Proof:
 
 
 async def _invoices(visit: Visit, standing: Standing) -> list[Invoice]:
-    """The customer's invoices on which this subscription stands."""
+    """The customer's invoices on which this subscription stands, the latest first."""
     invoices = await visit.desk.invoices(customer_id=standing.state.customer_id, limit=500)
     wanted = standing.state.subscription_id
     return [
         invoice
-        for invoice in invoices
+        for invoice in reversed(invoices)
         if any(part.subscription_id == wanted for part in invoice.subscriptions)
     ]
 

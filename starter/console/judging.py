@@ -22,7 +22,7 @@ from subscription.commands import (
 )
 from subscription.decide import Accepted, Findings, decide
 from subscription.events import Event
-from subscription.forecast import events_to_come
+from subscription.forecast import ChangeQuote, events_to_come, quote_switch, quote_upgrade
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused
 from subscription.request import TermAgreement
@@ -91,6 +91,19 @@ def outlook(standing: Standing, command: Command, events: int = 4) -> Outlook | 
     after = apply_all(standing.state, decision.events)
     coming = tuple(event for event, _ in islice(events_to_come(after, standing.book), events))
     return Outlook(caused=decision.events, coming=coming)
+
+
+def cost_of(standing: Standing, command: Command) -> ChangeQuote | None:
+    """What a switch or an upgrade costs up to the end of its contract; None for all else."""
+    state, now, book = standing.state, standing.now, standing.book
+    match command:
+        case SwitchToPaid():
+            quoted = quote_switch(state, command, now, book)
+        case Upgrade():
+            quoted = quote_upgrade(state, command, now, book)
+        case _:
+            return None
+    return None if isinstance(quoted, Refused) else quoted
 
 
 def refusals(standing: Standing) -> Mapping[Action, Refused | None]:

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from activities.database import Pool
 from starter.access import Caller, Desk
 from starter.client import SubscriptionClient
+from starter.console.addresses import page_of
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.languages import Words, language_of
 from starter.console.pages import Pages
@@ -75,6 +76,16 @@ class Visit:
     def subscription_id(self) -> str:
         subscription_id: str = self.request.path_params["subscription_id"]
         return subscription_id
+
+    @property
+    def here(self) -> str:
+        """The page that is shown; where a form was sent, the page on which it stood."""
+        return page_of(self.request)
+
+    @property
+    def ended(self) -> bool:
+        """Whether somebody is here because the session has ended in the middle of a form."""
+        return "ended" in self.request.query_params
 
     @property
     def proof(self) -> str:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from starter.console.languages import Words
+from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
 from subscription.commands import ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, Due
@@ -86,8 +87,17 @@ class Speaker:
             LineKind.EARLY_TERMINATION_FEE: say("Early-termination fee"),
         }[LineKind(kind)]
 
-    def last_day(self, line: LedgerLine) -> str:
-        return self.words.short_day(line.end_day - timedelta(days=1))
+    def reason(self, reason: AdjustmentReason) -> str:
+        say = self.words.say
+        return {
+            AdjustmentReason.WRONG_CHARGE: say("wrong charge"),
+            AdjustmentReason.SERVICE_OUTAGE: say("service outage"),
+            AdjustmentReason.GOODWILL: say("goodwill"),
+            AdjustmentReason.REVERSAL: say("reversal"),
+        }[reason]
+
+    def last_day(self, period: LedgerLine | Contract) -> str:
+        return self.words.short_day(period.end_day - timedelta(days=1))
 
     def option(self, option: RenewalTerms | None) -> str:
         """The terms of the next contract (R24)."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import httpx
 import uvicorn
 from service.house import House
+from starlette.applications import Starlette
 
 from activities.database import connected
 from starter.console.app import create_console
@@ -17,10 +18,11 @@ from starter.console.settings import ConsoleSettings
 
 @dataclass(frozen=True)
 class Hosted:
-    """Where the console answers, and the house behind it."""
+    """Where the console answers, the house behind it, and what it answers to."""
 
     house: House
     url: str
+    app: Starlette
 
     def browser(self, language: str = "en") -> httpx.AsyncClient:
         """A browser without a window: it keeps cookies and goes where it is sent."""
@@ -42,7 +44,7 @@ async def hosted(house: House, settings: ConsoleSettings | None = None) -> Async
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
-            yield Hosted(house, url)
+            yield Hosted(house, url, app)
         finally:
             server.should_exit = True
             await serving
