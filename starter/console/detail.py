@@ -2,12 +2,11 @@
 
 import uuid
 from datetime import datetime
-from itertools import islice
 
 from starlette.responses import HTMLResponse, Response
 
 from starter.client import Standing
-from starter.console.judging import admin_reason, refusals
+from starter.console.judging import admin_reason, coming, refusals
 from starter.console.picture import picture_of
 from starter.console.visit import Visit
 from starter.console.wording import Speaker
@@ -16,8 +15,6 @@ from subscription.adjustment import Adjustment
 from subscription.calendar import day_of
 from subscription.commands import confirmation_for
 from subscription.domain_proof import DomainClaim, last_look, proof_of
-from subscription.events import Event
-from subscription.forecast import events_to_come
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -54,7 +51,7 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
         speak=Speaker(visit.words, standing.book),
         account=account_of(standing),
         picture=picture_of(standing, past),
-        coming=_coming(standing),
+        coming=coming(state, standing.book, 6),
         past=tuple(reversed(past)),
         ledger=ledger,
         adjustments=adjustments,
@@ -79,11 +76,6 @@ def account_of(standing: Standing) -> str | None:
     state = standing.state
     named = state.admin_id is not None and state.account is not None
     return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
-
-
-def _coming(standing: Standing) -> tuple[Event, ...]:
-    """The next things that will happen if nothing is asked."""
-    return tuple(event for event, _ in islice(events_to_come(standing.state, standing.book), 6))
 
 
 def _proof(claim: DomainClaim, standing: Standing) -> Proof:

@@ -87,6 +87,22 @@ class Speaker:
             LineKind.EARLY_TERMINATION_FEE: say("Early-termination fee"),
         }[LineKind(kind)]
 
+    def erased(self, what: str) -> str:
+        """What an erasure has deleted, by the name under which its certificate counts it (R31)."""
+        say = self.words.say
+        return {
+            "account_names": say("Account names"),
+            "administrators": say("Administrators"),
+            "companies": say("Company information"),
+            "console_sessions": say("Sessions in NAVER WORKS Admin"),
+            "domain_tokens": say("Proofs of domains"),
+            "event_notes": say("Names in the timeline"),
+            "members": say("Members"),
+            "notice_letters": say("Letters"),
+            "workflow_runs": say("Histories of what was asked"),
+            "workspaces": say("Workspaces"),
+        }.get(what, what)
+
     def reason(self, reason: AdjustmentReason) -> str:
         say = self.words.say
         return {
