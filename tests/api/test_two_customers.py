@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -39,7 +40,11 @@ COMMANDS: dict[str, Any] = {
     f"{_ONE}/rename_account": {"group": "mine-now"},
     f"{_ONE}/check_domain": {},
 }
-NUMBERED = {"/v1/invoices/{number}": "INVOICE_NOT_FOUND", "/v1/notices/{number}": "NOTICE_NOT_FOUND"}
+NUMBERED = {
+    "/v1/invoices/{number}": ("2026-999999", "INVOICE_NOT_FOUND"),
+    "/v1/notices/{number}": ("999999", "NOTICE_NOT_FOUND"),
+}
+"""Each with a number that nobody has, and what is said of that."""
 OPERATORS = {
     ("POST", f"{_ONE}/adjustments"),
     ("GET", "/v1/reconciliations/latest"),
@@ -49,7 +54,7 @@ OPERATORS = {
 OWN = {
     ("GET", "/v1/subscriptions"): "customer_id=C-acme",
     ("GET", "/v1/find"): "",
-    ("GET", "/v1/invoices"): "customer_id=C-acme",
+    ("GET", "/v1/invoices"): "customer_id=C-billed",
     ("GET", "/v1/notices"): "subscription_id={subscription_id}",
 }
 """Lists, with the query that asks for the other's."""
@@ -71,27 +76,27 @@ async def theirs(house: House, acme: Visitor) -> str:
     return await acme.requests(house)
 
 
-@pytest.fixture(scope="session")
-async def billed(house: House) -> Theirs:
-    """A subscription of another customer with an invoice and a notice, and their numbers."""
-    life = await house.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-acme")
+@pytest.fixture(scope="module")
+async def billed(house: House) -> AsyncIterator[Theirs]:
+    """A subscription of another customer with an invoice and a notice, and their numbers.
+
+    The notice goes again: elsewhere nobody is told of anything.
+    """
+    life = await house.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-billed")
     await life.passes_to("2026-04-01 00:00")
     await house.temporal.execute_workflow(
         "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
     )
-    [invoice] = [
-        each
-        for each in await house.client.invoices(customer_id="C-acme", limit=200)
-        if life.id in [part.subscription_id for part in each.subscriptions]
-    ]
+    [invoice] = await house.client.invoices(customer_id="C-billed")
     notice = await house.owner.fetchval(
         """
         INSERT INTO notices (subscription_id, customer_id, kind, about, days)
-        VALUES ($1, 'C-acme', 'CONTRACT_ENDING', '2026-03-31', 3) RETURNING number
+        VALUES ($1, 'C-billed', 'CONTRACT_ENDING', '2026-03-31', 3) RETURNING number
         """,
         life.id,
     )
-    return Theirs(life.id, {"/v1/invoices/{number}": invoice.number, "/v1/notices/{number}": str(notice)})
+    yield Theirs(life.id, {"/v1/invoices/{number}": invoice.number, "/v1/notices/{number}": str(notice)})
+    await house.owner.execute("DELETE FROM notices WHERE number = $1", notice)
 
 
 def test_every_route_of_the_api_is_tried() -> None:
@@ -146,11 +151,11 @@ async def test_no_command_is_carried_out(
 async def test_what_has_a_number_is_not_found_by_it(
     operator: Visitor, rival: Visitor, billed: Theirs, path: str
 ) -> None:
-    numbered = path.removeprefix("/v1")
+    numbered, (nobodys, code) = path.removeprefix("/v1"), NUMBERED[path]
     await operator.gets(numbered.format(number=billed.numbers[path]))
     found = await rival.gets(numbered.format(number=billed.numbers[path]), 404)
-    nothing = await rival.gets(numbered.format(number="999999999"), 404)
-    assert found["code"] == nothing["code"] == NUMBERED[path]
+    nothing = await rival.gets(numbered.format(number=nobodys), 404)
+    assert found["code"] == nothing["code"] == code
     assert without(found, "request_id") == without(nothing, "request_id")
 
 
@@ -161,7 +166,9 @@ async def test_lists_have_nothing_of_the_others(
     query = OWN[method, path].format(subscription_id=billed.subscription_id)
     for asked in ("", f"?{query}"):
         found = str(await rival.gets(path.removeprefix("/v1") + asked))
-        assert [word for word in (theirs, billed.subscription_id, "C-acme") if word in found] == []
+        assert [
+            word for word in (theirs, billed.subscription_id, "C-acme", "C-billed") if word in found
+        ] == []
 
 
 async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(rival: Visitor) -> None:
