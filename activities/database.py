@@ -27,6 +27,15 @@ UNREACHABLE = (
 )
 """What a database that is away, starting, stopping or too busy answers."""
 
+GOING = (
+    *UNREACHABLE,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What a question ends in whose database goes away in the middle of it, or has another take its place."""
+
 FAILING = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What any question to a database may end in."""
 

@@ -1,15 +1,14 @@
-"""Who asks, and what they may see: every operation of the client, for one customer or for operators.
+"""What callers may see: every operation of the client, for one customer or for operators.
 
 To a customer, what belongs to another one does not exist: the same question to the database finds nothing,
 and the same refusal says so.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from starter.caller import Caller
 from starter.client import Standing, SubscriptionClient
 from starter.finding import Found
 from starter.read_model import Listed, no_such_subscription
@@ -35,30 +34,6 @@ from subscription.status import Status
 
 class OperatorsOnlyError(Exception):
     """A customer asked for what is the operators' alone."""
-
-
-@dataclass(frozen=True)
-class Caller:
-    """One customer, or the operators of the service, who see everything."""
-
-    customer_id: str | None
-
-    @property
-    def is_operator(self) -> bool:
-        return self.customer_id is None
-
-    def scoped(self, name: str) -> str:
-        """An id that this caller has chosen, apart from the same id of any other customer's.
-
-        Operators' ids stay as they are, so that the API and `worksub --id` mean the same by them.
-        """
-        if self.customer_id is None:
-            return name
-        digest = hashlib.sha256(f"{len(self.customer_id)}:{self.customer_id}:{name}".encode()).hexdigest()
-        return f"k-{digest[:48]}"
-
-
-OPERATOR = Caller(None)
 
 
 class Desk:

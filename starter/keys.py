@@ -5,10 +5,13 @@ import hmac
 import re
 import secrets
 import string
+from contextlib import suppress
 from datetime import timedelta
 
+from asyncpg import ReadOnlySQLTransactionError
+
 from activities.database import Pool
-from starter.access import Caller
+from starter.caller import Caller
 from subscription.calendar import Instant
 from subscription.model import Frozen
 
@@ -107,9 +110,10 @@ class Keys:
         if not hmac.compare_digest(row["hash"] if row else _NO_HASH, _hash(token)) or row is None:
             return None
         if row["stale"]:
-            await self._pool.execute(
-                "UPDATE api_keys SET last_used_at = clock_timestamp() WHERE prefix = $1", row["prefix"]
-            )
+            with suppress(ReadOnlySQLTransactionError):  # a standby can answer, and takes no note
+                await self._pool.execute(
+                    "UPDATE api_keys SET last_used_at = clock_timestamp() WHERE prefix = $1", row["prefix"]
+                )
         return ApiKey.model_validate(dict(row))
 
     async def _end(self, prefix: str, after: timedelta) -> ApiKey:

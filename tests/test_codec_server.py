@@ -19,6 +19,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.json_format import MessageToDict
+from http_hosting import served
 from keys import new_keyring
 from temporalio.api.common.v1 import Payload, Payloads
 
@@ -26,7 +27,6 @@ from activities.settings import SettingsError
 from starter.codec_server.app import MAX_BODY_BYTES, codec_app
 from starter.codec_server.callers import Callers, EitherWay, Issuer, SignedIn, TokenHolders
 from starter.codec_server.limits import Limit
-from starter.codec_server.serving import answering
 from starter.codec_server.settings import codec_settings_from
 from starter.codec_server.tokens import digest_of, new_token, token_line
 from workflows.encryption import Encryption
@@ -92,7 +92,7 @@ async def codec_server(callers: Callers | None = None, **options: Any) -> AsyncI
         callers=callers or TokenHolders({digest_of(TOKEN): "kim"}),
         **options,
     )
-    async with answering(app) as url:
+    async with served(app) as url:
         yield CodecServer(url, keyring)
 
 

@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.database import UNREACHABLE, Pool
+from activities.database import GOING, Pool
 from activities.reconciling.report import Report
 from activities.reconciling.workflows import Workflows
 from activities.workspace import WorkspaceProvisioner
@@ -77,7 +77,7 @@ async def guarded(look: Look, looking: Awaitable[None]) -> Look:
     """What cannot be looked at to its end is itself a finding, and keeps nobody from the others."""
     try:
         await looking
-    except (*UNREACHABLE, RPCError):
+    except (*GOING, RPCError):
         raise
     except Exception as error:
         await look.finds(FindingCode.UNREADABLE, f"It could not be examined: {type(error).__name__}.")

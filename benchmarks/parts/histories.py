@@ -10,7 +10,7 @@ from benchmarks.ground import Ground
 from benchmarks.sides import OnTemporal, events_of
 from benchmarks.sizes import Sizes
 from starter.test_clock import TestClock
-from subscription.calendar import KST, day_of, first_of_next_month, start_of
+from subscription.calendar import KST, add_months, day_of, first_of_next_month, start_of
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,16 @@ async def _lived(side: OnTemporal, steady_months: int) -> tuple[float, ...]:
     for _ in range(steady_months):
         billed = first_of_next_month(billed)
     steady = await _size_after(side, workflow_id, start_of(billed))
+    contract_ends_at = start_of(add_months(day_of(switch_at), 12))
+    life = await _size_after(side, workflow_id, contract_ends_at)
     for _ in range(12 - steady_months):
         billed = first_of_next_month(billed)
     year = await _size_after(side, workflow_id, start_of(billed))
     return (
         (steady.events - begin.events) / steady_months,
-        year.events,
+        life.events,
         (steady.actions - begin.actions) / steady_months,
-        year.actions,
+        life.actions,
         (year.bytes - begin.bytes) / 1000,
     )
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -11,7 +10,7 @@ from starlette.responses import Response
 from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
-from activities.database import UNREACHABLE
+from activities.database import GOING
 from starter.access import OperatorsOnlyError
 from starter.api.asking import IDEMPOTENCY_KEY
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, ProblemDocument, answer, document, document_of
@@ -38,7 +37,7 @@ def add_handlers(api: FastAPI) -> None:
         RPCError: _temporal_away,
         RPCTimeoutOrCancelledError: _temporal_away,
         RuntimeError: _not_connected,
-        **dict.fromkeys((*UNREACHABLE, asyncpg.InterfaceError), _database_away),
+        **dict.fromkeys(GOING, _database_away),
     }
     for error, handler in handlers.items():
         api.add_exception_handler(error, handler)

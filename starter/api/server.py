@@ -4,10 +4,9 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from activities.database import DatabaseError, connected, place_of
@@ -19,6 +18,7 @@ from starter.api.service import Service
 from starter.api.settings import ApiSettings
 from starter.client import SubscriptionClient
 from starter.console.app import create_console
+from starter.http_serving import HttpServer, listening
 from starter.keys import Keys
 from workflows.connection import ConnectionSettingsError, connect
 
@@ -29,32 +29,27 @@ _READING, _OWN = 20, 4
 _log = logging.getLogger("worksub")
 
 
-async def serve(settings: ApiSettings) -> None:
+async def serve(
+    settings: ApiSettings, *, put_together: Callable[[Service, ASGIApp], ASGIApp] = create_app
+) -> None:
     """Answer until SIGTERM or SIGINT, then finish what was begun.
+
+    `put_together` makes the application; as for the worker, no setting allows lives whose time is simulated.
 
     Raises `SettingsError` where waiting will not help, one of `UNREACHABLE` where PostgreSQL is away.
     """
     write_logs(settings.log_format)
     try:
-        with _listening(settings.address) as listening:
+        with listening(settings.address, "WORKSUB_API_ADDRESS") as opened:
             async with _service(settings) as service, _console(settings, service) as console:
-                await _answer(create_app(service, console), service, listening)
+                await _answer(put_together(service, console), service, opened)
     except (DatabaseError, ConnectionSettingsError) as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")
 
 
-async def _answer(app: ASGIApp, service: Service, listening: socket.socket) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-    )
+async def _answer(app: ASGIApp, service: Service, opened: socket.socket) -> None:
+    server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
 
     def stop() -> None:
         _log.info("Stopping: finishing what was begun.")
@@ -63,18 +58,11 @@ async def _answer(app: ASGIApp, service: Service, listening: socket.socket) -> N
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    host, port = listening.getsockname()[:2]
+    host, port = opened.getsockname()[:2]
     _log.info(
         f"Answering at http://{Address(host, port)}/v1, described at /docs; stop with Ctrl-C or SIGTERM."
     )
-    await server.serve(sockets=[listening])
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """They are ours."""
-        yield
+    await server.serve(sockets=[opened])
 
 
 @asynccontextmanager
@@ -99,18 +87,3 @@ async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
 async def _console(settings: ApiSettings, service: Service) -> AsyncIterator[ASGIApp]:
     async with connected(settings.database_url, "worksub_console", connections=_OWN) as pool:
         yield create_console(service.client, pool, settings.console)
-
-
-@contextmanager
-def _listening(address: Address) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        listening = socket.create_server(address, family=family)
-    except OSError as error:
-        raise SettingsError(
-            f"WORKSUB_API_ADDRESS: nothing can listen on {address}: {error.strerror}."
-        ) from None
-    # asyncio does so for sockets that it makes itself; without, an answer waits 40 ms for its own headers.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with listening:
-        yield listening

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from starter.cli.errors import usage_error
-from starter.cli.options import DEFAULT_TIMEOUT, AsJson, SubscriptionId, Timeout
+from starter.cli.options import DEFAULT_TIMEOUT, AsJson, PageSize, SubscriptionId, Timeout
 from starter.cli.output import say, show
 from starter.cli.session import Session
 
@@ -91,7 +91,7 @@ def list_invoices(
     month: Annotated[
         date | None, typer.Option("--month", parser=_month, metavar="MONTH", help="Of one month, as 2027-03.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
+    limit: PageSize = 50,
     after: Annotated[str, typer.Option("--after", metavar="NUMBER", help="Go on after this number.")] = "",
     as_json: AsJson = False,
 ) -> None:

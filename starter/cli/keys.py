@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from starter.cli.services import Services
     from starter.keys import ApiKey, Keys, NewKey
 
 app = typer.Typer(help="Who may ask the HTTP API.", no_args_is_help=True)
@@ -86,18 +85,11 @@ def revoke_key(prefix: Prefix, as_json: AsJson = False) -> None:
 
 
 def _with_keys(ask: "Callable[[Keys], Awaitable[T]]") -> T:
-    from starter.keys import NoSuchKeyError
-
-    async def asked(services: "Services") -> T:
-        from activities.database import connected
-        from starter.keys import Keys
-
-        async with connected(services.database_url, "worksub_admin", connections=1) as pool:
-            return await ask(Keys(pool))
+    from starter.keys import Keys, NoSuchKeyError
 
     with Session() as session:
         try:
-            return session.work(asked)
+            return session.manage(lambda pool: ask(Keys(pool)))
         except NoSuchKeyError:
             raise CommandError(
                 ExitCode.REFUSED,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from starter.cli.errors import CommandError, ExitCode, usage_error
-from starter.cli.options import AsJson, StateFilter
+from starter.cli.options import AsJson, PageSize, StateFilter
 from starter.cli.output import show
 from starter.cli.session import Session
 
@@ -53,7 +53,7 @@ def list_subscriptions(
     ] = None,
     state: StateFilter = None,
     customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Of one customer.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
+    limit: PageSize = 50,
     after: Annotated[str, typer.Option("--after", metavar="ID", help="Go on after this id.")] = "",
     as_json: AsJson = False,
 ) -> None:

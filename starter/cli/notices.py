@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.cli.options import AsJson
+from starter.cli.options import AfterNumber, AsJson, PageSize
 from starter.cli.output import show
 from starter.cli.session import Session
 
@@ -43,10 +43,8 @@ def list_notices(
     subscription: Annotated[
         str | None, typer.Option("--subscription", metavar="ID", help="Of one subscription.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
-    after: Annotated[
-        int, typer.Option("--after", min=0, metavar="NUMBER", help="Go on after this number.")
-    ] = 0,
+    limit: PageSize = 50,
+    after: AfterNumber = 0,
     as_json: AsJson = False,
 ) -> None:
     """List notices in the order in which they came about."""

@@ -133,6 +133,10 @@ StateFilter = Annotated[
     str | None,
     typer.Option("--state", parser=_state, autocompletion=_states, metavar="STATE", help="TRIAL, ACTIVE, …"),
 ]
+PageSize = Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")]
+AfterNumber = Annotated[
+    int, typer.Option("--after", min=0, metavar="NUMBER", help="Go on after this number.")
+]
 Plan = Annotated[str | None, typer.Option("--plan", help="A plan of the catalogue, as lite or basic.")]
 Members = Annotated[int | None, typer.Option("--members", min=1, help="How many members.")]
 Group = Annotated[str | None, typer.Option("--group", metavar="NAME", help="A group name, as acme.")]

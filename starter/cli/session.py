@@ -26,7 +26,7 @@ R = TypeVar("R", bound=Record)
 class Session:
     """`with Session() as session: session.ask(lambda client: client.upcoming(id))`.
 
-    `read` asks the record alone, and needs no Temporal.
+    `read` and `manage` need the database alone, and no Temporal.
 
     Whatever goes wrong leaves it as a `CommandError`. Between two questions the caller may talk to a person,
     which inside an event loop would keep Ctrl-C from working.
@@ -65,10 +65,17 @@ class Session:
         async def asked(record: Record) -> T:
             return await question(SubscriptionReader(await self._connected(record)))
 
-        async def read() -> T:
-            return await self._reported(find_record(), asked)
+        return self._with_record(asked)
 
-        return self._runner.run(read())
+    def manage(self, task: "Callable[[Pool], Awaitable[T]]") -> T:
+        """Something done with what the record keeps for its administrators."""
+        from activities.database import connected
+
+        async def managed(record: Record) -> T:
+            async with connected(record.database_url, "worksub_admin", connections=1) as pool:
+                return await task(pool)
+
+        return self._with_record(managed)
 
     def ask(self, question: "Callable[[SubscriptionClient], Awaitable[T]]") -> T:
         """What the service answers."""
@@ -93,6 +100,12 @@ class Session:
     def sign_of_life(self) -> None:
         """To be called during long work: the service is at it, so the patience begins anew."""
         self._last_sign_of_life = self._runner.get_loop().time()
+
+    def _with_record(self, task: Callable[[Record], Awaitable[T]]) -> T:
+        async def work() -> T:
+            return await self._reported(find_record(), task)
+
+        return self._runner.run(work())
 
     async def _connected(self, record: Record) -> "Pool":
         from activities.database import connected

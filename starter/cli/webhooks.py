@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
-from starter.cli.options import AsJson
+from starter.cli.options import AfterNumber, AsJson, PageSize
 from starter.cli.output import show
 from starter.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from starter.cli.services import Services
     from starter.webhooks import Delivery, Endpoint, NewSecret, Webhooks
 
 app = typer.Typer(help="Who is told of what happens, and what could not be told.", no_args_is_help=True)
@@ -76,10 +75,8 @@ def list_deliveries(
         str | None,
         typer.Option("--state", parser=_state, metavar="STATE", help="WAITING, DELIVERED or PARKED."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 50,
-    after: Annotated[
-        int, typer.Option("--after", min=0, metavar="NUMBER", help="Go on after this number.")
-    ] = 0,
+    limit: PageSize = 50,
+    after: AfterNumber = 0,
     as_json: AsJson = False,
 ) -> None:
     """List what an endpoint was told, or will be, in the order in which it came about."""
@@ -178,18 +175,11 @@ def _anywhere() -> bool:
 
 
 def _with_webhooks(ask: "Callable[[Webhooks], Awaitable[T]]") -> T:
-    from starter.webhooks import NoSuchEndpointError
-
-    async def asked(services: "Services") -> T:
-        from activities.database import connected
-        from starter.webhooks import Webhooks
-
-        async with connected(services.database_url, "worksub_admin", connections=1) as pool:
-            return await ask(Webhooks(pool))
+    from starter.webhooks import NoSuchEndpointError, Webhooks
 
     with Session(timeout=2 * _PATIENCE_SECONDS) as session:
         try:
-            return session.work(asked)
+            return session.manage(lambda pool: ask(Webhooks(pool)))
         except NoSuchEndpointError:
             raise CommandError(
                 ExitCode.REFUSED,

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
-from activities.database import UNREACHABLE
+from activities.database import GOING
 from starter.console.sessions import LONGEST_HOURS, Realm
 from starter.console.visit import Console, Turned, Visit, cookie_name, visit_of, words_of
 from subscription.refusals import Code, RefusedError
@@ -59,7 +59,7 @@ def _is_away(error: Exception) -> bool:
     """Whether a server does not answer, as the SDK or asyncpg says it."""
     if isinstance(error, RuntimeError):  # how the SDK says that nobody has answered yet
         return "client connect" in str(error)
-    return isinstance(error, (*UNREACHABLE, RPCError, RPCTimeoutOrCancelledError))
+    return isinstance(error, (*GOING, RPCError, RPCTimeoutOrCancelledError))
 
 
 async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from activities.database import Pool
-from starter.access import Caller, Desk
+from starter.access import Desk
+from starter.caller import Caller
 from starter.client import SubscriptionClient
 from starter.console.addresses import page_of
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE

@@ -3,24 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from service.house import House, open_house, open_stack
+from service.house import House, open_house
 from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import data_converter
 
 from .reception import Reception, Visitor, open_reception
-
-
-@pytest.fixture(scope="session")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedStack]:
-    async with open_stack(tmp_path_factory.mktemp("api")) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-async def temporal(stack: EmbeddedStack) -> Client:
-    return await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
 
 
 @pytest.fixture(scope="session")

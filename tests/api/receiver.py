@@ -1,14 +1,12 @@
 """A receiver of webhooks, as a customer would run one: real HTTP, and whatever may be the matter with it."""
 
 import asyncio
-import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
+from http_hosting import served
 from service.waiting import eventually
 from standardwebhooks import Webhook
 from starlette.requests import Request
@@ -19,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 class Receiver:
     """`status` is what it answers, `hangs` whether it does; `bad` are subjects that it answers with 500."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.status = 200
         self.hangs = False
         self.bad: set[str] = set()
@@ -72,23 +70,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        receiver = Receiver(f"http://127.0.0.1:{listening.getsockname()[1]}/hook")
-        server = _Server(
-            uvicorn.Config(
-                receiver, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-            )
-        )
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            yield receiver
-        finally:
-            server.should_exit = True
-            await serving
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Pytest's, not the server's."""
-        yield
+    receiver = Receiver()
+    async with served(receiver) as url:
+        receiver.url = f"{url}/hook"
+        yield receiver

@@ -1,8 +1,5 @@
 """A reception: the API of a house, answering on a port of its own, and those who come to it."""
 
-import asyncio
-import contextlib
-import socket
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import uvicorn
+from http_hosting import served
 from service.house import House
 from service.lives import Life
 
@@ -111,31 +108,13 @@ async def open_reception(
             rates=rates or Rates("100000/minute", "100000/minute"),
             **settings,
         )
-        async with _answering(service) as address:
-            reception = Reception(house, service, Keys(admin), address)
-            async with reception.visitors:
-                yield reception
-
-
-@asynccontextmanager
-async def _answering(service: Service) -> AsyncIterator[str]:
-    config = uvicorn.Config(create_app(service), log_config=None, access_log=False, lifespan="off")
-    server = _Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            service.stopping.set()
-            server.should_exit = True
-            await serving
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Pytest's, not the server's."""
-        yield
+        async with served(create_app(service)) as url:
+            reception = Reception(house, service, Keys(admin), url)
+            try:
+                async with reception.visitors:
+                    yield reception
+            finally:
+                service.stopping.set()
 
 
 def without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Answers that are no, and what stands in the log of them."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from asyncpg import InternalClientError
 from service.doors import Door
 from service.house import PASSWORD, House
 from service.waiting import eventually
@@ -14,6 +16,8 @@ from temporalio.client import Client
 from activities.logs import LogFormat, write_logs
 from starter.api.problems import ApiCode, status_of
 from starter.client import SubscriptionClient
+from starter.embedded.postgres_server import WEB
+from starter.keys import ApiKey, Keys
 from subscription.refusals import Code
 
 from .reception import Reception, Visitor, open_reception
@@ -86,6 +90,50 @@ async def test_with_the_database_away_it_says_so_and_comes_back(house: House) ->
                 return (await visitor.http.get("/v1/subscriptions")).status_code == 200
 
             await eventually("it answers again", is_back)
+
+
+async def test_a_question_in_whose_middle_the_database_stops_is_to_be_asked_again(
+    house: House, acme: Visitor
+) -> None:
+    async def is_waiting() -> int | None:
+        pid: int | None = await house.owner.fetchval(
+            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return pid
+
+    async with house.owner.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE api_keys")
+        asked = asyncio.create_task(acme.gets("/subscriptions", 503))
+        pid = await eventually("the key is looked for", is_waiting)
+        await house.owner.execute("SELECT pg_terminate_backend($1)", pid)
+        assert (await asked)["code"] == "DATABASE_UNREACHABLE"
+    await acme.gets("/subscriptions")
+
+
+async def test_where_asyncpg_has_lost_count_of_its_connections_the_question_is_to_be_asked_again(
+    house: House,
+) -> None:
+    class LostCount(Keys):
+        """Asyncpg does so at times when a server dies under many questions; no test can bring it about."""
+
+        async def opening(self, token: str) -> ApiKey | None:
+            raise InternalClientError
+
+    async with open_reception(house) as reception:
+        visitor = await reception.visitor("C-lost")
+        object.__setattr__(reception.service, "keys", LostCount(house.pool))
+        assert (await visitor.gets("/subscriptions", 503))["code"] == "DATABASE_UNREACHABLE"
+
+
+async def test_a_database_that_only_answers_is_enough_for_a_question(house: House) -> None:
+    database = await house.owner.fetchval("SELECT current_database()")
+    setting = f"ALTER ROLE {WEB} IN DATABASE {database}"
+    await house.owner.execute(f"{setting} SET default_transaction_read_only = on")
+    try:
+        async with open_reception(house) as reception:
+            await (await reception.visitor("C-standby")).gets("/subscriptions")
+    finally:
+        await house.owner.execute(f"{setting} RESET default_transaction_read_only")
 
 
 async def test_no_worker_is_no_answer_in_time(stack: object, house: House, temporal: Client) -> None:

@@ -16,7 +16,7 @@ from activities.database import connected
 from activities.webhooks.calling import Caller, EndpointAway, EventRefused
 from activities.webhooks.courier import webhooks_delivered
 from starter.embedded.stack import EmbeddedStack
-from starter.webhooks import NoSuchEndpointError, Webhooks
+from starter.webhooks import Delivery, Endpoint, NoSuchEndpointError, Webhooks
 from subscription.calendar import KST
 from subscription.webhooks import DeliveryState, trial_event
 
@@ -112,9 +112,13 @@ async def test_what_a_receiver_refuses_waits_and_keeps_nobody_else_waiting(
         await changed_often(refused, 1)
         well = await post.requested(customer_id=customer)
         await receiver.has(well.id, 1)
-        [first, *behind] = [
-            each for each in await webhooks.deliveries(made.endpoint_id) if each.subscription_id == refused.id
-        ]
+
+        async def waiting() -> list[Delivery] | None:
+            told = await webhooks.deliveries(made.endpoint_id)
+            of_the_refused = [each for each in told if each.subscription_id == refused.id]
+            return of_the_refused if of_the_refused[0].last_error else None
+
+        first, *behind = await eventually("the refusal is noted", waiting) or []
         assert (first.state, first.last_error) == (DeliveryState.WAITING, "it answered 500")
         assert [each.attempts for each in behind] == [0, 0]
         receiver.bad.clear()
@@ -134,16 +138,23 @@ async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
         await receiver.is_called(1)
         await other.has(life.id, 1)
 
-        async def is_paused() -> bool:
+        async def shown() -> Endpoint:
             [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+            return found
+
+        async def is_paused() -> bool:
+            found = await shown()
             return found.paused_until is not None and found.waiting == 1
+
+        async def is_well() -> bool:
+            found = await shown()
+            return (found.failures, found.waiting) == (0, 0)
 
         await eventually("nothing is sent there for a while", is_paused)
         await changed_often(life, 1)
         receiver.hangs = False
         await receiver.has(life.id, 1, 2, 3)
-        [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
-        assert (found.failures, found.waiting) == (0, 0)
+        await eventually("nothing waits any more", is_well)
 
 
 async def test_many_couriers_neither_repeat_nor_reorder(post: House, webhooks: Webhooks) -> None:

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from console.conftest import console, console_stack, house
+from console.conftest import console, house
 from playwright.async_api import Browser, async_playwright
 
-__all__ = ["console", "console_stack", "house"]
+__all__ = ["console", "house"]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """A client in a process of its own. It reads what to ask, one JSON object a line, and writes the answers.
 
-Argument: the URL of the database, for a login that may read.
+What comes with the token of a key is asked of the API, all else of Temporal.
+
+Arguments: the URL of the database, for a login that may read, and that of the API.
 """
 
 import asyncio
@@ -9,42 +11,98 @@ import json
 import sys
 from typing import Any
 
+import httpx
+
 from activities.database import connected
-from chaos.patience import patiently, quiet
+from chaos.patience import ApiAwayError, patiently, quiet
+from starter.api.problems import ApiCode
 from starter.client import SubscriptionClient
 from subscription.refusals import RefusedError
 from workflows.connection import connect
 
+SIMULATED_AT = "X-Simulated-At"
+"""The header that says when something is asked: no field of the API does."""
 
-async def answered(client: SubscriptionClient, asked: dict[str, Any]) -> dict[str, Any]:
-    """What came of it: `accepted`, with the answer, or with the code of the refusal."""
+# Longer than the API itself lets anybody wait.
+_PATIENCE_SECONDS = 40
+_TRY_AGAIN = (
+    ApiCode.RATE_LIMITED,
+    ApiCode.DATABASE_UNREACHABLE,
+    ApiCode.TEMPORAL_UNREACHABLE,
+    ApiCode.NO_ANSWER,
+)
+"""What docs/api.md says to send again for, under the same key."""
 
-    async def ask() -> Any:
+
+class SaidNoError(Exception):
+    """What the API says no with, by its code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Client:
+    """Two ways to ask for the same things."""
+
+    def __init__(self, temporal: SubscriptionClient, api: httpx.AsyncClient) -> None:
+        self._temporal = temporal
+        self._api = api
+
+    async def answered(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What came of it: `accepted`, with the answer, or with the code of the refusal."""
+        ask = self._ask_the_api if asked["token"] else self._ask_temporal
+        heard = {"number": asked["number"], "accepted": False, "code": None, "answer": None}
+        try:
+            return heard | {"accepted": True, "answer": await patiently(lambda: ask(asked))}
+        except RefusedError as refusal:
+            return heard | {"code": refusal.refused.code}
+        except SaidNoError as no:
+            return heard | {"code": no.code}
+        except Exception as error:  # nothing but a refusal is an answer; the judge shall hear of it
+            return heard | {"code": repr(error)}
+
+    async def _ask_temporal(self, asked: dict[str, Any]) -> Any:
         if asked["command"] == "request":
-            return await client.request(asked["argument"])
-        return await client.command(asked["subscription_id"], asked["command"], asked["argument"])
+            answer: Any = await self._temporal.request(asked["argument"])
+        else:
+            answer = await self._temporal.command(
+                asked["subscription_id"], asked["command"], asked["argument"]
+            )
+        return answer.model_dump(mode="json")
 
-    try:
-        answer = (await patiently(ask)).model_dump(mode="json")
-    except RefusedError as refusal:
-        return {"number": asked["number"], "accepted": False, "code": refusal.refused.code, "answer": None}
-    except Exception as error:  # nothing but a refusal is an answer; the judge shall hear of it
-        return {"number": asked["number"], "accepted": False, "code": repr(error), "answer": None}
-    return {"number": asked["number"], "accepted": True, "code": None, "answer": answer}
+    async def _ask_the_api(self, asked: dict[str, Any]) -> Any:
+        """Over HTTP the id is the key under which it is sent, and the time is in a header."""
+        argument, path, own = dict(asked["argument"]), "/v1/subscriptions", ("request_id", "simulated_at")
+        if asked["command"] != "request":
+            path, own = f"{path}/{asked['subscription_id']}/{asked['command']}", ("id", "at")
+        key, at = (argument.pop(name) for name in own)
+        headers = {"Authorization": f"Bearer {asked['token']}", "Idempotency-Key": key, SIMULATED_AT: at}
+        answer = await self._api.post(path, json=argument, headers=headers)
+        if answer.is_success:
+            return answer.json()
+        code = answer.json()["code"]
+        if code not in _TRY_AGAIN:
+            raise SaidNoError(code)
+        await asyncio.sleep(int(answer.headers.get("Retry-After", 0)))
+        raise ApiAwayError(code)
 
 
-async def main(database_url: str) -> None:
+async def main(database_url: str, api_url: str) -> None:
     reader = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
 
-    async def tell(client: SubscriptionClient, asked: dict[str, Any]) -> None:
-        print(json.dumps(await answered(client, asked)), flush=True)
+    async def tell(client: Client, asked: dict[str, Any]) -> None:
+        print(json.dumps(await client.answered(asked)), flush=True)
 
     asking: set[asyncio.Task[None]] = set()
-    async with connected(database_url, "worksub_reader") as pool:
-        client = SubscriptionClient(await connect(runtime=quiet()), pool)
+    async with (
+        connected(database_url, "worksub_reader") as pool,
+        httpx.AsyncClient(base_url=api_url, timeout=_PATIENCE_SECONDS) as api,
+    ):
+        client = Client(SubscriptionClient(await connect(runtime=quiet()), pool), api)
         print("ready", flush=True)
         while line := await reader.readline():
             task = asyncio.create_task(tell(client, json.loads(line)))
@@ -56,6 +114,6 @@ async def main(database_url: str) -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main(sys.argv[1]))
+        asyncio.run(main(*sys.argv[1:]))
     finally:
         gc.collect()  # as worker.py does

@@ -1,5 +1,6 @@
 """What is left of the lives, read from the outside: by SQL from the database's owner, and from Temporal."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Connection
 from activities.erasure import PERSONAL_DATA
+from subscription.calendar import KST
 from subscription.effects import WORKFLOW_ID_PREFIX
 
 Owner: TypeAlias = "asyncpg.Connection | Connection"
@@ -112,6 +114,32 @@ async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
         ):
             facts[row["subscription_id"]].personal[table] = row["count"]
     return facts
+
+
+async def read_what_happened(owner: Owner, customer_id: str) -> list[dict[str, Any]]:
+    """Every event of a customer's subscriptions as the record has it, each subscription's in order.
+
+    `time` and the lines of `ledger` are as they are written outside.
+    """
+    rows = await owner.fetch(
+        """
+        SELECT subscription_id, customer_id, happened.sequence, event, happened.state, effective_at, message,
+               ARRAY(SELECT line::text FROM ledger_lines AS posted
+                      WHERE posted.subscription_id = happened.subscription_id
+                        AND posted.sequence = happened.sequence ORDER BY position) AS lines
+          FROM lifecycle_events AS happened JOIN subscriptions USING (subscription_id)
+         WHERE customer_id = $1 ORDER BY subscription_id, happened.sequence
+        """,
+        customer_id,
+    )
+    return [
+        {
+            **row,
+            "time": row["effective_at"].astimezone(KST).isoformat(),
+            "ledger": [json.loads(line) for line in row["lines"]],
+        }
+        for row in rows
+    ]
 
 
 async def markers_by_table(owner: Owner) -> dict[str, set[str]]:

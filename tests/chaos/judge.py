@@ -59,7 +59,7 @@ def expected_of(planned: PlannedLife, subscription_id: str, book: PriceBook) -> 
         document=document,
         by_oracle=oracle.judge({**planned.scenario, "steps": known}, CATALOGUE),
         account=account,
-        answers=sorted(argument["id"] for _, argument in accepted if "id" in argument),
+        answers=sorted(planned.kept(argument["id"]) for _, argument in accepted if "id" in argument),
         agreements=1 + sum(command == "upgrade" for command, _ in accepted),
     )
 

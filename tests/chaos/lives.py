@@ -13,6 +13,8 @@ from oracle import as_instant
 from scenario_strategies import scenarios
 
 from activities.settings import DEFAULT_CATALOGUE
+from starter.caller import Caller
+from starter.requesting import subscription_id_for
 from subscription.commands import written_out
 from subscription.simulation import CONFIRM_DOMAIN
 
@@ -24,24 +26,42 @@ _ONE_IN_SO_MANY_HAS_A_DOMAIN = 8
 _LONGEST_UNPROVED = timedelta(hours=6)
 _RENAMED, _RIVALLED = 0.2, 0.15
 
+API_CUSTOMERS = ("api-customer-1", "api-customer-2", "api-customer-3")
+"""Those who have a key and an endpoint for webhooks, for several lives each."""
+_BY_API = 0.5
+
 
 @dataclass(frozen=True)
 class PlannedLife:
     """A scenario that nobody else shares a name with, and how many ask for that name at once (R5).
 
-    `marker` is a word that every personal datum of this life has, and nothing else.
+    `marker` is a word that every personal datum of this life has, and nothing else. `api_customer` is who
+    requests and steers it over HTTP; None where its clients ask Temporal.
     """
 
     number: int
     marker: str
     scenario: dict[str, Any]
     rivals: int
+    api_customer: str | None
+
+    @property
+    def customer_id(self) -> str:
+        return self.api_customer or f"customer-{self.number}"
+
+    def kept(self, id_: str) -> str:
+        """How the service keeps an id that this life's clients have chosen."""
+        caller = Caller(self.api_customer) if self.api_customer else Caller(None)
+        return caller.scoped(id_)
 
     def request_id(self, rival: int) -> str:
         return f"chaos-{self.number}-{rival}"
 
+    def subscription_id(self, rival: int) -> str:
+        return subscription_id_for(self.kept(self.request_id(rival)))
+
     def command_id(self, place: int) -> str:
-        return f"{self.number}-{place}"
+        return self.kept(f"{self.number}-{place}")
 
     def chose(self, command_id: str) -> bool:
         """Whether it is one of these; a command that has none is known by its update's."""
@@ -101,7 +121,12 @@ def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedLife:
             "until": until.isoformat(),
         },
         rivals=chance.choice([2, 3]) if chance.random() < _RIVALLED else 1,
+        api_customer=_api_customer(random.Random(f"{seed}/{number}/caller")),
     )
+
+
+def _api_customer(chance: random.Random) -> str | None:
+    return chance.choice(API_CUSTOMERS) if chance.random() < _BY_API else None
 
 
 _EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+09:00")

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from starter.requesting import subscription_id_for
 from subscription.domain_proof import DomainClaim, proof_of
 from subscription.simulation import CONFIRM_DOMAIN, Scenario, Step, filled_in, read_scenario, sample_request
 
@@ -68,13 +67,13 @@ class Living:
             bodies.append(
                 {
                     **sample,
-                    "customer_id": f"customer-{planned.number}",
+                    "customer_id": planned.customer_id,
                     "company_name": f"Company {planned.marker}",
                     "simulated_at": scenario.starts_at.isoformat(),
                 }
             )
         self.lived.requests = await asyncio.gather(*(self._ask("request", body) for body in bodies))
-        ids = [subscription_id_for(body["request_id"]) for body in bodies]
+        ids = [planned.subscription_id(rival) for rival in range(planned.rivals)]
         took = [id_ for id_, copies in zip(ids, self.lived.requests, strict=True) if copies[0]["accepted"]]
         self.lived.subscription_id = took[0] if took else ids[0]
         self.lived.refused_rivals = [id_ for id_ in ids if id_ not in took[:1]]
@@ -114,7 +113,8 @@ class Living:
         """The answers to copies of one question, sent at once from several processes."""
         copies = copies or self._chance.choice([1, 1, 1, 2, 3])
         askers = [self._chance.choice(self._world.askers) for _ in range(copies)]
-        asked = (asker.ask(command, argument, self.lived.subscription_id) for asker in askers)
+        token = self._world.tokens.get(self.lived.planned.customer_id)
+        asked = (asker.ask(command, argument, self.lived.subscription_id, token) for asker in askers)
         return list(await asyncio.gather(*asked))
 
     @contextmanager

@@ -9,37 +9,51 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
+from .receiving import Mood
 from .world import LOGIN, World
 
 Mischief: TypeAlias = Callable[[], Awaitable[None]]
+Span: TypeAlias = tuple[float, float]
+"""From when to when, by the wall clock."""
 
 _CATCH_SECONDS = 2.0
 # A short run has to be over soon: all that lasts a while lasts so much of it.
 _SHORT = 0.3
+_LOSING_ANSWERS = ("worker", "PostgreSQL", "database")
 
 
 class Troublemaker:
-    """Two streams of mischief, at the workers and at all else. Each kind comes once in every round.
+    """Streams of mischief, at the workers, at who asks and is told, and at all else. Each kind comes once in
+    every round of its stream.
 
-    `done` counts what has been done, by kind; `rounds` how often every kind has been.
+    `done` counts what has been done, by kind; `unsettled` is when an answer may have been lost on its way
+    into the database.
     """
 
     def __init__(self, world: World, seed: int, tell: Callable[[str], None], *, long: bool) -> None:
         self._world = world
-        # One for each stream, or what is drawn would depend on which of the two comes first.
+        # One for each stream, or what is drawn would depend on which of them comes first.
         self._with_workers = random.Random(f"{seed}/workers")
+        self._with_callers = random.Random(f"{seed}/callers")
         self._with_servers = random.Random(f"{seed}/servers")
         self._tell = tell
         self._long = long
         self._pace = 1.0 if long else _SHORT
         self.done: Counter[str] = Counter()
-        self.rounds = 0
+        self.unsettled: list[Span] = []
         self._at_workers: Mapping[str, Mischief] = {
             "SIGKILL of a worker": self._kill_worker,
             "SIGTERM of a worker": self._stop_worker,
         }
         if long:  # a frozen worker's tasks are given to another one after ten seconds
             self._at_workers = {**self._at_workers, "worker frozen, then back": self._freeze_worker}
+        self._at_callers: Mapping[str, Mischief] = {
+            "SIGKILL of the API": self._kill_api,
+            "SIGTERM of the API": self._stop_api,
+            "webhook receiver failing": lambda: self._receiver("failing"),
+            "webhook receiver hanging": lambda: self._receiver("hanging"),
+            "webhook receiver away": self._receiver_away,
+        }
         self._at_servers: Mapping[str, Mischief] = {
             "SIGKILL of PostgreSQL": self._kill_postgres,
             "SIGKILL of Temporal": self._kill_temporal,
@@ -54,10 +68,17 @@ class Troublemaker:
     async def make_trouble(self, enough: asyncio.Event) -> None:
         """Go on until it is enough, or only for a round; everything is whole again on return."""
         async with asyncio.TaskGroup() as streams:
-            streams.create_task(self._stream(self._with_workers, self._at_workers, (3.0, 8.0), enough))
-            streams.create_task(
-                self._stream(self._with_servers, self._at_servers, (1.0, 4.0), enough, counts=True)
-            )
+            for chance, kinds, pauses in (
+                (self._with_workers, self._at_workers, (3.0, 8.0)),
+                (self._with_callers, self._at_callers, (1.0, 4.0)),
+                (self._with_servers, self._at_servers, (1.0, 4.0)),
+            ):
+                streams.create_task(self._stream(chance, kinds, pauses, enough))
+
+    @property
+    def was_everything(self) -> bool:
+        """Whether every kind has been at least once."""
+        return all(self.done[kind] for kind in (*self._at_workers, *self._at_callers, *self._at_servers))
 
     async def _stream(
         self,
@@ -65,17 +86,17 @@ class Troublemaker:
         kinds: Mapping[str, Mischief],
         pauses: tuple[float, float],
         enough: asyncio.Event,
-        *,
-        counts: bool = False,
     ) -> None:
         while True:
             for kind in chance.sample(list(kinds), len(kinds)):
                 if await _happens_within(enough, chance.uniform(*pauses) * self._pace):
                     return
                 self._tell(kind)
+                began = time.time()
                 await kinds[kind]()
                 self.done[kind] += 1
-            self.rounds += counts
+                if any(word in kind for word in _LOSING_ANSWERS):
+                    self.unsettled.append((began, time.time()))
             if not self._long:
                 return
 
@@ -99,6 +120,31 @@ class Troublemaker:
             await self._a_while(self._with_workers, 11.0, 14.0)
         finally:
             worker.send(signal.SIGCONT)
+
+    # -- who asks, and who is told -------------------------------------------------------------------
+
+    async def _kill_api(self) -> None:
+        await self._world.api.end(signal.SIGKILL)
+        await self._a_while(self._with_callers, 0.0, 1.5)
+        await self._world.api.start()
+
+    async def _stop_api(self) -> None:
+        await self._world.api.give_way()
+
+    async def _receiver(self, mood: Mood) -> None:
+        """For a while, and until somebody has met with it."""
+        receiver = self._with_callers.choice(self._world.receivers)
+        receiver.mood = mood
+        receiver.called.clear()
+        await self._a_while(self._with_callers, 0.5, 3.0)
+        await _happens_within(receiver.called, _CATCH_SECONDS)
+        receiver.mood = "well"
+
+    async def _receiver_away(self) -> None:
+        receiver = self._with_callers.choice(self._world.receivers)
+        await receiver.close()
+        await self._a_while(self._with_callers, 0.5, 3.0)
+        await receiver.open()
 
     # -- servers -------------------------------------------------------------------------------------
 

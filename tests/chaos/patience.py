@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import httpx
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
@@ -13,7 +14,12 @@ from activities.database import FAILING
 
 T = TypeVar("T")
 
-AWAY = (*FAILING, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError)
+
+class ApiAwayError(Exception):
+    """The API has said that it, or what it needs, is away."""
+
+
+AWAY = (*FAILING, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, httpx.TransportError, ApiAwayError)
 """What a server that is away, or goes away in the middle, ends a question in."""
 
 _PAUSE = 0.2
@@ -32,7 +38,7 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 def quiet() -> Runtime:
     """No library tells that a server is away, which is no news here; a runtime for Temporal's clients."""
-    for name in ("asyncio", "asyncpg"):
+    for name in ("asyncio", "asyncpg", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     silent = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
     return Runtime(telemetry=TelemetryConfig(logging=silent))

@@ -11,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from starter.embedded.server import ChildProcess, DirectoryLock, ServerError
+import httpx
+
+from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, ServerError
 
 TESTS = Path(__file__).parents[1]
 _OURS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG", "OTEL", "PYTEST", "COV")
@@ -23,26 +25,31 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONPATH": str(TESTS), **settings}
 
 
-class Worker:
-    """A worker process, which is begun anew as often as it has been ended."""
+class Process:
+    """A process of the service, which is begun anew as often as it has been ended."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, name: str, module: str, directory: Path, settings: Mapping[str, str]) -> None:
+        self._name = name
+        self._module = module
         self._directory = directory
         self._settings = settings
-        self._lock = DirectoryLock(directory)
         self._process: ChildProcess | None = None
-        self._logs = itertools.count(1)
+        self._numbers = itertools.count(1)
 
     async def start(self) -> None:
-        await self._lock.acquire()
-        self._process = await ChildProcess.start(
-            "A worker",
-            [sys.executable, "-m", "chaos.work"],
-            log=self._directory / f"{next(self._logs)}.log",
-            lock=self._lock,
-            stop_signal=signal.SIGTERM,
-            environment=environment(self._settings),
-        )
+        self._process = await self._begun()
+
+    async def _begun(self) -> ChildProcess:
+        directory = self._directory / f"{next(self._numbers)}"
+        async with DirectoryLock(directory) as lock:
+            return await ChildProcess.start(
+                self._name,
+                [sys.executable, "-m", self._module],
+                log=directory / "log",
+                lock=lock,
+                stop_signal=signal.SIGTERM,
+                environment=environment(self._settings),
+            )
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -57,7 +64,49 @@ class Worker:
                     await self._process.wait_for_end()
             await self._process.stop()
             self._process = None
-            self._lock.release()
+
+
+class Worker(Process):
+    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+        super().__init__("A worker", "chaos.work", directory, settings)
+
+
+class Api(Process):
+    """`url` is where it answers whenever it has been started."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], port: int) -> None:
+        address = f"{LOOPBACK}:{port}"
+        super().__init__("The API", "chaos.answer", directory, {**settings, "WORKSUB_API_ADDRESS": address})
+        self.url = f"http://{address}"
+        self._finishing: list[asyncio.Task[None]] = []
+
+    async def give_way(self) -> None:
+        """SIGTERM, and the next one answers in its place while it finishes what it has begun."""
+        assert self._process is not None
+        self._finishing.append(asyncio.create_task(self._process.stop()))
+        self._process = await self._begun()
+
+    async def end_for_good(self) -> None:
+        await self.end(signal.SIGTERM)
+        await asyncio.gather(*self._finishing)
+
+    async def _begun(self) -> ChildProcess:
+        """One that answers: it ends where PostgreSQL is away, and whoever looks after it begins it again."""
+        while True:
+            process = await super()._begun()
+            try:
+                await process.wait_until(self._answers)
+            except ServerError:
+                await process.stop()
+            else:
+                return process
+
+    async def _answers(self) -> bool:
+        async with httpx.AsyncClient() as http:
+            try:
+                return (await http.get(f"{self.url}/healthz")).is_success
+            except httpx.TransportError:
+                return False
 
 
 class Asker:
@@ -70,10 +119,10 @@ class Asker:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, settings: Mapping[str, str], database_url: str) -> "Asker":
+    async def start(cls, settings: Mapping[str, str], database_url: str, api_url: str) -> "Asker":
         # It ends with its input, and so with this process.
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "chaos.ask", database_url),
+            *(sys.executable, "-m", "chaos.ask", database_url, api_url),
             env=environment(settings),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -83,8 +132,10 @@ class Asker:
         assert await process.stdout.readline() == b"ready\n", "the client process has ended"
         return cls(process)
 
-    async def ask(self, command: str, argument: Any, subscription_id: str = "") -> dict[str, Any]:
-        """What this client was answered: `accepted`, `code` and `answer`."""
+    async def ask(
+        self, command: str, argument: Any, subscription_id: str, token: str | None
+    ) -> dict[str, Any]:
+        """What this client was answered: `accepted`, `code` and `answer`. With a token it asks the API."""
         assert self._process.stdin is not None
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -94,6 +145,7 @@ class Asker:
             "command": command,
             "argument": argument,
             "subscription_id": subscription_id,
+            "token": token,
         }
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         return await answer

@@ -15,6 +15,7 @@ class Report:
     seed: int
     seconds: int
     lives: int
+    lives_by_api: int
     refused_rivals: int
     erased: int
     commands_accepted: int
@@ -24,6 +25,8 @@ class Report:
     lines: int
     charged: int
     runs: int
+    webhooks_delivered: int
+    webhooks_told_again: int
     mischief: Mapping[str, int]
     differences: tuple[str, ...]
 
@@ -33,12 +36,14 @@ class Report:
             "seed": f"{self.seed}",
             "minutes": f"{self.seconds / 60:.1f}",
             "subscriptions": f"{self.lives:,}, of which {self.erased:,} were cancelled and erased",
+            "requested and steered over HTTP": f"{self.lives_by_api:,}",
             "requests refused because a rival took the name": f"{self.refused_rivals:,}",
             "commands accepted, refused": f"{self.commands_accepted:,}, {self.commands_refused:,}",
             "copies of requests and commands, from other processes": f"{self.copies:,}",
             "transitions recorded": f"{self.transitions:,}",
             "ledger lines": f"{self.lines:,}, of {self.charged:,} KRW",
             "workflow runs still readable": f"{self.runs:,}",
+            "webhooks delivered, told again": (f"{self.webhooks_delivered:,}, {self.webhooks_told_again:,}"),
             **{kind: f"{count:,}" for kind, count in self.mischief.items()},
             "differences from the rules": f"{len(self.differences):,}",
         }

@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 
 from service.waiting import eventually
 
-from .facts import is_calm, markers_by_table, read_record, read_workflow
+from .deliveries import differences_told, event_of
+from .facts import is_calm, markers_by_table, read_record, read_what_happened, read_workflow
 from .judge import differences, expected_of, left_by_the_refused
-from .lives import PlannedLife, planned_lives
+from .lives import API_CUSTOMERS, PlannedLife, planned_lives
 from .living import Lived, Living
 from .mischief import Troublemaker
 from .report import Report
@@ -72,7 +73,7 @@ async def _live_in(
     enough = asyncio.Event()
 
     def more() -> Iterator[PlannedLife]:
-        while len(livings) < chaos.lives or time.monotonic() < until or not trouble.rounds:
+        while len(livings) < chaos.lives or time.monotonic() < until or not trouble.was_everything:
             yield next(plans)
 
     async def live_one_after_another(planned: Iterator[PlannedLife]) -> None:
@@ -139,12 +140,24 @@ async def _judged(
             certified = await owner.fetchval("SELECT count(*) FROM erasure_certificates")
             return bool(certified >= 2 * len(over))
 
+        async def nothing_waits() -> bool:
+            waiting = await owner.fetchval("SELECT count(*) FROM webhook_deliveries WHERE state = 'WAITING'")
+            return bool(waiting == 0)
+
         found = []
-        try:
-            await eventually("erasures are certified", erasures_are_certified, seconds=_CLOSING_SECONDS)
-        except AssertionError as missing:
-            found.append(str(missing))
+        for what, is_so in (
+            ("erasures are certified", erasures_are_certified),
+            ("all webhooks are delivered", nothing_waits),
+        ):
+            try:
+                await eventually(what, is_so, seconds=_CLOSING_SECONDS)
+            except AssertionError as missing:
+                found.append(str(missing))
         facts = await read_record(owner, ids)
+        told = {
+            customer_id: [event_of(row) for row in await read_what_happened(owner, customer_id)]
+            for customer_id in API_CUSTOMERS
+        }
         markers = await markers_by_table(owner)
         rows = await owner.fetchval("SELECT count(*) FROM subscriptions")
     if rows != len(lived):
@@ -164,11 +177,21 @@ async def _judged(
         found += [f"{name}: {difference}" for difference in differences(life, right, fact)]
         for rival in life.refused_rivals:
             found += [f"{name}, rival {rival}: {left}" for left in left_by_the_refused(facts[rival])]
+    for receiver in world.receivers:
+        found += [
+            f"the endpoint of {receiver.customer_id}: {difference}"
+            for difference in differences_told(
+                receiver.arrivals, told[receiver.customer_id], trouble.unsettled
+            )
+        ]
     answers = [copies for life in lived for copies in life.answers]
+    arrivals = [arrival for receiver in world.receivers for arrival in receiver.arrivals]
+    delivered = {arrival.headers["webhook-id"] for arrival in arrivals if arrival.taken}
     return Report(
         seed=chaos.seed,
         seconds=round(time.monotonic() - began),
         lives=len(lived),
+        lives_by_api=sum(life.planned.api_customer is not None for life in lived),
         refused_rivals=sum(len(life.refused_rivals) for life in lived),
         erased=len(over),
         commands_accepted=sum(copies[0]["accepted"] for copies in answers),
@@ -178,6 +201,8 @@ async def _judged(
         lines=sum(len(fact.lines) for fact in facts.values()),
         charged=sum(line["amount"] for fact in facts.values() for line in fact.lines),
         runs=sum(fact.runs for fact in facts.values()),
+        webhooks_delivered=len(delivered),
+        webhooks_told_again=len(arrivals) - len(delivered),
         mischief=dict(sorted(trouble.done.items())),
         differences=tuple(found),
     )

@@ -11,3 +11,5 @@ async def test_nothing_is_lost_done_twice_or_left_behind_while_everything_is_kil
     assert not report.differences, report.in_words()
     assert report.lines > 0
     assert report.erased > 0
+    assert report.lives_by_api > 0
+    assert report.webhooks_delivered > 0

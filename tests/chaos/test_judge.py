@@ -41,7 +41,7 @@ def life(*, ends: bool) -> tuple[Lived, Expected, Facts]:
         "steps": [*STEPS, END] if ends else STEPS,
         "until": "2027-06-01T09:00:00+09:00",
     }
-    planned = PlannedLife(number=1, marker="zq1q", scenario=scenario, rivals=1)
+    planned = PlannedLife(number=1, marker="zq1q", scenario=scenario, rivals=1, api_customer=None)
     right = expected_of(planned, "the-id", BOOK)
     lived = Lived(planned, "the-id", is_over=True)
     lived.requests = [[{"accepted": True, "code": None, "answer": {}}]]

@@ -26,14 +26,18 @@ from starter.embedded.server import (
     free_ports,
 )
 from starter.embedded.temporal_server import TemporalServer
+from starter.keys import Keys
 from starter.read_model import ReadModel
 from starter.setup import set_up
+from starter.webhooks import Webhooks
 from subscription.catalogue import PriceBook
 from workflows.converter import data_converter
 
 from .dns import LyingDnsServer
+from .lives import API_CUSTOMERS
 from .patience import quiet
-from .processes import Asker, Worker
+from .processes import Api, Asker, Worker
+from .receiving import Receiver
 
 DATABASE = LOGIN = "chaos"
 _PASSWORD = "chaos"
@@ -46,17 +50,19 @@ class World:
     """`async with World(directory) as world`: everything runs, and nothing has been asked yet.
 
     Attributes, valid while it stands: `temporal` and `postgres`, the servers; `dns`; `workers`, two, of
-    which the second keeps no workflow in memory; `askers`, the client processes; `client` and `read`, this
-    process's own; `book`, the prices.
+    which the second keeps no workflow in memory; `api`; `askers`, the client processes; `tokens` and
+    `receivers`, of customers who ask the API and are told by webhooks; `client` and `read`, this process's
+    own; `book`, the prices.
     """
 
     client: SubscriptionClient
     read: ReadModel
     client_of_temporal: Client
+    api: Api
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        temporal_port, postgres_port = free_ports(2)
+        temporal_port, postgres_port, self._api_port = free_ports(3)
         self.temporal = TemporalServer(
             directory / "temporal",
             search_attributes={},
@@ -67,6 +73,8 @@ class World:
         self.dns = LyingDnsServer()
         self.workers: list[Worker] = []
         self.askers: list[Asker] = []
+        self.tokens: dict[str, str] = {}
+        self.receivers = [Receiver(customer_id) for customer_id in API_CUSTOMERS]
         self.book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
         self._stack = AsyncExitStack()
         self._url = f"postgresql://{LOGIN}:{_PASSWORD}@{LOOPBACK}:{postgres_port}/{DATABASE}"
@@ -98,23 +106,37 @@ class World:
         pool = await self._stack.enter_async_context(connected(self._url, "worksub_reader", connections=20))
         self.client = SubscriptionClient(self.client_of_temporal, pool)
         self.read = ReadModel(pool)
+        await self._let_customers_in()
         settings = {
             "DATABASE_URL": self._url,
             "TEMPORAL_ADDRESS": self.temporal.address,
             "WORKSUB_DNS_RESOLVERS": self.dns.address,
+            "WORKSUB_WEBHOOK_TARGETS": "any",  # receivers are on this machine
         }
+        self.api = Api(self._directory / "api", settings, self._api_port)
+        self._stack.push_async_callback(self.api.end_for_good)
         for number, own in enumerate(({}, {"WORKSUB_CACHED_WORKFLOWS": "0"}), start=1):
             worker = Worker(self._directory / f"worker-{number}", settings | own)
             self._stack.push_async_callback(worker.end, signal.SIGTERM)
             self.workers.append(worker)
         async with asyncio.TaskGroup() as starting:
-            for worker in self.workers:
-                starting.create_task(worker.start())
+            for process in (*self.workers, self.api):
+                starting.create_task(process.start())
             for _ in range(_ASKERS):
                 starting.create_task(self._start_asker(settings))
 
+    async def _let_customers_in(self) -> None:
+        """Those who ask the API get a key, and an endpoint for what happens to their subscriptions."""
+        async with connected(self._url, "worksub_admin", connections=1) as pool:
+            for receiver in self.receivers:
+                await receiver.open()
+                self._stack.push_async_callback(receiver.close)
+                receiver.secret = (await Webhooks(pool).add(receiver.url, receiver.customer_id)).secret
+                key = await Keys(pool).create(receiver.customer_id, "chaos")
+                self.tokens[receiver.customer_id] = key.token
+
     async def _start_asker(self, settings: Mapping[str, str]) -> None:
-        asker = await Asker.start(settings, self._url)
+        asker = await Asker.start(settings, self._url, self.api.url)
         self._stack.push_async_callback(asker.end)
         self.askers.append(asker)
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from workflows.keyring import KEYS, KEYS_FILE
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 _INHERITED = ("PATH", "HOME", "TMPDIR", KEYS, KEYS_FILE)  # the whole suite may run encrypted
 
 

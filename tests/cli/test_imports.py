@@ -35,6 +35,13 @@ async def test_what_is_only_read_does_without_temporal(service: Service, cli: Cl
         assert "temporalio" not in imported
 
 
+async def test_keys_and_webhooks_are_managed_without_temporal(cli: Cli) -> None:
+    for managed in ("keys", "webhooks"):
+        _, imported = await _run(cli, managed, "list")
+        assert "asyncpg" in imported
+        assert "temporalio" not in imported
+
+
 async def test_a_status_is_read_though_temporal_is_not_even_known(service: Service, tmp_path: Path) -> None:
     subscription_id = await service.subscribed()
     reading = Cli({"DATABASE_URL": service.settings["DATABASE_URL"], "TEMPORAL_ADDRESS": "nowhere"}, tmp_path)

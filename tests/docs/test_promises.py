@@ -27,6 +27,7 @@ def test_the_figures_of_a_run_have_their_place() -> None:
         seed=4711,
         seconds=90,
         lives=200,
+        lives_by_api=100,
         refused_rivals=40,
         erased=120,
         commands_accepted=600,
@@ -36,6 +37,8 @@ def test_the_figures_of_a_run_have_their_place() -> None:
         lines=1500,
         charged=10**9,
         runs=700,
+        webhooks_delivered=1600,
+        webhooks_told_again=30,
         mischief={"SIGKILL of a worker": 12},
         differences=(),
     )

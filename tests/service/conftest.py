@@ -1,31 +1,13 @@
-"""The servers that all tests of the service share, and the house that most of them are at home in."""
+"""The house that most tests of the service are at home in."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
-from workflows.converter import data_converter
 
-from .house import House, open_house, open_stack
-
-
-@pytest.fixture(scope="session")
-def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest.fixture(scope="session")
-async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
-    async with open_stack(stack_directory) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-async def temporal(stack: EmbeddedStack) -> Client:
-    return await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
+from .house import House, open_house
 
 
 @pytest.fixture(scope="session")

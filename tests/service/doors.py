@@ -55,7 +55,7 @@ class Door:
         try:
             if self._behind:
                 behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
-                await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
+                await asyncio.gather(pump(reader, behind_writer), pump(behind_reader, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -63,7 +63,7 @@ class Door:
             self._passing.discard(task)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while data := await reader.read(65_536):
             writer.write(data)

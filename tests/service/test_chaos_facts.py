@@ -60,7 +60,7 @@ async def test_damage_in_the_database_is_named(office: House) -> None:
         "steps": STEPS,
         "until": "2027-04-01T00:00:00+09:00",
     }
-    planned = PlannedLife(number=1, marker=MARKER, scenario=scenario, rivals=1)
+    planned = PlannedLife(number=1, marker=MARKER, scenario=scenario, rivals=1, api_customer=None)
     accepted: list[dict[str, Any]] = [{"accepted": True, "code": None, "answer": {}}]
     lived = Lived(planned, life.id, requests=[accepted], answers=[accepted, accepted], is_over=True)
     right = expected_of(planned, life.id, await price_book(office.pool))

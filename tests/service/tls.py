@@ -9,6 +9,8 @@ from pathlib import Path
 
 import hpack
 
+from .doors import pump
+
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADERS, _SETTINGS = 1, 4
 _SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
@@ -40,7 +42,7 @@ async def front(behind: str, context: ssl.SSLContext, api_key: str | None = None
             host, _, port = behind.rpartition(":")
             onward_reader, onward_writer = await asyncio.open_connection(host, int(port))
             onward_writer.write(begun)
-            await asyncio.gather(_pump(reader, onward_writer), _pump(onward_reader, writer))
+            await asyncio.gather(pump(reader, onward_writer), pump(onward_reader, writer))
         writer.close()
 
     server = await asyncio.start_server(pass_on, "localhost", 0, ssl=context)
@@ -62,7 +64,7 @@ async def postgres_front(behind: str, context: ssl.SSLContext) -> AsyncIterator[
             await writer.start_tls(context)
             host, _, port = behind.rpartition(":")
             onward_reader, onward_writer = await asyncio.open_connection(host, int(port))
-            await asyncio.gather(_pump(reader, onward_writer), _pump(onward_reader, writer))
+            await asyncio.gather(pump(reader, onward_writer), pump(onward_reader, writer))
         writer.close()
 
     server = await asyncio.start_server(pass_on, "localhost", 0)
@@ -96,16 +98,6 @@ async def _refuse(writer: asyncio.StreamWriter, stream: int) -> None:
 
 def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
     return len(body).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + body
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        with contextlib.suppress(OSError):
-            writer.close()
 
 
 def kept(path: Path, content: bytes) -> str:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.3
 
 
-async def eventually(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 20.0) -> T:
+async def eventually(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 60.0) -> T:
     """The first true answer to `ask`; an AssertionError that says what did not happen."""
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:

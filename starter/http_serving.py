@@ -1,0 +1,48 @@
+"""Serving HTTP: a socket that is ours before anything answers, and a server that leaves signals alone."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from activities.settings import Address, SettingsError
+
+
+class HttpServer(uvicorn.Server):
+    """It logs nothing of its own: its lines would have whatever a caller has put into an address.
+
+    `drain_seconds` is what answers under way are given once it shall stop.
+    """
+
+    def __init__(self, app: ASGIApp, *, drain_seconds: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=drain_seconds,
+                lifespan="off",
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are for whoever runs this server."""
+        yield
+
+
+@contextmanager
+def listening(address: Address, setting: str) -> Iterator[socket.socket]:
+    """A socket at the address while in this block; raises `SettingsError`, which names the setting."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        opened = socket.create_server(address, family=family)
+    except OSError as error:
+        raise SettingsError(f"{setting}: nothing can listen on {address}: {error.strerror}.") from None
+    # asyncio does so for sockets that it makes itself; without, an answer waits 40 ms for its own headers.
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with opened:
+        yield opened

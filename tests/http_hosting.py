@@ -1,0 +1,45 @@
+"""Applications that answer over real HTTP, in this process, each at an address of its own."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
+
+from starlette.types import ASGIApp
+
+from activities.settings import Address
+from starter.http_serving import HttpServer, listening
+
+_DRAIN_SECONDS = 1
+
+
+class Place(NamedTuple):
+    opened: socket.socket
+    url: str
+
+
+@contextmanager
+def a_place(host: str = "127.0.0.1", port: int = 0) -> Iterator[Place]:
+    """For an application that must know its URL before it answers: on a free port, or on this one."""
+    with listening(Address(host, port), "a test") as opened:
+        yield Place(opened, f"http://{Address(host, opened.getsockname()[1])}")
+
+
+@asynccontextmanager
+async def answering(app: ASGIApp, place: Place) -> AsyncIterator[None]:
+    server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
+    serving = asyncio.create_task(server.serve(sockets=[place.opened]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
+    """The URL at which it answers."""
+    with a_place(port=port) as place:
+        async with answering(app, place):
+            yield place.url
