@@ -53,6 +53,15 @@ class Sampler:
         self._findings = meter.create_gauge(
             "worksub_reconciliation_findings", "What the latest comparison found and could not repair"
         )
+        self._webhooks_waiting = meter.create_gauge(
+            "worksub_webhooks_waiting", "Events that are still to be told to an endpoint"
+        )
+        self._longest_waiting = meter.create_gauge_float(
+            "worksub_webhooks_waiting_longest_seconds", "How long the earliest of them has been waiting"
+        )
+        self._webhooks_parked = meter.create_gauge(
+            "worksub_webhooks_parked", "Events that an endpoint was not told in three days"
+        )
         self._sampled_at = meter.create_gauge_float(
             "worksub_sample_timestamp_seconds", "When these gauges were last read"
         )
@@ -71,6 +80,7 @@ class Sampler:
         await self._count_subscriptions()
         await self._look_for_overdue()
         await self._look_at_the_latest_comparison()
+        await self._count_webhooks()
         needing = await self._client.count_workflows(_ATTENTION)
         self._attention.set(needing.count)
         self._sampled_at.set(time.time())
@@ -109,3 +119,20 @@ class Sampler:
             finished_at, unrepaired = row
             self._reconciled_at.set(finished_at)
             self._findings.set(unrepaired)
+
+    async def _count_webhooks(self) -> None:
+        """What an endpoint was not told before it was removed is nobody's concern any more."""
+        row = await self._pool.fetchrow(
+            """
+            SELECT count(*) FILTER (WHERE state = 'WAITING'),
+                   extract(epoch FROM clock_timestamp()
+                           - min(queued_at) FILTER (WHERE state = 'WAITING'))::float8,
+                   count(*) FILTER (WHERE state = 'PARKED')
+              FROM webhook_endpoints JOIN webhook_deliveries USING (endpoint_id)
+             WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED')
+            """
+        )
+        waiting, longest, parked = row or (0, None, 0)
+        self._webhooks_waiting.set(waiting)
+        self._longest_waiting.set(longest or 0)
+        self._webhooks_parked.set(parked)

@@ -17,7 +17,7 @@ from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjustment
 from subscription.catalogue import Catalogue, PriceBook, Term
-from subscription.commands import SwitchToPaid, Upgrade
+from subscription.commands import ContractTerm
 from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
 from subscription.events import Event
 from subscription.explain import Explanation
@@ -121,13 +121,28 @@ class Desk:
         await self._check_theirs(subscription_id)
         return await self._client.quote_cancellation(subscription_id, day)
 
-    async def quote_switch(self, subscription_id: str, switch: SwitchToPaid) -> ChangeQuote:
+    async def quote_switch(
+        self,
+        subscription_id: str,
+        day: date,
+        term: ContractTerm | None,
+        *,
+        plan: str | None = None,
+        members: int | None = None,
+    ) -> ChangeQuote:
         await self._check_theirs(subscription_id)
-        return await self._client.quote_switch(subscription_id, switch)
+        return await self._client.quote_switch(subscription_id, day, term, plan=plan, members=members)
 
-    async def quote_upgrade(self, subscription_id: str, upgrade: Upgrade) -> ChangeQuote:
+    async def quote_upgrade(
+        self,
+        subscription_id: str,
+        *,
+        plan: str | None = None,
+        members: int | None = None,
+        term: ContractTerm | None = None,
+    ) -> ChangeQuote:
         await self._check_theirs(subscription_id)
-        return await self._client.quote_upgrade(subscription_id, upgrade)
+        return await self._client.quote_upgrade(subscription_id, plan=plan, members=members, term=term)
 
     async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
         await self._check_theirs(subscription_id)

@@ -22,7 +22,7 @@ from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
 from subscription.calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
-from subscription.commands import ContractTerm, SwitchToPaid, Upgrade
+from subscription.commands import Command, ContractTerm, SwitchToPaid, Upgrade, read_command
 from subscription.deadlines import caught_up
 from subscription.effects import (
     WORKFLOW_ID_PREFIX,
@@ -46,6 +46,7 @@ from subscription.validation import check, problems_of
 from workflows.connection import TASK_QUEUE
 
 T = TypeVar("T")
+CommandT = TypeVar("CommandT", bound=Command)
 
 
 class Standing(Frozen):
@@ -189,14 +190,33 @@ class SubscriptionClient(SubscriptionReader):
         book = await self._read.price_book()
         return _not_refused(quote_cancellation(state, day, await self._now(state), book))
 
-    async def quote_switch(self, subscription_id: str, switch: SwitchToPaid) -> ChangeQuote:
+    async def quote_switch(
+        self,
+        subscription_id: str,
+        day: date,
+        term: ContractTerm | None,
+        *,
+        plan: str | None = None,
+        members: int | None = None,
+    ) -> ChangeQuote:
         """What this switch to paid would cost, by the subscription's own clock (R16, R33)."""
+        argument = {"date": day.isoformat(), "term": term, "plan": plan, "members": members}
+        switch = _command("switch_to_paid", _given(argument), SwitchToPaid)
         state = await self._read.existing(subscription_id)
         book = await self._read.price_book()
         return _not_refused(quote_switch(state, switch, await self._now(state), book))
 
-    async def quote_upgrade(self, subscription_id: str, upgrade: Upgrade) -> ChangeQuote:
+    async def quote_upgrade(
+        self,
+        subscription_id: str,
+        *,
+        plan: str | None = None,
+        members: int | None = None,
+        term: ContractTerm | None = None,
+    ) -> ChangeQuote:
         """What this upgrade would cost now, by the subscription's own clock (R25, R33)."""
+        argument = {"plan": plan, "members": members, "term": term}
+        upgrade = _command("upgrade", {**_given(argument), "agreed_terms": []}, Upgrade)
         state = await self._read.existing(subscription_id)
         book = await self._read.price_book()
         return _not_refused(quote_upgrade(state, upgrade, await self._now(state), book))
@@ -253,6 +273,12 @@ def _unreadable(what: str, error: ValidationError) -> Refused:
         field=problems[0].field,
         problems=problems,
     )
+
+
+def _command(name: str, argument: Mapping[str, Any], kind: type[CommandT]) -> CommandT:
+    command = _not_refused(read_command(name, argument))
+    assert isinstance(command, kind)
+    return command
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

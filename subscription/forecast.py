@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from enum import StrEnum
 from itertools import islice
 
 from subscription.apply import apply, apply_all
@@ -37,6 +38,14 @@ class Quote(Frozen):
     total: int
     penalty: int
     free_on: Day | None = None
+
+
+class QuoteOf(StrEnum):
+    """What may be quoted before it is done."""
+
+    CANCELLATION = "cancellation"
+    SWITCH = "switch"
+    UPGRADE = "upgrade"
 
 
 class ChangeQuote(Frozen):

@@ -46,9 +46,9 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             workflows = f"{addresses.ui_url}/namespaces/default/workflows"
             settings = ConsoleSettings(url=url, embedded=True, temporal_ui_url=workflows)
             async with (
-                connected(addresses.database_url, "worksub_worker") as pool,
-                connected(addresses.database_url, "worksub_reader") as reading,
-                connected(addresses.database_url, "worksub_console") as writing,
+                connected(addresses.worker_url, "worksub_worker") as pool,
+                connected(addresses.people_url, "worksub_reader") as reading,
+                connected(addresses.web_url, "worksub_console") as writing,
                 create_worker(temporal, pool, dns_resolvers=[addresses.dns_address]),
             ):
                 client = SubscriptionClient(temporal, reading)

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Scope
 from starter.api import health
 from starter.api.asking import IDEMPOTENCY_KEY, KEY_PATTERN
 from starter.api.bodies import definitions_of
+from starter.api.docs import add_docs
 from starter.api.doorway import Doorway
 from starter.api.errors import add_handlers
 from starter.api.problems import MEDIA_TYPE, ProblemDocument
@@ -36,9 +37,15 @@ operators of the service; to a customer, other customers' subscriptions do not e
 def create_api() -> FastAPI:
     """The routes under `/v1`, health, and their description at `/docs`; no service behind them yet."""
     api = FastAPI(
-        title="worksub", version=VERSION, description=_DESCRIPTION, redoc_url=None, redirect_slashes=False
+        title="worksub",
+        version=VERSION,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     add_handlers(api)
+    add_docs(api)
     api.include_router(health.router)
     # What is fixed comes before what takes any id.
     for routes in (requesting, lists, operators, questions, stream, commands):

@@ -26,6 +26,7 @@ from workflows.registration import missing_search_attributes
 
 # The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
 _LATELY = timedelta(seconds=70)
+_AN_HOUR = timedelta(hours=1)
 _A_WEEK = timedelta(days=7)
 _CLOCKS_MAY_DIFFER = timedelta(seconds=1)
 _FAILED = ("FAILED", "TERMINATED", "TIMED_OUT", "CANCELED")
@@ -88,6 +89,7 @@ async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
             yield await _logins(pool)
             yield await _catalogue(pool)
             yield await _notices(pool)
+            yield await _webhooks(pool)
     except DatabaseError as error:
         yield Finding(what="PostgreSQL", verdict=Verdict.MISSING, text=str(error))
     except asyncpg.UndefinedTableError as error:
@@ -243,3 +245,26 @@ async def _notices(pool: Pool) -> Finding:
         )
     verdict = Verdict.NOTE if said else Verdict.OK
     return Finding(what="notices", verdict=verdict, text=" ".join(said) or "All could be sent.")
+
+
+async def _webhooks(pool: Pool) -> Finding:
+    """As with notices: the service lives on, and somebody who is told of it has missed something."""
+    row = await pool.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE state = 'PARKED') AS parked,
+               count(*) FILTER (WHERE state = 'WAITING' AND queued_at < $1) AS late
+          FROM webhook_endpoints JOIN webhook_deliveries USING (endpoint_id)
+         WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED')
+        """,
+        datetime.now(UTC) - _AN_HOUR,
+    )
+    assert row is not None
+    said = []
+    if row["late"]:
+        said.append(f"Waiting for more than an hour: {row['late']:,}.")
+    if row["parked"]:
+        said.append(f"Parked after three days: {row['parked']:,}.")
+    if not said:
+        return Finding(what="webhooks", verdict=Verdict.OK, text="Everybody has been told.")
+    text = " ".join([*said, "`worksub webhooks list` says whose; `replay ENDPOINT` tries the parked again."])
+    return Finding(what="webhooks", verdict=Verdict.NOTE, text=text)

@@ -66,6 +66,15 @@ def _term(text: str) -> str:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(ContractTerm)}.") from None
 
 
+def _quote_of(text: str) -> str:
+    from subscription.forecast import QuoteOf
+
+    try:
+        return QuoteOf(text.lower())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(QuoteOf)}.") from None
+
+
 def _state(text: str) -> str:
     from subscription.state import State
 
@@ -81,15 +90,30 @@ def _terms() -> list[str]:
     return list(ContractTerm)
 
 
+def _quotable() -> list[str]:
+    from subscription.forecast import QuoteOf
+
+    return list(QuoteOf)
+
+
 def _states() -> list[str]:
     from subscription.state import State
 
     return list(State)
 
 
-Date = Annotated[
+_DATE = typer.Option("--date", parser=_date, metavar="DATE", help="As 2027-01-31, or today or tomorrow.")
+Date = Annotated[str, _DATE]
+OptionalDate = Annotated[str | None, _DATE]
+QuotedChange = Annotated[
     str,
-    typer.Option("--date", parser=_date, metavar="DATE", help="As 2027-01-31, or today or tomorrow."),
+    typer.Option(
+        "--of",
+        parser=_quote_of,
+        autocompletion=_quotable,
+        metavar="cancellation|switch|upgrade",
+        help="What is quoted.",
+    ),
 ]
 Moment = Annotated[
     str,

@@ -5,12 +5,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from starter.cli.dates import day_meant
-from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Date, SubscriptionId, Timeout
+from starter.cli.errors import usage_error
+from starter.cli.options import (
+    DEFAULT_TIMEOUT,
+    AsJson,
+    Members,
+    OptionalDate,
+    OptionalTerm,
+    Plan,
+    QuotedChange,
+    SubscriptionId,
+    Timeout,
+)
 from starter.cli.output import show
 from starter.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from starter.client import SubscriptionClient
+    from subscription.forecast import ChangeQuote, Quote
 
 app = typer.Typer()
 _PANEL = "Ask about a subscription"
@@ -60,17 +74,47 @@ def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
 @app.command(rich_help_panel=_PANEL)
 def quote(
     subscription_id: SubscriptionId,
-    date: Date,
+    date: OptionalDate = None,
+    of: QuotedChange = "cancellation",
+    term: OptionalTerm = None,
+    plan: Plan = None,
+    members: Members = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """What canceling on a date would cost. Asking is free and changes nothing."""
+    """What a cancellation, switch or upgrade would cost. Asking is free and changes nothing."""
     from starter.cli.tables import quote_view
+    from subscription.commands import ContractTerm
 
+    _check_that_it_can_be_quoted(of, date, term, plan or members)
+    chosen = ContractTerm(term) if term else None
     with Session(timeout=timeout) as session:
-        day = day_meant(session, subscription_id, date)
-        found = session.ask(lambda client: client.quote_cancellation(subscription_id, day))
+        day = day_meant(session, subscription_id, date or "today")
+
+        async def quoted(client: "SubscriptionClient") -> "Quote | ChangeQuote":
+            match of:
+                case "upgrade":
+                    return await client.quote_upgrade(
+                        subscription_id, plan=plan, members=members, term=chosen
+                    )
+                case "switch":
+                    return await client.quote_switch(subscription_id, day, chosen, plan=plan, members=members)
+            return await client.quote_cancellation(subscription_id, day)
+
+        found = session.ask(quoted)
     show(as_json, found, lambda: quote_view(found))
+
+
+def _check_that_it_can_be_quoted(of: str, date: str | None, term: str | None, rate: object) -> None:
+    """What goes with what, before anybody is asked."""
+    if of == "upgrade" and date:
+        raise usage_error("An upgrade is at once, so it takes no --date.", field="date")
+    if of != "upgrade" and not date:
+        raise usage_error(f"Say on which day: a quote of a {of} takes --date.", field="date")
+    if of == "switch" and not term:
+        raise usage_error("A switch names the contract: --term MONTHLY or --term ANNUAL.", field="term")
+    if of == "cancellation" and (term or rate):
+        raise usage_error("--term, --plan and --members go with --of switch or --of upgrade.", field="of")
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from subscription.domain_proof import DomainProof
     from subscription.effects import Answer, ErasureCertificate, TimelineEntry
     from subscription.explain import Explanation
-    from subscription.forecast import Coming, Quote
+    from subscription.forecast import ChangeQuote, Coming, Quote
     from subscription.invoice import Invoice
     from subscription.ledger import LedgerLine
     from subscription.outbox import OutboxNotice
@@ -230,17 +230,33 @@ def notice_view(notice: "OutboxNotice") -> RenderableType:
     return Group(notices_table([notice]), heading, Text(notice.body))
 
 
-def quote_view(quote: "Quote") -> RenderableType:
+def quote_view(quote: "Quote | ChangeQuote") -> RenderableType:
+    from subscription.forecast import Quote
+
+    said = _cancellation_words(quote) if isinstance(quote, Quote) else _change_words(quote)
+    parts: list[RenderableType] = [Text(f"{said}.")]
+    if quote.ledger:
+        parts.append(ledger_table(quote.ledger))
+    return Group(*parts)
+
+
+def _cancellation_words(quote: "Quote") -> str:
     said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
     if quote.penalty:
         said += (
             f", {won(quote.penalty)} KRW of it for leaving early; "
             f"that part is nothing from {quote.free_on} on"
         )
-    parts: list[RenderableType] = [Text(f"{said}.")]
-    if quote.ledger:
-        parts.append(ledger_table(quote.ledger))
-    return Group(*parts)
+    return said
+
+
+def _change_words(quote: "ChangeQuote") -> str:
+    instead = f" instead of {won(quote.monthly_now)} KRW" if quote.monthly_now else ""
+    return (
+        f"From {quote.date} {quote.plan} for {members_words(quote.members)} costs {won(quote.monthly)} KRW a "
+        f"month{instead}; up to the end of the {quote.contract.term.lower()} contract on "
+        f"{quote.contract.end_day} that is {won(quote.total)} KRW"
+    )
 
 
 def coming_table(coming: "Iterable[Coming]") -> Table:

@@ -15,7 +15,8 @@ from starlette.staticfiles import StaticFiles
 from activities.database import Pool
 from starter.client import SubscriptionClient
 from starter.console import clock, commanding, detail, my_product, requesting, signing_in
-from starter.console.guarding import For, Handler, SafeHeaders, guarded, local_path
+from starter.console.addresses import local_path
+from starter.console.guarding import For, Handler, SafeHeaders, guarded
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.pages import Pages
 from starter.console.sessions import Realm, Sessions
@@ -47,7 +48,7 @@ def create_console(client: SubscriptionClient, pool: Pool, settings: ConsoleSett
             # Where anybody may sign in as anybody, no site may pass for this machine by its name.
             *([Middleware(TrustedHostMiddleware, allowed_hosts=THIS_MACHINE)] if settings.embedded else []),
         ],
-        exception_handlers={404: missing},
+        exception_handlers={404: missing, 405: missing},
     )
 
 

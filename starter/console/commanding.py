@@ -13,6 +13,7 @@ from starter.console.drafts import whole_number
 from starter.console.judging import Action as Asked
 from starter.console.judging import (
     catalogue_now,
+    cost_of,
     current_terms,
     judge,
     outlook,
@@ -209,7 +210,7 @@ async def _choosing(
         argument = _upgrade(entered, standing) if name == "upgrade" else _argument(name, entered)
         command = read_command(name, argument)
         foreseen = command if isinstance(command, Refused) else outlook(standing, command)
-        if not isinstance(foreseen, Refused):
+        if not isinstance(command, Refused) and not isinstance(foreseen, Refused):
             return await form_page(
                 visit,
                 "command/review.html",
@@ -217,6 +218,7 @@ async def _choosing(
                 action,
                 entered=entered,
                 foreseen=foreseen,
+                cost=cost_of(standing, command),
             )
         problems = _problems(visit, foreseen)
         if "agreed_terms" in problems:
@@ -284,12 +286,29 @@ async def show_cancel(visit: Visit) -> Response:
 
 async def take_cancel(visit: Visit) -> Response:
     day = visit.form.get("date", "")
+    if changed := await _changed_cost(visit, day):
+        standing = await visit.desk.standing(visit.subscription_id)
+        return await _cancel_page(visit, standing, day, {"": changed})
     try:
         argument = {"date": day, "confirmation": visit.form.get("confirmation", "").strip()[:300]}
         return await done(visit, await ask(visit, "cancel", argument))
     except RefusedError as refusal:
         standing = await visit.desk.standing(visit.subscription_id)
         return await _cancel_page(visit, standing, day, visit.problems(refusal.refused))
+
+
+async def _changed_cost(visit: Visit, day: str) -> str | None:
+    """Why this is not what was agreed to: leaving costs something else than the page said (R30).
+
+    What cannot be quoted is judged by the rules, a form that is sent twice too.
+    """
+    quote = (await _quoted(visit, day))["quote"]
+    shown = visit.form.get("cost")
+    if quote is None or not shown or shown == str(quote.penalty):
+        return None
+    return visit.words.say(
+        "The cost of leaving has changed since the page was opened. Nothing was done; look at it again."
+    )
 
 
 async def quote(visit: Visit) -> Response:

@@ -2,22 +2,21 @@
 
 import uuid
 from datetime import datetime
-from itertools import islice
 
 from starlette.responses import HTMLResponse, Response
 
 from starter.client import Standing
-from starter.console.judging import admin_reason, refusals
+from starter.console.judging import admin_reason, coming, refusals
 from starter.console.picture import picture_of
 from starter.console.visit import Visit
 from starter.console.wording import Speaker
 from starter.invoice_page import Language, invoice_page
+from subscription.adjustment import Adjustment
 from subscription.calendar import day_of
 from subscription.commands import confirmation_for
 from subscription.domain_proof import DomainClaim, last_look, proof_of
-from subscription.events import Event
-from subscription.forecast import events_to_come
 from subscription.invoice import Invoice
+from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 
 
@@ -38,7 +37,10 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
     subscription_id, desk = visit.subscription_id, visit.desk
     standing = await desk.standing(subscription_id)
     past = await desk.history(subscription_id)
-    state = standing.state
+    state, invoices = standing.state, await _invoices(visit, standing)
+    ledger, adjustments = await desk.ledger(subscription_id), await desk.adjustments(subscription_id)
+    charges: list[LedgerLine | Adjustment] = [*ledger, *adjustments]
+    numbers = {key: invoice.number for invoice in invoices for key in invoice.keys}
     return await visit.page(
         "detail.html",
         status=status,
@@ -49,11 +51,14 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
         speak=Speaker(visit.words, standing.book),
         account=account_of(standing),
         picture=picture_of(standing, past),
-        coming=_coming(standing),
+        coming=coming(state, standing.book, 6),
         past=tuple(reversed(past)),
-        ledger=await desk.ledger(subscription_id),
-        adjustments=await desk.adjustments(subscription_id),
-        invoices=await _invoices(visit, standing),
+        ledger=ledger,
+        adjustments=adjustments,
+        numbers=numbers,
+        charged=sum(each.amount for each in charges),
+        not_invoiced=sum(each.amount for each in charges if each.key not in numbers),
+        invoices=invoices,
         certificates=await desk.certificates(subscription_id) if state.state.over else (),
         refusals={
             action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
@@ -73,11 +78,6 @@ def account_of(standing: Standing) -> str | None:
     return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
 
 
-def _coming(standing: Standing) -> tuple[Event, ...]:
-    """The next things that will happen if nothing is asked."""
-    return tuple(event for event, _ in islice(events_to_come(standing.state, standing.book), 6))
-
-
 def _proof(claim: DomainClaim, standing: Standing) -> Proof:
     policy = standing.book.domain_policy
     proof = proof_of(claim.name, claim.token, policy.cname_target)
@@ -93,12 +93,12 @@ def _proof(claim: DomainClaim, standing: Standing) -> Proof:
 
 
 async def _invoices(visit: Visit, standing: Standing) -> list[Invoice]:
-    """The customer's invoices on which this subscription stands."""
+    """The customer's invoices on which this subscription stands, the latest first."""
     invoices = await visit.desk.invoices(customer_id=standing.state.customer_id, limit=500)
     wanted = standing.state.subscription_id
     return [
         invoice
-        for invoice in invoices
+        for invoice in reversed(invoices)
         if any(part.subscription_id == wanted for part in invoice.subscriptions)
     ]
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -42,10 +42,13 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
         except Turned as turned:
             return turned.response
         except Exception as error:
-            if not _is_away(error):
-                raise
-            _log.warning("A page could not be shown: a server is away.", exc_info=True)
-            return HTMLResponse(console.pages.render("away.html", words_of(request)), status_code=503)
+            if _is_away(error):
+                _log.warning("A page could not be shown: a server is away.", exc_info=True)
+                return HTMLResponse(console.pages.render("away.html", words_of(request)), status_code=503)
+            _log.exception("A page has failed unforeseen.")
+            request_id = request.scope.get("state", {}).get("request_id")
+            html = console.pages.render("failed.html", words_of(request), request_id=request_id)
+            return HTMLResponse(html, status_code=500)
         _set_cookies(visit, response)
         return response
 
@@ -83,20 +86,16 @@ async def _turned_away(visit: Visit, whom: For) -> Response | None:
 
 
 def sign_in_path(visit: Visit) -> str:
-    """Where to sign in, and to come back from it to the page that was asked for."""
+    """Where to sign in, and to come back from it to the page that was asked for.
+
+    Only who was signed in has a form of ours to send, and is told that the session has ended.
+    """
+    ended = visit.request.method == "POST"
     if visit.realm is Realm.WORKS_ADMIN:
-        return "/works/sign-in"
-    url = visit.request.url
-    back = url.path + (f"?{url.query}" if url.query else "")
-    wanted = visit.request.method == "GET" and back != "/"
-    return f"/sign-in?next={quote(back, safe='')}" if wanted else "/sign-in"
-
-
-def local_path(text: str) -> str:
-    """A path of this console; "/" for anything that would lead elsewhere."""
-    elsewhere = not text.startswith("/") or text.startswith(("//", "/\\"))
-    odd = any(character < "!" or character == "\\" or character > "~" for character in text)
-    return "/" if elsewhere or odd else text
+        return "/works/sign-in?ended=1" if ended else "/works/sign-in"
+    asked = {"next": visit.here} if visit.here != "/" else {}
+    query = urlencode({**asked, "ended": "1"} if ended else asked)
+    return f"/sign-in?{query}" if query else "/sign-in"
 
 
 def _is_from_our_page(visit: Visit) -> bool:

@@ -7,7 +7,7 @@ from itertools import islice
 from starter.client import Standing
 from subscription.apply import apply_all
 from subscription.calendar import day_of
-from subscription.catalogue import Catalogue, Plan, required_terms
+from subscription.catalogue import Catalogue, Plan, PriceBook, required_terms
 from subscription.commands import (
     Cancel,
     ChangeRenewalOption,
@@ -21,12 +21,15 @@ from subscription.commands import (
     confirmation_for,
 )
 from subscription.decide import Accepted, Findings, decide
-from subscription.events import Event
-from subscription.forecast import events_to_come
+from subscription.events import Event, ServiceFeesPosted
+from subscription.forecast import ChangeQuote, events_to_come, quote_switch, quote_upgrade
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused
 from subscription.request import TermAgreement
 from subscription.state import State, Subscription
+
+_FEES_SHOWN = 2
+_LOOKED_AHEAD = 40
 
 
 class Action(StrEnum):
@@ -83,14 +86,39 @@ def judge(standing: Standing, command: Command, token: str = "0" * 32) -> Accept
     return decide(standing.state, command, standing.now, standing.book, Findings(token=token))
 
 
+def coming(state: Subscription, book: PriceBook, most: int) -> tuple[Event, ...]:
+    """The next things that happen if nothing is asked; of a run of service fees the first ones alone."""
+    found: list[Event] = []
+    fees = 0
+    for event, _ in islice(events_to_come(state, book), _LOOKED_AHEAD):
+        fees = fees + 1 if isinstance(event, ServiceFeesPosted) else 0
+        if fees <= _FEES_SHOWN:
+            found.append(event)
+        if len(found) == most:
+            break
+    return tuple(found)
+
+
 def outlook(standing: Standing, command: Command, events: int = 4) -> Outlook | Refused:
     """What would follow from a command, worked out on a copy."""
     decision = judge(standing, command)
     if isinstance(decision, Refused):
         return decision
     after = apply_all(standing.state, decision.events)
-    coming = tuple(event for event, _ in islice(events_to_come(after, standing.book), events))
-    return Outlook(caused=decision.events, coming=coming)
+    return Outlook(caused=decision.events, coming=coming(after, standing.book, events))
+
+
+def cost_of(standing: Standing, command: Command) -> ChangeQuote | None:
+    """What a switch or an upgrade costs up to the end of its contract; None for all else."""
+    state, now, book = standing.state, standing.now, standing.book
+    match command:
+        case SwitchToPaid():
+            quoted = quote_switch(state, command, now, book)
+        case Upgrade():
+            quoted = quote_upgrade(state, command, now, book)
+        case _:
+            return None
+    return None if isinstance(quoted, Refused) else quoted
 
 
 def refusals(standing: Standing) -> Mapping[Action, Refused | None]:

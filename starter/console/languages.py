@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 
 from babel import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -79,6 +79,9 @@ class Words:
 
     def short_day(self, day: date) -> str:
         return format_date(day, "medium", locale=self._locale)
+
+    def month(self, day: date) -> str:
+        return format_skeleton("yMMMM", day, locale=self._locale)
 
     def moment(self, at: datetime) -> str:
         """Date and time on the Korean clock, to the minute."""

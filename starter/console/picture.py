@@ -59,6 +59,11 @@ class Picture(Frozen):
     ends: bool
     """Whether the life ends where the picture does."""
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Each once, as they come."""
+        return tuple(dict.fromkeys(stretch.kind for stretch in self.stretches))
+
 
 def picture_of(standing: Standing, past: Sequence[Event]) -> Picture | None:
     """None for a life that has not begun."""

@@ -53,11 +53,21 @@ async def begin(visit: Visit) -> Response:
     return await visit.go("/request/product")
 
 
+async def _begin_again(visit: Visit) -> Response:
+    """What was entered is nowhere any more; that is said where there was something."""
+    had_begun = visit.request.method == "POST" or drafts.COOKIE in visit.request.cookies
+    forgotten = visit.words.say(
+        "What was entered has been forgotten, after an hour or a new sign-in; please begin again."
+    )
+    _keep(visit, Draft())
+    return await visit.go("/request/product", forgotten if had_begun else None)
+
+
 async def show(visit: Visit) -> Response:
     """One of the steps, with what was entered; one that is too early leads to the first unfinished one."""
     step, draft = _step(visit), _draft(visit)
     if draft is None:
-        return await begin(visit)
+        return await _begin_again(visit)
     unfinished = await _first_unfinished(visit, draft, step)
     if unfinished:
         return await visit.go(f"/request/{unfinished}")
@@ -68,9 +78,7 @@ async def take(visit: Visit) -> Response:
     """What was entered in one of the steps."""
     step, draft = _step(visit), _draft(visit)
     if draft is None:
-        told = visit.words.say("What was entered has been forgotten after an hour; please begin again.")
-        _keep(visit, Draft())
-        return await visit.go("/request/product", told)
+        return await _begin_again(visit)
     match step:
         case "product":
             return await _take_product(visit, draft)

@@ -4,14 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
+import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import OAuth
 from joserfc.errors import JoseError
 from starlette.responses import Response
 
+from starter.console.addresses import local_path
 from starter.console.drafts import COOKIE as DRAFT_COOKIE
-from starter.console.guarding import forget, keep_signed_in, local_path
+from starter.console.guarding import forget, keep_signed_in
 from starter.console.sessions import Realm
 from starter.console.settings import OidcSettings
 from starter.console.visit import Visit, cookie_name
@@ -50,7 +51,7 @@ async def to_issuer(visit: Visit) -> Response:
         response: Response = await _client(settings.oidc).authorize_redirect(
             visit.request, settings.url + CALLBACK
         )
-    except (OAuthError, httpx.HTTPError, ValueError):
+    except (OAuthError, httpx2.HTTPError, ValueError):
         return await _failed(visit)
     document = {"authlib": remembered, "next": _next(visit)}
     token = await visit.console.sessions.begin(Realm.SIGNING_IN, document=document)
@@ -70,7 +71,7 @@ async def from_issuer(visit: Visit) -> Response:
     visit.request.scope["session"] = dict(under_way.document["authlib"])
     try:
         answer = await _client(settings.oidc).authorize_access_token(visit.request)
-    except (OAuthError, JoseError, httpx.HTTPError, ValueError, KeyError):
+    except (OAuthError, JoseError, httpx2.HTTPError, ValueError, KeyError):
         return await _failed(visit)
     claims: Mapping[str, Any] = answer.get("userinfo") or {}
     groups = claims.get(settings.oidc.operator_claim) or ()

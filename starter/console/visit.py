@@ -14,6 +14,7 @@ from activities.database import Pool
 from starter.access import Desk
 from starter.caller import Caller
 from starter.client import SubscriptionClient
+from starter.console.addresses import page_of
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.languages import Words, language_of
 from starter.console.pages import Pages
@@ -76,6 +77,16 @@ class Visit:
     def subscription_id(self) -> str:
         subscription_id: str = self.request.path_params["subscription_id"]
         return subscription_id
+
+    @property
+    def here(self) -> str:
+        """The page that is shown; where a form was sent, the page on which it stood."""
+        return page_of(self.request)
+
+    @property
+    def ended(self) -> bool:
+        """Whether somebody is here because the session has ended in the middle of a form."""
+        return "ended" in self.request.query_params
 
     @property
     def proof(self) -> str:

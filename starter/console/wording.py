@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from starter.console.languages import Words
+from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
 from subscription.commands import ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, Due
@@ -86,8 +87,33 @@ class Speaker:
             LineKind.EARLY_TERMINATION_FEE: say("Early-termination fee"),
         }[LineKind(kind)]
 
-    def last_day(self, line: LedgerLine) -> str:
-        return self.words.short_day(line.end_day - timedelta(days=1))
+    def erased(self, what: str) -> str:
+        """What an erasure has deleted, by the name under which its certificate counts it (R31)."""
+        say = self.words.say
+        return {
+            "account_names": say("Account names"),
+            "administrators": say("Administrators"),
+            "companies": say("Company information"),
+            "console_sessions": say("Sessions in NAVER WORKS Admin"),
+            "domain_tokens": say("Proofs of domains"),
+            "event_notes": say("Names in the timeline"),
+            "members": say("Members"),
+            "notice_letters": say("Letters"),
+            "workflow_runs": say("Histories of what was asked"),
+            "workspaces": say("Workspaces"),
+        }.get(what, what)
+
+    def reason(self, reason: AdjustmentReason) -> str:
+        say = self.words.say
+        return {
+            AdjustmentReason.WRONG_CHARGE: say("wrong charge"),
+            AdjustmentReason.SERVICE_OUTAGE: say("service outage"),
+            AdjustmentReason.GOODWILL: say("goodwill"),
+            AdjustmentReason.REVERSAL: say("reversal"),
+        }[reason]
+
+    def last_day(self, period: LedgerLine | Contract) -> str:
+        return self.words.short_day(period.end_day - timedelta(days=1))
 
     def option(self, option: RenewalTerms | None) -> str:
         """The terms of the next contract (R24)."""

@@ -107,7 +107,7 @@ async def test_a_refused_command_says_why(house: House, acme: Visitor) -> None:
 
 async def test_invoices_and_notices_and_findings(house: House, operator: Visitor, acme: Visitor) -> None:
     assert (await operator.gets("/invoices", month="2027-03-01"))["items"] == []
-    assert (await operator.gets("/invoices/2027-000001", 404))["code"] == "INVOICE_NOT_FOUND"
+    assert (await operator.gets("/invoices/2020-000001", 404))["code"] == "INVOICE_NOT_FOUND"
     assert (await operator.gets("/notices", state="WAITING"))["items"] == []
     assert (await operator.gets("/notices/1", 404))["code"] == "NOTICE_NOT_FOUND"
     assert (await operator.gets("/reconciliations/latest", 404))["code"] == "RECONCILIATION_NOT_FOUND"

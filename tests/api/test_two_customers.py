@@ -2,38 +2,73 @@
 
 import base64
 import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from service.house import House
+from service.house import House, fresh
+
+from starter.api import health, routes
+from starter.api.app import create_api
 
 from .reception import Reception, Visitor, without
 
 NOBODY = str(uuid.uuid4())
-QUESTIONS = (
-    "",
-    "/timeline",
-    "/ledger",
-    "/explanations",
-    "/explanations?key=SERVICE_FEE/2027-01-01",
-    "/adjustments",
-    "/upcoming",
-    "/quote?on=2027-01-01",
-    "/quote?of=switch&on=2027-01-01&term=ANNUAL",
-    "/quote?of=upgrade&members=20",
-    "/required-terms",
-    "/certificates",
-    "/events",
-)
-COMMANDS: dict[str, Any] = {
-    "switch_to_paid": {"date": "2027-01-01", "term": "ANNUAL"},
-    "change_renewal_option": {"term": "ANNUAL"},
-    "upgrade": {"members": 20, "agreed_terms": []},
-    "cancel": {"date": "2027-01-01", "confirmation": "admin@acme"},
-    "withdraw_reservation": {},
-    "rename_account": {"group": "mine-now"},
-    "check_domain": {},
+_ONE = "/v1/subscriptions/{subscription_id}"
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    _ONE: ("",),
+    f"{_ONE}/timeline": ("", "?limit=1"),
+    f"{_ONE}/ledger": ("",),
+    f"{_ONE}/explanations": ("", "?key=SERVICE_FEE/2027-01-01"),
+    f"{_ONE}/adjustments": ("",),
+    f"{_ONE}/upcoming": ("",),
+    f"{_ONE}/quote": ("?on=2027-01-01", "?of=switch&on=2027-01-01&term=ANNUAL", "?of=upgrade&members=20"),
+    f"{_ONE}/required-terms": ("",),
+    f"{_ONE}/certificates": ("",),
+    f"{_ONE}/events": ("",),
 }
+"""Each with the queries that are tried."""
+COMMANDS: dict[str, Any] = {
+    f"{_ONE}/switch_to_paid": {"date": "2027-01-01", "term": "ANNUAL"},
+    f"{_ONE}/change_renewal_option": {"term": "ANNUAL"},
+    f"{_ONE}/upgrade": {"members": 20, "agreed_terms": []},
+    f"{_ONE}/cancel": {"date": "2027-01-01", "confirmation": "admin@acme"},
+    f"{_ONE}/withdraw_reservation": {},
+    f"{_ONE}/rename_account": {"group": "mine-now"},
+    f"{_ONE}/check_domain": {},
+}
+NUMBERED = {
+    "/v1/invoices/{number}": ("2026-999999", "INVOICE_NOT_FOUND"),
+    "/v1/notices/{number}": ("999999", "NOTICE_NOT_FOUND"),
+}
+"""Each with a number that nobody has, and what is said of that."""
+OPERATORS = {
+    ("POST", f"{_ONE}/adjustments"),
+    ("GET", "/v1/reconciliations/latest"),
+    ("GET", "/v1/reconciliations/{run}"),
+    ("GET", "/v1/reconciliations/{run}/findings"),
+}
+OWN = {
+    ("GET", "/v1/subscriptions"): "customer_id=C-acme",
+    ("GET", "/v1/find"): "",
+    ("GET", "/v1/invoices"): "customer_id=C-billed",
+    ("GET", "/v1/notices"): "subscription_id={subscription_id}",
+}
+"""Lists, with the query that asks for the other's."""
+REQUESTS = {("POST", "/v1/subscriptions"), ("POST", "/v1/subscriptions/check")}
+NOBODYS = {("GET", path) for path in ("/healthz", "/readyz", "/v1/catalogue", "/v1/check-name")}
+"""These have nothing of any customer. A name that is taken is all that `check-name` tells."""
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """A subscription of another customer, and the numbers of its papers by the path of each kind."""
+
+    subscription_id: str
+    numbers: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -41,21 +76,68 @@ async def theirs(house: House, acme: Visitor) -> str:
     return await acme.requests(house)
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-async def test_no_question_is_answered(rival: Visitor, theirs: str, question: str) -> None:
-    found = await rival.gets(f"/subscriptions/{theirs}{question}", 404)
-    nothing = await rival.gets(f"/subscriptions/{NOBODY}{question}", 404)
-    assert without(found, "request_id") == without(nothing, "request_id")
-    assert found["code"] == "SUBSCRIPTION_NOT_FOUND"
+@pytest.fixture(scope="module")
+async def billed(house: House) -> AsyncIterator[Theirs]:
+    """A subscription of another customer with an invoice and a notice, and their numbers.
+
+    The notice goes again: elsewhere nobody is told of anything.
+    """
+    life = await house.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-billed")
+    await life.passes_to("2026-04-01 00:00")
+    await house.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
+    )
+    [invoice] = await house.client.invoices(customer_id="C-billed")
+    notice = await house.owner.fetchval(
+        """
+        INSERT INTO notices (subscription_id, customer_id, kind, about, days)
+        VALUES ($1, 'C-billed', 'CONTRACT_ENDING', '2026-03-31', 3) RETURNING number
+        """,
+        life.id,
+    )
+    yield Theirs(life.id, {"/v1/invoices/{number}": invoice.number, "/v1/notices/{number}": str(notice)})
+    await house.owner.execute("DELETE FROM notices WHERE number = $1", notice)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_every_route_of_the_api_is_tried() -> None:
+    described = {
+        (method.upper(), path)
+        for path, operations in create_api().openapi()["paths"].items()
+        for method in operations
+    }
+    tried = {("GET", path) for path in (*QUESTIONS, *NUMBERED)} | {("POST", path) for path in COMMANDS}
+    assert described == tried | OPERATORS | OWN.keys() | REQUESTS | NOBODYS
+
+
+def test_no_route_is_left_out_of_the_description() -> None:
+    modules = [import_module(f"{routes.__name__}.{each.name}") for each in iter_modules(routes.__path__)]
+    hidden = [
+        route.path
+        for module in (*modules, health)
+        for route in module.router.routes
+        if not route.include_in_schema
+    ]
+    assert hidden == []
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
+async def test_no_question_is_answered(rival: Visitor, theirs: str, path: str) -> None:
+    for query in QUESTIONS[path]:
+        question = path.removeprefix("/v1") + query
+        found = await rival.gets(question.format(subscription_id=theirs), 404)
+        nothing = await rival.gets(question.format(subscription_id=NOBODY), 404)
+        assert without(found, "request_id") == without(nothing, "request_id")
+        assert found["code"] == "SUBSCRIPTION_NOT_FOUND"
+
+
+@pytest.mark.parametrize("path", COMMANDS)
 async def test_no_command_is_carried_out(
-    reception: Reception, acme: Visitor, rival: Visitor, theirs: str, command: str
+    reception: Reception, acme: Visitor, rival: Visitor, theirs: str, path: str
 ) -> None:
+    command = path.removeprefix("/v1")
     before = await acme.gets(f"/subscriptions/{theirs}/timeline")
-    found = await rival.posts(f"/subscriptions/{theirs}/{command}", COMMANDS[command], 404)
-    nothing = await rival.posts(f"/subscriptions/{NOBODY}/{command}", COMMANDS[command], 404)
+    found = await rival.posts(command.format(subscription_id=theirs), COMMANDS[path], 404)
+    nothing = await rival.posts(command.format(subscription_id=NOBODY), COMMANDS[path], 404)
     assert without(found, "request_id") == without(nothing, "request_id")
     assert await acme.gets(f"/subscriptions/{theirs}/timeline") == before
     # The workflow was not even asked: of updates it has the request alone.
@@ -65,16 +147,28 @@ async def test_no_command_is_carried_out(
     assert {name for name in asked if name} <= {"request"}
 
 
-async def test_lists_have_nothing_of_the_others(rival: Visitor, theirs: str) -> None:
-    for path in (
-        "/subscriptions",
-        "/subscriptions?customer_id=C-acme",
-        "/invoices?customer_id=C-acme",
-        f"/notices?subscription_id={theirs}",
-    ):
-        assert await rival.gets(path) == {"items": [], "next": None}
-    found = await rival.gets("/find", state="TRIAL")
-    assert (found["subscriptions"], found["total"]) == ([], 0)
+@pytest.mark.parametrize("path", NUMBERED)
+async def test_what_has_a_number_is_not_found_by_it(
+    operator: Visitor, rival: Visitor, billed: Theirs, path: str
+) -> None:
+    numbered, (nobodys, code) = path.removeprefix("/v1"), NUMBERED[path]
+    await operator.gets(numbered.format(number=billed.numbers[path]))
+    found = await rival.gets(numbered.format(number=billed.numbers[path]), 404)
+    nothing = await rival.gets(numbered.format(number=nobodys), 404)
+    assert found["code"] == nothing["code"] == code
+    assert without(found, "request_id") == without(nothing, "request_id")
+
+
+@pytest.mark.parametrize(("method", "path"), OWN)
+async def test_lists_have_nothing_of_the_others(
+    rival: Visitor, theirs: str, billed: Theirs, method: str, path: str
+) -> None:
+    query = OWN[method, path].format(subscription_id=billed.subscription_id)
+    for asked in ("", f"?{query}"):
+        found = str(await rival.gets(path.removeprefix("/v1") + asked))
+        assert [
+            word for word in (theirs, billed.subscription_id, "C-acme", "C-billed") if word in found
+        ] == []
 
 
 async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(rival: Visitor) -> None:
@@ -85,21 +179,25 @@ async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(ri
         assert (await rival.gets("/notices", 400, cursor=cursor))["code"] == "INVALID_CURSOR"
 
 
-async def test_what_is_the_operators_alone(rival: Visitor, theirs: str) -> None:
-    asked = [
-        await rival.gets("/find", 403, query="CustomerId = 'C-acme'"),
-        await rival.gets("/find", 403, query="A = 1) OR (B = 2"),
-        await rival.gets("/reconciliations/latest", 403),
-        await rival.gets("/reconciliations/run-1", 403),
-        await rival.gets("/reconciliations/run-1/findings", 403),
-        await rival.posts(f"/subscriptions/{theirs}/adjustments", {"amount": -1}, 403),
-    ]
-    assert {answer["code"] for answer in asked} == {"OPERATORS_ONLY"}
+@pytest.mark.parametrize(("method", "path"), sorted(OPERATORS))
+async def test_what_is_the_operators_alone(rival: Visitor, theirs: str, method: str, path: str) -> None:
+    there = path.removeprefix("/v1").format(subscription_id=theirs, run="run-1")
+    if method == "GET":
+        refused = await rival.gets(there, 403)
+    else:
+        refused = await rival.posts(there, {"amount": -1}, 403)
+    assert refused["code"] == "OPERATORS_ONLY"
 
 
-async def test_nobody_requests_in_anothers_name(house: House, rival: Visitor) -> None:
+@pytest.mark.parametrize("query", ["CustomerId = 'C-acme'", "A = 1) OR (B = 2"])
+async def test_temporals_own_language_is_the_operators_alone(rival: Visitor, query: str) -> None:
+    assert (await rival.gets("/find", 403, query=query))["code"] == "OPERATORS_ONLY"
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(REQUESTS))
+async def test_nobody_requests_in_anothers_name(house: House, rival: Visitor, method: str, path: str) -> None:
     body = {**rival.request_body(house), "customer_id": "C-acme"}
-    refused = await rival.posts("/subscriptions", body, 422)
+    refused = await rival.posts(path.removeprefix("/v1"), body, 422)
     assert (refused["code"], refused["field"]) == ("REQUEST_REFUSED", "customer_id")
 
 

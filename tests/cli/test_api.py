@@ -1,5 +1,7 @@
 """`worksub keys` and `worksub webhooks`, and what they say when something is wrong."""
 
+from typing import Any
+
 from api.receiver import receiving
 
 from activities.database import connected
@@ -69,3 +71,28 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
     await cli.json("webhooks", "remove", endpoint)
     gone = await cli.run("webhooks", "deliveries", endpoint, "--json")
     assert (gone.code, gone.error["code"]) == (1, "ENDPOINT_NOT_FOUND")
+
+
+async def test_the_doctor_says_what_could_not_be_told(service: Service, cli: Cli) -> None:
+    anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
+    made = await anywhere.json("webhooks", "add", "http://127.0.0.1:9/", "--customer", "C-cli")
+    async with connected(service.settings["DATABASE_URL"], "worksub_admin", connections=1) as admin:
+        await admin.execute(
+            """
+            INSERT INTO webhook_deliveries (endpoint_id, state, queued_at, settled_at) VALUES
+                ($1, 'PARKED', clock_timestamp() - interval '3 days', clock_timestamp()),
+                ($1, 'WAITING', clock_timestamp() - interval '61 minutes', NULL),
+                ($1, 'WAITING', clock_timestamp() - interval '59 minutes', NULL)
+            """,
+            made["endpoint_id"],
+        )
+    found = await _webhooks_finding(cli)
+    assert found["verdict"] == "NOTE"
+    assert found["text"].startswith("Waiting for more than an hour: 1. Parked after three days: 1.")
+    await cli.json("webhooks", "remove", made["endpoint_id"])
+    assert (await _webhooks_finding(cli))["verdict"] == "OK"
+
+
+async def _webhooks_finding(cli: Cli) -> dict[str, Any]:
+    findings = (await cli.json("doctor"))["findings"]
+    return next(finding for finding in findings if finding["what"] == "webhooks")

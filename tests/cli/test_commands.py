@@ -3,6 +3,8 @@
 import asyncio
 from datetime import datetime, timedelta
 
+import pytest
+
 from subscription.calendar import KST
 
 from .conftest import Service
@@ -212,6 +214,43 @@ async def test_a_year_of_charges_is_foreseen_quoted_and_explained(service: Servi
     )
     assert explained[0]["arithmetic"] in one.out
     assert (none.code, none.error["code"], none.error["field"]) == (1, "LINE_NOT_FOUND", "key")
+
+
+async def test_a_switch_and_an_upgrade_are_quoted_before_they_are_done(service: Service, cli: Cli) -> None:
+    subscription_id = await service.subscribed(plan="basic", members=10)
+    terms = ("--of", "switch", "--date", "today", "--term", "MONTHLY")
+    switch, in_words, early = await asyncio.gather(
+        cli.json("quote", subscription_id, *terms),
+        cli.run("quote", subscription_id, *terms),
+        cli.run("quote", subscription_id, "--of", "upgrade", "--members", "20", "--json"),
+    )
+    # Basic costs 7,200 a member a month at list and 6,000 in an annual contract.
+    assert (switch["monthly"], switch["monthly_now"], switch["contract"]["term"]) == (72_000, 0, "MONTHLY")
+    assert "72,000 KRW a month" in in_words.out
+    assert (early.code, early.error["code"]) == (1, "NOT_YET_PAID")
+    await cli.json("switch", subscription_id, "--date", "today", "--term", "ANNUAL")
+    upgrade, in_words = await asyncio.gather(
+        cli.json("quote", subscription_id, "--of", "upgrade", "--members", "20"),
+        cli.run("quote", subscription_id, "--of", "upgrade", "--members", "20"),
+    )
+    assert (upgrade["monthly"], upgrade["monthly_now"]) == (120_000, 60_000)
+    assert upgrade["total"] == sum(line["amount"] for line in upgrade["ledger"])
+    assert "120,000 KRW a month instead of 60,000 KRW" in in_words.out
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ((), "date"),
+        (("--of", "switch", "--date", "today"), "term"),
+        (("--of", "upgrade", "--date", "today", "--members", "20"), "date"),
+        (("--date", "today", "--members", "20"), "of"),
+        (("--of", "renewal", "--date", "today"), "of"),
+    ],
+)
+async def test_what_does_not_go_together_in_a_quote(cli: Cli, given: tuple[str, ...], field: str) -> None:
+    ended = await cli.run("quote", "any-id", *given, "--json")
+    assert (ended.code, ended.error["field"]) == (2, field)
 
 
 async def test_a_date_that_cannot_be_quoted_is_refused_with_what_would_be_right(

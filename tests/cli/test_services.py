@@ -119,6 +119,7 @@ async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
     assert [finding["what"] for finding in in_json["findings"]] == [
         *("Temporal", "namespace", "Temporal's clock", "search attributes", "schedules", "worker"),
         *("test clocks", "PostgreSQL", "PostgreSQL's clock", "migrations", "logins", "catalogue", "notices"),
+        "webhooks",
     ]
     for finding in in_json["findings"]:
         assert finding["text"] in ended.out

@@ -51,7 +51,8 @@ async def submit(
             fields = {**form.fields, **typed}
             if form.method == "post":
                 origin = f"{page.url.scheme}://{page.url.host}:{page.url.port}"
-                return await browser.post(form.action, data=fields, headers={"origin": origin})
+                sent_from = {"origin": origin, "referer": str(page.url)}
+                return await browser.post(form.action, data=fields, headers=sent_from)
             return await browser.get(form.action, params=fields)  # type: ignore[arg-type]
     raise AssertionError(f"{page.url} has no form for {action}: {[form.action for form in reader.forms]}")
 

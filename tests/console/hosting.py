@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import httpx
 from http_hosting import a_place, answering
 from service.house import House
+from starlette.applications import Starlette
 
 from activities.database import connected
 from starter.console.app import create_console
@@ -15,10 +16,11 @@ from starter.console.settings import ConsoleSettings
 
 @dataclass(frozen=True)
 class Hosted:
-    """Where the console answers, and the house behind it."""
+    """Where the console answers, the house behind it, and what it answers to."""
 
     house: House
     url: str
+    app: Starlette
 
     def browser(self, language: str = "en") -> httpx.AsyncClient:
         """A browser without a window: it keeps cookies and goes where it is sent."""
@@ -32,8 +34,7 @@ async def hosted(house: House, settings: ConsoleSettings | None = None) -> Async
     """Serve the console; without settings, as on a developer's own stack."""
     with a_place("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
-        async with (
-            connected(house.web_url, "worksub_console", connections=4) as pool,
-            answering(create_console(house.client, pool, settings), place),
-        ):
-            yield Hosted(house, place.url)
+        async with connected(house.web_url, "worksub_console", connections=4) as pool:
+            app = create_console(house.client, pool, settings)
+            async with answering(app, place):
+                yield Hosted(house, place.url, app)

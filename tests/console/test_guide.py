@@ -34,6 +34,9 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
         page = await browser.get(f"{path}/switch")
         page = await submit(browser, page, "/switch", term="ANNUAL")
         assert "This will happen" in page.text, page.text
+        # One member on basic, and what the guide's caution says of annual contracts (R30).
+        assert "<strong>₩6,000</strong>" in page.text
+        assert "costs the discount that it gave and 10% of what the remaining days" in page.text
         page = await submit(browser, page, "/switch")
         assert "Switch to paid" in page.text
         for action in ("renewal", "upgrade"):
@@ -43,6 +46,9 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
         page = await submit(browser, page, "/upgrade", plan="premium", members="20")
         page = await submit(browser, page, "/upgrade", agreed=["service", "privacy"])
         assert "This will happen" in page.text, page.text
+        # 20 members on premium instead of one on basic.
+        assert "<strong>₩200,000</strong>" in page.text
+        assert "₩6,000 until now" in page.text
         page = await submit(browser, page, "/upgrade")
         assert "Upgrade: annual contract" in page.text
         page = await browser.get(f"{path}/renewal")

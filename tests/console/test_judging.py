@@ -3,7 +3,7 @@
 from rules.builders import Life
 
 from starter.client import Standing
-from starter.console.judging import Action, Outlook, outlook, plans_to_upgrade_to, refusals
+from starter.console.judging import Action, Outlook, coming, cost_of, outlook, plans_to_upgrade_to, refusals
 from starter.console.languages import Words
 from starter.console.picture import Kind, Picture, picture_of
 from starter.console.wording import Speaker
@@ -76,6 +76,29 @@ def test_an_outlook_is_what_then_happens() -> None:
     assert isinstance(foreseen, Outlook)
     lived = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
     assert (*foreseen.caused, *foreseen.coming)[: len(lived.events) - 1] == tuple(lived.events[1:5])
+
+
+def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
+    life = Life.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
+    assert [(event.event, f"{event.at:%Y-%m-%d}") for event in coming(life.state, life.book, 6)] == [
+        ("SERVICE_FEES_POSTED", "2027-02-01"),
+        ("SERVICE_FEES_POSTED", "2027-03-01"),
+        ("CANCELED", "2027-12-01"),
+        ("ERASED", "2027-12-01"),
+    ]
+
+
+def test_what_a_switch_and_an_upgrade_cost_is_known_before() -> None:
+    life = Life.requested("2026-12-20 10:00", plan="lite", members=10)
+    switch = read_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert not isinstance(switch, Refused)
+    cost = cost_of(standing(life), switch)
+    assert cost is not None
+    # Ten members at 3,000 for each of twelve whole months.
+    assert (cost.monthly, cost.monthly_now, cost.total) == (30_000, 0, 360_000)
+    withdrawal = read_command("withdraw_reservation", {})
+    assert not isinstance(withdrawal, Refused)
+    assert cost_of(standing(life), withdrawal) is None
 
 
 def test_a_trial_is_pictured_up_to_its_cancellation() -> None:

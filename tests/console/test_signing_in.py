@@ -1,30 +1,52 @@
 """Signing in and out, and what forms must prove: a real OpenID Connect provider, real cookies."""
 
-from collections.abc import Iterator
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
 
 import httpx
-import oidc_provider_mock  # type: ignore[import-untyped]
 import pytest
-from oidc_provider_mock import User
 from service.house import House, fresh
 
 from activities.database import connected
 from starter.console.app import create_console
 from starter.console.settings import ConsoleSettings, OidcSettings
+from starter.embedded.server import ChildProcess, DirectoryLock, free_ports, port_is_free
 
 from .forms import sign_in, submit
 from .hosting import Hosted, hosted
 
 
 @pytest.fixture(scope="session")
-def issuer() -> Iterator[str]:
-    people = (
-        User(sub="minji", claims={"customer_id": "C-77", "name": "Minji"}),
-        User(sub="olga", claims={"groups": ["worksub-operators"], "name": "Olga"}),
-        User(sub="nobody", claims={"name": "Nobody"}),
-    )
-    with oidc_provider_mock.run_server_in_thread(require_nonce=True, user_claims=people) as server:
-        yield f"http://localhost:{server.server_port}"
+async def issuer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A provider in a process of its own: what it uses of its libraries is not our business."""
+    directory, [port] = tmp_path_factory.mktemp("issuer"), free_ports(1)
+    people = [
+        {"sub": "minji", "customer_id": "C-77", "name": "Minji"},
+        {"sub": "olga", "groups": ["worksub-operators"], "name": "Olga"},
+        {"sub": "nobody", "name": "Nobody"},
+    ]
+
+    async def answers() -> bool:
+        return not port_is_free(port)
+
+    async with DirectoryLock(directory) as lock:
+        process = await ChildProcess.start(
+            "The issuer",
+            [
+                *(sys.executable, "-m", "oidc_provider_mock", f"--port={port}", "--require-nonce=true"),
+                *(f"--user-claims={json.dumps(claims)}" for claims in people),
+            ],
+            log=directory / "issuer.log",
+            lock=lock,
+            stop_signal=signal.SIGTERM,
+        )
+        try:
+            await process.wait_until(answers)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            await process.stop()
 
 
 def with_issuer(issuer: str) -> ConsoleSettings:

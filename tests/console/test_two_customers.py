@@ -1,72 +1,266 @@
 """Two customers, one of whom tries everything against the other: nothing of another's is there."""
 
-from service.house import fresh
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from .forms import sign_in
+import httpx
+import pytest
+from service.house import PASSWORD, fresh
+from service.lives import Life
+from starlette.routing import Mount, Route
+
+from starter.console.works.record import Member, WorksRecord
+from subscription.invoice import Invoice
+
+from .forms import sign_in, submit
 from .hosting import Hosted
 
-_PAGES = ("", "/switch", "/renewal", "/upgrade", "/cancel", "/cancel/quote?date=2027-01-01", "/rename")
-_COMMANDS = {
-    "/switch": {"date": "2027-01-01", "term": "ANNUAL"},
-    "/renewal": {"term": "ANNUAL"},
-    "/upgrade": {"plan": "premium"},
-    "/cancel": {"date": "2027-01-01", "confirmation": "admin"},
-    "/withdraw": {},
-    "/rename": {"kind": "GROUP", "name": "mine"},
-    "/domain": {},
-    "/clock": {"by": "day"},
+NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("GET", "/subscriptions/{subscription_id}"): {},
+    ("GET", "/subscriptions/{subscription_id}/switch"): {"review": "1"},
+    ("POST", "/subscriptions/{subscription_id}/switch"): {"date": "2026-04-02", "term": "ANNUAL"},
+    ("GET", "/subscriptions/{subscription_id}/renewal"): {"review": "1", "term": "ANNUAL"},
+    ("POST", "/subscriptions/{subscription_id}/renewal"): {"term": "ANNUAL"},
+    ("GET", "/subscriptions/{subscription_id}/upgrade"): {"terms": "1", "plan": "premium"},
+    ("POST", "/subscriptions/{subscription_id}/upgrade"): {"plan": "premium", "agreed": "service,privacy"},
+    ("GET", "/subscriptions/{subscription_id}/cancel"): {"date": "2026-04-02"},
+    ("GET", "/subscriptions/{subscription_id}/cancel/quote"): {"date": "2026-04-02"},
+    ("POST", "/subscriptions/{subscription_id}/cancel"): {
+        "date": "2026-04-02",
+        "confirmation": "the-account",
+    },
+    ("POST", "/subscriptions/{subscription_id}/withdraw"): {},
+    ("GET", "/subscriptions/{subscription_id}/rename"): {},
+    ("POST", "/subscriptions/{subscription_id}/rename"): {"kind": "GROUP", "name": "mine"},
+    ("POST", "/subscriptions/{subscription_id}/domain"): {},
+    ("POST", "/subscriptions/{subscription_id}/clock"): {"by": "day"},
+    ("GET", "/request/complete/{subscription_id}"): {},
+    ("GET", "/invoices/{number}"): {},
 }
+"""What names something of the other's, and what is sent with it."""
+
+OPERATORS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("GET", "/operator"): {"customer": "the-customer"},
+}
+"""What shows everybody's, and is not there for a customer."""
+
+OWN: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("GET", "/"): {},
+    ("GET", "/subscriptions"): {"customer": "the-customer", "after": "0"},
+    ("GET", "/request"): {},
+    ("GET", "/request/{step}"): {},
+    ("POST", "/request/{step}"): {"customer_id": "the-customer"},
+    ("POST", "/request/duplicates"): {"kind": "GROUP", "group": "the-name"},
+    ("GET", "/sign-in"): {"next": "/subscriptions/the-id"},
+    ("POST", "/sign-in/developer"): {"as": "customer", "customer_id": "somebody-else"},
+    ("GET", "/sign-in/issuer"): {},
+    ("GET", "/sign-in/callback"): {"code": "the-id", "state": "the-id"},
+    ("POST", "/language"): {"language": "en", "next": "/subscriptions/the-id"},
+    ("POST", "/sign-out"): {},
+}
+"""What is about oneself, sent with what belongs to the other."""
+
+WORKS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("GET", "/works"): {"subscription_id": "the-id"},
+    ("GET", "/works/sign-in"): {},
+    ("POST", "/works/sign-in"): {"account": "the-account", "password": PASSWORD[::-1]},
+    ("POST", "/works/company"): {
+        "company_name": "Mine",
+        "company_phone": "02-1234-5678",
+        "subscription_id": "the-id",
+    },
+    ("POST", "/works/members"): {"member_id": "mine", "name": "Mine", "subscription_id": "the-id"},
+    ("POST", "/works/members/remove"): {"member_id": "minji", "subscription_id": "the-id"},
+    ("POST", "/works/language"): {"language": "en"},
+    ("POST", "/works/sign-out"): {},
+}
+"""What an administrator of one's own does, with the other's members and id."""
+
+NOBODYS = "no-such-subscription"
 
 
-async def test_another_customers_subscription_is_not_there(console: Hosted) -> None:
-    life = await console.house.requested()
-    before = await console.house.client.timeline(life.id)
+@dataclass(frozen=True)
+class Theirs:
+    """The other customer's subscription, with all that a stranger must not see of it."""
+
+    life: Life
+    invoice: Invoice
+    record: WorksRecord
+
+    @property
+    def customer(self) -> str:
+        return str(self.life.request["customer_id"])
+
+    @property
+    def name(self) -> str:
+        return str(self.life.request["account"]["group"])
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.life.id, self.customer, "Hanbit Trading", "Kim Minji", self.invoice.number)
+
+    def meant_by(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """The fields, with what they stand for."""
+        words = {"the-id": self.life.id, "the-customer": self.customer, "the-name": self.name}
+        words["the-account"] = f"admin@{self.name}"
+        return {
+            key: re.sub("the-(id|customer|name|account)", lambda found: words[found[0]], value)
+            for key, value in fields.items()
+        }
+
+    async def as_it_is(self) -> tuple[object, ...]:
+        """All that somebody could have changed."""
+        return (
+            await self.life.client.timeline(self.life.id),
+            round((await self.life.clock.now() - datetime.now(UTC)) / timedelta(hours=1)),
+            await self.record.company(self.life.id),
+            await self.record.members(self.life.id),
+            await self.life.client.invoices(customer_id=self.customer),
+        )
+
+
+@pytest.fixture(scope="module")
+async def theirs(console: Hosted) -> Theirs:
+    """A subscription that has paid for March, with an invoice and a member."""
+    house = console.house
+    life = await house.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
+    await life.passes_to("2026-04-01 00:00")
+    await house.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
+    )
+    [invoice] = await house.client.invoices(customer_id=life.request["customer_id"])
+    record = WorksRecord(house.owner)
+    assert await record.add_member(life.id, Member(member_id="minji", name="Kim Minji"), most=9)
+    return Theirs(life, invoice, record)
+
+
+def test_every_route_of_the_console_is_tried(console: Hosted) -> None:
+    tried = [*NAMED, *OPERATORS, *OWN, *WORKS]
+    assert len(tried) == len(set(tried))
+    assert set(tried) == {
+        (method, route.path)
+        for route in console.app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert [route.path for route in console.app.routes if isinstance(route, Mount)] == ["/static"]
+
+
+@pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
+async def test_what_is_anothers_is_not_there(console: Hosted, theirs: Theirs, method: str, path: str) -> None:
+    fields = theirs.meant_by({**NAMED, **OPERATORS}[method, path])
+    before = await theirs.as_it_is()
     async with console.browser() as browser:
         await sign_in(browser, fresh("stranger"))
-        proof = await _proof(await _text(browser, "/subscriptions"))
-        missing = await _text(browser, "/subscriptions/no-such-subscription")
-        for page in _PAGES:
-            answer = await browser.get(f"/subscriptions/{life.id}{page}")
-            assert answer.status_code == 404
-            assert _without_addresses(answer.text) == _without_addresses(missing)
-        for path, fields in _COMMANDS.items():
-            answer = await browser.post(
-                f"/subscriptions/{life.id}{path}",
-                data={**fields, "proof": proof},
-                headers={"origin": console.url},
-            )
-            assert answer.status_code == 404, path
-        assert (await browser.get(f"/request/complete/{life.id}")).status_code == 404
-        assert (await browser.get("/operator")).status_code == 404
-        assert (await browser.get(f"/operator?customer={life.request['customer_id']}")).status_code == 404
-        assert life.id not in await _text(browser, "/subscriptions")
-    assert await console.house.client.timeline(life.id) == before
+        theirs_there = path.format(subscription_id=theirs.life.id, number=theirs.invoice.number)
+        nobodys_there = path.format(subscription_id=NOBODYS, number="2026-999999")
+        answer = await _asked(console, browser, method, theirs_there, fields)
+        nothing = await _asked(console, browser, method, nobodys_there, fields)
+    assert (answer.status_code, nothing.status_code) == (404, 404)
+    assert _without_addresses(answer.text) == _without_addresses(nothing.text)
+    assert await theirs.as_it_is() == before
 
 
-async def test_operators_see_everybody_and_customers_only_themselves(console: Hosted) -> None:
-    life = await console.house.requested()
-    customer = life.request["customer_id"]
+@pytest.mark.parametrize(("method", "path"), OWN)
+async def test_what_is_ones_own_has_nothing_of_the_others(
+    console: Hosted, theirs: Theirs, method: str, path: str
+) -> None:
+    sent = theirs.meant_by(OWN[method, path])
+    before = await theirs.as_it_is()
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("stranger"))
+        for step in ("product", "terms", "information", "check") if "{step}" in path else ("",):
+            answer = await _asked(console, browser, method, path.format(step=step), sent)
+            assert answer.status_code < 500
+            assert [word for word in theirs.secrets if word in _without_addresses(answer.text)] == []
+    assert await theirs.as_it_is() == before
+
+
+@pytest.mark.parametrize(("method", "path"), WORKS)
+async def test_an_administrator_reaches_ones_own_organization_alone(
+    console: Hosted, theirs: Theirs, method: str, path: str
+) -> None:
+    own = await console.house.requested()
+    sent = theirs.meant_by(WORKS[method, path])
+    before = await theirs.as_it_is()
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        account = f"admin@{own.request['account']['group']}"
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        assert page.url.path == "/works", page.text
+        answer = await _asked(console, browser, method, path, sent, page=page)
+    assert answer.status_code in (200, 403)
+    assert [word for word in theirs.secrets if word in _without_addresses(answer.text)] == []
+    assert await theirs.as_it_is() == before
+
+
+@pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
+async def test_who_is_not_signed_in_gets_nothing_at_all(
+    console: Hosted, theirs: Theirs, method: str, path: str
+) -> None:
+    before = await theirs.as_it_is()
+    async with console.browser() as browser:
+        page = await browser.get("/sign-in")
+        there = path.format(subscription_id=theirs.life.id, number=theirs.invoice.number)
+        fields = theirs.meant_by({**NAMED, **OPERATORS}[method, path])
+        answer = await _asked(console, browser, method, there, fields, page=page)
+    assert answer.url.path == "/sign-in"
+    assert [word for word in theirs.secrets if word in _without_addresses(answer.text)] == []
+    assert await theirs.as_it_is() == before
+
+
+async def test_a_session_of_one_realm_opens_nothing_of_the_other(console: Hosted, theirs: Theirs) -> None:
+    async with console.browser() as browser, console.browser() as other:
+        await sign_in(browser, theirs.customer)
+        other.cookies.set("works-admin", browser.cookies["console"])
+        assert (await other.get("/works")).url.path == "/works/sign-in"
+        page = await browser.get("/works/sign-in")
+        page = await submit(
+            browser, page, "/works/sign-in", account=f"admin@{theirs.name}", password=PASSWORD
+        )
+        assert page.url.path == "/works"
+        other.cookies.set("console", browser.cookies["works-admin"])
+        assert (await other.get("/subscriptions")).url.path == "/sign-in"
+
+
+async def test_operators_see_everybody_and_customers_only_themselves(console: Hosted, theirs: Theirs) -> None:
     async with console.browser() as browser:
         await sign_in(browser, "")
-        assert life.id[:8] in await _text(browser, f"/operator?customer={customer}")
-        assert life.id[:8] not in await _text(browser, "/operator?customer=somebody-else")
-        assert (await browser.get(f"/subscriptions/{life.id}")).status_code == 200
+        assert theirs.life.id[:8] in await _text(browser, f"/operator?customer={theirs.customer}")
+        assert theirs.life.id[:8] not in await _text(browser, "/operator?customer=somebody-else")
+        assert (await browser.get(f"/subscriptions/{theirs.life.id}")).status_code == 200
+        assert (await browser.get(f"/invoices/{theirs.invoice.number}")).status_code == 200
         assert (await browser.get("/request")).status_code == 404
         for ready_made in ("needs-attention", "trials-ending", "suspended", "restricted"):
             assert (await browser.get(f"/operator?show={ready_made}&state=TRIAL")).status_code == 200
     async with console.browser() as browser:
-        await sign_in(browser, customer)
-        assert life.id[:8] in await _text(browser, "/subscriptions")
+        await sign_in(browser, theirs.customer)
+        assert theirs.life.id[:8] in await _text(browser, "/subscriptions")
 
 
-async def _text(browser: object, path: str) -> str:
-    return (await browser.get(path)).text  # type: ignore[attr-defined, no-any-return]
+async def _asked(
+    console: Hosted,
+    browser: httpx.AsyncClient,
+    method: str,
+    path: str,
+    fields: Mapping[str, str],
+    *,
+    page: httpx.Response | None = None,
+) -> httpx.Response:
+    """With the proof that a form of this visitor's own carries: that of `page`, or of the first page."""
+    if method == "GET":
+        return await browser.get(path, params=dict(fields) or None)
+    shown = (page or await browser.get("/subscriptions")).text
+    proof = shown.split('name="proof" value="')[1].split('"')[0]
+    return await browser.post(path, data={**fields, "proof": proof}, headers={"origin": console.url})
 
 
-async def _proof(page: str) -> str:
-    return page.split('name="proof" value="')[1].split('"')[0]
+async def _text(browser: httpx.AsyncClient, path: str) -> str:
+    return (await browser.get(path)).text
 
 
 def _without_addresses(page: str) -> str:
-    """Pages name their own address in the form for the language."""
+    """Pages name the address that was asked for, in the forms that lead back to it."""
     return "\n".join(line for line in page.splitlines() if 'name="next"' not in line)

@@ -118,6 +118,25 @@ async def something_to_look_at(house: House) -> None:
             ('the one before', 'e', 'WORKFLOW_STUCK', '', false, NULL)
         """
     )
+    await webhooks_to_look_at(house)
+
+
+async def webhooks_to_look_at(house: House) -> None:
+    """One waits for two hours and another for one, two are parked, and one of an endpoint that is no more."""
+    await house.owner.execute(
+        """
+        INSERT INTO webhook_endpoints (endpoint_id, customer_id, url, removed_at) VALUES
+            ('here', 'nobody', 'https://hooks.example', NULL),
+            ('removed', 'nobody', 'https://hooks.example', clock_timestamp());
+        INSERT INTO webhook_deliveries (endpoint_id, state, queued_at, settled_at) VALUES
+            ('here', 'WAITING', clock_timestamp() - interval '2 hours', NULL),
+            ('here', 'WAITING', clock_timestamp() - interval '1 hour', NULL),
+            ('here', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z'),
+            ('here', 'PARKED', '2027-03-10 04:00Z', '2027-03-13 04:00Z'),
+            ('here', 'DELIVERED', '2027-03-10 05:00Z', '2027-03-10 05:00Z'),
+            ('removed', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z')
+        """
+    )
 
 
 async def workflows_that_fail(house: House) -> None:
@@ -202,6 +221,11 @@ def test_the_gauges_are_what_the_record_and_temporal_say(watched: Scraped) -> No
     assert watched.value("worksub_reconciliation_findings") == 2
     at = watched.value("worksub_reconciliation_timestamp_seconds")
     assert at == datetime(2027, 3, 15, 3, 5, tzinfo=UTC).timestamp()
+    assert watched.value("worksub_webhooks_waiting") == 2
+    waiting_for = watched.value("worksub_webhooks_waiting_longest_seconds")
+    assert waiting_for is not None
+    assert waiting_for >= 2 * 3600
+    assert watched.value("worksub_webhooks_parked") == 2
 
 
 async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:

@@ -1,8 +1,7 @@
 """Questions about one subscription; most are answered for ever, after its erasure too."""
 
 from datetime import date
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -12,12 +11,12 @@ from starter.api.paging import Cursor, Limit, Page, after_number, page_of
 from starter.api.problems import ApiCode, responses
 from subscription.adjustment import Adjustment
 from subscription.catalogue import Term
-from subscription.commands import ContractTerm, SwitchToPaid, Upgrade, read_command
+from subscription.commands import ContractTerm
 from subscription.effects import ErasureCertificate, TimelineEntry
 from subscription.explain import Explanation
-from subscription.forecast import ChangeQuote, Coming, Quote
+from subscription.forecast import ChangeQuote, Coming, Quote, QuoteOf
 from subscription.ledger import LedgerLine
-from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.refusals import Code, refuse
 from subscription.status import Status
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
@@ -25,14 +24,6 @@ router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Question
 _NOT_FOUND = responses(Code.SUBSCRIPTION_NOT_FOUND)
 _CLOCK = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)
 _PAGE = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT)
-
-
-class Of(StrEnum):
-    """What may be quoted."""
-
-    CANCELLATION = "cancellation"
-    SWITCH = "switch"
-    UPGRADE = "upgrade"
 
 
 @router.get("", responses={**examples.shown("status"), **_NOT_FOUND}, summary="Where it stands")
@@ -112,21 +103,18 @@ async def quote(
     subscription_id: str,
     desk: ADesk,
     on: Annotated[date | None, Query(examples=["2027-07-01"])] = None,
-    of: Of = Of.CANCELLATION,
+    of: QuoteOf = QuoteOf.CANCELLATION,
     term: ContractTerm | None = None,
     plan: Annotated[str | None, Query(max_length=64)] = None,
     members: Annotated[int | None, Query(ge=1, le=10_000_000)] = None,
 ) -> Quote | ChangeQuote:
-    asked = {"term": term, "plan": plan, "members": members}
-    if of is Of.CANCELLATION:
-        return await desk.quote_cancellation(subscription_id, _given(on))
-    if of is Of.SWITCH:
-        switch = _read("switch_to_paid", {"date": _given(on).isoformat(), **asked})
-        assert isinstance(switch, SwitchToPaid)
-        return await desk.quote_switch(subscription_id, switch)
-    upgrade = _read("upgrade", {"agreed_terms": [], **asked})
-    assert isinstance(upgrade, Upgrade)
-    return await desk.quote_upgrade(subscription_id, upgrade)
+    match of:
+        case QuoteOf.CANCELLATION:
+            return await desk.quote_cancellation(subscription_id, _given(on))
+        case QuoteOf.SWITCH:
+            return await desk.quote_switch(subscription_id, _given(on), term, plan=plan, members=members)
+        case QuoteOf.UPGRADE:
+            return await desk.quote_upgrade(subscription_id, plan=plan, members=members, term=term)
 
 
 @router.get("/required-terms", responses=_CLOCK, summary="The terms that an upgrade must agree to now")
@@ -143,10 +131,3 @@ def _given(on: date | None) -> date:
     if on is None:
         raise refuse(Code.MISSING_FIELD, "Say for which day: on=2027-07-01.", "on")
     return on
-
-
-def _read(name: str, fields: dict[str, Any]) -> Any:
-    command = read_command(name, {key: value for key, value in fields.items() if value is not None})
-    if isinstance(command, Refused):
-        raise RefusedError(command)
-    return command

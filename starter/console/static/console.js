@@ -41,24 +41,33 @@ document.querySelectorAll("button[data-duplicates]").forEach((button) => {
     event.preventDefault();
     const form = new FormData(button.form);
     const asked = new URLSearchParams(["proof", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
-    const answer = await fetch(button.dataset.duplicates, { method: "POST", body: asked });
-    if (answer.ok && !answer.redirected) document.getElementById("duplicates").innerHTML = await answer.text();
+    const answer = await fetch(button.dataset.duplicates, { method: "POST", body: asked }).catch(() => null);
+    if (answer && answer.ok && !answer.redirected) document.getElementById("duplicates").innerHTML = await answer.text();
     else button.form.requestSubmit();
   });
 });
 
-// The cost of cancelling on the chosen date, at once.
+// The cost of cancelling on the chosen date, at once. What is not worked out yet cannot be confirmed.
 document.querySelectorAll("form[data-live]").forEach((form) => {
   const date = form.elements.date;
-  const show = async () => {
-    const answer = await fetch(`${form.dataset.live}?date=${encodeURIComponent(date.value)}`);
-    if (!answer.ok || answer.redirected) return form.requestSubmit();
-    const quote = document.getElementById("quote");
-    quote.innerHTML = await answer.text();
+  const quote = document.getElementById("quote");
+  const confirms = (heading, cost) => {
     document.querySelectorAll("[data-chosen]").forEach((input) => { input.value = date.value; });
-    const heading = quote.querySelector("h3");
-    document.querySelectorAll("[data-chosen-text]").forEach((text) => { text.textContent = heading ? heading.textContent : ""; });
-    document.querySelectorAll("button.danger").forEach((button) => { button.disabled = !heading; });
+    document.querySelectorAll("[data-cost]").forEach((input) => { input.value = cost; });
+    document.querySelectorAll("[data-chosen-text]").forEach((text) => { text.textContent = heading; });
+    document.querySelectorAll("button.danger").forEach((button) => { button.disabled = heading === ""; });
+  };
+  const show = async () => {
+    const wanted = date.value;
+    confirms("", "");
+    quote.setAttribute("aria-busy", "true");
+    const answer = await fetch(`${form.dataset.live}?date=${encodeURIComponent(wanted)}`).catch(() => null);
+    if (date.value !== wanted) return;
+    if (!answer || !answer.ok || answer.redirected) return form.requestSubmit();
+    quote.innerHTML = await answer.text();
+    quote.removeAttribute("aria-busy");
+    const sum = quote.querySelector("[data-penalty]");
+    confirms(sum ? quote.querySelector("h3").textContent : "", sum ? sum.dataset.penalty : "");
   };
   date.addEventListener("change", show);
   document.querySelectorAll("a[data-date]").forEach((link) => link.addEventListener("click", (event) => {

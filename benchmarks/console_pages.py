@@ -1,0 +1,155 @@
+"""`python -m benchmarks.console_pages`: how heavy each page of the console is, and how soon it begins.
+
+Everything runs as `worksub dev` runs it: a worker and `worksub api`, each a process of its own.
+"""
+
+import argparse
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+import httpx
+from temporalio.client import Client
+
+from activities.database import connected
+from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from starter.cli.health import is_worked_on
+from starter.cli.worker_process import api_process, free_addresses, worker_process
+from starter.client import SubscriptionClient
+from starter.console.pages import asset
+from starter.embedded.server import port_is_free
+from starter.embedded.stack import EmbeddedStack
+from starter.passwords import hashed
+from starter.setup import set_up
+from subscription.calendar import day_of
+from subscription.commands import ContractTerm
+from workflows.converter import data_converter
+
+_CUSTOMER = "C-1001"
+_A_YEAR = timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    page: str
+    kilobytes: float
+    """On the wire, as a browser asks for it: compressed."""
+    first_byte: float
+    """Milliseconds, the median."""
+    nineteen_of_twenty: float
+
+
+@asynccontextmanager
+async def _service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
+    with TemporaryDirectory(prefix="worksub-pages-") as name:
+        directory = Path(name)
+        async with EmbeddedStack(directory / "stack", search_attributes={}) as stack:
+            addresses, at = stack.addresses, free_addresses()
+            temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
+            await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
+
+            async def is_listening() -> bool:
+                return not port_is_free(int(at.api_address.rpartition(":")[2]))
+
+            async with (
+                worker_process(directory / "worker", addresses, at) as worker,
+                api_process(directory / "api", addresses, at) as api,
+                connected(addresses.people_url, "worksub_reader", connections=2) as reading,
+            ):
+                await worker.wait_until(lambda: is_worked_on(temporal))
+                await api.wait_until(is_listening)
+                yield SubscriptionClient(temporal, reading), at.console_url
+
+
+async def _a_year(client: SubscriptionClient) -> str:
+    """The id of a subscription that has been paid for a year, with thirteen charges and all that happened."""
+    catalogue = read_catalogue(DEFAULT_CATALOGUE)
+    answer = await client.request(
+        {
+            "request_id": "pages",
+            "customer_id": _CUSTOMER,
+            "region": "KR",
+            "platform": "VPC",
+            "plan": "basic",
+            "members": 20,
+            "agreed_terms": [{"id": term.id, "version": term.version} for term in catalogue.terms],
+            "account": {"group": "hanbit"},
+            "admin_id": "admin",
+            "password_hash": hashed("Correct4Horse"),
+            "company_name": "Hanbit Trading",
+            "company_phone": "02-1234-5678",
+        }
+    )
+    clock = client.clock(answer.subscription_id)
+    await client.switch_to_paid(answer.subscription_id, day_of(await clock.now()), ContractTerm.ANNUAL)
+    await clock.advance_to(await clock.now() + _A_YEAR)
+    await client.settle(answer.subscription_id)
+    return answer.subscription_id
+
+
+async def _signed_in(browser: httpx.AsyncClient) -> None:
+    page = (await browser.get("/sign-in")).text
+    proof = page.split('name="proof" value="')[1].split('"')[0]
+    form = {"proof": proof, "as": "customer", "customer_id": _CUSTOMER}
+    (await browser.post("/sign-in/developer", data=form)).raise_for_status()
+    await browser.get("/request")
+
+
+async def _weighed(browser: httpx.AsyncClient, page: str, path: str, times: int) -> Weighed:
+    size, waits = 0, []
+    for _ in range(times):
+        begun = time.perf_counter()
+        async with browser.stream("GET", path) as answer:
+            waits.append(1000 * (time.perf_counter() - begun))
+            answer.raise_for_status()
+            async for _ in answer.aiter_raw():
+                pass
+            size = answer.num_bytes_downloaded
+    return Weighed(page, size / 1000, median(waits), quantiles(waits, n=20)[-1])
+
+
+async def weigh(times: int) -> list[Weighed]:
+    async with _service() as (client, url):
+        there = f"/subscriptions/{await _a_year(client)}"
+        pages = {
+            "Sign-in": "/sign-in?next=/",
+            "My Product": "/subscriptions",
+            "Request: 1 Select Product": "/request/product",
+            "A subscription": there,
+            "Upgrade": f"{there}/upgrade",
+            "Change Renewal Option": f"{there}/renewal",
+            "Cancel Subscription, with its quote": f"{there}/cancel",
+            "Change the Name": f"{there}/rename",
+            "Sign-in to NAVER WORKS Admin": "/works/sign-in",
+            "The sheet": asset("console.css"),
+            "The script": asset("console.js"),
+        }
+        headers = {"accept-language": "en", "accept-encoding": "gzip"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as browser:
+            sign_in = await _weighed(browser, "Sign-in", pages.pop("Sign-in"), times)
+            await _signed_in(browser)
+            return [sign_in, *[await _weighed(browser, name, path, times) for name, path in pages.items()]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.console_pages", description=__doc__)
+    parser.add_argument("--times", type=int, default=100, help="how often each page is asked for (100)")
+    found = asyncio.run(weigh(parser.parse_args().times))
+    print("| page | kB | first byte, ms | 19 of 20 within, ms |\n|---|---|---|---|")
+    for each in found:
+        print(
+            f"| {each.page} | {each.kilobytes:.1f} | {each.first_byte:.0f} | {each.nineteen_of_twenty:.0f} |"
+        )
+    # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
+    gc.collect()
+
+
+if __name__ == "__main__":
+    main()

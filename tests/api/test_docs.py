@@ -1,0 +1,41 @@
+"""`/docs`: the description to look at, from this server alone."""
+
+import re
+
+import httpx
+import pytest
+
+from .reception import Reception
+
+
+async def test_the_page_and_all_that_it_needs_come_from_here_under_a_strict_policy(
+    reception: Reception,
+) -> None:
+    async with httpx.AsyncClient(base_url=reception.url) as browser:
+        page = await browser.get("/docs")
+        files: list[str] = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert {path for path in files if path.startswith("/docs/")} == {
+            "/docs/swagger-ui.css",
+            "/docs/swagger-ui-bundle.js",
+            "/docs/docs.js",
+            "/docs/favicon-32x32.png",
+        }
+        assert set(files) - {path for path in files if path.startswith("/docs/")} == {"/openapi.json"}
+        answers = [page, *[await browser.get(path) for path in files if path.startswith("/docs/")]]
+        assert (await browser.get("/openapi.json")).json()["info"]["title"] == "worksub"
+    for answer in answers:
+        assert answer.status_code == 200
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "<script>" not in page.text
+    assert " style=" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/docs/", "/docs/nothing.js", "/docs/%2e%2e/app.py", "/docs/docs.html/x"])
+async def test_there_is_nothing_else(reception: Reception, path: str) -> None:
+    async with httpx.AsyncClient(base_url=reception.url) as browser:
+        answer = await browser.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "NO_SUCH_PATH")

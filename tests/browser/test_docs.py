@@ -1,0 +1,23 @@
+"""The API's description in a real browser: drawn from this server alone, under its strict policy."""
+
+from api.reception import open_reception
+from playwright.async_api import Browser
+from service.house import House
+
+
+async def test_the_description_is_drawn_and_asks_nobody_else(house: House, chromium: Browser) -> None:
+    async with open_reception(house) as reception:
+        context = await chromium.new_context()
+        page = await context.new_page()
+        asked: list[str] = []
+        complaints: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(f"{reception.url}/docs")
+        operation = page.get_by_text("What a cancellation, switch or upgrade would cost")
+        await operation.click()
+        await page.get_by_text("Free, and changes nothing.").wait_for()
+        await context.close()
+    assert complaints == []
+    assert [url for url in asked if not url.startswith((reception.url, "data:"))] == []

@@ -1,0 +1,104 @@
+"""What was charged and invoiced, as its customer reads it: each line with its invoice, the sums (R20-R22)."""
+
+import re
+
+import httpx
+import pytest
+from service.house import fresh
+from service.lives import Life
+
+from .forms import sign_in
+from .hosting import Hosted
+
+TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
+
+
+@pytest.fixture(scope="module")
+async def billed(console: Hosted) -> Life:
+    """R21's example, invoiced; then April, and a correction, which are on no invoice yet."""
+    house = console.house
+    life = await house.paid("2026-03-01 09:00", term="MONTHLY", plan="lite")
+    await life.asks("upgrade", at="2026-03-15 09:00", plan="basic", agreed_terms=TERMS)
+    await life.passes_to("2026-04-01 00:00")
+    await house.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
+    )
+    await life.passes_to("2026-05-01 00:00")
+    await house.client.adjust(
+        {
+            "subscription_id": life.id,
+            "id": "T-4711",
+            "key": f"{life.id}/SERVICE_FEE/2026-03-15",
+            "amount": -9_483,
+            "reason": "SERVICE_OUTAGE",
+            "reference": "T-4711",
+        }
+    )
+    return life
+
+
+async def test_each_charge_has_its_invoice_and_what_has_none_is_summed_up(
+    console: Hosted, billed: Life
+) -> None:
+    [invoice] = await console.house.client.invoices(customer_id=billed.request["customer_id"])
+    async with console.browser() as browser:
+        await sign_in(browser, billed.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{billed.id}")
+        assert rows(page, "Charges") == [
+            f"Service fee 1 Mar 2026 - 14 Mar 2026 Lite 10 ₩16,258 {invoice.number}",
+            f"Service fee 15 Mar 2026 - 31 Mar 2026 Basic 10 ₩39,483 {invoice.number}",
+            "Service fee 1 Apr 2026 - 30 Apr 2026 Basic 10 ₩72,000 not yet",
+            "Adjustment service outage T-4711 -₩9,483 not yet",
+        ]
+        # 16,258 + 39,483 + 72,000 - 9,483; and the last two, which no invoice has.
+        assert "In all ₩118,258, before VAT." in page.text
+        assert "₩62,517 of it is not on an invoice yet." in page.text
+        # 55,741 and a tenth of it.
+        issued = f"{invoice.issued_on.day} {invoice.issued_on:%b %Y}"
+        assert rows(page, "Invoices") == [f"{invoice.number} March 2026 {issued} ₩61,315"]
+
+
+async def test_an_invoice_is_a_page_of_its_own_in_the_readers_language(console: Hosted, billed: Life) -> None:
+    [invoice] = await console.house.client.invoices(customer_id=billed.request["customer_id"])
+    for language, heading in (("en", "Invoice"), ("ko", "이용요금 청구서")):
+        async with console.browser(language) as browser:
+            await sign_in(browser, billed.request["customer_id"])
+            page = await browser.get(f"/subscriptions/{billed.id}")
+            assert f'href="/invoices/{invoice.number}"' in page.text
+            answer = await browser.get(f"/invoices/{invoice.number}")
+        assert answer.status_code == 200
+        assert f"<h1>{heading}</h1>" in answer.text
+        for amount in ("16,258", "39,483", "55,741", "5,574", "61,315"):
+            assert amount in answer.text
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert policy.endswith("sandbox")
+        assert "script" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_an_invoice_that_there_is_not_is_not_found(console: Hosted) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("customer"))
+        for number in ("2026-999999", "x", "%00", "가"):
+            assert (await browser.get(f"/invoices/{number}")).status_code == 404
+
+
+async def test_who_was_charged_nothing_is_told_so(console: Hosted) -> None:
+    life = await console.house.requested()
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}")
+    assert "Nothing has been charged." in page.text
+    assert "Month of use" not in page.text
+
+
+def rows(page: httpx.Response, caption: str) -> list[str]:
+    """The rows of the table with this caption, as one reads them."""
+    [table] = re.findall(
+        rf"<table[^>]*>\s*<caption[^>]*>{caption}</caption>.*?<tbody>(.*?)</tbody>", page.text, re.DOTALL
+    )
+    return [
+        " ".join(re.sub(r"<[^>]+>", " ", row).split()).replace("\N{EN DASH}", "-")
+        for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    ]

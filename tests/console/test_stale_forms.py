@@ -1,0 +1,142 @@
+"""Forms that stood open while something else happened: nothing is done that was not seen, and it is said."""
+
+from datetime import timedelta
+
+from service.house import fresh
+from service.lives import Life
+
+from .forms import sign_in, submit
+from .hosting import Hosted
+from .test_guide import filled_in
+
+TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
+
+
+async def paid(console: Hosted) -> Life:
+    """A life with an annual contract from today."""
+    life = await console.house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    return life
+
+
+async def ends_sessions(console: Hosted, life: Life) -> None:
+    customer = life.request["customer_id"]
+    await console.house.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
+
+
+async def test_a_session_that_ends_in_the_middle_leads_back_to_the_form(console: Hosted) -> None:
+    life = await paid(console)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        later = f"{await life.today() + timedelta(days=40)}"
+        page = await browser.get(f"/subscriptions/{life.id}/cancel?date={later}")
+        await ends_sessions(console, life)
+        page = await submit(browser, page, "/cancel", method="post", confirmation=await life.confirmation())
+        assert page.url.path == "/sign-in"
+        assert "Your session has ended, and what you sent was not done." in page.text
+        who = {"customer_id": life.request["customer_id"], "as": "customer"}
+        page = await submit(browser, page, "/sign-in/developer", **who)
+        assert page.url.path == f"/subscriptions/{life.id}/cancel"
+        assert page.url.params["date"] == later
+    assert (await life.status()).reservation is None
+
+
+async def test_an_administrator_whose_session_ends_is_told_so_too(console: Hosted) -> None:
+    life = await console.house.requested()
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        account = await life.confirmation()
+        page = await submit(browser, page, "/works/sign-in", account=account, password="Correct4Horse")
+        await console.house.owner.execute("DELETE FROM console_sessions WHERE subscription_id = $1", life.id)
+        page = await submit(browser, page, "/works/members", member_id="minji", name="Kim Minji")
+        assert page.url.path == "/works/sign-in"
+        assert "Your session has ended" in page.text
+
+
+async def test_a_form_of_an_earlier_sign_in_is_not_taken_and_its_page_can_be_opened_anew(
+    console: Hosted,
+) -> None:
+    life = await paid(console)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        first_tab = await browser.get(f"/subscriptions/{life.id}/rename")
+        second_tab = await browser.get("/subscriptions")
+        await submit(browser, second_tab, "/sign-out")
+        await sign_in(browser, life.request["customer_id"])
+        page = await submit(browser, first_tab, "/rename", name=fresh("renamed"))
+        assert page.status_code == 403
+        assert "Nothing was done." in page.text
+        assert f'href="/subscriptions/{life.id}/rename"' in page.text
+    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+
+
+async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happens(console: Hosted) -> None:
+    life = await paid(console)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        later = f"{await life.today() + timedelta(days=40)}"
+        page = await browser.get(f"/subscriptions/{life.id}/cancel?date={later}")
+        await life.asks("upgrade", members=20, agreed_terms=TERMS)
+        account = await life.confirmation()
+        page = await submit(browser, page, "/cancel", method="post", confirmation=account)
+        assert page.status_code == 422
+        assert "The cost of leaving has changed since the page was opened." in page.text
+        assert (await life.status()).reservation is None
+        page = await submit(browser, page, "/cancel", method="post", confirmation=account)
+        assert page.status_code == 200, page.text
+    reserved = (await life.status()).reservation
+    assert reserved is not None
+    assert f"{reserved.date}" == later
+
+
+async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console: Hosted) -> None:
+    life = await paid(console)
+    later = f"{await life.today() + timedelta(days=40)}"
+    await life.asks("cancel", date=later)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        tabs = [await browser.get(f"/subscriptions/{life.id}") for _ in range(2)]
+        first, second = [await submit(browser, tab, "/withdraw") for tab in tabs]
+        assert (first.status_code, second.status_code) == (200, 422)
+        assert 'role="alert"' in second.text
+        assert "Neither a switch nor a cancellation is reserved." in second.text
+    assert (await life.events()).count("RESERVATION_WITHDRAWN") == 1
+
+
+async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(console: Hosted) -> None:
+    name = fresh("forgotten")
+    customer = f"customer-of-{name}"
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        page = await filled_in(browser, name)
+        await console.house.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
+        page = await submit(browser, page, "/request/check")
+        page = await submit(browser, page, "/sign-in/developer", customer_id=customer, **{"as": "customer"})
+        assert page.url.path == "/request/product"
+        assert "What was entered has been forgotten" in page.text
+    assert await console.house.client.list(customer_id=customer) == []
+
+
+async def test_the_language_can_be_chosen_where_something_is_wrong(console: Hosted) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("customer"))
+        page = await submit(browser, await browser.get("/request"), "/request/product", members="0")
+        assert page.status_code == 422
+        page = await submit(browser, page, "/language", language="ko")
+        assert page.url.path == "/request/product"
+        assert "상품 선택" in page.text
+
+
+async def test_what_fails_unforeseen_is_a_page_that_says_so(console: Hosted) -> None:
+    life = await paid(console)
+    owner = console.house.owner
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        await owner.execute("ALTER TABLE ledger_adjustments RENAME TO elsewhere")
+        try:
+            page = await browser.get(f"/subscriptions/{life.id}")
+        finally:
+            await owner.execute("ALTER TABLE elsewhere RENAME TO ledger_adjustments")
+        assert page.status_code == 500
+        assert "Something went wrong" in page.text
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
