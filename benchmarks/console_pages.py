@@ -98,7 +98,7 @@ async def _signed_in(browser: httpx.AsyncClient) -> None:
     page = (await browser.get("/sign-in")).text
     proof = page.split('name="proof" value="')[1].split('"')[0]
     form = {"proof": proof, "as": "customer", "customer_id": _CUSTOMER}
-    (await browser.post("/sign-in/developer", data=form)).raise_for_status()
+    (await browser.post("/sign-in/developer", data=form, follow_redirects=True)).raise_for_status()
     await browser.get("/request")
 
 

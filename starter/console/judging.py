@@ -42,11 +42,18 @@ class Action(StrEnum):
     DOMAIN = "domain"
 
 
+class Ahead(Frozen):
+    """What happens next if nothing is asked; monthly fees that only repeat themselves may be left out."""
+
+    events: tuple[Event, ...]
+    fees_left_out: bool
+
+
 class Outlook(Frozen):
     """What a command would cause at once, and what would happen next if nothing else were asked."""
 
     caused: tuple[Event, ...]
-    coming: tuple[Event, ...]
+    coming: Ahead
 
 
 def catalogue_now(standing: Standing) -> Catalogue | None:
@@ -86,17 +93,19 @@ def judge(standing: Standing, command: Command, token: str = "0" * 32) -> Accept
     return decide(standing.state, command, standing.now, standing.book, Findings(token=token))
 
 
-def coming(state: Subscription, book: PriceBook, most: int) -> tuple[Event, ...]:
+def coming(state: Subscription, book: PriceBook, most: int) -> Ahead:
     """The next things that happen if nothing is asked; of a run of service fees the first ones alone."""
     found: list[Event] = []
-    fees = 0
+    fees, left_out = 0, False
     for event, _ in islice(events_to_come(state, book), _LOOKED_AHEAD):
         fees = fees + 1 if isinstance(event, ServiceFeesPosted) else 0
-        if fees <= _FEES_SHOWN:
+        if fees > _FEES_SHOWN:
+            left_out = True
+        else:
             found.append(event)
         if len(found) == most:
             break
-    return tuple(found)
+    return Ahead(events=tuple(found), fees_left_out=left_out)
 
 
 def outlook(standing: Standing, command: Command, events: int = 4) -> Outlook | Refused:

@@ -75,17 +75,21 @@ def test_an_outlook_is_what_then_happens() -> None:
     foreseen = outlook(standing(life), command)
     assert isinstance(foreseen, Outlook)
     lived = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
-    assert (*foreseen.caused, *foreseen.coming)[: len(lived.events) - 1] == tuple(lived.events[1:5])
+    assert (*foreseen.caused, *foreseen.coming.events)[: len(lived.events) - 1] == tuple(lived.events[1:5])
 
 
 def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
     life = Life.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
-    assert [(event.event, f"{event.at:%Y-%m-%d}") for event in coming(life.state, life.book, 6)] == [
+    ahead = coming(life.state, life.book, 6)
+    assert ahead.fees_left_out
+    assert [(event.event, f"{event.at:%Y-%m-%d}") for event in ahead.events] == [
         ("SERVICE_FEES_POSTED", "2027-02-01"),
         ("SERVICE_FEES_POSTED", "2027-03-01"),
         ("CANCELED", "2027-12-01"),
         ("ERASED", "2027-12-01"),
     ]
+    soon = Life.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-02-15")
+    assert not coming(soon.state, soon.book, 6).fees_left_out
 
 
 def test_what_a_switch_and_an_upgrade_cost_is_known_before() -> None:
