@@ -19,7 +19,7 @@ from benchmarks.population import TEMPLATE, copied, live
 from benchmarks.seeding import seed_ours, seed_plain
 from benchmarks.sizes import Sizes
 from subscription.calendar import KST, day_of, first_of_month, first_of_next_month, start_of
-from subscription.catalogue import Catalogue, PriceBook
+from subscription.catalogue import BillingPolicy, PriceBook
 from subscription.state import Subscription
 
 _LOOK_SECONDS = 0.5
@@ -57,29 +57,22 @@ async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
         lived = await live(pool, ground.book, today, months=1)
     ids = [str(TEMPLATE), *await copied(ground.owner, ground.numbers(number - 1))]
-    without = _spread_over(ground.book, 0) or ground.book
-    ours = await _ours(ground, sizes, lived, ids, without)
+    ours = await _ours(ground, sizes, lived, ids, _spread_over(ground.book, 0))
     plain = await _plain(ground, sizes, start_of(first_of_month(today)))
     rate.add(ours.rate, plain.rate)
     late.add(ours.p99, plain.p99)
     lost.add(number - len(ours.lateness), number - len(plain.lateness))
-    figures = [rate, lost, late]
-    if spread_book := _spread_over(ground.book, _SPREAD_MINUTES):
-        more = await copied(ground.owner, ground.numbers(number))
-        spread.add((await _ours(ground, sizes, lived, more, spread_book)).p99)
-        figures.append(spread)
-    return figures
+    more = await copied(ground.owner, ground.numbers(number))
+    spread.add((await _ours(ground, sizes, lived, more, _spread_over(ground.book, _SPREAD_MINUTES))).p99)
+    return [rate, lost, late, spread]
 
 
-def _spread_over(book: PriceBook, minutes: int) -> PriceBook | None:
-    """The book with wake-ups spread over so many minutes; None if the catalogue knows no spread."""
-    if "billing" not in Catalogue.model_fields:
-        return None
-    versions = [
-        Catalogue.model_validate({**version.model_dump(), "billing": {"spread_minutes": minutes}})
-        for version in book.versions
-    ]
-    return PriceBook(versions=tuple(versions))
+def _spread_over(book: PriceBook, minutes: int) -> PriceBook:
+    """The book with wake-ups spread over so many minutes."""
+    billing = BillingPolicy(spread_minutes=minutes)
+    return PriceBook(
+        versions=tuple(version.model_copy(update={"billing": billing}) for version in book.versions)
+    )
 
 
 async def _ours(

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import signal
 import sys
 import termios
 from collections.abc import Mapping, Sequence
@@ -111,8 +112,10 @@ class Terminal:
     async def start(cls, cli: Cli, arguments: tuple[str, ...]) -> Self:
         ours, theirs = os.openpty()
 
-        def make_it_the_controlling_terminal() -> None:
+        def be_in_the_foreground_of_it() -> None:
             fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+            # As a shell does; what runs in the background of one, as the tests may, is started to ignore it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
         process = await asyncio.create_subprocess_exec(
             *command(arguments),
@@ -122,7 +125,7 @@ class Terminal:
             env={**cli.environment, "TERM": "xterm", "COLUMNS": "120"},
             cwd=cli.directory,
             start_new_session=True,
-            preexec_fn=make_it_the_controlling_terminal,
+            preexec_fn=be_in_the_foreground_of_it,
         )
         os.close(theirs)
         return cls(process, ours)
@@ -141,9 +144,10 @@ class Terminal:
 
     async def interrupt(self) -> None:
         """Press Ctrl-C until it is heard: Python misses one that comes just before it begins to wait."""
-        while self.process.returncode is None:
-            os.write(self._terminal, b"\x03")
-            await asyncio.wait({asyncio.ensure_future(self.process.wait())}, timeout=1)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.process.returncode is None:
+                os.write(self._terminal, b"\x03")
+                await asyncio.wait({asyncio.ensure_future(self.process.wait())}, timeout=1)
 
     def end_of_input(self) -> None:
         """Press Ctrl-D."""

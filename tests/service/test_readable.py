@@ -13,6 +13,7 @@ from subscription.commands import COMMANDS
 
 from .house import House
 from .lives import Life
+from .waiting import eventually
 
 START = "2027-01-10 09:00"
 
@@ -24,9 +25,18 @@ async def summary_of(life: Life, event: HistoryEvent) -> str | None:
     return str(summary)
 
 
-async def summaries(life: Life, event_type: Any) -> list[str | None]:
-    events = [event for event in await life.whole_history() if event.event_type == event_type]
+async def summaries(life: Life, *event_types: Any) -> list[str | None]:
+    events = [event for event in await life.whole_history() if event.event_type in event_types]
     return [await summary_of(life, event) for event in events]
+
+
+async def sleeps_until(life: Life, what: str) -> None:
+    """Wait until it does: a clock that is moved sooner leaves out the timer."""
+
+    async def sleeps() -> bool:
+        return what in await summaries(life, EventType.EVENT_TYPE_TIMER_STARTED)
+
+    await eventually(f"it sleeps until {what}", sleeps)
 
 
 async def metadata(life: Life) -> WorkflowMetadata:
@@ -51,8 +61,11 @@ async def test_a_workflow_says_whose_it_is_and_what_was_requested(house: House) 
 
 async def test_every_timer_and_every_step_says_what_it_is_about(house: House) -> None:
     life = await house.paid(START, "MONTHLY")
+    await sleeps_until(life, "service fees for January 2027")
     await life.passes_to("2027-02-01 00:00")
+    await sleeps_until(life, "contract period ends")
     await life.passes_to("2027-02-10 00:00")
+    await sleeps_until(life, "service fees for February 2027")
     await life.asks("cancel", at="2027-02-10 00:00", date="2027-02-20")
     timers = await summaries(life, EventType.EVENT_TYPE_TIMER_STARTED)
     # The switch may have come before it slept for the first time.
@@ -62,10 +75,16 @@ async def test_every_timer_and_every_step_says_what_it_is_about(house: House) ->
         "service fees for February 2027",
         "reserved cancellation",
     ]
-    asked = await summaries(life, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
-    assert asked == ["SWITCHED_TO_PAID", "CANCELLATION_RESERVED"]
-    fell_due = await summaries(life, EventType.EVENT_TYPE_MARKER_RECORDED)
-    assert [step for step in fell_due if step] == ["SERVICE_FEES_POSTED", "CONTRACT_RENEWED"]
+    # What falls due is done within the workflow's task, or as an activity where that took long.
+    steps = await summaries(
+        life, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_MARKER_RECORDED
+    )
+    assert [step for step in dict.fromkeys(steps) if step] == [
+        "SWITCHED_TO_PAID",
+        "SERVICE_FEES_POSTED",
+        "CONTRACT_RENEWED",
+        "CANCELLATION_RESERVED",
+    ]
 
 
 async def test_the_card_shows_where_it_stands_and_what_comes_next(house: House) -> None:
