@@ -1,6 +1,7 @@
 """The `worksub` command: its parts put together, and every way in which it can end."""
 
 import errno
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,7 +57,10 @@ app.add_typer(findings.app)
 def main() -> None:
     """The entry point of the console script."""
     open_what_is_closed()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # It is over, and what is pressed now changes nothing of how it ended.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
