@@ -15,7 +15,7 @@ import asyncpg
 from activities.database import connected
 from benchmarks.figures import Figure, percentile
 from benchmarks.ground import Ground
-from benchmarks.population import TEMPLATE, copied, live
+from benchmarks.population import copied, live
 from benchmarks.seeding import seed_ours, seed_plain
 from benchmarks.sizes import Sizes
 from subscription.calendar import KST, day_of, first_of_month, first_of_next_month, start_of
@@ -56,7 +56,7 @@ async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     today = day_of(datetime.now(KST))
     async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
         lived = await live(pool, ground.book, today, months=1)
-    ids = [str(TEMPLATE), *await copied(ground.owner, ground.numbers(number - 1))]
+    ids = await copied(ground.owner, ground.numbers(number))
     ours = await _ours(ground, sizes, lived, ids, _spread_over(ground.book, 0))
     plain = await _plain(ground, sizes, start_of(first_of_month(today)))
     rate.add(ours.rate, plain.rate)
