@@ -36,7 +36,7 @@ GOING = (
 )
 """What a question ends in whose database goes away in the middle of it, or has another take its place."""
 
-FAILING = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+FAILING = (*GOING, asyncpg.PostgresError)
 """What any question to a database may end in."""
 
 
