@@ -26,7 +26,7 @@ _OF_TEST_CLOCKS = (
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
 )
-_POLL_SECONDS = 0.005
+_FIRST_LOOK_AGAIN_SECONDS, _SELDOM_SECONDS = 0.005, 0.5
 PASSWORD_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$c2FtcGxlc2FsdHNhbXBsZQ$c2FtcGxlaGFzaHNhbXBsZWhhc2hzYW1wbGVoYXNoc2E"
 )
@@ -110,7 +110,7 @@ class OnDbos:
         return answer
 
     async def asleep_since(self, workflow_id: str) -> datetime:
-        while True:
+        async for _ in _looks():
             milliseconds = await self._pool.fetchval(
                 """
                 SELECT max(started_at_epoch_ms) FROM dbos.operation_outputs
@@ -120,7 +120,7 @@ class OnDbos:
             )
             if milliseconds:
                 return datetime.fromtimestamp(milliseconds / 1000, UTC)
-            await asyncio.sleep(_POLL_SECONDS)
+        raise AssertionError("the looks never end")
 
     def close(self) -> None:
         for _, writer in self._idle:
@@ -176,12 +176,21 @@ def plain_request(book: PriceBook) -> Request:
 
 async def _timer_set(client: Client, workflow_id: str) -> datetime:
     """When the latest run of a workflow set its timer, by the server's clock."""
-    while True:
+    async for _ in _looks():
         history = await client.get_workflow_handle(workflow_id).fetch_history()
         for event in reversed(history.events):
             if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
                 return event.event_time.ToDatetime(UTC)
-        await asyncio.sleep(_POLL_SECONDS)
+    raise AssertionError("the looks never end")
+
+
+async def _looks() -> AsyncIterator[None]:
+    """Without end, and ever more seldom, for each costs the server something of what it has for the workers."""
+    pause = _FIRST_LOOK_AGAIN_SECONDS
+    while True:
+        yield
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _SELDOM_SECONDS)
 
 
 async def events_of(client: Client, workflow_id: str) -> AsyncIterator[HistoryEvent]:

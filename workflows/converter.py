@@ -25,6 +25,10 @@ from workflows.keyring import EncryptionSettingsError, Keyring, keyring_from
 
 _REFUSALS = frozenset(Code)
 
+# Temporal makes a converter for each workflow, and building what a type is read by takes longer than all the
+# rest of a month's turn. So all converters of a process share what they have built.
+_AS_PYDANTIC_WRITES_IT = tuple(PydanticPayloadConverter().converters.values())
+
 
 class RefusalsWithoutTrace(DefaultFailureConverter):
     """A refusal is an answer, not a fault: where in our code it was made helps nobody who reads it."""
@@ -73,11 +77,18 @@ class Encrypted(EncodingPayloadConverter):
         raise UnknownKeyError(envelope.key_id)
 
 
+class Decrypted(CompositePayloadConverter):
+    """As pydantic writes it."""
+
+    def __init__(self) -> None:
+        super().__init__(*_AS_PYDANTIC_WRITES_IT)
+
+
 class InTheClear(CompositePayloadConverter):
     """As pydantic writes it. It meets what is encrypted only in a process that has no keys at all."""
 
     def __init__(self) -> None:
-        super().__init__(*PydanticPayloadConverter().converters.values(), Encrypted())
+        super().__init__(*_AS_PYDANTIC_WRITES_IT, Encrypted())
 
 
 _IN_THE_CLEAR = DataConverter(
@@ -102,7 +113,7 @@ def encrypting(keyring: Keyring) -> DataConverter:
             "pip install 'worksub[encryption]'."
         ) from None
     return DataConverter(
-        payload_converter_class=PydanticPayloadConverter,
+        payload_converter_class=Decrypted,
         payload_codec=Encryption(keyring),
         failure_converter_class=WordsAsPayloads,
     )
