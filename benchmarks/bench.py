@@ -7,19 +7,19 @@ import json
 import os
 import platform
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import HEADINGS, Figure
 from benchmarks.ground import Ground, ground
-from benchmarks.page import rewrite
+from benchmarks.measured import Measured, to_json
+from benchmarks.page import read, rewrite
 from benchmarks.parts.commands import commands
 from benchmarks.parts.histories import histories
 from benchmarks.parts.requests import requests
@@ -41,67 +41,46 @@ PARTS: Mapping[str, Part] = {
 }
 """Each on fresh servers. `rules` comes before them, for it needs none and is alone on the machine."""
 
+EVERYTHING = ("rules", *PARTS)
 
-@dataclass(frozen=True)
-class Measured:
-    """All lines of a run, in the order of the table, and on what they were measured."""
-
-    on: datetime
-    cores: int
-    python: str
-    sizes: Sizes
-    seconds: Mapping[str, float]
-    """Of each part."""
-    figures: Sequence[Figure]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **asdict(self),
-            "on": self.on.isoformat(timespec="minutes"),
-            "figures": [
-                {**asdict(figure), "ratios": figure.ratios, "reached": figure.reached}
-                for figure in self.figures
-            ],
-        }
+_WIDTH_OF_A_FILE = 200
 
 
-async def measure(names: Sequence[str], sizes: Sizes, say: Callable[[str], None]) -> Measured:
-    """These parts, one after the other."""
-    figures, seconds = [], {}
-    if "rules" in names:
-        say("The rules alone…")
-        begun = time.perf_counter()
-        figures += rules(sizes)
-        seconds["rules"] = time.perf_counter() - begun
-    for name, part in PARTS.items():
+async def measure(
+    names: Collection[str], sizes: Sizes, say: Callable[[str], None]
+) -> AsyncIterator[tuple[str, Measured]]:
+    """These parts, one after the other; what cannot be measured is told and left out."""
+    run = datetime.now(UTC)
+    for name in EVERYTHING:
         if name not in names:
             continue
         begun = time.perf_counter()
         try:
-            with TemporaryDirectory(prefix="worksub-bench-") as directory:
-                async with ground(Path(directory), say) as fresh:
-                    figures += await part(fresh, sizes)
+            figures = await _figures(name, sizes, say)
         except Exception as error:
             say(f"{name} could not be measured: {error!r}")
             continue
-        seconds[name] = time.perf_counter() - begun
-        say(f"{name}: {seconds[name]:.0f} s.")
-    return Measured(
-        on=datetime.now(UTC),
-        cores=os.cpu_count() or 1,
-        python=platform.python_version(),
-        sizes=sizes,
-        seconds=seconds,
-        figures=figures,
-    )
+        seconds = time.perf_counter() - begun
+        say(f"{name}: {seconds:.0f} s.")
+        yield name, Measured(run, os.cpu_count() or 1, platform.python_version(), sizes, seconds, figures)
 
 
-def table(measured: Measured) -> Table:
-    drawn = Table(title=f"{measured.sizes.rounds} rounds on {measured.cores} cores; median (least to most)")
+async def _figures(name: str, sizes: Sizes, say: Callable[[str], None]) -> list[Figure]:
+    if name == "rules":
+        say("The rules alone…")
+        return rules(sizes)
+    with TemporaryDirectory(prefix="worksub-bench-") as directory:
+        async with ground(Path(directory), say) as fresh:
+            return await PARTS[name](fresh, sizes)
+
+
+def table(measured: Mapping[str, Measured]) -> Table:
+    drawn = Table(title="median (least to most)")
     for heading in HEADINGS:
         drawn.add_column(heading)
-    for figure in measured.figures:
-        drawn.add_row(*(cell.replace("**", "") for cell in figure.cells))
+    for part in measured.values():
+        for figure in part.figures:
+            drawn.add_row(*(cell.replace("**", "") for cell in figure.cells))
     return drawn
 
 
@@ -112,11 +91,20 @@ def _size(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
+async def _run(asked: argparse.Namespace, sizes: Sizes, say: Callable[[str], None]) -> dict[str, Measured]:
+    measured = {}
+    async for name, part in measure(asked.only or EVERYTHING, sizes, say):
+        measured[name] = part
+        if asked.page:  # at once, so that a run that is broken off has not been for nothing
+            kept = read() | {name: part}
+            rewrite({each: kept[each] for each in EVERYTHING if each in kept})
+    return measured
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
-    everything = ["rules", *PARTS]
     parser.add_argument(
-        "--only", choices=everything, action="append", metavar="PART", help=", ".join(everything)
+        "--only", choices=EVERYTHING, action="append", metavar="PART", help=", ".join(EVERYTHING)
     )
     parser.add_argument("--rounds", type=int, help="how often each is measured (5)")
     parser.add_argument(
@@ -130,24 +118,22 @@ def main() -> None:
     parser.add_argument("--smallest", action="store_true", help="the smallest sizes, to see that all runs")
     parser.add_argument("--json", action="store_true", help="every value of every round, as JSON")
     parser.add_argument(
-        "--page", action="store_true", help="write all into docs/performance.md, with its plot"
+        "--page",
+        action="store_true",
+        help="write each part into docs/performance.md and its plot as soon as it is measured",
     )
     asked = parser.parse_args()
-    if asked.page and (asked.only or asked.smallest):
-        parser.error("--page needs all parts in their full size: leave out --only and --smallest")
+    if asked.page and asked.smallest:
+        parser.error("--page shows what the usual sizes cost: leave out --smallest")
     sizes = SMALLEST if asked.smallest else Sizes()
     rounds = {"rounds": asked.rounds} if asked.rounds else {}
     sizes = replace(sizes, **rounds, **dict(asked.size))
-    progress = Console(stderr=True, highlight=False)
-    measured = asyncio.run(measure(asked.only or everything, sizes, progress.print))
-    if asked.page and measured.seconds.keys() != set(everything):
-        progress.print("docs/performance.md stays as it was.")
-    elif asked.page:
-        rewrite(measured.to_json())
+    measured = asyncio.run(_run(asked, sizes, Console(stderr=True, highlight=False).print))
     if asked.json:
-        print(json.dumps(measured.to_json(), indent=2))
+        print(json.dumps(to_json(measured), indent=2))
     else:
-        Console().print(table(measured))
+        console = Console()
+        (console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)).print(table(measured))
     # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
     gc.collect()
 

@@ -13,6 +13,7 @@ from temporalio.client import Client
 from activities.database import Pool, connected
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from benchmarks.plain_tables import SCHEMA
+from benchmarks.processors import Servers
 from benchmarks.sides import OnDbos, Ours, Plain
 from benchmarks.workers import WorkerProcess, worker_process
 from starter.client import SubscriptionClient
@@ -40,6 +41,7 @@ class Ground:
     """On our database, as its owner's only one may: what is measured does not use it."""
     reader: Pool
     dbos_pool: asyncpg.Pool
+    servers: Servers
     say: Callable[[str], None]
     """Tells the person who waits what is done just now."""
 
@@ -103,6 +105,7 @@ async def ground(directory: Path, say: Callable[[str], None]) -> AsyncIterator[G
             owner=await enter(asyncpg.create_pool(our_url, min_size=1, max_size=2)),
             reader=await enter(connected(stack.addresses.people_url, "worksub_reader")),
             dbos_pool=await enter(asyncpg.create_pool(dbos_url, min_size=1, max_size=2)),
+            servers=Servers(stack.temporal.pid, stack.postgres.pid),
             say=say,
         )
 

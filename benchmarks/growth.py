@@ -18,6 +18,8 @@ _PAGES_A_COMMIT = 14
 _BUSIEST = 0.7
 """Of what a worker or a server can do, so much is used on purpose."""
 
+_NIGHT = "nightly reconcile over "
+
 ACTIONS_INCLUDED = 2_500_000
 ACTION_TIERS = ((5, 50), (5, 45), (10, 40), (30, 35), (50, 30), (100, 25))
 """Temporal Cloud's Business plan: so many million actions of a month at so many dollars a million each."""
@@ -36,17 +38,20 @@ class Need:
 
 
 def needs(figures: Sequence[Figure]) -> list[Need]:
-    """For a million subscriptions that are active, on machines like the one that was measured."""
+    """For a million subscriptions that are active, on machines like the one that was measured.
+
+    Raises `LookupError` if a figure that it takes was not measured.
+    """
     value = {figure.name: statistics.median(figure.ours) for figure in figures if figure.ours}
     actions = value["billable actions of Temporal Cloud per billing month"]
     events = value["history events per billing month"]
     kilobytes = value["history per subscription-year"]
-    rate = _of(value, "the 1st: ")
-    cpu = value["worker CPU per settled request"]
+    rate = value[_named("the 1st: ", value)]
+    cpu = value["the 1st: worker CPU for each"]
+    database_cpu = value["the 1st: PostgreSQL's CPU for each"]
     database = value["database, for each of them and a year"]
     invoices = value["invoices issued"]
-    night = _of(value, "nightly reconcile over ")
-    reconciled = _number_in("nightly reconcile over ", value)
+    night, reconciled = _of_a_night(value)
     lines_a_second = MILLION / _SPREAD_SECONDS
     monthly_actions = MILLION * (actions + 3 * _COMMANDS_A_MONTH)
     storage = kilobytes * _HISTORY_KEPT_YEARS / 1e6 * MILLION
@@ -65,7 +70,7 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
         Need(
             "worker processes for that, of a core each",
             f"{math.ceil(lines_a_second * cpu / 1000 / _BUSIEST)}",
-            f"at most the {short(cpu)} ms of a whole request for each line, cores used to {_BUSIEST:.0%}",
+            f"{short(cpu)} ms for each line, cores used to {_BUSIEST:.0%}",
         ),
         Need(
             "worker processes for the rest of the month",
@@ -111,6 +116,11 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
             f"{_PAGES_A_COMMIT * lines_a_second:,.0f} IOPS at most, before checkpoints gather them",
         ),
         Need(
+            "PostgreSQL: cores in that hour",
+            f"{math.ceil(lines_a_second * database_cpu / 1000 / _BUSIEST)}",
+            f"{short(database_cpu)} ms for each line, cores used to {_BUSIEST:.0%}",
+        ),
+        Need(
             "invoices of a month",
             f"{MILLION / 2 / invoices / 3600:.1f} hours",
             f"one for two subscriptions at {short(invoices)} a second, one after the other, for their "
@@ -127,10 +137,10 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
 def first_bottleneck(figures: Sequence[Figure]) -> str:
     """Which of these no longer fits into its time first as subscriptions become more."""
     value = {figure.name: statistics.median(figure.ours) for figure in figures if figure.ours}
-    night = _of(value, "nightly reconcile over ") / _number_in("nightly reconcile over ", value)
+    night, reconciled = _of_a_night(value)
     fits = {
-        "the nightly comparison within six hours": 6 * 3600 / night,
-        "the 1st's wave within its hour": _SPREAD_SECONDS * _of(value, "the 1st: "),
+        "the nightly comparison within six hours": 6 * 3600 / night * reconciled,
+        "the 1st's wave within its hour": _SPREAD_SECONDS * value[_named("the 1st: ", value)],
         "the invoices of a month within a day": _SECONDS_A_DAY * value["invoices issued"] * 2,
     }
     what = min(fits, key=lambda each: fits[each])
@@ -149,10 +159,15 @@ def cloud_dollars(actions: float, gigabytes: float) -> float:
     return spent + max(PLAN_AT_LEAST, PLAN_SHARE * spent)
 
 
-def _of(value: Mapping[str, float], beginning: str) -> float:
-    return next(value[name] for name in value if name.startswith(beginning))
+def _of_a_night(value: Mapping[str, float]) -> tuple[float, int]:
+    """Seconds of the nightly comparison, and of how many subscriptions."""
+    name = _named(_NIGHT, value)
+    return value[name], int(name.removeprefix(_NIGHT).split()[0].replace(",", ""))
 
 
-def _number_in(beginning: str, value: Mapping[str, float]) -> int:
-    name = next(name for name in value if name.startswith(beginning))
-    return int(name.removeprefix(beginning).split()[0].replace(",", ""))
+def _named(beginning: str, value: Mapping[str, float]) -> str:
+    """The first figure whose name begins so. Raises `LookupError` if none was measured."""
+    for name in value:
+        if name.startswith(beginning):
+            return name
+    raise LookupError(beginning)

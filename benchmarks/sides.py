@@ -185,7 +185,7 @@ async def _timer_set(client: Client, workflow_id: str) -> datetime:
 
 
 async def _looks() -> AsyncIterator[None]:
-    """Without end, and ever more seldom, for each costs the server something of what it has for the workers."""
+    """Without end, and ever more seldom, for each takes some of the server's time from the workers."""
     pause = _FIRST_LOOK_AGAIN_SECONDS
     while True:
         yield

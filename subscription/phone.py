@@ -1,11 +1,12 @@
 """Company phone numbers (R8)."""
 
-import phonenumbers
 from pydantic_core import PydanticCustomError
 
 
 def phone_number(text: str) -> str:
     """The number as E.164; a Korean one when no country code is given (R8)."""
+    import phonenumbers  # here, for its tables are read longer than most commands take
+
     try:
         number = phonenumbers.parse(text, "KR")
     except phonenumbers.NumberParseException:

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,18 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from benchmarks.actions import actions_in
+from benchmarks.bench import EVERYTHING
 from benchmarks.figures import Figure
 from benchmarks.ground import ground
 from benchmarks.growth import cloud_dollars
-from benchmarks.page import DATA, PAGE, PLOT, figures_of, shown
+from benchmarks.measured import Measured, from_json, to_json
+from benchmarks.page import PAGE, PLOT, figures_of, read, shown
 from benchmarks.parts.histories import histories
 from benchmarks.parts.requests import requests
 from benchmarks.parts.rows import rows
 from benchmarks.parts.rules import rules
 from benchmarks.plot import plot
-from benchmarks.sizes import SMALLEST
+from benchmarks.sizes import SMALLEST, Sizes
 
 
 async def test_the_parts_run(tmp_path: Path) -> None:
@@ -98,15 +101,35 @@ def test_a_month_on_temporal_cloud(actions: float, gigabytes: float, dollars: fl
     assert cloud_dollars(actions, gigabytes) == pytest.approx(dollars)
 
 
-def test_the_page_and_the_plot_are_those_of_the_last_run() -> None:
-    """Before the first run of a release has been kept, the page says so."""
-    page = PAGE.read_text(encoding="utf-8")
-    if not DATA.exists():
-        assert "No run of this release has been kept yet" in page
-        return
-    document = json.loads(DATA.read_text(encoding="utf-8"))
-    assert page == shown(page, document)
-    assert PLOT.read_text(encoding="utf-8") == plot(figures_of(document))
+def test_the_page_and_the_plot_are_those_of_what_was_measured_last() -> None:
+    page, measured = PAGE.read_text(encoding="utf-8"), read()
+    assert measured.keys() == set(EVERYTHING)
+    assert page == shown(page, measured)
+    assert PLOT.read_text(encoding="utf-8") == plot(figures_of(measured))
+
+
+def test_a_part_comes_back_from_json_as_it_was_measured() -> None:
+    rate = Figure("rate", "1/s", 1.5, at_least=True, of_ratio=True, ours=[30, 16], plain=[10, 10])
+    part = Measured(datetime(2026, 11, 26, 7, 5, tzinfo=UTC), 2, "3.11.7", SMALLEST, 12.5, [rate])
+    kept = to_json({"requests": part})
+    assert kept["requests"]["figures"][0]["ratios"] == [3, 1.6]
+    assert from_json(json.loads(json.dumps(kept))) == {"requests": part}
+
+
+def test_the_page_says_of_which_run_each_part_is() -> None:
+    earlier, later = (datetime(2026, 11, day, 7, 5, tzinfo=UTC) for day in (25, 26))
+    time = Figure("time", "s", 0.4, ours=[0.8])
+    measured = {
+        "rules": Measured(later, 2, "3.11.7", Sizes(), 60, [time]),
+        "requests": Measured(earlier, 2, "3.11.7", Sizes(), 120, [time]),
+        "wave": Measured(later, 2, "3.11.7", Sizes(wave=500), 60, [time]),
+    }
+    page = shown(PAGE.read_text(encoding="utf-8"), measured)
+    assert "- 2026-11-25 07:05 UTC, 2 cores, Python 3.11.7, 5 rounds: requests (2 min)\n" in page
+    assert "- 2026-11-26 07:05 UTC, 2 cores, Python 3.11.7, 5 rounds: rules (1 min)\n" in page
+    assert "**not in the usual sizes: wave 500**: wave (1 min)\n" in page
+    assert "0 of 3 goals are reached." in page
+    assert "It is reckoned once every part has been measured." in page
 
 
 def test_the_plot_tells_in_words_what_it_shows() -> None:

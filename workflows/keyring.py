@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,8 @@ class Key:
 
     @property
     def id(self) -> str:
+        import hashlib  # here, for it brings OpenSSL, and most who import this have no keys
+
         return hashlib.sha256(_ID_PURPOSE + self.secret).hexdigest()[:16]
 
     def __str__(self) -> str:

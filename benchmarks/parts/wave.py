@@ -18,6 +18,7 @@ from benchmarks.ground import Ground
 from benchmarks.population import copied, live
 from benchmarks.seeding import seed_ours, seed_plain
 from benchmarks.sizes import Sizes
+from benchmarks.workers import WorkerProcess
 from subscription.calendar import KST, day_of, first_of_month, first_of_next_month, start_of
 from subscription.catalogue import BillingPolicy, PriceBook
 from subscription.state import Subscription
@@ -28,13 +29,15 @@ _STILL_SECONDS = 60.0
 _SPREAD_MINUTES = 1
 _SAMPLED_AT_LEAST = 20
 _CAUTION = 1.3
+_WHOSE_CPU = ("worker CPU", "Temporal's CPU", "PostgreSQL's CPU")
 
 
 @dataclass(frozen=True)
 class _Wave:
-    """Seconds from the instant at which all were due until each line was recorded."""
-
     lateness: Sequence[float]
+    """Seconds from the instant at which all were due until each line was recorded."""
+    cpu: tuple[float, float, float]
+    """Milliseconds of the worker, Temporal and PostgreSQL for each line."""
 
     @property
     def rate(self) -> float:
@@ -52,6 +55,7 @@ async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     )
     lost = Figure("the 1st: subscriptions without their one line", "", 0)
     late = Figure("the 1st: p99 lateness without the spread", "s")
+    cpus = [Figure(f"the 1st: {whose} for each", "ms") for whose in _WHOSE_CPU]
     spread = Figure(f"the 1st: p99 lateness with a spread of {_SPREAD_MINUTES} min", "s")
     today = day_of(datetime.now(KST))
     async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
@@ -61,10 +65,12 @@ async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     plain = await _plain(ground, sizes, start_of(first_of_month(today)))
     rate.add(ours.rate, plain.rate)
     late.add(ours.p99, plain.p99)
+    for cpu, our_milliseconds, plain_milliseconds in zip(cpus, ours.cpu, plain.cpu, strict=True):
+        cpu.add(our_milliseconds, plain_milliseconds)
     lost.add(number - len(ours.lateness), number - len(plain.lateness))
     more = await copied(ground.owner, ground.numbers(number))
     spread.add((await _ours(ground, sizes, lived, more, _spread_over(ground.book, _SPREAD_MINUTES))).p99)
-    return [rate, lost, late, spread]
+    return [rate, lost, *cpus, late, spread]
 
 
 def _spread_over(book: PriceBook, minutes: int) -> PriceBook:
@@ -82,13 +88,15 @@ async def _ours(
     midnight = start_of(first_of_next_month(lived.billed_up_to))
     sample = await copied(ground.owner, ground.numbers(_sample(len(ids))))
     ground.say(f"{len(ids):,} fall asleep until midnight…")
-    async with ground.our_worker():
+    async with ground.our_worker() as worker:
         begun = time.perf_counter()
         await seed_ours(ground, sample, book)
         due = _due(sizes, len(ids) / len(sample) * (time.perf_counter() - begun))
         await seed_ours(ground, ids, book, ahead=midnight - due)
         await _until(ground, due)
         return await _drained(
+            ground,
+            worker,
             ground.owner,
             "SELECT recorded_at FROM ledger_lines WHERE effective_at = $1 AND subscription_id = ANY($2)",
             (midnight, ids),
@@ -101,7 +109,7 @@ async def _plain(ground: Ground, sizes: Sizes, paid_from: datetime) -> _Wave:
     number, midnight = sizes.wave, start_of(first_of_next_month(paid_from.date()))
     ground.say(f"{number:,} of the plain ones fall asleep until midnight…")
     async with (
-        ground.plain_worker(),
+        ground.plain_worker() as worker,
         asyncpg.create_pool(ground.plain_url, min_size=1, max_size=1) as pool,
     ):
         begun = time.perf_counter()
@@ -109,9 +117,8 @@ async def _plain(ground: Ground, sizes: Sizes, paid_from: datetime) -> _Wave:
         due = _due(sizes, number / _sample(number) * (time.perf_counter() - begun))
         await seed_plain(ground, number, paid_from, ahead=midnight - due)
         await _until(ground, due)
-        return await _drained(
-            pool, "SELECT recorded_at FROM service_fees WHERE end_day = $1", (midnight,), due, number
-        )
+        query = "SELECT recorded_at FROM service_fees WHERE end_day = $1"
+        return await _drained(ground, worker, pool, query, (midnight,), due, number)
 
 
 def _sample(number: int) -> int:
@@ -133,6 +140,8 @@ async def _until(ground: Ground, due: datetime) -> None:
 
 
 async def _drained(
+    ground: Ground,
+    worker: WorkerProcess,
     pool: asyncpg.Pool,
     query: str,
     arguments: Sequence[datetime | date | Sequence[str]],
@@ -140,6 +149,7 @@ async def _drained(
     number: int,
 ) -> _Wave:
     """Wait until all lines are there, or none is added any more."""
+    before_them = await ground.servers.spent_with(worker)
     found: list[datetime] = []
     still = 0.0
     while len(found) < number and still < _STILL_SECONDS:
@@ -147,4 +157,8 @@ async def _drained(
         before = len(found)
         found = [row["recorded_at"] for row in await pool.fetch(query, *arguments)]
         still = 0.0 if len(found) > before else still + _LOOK_SECONDS
-    return _Wave([(recorded_at - due).total_seconds() for recorded_at in found])
+    after_them = await ground.servers.spent_with(worker)
+    return _Wave(
+        [(recorded_at - due).total_seconds() for recorded_at in found],
+        after_them.milliseconds_each(before_them, len(found)),
+    )
