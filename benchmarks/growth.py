@@ -48,6 +48,7 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
     kilobytes = value["history per subscription-year"]
     rate = value[_named("the 1st: ", value)]
     cpu = value["the 1st: worker CPU for each"]
+    taking_up = value[_named("worker CPU to take up a life", value)]
     database_cpu = value["the 1st: PostgreSQL's CPU for each"]
     database = value["database, for each of them and a year"]
     invoices = value["invoices issued"]
@@ -69,8 +70,9 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
         ),
         Need(
             "worker processes for that, of a core each",
-            f"{math.ceil(lines_a_second * cpu / 1000 / _BUSIEST)}",
-            f"{short(cpu)} ms for each line, cores used to {_BUSIEST:.0%}",
+            f"{math.ceil(lines_a_second * (cpu + taking_up) / 1000 / _BUSIEST)}",
+            f"{short(cpu)} ms for each line, and {short(taking_up)} ms to take up its life, for hardly any of "
+            f"them is in a worker's memory; cores used to {_BUSIEST:.0%}",
         ),
         Need(
             "worker processes for the rest of the month",

@@ -1,16 +1,28 @@
-"""What a life leaves in Temporal: events, bytes and billable actions, the same every time on a test clock."""
+"""What a life leaves in Temporal: events, bytes and billable actions, the same every time on a test clock.
+
+And what it costs a worker to take up such a life again, which is what most of a million need on the 1st.
+"""
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
 
 from benchmarks.actions import actions_in
 from benchmarks.figures import Figure
 from benchmarks.ground import Ground
+from benchmarks.plain import PlainSubscription
 from benchmarks.sides import OnTemporal, events_of
 from benchmarks.sizes import Sizes
 from starter.test_clock import TestClock
 from subscription.calendar import KST, add_months, day_of, first_of_next_month, start_of
+from workflows.hosting import replayer
+
+_TAKEN_UP = 50
 
 
 @dataclass(frozen=True)
@@ -28,17 +40,36 @@ async def histories(ground: Ground, sizes: Sizes) -> list[Figure]:
         Figure("billable actions of Temporal Cloud per trial and annual year"),
         Figure("history per subscription-year", "KB", 40),
     ]
+    taking_up = Figure(f"worker CPU to take up a life with {sizes.steady_months} months behind it", "ms")
     ground.say("Letting a year pass…")
     async with ground.our_worker(), ground.plain_worker():
         lives = [_lived(side, sizes.steady_months) for side in (ground.ours, ground.plain)]
-        ours, plain = await asyncio.gather(*lives)
+        (ours, our_months), (plain, plain_months) = await asyncio.gather(*lives)
     for figure, our_value, plain_value in zip(figures, ours, plain, strict=True):
         figure.add(our_value, plain_value)
-    return figures
+    plain_replayer = Replayer(workflows=[PlainSubscription])
+    for _ in range(sizes.rounds):
+        taking_up.add(
+            await _milliseconds_to_take_up(replayer(), our_months),
+            await _milliseconds_to_take_up(plain_replayer, plain_months),
+        )
+    return [*figures, taking_up]
 
 
-async def _lived(side: OnTemporal, steady_months: int) -> tuple[float, ...]:
-    """Of one life, in the order of the figures."""
+async def _milliseconds_to_take_up(by: Replayer, history: WorkflowHistory) -> float:
+    """Processor time of all threads for one replay, the history read from Temporal already."""
+
+    async def histories() -> AsyncIterator[WorkflowHistory]:
+        for _ in range(_TAKEN_UP):
+            yield history
+
+    begun = time.process_time()
+    await by.replay_workflows(histories())
+    return (time.process_time() - begun) * 1000 / _TAKEN_UP
+
+
+async def _lived(side: OnTemporal, steady_months: int) -> tuple[tuple[float, ...], WorkflowHistory]:
+    """Of one life, in the order of the figures; and the run with its steady months."""
     workflow_id = await side.request()
     switch_at = start_of(day_of(datetime.now(KST)) + timedelta(days=14))
     await side.switch_to_paid(workflow_id, switch_at)
@@ -48,18 +79,20 @@ async def _lived(side: OnTemporal, steady_months: int) -> tuple[float, ...]:
     for _ in range(steady_months):
         billed = first_of_next_month(billed)
     steady = await _size_after(side, workflow_id, start_of(billed))
+    months = await side.temporal.get_workflow_handle(workflow_id).fetch_history()
     contract_ends_at = start_of(add_months(day_of(switch_at), 12))
     life = await _size_after(side, workflow_id, contract_ends_at)
     for _ in range(12 - steady_months):
         billed = first_of_next_month(billed)
     year = await _size_after(side, workflow_id, start_of(billed))
-    return (
+    values = (
         (steady.events - begin.events) / steady_months,
         life.events,
         (steady.actions - begin.actions) / steady_months,
         life.actions,
         (year.bytes - begin.bytes) / 1000,
     )
+    return values, months
 
 
 async def _size_after(side: OnTemporal, workflow_id: str, moment: datetime) -> _Size:
