@@ -71,8 +71,8 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
         Need(
             "worker processes for that, of a core each",
             f"{math.ceil(lines_a_second * (cpu + taking_up) / 1000 / _BUSIEST)}",
-            f"{short(cpu)} ms for each line, and {short(taking_up)} ms to take up its life, for hardly any of "
-            f"them is in a worker's memory; cores used to {_BUSIEST:.0%}",
+            f"{short(cpu)} ms for each line, and {short(taking_up)} ms to take up its life, for hardly any "
+            f"of them is in a worker's memory; cores used to {_BUSIEST:.0%}",
         ),
         Need(
             "worker processes for the rest of the month",

@@ -5,6 +5,7 @@ else is simulated: each has a timer on the server, which all fire at that instan
 """
 
 import asyncio
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
-from activities.database import connected
+from activities.database import Pool, connected
 from benchmarks.figures import Figure, percentile
 from benchmarks.ground import Ground
 from benchmarks.population import copied, live
 from benchmarks.seeding import seed_ours, seed_plain
+from benchmarks.sides import Side
 from benchmarks.sizes import Sizes
 from benchmarks.workers import WorkerProcess
 from subscription.calendar import KST, day_of, first_of_month, first_of_next_month, start_of
@@ -26,6 +28,7 @@ from subscription.state import Subscription
 _LOOK_SECONDS = 0.5
 _STILL_SECONDS = 60.0
 """So long without a line more, and the rest is taken to be lost."""
+_BETWEEN_PEOPLE_SECONDS = 1.0
 _SPREAD_MINUTES = 1
 _SAMPLED_AT_LEAST = 20
 _CAUTION = 1.3
@@ -38,6 +41,8 @@ class _Wave:
     """Seconds from the instant at which all were due until each line was recorded."""
     cpu: tuple[float, float, float]
     """Milliseconds of the worker, Temporal and PostgreSQL for each line."""
+    answers: Sequence[float]
+    """Seconds that people waited who requested something meanwhile, one after the other."""
 
     @property
     def rate(self) -> float:
@@ -48,15 +53,71 @@ class _Wave:
         return percentile(self.lateness, 99) if len(self.lateness) > 1 else self.lateness[0]
 
 
+@dataclass(frozen=True)
+class _Midnight:
+    """The instant at which so many of a side are due."""
+
+    ground: Ground
+    worker: WorkerProcess
+    side: Side
+    due: datetime
+    number: int
+
+    async def passed(self, pool: Pool, query: str, *arguments: datetime | date | Sequence[str]) -> _Wave:
+        """Wait until all lines that the query finds are there, or none is added any more."""
+        left = (self.due - datetime.now(UTC)).total_seconds()
+        if left < 0:
+            raise RuntimeError(f"The last fell asleep {-left:.0f} s too late: this machine is too busy.")
+        await asyncio.sleep(left)
+        self.ground.say("It is midnight…")
+        before, over = await self.ground.servers.spent_with(self.worker), asyncio.Event()
+        people = asyncio.create_task(self._answers_until(over))
+        try:
+            recorded = await self._recorded(pool, query, arguments)
+        finally:
+            over.set()
+            answers = await people
+        after = await self.ground.servers.spent_with(self.worker)
+        return _Wave(
+            [(recorded_at - self.due).total_seconds() for recorded_at in recorded],
+            after.milliseconds_each(before, len(recorded)),
+            answers,
+        )
+
+    async def _recorded(self, pool: Pool, query: str, arguments: Sequence[object]) -> list[datetime]:
+        found: list[datetime] = []
+        still = 0.0
+        while len(found) < self.number and still < _STILL_SECONDS:
+            await asyncio.sleep(_LOOK_SECONDS)
+            before = len(found)
+            found = [row["recorded_at"] for row in await pool.fetch(query, *arguments)]
+            still = 0.0 if len(found) > before else still + _LOOK_SECONDS
+        return found
+
+    async def _answers_until(self, over: asyncio.Event) -> list[float]:
+        answers = []
+        while not over.is_set():
+            begun = time.perf_counter()
+            await self.side.request()
+            answers.append(time.perf_counter() - begun)
+            await asyncio.sleep(_BETWEEN_PEOPLE_SECONDS)
+        return answers
+
+
 async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     number = sizes.wave
     rate = Figure(
         f"the 1st: {number:,} due at one instant, drained", "1/s", 0.9, at_least=True, of_ratio=True
     )
     lost = Figure("the 1st: subscriptions without their one line", "", 0)
-    late = Figure("the 1st: p99 lateness without the spread", "s")
     cpus = [Figure(f"the 1st: {whose} for each", "ms") for whose in _WHOSE_CPU]
-    spread = Figure(f"the 1st: p99 lateness with a spread of {_SPREAD_MINUTES} min", "s")
+    late, answered = (
+        Figure("the 1st: p99 lateness", "s"),
+        Figure("the 1st: a request's answer meanwhile", "s"),
+    )
+    spread = f"with a spread of {_SPREAD_MINUTES} min"
+    late_spread = Figure(f"the 1st {spread}: p99 lateness", "s")
+    answered_spread = Figure(f"the 1st {spread}: a request's answer meanwhile", "s")
     today = day_of(datetime.now(KST))
     async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
         lived = await live(pool, ground.book, today, months=1)
@@ -64,13 +125,16 @@ async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     ours = await _ours(ground, sizes, lived, ids, _spread_over(ground.book, 0))
     plain = await _plain(ground, sizes, start_of(first_of_month(today)))
     rate.add(ours.rate, plain.rate)
-    late.add(ours.p99, plain.p99)
+    lost.add(number - len(ours.lateness), number - len(plain.lateness))
     for cpu, our_milliseconds, plain_milliseconds in zip(cpus, ours.cpu, plain.cpu, strict=True):
         cpu.add(our_milliseconds, plain_milliseconds)
-    lost.add(number - len(ours.lateness), number - len(plain.lateness))
+    late.add(ours.p99, plain.p99)
+    answered.add(statistics.median(ours.answers), statistics.median(plain.answers))
     more = await copied(ground.owner, ground.numbers(number))
-    spread.add((await _ours(ground, sizes, lived, more, _spread_over(ground.book, _SPREAD_MINUTES))).p99)
-    return [rate, lost, *cpus, late, spread]
+    with_spread = await _ours(ground, sizes, lived, more, _spread_over(ground.book, _SPREAD_MINUTES))
+    late_spread.add(with_spread.p99)
+    answered_spread.add(statistics.median(with_spread.answers))
+    return [rate, lost, *cpus, late, answered, late_spread, answered_spread]
 
 
 def _spread_over(book: PriceBook, minutes: int) -> PriceBook:
@@ -93,15 +157,11 @@ async def _ours(
         await seed_ours(ground, sample, book)
         due = _due(sizes, len(ids) / len(sample) * (time.perf_counter() - begun))
         await seed_ours(ground, ids, book, ahead=midnight - due)
-        await _until(ground, due)
-        return await _drained(
-            ground,
-            worker,
+        return await _Midnight(ground, worker, ground.ours, due, len(ids)).passed(
             ground.owner,
             "SELECT recorded_at FROM ledger_lines WHERE effective_at = $1 AND subscription_id = ANY($2)",
-            (midnight, ids),
-            due,
-            len(ids),
+            midnight,
+            ids,
         )
 
 
@@ -116,9 +176,9 @@ async def _plain(ground: Ground, sizes: Sizes, paid_from: datetime) -> _Wave:
         await seed_plain(ground, _sample(number), datetime.now(UTC))
         due = _due(sizes, number / _sample(number) * (time.perf_counter() - begun))
         await seed_plain(ground, number, paid_from, ahead=midnight - due)
-        await _until(ground, due)
-        query = "SELECT recorded_at FROM service_fees WHERE end_day = $1"
-        return await _drained(ground, worker, pool, query, (midnight,), due, number)
+        return await _Midnight(ground, worker, ground.plain, due, number).passed(
+            pool, "SELECT recorded_at FROM service_fees WHERE end_day = $1", midnight
+        )
 
 
 def _sample(number: int) -> int:
@@ -129,36 +189,3 @@ def _sample(number: int) -> int:
 def _due(sizes: Sizes, seconds: float) -> datetime:
     """When all will be asleep that take so many seconds for it."""
     return datetime.now(UTC) + timedelta(seconds=seconds * _CAUTION + sizes.margin_seconds)
-
-
-async def _until(ground: Ground, due: datetime) -> None:
-    left = (due - datetime.now(UTC)).total_seconds()
-    if left < 0:
-        raise RuntimeError(f"The last fell asleep {-left:.0f} s after midnight: this machine is too busy.")
-    await asyncio.sleep(left)
-    ground.say("It is midnight…")
-
-
-async def _drained(
-    ground: Ground,
-    worker: WorkerProcess,
-    pool: asyncpg.Pool,
-    query: str,
-    arguments: Sequence[datetime | date | Sequence[str]],
-    due: datetime,
-    number: int,
-) -> _Wave:
-    """Wait until all lines are there, or none is added any more."""
-    before_them = await ground.servers.spent_with(worker)
-    found: list[datetime] = []
-    still = 0.0
-    while len(found) < number and still < _STILL_SECONDS:
-        await asyncio.sleep(_LOOK_SECONDS)
-        before = len(found)
-        found = [row["recorded_at"] for row in await pool.fetch(query, *arguments)]
-        still = 0.0 if len(found) > before else still + _LOOK_SECONDS
-    after_them = await ground.servers.spent_with(worker)
-    return _Wave(
-        [(recorded_at - due).total_seconds() for recorded_at in found],
-        after_them.milliseconds_each(before_them, len(found)),
-    )
