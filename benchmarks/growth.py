@@ -61,7 +61,7 @@ def needs(figures: Sequence[Figure]) -> list[Need]:
         Need(
             "the 1st's wave, by one machine of two cores with all servers on it",
             f"{MILLION / rate / 3600:.1f} hours",
-            f"a million at {short(rate)} a second, Temporal on SQLite",
+            f"a million at {short(rate)} a second, with short histories, Temporal on SQLite",
         ),
         Need(
             "lines a second, for the wave to end with its hour",

@@ -22,12 +22,13 @@ class Reconciled:
 
 
 async def reconcile(ground: Ground) -> Reconciled:
-    """By a worker that does nothing else, and has done nothing before."""
+    """By a worker that has done nothing before. Whoever has only just begun is looked at too."""
     async with ground.our_worker() as worker:
         begun = time.perf_counter()
         running = asyncio.create_task(
             ground.temporal.execute_workflow(
                 "ReconcileWorkflow",
+                {"grace_minutes": 0},
                 id=f"reconcile-{uuid.uuid4()}",
                 task_queue=TASK_QUEUE,
                 result_type=ReconcileReport,
