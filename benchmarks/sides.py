@@ -14,6 +14,7 @@ from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 
 from benchmarks import plain
+from benchmarks.patience import until
 from benchmarks.plain_tables import Agreement, Request, Start, Switch
 from starter.client import SubscriptionClient
 from subscription.calendar import day_of
@@ -26,7 +27,6 @@ _OF_TEST_CLOCKS = (
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
 )
-_FIRST_LOOK_AGAIN_SECONDS, _SELDOM_SECONDS = 0.005, 0.5
 PASSWORD_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$c2FtcGxlc2FsdHNhbXBsZQ$c2FtcGxlaGFzaHNhbXBsZWhhc2hzYW1wbGVoYXNoc2E"
 )
@@ -110,17 +110,12 @@ class OnDbos:
         return answer
 
     async def asleep_since(self, workflow_id: str) -> datetime:
-        async for _ in _looks():
-            milliseconds = await self._pool.fetchval(
-                """
-                SELECT max(started_at_epoch_ms) FROM dbos.operation_outputs
-                 WHERE workflow_uuid = $1 AND function_name = 'DBOS.sleep'
-                """,
-                workflow_id,
-            )
-            if milliseconds:
-                return datetime.fromtimestamp(milliseconds / 1000, UTC)
-        raise AssertionError("the looks never end")
+        query = """
+            SELECT max(started_at_epoch_ms) FROM dbos.operation_outputs
+             WHERE workflow_uuid = $1 AND function_name = 'DBOS.sleep'
+            """
+        milliseconds: int = await until(lambda: self._pool.fetchval(query, workflow_id))
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
     def close(self) -> None:
         for _, writer in self._idle:
@@ -176,21 +171,15 @@ def plain_request(book: PriceBook) -> Request:
 
 async def _timer_set(client: Client, workflow_id: str) -> datetime:
     """When the latest run of a workflow set its timer, by the server's clock."""
-    async for _ in _looks():
+
+    async def latest() -> datetime | None:
         history = await client.get_workflow_handle(workflow_id).fetch_history()
         for event in reversed(history.events):
             if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
                 return event.event_time.ToDatetime(UTC)
-    raise AssertionError("the looks never end")
+        return None
 
-
-async def _looks() -> AsyncIterator[None]:
-    """Without end, and ever more seldom, for each takes some of the server's time from the workers."""
-    pause = _FIRST_LOOK_AGAIN_SECONDS
-    while True:
-        yield
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _SELDOM_SECONDS)
+    return await until(latest)
 
 
 async def events_of(client: Client, workflow_id: str) -> AsyncIterator[HistoryEvent]:
