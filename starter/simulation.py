@@ -49,6 +49,9 @@ LIVES_AT_ONCE = 20
 
 _TEMPLATE = "worksub_template"
 
+# A simulated life's clock begins an hour early, so no deadline is met too soon unless it is late by more.
+_SLIP = timedelta(minutes=30)
+
 
 class ClockSlippedError(Exception):
     """A life's clock passed a command's time before the command was judged: the result would be wrong."""
@@ -167,6 +170,8 @@ class _SimulatedLife:
 
     async def _pass_to(self, moment: datetime, clock: TestClock, ahead: timedelta) -> None:
         await clock.advance_to(moment - ahead)
+        if await clock.now() - (moment - ahead) > _SLIP:
+            raise ClockSlippedError(f"{self._scenario.name}: its clock was to stop at {moment}.")
 
     async def _take(self, step: Step, client: SubscriptionClient, read: ReadModel) -> Outcome:
         # What is due comes first, so that names and states are those of the step's own time.

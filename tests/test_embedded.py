@@ -18,6 +18,7 @@ import dns.resolver
 import pytest
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
@@ -355,6 +356,18 @@ async def test_a_clock_does_not_go_back(client: Client) -> None:
     start = await clock.now()
     assert await clock.advance_to(start - timedelta(days=1))
     assert await clock.now() < start + timedelta(minutes=1)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_what_is_near_is_waited_for_since_real_time_might_overtake_a_skip(client: Client) -> None:
+    clock = await start_sleeper(client, "near", days=60)
+    for milliseconds in (0.1, 1, 10, 100):
+        near = await clock.now() + timedelta(milliseconds=milliseconds)
+        assert await clock.advance_to(near)
+        assert near <= await clock.now() < near + timedelta(minutes=1)
+    history = await client.get_workflow_handle("near").fetch_history()
+    skips = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED
+    assert skips not in {event.event_type for event in history.events}
 
 
 @pytest.mark.usefixtures("worker")
