@@ -116,6 +116,17 @@ class Keys:
                 )
         return ApiKey.model_validate(dict(row))
 
+    async def in_force(self, prefix: str) -> bool:
+        """Return whether a key that was accepted before has been neither revoked nor expired since."""
+        found: bool = await self._pool.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM api_keys
+                            WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp()))
+            """,
+            prefix,
+        )
+        return found
+
     async def _end(self, prefix: str, after: timedelta) -> ApiKey:
         row = await self._pool.fetchrow(
             """

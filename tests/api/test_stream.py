@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 from service.doors import Door
@@ -16,6 +16,7 @@ from subscription.commands import ContractTerm
 from .reception import Reception, Visitor, open_reception
 
 TODAY = datetime.now(KST).date().isoformat()
+TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 
 class Listener:
@@ -79,6 +80,50 @@ async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: Hou
                     subscription_id, datetime.now(KST).date(), ContractTerm.ANNUAL
                 )
                 assert await listener.hears("event") == "SWITCHED_TO_PAID"
+
+
+async def test_a_stream_ends_with_its_key(house: House, reception: Reception, operator: Visitor) -> None:
+    for end in (reception.keys.revoke, lambda prefix: reception.keys.rotate(prefix, timedelta())):
+        subscription_id = await operator.requests(house, customer_id="C-leaver")
+        made = await reception.keys.create("C-leaver", "leaves")
+        visitor = await reception.with_token(made.token, "C-leaver")
+        async with listening(visitor, subscription_id) as listener:
+            assert await listener.hears("event") == "TRIAL_STARTED"
+            await end(made.key.prefix)
+            await operator.posts(
+                f"/subscriptions/{subscription_id}/switch_to_paid", {"date": TOMORROW, "term": "ANNUAL"}
+            )
+            assert await listener.hears("event") == "closed"
+            assert json.loads(await listener.hears("data"))["code"] == "UNAUTHENTICATED"
+            assert await listener.hears("event") == "the end"
+
+
+async def test_a_stream_ends_when_its_key_expires(house: House, reception: Reception) -> None:
+    made = await reception.keys.create("C-expires", "expires", timedelta(hours=1))
+    visitor = await reception.with_token(made.token, "C-expires")
+    subscription_id = await visitor.requests(house)
+    async with listening(visitor, subscription_id) as listener:
+        assert await listener.hears("event") == "TRIAL_STARTED"
+        await house.owner.execute(
+            "UPDATE api_keys SET ends_at = clock_timestamp() WHERE prefix = $1", made.key.prefix
+        )
+        assert await listener.hears("event") == "closed"
+        assert await listener.hears("event") == "the end"
+
+
+async def test_a_stream_ends_when_its_customer_loses_the_subscription(
+    house: House, reception: Reception
+) -> None:
+    visitor = await reception.visitor("C-loses")
+    subscription_id = await visitor.requests(house)
+    async with listening(visitor, subscription_id) as listener:
+        assert await listener.hears("event") == "TRIAL_STARTED"
+        moved = "UPDATE subscriptions SET customer_id = $2 WHERE subscription_id = $1"
+        await house.owner.execute(moved, subscription_id, "C-gains")
+        assert await listener.hears("event") == "closed"
+        assert json.loads(await listener.hears("data"))["code"] == "SUBSCRIPTION_NOT_FOUND"
+        assert await listener.hears("event") == "the end"
+        await house.owner.execute(moved, subscription_id, "C-loses")
 
 
 async def test_a_key_listens_to_so_many_streams_and_no_more(house: House, reception: Reception) -> None:

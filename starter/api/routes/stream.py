@@ -12,21 +12,25 @@ from fastapi.sse import format_sse_event
 from activities.database import FAILING
 from starter.access import Desk
 from starter.api.asking import ADesk, AKey, AService
-from starter.api.problems import ApiCode, ApiError, responses
+from starter.api.problems import EXAMPLES, ApiCode, ApiError, document, document_of, responses
 from starter.api.service import Service
 from subscription.effects import TimelineEntry
-from subscription.refusals import Code
+from subscription.refusals import Code, RefusedError
 from subscription.state import State
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
 
+CLOSED = "closed"
+"""The kind of the last event of a stream that ends because its reader has lost the right to it."""
 _LOOK_SECONDS = 1.0
 _PAGE = 100
 _MOST_STREAMS = 20
 _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One event for each entry: `event` is its kind, `id` its number, `data` the entry as "
-        "in the timeline. A comment comes when nothing else has for 15 seconds.",
+        "in the timeline. A comment comes when nothing else has for 15 seconds. A stream "
+        "whose key is revoked or expires ends with an event `closed` without an id; its `data` is a problem "
+        "document.",
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
@@ -67,7 +71,7 @@ async def events(
     if not told and (await desk.status(subscription_id)).state.over:
         return Response(status_code=204)
     return StreamingResponse(
-        _counted(service, key.prefix, _stream(desk, service, subscription_id, last_event_id)),
+        _counted(service, key.prefix, _stream(desk, service, key.prefix, subscription_id, last_event_id)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -82,11 +86,18 @@ async def _counted(service: Service, prefix: str, stream: AsyncIterator[bytes]) 
         service.streams[prefix] -= 1
 
 
-async def _stream(desk: Desk, service: Service, subscription_id: str, after: int) -> AsyncIterator[bytes]:
+async def _stream(
+    desk: Desk, service: Service, prefix: str, subscription_id: str, after: int
+) -> AsyncIterator[bytes]:
     silent = 0.0
     yield format_sse_event(comment="the timeline", retry=1000)
     while not service.stopping.is_set():
-        for entry in await _told(desk, subscription_id, after):
+        try:
+            entries = await _permitted(desk, service, prefix, subscription_id, after)
+        except (ApiError, RefusedError) as error:
+            yield _closed(error)
+            return
+        for entry in entries:
             after, silent = entry.sequence, 0.0
             yield format_sse_event(
                 data_str=entry.model_dump_json(), event=entry.event, id=str(entry.sequence)
@@ -101,9 +112,27 @@ async def _stream(desk: Desk, service: Service, subscription_id: str, after: int
             yield format_sse_event(comment="nothing new")
 
 
-async def _told(desk: Desk, subscription_id: str, after: int) -> list[TimelineEntry]:
-    """What has happened since; nothing while the database is away."""
+async def _permitted(
+    desk: Desk, service: Service, prefix: str, subscription_id: str, after: int
+) -> list[TimelineEntry]:
+    """Return the next entries that the key may read now, or none while the database is away.
+
+    Raises `ApiError` after the key was revoked or has expired, and `RefusedError` after its customer lost
+    the subscription. The rights are checked after the read, so that no entry is sent without them.
+    """
     try:
-        return await desk.timeline(subscription_id, after=after, limit=_PAGE)
+        entries = await desk.timeline(subscription_id, after=after, limit=_PAGE)
+        in_force = await service.keys.in_force(prefix)
     except FAILING:
         return []
+    if not in_force:
+        raise ApiError(ApiCode.UNAUTHENTICATED, EXAMPLES[ApiCode.UNAUTHENTICATED])
+    return entries
+
+
+def _closed(error: ApiError | RefusedError) -> bytes:
+    """Return the last event of a stream whose reader has lost the right to it; it says why."""
+    problem = (
+        document_of(error.refused) if isinstance(error, RefusedError) else document(error.code, error.detail)
+    )
+    return format_sse_event(data_str=problem.model_dump_json(exclude_none=True), event=CLOSED)
