@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -26,8 +27,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from starter.embedded import postgres_server, temporal_server
 from starter.embedded import stack as stack_module
-from starter.embedded import temporal_server
 from starter.embedded.addresses import find_stack
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.postgres_server import PostgresServer
@@ -244,6 +245,31 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
         with pytest.raises(ServerError, match=f"port {port} is taken"):
             async with TemporalServer(tmp_path, search_attributes={}, port=port):
                 pass
+
+
+def test_free_ports_are_not_ephemeral() -> None:
+    ports = free_ports(5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert max(ports) < listener.getsockname()[1]
+    assert len(set(ports)) == 5
+
+
+@pytest.mark.parametrize("module", [temporal_server, postgres_server])
+async def test_server_starts_again_when_its_port_is_taken(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        answers = iter([[taken, *free_ports(1)]])
+        monkeypatch.setattr(module, "free_ports", lambda count: next(answers, free_ports(2))[:count])
+        server = (
+            TemporalServer(tmp_path, search_attributes={})
+            if module is temporal_server
+            else PostgresServer(tmp_path)
+        )
+        async with server:
+            assert server.pid
+        assert next(answers, None) is None
 
 
 async def test_a_server_that_ends_at_start_shows_its_log(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import pwd
+import secrets
 import signal
 import socket
 import sys
@@ -21,8 +22,11 @@ POLL_SECONDS = 0.02
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 LOG_TAIL_LINES = 15
+START_ATTEMPTS = 3
 LOCK_FILE = "lock"
 
+_LOWEST_PORT = 10_000
+_FIRST_DYNAMIC_PORT = 49_152
 _PR_SET_PDEATHSIG = 1
 # Loaded before any fork: between fork and exec a child may do next to nothing safely.
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -32,13 +36,32 @@ class ServerError(Exception):
     """An embedded server cannot start, or its data are in use. The message is a sentence for a person."""
 
 
+class EndedAtStartError(ServerError):
+    """A server's process ended before it answered, as it does when its port has just been taken."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports of the loopback interface on which nothing listens now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return different TCP ports of the loopback interface on which nothing listens now.
+
+    They lie below the range from which the kernel takes ports for connections and for servers that ask for
+    any port, so that none of those takes one of them before its server listens.
+    """
+    candidates = range(_LOWEST_PORT, _first_ephemeral_port())
+    chosen: list[int] = []
+    while len(chosen) < count:
+        port = secrets.choice(candidates)
+        if port not in chosen and port_is_free(port):
+            chosen.append(port)
+    return chosen
+
+
+def _first_ephemeral_port() -> int:
+    """Return the first port of the range from which the kernel assigns ports, or that of IANA's range."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        return _FIRST_DYNAMIC_PORT
+    return first if first > _LOWEST_PORT + 1_000 else _FIRST_DYNAMIC_PORT
 
 
 def port_is_free(port: int) -> bool:
@@ -230,16 +253,23 @@ class ChildProcess:
         """Ask `is_ready` again and again until it answers True.
 
         Raises:
-            ServerError: the process ended first, or START_SECONDS passed; with the end of its log.
+            EndedAtStartError: the process ended first; with the end of its log.
+            ServerError: START_SECONDS passed; with the end of its log.
         """
+        # Side by side: another program on the port may accept a connection and never answer on it.
+        ended = asyncio.ensure_future(self._process.wait())
+        ready = asyncio.ensure_future(_poll(is_ready))
         try:
-            async with asyncio.timeout(START_SECONDS):
-                while not await is_ready():
-                    if self._process.returncode is not None:
-                        raise self._failure(f"ended at start with exit code {self._process.returncode}")
-                    await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError:
-            raise self._failure(f"did not answer within {START_SECONDS:.0f} s") from None
+            await asyncio.wait({ended, ready}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                failure = self._failure(f"ended at start with exit code {ended.result()}")
+                raise EndedAtStartError(str(failure))
+            if not ready.done():
+                raise self._failure(f"did not answer within {START_SECONDS:.0f} s")
+            ready.result()
+        finally:
+            ended.cancel()
+            ready.cancel()
 
     async def wait_for_success(self) -> None:
         """Wait until a process that has an end of its own has come to it.
@@ -276,6 +306,13 @@ class ChildProcess:
         return ServerError("\n".join([f"{self._name} {what}. The end of {self._log}:", *tail]))
 
 
+async def _poll(is_ready: Callable[[], Awaitable[bool]]) -> None:
+    ready = await is_ready()
+    while not ready:
+        await asyncio.sleep(POLL_SECONDS)
+        ready = await is_ready()
+
+
 class EmbeddedServer(abc.ABC):
     """A server whose data outlive it in one directory, which it has to itself while it runs.
 
@@ -297,11 +334,21 @@ class EmbeddedServer(abc.ABC):
     async def __aenter__(self) -> Self:
         await self._lock.acquire()
         try:
-            await self._start()
+            await self._start_on_free_ports()
         except BaseException:
             await self._stop()
             raise
         return self
+
+    async def _start_on_free_ports(self) -> None:
+        """Start the server; start it again on other ports if its process ends first.
+
+        A port is free when it is chosen, and may be taken by another process before the server listens.
+        """
+        for _ in range(START_ATTEMPTS - 1):
+            with contextlib.suppress(EndedAtStartError):
+                return await self._start()
+        return await self._start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

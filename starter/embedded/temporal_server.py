@@ -136,9 +136,13 @@ class TemporalServer(EmbeddedServer):
         await self._register_search_attributes()
 
     async def _answers(self) -> bool:
+        """Return whether the front end answers; the server's internal services have no OperatorService."""
         try:
-            await Client.connect(self.address, namespace=NAMESPACE)
-        except RuntimeError:  # how the SDK says that nobody answers
+            client = await Client.connect(self.address, namespace=NAMESPACE)
+            await client.operator_service.list_search_attributes(
+                ListSearchAttributesRequest(namespace=NAMESPACE)
+            )
+        except (RuntimeError, RPCError):  # RuntimeError: the SDK cannot connect
             return False
         return True
 
