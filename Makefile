@@ -14,7 +14,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test browser encrypted lint format corpus chaos openapi bench help
+.PHONY: demo dev test browser alerts encrypted lint format corpus chaos openapi bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -27,6 +27,9 @@ test: lint ## The linters, the type checker and every test
 
 browser: $(VENV)/dev ## The console in a real browser; needs Chromium
 	$(BIN)/python -m pytest tests/browser
+
+alerts: $(VENV)/dev ## The unit tests of the Prometheus alerts; needs promtool
+	$(BIN)/python -m pytest tests/alerts
 
 encrypted: $(VENV)/dev ## The tests of the service and the command, with all that Temporal keeps encrypted
 	WORKSUB_ENCRYPTION_KEYS=$$($(BIN)/worksub codec generate-key | tail -1) \

@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 
 from temporalio.client import Client
 from temporalio.common import MetricMeter
-from temporalio.service import RPCError
 
 from activities.catalogues import price_book
-from activities.database import FAILING, Pool
+from activities.database import Pool
 from subscription.state import State
 
 _EVERY_SECONDS = 15.0
 _ATTENTION = "NeedsAttention = true AND ExecutionStatus = 'Running'"
+SCHEDULED_JOBS = ("reconcile", "purge", "invoices", "notices")
+_SCHEDULE_ID_PREFIX = "worksub-"
 
 _log = logging.getLogger("worksub")
 
@@ -48,7 +49,8 @@ class Sampler:
             "worksub_needing_attention", "Subscriptions that somebody must look at"
         )
         self._reconciled_at = meter.create_gauge_float(
-            "worksub_reconciliation_timestamp_seconds", "When the latest comparison was finished"
+            "worksub_reconciliation_timestamp_seconds",
+            "When the latest comparison was finished; before the first, when the database was set up",
         )
         self._findings = meter.create_gauge(
             "worksub_reconciliation_findings", "What the latest comparison found and could not repair"
@@ -62,16 +64,23 @@ class Sampler:
         self._webhooks_parked = meter.create_gauge(
             "worksub_webhooks_parked", "Events that an endpoint was not told in three days"
         )
+        self._schedules = meter.create_gauge(
+            "worksub_schedule_active", "1 if the schedule of this job exists and is not paused, else 0"
+        )
         self._sampled_at = meter.create_gauge_float(
             "worksub_sample_timestamp_seconds", "When these gauges were last read"
         )
 
     async def run(self) -> None:
-        """Until it is cancelled. While a server is away the gauges stay as they were."""
+        """Sample until cancelled. While a server is away the gauges keep their values.
+
+        An unexpected error is logged like an outage. The sampling time then stays behind, which
+        raises the alert WorksubBlind; if this task ended instead, the gauges would never recover.
+        """
         while True:
             try:
                 await self.sample()
-            except (RPCError, *FAILING) as error:
+            except Exception as error:
                 _log.warning("the gauges could not be read", exc_info=error)
             await asyncio.sleep(_EVERY_SECONDS)
 
@@ -81,6 +90,7 @@ class Sampler:
         await self._look_for_overdue()
         await self._look_at_the_latest_comparison()
         await self._count_webhooks()
+        await self._check_schedules()
         needing = await self._client.count_workflows(_ATTENTION)
         self._attention.set(needing.count)
         self._sampled_at.set(time.time())
@@ -107,6 +117,10 @@ class Sampler:
         self._most_overdue.set(longest or 0)
 
     async def _look_at_the_latest_comparison(self) -> None:
+        """Report the latest comparison. Before the first, its age counts from the set-up of the database.
+
+        Without that starting point a comparison that never runs would have no age, and no alert.
+        """
         row = await self._pool.fetchrow(
             """
             SELECT extract(epoch FROM finished_at)::float8,
@@ -115,10 +129,25 @@ class Sampler:
               FROM reconciliations WHERE finished_at IS NOT NULL ORDER BY started_at DESC LIMIT 1
             """
         )
-        if row:
-            finished_at, unrepaired = row
-            self._reconciled_at.set(finished_at)
-            self._findings.set(unrepaired)
+        finished_at, unrepaired = row or (await self._set_up_at(), 0)
+        self._reconciled_at.set(finished_at)
+        self._findings.set(unrepaired)
+
+    async def _set_up_at(self) -> float:
+        set_up_at: float = await self._pool.fetchval(
+            "SELECT extract(epoch FROM min(applied_at))::float8 FROM schema_migrations"
+        )
+        return set_up_at
+
+    async def _check_schedules(self) -> None:
+        """Report for each job whether Temporal has its schedule and the schedule is not paused."""
+        active = {
+            listed.id
+            async for listed in await self._client.list_schedules()
+            if listed.schedule and not listed.schedule.state.paused
+        }
+        for job in SCHEDULED_JOBS:
+            self._schedules.set(int(_SCHEDULE_ID_PREFIX + job in active), {"schedule": job})
 
     async def _count_webhooks(self) -> None:
         """What an endpoint was not told before it was removed is nobody's concern any more."""

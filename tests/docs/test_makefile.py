@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from .pages import ROOT, page
 
 TARGETS = [
-    *("demo", "dev", "test", "browser", "encrypted", "lint", "format"),
+    *("demo", "dev", "test", "browser", "alerts", "encrypted", "lint", "format"),
     *("corpus", "chaos", "openapi", "bench", "help"),
 ]
 
@@ -55,7 +55,7 @@ def test_without_a_new_enough_python_it_says_so() -> None:
 def test_ci_makes_test_and_then_looks_in_a_browser() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     made = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
-    assert made == ["test", "browser"]
+    assert made == ["test", "browser", "alerts"]
 
 
 def test_make_test_needs_no_browser() -> None:

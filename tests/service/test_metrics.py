@@ -15,10 +15,11 @@ from observing import Scraped, scraped
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
-from activities.sampling import Sampler
+from activities.sampling import SCHEDULED_JOBS, Sampler
 from activities.telemetry import telemetry_runtime
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
+from starter.schedules import JOBS, apply_schedules, pause
 from workflows.converter import data_converter
 
 from .house import House, fresh, open_house
@@ -46,6 +47,7 @@ async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
             await a_simulated_life(house)
             await something_to_look_at(house)
             await workflows_that_fail(house)
+            await a_paused_schedule(house)
             await Sampler(house.pool, house.temporal, runtime.metric_meter).sample()
             yield await scraped(f"http://{address}/metrics")
 
@@ -157,6 +159,22 @@ async def workflows_that_fail(house: House) -> None:
     await unknown.terminate()
 
 
+async def a_paused_schedule(house: House) -> None:
+    """Every job has its schedule; that of the invoices is paused."""
+    await apply_schedules(house.temporal)
+    [invoices] = [job for job in JOBS if job.name == "invoices"]
+    await pause(house.temporal, invoices, "in a test")
+
+    async def are_listed() -> bool:
+        listed = [each async for each in await house.temporal.list_schedules()]
+        return sorted(bool(each.schedule and each.schedule.state.paused) for each in listed) == [
+            *([False] * (len(JOBS) - 1)),
+            True,
+        ]
+
+    await eventually("all schedules are listed", are_listed)
+
+
 # -- the numbers -------------------------------------------------------------------------------------
 
 
@@ -226,6 +244,31 @@ def test_the_gauges_are_what_the_record_and_temporal_say(watched: Scraped) -> No
     assert waiting_for is not None
     assert waiting_for >= 2 * 3600
     assert watched.value("worksub_webhooks_parked") == 2
+
+
+def test_a_paused_schedule_is_not_active(watched: Scraped) -> None:
+    assert watched.values("worksub_schedule_active", by="schedule") == {
+        "reconcile": 1,
+        "purge": 1,
+        "invoices": 0,
+        "notices": 1,
+    }
+
+
+def test_every_job_that_has_a_schedule_is_watched() -> None:
+    assert tuple(job.schedule_id for job in JOBS) == tuple(f"worksub-{name}" for name in SCHEDULED_JOBS)
+
+
+async def test_a_comparison_that_never_ran_is_as_old_as_the_database(stack: EmbeddedStack) -> None:
+    measured = MetricBuffer(10_000)
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=measured))
+    client = await Client.connect(stack.addresses.temporal_address, runtime=runtime)
+    async with open_house(stack, client, works=False) as house:
+        await Sampler(house.pool, client, runtime.metric_meter).sample()
+        set_up_at = await house.owner.fetchval("SELECT min(applied_at) FROM schema_migrations")
+    gauges = {update.metric.name: update.value for update in measured.retrieve_updates()}
+    assert gauges["worksub_reconciliation_timestamp_seconds"] == set_up_at.timestamp()
+    assert gauges["worksub_reconciliation_findings"] == 0
 
 
 async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:

@@ -1,0 +1,1 @@
+"""Unit tests of the Prometheus rules. They need promtool: `make alerts`."""
