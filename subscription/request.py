@@ -13,6 +13,7 @@ from subscription import names
 from subscription.calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
+from subscription.password_hash import password_hash_problem
 from subscription.phone import phone_number
 from subscription.refusals import Code, Problem, Refused
 from subscription.validation import (
@@ -24,7 +25,6 @@ from subscription.validation import (
 )
 
 _OPAQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
-_ARGON2ID = re.compile(r"\$argon2id\$v=[0-9]+\$[A-Za-z0-9=,]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
 
 
 class AccountKind(StrEnum):
@@ -88,8 +88,8 @@ def _company_name(value: str) -> str:
 
 
 def _argon2id_hash(value: str) -> str:
-    if len(value) > 256 or _ARGON2ID.fullmatch(value) is None:
-        raise PydanticCustomError("INVALID_PASSWORD_HASH", "must be an Argon2id hash of the password")
+    if problem := password_hash_problem(value):
+        raise PydanticCustomError("INVALID_PASSWORD_HASH", "{problem}", {"problem": problem})
     return value
 
 

@@ -18,16 +18,13 @@ from subscription.effects import TimelineEntry, timeline_entry
 from subscription.events import Event
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen, Wire
+from subscription.password_hash import PLACEHOLDER
 from subscription.refusals import Problem, Refused
 from subscription.request import Account, Request, read_request
 from subscription.state import Access, State, Subscription, provisioning
 from subscription.validation import check, problems_of
 
 CONFIRM_DOMAIN = "confirm_domain"
-
-_SAMPLE_HASH = (
-    "$argon2id$v=19$m=65536,t=3,p=4$c2FtcGxlc2FsdHNhbXBsZQ$c2FtcGxlaGFzaHNhbXBsZWhhc2hzYW1wbGVoYXNoc2E"
-)
 
 
 class ScenarioError(Exception):
@@ -162,7 +159,7 @@ def sample_request(scenario: Scenario, book: PriceBook, request_id: str) -> dict
         "agreed_terms": agreed_terms(book, scenario.starts_at),
         "account": {"group": "sample"},
         "admin_id": "admin",
-        "password_hash": _SAMPLE_HASH,
+        "password_hash": PLACEHOLDER,
         "company_name": "Sample Company",
         "company_phone": "02-1234-5678",
         **scenario.request,

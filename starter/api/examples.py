@@ -19,7 +19,7 @@ REQUEST = {
     "agreed_terms": TERMS,
     "account": {"group": "acme"},
     "admin_id": "admin",
-    "password_hash": "$argon2id$v=19$m=65536,t=3,p=4$c29tZSBzYWx0IGhlcmU"
+    "password_hash": "$argon2id$v=19$m=65536,t=3,p=4$c29tZSBvdGhlciBzYWx0cw"
     "$QlJkKdNSw0H6Vtsx0Y2TFUDWqpbUFPKTFW1ZTtPVJGs",
     "company_name": "Acme Korea",
     "company_phone": "02-1234-5678",

@@ -11,6 +11,7 @@ from starter.cli.errors import refusal, usage_error
 from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Domain, Group, Timeout
 from starter.cli.output import say, show
 from starter.cli.session import Session
+from subscription.password_hash import PLACEHOLDER
 
 if TYPE_CHECKING:
     from subscription.effects import RequestAnswer
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _PANEL = "Request a subscription"
 
-# Stands in for the hash while the rest of a request is judged, before anybody has typed a password.
-_NOT_TYPED_YET = "$argon2id$v=19$m=8,t=1,p=1$bm90dHlwZWR5ZXQ$bm90dHlwZWR5ZXRub3R0eXBlZHlldA"
 _ATTEMPTS = 3
 
 # What a request says beside these, the service refuses by itself.
@@ -68,7 +67,7 @@ def request(
         password_hash, problems = passwords.hashed(password), (*problems, *password_problems)
     with Session(timeout=timeout) as session:
         asked = {name: value for name, value in fields.items() if name not in _NOT_FOR_A_FILE}
-        refused = session.ask(lambda client: client.check_request({**asked, "password_hash": _NOT_TYPED_YET}))
+        refused = session.ask(lambda client: client.check_request({**asked, "password_hash": PLACEHOLDER}))
         if refused or problems:
             raise refusal(_together(refused, problems))
         typed = {**asked, "password_hash": password_hash or _hash_of_what_is_typed()}

@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from activities.database import GOING
 from starter.console.sessions import LONGEST_HOURS, Realm
 from starter.console.visit import Console, Turned, Visit, cookie_name, visit_of, words_of
+from starter.password_hashing import HashingBusyError
 from subscription.refusals import Code, RefusedError
 
 _log = logging.getLogger("worksub")
@@ -41,6 +42,9 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
             response = await _answer(visit, handler, whom)
         except Turned as turned:
             return turned.response
+        except HashingBusyError:
+            html = console.pages.render("busy.html", words_of(request))
+            return HTMLResponse(html, status_code=503, headers={"Retry-After": "5"})
         except Exception as error:
             if _is_away(error):
                 _log.warning("A page could not be shown: a server is away.", exc_info=True)

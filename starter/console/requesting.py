@@ -1,6 +1,5 @@
 """Requesting a product, in the guide's five steps; nothing exists before the fourth is finalized (R1-R9)."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -12,17 +11,15 @@ from starter.console.guarding import forget
 from starter.console.judging import admin_reason
 from starter.console.visit import Visit
 from starter.console.wording import Speaker
-from starter.passwords import hashed
 from subscription.calendar import KST, day_of
 from subscription.catalogue import Catalogue
 from subscription.names import domain_name, group_name
+from subscription.password_hash import PLACEHOLDER
 from subscription.passwords import password_problems
 from subscription.refusals import Code, Problem, Refused, RefusedError
 from subscription.request import Account, AccountKind
 
 _STEPS = ("product", "terms", "information", "check")
-# A hash of nothing, so that all the rest can be judged while the password is not in order yet.
-_NO_PASSWORD = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "product": ("region", "platform", "plan", "members"),
     "terms": ("agreed_terms",),
@@ -119,8 +116,7 @@ async def _take_information(visit: Visit, draft: Draft) -> Response:
         message = "was not the same both times; type it again"
         wrong = (Problem(field="password_again", code=Code.PASSWORDS_DIFFER, message=message),)
     if not wrong:
-        # Hashing takes its time, and is meant to: others are served meanwhile.
-        digest = await asyncio.to_thread(hashed, form.get("password", ""))
+        digest = await visit.console.hashing.hash(form.get("password", ""))
         draft = draft.model_copy(update={"password_hash": digest})
     return await _on(visit, "information", draft, wrong)
 
@@ -201,7 +197,7 @@ async def _first_unfinished(visit: Visit, draft: Draft, before: str) -> str | No
 async def _wrong(visit: Visit, draft: Draft, step: str) -> dict[str, str]:
     """What the rules find wrong in what this step asks for."""
     body = draft.as_request(_customer(visit))
-    refused = await visit.desk.check_request({**body, "password_hash": draft.password_hash or _NO_PASSWORD})
+    refused = await visit.desk.check_request({**body, "password_hash": draft.password_hash or PLACEHOLDER})
     if refused is None:
         return {}
     if refused.code is Code.NOTHING_ON_SALE:

@@ -21,6 +21,7 @@ from starter.console.pages import Pages
 from starter.console.refusals import refusal_words
 from starter.console.sessions import Realm, Session, Sessions, new_token
 from starter.console.settings import ConsoleSettings
+from starter.password_hashing import PasswordHashing
 from subscription.refusals import Problem, Refused
 
 MOST_BYTES = 64 * 1024
@@ -36,6 +37,7 @@ class Console:
     settings: ConsoleSettings
     sessions: Sessions
     pages: Pages
+    hashing: PasswordHashing = field(default_factory=PasswordHashing)
 
 
 class Turned(Exception):  # noqa: N818

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
+from service.house import PASSWORD_HASH
 from temporalio.client import Client
 
 from activities.database import connected
@@ -22,9 +22,6 @@ from workflows.converter import data_converter
 from .requesting import request_fields
 from .running import ROOT, Cli
 
-# Cheap, for what is tested here is not how hard it is to guess.
-_PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("Correct4Horse")
-
 
 @dataclass(frozen=True)
 class Service:
@@ -36,7 +33,7 @@ class Service:
 
     async def subscribed(self, **replaced: Any) -> str:
         """The id of a new subscription."""
-        answer = await self.client.request({**request_fields(**replaced), "password_hash": _PASSWORD_HASH})
+        answer = await self.client.request({**request_fields(**replaced), "password_hash": PASSWORD_HASH})
         return answer.subscription_id
 
     async def paid(self, **replaced: Any) -> str:

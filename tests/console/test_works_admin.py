@@ -1,10 +1,12 @@
 """NAVER WORKS Admin: it works only with access, and its data go with the subscription (R31)."""
 
+import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 from asyncpg import RestrictViolationError
-from service.house import PASSWORD, fresh
+from service.house import PASSWORD, PASSWORD_HASH, fresh
 from service.waiting import eventually
 
 from .forms import submit
@@ -35,6 +37,47 @@ async def test_guessing_is_slowed_down(console: Hosted) -> None:
             for _ in range(7)
         ]
         assert tried == [403, 403, 403, 403, 403, 429, 429]
+
+
+async def test_of_sixty_guesses_at_once_five_are_judged(console: Hosted) -> None:
+    account = f"admin@{fresh('guessed')}"
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        answers = await asyncio.gather(
+            *(
+                submit(browser, page, "/works/sign-in", account=account, password=f"Wrong{number}Horse")
+                for number in range(60)
+            )
+        )
+    assert Counter(answer.status_code for answer in answers) == {403: 5, 429: 55}
+
+
+async def test_a_right_password_is_not_counted(console: Hosted) -> None:
+    life = await console.house.requested()
+    account = f"admin@{life.request['account']['group']}"
+    for _ in range(7):
+        async with console.browser() as browser:
+            page = await browser.get("/works/sign-in")
+            page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+            assert page.url.path == "/works"
+
+
+async def test_a_stored_hash_of_any_other_cost_is_not_computed(
+    console: Hosted, caplog: pytest.LogCaptureFixture
+) -> None:
+    life = await console.house.requested()
+    # Its 2 GiB would end this process.
+    costly = PASSWORD_HASH.replace("m=19456,t=2", "m=2097152,t=4000000000")
+    await console.house.owner.execute(
+        "UPDATE administrators SET password_hash = $2 WHERE subscription_id = $1", life.id, costly
+    )
+    account = f"admin@{life.request['account']['group']}"
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+    assert page.status_code == 403
+    assert "A stored password hash was refused." in caplog.messages
+    assert costly not in caplog.text
 
 
 async def test_it_is_closed_without_access_and_says_why(console: Hosted) -> None:

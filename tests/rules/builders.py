@@ -24,6 +24,7 @@ from subscription.effects import TimelineEntry, timeline_entry
 from subscription.events import Event
 from subscription.forecast import Quote, quote_cancellation
 from subscription.ledger import LedgerLine
+from subscription.password_hash import PLACEHOLDER
 from subscription.refusals import Code, Refused
 from subscription.request import Request, read_request
 from subscription.simulation import agreed_terms
@@ -31,7 +32,6 @@ from subscription.state import Subscription, provisioning
 from subscription.validation import check
 
 TOKEN = "c2VjcmV0LXRva2Vu"
-_HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g"
 
 
 def on(text: str) -> datetime:
@@ -92,7 +92,7 @@ def request_body(**changes: Any) -> dict[str, Any]:
         "agreed_terms": [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}],
         "account": {"group": "acme"},
         "admin_id": "admin",
-        "password_hash": _HASH,
+        "password_hash": PLACEHOLDER,
         "company_name": "Acme Korea",
         "company_phone": "02-1234-5678",
         **changes,

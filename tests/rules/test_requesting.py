@@ -281,6 +281,47 @@ def test_r07_only_an_argon2id_hash_is_taken(text: str) -> None:
     assert problems(password_hash=text) == [("password_hash", Code.INVALID_PASSWORD_HASH)]
 
 
+_SALT, _DIGEST = "c2FtcGxlc2FsdHNhbXBsZQ", "c2FtcGxlaGFzaHNhbXBsZWhhc2hzYW1wbGVoYXNoc2E"
+
+
+@pytest.mark.parametrize("cost", ["m=19456,t=2,p=1", "m=65536,t=3,p=4", "m=65536,t=4,p=1"])
+def test_r07_a_hash_of_bounded_cost_is_taken(cost: str) -> None:
+    assert not problems(password_hash=f"$argon2id$v=19${cost}${_SALT}${_DIGEST}")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        f"v=19$m=2097152,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65537,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=4000000000,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=5,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=5${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=0${_SALT}${_DIGEST}",
+        f"v=19$m=19455,t=2,p=1${_SALT}${_DIGEST}",
+        f"v=19$m=19456,t=1,p=1${_SALT}${_DIGEST}",
+        f"v=19$m=8,t=1,p=1${_SALT}${_DIGEST}",
+        f"v=16$m=65536,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=065536,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=٦٥٥٣٦,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$t=3,m=65536,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=4,data=AAAA${_SALT}${_DIGEST}",
+        f"m=65536,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=4$c2FsdA${_DIGEST}",
+        f"v=19$m=65536,t=3,p=4${_SALT}$c2hvcnQ",
+        f"v=19$m=65536,t=3,p=4${_SALT[:-1]}R${_DIGEST}",  # of bits that no encoder sets
+        f"v=19$m=65536,t=3,p=4${_SALT}${'A' * 200}",
+        f"v=19$m=65536,t=3,p=4${_SALT}${_DIGEST}\n",
+    ],
+)
+def test_r07_a_hash_of_any_other_cost_is_refused_and_what_is_allowed_is_said(parameters: str) -> None:
+    refused = read(password_hash=f"$argon2id${parameters}")
+    assert isinstance(refused, Refused)
+    [problem] = refused.problems
+    assert (problem.field, problem.code) == ("password_hash", Code.INVALID_PASSWORD_HASH)
+    assert "version 19, m 19456 to 65536 KiB, t 2 to 4, p 1 to 4" in problem.message
+
+
 def test_r07_a_password_in_the_clear_has_no_place_in_a_request_and_is_not_repeated() -> None:
     answer = read(password="Passw0rd")
     assert isinstance(answer, Refused)
@@ -388,7 +429,7 @@ def test_r09_an_impossible_request_id(request_id: object) -> None:
 
 
 def test_r09_the_same_body_is_known_again_whatever_the_salt_of_the_hash() -> None:
-    salted_anew = "$argon2id$v=19$m=65536,t=3,p=4$b3RoZXJzYWx0b3RoZXI$b3RoZXJoYXNob3RoZXJoYXNo"
+    salted_anew = f"$argon2id$v=19$m=65536,t=3,p=4$b3RoZXJzYWx0b3RoZXJzYQ${_DIGEST[::-1]}"
     assert accepted().fingerprint() == accepted(password_hash=salted_anew).fingerprint()
 
 

@@ -28,7 +28,7 @@ class Customer:
         self.groups = [fresh("hanyang"), fresh("hanyang-new")]
         self.domain = f"{fresh('hanyang')}.co.kr"
         self.callers = [f"{fresh('Kim Chulsoo')} of sales", f"{fresh('이영희')} of support"]
-        self.hash = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(self.company)
+        self.hash = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(self.company)
         self.token = ""
 
     @property

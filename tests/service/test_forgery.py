@@ -186,7 +186,7 @@ async def test_r31_what_is_erased_stays_so(house: House, thief: Connection) -> N
     certificates = await life.client.certificates(life.id)
     for statement in (
         "INSERT INTO account_names (name, kind, subscription_id) VALUES ('again', 'GROUP', '{0}')",
-        "INSERT INTO administrators VALUES ('{0}', 'hong', '$argon2id$')",
+        "INSERT INTO administrators VALUES ('{0}', 'hong', '$argon2id$v=19$m=19456,t=2,p=1$')",
         "INSERT INTO companies VALUES ('{0}', 'Acme', '+8221234567')",
         "INSERT INTO members VALUES ('{0}', 'hong')",
         "INSERT INTO workspaces VALUES ('{0}', 'acme', 'KR', 'VPC', 'basic', 1, 'FULL', 1)",

@@ -2,10 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from functools import cache
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
@@ -22,6 +19,9 @@ from subscription.refusals import Problem, RefusedError
 from subscription.state import Access, State
 from subscription.validation import has_control_characters
 
+# Longer than it takes to verify any accepted hash on a machine that is not overloaded.
+_FAILURE_STEP_SECONDS = 1.0
+
 
 async def show_sign_in(visit: Visit) -> Response:
     if visit.session is not None:
@@ -33,22 +33,23 @@ async def sign_in(visit: Visit) -> Response:
     """One answer for every failure, and as much work for an account that there is not."""
     account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
     address = visit.request.client.host if visit.request.client else ""
+    began = asyncio.get_running_loop().time()
     throttle, record = Throttle(visit.console.pool), WorksRecord(visit.console.pool)
-    if not await throttle.allows(account, address):
+    if not await throttle.count(account, address):
         said = visit.words.say("Too many attempts. Wait a quarter of an hour and try again.")
         return await _sign_in_again(visit, account, said, 429)
     admin_id, _, name = account.partition("@")
     administrator = await record.administrator(admin_id, name)
     if administrator is not None and not await _goes_by(visit, administrator.subscription_id, account):
         administrator = None
-    right = await asyncio.to_thread(
-        _is_right, administrator.password_hash if administrator else _nobodys_hash(), password
-    )
+    stored = administrator.password_hash if administrator else None
+    right = await visit.console.hashing.verify(stored, password)
     if administrator is None or not right:
-        await throttle.failed(account, address)
+        await _until_next_step(began)
         return await _sign_in_again(
             visit, account, visit.words.say("The account or the password is wrong."), 403
         )
+    await throttle.uncount(account, address)
     standing = await visit.console.client.standing(administrator.subscription_id)
     if standing.state.access is Access.NONE:
         return await _closed(visit, standing)
@@ -182,13 +183,7 @@ async def _sign_in_again(visit: Visit, account: str, said: str, status: int) -> 
     return await visit.page("works/sign_in.html", account=account, problems={"": said}, status=status)
 
 
-def _is_right(password_hash: str, password: str) -> bool:
-    try:
-        return PasswordHasher().verify(password_hash, password)
-    except (Argon2Error, InvalidHashError):
-        return False
-
-
-@cache
-def _nobodys_hash() -> str:
-    return PasswordHasher().hash("Nobody's Own Pa55word")
+async def _until_next_step(began: float) -> None:
+    """Wait, so that the time of a failure does not tell which hash, if any, it was compared with."""
+    taken = asyncio.get_running_loop().time() - began
+    await asyncio.sleep(_FAILURE_STEP_SECONDS - taken % _FAILURE_STEP_SECONDS)
