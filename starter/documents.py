@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from activities.files import TooLargeError, read_text
+from activities.files import STANDARD_INPUT, TooLargeError, read_text
 
 _PLAIN = "!plain"
 _TEXT = "tag:yaml.org,2002:str"
@@ -55,7 +55,7 @@ _Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
 
 def read_documents(path: Path) -> list[Document]:
     """Every document of a YAML file, each of which must be named fields; raises `DocumentError`."""
-    source = str(path)
+    source = "standard input" if path == STANDARD_INPUT else str(path)
     try:
         text = read_text(path)
         documents = [_Reading(source).document(node) for node in yaml.compose_all(text, _Loader)]

@@ -27,6 +27,8 @@ class Listed(Frozen):
 
     subscription_id: str
     customer_id: str
+    account_name: str | None
+    """The group or domain name, without the administrator's ID; None once it is erased."""
     state: str
     access: str
     plan: str
@@ -44,7 +46,8 @@ def no_such_subscription() -> RefusedError:
     return refuse(Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id")
 
 
-_LISTED = ", ".join(Listed.model_fields)
+_ACCOUNT_NAME = "snapshot -> 'account' ->> 'name' AS account_name"
+_LISTED = ", ".join(_ACCOUNT_NAME if name == "account_name" else name for name in Listed.model_fields)
 
 
 class RecordedRequest(Frozen):
@@ -148,13 +151,28 @@ class ReadModel:
 
     async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
         rows = await self._pool.fetch(
-            """
-            SELECT subscription_id, snapshot -> 'account' ->> 'name' AS name FROM subscriptions
+            f"""
+            SELECT subscription_id, {_ACCOUNT_NAME} FROM subscriptions
              WHERE subscription_id = ANY($1) AND snapshot -> 'account' ->> 'name' IS NOT NULL
-            """,
+            """,  # noqa: S608 - a constant
             subscription_ids,
         )
-        return {row["subscription_id"]: row["name"] for row in rows}
+        return {row["subscription_id"]: row["account_name"] for row in rows}
+
+    async def meant_by(self, beginning: str | None, name: str, *, limit: int) -> list[str]:
+        """Return the ids that begin so, and the one of the subscription that holds the name."""
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id FROM account_names WHERE name = $2
+            UNION
+            (SELECT subscription_id FROM subscriptions WHERE starts_with(subscription_id, $1) LIMIT $3)
+            ORDER BY subscription_id LIMIT $3
+            """,
+            beginning,
+            name,
+            limit,
+        )
+        return [row["subscription_id"] for row in rows]
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
         rows = await self._pool.fetch(

@@ -1,7 +1,10 @@
 """What the record answers by itself: neither Temporal nor a worker is needed, nor even imported."""
 
+import contextlib
 from collections.abc import Sequence
 from datetime import date, datetime
+
+from pydantic_core import PydanticCustomError
 
 from activities.database import Pool
 from starter.read_model import Listed, ReadModel, no_such_subscription
@@ -15,12 +18,16 @@ from subscription.explain import Explanation, explain
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.names import domain_name
 from subscription.outbox import NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, refuse
 from subscription.request import Account
 from subscription.state import State
 from subscription.status import Status, status_of
+
+_SHORTEST_BEGINNING = 4
+"""Fewer characters of an id would mean many subscriptions."""
 
 
 class Availability(Frozen):
@@ -153,6 +160,25 @@ class SubscriptionReader:
         return await self._read.findings(run, limit=limit)
 
     # -- finding -----------------------------------------------------------------------------------
+
+    async def meant_by(self, reference: str, *, limit: int = 10) -> list[str]:
+        """Return the ids of the subscriptions that a person may mean, `limit` at most.
+
+        An id in full means itself. Else the reference is the beginning of an id (four characters or more),
+        an account (admin@acme) or its name (acme).
+        """
+        if await self._read.exists(reference, None):
+            return [reference]
+        name = reference.rpartition("@")[2].lower()
+        with contextlib.suppress(PydanticCustomError):
+            name = domain_name(name)
+        beginning = reference if len(reference) >= _SHORTEST_BEGINNING else None
+        return await self._read.meant_by(beginning, name, limit=limit)
+
+    async def listed(self, ids: Sequence[str]) -> Sequence[Listed]:
+        """Return the subscriptions with these ids, in the order given, without those not recorded."""
+        rows = await self._read.listed(ids)
+        return [rows[each] for each in ids if each in rows]
 
     async def select(self, selection: Selection, *, after: str = "", limit: int = 50) -> list[Listed]:
         """Those of which all conditions hold, in the order of their ids; the record must know of them all."""

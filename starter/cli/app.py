@@ -5,6 +5,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -38,12 +39,31 @@ from workflows.keyring import EncryptionSettingsError
 
 app = typer.Typer(
     name="worksub",
-    help="NAVER WORKS subscriptions, from the request to the erasure.",
     cls=Panels,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"worksub {version('worksub')}")
+        raise typer.Exit
+
+
+@app.callback()
+def worksub(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """NAVER WORKS subscriptions, from the request to the erasure."""
+
+
 for part in (operations, replaying, requests, commands, questions, listing, billing, clock, simulate):
     app.add_typer(part.app)
 app.add_typer(keys.app, name="keys", rich_help_panel=keys.PANEL)

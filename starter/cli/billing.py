@@ -72,15 +72,16 @@ def adjust(
     as_json: AsJson = False,
 ) -> None:
     """Correct a ledger line by a compensating one. Sent again, it changes nothing."""
-    data = {
-        "subscription_id": subscription_id,
-        "id": adjustment_id or reference,
-        "key": f"{subscription_id}/{key}" if key.count("/") == 1 else key,
-        "amount": amount,
-        "reason": reason,
-        "reference": reference,
-    }
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
+        data = {
+            "subscription_id": subscription_id,
+            "id": adjustment_id or reference,
+            "key": f"{subscription_id}/{key}" if key.count("/") == 1 else key,
+            "amount": amount,
+            "reason": reason,
+            "reference": reference,
+        }
         adjustment = session.ask(lambda client: client.adjust(data))
     show(as_json, adjustment, lambda: f"{adjustment.corrects} is corrected by {adjustment.amount:,} KRW.")
 

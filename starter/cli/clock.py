@@ -38,6 +38,7 @@ def advance(
     if not duration:
         raise usage_error("Say how much time is to pass: DAYS, --days or --hours.", field="days")
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         _move(session, subscription_id, clock_of(session, subscription_id) + duration, as_json)
 
 
@@ -50,6 +51,7 @@ def run_to(
 ) -> None:
     """Let the time pass up to a date or an instant."""
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         moment = moment_meant(session, subscription_id, target)
         if moment < (now := clock_of(session, subscription_id)):
             raise CommandError(

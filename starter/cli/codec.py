@@ -68,7 +68,7 @@ def keys(
                 keyring,
                 query=query,
                 limit=limit,
-                on_progress=lambda runs: session.sign_of_life(),
+                on_progress=lambda runs: session.sign_of_life(f"Read {runs:,} runs so far…"),
             )
         )
     show(as_json, {"keys": found}, lambda: _keys_table(found))

@@ -55,6 +55,7 @@ def switch(
     from subscription.commands import ContractTerm
 
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         day = day_meant(session, subscription_id, date)
         answer = session.ask(
             lambda client: client.switch_to_paid(
@@ -89,6 +90,7 @@ def renewal(
     if none and (plan or members):
         raise usage_error("--none goes with neither --plan nor --members.", field="none")
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         answer = session.ask(
             lambda client: client.change_renewal_option(
                 subscription_id,
@@ -127,6 +129,7 @@ def upgrade(
             advice="Agree with --agree.",
         )
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         terms = session.ask(lambda client: client.required_terms(subscription_id))
         if not agree:
             _ask_to_agree(terms)
@@ -164,6 +167,7 @@ def cancel(
             advice="Give the account in full, as in --confirm admin@acme; `worksub status ID` shows it.",
         )
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         day = day_meant(session, subscription_id, date)
         confirmation = confirm if confirm is not None else _ask_to_confirm(session, subscription_id, day)
         answer = session.ask(
@@ -182,6 +186,7 @@ def withdraw(
 ) -> None:
     """Withdraw what is reserved: a switch or a cancellation."""
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         answer = session.ask(
             lambda client: client.withdraw_reservation(subscription_id, **_carried(command_id, by))
         )
@@ -201,6 +206,7 @@ def rename(
     """Change the group name or the domain name; a domain takes effect when its ownership is proved."""
     account = account_named(group, domain)
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         answer = session.ask(
             lambda client: client.rename_account(subscription_id, account, **_carried(command_id, by))
         )
@@ -217,6 +223,7 @@ def verify_domain(
 ) -> None:
     """Show the DNS records that prove the domain, and look for them now."""
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         proofs = session.ask(lambda client: client.status(subscription_id)).proofs
         answer = session.ask(lambda client: client.check_domain(subscription_id, **_carried(command_id, by)))
         awaited = session.ask(lambda client: client.status(subscription_id)).proofs

@@ -53,6 +53,16 @@ def usage_error(message: str, *, field: str | None = None, advice: str | None = 
     return CommandError(ExitCode.USAGE, "USAGE", message, field=field, advice=advice)
 
 
+def check_standard_input(names: Mapping[str, bool]) -> None:
+    """Raise `CommandError` if more than one of the options and arguments reads standard input."""
+    readers = [name for name, reads in names.items() if reads]
+    if len(readers) > 1:
+        raise usage_error(
+            f"{' and '.join(readers)} would both read standard input, which can be read once.",
+            field=readers[-1].removeprefix("--"),
+        )
+
+
 def unavailable(code: str, message: str, *, advice: str | None = None) -> CommandError:
     return CommandError(ExitCode.UNAVAILABLE, code, message, advice=advice)
 

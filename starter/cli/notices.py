@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.cli.options import AfterNumber, AsJson, PageSize
+from starter.cli.options import AfterNumber, AsJson, OfSubscription, PageSize
 from starter.cli.output import show
 from starter.cli.session import Session
 
@@ -40,9 +40,7 @@ def list_notices(
             "--state", parser=_state, autocompletion=_states, metavar="STATE", help="WAITING, GIVEN_UP, …"
         ),
     ] = None,
-    subscription: Annotated[
-        str | None, typer.Option("--subscription", metavar="ID", help="Of one subscription.")
-    ] = None,
+    subscription: OfSubscription = None,
     limit: PageSize = 50,
     after: AfterNumber = 0,
     as_json: AsJson = False,
@@ -51,10 +49,11 @@ def list_notices(
     from subscription.outbox import NoticeState
 
     with Session() as session:
+        subscription_id = session.subscription(subscription) if subscription else None
         found = session.read(
             lambda record: record.notices(
                 state=NoticeState(state) if state else None,
-                subscription_id=subscription,
+                subscription_id=subscription_id,
                 after=after,
                 limit=limit + 1,
             )

@@ -6,9 +6,27 @@ from typing import Annotated
 import typer
 
 SubscriptionId = Annotated[
-    str, typer.Argument(metavar="ID", help="The subscription's id.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The subscription's id or the beginning of it, or its account.",
+        show_default=False,
+    ),
+]
+"""`Session.subscription` returns the id that it means."""
+OfSubscription = Annotated[
+    str | None,
+    typer.Option("--subscription", metavar="ID", help="Of one subscription, by its id or account."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, errors too.")]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="Print it again at every change, until the subscription has ended or Ctrl-C. With --json, one "
+        "document a change.",
+    ),
+]
 CommandId = Annotated[
     str | None,
     typer.Option(

@@ -1,6 +1,7 @@
 """What only asks: status, timeline, ledger, quote, upcoming, explain."""
 
-from typing import TYPE_CHECKING, Annotated
+import time
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -16,40 +17,86 @@ from starter.cli.options import (
     QuotedChange,
     SubscriptionId,
     Timeout,
+    Watch,
 )
-from starter.cli.output import show
+from starter.cli.output import console, show
 from starter.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from starter.client import SubscriptionClient
+    from starter.reading import SubscriptionReader
+    from subscription.effects import ErasureCertificate, TimelineEntry
     from subscription.forecast import ChangeQuote, Quote
+    from subscription.status import Status
 
 app = typer.Typer()
 _PANEL = "Ask about a subscription"
+_WATCH_SECONDS = 1.0
 
 
 @app.command(rich_help_panel=_PANEL)
-def status(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
+def status(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJson = False) -> None:
     """Where a subscription stands and what happens next; once erased, with the certificate."""
+    with Session() as session:
+        subscription_id = session.subscription(subscription_id)
+        shown: Standing | None = None
+        while True:
+            standing = session.read(lambda record: _standing(record, subscription_id))
+            if standing != shown:
+                _show_standing(as_json, standing, separated=shown is not None)
+            if not watch or standing.status.state.over:
+                return
+            shown = standing
+            time.sleep(_WATCH_SECONDS)
+
+
+class Standing(NamedTuple):
+    status: "Status"
+    certificates: "list[ErasureCertificate]"
+
+
+async def _standing(record: "SubscriptionReader", subscription_id: str) -> Standing:
+    return Standing(await record.status(subscription_id), await record.certificates(subscription_id))
+
+
+def _show_standing(as_json: bool, standing: Standing, *, separated: bool) -> None:
     from starter.cli.tables import status_view
 
-    with Session() as session:
-        found = session.read(lambda record: record.status(subscription_id))
-        certificates = session.read(lambda record: record.certificates(subscription_id))
-    document = {**found.model_dump(mode="json"), "certificates": certificates}
-    show(as_json, document, lambda: status_view(found, certificates))
+    if separated and not as_json:
+        console().print()
+    document = {**standing.status.model_dump(mode="json"), "certificates": standing.certificates}
+    show(as_json, document, lambda: status_view(*standing))
 
 
 @app.command(rich_help_panel=_PANEL)
-def timeline(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
-    """Everything that has happened to a subscription."""
+def timeline(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJson = False) -> None:
+    """Everything that has happened to a subscription. With --watch, first that and then what is added."""
+    with Session() as session:
+        subscription_id = session.subscription(subscription_id)
+        entries = _entries(session, subscription_id, after=0)
+        _show_entries(as_json, entries, header=True)
+        while watch and not (entries and entries[-1].state.over):
+            time.sleep(_WATCH_SECONDS)
+            if added := _entries(session, subscription_id, after=entries[-1].sequence if entries else 0):
+                _show_entries(as_json, added, header=not entries)
+                entries = added
+
+
+def _entries(session: Session, subscription_id: str, *, after: int) -> "list[TimelineEntry]":
+    return session.read(lambda record: record.timeline(subscription_id, after=after))
+
+
+def _show_entries(as_json: bool, entries: "list[TimelineEntry]", *, header: bool) -> None:
     from starter.cli.tables import timeline_table
 
-    with Session() as session:
-        entries = session.read(lambda record: record.timeline(subscription_id))
-    show(as_json, entries, lambda: timeline_table(entries))
+    def for_people() -> "RenderableType":
+        table = timeline_table(entries)
+        table.show_header = header
+        return table
+
+    show(as_json, entries, for_people)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -60,6 +107,7 @@ def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
     from starter.cli.tables import adjustments_table, ledger_table
 
     with Session() as session:
+        subscription_id = session.subscription(subscription_id)
         lines = session.read(lambda record: record.ledger(subscription_id))
         adjustments = session.read(lambda record: record.adjustments(subscription_id))
 
@@ -89,6 +137,7 @@ def quote(
     _check_that_it_can_be_quoted(of, date, term, plan or members)
     chosen = ContractTerm(term) if term else None
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         day = day_meant(session, subscription_id, date or "today")
 
         async def quoted(client: "SubscriptionClient") -> "Quote | ChangeQuote":
@@ -125,6 +174,7 @@ def upcoming(
     from starter.cli.tables import coming_table
 
     with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
         coming = session.ask(lambda client: client.upcoming(subscription_id))
     show(as_json, coming, lambda: coming_table(coming) if coming else "Nothing will happen any more.")
 
@@ -145,8 +195,9 @@ def explain(
 
     from starter.cli.tables import explanation_view
 
-    full_key = f"{subscription_id}/{key}" if key and key.count("/") == 1 else key
     with Session() as session:
+        subscription_id = session.subscription(subscription_id)
+        full_key = f"{subscription_id}/{key}" if key and key.count("/") == 1 else key
         found = session.read(lambda record: record.explain(subscription_id, full_key))
     show(
         as_json,

@@ -41,7 +41,7 @@ def replay(
                 services.temporal,
                 query or RUNNING,
                 limit=limit,
-                on_progress=lambda count: session.sign_of_life(),
+                on_progress=lambda count: session.sign_of_life(f"Replayed {count:,} runs so far…"),
             )
         )
     show(as_json, replayed, lambda: _view(replayed))

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.cli.errors import refusal, usage_error
+from starter.cli.errors import check_standard_input, refusal, usage_error
 from starter.cli.options import DEFAULT_TIMEOUT, AsJson, Domain, Group, Timeout
 from starter.cli.output import say, show
 from starter.cli.session import Session
 from subscription.password_hash import PLACEHOLDER
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from subscription.effects import RequestAnswer
     from subscription.refusals import Problem, Refused
     from subscription.request import Account
@@ -23,6 +25,7 @@ app = typer.Typer()
 _PANEL = "Request a subscription"
 
 _ATTEMPTS = 3
+_WITHOUT_A_TERMINAL = "Pipe it in with --password-stdin."
 
 # What a request says beside these, the service refuses by itself.
 _NOT_FOR_A_FILE = {
@@ -44,7 +47,10 @@ def check_name(group: Group = None, domain: Domain = None, as_json: AsJson = Fal
 
 @app.command(rich_help_panel=_PANEL)
 def request(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML, as examples/request.yaml.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="YAML, as examples/request.yaml; - is standard input."),
+    ],
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the administrator's password from standard input.")
     ] = False,
@@ -54,11 +60,12 @@ def request(
     """Request a subscription. Its free trial starts at once, or you hear exactly what is wrong."""
     from starter import passwords
 
+    check_standard_input({"FILE": str(file) == "-", "--password-stdin": password_stdin})
     if not password_stdin and not sys.stdin.isatty():
         raise usage_error(
             "There is no terminal at which to type the administrator's password.",
             field="password",
-            advice="Pipe it in with --password-stdin.",
+            advice=_WITHOUT_A_TERMINAL,
         )
     fields = _fields_of(file)
     password_hash, problems = None, _problems_of_a_file(fields)
@@ -74,6 +81,38 @@ def request(
         answer = session.ask(lambda client: client.request(typed))
         state = session.ask(lambda client: client.status(answer.subscription_id)).state
     show(as_json, answer, lambda: _answer_in_words(answer, state))
+
+
+@app.command("hash-password", rich_help_panel=_PANEL)
+def hash_password(
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the Argon2id hash of an administrator's password, as the API takes it. Nothing is sent."""
+    from starter import passwords
+
+    if password_stdin:
+        password, problems = passwords.from_standard_input()
+        if problems:
+            raise refusal(_together(None, problems))
+        password_hash = passwords.hashed(password)
+    elif sys.stdin.isatty():
+        password_hash = _hash_of_what_is_typed()
+    else:
+        raise usage_error(
+            "There is no terminal at which to type the password.",
+            field="password",
+            advice=_WITHOUT_A_TERMINAL,
+        )
+    show(as_json, {"password_hash": password_hash}, lambda: _on_one_line(password_hash))
+
+
+def _on_one_line(text: str) -> "RenderableType":
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ignore")
 
 
 def _answer_in_words(answer: "RequestAnswer", state: "State") -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SILENCE_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
+_REPORT_SECONDS = 10.0
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -41,6 +42,7 @@ class Session:
         self._services: Services | None = None
         self._pool: Pool | None = None
         self._last_sign_of_life = 0.0
+        self._progress: str | None = None
 
     def __enter__(self) -> Self:
         ignore_what_is_left(self._runner.get_loop())
@@ -66,6 +68,16 @@ class Session:
             return await question(SubscriptionReader(await self._connected(record)))
 
         return self._with_record(asked)
+
+    def subscription(self, reference: str) -> str:
+        """Return the id of the subscription that an ID argument means.
+
+        A reference that the record does not know is returned as it is, because a workflow may be running
+        that has not been recorded.
+        """
+        from starter.cli.lookup import only_one
+
+        return self.read(lambda record: only_one(record, reference))
 
     def manage(self, task: "Callable[[Pool], Awaitable[T]]") -> T:
         """Something done with what the record keeps for its administrators."""
@@ -97,9 +109,10 @@ class Session:
 
         return self._runner.run(work())
 
-    def sign_of_life(self) -> None:
-        """To be called during long work: the service is at it, so the patience begins anew."""
+    def sign_of_life(self, progress: str | None = None) -> None:
+        """Restart the time limit during long work, and keep the progress to be printed every few seconds."""
         self._last_sign_of_life = self._runner.get_loop().time()
+        self._progress = progress
 
     def _with_record(self, task: Callable[[Record], Awaitable[T]]) -> T:
         async def work() -> T:
@@ -127,21 +140,27 @@ class Session:
 
         self.sign_of_life()
         task = asyncio.ensure_future(answer)
-        said = False
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        report_at = first = begin + _SILENCE_SECONDS
         try:
             while not task.done():
                 await asyncio.wait({task}, timeout=_LOOK_SECONDS)
-                silence = asyncio.get_running_loop().time() - self._last_sign_of_life
                 if task.done():
                     break
+                silence = clock() - self._last_sign_of_life
                 if silence > self._timeout:
                     raise self._no_answer()
-                if silence > _SILENCE_SECONDS and not said:
-                    said = True
-                    say(f"Waiting for a worker to answer, for {self._timeout:g} s at most…")
+                if clock() > report_at and (self._progress or silence > _SILENCE_SECONDS):
+                    say(self._progress or self._waiting(None if report_at == first else clock() - begin))
+                    report_at = clock() + _REPORT_SECONDS
             return task.result()
         finally:
             task.cancel()
+
+    def _waiting(self, seconds: float | None) -> str:
+        since = "" if seconds is None else f"for {seconds:.0f} s now, "
+        return f"Waiting for a worker to answer, {since}for {self._timeout:g} s at most…"
 
     def _no_answer(self) -> CommandError:
         return unavailable(

@@ -9,7 +9,7 @@ import typer
 
 from starter.cli import loop
 from starter.cli.embedded import embedded_errors_reported
-from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
+from starter.cli.errors import CommandError, ExitCode, check_standard_input, unavailable, usage_error
 from starter.cli.options import AsJson
 from starter.cli.output import console, say, show_json
 
@@ -24,7 +24,10 @@ app = typer.Typer()
 def simulate(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Scenarios in YAML; --- separates several in a file."),
+        typer.Argument(
+            metavar="FILE...",
+            help="Scenarios in YAML; --- separates several in a file, and - is standard input.",
+        ),
     ],
     engine: Annotated[
         Literal["rules", "temporal"],
@@ -32,11 +35,21 @@ def simulate(
     ] = "rules",
     catalogue: Annotated[
         Path | None,
-        typer.Option("--catalogue", metavar="FILE", help="What is sold; catalogue.toml if not given."),
+        typer.Option(
+            "--catalogue",
+            metavar="FILE",
+            help="What is sold; catalogue.toml if not given. - is standard input.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Play scenarios and show what they come to; with --json one document a line, in the files' order."""
+    check_standard_input(
+        {
+            **{f"FILE {number}": _is_standard_input(file) for number, file in enumerate(files, start=1)},
+            "--catalogue": _is_standard_input(catalogue),
+        }
+    )
     book = _price_book(catalogue)
     scenarios = _scenarios(files)
     documents = _by_rules(scenarios, book) if engine == "rules" else _on_temporal(scenarios, book)
@@ -49,6 +62,12 @@ def simulate(
     output = console()
     for document in documents:
         output.print(simulated_view(document))
+
+
+def _is_standard_input(file: Path | None) -> bool:
+    from activities.files import STANDARD_INPUT
+
+    return file == STANDARD_INPUT
 
 
 def _price_book(catalogue: Path | None) -> "PriceBook":

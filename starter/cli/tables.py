@@ -306,21 +306,22 @@ def explanation_view(explanation: "Explanation") -> RenderableType:
 def list_table(listed: "Iterable[Listed]") -> RenderableType:
     """A line for each subscription; where the terminal is too narrow for that, two."""
     wide = table_of(
-        *("Subscription", "Customer", "State", "Access", "Plan", "Members", "Term", "Next"),
+        *("Subscription", "Customer", "Account", "State", "Access", "Plan", "Members", "Term", "Next"),
         right=("Members",),
     )
-    narrow = table_of("Subscription\nCustomer", "State\nAccess", "Plan\nTerm", "Next")
+    narrow = table_of("Subscription\nCustomer\nAccount", "State\nAccess", "Plan\nTerm", "Next")
     narrow.columns[0].no_wrap = True
     for each in listed:
         state, term = state_text(each.state), each.term or _NONE
+        account = each.account_name or _NONE
         at, what = moment(each.next_deadline_at), what_words(each.next_deadline or _NONE)
         next_up = f"{at}: {what}" if each.next_deadline else _NONE
         wide.add_row(
-            *(each.subscription_id, each.customer_id, state, each.access, each.plan),
+            *(each.subscription_id, each.customer_id, account, state, each.access, each.plan),
             *(f"{each.members:,}", term, next_up),
         )
         narrow.add_row(
-            f"{each.subscription_id}\n{each.customer_id}",
+            f"{each.subscription_id}\n{each.customer_id}\n{account}",
             Text.assemble(state, f"\n{each.access}"),
             f"{each.plan}, {members_words(each.members)}\n{term}",
             next_up,

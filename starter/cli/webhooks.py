@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
-from starter.cli.options import AfterNumber, AsJson, PageSize
+from starter.cli.options import AfterNumber, AsJson, OfSubscription, PageSize
 from starter.cli.output import show
 from starter.cli.session import Session
 
@@ -94,20 +94,18 @@ def list_deliveries(
 @app.command("replay")
 def replay(
     endpoint: EndpointId,
-    subscription: Annotated[
-        str | None,
-        typer.Option("--subscription", metavar="ID", help="All that happened to this one, delivered or not."),
-    ] = None,
+    subscription: OfSubscription = None,
     first: Annotated[
         int, typer.Option("--from", min=1, metavar="SEQUENCE", help="From this event of it on.")
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Try again what is parked, or tell all of one subscription again."""
+    """Try again what is parked, or send all events of one subscription again, delivered or not."""
+    subscription_id = _id_of(subscription) if subscription else None
     queued = _with_webhooks(
         lambda webhooks: (
-            webhooks.replay_subscription(endpoint, subscription, first)
-            if subscription
+            webhooks.replay_subscription(endpoint, subscription_id, first)
+            if subscription_id
             else webhooks.replay_parked(endpoint)
         )
     )
@@ -144,6 +142,11 @@ def remove_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
     """Tell an endpoint no more."""
     _with_webhooks(lambda webhooks: webhooks.remove(endpoint))
     show(as_json, {"removed": endpoint}, lambda: f"{endpoint} is told no more.")
+
+
+def _id_of(reference: str) -> str:
+    with Session() as session:
+        return session.subscription(reference)
 
 
 async def _tried(webhooks: "Webhooks", endpoint: str) -> "Delivery":

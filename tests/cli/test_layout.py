@@ -68,6 +68,7 @@ def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
     each = Listed(
         subscription_id=SUBSCRIPTION,
         customer_id="customer-48213",
+        account_name="hanbit-books.example",
         state="TRIAL",
         access="RESTRICTED",
         plan="basic",
@@ -84,7 +85,16 @@ def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
     begin = next(number for number, line in enumerate(lines) if SUBSCRIPTION in line)
     of_one = lines[begin:]
     assert (len(of_one) == 1) == fits_in_a_line
-    for word in ("customer-48213", "TRIAL", "RESTRICTED", "basic", "25", "2027-01-19", "10:00"):
+    for word in (
+        "customer-48213",
+        "hanbit-books.example",
+        "TRIAL",
+        "RESTRICTED",
+        "basic",
+        "25",
+        "2027-01-19",
+        "10:00",
+    ):
         assert word in " ".join(of_one)
 
 

@@ -104,11 +104,12 @@ async def test_a_server_that_goes_away_in_the_middle_leaves_one_answer(
 
 async def test_a_worker_is_waited_for_aloud_and_not_for_ever(unserved: Cli) -> None:
     file = request_file(unserved)
-    ended = await unserved.run("request", file, "--password-stdin", "--timeout", "3", typed=PASSWORD)
+    ended = await unserved.run("request", file, "--password-stdin", "--timeout", "14", typed=PASSWORD)
     assert ended.code == 3
-    waiting, *rest = ended.err.splitlines()
-    assert waiting == "Waiting for a worker to answer, for 3 s at most…"
-    assert "No worker has answered within 3 s" in rest[0]
+    waiting, still_waiting, *rest = ended.err.splitlines()
+    assert waiting == "Waiting for a worker to answer, for 14 s at most…"
+    assert re.fullmatch(r"Waiting for a worker to answer, for 1\d s now, for 14 s at most…", still_waiting)
+    assert "No worker has answered within 14 s" in rest[0]
     assert "may still be carried out" in rest[0]
 
 

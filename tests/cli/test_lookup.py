@@ -1,0 +1,235 @@
+"""The ID argument of the commands, `--watch`, `-` for standard input, `--version` and `hash-password`."""
+
+import asyncio
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import typer
+from argon2 import PasswordHasher
+
+from starter.cli.app import app
+from subscription.calendar import KST
+
+from .conftest import Service
+from .requesting import PASSWORD, fresh, request_fields
+from .running import PATIENCE_SECONDS, ROOT, Cli
+
+SCENARIO = ROOT / "examples" / "scenarios" / "annual-cancelled-early.yaml"
+
+
+def tomorrow() -> str:
+    return f"{datetime.now(KST).date() + timedelta(days=1)}"
+
+
+async def test_an_account_or_the_beginning_of_an_id_means_the_subscription(
+    service: Service, cli: Cli
+) -> None:
+    group = fresh("lookup")
+    subscription_id = await service.subscribed(account={"group": group})
+    for reference in (group, group.upper(), f"minji@{group}", subscription_id[:13], subscription_id):
+        assert (await cli.json("status", reference))["subscription_id"] == subscription_id
+    domain = f"{fresh('lookup')}.example"
+    other = await service.subscribed(account={"domain": domain})
+    assert (await cli.json("status", domain))["subscription_id"] == other
+
+
+COMMANDS: dict[str, list[str]] = {
+    "status": [],
+    "timeline": [],
+    "ledger": [],
+    "upcoming": [],
+    "quote": ["--of", "upgrade", "--members", "20"],
+    "explain": [],
+    "switch": ["--date", "tomorrow", "--term", "ANNUAL"],
+    "withdraw": [],
+    "rename": ["--domain", "DOMAIN"],
+    "verify-domain": [],
+    "renewal": ["--none"],
+    "upgrade": ["--agree", "--members", "20"],
+    "adjust": ["SERVICE_FEE/2027-01-01", "--amount", "-1", "--reason", "GOODWILL", "--reference", "T-1"],
+    "clock advance": ["1"],
+    "clock run-to": ["tomorrow"],
+    "notices list": ["--subscription"],
+    "cancel": ["--date", "today", "--confirm", "ACCOUNT"],
+}
+
+
+def test_every_command_that_takes_a_subscription_is_tried_below() -> None:
+    group: Any = typer.main.get_command(app)
+    taking = {
+        path
+        for path, command in leaves(group, "")
+        for parameter in command.params
+        if parameter.name in ("subscription_id", "subscription")
+    }
+    # A replay needs an endpoint as well; it is tried on its own.
+    assert taking == {*COMMANDS, "webhooks replay"}
+
+
+def leaves(command: Any, path: str) -> list[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        return [(path.strip(), command)]
+    return [leaf for name, each in command.commands.items() for leaf in leaves(each, f"{path} {name}")]
+
+
+async def test_every_command_takes_the_account(service: Service, cli: Cli) -> None:
+    group = fresh("lookup")
+    subscription_id = await service.subscribed(account={"group": group})
+    replaced = {"DOMAIN": f"{fresh('lookup')}.example", "ACCOUNT": f"minji@{group}"}
+    for command, options in COMMANDS.items():
+        words = [replaced.get(option, option) for option in options]
+        if words == ["--subscription"]:
+            ended = await cli.run(*command.split(), *words, group, "--json")
+        else:
+            ended = await cli.run(*command.split(), group, *words, "--json")
+        found = not isinstance(ended.json, dict) or "error" not in ended.json
+        assert found or ended.error["code"] not in ("SUBSCRIPTION_NOT_FOUND", "USAGE"), (command, ended)
+    assert (await cli.json("status", subscription_id))["state"] in ("CANCELED", "ERASED")
+
+
+async def test_a_replay_of_webhooks_takes_the_account(service: Service, cli: Cli) -> None:
+    group = fresh("lookup")
+    await service.subscribed(account={"group": group})
+    added = await cli.json("webhooks", "add", "https://hooks.acme.example/worksub", "--all")
+    endpoint = added["endpoint_id"]
+    queued = await cli.json("webhooks", "replay", endpoint, "--subscription", group)
+    assert queued["queued"] >= 1
+    await cli.json("webhooks", "remove", endpoint)
+
+
+async def test_what_fits_several_is_refused_with_the_candidates(service: Service, cli: Cli) -> None:
+    first = await service.subscribed(account={"group": fresh("lookup")})
+    group = first[:8]  # hexadecimal digits, which are a group's name as well
+    second = await service.subscribed(account={"group": group})
+    ambiguous = await cli.run("cancel", group, "--date", "today", "--confirm", f"minji@{group}", "--json")
+    assert ambiguous.code == 2
+    assert ambiguous.error["code"] == "AMBIGUOUS_SUBSCRIPTION"
+    assert {each["field"] for each in ambiguous.error["problems"]} == {first, second}
+    for_people = await cli.run("status", group)
+    assert all(f"  {each} is " in for_people.err for each in (first, second))
+    assert (await cli.json("status", second))["state"] == "TRIAL"
+
+
+@pytest.mark.parametrize("reference", ["nobody-has-this", "abc", "", "한글", "a@b@c", "%", "____"])
+async def test_what_fits_none_is_not_found(cli: Cli, reference: str) -> None:
+    ended = await cli.run("status", reference, "--json")
+    assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
+
+
+async def test_the_list_shows_accounts(service: Service, cli: Cli) -> None:
+    group, customer = fresh("lookup"), fresh("customer")
+    subscription_id = await service.subscribed(account={"group": group}, customer_id=customer)
+    [listed] = (await cli.json("list", "--customer", customer))["subscriptions"]
+    assert listed["account_name"] == group
+    assert group in (await cli.run("list", "--customer", customer)).out
+    await cli.json("cancel", group, "--date", "today", "--confirm", f"minji@{group}")
+    await watched_to_its_end(cli, subscription_id)
+    [listed] = (await cli.json("list", "--customer", customer))["subscriptions"]
+    assert listed["account_name"] is None
+
+
+async def watched_to_its_end(cli: Cli, subscription_id: str) -> list[Any]:
+    ended = await cli.run("status", subscription_id, "--watch", "--json")
+    assert ended.code == 0
+    return [json.loads(line) for line in ended.out.splitlines()]
+
+
+async def test_a_watched_status_is_a_document_a_change(service: Service, cli: Cli) -> None:
+    group = fresh("lookup")
+    await service.subscribed(account={"group": group})
+    status = await cli.start("status", group, "--watch", "--json")
+    timeline = await cli.start("timeline", group, "--watch", "--json")
+    assert (await next_document(status))["reservation"] is None
+    assert [entry["event"] for entry in await next_document(timeline)] == ["TRIAL_STARTED"]
+    await cli.json("switch", group, "--date", "tomorrow", "--term", "ANNUAL")
+    assert (await next_document(status))["reservation"]["date"] == tomorrow()
+    assert [entry["event"] for entry in await next_document(timeline)] == ["SWITCH_RESERVED"]
+    await cli.json("withdraw", group)
+    assert (await next_document(status))["reservation"] is None
+    await cli.json("cancel", group, "--date", "today", "--confirm", f"minji@{group}")
+    # Both end with the subscription.
+    (last, _), (entries, _) = await asyncio.gather(status.communicate(), timeline.communicate())
+    assert json.loads(last.splitlines()[-1])["state"] == "ERASED"
+    assert json.loads(entries.splitlines()[-1])[-1]["event"] == "ERASED"
+    assert (status.returncode, timeline.returncode) == (0, 0)
+
+
+async def next_document(process: asyncio.subprocess.Process) -> Any:
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return json.loads(await process.stdout.readline())
+
+
+async def test_a_watch_at_a_terminal_ends_with_ctrl_c(service: Service, cli: Cli) -> None:
+    group = fresh("lookup")
+    await service.subscribed(account={"group": group})
+    terminal = await cli.at_a_terminal("timeline", group, "--watch")
+    await terminal.sees("TRIAL_STARTED")
+    await cli.json("switch", group, "--date", "tomorrow", "--term", "ANNUAL")
+    await terminal.sees("SWITCH_RESERVED")
+    await terminal.interrupt()
+    await terminal.sees("Interrupted.")
+    assert await terminal.ends() == 130
+
+
+async def test_a_request_is_read_from_standard_input(cli: Cli) -> None:
+    ended = await cli.run("request", "-", typed=json.dumps(request_fields()))
+    assert (ended.code, "no terminal" in ended.err) == (2, True)
+    both = await cli.run("request", "-", "--password-stdin", "--json", typed="{}")
+    assert (both.code, both.error["code"]) == (2, "USAGE")
+    assert both.error["message"].startswith("FILE and --password-stdin would both read standard input")
+
+
+async def test_a_scenario_and_a_catalogue_are_read_from_standard_input(alone: Cli) -> None:
+    scenario, catalogue = SCENARIO.read_text(), (ROOT / "catalogue.toml").read_text()
+    from_file = await alone.json("simulate", str(SCENARIO))
+    assert await alone.json("simulate", "-", typed=scenario) == from_file
+    assert await alone.json("simulate", str(SCENARIO), "--catalogue", "-", typed=catalogue) == from_file
+    for arguments in (("-", "-"), ("-", "--catalogue", "-")):
+        refused = await alone.run("simulate", *arguments, "--json", typed=scenario)
+        assert (refused.code, refused.error["code"]) == (2, "USAGE")
+    wrong = await alone.run("simulate", "-", "--json", typed="name: [")
+    assert wrong.error["problems"][0]["file"] == "standard input"
+
+
+async def test_the_version_is_that_of_the_package(alone: Cli) -> None:
+    ended = await alone.run("--version")
+    assert (ended.code, ended.out) == (0, "worksub 0.1.0\n")
+
+
+async def test_a_password_is_hashed_for_the_api(alone: Cli) -> None:
+    answer = await alone.json("hash-password", "--password-stdin", typed=f"{PASSWORD}\n")
+    assert PasswordHasher().verify(answer["password_hash"], PASSWORD)
+    for_scripts = await alone.run("hash-password", "--password-stdin", typed=PASSWORD)
+    assert PasswordHasher().verify(for_scripts.out.strip(), PASSWORD)
+    weak = await alone.run("hash-password", "--password-stdin", "--json", typed="weak")
+    assert (weak.code, weak.error["code"]) == (1, "REQUEST_REFUSED")
+    piped = await alone.run("hash-password", "--json")
+    assert (piped.code, piped.error["field"]) == (2, "password")
+
+
+async def test_a_password_is_typed_twice(alone: Cli) -> None:
+    terminal = await alone.at_a_terminal("hash-password")
+    await terminal.sees("Administrator's password: ")
+    terminal.type(PASSWORD)
+    await terminal.sees("The same password again: ")
+    terminal.type("Another4Horse")
+    await terminal.sees("was not the same both times")
+    await terminal.sees("Administrator's password: ")
+    terminal.type(PASSWORD)
+    await terminal.sees("The same password again: ")
+    terminal.type(PASSWORD)
+    await terminal.sees("$argon2id$")
+    assert await terminal.ends() == 0
+
+
+def test_every_command_prints_json() -> None:
+    group: Any = typer.main.get_command(app)
+    without = [
+        path
+        for path, command in leaves(group, "")
+        if not any("--json" in parameter.opts for parameter in command.params)
+    ]
+    assert without == []
