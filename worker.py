@@ -40,7 +40,7 @@ from activities.sampling import sampled
 from activities.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsError, settings_from
 from activities.telemetry import telemetry_runtime
 from activities.telling import TellingActivities
-from activities.webhooks.courier import AT_ONCE, webhooks_delivered
+from activities.webhooks.courier import CONNECTIONS, webhooks_delivered
 from activities.workspace import PostgresWorkspaces
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS
@@ -162,7 +162,7 @@ async def _work(
         _log.info(f"Notices are sent by {mail_server.address}, as {mail_server.sender.addr_spec}.")
     if settings.metrics_address:
         await stack.enter_async_context(sampled(pool, client, runtime.metric_meter))
-    sending = connected(settings.database_url, "worksub_worker", connections=AT_ONCE + 2)
+    sending = connected(settings.database_url, "worksub_worker", connections=CONNECTIONS)
     await stack.enter_async_context(
         webhooks_delivered(await stack.enter_async_context(sending), anywhere=settings.webhooks_anywhere)
     )

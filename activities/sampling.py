@@ -150,12 +150,12 @@ class Sampler:
             self._schedules.set(int(_SCHEDULE_ID_PREFIX + job in active), {"schedule": job})
 
     async def _count_webhooks(self) -> None:
-        """What an endpoint was not told before it was removed is nobody's concern any more."""
+        """Count deliveries of endpoints that are neither removed nor, as to waiting, paused on purpose."""
         row = await self._pool.fetchrow(
             """
-            SELECT count(*) FILTER (WHERE state = 'WAITING'),
+            SELECT count(*) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED'),
                    extract(epoch FROM clock_timestamp()
-                           - min(queued_at) FILTER (WHERE state = 'WAITING'))::float8,
+                           - min(queued_at) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED'))::float8,
                    count(*) FILTER (WHERE state = 'PARKED')
               FROM webhook_endpoints JOIN webhook_deliveries USING (endpoint_id)
              WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED')

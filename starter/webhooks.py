@@ -2,23 +2,31 @@
 
 import base64
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from activities.database import Connection, Pool
 from subscription.calendar import Instant
 from subscription.model import Frozen
-from subscription.webhooks import DeliveryState
+from subscription.webhooks import DeliveryState, EndpointStatus
 
 _SECRET_BYTES = 32
 
 
 class Endpoint(Frozen):
-    """Where events are sent: of one customer's subscriptions, or of all if `customer_id` is None."""
+    """An address to which events are sent: of one customer, or of all if `customer_id` is None.
+
+    `events` are the kinds that are sent, None for all. `failures` counts failed and slow calls in a row;
+    after one nothing is sent until `paused_until`. `status_reason` says why the service disabled it.
+    """
 
     endpoint_id: str
     customer_id: str | None
     url: str
     created_at: Instant
+    events: tuple[str, ...] | None
+    status: EndpointStatus
+    status_reason: str | None
     failures: int
     paused_until: Instant | None
     waiting: int
@@ -66,15 +74,20 @@ class Webhooks:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def add(self, url: str, customer_id: str | None) -> NewSecret:
-        """A new endpoint, told of what happens from now on. The URL must have been looked at."""
+    async def add(
+        self, url: str, customer_id: str | None, *, events: Sequence[str] | None = None
+    ) -> NewSecret:
+        """Add an endpoint for events from now on. The caller has checked the URL."""
         endpoint_id = f"we_{secrets.token_hex(8)}"
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
-                "INSERT INTO webhook_endpoints (endpoint_id, customer_id, url) VALUES ($1, $2, $3)",
+                """
+                INSERT INTO webhook_endpoints (endpoint_id, customer_id, url, events) VALUES ($1, $2, $3, $4)
+                """,
                 endpoint_id,
                 customer_id,
                 url,
+                events,
             )
             return await _new_secret(connection, endpoint_id)
 
@@ -92,6 +105,18 @@ class Webhooks:
             )
             return await _new_secret(connection, endpoint_id)
 
+    async def set_status(self, endpoint_id: str, status: EndpointStatus) -> None:
+        """Pause an endpoint, or enable it again at once."""
+        await _check(self._pool, endpoint_id)
+        await self._pool.execute(
+            """
+            UPDATE webhook_endpoints SET status = $2, status_reason = NULL, failures = 0, paused_until = NULL
+             WHERE endpoint_id = $1
+            """,
+            endpoint_id,
+            status,
+        )
+
     async def remove(self, endpoint_id: str) -> None:
         """Nothing is sent there any more; what waits is parked, and the secrets are deleted."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -104,8 +129,8 @@ class Webhooks:
             await connection.execute(
                 """
                 UPDATE webhook_deliveries
-                   SET state = 'PARKED', last_error = 'the endpoint was removed',
-                       settled_at = clock_timestamp()
+                   SET state = 'PARKED', last_error = 'the endpoint was removed', claim = NULL,
+                       claimed_until = NULL, settled_at = clock_timestamp()
                  WHERE endpoint_id = $1 AND state = 'WAITING'
                 """,
                 endpoint_id,
@@ -159,6 +184,7 @@ class Webhooks:
               JOIN webhook_endpoints AS endpoint
                 ON endpoint.customer_id IS NULL OR endpoint.customer_id = subscriptions.customer_id
              WHERE endpoint_id = $1 AND subscription_id = $2 AND event.sequence >= $3
+               AND (endpoint.events IS NULL OR event.event = ANY (endpoint.events))
             ON CONFLICT (endpoint_id, subscription_id, sequence) DO UPDATE
                SET state = 'WAITING', attempts = 0, settled_at = NULL, queued_at = clock_timestamp(),
                    next_attempt_at = clock_timestamp()
@@ -187,7 +213,8 @@ class Webhooks:
     async def list(self) -> list[Endpoint]:
         rows = await self._pool.fetch(
             """
-            SELECT endpoint_id, customer_id, url, created_at, failures, paused_until,
+            SELECT endpoint_id, customer_id, url, created_at, events, status, status_reason, failures,
+                   paused_until,
                    count(*) FILTER (WHERE state = 'WAITING') AS waiting,
                    count(*) FILTER (WHERE state = 'PARKED') AS parked
               FROM webhook_endpoints

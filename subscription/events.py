@@ -4,7 +4,7 @@ What an event must know of a person (a new account name) stands in fields marked
 keeps those apart, so that erasure can remove them (R31).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
@@ -166,6 +166,9 @@ Event = Annotated[
     Field(discriminator="event"),
 ]
 
+EVENT_KINDS: tuple[str, ...] = tuple(
+    kind.model_fields["event"].default for kind in get_args(get_args(Event)[0])
+)
 EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
 
 

@@ -14,6 +14,7 @@ from subscription.state import State
 PARKED_AFTER = timedelta(days=3)
 """An event that could not be told for so long is parked."""
 _LONGEST_ENDPOINT_PAUSE = timedelta(minutes=10)
+_LONGEST_SLOW_PAUSE = timedelta(minutes=1)
 _LONGEST_EVENT_PAUSE = timedelta(hours=6)
 
 TYPE_PREFIX = "worksub.subscription."
@@ -29,6 +30,14 @@ class DeliveryState(StrEnum):
     """The endpoint has answered 2xx."""
     PARKED = "PARKED"
     """It was tried for three days, and is tried again when somebody asks for it."""
+
+
+class EndpointStatus(StrEnum):
+    ENABLED = "ENABLED"
+    PAUSED = "PAUSED"
+    """Events are queued and not sent, until the endpoint is enabled again."""
+    DISABLED = "DISABLED"
+    """The endpoint has answered 410: events are neither queued nor sent, until it is enabled again."""
 
 
 class Told(Frozen):
@@ -85,6 +94,11 @@ def pause_of_event(attempts: int) -> timedelta:
 def pause_of_endpoint(failures: int) -> timedelta:
     """How long nothing is sent to an endpoint that failed so often in a row: 2 s, 4 s, up to 10 minutes."""
     return min(timedelta(seconds=2 ** min(failures, 10)), _LONGEST_ENDPOINT_PAUSE)
+
+
+def pause_of_slow_endpoint(failures: int) -> timedelta:
+    """Return the pause after a call that succeeded slowly: as after a failure, up to a minute."""
+    return min(pause_of_endpoint(failures), _LONGEST_SLOW_PAUSE)
 
 
 def url_problem(url: str, *, anywhere: bool) -> str | None:

@@ -3,9 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http import HTTPStatus
 from ipaddress import ip_address
-from socket import SOCK_STREAM
+from socket import SOCK_STREAM, getaddrinfo
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,18 +18,33 @@ from standardwebhooks import Webhook
 
 from subscription.webhooks import CloudEvent, is_public, url_problem
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
+LONGEST_RETRY_AFTER = timedelta(hours=1)
+"""An endpoint that asks for a longer pause is called again after this one."""
+_RESOLVING_AT_ONCE = 64
 _MEDIA_TYPE = "application/cloudevents+json"
 # What a proxy or a server says of itself, rather than of what it was sent.
 _NOT_ABOUT_THE_EVENT = (408, 429, 502, 503, 504)
 
 
-class EventRefused(Exception):  # noqa: N818
-    """The endpoint has answered, and not with 2xx; the message says with what."""
+class _CallFailed(Exception):  # noqa: N818
+    """A call that did not succeed; `retry_after` is the pause for which the endpoint has asked."""
+
+    def __init__(self, reason: str, retry_after: timedelta = timedelta()) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
-class EndpointAway(Exception):  # noqa: N818
-    """The endpoint cannot be reached or does not answer; the message says why, in words of ours."""
+class EventRefused(_CallFailed):
+    """The endpoint has answered, but not with 2xx; the message names the status."""
+
+
+class EndpointAway(_CallFailed):
+    """The endpoint cannot be reached or does not answer; the message has the reason."""
+
+
+class EndpointGone(_CallFailed):
+    """The endpoint has answered 410: nothing is to be sent there any more."""
 
 
 class _InternalAddressError(Exception):
@@ -41,6 +60,8 @@ class Caller:
         self._http = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
             network_backend=_LookingAtAddresses(anywhere=anywhere),
+            # The dispatcher bounds its calls. With the pool's default of 10, slow ones would block others.
+            max_connections=None,
             max_keepalive_connections=0,
         )
 
@@ -69,6 +90,7 @@ class Caller:
                 self._http.stream("POST", url, headers=headers, content=body.encode()) as answer,
             ):
                 status: int = answer.status
+                retry_after = _retry_after(answer.headers)
         except TimeoutError:
             raise EndpointAway(f"it did not answer within {self._patience:g} s") from None
         except _InternalAddressError:
@@ -78,9 +100,25 @@ class Caller:
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             raise EndpointAway(f"it cannot be reached ({type(error).__name__})") from None
         if status in _NOT_ABOUT_THE_EVENT:
-            raise EndpointAway(f"it answered {status}")
+            raise EndpointAway(f"it answered {status}", retry_after)
+        if status == HTTPStatus.GONE:
+            raise EndpointGone(f"it answered {status}")
         if not 200 <= status < 300:
-            raise EventRefused(f"it answered {status}")
+            raise EventRefused(f"it answered {status}", retry_after)
+
+
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> timedelta:
+    """Return the pause of a `Retry-After` header, in seconds or as a date, bounded; zero if unreadable."""
+    value = next((value for name, value in headers if name.lower() == b"retry-after"), b"").decode("latin-1")
+    try:
+        if value.strip().isdecimal():
+            # More digits than these are out of range for `timedelta`.
+            pause = timedelta(seconds=int(value.strip()[:9]))
+        else:
+            pause = parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)
+    except (ValueError, OverflowError):
+        return timedelta()
+    return min(max(pause, timedelta()), LONGEST_RETRY_AFTER)
 
 
 def _headers(event_id: str, body: str, secrets: Iterable[str]) -> dict[bytes | str, bytes | str]:
@@ -100,6 +138,8 @@ class _LookingAtAddresses(httpcore.AsyncNetworkBackend):
     def __init__(self, *, anywhere: bool) -> None:
         self._anywhere = anywhere
         self._network = httpcore.AnyIOBackend()
+        # Threads of its own: names that resolve slowly would fill the few that the event loop shares.
+        self._resolving = ThreadPoolExecutor(_RESOLVING_AT_ONCE, thread_name_prefix="webhook-dns")
 
     async def connect_tcp(
         self,
@@ -109,7 +149,9 @@ class _LookingAtAddresses(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.AsyncNetworkStream:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._resolving, partial(getaddrinfo, host, port, type=SOCK_STREAM)
+        )
         addresses = [str(each[4][0]) for each in found]
         if not self._anywhere and not all(is_public(ip_address(address)) for address in addresses):
             raise _InternalAddressError

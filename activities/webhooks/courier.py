@@ -1,25 +1,40 @@
-"""The courier: takes what waits in the outbox to the endpoints, in this process and in any number of others.
+"""The dispatcher of webhooks: it sends the due deliveries of the outbox. Any number of processes may run one.
 
-A loop and no workflow: an event happens at any moment and is to be told at once, and what is waiting, when it
-is tried again and by whom is all in the database, where it was put together with the event.
+It is a loop and not a workflow: the deliveries, their retries and their claims are rows in the database, and
+the transaction that records an event writes them.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
 
 from activities.database import FAILING, Pool
 from activities.webhooks import outbox
-from activities.webhooks.calling import PATIENCE_SECONDS, Caller, EndpointAway, EventRefused
+from activities.webhooks.calling import (
+    PATIENCE_SECONDS,
+    Caller,
+    EndpointAway,
+    EndpointGone,
+    EventRefused,
+)
+from activities.webhooks.fairness import ReadyEndpoint, admitted
+from activities.webhooks.outbox import Claimed
 
 _LOOK_SECONDS = 1.0
 # With the worker's own 20 seconds less than the 30 after which its container is killed.
 _FINISH_SECONDS = 3.0
-_PAGE = 50
-AT_ONCE = 6
-"""Each holds a connection to the database while an endpoint makes up its mind."""
-_AT_ONE_ENDPOINT = 2
+_BATCH = 4
+"""Deliveries of different subscriptions that are sent to one endpoint at the same time, if it is well."""
+_TURN_SECONDS = 2.0
+"""An endpoint with more to send than fits into this time goes to the end of the line."""
+_SLOW_SECONDS = 5.0
+_CLAIM_MARGIN_SECONDS = 10.0
+
+CONNECTIONS = 6
+"""Each is held for single statements only, never while an endpoint is called."""
 
 _log = logging.getLogger("worksub")
 
@@ -28,79 +43,119 @@ _log = logging.getLogger("worksub")
 async def webhooks_delivered(
     pool: Pool, *, anywhere: bool, patience: float = PATIENCE_SECONDS
 ) -> AsyncIterator[None]:
-    """Deliver while in this block; on leaving it what is under way has a moment to finish."""
+    """Deliver while in this block. On leaving, calls under way have a moment to finish."""
     async with Caller(anywhere=anywhere, patience=patience) as caller:
-        courier = Courier(pool, caller)
-        working = asyncio.create_task(courier.work())
+        dispatcher = Dispatcher(pool, caller, lease=timedelta(seconds=patience + _CLAIM_MARGIN_SECONDS))
+        working = asyncio.create_task(dispatcher.work())
         try:
             yield
         finally:
             working.cancel()
             with suppress(asyncio.CancelledError):
                 await working
-            await courier.finish()
+            await dispatcher.finish()
 
 
-class Courier:
-    def __init__(self, pool: Pool, caller: Caller) -> None:
+class Dispatcher:
+    """`lease` is for how long a delivery is claimed; it is longer than a call may last."""
+
+    def __init__(self, pool: Pool, caller: Caller, *, lease: timedelta) -> None:
         self._pool = pool
         self._caller = caller
-        self._free = asyncio.Semaphore(AT_ONCE)
-        # One errand for each endpoint, so that one that hangs keeps no other waiting.
-        self._errands: dict[str, asyncio.Task[None]] = {}
+        self._lease = lease
+        self._running: dict[ReadyEndpoint, asyncio.Task[None]] = {}
+        self._turns: dict[str, int] = {}
+        self._turn_number = 0
+        self._more = asyncio.Event()
+        """Set when a turn has ended that may have left more to send, or has freed a slot."""
         self._stopping = False
 
     async def work(self) -> None:
         while True:
+            self._more.clear()
             try:
-                for endpoint_id in await outbox.due_endpoints(self._pool):
-                    self._run_errand(endpoint_id)
+                self._begin_turns(await outbox.ready_endpoints(self._pool))
             except FAILING:
-                pass  # it is away, and asked again in a moment
+                pass  # the database is away; the next poll tries again
             except Exception:
-                _log.exception("The courier has failed unforeseen, and goes on.")
-            await asyncio.sleep(_LOOK_SECONDS)
+                _log.exception("The webhook dispatcher has failed unforeseen, and goes on.")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._more.wait(), _LOOK_SECONDS)
 
     async def finish(self) -> None:
-        """Wait for what is under way, not for long: what breaks off is told again."""
+        """Wait a moment for the calls under way; the claims of the others are released."""
         self._stopping = True
-        errands = list(self._errands.values())
-        if errands:
-            _, late = await asyncio.wait(errands, timeout=_FINISH_SECONDS)
-            for errand in late:
-                errand.cancel()
-            await asyncio.gather(*errands, return_exceptions=True)
+        turns = list(self._running.values())
+        if turns:
+            _, late = await asyncio.wait(turns, timeout=_FINISH_SECONDS)
+            for turn in late:
+                turn.cancel()
+            await asyncio.gather(*turns, return_exceptions=True)
 
-    def _run_errand(self, endpoint_id: str) -> None:
-        if endpoint_id not in self._errands:
-            errand = asyncio.create_task(self._errand(endpoint_id))
-            self._errands[endpoint_id] = errand
-            errand.add_done_callback(lambda _: self._errands.pop(endpoint_id))
+    def _begin_turns(self, ready: list[ReadyEndpoint]) -> None:
+        known = {each.endpoint_id for each in (*ready, *self._running)}
+        self._turns = {each: number for each, number in self._turns.items() if each in known}
+        for endpoint in admitted(ready, self._running.keys(), self._turns):
+            self._turn_number += 1
+            self._turns[endpoint.endpoint_id] = self._turn_number
+            turn = asyncio.create_task(self._turn(endpoint))
+            self._running[endpoint] = turn
+            turn.add_done_callback(partial(self._end_turn, endpoint))
 
-    async def _errand(self, endpoint_id: str) -> None:
-        """All that may be delivered to an endpoint now, as long as it takes it."""
+    def _end_turn(self, endpoint: ReadyEndpoint, _: asyncio.Task[None]) -> None:
+        del self._running[endpoint]
+
+    async def _turn(self, endpoint: ReadyEndpoint) -> None:
+        """Send what is due to one endpoint, for as long as it takes it and its turn lasts."""
+        ends_at = asyncio.get_running_loop().time() + _TURN_SECONDS
         try:
-            turn, going_well = asyncio.Semaphore(_AT_ONE_ENDPOINT), True
-            while going_well and not self._stopping:
-                numbers = await outbox.due(self._pool, endpoint_id, _PAGE)
-                going_well = any(await asyncio.gather(*(self._deliver(each, turn) for each in numbers)))
+            while not self._stopping and await self._send_batch(endpoint):
+                # Also a slot that is free again is worth a poll: another endpoint may wait for it.
+                self._more.set()
+                if asyncio.get_running_loop().time() >= ends_at:
+                    return
         except FAILING as error:
             _log.warning("Webhooks wait for the database.", extra={"fields": {"error": type(error).__name__}})
         except Exception:
-            _log.exception("An errand for a webhook has failed unforeseen.")
+            _log.exception("A turn of a webhook endpoint has failed unforeseen.")
 
-    async def _deliver(self, number: int, turn: asyncio.Semaphore) -> bool:
-        """Whether it was delivered."""
-        async with turn, self._free, outbox.taken(self._pool, number) as (connection, delivery):
-            if delivery is None or self._stopping:
-                return False
-            try:
-                await self._caller.call(delivery.url, delivery.event, delivery.secrets)
-            except EventRefused as refusal:
-                await outbox.put_off(connection, delivery, str(refusal))
-                return False
-            except EndpointAway as failure:
-                await outbox.pause(connection, delivery, str(failure))
-                return False
-            await outbox.delivered(connection, delivery)
-            return True
+    async def _send_batch(self, endpoint: ReadyEndpoint) -> bool:
+        """Return whether the endpoint has taken all of a batch that was not empty."""
+        limit = 1 if endpoint.failures else _BATCH
+        batch = await outbox.claim(self._pool, endpoint.endpoint_id, limit=limit, lease=self._lease)
+        try:
+            results = await asyncio.gather(*map(self._deliver, batch), return_exceptions=True)
+        except asyncio.CancelledError:
+            with suppress(*FAILING):
+                await outbox.release(self._pool, batch)
+            raise
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return bool(batch) and all(results)
+
+    async def _deliver(self, delivery: Claimed) -> bool:
+        """Return whether the endpoint has taken the event, and took no longer for it than it should."""
+        try:
+            event, secrets = await outbox.contents(self._pool, delivery)
+        except FAILING:
+            raise
+        except Exception:
+            _log.exception("A webhook event cannot be read.")
+            await outbox.put_off(self._pool, delivery, "the event cannot be read")
+            return False
+        began = asyncio.get_running_loop().time()
+        try:
+            await self._caller.call(delivery.url, event, secrets)
+        except EndpointGone as gone:
+            await outbox.disable(self._pool, delivery, str(gone))
+            return False
+        except EventRefused as refusal:
+            await outbox.put_off(self._pool, delivery, str(refusal), refusal.retry_after)
+            return False
+        except EndpointAway as failure:
+            await outbox.pause(self._pool, delivery, str(failure), failure.retry_after)
+            return False
+        slow = asyncio.get_running_loop().time() - began > _SLOW_SECONDS
+        await outbox.delivered(self._pool, delivery, slow=slow)
+        return not slow

@@ -24,12 +24,13 @@ def keys_table(keys: Iterable[ApiKey]) -> Table:
 
 
 def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
-    table = table_of("Endpoint", "Whose", "URL", "Waiting", "Parked", "Paused until")
+    table = table_of("Endpoint", "Whose", "URL", "Status", "Waiting", "Parked", "Paused until")
     for endpoint in endpoints:
         table.add_row(
             endpoint.endpoint_id,
             endpoint.customer_id or "everybody",
             endpoint.url,
+            f"{endpoint.status}: {endpoint.status_reason}" if endpoint.status_reason else endpoint.status,
             f"{endpoint.waiting:,}",
             f"{endpoint.parked:,}",
             moment(endpoint.paused_until),
@@ -42,7 +43,7 @@ def deliveries_table(deliveries: Iterable[Delivery]) -> Table:
     for delivery in deliveries:
         table.add_row(
             str(delivery.number),
-            delivery.subscription_id or "a trial",
+            delivery.subscription_id or "a test",
             f"{delivery.sequence} {delivery.event}" if delivery.event else "",
             delivery.state,
             str(delivery.attempts),

@@ -248,11 +248,11 @@ async def _notices(pool: Pool) -> Finding:
 
 
 async def _webhooks(pool: Pool) -> Finding:
-    """As with notices: the service lives on, and somebody who is told of it has missed something."""
+    """Report events that wait for too long or are parked, of endpoints that are not paused on purpose."""
     row = await pool.fetchrow(
         """
         SELECT count(*) FILTER (WHERE state = 'PARKED') AS parked,
-               count(*) FILTER (WHERE state = 'WAITING' AND queued_at < $1) AS late
+               count(*) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED' AND queued_at < $1) AS late
           FROM webhook_endpoints JOIN webhook_deliveries USING (endpoint_id)
          WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED')
         """,

@@ -45,9 +45,19 @@ def add_endpoint(
         str | None, typer.Option("--customer", metavar="ID", help="Tell of this customer's subscriptions.")
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Tell of every customer's.")] = False,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event",
+            metavar="KIND",
+            help="Send only this kind of event; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell an endpoint of what happens from now on. Its secret is shown now and never again."""
+    from subscription.events import EVENT_KINDS
     from subscription.request import is_opaque_id
     from subscription.webhooks import url_problem
 
@@ -57,7 +67,10 @@ def add_endpoint(
         raise usage_error("That is not a possible customer's id.", field="customer")
     if problem := url_problem(url, anywhere=_anywhere()):
         raise usage_error(f"The URL {problem}.", field="url")
-    made = _with_webhooks(lambda webhooks: webhooks.add(url, customer))
+    wanted = [kind.upper() for kind in events or ()] or None
+    if unknown := [kind for kind in wanted or () if kind not in EVENT_KINDS]:
+        raise usage_error(f"{unknown[0]!r} is not one of {', '.join(EVENT_KINDS)}.", field="event")
+    made = _with_webhooks(lambda webhooks: webhooks.add(url, customer, events=wanted))
     show(as_json, made, lambda: _secret_view(made))
 
 
@@ -114,7 +127,7 @@ def replay(
 
 @app.command("test")
 def try_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
-    """Send a trial event, and wait for what comes of it."""
+    """Send a test event, and wait for the result."""
     tried = _with_webhooks(lambda webhooks: _tried(webhooks, endpoint))
     show(as_json, tried, lambda: f"{tried.state}: {tried.last_error or 'the endpoint has taken it'}.")
     if tried.last_error:
@@ -135,6 +148,26 @@ def rotate_secret(
     """Make a new secret. For a day, or as long as is said, both sign."""
     made = _with_webhooks(lambda webhooks: webhooks.rotate(endpoint, timedelta(hours=hours)))
     show(as_json, made, lambda: _secret_view(made))
+
+
+@app.command("pause")
+def pause_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
+    """Send nothing to an endpoint for now. Its events wait until it is resumed."""
+    from subscription.webhooks import EndpointStatus
+
+    _with_webhooks(lambda webhooks: webhooks.set_status(endpoint, EndpointStatus.PAUSED))
+    show(
+        as_json, {"paused": endpoint}, lambda: f"{endpoint} is paused. `worksub webhooks resume` resumes it."
+    )
+
+
+@app.command("resume")
+def resume_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
+    """Send events again to an endpoint that was paused, or was disabled by its answer 410."""
+    from subscription.webhooks import EndpointStatus
+
+    _with_webhooks(lambda webhooks: webhooks.set_status(endpoint, EndpointStatus.ENABLED))
+    show(as_json, {"resumed": endpoint}, lambda: f"{endpoint} is sent events again.")
 
 
 @app.command("remove")

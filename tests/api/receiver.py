@@ -21,6 +21,9 @@ class Receiver:
         self.url = ""
         self.status = 200
         self.hangs = False
+        self.headers: dict[str, str] = {}
+        self._released = asyncio.Event()
+        self._released.set()
         self.bad: set[str] = set()
         self.calls: list[tuple[dict[str, str], bytes]] = []
         self.taken: list[dict[str, Any]] = []
@@ -38,12 +41,22 @@ class Receiver:
         self._at_once.add(subject)
         try:
             await asyncio.sleep(60 if self.hangs else 0.01)
+            await self._released.wait()
         finally:
             self._at_once.discard(subject)
         status = 500 if subject in self.bad else self.status
         if status == 200:
             self.taken.append(event)
-        await Response(status_code=status, headers={"Location": self.url})(scope, receive, send)
+        await Response(status_code=status, headers={"Location": self.url, **self.headers})(
+            scope, receive, send
+        )
+
+    def holds(self) -> None:
+        """Hold every response from now on, until `releases`."""
+        self._released.clear()
+
+    def releases(self) -> None:
+        self._released.set()
 
     def of(self, subject: str) -> list[int]:
         """The numbers of the events of a subscription that it has taken, in the order in which they came."""

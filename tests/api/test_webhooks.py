@@ -13,12 +13,14 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from temporalio.client import Client
 
 from activities.database import connected
-from activities.webhooks.calling import Caller, EndpointAway, EventRefused
+from activities.webhooks import outbox
+from activities.webhooks.calling import LONGEST_RETRY_AFTER, Caller, EndpointAway, EventRefused
 from activities.webhooks.courier import webhooks_delivered
+from activities.webhooks.fairness import SLOTS, ReadyEndpoint, admitted
 from starter.embedded.stack import EmbeddedStack
 from starter.webhooks import Delivery, Endpoint, NoSuchEndpointError, Webhooks
 from subscription.calendar import KST
-from subscription.webhooks import DeliveryState, trial_event
+from subscription.webhooks import DeliveryState, EndpointStatus, trial_event
 
 from .receiver import receiving
 
@@ -157,6 +159,217 @@ async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
         await eventually("nothing waits any more", is_well)
 
 
+async def test_receivers_that_hold_their_answers_keep_no_other_waiting(
+    post: House, webhooks: Webhooks
+) -> None:
+    """Neither another customer's endpoint nor their own customer's; and they hold no database connection."""
+    slow_customer, other_customer = fresh("C"), fresh("C")
+    async with AsyncExitStack() as receivers:
+        held = [await receivers.enter_async_context(receiving()) for _ in range(5)]
+        good, others = [await receivers.enter_async_context(receiving()) for _ in range(2)]
+        for receiver in held:
+            receiver.holds()
+            await webhooks.add(receiver.url, slow_customer)
+        await webhooks.add(good.url, slow_customer)
+        await webhooks.add(others.url, other_customer)
+        # A single connection: one call that held it would stop every other.
+        pool = await receivers.enter_async_context(
+            connected(post.worker_url, "worksub_worker", connections=1)
+        )
+        async with webhooks_delivered(pool, anywhere=True):
+            lives = [await post.requested(customer_id=slow_customer) for _ in range(3)]
+            theirs = await post.requested(customer_id=other_customer)
+            for receiver in held:
+                await receiver.is_called(1)
+            for life in lives:
+                await good.has(life.id, 1)
+            await others.has(theirs.id, 1)
+            assert [receiver.taken for receiver in held] == [[]] * 5
+            for receiver in held:
+                receiver.releases()
+            for receiver in held:
+                for life in lives:
+                    await receiver.has(life.id, 1)
+
+
+async def test_many_hanging_receivers_of_one_customer_leave_room_for_others(
+    post: House, webhooks: Webhooks
+) -> None:
+    slow_customer, other_customer = fresh("C"), fresh("C")
+    async with receiving() as held, receiving() as good, couriers(post):
+        held.holds()
+        for _ in range(20):
+            await webhooks.add(held.url, slow_customer)
+        await webhooks.add(good.url, other_customer)
+        await post.requested(customer_id=slow_customer)
+        await held.is_called(8)
+        theirs = await post.requested(customer_id=other_customer)
+        await good.has(theirs.id, 1)
+        assert len(held.calls) == 8, "one customer's share of the slots"
+        held.releases()
+        await held.is_called(20)
+
+
+async def test_an_endpoint_that_is_gone_is_disabled(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        receiver.status = 410
+        made = await webhooks.add(receiver.url, customer)
+        life = await post.requested(customer_id=customer)
+
+        async def shown() -> Endpoint | None:
+            [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+            return found if found.status is EndpointStatus.DISABLED else None
+
+        found = await eventually("it is disabled", shown)
+        assert found is not None
+        assert (found.status_reason, found.waiting, found.parked) == ("it answered 410", 0, 1)
+        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        receiver.status = 200
+        assert len(await webhooks.deliveries(made.endpoint_id)) == 1, "what happens meanwhile is not queued"
+        await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
+        await webhooks.replay_subscription(made.endpoint_id, life.id)
+        await receiver.has(life.id, 1, 2)
+
+
+async def test_a_paused_endpoint_gets_what_it_has_missed(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, receiving() as other, couriers(post):
+        made = await webhooks.add(receiver.url, customer)
+        await webhooks.add(other.url, customer)
+        await webhooks.set_status(made.endpoint_id, EndpointStatus.PAUSED)
+        life = await post.requested(customer_id=customer)
+        await other.has(life.id, 1)
+        assert receiver.calls == []
+        await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
+        await receiver.has(life.id, 1)
+
+
+async def test_only_events_that_an_endpoint_wants_are_sent(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        made = await webhooks.add(receiver.url, customer, events=["SWITCH_RESERVED", "CANCELED"])
+        life = await post.requested(customer_id=customer)
+        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await life.asks("withdraw_reservation")
+        await life.asks("cancel", date=TODAY)
+        await receiver.has(life.id, 2, 4)
+        assert await webhooks.replay_subscription(made.endpoint_id, life.id) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "pause"),
+    [
+        (503, "120", timedelta(seconds=120)),
+        (429, "999999999999999", LONGEST_RETRY_AFTER),
+        (500, "60", timedelta(seconds=60)),
+        (503, "Sun, 06 Nov 1994 08:49:37 GMT", timedelta()),
+        (503, "Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+        (503, "soon", timedelta()),
+        (503, "", timedelta()),
+    ],
+)
+async def test_retry_after_is_heeded_and_bounded(status: int, header: str, pause: timedelta) -> None:
+    event = trial_event(1, datetime.now(KST))
+    async with receiving() as receiver, Caller(anywhere=True) as caller:
+        receiver.status, receiver.headers = status, {"Retry-After": header}
+        with pytest.raises((EndpointAway, EventRefused)) as failed:
+            await caller.call(receiver.url, event, ["c2VjcmV0"])
+    assert failed.value.retry_after == pause
+
+
+async def test_an_endpoint_that_names_a_time_is_left_alone_until_then(
+    post: House, webhooks: Webhooks
+) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        receiver.status, receiver.headers = 503, {"Retry-After": "1800"}
+        made = await webhooks.add(receiver.url, customer)
+        await post.requested(customer_id=customer)
+
+        async def paused_for() -> timedelta | None:
+            left: timedelta | None = await post.owner.fetchval(
+                "SELECT paused_until - clock_timestamp() FROM webhook_endpoints WHERE endpoint_id = $1",
+                made.endpoint_id,
+            )
+            return left
+
+        left = await eventually("it is paused", paused_for)
+        assert left is not None
+        assert timedelta(minutes=20) < left <= timedelta(minutes=30)
+
+
+def test_turns_go_round_and_slow_endpoints_leave_room() -> None:
+    def endpoints(number: int, customer: str | None, failures: int = 0) -> list[ReadyEndpoint]:
+        return [ReadyEndpoint(f"{customer}-{n}-{failures}", customer, failures) for n in range(number)]
+
+    well = endpoints(3, "well")
+    assert admitted(well, [], {"well-0-0": 2, "well-1-0": 1}) == [well[2], well[1], well[0]]
+    assert admitted(well, well[:1], {}) == well[1:]
+    assert len(admitted(endpoints(20, "many"), [], {})) == 8
+    assert len(admitted(endpoints(20, "many", failures=1), [], {})) == 4
+    failing = [each for n in range(50) for each in endpoints(4, f"C-{n}", failures=3)]
+    running = admitted(failing, [], {})
+    assert len(running) == SLOTS // 4
+    assert admitted(well, running, {}) == well
+    crowd = [each for n in range(50) for each in endpoints(8, f"C-{n}")]
+    assert len(admitted(crowd, [], {})) == SLOTS
+
+
+async def test_a_slow_endpoint_is_paused_as_a_failing_one(post: House, webhooks: Webhooks) -> None:
+    made = await webhooks.add("http://127.0.0.1:9/", fresh("C"))
+
+    async def shown() -> Endpoint:
+        [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+        return found
+
+    async with connected(post.worker_url, "worksub_worker", connections=1) as pool:
+        for slow, failures in ((True, 1), (True, 2), (False, 0)):
+            number = await post.owner.fetchval(
+                "INSERT INTO webhook_deliveries (endpoint_id) VALUES ($1) RETURNING number", made.endpoint_id
+            )
+            await post.owner.execute(
+                "UPDATE webhook_endpoints SET paused_until = NULL WHERE endpoint_id = $1", made.endpoint_id
+            )
+            lease = timedelta(minutes=1)
+            [claimed] = await outbox.claim(pool, made.endpoint_id, limit=4, lease=lease)
+            assert claimed.number == number
+            assert await outbox.claim(pool, made.endpoint_id, limit=4, lease=lease) == []
+            await outbox.delivered(pool, claimed, slow=slow)
+            settled = await webhooks.delivery(number)
+            assert settled is not None
+            assert settled.state is DeliveryState.DELIVERED
+            found = await shown()
+            assert (found.failures, found.paused_until is not None) == (failures, slow)
+
+
+async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(post: House, webhooks: Webhooks) -> None:
+    customer = fresh("C")
+    async with receiving() as receiver, couriers(post):
+        made = await webhooks.add(receiver.url, customer)
+        await webhooks.set_status(made.endpoint_id, EndpointStatus.PAUSED)
+        life = await post.requested(customer_id=customer)
+        await post.owner.execute(
+            """
+            INSERT INTO ledger_lines (subscription_id, sequence, position, key, customer_id, kind, first_day,
+                                      end_day, amount, effective_at, line)
+            VALUES ($1, 1, 0, 'unreadable', $2, 'SERVICE_FEE', '2027-01-01', '2027-01-02', 1,
+                    clock_timestamp(), '{}')
+            """,
+            life.id,
+            customer,
+        )
+        well = await post.requested(customer_id=customer)
+        await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
+        await receiver.has(well.id, 1)
+
+        async def noted() -> bool:
+            told = await webhooks.deliveries(made.endpoint_id)
+            return "the event cannot be read" in [each.last_error for each in told]
+
+        await eventually("the failure is noted", noted)
+
+
 async def test_many_couriers_neither_repeat_nor_reorder(post: House, webhooks: Webhooks) -> None:
     customer = fresh("C")
     async with receiving() as receiver, couriers(post, 3):
@@ -177,7 +390,8 @@ async def test_what_was_under_way_when_a_courier_died_is_told_again(post: House,
         await webhooks.add(receiver.url, customer)
         life = await post.requested(customer_id=customer)
         async with connected(post.worker_url, "worksub_worker", connections=2) as pool:
-            async with webhooks_delivered(pool, anywhere=True):
+            # Its claim runs out ten seconds after the longest call.
+            async with webhooks_delivered(pool, anywhere=True, patience=1):
                 await receiver.is_called(1)
                 # As if the process were killed: the connections are cut, nothing is settled.
                 pool.terminate()

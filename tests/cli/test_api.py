@@ -59,11 +59,19 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
         tried = await anywhere.json("webhooks", "test", endpoint)
         assert (tried["state"], tried["last_error"]) == ("DELIVERED", None)
         assert receiver.verifies(made["secret"])
+        assert "a test" in (await cli.run("webhooks", "deliveries", endpoint)).out
         receiver.status = 404
         failed = await anywhere.run("webhooks", "test", endpoint, "--json")
         assert (failed.code, failed.json["last_error"]) == (1, "it answered 404")
     [listed] = (await cli.json("webhooks", "list"))["endpoints"]
     assert (listed["url"], listed["waiting"]) == (receiver.url, 1)
+    for command, status in (("pause", "PAUSED"), ("resume", "ENABLED")):
+        await cli.json("webhooks", command, endpoint)
+        assert [each["status"] for each in (await cli.json("webhooks", "list"))["endpoints"]] == [status]
+    unknown = await anywhere.run(
+        "webhooks", "add", receiver.url, "--all", "--event", "TRIAL_STARTS", "--json"
+    )
+    assert (unknown.code, unknown.error["field"]) == (2, "event")
     waiting = (await cli.json("webhooks", "deliveries", endpoint, "--state", "waiting"))["deliveries"]
     assert [each["event"] for each in waiting] == [None]
     assert (await cli.json("webhooks", "replay", endpoint)) == {"queued": 0}
