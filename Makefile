@@ -14,7 +14,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test browser alerts encrypted lint format corpus chaos openapi bench help
+.PHONY: demo dev test browser clients alerts encrypted lint format corpus chaos openapi bench help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -27,6 +27,9 @@ test: lint ## The linters, the type checker and every test
 
 browser: $(VENV)/dev ## The console in a real browser; needs Chromium
 	$(BIN)/python -m pytest tests/browser
+
+clients: $(VENV)/dev ## Clients in other languages against the real service; needs Node.js 20 and npm
+	$(BIN)/python -m pytest tests/clients
 
 alerts: $(VENV)/dev ## The unit tests of the Prometheus alerts; needs promtool
 	$(BIN)/python -m pytest tests/alerts

@@ -161,12 +161,13 @@ class SubscriptionWorkflow:
     @workflow.update(
         name="request", description="The answer to the request: the trial has started, or why not (R9)"
     )
-    async def request(self, fingerprint: str = "") -> RequestAnswer:
+    async def request(self, fingerprint: RawValue = NOTHING) -> RequestAnswer:
         await workflow.wait_condition(lambda: self._life is not None or self._refused is not None)
         if self._refused:
             _raise(self._refused)
         assert self._life is not None
-        if self._request_fingerprint != fingerprint:
+        given = _fingerprint(decoded(fingerprint))
+        if given and given != self._request_fingerprint:
             _raise(
                 Refused(
                     code=Code.REQUEST_ID_REUSED,
@@ -181,7 +182,8 @@ class SubscriptionWorkflow:
         )
 
     @request.validator
-    def _only_while_it_lives(self, fingerprint: str = "") -> None:
+    def _only_while_it_lives(self, fingerprint: RawValue = NOTHING) -> None:
+        _fingerprint(decoded(fingerprint))
         if self._clearing:
             _raise(_ENDED)
 
@@ -439,6 +441,20 @@ def _updating_command(name: str, argument: Any) -> Command:
     if command.id is None and update and is_command_id(update.id):
         return command.model_copy(update={"id": update.id})
     return command
+
+
+def _fingerprint(value: object) -> str | None:
+    """Return the fingerprint that a caller of `request` compares with; None if the caller sends none."""
+    if value is None or value == {}:
+        return None
+    if not isinstance(value, str):
+        _raise(
+            Refused(
+                code=Code.INVALID_ARGUMENT,
+                message="The fingerprint must be a text; without one the answer is the first answer.",
+            )
+        )
+    return value or None
 
 
 def _instant(value: object) -> datetime | None:

@@ -6,12 +6,13 @@ import subprocess
 import tomllib
 from importlib.metadata import requires, version
 
+import pytest
 from packaging.requirements import Requirement
 
 from .pages import ROOT, page
 
 TARGETS = [
-    *("demo", "dev", "test", "browser", "alerts", "encrypted", "lint", "format"),
+    *("demo", "dev", "test", "browser", "clients", "alerts", "encrypted", "lint", "format"),
     *("corpus", "chaos", "openapi", "bench", "help"),
 ]
 
@@ -55,13 +56,14 @@ def test_without_a_new_enough_python_it_says_so() -> None:
 def test_ci_makes_test_and_then_looks_in_a_browser() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     made = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
-    assert made == ["test", "browser", "alerts"]
+    assert made == ["test", "browser", "alerts", "clients"]
 
 
-def test_make_test_needs_no_browser() -> None:
+@pytest.mark.parametrize("target", ["browser", "alerts", "clients"])
+def test_make_test_needs_nothing_but_python(target: str) -> None:
     settings = tomllib.loads(page("pyproject.toml"))["tool"]["pytest"]["ini_options"]
-    assert "browser" in settings["norecursedirs"]
-    assert "pytest tests/browser" in make("--dry-run", "browser").stdout
+    assert target in settings["norecursedirs"]
+    assert f"pytest tests/{target}" in make("--dry-run", target).stdout
 
 
 def test_every_package_of_the_tests_is_pinned() -> None:

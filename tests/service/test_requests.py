@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from temporalio.client import Client
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError
 
 from starter.embedded.stack import EmbeddedStack
 from starter.requesting import subscription_id_for
@@ -41,6 +43,52 @@ async def test_r9_a_refusal_counts_for_what_was_sent_before_and_has_not_begun(ho
     assert isinstance(refused, Refused)
     assert "NAME_TAKEN" in {problem.code for problem in refused.problems} | {refused.code}
     await has_closed(early)
+
+
+async def updated(house: House, body: dict[str, Any], *arguments: Any) -> Any:
+    """The answer to an update-with-start, as a client sends it that has only Temporal."""
+    start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        "SubscriptionWorkflow",
+        body,
+        id=workflow_id_of(body),
+        task_queue=house.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+    return await house.temporal.execute_update_with_start_workflow(
+        "request", args=arguments, start_workflow_operation=start
+    )
+
+
+async def test_r9_without_a_fingerprint_the_answer_is_the_first_answer(house: House) -> None:
+    body = house.request_body()
+    first = await updated(house, body)
+    assert first["state"] == "TRIAL"
+    subscription_id = subscription_id_for(body["request_id"])
+    for arguments in ([], [None], [""], [{}], [await fingerprint_of(house, subscription_id)]):
+        assert await updated(house, body, *arguments) == first
+    await house.client.rename_account(subscription_id, Account(kind=AccountKind.GROUP, name=fresh("other")))
+    assert await updated(house, body) == first  # from a later run
+    assert (await house.client.request(body)).model_dump(mode="json") == first
+
+
+async def fingerprint_of(house: House, subscription_id: str) -> str:
+    fingerprint: str = await house.owner.fetchval(
+        "SELECT request_fingerprint FROM subscriptions WHERE subscription_id = $1", subscription_id
+    )
+    return fingerprint
+
+
+@pytest.mark.parametrize(
+    ("argument", "code"),
+    [("of another body", Code.REQUEST_ID_REUSED), (5, Code.INVALID_ARGUMENT), (["a"], Code.INVALID_ARGUMENT)],
+)
+async def test_r9_another_fingerprint_is_refused(house: House, argument: Any, code: Code) -> None:
+    body = house.request_body()
+    await updated(house, body)
+    with pytest.raises(WorkflowUpdateFailedError) as failure:
+        await updated(house, body, argument)
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == code
 
 
 async def test_r5_of_two_requests_for_one_name_one_wins_and_nothing_is_left_of_the_other(
