@@ -64,8 +64,9 @@ async def test_r9_without_a_fingerprint_the_answer_is_the_first_answer(house: Ho
     first = await updated(house, body)
     assert first["state"] == "TRIAL"
     subscription_id = subscription_id_for(body["request_id"])
-    for arguments in ([], [None], [""], [{}], [await fingerprint_of(house, subscription_id)]):
-        assert await updated(house, body, *arguments) == first
+    assert await updated(house, body) == first
+    for argument in (None, "", {}, await fingerprint_of(house, subscription_id)):
+        assert await updated(house, body, argument) == first
     await house.client.rename_account(subscription_id, Account(kind=AccountKind.GROUP, name=fresh("other")))
     assert await updated(house, body) == first  # from a later run
     assert (await house.client.request(body)).model_dump(mode="json") == first
