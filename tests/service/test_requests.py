@@ -65,7 +65,8 @@ async def test_r9_without_a_fingerprint_the_answer_is_the_first_answer(house: Ho
     assert first["state"] == "TRIAL"
     subscription_id = subscription_id_for(body["request_id"])
     assert await updated(house, body) == first
-    for argument in (None, "", {}, await fingerprint_of(house, subscription_id)):
+    fingerprints: list[Any] = [None, "", {}, await fingerprint_of(house, subscription_id)]
+    for argument in fingerprints:
         assert await updated(house, body, argument) == first
     await house.client.rename_account(subscription_id, Account(kind=AccountKind.GROUP, name=fresh("other")))
     assert await updated(house, body) == first  # from a later run
