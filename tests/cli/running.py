@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from support.forked_process import ForkedProcess, start_forked
+
 from workflows.keyring import KEYS, KEYS_FILE
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +69,11 @@ class Cli:
         )
 
     async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
-        return await _ended(await self.start(*arguments), typed.encode() if isinstance(typed, str) else typed)
+        """Run a command to its end, by the fork server; `start` and terminals start a new interpreter."""
+        process = await start_forked(
+            "starter.cli", arguments, environment=self.environment, directory=self.directory
+        )
+        return await _ended(process, typed.encode() if isinstance(typed, str) else typed)
 
     async def python(self, *arguments: str) -> Ended:
         """Python itself, where the command would run."""
@@ -83,7 +89,7 @@ class Cli:
         return await Terminal.start(self, arguments)
 
 
-async def _ended(process: asyncio.subprocess.Process, typed: bytes) -> Ended:
+async def _ended(process: asyncio.subprocess.Process | ForkedProcess, typed: bytes) -> Ended:
     async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate(typed)
     assert process.returncode is not None

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.forked_process import ForkedProcess, start_forked
+
 from workflows.keyring import KEYS, KEYS_FILE
 
 _ROOT = Path(__file__).parents[2]
@@ -18,7 +20,7 @@ _SHARED = (KEYS, KEYS_FILE)  # the whole suite may run encrypted
 class WorkerProcess:
     """`output` is what it has said so far, on both of its streams."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         self._process = process
         self.output = ""
         self._listening = asyncio.create_task(self._listen())
@@ -60,18 +62,30 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker_process(settings: Mapping[str, str], home: Path) -> AsyncIterator[WorkerProcess]:
-    """`python -m worker` with these settings, and with none of this process's own."""
+async def worker_process(
+    settings: Mapping[str, str], home: Path, *, forked: bool = False
+) -> AsyncIterator[WorkerProcess]:
+    """Run `python -m worker` with these settings, and with none of this process's own.
+
+    `forked` has the fork server run it, for workers that end by themselves.
+    """
     inherited = {
         name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_SETTINGS)
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker"),
-        cwd=_ROOT,
-        env={**inherited, "HOME": str(home), "XDG_CONFIG_HOME": str(home), **settings},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    environment = {**inherited, "HOME": str(home), "XDG_CONFIG_HOME": str(home), **settings}
+    process: asyncio.subprocess.Process | ForkedProcess
+    if forked:
+        process = await start_forked(
+            "worker", (), environment=environment, directory=_ROOT, stderr_to_stdout=True
+        )
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker"),
+            cwd=_ROOT,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
     running = WorkerProcess(process)
     try:
         yield running

@@ -296,7 +296,8 @@ async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
 
     async def said(what: str, wrong: Wrong) -> str | None:
         """What is not as it should be about the sentence, if anything."""
-        async with at_once, worker_process({**office.settings, **wrong.settings}, office.home) as worker:
+        settings = {**office.settings, **wrong.settings}
+        async with at_once, worker_process(settings, office.home, forked=True) as worker:
             try:
                 code = await worker.exit_code(seconds=60)
             except AssertionError as error:

@@ -1,0 +1,141 @@
+"""Start `worksub` or the worker through the fork server, with the methods of an asyncio subprocess."""
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+class ForkedProcess:
+    """A process that the fork server has started, with what tests use of an asyncio subprocess."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        pid: int,
+        stdin: asyncio.StreamWriter,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader | None,
+    ) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self._ended = asyncio.ensure_future(self._wait_for_code(connection))
+
+    async def wait(self) -> int:
+        """Return the exit code; minus its number if a signal ended the process."""
+        return await asyncio.shield(self._ended)
+
+    async def communicate(self, typed: bytes = b"") -> tuple[bytes, bytes]:
+        """Write to standard input, close it, and return what the process wrote until it ended."""
+        outputs = asyncio.gather(self.stdout.read(), self.stderr.read() if self.stderr else _nothing())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may end without reading
+            self.stdin.write(typed)
+            await self.stdin.drain()
+        self.stdin.close()
+        out, err = await outputs
+        await self.wait()
+        return out, err
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    async def _wait_for_code(self, connection: socket.socket) -> int:
+        with connection:
+            answer = await asyncio.get_running_loop().sock_recv(connection, 32)
+        self.returncode = int(answer)
+        return self.returncode
+
+
+async def start_forked(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    stderr_to_stdout: bool = False,
+) -> ForkedProcess:
+    """Run `python -m module arguments…` with this environment in this directory, without its imports."""
+    loop = asyncio.get_running_loop()
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect(_server_address())
+    connection.setblocking(False)
+    stdin_end, to_stdin = os.pipe()
+    from_stdout, stdout_end = os.pipe()
+    from_stderr, stderr_end = (None, stdout_end) if stderr_to_stdout else os.pipe()
+    request = {
+        "module": module,
+        "arguments": [module, *arguments],
+        "environment": dict(environment),
+        "directory": str(directory),
+    }
+    socket.send_fds(connection, [json.dumps(request).encode()], [stdin_end, stdout_end, stderr_end])
+    for end in {stdin_end, stdout_end, stderr_end}:
+        os.close(end)
+    pid = int(await loop.sock_recv(connection, 32))
+    return ForkedProcess(
+        connection,
+        pid,
+        await _writer(to_stdin),
+        await _reader(from_stdout),
+        None if from_stderr is None else await _reader(from_stderr),
+    )
+
+
+async def _nothing() -> bytes:
+    return b""
+
+
+async def _reader(descriptor: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(descriptor, "rb", 0)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
+
+
+async def _writer(descriptor: int) -> asyncio.StreamWriter:
+    loop = asyncio.get_running_loop()
+    pipe = os.fdopen(descriptor, "wb", 0)
+    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
+    return asyncio.StreamWriter(transport, protocol, None, loop)
+
+
+@functools.cache
+def _server_address() -> str:
+    """Return the address of this test process's fork server, which is started at the first call."""
+    directory = tempfile.TemporaryDirectory(prefix="worksub-fork-")
+    address = str(Path(directory.name) / "server")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "support.fork_server", str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "PYTHONUTF8": "1"},
+            pass_fds=[listener.fileno()],
+        )
+
+    def stop() -> None:
+        assert server.stdin is not None
+        server.stdin.close()
+        server.wait()
+        directory.cleanup()
+
+    atexit.register(stop)
+    return address
