@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Scope
 
 from starter.api import health
-from starter.api.asking import IDEMPOTENCY_KEY, KEY_PATTERN
+from starter.api.asking import IDEMPOTENCY_KEY, KEY_PATTERN, check_query
 from starter.api.bodies import definitions_of
 from starter.api.docs import add_docs
 from starter.api.doorway import Doorway
@@ -49,7 +49,7 @@ def create_api() -> FastAPI:
     api.include_router(health.router)
     # What is fixed comes before what takes any id.
     for routes in (requesting, lists, operators, questions, stream, commands):
-        api.include_router(routes.router)
+        api.include_router(routes.router, dependencies=[Depends(check_query)])
     api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
     return api
 

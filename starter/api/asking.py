@@ -1,8 +1,11 @@
 """Who asks, how often, and under which key: what every route takes before it does anything."""
 
+from collections import Counter
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Security
+from fastapi import Depends, Header, Request, Security, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from starter.access import Desk
@@ -56,6 +59,21 @@ def _check_rate(wait: int | None) -> None:
 
 
 AKey = Annotated[ApiKey, Depends(key_of)]
+
+
+async def check_query(request: Request, key: AKey) -> None:
+    """Refuse a query parameter that the route does not have, or that is given more than once."""
+    route: APIRoute = request.scope["route"]
+    fields = get_flat_params(route.dependant)
+    known = sorted(each.alias for each in fields if isinstance(each.field_info, params.Query))
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    for name, times in given.items():
+        if name not in known:
+            those = f"known are {', '.join(known)}" if known else "there are none"
+            detail = f"{name} is not a query parameter of this path; {those}."
+            raise ApiError(ApiCode.UNKNOWN_PARAMETER, detail, name)
+        if times > 1:
+            raise ApiError(ApiCode.REPEATED_PARAMETER, f"{name} may be given once only.", name)
 
 
 async def desk_of(service: AService, key: AKey) -> Desk:

@@ -28,6 +28,8 @@ class ApiCode(StrEnum):
     INVALID_IDEMPOTENCY_KEY = "INVALID_IDEMPOTENCY_KEY"
     INVALID_CURSOR = "INVALID_CURSOR"
     INVALID_QUERY = "INVALID_QUERY"
+    UNKNOWN_PARAMETER = "UNKNOWN_PARAMETER"
+    REPEATED_PARAMETER = "REPEATED_PARAMETER"
     RATE_LIMITED = "RATE_LIMITED"
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     TEMPORAL_UNREACHABLE = "TEMPORAL_UNREACHABLE"
@@ -49,6 +51,8 @@ _STATUS: Mapping[str, HTTPStatus] = {
     ApiCode.INVALID_IDEMPOTENCY_KEY: HTTPStatus.BAD_REQUEST,
     ApiCode.INVALID_CURSOR: HTTPStatus.BAD_REQUEST,
     ApiCode.INVALID_QUERY: HTTPStatus.BAD_REQUEST,
+    ApiCode.UNKNOWN_PARAMETER: HTTPStatus.BAD_REQUEST,
+    ApiCode.REPEATED_PARAMETER: HTTPStatus.BAD_REQUEST,
     ApiCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
     ApiCode.DATABASE_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.TEMPORAL_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -90,6 +94,8 @@ _STATUS: Mapping[str, HTTPStatus] = {
 }
 
 ALWAYS = (
+    ApiCode.UNKNOWN_PARAMETER,
+    ApiCode.REPEATED_PARAMETER,
     ApiCode.UNAUTHENTICATED,
     ApiCode.RATE_LIMITED,
     ApiCode.FAULT,
@@ -205,6 +211,9 @@ EXAMPLES: Mapping[str, str] = {
     "'-', the first a letter or digit.",
     ApiCode.INVALID_CURSOR: "The cursor is none that was given out.",
     ApiCode.INVALID_QUERY: "Temporal cannot read the query.",
+    ApiCode.UNKNOWN_PARAMETER: "sate is not a query parameter of this path; known are cursor, customer_id, "
+    "limit, state.",
+    ApiCode.REPEATED_PARAMETER: "state may be given once only.",
     ApiCode.RATE_LIMITED: "There were too many requests with this key; go on after the time in Retry-After.",
     ApiCode.DATABASE_UNREACHABLE: "The database does not answer; try again in a moment.",
     ApiCode.TEMPORAL_UNREACHABLE: "Temporal does not answer; try again in a moment.",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -14,6 +15,7 @@ from service.waiting import eventually
 from temporalio.client import Client
 
 from activities.logs import LogFormat, write_logs
+from starter.api.app import create_api
 from starter.api.problems import ApiCode, status_of
 from starter.client import SubscriptionClient
 from starter.embedded.postgres_server import WEB
@@ -64,6 +66,37 @@ async def test_paths_and_queries_that_are_wrong(acme: Visitor) -> None:
             "SUBSCRIPTION_NOT_FOUND",
             "NO_SUCH_PATH",
         )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (method, path)
+        for path, operations in create_api().openapi()["paths"].items()
+        for method in operations
+        if path.startswith("/v1/")
+    ],
+)
+async def test_no_route_ignores_a_query_parameter(operator: Visitor, method: str, path: str) -> None:
+    filled = re.sub(r"\{\w+\}", "1", path)
+    for query, code, field in (
+        ("sate=SUSPENDED", "UNKNOWN_PARAMETER", "sate"),
+        ("=", "UNKNOWN_PARAMETER", ""),
+        ("Limit=1", "UNKNOWN_PARAMETER", "Limit"),
+    ):
+        answer = await operator.http.request(method, f"{filled}?{query}")
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["field"]) == (400, code, field)
+
+
+async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme: Visitor) -> None:
+    refused = await acme.gets("/subscriptions", 400, sate="SUSPENDED")
+    assert refused["detail"] == (
+        "sate is not a query parameter of this path; known are cursor, customer_id, limit, state."
+    )
+    assert (await acme.gets("/catalogue", 400, on="today"))["detail"].endswith("there are none.")
+    answer = await acme.http.get("/v1/subscriptions?state=TRIAL&state=ACTIVE")
+    assert (answer.status_code, answer.json()["code"]) == (400, "REPEATED_PARAMETER")
 
 
 async def test_health_needs_no_key(reception: Reception) -> None:
@@ -167,7 +200,7 @@ async def test_the_log_has_ids_and_codes_and_nothing_personal(
     try:
         body = acme.request_body(house, company_name="Secret Company")
         headers = {"Idempotency-Key": "log-1", "X-Request-Id": "req-4711"}
-        answer = await acme.http.post("/v1/subscriptions?secret=1", json=body, headers=headers)
+        answer = await acme.http.post("/v1/subscriptions", json=body, headers=headers)
         assert answer.headers["x-request-id"] == "req-4711"
         await acme.http.post(
             "/v1/subscriptions", json={**body, "password": PASSWORD}, headers={"X-Request-Id": "a b"}
