@@ -16,7 +16,6 @@ from subscription.adjustment import (
     adjustment_key,
 )
 from subscription.refusals import Code, Refused
-from subscription.wording import won
 
 
 class AdjustingActivities:
@@ -62,13 +61,7 @@ def _first_answer(wanted: Adjust, earlier: Adjustment) -> Adjusted | AdjustmentR
     )
     if same:
         return Adjusted(adjustment=earlier)
-    return AdjustmentRefused(
-        refused=Refused(
-            code=Code.ADJUSTMENT_ID_REUSED,
-            message="This id was used for another adjustment; choose a new one.",
-            field="id",
-        )
-    )
+    return AdjustmentRefused(refused=Refused.of(Code.ADJUSTMENT_ID_REUSED, "id"))
 
 
 async def _refused(connection: Connection, wanted: Adjust) -> Refused | None:
@@ -78,20 +71,14 @@ async def _refused(connection: Connection, wanted: Adjust) -> Refused | None:
         wanted.key,
     )
     if charged is None:
-        return Refused(code=Code.LINE_NOT_FOUND, message="The ledger has no line with that key.", field="key")
+        return Refused.of(Code.LINE_NOT_FOUND, "key")
     if wanted.amount == 0:
-        return Refused(
-            code=Code.INVALID_VALUE, message="An adjustment of zero changes nothing.", field="amount"
-        )
+        return Refused.of(Code.INVALID_VALUE, "amount", reason="ADJUSTED_BY_ZERO")
     present = charged + await connection.fetchval(
         "SELECT coalesce(sum(amount), 0)::bigint FROM ledger_adjustments WHERE line_key = $1", wanted.key
     )
     if present + wanted.amount < 0:
-        return Refused(
-            code=Code.ADJUSTED_TOO_MUCH,
-            message=f"Only {won(present)} of that line are left to give back.",
-            field="amount",
-        )
+        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", left=present)
     return None
 
 

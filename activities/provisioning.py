@@ -70,11 +70,7 @@ class ProvisioningActivities:
         if isinstance(request, Refused):
             raise RefusedError(request)
         if request.simulated_at is not None and not self._allow_simulation:
-            raise refuse(
-                Code.SIMULATION_NOT_ALLOWED,
-                "This service serves customers: a life begins now, not at another time.",
-                "simulated_at",
-            )
+            raise refuse(Code.SIMULATION_NOT_ALLOWED, "simulated_at")
         return request
 
     @activity.defn
@@ -86,7 +82,7 @@ class ProvisioningActivities:
 
 async def _as_recorded(connection: Connection, state: Subscription, book: PriceBook) -> Provisioned:
     if state.state.over:
-        raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription of this id has ended.")
+        raise refuse(Code.SUBSCRIPTION_ENDED)
     return Provisioned(
         state=state,
         timeline=await record.latest_timeline(connection, state.subscription_id),
@@ -105,11 +101,7 @@ async def _start(
     started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
     state = apply(provisioning(wanted.subscription_id, request), started)
     if not await record.insert_subscription(connection, state, request):
-        raise refuse(
-            Code.REQUEST_ID_REUSED,
-            "This request_id was used for another request; choose a new one.",
-            "request_id",
-        )
+        raise refuse(Code.REQUEST_ID_REUSED, "request_id")
     if not await record.take_name(connection, state.subscription_id, account.name, account.kind):
         raise RefusedError(name_taken(account.kind))
     await keep_people(connection, state.subscription_id, request)

@@ -72,9 +72,7 @@ class Desk:
         theirs = dict(data)
         if self._caller.customer_id is not None:
             if theirs.setdefault("customer_id", self._caller.customer_id) != self._caller.customer_id:
-                raise refuse(
-                    Code.REQUEST_REFUSED, "customer_id must be your own, or be left out.", "customer_id"
-                )
+                raise refuse(Code.REQUEST_REFUSED, "customer_id", reason="NOT_YOURS")
             if isinstance(theirs.get("request_id"), str):
                 theirs["request_id"] = self._caller.scoped(theirs["request_id"])
         return theirs

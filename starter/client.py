@@ -160,7 +160,7 @@ class SubscriptionClient(SubscriptionReader):
         try:
             wanted = check(Adjust, dict(data))
         except ValidationError as error:
-            raise RefusedError(_unreadable("The adjustment", error)) from None
+            raise RefusedError(_unreadable(error)) from None
         try:
             adjustment: Adjustment = await self._temporal.execute_workflow(
                 "AdjustmentWorkflow",
@@ -264,15 +264,8 @@ def _not_refused(judged: T | Refused) -> T:
     return judged
 
 
-def _unreadable(what: str, error: ValidationError) -> Refused:
-    problems = problems_of(error)
-    said = "; ".join(f"{problem.field or 'it'} {problem.message}" for problem in problems)
-    return Refused(
-        code=Code.INVALID_ARGUMENT,
-        message=f"{what} cannot be read: {said}.",
-        field=problems[0].field,
-        problems=problems,
-    )
+def _unreadable(error: ValidationError) -> Refused:
+    return Refused.of_problems(Code.INVALID_ARGUMENT, problems_of(error), whole="the argument")
 
 
 def _command(name: str, argument: Mapping[str, Any], kind: type[CommandT]) -> CommandT:

@@ -15,13 +15,7 @@ def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tu
     password = getpass.getpass(question)
     problems = password_problems(password)
     if not problems and getpass.getpass("The same password again: ") != password:
-        problems = (
-            Problem(
-                field="password",
-                code=Code.PASSWORDS_DIFFER,
-                message="was not the same both times; type it again",
-            ),
-        )
+        problems = (Problem.of(Code.PASSWORDS_DIFFER, "password"),)
     return password, problems
 
 

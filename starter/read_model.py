@@ -43,7 +43,7 @@ class Listed(Frozen):
 
 
 def no_such_subscription() -> RefusedError:
-    return refuse(Code.SUBSCRIPTION_NOT_FOUND, "There is no subscription with that id.", "subscription_id")
+    return refuse(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id")
 
 
 _ACCOUNT_NAME = "snapshot -> 'account' ->> 'name' AS account_name"

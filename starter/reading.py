@@ -92,7 +92,7 @@ class SubscriptionReader:
         """Every ledger line taken apart, or the one with this key."""
         lines = [line for line in await self.ledger(subscription_id) if key in (None, line.key)]
         if key is not None and not lines:
-            raise refuse(Code.LINE_NOT_FOUND, "The ledger has no line with that key.", "key")
+            raise refuse(Code.LINE_NOT_FOUND, "key")
         return [explain(line) for line in lines]
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
@@ -108,7 +108,7 @@ class SubscriptionReader:
         """With `customer_id`, only if it is that customer's."""
         invoice = await self._read.invoice(number, customer_id)
         if invoice is None:
-            raise refuse(Code.INVOICE_NOT_FOUND, "There is no invoice with that number.", "number")
+            raise refuse(Code.INVOICE_NOT_FOUND, "number")
         return invoice
 
     async def invoices(
@@ -128,7 +128,7 @@ class SubscriptionReader:
         """With `customer_id`, only if it is that customer's."""
         notice = await self._read.notice(number, customer_id)
         if notice is None:
-            raise refuse(Code.NOTICE_NOT_FOUND, "There is no notice with that number.", "number")
+            raise refuse(Code.NOTICE_NOT_FOUND, "number")
         return notice
 
     async def notices(
@@ -151,8 +151,9 @@ class SubscriptionReader:
         """This run of the job, or the newest one."""
         found = await self._read.reconciliation(run)
         if found is None:
-            message = "There is no run of that name." if run else "Nothing has been reconciled yet."
-            raise refuse(Code.RECONCILIATION_NOT_FOUND, message, "run" if run else None)
+            if run:
+                raise refuse(Code.RECONCILIATION_NOT_FOUND, "run", reason="RUN")
+            raise refuse(Code.RECONCILIATION_NOT_FOUND)
         return found
 
     async def findings(self, run: str, *, limit: int = 1000) -> list[ReportedFinding]:

@@ -147,11 +147,7 @@ def _first_answer(data: Mapping[str, Any], known: Beforehand) -> RequestAnswer |
     if request is None or earlier is None:
         return None
     if earlier.fingerprint not in (None, request.fingerprint()):
-        raise refuse(
-            Code.REQUEST_ID_REUSED,
-            "This request_id was used for another request; choose a new one.",
-            "request_id",
-        )
+        raise refuse(Code.REQUEST_ID_REUSED, "request_id")
     return earlier.answer
 
 

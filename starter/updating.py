@@ -111,7 +111,7 @@ class Updates:
             if earlier is not None:
                 raise RefusedError(ID_REUSED)
         if name == "settle":
-            raise refuse(Code.SUBSCRIPTION_ENDED, "The subscription has ended.")
+            raise refuse(Code.SUBSCRIPTION_ENDED)
         command = read_command(name, argument)
         if isinstance(command, Refused):
             raise RefusedError(command)

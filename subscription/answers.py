@@ -10,11 +10,7 @@ _REMEMBERED = timedelta(days=31)
 _MOST_REMEMBERED = 2_000
 """As many as fit into what a workflow hands on, under ids of any length, with room to spare."""
 
-ID_REUSED = Refused(
-    code=Code.COMMAND_ID_REUSED,
-    message="This id was used for another command; choose a new one.",
-    field="id",
-)
+ID_REUSED = Refused.of(Code.COMMAND_ID_REUSED, "id")
 
 
 def was_answered(state: Subscription, command: Command) -> bool | Refused:
@@ -30,11 +26,7 @@ def was_answered(state: Subscription, command: Command) -> bool | Refused:
 def check_room(state: Subscription, command: Command, now: datetime) -> None:
     """Raises `RefusedError` if one more command could not be remembered for as long as it must (R22)."""
     if command.id is not None and len(_recent(state, now)) >= _MOST_REMEMBERED:
-        raise refuse(
-            Code.TOO_MANY_COMMANDS,
-            f"{_MOST_REMEMBERED:,} commands were accepted in the last {_REMEMBERED.days} days, "
-            "and no more can be.",
-        )
+        raise refuse(Code.TOO_MANY_COMMANDS, most=_MOST_REMEMBERED, days=_REMEMBERED.days)
 
 
 def remembering(state: Subscription, command: Command, now: datetime) -> Subscription:

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
-from pydantic_core import PydanticCustomError
+
+from subscription.refusals import Code, misfit
 
 # A fixed offset, not a zone of the time zone database: a replay years later must see the same midnights.
 KST = timezone(timedelta(hours=9), "KST")
@@ -61,20 +62,16 @@ def _read_instant(value: object) -> object:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise PydanticCustomError(
-                "INVALID_INSTANT", "must be a date and time such as 2027-01-01T09:00:00+09:00"
-            ) from None
+            raise misfit(Code.INVALID_INSTANT) from None
     return value
 
 
 def _in_korea(value: datetime) -> datetime:
     if value.tzinfo is None:
-        raise PydanticCustomError(
-            "INVALID_INSTANT", "must say its offset from UTC, as in 2027-01-01T09:00:00+09:00"
-        )
+        raise misfit(Code.INVALID_INSTANT, reason="NO_OFFSET")
     # Looked at before the conversion, which fails at the very ends of what Python can count.
     if not _EARLIEST <= value.year <= _LATEST:
-        raise PydanticCustomError("INVALID_INSTANT", f"must lie between {_EARLIEST} and {_LATEST}")
+        raise misfit(Code.INVALID_INSTANT, reason="OUT_OF_RANGE")
     return value.astimezone(KST)
 
 
@@ -85,7 +82,7 @@ def _read_date(value: object) -> object:
                 raise ValueError
             value = date.fromisoformat(value)
         except ValueError:
-            raise PydanticCustomError("INVALID_DATE", "must be a calendar date such as 2027-01-31") from None
+            raise misfit(Code.INVALID_DATE) from None
     return value
 
 

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from subscription.calendar import Day
 from subscription.model import Frozen, Wire
 from subscription.names import domain_name
-from subscription.refusals import Problem
+from subscription.refusals import Code, Problem, misfit
 from subscription.validation import check, has_control_characters, problems_of
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -25,7 +25,7 @@ _MOST_KRW_A_MONTH = 10**15
 
 def _printed(text: str) -> str:
     if has_control_characters(text):
-        raise PydanticCustomError("INVALID_VALUE", "must not have control or invisible characters")
+        raise misfit(Code.INVALID_VALUE, reason="INVISIBLE")
     return text
 
 
@@ -74,7 +74,7 @@ class DomainPolicy(Wire):
     def _stages_follow_each_other(self) -> Self:
         bounds = [stage.up_to_hours for stage in self.looks]
         if bounds != sorted(set(bounds)):
-            raise PydanticCustomError("INVALID_VALUE", "the looks must go up in up_to_hours")
+            raise misfit(Code.INVALID_VALUE, reason="LOOKS_GO_UP")
         return self
 
 
@@ -97,7 +97,7 @@ class InvoicePolicy(Wire):
 
 def _each_once(days: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(days)) < len(days):
-        raise PydanticCustomError("INVALID_VALUE", "must not have a number twice")
+        raise misfit(Code.INVALID_VALUE, reason="TWICE")
     return days
 
 
@@ -146,7 +146,7 @@ class Plan(Wire):
     @model_validator(mode="after")
     def _annual_is_the_lower(self) -> Self:
         if self.annual > self.list:
-            raise PydanticCustomError("INVALID_VALUE", "must not have an annual price above its list price")
+            raise misfit(Code.INVALID_VALUE, reason="ANNUAL_ABOVE_LIST")
         return self
 
 
@@ -168,9 +168,9 @@ class Catalogue(Wire):
     plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1, max_length=100)]
 
     @property
-    def plans_in_words(self) -> str:
+    def plans_by_rank(self) -> tuple[str, ...]:
         """The plans by rank, which unlike their order in a file is the same wherever the version is kept."""
-        return ", ".join(sorted(self.plans, key=lambda plan: self.plans[plan].rank))
+        return tuple(sorted(self.plans, key=lambda plan: self.plans[plan].rank))
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

@@ -7,15 +7,15 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from subscription.calendar import Day, Instant
 from subscription.model import Frozen, Wire
-from subscription.refusals import Code, Problem, Refused
+from subscription.refusals import Code, Problem, Refused, misfit
 from subscription.request import Account, AccountName, TermAgreement
 from subscription.validation import check, has_control_characters, has_too_many_values, problems_of
 
 _Shape = TypeVar("_Shape", bound=Wire)
+_WHOLE = "the argument"
 
 
 class ContractTerm(StrEnum):
@@ -39,13 +39,13 @@ def is_command_id(value: str) -> bool:
 
 def _command_id(value: str) -> str:
     if not is_command_id(value):
-        raise PydanticCustomError("INVALID_ID", "must be 1 to 200 printable ASCII characters without spaces")
+        raise misfit(Code.INVALID_ID, reason="COMMAND")
     return value
 
 
 def _who(value: str) -> str:
     if has_control_characters(value):
-        raise PydanticCustomError("INVALID_VALUE", "must not have control or invisible characters")
+        raise misfit(Code.INVALID_VALUE, reason="INVISIBLE")
     return value
 
 
@@ -100,7 +100,7 @@ class ChangeRenewalOption(Command):
     @model_validator(mode="after")
     def _none_has_no_terms(self) -> Self:
         if self.term is None and (self.plan is not None or self.members is not None):
-            raise PydanticCustomError("INVALID_VALUE", "must have a term when it has a plan or members")
+            raise misfit(Code.INVALID_VALUE, reason="TERM_MISSING")
         return self
 
     @property
@@ -179,10 +179,8 @@ def read_command(name: str, argument: object) -> Command | Refused:
     """The command that a caller's words on the wire mean, or all that is wrong with them."""
     shape = COMMANDS.get(name)
     if shape is None:
-        return Refused(
-            code=Code.UNKNOWN_COMMAND, message=f"There is no such command; there are {', '.join(COMMANDS)}."
-        )
-    return _read(shape, name, written_out(name, argument))
+        return Refused.of(Code.UNKNOWN_COMMAND, commands=tuple(COMMANDS))
+    return _read(shape, written_out(name, argument))
 
 
 def written_out(name: str, argument: object) -> object:
@@ -192,30 +190,27 @@ def written_out(name: str, argument: object) -> object:
 
 def read_quote(argument: object) -> QuoteCancellation | Refused:
     """The argument of a quote, or all that is wrong with it."""
-    return _read(QuoteCancellation, "quote_cancellation", argument)
+    return _read(QuoteCancellation, argument)
 
 
-def _read(shape: type[_Shape], name: str, argument: object) -> _Shape | Refused:
+def _read(shape: type[_Shape], argument: object) -> _Shape | Refused:
     if not isinstance(argument, Mapping):
-        return Refused(code=Code.INVALID_ARGUMENT, message=f"{name} takes one JSON object of named fields.")
+        return Refused.of(Code.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if has_too_many_values(argument):
-        return Refused(code=Code.INVALID_ARGUMENT, message=f"{name}: there is far too much in the argument.")
+        return Refused.of(Code.INVALID_ARGUMENT, reason="TOO_MUCH")
     try:
         return check(shape, argument)
     except ValidationError as error:
         problems = problems_of(error)
-        return Refused(
-            code=Code.INVALID_ARGUMENT,
-            message=f"{name}: {_in_words(problems, shape)}.",
-            field=problems[0].field,
-            problems=problems,
+        return Refused.of_problems(
+            Code.INVALID_ARGUMENT, problems, whole=_WHOLE, message=f"{_in_words(problems, shape)}."
         )
 
 
 def _in_words(problems: Sequence[Problem], shape: type[Wire]) -> str:
     """All problems as one sentence. It may be kept, so it does not repeat names that a caller made up."""
     words = [
-        f"{problem.field or 'the argument'} {problem.message}"
+        f"{problem.field or _WHOLE} {problem.message}"
         for problem in problems
         if problem.code != Code.UNKNOWN_FIELD
     ]

@@ -1,6 +1,7 @@
 """What a command causes, or why it is refused. Judging changes nothing (R10, R13, R16, R24-R29, R32)."""
 
 from datetime import date, datetime, timedelta
+from typing import Literal
 
 from subscription.answers import check_room
 from subscription.calendar import add_months, day_of
@@ -43,7 +44,7 @@ from subscription.state import (
     Subscription,
     rate_of,
 )
-from subscription.wording import accepted_message, members_words
+from subscription.wording import accepted_message
 
 
 class Accepted(Frozen):
@@ -114,12 +115,9 @@ def proofs_found(state: Subscription, proved: tuple[str, ...], now: datetime) ->
 
 def _check_commandable(state: Subscription) -> None:
     if state.state is State.PROVISIONING:
-        raise refuse(Code.NOT_YET_STARTED, "The subscription has not started yet; try again in a moment.")
+        raise refuse(Code.NOT_YET_STARTED)
     if not state.state.commandable:
-        raise refuse(
-            Code.SUBSCRIPTION_ENDED,
-            f"The subscription has ended ({state.state}); nothing can be asked of it.",
-        )
+        raise refuse(Code.SUBSCRIPTION_ENDED)
 
 
 def _caused(
@@ -149,7 +147,7 @@ def _caused(
 def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: PriceBook) -> Event:
     today = day_of(now)
     if state.state is State.ACTIVE:
-        raise refuse(Code.ALREADY_PAID, "The subscription is on a paid plan already; upgrade it instead.")
+        raise refuse(Code.ALREADY_PAID)
     _check_date(command.date, today, latest_switch(state))
     plan, members = command.plan or state.plan, command.members or state.members
     _check_choice(state, plan, members, today, book)
@@ -157,11 +155,7 @@ def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: Pri
     if command.date == today:
         return switched_to_paid(state, switch, now, book)
     if isinstance(state.reservation, ReservedCancellation):
-        raise refuse(
-            Code.CANCELLATION_RESERVED,
-            f"A cancellation is reserved for {state.reservation.date}; withdraw it first, or switch today.",
-            "date",
-        )
+        raise refuse(Code.CANCELLATION_RESERVED, "date", date=state.reservation.date)
     return SwitchReserved(
         at=now, switch=switch, replaced=state.reservation.date if state.reservation else None
     )
@@ -179,14 +173,14 @@ def latest_switch(state: Subscription) -> date:
 def _renewal_option(
     state: Subscription, command: ChangeRenewalOption, now: datetime, book: PriceBook
 ) -> Event:
-    _check_paid(state, "A renewal option can be chosen")
+    _check_paid(state, "RENEWAL_OPTION")
     if option := command.option:
         _check_choice(state, option.plan or state.plan, option.members or state.members, day_of(now), book)
     return RenewalOptionChanged(at=now, option=command.option)
 
 
 def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBook) -> Event:
-    _check_paid(state, "An upgrade is possible")
+    _check_paid(state, "UPGRADE")
     assert state.contract is not None
     today = day_of(now)
     plan, members = command.plan or state.plan, command.members or state.members
@@ -197,11 +191,7 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
     more_members = _raises("members", state.members, members)
     to_annual = _raises("term", state.contract.term.months, term.months)
     if not (higher_plan or more_members or to_annual):
-        raise refuse(
-            Code.NOT_AN_UPGRADE,
-            "An upgrade needs a higher plan, more members, or an annual contract in place of a monthly one.",
-            judged_by_catalogue=True,
-        )
+        raise refuse(Code.NOT_AN_UPGRADE, judged_by_catalogue=True)
     _check_terms(command.agreed_terms, today, book)
     return Upgraded(
         at=now,
@@ -217,10 +207,7 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
 def _raises(field: str, present: int, asked: int) -> bool:
     if asked < present:
         raise refuse(
-            Code.LOWERED_BY_UPGRADE,
-            f"An upgrade cannot lower the {field}; a renewal option can, at the end of the contract period.",
-            field,
-            judged_by_catalogue=field == "plan",
+            Code.LOWERED_BY_UPGRADE, field, reason=field.upper(), judged_by_catalogue=field == "plan"
         )
     return asked > present
 
@@ -239,37 +226,38 @@ def _raised_option(
     return option.model_copy(update=overtaken) if overtaken else None
 
 
-def _check_paid(state: Subscription, what: str) -> None:
+def _check_paid(state: Subscription, what: Literal["RENEWAL_OPTION", "UPGRADE"]) -> None:
     if state.state is not State.ACTIVE:
-        raise refuse(Code.NOT_YET_PAID, f"{what} only after the switch to a paid plan.")
+        raise refuse(Code.NOT_YET_PAID, reason=what)
 
 
 def _check_choice(state: Subscription, plan: str, members: int, today: date, book: PriceBook) -> None:
     """A plan must be sold to be newly chosen, and members have a cap; what one has can be kept (R19)."""
     sold: Plan | None = book.sold(plan, today)
-    if plan != state.plan and sold is None:
-        catalogue = book.in_force(today)
-        raise refuse(
-            Code.PLAN_NOT_SOLD,
-            f"There is no such plan on sale; there is {catalogue.plans_in_words if catalogue else 'none'}.",
-            "plan",
-            judged_by_catalogue=True,
-        )
     catalogue = book.in_force(today)
+    if plan != state.plan and sold is None:
+        if catalogue is None:
+            raise refuse(Code.PLAN_NOT_SOLD, "plan", reason="NONE", judged_by_catalogue=True)
+        raise refuse(Code.PLAN_NOT_SOLD, "plan", judged_by_catalogue=True, plans=catalogue.plans_by_rank)
     if catalogue and members > max(state.members, catalogue.account.max_members):
         raise refuse(
             Code.TOO_MANY_MEMBERS,
-            f"There can be {members_words(catalogue.account.max_members)} at most.",
             "members",
             judged_by_catalogue=True,
+            most_members=catalogue.account.max_members,
         )
 
 
 def _check_terms(agreed: tuple[TermAgreement, ...], today: date, book: PriceBook) -> None:
     catalogue = book.in_force(today)
     if catalogue and (lacking := terms_lacking(agreed, catalogue)):
+        reason, terms = lacking
         raise refuse(
-            Code.TERMS_NOT_AGREED, f"An upgrade {lacking}.", "agreed_terms", judged_by_catalogue=True
+            Code.TERMS_NOT_AGREED,
+            "agreed_terms",
+            reason=f"{reason}_IN_UPGRADE",
+            judged_by_catalogue=True,
+            terms=terms,
         )
 
 
@@ -281,20 +269,12 @@ def _cancel(state: Subscription, command: Cancel, now: datetime) -> Event:
     assert state.account is not None
     assert state.admin_id is not None
     if command.confirmation != confirmation_for(state.admin_id, state.account):
-        raise refuse(
-            Code.CONFIRMATION_DIFFERS,
-            "The confirmation must be the administrator's account, typed in full: ID@name.",
-            "confirmation",
-        )
+        raise refuse(Code.CONFIRMATION_DIFFERS, "confirmation")
     _check_date(command.date, today, latest_cancellation(state, today))
     if command.date == today:
         return canceled(state, now, "ASKED")
     if isinstance(state.reservation, ReservedSwitch):
-        raise refuse(
-            Code.SWITCH_RESERVED,
-            f"A switch to paid is reserved for {state.reservation.date}; withdraw it first, or cancel today.",
-            "date",
-        )
+        raise refuse(Code.SWITCH_RESERVED, "date", date=state.reservation.date)
     return CancellationReserved(
         at=now, date=command.date, replaced=state.reservation.date if state.reservation else None
     )
@@ -312,15 +292,15 @@ def latest_cancellation(state: Subscription, today: date) -> date:
 
 def _withdraw(state: Subscription, now: datetime) -> Event:
     if state.reservation is None:
-        raise refuse(Code.NOTHING_RESERVED, "Neither a switch nor a cancellation is reserved.")
+        raise refuse(Code.NOTHING_RESERVED)
     return ReservationWithdrawn(at=now, withdrawn=state.reservation)
 
 
 def _check_date(asked: date, today: date, latest: date) -> None:
     if asked < today:
-        raise refuse(Code.DATE_IN_THE_PAST, f"The date must be today, {today}, or later.", "date")
+        raise refuse(Code.DATE_IN_THE_PAST, "date", today=today)
     if asked > latest:
-        raise refuse(Code.DATE_TOO_LATE, f"The latest possible date is {latest}.", "date")
+        raise refuse(Code.DATE_TOO_LATE, "date", latest=latest)
 
 
 # -- the account and its domain (R10, R13) -----------------------------------------------------------
@@ -332,7 +312,7 @@ def _rename(
     wanted, held = command.account, state.rename_claim
     if wanted == state.account:
         if held is None:
-            raise refuse(Code.NAME_UNCHANGED, "That is the present name already.")
+            raise refuse(Code.NAME_UNCHANGED)
         return RenameWithdrawn(at=now, released=(held.name,))
     _check_rename_lock(state, now, book)
     if wanted.kind is AccountKind.GROUP:
@@ -350,16 +330,12 @@ def _check_rename_lock(state: Subscription, now: datetime, book: PriceBook) -> N
         return
     free_at = state.renamed_at + rename_lock(catalogue)
     if now < free_at:
-        raise refuse(
-            Code.RENAMED_TOO_RECENTLY,
-            f"The name was changed a short while ago; it can be changed from {_not_before(free_at)}.",
-            judged_by_catalogue=True,
-        )
+        raise refuse(Code.RENAMED_TOO_RECENTLY, judged_by_catalogue=True, free_at=_whole_second(free_at))
 
 
-def _not_before(moment: datetime) -> str:
-    """The moment to the second, and never a second that begins before it."""
-    return f"{moment + timedelta(seconds=1, microseconds=-1):%Y-%m-%d %H:%M:%S} KST"
+def _whole_second(moment: datetime) -> datetime:
+    """Return the first whole second that does not begin before the moment."""
+    return (moment + timedelta(seconds=1, microseconds=-1)).replace(microsecond=0)
 
 
 def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -> AccountRenamed:
@@ -377,7 +353,5 @@ def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -
 
 def _check_domain(state: Subscription, now: datetime, found: Findings) -> tuple[Event, ...]:
     if not state.claims:
-        raise refuse(
-            Code.NO_PROOF_AWAITED, "No domain of this subscription is waiting for a proof of ownership."
-        )
+        raise refuse(Code.NO_PROOF_AWAITED)
     return proofs_found(state, found.proved, now)

@@ -19,11 +19,7 @@ from subscription.refusals import Code, Refused
 from subscription.request import TermAgreement
 from subscription.state import Contract, ReservedCancellation, Subscription
 
-TOO_FAR_AHEAD = Refused(
-    code=Code.INVALID_INSTANT,
-    message="That time is more than 20 years after the last thing that happened.",
-    field="at",
-)
+TOO_FAR_AHEAD = Refused.of(Code.INVALID_INSTANT, "at", reason="TOO_FAR_AHEAD")
 
 
 class Quote(Frozen):

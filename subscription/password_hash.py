@@ -4,6 +4,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
+from typing import Literal
 
 _NUMBER = r"(0|[1-9][0-9]{0,9})"
 _PHC = re.compile(
@@ -42,11 +43,11 @@ PLACEHOLDER = (
 """An acceptable hash of no password, for a request that is checked before its password is known."""
 
 
-def password_hash_problem(text: str) -> str | None:
+def password_hash_problem(text: str) -> Literal["FORM", "COST"] | None:
     """Return why the hash is not accepted, or None; verify no hash for which this returns a reason."""
     read = _PHC.fullmatch(text) if len(text) <= _LONGEST else None
     if read is None:
-        return f"must be an Argon2id hash of the password: {ALLOWED}"
+        return "FORM"
     version, memory, passes, lanes = (int(number) for number in read.groups()[:4])
     salt, digest = (_bytes_in(part) for part in read.groups()[4:])
     allowed = (
@@ -57,7 +58,7 @@ def password_hash_problem(text: str) -> str | None:
         and salt in SALT
         and digest in DIGEST
     )
-    return None if allowed else f"must be an Argon2id hash of bounded cost: {ALLOWED}"
+    return None if allowed else "COST"
 
 
 def _bytes_in(unpadded: str) -> int | None:

@@ -7,22 +7,22 @@ from subscription.refusals import Code, Problem
 
 def password_problems(password: str) -> tuple[Problem, ...]:
     """Everything that is wrong with a password, at once; empty if it may be chosen (R7)."""
-    found: list[str] = []
+    broken: list[str] = []
     if not 8 <= len(password) <= 40:
-        found.append("must have 8 to 40 characters")
+        broken.append("LENGTH")
     if any(not "!" <= character <= "~" for character in password):
-        found.append("must be of printable ASCII characters without spaces")
+        broken.append("CHARACTERS")
     if not any("A" <= character <= "Z" for character in password):
-        found.append("must have at least one uppercase letter")
+        broken.append("NO_UPPERCASE")
     if not any("a" <= character <= "z" for character in password):
-        found.append("must have at least one lowercase letter")
+        broken.append("NO_LOWERCASE")
     if not any("0" <= character <= "9" for character in password):
-        found.append("must have at least one digit")
+        broken.append("NO_DIGIT")
     if _has_consecutive_run(password):
-        found.append("must not have three characters in a row that follow each other, as abc or 321 do")
+        broken.append("CONSECUTIVE")
     if any(a == b == c for a, b, c in zip(password, password[1:], password[2:], strict=False)):
-        found.append("must not have the same character three times in a row")
-    return tuple(Problem(field="password", code=Code.INVALID_PASSWORD, message=message) for message in found)
+        broken.append("REPEATED")
+    return tuple(Problem.of(Code.INVALID_PASSWORD, "password", reason=rule) for rule in broken)
 
 
 def _has_consecutive_run(password: str) -> bool:

@@ -1,6 +1,6 @@
 """Company phone numbers (R8)."""
 
-from pydantic_core import PydanticCustomError
+from subscription.refusals import Code, misfit
 
 
 def phone_number(text: str) -> str:
@@ -12,7 +12,5 @@ def phone_number(text: str) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_valid_number(number):
-        raise PydanticCustomError(
-            "INVALID_PHONE", "must be a phone number such as 02-1234-5678 or +82 2-1234-5678"
-        )
+        raise misfit(Code.INVALID_PHONE)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,7 +1,18 @@
-"""Every way in which the rules say no: a stable code for programs, a sentence for people, the field."""
+"""Refusals: a stable code for programs, the parameters of its sentence, the sentence, and the field.
 
+A code with several sentences has a `reason` for each of them. `SENTENCES` has every sentence in English
+and is the only place that does: no message of a refusal is written anywhere else. Other languages format
+their sentences from the same parameters.
+"""
+
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
+from pydantic import Field
+from pydantic_core import PydanticCustomError
+
+from subscription.messages import Parameters, Plain, Value, as_parameters, written
 from subscription.model import Frozen
 
 
@@ -70,25 +81,216 @@ class Code(StrEnum):
     NO_TEST_CLOCK = "NO_TEST_CLOCK"
 
 
-class Problem(Frozen):
+SENTENCES: Mapping[str, str] = {
+    # Of a whole that has problems, whose own sentences are its message.
+    "INVALID_ARGUMENT": "The argument cannot be read.",
+    "REQUEST_REFUSED": "The request cannot be accepted.",
+    # What was sent cannot be read.
+    "INVALID_ARGUMENT.NOT_AN_OBJECT": "The argument must be one JSON object of named fields.",
+    "INVALID_ARGUMENT.FINGERPRINT": (
+        "The fingerprint must be a text; without one the answer is the first answer."
+    ),
+    "INVALID_ARGUMENT.TOO_MUCH": "There is far too much in the argument.",
+    "REQUEST_REFUSED.NOT_AN_OBJECT": "The request must be an object of named fields.",
+    "REQUEST_REFUSED.TOO_MUCH": "There is far too much in the request.",
+    "REQUEST_REFUSED.NOT_YOURS": "customer_id must be your own, or be left out.",
+    "UNKNOWN_COMMAND": "There is no such command; there are %(commands)s.",
+    "CANCEL_BY_COMMAND": (
+        "It ends no subscription; send the command cancel, with a date and the confirmation."
+    ),
+    "MISSING_FIELD": "is missing",
+    "MISSING_FIELD.DAY": "Say for which day: on=2027-07-01.",
+    "UNKNOWN_FIELD": "is not a field that is known here",
+    "UNKNOWN_FIELD.NOT_FOR_A_FILE": "is not for a file: it is typed, or piped in with --password-stdin",
+    "UNKNOWN_FIELD.HASH_NOT_FOR_A_FILE": (
+        "is not for a file: the password is typed, or piped in with --password-stdin"
+    ),
+    "UNKNOWN_FIELD.FOR_SIMULATIONS": "is only for simulations: see `worksub simulate`",
+    "WRONG_TYPE.OBJECT": "must be an object of named fields",
+    "WRONG_TYPE.LIST": "must be a list",
+    "WRONG_TYPE.WHOLE_NUMBER": "must be a whole number, without quotes",
+    "WRONG_TYPE.TEXT": "must be text, in quotes if it looks like a number",
+    "WRONG_TYPE.TRUTH": "must be true or false",
+    "WRONG_TYPE.OTHER": "%(found)s",
+    "INVALID_VALUE.OTHER": "%(found)s",
+    "INVALID_VALUE.EXPECTED": "must be %(expected)s",
+    "INVALID_VALUE.AT_LEAST": "must be %(least)s or more",
+    "INVALID_VALUE.AT_MOST": "must be %(most)s or less",
+    "INVALID_VALUE.TOO_SHORT": "must have %(least)s characters or more",
+    "INVALID_VALUE.TOO_LONG": "must have %(most)s characters or fewer",
+    "INVALID_VALUE.NULL_CHARACTER": "must not have null characters",
+    "INVALID_VALUE.INVISIBLE": "must not have control or invisible characters",
+    "INVALID_VALUE.GROUP_OR_DOMAIN": "must be either {group: …} or {domain: …}",
+    "INVALID_VALUE.TERM_MISSING": "must have a term when it has a plan or members",
+    "INVALID_VALUE.ADJUSTED_BY_ZERO": "An adjustment of zero changes nothing.",
+    "INVALID_VALUE.MORE_PROBLEMS": "has %(more)s more problems",
+    "INVALID_VALUE.LOOKS_GO_UP": "the looks must go up in up_to_hours",
+    "INVALID_VALUE.TWICE": "must not have a number twice",
+    "INVALID_VALUE.ANNUAL_ABOVE_LIST": "must not have an annual price above its list price",
+    "INVALID_VALUE.NOT_IN_TIME_ORDER": "must be in time order: step %(number)s is too early",
+    "INVALID_VALUE.AFTER_THE_END": "must not have steps after `until`",
+    "INVALID_VALUE.NOT_A_STEP": "must each have `at` and one command of %(commands)s",
+    "INVALID_VALUE.AT_BESIDE": "must have their `at` beside the command, not in it",
+    "INVALID_DATE": "must be a calendar date such as 2027-01-31",
+    "INVALID_INSTANT": "must be a date and time such as 2027-01-01T09:00:00+09:00",
+    "INVALID_INSTANT.NO_OFFSET": "must say its offset from UTC, as in 2027-01-01T09:00:00+09:00",
+    "INVALID_INSTANT.OUT_OF_RANGE": "must lie between the years 1000 and 9900",
+    "INVALID_INSTANT.TOO_FAR_AHEAD": ("That time is more than 20 years after the last thing that happened."),
+    # Requesting (R1-R10).
+    "REQUEST_ID_REUSED": "This request_id was used for another request; choose a new one.",
+    "INVALID_ID": "must be 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit",
+    "INVALID_ID.COMMAND": "must be 1 to 200 printable ASCII characters without spaces",
+    "INVALID_ID.WORKFLOW": "The workflow id must be %(prefix)s and 1 to 100 characters that can be seen.",
+    "INVALID_GROUP_NAME.LENGTH": "must have 2 to 22 characters",
+    "INVALID_GROUP_NAME.CHARACTERS": (
+        "must be of lowercase letters, digits and hyphens, with no hyphen first, last or twice in a row"
+    ),
+    "INVALID_GROUP_NAME.RESERVED": "must not be 'line' or 'admin'",
+    "INVALID_GROUP_NAME.CONTAINS": "must not contain 'worksmobile' or 'lineworks'",
+    "INVALID_DOMAIN_NAME.TOO_LONG": "must have 253 characters at most",
+    "INVALID_DOMAIN_NAME.ONE_LABEL": "must have two labels or more, as in acme.co.kr",
+    "INVALID_DOMAIN_NAME.LABEL": (
+        "must have labels of 1 to 63 lowercase letters, digits and hyphens, with no hyphen first or last"
+    ),
+    "INVALID_DOMAIN_NAME.DIGITS_LAST": "must not end in a label of digits alone",
+    "INVALID_DOMAIN_NAME.NOT_ENCODABLE": "is not a possible internationalised domain name",
+    "INVALID_DOMAIN_NAME.A_LABEL": "has a label that begins with 'xn--' and stands for no name",
+    "INVALID_ADMIN_ID": "must be 2 to 40 lowercase English letters, digits, '.', '-' or '_'",
+    "INVALID_PASSWORD.LENGTH": "must have 8 to 40 characters",
+    "INVALID_PASSWORD.CHARACTERS": "must be of printable ASCII characters without spaces",
+    "INVALID_PASSWORD.NO_UPPERCASE": "must have at least one uppercase letter",
+    "INVALID_PASSWORD.NO_LOWERCASE": "must have at least one lowercase letter",
+    "INVALID_PASSWORD.NO_DIGIT": "must have at least one digit",
+    "INVALID_PASSWORD.CONSECUTIVE": (
+        "must not have three characters in a row that follow each other, as abc or 321 do"
+    ),
+    "INVALID_PASSWORD.REPEATED": "must not have the same character three times in a row",
+    "PASSWORDS_DIFFER": "was not the same both times; type it again",
+    "INVALID_PASSWORD_HASH.FORM": "must be an Argon2id hash of the password: %(allowed)s",
+    "INVALID_PASSWORD_HASH.COST": "must be an Argon2id hash of bounded cost: %(allowed)s",
+    "INVALID_COMPANY_NAME.LENGTH": "must have 1 to 100 characters that can be seen",
+    "INVALID_COMPANY_NAME.INVISIBLE": "must not have control or invisible characters",
+    "INVALID_PHONE": "must be a phone number such as 02-1234-5678 or +82 2-1234-5678",
+    "SIMULATION_NOT_ALLOWED": "This service serves customers: a life begins now, not at another time.",
+    "NAME_TAKEN": "is taken; choose another name",
+    "NAME_TAKEN.RENAME": "That name is taken; choose another name.",
+    "NAME_UNCHANGED": "That is the present name already.",
+    "RENAMED_TOO_RECENTLY": "The name was changed a short while ago; it can be changed from %(free_at)s.",
+    "NO_PROOF_AWAITED": "No domain of this subscription is waiting for a proof of ownership.",
+    # What is sold (R2, R3, R19).
+    "NOTHING_ON_SALE": "No catalogue is in force yet on this day.",
+    "PLAN_NOT_SOLD": "There is no such plan on sale; there is %(plans)s.",
+    "PLAN_NOT_SOLD.NONE": "No plan is on sale.",
+    "PLAN_NOT_SOLD.ONE_OF": "must be one of %(plans)s",
+    "TOO_MANY_MEMBERS": "There can be %(most_members)s at most.",
+    "TOO_MANY_MEMBERS.AT_MOST": "must be %(most)s at most",
+    "TERMS_NOT_AGREED.MISSING": "must agree to %(terms)s",
+    "TERMS_NOT_AGREED.VERSIONS": "must name terms in the versions of the catalogue: %(terms)s",
+    "TERMS_NOT_AGREED.MISSING_IN_UPGRADE": "An upgrade must agree to %(terms)s.",
+    "TERMS_NOT_AGREED.VERSIONS_IN_UPGRADE": (
+        "An upgrade must name terms in the versions of the catalogue: %(terms)s."
+    ),
+    # Dates and reservations (R16, R27-R29, R32).
+    "DATE_IN_THE_PAST": "The date must be today, %(today)s, or later.",
+    "DATE_TOO_LATE": "The latest possible date is %(latest)s.",
+    "SWITCH_RESERVED": "A switch to paid is reserved for %(date)s; withdraw it first, or cancel today.",
+    "CANCELLATION_RESERVED": "A cancellation is reserved for %(date)s; withdraw it first, or switch today.",
+    "NOTHING_RESERVED": "Neither a switch nor a cancellation is reserved.",
+    "CONFIRMATION_DIFFERS": ("The confirmation must be the administrator's account, typed in full: ID@name."),
+    # The state does not allow it (R24-R26).
+    "ALREADY_PAID": "The subscription is on a paid plan already; upgrade it instead.",
+    "NOT_YET_PAID.RENEWAL_OPTION": ("A renewal option can be chosen only after the switch to a paid plan."),
+    "NOT_YET_PAID.UPGRADE": "An upgrade is possible only after the switch to a paid plan.",
+    "NOT_AN_UPGRADE": (
+        "An upgrade needs a higher plan, more members, or an annual contract in place of a monthly one."
+    ),
+    "LOWERED_BY_UPGRADE.PLAN": (
+        "An upgrade cannot lower the plan; a renewal option can, at the end of the contract period."
+    ),
+    "LOWERED_BY_UPGRADE.MEMBERS": (
+        "An upgrade cannot lower the members; a renewal option can, at the end of the contract period."
+    ),
+    "LOWERED_BY_UPGRADE.TERM": (
+        "An upgrade cannot lower the term; a renewal option can, at the end of the contract period."
+    ),
+    "NOT_YET_STARTED": "The subscription has not started yet; try again in a moment.",
+    "SUBSCRIPTION_ENDED": "The subscription has ended; nothing can be asked of it.",
+    "SUBSCRIPTION_NOT_FOUND": "There is no subscription with that id.",
+    # Ledgers, invoices and notices.
+    "LINE_NOT_FOUND": "The ledger has no line with that key.",
+    "ADJUSTED_TOO_MUCH": "Only %(left)s of that line are left to give back.",
+    "ADJUSTMENT_ID_REUSED": "This id was used for another adjustment; choose a new one.",
+    "MONTH_NOT_ENDED": "The month has not ended yet.",
+    "INVOICE_NOT_FOUND": "There is no invoice with that number.",
+    "NOTICE_NOT_FOUND": "There is no notice with that number.",
+    "RECONCILIATION_NOT_FOUND": "Nothing has been reconciled yet.",
+    "RECONCILIATION_NOT_FOUND.RUN": "There is no run of that name.",
+    # Time and identity (R22, R33).
+    "COMMAND_ID_REUSED": "This id was used for another command; choose a new one.",
+    "TOO_MANY_COMMANDS": ("%(most)s commands were accepted in the last %(days)s days, and no more can be."),
+    "CLOCK_PASSED": "The clock has passed that time: something happened at %(last_at)s.",
+    "NO_TEST_CLOCK": "Only a simulated subscription takes a time.",
+}
+"""The sentences by code, or by code and reason: `CODE.REASON`. One about a field is its predicate."""
+
+
+class _Said(Frozen):
+    """A code with what its sentence is about. `message` is the sentence in English."""
+
+    code: str
+    reason: str | None = None
+    parameters: Parameters = Field(default_factory=dict)
+    message: str
+    field: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of its sentence."""
+        return key_of(self.code, self.reason)
+
+
+class Problem(_Said):
     """One thing that is wrong with one field. `field` is a dotted path, or None for the whole."""
 
-    field: str | None = None
-    code: str
-    message: str
+    @classmethod
+    def of(
+        cls, code: Code, field: str | None = None, /, *, reason: str | None = None, **values: Value
+    ) -> "Problem":
+        return cls(**_said(code, field, reason, values))
 
 
-class Refused(Frozen):
+class Refused(_Said):
     """The rules said no, and nothing changed.
 
     `judged_by_catalogue` says that a newer catalogue could have allowed it.
     """
 
     code: Code
-    message: str
-    field: str | None = None
     problems: tuple[Problem, ...] = ()
     judged_by_catalogue: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        code: Code,
+        field: str | None = None,
+        /,
+        *,
+        reason: str | None = None,
+        judged_by_catalogue: bool = False,
+        **values: Value,
+    ) -> "Refused":
+        return cls(**_said(code, field, reason, values), judged_by_catalogue=judged_by_catalogue)
+
+    @classmethod
+    def of_problems(
+        cls, code: Code, problems: Sequence[Problem], *, whole: str, message: str | None = None
+    ) -> "Refused":
+        """A refusal for these problems; `whole` names what they are in, where they have no field."""
+        said = "; ".join(f"{problem.field or whole} {problem.message}" for problem in problems)
+        return cls(
+            code=code, message=message or f"{said}.", field=problems[0].field, problems=tuple(problems)
+        )
 
 
 class RefusedError(Exception):
@@ -100,8 +302,37 @@ class RefusedError(Exception):
 
 
 def refuse(
-    code: Code, message: str, field: str | None = None, *, judged_by_catalogue: bool = False
+    code: Code,
+    field: str | None = None,
+    /,
+    *,
+    reason: str | None = None,
+    judged_by_catalogue: bool = False,
+    **values: Value,
 ) -> RefusedError:
     return RefusedError(
-        Refused(code=code, message=message, field=field, judged_by_catalogue=judged_by_catalogue)
+        Refused.of(code, field, reason=reason, judged_by_catalogue=judged_by_catalogue, **values)
     )
+
+
+def misfit(code: Code, /, *, reason: str | None = None, **values: Value) -> PydanticCustomError:
+    """Return the error by which a field's validator refuses a value."""
+    said = _said(code, None, reason, values)
+    return PydanticCustomError(
+        code.value, "{message}", {name: said[name] for name in ("message", "reason", "parameters")}
+    )
+
+
+def key_of(code: str, reason: str | None) -> str:
+    return f"{code}.{reason}" if reason else str(code)
+
+
+def _said(code: Code, field: str | None, reason: str | None, values: Mapping[str, Value]) -> dict[str, Any]:
+    parameters = as_parameters(values)
+    return {
+        "code": code.value,
+        "reason": reason,
+        "parameters": parameters,
+        "message": written(SENTENCES[key_of(code, reason)], parameters, Plain()),
+        "field": field,
+    }

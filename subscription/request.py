@@ -7,15 +7,14 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
 
 from subscription import names
 from subscription.calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
-from subscription.password_hash import password_hash_problem
+from subscription.password_hash import ALLOWED, password_hash_problem
 from subscription.phone import phone_number
-from subscription.refusals import Code, Problem, Refused
+from subscription.refusals import Code, Problem, Refused, misfit
 from subscription.validation import (
     check,
     has_control_characters,
@@ -48,7 +47,7 @@ class AccountName(Wire):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.group is None) == (self.domain is None):
-            raise PydanticCustomError("INVALID_VALUE", "must be either {group: …} or {domain: …}")
+            raise misfit(Code.INVALID_VALUE, reason="GROUP_OR_DOMAIN")
         return self
 
     @property
@@ -72,44 +71,37 @@ def is_opaque_id(value: str) -> bool:
 
 def _opaque_id(value: str) -> str:
     if not is_opaque_id(value):
-        raise PydanticCustomError(
-            Code.INVALID_ID.value,
-            "must be 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit",
-        )
+        raise misfit(Code.INVALID_ID)
     return value
 
 
 def _company_name(value: str) -> str:
     if not 1 <= len(value) <= 100 or is_blank(value):
-        raise PydanticCustomError("INVALID_COMPANY_NAME", "must have 1 to 100 characters that can be seen")
+        raise misfit(Code.INVALID_COMPANY_NAME, reason="LENGTH")
     if has_control_characters(value):
-        raise PydanticCustomError("INVALID_COMPANY_NAME", "must not have control or invisible characters")
+        raise misfit(Code.INVALID_COMPANY_NAME, reason="INVISIBLE")
     return value
 
 
 def _argon2id_hash(value: str) -> str:
-    if problem := password_hash_problem(value):
-        raise PydanticCustomError("INVALID_PASSWORD_HASH", "{problem}", {"problem": problem})
+    if reason := password_hash_problem(value):
+        raise misfit(Code.INVALID_PASSWORD_HASH, reason=reason, allowed=ALLOWED)
     return value
 
 
 def members_sold(value: int, info: ValidationInfo) -> int:
     catalogue = _catalogue(info)
     if value < 1:
-        raise PydanticCustomError("INVALID_VALUE", "must be 1 or more")
+        raise misfit(Code.INVALID_VALUE, reason="AT_LEAST", least=1)
     if catalogue and value > catalogue.account.max_members:
-        raise PydanticCustomError(
-            "TOO_MANY_MEMBERS", "must be {most} at most", {"most": catalogue.account.max_members}
-        )
+        raise misfit(Code.TOO_MANY_MEMBERS, reason="AT_MOST", most=catalogue.account.max_members)
     return value
 
 
 def _plan_sold(value: str, info: ValidationInfo) -> str:
     catalogue = _catalogue(info)
     if catalogue and value not in catalogue.plans:
-        raise PydanticCustomError(
-            "PLAN_NOT_SOLD", "must be one of {plans}", {"plans": catalogue.plans_in_words}
-        )
+        raise misfit(Code.PLAN_NOT_SOLD, reason="ONE_OF", plans=catalogue.plans_by_rank)
     return value
 
 
@@ -117,8 +109,9 @@ def _required_terms_agreed(
     value: tuple[TermAgreement, ...], info: ValidationInfo
 ) -> tuple[TermAgreement, ...]:
     catalogue = _catalogue(info)
-    if catalogue and (missing := terms_lacking(value, catalogue)):
-        raise PydanticCustomError("TERMS_NOT_AGREED", "{missing}", {"missing": missing})
+    if catalogue and (lacking := terms_lacking(value, catalogue)):
+        reason, terms = lacking
+        raise misfit(Code.TERMS_NOT_AGREED, reason=reason, terms=terms)
     return value
 
 
@@ -126,17 +119,17 @@ def _catalogue(info: ValidationInfo) -> Catalogue | None:
     return (info.context or {}).get("catalogue")
 
 
-def terms_lacking(agreed: tuple[TermAgreement, ...], catalogue: Catalogue) -> str | None:
-    """What keeps these agreements from being enough, in words; None when they are (R3)."""
+def terms_lacking(
+    agreed: tuple[TermAgreement, ...], catalogue: Catalogue
+) -> tuple[Literal["MISSING", "VERSIONS"], tuple[str, ...]] | None:
+    """Return why these agreements are not enough, with the terms that would be; None if they are (R3)."""
     current = {(term.id, term.version) for term in catalogue.terms}
     given = {(term.id, term.version) for term in agreed}
     missing = [t for t in required_terms(catalogue) if (t.id, t.version) not in given]
     if missing:
-        return "must agree to " + ", ".join(f"{t.id} in version {t.version}" for t in missing)
+        return "MISSING", tuple(f"{term.id}/{term.version}" for term in missing)
     if given - current:
-        return "must name terms in the versions of the catalogue: " + ", ".join(
-            f"{t.id} {t.version}" for t in catalogue.terms
-        )
+        return "VERSIONS", tuple(f"{term.id}/{term.version}" for term in catalogue.terms)
     return None
 
 
@@ -170,15 +163,11 @@ def read_request(data: object, book: PriceBook, now: datetime) -> Request | Refu
     """The request, or every single thing that is wrong with it (R9), by the catalogue in force now."""
     catalogue = book.in_force(day_of(now))
     if catalogue is None:
-        return Refused(
-            code=Code.NOTHING_ON_SALE,
-            message="No catalogue is in force yet on this day.",
-            judged_by_catalogue=True,
-        )
+        return Refused.of(Code.NOTHING_ON_SALE, judged_by_catalogue=True)
     if not isinstance(data, dict):
-        return Refused(code=Code.REQUEST_REFUSED, message="The request must be an object of named fields.")
+        return Refused.of(Code.REQUEST_REFUSED, reason="NOT_AN_OBJECT")
     if has_too_many_values(data):
-        return Refused(code=Code.REQUEST_REFUSED, message="There is far too much in the request.")
+        return Refused.of(Code.REQUEST_REFUSED, reason="TOO_MUCH")
     return _read(data, catalogue)
 
 
@@ -186,19 +175,10 @@ def _read(data: dict[str, Any], catalogue: Catalogue) -> Request | Refused:
     try:
         return check(Request, data, {"catalogue": catalogue})
     except ValidationError as error:
-        problems = problems_of(error)
-        return Refused(
-            code=Code.REQUEST_REFUSED,
-            message="; ".join(f"{p.field or 'the request'} {p.message}" for p in problems) + ".",
-            field=problems[0].field,
-            problems=problems,
-        )
+        return Refused.of_problems(Code.REQUEST_REFUSED, problems_of(error), whole="the request")
 
 
 def name_taken(kind: AccountKind) -> Refused:
     """The refusal of a request whose name another live subscription holds (R5)."""
-    field = f"account.{kind.lower()}"
-    problem = Problem(field=field, code=Code.NAME_TAKEN, message="is taken; choose another name")
-    return Refused(
-        code=Code.NAME_TAKEN, message=f"{field} {problem.message}.", field=field, problems=(problem,)
-    )
+    problem = Problem.of(Code.NAME_TAKEN, f"account.{kind.lower()}")
+    return Refused.of_problems(Code.NAME_TAKEN, (problem,), whole="the request")

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from subscription.answers import ID_REUSED, remembering, was_answered
 from subscription.apply import apply
@@ -19,7 +18,7 @@ from subscription.events import Event
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen, Wire
 from subscription.password_hash import PLACEHOLDER
-from subscription.refusals import Problem, Refused
+from subscription.refusals import Code, Problem, Refused, misfit
 from subscription.request import Account, Request, read_request
 from subscription.state import Access, State, Subscription, provisioning
 from subscription.validation import check, problems_of
@@ -78,30 +77,24 @@ class Scenario(Wire):
         last = info.data.get("starts_at")
         for number, step in enumerate(value, start=1):
             if last and step.at < last:
-                raise PydanticCustomError(
-                    "INVALID_VALUE", "must be in time order: step {number} is too early", {"number": number}
-                )
+                raise misfit(Code.INVALID_VALUE, reason="NOT_IN_TIME_ORDER", number=number)
             last = step.at
         return value
 
     @model_validator(mode="after")
     def _end_last(self) -> Self:
         if self.until < max((step.at for step in self.steps), default=self.starts_at):
-            raise PydanticCustomError("INVALID_VALUE", "must not have steps after `until`")
+            raise misfit(Code.INVALID_VALUE, reason="AFTER_THE_END")
         return self
 
 
 def _step(entry: Any) -> Any:
     commands = [key for key in entry if key != "at"] if isinstance(entry, dict) else []
     if len(commands) != 1 or commands[0] not in (*COMMANDS, CONFIRM_DOMAIN):
-        raise PydanticCustomError(
-            "INVALID_VALUE",
-            "must each have `at` and one command of {known}",
-            {"known": ", ".join((*COMMANDS, CONFIRM_DOMAIN))},
-        )
+        raise misfit(Code.INVALID_VALUE, reason="NOT_A_STEP", commands=(*COMMANDS, CONFIRM_DOMAIN))
     argument = entry[commands[0]]
     if isinstance(argument, dict) and "at" in argument:
-        raise PydanticCustomError("INVALID_VALUE", "must have their `at` beside the command, not in it")
+        raise misfit(Code.INVALID_VALUE, reason="AT_BESIDE")
     return {"at": entry.get("at"), "command": commands[0], "argument": argument}
 
 

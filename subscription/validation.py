@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from subscription.refusals import Code, Problem
+from subscription.refusals import Code, Problem, misfit
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -15,19 +15,24 @@ _OURS = frozenset(Code)
 _MOST_PROBLEMS = 50
 _MOST_VALUES = 1_000
 _LONGEST_PATH = 200
-_WORDS = {
-    "model_type": "must be an object of named fields",
-    "dict_type": "must be an object of named fields",
-    "tuple_type": "must be a list",
-    "list_type": "must be a list",
-    "int_type": "must be a whole number, without quotes",
-    "string_type": "must be text, in quotes if it looks like a number",
-    "bool_type": "must be true or false",
-    "greater_than_equal": "must be {ge} or more",
-    "less_than_equal": "must be {le} or less",
-    "string_too_short": "must have {min_length} characters or more",
-    "string_too_long": "must have {max_length} characters or fewer",
+_BY_TYPE: Mapping[str, tuple[Code, str | None, Mapping[str, str]]] = {
+    "missing": (Code.MISSING_FIELD, None, {}),
+    "extra_forbidden": (Code.UNKNOWN_FIELD, None, {}),
+    "literal_error": (Code.INVALID_VALUE, "EXPECTED", {"expected": "expected"}),
+    "enum": (Code.INVALID_VALUE, "EXPECTED", {"expected": "expected"}),
+    "model_type": (Code.WRONG_TYPE, "OBJECT", {}),
+    "dict_type": (Code.WRONG_TYPE, "OBJECT", {}),
+    "tuple_type": (Code.WRONG_TYPE, "LIST", {}),
+    "list_type": (Code.WRONG_TYPE, "LIST", {}),
+    "int_type": (Code.WRONG_TYPE, "WHOLE_NUMBER", {}),
+    "string_type": (Code.WRONG_TYPE, "TEXT", {}),
+    "bool_type": (Code.WRONG_TYPE, "TRUTH", {}),
+    "greater_than_equal": (Code.INVALID_VALUE, "AT_LEAST", {"least": "ge"}),
+    "less_than_equal": (Code.INVALID_VALUE, "AT_MOST", {"most": "le"}),
+    "string_too_short": (Code.INVALID_VALUE, "TOO_SHORT", {"least": "min_length"}),
+    "string_too_long": (Code.INVALID_VALUE, "TOO_LONG", {"most": "max_length"}),
 }
+"""Pydantic's types of errors: our code, its reason, and where pydantic's context has its parameters."""
 # Control, surrogate, private and unassigned characters; those that break lines or only steer the writing.
 _NOT_FOR_NAMES = frozenset({"Cc", "Cs", "Co", "Cn", "Cf", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
@@ -64,7 +69,7 @@ def has_too_many_values(data: object) -> bool:
 def storable(text: str) -> str:
     """The text as it is, for a field of a model."""
     if not is_storable(text):
-        raise PydanticCustomError("INVALID_VALUE", "must not have null characters")
+        raise misfit(Code.INVALID_VALUE, reason="NULL_CHARACTER")
     return text
 
 
@@ -79,7 +84,7 @@ def problems_of(error: ValidationError) -> tuple[Problem, ...]:
     )
     if len(found) > _MOST_PROBLEMS:
         more = len(found) - _MOST_PROBLEMS
-        problems += (Problem(code=Code.INVALID_VALUE, message=f"has {more:,} more problems"),)
+        problems += (Problem.of(Code.INVALID_VALUE, reason="MORE_PROBLEMS", more=more),)
     return problems
 
 
@@ -110,17 +115,19 @@ def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mappi
     """One finding of pydantic in our words: its type, where it was, its own words and what they are about."""
     field = _cut(".".join(str(part) for part in path)) or None
     if kind in _OURS:
-        return Problem(field=field, code=kind, message=text)
-    if kind == "missing":
-        return Problem(field=field, code=Code.MISSING_FIELD, message="is missing")
-    if kind == "extra_forbidden":
-        return Problem(field=field, code=Code.UNKNOWN_FIELD, message="is not a field that is known here")
-    if kind in ("literal_error", "enum"):
-        return Problem(field=field, code=Code.INVALID_VALUE, message=f"must be {context['expected']}")
+        return Problem(field=field, code=kind, **context)
+    if kind in _BY_TYPE:
+        code, reason, names = _BY_TYPE[kind]
+        values = {ours: context[theirs] for ours, theirs in names.items()}
+        return Problem.of(code, field, reason=reason, **values)
     of_type = kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance"))
     code = Code.WRONG_TYPE if of_type else Code.INVALID_VALUE
-    words = _WORDS[kind].format_map(context) if kind in _WORDS else _lowered(text)
-    return Problem(field=field, code=code, message=words)
+    return Problem.of(code, field, reason="OTHER", found=_lowered(text))
+
+
+def problem_in(error: PydanticCustomError, field: str | None = None) -> Problem:
+    """The problem that a validator of ours has raised, where it was called directly."""
+    return problem_of(error.type, (field,) if field else (), error.message(), error.context or {})
 
 
 def _cut(path: str) -> str:

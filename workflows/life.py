@@ -42,7 +42,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.state import Subscription
     from subscription.wording import deadline_words
 
-_NAME_TAKEN = Refused(code=Code.NAME_TAKEN, message="That name is taken; choose another name.")
+_NAME_TAKEN = Refused.of(Code.NAME_TAKEN, reason="RENAME")
 
 
 class Life:
@@ -77,15 +77,9 @@ class Life:
         if command.at is None:
             return self.now()
         if self.clock_offset is None:
-            return Refused(
-                code=Code.NO_TEST_CLOCK, message="Only a simulated subscription takes a time.", field="at"
-            )
+            return Refused.of(Code.NO_TEST_CLOCK, "at")
         if self.state.last_at and command.at < self.state.last_at:
-            return Refused(
-                code=Code.CLOCK_PASSED,
-                message=f"The clock has passed that time: something happened at {self.state.last_at}.",
-                field="at",
-            )
+            return Refused.of(Code.CLOCK_PASSED, "at", last_at=self.state.last_at)
         if not is_foreseeable(self.state, command.at):
             return TOO_FAR_AHEAD
         return command.at

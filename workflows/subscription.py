@@ -50,20 +50,10 @@ _SHORTEST_SLEEP = timedelta(milliseconds=1)
 # time goes on while they are judged, on a busy machine for minutes, and no deadline must be met in between.
 _SIMULATIONS_LEAD = timedelta(hours=1)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
-_ENDED = Refused(
-    code=Code.SUBSCRIPTION_ENDED, message="The subscription has ended; nothing can be asked of it."
-)
-_IMPOSSIBLE_ID = Refused(
-    code=Code.INVALID_ID,
-    message=f"The workflow id must be {WORKFLOW_ID_PREFIX} and 1 to 100 characters that can be seen.",
-)
-_CANCEL_BY_COMMAND = Refused(
-    code=Code.CANCEL_BY_COMMAND,
-    message="It ends no subscription; send the command cancel, with a date and the confirmation.",
-)
-_NOT_STARTED = Refused(
-    code=Code.NOT_YET_STARTED, message="The subscription has not started yet; try again in a moment."
-)
+_ENDED = Refused.of(Code.SUBSCRIPTION_ENDED)
+_IMPOSSIBLE_ID = Refused.of(Code.INVALID_ID, reason="WORKFLOW", prefix=WORKFLOW_ID_PREFIX)
+_CANCEL_BY_COMMAND = Refused.of(Code.CANCEL_BY_COMMAND)
+_NOT_STARTED = Refused.of(Code.NOT_YET_STARTED)
 
 
 @dataclass
@@ -168,13 +158,7 @@ class SubscriptionWorkflow:
         assert self._life is not None
         given = _fingerprint(decoded(fingerprint))
         if given and given != self._request_fingerprint:
-            _raise(
-                Refused(
-                    code=Code.REQUEST_ID_REUSED,
-                    message="This request_id was used for another request; choose a new one.",
-                    field="request_id",
-                )
-            )
+            _raise(Refused.of(Code.REQUEST_ID_REUSED, "request_id"))
         state = self._life.state
         assert state.trial_ends_at is not None
         return RequestAnswer(
@@ -448,12 +432,7 @@ def _fingerprint(value: object) -> str | None:
     if value is None or value == {}:
         return None
     if not isinstance(value, str):
-        _raise(
-            Refused(
-                code=Code.INVALID_ARGUMENT,
-                message="The fingerprint must be a text; without one the answer is the first answer.",
-            )
-        )
+        _raise(Refused.of(Code.INVALID_ARGUMENT, reason="FINGERPRINT"))
     return value or None
 
 

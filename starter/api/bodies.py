@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from starter.api.problems import EXAMPLES, ApiCode, ApiError
 from subscription.model import Frozen
-from subscription.refusals import Code, Problem, Refused, RefusedError
+from subscription.refusals import Code, Problem, Refused, RefusedError, refuse
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 
@@ -32,22 +32,10 @@ ABody = Annotated[Any, Depends(body_of)]
 def fields_of(body: Any, *, apart_from: Iterable[str] = ()) -> Mapping[str, Any]:
     """The body's named fields. `apart_from` are fields that the rules know and no caller may send here."""
     if not isinstance(body, dict):
-        raise RefusedError(
-            Refused(code=Code.INVALID_ARGUMENT, message="The body must be an object of named fields.")
-        )
+        raise refuse(Code.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if unknown := [name for name in apart_from if name in body]:
-        problems = tuple(
-            Problem(field=name, code=Code.UNKNOWN_FIELD, message="is not a field that is known here")
-            for name in unknown
-        )
-        raise RefusedError(
-            Refused(
-                code=Code.INVALID_ARGUMENT,
-                message=f"{', '.join(unknown)}: not known here.",
-                field=unknown[0],
-                problems=problems,
-            )
-        )
+        problems = tuple(Problem.of(Code.UNKNOWN_FIELD, name) for name in unknown)
+        raise RefusedError(Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the body"))
     return body
 
 

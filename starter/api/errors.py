@@ -15,7 +15,7 @@ from starter.access import OperatorsOnlyError
 from starter.api.asking import IDEMPOTENCY_KEY
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, ProblemDocument, answer, document, document_of
 from starter.updating import WorkflowLostError
-from subscription.refusals import Code, RefusedError
+from subscription.refusals import Code, Refused, RefusedError
 from subscription.validation import problem_of
 
 _AGAIN = {"Retry-After": "2"}
@@ -88,16 +88,8 @@ async def _unreadable(request: Request, error: Exception) -> Response:
         problem_of(one["type"], tuple(one["loc"][1:]), one["msg"], one.get("ctx", {}))
         for one in error.errors()
     )
-    said = "; ".join(f"{problem.field or 'it'} {problem.message}" for problem in problems)
-    return answer(
-        document(
-            Code.INVALID_ARGUMENT,
-            f"{said}.",
-            field=problems[0].field if problems else None,
-            problems=problems,
-            request_id=_id_of(request),
-        )
-    )
+    refused = Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="it")
+    return answer(document_of(refused, _id_of(request)))
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -6,8 +6,10 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import Field
 from starlette.responses import Response
 
+from subscription.messages import Parameters
 from subscription.model import Frozen
 from subscription.refusals import Code, Problem, Refused
 
@@ -113,6 +115,8 @@ def status_of(code: str) -> HTTPStatus:
 class ProblemDocument(Frozen):
     """Why the answer is no (RFC 9457). `code` is for programs, `detail` for people.
 
+    `reason` tells the sentences of a code apart, `parameters` has what the sentence names.
+
     `problems` has all that is wrong where more than one thing can be; `field` is a dotted path.
     """
 
@@ -121,6 +125,8 @@ class ProblemDocument(Frozen):
     status: int
     detail: str
     code: str
+    reason: str | None = None
+    parameters: Parameters = Field(default_factory=dict)
     field: str | None = None
     problems: tuple[Problem, ...] = ()
     request_id: str | None = None
@@ -166,7 +172,7 @@ def document_of(refused: Refused, request_id: str | None = None) -> ProblemDocum
         field=refused.field,
         problems=refused.problems,
         request_id=request_id,
-    )
+    ).model_copy(update={"reason": refused.reason, "parameters": refused.parameters})
 
 
 def answer(problem: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ class CommandError(Exception):
     code: str
     message: str
     field: str | None = None
+    reason: str | None = None
+    parameters: Mapping[str, Any] = dataclass_field(default_factory=dict)
     problems: Sequence[Mapping[str, Any]] = ()
     advice: str | None = None
 
@@ -43,6 +46,8 @@ class CommandError(Exception):
             "error": {
                 "code": self.code,
                 "message": self.message,
+                "reason": self.reason,
+                "parameters": self.parameters,
                 "field": self.field,
                 "problems": list(self.problems),
             }
@@ -74,6 +79,8 @@ def refusal(refused: "Refused") -> CommandError:
         refused.code,
         refused.message,
         field=refused.field,
+        reason=refused.reason,
+        parameters=dict(refused.parameters),
         problems=[problem.model_dump(mode="json") for problem in refused.problems],
         advice=ADVICE.get(refused.code),
     )

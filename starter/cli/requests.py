@@ -29,9 +29,9 @@ _WITHOUT_A_TERMINAL = "Pipe it in with --password-stdin."
 
 # What a request says beside these, the service refuses by itself.
 _NOT_FOR_A_FILE = {
-    "password": "is not for a file: it is typed, or piped in with --password-stdin",
-    "password_hash": "is not for a file: the password is typed, or piped in with --password-stdin",
-    "simulated_at": "is only for simulations: see `worksub simulate`",
+    "password": "NOT_FOR_A_FILE",
+    "password_hash": "HASH_NOT_FOR_A_FILE",
+    "simulated_at": "FOR_SIMULATIONS",
 }
 
 
@@ -141,14 +141,7 @@ def account_named(group: str | None, domain: str | None) -> "Account":
         return check(AccountName, {"group": group, "domain": domain}).account
     except ValidationError as error:
         problems = problems_of(error)
-        raise refusal(
-            Refused(
-                code=Code(problems[0].code),
-                message=f"{problems[0].field} {problems[0].message}.",
-                field=problems[0].field,
-                problems=problems,
-            )
-        ) from None
+        raise refusal(Refused.of_problems(Code(problems[0].code), problems, whole="the name")) from None
 
 
 def _fields_of(file: Path) -> Mapping[str, Any]:
@@ -169,8 +162,8 @@ def _problems_of_a_file(fields: Mapping[str, Any]) -> "tuple[Problem, ...]":
     from subscription.refusals import Code, Problem
 
     return tuple(
-        Problem(field=name, code=Code.UNKNOWN_FIELD, message=message)
-        for name, message in _NOT_FOR_A_FILE.items()
+        Problem.of(Code.UNKNOWN_FIELD, name, reason=reason)
+        for name, reason in _NOT_FOR_A_FILE.items()
         if name in fields
     )
 
@@ -182,12 +175,7 @@ def _together(refused: "Refused | None", problems: "tuple[Problem, ...]") -> "Re
     if refused and not problems:
         return refused
     problems = (*(refused.problems if refused else ()), *problems)
-    return Refused(
-        code=Code.REQUEST_REFUSED,
-        message="; ".join(f"{problem.field} {problem.message}" for problem in problems) + ".",
-        field=problems[0].field,
-        problems=problems,
-    )
+    return Refused.of_problems(Code.REQUEST_REFUSED, problems, whole="the request")
 
 
 def _hash_of_what_is_typed() -> str:

@@ -118,13 +118,7 @@ class Services(Record):
         from subscription.refusals import Code, Refused
 
         if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
-            return refusal(
-                Refused(
-                    code=Code.SUBSCRIPTION_NOT_FOUND,
-                    message="There is no subscription with that id.",
-                    field="subscription_id",
-                )
-            )
+            return refusal(Refused.of(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id"))
         if error.status is RPCStatusCode.FAILED_PRECONDITION:
             return unavailable(
                 "WORKFLOW_STUCK",

@@ -1,7 +1,8 @@
 """Korean and English: which one a visitor reads, and how it writes words, dates and money."""
 
 import io
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from functools import cache
 from importlib import resources
 
@@ -70,9 +71,9 @@ class Words:
     def say_n(self, one: str, many: str, n: int, /, **values: object) -> str:
         return self._catalogue.ngettext(one, many, n) % {"n": self.number(n), **values}
 
-    def has(self, message: str) -> bool:
-        """Whether the language has words of its own for this message."""
-        return self._catalogue.gettext(message) != message
+    def translated(self, template: str) -> str:
+        """Return a template in this language, with its parameters still to be filled in."""
+        return self._catalogue.gettext(template)
 
     def day(self, day: date) -> str:
         return format_date(day, "long", locale=self._locale)
@@ -90,6 +91,10 @@ class Words:
             return format_datetime(korean, "y년 M월 d일 HH:mm", locale=self._locale)
         return format_datetime(korean, "d MMMM y, HH:mm", locale=self._locale)
 
+    def not_before(self, at: datetime) -> str:
+        """As `moment`, and never a minute that begins before it."""
+        return self.moment(at + timedelta(minutes=1, microseconds=-1))
+
     def number(self, number: int) -> str:
         return format_decimal(number, locale=self._locale)
 
@@ -100,3 +105,6 @@ class Words:
 
     def members(self, members: int) -> str:
         return self.say_n("%(n)s member", "%(n)s members", members)
+
+    def terms(self, terms: Sequence[str]) -> str:
+        return ", ".join(terms)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from starter.console import drafts
@@ -16,8 +17,9 @@ from subscription.catalogue import Catalogue
 from subscription.names import domain_name, group_name
 from subscription.password_hash import PLACEHOLDER
 from subscription.passwords import password_problems
-from subscription.refusals import Code, Problem, Refused, RefusedError
+from subscription.refusals import Code, Problem, Refused, RefusedError, refuse
 from subscription.request import Account, AccountKind
+from subscription.validation import problem_in
 
 _STEPS = ("product", "terms", "information", "check")
 _FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -113,8 +115,7 @@ async def _take_information(visit: Visit, draft: Draft) -> Response:
         return await _shown(visit, "information", draft, duplicates=await _duplicates(visit, draft))
     wrong = password_problems(form.get("password", ""))
     if not wrong and form.get("password") != form.get("password_again"):
-        message = "was not the same both times; type it again"
-        wrong = (Problem(field="password_again", code=Code.PASSWORDS_DIFFER, message=message),)
+        wrong = (Problem.of(Code.PASSWORDS_DIFFER, "password_again"),)
     if not wrong:
         digest = await visit.console.hashing.hash(form.get("password", ""))
         draft = draft.model_copy(update={"password_hash": digest})
@@ -156,9 +157,8 @@ async def _duplicates(visit: Visit, draft: Draft) -> dict[str, object]:
     typed = draft.domain if is_domain else draft.group
     try:
         name = domain_name(typed) if is_domain else group_name(typed)
-    except ValueError as error:
-        code = Code.INVALID_DOMAIN_NAME if is_domain else Code.INVALID_GROUP_NAME
-        return {"free": False, "words": visit.refusal(Problem(code=code, message=str(error)))}
+    except PydanticCustomError as error:
+        return {"free": False, "words": visit.refusal(problem_in(error))}
     kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
     if (await visit.desk.check_name(Account(kind=kind, name=name))).available:
         return {"free": True, "words": say("%(name)s can be used.", name=name)}
@@ -205,7 +205,7 @@ async def _wrong(visit: Visit, draft: Draft, step: str) -> dict[str, str]:
     problems = tuple(p for p in refused.problems if (p.field or "").replace(".", "_") in _FIELDS[step])
     if not problems:
         return {}
-    of_step = Refused(code=refused.code, message=refused.message, problems=problems)
+    of_step = Refused.of_problems(refused.code, problems, whole="the request")
     return visit.problems(of_step, account_group="group", account_domain="domain", account="group")
 
 
@@ -234,7 +234,7 @@ async def _shown(
 async def _catalogue(visit: Visit) -> Catalogue:
     catalogue = (await visit.desk.price_book()).in_force(day_of(datetime.now(KST)))
     if catalogue is None:
-        raise RefusedError(Refused(code=Code.NOTHING_ON_SALE, message="Nothing is on sale yet."))
+        raise refuse(Code.NOTHING_ON_SALE)
     return catalogue
 
 

@@ -126,7 +126,7 @@ class Visit:
     def problems(self, refused: Refused, **renamed: str) -> dict[str, str]:
         """What is wrong by the field of the form; `""` is for the whole. `renamed` maps the rules' fields."""
         found = refused.problems or (
-            Problem(field=refused.field, code=refused.code, message=refused.message),
+            Problem.model_validate(refused.model_dump(include=set(Problem.model_fields))),
         )
         said: dict[str, str] = {}
         for problem in found:

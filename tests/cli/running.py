@@ -36,7 +36,7 @@ class Ended:
     def error(self) -> dict[str, Any]:
         [(name, error)] = self.json.items()
         assert name == "error"
-        assert set(error) == {"code", "message", "field", "problems"}
+        assert set(error) == {"code", "message", "reason", "parameters", "field", "problems"}
         return dict(error)
 
 

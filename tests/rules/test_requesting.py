@@ -450,4 +450,4 @@ def test_r9_what_is_far_too_much_is_not_read_to_its_end(much: dict[str, object])
     assert (refused.code, refused.message) == (Code.REQUEST_REFUSED, "There is far too much in the request.")
     misread = read_command("upgrade", much)
     assert isinstance(misread, Refused)
-    assert misread.message == "upgrade: there is far too much in the argument."
+    assert misread.message == "There is far too much in the argument."

@@ -21,7 +21,7 @@ from subscription.status import Status, status_of
 TOKEN = "a secret of the service's own"
 """Stands for every token, of which the rules know nothing but that there is one."""
 
-_NAME_TAKEN = Refused(code=Code.NAME_TAKEN, message="That name is taken; choose another name.")
+_NAME_TAKEN = Refused.of(Code.NAME_TAKEN, reason="RENAME")
 
 
 class Reckoning:
@@ -70,10 +70,7 @@ class Reckoning:
             return answered if isinstance(answered, Refused) else self._answers[command.id]
         assert self.state.last_at is not None
         if command.at and command.at < self.state.last_at:
-            happened = f"something happened at {self.state.last_at}"
-            return Refused(
-                code=Code.CLOCK_PASSED, message=f"The clock has passed that time: {happened}.", field="at"
-            )
+            return Refused.of(Code.CLOCK_PASSED, "at", last_at=self.state.last_at)
         if command.at and not is_foreseeable(self.state, command.at):
             return TOO_FAR_AHEAD
         return self._judged(command, proved=proved)

@@ -129,5 +129,5 @@ async def certificates(subscription_id: str, desk: ADesk) -> list[ErasureCertifi
 
 def _given(on: date | None) -> date:
     if on is None:
-        raise refuse(Code.MISSING_FIELD, "Say for which day: on=2027-07-01.", "on")
+        raise refuse(Code.MISSING_FIELD, "on", reason="DAY")
     return on

@@ -55,7 +55,7 @@ class Verdict(Frozen):
 async def catalogue(desk: ADesk) -> OnSale:
     sold = await desk.catalogue()
     if sold is None:
-        raise refuse(Code.NOTHING_ON_SALE, "No catalogue is in force yet on this day.")
+        raise refuse(Code.NOTHING_ON_SALE)
     return OnSale(
         version=sold.version,
         effective_from=sold.effective_from,
@@ -131,10 +131,6 @@ def _account(group: str | None, domain: str | None) -> Account:
     try:
         return check(AccountName, {kind: name for kind, name in given.items() if name is not None}).account
     except ValidationError as error:
-        problems = problems_of(error)
-        said = "; ".join(f"{problem.field or 'the name'} {problem.message}" for problem in problems)
         raise RefusedError(
-            Refused(
-                code=Code.INVALID_ARGUMENT, message=f"{said}.", field=problems[0].field, problems=problems
-            )
+            Refused.of_problems(Code.INVALID_ARGUMENT, problems_of(error), whole="the name")
         ) from None

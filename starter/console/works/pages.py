@@ -15,9 +15,9 @@ from starter.console.works.record import Company, Member, WorksRecord
 from starter.console.works.throttle import Throttle
 from subscription.names import admin_id as checked_id
 from subscription.phone import phone_number
-from subscription.refusals import Problem, RefusedError
+from subscription.refusals import RefusedError
 from subscription.state import Access, State
-from subscription.validation import has_control_characters
+from subscription.validation import has_control_characters, problem_in
 
 # Longer than it takes to verify any accepted hash on a machine that is not overloaded.
 _FAILURE_STEP_SECONDS = 1.0
@@ -77,7 +77,7 @@ async def set_company(visit: Visit) -> Response:
     try:
         phone = phone_number(entered["company_phone"][:100])
     except PydanticCustomError as error:
-        problems["company_phone"] = visit.refusal(Problem(code=error.type, message=error.message()))
+        problems["company_phone"] = visit.refusal(problem_in(error))
     if problems:
         return await _shown(visit, standing, entered=entered, problems=problems)
     company = Company(
@@ -99,7 +99,7 @@ async def add_member(visit: Visit) -> Response:
     try:
         checked_id(entered["member_id"][:100])
     except PydanticCustomError as error:
-        problems["member_id"] = visit.refusal(Problem(code=error.type, message=error.message()))
+        problems["member_id"] = visit.refusal(problem_in(error))
     if not 1 <= len(entered["name"]) <= 100 or has_control_characters(entered["name"]):
         problems["name"] = say("A name has 1 to 100 characters.")
     state = standing.state

@@ -1,0 +1,165 @@
+"""Messages as data: a template in English, parameters of known kinds, and a writer for each language.
+
+A template names its parameters as `%(date)s`. A parameter's name decides its kind, and thereby how a
+language writes it. The English templates are also the keys of the console's translations.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol, assert_never
+
+Parameter = int | str | tuple[str, ...]
+"""JSON as it is: days and moments are written in ISO 8601."""
+
+Parameters = Mapping[str, Parameter]
+Value = Parameter | date | datetime | Sequence[str]
+
+
+class Kind(StrEnum):
+    DAY = "DAY"
+    MOMENT = "MOMENT"
+    NOT_BEFORE = "NOT_BEFORE"
+    """A moment from which something is possible: never written as an earlier one."""
+    NUMBER = "NUMBER"
+    KRW = "KRW"
+    MEMBERS = "MEMBERS"
+    TEXT = "TEXT"
+    TEXTS = "TEXTS"
+    TERMS = "TERMS"
+    """Terms of service, each as `id/version`."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "date": Kind.DAY,
+    "today": Kind.DAY,
+    "latest": Kind.DAY,
+    "last_at": Kind.MOMENT,
+    "free_at": Kind.NOT_BEFORE,
+    "least": Kind.NUMBER,
+    "most": Kind.NUMBER,
+    "more": Kind.NUMBER,
+    "days": Kind.NUMBER,
+    "number": Kind.NUMBER,
+    "left": Kind.KRW,
+    "most_members": Kind.MEMBERS,
+    "allowed": Kind.TEXT,
+    "expected": Kind.TEXT,
+    "found": Kind.TEXT,
+    "prefix": Kind.TEXT,
+    "plans": Kind.TEXTS,
+    "commands": Kind.TEXTS,
+    "names": Kind.TEXTS,
+    "terms": Kind.TERMS,
+}
+"""Each parameter by its name."""
+
+_PLACE = re.compile(r"%\((\w+)\)s")
+
+
+class Writer(Protocol):
+    """One language's way of writing each kind of parameter."""
+
+    def day(self, day: date) -> str: ...
+
+    def moment(self, at: datetime) -> str: ...
+
+    def not_before(self, at: datetime) -> str: ...
+
+    def number(self, number: int) -> str: ...
+
+    def won(self, amount: int) -> str: ...
+
+    def members(self, members: int) -> str: ...
+
+    def terms(self, terms: Sequence[str]) -> str: ...
+
+
+class Plain:
+    """English for programs, logs and the command line: ISO dates, ids as they are."""
+
+    def day(self, day: date) -> str:
+        return day.isoformat()
+
+    def moment(self, at: datetime) -> str:
+        return f"{at:%Y-%m-%d %H:%M} KST"
+
+    def not_before(self, at: datetime) -> str:
+        return f"{at:%Y-%m-%d %H:%M:%S} KST"
+
+    def number(self, number: int) -> str:
+        return f"{number:,}"
+
+    def won(self, amount: int) -> str:
+        return f"{amount:,} KRW"
+
+    def members(self, members: int) -> str:
+        return f"{members:,} {'member' if members == 1 else 'members'}"
+
+    def terms(self, terms: Sequence[str]) -> str:
+        return ", ".join(term.replace("/", " in version ") for term in terms)
+
+
+def places_in(template: str) -> frozenset[str]:
+    """Return the names of the parameters that a template uses."""
+    return frozenset(_PLACE.findall(template))
+
+
+def as_parameters(values: Mapping[str, Value]) -> dict[str, Parameter]:
+    """Return the values as JSON can hold them."""
+    return {name: _as_parameter(value) for name, value in values.items()}
+
+
+def written(template: str, parameters: Parameters, writer: Writer) -> str:
+    """Fill in a template; parameters that it does not name are left out."""
+    return template % {name: _written(KINDS[name], parameters[name], writer) for name in places_in(template)}
+
+
+def _as_parameter(value: Value) -> Parameter:
+    match value:
+        case date():  # a moment is a date as well
+            return value.isoformat()
+        case int() | str():
+            return value
+        case _:
+            return tuple(value)
+
+
+def _written(kind: Kind, value: Parameter, writer: Writer) -> str:
+    match kind:
+        case Kind.DAY:
+            return writer.day(date.fromisoformat(_text(value)))
+        case Kind.MOMENT:
+            return writer.moment(datetime.fromisoformat(_text(value)))
+        case Kind.NOT_BEFORE:
+            return writer.not_before(datetime.fromisoformat(_text(value)))
+        case Kind.NUMBER:
+            return writer.number(_number(value))
+        case Kind.KRW:
+            return writer.won(_number(value))
+        case Kind.MEMBERS:
+            return writer.members(_number(value))
+        case Kind.TEXT:
+            return _text(value)
+        case Kind.TEXTS:
+            return ", ".join(_texts(value))
+        case Kind.TERMS:
+            return writer.terms(_texts(value))
+        case _:
+            assert_never(kind)
+
+
+def _text(value: Parameter) -> str:
+    assert isinstance(value, str)
+    return value
+
+
+def _number(value: Parameter) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _texts(value: Parameter) -> tuple[str, ...]:
+    assert isinstance(value, tuple)
+    return value
