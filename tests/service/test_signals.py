@@ -319,9 +319,7 @@ async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(house: Ho
     async def one(arguments: list[Any]) -> None:
         life = await house.paid(START)
         async with goes_on(life):
-            with pytest.raises(
-                WorkflowQueryFailedError, match=r"argument|date|INVALID_ARGUMENT|DATE_"
-            ):
+            with pytest.raises(WorkflowQueryFailedError, match=r"argument|date|INVALID_ARGUMENT|DATE_"):
                 await life.handle.query("quote_cancellation", args=arguments)
 
     odd: list[list[Any]] = [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [NOT_JSON]]
