@@ -1,13 +1,19 @@
 """Serving HTTP: a socket that is ours before anything answers, and a server that leaves signals alone."""
 
+import functools
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from activities.settings import Address, SettingsError
+from starter.http_guard import HttpGuard
+from starter.http_protocol import BoundedProtocol, HttpLimits
+
+_USUAL_LIMITS = HttpLimits()
 
 
 class HttpServer(uvicorn.Server):
@@ -16,10 +22,13 @@ class HttpServer(uvicorn.Server):
     `drain_seconds` is what answers under way are given once it shall stop.
     """
 
-    def __init__(self, app: ASGIApp, *, drain_seconds: int) -> None:
+    def __init__(self, app: ASGIApp, *, drain_seconds: int, limits: HttpLimits = _USUAL_LIMITS) -> None:
+        protocol: Any = functools.partial(BoundedProtocol, limits=limits)
         super().__init__(
             uvicorn.Config(
-                app,
+                HttpGuard(app),
+                http=protocol,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp
 
 from activities.settings import Address
+from starter.http_protocol import HttpLimits
 from starter.http_serving import HttpServer, listening
 
 _DRAIN_SECONDS = 1
@@ -27,8 +28,8 @@ def a_place(host: str = "127.0.0.1", port: int = 0) -> Iterator[Place]:
 
 
 @asynccontextmanager
-async def answering(app: ASGIApp, place: Place) -> AsyncIterator[None]:
-    server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
+async def answering(app: ASGIApp, place: Place, **options: HttpLimits) -> AsyncIterator[None]:
+    server = HttpServer(app, drain_seconds=_DRAIN_SECONDS, **options)
     serving = asyncio.create_task(server.serve(sockets=[place.opened]))
     try:
         yield
@@ -38,8 +39,8 @@ async def answering(app: ASGIApp, place: Place) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
+async def served(app: ASGIApp, *, port: int = 0, **options: HttpLimits) -> AsyncIterator[str]:
     """The URL at which it answers."""
     with a_place(port=port) as place:
-        async with answering(app, place):
+        async with answering(app, place, **options):
             yield place.url

@@ -58,7 +58,7 @@ class _Beside(Mount):
     """All paths but the API's own: what is wrong with those is told in problem documents."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        own = scope["path"].split("/")[1] in _OWN_PATHS
+        own = scope["path"].lstrip("/").partition("/")[0] in _OWN_PATHS
         return (Match.NONE, {}) if own else super().matches(scope)
 
 

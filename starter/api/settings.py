@@ -32,12 +32,13 @@ class ApiSettings:
 
 def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
     """Read the settings; raises `SettingsError`."""
+    address = listening_address("WORKSUB_API_ADDRESS", environment) or _USUAL_ADDRESS
     return ApiSettings(
         database_url=database_url_from(environment),
-        address=listening_address("WORKSUB_API_ADDRESS", environment) or _USUAL_ADDRESS,
+        address=address,
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _USUAL_RATE),
-        console=console_settings(environment),
+        console=console_settings(environment, address),
     )
 
 

@@ -17,7 +17,15 @@ def page_of(request: Request) -> str:
     if request.method in ("GET", "HEAD"):
         path, query = request.url.path, request.url.query
     else:
-        sent_from = urlsplit(request.headers.get("referer", ""))
-        ours = sent_from.netloc == request.headers.get("host", "")
-        path, query = (sent_from.path, sent_from.query) if ours else ("/", "")
+        path, query = _sent_from(request)
     return local_path(f"{path}?{query}" if query else path)
+
+
+def _sent_from(request: Request) -> tuple[str, str]:
+    """Path and query of the page that the Referer names, if it is one of this host."""
+    try:
+        sent_from = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/", ""
+    ours = sent_from.netloc == request.headers.get("host", "")
+    return (sent_from.path, sent_from.query) if ours else ("/", "")

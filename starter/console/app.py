@@ -20,8 +20,8 @@ from starter.console.guarding import For, Handler, SafeHeaders, guarded
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.pages import Pages
 from starter.console.sessions import Realm, Sessions
-from starter.console.settings import THIS_MACHINE, ConsoleSettings
-from starter.console.visit import Console, Visit, visit_of
+from starter.console.settings import ConsoleSettings
+from starter.console.visit import Console, Visit
 from starter.console.works import pages as works
 from starter.invoice_page import Language
 
@@ -32,8 +32,10 @@ def create_console(client: SubscriptionClient, pool: Pool, settings: ConsoleSett
     """`pool` acts as `worksub_console`: it keeps who is signed in, and what NAVER WORKS Admin writes."""
     console = Console(client=client, pool=pool, settings=settings, sessions=Sessions(pool), pages=Pages())
 
+    no_page = guarded(console, Visit.gone, For.NOBODY, Realm.CONSOLE)
+
     async def missing(request: Request, _: Exception) -> Response:
-        return await (await visit_of(console, request, Realm.CONSOLE)).gone()
+        return await no_page(request)
 
     return Starlette(
         routes=[
@@ -45,8 +47,8 @@ def create_console(client: SubscriptionClient, pool: Pool, settings: ConsoleSett
         middleware=[
             Middleware(SafeHeaders, secure=settings.secure),
             Middleware(GZipMiddleware, minimum_size=500),
-            # Where anybody may sign in as anybody, no site may pass for this machine by its name.
-            *([Middleware(TrustedHostMiddleware, allowed_hosts=THIS_MACHINE)] if settings.embedded else []),
+            # A site whose name is made to stand for this server must not be taken for the console.
+            Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
         ],
         exception_handlers={404: missing, 405: missing},
     )

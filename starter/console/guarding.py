@@ -6,7 +6,7 @@ from enum import StrEnum
 from urllib.parse import urlencode
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.client import RPCTimeoutOrCancelledError
@@ -25,8 +25,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class For(StrEnum):
-    """Whom a page is for."""
+    """Whom a page is for; NOBODY is for the answer to an address that has no page."""
 
+    NOBODY = "NOBODY"
     ANYBODY = "ANYBODY"
     SIGNED_IN = "SIGNED_IN"
     CUSTOMERS = "CUSTOMERS"
@@ -42,6 +43,8 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
             response = await _answer(visit, handler, whom)
         except Turned as turned:
             return turned.response
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody receives
         except HashingBusyError:
             html = console.pages.render("busy.html", words_of(request))
             return HTMLResponse(html, status_code=503, headers={"Retry-After": "5"})
@@ -77,6 +80,8 @@ async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
 
 
 async def _turned_away(visit: Visit, whom: For) -> Response | None:
+    if whom is For.NOBODY:
+        return None
     if visit.request.method == "POST" and not _is_from_our_page(visit):
         return await visit.page("stale.html", status=403)
     if whom is For.ANYBODY:
@@ -107,8 +112,7 @@ def _is_from_our_page(visit: Visit) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    ours = (visit.console.settings.origin, f"{visit.request.url.scheme}://{headers.get('host', '')}")
-    if origin is not None and origin not in ours:
+    if origin is not None and origin not in visit.console.settings.origins:
         return False
     return visit.is_ours(visit.form.get("proof", ""))
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
 
-from activities.settings import SettingsError
+from activities.settings import Address, SettingsError
 
 THIS_MACHINE = ("localhost", "127.0.0.1")
 
@@ -39,28 +40,45 @@ class ConsoleSettings:
         return self.url.startswith("https://")
 
     @property
-    def origin(self) -> str:
+    def hosts(self) -> tuple[str, ...]:
+        """The names by which browsers may ask for the console, without the port."""
+        return THIS_MACHINE if self.embedded else (urlsplit(self.url).hostname or "",)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of the console's own pages, as browsers write them."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        port = f":{parts.port}" if parts.port not in (None, usual) else ""
+        return tuple(f"{parts.scheme}://{host}{port}" for host in self.hosts)
 
 
-def console_settings(environment: Mapping[str, str]) -> ConsoleSettings:
+def console_settings(environment: Mapping[str, str], listening_at: Address) -> ConsoleSettings:
     """The settings of a deployment; raises `SettingsError`. Nobody is signed in without an issuer."""
     url = environment.get("WORKSUB_CONSOLE_URL", "http://localhost:8080").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
-        raise SettingsError(
-            f"WORKSUB_CONSOLE_URL is {url!r}; it must be a scheme and a host, as in https://console.example."
-        )
+    parts = _parts_of(url)
     return ConsoleSettings(
         url=url,
         oidc=_oidc(environment),
-        embedded=_is_a_developers(environment, parts.hostname),
+        embedded=_is_a_developers(environment, parts.hostname, listening_at),
         temporal_ui_url=environment.get("WORKSUB_TEMPORAL_UI_URL"),
     )
 
 
-def _is_a_developers(environment: Mapping[str, str], host: str | None) -> bool:
+def _parts_of(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        whole = parts.hostname and parts.port != 0 and not (parts.path or parts.query or parts.username)
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme not in ("http", "https"):
+        raise SettingsError(
+            f"WORKSUB_CONSOLE_URL is {url!r}; it must be a scheme and a host, as in https://console.example."
+        )
+    return parts
+
+
+def _is_a_developers(environment: Mapping[str, str], host: str | None, listening_at: Address) -> bool:
     sign_in = environment.get("WORKSUB_CONSOLE_SIGN_IN") or "oidc"
     if sign_in not in ("oidc", "developer"):
         raise SettingsError(f"WORKSUB_CONSOLE_SIGN_IN is {sign_in!r}; it must be oidc or developer.")
@@ -68,6 +86,12 @@ def _is_a_developers(environment: Mapping[str, str], host: str | None) -> bool:
         raise SettingsError(
             "WORKSUB_CONSOLE_SIGN_IN is developer, by which anybody signs in as anybody, so "
             f"WORKSUB_CONSOLE_URL must be on {' or '.join(THIS_MACHINE)}."
+        )
+    # Whoever reaches the port can claim to ask for localhost, so the address itself must be unreachable.
+    if sign_in == "developer" and not ip_address(listening_at.host).is_loopback:
+        raise SettingsError(
+            "WORKSUB_CONSOLE_SIGN_IN is developer, by which anybody signs in as anybody, so "
+            f"WORKSUB_API_ADDRESS must be a loopback address such as 127.0.0.1:8080, and not {listening_at}."
         )
     return sign_in == "developer"
 

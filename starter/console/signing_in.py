@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 import httpx2
@@ -30,7 +31,7 @@ async def sign_in(visit: Visit) -> Response:
 
 async def as_developer(visit: Visit) -> Response:
     """Anybody as anybody: the embedded stack has no customers."""
-    if not visit.console.settings.embedded:
+    if not visit.console.settings.embedded or not _is_from_this_machine(visit):
         return await visit.gone()
     customer_id = visit.form.get("customer_id", "").strip()
     operator = visit.form.get("as") == "operator"
@@ -38,6 +39,15 @@ async def as_developer(visit: Visit) -> Response:
         said = visit.words.say("Letters, digits, '.', '_', ':' or '-', the first a letter or digit.")
         return await _sign_in_page(visit, problems={"customer_id": said}, status=422)
     return await _signed_in(visit, None if operator else customer_id, "developer", _next(visit))
+
+
+def _is_from_this_machine(visit: Visit) -> bool:
+    """Tell by the connection, or by the proxy's word for it, and never by the Host header."""
+    client = visit.request.client
+    try:
+        return client is not None and ip_address(client.host).is_loopback
+    except ValueError:
+        return False
 
 
 async def to_issuer(visit: Visit) -> Response:

@@ -23,6 +23,7 @@ from starter.console.sessions import Realm, Session, Sessions, new_token
 from starter.console.settings import ConsoleSettings
 from starter.password_hashing import PasswordHashing
 from subscription.refusals import Problem, Refused
+from subscription.validation import is_storable
 
 MOST_BYTES = 64 * 1024
 _MOST_FIELDS = 100
@@ -152,6 +153,8 @@ def words_of(request: Request) -> Words:
 
 async def visit_of(console: Console, request: Request, realm: Realm) -> Visit:
     """Read who asks and what; the form is read to its end only if it is small."""
+    if not all(is_storable(text) for pair in request.query_params.multi_items() for text in pair):
+        raise Turned(Response("The address cannot be read.", status_code=400))
     cookies = request.cookies
     token = cookies.get(cookie_name(realm, secure=console.settings.secure), "")
     session = await console.sessions.find(token, realm) if token else None
@@ -182,6 +185,8 @@ async def _form(request: Request) -> dict[str, tuple[str, ...]]:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
         )
+        if not all(is_storable(text) for pair in pairs for text in pair):
+            raise ValueError("null characters")
     except ValueError:
         raise Turned(Response("The form cannot be read.", status_code=400)) from None
     several: dict[str, tuple[str, ...]] = {}

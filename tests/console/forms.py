@@ -7,7 +7,7 @@ import httpx
 
 
 @dataclass
-class _Form:
+class Form:
     action: str
     method: str
     fields: dict[str, object] = field(default_factory=dict)
@@ -18,14 +18,14 @@ class _Forms(HTMLParser):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self.forms: list[_Form] = []
+        self.forms: list[Form] = []
         self._path = path
         self._select = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         had = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.forms.append(_Form(had.get("action", self._path), had.get("method", "get")))
+            self.forms.append(Form(had.get("action", self._path), had.get("method", "get")))
         elif not self.forms:
             return
         elif tag == "input" and had.get("name"):
@@ -37,6 +37,12 @@ class _Forms(HTMLParser):
             self.forms[-1].fields[self._select] = had["value"]
 
 
+def forms_of(page: httpx.Response) -> list[Form]:
+    reader = _Forms(page.url.path)
+    reader.feed(page.text)
+    return reader.forms
+
+
 async def submit(
     browser: httpx.AsyncClient, page: httpx.Response, action: str, *, method: str = "", **typed: object
 ) -> httpx.Response:
@@ -44,9 +50,8 @@ async def submit(
 
     `method` tells two forms of one address apart.
     """
-    reader = _Forms(page.url.path)
-    reader.feed(page.text)
-    for form in reader.forms:
+    forms = forms_of(page)
+    for form in forms:
         if form.action.endswith(action) and method in ("", form.method):
             fields = {**form.fields, **typed}
             if form.method == "post":
@@ -54,7 +59,7 @@ async def submit(
                 sent_from = {"origin": origin, "referer": str(page.url)}
                 return await browser.post(form.action, data=fields, headers=sent_from)
             return await browser.get(form.action, params=fields)  # type: ignore[arg-type]
-    raise AssertionError(f"{page.url} has no form for {action}: {[form.action for form in reader.forms]}")
+    raise AssertionError(f"{page.url} has no form for {action}: {[form.action for form in forms]}")
 
 
 async def sign_in(browser: httpx.AsyncClient, customer_id: str) -> None:

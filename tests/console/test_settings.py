@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.settings import SettingsError
+from activities.settings import Address, SettingsError
 from starter.console.settings import console_settings
 
 ISSUER = {
@@ -11,9 +11,11 @@ ISSUER = {
     "WORKSUB_OIDC_CLIENT_SECRET": "secret",
 }
 
+LOOPBACK, EVERYWHERE = Address("127.0.0.1", 8080), Address("0.0.0.0", 8080)
+
 
 def test_without_anything_nobody_signs_in() -> None:
-    settings = console_settings({})
+    settings = console_settings({}, LOOPBACK)
     assert settings.url == "http://localhost:8080"
     assert settings.oidc is None
     assert not settings.embedded
@@ -22,23 +24,49 @@ def test_without_anything_nobody_signs_in() -> None:
 
 def test_an_issuer_and_its_claims() -> None:
     settings = console_settings(
-        {**ISSUER, "WORKSUB_CONSOLE_URL": "https://console.example/", "WORKSUB_OIDC_OPERATOR_GROUP": "ops"}
+        {**ISSUER, "WORKSUB_CONSOLE_URL": "https://console.example/", "WORKSUB_OIDC_OPERATOR_GROUP": "ops"},
+        EVERYWHERE,
     )
     assert settings.secure
-    assert settings.origin == "https://console.example"
+    assert (settings.origins, settings.hosts) == (("https://console.example",), ("console.example",))
     assert settings.oidc is not None
     assert settings.oidc.issuer == "https://login.example"
     assert (settings.oidc.customer_claim, settings.oidc.operator_claim) == ("customer_id", "groups")
     assert settings.oidc.operator_group == "ops"
 
 
-@pytest.mark.parametrize("url", ["console.example", "ftp://console.example", "https://console.example/path"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "console.example",
+        "ftp://console.example",
+        "https://console.example/path",
+        "https://user@console.example",
+        "http://a:99999",
+        "http://[::1",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="WORKSUB_CONSOLE_URL"):
-        console_settings({"WORKSUB_CONSOLE_URL": url})
+        console_settings({"WORKSUB_CONSOLE_URL": url}, LOOPBACK)
 
 
 @pytest.mark.parametrize("missing", ["WORKSUB_OIDC_CLIENT_ID", "WORKSUB_OIDC_CLIENT_SECRET"])
 def test_an_issuer_without_a_client_is_refused(missing: str) -> None:
     with pytest.raises(SettingsError, match="must be set too"):
-        console_settings({name: value for name, value in ISSUER.items() if name != missing})
+        console_settings({name: value for name, value in ISSUER.items() if name != missing}, LOOPBACK)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "192.168.1.20", "::ffff:10.0.0.7"])
+def test_anybody_as_anybody_needs_an_address_that_only_this_machine_reaches(host: str) -> None:
+    developer = {"WORKSUB_CONSOLE_SIGN_IN": "developer"}
+    with pytest.raises(SettingsError, match="WORKSUB_API_ADDRESS must be a loopback address") as refused:
+        console_settings(developer, Address(host, 8080))
+    assert "WORKSUB_CONSOLE_SIGN_IN" in str(refused.value)
+    for loopback in (LOOPBACK, Address("127.0.0.53", 80), Address("::1", 8080)):
+        assert console_settings(developer, loopback).embedded
+
+
+def test_a_developers_console_is_at_either_name_of_this_machine() -> None:
+    settings = console_settings({"WORKSUB_CONSOLE_SIGN_IN": "developer"}, LOOPBACK)
+    assert settings.origins == ("http://localhost:8080", "http://127.0.0.1:8080")
