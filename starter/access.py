@@ -225,9 +225,9 @@ class Desk:
         self._check_operator()
         return await self._client.reconciliation(run)
 
-    async def findings(self, run: str, *, limit: int = 1000) -> list[ReportedFinding]:
+    async def findings(self, run: str, *, skip: int = 0, limit: int = 1000) -> list[ReportedFinding]:
         self._check_operator()
-        return await self._client.findings(run, limit=limit)
+        return await self._client.findings(run, skip=skip, limit=limit)
 
     # -- lists ---------------------------------------------------------------------------------------
 

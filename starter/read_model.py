@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from activities.database import Pool
 from starter.asked import Asked
@@ -11,6 +11,8 @@ from starter.selection import Selection, as_sql
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
+from subscription.commands import ContractTerm
+from subscription.deadlines import Due
 from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
 from subscription.events import EVENT, Event
 from subscription.invoice import Invoice
@@ -19,7 +21,7 @@ from subscription.model import Frozen
 from subscription.outbox import NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, RefusedError, refuse
-from subscription.state import State, Subscription
+from subscription.state import Access, State, Subscription
 
 
 class Listed(Frozen):
@@ -29,17 +31,17 @@ class Listed(Frozen):
     customer_id: str
     account_name: str | None
     """The group or domain name, without the administrator's ID; None once it is erased."""
-    state: str
-    access: str
+    state: State
+    access: Access
     plan: str
     members: int
-    term: str | None
+    term: ContractTerm | None
     trial_ends_at: Instant
     contract_to: Day | None
-    reservation: str | None
+    reservation: Literal["SWITCH_TO_PAID", "CANCELLATION"] | None
     reservation_date: Day | None
     next_deadline_at: Instant | None
-    next_deadline: str | None
+    next_deadline: Due | None
 
 
 def no_such_subscription() -> RefusedError:
@@ -288,15 +290,16 @@ class ReadModel:
         )
         return Reconciliation.model_validate(dict(row)) if row else None
 
-    async def findings(self, run: str, *, limit: int) -> list[ReportedFinding]:
+    async def findings(self, run: str, *, skip: int, limit: int) -> list[ReportedFinding]:
         """What a run has found: first what is left for somebody to look at, then what was repaired."""
         rows = await self._pool.fetch(
             """
             SELECT subscription_id, code, message, repaired, found_at FROM reconciliation_findings
-             WHERE run = $1 ORDER BY repaired, code, subscription_id, message LIMIT $2
+             WHERE run = $1 ORDER BY repaired, code, subscription_id, message LIMIT $2 OFFSET $3
             """,
             run,
             limit,
+            skip,
         )
         return [ReportedFinding.model_validate(dict(row)) for row in rows]
 

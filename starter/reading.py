@@ -156,9 +156,9 @@ class SubscriptionReader:
             raise refuse(Code.RECONCILIATION_NOT_FOUND)
         return found
 
-    async def findings(self, run: str, *, limit: int = 1000) -> list[ReportedFinding]:
+    async def findings(self, run: str, *, skip: int = 0, limit: int = 1000) -> list[ReportedFinding]:
         """First what is left for somebody to look at, then what was repaired."""
-        return await self._read.findings(run, limit=limit)
+        return await self._read.findings(run, skip=skip, limit=limit)
 
     # -- finding -----------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self, TypeVar
 
@@ -88,7 +88,10 @@ class RenewalTerms(Frozen):
 
 
 class ChangeRenewalOption(Command):
-    """`{"term": …}` and so on, or `null` (with an `id`: `{"term": null}`) for no option (R24)."""
+    """The terms of the next contract, or `{"term": null}` for no option (R24).
+
+    As the argument of a Temporal update or signal, `null` alone means no option as well.
+    """
 
     name = "change_renewal_option"
     title = "Choose the terms of the next contract, or none (R24)"
@@ -175,12 +178,15 @@ _NULL_WRITTEN_OUT: Mapping[str, Mapping[str, None]] = {
 }
 
 
-def read_command(name: str, argument: object) -> Command | Refused:
-    """The command that a caller's words on the wire mean, or all that is wrong with them."""
+def read_command(name: str, argument: object, *, without: Collection[str] = ()) -> Command | Refused:
+    """Return the command that a caller sends, or all that is wrong with it.
+
+    `without` are fields that the caller's interface does not take, so that no message offers them.
+    """
     shape = COMMANDS.get(name)
     if shape is None:
         return Refused.of(Code.UNKNOWN_COMMAND, commands=tuple(COMMANDS))
-    return _read(shape, written_out(name, argument))
+    return _read(shape, written_out(name, argument), without)
 
 
 def written_out(name: str, argument: object) -> object:
@@ -193,7 +199,7 @@ def read_quote(argument: object) -> QuoteCancellation | Refused:
     return _read(QuoteCancellation, argument)
 
 
-def _read(shape: type[_Shape], argument: object) -> _Shape | Refused:
+def _read(shape: type[_Shape], argument: object, without: Collection[str] = ()) -> _Shape | Refused:
     if not isinstance(argument, Mapping):
         return Refused.of(Code.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if has_too_many_values(argument):
@@ -203,11 +209,11 @@ def _read(shape: type[_Shape], argument: object) -> _Shape | Refused:
     except ValidationError as error:
         problems = problems_of(error)
         return Refused.of_problems(
-            Code.INVALID_ARGUMENT, problems, whole=_WHOLE, message=f"{_in_words(problems, shape)}."
+            Code.INVALID_ARGUMENT, problems, whole=_WHOLE, message=f"{_in_words(problems, shape, without)}."
         )
 
 
-def _in_words(problems: Sequence[Problem], shape: type[Wire]) -> str:
+def _in_words(problems: Sequence[Problem], shape: type[Wire], without: Collection[str]) -> str:
     """All problems as one sentence. It may be kept, so it does not repeat names that a caller made up."""
     words = [
         f"{problem.field or _WHOLE} {problem.message}"
@@ -215,7 +221,8 @@ def _in_words(problems: Sequence[Problem], shape: type[Wire]) -> str:
         if problem.code != Code.UNKNOWN_FIELD
     ]
     if len(words) < len(problems):
-        words.append(f"there is a field that is not known; known are {', '.join(shape.model_fields)}")
+        known = ", ".join(name for name in shape.model_fields if name not in without)
+        words.append(f"there is a field that is not known; known are {known}")
     return "; ".join(words)
 
 

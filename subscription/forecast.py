@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from enum import StrEnum
 from itertools import islice
+from typing import Literal
 
 from subscription.apply import apply, apply_all
 from subscription.calendar import Day, day_of, start_of
@@ -29,6 +30,7 @@ class Quote(Frozen):
     there is one now.
     """
 
+    kind: Literal["CANCELLATION"] = "CANCELLATION"
     date: Day
     ledger: tuple[LedgerLine, ...]
     total: int
@@ -51,6 +53,7 @@ class ChangeQuote(Frozen):
     `ledger` is what the ledger gets for these days if the contract is left at its end, which is free.
     """
 
+    kind: Literal["CHANGE"] = "CHANGE"
     date: Day
     plan: str
     members: int

@@ -7,6 +7,8 @@ import json
 from importlib import resources
 from typing import Any
 
+from starter.api.problems import late
+
 SUBSCRIPTION_ID = "0b5b0f1e-6f53-5a3e-9d0e-6f5b1d1f8f0a"
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 
@@ -49,10 +51,10 @@ _ANSWERS: dict[str, Any] = json.loads(
 
 def shown(name: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: the answer of a route as an example."""
-    return {status: {"content": {"application/json": {"example": _ANSWERS[name]}}}}
+    return {status: {"content": {"application/json": {"example": late(_ANSWERS[name])}}}}
 
 
 def shown_each(name: str) -> dict[int | str, dict[str, Any]]:
     """As `shown`, where there are several kinds of answer."""
-    each = {title: {"value": answer} for title, answer in _ANSWERS[name].items()}
+    each = {title: {"value": late(answer)} for title, answer in _ANSWERS[name].items()}
     return {200: {"content": {"application/json": {"examples": each}}}}

@@ -9,10 +9,12 @@ from temporalio.service import RPCError
 
 from activities.database import FAILING
 from starter.api.asking import AService
+from starter.api.problems import ApiCode, only_responses
 from subscription.model import Frozen
 
 router = APIRouter(tags=["Health"])
 
+_PROBLEMS = only_responses(ApiCode.METHOD_NOT_ALLOWED)
 _PATIENCE_SECONDS = 3.0
 
 
@@ -23,13 +25,23 @@ class Health(Frozen):
     problems: dict[str, str]
 
 
-@router.get("/healthz", summary="Whether the process lives")
-async def alive() -> Health:
+@router.get(
+    "/healthz",
+    summary="Whether the process lives",
+    description="It says nothing of PostgreSQL and Temporal.",
+    responses=_PROBLEMS,
+)
+async def get_liveness() -> Health:
     return Health(well=True, problems={})
 
 
-@router.get("/readyz", summary="Whether it can answer", responses={503: {"model": Health}})
-async def ready(service: AService, response: Response) -> Health:
+@router.get(
+    "/readyz",
+    summary="Whether it can answer",
+    description="503 while PostgreSQL or Temporal does not answer.",
+    responses={503: {"model": Health}, **_PROBLEMS},
+)
+async def get_readiness(service: AService, response: Response) -> Health:
     temporal, database = await asyncio.gather(
         _problem_of(service.temporal.service_client.check_health()),
         _problem_of(service.reading.fetchval("SELECT 1")),

@@ -5,7 +5,7 @@ Whose entries they are is never in it, so whoever changes one moves within what 
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
@@ -32,6 +32,11 @@ def page_of(found: Sequence[T], limit: int, position: Callable[[T], str]) -> Pag
     """A page of what was found, which has one entry more if there are more."""
     shown = found[:limit]
     return Page(items=tuple(shown), next=cursor_at(position(shown[-1])) if len(found) > limit else None)
+
+
+def whole(found: Iterable[T]) -> Page[T]:
+    """Return a list that is never long as its only page."""
+    return Page(items=tuple(found), next=None)
 
 
 def cursor_at(position: str) -> str:

@@ -14,6 +14,7 @@ from subscription.model import Frozen
 from subscription.refusals import Code, Problem, Refused
 
 MEDIA_TYPE = "application/problem+json"
+LATE = "example: "
 
 
 class ApiCode(StrEnum):
@@ -181,10 +182,20 @@ def answer(problem: ProblemDocument, headers: Mapping[str, str] | None = None) -
     return Response(content, problem.status, dict(headers or {}), MEDIA_TYPE)
 
 
+def late(example: Any) -> str:
+    """Return an example as text, which `description` reads again: FastAPI would drop its nulls."""
+    return LATE + json.dumps(example)
+
+
 def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: every answer that these codes make, beside those that any question may get."""
+    return only_responses(*codes, *ALWAYS)
+
+
+def only_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return, for OpenAPI, the answers that these codes make, and no others."""
     by_status: dict[HTTPStatus, list[str]] = {}
-    for code in (*codes, *ALWAYS):
+    for code in codes:
         by_status.setdefault(status_of(code), []).append(code)
     return {status.value: _response(status, named) for status, named in sorted(by_status.items())}
 
@@ -196,7 +207,7 @@ def _response(status: HTTPStatus, codes: Sequence[str]) -> dict[str, Any]:
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/ProblemDocument"},
                 "examples": {
-                    code: {"value": document(code, EXAMPLES.get(code, "…")).model_dump(mode="json")}
+                    code: {"value": late(document(code, EXAMPLES.get(code, "…")).model_dump(mode="json"))}
                     for code in codes
                 },
             }

@@ -1,6 +1,7 @@
 """The examples in the API's description, told by the rules; `make openapi` writes them down."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -45,13 +46,17 @@ def told() -> dict[str, Any]:
         "command": answer,
         "status": status_of(life.state, BOOK.domain_policy),
         "timeline": {"items": life.timeline[:2], "next": "Mg"},
-        "ledger": life.ledger[-1:],
-        "explanations": [explain(life.ledger[-1])],
-        "upcoming": list(upcoming(life.state, life.now, BOOK, limit=2)),
+        "ledger": _page(life.ledger[-1:]),
+        "explanations": _page([explain(life.ledger[-1])]),
+        "upcoming": _page(upcoming(life.state, life.now, BOOK, limit=2)),
         "quotes": {"a cancellation": life.quoted(day("2027-07-01")), "a switch": shortened},
     }
     text = json.dumps(documents, default=_as_json, ensure_ascii=False)
     return dict(json.loads(text.replace(_PLAIN_ID, SUBSCRIPTION_ID)))
+
+
+def _page(items: Iterable[Any]) -> dict[str, Any]:
+    return {"items": list(items), "next": None}
 
 
 def _as_json(value: Any) -> Any:

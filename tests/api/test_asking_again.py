@@ -31,12 +31,12 @@ async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
 async def test_r22_a_command_sent_again_is_not_done_twice(house: House, acme: Visitor) -> None:
     there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
     switch = {"date": TOMORROW, "term": "ANNUAL"}
-    first = await acme.posts(f"{there}/switch_to_paid", switch, key=key)
-    assert await acme.posts(f"{there}/switch_to_paid", switch, key=f'"{key}"') == first
+    first = await acme.posts(f"{there}/switch-to-paid", switch, key=key)
+    assert await acme.posts(f"{there}/switch-to-paid", switch, key=f'"{key}"') == first
     other = {**switch, "term": "MONTHLY"}
-    refused = await acme.posts(f"{there}/switch_to_paid", other, 422, key=key)
+    refused = await acme.posts(f"{there}/switch-to-paid", other, 422, key=key)
     assert refused["code"] == "COMMAND_ID_REUSED"
-    assert (await acme.posts(f"{there}/withdraw_reservation", {}, 422, key=key))["code"] == refused["code"]
+    assert (await acme.posts(f"{there}/withdraw-reservation", {}, 422, key=key))["code"] == refused["code"]
     assert len((await acme.gets(f"{there}/timeline"))["items"]) == 2
 
 
@@ -44,8 +44,8 @@ async def test_r22_an_operators_key_is_not_the_customers(
     house: House, acme: Visitor, operator: Visitor
 ) -> None:
     there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
-    await acme.posts(f"{there}/switch_to_paid", {"date": TOMORROW, "term": "ANNUAL"}, key=key)
-    await operator.posts(f"{there}/withdraw_reservation", {}, key=key)
+    await acme.posts(f"{there}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}, key=key)
+    await operator.posts(f"{there}/withdraw-reservation", {}, key=key)
 
 
 async def test_every_write_needs_a_key(house: House, acme: Visitor) -> None:

@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 
 from service.house import PASSWORD, TERMS, House, fresh
 
+from starter.api.app import create_api
 from subscription.calendar import KST
 
 from .reception import Reception, Visitor
@@ -59,20 +60,20 @@ async def test_a_whole_life(house: House, reception: Reception, acme: Visitor) -
     day = (TODAY + timedelta(days=1)).isoformat()
     quoted = await acme.gets(f"{there}/quote", of="switch", on=day, term="ANNUAL", members=12)
     assert (quoted["monthly"], quoted["monthly_now"], quoted["date"]) == (72_000, 0, day)
-    reserved = await acme.posts(f"{there}/switch_to_paid", {"date": day, "term": "ANNUAL"})
+    reserved = await acme.posts(f"{there}/switch-to-paid", {"date": day, "term": "ANNUAL"})
     assert [each["event"] for each in reserved["events"]] == ["SWITCH_RESERVED"]
-    assert (await acme.gets(f"{there}/upcoming"))[0]["entry"]["event"] == "SWITCHED_TO_PAID"
-    await acme.posts(f"{there}/withdraw_reservation", {})
-    paid = await acme.posts(f"{there}/switch_to_paid", {"date": str(TODAY), "term": "MONTHLY"})
+    assert (await acme.gets(f"{there}/upcoming"))["items"][0]["entry"]["event"] == "SWITCHED_TO_PAID"
+    await acme.posts(f"{there}/withdraw-reservation", {})
+    paid = await acme.posts(f"{there}/switch-to-paid", {"date": str(TODAY), "term": "MONTHLY"})
     assert paid["state"] == "ACTIVE"
-    await acme.posts(f"{there}/change_renewal_option", {"term": "ANNUAL", "members": 5})
-    await acme.posts(f"{there}/change_renewal_option", {"term": None})
+    await acme.posts(f"{there}/change-renewal-option", {"term": "ANNUAL", "members": 5})
+    await acme.posts(f"{there}/change-renewal-option", {"term": None})
     more = await acme.gets(f"{there}/quote", of="upgrade", members=20)
     assert (more["monthly"], more["monthly_now"]) == (144_000, 72_000)
     terms = await acme.gets(f"{there}/required-terms")
-    agreed = [{"id": term["id"], "version": term["version"]} for term in terms]
+    agreed = [{"id": term["id"], "version": term["version"]} for term in terms["items"]]
     await acme.posts(f"{there}/upgrade", {"members": 20, "agreed_terms": agreed})
-    await acme.posts(f"{there}/rename_account", {"group": f"{name}-kr"})
+    await acme.posts(f"{there}/rename-account", {"group": f"{name}-kr"})
     leaving = await acme.gets(f"{there}/quote", on=str(TODAY))
     ended = await acme.posts(
         f"{there}/cancel", {"date": str(TODAY), "confirmation": f"admin@{name}-kr", "by": "kim"}
@@ -82,11 +83,12 @@ async def test_a_whole_life(house: House, reception: Reception, acme: Visitor) -
     assert (await acme.gets(there))["state"] == "ERASED"
     timeline = await acme.gets(f"{there}/timeline")
     assert timeline["items"][-1]["event"] == "ERASED"
-    assert await acme.gets(f"{there}/upcoming") == []
-    assert len(await acme.gets(f"{there}/certificates")) == 2
-    assert await acme.gets(f"{there}/ledger") == []  # a contract that ends on its first day charges no day
-    assert await acme.gets(f"{there}/explanations") == []
-    over = await acme.posts(f"{there}/check_domain", {}, 409)
+    assert await acme.gets(f"{there}/upcoming") == {"items": [], "next": None}
+    assert len((await acme.gets(f"{there}/certificates"))["items"]) == 2
+    # A contract that ends on its first day charges no day.
+    assert (await acme.gets(f"{there}/ledger"))["items"] == []
+    assert await acme.gets(f"{there}/explanations") == {"items": [], "next": None}
+    over = await acme.posts(f"{there}/check-domain", {}, 409)
     assert over["code"] == "SUBSCRIPTION_ENDED"
 
 
@@ -94,15 +96,37 @@ async def test_a_refused_command_says_why(house: House, acme: Visitor) -> None:
     there = f"/subscriptions/{await acme.requests(house)}"
     for command, body, status, code in (
         ("upgrade", {"members": 20, "agreed_terms": []}, 409, "NOT_YET_PAID"),
-        ("withdraw_reservation", {}, 409, "NOTHING_RESERVED"),
-        ("switch_to_paid", {"date": "2020-01-01", "term": "ANNUAL"}, 422, "DATE_IN_THE_PAST"),
-        ("switch_to_paid", {"date": "soon", "term": "ANNUAL"}, 422, "INVALID_ARGUMENT"),
+        ("withdraw-reservation", {}, 409, "NOTHING_RESERVED"),
+        ("switch-to-paid", {"date": "2020-01-01", "term": "ANNUAL"}, 422, "DATE_IN_THE_PAST"),
+        ("switch-to-paid", {"date": "soon", "term": "ANNUAL"}, 422, "INVALID_ARGUMENT"),
         ("cancel", {"date": str(date.max), "confirmation": "x"}, 422, "CONFIRMATION_DIFFERS"),
-        ("check_domain", {"id": "mine"}, 422, "INVALID_ARGUMENT"),
-        ("check_domain", {"at": "2027-01-01T00:00:00+09:00"}, 422, "INVALID_ARGUMENT"),
-        ("check_domain", [], 422, "INVALID_ARGUMENT"),
+        ("check-domain", {"id": "mine"}, 422, "INVALID_ARGUMENT"),
+        ("check-domain", {"at": "2027-01-01T00:00:00+09:00"}, 422, "INVALID_ARGUMENT"),
+        ("check-domain", [], 422, "INVALID_ARGUMENT"),
     ):
         assert (await acme.posts(f"{there}/{command}", body, status))["code"] == code
+
+
+async def test_a_refusal_offers_no_field_that_it_refuses(house: House, acme: Visitor) -> None:
+    there = f"/subscriptions/{await acme.requests(house)}"
+    refused = await acme.posts(f"{there}/check-domain", {"colour": "red"}, 422)
+    assert refused["detail"].endswith("known are by.")
+    refused = await acme.posts(f"{there}/cancel", {"colour": "red"}, 422)
+    assert refused["detail"].endswith("known are by, date, confirmation.")
+
+
+async def test_every_list_has_items_and_a_next(house: House, acme: Visitor, operator: Visitor) -> None:
+    subscription_id = await acme.requests(house)
+    schemas = create_api().openapi()["components"]["schemas"]
+    for path, operations in create_api().openapi()["paths"].items():
+        content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
+        assert schema.get("type") != "array", path
+        if "items" in schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("properties", {}):
+            if "{run}" in path:
+                continue
+            page = await operator.gets(path.removeprefix("/v1").replace("{subscription_id}", subscription_id))
+            assert {"items", "next"} <= page.keys(), path
 
 
 async def test_invoices_and_notices_and_findings(house: House, operator: Visitor, acme: Visitor) -> None:
@@ -115,7 +139,7 @@ async def test_invoices_and_notices_and_findings(house: House, operator: Visitor
         "RECONCILIATION_NOT_FOUND"
     )
     there = f"/subscriptions/{await acme.requests(house)}"
-    assert await acme.gets(f"{there}/adjustments") == []
+    assert await acme.gets(f"{there}/adjustments") == {"items": [], "next": None}
     adjustment = {
         "key": f"{there}/SERVICE_FEE/2027-01-01",
         "amount": -1,
@@ -129,5 +153,5 @@ async def test_invoices_and_notices_and_findings(house: House, operator: Visitor
 async def test_finding(house: House, operator: Visitor, acme: Visitor) -> None:
     subscription_id = await acme.requests(house, account={"domain": f"{fresh('acme')}.kr"})
     restricted = await acme.gets("/find", which="restricted")
-    assert [each["subscription_id"] for each in restricted["subscriptions"]] == [subscription_id]
+    assert [each["subscription_id"] for each in restricted["items"]] == [subscription_id]
     assert (await operator.gets("/find", 400, query="Nonsense = 1"))["code"] == "INVALID_QUERY"

@@ -52,7 +52,7 @@ async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
         assert listener.answer.headers["content-type"].startswith("text/event-stream")
         assert await listener.hears("event") == "TRIAL_STARTED"
         assert json.loads(await listener.hears("data"))["sequence"] == 1
-        await acme.posts(f"{there}/switch_to_paid", {"date": TODAY, "term": "ANNUAL"})
+        await acme.posts(f"{there}/switch-to-paid", {"date": TODAY, "term": "ANNUAL"})
         assert await listener.hears("event") == "SWITCHED_TO_PAID"
     account = (await acme.gets(there))["account"]
     async with listening(acme, subscription_id, after="1") as listener:
@@ -91,7 +91,7 @@ async def test_a_stream_ends_with_its_key(house: House, reception: Reception, op
             assert await listener.hears("event") == "TRIAL_STARTED"
             await end(made.key.prefix)
             await operator.posts(
-                f"/subscriptions/{subscription_id}/switch_to_paid", {"date": TOMORROW, "term": "ANNUAL"}
+                f"/subscriptions/{subscription_id}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}
             )
             assert await listener.hears("event") == "closed"
             assert json.loads(await listener.hears("data"))["code"] == "UNAUTHENTICATED"

@@ -32,13 +32,13 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 }
 """Each with the queries that are tried."""
 COMMANDS: dict[str, Any] = {
-    f"{_ONE}/switch_to_paid": {"date": "2027-01-01", "term": "ANNUAL"},
-    f"{_ONE}/change_renewal_option": {"term": "ANNUAL"},
+    f"{_ONE}/switch-to-paid": {"date": "2027-01-01", "term": "ANNUAL"},
+    f"{_ONE}/change-renewal-option": {"term": "ANNUAL"},
     f"{_ONE}/upgrade": {"members": 20, "agreed_terms": []},
     f"{_ONE}/cancel": {"date": "2027-01-01", "confirmation": "admin@acme"},
-    f"{_ONE}/withdraw_reservation": {},
-    f"{_ONE}/rename_account": {"group": "mine-now"},
-    f"{_ONE}/check_domain": {},
+    f"{_ONE}/withdraw-reservation": {},
+    f"{_ONE}/rename-account": {"group": "mine-now"},
+    f"{_ONE}/check-domain": {},
 }
 NUMBERED = {
     "/v1/invoices/{number}": ("2026-999999", "INVOICE_NOT_FOUND"),

@@ -75,7 +75,10 @@ class Client:
         """Over HTTP the id is the key under which it is sent, and the time is in a header."""
         argument, path, own = dict(asked["argument"]), "/v1/subscriptions", ("request_id", "simulated_at")
         if asked["command"] != "request":
-            path, own = f"{path}/{asked['subscription_id']}/{asked['command']}", ("id", "at")
+            path, own = (
+                f"{path}/{asked['subscription_id']}/{asked['command'].replace('_', '-')}",
+                ("id", "at"),
+            )
         key, at = (argument.pop(name) for name in own)
         headers = {"Authorization": f"Bearer {asked['token']}", "Idempotency-Key": key, SIMULATED_AT: at}
         answer = await self._api.post(path, json=argument, headers=headers)

@@ -1,7 +1,9 @@
 """docs/api.md, docs/webhooks.md and docs/openapi.json say what the code does."""
 
+import re
 from typing import get_args
 
+from starter.api.app import create_api
 from starter.api.openapi import described
 from starter.api.problems import ApiCode, status_of
 from subscription.events import Event
@@ -15,6 +17,32 @@ API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
 
 def test_the_description_is_that_of_the_code() -> None:
     assert page("docs/openapi.json") == described(), "`make openapi` writes it anew"
+
+
+def test_names_are_those_that_a_client_would_choose() -> None:
+    description = create_api().openapi()
+    operations = [each for path in description["paths"].values() for each in path.values()]
+    ids = [each["operationId"] for each in operations]
+    assert {"getSubscription", "listSubscriptions", "requestSubscription", "cancelSubscription"} <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert [each for each in ids if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", each)] == []
+    schemas = description["components"]["schemas"]
+    assert [each for each in schemas if not re.fullmatch(r"([A-Z][a-z]+)+", each)] == []
+    assert {"SubscriptionStatus", "SubscriptionPage", "CancellationQuote", "SwitchToPaidBody"} <= set(schemas)
+    assert {tag for each in operations for tag in each["tags"]} == {
+        each["name"] for each in description["tags"]
+    }
+    segments = {part for path in description["paths"] for part in path.split("/") if not part.startswith("{")}
+    assert [each for each in segments if not re.fullmatch(r"[a-z0-9-]*", each)] == []
+
+
+def test_a_union_says_by_what_its_members_are_told_apart() -> None:
+    schemas = create_api().openapi()["components"]["schemas"]
+    assert schemas["Reservation"]["discriminator"]["propertyName"] == "kind"
+    for union in (schemas["Reservation"], schemas["InvoiceEntry"]):
+        for member in union["discriminator"]["mapping"].values():
+            assert "kind" in schemas[member.rpartition("/")[2]]["required"]
+    assert set(schemas["ErrorCode"]["enum"]) == {*Code, *ApiCode}
 
 
 def test_every_code_of_the_api_is_explained_with_its_status() -> None:

@@ -1,4 +1,4 @@
-"""Commands: one path for each, named as on the wire (R10-R29)."""
+"""Commands: one path for each (R10-R29)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -32,6 +32,16 @@ _ANY = (
     ApiCode.WORKFLOW_LOST,
     ApiCode.NO_ANSWER,
 )
+OPERATIONS = {
+    "switch_to_paid": "switch_to_paid",
+    "change_renewal_option": "change_renewal_option",
+    "upgrade": "upgrade_subscription",
+    "cancel": "cancel_subscription",
+    "withdraw_reservation": "withdraw_reservation",
+    "rename_account": "rename_account",
+    "check_domain": "check_domain",
+}
+"""The operation of each command; its path is the command's name in kebab-case."""
 REFUSALS: dict[str, tuple[Code, ...]] = {
     "switch_to_paid": (
         Code.ALREADY_PAID,
@@ -67,7 +77,7 @@ def _asking(name: str) -> Callable[..., Awaitable[Answer]]:
     async def ask(subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody) -> Answer:
         argument: dict[str, Any] = {**fields_of(body, apart_from=_NOT_IN_BODIES), "id": key}
         # What cannot be read is refused here, without troubling the workflow.
-        command = read_command(name, argument)
+        command = read_command(name, argument, without=_NOT_IN_BODIES)
         if isinstance(command, Refused):
             raise RefusedError(command)
         return await desk.command(subscription_id, name, argument)
@@ -77,10 +87,10 @@ def _asking(name: str) -> Callable[..., Awaitable[Answer]]:
 
 def _add(name: str, command: type[Command]) -> None:
     router.add_api_route(
-        f"/{name}",
+        f"/{name.replace('_', '-')}",
         _asking(name),
         methods=["POST"],
-        operation_id=name,
+        name=OPERATIONS[name],
         response_model=Answer,
         responses={**examples.shown("command"), **responses(*_ANY, *REFUSALS[name])},
         openapi_extra=described(command, examples.COMMANDS[name], without=_NOT_IN_BODIES),

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Path, Query
 from starter.api.asking import ADesk
 from starter.api.paging import Cursor, Limit, Page, after, after_number, cursor_at, page_of
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, responses
-from starter.finding import Found, InvalidQueryError
+from starter.finding import InvalidQueryError
 from starter.read_model import Listed
 from starter.selection import READY_MADE, state_is
 from subscription.calendar import day_of
 from subscription.invoice import Invoice
+from subscription.model import Frozen
 from subscription.outbox import NoticeState, OutboxNotice
 from subscription.refusals import Code
 from subscription.state import State
@@ -27,8 +28,13 @@ CustomerId = Annotated[
 ]
 
 
-@router.get("/subscriptions", responses=_PAGE, summary="Subscriptions, in the order of their ids")
-async def subscriptions(
+@router.get(
+    "/subscriptions",
+    responses=_PAGE,
+    summary="Subscriptions, in the order of their ids",
+    description="Filters given beside each other must all hold.",
+)
+async def list_subscriptions(
     desk: ADesk,
     state: State | None = None,
     customer_id: CustomerId = None,
@@ -50,6 +56,20 @@ class Which(StrEnum):
     NEEDS_ATTENTION = "needs-attention"
 
 
+class SearchPage(Frozen):
+    """A page of the subscriptions found, of `total` in all.
+
+    `unrecorded` are ids that Temporal knows and the record does not. `query` is the same search in Temporal's
+    visibility query language, null if that cannot express it.
+    """
+
+    items: tuple[Listed, ...]
+    next: str | None
+    unrecorded: tuple[str, ...]
+    total: int
+    query: str | None
+
+
 @router.get(
     "/find",
     responses=responses(
@@ -57,28 +77,38 @@ class Which(StrEnum):
     ),
     summary="Subscriptions by a ready-made question, or by Temporal's query language",
     description="What is given beside each other must all hold. `query` is in Temporal's visibility query "
-    'language, of living subscriptions, as `Plan = "basic"`; it is the operators\' alone. `after` of the '
-    "answer is the `cursor` of the following page.",
+    'language, of living subscriptions, as `Plan = "basic"`; only operators may use it.',
 )
-async def find(
+async def find_subscriptions(
     desk: ADesk,
     which: Which | None = None,
     query: Annotated[str | None, Query(min_length=1, max_length=2000)] = None,
     state: State | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> Found:
+) -> SearchPage:
     selection = READY_MADE[which].on(day_of(datetime.now(UTC))) if which else ()
     selection += state_is(state) if state else ()
     try:
         found = await desk.find(selection, query=query, after=after(cursor), limit=limit)
     except InvalidQueryError:
         raise ApiError(ApiCode.INVALID_QUERY, EXAMPLES[ApiCode.INVALID_QUERY], "query") from None
-    return found.model_copy(update={"after": cursor_at(found.after) if found.after else None})
+    return SearchPage(
+        items=found.subscriptions,
+        next=cursor_at(found.after) if found.after else None,
+        unrecorded=found.unrecorded,
+        total=found.total,
+        query=found.query,
+    )
 
 
-@router.get("/invoices", responses=_PAGE, summary="Invoices, in the order of their numbers")
-async def invoices(
+@router.get(
+    "/invoices",
+    responses=_PAGE,
+    summary="Invoices, in the order of their numbers",
+    description="Invoices and credit notes that were issued for past months.",
+)
+async def list_invoices(
     desk: ADesk,
     customer_id: CustomerId = None,
     month: Annotated[date | None, Query(description="The first day of a month.")] = None,
@@ -93,15 +123,21 @@ async def invoices(
     "/invoices/{number}",
     responses=responses(Code.INVOICE_NOT_FOUND, Code.INVALID_ARGUMENT),
     summary="An invoice",
+    description="An invoice or a credit note, with a line for each charge.",
 )
-async def invoice(
+async def get_invoice(
     number: Annotated[str, Path(pattern=r"^[0-9]{4}-[0-9]{6,12}$", examples=["2027-000001"])], desk: ADesk
 ) -> Invoice:
     return await desk.invoice(number)
 
 
-@router.get("/notices", responses=_PAGE, summary="What customers were told, or will be")
-async def notices(
+@router.get(
+    "/notices",
+    responses=_PAGE,
+    summary="Notices to customers, in the order of their numbers",
+    description="Notices that were sent, wait to be sent, or could not be.",
+)
+async def list_notices(
     desk: ADesk,
     state: NoticeState | None = None,
     subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
@@ -117,7 +153,8 @@ async def notices(
 @router.get(
     "/notices/{number}",
     responses=responses(Code.NOTICE_NOT_FOUND, Code.INVALID_ARGUMENT),
-    summary="A notice with its letter, until erasure",
+    summary="A notice",
+    description="Its recipient and text are there until the subscription is erased.",
 )
-async def notice(number: Annotated[int, Path(ge=1, lt=2**63)], desk: ADesk) -> OutboxNotice:
+async def get_notice(number: Annotated[int, Path(ge=1, lt=2**63)], desk: ADesk) -> OutboxNotice:
     return await desk.notice(number)

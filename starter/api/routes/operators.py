@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, status
+from fastapi import APIRouter, Path, status
 
 from starter.api import examples
 from starter.api.asking import ADesk, AnIdempotencyKey
 from starter.api.bodies import ABody, described, fields_of
+from starter.api.paging import Cursor, Limit, Page, after_number, cursor_at
 from starter.api.problems import ApiCode, responses
 from subscription.adjustment import Adjust, Adjustment
 from subscription.reconciliation import Reconciliation, ReportedFinding
@@ -39,7 +40,9 @@ _RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
     summary="Correct a line of the ledger by a compensating one",
     description="The `Idempotency-Key` is the adjustment's id: at most 40 letters, digits, `.`, `_` or `-`.",
 )
-async def adjust(subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody) -> Adjustment:
+async def create_adjustment(
+    subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody
+) -> Adjustment:
     data = fields_of(body, apart_from=_NOT_IN_BODIES)
     return await desk.adjust({**data, "id": key, "subscription_id": subscription_id})
 
@@ -48,27 +51,35 @@ async def adjust(subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body:
     "/reconciliations/latest",
     responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND),
     summary="The newest comparison of Temporal with the record",
+    description="When it ran, how many subscriptions it compared, and how many findings it had.",
 )
-async def latest_reconciliation(desk: ADesk) -> Reconciliation:
+async def get_latest_reconciliation(desk: ADesk) -> Reconciliation:
     return await desk.reconciliation()
 
 
 @router.get(
     "/reconciliations/{run}",
     responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND, Code.INVALID_ARGUMENT),
-    summary="One comparison",
+    summary="A comparison of Temporal with the record",
+    description="The run of the job with this name.",
 )
-async def reconciliation(run: Annotated[str, Path(pattern=_RUN)], desk: ADesk) -> Reconciliation:
+async def get_reconciliation(run: Annotated[str, Path(pattern=_RUN)], desk: ADesk) -> Reconciliation:
     return await desk.reconciliation(run)
 
 
 @router.get(
     "/reconciliations/{run}/findings",
-    responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND, Code.INVALID_ARGUMENT),
-    summary="What a comparison has found, first what is left for somebody to look at",
+    responses=responses(
+        ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND, Code.INVALID_ARGUMENT, ApiCode.INVALID_CURSOR
+    ),
+    summary="The findings of a comparison",
+    description="First those that need an operator, then those that were repaired.",
 )
-async def findings(
-    run: Annotated[str, Path(pattern=_RUN)], desk: ADesk, limit: Annotated[int, Query(ge=1, le=1000)] = 1000
-) -> list[ReportedFinding]:
+async def list_reconciliation_findings(
+    run: Annotated[str, Path(pattern=_RUN)], desk: ADesk, cursor: Cursor = None, limit: Limit = 200
+) -> Page[ReportedFinding]:
     await desk.reconciliation(run)
-    return await desk.findings(run, limit=limit)
+    position = after_number(cursor)
+    found = await desk.findings(run, skip=position, limit=limit + 1)
+    following = cursor_at(str(position + limit)) if len(found) > limit else None
+    return Page(items=tuple(found[:limit]), next=following)

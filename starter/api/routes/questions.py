@@ -1,13 +1,14 @@
-"""Questions about one subscription; most are answered for ever, after its erasure too."""
+"""Queries of one subscription. Most are answered also after its erasure."""
 
 from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from starter.api import examples
 from starter.api.asking import ADesk
-from starter.api.paging import Cursor, Limit, Page, after_number, page_of
+from starter.api.paging import Cursor, Limit, Page, after_number, page_of, whole
 from starter.api.problems import ApiCode, responses
 from subscription.adjustment import Adjustment
 from subscription.catalogue import Term
@@ -26,24 +27,37 @@ _CLOCK = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)
 _PAGE = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT)
 
 
-@router.get("", responses={**examples.shown("status"), **_NOT_FOUND}, summary="Where it stands")
-async def status(subscription_id: str, desk: ADesk) -> Status:
+@router.get(
+    "",
+    responses={**examples.shown("status"), **_NOT_FOUND},
+    summary="The status of a subscription",
+    description="Plan, members, contract, renewal option, reservation and next deadline, from the record.",
+)
+async def get_subscription(subscription_id: str, desk: ADesk) -> Status:
     return await desk.status(subscription_id)
 
 
 @router.get(
-    "/timeline", responses={**examples.shown("timeline"), **_PAGE}, summary="What happened to it, in order"
+    "/timeline",
+    responses={**examples.shown("timeline"), **_PAGE},
+    summary="The events of a subscription, in order",
+    description="They are answered also after its erasure.",
 )
-async def timeline(
+async def list_timeline_entries(
     subscription_id: str, desk: ADesk, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TimelineEntry]:
     found = await desk.timeline(subscription_id, after=after_number(cursor), limit=limit + 1)
     return page_of(found, limit, lambda entry: str(entry.sequence))
 
 
-@router.get("/ledger", responses={**examples.shown("ledger"), **_NOT_FOUND}, summary="What was charged")
-async def ledger(subscription_id: str, desk: ADesk) -> list[LedgerLine]:
-    return await desk.ledger(subscription_id)
+@router.get(
+    "/ledger",
+    responses={**examples.shown("ledger"), **_NOT_FOUND},
+    summary="The ledger of a subscription",
+    description="Every line that was charged. A line is never changed; adjustments correct it.",
+)
+async def list_ledger_lines(subscription_id: str, desk: ADesk) -> Page[LedgerLine]:
+    return whole(await desk.ledger(subscription_id))
 
 
 @router.get(
@@ -52,26 +66,33 @@ async def ledger(subscription_id: str, desk: ADesk) -> list[LedgerLine]:
         **examples.shown("explanations"),
         **responses(Code.SUBSCRIPTION_NOT_FOUND, Code.LINE_NOT_FOUND, Code.INVALID_ARGUMENT),
     },
-    summary="Why each line of the ledger is what it is",
+    summary="The calculation of each ledger line",
+    description="The days, rates and fractions of each line, or of the one with this `key` (R20).",
 )
-async def explanations(
+async def list_explanations(
     subscription_id: str, desk: ADesk, key: Annotated[str | None, Query(max_length=200)] = None
-) -> list[Explanation]:
-    return await desk.explain(subscription_id, key)
+) -> Page[Explanation]:
+    return whole(await desk.explain(subscription_id, key))
 
 
-@router.get("/adjustments", responses=_NOT_FOUND, summary="What corrects the ledger")
-async def adjustments(subscription_id: str, desk: ADesk) -> list[Adjustment]:
-    return await desk.adjustments(subscription_id)
+@router.get(
+    "/adjustments",
+    responses=_NOT_FOUND,
+    summary="The adjustments of a ledger",
+    description="The compensating lines, in the order in which they were made.",
+)
+async def list_adjustments(subscription_id: str, desk: ADesk) -> Page[Adjustment]:
+    return whole(await desk.adjustments(subscription_id))
 
 
 @router.get(
     "/upcoming",
     responses={**examples.shown("upcoming"), **_CLOCK},
-    summary="What will happen if nothing is asked, with amounts",
+    summary="The next events, if no command is given",
+    description="The next twelve, each with the ledger lines that it will post.",
 )
-async def upcoming(subscription_id: str, desk: ADesk) -> list[Coming]:
-    return list(await desk.upcoming(subscription_id))
+async def list_upcoming_events(subscription_id: str, desk: ADesk) -> Page[Coming]:
+    return whole(await desk.upcoming(subscription_id))
 
 
 @router.get(
@@ -94,12 +115,12 @@ async def upcoming(subscription_id: str, desk: ADesk) -> list[Coming]:
             ApiCode.NO_ANSWER,
         ),
     },
-    summary="What a cancellation, switch or upgrade would cost",
+    summary="The cost of a cancellation, a switch or an upgrade",
     description="Free, and changes nothing. A cancellation and a switch are quoted for the day `on`, an "
     "upgrade for today. `term`, `plan` and `members` are those of the switch or the upgrade. What would be "
     "refused is refused.",
 )
-async def quote(
+async def get_quote(
     subscription_id: str,
     desk: ADesk,
     on: Annotated[date | None, Query(examples=["2027-07-01"])] = None,
@@ -107,7 +128,7 @@ async def quote(
     term: ContractTerm | None = None,
     plan: Annotated[str | None, Query(max_length=64)] = None,
     members: Annotated[int | None, Query(ge=1, le=10_000_000)] = None,
-) -> Quote | ChangeQuote:
+) -> Annotated[Quote | ChangeQuote, Field(discriminator="kind")]:
     match of:
         case QuoteOf.CANCELLATION:
             return await desk.quote_cancellation(subscription_id, _given(on))
@@ -117,14 +138,24 @@ async def quote(
             return await desk.quote_upgrade(subscription_id, plan=plan, members=members, term=term)
 
 
-@router.get("/required-terms", responses=_CLOCK, summary="The terms that an upgrade must agree to now")
-async def required_terms(subscription_id: str, desk: ADesk) -> list[Term]:
-    return list(await desk.required_terms(subscription_id))
+@router.get(
+    "/required-terms",
+    responses=_CLOCK,
+    summary="The terms of service to which an upgrade must agree now",
+    description="The required ones, each in its present version (R3).",
+)
+async def list_required_terms(subscription_id: str, desk: ADesk) -> Page[Term]:
+    return whole(await desk.required_terms(subscription_id))
 
 
-@router.get("/certificates", responses=_NOT_FOUND, summary="What was erased, and when")
-async def certificates(subscription_id: str, desk: ADesk) -> list[ErasureCertificate]:
-    return await desk.certificates(subscription_id)
+@router.get(
+    "/certificates",
+    responses=_NOT_FOUND,
+    summary="The certificates of an erasure",
+    description="What was erased, how many rows of each, and when (R31). Empty before the erasure.",
+)
+async def list_erasure_certificates(subscription_id: str, desk: ADesk) -> Page[ErasureCertificate]:
+    return whole(await desk.certificates(subscription_id))
 
 
 def _given(on: date | None) -> date:

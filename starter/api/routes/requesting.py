@@ -51,8 +51,13 @@ class Verdict(Frozen):
     refused: Refused | None
 
 
-@router.get("/catalogue", responses=responses(Code.NOTHING_ON_SALE), summary="What is sold today")
-async def catalogue(desk: ADesk) -> OnSale:
+@router.get(
+    "/catalogue",
+    responses=responses(Code.NOTHING_ON_SALE),
+    summary="The catalogue in force today",
+    description="Plans with their prices, and terms of service.",
+)
+async def get_catalogue(desk: ADesk) -> OnSale:
     sold = await desk.catalogue()
     if sold is None:
         raise refuse(Code.NOTHING_ON_SALE)
@@ -73,7 +78,7 @@ async def catalogue(desk: ADesk) -> OnSale:
     summary="Whether an account name is free",
     description="Checking takes nothing; only the request itself does (R5). One of `group` and `domain`.",
 )
-async def check_name(
+async def check_account_name(
     desk: ADesk,
     group: Annotated[str | None, Query(max_length=300, examples=["acme"])] = None,
     domain: Annotated[str | None, Query(max_length=300)] = None,
@@ -107,7 +112,9 @@ async def check_name(
     "customer's key fills in `customer_id`; operators name it. Sent again under its `Idempotency-Key` a "
     "request that was accepted gives the first answer again; one that was refused is judged anew.",
 )
-async def request(desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Response) -> RequestAnswer:
+async def request_subscription(
+    desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Response
+) -> RequestAnswer:
     data = fields_of(body, apart_from=_NOT_IN_BODIES)
     answer = await desk.request({**data, "request_id": key})
     response.headers["Location"] = f"/v1/subscriptions/{answer.subscription_id}"
@@ -118,9 +125,10 @@ async def request(desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Res
     "/subscriptions/check",
     responses=responses(*_BODY_CODES, Code.REQUEST_REFUSED),
     openapi_extra=_BODY,
-    summary="Judge a request without making it",
+    summary="Check a request without making it",
+    description="The answer has every problem of the request (R9). Nothing is kept.",
 )
-async def check_request(desk: ADesk, body: ABody) -> Verdict:
+async def check_subscription_request(desk: ADesk, body: ABody) -> Verdict:
     data = fields_of(body, apart_from=_NOT_IN_BODIES)
     refused = await desk.check_request({**data, "request_id": f"check-{uuid.uuid4()}"})
     return Verdict(acceptable=refused is None, refused=refused)

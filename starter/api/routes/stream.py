@@ -54,7 +54,7 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
     description="From the beginning, or after the entry that `Last-Event-ID` names, which browsers send by "
     "themselves. It ends with the erasure.",
 )
-async def events(
+async def stream_events(
     subscription_id: str,
     desk: ADesk,
     key: AKey,
