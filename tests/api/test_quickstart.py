@@ -58,7 +58,7 @@ async def test_with_curl(house: House, reception: Reception, tmp_path: Path) -> 
         "version",
         "name",
         "subscription_id",
-        "date",
+        "kind",
         "command",
     ]
 
