@@ -1,18 +1,25 @@
 """Published catalogue versions: immutable, numbered in the order in which they come into force (R19)."""
 
+from datetime import date, datetime
 from functools import lru_cache
 
 from temporalio import activity
 
 from activities.database import Connection, Pool
+from subscription.calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.effects import KnownEdition, NewerCatalogues
+from subscription.refusals import Refused
 
 _PUBLISHING = 0x63617461  # the advisory lock under which versions get their numbers
 
 
 class PublishingError(Exception):
     """A catalogue that cannot be published beside those that already are."""
+
+    def __init__(self, version: str, refused: Refused) -> None:
+        super().__init__(f"Catalogue version {version} cannot be published: {refused.message}")
+        self.refused = refused
 
 
 async def newer_versions(connection: Connection | Pool, edition: int) -> tuple[Catalogue, ...]:
@@ -33,25 +40,19 @@ async def price_book(connection: Connection | Pool) -> PriceBook:
     return PriceBook(versions=await newer_versions(connection, 0))
 
 
-async def publish(pool: Pool, catalogue: Catalogue) -> bool:
-    """Publish a version; False if it already is. Raises `PublishingError` if that would change another."""
+async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None) -> bool:
+    """Publish a version, and return False if it already is; raise `PublishingError` if it may not be.
+
+    `today` is the business day of the publication. It is the database's; only a simulated one has another.
+    """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _PUBLISHING)
         book = await price_book(connection)
-        for published in book.versions:
-            if published == catalogue:
-                return False
-            if published.version == catalogue.version:
-                raise PublishingError(
-                    f"Catalogue version {catalogue.version} is published with other contents and never "
-                    "changes: give the new one a new `version` and a later `effective_from`."
-                )
-        if book.versions and catalogue.effective_from <= book.versions[-1].effective_from:
-            raise PublishingError(
-                f"Catalogue version {catalogue.version} must come into force after "
-                f"{book.versions[-1].version}, which does on {book.versions[-1].effective_from}: "
-                "set a later `effective_from`."
-            )
+        if catalogue in book.versions:
+            return False
+        refused = book.refusal_of(catalogue, today or await _today(connection))
+        if refused:
+            raise PublishingError(catalogue.version, refused)
         await connection.execute(
             """
             INSERT INTO catalogue_versions (number, version, effective_from, document)
@@ -63,6 +64,12 @@ async def publish(pool: Pool, catalogue: Catalogue) -> bool:
             catalogue.model_dump_json(),
         )
         return True
+
+
+async def _today(connection: Connection) -> date:
+    """The business day by the clock of the database, which all publishers share."""
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return day_of(now)
 
 
 class CatalogueActivities:

@@ -1,5 +1,7 @@
 """Making a database and a namespace ready for the service; doing it again changes nothing."""
 
+from datetime import date
+
 from temporalio.client import Client
 
 from activities.catalogues import publish
@@ -20,14 +22,15 @@ class SetUp(Frozen):
     schedules: tuple[str, ...]
 
 
-async def set_up(client: Client, owner_url: str, catalogue: Catalogue) -> SetUp:
+async def set_up(client: Client, owner_url: str, catalogue: Catalogue, *, today: date | None = None) -> SetUp:
     """Migrate the database at `owner_url`, publish the catalogue, make the namespace ready.
 
-    Raises `DatabaseError` or `PublishingError` where waiting will not help.
+    `today` is for simulations: see `publish`. Raises `DatabaseError` or `PublishingError` where waiting
+    will not help.
     """
     migrations = await migrate(owner_url)
     async with connected(owner_url, "worksub_worker", connections=1) as pool:
-        published = await publish(pool, catalogue)
+        published = await publish(pool, catalogue, today=today)
     applied = await apply_schedules(client)
     return SetUp(
         migrations=tuple(migrations),

@@ -89,7 +89,7 @@ async def simulate_on_temporal(
             await _spare_the_disk(stack)
             template = await stack.postgres.ensure_database(_TEMPLATE)
             for catalogue in book.versions:
-                await set_up(client, template, catalogue)
+                await set_up(client, template, catalogue, today=catalogue.effective_from)
             places = asyncio.Semaphore(LIVES_AT_ONCE)
 
             async def live(number: int, scenario: Scenario) -> Document:

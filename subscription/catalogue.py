@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from subscription.calendar import Day
 from subscription.model import Frozen, Wire
 from subscription.names import domain_name
-from subscription.refusals import Code, Problem, misfit
+from subscription.refusals import Code, Problem, Refused, misfit
 from subscription.validation import check, has_control_characters, problems_of
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -216,6 +216,48 @@ class PriceBook(Frozen):
 
     def extended(self, newer: Iterable[Catalogue]) -> "PriceBook":
         return PriceBook(versions=(*self.versions, *newer))
+
+    def refusal_of(self, newer: Catalogue, today: date) -> Refused | None:
+        """Return why a version cannot be published on `today` beside those that are, or None if it can."""
+        problems = [*self._problems_of_version(newer, today), *self._problems_of_ranks(newer)]
+        if not problems:
+            return None
+        return Refused.of_problems(Code.CATALOGUE_NOT_PUBLISHABLE, problems, whole="the catalogue")
+
+    def _problems_of_version(self, newer: Catalogue, today: date) -> Iterator[Problem]:
+        code = Code.CATALOGUE_NOT_PUBLISHABLE
+        if any(version.version == newer.version for version in self.versions):
+            yield Problem.of(code, "version", reason="CHANGED", version=newer.version)
+        if not self.versions:
+            return  # the very first version can be in force since any day: nothing was sold before it
+        last = self.versions[-1]
+        if newer.effective_from <= last.effective_from:
+            yield Problem.of(
+                code, "effective_from", reason="NOT_LATER", version=last.version, date=last.effective_from
+            )
+        elif newer.effective_from < today:
+            yield Problem.of(code, "effective_from", reason="IN_THE_PAST", today=today)
+
+    def _problems_of_ranks(self, newer: Catalogue) -> Iterator[Problem]:
+        """A rank that belongs to another plan would let an upgrade lower the plan (R25)."""
+        first_seen: dict[str, tuple[int, str]] = {}
+        for version in self.versions:
+            for plan_id, plan in version.plans.items():
+                first_seen.setdefault(plan_id, (plan.rank, version.version))
+        owners = {rank: (plan_id, version) for plan_id, (rank, version) in first_seen.items()}
+        for plan_id, plan in newer.plans.items():
+            field = f"plans.{plan_id}.rank"
+            code = Code.CATALOGUE_NOT_PUBLISHABLE
+            rank, since = first_seen.get(plan_id, (plan.rank, ""))
+            if rank != plan.rank:
+                yield Problem.of(code, field, reason="RANK_CHANGED", rank=rank, version=since)
+            owner, since = owners.get(plan.rank, (plan_id, ""))
+            if owner != plan_id:
+                yield Problem.of(code, field, reason="RANK_REUSED", plan=owner, version=since)
+
+    def is_lower(self, plan: str, than: str, day: date) -> bool:
+        """Return whether a plan is below another one; two plans of one rank are below each other (R25)."""
+        return plan != than and self.offer(plan, day).rank <= self.offer(than, day).rank
 
     def in_force(self, day: date) -> Catalogue | None:
         return next((v for v in reversed(self.versions) if v.effective_from <= day), None)

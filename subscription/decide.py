@@ -187,7 +187,9 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
     term = command.term or state.contract.term
     _check_choice(state, plan, members, today, book)
     offer = book.offer(plan, today)
-    higher_plan = _raises("plan", book.offer(state.plan, today).rank, offer.rank)
+    if book.is_lower(plan, state.plan, today):
+        raise _lowered("plan")
+    higher_plan = plan != state.plan
     more_members = _raises("members", state.members, members)
     to_annual = _raises("term", state.contract.term.months, term.months)
     if not (higher_plan or more_members or to_annual):
@@ -206,10 +208,12 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
 
 def _raises(field: str, present: int, asked: int) -> bool:
     if asked < present:
-        raise refuse(
-            Code.LOWERED_BY_UPGRADE, field, reason=field.upper(), judged_by_catalogue=field == "plan"
-        )
+        raise _lowered(field)
     return asked > present
+
+
+def _lowered(field: str) -> RefusedError:
+    return refuse(Code.LOWERED_BY_UPGRADE, field, reason=field.upper(), judged_by_catalogue=field == "plan")
 
 
 def _raised_option(
@@ -219,7 +223,7 @@ def _raised_option(
     if option is None:
         return None
     overtaken: dict[str, str | int] = {}
-    if plan and option.plan and book.offer(option.plan, today).rank < book.offer(plan, today).rank:
+    if plan and option.plan and book.is_lower(option.plan, plan, today):
         overtaken["plan"] = plan
     if members and option.members and option.members < members:
         overtaken["members"] = members

@@ -51,6 +51,7 @@ class Code(StrEnum):
     PLAN_NOT_SOLD = "PLAN_NOT_SOLD"
     TOO_MANY_MEMBERS = "TOO_MANY_MEMBERS"
     TERMS_NOT_AGREED = "TERMS_NOT_AGREED"
+    CATALOGUE_NOT_PUBLISHABLE = "CATALOGUE_NOT_PUBLISHABLE"
     # Dates and reservations (R16, R27-R29, R32).
     DATE_IN_THE_PAST = "DATE_IN_THE_PAST"
     DATE_TOO_LATE = "DATE_TOO_LATE"
@@ -189,6 +190,23 @@ SENTENCES: Mapping[str, str] = {
     "TERMS_NOT_AGREED.MISSING_IN_UPGRADE": "An upgrade must agree to %(terms)s.",
     "TERMS_NOT_AGREED.VERSIONS_IN_UPGRADE": (
         "An upgrade must name terms in the versions of the catalogue: %(terms)s."
+    ),
+    "CATALOGUE_NOT_PUBLISHABLE.CHANGED": (
+        "%(version)s is published with other contents and never changes: give the new one a new `version` "
+        "and a later `effective_from`"
+    ),
+    "CATALOGUE_NOT_PUBLISHABLE.NOT_LATER": (
+        "must come into force after %(version)s, which does on %(date)s: set a later `effective_from`"
+    ),
+    "CATALOGUE_NOT_PUBLISHABLE.IN_THE_PAST": (
+        "must not be before the day on which it is published, %(today)s: contracts have begun since at the "
+        "prices in force"
+    ),
+    "CATALOGUE_NOT_PUBLISHABLE.RANK_CHANGED": (
+        "must be %(rank)s as in version %(version)s: a plan keeps its rank for ever"
+    ),
+    "CATALOGUE_NOT_PUBLISHABLE.RANK_REUSED": (
+        "is the rank of plans.%(plan)s since version %(version)s, for ever: give this plan one of its own"
     ),
     # Dates and reservations (R16, R27-R29, R32).
     "DATE_IN_THE_PAST": "The date must be today, %(today)s, or later.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starter.cli.errors import CommandError, ExitCode, refusal, unavailable, usage_error
+from starter.cli.errors import CommandError, ExitCode, refusal, unavailable
 
 if TYPE_CHECKING:
     from temporalio.client import Client, Interceptor
@@ -99,7 +99,7 @@ class Services(Record):
             case ValueError() if "target URL" in str(error):
                 return unavailable("TEMPORAL_SETTINGS", f"TEMPORAL_ADDRESS is not an address: {error}.")
             case PublishingError():
-                return usage_error(str(error), field="catalogue")
+                return refusal(error.refused)
         return super().in_words(error)
 
     def _temporal_is_away(self, told: str) -> CommandError:

@@ -78,6 +78,7 @@ SENTENCES: Mapping[str, str] = {
     Code.PLAN_NOT_SOLD: N_("This plan is not on sale; choose one of those shown."),
     Code.TOO_MANY_MEMBERS: N_("There can be %(most_members)s at most."),
     "TOO_MANY_MEMBERS.AT_MOST": N_("There can be at most %(most)s members."),
+    Code.CATALOGUE_NOT_PUBLISHABLE: N_("This version of the catalogue cannot be published."),
     Code.TERMS_NOT_AGREED: N_("Agree to all required terms to go on."),
     Code.DATE_IN_THE_PAST: N_("The date must be today, %(today)s, or later."),
     Code.DATE_TOO_LATE: N_("The latest possible date is %(latest)s."),
@@ -129,6 +130,10 @@ SENTENCES: Mapping[str, str] = {
 
 LEFT_OUT = frozenset({"allowed", "commands", "expected", "found", "number", "plans", "prefix", "terms"})
 """Parameters for programs and operators: a page shows its choices itself, and never internal ids."""
+
+
+FOR_OPERATORS = frozenset({Code.CATALOGUE_NOT_PUBLISHABLE})
+"""Codes that no page can meet; one sentence without parameters is enough for each."""
 
 
 def refusal_words(refused: Refused | Problem, words: Words) -> str:

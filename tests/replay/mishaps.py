@@ -8,11 +8,10 @@ from tempfile import TemporaryDirectory
 
 from service.doors import Door
 from service.hasty import hasty_server
-from service.house import catalogue, create_database, fresh, open_house
+from service.house import catalogue, create_database, fresh, open_house, publish
 from service.waiting import eventually
 from temporalio.client import WorkflowHistory
 
-from activities.catalogues import publish
 from workflows.search_attributes import NEEDS_ATTENTION
 
 from .scene import START, Scene, kind_of_life

@@ -2,7 +2,7 @@
 
 import pytest
 
-from subscription.catalogue import CatalogueError, NoticePolicy, PriceBook, parse_catalogue
+from subscription.catalogue import Catalogue, CatalogueError, NoticePolicy, PriceBook, parse_catalogue
 from subscription.refusals import Code
 from subscription.request import Request
 
@@ -357,3 +357,75 @@ def test_r19_more_members_than_a_newer_cap_can_be_kept_but_not_increased() -> No
     assert life.refused("upgrade", members=11).code is Code.TOO_MANY_MEMBERS
     life.asks("upgrade", plan="premium").asks("change_renewal_option", term="ANNUAL", members=10)
     assert life.state.members == 10
+
+
+# -- what can be published beside what is (R19, R25) --------------------------------------------------
+
+
+def unpublishable(newer: Catalogue, *versions: Catalogue, today: str = "2026-11-30") -> list[tuple[str, str]]:
+    """What is wrong with publishing a version, as (field, reason)."""
+    refused = book_of(*versions).refusal_of(newer, day(today))
+    if refused is None:
+        return []
+    assert refused.code is Code.CATALOGUE_NOT_PUBLISHABLE
+    return [(str(problem.field), str(problem.reason)) for problem in refused.problems]
+
+
+def test_r19_a_version_is_in_force_from_the_day_of_its_publication_at_the_earliest() -> None:
+    first = default_catalogue()
+    assert unpublishable(catalogue("2026-11-20"), first) == [("effective_from", "IN_THE_PAST")]
+    assert unpublishable(catalogue("2026-11-29"), first) == [("effective_from", "IN_THE_PAST")]
+    assert unpublishable(catalogue("2026-11-30"), first) == []
+    assert unpublishable(catalogue("2026-12-01"), first) == []
+    assert unpublishable(catalogue("2020-01-01")) == []
+
+
+def test_r19_a_version_comes_after_all_others_and_never_changes() -> None:
+    first = default_catalogue()
+    assert unpublishable(catalogue("2026-10-01"), first) == [("effective_from", "NOT_LATER")]
+    changed = catalogue("2027-01-01").model_copy(update={"version": first.version})
+    assert unpublishable(changed, first) == [("version", "CHANGED")]
+
+
+PLUS = {"title": "Plus", "rank": 3, "list": 8_000, "annual": 6_500}
+
+
+def test_r25_a_rank_belongs_to_one_plan_for_ever() -> None:
+    first = default_catalogue()
+    reused = catalogue("2026-12-05", plans={"premium": None, "plus": PLUS})
+    assert unpublishable(reused, first) == [("plans.plus.rank", "RANK_REUSED")]
+    without = catalogue("2026-12-05", plans={"premium": None})
+    later = catalogue("2027-12-05", plans={"premium": None, "plus": PLUS})
+    assert unpublishable(without, first) == []
+    assert unpublishable(later, first, without) == [("plans.plus.rank", "RANK_REUSED")]
+    assert (
+        unpublishable(catalogue("2026-12-05", plans={"premium": None, "plus": {**PLUS, "rank": 9}}), first)
+        == []
+    )
+
+
+def test_r25_a_plan_has_one_rank_for_ever() -> None:
+    first = default_catalogue()
+    moved = catalogue("2026-12-05", plans={"premium": {"rank": 7}})
+    assert unpublishable(moved, first) == [("plans.premium.rank", "RANK_CHANGED")]
+    swapped = catalogue(
+        "2026-12-05",
+        plans={
+            "lite": {"rank": 2, "list": 7200, "annual": 6000},
+            "basic": {"rank": 1, "list": 3600, "annual": 3000},
+        },
+    )
+    assert unpublishable(swapped, first) == [
+        ("plans.lite.rank", "RANK_CHANGED"),
+        ("plans.lite.rank", "RANK_REUSED"),
+        ("plans.basic.rank", "RANK_CHANGED"),
+        ("plans.basic.rank", "RANK_REUSED"),
+    ]
+
+
+def test_r25_two_plans_of_one_rank_are_no_upgrade_of_each_other() -> None:
+    """A price book from before ranks were checked at publication."""
+    book = book_of(default_catalogue(), catalogue("2026-12-05", plans={"premium": None, "plus": PLUS}))
+    life = Life.paid("2026-12-01", "ANNUAL", book, plan="premium", members=100).at("2026-12-05")
+    assert life.refused("upgrade", plan="plus", members=101).code is Code.LOWERED_BY_UPGRADE
+    assert life.asks("upgrade", members=101).state.plan == "premium"

@@ -13,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from scenario_strategies import catalogues
 from temporalio.client import Client
 
-from activities.catalogues import publish
 from starter.embedded.stack import EmbeddedStack
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import COMMANDS
@@ -21,7 +20,7 @@ from subscription.request import Request, read_request
 from subscription.simulation import agreed_terms
 
 from . import wishes
-from .house import catalogue, fresh, open_house
+from .house import catalogue, fresh, open_house, publish
 from .lives import Life
 from .reckoning import Reckoning
 from .side_by_side import SideBySide
@@ -55,6 +54,12 @@ def _live_in(zone: str | None) -> None:
     if zone is not None:
         os.environ["TZ"] = zone
     time.tzset()
+
+
+def beside_the_shipped(sold: dict[str, Any]) -> dict[str, Any]:
+    """The drawn catalogue with plans and ranks that the shipped one, which came before it, does not have."""
+    plans = {f"new-{name}": {**plan, "rank": plan["rank"] + 100} for name, plan in sold["plans"].items()}
+    return {**sold, "plans": plans}
 
 
 class LifeMachine(RuleBasedStateMachine):
@@ -99,6 +104,7 @@ class LifeMachine(RuleBasedStateMachine):
         pays: str | None,
     ) -> None:
         _live_in(zone)
+        sold = beside_the_shipped(sold)
         self.taken, name = fresh("neighbour"), fresh("model")
         wish = {
             "plan": list(sold["plans"])[plan % len(sold["plans"])],

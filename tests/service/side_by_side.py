@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import oracle
 from temporalio.client import WorkflowQueryFailedError
 
-from activities.catalogues import publish
 from subscription.catalogue import Catalogue
 from subscription.effects import Answer
 from subscription.forecast import Quote, quote_cancellation
@@ -22,7 +21,7 @@ from subscription.refusals import Refused, RefusedError
 from subscription.state import Subscription
 from subscription.status import Status
 
-from .house import House
+from .house import House, publish
 from .lives import Life
 from .reckoning import Reckoning
 

@@ -1,17 +1,19 @@
 """Published prices never change, newer ones reach every life in time, a quote is what is charged (R19)."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from temporalio.client import Client
 
-from activities.catalogues import PublishingError, price_book, publish
+from activities import catalogues
+from activities.catalogues import PublishingError, price_book
 from activities.record import snapshot
 from activities.recording import RecordingActivities
 from activities.workspace import PostgresWorkspaces
 from starter.embedded.stack import EmbeddedStack
 from subscription.apply import apply
+from subscription.calendar import day_of
 from subscription.catalogue import PriceBook
 from subscription.deadlines import due_first, fall_due
 from subscription.effects import BookOutdated, Recorded, Transition
@@ -19,7 +21,7 @@ from subscription.events import Event
 from subscription.refusals import Code, Refused
 from subscription.state import State, Subscription
 
-from .house import House, catalogue, on, open_house
+from .house import House, catalogue, on, open_house, publish
 from .waiting import together
 
 START = "2027-01-10 09:00"
@@ -54,6 +56,39 @@ async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temp
             with pytest.raises(PublishingError, match=r"must come into force after 2020-01"):
                 await publish(house.pool, catalogue("other", day, **DEARER))
         assert await price_book(house.pool) == book
+
+
+async def test_a_version_is_not_in_force_before_the_day_on_which_it_is_published(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    """The day is that of the database's clock: whoever publishes has the same one."""
+    async with open_house(stack, temporal, works=False) as house:
+        today = day_of(await house.pool.fetchval("SELECT clock_timestamp()"))
+        for days_ago in (2, 30):
+            late = catalogue("late", f"{today - timedelta(days=days_ago)}", **DEARER)
+            with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
+                await catalogues.publish(house.pool, late)
+        # By tomorrow's and by today's date, should it become midnight here.
+        assert await catalogues.publish(
+            house.pool, catalogue("soon", f"{today + timedelta(days=1)}", **DEARER)
+        )
+        assert not await catalogues.publish(house.pool, catalogue())
+
+
+async def test_r25_no_version_gives_a_plan_the_rank_of_another(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        premium = '[plans.premium]\ntitle = "Premium"\nrank = 3\nlist = 12000\nannual = 10000\n'
+        plus = '[plans.plus]\ntitle = "Plus"\nrank = 3\nlist = 8000\nannual = 6500\n'
+        assert await publish(house.pool, catalogue("no-premium", "2027-01-01", **{premium: ""}))
+        with pytest.raises(
+            PublishingError, match=r"plans.plus.rank is the rank of plans.premium since"
+        ) as reused:
+            await publish(house.pool, catalogue("reused", "2027-02-01", **{premium: plus}))
+        assert reused.value.refused.code is Code.CATALOGUE_NOT_PUBLISHABLE
+        own = plus.replace("rank = 3", "rank = 4")
+        assert await publish(house.pool, catalogue("own", "2027-02-01", **{premium: own}))
 
 
 async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_published_later(shop: House) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 
-from activities.catalogues import publish
 from activities.delivering import NO_SERVER
 from starter.embedded.stack import EmbeddedStack
 from subscription.outbox import NoticeKind, NoticeState
 from subscription.refusals import Code
 from workflows import notices
 
-from .house import House, catalogue, fresh, open_house
+from .house import House, catalogue, fresh, open_house, publish
 from .lives import Life
 from .mail_room import SENDER, MailRoom
 from .searching import found_in_database

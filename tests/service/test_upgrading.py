@@ -18,7 +18,7 @@ from replay.effects import Effect, effects_of
 from replay.recount import WORDS, first_difference
 from temporalio.client import Client
 
-from activities.catalogues import CatalogueActivities, price_book, publish
+from activities.catalogues import CatalogueActivities, price_book
 from activities.provisioning import ProvisioningActivities
 from activities.record import snapshot
 from activities.recording import RecordingActivities
@@ -46,7 +46,7 @@ from subscription.state import Subscription
 from workflows.converter import data_converter
 from workflows.registration import register_search_attributes
 
-from .house import House, create_database, fresh, open_house
+from .house import House, create_database, fresh, open_house, publish
 from .lives import Life
 from .offices import register_namespace
 from .waiting import each, eventually, together
