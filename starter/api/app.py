@@ -5,7 +5,7 @@ from functools import cache
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Match, Mount
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starter.api import health
 from starter.api.asking import check_query
@@ -50,12 +50,17 @@ class _Beside(Mount):
         own = scope["path"].lstrip("/").partition("/")[0] in _OWN_PATHS
         return (Match.NONE, {}) if own else super().matches(scope)
 
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["server"] = "console"
+        await super().handle(scope, receive, send)
+
 
 def create_app(service: Service, console: ASGIApp | None = None) -> FastAPI:
     """The application that `worksub api` runs: the API, and the console beside it."""
     app = create_api()
     app.state.service = service
-    app.add_middleware(Doorway, patience=service.patience)
+    app.add_middleware(Doorway, patience=service.patience, metrics=service.metrics)
+    service.metrics.watch_streams(lambda: service.streams.total())
     if console is not None:
         app.router.routes.append(_Beside("/", app=console))
     return app

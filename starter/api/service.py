@@ -9,6 +9,7 @@ from temporalio.client import Client
 from activities.database import Pool
 from starter.api.rates import Rates
 from starter.client import SubscriptionClient
+from starter.http_metrics import HttpMetrics
 from starter.keys import Keys
 
 
@@ -24,6 +25,7 @@ class Service:
     patience: float = 30.0
     heartbeat: float = 15.0
     """Seconds after which a silent stream says that it lives."""
+    metrics: HttpMetrics = field(default_factory=lambda: HttpMetrics("api", "console"))
     streams: Counter[str] = field(default_factory=Counter)
     """How many streams each key listens to, by its prefix."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
