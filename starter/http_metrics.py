@@ -50,6 +50,7 @@ class HttpMetrics:
             ("server",),
             registry=self.registry,
         )
+        self._streams = Gauge("worksub_http_streams", "Open event streams", registry=self.registry)
         for server in servers:
             self._limited.labels(server)
             for code in SignInRefusal:
@@ -71,8 +72,7 @@ class HttpMetrics:
 
     def watch_streams(self, count: Callable[[], int]) -> None:
         """Report the number of open event streams with each scrape."""
-        gauge = Gauge("worksub_http_streams", "Open event streams", registry=self.registry)
-        gauge.set_function(count)
+        self._streams.set_function(count)
 
     def issuer_gauge(self) -> Gauge:
         return Gauge(

@@ -4,6 +4,9 @@ from enum import StrEnum
 
 from starlette.types import Scope
 
+CLOCK_LEEWAY_SECONDS = 10
+"""A token is accepted for so long after its expiry, because the clocks of issuer and server may differ."""
+
 
 class SignInRefusal(StrEnum):
     """A public interface: shown on pages, written to the log and counted. docs/errors.md explains each."""
@@ -20,6 +23,7 @@ class SignInRefusal(StrEnum):
     CUSTOMER_ID_INVALID = "CUSTOMER_ID_INVALID"
     WRONG_PASSWORD = "WRONG_PASSWORD"
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
+    TOO_BUSY = "TOO_BUSY"
     NO_ACCESS = "NO_ACCESS"
     CREDENTIALS_MISSING = "CREDENTIALS_MISSING"
     CREDENTIALS_UNKNOWN = "CREDENTIALS_UNKNOWN"

@@ -41,7 +41,11 @@ async def probed(url: str) -> tuple[int, dict[str, str]]:
 
 async def scraped(url: str) -> "Scraped":
     _, body = await fetched(url)
-    return Scraped(body, {family.name: family for family in text_string_to_metric_families(body)})
+    return in_text(body)
+
+
+def in_text(text: str) -> "Scraped":
+    return Scraped(text, {family.name: family for family in text_string_to_metric_families(text)})
 
 
 @dataclass(frozen=True)

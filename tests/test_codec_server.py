@@ -44,6 +44,13 @@ class Answer(NamedTuple):
     body: str
 
     @property
+    def code(self) -> str:
+        """The code of a refusal, which has a request id too, the same as the header's."""
+        document = json.loads(self.body)
+        assert document["request_id"] == self.headers["X-Request-Id"]
+        return str(document["code"])
+
+    @property
     def message(self) -> str:
         return str(json.loads(self.body)["message"])
 
@@ -198,13 +205,59 @@ async def test_the_log_has_who_asked_for_how_much_and_nothing_of_it(
             await server.asked("/decode", await server.body(), token=None)
             await server.asked(f"/{TOKEN}", await server.body())
     told = [(record.getMessage(), getattr(record, "fields", None)) for record in caplog.records]
-    ours = [(message, fields) for message, fields in told if fields]
+    shown = ("caller", "payloads", "code", "status")
+    per_message = {"Answered.": ("route", "status"), "sign-in refused": ("server", "code")}
+    ours = [
+        (message, {name: fields[name] for name in per_message.get(message, shown) if name in fields})
+        for message, fields in told
+        if fields
+    ]
     assert ours == [
         ("payloads decoded", {"caller": "token kim", "payloads": 2}),
-        ("codec refused", {"status": 401}),
-        ("codec refused", {"status": 404}),
+        ("Answered.", {"route": "/decode", "status": 200}),
+        ("codec refused", {"status": 401, "code": "CREDENTIALS_MISSING"}),
+        ("Answered.", {"route": "/decode", "status": 401}),
+        ("sign-in refused", {"server": "codec", "code": "CREDENTIALS_MISSING"}),
+        ("codec refused", {"status": 404, "code": "NO_SUCH_PATH"}),
+        ("Answered.", {"route": None, "status": 404}),
     ]
     assert not any(word in caplog.text for word in (PERSON, TOKEN, digest_of(TOKEN)))
+
+
+async def test_every_refusal_has_a_code_and_a_request_id() -> None:
+    encrypted = in_json(await Encryption(new_keyring()).encode([CLEAR]))
+    async with codec_server(asking=Limit(4, 0.0), failing=Limit(2, 0.0)) as server:
+        body = await server.body()
+        refusals = [
+            await server.asked("/decode", body, Origin="https://evil.example"),
+            await server.asked("/decode", body, X_Namespace="other"),
+            await server.asked("/encode", in_json([CLEAR])),
+            await server.asked("/decode", encrypted),
+            await server.asked("/decode", b"{"),
+            await server.asked("/decode", b"x" * (MAX_BODY_BYTES + 1)),
+            await server.asked("/decode", b"", method="GET"),
+            await server.asked("/elsewhere", b"{}"),
+            await server.asked("/decode", b"{}"),
+            await server.asked("/decode", body, token=None),
+            await server.asked("/decode", body, token=new_token()),
+            await server.asked("/decode", body),
+        ]
+        named = await server.asked("/decode", body, X_Request_Id="ours-4711")
+    assert [(each.status, each.code) for each in refusals] == [
+        (403, "ORIGIN_REFUSED"),
+        (404, "NAMESPACE_UNKNOWN"),
+        (403, "ENCODING_OFF"),
+        (422, "KEY_UNKNOWN"),
+        (400, "MALFORMED_BODY"),
+        (413, "BODY_TOO_LARGE"),
+        (405, "METHOD_NOT_ALLOWED"),
+        (404, "NO_SUCH_PATH"),
+        (429, "RATE_LIMITED"),
+        (401, "CREDENTIALS_MISSING"),
+        (401, "CREDENTIALS_UNKNOWN"),
+        (429, "TOO_MANY_FAILURES"),
+    ]
+    assert named.headers["X-Request-Id"] == "ours-4711"
 
 
 # -- people who sign in ------------------------------------------------------------------------------
@@ -218,16 +271,22 @@ class Provider:
         self.name = "https://login.example"
         self.url = ""
         self.asked = 0
+        self.kid = "1"
+
+    def rotate(self) -> None:
+        """From now on there is another key, under another id."""
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.kid = f"{int(self.kid) + 1}"
 
     def token(self, key: Any = None, algorithm: str = "ES256", **claims: Any) -> str:
         lives_until = datetime.now(UTC) + timedelta(hours=1)
         usual = {"iss": self.name, "aud": AUDIENCE, "sub": "u-1042", "exp": lives_until}
         sent = {name: value for name, value in {**usual, **claims}.items() if value is not None}
-        return jwt.encode(sent, key or self.key, algorithm=algorithm, headers={"kid": "1"})
+        return jwt.encode(sent, key or self.key, algorithm=algorithm, headers={"kid": self.kid})
 
     def keys(self) -> bytes:
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
-        return json.dumps({"keys": [{**public, "kid": "1", "use": "sig", "alg": "ES256"}]}).encode()
+        return json.dumps({"keys": [{**public, "kid": self.kid, "use": "sig", "alg": "ES256"}]}).encode()
 
 
 @contextmanager
@@ -291,7 +350,37 @@ async def test_a_provider_that_is_silent_is_nobodys_fault() -> None:
     with open_provider() as provider:
         token = provider.token()
     async with codec_server(SignedIn(Issuer(provider.name, AUDIENCE, provider.url))) as server:
-        assert (await server.asked("/decode", await server.body(), token=token)).status == 503
+        answer = await server.asked("/decode", await server.body(), token=token)
+    assert (answer.status, answer.code) == (503, "ISSUER_UNREACHABLE")
+
+
+async def test_a_rotated_key_is_accepted_at_once_and_invented_ones_cause_few_fetches() -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(signed_in, failing=Limit(1000, 1.0)) as server:
+            body = await server.body()
+            for _ in range(3):
+                assert (await server.asked("/decode", body, token=provider.token())).status == 200
+                provider.rotate()
+            fetched, token = provider.asked, provider.token()
+            provider.rotate()  # the token's key is not published any more
+            answers = [await server.asked("/decode", body, token=token) for _ in range(20)]
+    assert {(answer.status, answer.code) for answer in answers} == {(401, "TOKEN_INVALID")}
+    assert fetched == 3
+    assert 1 <= provider.asked - fetched <= 5
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(5, 200), (15, 401), (60, 401)])
+async def test_an_expired_token_is_accepted_within_the_leeway_of_ten_seconds(
+    seconds: int, status: int
+) -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(signed_in) as server:
+            token = provider.token(exp=datetime.now(UTC) - timedelta(seconds=seconds))
+            answer = await server.asked("/decode", await server.body(), token=token)
+    assert answer.status == status
+    assert status == 200 or answer.code == "TOKEN_EXPIRED"
 
 
 # -- settings ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from starter.access import Desk
 from starter.api.problems import EXAMPLES, ApiCode, ApiError
 from starter.api.service import Service
 from starter.keys import ApiKey
+from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
 from subscription.request import is_opaque_id
 
 _BEARER = HTTPBearer(
@@ -39,6 +40,10 @@ async def key_of(
     """The key that was sent, if it opens anything and has not asked too much."""
     key = await service.keys.opening(sent.credentials) if sent else None
     if key is None:
+        refuse_sign_in(
+            request.scope,
+            SignInRefusal.CREDENTIALS_UNKNOWN if sent else SignInRefusal.CREDENTIALS_MISSING,
+        )
         address = request.client.host if request.client else ""
         _check_rate(await service.rates.stranger(address))
         raise ApiError(

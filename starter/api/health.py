@@ -19,10 +19,11 @@ _PATIENCE_SECONDS = 3.0
 
 
 class Health(Frozen):
-    """`problems` says what does not answer, and why."""
+    """`problems` says what does not answer, and why. `warnings` do not make a process unready."""
 
     well: bool
     problems: dict[str, str]
+    warnings: dict[str, str]
 
 
 @router.get(
@@ -32,13 +33,14 @@ class Health(Frozen):
     responses=_PROBLEMS,
 )
 async def get_liveness() -> Health:
-    return Health(well=True, problems={})
+    return Health(well=True, problems={}, warnings={})
 
 
 @router.get(
     "/readyz",
     summary="Whether it can answer",
-    description="503 while PostgreSQL or Temporal does not answer.",
+    description="503 while PostgreSQL or Temporal does not answer. An OpenID Connect issuer that does not "
+    "answer is a warning.",
     responses={503: {"model": Health}, **_PROBLEMS},
 )
 async def get_readiness(service: AService, response: Response) -> Health:
@@ -49,7 +51,10 @@ async def get_readiness(service: AService, response: Response) -> Health:
     found = {"Temporal": temporal, "PostgreSQL": database}
     problems = {what: problem for what, problem in found.items() if problem}
     response.status_code = 503 if problems else 200
-    return Health(well=not problems, problems=problems)
+    # Without the issuer, API keys and sessions still work, and no other process reaches it either. If
+    # processes became unready, a load balancer would turn an outage of sign-ins into one of everything.
+    issuer = service.issuer.problem if service.issuer else None
+    return Health(well=not problems, problems=problems, warnings={"issuer": issuer} if issuer else {})
 
 
 async def _problem_of(attempt: Awaitable[Any]) -> str | None:

@@ -18,11 +18,14 @@ from starter.api.service import Service
 from starter.api.settings import ApiSettings
 from starter.client import SubscriptionClient
 from starter.console.app import create_console
+from starter.http_metrics import HttpMetrics, metrics_served
 from starter.http_serving import HttpServer, listening
+from starter.issuer_watch import IssuerWatch, issuer_watched
 from starter.keys import Keys
 from workflows.connection import ConnectionSettingsError, connect
 
 _DRAIN_SECONDS = 20
+_METRICS_ADDRESS = "WORKSUB_API_METRICS_ADDRESS"
 _READING, _OWN = 20, 4
 """So many connections to the database: for questions, and for what is the API's own and the console's."""
 
@@ -42,7 +45,9 @@ async def serve(
     try:
         with listening(settings.address, "WORKSUB_API_ADDRESS") as opened:
             async with _service(settings) as service, _console(settings, service) as console:
-                await _answer(put_together(service, console), service, opened)
+                app = put_together(service, console)
+                async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, service.metrics):
+                    await _answer(app, service, opened)
     except (DatabaseError, ConnectionSettingsError) as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")
@@ -74,13 +79,19 @@ async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
         connected(url, "worksub_api", connections=_OWN) as own,
     ):
         _log.info(f"Connected to PostgreSQL at {place_of(url)}.")
-        yield Service(
-            temporal=temporal,
-            reading=reading,
-            client=SubscriptionClient(temporal, reading),
-            keys=Keys(own),
-            rates=Rates(settings.rate_limit),
-        )
+        metrics = HttpMetrics("api", "console")
+        oidc = settings.console.oidc
+        issuer = IssuerWatch(oidc.issuer if oidc else None, metrics.issuer_gauge())
+        async with issuer_watched(issuer):
+            yield Service(
+                temporal=temporal,
+                reading=reading,
+                client=SubscriptionClient(temporal, reading),
+                keys=Keys(own),
+                rates=Rates(settings.rate_limit),
+                metrics=metrics,
+                issuer=issuer,
+            )
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from activities.database import Pool
 from starter.api.rates import Rates
 from starter.client import SubscriptionClient
 from starter.http_metrics import HttpMetrics
+from starter.issuer_watch import IssuerWatch
 from starter.keys import Keys
 
 
@@ -26,6 +27,8 @@ class Service:
     heartbeat: float = 15.0
     """Seconds after which a silent stream says that it lives."""
     metrics: HttpMetrics = field(default_factory=lambda: HttpMetrics("api", "console"))
+    issuer: IssuerWatch | None = None
+    """The check of the console's OpenID Connect issuer, where a console is served."""
     streams: Counter[str] = field(default_factory=Counter)
     """How many streams each key listens to, by its prefix."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

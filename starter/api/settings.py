@@ -25,6 +25,7 @@ class ApiSettings:
 
     database_url: str
     address: Address
+    metrics_address: Address | None
     log_format: LogFormat
     rate_limit: str
     console: ConsoleSettings
@@ -36,6 +37,7 @@ def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
     return ApiSettings(
         database_url=database_url_from(environment),
         address=address,
+        metrics_address=listening_address("WORKSUB_API_METRICS_ADDRESS", environment),
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _USUAL_RATE),
         console=console_settings(environment, address),

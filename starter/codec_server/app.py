@@ -1,11 +1,11 @@
 """`POST /decode` and `POST /encode`, as Temporal's Web UI and CLI ask for them.
 
-A body is a protobuf `Payloads` in its JSON form, and so is the answer; a refusal has a `message`. The log has
-who asked for how much, and nothing of what it was.
+A body is a protobuf `Payloads` in its JSON form, and so is the answer. A refusal has a `message`, a `code`
+and the `request_id`. The log has who asked for how much, and nothing of what it was.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
@@ -16,6 +16,9 @@ from temporalio.api.common.v1 import Payload, Payloads
 
 from starter.codec_server.callers import Callers, IssuerSilentError, NotAllowedError
 from starter.codec_server.limits import Limit
+from starter.http_metrics import HttpMetrics
+from starter.http_requests import ObservedRequests
+from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
 from workflows.encryption import Encryption
 from workflows.envelope import UnknownKeyError
 
@@ -23,9 +26,22 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 """Twice what Temporal takes in a message: base64 makes four bytes of three."""
 
 _HEADERS = ("Authorization", "Authorization-Extras", "Content-Type", "X-Namespace")
+_SERVER = "codec"
 _log = logging.getLogger("worksub")
 
 Coding = Callable[[Sequence[Payload]], Awaitable[list[Payload]]]
+
+_CODES_OF_ROUTING = {404: "NO_SUCH_PATH", 405: "METHOD_NOT_ALLOWED"}
+
+
+class CodecRefusal(HTTPException):
+    """A refusal with a stable code: one of `SignInRefusal`, or one of docs/encryption.md."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, message, dict(headers or {}))
+        self.code = code
 
 
 def codec_app(
@@ -37,6 +53,7 @@ def codec_app(
     encodes: bool = False,
     asking: Limit | None = None,
     failing: Limit | None = None,
+    metrics: HttpMetrics | None = None,
 ) -> FastAPI:
     """The application; it answers for one namespace, to browsers from one origin.
 
@@ -52,21 +69,26 @@ def codec_app(
         """Who asks, if they may."""
         place = request.client.host if request.client else "somewhere"
         if not failing.allows(place):
-            raise HTTPException(429, "Too many have failed to say who they are.")
+            refuse_sign_in(request.scope, SignInRefusal.TOO_MANY_FAILURES)
+            message = "Too many have failed to say who they are."
+            raise CodecRefusal(429, SignInRefusal.TOO_MANY_FAILURES, message)
         if request.headers.get("Origin", origin).lower() != origin:
-            raise HTTPException(403, "This page may not ask.")
+            raise CodecRefusal(403, "ORIGIN_REFUSED", "This page may not ask.")
         try:
             caller = await callers.named(request.headers.get("Authorization"))
         except NotAllowedError as error:
             failing.take(place)
-            raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
+            refuse_sign_in(request.scope, error.code, error.cause)
+            raise CodecRefusal(401, error.code, str(error), {"WWW-Authenticate": "Bearer"}) from None
         except IssuerSilentError as error:
-            raise HTTPException(503, str(error)) from None
+            refuse_sign_in(request.scope, SignInRefusal.ISSUER_UNREACHABLE, error)
+            raise CodecRefusal(503, SignInRefusal.ISSUER_UNREACHABLE, str(error)) from None
         if not asking.allows(caller):
-            raise HTTPException(429, "That was too often.")
+            raise CodecRefusal(429, "RATE_LIMITED", "That was too often.")
         asking.take(caller)
         if request.headers.get("X-Namespace") != namespace:
-            raise HTTPException(404, "X-Namespace names no namespace of this server.")
+            message = "X-Namespace names no namespace of this server."
+            raise CodecRefusal(404, "NAMESPACE_UNKNOWN", message)
         return caller
 
     async def answered(request: Request, what: str, coding: Coding) -> Response:
@@ -75,7 +97,7 @@ def codec_app(
         try:
             result = Payloads(payloads=await coding(payloads))
         except UnknownKeyError as error:
-            raise HTTPException(422, str(error)) from None
+            raise CodecRefusal(422, "KEY_UNKNOWN", str(error)) from None
         _log.info(f"payloads {what}", extra={"fields": {"caller": caller, "payloads": len(payloads)}})
         return Response(MessageToJson(result, indent=None), media_type="application/json")
 
@@ -86,13 +108,18 @@ def codec_app(
     @app.post("/encode")
     async def encode(request: Request) -> Response:
         if not encodes:
-            raise HTTPException(403, "This server only decodes: see WORKSUB_CODEC_ENCODE.")
+            message = "This server only decodes: see WORKSUB_CODEC_ENCODE."
+            raise CodecRefusal(403, "ENCODING_OFF", message)
         return await answered(request, "encoded", encryption.encode)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        _log.warning("codec refused", extra={"fields": {"status": error.status_code}})
-        return JSONResponse({"message": error.detail}, error.status_code, error.headers)
+        code = getattr(error, "code", None) or _CODES_OF_ROUTING.get(error.status_code, "BAD_REQUEST")
+        request_id: str = request.state.request_id
+        fields = {"status": error.status_code, "code": code, "request_id": request_id}
+        _log.warning("codec refused", extra={"fields": fields})
+        answer = {"message": error.detail, "code": code, "request_id": request_id}
+        return JSONResponse(answer, error.status_code, error.headers)
 
     @app.middleware("http")
     async def unkept(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -101,6 +128,7 @@ def codec_app(
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
+    app.add_middleware(ObservedRequests, metrics=metrics or HttpMetrics(_SERVER), server=_SERVER)
     return app
 
 
@@ -109,9 +137,9 @@ async def _payloads_of(request: Request) -> Sequence[Payload]:
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"A body has {MAX_BODY_BYTES:,} bytes at most.")
+            raise CodecRefusal(413, "BODY_TOO_LARGE", f"A body has {MAX_BODY_BYTES:,} bytes at most.")
     try:
         return Parse(bytes(body), Payloads()).payloads
     except (ParseError, UnicodeDecodeError, RecursionError):
         message = 'The body must be {"payloads": […]}, as protobuf writes it in JSON.'
-        raise HTTPException(400, message) from None
+        raise CodecRefusal(400, "MALFORMED_BODY", message) from None

@@ -7,16 +7,24 @@ from typing import Protocol
 
 import jwt
 
+from starter.codec_server.limits import Limit
 from starter.codec_server.tokens import digest_of
+from starter.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _NEEDED = ("exp", "iss", "aud", "sub")
-_CLOCKS_MAY_DIFFER = 30
 _PATIENCE_SECONDS = 5.0
+# Unknown key ids cause fetches of the issuer's keys: five at once, then one every ten seconds.
+_REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND = 5, 0.1
 
 
 class NotAllowedError(Exception):
-    """Nobody who may ask; the message says why, without what was shown."""
+    """The caller is refused. Neither the message nor `cause` quotes a token."""
+
+    def __init__(self, code: SignInRefusal, message: str, cause: Exception | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.cause = cause
 
 
 class IssuerSilentError(Exception):
@@ -45,7 +53,7 @@ class TokenHolders:
         # Looked up by the digest, which tells who takes the time of it nothing of a token.
         name = self._names.get(digest_of(_bearer(authorization)))
         if name is None:
-            raise NotAllowedError("The token is unknown.")
+            raise NotAllowedError(SignInRefusal.CREDENTIALS_UNKNOWN, "The token is unknown.")
         return f"token {name}"
 
 
@@ -58,12 +66,30 @@ class Issuer:
     keys_url: str
 
 
+class _IssuerKeys(jwt.PyJWKClient):
+    """The issuer's keys. A token with an unknown key id causes a fetch at once, because keys rotate.
+
+    Fetches are rate limited, because a caller can invent key ids. Without this limit, and with the
+    cooldown of PyJWKClient instead, a rotated key would be refused until the cooldown is over.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, timeout=_PATIENCE_SECONDS, cooldown_duration=0)
+        self._refetches = Limit(_REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND)
+
+    def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:
+        if refresh:
+            refresh = self._refetches.allows("")
+            self._refetches.take("")
+        return super().get_jwk_set(refresh)
+
+
 class SignedIn:
     """People, by the access token that the Web UI has from their sign-in and passes on."""
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
-        self._keys = jwt.PyJWKClient(issuer.keys_url, timeout=int(_PATIENCE_SECONDS))
+        self._keys = _IssuerKeys(issuer.keys_url)
 
     async def named(self, authorization: str | None) -> str:
         token = _bearer(authorization)
@@ -75,13 +101,16 @@ class SignedIn:
                 algorithms=_ALGORITHMS,
                 audience=self._issuer.audience,
                 issuer=self._issuer.name,
-                leeway=_CLOCKS_MAY_DIFFER,
+                leeway=CLOCK_LEEWAY_SECONDS,
                 options={"require": list(_NEEDED)},
             )
-        except jwt.PyJWKClientConnectionError:
-            raise IssuerSilentError(f"{self._issuer.keys_url} does not answer.") from None
+        except jwt.PyJWKClientConnectionError as error:
+            raise IssuerSilentError(f"{self._issuer.keys_url} does not answer.") from error
+        except jwt.ExpiredSignatureError as error:
+            raise NotAllowedError(SignInRefusal.TOKEN_EXPIRED, "The sign-in has expired.", error) from None
         except (jwt.PyJWTError, ValueError) as error:
-            raise NotAllowedError(f"The sign-in does not count: {type(error).__name__}.") from None
+            message = f"The sign-in does not count: {type(error).__name__}."
+            raise NotAllowedError(SignInRefusal.TOKEN_INVALID, message, error) from None
         return f"subject {claims['sub']}"
 
 
@@ -99,5 +128,6 @@ class EitherWay:
 def _bearer(authorization: str | None) -> str:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise NotAllowedError("The request has no token: Authorization: Bearer …")
+        message = "The request has no token: Authorization: Bearer …"
+        raise NotAllowedError(SignInRefusal.CREDENTIALS_MISSING, message)
     return token.strip()

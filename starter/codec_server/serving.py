@@ -7,22 +7,26 @@ from activities.settings import Address
 from starter.codec_server.app import codec_app
 from starter.codec_server.callers import AnybodyHere
 from starter.codec_server.settings import CodecSettings
+from starter.http_metrics import HttpMetrics, metrics_served
 from starter.http_serving import HttpServer, listening
 from workflows.encryption import Encryption
 from workflows.keyring import Keyring
 
 _ADDRESS = "WORKSUB_CODEC_ADDRESS"
+_METRICS_ADDRESS = "WORKSUB_CODEC_METRICS_ADDRESS"
 _DRAIN_SECONDS = 5
 
 
 async def serve(settings: CodecSettings) -> None:
     """Answer until SIGTERM or SIGINT, then finish what was begun. Raises `SettingsError`."""
+    metrics = HttpMetrics("codec")
     app = codec_app(
         Encryption(settings.keyring),
         namespace=settings.namespace,
         origin=settings.origin,
         callers=settings.callers,
         encodes=settings.encodes,
+        metrics=metrics,
     )
     server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
 
@@ -32,7 +36,8 @@ async def serve(settings: CodecSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     with listening(settings.address, _ADDRESS) as opened:
-        await server.serve(sockets=[opened])
+        async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, metrics):
+            await server.serve(sockets=[opened])
 
 
 async def serve_here(address: Address, keyring: Keyring, *, namespace: str, origin: str) -> None:

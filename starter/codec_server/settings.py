@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from activities.settings import Address, SettingsError
+from activities.settings import Address, SettingsError, listening_address
 from starter.codec_server.callers import Callers, EitherWay, Issuer, SignedIn, TokenHolders
 from starter.codec_server.tokens import TokensError, names_in
 from workflows.keyring import KEYS, KEYS_FILE, Keyring, keyring_from
@@ -23,6 +23,7 @@ class CodecSettings:
     """Of the Web UI, as browsers write it: scheme, host and port, and no path."""
     callers: Callers
     encodes: bool
+    metrics_address: Address | None
 
 
 def codec_settings_from(environment: Mapping[str, str], namespace: str) -> CodecSettings:
@@ -37,6 +38,7 @@ def codec_settings_from(environment: Mapping[str, str], namespace: str) -> Codec
         origin=_origin(environment.get("WORKSUB_CODEC_ORIGIN") or ""),
         callers=_callers(environment),
         encodes=_yes_or_no(environment.get("WORKSUB_CODEC_ENCODE") or "false"),
+        metrics_address=listening_address("WORKSUB_CODEC_METRICS_ADDRESS", environment),
     )
 
 

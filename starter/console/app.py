@@ -66,6 +66,7 @@ def _console_routes(console: Console) -> Sequence[BaseRoute]:
         page("/sign-in/developer", signing_in.as_developer, For.ANYBODY, "POST"),
         page("/sign-in/issuer", signing_in.to_issuer, For.ANYBODY),
         page(signing_in.CALLBACK, signing_in.from_issuer, For.ANYBODY),
+        page(signing_in.SIGNED_OUT, signing_in.signed_out, For.ANYBODY),
         page("/sign-out", signing_in.sign_out, For.SIGNED_IN, "POST"),
         page("/language", choose_language, For.ANYBODY, "POST"),
         page("/request", requesting.begin, For.CUSTOMERS),

@@ -38,6 +38,7 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
     """The handler behind all that every page has in common."""
 
     async def endpoint(request: Request) -> Response:
+        request_id = request.scope.get("state", {}).get("request_id")
         try:
             visit = await visit_of(console, request, realm)
             response = await _answer(visit, handler, whom)
@@ -46,14 +47,14 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody receives
         except HashingBusyError:
-            html = console.pages.render("busy.html", words_of(request))
+            html = console.pages.render("busy.html", words_of(request), request_id=request_id)
             return HTMLResponse(html, status_code=503, headers={"Retry-After": "5"})
         except Exception as error:
             if _is_away(error):
                 _log.warning("A page could not be shown: a server is away.", exc_info=True)
-                return HTMLResponse(console.pages.render("away.html", words_of(request)), status_code=503)
+                html = console.pages.render("away.html", words_of(request), request_id=request_id)
+                return HTMLResponse(html, status_code=503)
             _log.exception("A page has failed unforeseen.")
-            request_id = request.scope.get("state", {}).get("request_id")
             html = console.pages.render("failed.html", words_of(request), request_id=request_id)
             return HTMLResponse(html, status_code=500)
         _set_cookies(visit, response)

@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from activities.settings import Address, SettingsError
 
+DEFAULT_SCOPE = "openid profile email"
 THIS_MACHINE = ("localhost", "127.0.0.1")
 
 
@@ -20,6 +21,7 @@ class OidcSettings:
     customer_claim: str = "customer_id"
     operator_claim: str = "groups"
     operator_group: str = "worksub-operators"
+    scope: str = DEFAULT_SCOPE
 
 
 @dataclass(frozen=True)
@@ -114,4 +116,14 @@ def _oidc(environment: Mapping[str, str]) -> OidcSettings | None:
         customer_claim=environment.get("WORKSUB_OIDC_CUSTOMER_CLAIM") or "customer_id",
         operator_claim=environment.get("WORKSUB_OIDC_OPERATOR_CLAIM") or "groups",
         operator_group=environment.get("WORKSUB_OIDC_OPERATOR_GROUP") or "worksub-operators",
+        scope=_scope(environment.get("WORKSUB_OIDC_SCOPE") or DEFAULT_SCOPE),
     )
+
+
+def _scope(text: str) -> str:
+    scopes = text.split()
+    if "openid" not in scopes:
+        raise SettingsError(
+            f"WORKSUB_OIDC_SCOPE is {text!r}; it must contain openid, as in {DEFAULT_SCOPE!r}."
+        )
+    return " ".join(scopes)

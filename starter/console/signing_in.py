@@ -1,24 +1,29 @@
 """Signing in by OpenID Connect; and, on a developer's own stack alone, as whoever one wants to be."""
 
+import logging
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
-import httpx2
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.starlette_client import OAuth
-from joserfc.errors import JoseError
 from starlette.responses import Response
 
 from starter.console.addresses import local_path
 from starter.console.drafts import COOKIE as DRAFT_COOKIE
 from starter.console.guarding import forget, keep_signed_in
+from starter.console.languages import Words
+from starter.console.oidc import OidcClient, Prompt, SignInFailedError
 from starter.console.sessions import Realm
-from starter.console.settings import OidcSettings
 from starter.console.visit import Visit, cookie_name
+from starter.sign_in_refusals import SignInRefusal
 
-CALLBACK = "/sign-in/callback"
+CALLBACK, SIGNED_OUT = "/sign-in/callback", "/sign-in/signed-out"
+_NOT_THE_CALLERS_FAULT = (
+    SignInRefusal.ISSUER_UNREACHABLE,
+    SignInRefusal.ISSUER_ANSWER_INVALID,
+    SignInRefusal.CLIENT_REJECTED,
+)
+_log = logging.getLogger("worksub")
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
@@ -36,6 +41,7 @@ async def as_developer(visit: Visit) -> Response:
     customer_id = visit.form.get("customer_id", "").strip()
     operator = visit.form.get("as") == "operator"
     if not operator and _CUSTOMER_ID.fullmatch(customer_id) is None:
+        visit.refuse_sign_in(SignInRefusal.CUSTOMER_ID_INVALID)
         said = visit.words.say("Letters, digits, '.', '_', ':' or '-', the first a letter or digit.")
         return await _sign_in_page(visit, problems={"customer_id": said}, status=422)
     return await _signed_in(visit, None if operator else customer_id, "developer", _next(visit))
@@ -51,80 +57,157 @@ def _is_from_this_machine(visit: Visit) -> bool:
 
 
 async def to_issuer(visit: Visit) -> Response:
-    """Off to the issuer, with a state, a nonce and a PKCE challenge that only this browser can redeem."""
+    """Redirect to the issuer, with a state, a nonce and a PKCE challenge for this browser alone."""
     settings = visit.console.settings
     if settings.oidc is None:
         return await visit.gone()
+    return await _to_issuer(visit, Prompt.SELECT_ACCOUNT if _choose(visit) else None, _next(visit))
+
+
+async def _to_issuer(visit: Visit, prompt: Prompt | None, next_path: str) -> Response:
+    settings = visit.console.settings
+    assert settings.oidc is not None
     remembered: dict[str, Any] = {}
     visit.request.scope["session"] = remembered
     try:
-        response: Response = await _client(settings.oidc).authorize_redirect(
-            visit.request, settings.url + CALLBACK
-        )
-    except (OAuthError, httpx2.HTTPError, ValueError):
-        return await _failed(visit)
-    document = {"authlib": remembered, "next": _next(visit)}
+        response = await OidcClient(settings.oidc).begin(visit.request, settings.url + CALLBACK, prompt)
+    except SignInFailedError as failure:
+        return await _failed(visit, failure, next_path)
+    document = {"authlib": remembered, "next": next_path, "prompt": prompt}
     token = await visit.console.sessions.begin(Realm.SIGNING_IN, document=document)
     visit.cookies[_under_way(visit)] = (token, 600)
     return response
 
 
 async def from_issuer(visit: Visit) -> Response:
-    """Back from the issuer: who it is, by the claims of an ID token that was meant for us, now."""
+    """Sign in by the claims of an ID token that was issued for the console, and of the userinfo endpoint."""
     settings = visit.console.settings
+    if settings.oidc is None:
+        return await visit.gone()
     token = visit.request.cookies.get(_under_way(visit), "")
     under_way = await visit.console.sessions.find(token, Realm.SIGNING_IN)
-    if settings.oidc is None or under_way is None:
-        return await _failed(visit)
+    if under_way is None:
+        return await _failed(visit, SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, None), "/")
     await visit.console.sessions.end(token)
     forget(visit, _under_way(visit))
     visit.request.scope["session"] = dict(under_way.document["authlib"])
+    next_path = local_path(str(under_way.document.get("next", "/")))
     try:
-        answer = await _client(settings.oidc).authorize_access_token(visit.request)
-    except (OAuthError, JoseError, httpx2.HTTPError, ValueError, KeyError):
-        return await _failed(visit)
-    claims: Mapping[str, Any] = answer.get("userinfo") or {}
+        identity = await OidcClient(settings.oidc).finish(visit.request)
+    except SignInFailedError as failure:
+        if (
+            failure.issuer_error == "invalid_request"
+            and under_way.document["prompt"] == Prompt.SELECT_ACCOUNT
+        ):
+            # The issuer neither knows this prompt nor lists those that it knows; each one knows login.
+            return await _to_issuer(visit, Prompt.LOGIN, next_path)
+        return await _failed(visit, failure, next_path)
+    claims = identity.claims
     groups = claims.get(settings.oidc.operator_claim) or ()
     operator = settings.oidc.operator_group in ([groups] if isinstance(groups, str) else groups)
     customer_id = claims.get(settings.oidc.customer_claim)
     known = isinstance(customer_id, str) and _CUSTOMER_ID.fullmatch(customer_id)
     if not operator and not known:
-        return await _failed(visit, visit.words.say("This account belongs to no customer."))
+        return await _failed(visit, SignInFailedError(SignInRefusal.ACCOUNT_UNKNOWN, None), next_path)
     name = str(claims.get("name") or claims.get("email") or claims.get("sub") or "")[:200]
-    next_path = local_path(str(under_way.document.get("next", "/")))
-    return await _signed_in(visit, None if operator else customer_id, name, next_path)
+    return await _signed_in(
+        visit, None if operator else customer_id, name, next_path, {"id_token": identity.id_token}
+    )
 
 
 async def sign_out(visit: Visit) -> Response:
+    """End the session, then sign out at the issuer, which would otherwise sign in again without asking."""
+    assert visit.session is not None
+    oidc, id_token = visit.console.settings.oidc, visit.session.document.get("id_token")
     await visit.console.sessions.end(visit.token)
     forget(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
     forget(visit, DRAFT_COOKIE)
-    return await visit.go("/sign-in")
+    visit.session = None
+    if oidc is None or id_token is None:
+        return await visit.go("/sign-in")
+    try:
+        url = await OidcClient(oidc).logout_url(id_token, visit.console.settings.url + SIGNED_OUT)
+    except SignInFailedError as failure:
+        fields = {"code": failure.code, "request_id": visit.request_id}
+        _log.warning("sign-out at the issuer failed", exc_info=failure.cause, extra={"fields": fields})
+        url = None
+    if url is None:
+        return await visit.go(SIGNED_OUT)
+    # Not a redirect: browsers apply form-action of the Content-Security-Policy to redirects of a form too.
+    response = await visit.page("signed_out.html", url=url)
+    response.headers["Refresh"] = f"0; url={url}"
+    return response
 
 
-async def _signed_in(visit: Visit, customer_id: str | None, name: str, next_path: str) -> Response:
-    token = await visit.console.sessions.begin(Realm.CONSOLE, customer_id=customer_id, name=name)
+async def signed_out(visit: Visit) -> Response:
+    """The address to which the issuer returns after a sign-out; the next sign-in asks for the account."""
+    return await visit.go("/sign-in?choose=1")
+
+
+async def _signed_in(
+    visit: Visit,
+    customer_id: str | None,
+    name: str,
+    next_path: str,
+    document: Mapping[str, Any] | None = None,
+) -> Response:
+    token = await visit.console.sessions.begin(
+        Realm.CONSOLE, customer_id=customer_id, name=name, document=document
+    )
     keep_signed_in(visit, token)
     return await visit.go(next_path)
 
 
-async def _failed(visit: Visit, why: str | None = None) -> Response:
-    said = why or visit.words.say("Signing in did not work. Please try again.")
-    return await _sign_in_page(visit, problems={"": said}, status=403)
+async def _failed(visit: Visit, failure: SignInFailedError, next_path: str) -> Response:
+    visit.refuse_sign_in(failure.code, failure.cause, issuer_error=failure.issuer_error)
+    return await _sign_in_page(
+        visit,
+        problems={"": _words_of(failure.code, visit.words)},
+        status=503 if failure.code in _NOT_THE_CALLERS_FAULT else 403,
+        choose=failure.code is SignInRefusal.ACCOUNT_UNKNOWN,
+        next_path=next_path,
+    )
+
+
+def _words_of(code: SignInRefusal, words: Words) -> str:
+    say = words.say
+    match code:
+        case SignInRefusal.ISSUER_UNREACHABLE:
+            return say("Your organization's sign-in does not answer. Please try again in a few minutes.")
+        case SignInRefusal.AUTHORIZATION_REFUSED:
+            return say("Your organization's sign-in has refused or cancelled this. Please try again.")
+        case SignInRefusal.SIGN_IN_NOT_STARTED:
+            return say("This sign-in was begun elsewhere, or too long ago. Please try again.")
+        case SignInRefusal.AUTHORIZATION_CODE_REJECTED | SignInRefusal.TOKEN_EXPIRED:
+            return say("The sign-in took too long. Please try again.")
+        case SignInRefusal.ACCOUNT_UNKNOWN:
+            return say("This account belongs to no customer.")
+    return say("Signing in is not set up correctly here. Please send the line below to support.")
 
 
 async def _sign_in_page(
-    visit: Visit, *, problems: Mapping[str, str] | None = None, status: int = 200
+    visit: Visit,
+    *,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+    choose: bool = False,
+    next_path: str | None = None,
 ) -> Response:
     settings = visit.console.settings
     return await visit.page(
         "sign_in.html",
         status=status,
         problems=problems or {},
-        next_path=_next(visit),
+        next_path=next_path or _next(visit),
+        choose=choose or _choose(visit),
         with_issuer=settings.oidc is not None,
         as_developer=settings.embedded,
     )
+
+
+def _choose(visit: Visit) -> bool:
+    """Return True if the issuer shall ask for the account, even of a browser that is signed in there."""
+    return "choose" in visit.request.query_params
 
 
 def _next(visit: Visit) -> str:
@@ -133,15 +216,3 @@ def _next(visit: Visit) -> str:
 
 def _under_way(visit: Visit) -> str:
     return "__Host-signing-in" if visit.console.settings.secure else "signing-in"
-
-
-def _client(oidc: OidcSettings) -> Any:
-    registry = OAuth()
-    registry.register(
-        "issuer",
-        client_id=oidc.client_id,
-        client_secret=oidc.client_secret,
-        server_metadata_url=f"{oidc.issuer}/.well-known/openid-configuration",
-        client_kwargs={"scope": "openid profile email", "code_challenge_method": "S256", "timeout": 10},
-    )
-    return registry.create_client("issuer")  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ from starter.console.refusals import refusal_words
 from starter.console.sessions import Realm, Session, Sessions, new_token
 from starter.console.settings import ConsoleSettings
 from starter.password_hashing import PasswordHashing
+from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
 from subscription.refusals import Problem, Refused
 from subscription.validation import is_storable
 
@@ -63,6 +64,7 @@ class Visit:
     several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cookies: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     """Cookies to be set with the answer: value and seconds, None for as long as the browser runs."""
+    sign_in_refusal: SignInRefusal | None = None
 
     # -- who ---------------------------------------------------------------------------------------
 
@@ -98,6 +100,18 @@ class Visit:
 
     def is_ours(self, proof: str) -> bool:
         return hmac.compare_digest(self.proof.encode(), proof.encode())
+
+    def refuse_sign_in(
+        self, code: SignInRefusal, error: Exception | None = None, *, issuer_error: str | None = None
+    ) -> None:
+        """Log and count a refused sign-in; the page shows the code and the request id."""
+        self.sign_in_refusal = code
+        refuse_sign_in(self.request.scope, code, error, issuer_error=issuer_error)
+
+    @property
+    def request_id(self) -> str | None:
+        request_id: str | None = self.request.scope.get("state", {}).get("request_id")
+        return request_id
 
     # -- answering ---------------------------------------------------------------------------------
 

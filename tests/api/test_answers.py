@@ -101,7 +101,7 @@ async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme:
 
 async def test_health_needs_no_key(reception: Reception) -> None:
     stranger = (await reception.with_token(None)).http
-    assert (await stranger.get("/healthz")).json() == {"well": True, "problems": {}}
+    assert (await stranger.get("/healthz")).json() == {"well": True, "problems": {}, "warnings": {}}
     assert (await stranger.get("/readyz")).status_code == 200
     assert "swagger" in (await stranger.get("/docs")).text
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def api_process(house: House, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def api_process(house: House, port: int, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "starter.cli", "api", "--json"),
         env={
@@ -32,6 +32,7 @@ async def api_process(house: House, port: int) -> AsyncIterator[asyncio.subproce
             "DATABASE_URL": house.web_url,
             "TEMPORAL_ADDRESS": house.temporal.service_client.config.target_host,
             "WORKSUB_API_ADDRESS": f"127.0.0.1:{port}",
+            **settings,
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 from activities.database import connected
 from starter.console.app import create_console
 from starter.console.settings import ConsoleSettings
+from starter.http_metrics import HttpMetrics
+from starter.http_requests import ObservedRequests
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Hosted:
     house: House
     url: str
     app: Starlette
+    metrics: HttpMetrics
 
     def browser(self, language: str = "en") -> httpx.AsyncClient:
         """A browser without a window: it keeps cookies and goes where it is sent."""
@@ -36,5 +39,6 @@ async def hosted(house: House, settings: ConsoleSettings | None = None) -> Async
         settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
         async with connected(house.web_url, "worksub_console", connections=4) as pool:
             app = create_console(house.client, pool, settings)
-            async with answering(app, place):
-                yield Hosted(house, place.url, app)
+            metrics = HttpMetrics("console")
+            async with answering(ObservedRequests(app, metrics, "console"), place):
+                yield Hosted(house, place.url, app, metrics)

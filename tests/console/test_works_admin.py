@@ -23,7 +23,9 @@ async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_al
         )
         nobody = await submit(browser, page, "/works/sign-in", account="admin@nobody", password="Wrong4Horse")
         assert wrong.status_code == nobody.status_code == 403
-        assert wrong.text.replace(account, "nobody") == nobody.text
+        own_id, other_id = wrong.headers["x-request-id"], nobody.headers["x-request-id"]
+        assert wrong.text.replace(account, "nobody").replace(own_id, other_id) == nobody.text
+        assert f"WRONG_PASSWORD · {other_id}" in nobody.text
 
 
 async def test_guessing_is_slowed_down(console: Hosted) -> None:

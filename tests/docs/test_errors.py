@@ -3,6 +3,7 @@
 import re
 
 from starter.cli.errors import ExitCode
+from starter.sign_in_refusals import SignInRefusal
 from subscription.refusals import Code
 
 from .pages import ROOT, page, tables
@@ -22,6 +23,12 @@ def test_every_code_of_the_command_is_explained_once() -> None:
     [explained] = [table for table in tables(TEXT) if table.header[0] == "code of the command"]
     assert sorted(explained.column("code of the command")) == sorted(used - set(Code))
     assert {int(number) for number in explained.column("exit code")} <= set(ExitCode)
+
+
+def test_every_code_of_a_refused_sign_in_is_explained_once() -> None:
+    [explained] = [table for table in tables(TEXT) if table.header[0] == "code of a sign-in"]
+    assert sorted(explained.column("code of a sign-in")) == sorted(SignInRefusal)
+    assert all(explained.column("what to do"))
 
 
 def test_the_exit_codes_are_those_of_the_command() -> None:

@@ -11,7 +11,8 @@ import promql_parser
 import pytest
 import yaml
 from docs.pages import ROOT, page, tables
-from observing import Scraped, scraped
+from observing import Scraped, in_text, scraped
+from prometheus_client import generate_latest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
@@ -19,6 +20,7 @@ from activities.sampling import SCHEDULED_JOBS, Sampler
 from activities.telemetry import telemetry_runtime
 from starter.embedded.server import free_ports
 from starter.embedded.stack import EmbeddedStack
+from starter.http_metrics import HttpMetrics
 from starter.schedules import JOBS, apply_schedules, pause
 from workflows.converter import data_converter
 
@@ -30,7 +32,10 @@ from .waiting import eventually
 PROMETHEUS_OWN = {"up": {"job", "instance"}}
 DASHBOARD = json.loads(page("ops/grafana/worksub.json"))
 RULES = [
-    rule for group in yaml.safe_load(page("ops/prometheus/alerts.yml"))["groups"] for rule in group["rules"]
+    rule
+    for file in ("alerts.yml", "alerts-api.yml", "alerts-codec.yml")
+    for group in yaml.safe_load(page(f"ops/prometheus/{file}"))["groups"]
+    for rule in group["rules"]
 ]
 
 
@@ -321,13 +326,21 @@ def questions() -> Iterator[Any]:
 
 @pytest.mark.parametrize("question", list(questions()))
 def test_a_question_is_about_metrics_that_exist(watched: Scraped, question: str) -> None:
-    known = watched.labels() | PROMETHEUS_OWN
+    known = watched.labels() | of_http_servers() | PROMETHEUS_OWN
     asked = Asked()
     promql_parser.walk(promql_parser.parse(question), asked.visit)
     assert asked.series <= known.keys()
     for selected, matched in asked.matched:
         assert matched <= known[selected]
     assert asked.grouped <= set().union(*(known[series] for series in asked.series))
+
+
+def of_http_servers() -> dict[str, set[str]]:
+    """The labels of every time series of an HTTP server that has answered a request."""
+    metrics = HttpMetrics("api")
+    metrics.issuer_gauge()
+    metrics.count_request(server="api", route="/v1/catalogue", method="GET", status=200, seconds=0.1)
+    return in_text(generate_latest(metrics.registry).decode()).labels()
 
 
 class Asked:
@@ -363,5 +376,6 @@ def test_the_page_says_of_every_alert_what_to_do() -> None:
 
 def test_prometheus_reads_the_alerts_and_scrapes_the_job_that_they_ask_about() -> None:
     sample = yaml.safe_load(page("ops/prometheus/prometheus.yml"))
-    assert [(ROOT / "ops" / "prometheus" / name).is_file() for name in sample["rule_files"]] == [True]
-    assert [each["job_name"] for each in sample["scrape_configs"]] == ["worksub"]
+    assert [(ROOT / "ops" / "prometheus" / name).is_file() for name in sample["rule_files"]] == [True] * 3
+    jobs = [each["job_name"] for each in sample["scrape_configs"]]
+    assert jobs == ["worksub", "worksub-api", "worksub-codec"]

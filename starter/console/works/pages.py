@@ -13,6 +13,8 @@ from starter.console.visit import Turned, Visit, cookie_name
 from starter.console.wording import Speaker
 from starter.console.works.record import Company, Member, WorksRecord
 from starter.console.works.throttle import Throttle
+from starter.password_hashing import HashingBusyError
+from starter.sign_in_refusals import SignInRefusal
 from subscription.names import admin_id as checked_id
 from subscription.phone import phone_number
 from subscription.refusals import RefusedError
@@ -36,6 +38,7 @@ async def sign_in(visit: Visit) -> Response:
     began = asyncio.get_running_loop().time()
     throttle, record = Throttle(visit.console.pool), WorksRecord(visit.console.pool)
     if not await throttle.count(account, address):
+        visit.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
         said = visit.words.say("Too many attempts. Wait a quarter of an hour and try again.")
         return await _sign_in_again(visit, account, said, 429)
     admin_id, _, name = account.partition("@")
@@ -43,15 +46,21 @@ async def sign_in(visit: Visit) -> Response:
     if administrator is not None and not await _goes_by(visit, administrator.subscription_id, account):
         administrator = None
     stored = administrator.password_hash if administrator else None
-    right = await visit.console.hashing.verify(stored, password)
+    try:
+        right = await visit.console.hashing.verify(stored, password)
+    except HashingBusyError as error:
+        visit.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
+        raise
     if administrator is None or not right:
         await _until_next_step(began)
+        visit.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
         return await _sign_in_again(
             visit, account, visit.words.say("The account or the password is wrong."), 403
         )
     await throttle.uncount(account, address)
     standing = await visit.console.client.standing(administrator.subscription_id)
     if standing.state.access is Access.NONE:
+        visit.refuse_sign_in(SignInRefusal.NO_ACCESS)
         return await _closed(visit, standing)
     token = await visit.console.sessions.begin(
         Realm.WORKS_ADMIN, subscription_id=administrator.subscription_id

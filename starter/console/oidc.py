@@ -1,0 +1,174 @@
+"""The console as a client of an OpenID Connect issuer: sign-in, claims, and RP-initiated logout."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.base_client.errors import MismatchingStateError
+from authlib.integrations.starlette_client import OAuth
+from joserfc.errors import ExpiredTokenError, JoseError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from starter.console.settings import OidcSettings
+from starter.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
+
+_PATIENCE_SECONDS = 10
+# The error codes of RFC 6749 and OpenID Connect Core. Callers choose the query, so only these are logged.
+_ISSUER_ERRORS = frozenset(
+    (
+        *("access_denied", "account_selection_required", "consent_required", "interaction_required"),
+        *("invalid_client", "invalid_grant", "invalid_request", "invalid_request_object", "invalid_scope"),
+        *("login_required", "server_error", "temporarily_unavailable", "unauthorized_client"),
+        *("unsupported_grant_type", "unsupported_response_type"),
+    )
+)
+
+
+class Prompt(StrEnum):
+    """What the issuer asks although the browser is signed in there: the account, or the password again."""
+
+    SELECT_ACCOUNT = "select_account"
+    LOGIN = "login"
+
+
+class SignInFailedError(Exception):
+    """The issuer has signed nobody in. `cause` is the library's error; its message may quote tokens."""
+
+    def __init__(self, code: SignInRefusal, cause: Exception | None, issuer_error: str | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.cause = cause
+        self.issuer_error = issuer_error if issuer_error in _ISSUER_ERRORS else None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The claims about the signed-in person; `id_token` is the hint for the logout."""
+
+    claims: Mapping[str, Any]
+    id_token: str
+
+
+class OidcClient:
+    """One conversation with the issuer. Each reads the discovery document again, and so its present keys."""
+
+    def __init__(self, settings: OidcSettings) -> None:
+        self._settings = settings
+        registry = OAuth()
+        registry.register(
+            "issuer",
+            client_id=settings.client_id,
+            client_secret=settings.client_secret,
+            server_metadata_url=f"{settings.issuer}/.well-known/openid-configuration",
+            client_kwargs={
+                "scope": settings.scope,
+                "code_challenge_method": "S256",
+                "timeout": _PATIENCE_SECONDS,
+            },
+        )
+        self._client: Any = registry.create_client("issuer")  # type: ignore[no-untyped-call]
+
+    async def begin(self, request: Request, callback_url: str, prompt: Prompt | None) -> Response:
+        """Redirect to the issuer; state, nonce and PKCE verifier go into `request.session`."""
+        with _classified():
+            metadata = await self._metadata()
+            asked = {"prompt": _supported(prompt, metadata)} if prompt else {}
+            response: Response = await self._client.authorize_redirect(request, callback_url, **asked)
+        return response
+
+    async def finish(self, request: Request) -> Identity:
+        """Exchange the code for tokens, and return the claims that decide who it is."""
+        if error := request.query_params.get("error"):
+            raise SignInFailedError(SignInRefusal.AUTHORIZATION_REFUSED, None, error)
+        with _classified():
+            metadata = await self._metadata()
+            answer = await self._client.authorize_access_token(
+                request,
+                leeway=CLOCK_LEEWAY_SECONDS,
+                claims_options={
+                    "iss": {"essential": True, "values": [metadata["issuer"]]},
+                    "aud": {"essential": True, "values": [self._settings.client_id]},
+                },
+            )
+            claims, id_token = answer["userinfo"], answer["id_token"]
+            if not self._decide(claims) and metadata.get("userinfo_endpoint"):
+                userinfo = await self._client.userinfo(token=answer)
+                if userinfo["sub"] != claims["sub"]:
+                    raise SignInFailedError(SignInRefusal.TOKEN_INVALID, None)
+                claims = {**userinfo, **claims}
+        return Identity(claims, id_token)
+
+    async def logout_url(self, id_token: str, return_url: str) -> str | None:
+        """Return where the browser signs out at the issuer, or None if the issuer offers no such page."""
+        with _classified():
+            metadata = await self._metadata()
+            if not metadata.get("end_session_endpoint"):
+                return None
+            created = await self._client.create_logout_url(
+                post_logout_redirect_uri=return_url,
+                id_token_hint=id_token,
+                client_id=self._settings.client_id,
+            )
+            url: str = created["url"]
+        return url if urlsplit(url).scheme in ("http", "https") else None
+
+    async def _metadata(self) -> Mapping[str, Any]:
+        metadata: Mapping[str, Any] = await self._client.load_server_metadata()
+        if str(metadata["issuer"]).rstrip("/") != self._settings.issuer:
+            raise SignInFailedError(SignInRefusal.ISSUER_ANSWER_INVALID, None)
+        return metadata
+
+    def _decide(self, claims: Mapping[str, Any]) -> bool:
+        return self._settings.customer_claim in claims or self._settings.operator_claim in claims
+
+
+def _supported(prompt: Prompt, metadata: Mapping[str, Any]) -> Prompt:
+    """Return `prompt`, or LOGIN where the issuer lists its prompts and this one is missing."""
+    offered = metadata.get("prompt_values_supported")
+    return prompt if offered is None or prompt in offered else Prompt.LOGIN
+
+
+@contextmanager
+def _classified() -> Iterator[None]:
+    """Turn every error of the conversation into `SignInFailedError` with a code.
+
+    The default is ISSUER_ANSWER_INVALID: an answer of an unexpected form can raise any error in a library.
+    """
+    try:
+        yield
+    except SignInFailedError:
+        raise
+    except httpx2.HTTPStatusError as error:
+        code = (
+            SignInRefusal.ISSUER_UNREACHABLE
+            if error.response.status_code >= 500
+            else SignInRefusal.ISSUER_ANSWER_INVALID
+        )
+        raise SignInFailedError(code, error) from error
+    except httpx2.HTTPError as error:
+        raise SignInFailedError(SignInRefusal.ISSUER_UNREACHABLE, error) from error
+    except MismatchingStateError as error:
+        raise SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, error) from error
+    except OAuthError as error:
+        raise SignInFailedError(_code_of(error.error), error, error.error) from error
+    except ExpiredTokenError as error:
+        raise SignInFailedError(SignInRefusal.TOKEN_EXPIRED, error) from error
+    except JoseError as error:
+        raise SignInFailedError(SignInRefusal.TOKEN_INVALID, error) from error
+    except Exception as error:
+        raise SignInFailedError(SignInRefusal.ISSUER_ANSWER_INVALID, error) from error
+
+
+def _code_of(error: str | None) -> SignInRefusal:
+    """Classify an error of the token endpoint."""
+    if error in ("invalid_client", "unauthorized_client"):
+        return SignInRefusal.CLIENT_REJECTED
+    if error == "invalid_grant":
+        return SignInRefusal.AUTHORIZATION_CODE_REJECTED
+    return SignInRefusal.ISSUER_ANSWER_INVALID

@@ -1,0 +1,149 @@
+"""Metrics of the HTTP API and the console: real requests, scraped as Prometheus scrapes them."""
+
+import asyncio
+import json
+
+import httpx
+from console.forms import submit
+from docs.pages import page, tables
+from http_hosting import a_place, answering
+from observing import Scraped, scraped
+from service.house import House
+from service.waiting import eventually
+
+from activities.database import connected
+from activities.settings import Address
+from starter.api.app import create_app
+from starter.api.rates import Rates
+from starter.console.app import create_console
+from starter.console.settings import ConsoleSettings
+from starter.embedded.server import free_ports
+from starter.http_metrics import HttpMetrics, metrics_served
+
+from .reception import Reception, open_reception
+from .test_process import api_process
+
+REQUESTS = "worksub_http_requests_total"
+
+
+async def metrics_of(metrics: HttpMetrics) -> Scraped:
+    address = Address("127.0.0.1", free_ports(1)[0])
+    async with metrics_served(address, "a test", metrics):
+        return await scraped(f"http://{address}/metrics")
+
+
+async def test_requests_are_counted_by_route_template_and_status_class(house: House) -> None:
+    async with open_reception(house) as reception:
+        visitor = await reception.visitor("C-counted")
+        subscription_id = await visitor.requests(house)
+        await visitor.gets(f"/subscriptions/{subscription_id}")
+        await visitor.gets("/subscriptions/another", 404)
+        for path in ("/v1/nowhere", "/v1/nowhere/else", f"/v1/{subscription_id}/x"):
+            await visitor.http.get(path)
+        await visitor.http.request("BREW", "/v1/coffee")
+        found = await metrics_of(reception.service.metrics)
+    one = "/v1/subscriptions/{subscription_id}"
+    assert found.value(REQUESTS, server="api", route="/v1/subscriptions", method="POST", status="2xx") == 1
+    assert found.value(REQUESTS, server="api", route=one, method="GET", status="2xx") == 1
+    assert found.value(REQUESTS, server="api", route=one, method="GET", status="4xx") == 1
+    assert found.value(REQUESTS, server="api", route="unknown") == 4
+    assert found.values(REQUESTS, by="method").keys() == {"POST", "GET", "other"}
+    assert found.value("worksub_http_request_seconds_count", server="api", route=one) == 2
+    assert subscription_id not in found.text
+    assert "C-counted" not in found.text
+
+
+async def test_refused_keys_and_rate_limits_are_counted(house: House) -> None:
+    async with open_reception(house, rates=Rates("2/minute", "100/minute")) as reception:
+        nobody, guessing = await reception.with_token(None), await reception.with_token("wsk_guess")
+        visitor = await reception.visitor("C-limited")
+        for asking, statuses in ((nobody, [401]), (guessing, [401, 401]), (visitor, [200, 200, 429])):
+            for status in statuses:
+                await asking.gets("/catalogue", status)
+        found = await metrics_of(reception.service.metrics)
+    refusals = found.values("worksub_sign_in_refusals_total", by="code", server="api")
+    assert {code: count for code, count in refusals.items() if count} == {
+        "CREDENTIALS_MISSING": 1,
+        "CREDENTIALS_UNKNOWN": 2,
+    }
+    assert refusals["ISSUER_UNREACHABLE"] == 0, "every code has a series from the start"
+    assert found.values("worksub_http_rate_limited_total", by="server") == {"api": 1, "console": 0}
+
+
+async def test_open_event_streams_are_counted(house: House) -> None:
+    async with open_reception(house) as reception:
+        visitor = await reception.visitor("C-streams")
+        subscription_id = await visitor.requests(house)
+        path = f"/v1/subscriptions/{subscription_id}/events"
+        async with visitor.http.stream("GET", path) as one, visitor.http.stream("GET", path) as two:
+            streams = [one.aiter_bytes(), two.aiter_bytes()]  # a stream that is dropped is closed
+            await asyncio.gather(*map(anext, streams))
+            assert (await metrics_of(reception.service.metrics)).value("worksub_http_streams") == 2
+
+        async def are_closed() -> bool:
+            return (await metrics_of(reception.service.metrics)).value("worksub_http_streams") == 0
+
+        await eventually("the streams are closed", are_closed)
+
+
+async def test_pages_of_the_console_are_counted_as_the_consoles(house: House, reception: Reception) -> None:
+    with a_place("localhost") as place:
+        settings = ConsoleSettings(url=place.url, embedded=True)
+        async with (
+            connected(house.web_url, "worksub_console", connections=2) as pool,
+            answering(create_app(reception.service, create_console(house.client, pool, settings)), place),
+            httpx.AsyncClient(base_url=place.url) as browser,
+        ):
+            await _visit_pages(browser)
+    found = await metrics_of(reception.service.metrics)
+    pages = found.values(REQUESTS, by="route", server="console")
+    assert pages == {"/sign-in": 1, "/sign-in/developer": 1, "unknown": 1, "/static": 1}
+    assert found.value("worksub_sign_in_refusals_total", server="console", code="CUSTOMER_ID_INVALID") == 1
+
+
+async def _visit_pages(browser: httpx.AsyncClient) -> None:
+    sign_in = await browser.get("/sign-in")
+    refused = await submit(browser, sign_in, "/sign-in/developer", customer_id="- -", **{"as": "customer"})
+    assert refused.status_code == 422
+    await browser.get("/no/such/page")
+    await browser.get("/static/console.css")
+
+
+async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadiness(house: House) -> None:
+    port, metrics, nobody = free_ports(3)
+    settings = {
+        "WORKSUB_API_METRICS_ADDRESS": f"127.0.0.1:{metrics}",
+        "WORKSUB_OIDC_ISSUER": f"http://127.0.0.1:{nobody}",
+        "WORKSUB_OIDC_CLIENT_ID": "console",
+        "WORKSUB_OIDC_CLIENT_SECRET": "a secret of the console",
+    }
+    async with api_process(house, port, **settings), httpx.AsyncClient() as http:
+
+        async def is_down() -> bool:
+            found = await scraped(f"http://127.0.0.1:{metrics}/metrics")
+            return found.value("worksub_issuer_reachable") == 0
+
+        await eventually("the issuer has been checked", is_down)
+        ready = await http.get(f"http://127.0.0.1:{port}/readyz")
+        assert (ready.status_code, ready.json()) == (
+            200,
+            {"well": True, "problems": {}, "warnings": {"issuer": "it does not answer (ConnectError)"}},
+        )
+        assert (await http.get(f"http://localhost:{port}/metrics")).status_code == 404
+
+
+async def test_the_page_has_every_metric_of_the_http_servers(house: House) -> None:
+    async with open_reception(house) as reception:
+        await (await reception.visitor("C-documented")).gets("/catalogue")
+        reception.service.metrics.issuer_gauge()
+        found = await metrics_of(reception.service.metrics)
+    [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "metric of HTTP"]
+    assert {row[0]: (row[1], set(row[2].replace("`", "").split(", ")) - {""}) for row in table.rows} == {
+        family.name + ("_total" if family.type == "counter" else ""): (
+            family.type,
+            {label for sample in family.samples for label in sample.labels} - {"le"},
+        )
+        for family in found.families.values()
+    }
+    shown = json.dumps(json.loads(page("ops/grafana/worksub.json")))
+    assert [name for name in found.families if name not in shown] == []
