@@ -86,6 +86,11 @@ class Desk:
             argument = {**argument, "id": self._caller.scoped(argument["id"])}
         return await self._client.command(subscription_id, name, argument)
 
+    async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
+        """Whether this caller's command of this id has been accepted, and its answer can be given again."""
+        await self._check_theirs(subscription_id)
+        return await self._client.was_accepted(subscription_id, self._caller.scoped(command_id))
+
     # -- questions about a subscription --------------------------------------------------------------
 
     async def status(self, subscription_id: str) -> Status:

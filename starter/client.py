@@ -146,6 +146,10 @@ class SubscriptionClient(SubscriptionReader):
         """Any command by its name on the wire; `id`, `by` and `at` may be among the fields (R22)."""
         return await self._updates.command(subscription_id, name, argument)
 
+    async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
+        """Whether a command of this id has been accepted, and its answer can be given again (R22)."""
+        return await self._read.answer(subscription_id, command_id) is not None
+
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
         """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""
         await self._updates.settle(subscription_id, at)

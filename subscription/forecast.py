@@ -72,13 +72,10 @@ class Coming(Frozen):
 
 
 def quote_cancellation(state: Subscription, day: date, now: datetime, book: PriceBook) -> Quote | Refused:
-    """The cost of a cancellation on `day`, without making it.
-
-    It takes the place of what is reserved. Refused for a date on which it is not possible.
-    """
+    """Return the cost of a cancellation on `day`, without making it; refused where the command would be."""
     if not is_foreseeable(state, now):
         return TOO_FAR_AHEAD
-    state = caught_up(state, now, book).model_copy(update={"reservation": None})
+    state = caught_up(state, now, book)
     confirmation = confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else ""
     decision = decide(state, Cancel(date=day, confirmation=confirmation), now, book)
     if isinstance(decision, Refused):
@@ -99,7 +96,7 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
 def quote_switch(
     state: Subscription, switch: SwitchToPaid, now: datetime, book: PriceBook
 ) -> ChangeQuote | Refused:
-    """The cost of a switch to paid, without making it; it takes the place of what is reserved."""
+    """Return the cost of a switch to paid, without making it; refused where the command would be."""
     return _quote_change(state, switch, switch.date, now, book)
 
 
@@ -119,7 +116,7 @@ def _quote_change(
 ) -> ChangeQuote | Refused:
     if not is_foreseeable(state, now):
         return TOO_FAR_AHEAD
-    state = caught_up(state, now, book).model_copy(update={"reservation": None})
+    state = caught_up(state, now, book)
     decision = decide(state, change, now, book)
     if isinstance(decision, Refused):
         return decision

@@ -87,7 +87,7 @@ def renewal(
 
     if none == (term is not None):
         raise usage_error("Say either --term, for the next contract, or --none.", field="term")
-    if none and (plan or members):
+    if none and (plan is not None or members is not None):
         raise usage_error("--none goes with neither --plan nor --members.", field="none")
     with Session(timeout=timeout) as session:
         subscription_id = session.subscription(subscription_id)

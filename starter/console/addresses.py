@@ -1,8 +1,13 @@
 """Addresses of this console's own pages, as far as a browser may be sent there."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import Request
+
+LANGUAGE = "language"
+"""The parameter with which a form is shown again in another language."""
+_STEPS_ON = frozenset({"review", "terms"})
+"""The parameters that lead from a form to the page that confirms it."""
 
 
 def local_path(text: str) -> str:
@@ -29,3 +34,22 @@ def _sent_from(request: Request) -> tuple[str, str]:
         return "/", ""
     ours = sent_from.netloc == request.headers.get("host", "")
     return (sent_from.path, sent_from.query) if ours else ("/", "")
+
+
+def form_of(path: str) -> str:
+    """Return the address of the form that leads to this page, with what was chosen in it.
+
+    After a sign-in a form is shown again, and never a page on which one click does what it says.
+    """
+    return _without(path, _STEPS_ON)
+
+
+def without_language(path: str) -> str:
+    """Return the address without the choice of a language, which a cookie keeps from now on."""
+    return _without(path, frozenset({LANGUAGE}))
+
+
+def _without(path: str, parameters: frozenset[str]) -> str:
+    parts = urlsplit(path)
+    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in parameters]
+    return parts._replace(query=urlencode(kept)).geturl()

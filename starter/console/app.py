@@ -14,16 +14,23 @@ from starlette.staticfiles import StaticFiles
 
 from activities.database import Pool
 from starter.client import SubscriptionClient
-from starter.console import clock, commanding, detail, my_product, requesting, signing_in
+from starter.console import (
+    cancellation,
+    clock,
+    commanding,
+    contract_changes,
+    detail,
+    my_product,
+    requesting,
+    signing_in,
+)
 from starter.console.addresses import local_path
 from starter.console.guarding import For, Handler, SafeHeaders, guarded
-from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.pages import Pages
 from starter.console.sessions import Realm, Sessions
 from starter.console.settings import ConsoleSettings
 from starter.console.visit import Console, Visit
 from starter.console.works import pages as works
-from starter.invoice_page import Language
 
 _A_YEAR = 365 * 24 * 3600
 
@@ -72,8 +79,8 @@ def _console_routes(console: Console) -> Sequence[BaseRoute]:
         page("/request", requesting.begin, For.CUSTOMERS),
         page("/request/duplicates", requesting.duplicates, For.CUSTOMERS, "POST"),
         page("/request/complete/{subscription_id}", requesting.complete, For.CUSTOMERS),
-        page("/request/{step}", requesting.show, For.CUSTOMERS),
-        page("/request/{step}", requesting.take, For.CUSTOMERS, "POST"),
+        page("/request/{draft}/{step}", requesting.show, For.CUSTOMERS),
+        page("/request/{draft}/{step}", requesting.take, For.CUSTOMERS, "POST"),
         page("/invoices/{number}", detail.invoice, For.SIGNED_IN),
     ]
 
@@ -86,15 +93,14 @@ def _subscription_routes(console: Console) -> Sequence[BaseRoute]:
     moving = [page("/clock", clock.advance, "POST")] if console.settings.embedded else []
     return [
         page("", detail.detail),
-        page("/switch", commanding.show_switch),
-        page("/switch", commanding.take_switch, "POST"),
-        page("/renewal", commanding.show_renewal),
-        page("/renewal", commanding.take_renewal, "POST"),
-        page("/upgrade", commanding.show_upgrade),
-        page("/upgrade", commanding.take_upgrade, "POST"),
-        page("/cancel", commanding.show_cancel),
-        page("/cancel/quote", commanding.quote),
-        page("/cancel", commanding.take_cancel, "POST"),
+        page("/switch", contract_changes.show_switch),
+        page("/switch", contract_changes.take_switch, "POST"),
+        page("/renewal", contract_changes.show_renewal),
+        page("/renewal", contract_changes.take_renewal, "POST"),
+        page("/upgrade", contract_changes.show_upgrade),
+        page("/upgrade", contract_changes.take_upgrade, "POST"),
+        page("/cancel", cancellation.show_cancel),
+        page("/cancel", cancellation.take_cancel, "POST"),
         page("/withdraw", commanding.withdraw, "POST"),
         page("/rename", commanding.show_rename),
         page("/rename", commanding.take_rename, "POST"),
@@ -120,8 +126,7 @@ def _works_routes(console: Console) -> Sequence[BaseRoute]:
 
 
 async def choose_language(visit: Visit) -> Response:
-    if visit.form.get("language") in tuple(Language):
-        visit.cookies[LANGUAGE_COOKIE] = (visit.form["language"], _A_YEAR)
+    """Back to the page, in the language that its form has chosen."""
     return RedirectResponse(local_path(visit.form.get("next", "/")), status_code=303)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from starlette.responses import HTMLResponse, Response
 
 from starter.client import Standing
+from starter.console.confirming import digest
 from starter.console.judging import admin_reason, coming, refusals
 from starter.console.picture import picture_of
 from starter.console.visit import Visit
@@ -14,6 +15,7 @@ from starter.invoice_page import Language, invoice_page
 from subscription.adjustment import Adjustment
 from subscription.calendar import day_of
 from subscription.commands import confirmation_for
+from subscription.deadlines import next_deadline
 from subscription.domain_proof import DomainClaim, last_look, proof_of
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
@@ -64,11 +66,24 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
             action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
         },
         command_id=str(uuid.uuid4()),
+        withdrawal_shown=withdrawal_shown(visit, standing),
+        next_deadline=next_deadline(state),
+        clock_shown=clock_shown(visit, standing, standing.now.isoformat()),
         admin_closed=admin_reason(state),
         proofs=[_proof(claim, standing) for claim in state.claims],
         clock_moves=visit.console.settings.embedded and not state.state.over,
         temporal_ui=visit.console.settings.temporal_ui_url if visit.caller.is_operator else None,
     )
+
+
+def withdrawal_shown(visit: Visit, standing: Standing) -> str:
+    """Return the digest of what [Withdraw the Reservation] names."""
+    return digest(visit, "withdraw", standing.state.subscription_id, standing.state.reservation)
+
+
+def clock_shown(visit: Visit, standing: Standing, now: str) -> str:
+    """Return the digest of what the test clock shows: its time, and what falls due next."""
+    return digest(visit, "clock", standing.state.subscription_id, now, next_deadline(standing.state))
 
 
 def account_of(standing: Standing) -> str | None:

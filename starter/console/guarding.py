@@ -13,6 +13,7 @@ from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
 from activities.database import GOING
+from starter.console.addresses import LANGUAGE, without_language
 from starter.console.sessions import LONGEST_HOURS, Realm
 from starter.console.visit import Console, Turned, Visit, cookie_name, visit_of, words_of
 from starter.password_hashing import HashingBusyError
@@ -85,6 +86,9 @@ async def _turned_away(visit: Visit, whom: For) -> Response | None:
         return None
     if visit.request.method == "POST" and not _is_from_our_page(visit):
         return await visit.page("stale.html", status=403)
+    visit.take_language()
+    if visit.request.method == "GET" and LANGUAGE in visit.request.query_params:
+        return await visit.go(without_language(visit.here))
     if whom is For.ANYBODY:
         return None
     if visit.session is None:
@@ -103,7 +107,7 @@ def sign_in_path(visit: Visit) -> str:
     ended = visit.request.method == "POST"
     if visit.realm is Realm.WORKS_ADMIN:
         return "/works/sign-in?ended=1" if ended else "/works/sign-in"
-    asked = {"next": visit.here} if visit.here != "/" else {}
+    asked = {"next": visit.form_page} if visit.form_page != "/" else {}
     query = urlencode({**asked, "ended": "1"} if ended else asked)
     return f"/sign-in?{query}" if query else "/sign-in"
 

@@ -1,6 +1,7 @@
 """What may be asked of a subscription now, and what would follow: the rules are asked, never retold."""
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from enum import StrEnum
 from itertools import islice
 
@@ -22,7 +23,14 @@ from subscription.commands import (
 )
 from subscription.decide import Accepted, Findings, decide
 from subscription.events import Event, ServiceFeesPosted
-from subscription.forecast import ChangeQuote, events_to_come, quote_switch, quote_upgrade
+from subscription.forecast import (
+    ChangeQuote,
+    Quote,
+    events_to_come,
+    quote_cancellation,
+    quote_switch,
+    quote_upgrade,
+)
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused
 from subscription.request import TermAgreement
@@ -117,6 +125,26 @@ def outlook(standing: Standing, command: Command, events: int = 4) -> Outlook | 
     return Outlook(caused=decision.events, coming=coming(after, standing.book, events))
 
 
+def quote_of(standing: Standing, day: date) -> Quote | Refused:
+    """What cancelling on this day costs; refused where the command would be."""
+    return quote_cancellation(standing.state, day, standing.now, standing.book)
+
+
+def free_day(standing: Standing) -> date | None:
+    """The day from which an annual contract can be left without a fee; None where every day is free."""
+    contract = standing.state.contract
+    return contract.end_day if contract and contract.term is ContractTerm.ANNUAL else None
+
+
+def penalty_from_tomorrow(standing: Standing) -> int:
+    """The fee that begins tomorrow where today is free, as on the first day of a renewal (R30); else 0."""
+    today = day_of(standing.now)
+    now, then = quote_of(standing, today), quote_of(standing, today + timedelta(days=1))
+    if isinstance(now, Refused) or isinstance(then, Refused) or now.penalty:
+        return 0
+    return then.penalty
+
+
 def cost_of(standing: Standing, command: Command) -> ChangeQuote | None:
     """What a switch or an upgrade costs up to the end of its contract; None for all else."""
     state, now, book = standing.state, standing.now, standing.book
@@ -149,7 +177,7 @@ def _trials(standing: Standing) -> Mapping[Action, tuple[Command, ...]]:
         Action.SWITCH: (SwitchToPaid(date=today, term=ContractTerm.MONTHLY),),
         Action.RENEWAL: (ChangeRenewalOption(term=None),),
         Action.UPGRADE: _possible_upgrades(standing),
-        Action.CANCEL: (Cancel(date=today, confirmation=_confirmation(state)),),
+        Action.CANCEL: (Cancel(date=today, confirmation=account_words(state)),),
         Action.WITHDRAW: (WithdrawReservation(),),
         Action.RENAME: _possible_renames(state),
         Action.DOMAIN: (CheckDomain(),),
@@ -171,7 +199,8 @@ def _possible_renames(state: Subscription) -> tuple[Command, ...]:
     return (RenameAccount(group="a-name-that-is-not-own"), *back)
 
 
-def _confirmation(state: Subscription) -> str:
+def account_words(state: Subscription) -> str:
+    """The administrator's account, which confirms a cancellation (R27); empty where there is none."""
     if not state.state.commandable or state.admin_id is None or state.account is None:
         return ""
     return confirmation_for(state.admin_id, state.account)

@@ -14,10 +14,12 @@ from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
 from starter.invoice_page import Language
-from subscription.calendar import KST
+from subscription.calendar import KST, day_of
 
 COOKIE = "language"
-_LOCALES = {Language.KO: Locale("ko", "KR"), Language.EN: Locale("en", "GB")}
+_LOCALES = {Language.KO: Locale("ko", "KR"), Language.EN: Locale("en", "US")}
+_DAY = {Language.KO: "y년 M월 d일", Language.EN: "d MMM y"}
+_MOMENT = {Language.KO: "y년 M월 d일 HH:mm", Language.EN: "d MMM y, HH:mm"}
 
 
 def language_of(cookie: str | None, accept_language: str) -> Language:
@@ -76,20 +78,16 @@ class Words:
         return self._catalogue.gettext(template)
 
     def day(self, day: date) -> str:
-        return format_date(day, "long", locale=self._locale)
-
-    def short_day(self, day: date) -> str:
-        return format_date(day, "medium", locale=self._locale)
+        """The one way in which this language writes a date; of a moment, its date on the Korean clock."""
+        korean = day_of(day) if isinstance(day, datetime) else day
+        return format_date(korean, _DAY[self.language], locale=self._locale)
 
     def month(self, day: date) -> str:
         return format_skeleton("yMMMM", day, locale=self._locale)
 
     def moment(self, at: datetime) -> str:
         """Date and time on the Korean clock, to the minute."""
-        korean = at.astimezone(KST)
-        if self.language is Language.KO:
-            return format_datetime(korean, "y년 M월 d일 HH:mm", locale=self._locale)
-        return format_datetime(korean, "d MMMM y, HH:mm", locale=self._locale)
+        return format_datetime(at.astimezone(KST), _MOMENT[self.language], locale=self._locale)
 
     def not_before(self, at: datetime) -> str:
         """As `moment`, and never a minute that begins before it."""

@@ -25,7 +25,10 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.TOO_LONG": N_("Enter %(most)s characters or fewer."),
     "INVALID_VALUE.INVISIBLE": N_("Control characters and invisible characters cannot be used."),
     "INVALID_VALUE.GROUP_OR_DOMAIN": N_("Enter either a group name or a domain name."),
-    "INVALID_VALUE.TERM_MISSING": N_("Choose a term for the plan and the members."),
+    "INVALID_VALUE.TERM_MISSING": N_(
+        "Without a renewal option the plan and the members stay as they are. Choose a contract for another plan "
+        "or number of members, or leave both as they are."
+    ),
     "INVALID_VALUE.MORE_PROBLEMS": N_("There are %(more)s more problems."),
     Code.INVALID_DATE: N_("Enter a date such as 2027-01-31."),
     Code.INVALID_INSTANT: N_("Enter a date and a time."),

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from starter.console import drafts
+from starter.console.confirming import digest, is_as_shown
 from starter.console.drafts import Draft
 from starter.console.guarding import forget
 from starter.console.judging import admin_reason
@@ -35,31 +36,21 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """Which of a request's fields each step asks for."""
-_LONGEST = {
-    "kind": 10,
-    "group": 64,
-    "domain": 260,
-    "admin_id": 64,
-    "company_name": 120,
-    "company_phone": 40,
-}
-"""So much of each field is kept: more than any rule allows, and little enough for a cookie."""
 
 
 async def begin(visit: Visit) -> Response:
-    """A new request; what was entered of another one is forgotten."""
-    _keep(visit, Draft())
-    return await visit.go("/request/product")
+    """Begin a new request, with a draft of its own."""
+    return await visit.go(_path(_new_draft(visit), "product"))
 
 
 async def _begin_again(visit: Visit) -> Response:
-    """What was entered is nowhere any more; that is said where there was something."""
-    had_begun = visit.request.method == "POST" or drafts.COOKIE in visit.request.cookies
+    """Begin a new request in place of one that is not kept any more, and say so."""
     forgotten = visit.words.say(
-        "What was entered has been forgotten, after an hour or a new sign-in; please begin again."
+        "What was entered is not kept any more: it is kept for an hour, until you sign in again, and for "
+        "your last %(most)s requests. Please begin again.",
+        most=visit.words.number(drafts.MOST_KEPT),
     )
-    _keep(visit, Draft())
-    return await visit.go("/request/product", forgotten if had_begun else None)
+    return await visit.go(_path(_new_draft(visit), "product"), forgotten)
 
 
 async def show(visit: Visit) -> Response:
@@ -67,9 +58,11 @@ async def show(visit: Visit) -> Response:
     step, draft = _step(visit), _draft(visit)
     if draft is None:
         return await _begin_again(visit)
+    if draft.completed:
+        return await _completed(visit, draft)
     unfinished = await _first_unfinished(visit, draft, step)
     if unfinished:
-        return await visit.go(f"/request/{unfinished}")
+        return await visit.go(_path(draft, unfinished))
     return await _shown(visit, step, draft)
 
 
@@ -78,6 +71,8 @@ async def take(visit: Visit) -> Response:
     step, draft = _step(visit), _draft(visit)
     if draft is None:
         return await _begin_again(visit)
+    if draft.completed:
+        return await _completed(visit, draft)
     match step:
         case "product":
             return await _take_product(visit, draft)
@@ -90,52 +85,68 @@ async def take(visit: Visit) -> Response:
 
 
 async def _take_product(visit: Visit, draft: Draft) -> Response:
-    form = visit.form
-    draft = draft.model_copy(
-        update={name: form.get(name, "").strip()[:100] for name in ("region", "platform", "plan", "members")}
-    )
-    return await _on(visit, "product", draft)
+    return await _on(visit, "product", draft.entered(visit.form, "region", "platform", "plan", "members"))
 
 
 async def _take_terms(visit: Visit, draft: Draft) -> Response:
-    catalogue = await _catalogue(visit)
+    """Only what was ticked in the version that was shown is agreed to (R3)."""
     ticked = set(visit.several.get("agreed", ()))
-    agreed = tuple((term.id, term.version) for term in catalogue.terms if term.id in ticked)
+    terms = (await _catalogue(visit)).terms
+    agreed = tuple((term.id, term.version) for term in terms if f"{term.id}:{term.version}" in ticked)
     return await _on(visit, "terms", draft.model_copy(update={"agreed": agreed}))
 
 
 async def _take_information(visit: Visit, draft: Draft) -> Response:
     form = visit.form
-    entered: dict[str, str] = {name: form.get(name, "").strip()[:most] for name, most in _LONGEST.items()}
-    if entered["kind"] not in tuple(AccountKind):
-        entered["kind"] = AccountKind.GROUP
-    draft = draft.model_copy(update={**entered, "password_hash": ""})
+    draft = draft.entered(form, "kind", "group", "domain", "admin_id", "company_name", "company_phone")
+    kind = draft.kind if draft.kind in tuple(AccountKind) else AccountKind.GROUP.value
+    draft = draft.model_copy(update={"kind": kind, "password_hash": ""})
     if form.get("do") == "check-duplicates":
         _keep(visit, draft)
         return await _shown(visit, "information", draft, duplicates=await _duplicates(visit, draft))
+    if visit.chooses_language:
+        return await _on(visit, "information", draft)
     wrong = password_problems(form.get("password", ""))
     if not wrong and form.get("password") != form.get("password_again"):
         wrong = (Problem.of(Code.PASSWORDS_DIFFER, "password_again"),)
     if not wrong:
-        digest = await visit.console.hashing.hash(form.get("password", ""))
-        draft = draft.model_copy(update={"password_hash": digest})
+        password_hash = await visit.console.hashing.hash(form.get("password", ""))
+        draft = draft.model_copy(update={"password_hash": password_hash})
     return await _on(visit, "information", draft, wrong)
 
 
 async def _finalize(visit: Visit, draft: Draft) -> Response:
+    """Send the request that the page showed; where it would show another one now, show that."""
     if unfinished := await _first_unfinished(visit, draft, "check"):
-        return await visit.go(f"/request/{unfinished}")
+        return await visit.go(_path(draft, unfinished))
+    if not is_as_shown(visit, _check_shown(visit, draft, await _catalogue(visit))):
+        said = visit.words.say(
+            "The request has changed since you opened the page. Nothing was sent; check it again."
+        )
+        return await _shown(visit, "check", draft, problems={"": said}, status=409)
     try:
         answer = await visit.desk.request(draft.as_request(_customer(visit)))
     except RefusedError as refusal:
         problems = visit.problems(refusal.refused)
         problems = {"": " ".join(dict.fromkeys(problems.values()))}
         return await _shown(visit, "check", draft, problems=problems, status=422)
-    forget(visit, drafts.COOKIE)
-    return await visit.go(f"/request/complete/{answer.subscription_id}")
+    completed = Draft(id=draft.id, completed=answer.subscription_id)
+    _keep(visit, completed)
+    return await _completed(visit, completed)
+
+
+def _check_shown(visit: Visit, draft: Draft, catalogue: Catalogue) -> str:
+    """Return the digest of what the check page shows."""
+    titles = {plan: offer.title for plan, offer in catalogue.plans.items()}
+    return digest(visit, "request", draft, titles, catalogue.trial)
+
+
+async def _completed(visit: Visit, draft: Draft) -> Response:
+    return await visit.go(f"/request/complete/{draft.completed}")
 
 
 async def complete(visit: Visit) -> Response:
+    """The fifth step: what came of the request, as it holds now."""
     standing = await visit.desk.standing(visit.subscription_id)
     return await visit.page(
         "request/complete.html",
@@ -147,7 +158,7 @@ async def complete(visit: Visit) -> Response:
 
 async def duplicates(visit: Visit) -> Response:
     """[Check for Duplicates] without leaving the page: for browsers that run our script."""
-    draft = Draft(**{name: visit.form.get(name, "")[:300] for name in ("kind", "group", "domain")})
+    draft = Draft().entered(visit.form, "kind", "group", "domain")
     return await visit.page("request/duplicates.html", duplicates=await _duplicates(visit, draft))
 
 
@@ -173,17 +184,26 @@ def _step(visit: Visit) -> str:
     return step if step in _STEPS else _STEPS[0]
 
 
+def _path(draft: Draft, step: str) -> str:
+    return f"/request/{draft.id}/{step}"
+
+
 async def _on(visit: Visit, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
-    """On to the next step if this one is in order; else the same again, with what is wrong."""
+    """On to the next step if this one is in order; else the same again, with what is wrong.
+
+    Where another language is chosen, the same again as far as it has been filled in.
+    """
+    _keep(visit, draft)
+    if visit.chooses_language:
+        return await visit.go(_path(draft, step))
     problems = await _wrong(visit, draft, step)
     for problem in more:
         said = visit.refusal(problem)
         field = problem.field or ""
         problems[field] = f"{problems[field]} {said}" if field in problems else said
-    _keep(visit, draft)
     if problems:
         return await _shown(visit, step, draft, problems=problems, status=422)
-    return await visit.go(f"/request/{_STEPS[_STEPS.index(step) + 1]}")
+    return await visit.go(_path(draft, _STEPS[_STEPS.index(step) + 1]))
 
 
 async def _first_unfinished(visit: Visit, draft: Draft, before: str) -> str | None:
@@ -206,7 +226,10 @@ async def _wrong(visit: Visit, draft: Draft, step: str) -> dict[str, str]:
     if not problems:
         return {}
     of_step = Refused.of_problems(refused.code, problems, whole="the request")
-    return visit.problems(of_step, account_group="group", account_domain="domain", account="group")
+    said = visit.problems(of_step, account_group="group", account_domain="domain", account="group")
+    if "members" in said and drafts.whole_number(draft.members) is None:
+        said["members"] = visit.refusal(drafts.NOT_A_NUMBER)
+    return said
 
 
 async def _shown(
@@ -218,15 +241,17 @@ async def _shown(
     duplicates: Mapping[str, object] | None = None,
     status: int = 200,
 ) -> Response:
-    book = await visit.desk.price_book()
+    book, catalogue = await visit.desk.price_book(), await _catalogue(visit)
     return await visit.page(
         f"request/{step}.html",
         status=status,
         step=_STEPS.index(step) + 1,
         draft=draft,
+        members=drafts.whole_number(draft.members) or 0,
         problems=problems or {},
         duplicates=duplicates,
-        catalogue=await _catalogue(visit),
+        catalogue=catalogue,
+        shown=_check_shown(visit, draft, catalogue),
         speak=Speaker(visit.words, book),
     )
 
@@ -247,12 +272,23 @@ def _customer(visit: Visit) -> str:
 # -- the draft, which the browser keeps --------------------------------------------------------------
 
 
+def _new_draft(visit: Visit) -> Draft:
+    assert visit.session is not None
+    for cookie in drafts.in_excess(visit.request.cookies, visit.session.key):
+        forget(visit, cookie)
+    draft = Draft()
+    _keep(visit, draft)
+    return draft
+
+
 def _draft(visit: Visit) -> Draft | None:
     assert visit.session is not None
-    cookie = visit.request.cookies.get(drafts.COOKIE)
-    return drafts.opened(cookie, visit.session.key) if cookie else None
+    return drafts.opened(visit.request.cookies, visit.request.path_params["draft"], visit.session.key)
 
 
 def _keep(visit: Visit, draft: Draft) -> None:
     assert visit.session is not None
-    visit.cookies[drafts.COOKIE] = (drafts.sealed(draft, visit.session.key), drafts.KEPT_SECONDS)
+    visit.cookies[drafts.cookie_of(draft.id)] = (
+        drafts.sealed(draft, visit.session.key),
+        drafts.KEPT_SECONDS,
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from starter.console.addresses import local_path
-from starter.console.drafts import COOKIE as DRAFT_COOKIE
+from starter.console.drafts import cookies_in
 from starter.console.guarding import forget, keep_signed_in
 from starter.console.languages import Words
 from starter.console.oidc import OidcClient, Prompt, SignInFailedError
@@ -121,7 +121,8 @@ async def sign_out(visit: Visit) -> Response:
     oidc, id_token = visit.console.settings.oidc, visit.session.document.get("id_token")
     await visit.console.sessions.end(visit.token)
     forget(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
-    forget(visit, DRAFT_COOKIE)
+    for cookie in cookies_in(visit.request.cookies):
+        forget(visit, cookie)
     visit.session = None
     if oidc is None or id_token is None:
         return await visit.go("/sign-in")

@@ -14,13 +14,14 @@ from activities.database import Pool
 from starter.access import Desk
 from starter.caller import Caller
 from starter.client import SubscriptionClient
-from starter.console.addresses import page_of
+from starter.console.addresses import LANGUAGE, form_of, page_of
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.languages import Words, language_of
 from starter.console.pages import Pages
 from starter.console.refusals import refusal_words
 from starter.console.sessions import Realm, Session, Sessions, new_token
 from starter.console.settings import ConsoleSettings
+from starter.invoice_page import Language
 from starter.password_hashing import PasswordHashing
 from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
 from subscription.refusals import Problem, Refused
@@ -28,6 +29,7 @@ from subscription.validation import is_storable
 
 MOST_BYTES = 64 * 1024
 _MOST_FIELDS = 100
+_LANGUAGE_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,23 @@ class Visit:
     def here(self) -> str:
         """The page that is shown; where a form was sent, the page on which it stood."""
         return page_of(self.request)
+
+    @property
+    def form_page(self) -> str:
+        """The form behind the page that is shown; a sign-in leads back to it."""
+        return form_of(self.here)
+
+    @property
+    def chooses_language(self) -> bool:
+        """Whether the form is not sent to be carried out, but to be shown again in another language."""
+        return self.form.get(LANGUAGE) in tuple(Language)
+
+    def take_language(self) -> None:
+        """Answer in the language that the form or the address chooses, now and later."""
+        chosen = self.form.get(LANGUAGE) or self.request.query_params.get(LANGUAGE)
+        if chosen in tuple(Language):
+            self.words = Words(Language(chosen))
+            self.cookies[LANGUAGE_COOKIE] = (chosen, _LANGUAGE_SECONDS)
 
     @property
     def ended(self) -> bool:

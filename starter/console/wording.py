@@ -113,7 +113,7 @@ class Speaker:
         }[reason]
 
     def last_day(self, period: LedgerLine | Contract) -> str:
-        return self.words.short_day(period.end_day - timedelta(days=1))
+        return self.words.day(period.end_day - timedelta(days=1))
 
     def option(self, option: RenewalTerms | None) -> str:
         """The terms of the next contract (R24)."""

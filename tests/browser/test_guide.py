@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from console.hosting import Hosted
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 from service.house import PASSWORD, fresh
 
 from starter.console.languages import Words
@@ -79,7 +79,7 @@ async def _requests(visitor: Visitor, name: str) -> None:
     await visitor.clicks("Next")
     await page.get_by_role("alert").wait_for()
     for term in ("service", "privacy"):
-        await page.locator(f"[name=agreed][value={term}]").check()
+        await page.locator(f"[name=agreed][value^={term}]").check()
     await visitor.clicks("Next")
     await visitor.types(group="Bad--name", admin_id="A", password="abc12345", password_again="abc12345")
     await visitor.types(company_name="에이크미", company_phone="12")
@@ -128,10 +128,10 @@ async def _switches(visitor: Visitor, path: str) -> None:
     reason = visitor.page.locator("#why-upgrade")
     assert await reason.inner_text()
     await visitor.clicks("Switch to Paid Product", "link")
-    await visitor.clicks("See what it costs")
-    await visitor.clicks("Switch to Paid Product")
+    await visitor.clicks("Review cost")
+    await visitor.clicks("Switch to paid now")
     await visitor.page.get_by_role("status").wait_for()
-    await visitor.clicks("To the next date")
+    await visitor.page.locator("button[value=next]").click()
     await visitor.page.locator("#charges").wait_for()
     assert await visitor.page.locator("tbody tr").count() == 1
 
@@ -148,9 +148,9 @@ async def _upgrades(visitor: Visitor, path: str) -> None:
     await visitor.clicks("Next")
     await visitor.page.get_by_role("alert").wait_for()
     for term in ("service", "privacy"):
-        await visitor.page.locator(f"[name=agreed][value={term}]").check()
+        await visitor.page.locator(f"[name=agreed][value^={term}]").check()
     await visitor.clicks("Next")
-    await visitor.clicks("Upgrade")
+    await visitor.clicks("Upgrade now")
     await visitor.page.get_by_role("status").wait_for()
 
 
@@ -161,7 +161,7 @@ async def _chooses_the_renewal(visitor: Visitor, path: str) -> None:
     await visitor.page.locator("#plan").select_option("lite")
     await visitor.types(members="5")
     await visitor.clicks("Next")
-    await visitor.clicks("Change Renewal Option")
+    await visitor.clicks("Save the renewal option")
     await visitor.page.get_by_role("status").wait_for()
 
 
@@ -174,27 +174,34 @@ async def _cancels(visitor: Visitor, path: str, name: str, console: Hosted, subs
     quoted = await client.quote_cancellation(subscription_id, later)
     assert quoted.penalty
     await visitor.goes_to(f"{path}/cancel")
-    await _chooses_the_date(visitor, page, later.isoformat())
+    # The form begins with the day without a fee, never with today.
+    assert await page.locator("#date").input_value() == contract.end_day.isoformat()
+    await visitor.types(date=later.isoformat())
+    await visitor.clicks("Review cost")
     await visitor.sees(
-        "Leaving on this day costs %(penalty)s beside the service fees.",
+        "Cancellation fee: %(penalty)s (in addition to service fees).",
         penalty=visitor.words.won(quoted.penalty),
     )
-    free = "Choose %(date)s, the day after the contract period: no cost of leaving"
-    await page.get_by_role("link", name=visitor.say(free, date=visitor.words.day(contract.end_day))).click()
-    await visitor.sees("Leaving on this day costs nothing beside the service fees.")
+    free = visitor.words.day(contract.end_day)
+    await page.get_by_role(
+        "link", name=visitor.say("From %(date)s there is no cancellation fee.", date=free)
+    ).click()
+    await visitor.sees("No cancellation fee on this date.")
     await visitor.types(confirmation=f"somebody@{name}")
-    await visitor.clicks("Cancel Subscription")
+    await visitor.clicks("Schedule cancellation for %(date)s", date=free)
     await visitor.is_told_what_is_wrong("confirmation")
     await visitor.types(confirmation=f"admin@{name}")
-    await visitor.clicks("Cancel Subscription")
+    await visitor.clicks("Schedule cancellation for %(date)s", date=free)
     status = await client.status(subscription_id)
     assert status.reservation is not None
     assert status.reservation.date == contract.end_day
     await visitor.clicks("Withdraw the Reservation")
     assert (await client.status(subscription_id)).reservation is None
     await visitor.goes_to(f"{path}/cancel")
+    await visitor.types(date=today.isoformat())
+    await visitor.clicks("Review cost")
     await visitor.types(confirmation=f"admin@{name}")
-    await visitor.clicks("Cancel Subscription")
+    await visitor.clicks("Cancel now and delete all data")
     await visitor.goes_to(path)
     while (await client.status(subscription_id)).state != "ERASED":
         await visitor.goes_to(path)
@@ -207,12 +214,3 @@ async def _cancels(visitor: Visitor, path: str, name: str, console: Hosted, subs
     await visitor.types(account=f"admin@{name}", password=PASSWORD)
     await visitor.clicks("Sign in")
     await visitor.sees("The account or the password is wrong.")
-
-
-async def _chooses_the_date(visitor: Visitor, page: Page, day: str) -> None:
-    """With scripts the cost follows the date; without, one asks for it."""
-    await visitor.types(date=day)
-    if visitor.scripts:
-        await page.locator("#date").dispatch_event("change")
-    else:
-        await visitor.clicks("Work out")

@@ -20,18 +20,18 @@ class Visitor:
         await self.page.goto(self.url + path)
         await self.looks()
 
-    async def clicks(self, name: str, kind: str = "button") -> None:
+    async def clicks(self, name: str, kind: str = "button", **values: object) -> None:
         """A button or link by its English name."""
-        await self.named(name, kind).first.click()
+        await self.named(name, kind, **values).first.click()
         await self.page.wait_for_load_state()
         await self.looks()
 
-    def named(self, name: str, kind: str = "button") -> Locator:
-        main = self.page.locator("main")
+    def named(self, name: str, kind: str = "button", **values: object) -> Locator:
+        main, said = self.page.locator("main"), self.say(name, **values)
         return (
-            main.get_by_role("link", name=self.say(name), exact=True)
+            main.get_by_role("link", name=said, exact=True)
             if kind == "link"
-            else main.get_by_role("button", name=self.say(name), exact=True)
+            else main.get_by_role("button", name=said, exact=True)
         )
 
     async def types(self, **fields: str) -> None:

@@ -11,6 +11,8 @@ class Form:
     action: str
     method: str
     fields: dict[str, object] = field(default_factory=dict)
+    buttons: list[tuple[str, str]] = field(default_factory=list)
+    """Name and value of each button that sends the form, in order; the first one is the default."""
 
 
 class _Forms(HTMLParser):
@@ -21,11 +23,20 @@ class _Forms(HTMLParser):
         self.forms: list[Form] = []
         self._path = path
         self._select = ""
+        self._outside: dict[str, list[tuple[str, str]]] = {}
+        """The buttons that stand before the form to which they belong, by its id."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         had = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append(Form(had.get("action", self._path), had.get("method", "get")))
+            self.forms[-1].buttons += self._outside.get(had.get("id", ""), [])
+        elif tag == "button" and had.get("type", "submit") == "submit" and "disabled" not in had:
+            button = (had.get("name", ""), had.get("value", ""))
+            if "form" in had:
+                self._outside.setdefault(had["form"], []).append(button)
+            elif self.forms:
+                self.forms[-1].buttons.append(button)
         elif not self.forms:
             return
         elif tag == "input" and had.get("name"):
@@ -48,12 +59,14 @@ async def submit(
 ) -> httpx.Response:
     """Send the form of the page whose address ends in `action`, with some fields typed over.
 
-    `method` tells two forms of one address apart.
+    `method` tells two forms of one address apart. The form's default button is pressed, as with Enter, or the
+    one whose name is among the fields.
     """
     forms = forms_of(page)
     for form in forms:
         if form.action.endswith(action) and method in ("", form.method):
-            fields = {**form.fields, **typed}
+            pressed = form.buttons[:1] if not typed.keys() & {name for name, _ in form.buttons} else []
+            fields = {**form.fields, **{name: value for name, value in pressed if name}, **typed}
             if form.method == "post":
                 origin = f"{page.url.scheme}://{page.url.host}:{page.url.port}"
                 sent_from = {"origin": origin, "referer": str(page.url)}

@@ -9,10 +9,13 @@ from service.house import PASSWORD, fresh
 from service.waiting import together
 
 from starter.console.drafts import opened
+from subscription.calendar import day_of
 from subscription.request import Account, AccountKind
 
 from .forms import sign_in, submit
 from .hosting import Hosted
+
+AGREED = ["service:2026-01", "privacy:2026-01"]
 
 
 async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
@@ -21,7 +24,7 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
         await sign_in(browser, f"customer-of-{name}")
         page = await filled_in(browser, name)
         assert "Check Request Details" in page.text
-        page = await submit(browser, page, "/request/check")
+        page = await submit(browser, page, "/check")
         assert "The free trial has started" in page.text, page.text
         [listed] = await console.house.client.list(customer_id=f"customer-of-{name}")
         path = f"/subscriptions/{listed.subscription_id}"
@@ -33,10 +36,10 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
             assert (await browser.get(f"{path}/{action}")).status_code == 409
         page = await browser.get(f"{path}/switch")
         page = await submit(browser, page, "/switch", term="ANNUAL")
-        assert "This will happen" in page.text, page.text
+        assert "Summary of changes" in page.text, page.text
         # One member on basic, and what the guide's caution says of annual contracts (R30).
         assert "<strong>₩6,000</strong>" in page.text
-        assert "costs the discount that it gave and 10% of what the remaining days" in page.text
+        assert "you repay the annual discount and pay 10% of the fees for the remaining days" in page.text
         page = await submit(browser, page, "/switch")
         assert "Switch to paid" in page.text
         for action in ("renewal", "upgrade"):
@@ -44,11 +47,11 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
         page = await submit(browser, page, "/clock", by="next")
         page = await browser.get(f"{path}/upgrade")
         page = await submit(browser, page, "/upgrade", plan="premium", members="20")
-        page = await submit(browser, page, "/upgrade", agreed=["service", "privacy"])
-        assert "This will happen" in page.text, page.text
+        page = await submit(browser, page, "/upgrade", agreed=AGREED)
+        assert "Summary of changes" in page.text, page.text
         # 20 members on premium instead of one on basic.
         assert "<strong>₩200,000</strong>" in page.text
-        assert "₩6,000 until now" in page.text
+        assert "currently ₩6,000" in page.text
         page = await submit(browser, page, "/upgrade")
         assert "Upgrade: annual contract" in page.text
         page = await browser.get(f"{path}/renewal")
@@ -56,7 +59,10 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
         page = await submit(browser, page, "/renewal")
         assert "Renewal option: monthly contract, Lite, 5 members" in page.text, page.text
         page = await browser.get(f"{path}/cancel")
-        assert "Repayment of the annual discount" in page.text or "Early-termination fee" in page.text
+        today = day_of((await console.house.client.standing(listed.subscription_id)).now)
+        page = await submit(browser, page, "/cancel", date=f"{today}")
+        assert "Early-termination fee" in page.text
+        assert "Cancel now and delete all data" in page.text
         page = await submit(browser, page, "/cancel", method="post", confirmation="somebody")
         assert page.status_code == 422
         assert "ID@name" in page.text
@@ -72,10 +78,10 @@ async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_
     async with console.browser() as browser:
         await sign_in(browser, customer)
         page = await filled_in(browser, name)
-        back = await browser.get("/request/information")
+        back = await browser.get(page.url.path.replace("/check", "/information"))
         assert f'value="{name}"' in back.text
         assert PASSWORD not in back.text
-        answers = await together(submit(browser, page, "/request/check") for _ in range(3))
+        answers = await together(submit(browser, page, "/check") for _ in range(3))
         assert [answer.status_code for answer in answers] == [200, 200, 200]
         assert len(await console.house.client.list(customer_id=customer)) == 1
 
@@ -86,35 +92,37 @@ async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_it
     name = fresh("unfinished")
     async with console.browser() as browser:
         await sign_in(browser, f"customer-of-{name}")
-        await filled_in(browser, name)
-        cookie = browser.cookies["request-draft"]
+        page = await filled_in(browser, name)
+        draft_id = page.url.path.split("/")[2]
         key = await console.house.owner.fetchval(
             "SELECT key FROM console_sessions WHERE customer_id = $1", f"customer-of-{name}"
         )
-        draft = opened(cookie, key)
+        draft = opened(browser.cookies, draft_id, key)
         assert draft is not None
         assert draft.group == name
         assert draft.password_hash.startswith("$argon2id$")
         assert PASSWORD not in draft.model_dump_json()
-        assert opened(cookie, Fernet.generate_key()) is None
+        assert opened(browser.cookies, draft_id, Fernet.generate_key()) is None
         assert (await console.house.client.check_name(Account(kind=AccountKind.GROUP, name=name))).available
 
 
 async def test_a_step_that_is_too_early_leads_to_the_first_unfinished_one(console: Hosted) -> None:
     async with console.browser() as browser:
         await sign_in(browser, fresh("customer"))
-        await browser.get("/request")
-        assert (await browser.get("/request/check")).url.path == "/request/product"
+        first = (await browser.get("/request")).url.path
+        assert (await browser.get(first.replace("/product", "/check"))).url.path == first
 
 
-async def filled_in(browser: httpx.AsyncClient, name: str) -> httpx.Response:
+async def filled_in(
+    browser: httpx.AsyncClient, name: str, *, plan: str = "basic", members: str = "1"
+) -> httpx.Response:
     """A request up to its fourth step."""
-    page = await submit(browser, await browser.get("/request"), "/request/product", plan="basic")
-    page = await submit(browser, page, "/request/terms", agreed=["service", "privacy"])
+    page = await submit(browser, await browser.get("/request"), "/product", plan=plan, members=members)
+    page = await submit(browser, page, "/terms", agreed=AGREED)
     page = await submit(
         browser,
         page,
-        "/request/information",
+        "/information",
         group=name,
         admin_id="admin",
         password=PASSWORD,
@@ -122,7 +130,7 @@ async def filled_in(browser: httpx.AsyncClient, name: str) -> httpx.Response:
         company_name="Acme Korea",
         company_phone="02-1234-5678",
     )
-    assert page.url.path == "/request/check", page.text
+    assert page.url.path.endswith("/check"), page.text
     return page
 
 

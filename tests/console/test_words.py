@@ -72,15 +72,13 @@ def test_the_dates_of_a_refusal_are_written_as_the_language_writes_them() -> Non
     assert refusals.refusal_words(refused, Words(Language.KO)) == (
         "선택할 수 있는 마지막 날짜는 2027년 12월 5일입니다."
     )
-    assert refusals.refusal_words(refused, Words(Language.EN)) == (
-        "The latest possible date is 5 December 2027."
-    )
+    assert refusals.refusal_words(refused, Words(Language.EN)) == ("The latest possible date is 5 Dec 2027.")
 
 
 def test_what_is_possible_from_a_moment_on_is_never_said_of_an_earlier_minute() -> None:
     refused = Refused.of(Code.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST))
     assert refused.message.endswith("from 2027-01-31 10:20:01 KST.")
-    assert refusals.refusal_words(refused, Words(Language.EN)).endswith("from 31 January 2027, 10:21.")
+    assert refusals.refusal_words(refused, Words(Language.EN)).endswith("from 31 Jan 2027, 10:21.")
 
 
 def test_a_refusal_with_problems_says_each_of_them_once() -> None:

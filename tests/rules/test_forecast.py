@@ -115,9 +115,9 @@ def test_r28_dates_beyond_all_calendars_are_refused(date: str) -> None:
     assert refused(annual(), date) in (Code.DATE_IN_THE_PAST, Code.DATE_TOO_LATE)
 
 
-def test_r28_a_quote_is_given_for_every_date_and_takes_the_place_of_a_reserved_switch() -> None:
+def test_r28_a_quote_is_refused_where_a_reserved_switch_is_in_the_way_of_the_command() -> None:
     life = Life.requested("2027-01-01 09:00").asks("switch_to_paid", date="2027-01-20", term="ANNUAL")
-    assert quote(life, "2027-01-25").total == 0
+    assert refused(life, "2027-01-25") is Code.SWITCH_RESERVED
     assert quote(life, "2027-01-01").total == 0
 
 

@@ -47,35 +47,20 @@ document.querySelectorAll("button[data-duplicates]").forEach((button) => {
   });
 });
 
-// The cost of cancelling on the chosen date, at once. What is not worked out yet cannot be confirmed.
-document.querySelectorAll("form[data-live]").forEach((form) => {
-  const date = form.elements.date;
-  const quote = document.getElementById("quote");
-  const confirms = (heading, cost) => {
-    document.querySelectorAll("[data-chosen]").forEach((input) => { input.value = date.value; });
-    document.querySelectorAll("[data-cost]").forEach((input) => { input.value = cost; });
-    document.querySelectorAll("[data-chosen-text]").forEach((text) => { text.textContent = heading; });
-    document.querySelectorAll("button.danger").forEach((button) => { button.disabled = heading === ""; });
-  };
-  const show = async () => {
-    const wanted = date.value;
-    confirms("", "");
-    quote.setAttribute("aria-busy", "true");
-    const answer = await fetch(`${form.dataset.live}?date=${encodeURIComponent(wanted)}`).catch(() => null);
-    if (date.value !== wanted) return;
-    if (!answer || !answer.ok || answer.redirected) return form.requestSubmit();
-    quote.innerHTML = await answer.text();
-    quote.removeAttribute("aria-busy");
-    const sum = quote.querySelector("[data-penalty]");
-    confirms(sum ? quote.querySelector("h3").textContent : "", sum ? sum.dataset.penalty : "");
-  };
-  date.addEventListener("change", show);
-  document.querySelectorAll("a[data-date]").forEach((link) => link.addEventListener("click", (event) => {
-    event.preventDefault();
-    date.value = link.dataset.date;
-    show();
-  }));
-});
+// What was said of a name is about that name alone.
+document.querySelectorAll("#group, #domain, [name=kind]").forEach((input) => input.addEventListener("input", () => {
+  const said = document.getElementById("duplicates");
+  if (said) said.textContent = "";
+}));
+
+// Another language keeps what was typed: that of the page's other forms too, but no password.
+document.querySelectorAll("button[name=language]").forEach((button) => button.addEventListener("click", () => {
+  document.querySelectorAll("main input[id]:not([type=password])").forEach((input) => {
+    if (!button.form.id || input.form === button.form) return;
+    const copy = Object.assign(document.createElement("input"), { type: "hidden", name: input.name, value: input.value });
+    button.form.append(copy);
+  });
+}));
 
 // An account after the # of an address has been sent to no server.
 document.querySelectorAll("input[data-from-address]").forEach((input) => {

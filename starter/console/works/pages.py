@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from starter.client import Standing
+from starter.console.confirming import digest, is_as_shown
 from starter.console.guarding import forget, keep_signed_in
 from starter.console.sessions import Realm
 from starter.console.visit import Turned, Visit, cookie_name
@@ -78,6 +80,11 @@ async def set_company(visit: Visit) -> Response:
     entered = {
         name: form.get(name, "").strip() for name in ("company_name", "company_phone", "company_address")
     }
+    if visit.chooses_language:
+        return await _shown(visit, standing, entered=visit.form)
+    present = await WorksRecord(visit.console.pool).company(standing.state.subscription_id)
+    if not is_as_shown(visit, _company_shown(visit, present)):
+        return await _shown(visit, standing, entered=entered, problems={"": _changed(visit, present)})
     problems: dict[str, str] = {}
     if not 1 <= len(entered["company_name"]) <= 100 or has_control_characters(entered["company_name"]):
         problems["company_name"] = say("A company name has 1 to 100 characters.")
@@ -120,15 +127,30 @@ async def add_member(visit: Visit) -> Response:
             state.subscription_id, member, state.members - 1
         ):
             return await visit.go("/works", say("The member is added."))
-        problems["member_id"] = say("The ID is in use, or all members that the plan has are there already.")
+        present = {state.admin_id, *(each.member_id for each in await record.members(state.subscription_id))}
+        problems["member_id"] = (
+            say("This ID is already in use.")
+            if entered["member_id"] in present
+            else say(
+                "All %(most)s seats are used. Upgrade the subscription to add members.",
+                most=visit.words.number(state.members),
+            )
+        )
     return await _shown(visit, standing, entered=entered, problems=problems)
 
 
 async def remove_member(visit: Visit) -> Response:
+    """Remove the member whose ID and name the page showed."""
     standing = await _open(visit)
-    record = WorksRecord(visit.console.pool)
-    await record.remove_member(standing.state.subscription_id, visit.form.get("member_id", ""))
-    return await visit.go("/works", visit.words.say("The member is removed."))
+    record, subscription_id = WorksRecord(visit.console.pool), standing.state.subscription_id
+    for member in await record.members(subscription_id):
+        if member.member_id == visit.form.get("member_id") and is_as_shown(
+            visit, _member_shown(visit, member)
+        ):
+            await record.remove_member(subscription_id, member.member_id)
+            return await visit.go("/works", visit.words.say("The member is removed."))
+    said = visit.words.say("The members have changed since you opened the page. Nobody was removed.")
+    return await _shown(visit, standing, problems={"": said})
 
 
 async def sign_out(visit: Visit) -> Response:
@@ -167,16 +189,37 @@ async def _shown(
     problems: Mapping[str, str] | None = None,
 ) -> Response:
     record, state = WorksRecord(visit.console.pool), standing.state
+    company = await record.company(state.subscription_id)
     return await visit.page(
         "works/home.html",
-        status=422 if problems else 200,
+        status=200 if not problems else 409 if "" in problems else 422,
         problems=problems or {},
         entered=entered or {},
         state=state,
         restricted=state.access is Access.RESTRICTED,
         speak=Speaker(visit.words, standing.book),
-        company=await record.company(state.subscription_id),
+        company=company,
+        company_shown=_company_shown(visit, company),
+        member_shown=partial(_member_shown, visit),
         members=await record.members(state.subscription_id),
+    )
+
+
+def _company_shown(visit: Visit, company: Company | None) -> str:
+    return digest(visit, "company", company)
+
+
+def _member_shown(visit: Visit, member: Member) -> str:
+    return digest(visit, "member", member)
+
+
+def _changed(visit: Visit, company: Company | None) -> str:
+    return visit.words.say(
+        "The company information has changed since you opened the page, and nothing was saved. "
+        "It is now: %(now)s",
+        now=", ".join(filter(None, (company.company_name, company.company_phone, company.company_address)))
+        if company
+        else "",
     )
 
 

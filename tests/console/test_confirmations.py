@@ -1,0 +1,522 @@
+"""What is confirmed is what the page showed, or nothing is done. Without JavaScript, over HTTP."""
+
+from datetime import date, timedelta
+
+import httpx
+import pytest
+from service.house import PASSWORD, fresh
+from service.lives import Life
+
+from starter.console.languages import Words
+from starter.invoice_page import Language
+from subscription.calendar import start_of
+
+from .forms import sign_in, submit
+from .hosting import Hosted
+from .test_guide import AGREED, filled_in
+
+CHANGED = "Something has changed since you opened the page. Nothing was done"
+TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
+
+
+async def annual(console: Hosted) -> Life:
+    life = await console.house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    return life
+
+
+async def end_of(life: Life) -> date:
+    contract = (await life.status()).contract
+    assert contract is not None
+    return contract.end_day
+
+
+def hidden(page: httpx.Response, name: str) -> str:
+    return page.text.split(f'name="{name}" value="')[-1].split('"')[0]
+
+
+# -- cancel ------------------------------------------------------------------------------------------
+
+
+async def test_a_date_typed_on_the_cancel_page_is_reviewed_before_it_is_confirmed(console: Hosted) -> None:
+    life = await annual(console)
+    later = await life.today() + timedelta(days=40)
+    quoted = await console.house.client.quote_cancellation(life.id, later)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/cancel")
+        assert 'name="confirmation"' not in page.text
+        page = await submit(browser, page, "/cancel", date=f"{later}")
+        assert f"Cancellation fee: {Words(Language.EN).won(quoted.penalty)} " in page.text
+        assert f"Schedule cancellation for {Words(Language.EN).day(later)}</button>" in page.text
+        page = await submit(browser, page, "/cancel", method="post", confirmation=await life.confirmation())
+        assert page.status_code == 200, page.text
+    reserved = (await life.status()).reservation
+    assert reserved is not None
+    assert reserved.date == later
+
+
+@pytest.mark.parametrize("changed", ["date", "shown", "nothing shown", "another session's"])
+async def test_a_cancellation_that_was_not_shown_is_not_done(console: Hosted, changed: str) -> None:
+    life = await annual(console)
+    today = await life.today()
+    async with console.browser() as browser, console.browser() as other:
+        await sign_in(browser, life.request["customer_id"])
+        review = f"/subscriptions/{life.id}/cancel?review=1&date={today + timedelta(days=40)}"
+        page = await browser.get(review)
+        typed = {
+            "date": {"date": f"{today}"},
+            "shown": {"shown": "0" * 64},
+            "nothing shown": {"shown": ""},
+            "another session's": {"shown": hidden(page, "shown")},
+        }[changed]
+        if changed == "another session's":
+            await sign_in(other, life.request["customer_id"])
+            browser, page = other, await other.get(review)
+        page = await submit(
+            browser, page, "/cancel", method="post", confirmation=await life.confirmation(), **typed
+        )
+        assert page.status_code == 409
+        assert CHANGED in page.text
+    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+    assert (await life.status()).reservation is None
+
+
+async def test_today_is_preselected_nowhere(console: Hosted) -> None:
+    life = await annual(console)
+    today, end = await life.today(), await end_of(life)
+    path = f"/subscriptions/{life.id}/cancel"
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        assert f'value="{end}"' in (await browser.get(path)).text
+        page = await browser.get(f"{path}?date={today}")
+        assert f'value="{today}"' not in page.text
+        later = today + timedelta(days=40)
+        await life.asks("cancel", date=f"{later}")
+        page = await browser.get(path)
+        assert f'value="{later}"' in page.text
+        assert "Another date replaces it." in page.text
+        page = await browser.get(f"{path}?review=1&date={today}")
+        assert "Cancel now and delete all data</button>" in page.text
+    trial = await console.house.requested()
+    async with console.browser("ko") as browser:
+        await sign_in(browser, trial.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{trial.id}/cancel")
+        assert 'name="date" type="date" value=""' in page.text
+        page = await submit(browser, page, "/cancel")
+        assert page.status_code == 422
+        page = await submit(browser, page, "/cancel", date=f"{await trial.today()}")
+        assert "지금 해지하고 모든 데이터 삭제</button>" in page.text
+
+
+async def test_nothing_is_one_click_away_after_a_sign_in(console: Hosted) -> None:
+    life = await annual(console)
+    today, end = await life.today(), await end_of(life)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/cancel?review=1&date={today}")
+        await console.house.owner.execute(
+            "DELETE FROM console_sessions WHERE customer_id = $1", life.request["customer_id"]
+        )
+        page = await submit(browser, page, "/cancel", method="post", confirmation=await life.confirmation())
+        who = {"customer_id": life.request["customer_id"], "as": "customer"}
+        page = await submit(browser, page, "/sign-in/developer", **who)
+        assert page.url.path == f"/subscriptions/{life.id}/cancel"
+        assert 'name="confirmation"' not in page.text
+        assert f'value="{end}"' in page.text
+        assert f'value="{today}"' not in page.text
+    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+
+
+async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confirmed(console: Hosted) -> None:
+    life = await console.house.requested()
+    today = await life.today()
+    await life.asks("switch_to_paid", date=f"{today + timedelta(days=5)}", term="ANNUAL")
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/cancel")
+        assert "Until you withdraw it you can cancel today, but not on a later date." in page.text
+        page = await submit(browser, page, "/cancel", date=f"{today + timedelta(days=3)}")
+        assert page.status_code == 422
+        assert "A switch to paid is reserved for" in page.text
+        assert "No cancellation fee" not in page.text
+        page = await submit(browser, page, "/cancel", date=f"{today}")
+        assert "No cancellation fee on this date." in page.text
+
+
+async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(console: Hosted) -> None:
+    life = await annual(console)
+    end = await end_of(life)
+    await life.asks("change_renewal_option", term="ANNUAL")
+    await life.sleeps_until(start_of(end) + timedelta(hours=9))
+    tomorrow = await console.house.client.quote_cancellation(life.id, end + timedelta(days=1))
+    assert tomorrow.penalty
+    costs = Words(Language.EN).won(tomorrow.penalty)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/cancel")
+        assert f"there is no cancellation fee. From tomorrow on it is {costs}." in page.text
+        assert "the day after the contract period" not in page.text
+        assert 'name="date" type="date" value=""' in page.text
+        page = await submit(browser, page, "/cancel", date=f"{end}")
+        assert "No cancellation fee on this date." in page.text
+        assert f"There is no cancellation fee today. From tomorrow on it is {costs}." in page.text
+
+
+# -- switch, upgrade, renewal, rename, withdrawal, clock ------------------------------------------------
+
+
+async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown(console: Hosted) -> None:
+    life = await console.house.requested()
+    today = await life.today()
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/switch")
+        page = await submit(browser, page, "/switch", term="MONTHLY", members="2")
+        assert "Switch to paid now</button>" in page.text.replace("\n", "")
+        for typed in ({"members": "99"}, {"term": "ANNUAL"}, {"date": f"{today + timedelta(days=1)}"}):
+            answer = await submit(browser, page, "/switch", **typed)
+            assert answer.status_code == 409
+            assert CHANGED in answer.text
+        await life.asks("switch_to_paid", date=f"{today + timedelta(days=4)}", term="ANNUAL")
+        page = await submit(browser, page, "/switch")
+        assert page.status_code == 409
+        assert await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED"]
+        assert (await submit(browser, page, "/switch")).status_code == 200
+    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+
+
+async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: Hosted) -> None:
+    life = await annual(console)
+    chosen = {"review": "1", "plan": "premium", "members": "30", "term": "ANNUAL", "agreed": AGREED}
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen)
+        assert "Upgrade now</button>" in page.text.replace("\n", ""), page.text
+        await life.asks("upgrade", members=20, agreed_terms=TERMS)
+        page = await submit(browser, page, "/upgrade")
+        assert page.status_code == 409
+        assert CHANGED in page.text
+        assert (await life.status()).members == 20
+        assert (await submit(browser, page, "/upgrade")).status_code == 200
+    assert (await life.status()).members == 30
+
+
+async def test_terms_that_were_not_shown_are_not_agreed_to(console: Hosted) -> None:
+    life = await annual(console)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        older = ["service:2025-01", "privacy:2026-01"]
+        chosen = {"review": "1", "plan": "premium", "members": "30", "term": "ANNUAL", "agreed": older}
+        page = await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen)
+        assert page.status_code == 422
+        assert 'id="agreed_terms-error"' in page.text
+        page = await submit(browser, await browser.get("/request"), "/product", plan="basic")
+        page = await submit(browser, page, "/terms", agreed=older)
+        assert page.status_code == 422
+
+
+async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: Hosted) -> None:
+    life = await annual(console)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/renewal")
+        page = await submit(browser, page, "/renewal", term="MONTHLY", plan="lite", members="5")
+        await life.asks("cancel", date=f"{await life.today() + timedelta(days=40)}")
+        page = await submit(browser, page, "/renewal")
+        assert page.status_code == 409
+        assert (await life.status()).renewal is None
+
+
+async def test_a_name_is_changed_from_the_one_that_was_shown(console: Hosted) -> None:
+    life = await console.house.requested(account={"domain": f"{fresh('shown')}.example"})
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        held = f"{fresh('held')}.example"
+        await life.asks("rename_account", domain=held)
+        page = await submit(browser, page, "/rename", kind="GROUP", name=fresh("mine"))
+        assert page.status_code == 409
+        assert CHANGED in page.text
+        assert held in page.text
+    assert (await life.events())[-1] == "RENAME_HELD"
+
+
+async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console: Hosted) -> None:
+    life = await annual(console)
+    today = await life.today()
+    await life.asks("cancel", date=f"{today + timedelta(days=40)}")
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}")
+        await life.asks("cancel", date=f"{today + timedelta(days=50)}")
+        page = await submit(browser, page, "/withdraw")
+        assert page.status_code == 409
+        assert CHANGED in page.text
+    reserved = (await life.status()).reservation
+    assert reserved is not None
+    assert reserved.date == today + timedelta(days=50)
+
+
+async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: Hosted) -> None:
+    life = await console.house.requested()
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}")
+        before = await life.clock.now()
+        for _ in range(2):
+            assert (await submit(browser, page, "/clock", by="day")).status_code == 200
+        assert await life.clock.now() < before + timedelta(days=2)
+        await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+        answer = await submit(browser, page, "/clock", by="next")
+        assert answer.status_code == 409
+        assert "The clock was not moved." in answer.text
+
+
+# -- the request ---------------------------------------------------------------------------------------
+
+
+async def test_two_tabs_request_what_each_of_them_shows(console: Hosted) -> None:
+    names = fresh("first"), fresh("second")
+    customer = f"customer-of-{names[0]}"
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        first = await filled_in(browser, names[0], plan="lite", members="3")
+        second = await filled_in(browser, names[1], plan="premium", members="99")
+        assert ("Lite" in first.text, "Premium" in second.text) == (True, True)
+        for tab in (first, second):
+            assert "The free trial has started" in (await submit(browser, tab, "/check")).text
+    listed = await console.house.client.list(customer_id=customer)
+    assert {(each.plan, each.members) for each in listed} == {("lite", 3), ("premium", 99)}
+
+
+async def test_a_draft_that_another_tab_has_changed_is_shown_before_it_is_sent(console: Hosted) -> None:
+    name = fresh("changed")
+    customer = f"customer-of-{name}"
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        page = await filled_in(browser, name, plan="lite", members="3")
+        other = await browser.get(page.url.path.replace("/check", "/product"))
+        await submit(browser, other, "/product", plan="premium", members="99")
+        page = await submit(browser, page, "/check")
+        assert page.status_code == 409
+        assert "The request has changed since you opened the page. Nothing was sent" in page.text
+        assert await console.house.client.list(customer_id=customer) == []
+        page = await submit(browser, page, "/check")
+        assert "The free trial has started" in page.text
+        again = await browser.get(str(other.url))
+        assert again.url.path == page.url.path
+    [listed] = await console.house.client.list(customer_id=customer)
+    assert (listed.plan, listed.members) == ("premium", 99)
+
+
+async def test_three_drafts_are_kept_and_fit_into_the_headers_of_a_proxy(console: Hosted) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("customer"))
+        drafts = []
+        for number in range(5):
+            page = await submit(browser, await browser.get("/request"), "/product", plan="basic")
+            page = await submit(browser, page, "/terms", agreed=AGREED)
+            page = await submit(
+                browser,
+                page,
+                "/information",
+                group="\N{HANGUL SYLLABLE GA}" * 1000,
+                domain="\N{HANGUL SYLLABLE GA}" * 1000,
+                admin_id="a" * 1000,
+                company_name=f"{number}" + "\N{GRINNING FACE}" * 1000,
+                company_phone="0" * 1000,
+                password=PASSWORD,
+                password_again=PASSWORD,
+            )
+            assert page.status_code == 422
+            drafts.append(page.url.path)
+        kept = [name for name in browser.cookies if name.startswith("request-draft-")]
+        assert sorted(kept) == sorted(f"request-draft-{path.split('/')[2]}" for path in drafts[2:])
+        sent = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        assert len(sent) < 8_000
+        page = await browser.get(drafts[0])
+        assert "What was entered is not kept any more" in page.text
+        assert "\N{GRINNING FACE}" in (await browser.get(drafts[4])).text
+
+
+async def test_after_erasure_the_completed_request_says_what_holds_now(console: Hosted) -> None:
+    life = await console.house.requested()
+    path = f"/request/complete/{life.id}"
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        assert "The free trial has started." in (await browser.get(path)).text
+        await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+        page = await browser.get(path)
+        assert "The free trial has started" not in page.text
+        assert "Active" in page.text
+        await life.asks("cancel", date=f"{await life.today()}")
+        await life.has_closed()
+        page = await browser.get(path)
+        assert "The free trial has started" not in page.text
+        assert "has been canceled and all data permanently deleted" in page.text
+
+
+# -- what is typed -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", ["1.5", "1e3", "", "-", "0x10", "ten", "\uff11"])
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "Enter a whole number, such as 10."), ("ko", "10과 같은 정수를 입력하십시오.")],
+)
+async def test_members_that_are_no_whole_number_are_said_to_be_none(
+    console: Hosted, a_paid_life: Life, a_trial: Life, typed: str, language: str, sentence: str
+) -> None:
+    async with console.browser(language) as browser:
+        await sign_in(browser, a_paid_life.request["customer_id"])
+        page = await submit(browser, await browser.get("/request"), "/product", members=typed)
+        assert (page.status_code, sentence in page.text) == (422, True)
+        for action in ("upgrade", "renewal"):
+            page = await browser.get(f"/subscriptions/{a_paid_life.id}/{action}")
+            page = await submit(browser, page, f"/{action}", members=typed)
+            optional = action == "renewal" and typed == ""
+            assert (page.status_code, sentence in page.text) == ((200, False) if optional else (422, True))
+        await sign_in_again(browser, a_trial)
+        page = await browser.get(f"/subscriptions/{a_trial.id}/switch")
+        page = await submit(browser, page, "/switch", members=typed)
+        assert (page.status_code, sentence in page.text) == (422, True)
+
+
+@pytest.mark.parametrize("typed", ["0", "-1", "-99999999999999999999999"])
+async def test_fewer_members_than_one_are_too_few(console: Hosted, a_paid_life: Life, typed: str) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, a_paid_life.request["customer_id"])
+        page = await submit(browser, await browser.get("/request"), "/product", members=typed)
+        assert (page.status_code, "Enter 1 or more." in page.text) == (422, True)
+        page = await browser.get(f"/subscriptions/{a_paid_life.id}/renewal")
+        page = await submit(browser, page, "/renewal", term="ANNUAL", members=typed)
+        assert (page.status_code, "Enter 1 or more." in page.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "Without a renewal option the plan and the members stay as they are."),
+        ("ko", "갱신 옵션이 없으면 요금제와 구성원 수가 그대로 유지됩니다."),
+    ],
+)
+@pytest.mark.parametrize("chosen", [{"plan": "lite"}, {"members": "5"}, {"plan": "lite", "members": "5"}])
+async def test_no_renewal_option_with_a_plan_or_members_is_refused(
+    console: Hosted, a_paid_life: Life, chosen: dict[str, str], language: str, sentence: str
+) -> None:
+    async with console.browser(language) as browser:
+        await sign_in(browser, a_paid_life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{a_paid_life.id}/renewal")
+        page = await submit(browser, page, "/renewal", term="NONE", **chosen)
+        assert (page.status_code, sentence in page.text) == (422, True)
+
+
+async def test_more_members_than_there_can_be_are_said_to_be_too_many(
+    console: Hosted, a_paid_life: Life
+) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, a_paid_life.request["customer_id"])
+        for typed in ("1000000000000", "9" * 25):
+            for action in ("upgrade", "renewal"):
+                page = await browser.get(f"/subscriptions/{a_paid_life.id}/{action}")
+                page = await submit(browser, page, f"/{action}", members=typed)
+                assert page.status_code == 422
+                assert "There can be 100000 members at most." in page.text
+                assert typed in page.text
+            page = await submit(browser, await browser.get("/request"), "/product", members=typed)
+            assert (page.status_code, "whole number" in page.text) == (422, False)
+
+
+async def sign_in_again(browser: httpx.AsyncClient, life: Life) -> None:
+    await submit(browser, await browser.get("/subscriptions"), "/sign-out")
+    await sign_in(browser, life.request["customer_id"])
+
+
+@pytest.fixture(scope="module")
+async def a_paid_life(console: Hosted) -> Life:
+    return await annual(console)
+
+
+@pytest.fixture(scope="module")
+async def a_trial(console: Hosted) -> Life:
+    return await console.house.requested()
+
+
+# -- another language in the middle of a form ----------------------------------------------------------
+
+
+async def test_another_language_keeps_what_was_typed(
+    console: Hosted, a_paid_life: Life, a_trial: Life
+) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, a_paid_life.request["customer_id"])
+        page = await submit(
+            browser, await browser.get("/request"), "/product", plan="premium", members="7x", language="ko"
+        )
+        assert 'lang="ko"' in page.text
+        assert 'value="7x"' in page.text
+        page = await submit(browser, page, "/product", members="7")
+        page = await submit(browser, page, "/terms", agreed=AGREED[:1], language="en")
+        assert page.url.path.endswith("/terms")
+        assert page.text.count("checked") == 1
+        page = await submit(browser, page, "/terms", agreed=AGREED)
+        typed = {"group": "Half-typ", "admin_id": "adm", "company_name": "에이크미", "password": PASSWORD}
+        page = await submit(browser, page, "/information", **typed, language="ko")
+        assert [name for name, value in typed.items() if f'value="{value}"' not in page.text] == ["password"]
+        for action, fields in {
+            "upgrade": {"plan": "premium", "members": "12"},
+            "renewal": {"term": "MONTHLY", "members": "13"},
+            "cancel": {"date": "2031-01-31"},
+            "rename": {"name": "half-typ"},
+        }.items():
+            page = await browser.get(f"/subscriptions/{a_paid_life.id}/{action}")
+            language = "en" if 'lang="ko"' in page.text[:200] else "ko"
+            page = await submit(browser, page, f"/{action}", **fields, language=language)
+            assert f'<html lang="{language}"' in page.text
+            assert page.url.path == f"/subscriptions/{a_paid_life.id}/{action}"
+            assert 'role="alert"' not in page.text
+            assert f'value="{fields.get("members") or fields.get("date") or fields.get("name")}"' in page.text
+    assert (await a_paid_life.events())[-1] == "SWITCHED_TO_PAID"
+
+
+async def test_another_language_keeps_the_confirmation_and_cancels_nothing(
+    console: Hosted, a_paid_life: Life
+) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, a_paid_life.request["customer_id"])
+        account = await a_paid_life.confirmation()
+        later = await a_paid_life.today() + timedelta(days=40)
+        page = await browser.get(f"/subscriptions/{a_paid_life.id}/cancel?review=1&date={later}")
+        page = await submit(browser, page, "/cancel", method="post", confirmation=account, language="ko")
+        assert f'value="{account}"' in page.text
+        assert f"{Words(Language.KO).day(later)} 해지 예약</button>" in page.text
+    assert (await a_paid_life.status()).reservation is None
+
+
+# -- NAVER WORKS Admin ---------------------------------------------------------------------------------
+
+
+async def test_an_administrator_changes_what_was_shown(console: Hosted) -> None:
+    life = await console.house.requested(members=3)
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        account = await life.confirmation()
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        page = await submit(browser, page, "/works/members", member_id="minji", name="Minji")
+        stale = page
+        page = await submit(browser, page, "/works/company", company_name="First")
+        again = await submit(browser, stale, "/works/company", company_name="Second")
+        assert again.status_code == 409
+        assert "nothing was saved. It is now: First" in again.text
+        assert 'value="Second"' in again.text
+        page = await submit(browser, stale, "/members/remove")
+        page = await submit(browser, page, "/works/members", member_id="minji", name="Another")
+        page = await submit(browser, stale, "/members/remove")
+        assert "Nobody was removed." in page.text
+        assert "Another" in page.text
+        page = await submit(browser, page, "/works/members", member_id="minji", name="Again")
+        assert "This ID is already in use." in page.text
+        page = await submit(browser, page, "/works/members", member_id="jisu", name="Jisu")
+        page = await submit(browser, page, "/works/members", member_id="hana", name="Hana")
+        assert "All 3 seats are used." in page.text
