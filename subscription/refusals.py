@@ -122,7 +122,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.NULL_CHARACTER": "must not have null characters",
     "INVALID_VALUE.INVISIBLE": "must not have control or invisible characters",
     "INVALID_VALUE.GROUP_OR_DOMAIN": "must be either {group: …} or {domain: …}",
-    "INVALID_VALUE.TERM_MISSING": "must have a term for its plan and members: no option means the same plan and members",
+    "INVALID_VALUE.TERM_MISSING": "must have a term when it has a plan or members (none keeps both)",
     "INVALID_VALUE.ADJUSTED_BY_ZERO": "An adjustment of zero changes nothing.",
     "INVALID_VALUE.MORE_PROBLEMS": "has %(more)s more problems",
     "INVALID_VALUE.LOOKS_GO_UP": "the looks must go up in up_to_hours",

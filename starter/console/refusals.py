@@ -26,8 +26,8 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.INVISIBLE": N_("Control characters and invisible characters cannot be used."),
     "INVALID_VALUE.GROUP_OR_DOMAIN": N_("Enter either a group name or a domain name."),
     "INVALID_VALUE.TERM_MISSING": N_(
-        "Without a renewal option the plan and the members stay as they are. Choose a contract for another plan "
-        "or number of members, or leave both as they are."
+        "Without a renewal option the plan and the members stay as they are. Choose a contract for another "
+        "plan or number of members, or leave both as they are."
     ),
     "INVALID_VALUE.MORE_PROBLEMS": N_("There are %(more)s more problems."),
     Code.INVALID_DATE: N_("Enter a date such as 2027-01-31."),

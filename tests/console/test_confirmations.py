@@ -420,9 +420,9 @@ async def test_more_members_than_there_can_be_are_said_to_be_too_many(
         for typed in ("1000000000000", "9" * 25):
             for action in ("upgrade", "renewal"):
                 page = await browser.get(f"/subscriptions/{a_paid_life.id}/{action}")
-                page = await submit(browser, page, f"/{action}", members=typed)
+                page = await submit(browser, page, f"/{action}", members=typed, term="ANNUAL")
                 assert page.status_code == 422
-                assert "There can be 100000 members at most." in page.text
+                assert "There can be 100,000 members at most." in page.text
                 assert typed in page.text
             page = await submit(browser, await browser.get("/request"), "/product", members=typed)
             assert (page.status_code, "whole number" in page.text) == (422, False)
