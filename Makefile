@@ -25,7 +25,7 @@ dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL, the worker and th
 test: lint ## The linters, the type checker and every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-browser: $(VENV)/dev ## The console in a real browser; needs Chromium
+browser: $(VENV)/dev ## The console in a real browser; needs Chromium, Node.js 20 and npm
 	$(BIN)/python -m pytest tests/browser
 
 clients: $(VENV)/dev ## Clients in other languages against the real service; needs Node.js 20 and npm

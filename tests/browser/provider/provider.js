@@ -1,0 +1,13 @@
+// An OpenID Connect provider with the defaults of oidc-provider, which is certified. By these defaults an ID token has
+// `sub` alone, and all other claims come from the userinfo endpoint.
+// usage: node provider.js '{"port": …, "client": {…}, "people": {"minji": {…}}}'
+
+import { Provider } from "oidc-provider";
+
+const { port, client, people } = JSON.parse(process.argv[2]);
+const provider = new Provider(`http://127.0.0.1:${port}`, {
+  clients: [client],
+  claims: { profile: ["name"], worksub: ["customer_id", "groups"] },
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
+});
+provider.listen(port, "127.0.0.1");

@@ -1,0 +1,220 @@
+"""Sign-in and sign-out at a certified OpenID Connect provider, with its defaults, in a real browser."""
+
+import json
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from console.hosting import Hosted, hosted
+from npm import install_packages
+from playwright.async_api import Browser, Page, expect
+from service.house import House
+
+from starter.console.settings import DEFAULT_SCOPE, ConsoleSettings, OidcSettings
+from starter.embedded.server import ChildProcess, DirectoryLock, free_ports, port_is_free
+
+SECRET = "a secret of the console"
+PEOPLE = {
+    "minji": {"name": "Minji", "customer_id": "C-77"},
+    "olga": {"name": "Olga", "groups": ["worksub-operators"]},
+    "stranger": {"name": "Stranger"},
+}
+
+
+@dataclass
+class Provider:
+    """The provider's process; `stop` ends it."""
+
+    process: ChildProcess
+
+    async def stop(self) -> None:
+        await self.process.stop()
+
+
+@asynccontextmanager
+async def provider_for(console: Hosted, port: int, directory: Path) -> AsyncIterator[Provider]:
+    """Start a provider where the console is registered."""
+    node = shutil.which("node")
+    assert node, "These tests need Node.js 20"
+    options = {
+        "port": port,
+        "people": PEOPLE,
+        "client": {
+            "client_id": "console",
+            "client_secret": SECRET,
+            "redirect_uris": [f"{console.url}/sign-in/callback"],
+            "post_logout_redirect_uris": [f"{console.url}/sign-in/signed-out"],
+        },
+    }
+
+    async def answers() -> bool:
+        return not port_is_free(port)
+
+    packages = install_packages(Path(__file__).parent / "provider")
+    async with DirectoryLock(directory) as lock:
+        process = await ChildProcess.start(
+            "The provider",
+            [node, str(packages / "provider.js"), json.dumps(options)],
+            log=directory / "provider.log",
+            lock=lock,
+            stop_signal=signal.SIGTERM,
+        )
+        try:
+            await process.wait_until(answers)
+            yield Provider(process)
+        finally:
+            await process.stop()
+
+
+@dataclass
+class Scene:
+    console: Hosted
+    provider: Provider
+    page: Page
+
+    async def goes_to(self, path: str) -> None:
+        await self.page.goto(self.console.url + path)
+
+    async def continues(self, name: str = "Continue to sign-in") -> None:
+        await self.page.get_by_role("link", name=name).click()
+
+    async def signs_in_as(self, person: str) -> None:
+        """Fill in the provider's form, and consent if the provider asks."""
+        await self.page.locator("input[name=login]").fill(person)
+        await self.page.locator("input[name=password]").fill("any")
+        await self.page.get_by_role("button", name="Sign-in").click()
+        await self.page.wait_for_load_state()
+        consent = self.page.get_by_role("button", name="Continue")
+        if await consent.count():
+            await consent.click()
+
+    async def sees(self, text: str) -> None:
+        await self.page.get_by_text(text).first.wait_for()
+
+    def refusals(self) -> dict[str, float]:
+        """The codes of the sign-ins that the console has refused."""
+        [family] = [
+            each
+            for each in self.console.metrics.registry.collect()
+            if each.name == "worksub_sign_in_refusals"
+        ]
+        return {each.labels["code"]: each.value for each in family.samples if each.value}
+
+
+@pytest.fixture
+async def scene(house: House, chromium: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene_with(house, chromium, tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def scene_with(
+    house: House,
+    chromium: Browser,
+    directory: Path,
+    secret: str = SECRET,
+    scope: str = "openid profile worksub",
+) -> AsyncIterator[Scene]:
+    [port] = free_ports(1)
+    oidc = OidcSettings(f"http://127.0.0.1:{port}", "console", secret, scope=scope)
+    async with (
+        hosted(house, ConsoleSettings(url="", oidc=oidc)) as console,
+        provider_for(console, port, directory) as provider,
+    ):
+        context = await chromium.new_context(locale="en")
+        context.set_default_timeout(20_000)
+        yield Scene(console, provider, await context.new_page())
+        await context.close()
+
+
+async def test_claims_come_from_userinfo_and_sign_out_ends_the_session_at_the_provider_too(
+    scene: Scene,
+) -> None:
+    await scene.goes_to("/subscriptions")
+    await scene.continues()
+    await scene.signs_in_as("minji")
+    await scene.sees("No subscription yet")
+    await scene.sees("C-77")
+
+    await scene.page.get_by_role("button", name="Sign out").click()
+    await scene.page.get_by_role("button", name="Yes, sign me out").click()
+    await scene.page.wait_for_url(f"{scene.console.url}/sign-in?choose=1")
+    await scene.goes_to("/sign-in")
+    await scene.continues()
+    await scene.signs_in_as("olga")
+    await scene.sees("All subscriptions")
+    assert scene.refusals() == {}
+
+
+async def test_who_stays_signed_in_at_the_provider_is_asked_for_the_account_nevertheless(
+    scene: Scene,
+) -> None:
+    await scene.goes_to("/sign-in")
+    await scene.continues()
+    await scene.signs_in_as("minji")
+    await scene.sees("No subscription yet")
+    await scene.page.get_by_role("button", name="Sign out").click()
+    await scene.page.get_by_role("button", name="No, stay signed in").click()
+    await scene.page.wait_for_url(f"{scene.console.url}/sign-in?choose=1")
+    await scene.continues("Continue with an account of your choice")
+    await scene.signs_in_as("olga")
+    await scene.sees("All subscriptions")
+
+
+async def test_a_wrong_account_can_be_changed_for_another_one(scene: Scene) -> None:
+    await scene.goes_to("/operator")
+    await scene.continues()
+    await scene.signs_in_as("stranger")
+    await scene.sees("This account belongs to no customer.")
+    await scene.sees("ACCOUNT_UNKNOWN · ")
+    await scene.continues("Continue with an account of your choice")
+    await scene.signs_in_as("olga")
+    await scene.page.wait_for_url(f"{scene.console.url}/operator")
+    assert scene.refusals()["ACCOUNT_UNKNOWN"] == 1
+
+
+async def test_without_the_scope_of_the_claims_the_account_is_unknown(
+    house: House, chromium: Browser, tmp_path: Path
+) -> None:
+    async with scene_with(house, chromium, tmp_path, scope=DEFAULT_SCOPE) as scene:
+        await scene.goes_to("/sign-in")
+        await scene.continues()
+        await scene.signs_in_as("minji")
+        await scene.sees("ACCOUNT_UNKNOWN · ")
+
+
+async def test_a_provider_that_is_down_is_named_as_the_reason(scene: Scene) -> None:
+    await scene.goes_to("/sign-in")
+    await scene.continues()
+    await scene.signs_in_as("minji")
+    await scene.sees("No subscription yet")
+    await scene.provider.stop()
+    await scene.page.reload()
+    await scene.sees("No subscription yet")
+    await scene.page.get_by_role("button", name="Sign out").click()
+    await scene.page.wait_for_url(f"{scene.console.url}/sign-in?choose=1")
+    await scene.continues("Continue with an account of your choice")
+    await scene.sees("Your organization's sign-in does not answer.")
+    await scene.sees("ISSUER_UNREACHABLE · ")
+    assert scene.refusals() == {"ISSUER_UNREACHABLE": 1}
+
+
+async def test_a_wrong_secret_is_named_as_the_reason(
+    house: House, chromium: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scene_with(house, chromium, tmp_path, secret="another secret") as scene:
+        await scene.goes_to("/sign-in")
+        await scene.continues()
+        await scene.signs_in_as("minji")
+        await scene.sees("CLIENT_REJECTED · ")
+        shown = await scene.page.get_by_text("CLIENT_REJECTED · ").inner_text()
+        await expect(scene.page.get_by_text("Minji")).to_have_count(0)
+        assert scene.refusals() == {"CLIENT_REJECTED": 1}
+    [logged] = [record for record in caplog.records if record.getMessage() == "sign-in refused"]
+    fields = getattr(logged, "fields", {})
+    assert (fields["code"], fields["issuer_error"]) == ("CLIENT_REJECTED", "invalid_client")
+    assert fields["request_id"] in shown

@@ -1,0 +1,248 @@
+"""Each way in which an issuer's answer can be wrong: a code, a page and no session."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+import httpx
+import pytest
+from http_hosting import served
+from joserfc import jwt
+from joserfc.jwk import KeyParameters, KeySet, RSAKey
+from service.house import House
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from starter.console.settings import ConsoleSettings, OidcSettings
+
+from .hosting import Hosted, hosted
+
+KEY: KeyParameters = {"kid": "1", "use": "sig", "alg": "RS256"}
+
+
+@dataclass
+class TestIssuer:
+    """An issuer that signs real tokens; a test changes what it answers."""
+
+    __test__ = False
+
+    url: str = ""
+    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, parameters=KEY))
+    expires_in: int = 600
+    claims: dict[str, Any] = field(default_factory=dict)
+    """Replacements of the ID token's claims; None removes one."""
+    userinfo: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Response] = field(default_factory=dict)
+    """Answers that replace those below, by path."""
+    redirected_with: dict[str, str] = field(default_factory=dict)
+    """Query parameters with which the browser is sent back, in place of a code."""
+    offered: dict[str, Any] = field(default_factory=dict)
+    """Replacements of the discovery document's fields."""
+    asked: list[dict[str, str]] = field(default_factory=list)
+    """The queries of the authorization requests."""
+    _nonces: dict[str, str] = field(default_factory=dict)
+
+    def app(self) -> Starlette:
+        pages = {
+            "/.well-known/openid-configuration": self.discovery,
+            "/authorize": self.authorize,
+            "/token": self.token,
+            "/userinfo": self.tell,
+            "/keys": self.keys,
+        }
+
+        def answering(path: str, page: Any) -> Any:
+            async def answer(request: Request) -> Response:
+                replaced = self.answers.get(path)
+                if replaced is not None:
+                    return replaced
+                answered: Response = await page(request)
+                return answered
+
+            return answer
+
+        return Starlette(
+            routes=[
+                Route(path, answering(path, page), methods=["GET", "POST"]) for path, page in pages.items()
+            ]
+        )
+
+    async def discovery(self, _: Request) -> Response:
+        document = {
+            "issuer": self.url,
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+            "userinfo_endpoint": f"{self.url}/userinfo",
+            "jwks_uri": f"{self.url}/keys",
+            "id_token_signing_alg_values_supported": ["RS256"],
+            **self.offered,
+        }
+        return JSONResponse(document)
+
+    async def authorize(self, request: Request) -> Response:
+        query = dict(request.query_params)
+        self.asked.append(query)
+        code = secrets.token_urlsafe()
+        self._nonces[code] = query["nonce"]
+        back = self.redirected_with or {"code": code}
+        return RedirectResponse(f"{query['redirect_uri']}?{urlencode({'state': query['state'], **back})}")
+
+    async def token(self, request: Request) -> Response:
+        [code] = parse_qs((await request.body()).decode())["code"]
+        now = int(time.time())
+        claims = {
+            "iss": self.url,
+            "sub": "minji",
+            "aud": "console",
+            "exp": now + self.expires_in,
+            "iat": now,
+            "nonce": self._nonces[code],
+            "customer_id": "C-77",
+            **self.claims,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        id_token = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.key)
+        return JSONResponse({"access_token": "opaque", "token_type": "Bearer", "id_token": id_token})
+
+    async def tell(self, request: Request) -> Response:
+        assert request.headers["authorization"] == "Bearer opaque"
+        return JSONResponse({"sub": "minji", **self.userinfo})
+
+    async def keys(self, _: Request) -> Response:
+        return JSONResponse(KeySet([self.key]).as_dict(private=False))
+
+
+@asynccontextmanager
+async def signed_in(house: House, issuer: TestIssuer) -> AsyncIterator[tuple[Hosted, httpx.AsyncClient]]:
+    """A console in front of this issuer, and a browser."""
+    async with served(issuer.app()) as issuer.url:
+        settings = ConsoleSettings(url="", oidc=OidcSettings(issuer.url, "console", "a secret"))
+        async with hosted(house, settings) as console, console.browser() as browser:
+            yield console, browser
+
+
+@pytest.mark.parametrize(
+    ("issuer", "code"),
+    [
+        (TestIssuer(expires_in=-15), "TOKEN_EXPIRED"),
+        (TestIssuer(expires_in=-60), "TOKEN_EXPIRED"),
+        (TestIssuer(claims={"exp": None}), "TOKEN_INVALID"),
+        (TestIssuer(claims={"aud": "another"}), "TOKEN_INVALID"),
+        (TestIssuer(claims={"aud": "another", "azp": "console"}), "TOKEN_INVALID"),
+        (TestIssuer(claims={"iss": "https://evil.example"}), "TOKEN_INVALID"),
+        (TestIssuer(claims={"nonce": "another"}), "TOKEN_INVALID"),
+        (TestIssuer(claims={"nonce": None}), "TOKEN_INVALID"),
+        (TestIssuer(claims={"sub": None}), "TOKEN_INVALID"),
+        (TestIssuer(claims={"customer_id": None}), "ACCOUNT_UNKNOWN"),
+        (TestIssuer(claims={"customer_id": "not an id"}), "ACCOUNT_UNKNOWN"),
+        (TestIssuer(claims={"customer_id": ["C-77"]}), "ACCOUNT_UNKNOWN"),
+        (
+            TestIssuer(claims={"customer_id": None}, userinfo={"sub": "olga", "customer_id": "C-78"}),
+            "TOKEN_INVALID",
+        ),
+        (
+            TestIssuer(claims={"customer_id": None}, answers={"/userinfo": Response(status_code=500)}),
+            "ISSUER_UNREACHABLE",
+        ),
+        (
+            TestIssuer(claims={"customer_id": None}, answers={"/userinfo": Response("signed.jwt.x")}),
+            "ISSUER_ANSWER_INVALID",
+        ),
+        (TestIssuer(answers={"/keys": JSONResponse({"keys": []})}), "TOKEN_INVALID"),
+        (TestIssuer(answers={"/keys": Response(status_code=404)}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(answers={"/token": Response(status_code=503)}), "ISSUER_UNREACHABLE"),
+        (TestIssuer(answers={"/token": Response("<html>")}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(answers={"/token": JSONResponse([])}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(answers={"/token": JSONResponse({"access_token": "a"})}), "ISSUER_ANSWER_INVALID"),
+        (
+            TestIssuer(answers={"/token": JSONResponse({"error": "invalid_client"}, 401)}),
+            "CLIENT_REJECTED",
+        ),
+        (
+            TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)}),
+            "AUTHORIZATION_CODE_REJECTED",
+        ),
+        (
+            TestIssuer(answers={"/token": JSONResponse({"error": "of its own"}, 400)}),
+            "ISSUER_ANSWER_INVALID",
+        ),
+        (TestIssuer(redirected_with={"error": "access_denied"}), "AUTHORIZATION_REFUSED"),
+        (TestIssuer(redirected_with={"code": "a", "state": "another"}), "SIGN_IN_NOT_STARTED"),
+        (TestIssuer(offered={"issuer": "https://another.example"}), "ISSUER_ANSWER_INVALID"),
+        (
+            TestIssuer(answers={"/.well-known/openid-configuration": Response("<html>")}),
+            "ISSUER_ANSWER_INVALID",
+        ),
+        (
+            TestIssuer(answers={"/.well-known/openid-configuration": JSONResponse([])}),
+            "ISSUER_ANSWER_INVALID",
+        ),
+        (
+            TestIssuer(answers={"/.well-known/openid-configuration": Response(status_code=502)}),
+            "ISSUER_UNREACHABLE",
+        ),
+        (TestIssuer(offered={"authorization_endpoint": None}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(offered={"token_endpoint": "http://127.0.0.1:1/"}), "ISSUER_UNREACHABLE"),
+    ],
+)
+async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
+    house: House, issuer: TestIssuer, code: str
+) -> None:
+    async with signed_in(house, issuer) as (console, browser):
+        answer = await browser.get("/sign-in/issuer?next=/subscriptions")
+        assert answer.status_code in (403, 503)
+        assert f"{code} · {answer.headers['x-request-id']}" in answer.text
+        assert (await browser.get("/subscriptions")).url.path == "/sign-in"
+    [family] = [
+        each for each in console.metrics.registry.collect() if each.name == "worksub_sign_in_refusals"
+    ]
+    assert {each.labels["code"]: each.value for each in family.samples if each.value} == {code: 1}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "sees"),
+    [
+        (TestIssuer(expires_in=-1), "subscriptions of C-77"),
+        (TestIssuer(claims={"aud": ["another", "console"], "azp": "console"}), "subscriptions of C-77"),
+        (TestIssuer(claims={"customer_id": None}, userinfo={"customer_id": "C-78"}), "subscriptions of C-78"),
+        (
+            TestIssuer(claims={"customer_id": None}, userinfo={"groups": "worksub-operators"}),
+            "All subscriptions",
+        ),
+        (TestIssuer(answers={"/userinfo": Response(status_code=500)}), "subscriptions of C-77"),
+    ],
+    ids=[
+        "within the leeway",
+        "one of two audiences",
+        "by userinfo",
+        "operator by userinfo",
+        "without userinfo",
+    ],
+)
+async def test_a_right_answer_signs_in(house: House, issuer: TestIssuer, sees: str) -> None:
+    async with signed_in(house, issuer) as (_, browser):
+        assert sees in (await browser.get("/sign-in/issuer")).text
+
+
+@pytest.mark.parametrize(
+    ("offered", "prompt"),
+    [
+        ({}, "select_account"),
+        ({"prompt_values_supported": ["none", "login", "select_account"]}, "select_account"),
+        ({"prompt_values_supported": ["none", "login"]}, "login"),
+    ],
+)
+async def test_the_prompt_is_one_that_the_issuer_knows(
+    house: House, offered: dict[str, Any], prompt: str
+) -> None:
+    issuer = TestIssuer(offered=offered)
+    async with signed_in(house, issuer) as (_, browser):
+        await browser.get("/sign-in/issuer")
+        await browser.get("/sign-in/issuer?choose=1")
+    assert [query.get("prompt") for query in issuer.asked] == [None, prompt]
