@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -194,6 +195,21 @@ async def test_who_fails_too_often_is_not_even_listened_to() -> None:
         assert (await server.asked("/decode", body)).status == 429
         now[0] += 10
         assert (await server.asked("/decode", body)).status == 200
+
+
+async def test_of_many_guesses_at_once_as_many_are_judged_as_the_limit_has() -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(signed_in, failing=Limit(5, 0.0), asking=Limit(10, 0.0)) as server:
+            body, past = await server.body(), datetime.now(UTC) - timedelta(hours=1)
+
+            async def burst(token: str, size: int) -> Counter[int]:
+                asked = (server.asked("/decode", body, token=token) for _ in range(size))
+                return Counter(answer.status for answer in await asyncio.gather(*asked))
+
+            # Fewer at once than the failures that are allowed; all are right, so none counts as one.
+            assert sum([await burst(provider.token(), 4) for _ in range(4)], Counter()) == {200: 10, 429: 6}
+            assert await burst(provider.token(exp=past), 30) == {401: 5, 429: 25}
 
 
 async def test_the_log_has_who_asked_for_how_much_and_nothing_of_it(

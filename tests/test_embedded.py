@@ -125,6 +125,20 @@ async def test_the_servers_of_a_stack_answer(stack: EmbeddedStack, client: Clien
     ui.close()
 
 
+def test_what_the_servers_keep_is_for_its_owner_alone(stack: EmbeddedStack, stack_directory: Path) -> None:
+    kept = [path for path in stack_directory.rglob("*") if path.is_file()]
+    names = {path.name for path in kept}
+    assert {
+        "temporal.db",
+        "temporal.db-wal",
+        "temporal.log",
+        "postgres.log",
+        "stack.json",
+        "password",
+    } <= names
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+
+
 def test_the_servers_do_not_hear_the_terminals_ctrl_c(stack: EmbeddedStack) -> None:
     assert os.getsid(stack.temporal.pid) == stack.temporal.pid
     assert os.getsid(stack.postgres.pid) == stack.postgres.pid

@@ -31,6 +31,12 @@ GRANT worksub_reader TO worksub_operator, worksub_web, worksub_service;
 GRANT worksub_api, worksub_console TO worksub_web;
 GRANT worksub_admin TO worksub_operator;
 
+-- No erasure reaches the server's log, so it has no values of rows, statements or parameters.
+ALTER SYSTEM SET log_error_verbosity = 'terse';
+ALTER SYSTEM SET log_min_error_statement = 'panic';
+ALTER SYSTEM SET log_parameter_max_length = 0;
+ALTER SYSTEM SET log_parameter_max_length_on_error = 0;
+
 CREATE DATABASE temporal OWNER temporal;
 CREATE DATABASE temporal_visibility OWNER temporal;
 CREATE DATABASE worksub OWNER worksub_owner;

@@ -63,29 +63,30 @@ def codec_app(
     app.add_middleware(
         CORSMiddleware, allow_origins=[origin], allow_methods=["POST"], allow_headers=_HEADERS, max_age=600
     )
-    asking, failing = asking or Limit(400, 100.0), failing or Limit(20, 0.2)
+    asking, failing = asking or Limit(400, 100.0), failing or Limit(100, 0.2)
 
     async def let_in(request: Request) -> str:
         """Who asks, if they may."""
         place = request.client.host if request.client else "somewhere"
-        if not failing.allows(place):
+        if request.headers.get("Origin", origin).lower() != origin:
+            raise CodecRefusal(403, "ORIGIN_REFUSED", "This page may not ask.")
+        # Taken before the token is judged, and given back if it is right: a burst does not pass the limit.
+        if not failing.take(place):
             refuse_sign_in(request.scope, SignInRefusal.TOO_MANY_FAILURES)
             message = "Too many have failed to say who they are."
             raise CodecRefusal(429, SignInRefusal.TOO_MANY_FAILURES, message)
-        if request.headers.get("Origin", origin).lower() != origin:
-            raise CodecRefusal(403, "ORIGIN_REFUSED", "This page may not ask.")
         try:
             caller = await callers.named(request.headers.get("Authorization"))
         except NotAllowedError as error:
-            failing.take(place)
             refuse_sign_in(request.scope, error.code, error.cause)
             raise CodecRefusal(401, error.code, str(error), {"WWW-Authenticate": "Bearer"}) from None
         except IssuerSilentError as error:
+            failing.give_back(place)
             refuse_sign_in(request.scope, SignInRefusal.ISSUER_UNREACHABLE, error)
             raise CodecRefusal(503, SignInRefusal.ISSUER_UNREACHABLE, str(error)) from None
-        if not asking.allows(caller):
+        failing.give_back(place)
+        if not asking.take(caller):
             raise CodecRefusal(429, "RATE_LIMITED", "That was too often.")
-        asking.take(caller)
         if request.headers.get("X-Namespace") != namespace:
             message = "X-Namespace names no namespace of this server."
             raise CodecRefusal(404, "NAMESPACE_UNKNOWN", message)

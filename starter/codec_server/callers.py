@@ -79,8 +79,7 @@ class _IssuerKeys(jwt.PyJWKClient):
 
     def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:
         if refresh:
-            refresh = self._refetches.allows("")
-            self._refetches.take("")
+            refresh = self._refetches.take("")
         return super().get_jwk_set(refresh)
 
 

@@ -13,14 +13,19 @@ class Limit:
         self._at_once, self._per_second, self._clock = at_once, per_second, clock
         self._left: dict[str, tuple[float, float]] = {}
 
-    def allows(self, name: str) -> bool:
-        """Whether there is one left; takes nothing."""
-        return self._now_left(name) >= 1
-
-    def take(self, name: str) -> None:
+    def take(self, name: str) -> bool:
+        """Take one and return True, or return False because none is left."""
+        left = self._now_left(name)
+        if left < 1:
+            return False
         if name not in self._left and len(self._left) >= _REMEMBERED:
             self._left.pop(next(iter(self._left)))  # the one who has been known for longest
-        self._left[name] = (self._now_left(name) - 1, self._clock())
+        self._left[name] = (left - 1, self._clock())
+        return True
+
+    def give_back(self, name: str) -> None:
+        """Undo one `take`."""
+        self._left[name] = (min(self._at_once, self._now_left(name) + 1), self._clock())
 
     def _now_left(self, name: str) -> float:
         left, at = self._left.get(name, (float(self._at_once), self._clock()))

@@ -17,6 +17,13 @@ from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_
 SUPERUSER = "postgres"
 OWNER, WORKER, WEB, PEOPLE = "worksub_owner", "worksub_service", "worksub_web", "worksub_operator"
 """The logins, as docker/postgres makes them: who sets up, who works, who answers over HTTP, who asks."""
+LOG_WITHOUT_VALUES = (
+    "log_error_verbosity=terse",
+    "log_min_error_statement=panic",
+    "log_parameter_max_length=0",
+    "log_parameter_max_length_on_error=0",
+)
+"""Keep values of rows and parameters out of the server's log, which no erasure reaches (R31)."""
 # PostgreSQL refuses to run as root.
 ACCOUNT_IN_PLACE_OF_ROOT = "nobody"
 
@@ -112,6 +119,7 @@ class PostgresServer(EmbeddedServer):
                 *(binaries / "postgres", "-D", self._data),
                 *("-c", f"listen_addresses={LOOPBACK}", "-c", f"port={self.port}"),
                 *("-c", "unix_socket_directories="),
+                *(word for setting in LOG_WITHOUT_VALUES for word in ("-c", setting)),
             ],
             log="postgres.log",
             # PostgreSQL's fast shutdown; on SIGTERM it would wait for its clients to leave.

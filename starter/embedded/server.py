@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import BinaryIO, NoReturn, Self
 
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.02
@@ -102,8 +102,8 @@ class DirectoryLock:
                 be written.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ServerError(f"{self._path.parent} cannot be used: {error}.") from error
         deadline = time.monotonic() + STOP_SECONDS
@@ -152,6 +152,11 @@ class DirectoryLock:
         finally:
             os.close(descriptor)
         return owner if owner and _is_alive(owner) else None
+
+
+def _for_the_owner_alone(path: Path) -> BinaryIO:
+    """Open a fresh file for writing that no other account can read."""
+    return open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -225,13 +230,15 @@ class ChildProcess:
             ServerError: the command cannot be run.
         """
         try:
-            with log.open("wb") as output:
+            with _for_the_owner_alone(log) as output:
                 process = await asyncio.create_subprocess_exec(
                     *command,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=asyncio.subprocess.STDOUT,
                     pass_fds=[lock.descriptor],
+                    # What servers keep and log names customers: no other account of the machine reads it.
+                    umask=0o077,
                     start_new_session=True,
                     cwd=log.parent,
                     env=environment,

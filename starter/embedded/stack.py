@@ -132,6 +132,7 @@ class EmbeddedStack:
         unfinished = file.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         unfinished.touch(mode=0o600)
+        unfinished.touch(mode=0o600)  # the addresses have passwords in them
         unfinished.write_text(json.dumps(dataclasses.asdict(self.addresses), indent=2))
         unfinished.replace(file)
         self._running.callback(file.unlink, missing_ok=True)

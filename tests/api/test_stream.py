@@ -1,6 +1,8 @@
 """The timeline as it happens: resumed, kept alive, ended by the erasure, not by a database that restarts."""
 
+import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
@@ -152,3 +154,22 @@ async def test_an_id_that_is_none_is_refused(house: House, acme: Visitor) -> Non
             f"/v1/subscriptions/{subscription_id}/events", headers={"Last-Event-ID": wrong}
         )
         assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_ARGUMENT")
+
+
+async def test_of_many_streams_at_once_so_many_are_opened_and_all_places_come_back(
+    house: House, reception: Reception
+) -> None:
+    visitor = await reception.visitor("C-burst")
+    subscription_id = await visitor.requests(house)
+    prefix = visitor.http.headers["authorization"].split("_")[1]
+    path = f"/v1/subscriptions/{subscription_id}/events"
+    requests = [visitor.http.build_request("GET", path) for _ in range(41)]
+    opened = await asyncio.gather(*(visitor.http.send(request, stream=True) for request in requests))
+    assert Counter(answer.status_code for answer in opened) == {200: 20, 429: 21}
+    for answer in opened:
+        await answer.aclose()
+
+    async def all_are_closed() -> bool:
+        return reception.service.streams[prefix] == 0
+
+    await eventually("all streams are closed", all_are_closed)

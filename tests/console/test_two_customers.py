@@ -130,8 +130,9 @@ async def theirs(console: Hosted) -> Theirs:
         "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
     )
     [invoice] = await house.client.invoices(customer_id=life.request["customer_id"])
+    await house.owner.execute("UPDATE subscriptions SET members = 9 WHERE subscription_id = $1", life.id)
     record = WorksRecord(house.owner)
-    assert await record.add_member(life.id, Member(member_id="minji", name="Kim Minji"), most=9)
+    assert await record.add_member(life.id, Member(member_id="minji", name="Kim Minji"))
     return Theirs(life, invoice, record)
 
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from asyncpg import RestrictViolationError
+from asyncpg import NotNullViolationError, RestrictViolationError, UniqueViolationError
 from service.house import PASSWORD, PASSWORD_HASH, fresh
 from service.waiting import eventually
 
@@ -80,6 +81,50 @@ async def test_a_stored_hash_of_any_other_cost_is_not_computed(
     assert page.status_code == 403
     assert "A stored password hash was refused." in caplog.messages
     assert costly not in caplog.text
+
+
+async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
+    console: Hosted, stack_directory: Path
+) -> None:
+    life = await console.house.requested(members=4)
+    account = f"admin@{life.request['account']['group']}"
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        ids = [fresh("canary.member") for _ in range(12)]
+        answers = await asyncio.gather(
+            *(submit(browser, page, "/works/members", member_id=id, name="Minji") for id in ids)
+        )
+        assert Counter(answer.status_code for answer in answers) == {200: 3, 422: 9}
+        in_use = await console.house.owner.fetch(
+            "SELECT member_id FROM members WHERE subscription_id = $1", life.id
+        )
+        assert len(in_use) == 3
+        page = await browser.get("/works")
+        await submit(browser, page, "/works/members/remove", member_id=in_use[0]["member_id"])
+        again = await submit(browser, page, "/works/members", member_id=in_use[1]["member_id"], name="Jiwoo")
+        assert again.status_code == 422
+    # The server's own log outlives an erasure.
+    log = (stack_directory / "postgres" / "postgres.log").read_text()
+    assert "canary.member" not in log
+
+
+async def test_what_postgresql_refuses_is_not_quoted_in_its_log(
+    console: Hosted, stack_directory: Path
+) -> None:
+    life = await console.house.requested()
+    canary = fresh("canary.refused")
+    insert = "INSERT INTO members (subscription_id, member_id) VALUES ($1, $2)"
+    await console.house.owner.execute(insert, life.id, canary)
+    with pytest.raises(UniqueViolationError, match=canary):
+        await console.house.owner.execute(insert, life.id, canary)
+    with pytest.raises(UniqueViolationError):
+        await console.house.owner.execute(f"INSERT INTO members VALUES ('{life.id}', '{canary}')")
+    with pytest.raises(NotNullViolationError):
+        await console.house.owner.execute("INSERT INTO members (member_id) VALUES ($1)", canary)
+    log = (stack_directory / "postgres" / "postgres.log").read_text()
+    assert "duplicate key value" in log
+    assert "canary.refused" not in log
 
 
 async def test_it_is_closed_without_access_and_says_why(console: Hosted) -> None:

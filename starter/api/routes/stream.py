@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
@@ -43,8 +43,24 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
+async def _stream_slot(service: AService, key: AKey) -> AsyncIterator[None]:
+    """Hold one of the key's streams until the response has ended; counted before anything is read."""
+    service.streams[key.prefix] += 1
+    try:
+        if service.streams[key.prefix] > _MOST_STREAMS:
+            raise ApiError(
+                ApiCode.RATE_LIMITED,
+                f"One key listens to {_MOST_STREAMS} streams at most.",
+                headers={"Retry-After": "60"},
+            )
+        yield
+    finally:
+        service.streams[key.prefix] -= 1
+
+
 @router.get(
     "/events",
+    dependencies=[Depends(_stream_slot)],
     response_class=StreamingResponse,
     responses={
         **_EVENT_STREAM,
@@ -61,29 +77,14 @@ async def stream_events(
     service: AService,
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=2**31)] = 0,
 ) -> Response:
-    if service.streams[key.prefix] >= _MOST_STREAMS:
-        raise ApiError(
-            ApiCode.RATE_LIMITED,
-            f"One key listens to {_MOST_STREAMS} streams at most.",
-            headers={"Retry-After": "60"},
-        )
     told = await desk.timeline(subscription_id, after=last_event_id, limit=_PAGE)
     if not told and (await desk.status(subscription_id)).state.over:
         return Response(status_code=204)
     return StreamingResponse(
-        _counted(service, key.prefix, _stream(desk, service, key.prefix, subscription_id, last_event_id)),
+        _stream(desk, service, key.prefix, subscription_id, last_event_id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
-
-
-async def _counted(service: Service, prefix: str, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    service.streams[prefix] += 1
-    try:
-        async for each in stream:
-            yield each
-    finally:
-        service.streams[prefix] -= 1
 
 
 async def _stream(

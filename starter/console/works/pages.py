@@ -121,11 +121,8 @@ async def add_member(visit: Visit) -> Response:
     state = standing.state
     if not problems:
         member = Member(member_id=entered["member_id"], name=entered["name"])
-        # The administrator is one of the members that are paid for.
         record = WorksRecord(visit.console.pool)
-        if entered["member_id"] != state.admin_id and await record.add_member(
-            state.subscription_id, member, state.members - 1
-        ):
+        if entered["member_id"] != state.admin_id and await record.add_member(state.subscription_id, member):
             return await visit.go("/works", say("The member is added."))
         present = {state.admin_id, *(each.member_id for each in await record.members(state.subscription_id))}
         problems["member_id"] = (

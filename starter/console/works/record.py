@@ -1,7 +1,5 @@
 """What NAVER WORKS Admin reads and writes; all of it goes when its subscription is erased (R31)."""
 
-from asyncpg import RestrictViolationError, UniqueViolationError
-
 from activities.database import Pool
 from subscription.model import Frozen
 
@@ -66,23 +64,12 @@ class WorksRecord:
         )
         return [Member.model_validate(dict(row)) for row in rows]
 
-    async def add_member(self, subscription_id: str, member: Member, most: int) -> bool:
-        """Whether there was room, and nobody of that id; `most` are the members that are paid for."""
-        try:
-            added = await self._pool.fetchval(
-                """
-                INSERT INTO members (subscription_id, member_id, name)
-                SELECT $1, $2, $3
-                 WHERE (SELECT count(*) FROM members WHERE subscription_id = $1) < $4 RETURNING true
-                """,
-                subscription_id,
-                member.member_id,
-                member.name,
-                most,
-            )
-        except (UniqueViolationError, RestrictViolationError):
-            return False
-        return bool(added)
+    async def add_member(self, subscription_id: str, member: Member) -> bool:
+        """Add a member; return False if all seats are taken, the id is in use, or the data are erased."""
+        added: bool = await self._pool.fetchval(
+            "SELECT add_member($1, $2, $3)", subscription_id, member.member_id, member.name
+        )
+        return added
 
     async def remove_member(self, subscription_id: str, member_id: str) -> None:
         await self._pool.execute(
