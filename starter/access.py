@@ -91,6 +91,16 @@ class Desk:
         await self._check_theirs(subscription_id)
         return await self._client.was_accepted(subscription_id, self._caller.scoped(command_id))
 
+    # -- what was sent before ------------------------------------------------------------------------
+
+    async def has_requested(self, request_id: str) -> bool:
+        """Return whether this caller's request of this id was accepted before."""
+        return await self._client.has_requested(self._caller.scoped(request_id))
+
+    async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
+        self._check_operator()
+        return await self._client.has_adjusted(subscription_id, adjustment_id)
+
     # -- questions about a subscription --------------------------------------------------------------
 
     async def status(self, subscription_id: str) -> Status:

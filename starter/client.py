@@ -15,7 +15,7 @@ from activities.database import Pool
 from starter.finding import Finder, Found
 from starter.reading import SubscriptionReader
 from starter.refusing import refusal_in
-from starter.requesting import Requests
+from starter.requesting import Requests, subscription_id_for
 from starter.selection import Selection
 from starter.test_clock import TestClock
 from starter.updating import Updates
@@ -80,6 +80,10 @@ class SubscriptionClient(SubscriptionReader):
         `data` has the fields of `Request`. Sent again it gives the first answer again.
         """
         return await self._requests.request(data)
+
+    async def has_requested(self, request_id: str) -> bool:
+        """Return whether a request of this id was accepted before."""
+        return await self._read.exists(subscription_id_for(request_id), None)
 
     async def check_request(self, data: Mapping[str, Any]) -> Refused | None:
         """All that is wrong with a request as things stand, without making it; None if nothing is."""

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from activities.database import Pool
 from starter.read_model import Listed, ReadModel, no_such_subscription
 from starter.selection import Selection, customer_is, state_is
-from subscription.adjustment import Adjustment
+from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.effects import ErasureCertificate, TimelineEntry
@@ -97,6 +97,12 @@ class SubscriptionReader:
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         return await self._read.certificates(subscription_id)
+
+    # -- what was accepted before --------------------------------------------------------------------
+
+    async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
+        key = adjustment_key(subscription_id, adjustment_id)
+        return key in [each.key for each in await self._read.adjustments(subscription_id)]
 
     # -- ledgers and invoices ------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starter.api import health
+from starter.api.answer_headers import EntityTags, RateLimitHeaders
 from starter.api.asking import check_query
 from starter.api.description import describe
 from starter.api.docs import add_docs
@@ -59,7 +60,9 @@ def create_app(service: Service, console: ASGIApp | None = None) -> FastAPI:
     """The application that `worksub api` runs: the API, and the console beside it."""
     app = create_api()
     app.state.service = service
+    app.add_middleware(EntityTags)
     app.add_middleware(Doorway, patience=service.patience, metrics=service.metrics)
+    app.add_middleware(RateLimitHeaders, rates=service.rates)
     service.metrics.watch_streams(lambda: service.streams.total())
     if console is not None:
         app.router.routes.append(_Beside("/", app=console))

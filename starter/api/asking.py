@@ -3,13 +3,14 @@
 from collections import Counter
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Security, params
+from fastapi import Depends, Header, Request, Response, Security, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from starter.access import Desk
 from starter.api.problems import EXAMPLES, ApiCode, ApiError
+from starter.api.rates import Quota, address_of
 from starter.api.service import Service
 from starter.keys import ApiKey
 from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
@@ -21,6 +22,7 @@ _BEARER = HTTPBearer(
     description="A key as `worksub keys create` shows it once: `Authorization: Bearer wsk_…`.",
 )
 IDEMPOTENCY_KEY = "Idempotency-Key"
+IDEMPOTENT_REPLAYED = "Idempotent-Replayed"
 KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
 
 
@@ -44,23 +46,22 @@ async def key_of(
             request.scope,
             SignInRefusal.CREDENTIALS_UNKNOWN if sent else SignInRefusal.CREDENTIALS_MISSING,
         )
-        address = request.client.host if request.client else ""
-        _check_rate(await service.rates.stranger(address))
+        _check_rate(request, await service.rates.stranger(address_of(request.scope)))
         raise ApiError(
             ApiCode.UNAUTHENTICATED,
             EXAMPLES[ApiCode.UNAUTHENTICATED],
             headers={"WWW-Authenticate": 'Bearer realm="worksub"'},
         )
     request.state.key = key.prefix
-    _check_rate(await service.rates.key(key.prefix))
+    _check_rate(request, await service.rates.key(key.prefix))
     return key
 
 
-def _check_rate(wait: int | None) -> None:
-    if wait is not None:
-        raise ApiError(
-            ApiCode.RATE_LIMITED, EXAMPLES[ApiCode.RATE_LIMITED], headers={"Retry-After": str(wait)}
-        )
+def _check_rate(request: Request, quota: Quota) -> None:
+    request.state.quota = quota
+    if quota.wait is not None:
+        headers = {"Retry-After": str(quota.wait)}
+        raise ApiError(ApiCode.RATE_LIMITED, EXAMPLES[ApiCode.RATE_LIMITED], headers=headers)
 
 
 AKey = Annotated[ApiKey, Depends(key_of)]
@@ -110,6 +111,12 @@ async def idempotency_key_of(
             ApiCode.INVALID_IDEMPOTENCY_KEY, EXAMPLES[ApiCode.INVALID_IDEMPOTENCY_KEY], IDEMPOTENCY_KEY
         )
     return key
+
+
+def mark_replayed(response: Response, replayed: bool) -> None:
+    """Say in the answer to a write that it is the first answer again."""
+    if replayed:
+        response.headers[IDEMPOTENT_REPLAYED] = "true"
 
 
 AnIdempotencyKey = Annotated[str, Depends(idempotency_key_of)]

@@ -79,6 +79,32 @@ _NAMES = {
 }
 """The names of schemas, where the names of the classes are not what a reader of the API would look for."""
 
+_HEADERS: dict[str, Any] = {
+    "RateLimit": {
+        "description": "`r`: how many requests are left; `t`: in how many seconds there are more.",
+        "schema": {"type": "string", "examples": ['"key";r=598;t=42']},
+    },
+    "RateLimit-Policy": {
+        "description": "The limit that counted this request: `q` requests in `w` seconds.",
+        "schema": {"type": "string", "examples": ['"key";q=600;w=60']},
+    },
+    "Idempotent-Replayed": {
+        "description": "`true` if this is the first answer again, and nothing was done.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "ETag": {
+        "description": "The version of this answer, for `If-None-Match`.",
+        "schema": {"type": "string", "examples": ['"0123456789abcdef0123456789abcdef"']},
+    },
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of an earlier answer: if that is still the present one, the answer is 304.",
+    "schema": {"type": "string"},
+}
+
 _ACCOUNT_NAME: dict[str, Any] = {
     "GroupName": {
         "type": "object",
@@ -132,9 +158,38 @@ def describe(api: FastAPI) -> dict[str, Any]:
         _correct(operation)
         _name_body(operation, schemas)
     _complete_answers(found)
+    _describe_headers(found)
     _discriminate(schemas)
     schemas |= _ACCOUNT_NAME
     return _renamed(found)
+
+
+def _describe_headers(found: dict[str, Any]) -> None:
+    """Add the headers that every answer under `/v1` has, and those of reads and writes."""
+    found["components"]["headers"] = _HEADERS
+    for path, operations in found["paths"].items():
+        for method, operation in operations.items():
+            if not path.startswith("/v1/"):
+                continue
+            for status, answer in operation["responses"].items():
+                named = ["RateLimit", "RateLimit-Policy"]
+                if method == "post" and status < "300" and _takes_key(operation):
+                    named.append("Idempotent-Replayed")
+                if method == "get" and "application/json" in answer.get("content", {}):
+                    named.append("ETag")
+                answer.setdefault("headers", {}).update(
+                    {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+                )
+            if method == "get" and "ETag" in operation["responses"]["200"]["headers"]:
+                operation.setdefault("parameters", []).append(dict(_IF_NONE_MATCH))
+                operation["responses"]["304"] = {
+                    "description": "Not Modified: the caller has the present answer.",
+                    "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+                }
+
+
+def _takes_key(operation: dict[str, Any]) -> bool:
+    return any(each["name"] == IDEMPOTENCY_KEY for each in operation.get("parameters", ()))
 
 
 def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,10 +6,31 @@ keeps a request free of a write, and is enough against a caller that has run wil
 
 import math
 import time
+from dataclasses import dataclass
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.types import Scope
+
+
+def address_of(scope: Scope) -> str:
+    """Return the address by which a caller without a key is counted."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The state of one limit after a request was counted. `wait` is None if the request may go on.
+
+    `policy` and `left` are values of the headers `RateLimit-Policy` and `RateLimit`
+    (draft-ietf-httpapi-ratelimit-headers).
+    """
+
+    policy: str
+    left: str
+    wait: int | None
 
 
 class Rates:
@@ -20,16 +41,20 @@ class Rates:
         self._strangers = parse(strangers)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    async def key(self, prefix: str) -> int | None:
-        """Count a request; None if it may go on, or else in how many seconds there may be another."""
+    async def key(self, prefix: str) -> Quota:
+        """Count a request with this key."""
         return await self._count(self._each_key, "key", prefix)
 
-    async def stranger(self, address: str) -> int | None:
-        """Count a request without a key that opens anything."""
-        return await self._count(self._strangers, "stranger", address)
+    async def stranger(self, address: str) -> Quota:
+        """Count a request without a key that is in force."""
+        return await self._count(self._strangers, "address", address)
 
-    async def _count(self, limit: RateLimitItem, *whose: str) -> int | None:
-        if await self._limiter.hit(limit, *whose):
-            return None
-        window = await self._limiter.get_window_stats(limit, *whose)
-        return max(1, math.ceil(window.reset_time - time.time()))
+    async def _count(self, limit: RateLimitItem, name: str, whose: str) -> Quota:
+        allowed = await self._limiter.hit(limit, name, whose)
+        window = await self._limiter.get_window_stats(limit, name, whose)
+        reset = max(1, math.ceil(window.reset_time - time.time()))
+        return Quota(
+            policy=f'"{name}";q={limit.amount};w={limit.get_expiry()}',
+            left=f'"{name}";r={max(0, window.remaining)};t={reset}',
+            wait=None if allowed else reset,
+        )

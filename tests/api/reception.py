@@ -55,6 +55,8 @@ class Visitor:
 def _looked_at(answer: httpx.Response, status: int) -> Any:
     assert answer.status_code == status, answer.text
     assert answer.headers["x-request-id"]
+    assert answer.headers["ratelimit"]
+    assert answer.headers["ratelimit-policy"]
     document = answer.json()
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"

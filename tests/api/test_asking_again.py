@@ -126,3 +126,54 @@ async def test_who_asks_too_much_waits(house: House) -> None:
         for status in (401, 401, 429):
             await stranger.gets("/subscriptions", status)
         await patient.gets("/subscriptions")
+
+
+async def test_every_answer_says_how_many_requests_are_left(house: House) -> None:
+    async with open_reception(house, rates=Rates("2/minute", "1/minute")) as reception:
+        visitor = await reception.visitor("C-counted")
+        for path, status, left in (
+            ("catalogue", 200, 1),
+            ("invoices?month=x", 422, 0),
+            ("catalogue", 429, 0),
+        ):
+            answer = await visitor.http.get(f"/v1/{path}")
+            assert answer.status_code == status
+            assert answer.headers["RateLimit-Policy"] == '"key";q=2;w=60'
+            assert answer.headers["RateLimit"].startswith(f'"key";r={left};t=')
+        stranger = await reception.with_token("wsk_wrong")
+        answer = await stranger.http.get("/v1/catalogue")
+        assert answer.headers["RateLimit"].startswith('"address";r=0;t=')
+
+
+async def test_a_replay_is_marked(house: House, acme: Visitor) -> None:
+    async def sends(path: str, body: object, key: str) -> str | None:
+        answer = await acme.http.post(f"/v1{path}", json=body, headers={"Idempotency-Key": key})
+        assert answer.is_success, answer.text
+        there.append(answer.headers.get("Location", ""))
+        replayed: str | None = answer.headers.get("Idempotent-Replayed")
+        return replayed
+
+    there: list[str] = []
+    body, key = acme.request_body(house), uuid.uuid4().hex
+    assert [await sends("/subscriptions", body, key) for _ in range(2)] == [None, "true"]
+    switch = {"date": TOMORROW, "term": "ANNUAL"}
+    path = there[0].removeprefix("/v1") + "/switch-to-paid"
+    assert [await sends(path, switch, key) for _ in range(3)] == [None, "true", "true"]
+    assert await sends(path, {**switch, "term": "MONTHLY"}, uuid.uuid4().hex) is None
+
+
+async def test_what_has_not_changed_is_not_sent_again(house: House, acme: Visitor) -> None:
+    there = f"/v1/subscriptions/{await acme.requests(house)}"
+    first = await acme.http.get(there)
+    tag = first.headers["ETag"]
+    for sent in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = await acme.http.get(there, headers={"If-None-Match": sent})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        assert again.headers["RateLimit"]
+    assert (await acme.http.get(there, headers={"If-None-Match": '"other"'})).json() == first.json()
+    await acme.posts(f"{there.removeprefix('/v1')}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
+    changed = await acme.http.get(there, headers={"If-None-Match": tag})
+    assert (changed.status_code, changed.json()["reservation"]["date"]) == (200, TOMORROW)
+    assert changed.headers["ETag"] != tag
+    missing = await acme.http.get(f"{there}x", headers={"If-None-Match": "*"})
+    assert missing.status_code == 404

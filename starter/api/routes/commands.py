@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from starter.api import examples
-from starter.api.asking import ADesk, AnIdempotencyKey
+from starter.api.asking import ADesk, AnIdempotencyKey, mark_replayed
 from starter.api.bodies import ABody, described, fields_of
 from starter.api.problems import ApiCode, responses
 from subscription.commands import COMMANDS, Command, read_command
@@ -74,13 +74,18 @@ REFUSALS: dict[str, tuple[Code, ...]] = {
 
 
 def _asking(name: str) -> Callable[..., Awaitable[Answer]]:
-    async def ask(subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody) -> Answer:
+    async def ask(
+        subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Response
+    ) -> Answer:
         argument: dict[str, Any] = {**fields_of(body, apart_from=_NOT_IN_BODIES), "id": key}
         # What cannot be read is refused here, without troubling the workflow.
         command = read_command(name, argument, without=_NOT_IN_BODIES)
         if isinstance(command, Refused):
             raise RefusedError(command)
-        return await desk.command(subscription_id, name, argument)
+        replayed = await desk.was_accepted(subscription_id, key)
+        answer = await desk.command(subscription_id, name, argument)
+        mark_replayed(response, replayed)
+        return answer
 
     return ask
 

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, status
+from fastapi import APIRouter, Path, Response, status
 
 from starter.api import examples
-from starter.api.asking import ADesk, AnIdempotencyKey
+from starter.api.asking import ADesk, AnIdempotencyKey, mark_replayed
 from starter.api.bodies import ABody, described, fields_of
 from starter.api.paging import Cursor, Limit, Page, after_number, cursor_at
 from starter.api.problems import ApiCode, responses
@@ -41,10 +41,13 @@ _RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
     description="The `Idempotency-Key` is the adjustment's id: at most 40 letters, digits, `.`, `_` or `-`.",
 )
 async def create_adjustment(
-    subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody
+    subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Response
 ) -> Adjustment:
     data = fields_of(body, apart_from=_NOT_IN_BODIES)
-    return await desk.adjust({**data, "id": key, "subscription_id": subscription_id})
+    replayed = await desk.has_adjusted(subscription_id, key)
+    adjustment = await desk.adjust({**data, "id": key, "subscription_id": subscription_id})
+    mark_replayed(response, replayed)
+    return adjustment
 
 
 @router.get(

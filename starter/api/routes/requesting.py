@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response, status
 from pydantic import ValidationError
 
 from starter.api import examples
-from starter.api.asking import ADesk, AnIdempotencyKey
+from starter.api.asking import ADesk, AnIdempotencyKey, mark_replayed
 from starter.api.bodies import ABody, described, fields_of
 from starter.api.problems import ApiCode, responses
 from starter.reading import Availability
@@ -116,7 +116,9 @@ async def request_subscription(
     desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Response
 ) -> RequestAnswer:
     data = fields_of(body, apart_from=_NOT_IN_BODIES)
+    replayed = await desk.has_requested(key)
     answer = await desk.request({**data, "request_id": key})
+    mark_replayed(response, replayed)
     response.headers["Location"] = f"/v1/subscriptions/{answer.subscription_id}"
     return answer
 
