@@ -13,10 +13,11 @@ from typing import Any
 from activities.settings import Address
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
+from starter.cli.surroundings import surroundings_written
 from starter.cli.worker_process import WatchedAt, api_process, free_addresses, worker_process
 from starter.embedded.addresses import StackAddresses
 from starter.embedded.dns_server import DnsServer
-from starter.embedded.server import LOOPBACK, ChildProcess, ServerError, free_ports, port_is_free
+from starter.embedded.server import LOOPBACK, ChildProcess, ServerError, port_is_free, usual_or_free
 from starter.embedded.stack import EmbeddedStack, StackEndedError
 from starter.setup import set_up
 from subscription.catalogue import Catalogue
@@ -45,7 +46,7 @@ async def run_dev(
     """
     _be_cancelled_by_signals(say)
     keyring = keyring_from(os.environ)
-    codec = Address(LOOPBACK, _codec_port()) if keyring else None
+    codec = Address(LOOPBACK, usual_or_free(_USUAL_CODEC_PORT, say)) if keyring else None
     try:
         async with EmbeddedStack(
             directory,
@@ -67,10 +68,6 @@ async def run_dev(
         say("Stopped. The data stay, for the next time.")
     except ServerError as error:
         raise StackEndedError(str(error)) from error
-
-
-def _codec_port() -> int:
-    return _USUAL_CODEC_PORT if port_is_free(_USUAL_CODEC_PORT) else free_ports(1)[0]
 
 
 async def _decrypt(
@@ -120,8 +117,7 @@ async def _keep_the_processes(
     on_ready: Callable[[StackAddresses, WatchedAt], None],
 ) -> None:
     client = await client_of(addresses)
-    at = free_addresses()
-
+    at = free_addresses(say)
     api_answers = asyncio.Event()
 
     async def worked_on(process: ChildProcess) -> None:
@@ -140,7 +136,8 @@ async def _keep_the_processes(
     else:
         say("What answers over HTTP is not installed: pip install 'worksub[api]'.")
         api_answers.set()
-    await _together(*kept)
+    with surroundings_written(directory, addresses, at.api_url):
+        await _together(*kept)
 
 
 async def _is_listening(address: str) -> bool:

@@ -14,7 +14,7 @@ from starter.cli.embedded import embedded_errors_reported
 from starter.cli.errors import CommandError, ExitCode, unavailable, usage_error
 from starter.cli.options import AsJson
 from starter.cli.output import console, say, show, show_json
-from starter.cli.services import DEV_DIRECTORY, Services
+from starter.cli.services import DEV_DIRECTORY, PROFILE_FILE, Services
 from starter.cli.session import Session
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def dev(as_json: AsJson = False) -> None:
                 f"`worksub dev` runs here already, as process {owner}.",
                 advice="The other commands find it by themselves: try `worksub doctor`.",
             )
+        loop.keep_the_sdk_quiet()
         on_ready = _show_addresses if as_json else _invite
         try:
             loop.run(run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=on_ready))
@@ -84,6 +85,7 @@ def _show_addresses(addresses: "StackAddresses", watched_at: "WatchedAt") -> Non
 
 def _invite(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
     from starter.cli.dev import DNS_RECORDS
+    from starter.cli.surroundings import ENVIRONMENT_FILE
 
     print(
         f"""
@@ -97,18 +99,15 @@ Ready; stop with Ctrl-C.
   The API             {watched_at.api_url}/docs
   The console         {watched_at.console_url}
 
-In this directory, `worksub` finds all of it by itself. Elsewhere:
+To begin with, in another terminal, here or in any directory:
 
-  export TEMPORAL_ADDRESS={addresses.temporal_address}
-  export DATABASE_URL={shlex.quote(addresses.people_url)}
-
-To begin with, in another terminal:
-
-{_activation()}  worksub request examples/request.yaml
+{_activation()}  . {shlex.quote(os.path.relpath(DEV_DIRECTORY / ENVIRONMENT_FILE))}
+  worksub request examples/request.yaml
   worksub list
-  worksub switch ID --date tomorrow --term ANNUAL
-  worksub clock advance ID 31
-  worksub keys create --operators
+
+{DEV_DIRECTORY / ENVIRONMENT_FILE} sets the addresses of these servers for `worksub`, `temporal` and others;
+{DEV_DIRECTORY / PROFILE_FILE} is the same as a Temporal profile. Without them `worksub`
+finds the servers in this directory, and `temporal` does not.
 
 A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
 `worksub verify-domain ID` shows.

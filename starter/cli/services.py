@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 DEV_DIRECTORY = Path(".worksub")
 """Where `worksub dev` keeps its data, and where the other commands look for it."""
 
+PROFILE_FILE = "temporal.toml"
+"""The Temporal profile of `worksub dev`, in its directory."""
+
+_NAMES_OF_TEMPORAL = ("TEMPORAL_ADDRESS", "TEMPORAL_CONFIG_FILE", "TEMPORAL_PROFILE")
 _ADVICE = "Start the service (`worksub dev` runs all of it here), or check {setting}."
 
 
@@ -135,11 +139,20 @@ class Services(Record):
 
 
 def find_record() -> Record:
-    """Raises `CommandError` if nothing is known of it; does not ask whether it answers."""
+    """Return where the record is, without connecting to it.
+
+    Raises `CommandError` if neither the environment nor `worksub dev` says so, or one says half of it.
+    """
     if addresses := dev_stack():
         return Record(addresses.people_url)
     if database_url := os.environ.get("DATABASE_URL"):
         return Record(database_url)
+    if names := _naming_temporal():
+        raise unavailable(
+            "NOT_CONFIGURED",
+            f"{names[0]} is set and DATABASE_URL is not: both say where the service is.",
+            advice=f"Set DATABASE_URL as well, or unset {names[0]} where `worksub dev` runs.",
+        )
     raise unavailable(
         "NOT_CONFIGURED",
         "No service is known: DATABASE_URL is not set, and `worksub dev` does not run in this directory.",
@@ -162,12 +175,53 @@ async def find_services() -> Services:
 
 
 def dev_stack() -> "StackAddresses | None":
-    """The stack that `worksub dev` runs in this directory, unless the environment names a service."""
-    if {"TEMPORAL_ADDRESS", "DATABASE_URL"} & os.environ.keys() or not DEV_DIRECTORY.is_dir():
+    """Return the stack of `worksub dev` in this directory, unless the environment names another service.
+
+    Raises `CommandError` if the environment names one server of another service: the command would take
+    Temporal from one service and PostgreSQL from the other.
+    """
+    if not DEV_DIRECTORY.is_dir():
         return None
     from starter.embedded.addresses import find_stack
 
-    return find_stack(DEV_DIRECTORY)
+    addresses = find_stack(DEV_DIRECTORY)
+    if addresses is None:
+        return None
+    others_temporal = [name for name in _naming_temporal() if not _is_of(addresses, name)]
+    if not os.environ.get("DATABASE_URL") or _is_of(addresses, "DATABASE_URL"):
+        if not others_temporal:
+            return addresses
+        named, missing, server = others_temporal[0], "DATABASE_URL", "Temporal"
+    elif others_temporal:
+        return None
+    else:
+        named, missing, server = "DATABASE_URL", "TEMPORAL_ADDRESS", "PostgreSQL"
+    raise CommandError(
+        ExitCode.USAGE,
+        "MIXED_SERVICES",
+        f"{named} names another {server} than that of `worksub dev`, which runs in this directory, and "
+        f"{missing} does not name another one.",
+        field=named,
+        advice=f"Unset {named} to use `worksub dev`, or set {missing} to use the other service.",
+    )
+
+
+def _naming_temporal() -> list[str]:
+    """Return the variables by which the environment says where Temporal is."""
+    return [name for name in _NAMES_OF_TEMPORAL if os.environ.get(name)]
+
+
+def _is_of(addresses: "StackAddresses", name: str) -> bool:
+    """Whether a variable has the value that leads to this stack."""
+    value = os.environ[name]
+    match name:
+        case "DATABASE_URL":
+            return value in (addresses.database_url, addresses.people_url, addresses.web_url)
+        case "TEMPORAL_ADDRESS":
+            return value.replace("localhost", "127.0.0.1") == addresses.temporal_address
+        case "TEMPORAL_CONFIG_FILE":
+            return Path(value).resolve() == (DEV_DIRECTORY / PROFILE_FILE).resolve()
+    return False
 
 
 async def client_of(addresses: "StackAddresses", interceptors: "Sequence[Interceptor]" = ()) -> "Client":

@@ -4,14 +4,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import worker
 from starter.embedded.addresses import StackAddresses
-from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, free_ports, port_is_free
+from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, usual_or_free
 from workflows.keyring import KEYS_FILE
 
 _PROGRAM = Path(worker.__file__).resolve()
@@ -47,11 +47,10 @@ class WatchedAt:
         return f"http://localhost:{self.api_address.rpartition(':')[2]}"
 
 
-def free_addresses() -> WatchedAt:
-    """The usual ports, each if nothing listens there."""
+def free_addresses(say: Callable[[str], None]) -> WatchedAt:
+    """Return the usual ports, or another one where one is in use, which is reported."""
     usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT)
-    ports = (port if port_is_free(port) else other for port, other in zip(usual, free_ports(3), strict=True))
-    return WatchedAt(*(f"{LOOPBACK}:{port}" for port in ports))
+    return WatchedAt(*(f"{LOOPBACK}:{usual_or_free(port, say)}" for port in usual))
 
 
 @asynccontextmanager

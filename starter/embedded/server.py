@@ -76,6 +76,15 @@ def port_is_free(port: int) -> bool:
         return True
 
 
+def usual_or_free(port: int, say: Callable[[str], None]) -> int:
+    """Return the port if it is free, else another one, and report which."""
+    if port_is_free(port):
+        return port
+    other = free_ports(1)[0]
+    say(f"Port {port} is in use by another program, so port {other} is used instead.")
+    return other
+
+
 class DirectoryLock:
     """Exclusive use of a directory, held by this process and by every child that inherits the descriptor.
 

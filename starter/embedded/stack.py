@@ -12,7 +12,7 @@ from typing import Self
 from starter.embedded.addresses import ADDRESSES_FILE, StackAddresses
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.postgres_server import PEOPLE, WEB, WORKER, PostgresServer, as_login
-from starter.embedded.server import DirectoryLock, ServerError, port_is_free
+from starter.embedded.server import DirectoryLock, ServerError, usual_or_free
 from starter.embedded.temporal_server import TemporalServer
 
 DATABASE = "worksub"
@@ -112,7 +112,8 @@ class EmbeddedStack:
         if self._prefer_usual_ports:
             # A stack that was killed keeps the ports until its servers have stopped, and the lock as long.
             async with DirectoryLock(directory):
-                port, ui_port = self._if_free(USUAL_TEMPORAL_PORT), self._if_free(USUAL_UI_PORT)
+                port = usual_or_free(USUAL_TEMPORAL_PORT, self._on_progress)
+                ui_port = usual_or_free(USUAL_UI_PORT, self._on_progress)
         return TemporalServer(
             directory,
             search_attributes=self._search_attributes,
@@ -120,12 +121,6 @@ class EmbeddedStack:
             ui_port=ui_port,
             codec_url=self._codec_url,
         )
-
-    def _if_free(self, port: int) -> int | None:
-        if port_is_free(port):
-            return port
-        self._on_progress(f"Port {port} is in use by another program, so another port is taken.")
-        return None
 
     def _write_addresses(self) -> None:
         file = self._directory / ADDRESSES_FILE

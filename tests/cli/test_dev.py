@@ -3,15 +3,20 @@
 import asyncio
 import json
 import os
+import re
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 from observing import probed, scraped
 from service.waiting import eventually
+
+from starter.embedded.server import port_is_free
 
 from .requesting import PASSWORD, request_file
 from .running import PATIENCE_SECONDS, ROOT, Cli, gone
@@ -84,13 +89,86 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
         assert await dev.wait() == 0
         await asyncio.gather(*map(gone, started))
 
-    terminal = await cli.at_a_terminal("dev")
-    await terminal.sees("Ready; stop with Ctrl-C.")
-    await terminal.sees("export TEMPORAL_ADDRESS=")
-    listed = await cli.json("list")
-    assert subscription_id in [each["subscription_id"] for each in listed["subscriptions"]]
-    await terminal.interrupt()
-    assert await terminal.ends() == 0
+    with usual_ports_taken():
+        terminal = await cli.at_a_terminal("dev")
+        for port in USUAL_PORTS:
+            await terminal.sees(f"Port {port} is in use by another program, so port ")
+        await terminal.sees("Ready; stop with Ctrl-C.")
+        await terminal.sees(". .worksub/env")
+        await terminal.sees("worksub verify-domain")
+        listed = await cli.json("list")
+        assert subscription_id in [each["subscription_id"] for each in listed["subscriptions"]]
+        await both_tools_read_the_same_addresses(cli, subscription_id)
+        await half_of_another_service_is_refused(cli)
+        shown = len(terminal.shown)
+        await terminal.interrupt()
+        assert await terminal.ends() == 0
+    assert re.sub(r"\^C", "", terminal.shown[shown:]).split("\r\n")[-4:] == [
+        "Stopping the worker, then the servers…",
+        "Stopping the servers…",
+        "Stopped. The data stay, for the next time.",
+        "",
+    ]
+    left = [name for name in ("env", "temporal.toml") if (cli.directory / ".worksub" / name).exists()]
+    assert left == [], "the next server on these ports may be another one"
+    refused = await cli.with_settings(TEMPORAL_ADDRESS="127.0.0.1:7233").run("list", "--json")
+    assert (refused.code, refused.error["code"]) == (3, "NOT_CONFIGURED")
+    assert refused.error["message"].startswith("TEMPORAL_ADDRESS is set and DATABASE_URL is not")
+
+
+USUAL_PORTS = 7233, 8233, 9464, 9465, 8080
+
+
+@contextmanager
+def usual_ports_taken() -> Iterator[None]:
+    """Listen on the usual ports, unless another program does."""
+    with ExitStack() as held:
+        for port in USUAL_PORTS:
+            if port_is_free(port):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+        yield
+
+
+async def both_tools_read_the_same_addresses(cli: Cli, subscription_id: str) -> None:
+    """`.worksub/env` in a shell that has settings for another Temporal, and works in another directory."""
+    script = f"""
+        set -eu
+        export TEMPORAL_ADDRESS=127.0.0.1:1 TEMPORAL_API_KEY=of-another-server
+        . {cli.directory}/.worksub/env
+        mkdir elsewhere; cd elsewhere
+        temporal workflow describe --workflow-id subscription-{subscription_id} --output json
+        python -m starter.cli status {subscription_id} --json
+        curl --silent --fail "$WORKSUB/../readyz"
+        unset TEMPORAL_ADDRESS TEMPORAL_NAMESPACE
+        temporal workflow count
+    """
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", script),
+        env={**cli.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        cwd=cli.directory,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+    assert "Total: " in out.decode()
+    modes = [(cli.directory / ".worksub" / name).stat().st_mode & 0o777 for name in ("env", "temporal.toml")]
+    assert modes == [0o600, 0o600]
+
+
+async def half_of_another_service_is_refused(cli: Cli) -> None:
+    elsewhere = {
+        "TEMPORAL_ADDRESS": "127.0.0.1:1",
+        "TEMPORAL_CONFIG_FILE": "/etc/temporal.toml",
+        "TEMPORAL_PROFILE": "production",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/worksub",
+    }
+    for name, value in elsewhere.items():
+        refused = await cli.with_settings(**{name: value}).run("list", "--json")
+        assert (refused.code, refused.error["code"], refused.error["field"]) == (2, "MIXED_SERVICES", name)
+    whole = {name: elsewhere[name] for name in ("TEMPORAL_ADDRESS", "DATABASE_URL")}
+    away = await cli.with_settings(**whole).run("list", "--json")
+    assert (away.code, away.error["code"]) == (3, "DATABASE_UNREACHABLE")
 
 
 async def domain_is_proved_in_the_file_of_records(cli: Cli, subscription_id: str) -> None:
