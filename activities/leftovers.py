@@ -41,7 +41,7 @@ async def leftover_page(
     # A running one has not ended its own clearing away.
     query = (
         f"WorkflowType = 'SubscriptionWorkflow' AND TaskQueue = {quoted(task_queue)} "
-        "AND ExecutionStatus != 'Running'"
+        "AND CloseTime IS NOT NULL"
     )
     runs, next_after = await run_page(client, query, after, _A_PAGE)
     return await _left(client, pool, runs, grace), next_after

@@ -46,7 +46,7 @@ class ReconciliationActivities:
         """Look at running workflows for those that the record does not expect."""
         means = await self._means(wanted)
         begun_by = activity.info().current_attempt_scheduled_time - means.grace
-        query = f"{_of_this_queue('SubscriptionWorkflow')} AND ExecutionStatus = 'Running' "
+        query = f"{_of_this_queue('SubscriptionWorkflow')} AND CloseTime IS NULL "
         query += f"AND StartTime <= '{begun_by.isoformat()}'"
         runs, next_after = await run_page(self._client, query, wanted.after, _A_PAGE)
         return await self._reported(means, await look_at_running(means, runs), next_after)

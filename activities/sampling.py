@@ -14,7 +14,7 @@ from activities.database import Pool
 from subscription.state import State
 
 _EVERY_SECONDS = 15.0
-_ATTENTION = "NeedsAttention = true AND ExecutionStatus = 'Running'"
+_ATTENTION = "NeedsAttention = true AND CloseTime IS NULL"
 SCHEDULED_JOBS = ("reconcile", "purge", "invoices", "notices")
 _SCHEDULE_ID_PREFIX = "worksub-"
 

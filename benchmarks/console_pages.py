@@ -51,7 +51,7 @@ async def _service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
     with TemporaryDirectory(prefix="worksub-pages-") as name:
         directory = Path(name)
         async with EmbeddedStack(directory / "stack", search_attributes={}) as stack:
-            addresses, at = stack.addresses, free_addresses()
+            addresses, at = stack.addresses, free_addresses(lambda sentence: None)
             temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
 

@@ -11,7 +11,7 @@ from subscription.model import Frozen
 from workflows.connection import TASK_QUEUE
 from workflows.hosting import replayer, told_shortly
 
-RUNNING = f"TaskQueue = '{TASK_QUEUE}' AND ExecutionStatus = 'Running'"
+RUNNING = f"TaskQueue = '{TASK_QUEUE}' AND CloseTime IS NULL"
 """The runs with which this release's workers would go on."""
 
 

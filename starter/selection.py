@@ -7,8 +7,11 @@ from datetime import date, datetime, timedelta
 from subscription.calendar import first_of_month, first_of_next_month, start_of
 from subscription.state import Access, State
 
-LIVING = "WorkflowType = 'SubscriptionWorkflow' AND ExecutionStatus = 'Running'"
-"""The present run of every living subscription, in the visibility query language."""
+LIVING = "WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
+"""The present run of every living subscription, in the visibility query language.
+
+A paused workflow is open and has the status "Paused", so the status would leave it out.
+"""
 
 
 @dataclass(frozen=True)

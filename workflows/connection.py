@@ -10,6 +10,9 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
 from workflows.converter import data_converter
+from workflows.paused import read_paused_as_running
+
+read_paused_as_running()
 
 TASK_QUEUE = "subscriptions"
 _USUAL_ADDRESS = "localhost:7233"

@@ -14,6 +14,7 @@ from workflows.looking import CardInterceptor
 from workflows.measuring import MeasuringInterceptor
 from workflows.notices import NoticesDeliveryWorkflow, NoticesWorkflow
 from workflows.purge import PurgeWorkflow
+from workflows.query_refusals import QueryRefusalInterceptor
 from workflows.reconcile import ReconcileWorkflow
 from workflows.subscription import SubscriptionWorkflow
 
@@ -27,7 +28,12 @@ WORKFLOWS: tuple[type, ...] = (
     NoticesDeliveryWorkflow,
 )
 
-INTERCEPTORS: tuple[Interceptor, ...] = (OneArgumentInterceptor(), CardInterceptor(), MeasuringInterceptor())
+INTERCEPTORS: tuple[Interceptor, ...] = (
+    OneArgumentInterceptor(),
+    QueryRefusalInterceptor(),
+    CardInterceptor(),
+    MeasuringInterceptor(),
+)
 
 # A sandbox around every step would cost as much as the step. What it watches over is held by tests instead:
 # tests/test_determinism.py reads what workflows import and call, and tests/replay what they do.

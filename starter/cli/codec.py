@@ -80,7 +80,7 @@ def serve(as_json: AsJson = False) -> None:
     from temporalio.envconfig import ClientConfig
 
     from activities.logs import LogFormat, write_logs
-    from activities.settings import SettingsError
+    from activities.settings import SettingsError, log_format_of
 
     try:
         from starter.codec_server.serving import serve as serve_codec
@@ -91,7 +91,8 @@ def serve(as_json: AsJson = False) -> None:
     namespace = ClientConfig.load_client_connect_config().get("namespace") or "default"
     try:
         settings = codec_settings_from(os.environ, namespace)
-        write_logs(LogFormat.JSON if as_json else LogFormat.TEXT)
+        log_format = log_format_of(os.environ.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT)
+        write_logs(LogFormat.JSON if as_json else log_format)
         say(f"Decrypting for {settings.origin}, namespace {namespace}, at http://{settings.address}.")
         loop.run(serve_codec(settings))
     except SettingsError as error:

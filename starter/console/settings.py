@@ -57,13 +57,13 @@ class ConsoleSettings:
 
 def console_settings(environment: Mapping[str, str], listening_at: Address) -> ConsoleSettings:
     """The settings of a deployment; raises `SettingsError`. Nobody is signed in without an issuer."""
-    url = environment.get("WORKSUB_CONSOLE_URL", "http://localhost:8080").rstrip("/")
+    url = (environment.get("WORKSUB_CONSOLE_URL") or "http://localhost:8080").rstrip("/")
     parts = _parts_of(url)
     return ConsoleSettings(
         url=url,
         oidc=_oidc(environment),
         embedded=_is_a_developers(environment, parts.hostname, listening_at),
-        temporal_ui_url=environment.get("WORKSUB_TEMPORAL_UI_URL"),
+        temporal_ui_url=environment.get("WORKSUB_TEMPORAL_UI_URL") or None,
     )
 
 

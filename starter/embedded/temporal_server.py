@@ -33,6 +33,8 @@ SQLITE_PRAGMAS = ("journal_mode=wal", "synchronous=normal", "secure_delete=on")
 # would cost a second instead of 11 ms, and a deleted history would stay readable for half a minute.
 DYNAMIC_CONFIG = (
     "frontend.WorkflowTimeSkippingEnabled=true",
+    # `temporal workflow pause`; off by default in this release.
+    "frontend.WorkflowPauseEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.timerProcessorMaxPollRPS=2000",
     "history.timerProcessorMaxPollHostRPS=2000",

@@ -62,7 +62,7 @@ async def test_people_are_told_what_was_asked_and_how_the_web_ui_is(service: Ser
         f"AND ContractEndsAt >= '{first_of_month + timedelta(days=1)}T00:00:00+09:00' "
         f"AND ContractEndsAt < '{first_of_next + timedelta(days=1)}T00:00:00+09:00' "
         "AND CustomerId = 'nobody' "
-        "AND WorkflowType = 'SubscriptionWorkflow' AND ExecutionStatus = 'Running'"
+        "AND WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
     )
     assert "Web UI" not in reserved.out, "no search attribute tells what is reserved"
     assert "NeedsAttention = true" in attention.out

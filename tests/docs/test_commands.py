@@ -117,6 +117,17 @@ def test_what_a_temporal_command_sends_is_understood(line: str) -> None:
     assert isinstance(read, Refused if argument in MISTAKES else Command | QuoteCancellation)
 
 
+def test_the_successors_of_tctl_exist_with_their_options() -> None:
+    [table] = [table for table in tables(page("docs/operations.md")) if table.header == ("tctl", "temporal")]
+    for _, cell in table.rows:
+        words = cell.partition("`")[0].split()
+        flags = [word for word in words if word.startswith("--")]
+        described = _temporal_help(*words[1 : words.index(flags[0]) if flags else len(words)])
+        assert "[flags]" in described, cell
+        everywhere = _temporal_help("options")
+        assert [flag for flag in flags if flag not in described and flag not in everywhere] == [], cell
+
+
 def test_the_names_on_the_wire_are_those_of_the_commands() -> None:
     table = next(t for t in tables(COMMANDS_PAGE) if t.header == ("name", "argument"))
     assert table.column("name") == list(COMMANDS)
@@ -157,6 +168,5 @@ def _leaves(command: Any) -> Iterator[Any]:
 @cache
 def _temporal_help(*subcommand: str) -> str:
     temporal = Path(sys.executable).with_name("temporal")
-    return subprocess.run(
-        [temporal, *subcommand, "--help"], capture_output=True, text=True, check=True
-    ).stdout
+    help_of = ["options"] if subcommand == ("options",) else [*subcommand, "--help"]
+    return subprocess.run([temporal, *help_of], capture_output=True, text=True, check=True).stdout

@@ -19,7 +19,7 @@ from starter.embedded.server import free_ports
 from .pages import ROOT, blocks, page, tables
 
 TEXT = page("docker-compose.yml")
-VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?+])([^}]*))?\}")
 SECRETS = (
     "POSTGRES_PASSWORD",
     "TEMPORAL_DB_PASSWORD",
@@ -28,6 +28,8 @@ SECRETS = (
     "WORKSUB_WEB_PASSWORD",
     "WORKSUB_OPERATOR_PASSWORD",
 )
+REQUIRED = (*SECRETS, "TEMPORAL_HISTORY_SHARDS")
+WITH_PROFILES = {"worksub": "tools", "codec": "codec"}
 ONE_SHOTS = {"temporal-schema", "temporal-namespace", "setup", "worksub"}
 
 
@@ -36,6 +38,8 @@ def interpolated(**environment: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         name, operator, rest = match.groups()
+        if operator == ":+":
+            return rest if environment.get(name) else ""
         if environment.get(name):
             return environment[name]
         if operator == ":?" and rest:
@@ -45,7 +49,7 @@ def interpolated(**environment: str) -> str:
     return VARIABLE.sub(value, TEXT)
 
 
-COMPOSE: dict[str, Any] = yaml.safe_load(interpolated(**dict.fromkeys(SECRETS, "secret")))
+COMPOSE: dict[str, Any] = yaml.safe_load(interpolated(**dict.fromkeys(REQUIRED, "4")))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
@@ -64,10 +68,10 @@ def test_the_security_linter_has_nothing_serious_to_say() -> None:
     assert linted.returncode == 0, linted.stdout
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_has_no_default(secret: str) -> None:
-    with pytest.raises(KeyError, match=secret):
-        interpolated(**{name: "secret" for name in SECRETS if name != secret})
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_a_secret_and_the_number_of_shards_have_no_default(missing: str) -> None:
+    with pytest.raises(KeyError, match=missing):
+        interpolated(**{name: "4" for name in REQUIRED if name != missing})
 
 
 def test_nothing_else_must_be_set_and_every_variable_is_documented() -> None:
@@ -80,7 +84,7 @@ def test_nothing_else_must_be_set_and_every_variable_is_documented() -> None:
     }
     used = {match[1] for match in VARIABLE.finditer(TEXT)}
     assert used <= documented
-    assert {match[1] for match in VARIABLE.finditer(TEXT) if match[2] == ":?"} == set(SECRETS)
+    assert {match[1] for match in VARIABLE.finditer(TEXT) if match[2] == ":?"} == set(REQUIRED)
 
 
 def test_the_page_makes_an_env_file_that_only_its_owner_reads(tmp_path: Path) -> None:
@@ -88,19 +92,20 @@ def test_the_page_makes_an_env_file_that_only_its_owner_reads(tmp_path: Path) ->
     subprocess.run(["sh", "-c", script], cwd=tmp_path, check=True)
     made = tmp_path / ".env"
     values = dict(line.split("=") for line in made.read_text(encoding="utf-8").splitlines())
-    assert set(values) == set(SECRETS)
+    assert set(values) == set(REQUIRED)
+    assert values.pop("TEMPORAL_HISTORY_SHARDS") == "512"
     assert len(set(values.values())) == len(SECRETS)
     assert made.stat().st_mode & 0o077 == 0
 
 
 def test_no_password_is_written_down() -> None:
-    secrets = (*SECRETS, "WORKSUB_SMTP_PASSWORD")
+    secrets = (*REQUIRED, "WORKSUB_SMTP_PASSWORD", "WORKSUB_OIDC_CLIENT_SECRET")
     written = yaml.safe_load(interpolated(**dict.fromkeys(secrets, "from-outside")))["services"]
     passwords = [
         value
         for service in written.values()
         for name, value in service.get("environment", {}).items()
-        if re.search(r"PASSWORD|PWD", name)
+        if re.search(r"PASSWORD|PWD|SECRET", name)
     ]
     assert passwords
     assert set(passwords) == {"from-outside"}
@@ -149,7 +154,8 @@ def test_what_runs_once_is_waited_for_by_another() -> None:
     # Or `docker compose up --wait` would take its end for a failure.
     waited_for = {other for service in SERVICES.values() for other in service.get("depends_on", {})}
     assert ONE_SHOTS - waited_for == {"worksub"}
-    assert SERVICES["worksub"]["profiles"] == ["tools"]
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {name: [profile] for name, profile in WITH_PROFILES.items()}
 
 
 @each_service
@@ -158,16 +164,33 @@ def test_what_is_named_in_the_file_is_defined(service: dict[str, Any]) -> None:
     assert set(service.get("depends_on", {})) <= set(SERVICES)
     for mount in service.get("volumes", []):
         source = mount.partition(":")[0]
-        if source.startswith("."):
-            assert (ROOT / source).is_dir()
+        if source.startswith((".", "/")):
+            assert source == "/dev/null" or (ROOT / source).exists()
             assert mount.endswith(":ro")
         else:
             assert source in COMPOSE["volumes"]
 
 
 @each_service
+def test_a_service_has_limits_and_its_log_is_rotated(service: dict[str, Any]) -> None:
+    assert service["cpus"] > 0
+    assert service["mem_limit"]
+    assert service["logging"]["driver"] == "json-file"
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def test_several_workers_find_a_port_each() -> None:
+    """`--scale worker=N` fails if the service publishes one fixed port."""
+    [port] = SERVICES["worker"]["ports"]
+    first, last = port["published"].split("-")
+    assert int(last) > int(first)
+    assert "container_name" not in TEXT
+
+
+@each_service
 def test_nothing_is_offered_beyond_this_machine(service: dict[str, Any]) -> None:
-    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    for port in service.get("ports", []):
+        assert (port["host_ip"] if isinstance(port, dict) else port.split(":")[0]) == "127.0.0.1"
     assert "no-new-privileges:true" in service["security_opt"]
 
 

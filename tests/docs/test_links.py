@@ -15,6 +15,8 @@ _NOT_HERE = {
     ".env",
     ".venv",
     ".worksub/",
+    ".worksub/temporal.toml",
+    "encryption-keys",
     "temporal.toml",
     "password.txt",
     "life.yaml",

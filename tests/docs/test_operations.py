@@ -155,10 +155,11 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 @recipe("Read a refusal")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     life = await shell.house.requested()
-    nothing, unreadable = await shell.types(blocks[0], {"ID": life.id}, codes=[1, 1])
+    nothing, unreadable, queried = await shell.types(blocks[0], {"ID": life.id}, codes=[1, 1, 1])
     assert "(type: NOTHING_RESERVED" in nothing
     assert "date must be a calendar date" in unreadable
     assert "(type: INVALID_ARGUMENT" in unreadable
+    assert "INVALID_ARGUMENT: quote_cancellation: date must be a calendar date" in queried
 
 
 @recipe("Have done now what is due")
@@ -218,6 +219,21 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await shell.types([mark.replace("true", "false")], {})
     for life in lives:
         await shows_attention(life, False)
+
+
+@recipe("Pause a subscription")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    life = await shell.house.requested()
+    pause, describe, unpause, timeline = blocks[0]
+    await shell.types([pause], {"ID": life.id})
+    assert "Paused" in (await shell.types([describe], {"ID": life.id}))[0]
+    day = await in_days(life, 1)
+    switch = f"worksub switch {life.id} --date {day} --term MONTHLY --timeout 3 --id paused"
+    assert "Workflow is paused" in (await shell.types([switch], {}, codes=[3]))[0]
+    assert life.id in (await shell.types(["worksub list --query 'Plan = \"basic\"' --limit 1000"], {}))[0]
+    await shell.types([unpause], {"ID": life.id})
+    await shell.types([switch.replace("--timeout 3 ", "")], {})
+    assert "SWITCH_RESERVED" in (await shell.types([timeline], {"ID": life.id}))[0]
 
 
 @recipe("Somebody has asked Temporal to cancel")

@@ -22,7 +22,7 @@ def test_the_settings_are_the_sdks_own_and_those_that_the_code_reads() -> None:
 
 def _of_a_library(name: str) -> bool:
     """Temporal's SDK, OpenTelemetry's and PostgreSQL's library have settings of their own."""
-    return name.startswith(("PG", "OTEL_")) or name.encode() in _sdk()
+    return name.startswith(("PG", "OTEL_", "FORWARDED_")) or name.encode() in _sdk()
 
 
 @cache

@@ -1,0 +1,177 @@
+"""Every block of README.md is run as it is written, in the order of the page, in a copy of the repository."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from .pages import ROOT, Block, blocks, page
+
+BLOCKS = blocks(page("README.md"))
+SECONDS = 240.0
+SERVERS = "make dev\n"
+
+
+def test_every_block_is_for_a_shell_and_has_nothing_to_fill_in() -> None:
+    assert {block.language for block in BLOCKS} == {"sh"}
+    text = "".join(block.text for block in BLOCKS)
+    assert re.search(r"(?<!\$)\b(ID|KEY|HASH|DAY)\b(?!=)", text) is None
+    assert re.search(r"20\d\d-\d\d-\d\d", text) is None, "a date will have passed one day"
+    assert "…" not in text
+    assert "<your" not in text
+
+
+def test_the_page_shows_make_demo_and_make_test_first() -> None:
+    assert BLOCKS[0].text == "make demo\n"
+    assert "`make test`" in page("README.md").split("```")[2]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The files that git has or would add, and an environment in which everything is installed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    copy = tmp_path / "worksub"
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    installed, environment = Path(sys.prefix), copy / ".venv"
+    environment.mkdir()
+    for entry in installed.iterdir():
+        if entry.name not in ("embedded", "dev"):
+            (environment / entry.name).symlink_to(entry)
+    # What `make` takes for the proof that all is installed; newer than the files that it depends on.
+    for stamp in ("embedded", "dev"):
+        (environment / stamp).touch()
+    return copy
+
+
+def environment() -> dict[str, str]:
+    # Not as a part of the make that runs the tests, and with no settings of this machine.
+    ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith(("TEMPORAL_", "WORKSUB", "DATABASE_URL", "PYTEST"))
+    }
+
+
+@asynccontextmanager
+async def servers(clone: Path) -> AsyncIterator[None]:
+    """The first terminal, in which `make dev` runs until Ctrl-C."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", SERVERS),
+        cwd=clone,
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    shown = ""
+    try:
+        async with asyncio.timeout(SECONDS):
+            while "worksub verify-domain" not in shown:
+                line = (await process.stdout.readline()).decode()
+                assert line, shown
+                shown += line
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        async with asyncio.timeout(SECONDS):
+            await process.communicate()
+
+
+class SecondTerminal:
+    """One shell for all blocks, which keeps what a block has set."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, clone: Path) -> AsyncIterator["SecondTerminal"]:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "--noprofile", "--norc"),
+            cwd=clone,
+            env=environment(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            yield cls(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            async with asyncio.timeout(SECONDS):
+                await process.wait()
+
+    async def runs(self, text: str) -> list[tuple[str, str]]:
+        """Each command of a block with what it printed; every one must succeed."""
+        return [(command, await self._runs(command)) for command in commands(text)]
+
+    async def _runs(self, command: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        # Read from the shell's own input, so that a here-document belongs to the command.
+        self._process.stdin.write(f"{command}\nprintf '\\n%s %s\\n' END-OF-COMMAND $?\n".encode())
+        printed = ""
+        async with asyncio.timeout(SECONDS):
+            while not (ended := re.search(r"\nEND-OF-COMMAND (\d+)\n$", printed)):
+                line = (await self._process.stdout.readline()).decode()
+                assert line, f"the shell has ended at {command!r}: {printed}"
+                printed += line
+        assert ended[1] == "0", f"{command}\n{printed}"
+        return printed[: ended.start()]
+
+
+def commands(text: str) -> Iterator[str]:
+    """The commands of a block: several lines where one goes on, or is followed by a here-document."""
+    command = ""
+    for line in text.splitlines():
+        command += line + "\n"
+        unfinished = subprocess.run(["bash", "-n"], input=command, capture_output=True, text=True)
+        if not line.endswith("\\") and unfinished.returncode == 0 and not unfinished.stderr:
+            yield command
+            command = ""
+    assert command == "", f"a block ends in the middle: {command}"
+
+
+async def test_every_block_can_be_pasted_in_order(clone: Path) -> None:
+    demo, *rest = BLOCKS
+    for_the_first_terminal = [block for block in rest if block.text == SERVERS]
+    assert len(for_the_first_terminal) == 1
+    position = rest.index(for_the_first_terminal[0])
+    async with SecondTerminal.opened(clone) as terminal:
+        for block in (demo, *rest[:position]):
+            await terminal.runs(block.text)
+        async with servers(clone):
+            printed = await all_printed(terminal, rest[position + 1 :])
+    assert '"subscription_id"' not in printed["worksub timeline hanbit-books.example\n"]
+    assert "TRIAL_STARTED" in printed["worksub timeline hanbit-books.example\n"]
+    quoted = next(text for command, text in printed.items() if "/quote?" in command)
+    assert '"total":' in quoted, quoted
+    everything = "".join(printed.values())
+    for refusal in ("ALREADY_PAID", '"error"', "urn:worksub:problem", "Traceback"):
+        assert refusal not in everything
+    assert "SERVICE_FEE" in printed["worksub ledger acme\n"]
+    assert printed["worksub list --customer C-1000482 --json | field total\n"].strip() == "1"
+
+
+async def all_printed(terminal: SecondTerminal, some: list[Block]) -> dict[str, str]:
+    return dict([pair for block in some for pair in await terminal.runs(block.text)])
