@@ -22,7 +22,7 @@ _NAME = re.compile(r"DATABASE_URL|(WORKSUB|OTEL)_[A-Z_]+|TEMPORAL_(DEPLOYMENT|WO
 
 FIXED = {
     *("DATABASE_URL", "WORKSUB_API_ADDRESS", "WORKSUB_METRICS_ADDRESS", "WORKSUB_HEALTH_ADDRESS"),
-    "WORKSUB_CODEC_ADDRESS",
+    *("WORKSUB_CODEC_ADDRESS", "WORKSUB_API_METRICS_ADDRESS", "WORKSUB_CODEC_METRICS_ADDRESS"),
 }
 """Where a process listens and where its database is: the file says so, and no setting changes it."""
 

@@ -159,7 +159,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert "(type: NOTHING_RESERVED" in nothing
     assert "date must be a calendar date" in unreadable
     assert "(type: INVALID_ARGUMENT" in unreadable
-    assert "INVALID_ARGUMENT: quote_cancellation: date must be a calendar date" in queried
+    assert "INVALID_ARGUMENT: date must be a calendar date" in queried
 
 
 @recipe("Have done now what is due")
