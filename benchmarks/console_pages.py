@@ -94,12 +94,13 @@ async def _a_year(client: SubscriptionClient) -> str:
     return answer.subscription_id
 
 
-async def _signed_in(browser: httpx.AsyncClient) -> None:
+async def _signed_in(browser: httpx.AsyncClient) -> str:
+    """Sign in, begin a request, and return the address of its first step."""
     page = (await browser.get("/sign-in")).text
     proof = page.split('name="proof" value="')[1].split('"')[0]
     form = {"proof": proof, "as": "customer", "customer_id": _CUSTOMER}
     (await browser.post("/sign-in/developer", data=form, follow_redirects=True)).raise_for_status()
-    await browser.get("/request")
+    return (await browser.get("/request")).headers["location"]
 
 
 async def _weighed(browser: httpx.AsyncClient, page: str, path: str, times: int) -> Weighed:
@@ -121,11 +122,10 @@ async def weigh(times: int) -> list[Weighed]:
         pages = {
             "Sign-in": "/sign-in?next=/",
             "My Product": "/subscriptions",
-            "Request: 1 Select Product": "/request/product",
             "A subscription": there,
             "Upgrade": f"{there}/upgrade",
             "Change Renewal Option": f"{there}/renewal",
-            "Cancel Subscription, with its quote": f"{there}/cancel",
+            "Cancel Subscription": f"{there}/cancel",
             "Change the Name": f"{there}/rename",
             "Sign-in to NAVER WORKS Admin": "/works/sign-in",
             "The sheet": asset("console.css"),
@@ -134,7 +134,7 @@ async def weigh(times: int) -> list[Weighed]:
         headers = {"accept-language": "en", "accept-encoding": "gzip"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as browser:
             sign_in = await _weighed(browser, "Sign-in", pages.pop("Sign-in"), times)
-            await _signed_in(browser)
+            pages["Request: 1 Select Product"] = await _signed_in(browser)
             return [sign_in, *[await _weighed(browser, name, path, times) for name, path in pages.items()]]
 
 

@@ -141,6 +141,8 @@ async def on_a_desktop(chromium: Browser, url: str, ids: dict[str, str], wanted:
     paid = f"{url}/subscriptions/{ids['paid']}"
     await page.goto(f"{paid}/cancel")
     await camera.takes("cancel")
+    await page.locator("main button.primary").click()
+    await camera.takes("cancel-review")
     await page.goto(f"{paid}/renewal")
     await camera.takes("renewal")
     await page.goto(f"{paid}/upgrade")
@@ -171,7 +173,7 @@ async def the_request(page: Page, url: str, camera: Camera) -> None:
     await camera.takes("request-product")
     await page.locator("main button.primary").click()
     for term in ("service", "privacy"):
-        await page.locator(f"[name=agreed][value={term}]").check()
+        await page.locator(f"[name=agreed][value^={term}]").check()
     await camera.takes("request-terms")
     await page.locator("main button.primary").click()
     entered = {
@@ -209,6 +211,8 @@ async def on_a_phone(chromium: Browser, url: str, ids: dict[str, str], wanted: l
     await camera.takes("phone-detail")
     await page.goto(f"{url}/subscriptions/{ids['paid']}/cancel")
     await camera.takes("phone-cancel")
+    await page.locator("main button.primary").click()
+    await camera.takes("phone-cancel-review")
     await page.goto(f"{url}/request")
     await camera.takes("phone-request")
     await context.close()

@@ -38,6 +38,8 @@ async def as_developer(visit: Visit) -> Response:
     """Anybody as anybody: the embedded stack has no customers."""
     if not visit.console.settings.embedded or not _is_from_this_machine(visit):
         return await visit.gone()
+    if visit.chooses_language:
+        return await _sign_in_page(visit)
     customer_id = visit.form.get("customer_id", "").strip()
     operator = visit.form.get("as") == "operator"
     if not operator and _CUSTOMER_ID.fullmatch(customer_id) is None:

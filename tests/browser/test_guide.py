@@ -184,7 +184,7 @@ async def _cancels(visitor: Visitor, path: str, name: str, console: Hosted, subs
     )
     free = visitor.words.day(contract.end_day)
     await page.get_by_role(
-        "link", name=visitor.say("From %(date)s there is no cancellation fee.", date=free)
+        "link", name=visitor.say("On %(date)s there is no cancellation fee.", date=free)
     ).click()
     await visitor.sees("No cancellation fee on this date.")
     await visitor.types(confirmation=f"somebody@{name}")

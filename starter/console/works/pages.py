@@ -36,6 +36,8 @@ async def show_sign_in(visit: Visit) -> Response:
 async def sign_in(visit: Visit) -> Response:
     """One answer for every failure, and as much work for an account that there is not."""
     account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
+    if visit.chooses_language:
+        return await visit.page("works/sign_in.html", account=account)
     address = visit.request.client.host if visit.request.client else ""
     began = asyncio.get_running_loop().time()
     throttle, record = Throttle(visit.console.pool), WorksRecord(visit.console.pool)

@@ -1,0 +1,168 @@
+"""Confirmations and forms in a real browser, with the script as it should be, late, and not there at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+
+import pytest
+from console.hosting import Hosted
+from playwright.async_api import Browser, BrowserContext, Page, Route
+from service.house import PASSWORD, fresh
+from service.lives import Life
+
+from subscription.calendar import day_of
+
+
+@asynccontextmanager
+async def a_context(chromium: Browser, language: str = "en") -> AsyncIterator[BrowserContext]:
+    context = await chromium.new_context(locale=language, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(20_000)
+    yield context
+    await context.close()
+
+
+async def signed_in(context: BrowserContext, console: Hosted, customer: str) -> Page:
+    page = await context.new_page()
+    await page.goto(f"{console.url}/sign-in", wait_until="commit")
+    await page.locator("#customer_id").fill(customer)
+    await page.locator("button[value=customer]").click(no_wait_after=True)
+    await page.wait_for_url("**/subscriptions", wait_until="commit")
+    return page
+
+
+async def blocked(route: Route) -> None:
+    await route.abort()
+
+
+async def never_answered(route: Route) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("script", [blocked, never_answered])
+async def test_a_cancellation_is_for_the_date_that_was_typed_without_the_script(
+    console: Hosted, chromium: Browser, script: Callable[[Route], Awaitable[None]]
+) -> None:
+    life = await console.house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    later = await life.today() + timedelta(days=40)
+    async with a_context(chromium) as context:
+        await context.route("**/console.js*", script)
+        page = await signed_in(context, console, life.request["customer_id"])
+        await page.goto(f"{console.url}/subscriptions/{life.id}/cancel", wait_until="commit")
+        await page.locator("#date").fill(f"{later}")
+        assert await page.locator("button.danger").count() == 0
+        await page.locator("main button.primary").click(no_wait_after=True)
+        await page.locator("#confirmation").fill(await life.confirmation())
+        assert "Schedule cancellation for" in await page.locator("button.danger").inner_text()
+        await page.locator("button.danger").click(no_wait_after=True)
+        await page.get_by_role("status").wait_for()
+        await context.unroute_all(behavior="ignoreErrors")
+    assert await reserved_for(life) == later
+
+
+async def reserved_for(life: Life) -> date | None:
+    reserved = (await life.status()).reservation
+    return reserved.date if reserved else None
+
+
+async def test_two_tabs_finalize_what_each_of_them_shows(console: Hosted, chromium: Browser) -> None:
+    customer = f"customer-of-{fresh('tabs')}"
+    async with a_context(chromium) as context:
+        await signed_in(context, console, customer)
+        tabs = [
+            await filled_in(context, console, plan, members)
+            for plan, members in (("lite", "3"), ("premium", "99"))
+        ]
+        for tab in tabs:
+            await tab.get_by_role("button", name="Finalize Request").click()
+            await tab.get_by_text("The free trial has started").wait_for()
+    listed = await console.house.client.list(customer_id=customer)
+    assert {(each.plan, each.members) for each in listed} == {("lite", 3), ("premium", 99)}
+
+
+async def filled_in(context: BrowserContext, console: Hosted, plan: str, members: str) -> Page:
+    """A request up to its check page. Enter sends each step: it is its button, and no other language."""
+    page = await context.new_page()
+    await page.goto(f"{console.url}/request")
+    await page.locator(f"[name=plan][value={plan}]").check()
+    await page.locator("#members").fill(members)
+    await page.locator("#members").press("Enter")
+    for term in ("service", "privacy"):
+        await page.locator(f"[name=agreed][value^={term}]").check()
+    await page.locator("main button.primary").click()
+    fields = {"group": fresh(plan), "admin_id": "admin", "password": PASSWORD, "password_again": PASSWORD}
+    for name, value in {**fields, "company_name": "Acme", "company_phone": "02-1234-5678"}.items():
+        await page.locator(f"#{name}").fill(value)
+    await page.locator("#company_phone").press("Enter")
+    await page.get_by_role("button", name="Finalize Request").wait_for()
+    return page
+
+
+async def test_what_was_said_of_a_name_goes_when_the_name_is_edited(
+    console: Hosted, chromium: Browser
+) -> None:
+    async with a_context(chromium) as context:
+        page = await signed_in(context, console, fresh("customer"))
+        await page.goto(f"{console.url}/request")
+        await page.locator("main button.primary").click()
+        for term in ("service", "privacy"):
+            await page.locator(f"[name=agreed][value^={term}]").check()
+        await page.locator("main button.primary").click()
+        for edit in ("#group", "[name=kind][value=DOMAIN]"):
+            await page.locator("[name=kind][value=GROUP]").check()
+            await page.locator("#group").fill(fresh("free"))
+            await page.get_by_role("button", name="Check for Duplicates").click()
+            await page.get_by_text("can be used").wait_for()
+            if edit == "#group":
+                await page.locator(edit).press_sequentially("x")
+            else:
+                await page.locator(edit).check()
+            assert await page.locator("#duplicates").inner_text() == ""
+
+
+async def test_another_language_keeps_what_was_typed_but_no_password(
+    console: Hosted, chromium: Browser
+) -> None:
+    life = await console.house.requested()
+    async with a_context(chromium) as context:
+        page = await context.new_page()
+        await page.goto(f"{console.url}/works/sign-in")
+        account = await life.confirmation()
+        await page.locator("#account").fill(account)
+        await page.locator("#password").fill(PASSWORD)
+        await page.get_by_role("button", name="한국어").click()
+        assert await page.locator("html").get_attribute("lang") == "ko"
+        assert await page.locator("#account").input_value() == account
+        assert await page.locator("#password").input_value() == ""
+        await page.locator("#password").fill(PASSWORD)
+        await page.locator("#password").press("Enter")
+        # The page has two forms, and the language keeps both.
+        await page.locator("#company_name").fill("Half")
+        await page.locator("#member_id").fill("minji")
+        await page.get_by_role("button", name="English").click()
+        assert await page.locator("html").get_attribute("lang") == "en"
+        assert await page.locator("#company_name").input_value() == "Half"
+        assert await page.locator("#member_id").input_value() == "minji"
+
+
+async def test_the_switch_form_reviews_on_enter_and_keeps_its_choices_in_another_language(
+    console: Hosted, chromium: Browser
+) -> None:
+    life = await console.house.requested()
+    async with a_context(chromium) as context:
+        page = await signed_in(context, console, life.request["customer_id"])
+        await page.goto(f"{console.url}/subscriptions/{life.id}/switch")
+        await page.locator("#members").fill("17")
+        await page.locator("[name=term][value=MONTHLY]").check()
+        await page.get_by_role("button", name="한국어").click()
+        assert await page.locator("#members").input_value() == "17"
+        assert await page.locator("[name=term][value=MONTHLY]").is_checked()
+        await page.get_by_role("button", name="English").click()
+        await page.locator("#members").press("Enter")
+        await page.get_by_role("button", name="Switch to paid now").click()
+        await page.get_by_role("status").wait_for()
+    status = await life.status()
+    assert (status.state, status.members) == ("ACTIVE", 17)
+    assert status.contract is not None
+    assert status.contract.first_day == day_of(await life.clock.now())
