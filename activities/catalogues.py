@@ -11,8 +11,6 @@ from subscription.catalogue import Catalogue, PriceBook
 from subscription.effects import KnownEdition, NewerCatalogues
 from subscription.refusals import Refused
 
-_PUBLISHING = 0x63617461  # the advisory lock under which versions get their numbers
-
 
 class PublishingError(Exception):
     """A catalogue that cannot be published beside those that already are."""
@@ -45,30 +43,31 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
 
     `today` is the business day of the publication. It is the database's; only a simulated one has another.
     """
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _PUBLISHING)
-        book = await price_book(connection)
+    while True:
+        book = await price_book(pool)
         if catalogue in book.versions:
             return False
-        refused = book.refusal_of(catalogue, today or await _today(connection))
+        refused = book.refusal_of(catalogue, today or await _today(pool))
         if refused:
             raise PublishingError(catalogue.version, refused)
-        await connection.execute(
+        # Where another publisher has taken the number meanwhile, its version is judged against as well.
+        inserted = await pool.fetchval(
             """
             INSERT INTO catalogue_versions (number, version, effective_from, document)
-            VALUES ($1, $2, $3, $4)
+            VALUES ($1, $2, $3, $4) ON CONFLICT (number) DO NOTHING RETURNING true
             """,
             book.edition + 1,
             catalogue.version,
             catalogue.effective_from,
             catalogue.model_dump_json(),
         )
-        return True
+        if inserted:
+            return True
 
 
-async def _today(connection: Connection) -> date:
+async def _today(pool: Pool) -> date:
     """The business day by the clock of the database, which all publishers share."""
-    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    now: datetime = await pool.fetchval("SELECT clock_timestamp()")
     return day_of(now)
 
 

@@ -17,6 +17,8 @@ Connection = asyncpg.pool.PoolConnectionProxy
 _FILES = ("sslcert", "sslkey", "sslrootcert")
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
+# The server's own, for when this process no longer waits: what it has begun must not hold locks for ever.
+_TIME_LIMITS = {"statement_timeout": f"{_COMMAND_SECONDS}s", "idle_in_transaction_session_timeout": "5min"}
 
 UNREACHABLE = (
     OSError,
@@ -87,7 +89,12 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
             reset=_leave_as_it_is,
             timeout=_CONNECT_SECONDS,
             command_timeout=_COMMAND_SECONDS,
-            server_settings={"role": role, "application_name": role.replace("_", "-"), "timezone": "UTC"},
+            server_settings={
+                "role": role,
+                "application_name": role.replace("_", "-"),
+                "timezone": "UTC",
+                **_TIME_LIMITS,
+            },
         )
     except UNREACHABLE as error:
         if trouble := _trouble_of_tls(error):

@@ -22,8 +22,13 @@ ErasedPart = Literal["DATABASE", "HISTORIES"]
 
 
 async def alone_with(connection: Connection, subscription_id: str) -> None:
-    """Wait until nobody else is at work on a subscription that has no row yet to be locked."""
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", subscription_id)
+    """Lock a subscription that has no row yet to be locked, until the transaction ends.
+
+    The row is deleted at once: its insertion alone blocks others, which no advisory lock does that any
+    login could hold.
+    """
+    await connection.execute("INSERT INTO subscription_locks VALUES ($1)", subscription_id)
+    await connection.execute("DELETE FROM subscription_locks WHERE subscription_id = $1", subscription_id)
 
 
 async def recorded_sequence(connection: Connection, subscription_id: str) -> int | None:

@@ -23,3 +23,11 @@ $$;
 REVOKE EXECUTE ON FUNCTION add_member(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION add_member(text, text, text) TO worksub_console;
 REVOKE INSERT ON members FROM worksub_console;
+
+
+-- A worker that begins a subscription inserts its row here, which blocks another until the transaction ends, and
+-- deletes it in the same transaction. Any login can hold an advisory lock; this one takes a right to insert.
+CREATE TABLE subscription_locks (
+    subscription_id text PRIMARY KEY
+);
+GRANT SELECT, INSERT, DELETE ON subscription_locks TO worksub_worker;

@@ -44,3 +44,33 @@ CREATE DATABASE worksub OWNER worksub_owner;
 -- Without this every login could connect to every database.
 REVOKE CONNECT, TEMPORARY ON DATABASE temporal, temporal_visibility, worksub, postgres FROM PUBLIC;
 GRANT CONNECT ON DATABASE worksub TO worksub_worker, worksub_reader;
+
+-- No login can take all connections, or hold a lock for ever. A second worker needs 10 connections, a second API 28.
+ALTER SYSTEM SET max_connections = 200;
+ALTER ROLE temporal CONNECTION LIMIT 100;
+ALTER ROLE worksub_owner CONNECTION LIMIT 5;
+ALTER ROLE worksub_service CONNECTION LIMIT 40;
+ALTER ROLE worksub_web CONNECTION LIMIT 40;
+ALTER ROLE worksub_operator CONNECTION LIMIT 10;
+ALTER ROLE worksub_owner SET lock_timeout = '30s';
+ALTER ROLE worksub_owner SET idle_in_transaction_session_timeout = '5min';
+ALTER ROLE worksub_service SET statement_timeout = '1min';
+ALTER ROLE worksub_service SET idle_in_transaction_session_timeout = '5min';
+ALTER ROLE worksub_web SET statement_timeout = '1min';
+ALTER ROLE worksub_web SET idle_in_transaction_session_timeout = '1min';
+ALTER ROLE worksub_operator SET statement_timeout = '1min';
+ALTER ROLE worksub_operator SET lock_timeout = '10s';
+ALTER ROLE worksub_operator SET idle_in_transaction_session_timeout = '1min';
+
+-- Whoever may connect could otherwise fill the disk with large objects, which belong to no table.
+\connect worksub
+DO $$
+DECLARE each regprocedure;
+BEGIN
+    FOR each IN SELECT oid FROM pg_proc
+                 WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^lo(_.*|read|write)$'
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', each);
+    END LOOP;
+END
+$$;

@@ -42,7 +42,34 @@ GRANT worksub_worker, worksub_reader TO {OWNER}, {WORKER};
 GRANT worksub_reader, worksub_api, worksub_console TO {WEB};
 GRANT worksub_reader, worksub_admin TO {PEOPLE};
 ALTER ROLE {OWNER} SET createrole_self_grant = 'set, inherit';
+ALTER ROLE {OWNER} SET lock_timeout = '30s';
+ALTER ROLE {OWNER} SET idle_in_transaction_session_timeout = '5min';
+ALTER ROLE {WORKER} SET statement_timeout = '1min';
+ALTER ROLE {WORKER} SET idle_in_transaction_session_timeout = '5min';
+ALTER ROLE {WEB} SET statement_timeout = '1min';
+ALTER ROLE {WEB} SET idle_in_transaction_session_timeout = '1min';
+ALTER ROLE {PEOPLE} SET statement_timeout = '1min';
+ALTER ROLE {PEOPLE} SET lock_timeout = '10s';
+ALTER ROLE {PEOPLE} SET idle_in_transaction_session_timeout = '1min';
+ALTER ROLE {OWNER} CONNECTION LIMIT 60;
+ALTER ROLE {WORKER} CONNECTION LIMIT 80;
+ALTER ROLE {WEB} CONNECTION LIMIT 60;
+ALTER ROLE {PEOPLE} CONNECTION LIMIT 30;
 COMMIT;
+"""
+
+# Whoever may connect can otherwise fill the disk with large objects, which belong to no table.
+_NO_LARGE_OBJECTS = """
+DO $$
+DECLARE each regprocedure;
+BEGIN
+    FOR each IN SELECT oid FROM pg_proc
+                 WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^lo(_.*|read|write)$'
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', each);
+    END LOOP;
+END
+$$
 """
 
 
@@ -98,6 +125,11 @@ class PostgresServer(EmbeddedServer):
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
                 name = await connection.fetchval("SELECT quote_ident($1)", database)
                 await connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+        finally:
+            await connection.close()
+        connection = await asyncpg.connect(self.dsn(database))
+        try:
+            await connection.execute(_NO_LARGE_OBJECTS)
         finally:
             await connection.close()
         return self.dsn(database, OWNER)

@@ -106,6 +106,70 @@ async def test_a_login_needs_its_password(server: str) -> None:
         await asyncpg.connect(url)
 
 
+@pytest.mark.parametrize(
+    "login", ["worksub_owner", "worksub_service", "worksub_web", "worksub_operator", "temporal"]
+)
+async def test_every_login_has_a_limit_of_connections_and_all_together_fit(server: str, login: str) -> None:
+    connection = await asyncpg.connect(_url(server, "worksub_owner"))
+    limits = {
+        row["rolname"]: row["rolconnlimit"]
+        for row in await connection.fetch(
+            "SELECT rolname, rolconnlimit FROM pg_roles WHERE rolcanlogin AND NOT rolsuper"
+        )
+    }
+    await connection.close()
+    assert limits[login] > 0
+    # Three are kept for superusers.
+    assert sum(limits.values()) <= 200 - 3
+
+
+@pytest.mark.parametrize("login", ["worksub_service", "worksub_web", "worksub_operator"])
+async def test_no_login_of_a_process_waits_or_holds_for_ever(server: str, login: str) -> None:
+    connection = await asyncpg.connect(_url(server, login))
+    for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        assert await connection.fetchval("SELECT current_setting($1)", setting) != "0"
+    await connection.close()
+
+
+@pytest.mark.parametrize("login", ["worksub_service", "worksub_web", "worksub_operator"])
+async def test_a_login_makes_no_large_objects(server: str, login: str) -> None:
+    connection = await asyncpg.connect(_url(server, login))
+    for statement in ("lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')", "lo_open(1, 131072)"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(f"SELECT {statement}")
+    await connection.close()
+
+
+async def test_a_reader_that_holds_locks_does_not_keep_setup_waiting(server: str) -> None:
+    connection = await asyncpg.connect(_url(server, "worksub_operator"))
+    # All that a reader can hold: any advisory lock, and tables that it reads.
+    await connection.execute("SELECT pg_advisory_lock($1)", 0x776F726B)
+    async with connection.transaction():
+        await connection.fetch("SELECT FROM schema_migrations")
+        for mode in ("ROW SHARE", "ROW EXCLUSIVE", "SHARE", "ACCESS EXCLUSIVE"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with connection.transaction():
+                    await connection.execute(f"LOCK TABLE schema_migrations IN {mode} MODE")
+        assert await migrate(_url(server, "worksub_owner"), lock_seconds=0.5) == []
+        assert not await _publishes_again(server)
+    await connection.close()
+
+
+async def test_setup_names_who_holds_what_it_needs(server: str) -> None:
+    holder = await asyncpg.connect(_url(server, "worksub_owner"))
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(DatabaseError, match=rf"worksub_owner \(process {holder.get_server_pid()}\)"):
+            await migrate(_url(server, "worksub_owner"), lock_seconds=0.5)
+    await holder.close()
+    assert await migrate(_url(server, "worksub_owner")) == []
+
+
+async def _publishes_again(server: str) -> bool:
+    async with connected(_url(server, "worksub_owner"), "worksub_worker", connections=1) as pool:
+        return await publish(pool, BOOK.versions[0])
+
+
 def _run_the_files(dsn: str) -> None:
     for file in sorted((ROOT / "docker" / "postgres").glob("*.sql")):
         subprocess.run(
