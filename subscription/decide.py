@@ -26,6 +26,7 @@ from subscription.events import (
     CancellationReserved,
     DomainConfirmed,
     Event,
+    MonthlyCost,
     RenameHeld,
     RenameWithdrawn,
     RenewalOptionChanged,
@@ -38,6 +39,7 @@ from subscription.model import Frozen
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, AccountKind, TermAgreement, terms_lacking
 from subscription.state import (
+    Rate,
     ReservedCancellation,
     ReservedSwitch,
     State,
@@ -195,15 +197,36 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
     if not (higher_plan or more_members or to_annual):
         raise refuse(Code.NOT_AN_UPGRADE, judged_by_catalogue=True)
     _check_terms(command.agreed_terms, today, book)
+    raised = _raised_option(
+        state.renewal, plan if higher_plan else None, members if more_members else None, today, book
+    )
+    rate = rate_of(plan, offer, members, term, today)
     return Upgraded(
         at=now,
-        rate=rate_of(plan, offer, members, term, today),
+        rate=rate,
         contract=first_contract(term, today, book) if to_annual else state.contract,
         agreed_terms=command.agreed_terms,
-        raised_option=_raised_option(
-            state.renewal, plan if higher_plan else None, members if more_members else None, today, book
-        ),
+        raised_option=raised,
+        raised_cost=_raised_cost(state, raised, rate, book),
     )
+
+
+def _raised_cost(
+    state: Subscription, raised: RenewalTerms | None, rate: Rate, book: PriceBook
+) -> MonthlyCost | None:
+    """A month of the renewal option as it was and as it is raised, both at the prices of today."""
+    if raised is None or state.renewal is None:
+        return None
+    return MonthlyCost(
+        before=_monthly(state.renewal, state.plan, state.members, rate.first_day, book),
+        after=_monthly(raised, rate.plan, rate.members, rate.first_day, book),
+    )
+
+
+def _monthly(option: RenewalTerms, plan: str, members: int, today: date, book: PriceBook) -> int:
+    chosen = option.plan or plan
+    count = option.members or members
+    return rate_of(chosen, book.offer(chosen, today), count, option.term, today).price * count
 
 
 def _raises(field: str, present: int, asked: int) -> bool:

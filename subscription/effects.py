@@ -235,11 +235,11 @@ def subscription_id_of(workflow_id: str) -> str | None:
     return workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
 
 
-def timeline_entry(event: Event, state_after: Subscription) -> TimelineEntry:
+def timeline_entry(event: Event, state_after: Subscription, *, to_come: bool = False) -> TimelineEntry:
     return TimelineEntry(
         sequence=state_after.sequence,
         at=event.at,
         event=event.event,
         state=state_after.state,
-        message=sentence(event),
+        message=sentence(event, to_come=to_come),
     )

@@ -4,6 +4,7 @@ What an event must know of a person (a new account name) stands in fields marked
 keeps those apart, so that erasure can remove them (R31).
 """
 
+from datetime import datetime
 from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -12,9 +13,12 @@ from subscription.calendar import Day, Instant
 from subscription.commands import RenewalTerms
 from subscription.domain_proof import DomainClaim
 from subscription.ledger import LedgerLine
+from subscription.messages import Parameters
 from subscription.model import Frozen
+from subscription.refusals import Problem, Refused
 from subscription.request import Account, AccountKind, TermAgreement
 from subscription.state import Contract, Rate, ReservedCancellation, ReservedSwitch
+from subscription.validation import without_callers_words
 
 Private = Field(json_schema_extra={"private": True})
 
@@ -61,12 +65,19 @@ class RenewalOptionChanged(Happened):
     option: RenewalTerms | None
 
 
+class MonthlyCost(Frozen):
+    before: int
+    after: int
+
+
 class Upgraded(Happened):
     event: Literal["UPGRADED"] = "UPGRADED"
     rate: Rate
     contract: Contract
     agreed_terms: tuple[TermAgreement, ...]
     raised_option: RenewalTerms | None = None
+    raised_cost: MonthlyCost | None = None
+    """What the renewal option would cost at the prices of this day, before it was raised and after."""
 
 
 class ServiceFeesPosted(Happened):
@@ -142,7 +153,29 @@ class CommandRefused(Happened):
     event: Literal["REFUSED"] = "REFUSED"
     command: str
     code: str
+    reason: str | None = None
+    parameters: Parameters = Field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
     message: str
+
+    @classmethod
+    def of(cls, at: datetime, command: str, refused: Refused) -> "CommandRefused":
+        """The event keeps no name of a field that a caller made up: it may be personal data."""
+        return cls(
+            at=at,
+            command=command,
+            code=refused.code,
+            reason=refused.reason,
+            parameters=refused.parameters,
+            problems=without_callers_words(refused.problems),
+            message=refused.message,
+        )
+
+    @property
+    def refusals(self) -> tuple[Problem, ...]:
+        """The refusal itself, then the problems that it has."""
+        whole = Problem(code=self.code, reason=self.reason, parameters=self.parameters, message=self.message)
+        return whole, *self.problems
 
 
 Event = Annotated[

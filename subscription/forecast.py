@@ -142,7 +142,7 @@ def _quote_change(
 def upcoming(state: Subscription, now: datetime, book: PriceBook, limit: int = 12) -> tuple[Coming, ...]:
     """The next things that will happen if nothing is asked, in order."""
     return tuple(
-        Coming(entry=timeline_entry(event, after), ledger=event.lines)
+        Coming(entry=timeline_entry(event, after, to_come=True), ledger=event.lines)
         for event, after in islice(events_to_come(caught_up(state, now, book), book), limit)
     )
 

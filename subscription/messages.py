@@ -19,12 +19,19 @@ Value = Parameter | date | datetime | Sequence[str]
 
 class Kind(StrEnum):
     DAY = "DAY"
+    END_DAY = "END_DAY"
+    """The half-open end of a period."""
     MOMENT = "MOMENT"
     NOT_BEFORE = "NOT_BEFORE"
     """A moment from which something is possible: never written as an earlier one."""
     NUMBER = "NUMBER"
     KRW = "KRW"
     MEMBERS = "MEMBERS"
+    PLAN = "PLAN"
+    TERM = "TERM"
+    A_TERM = "A_TERM"
+    """A term with an article, where the language has any."""
+    COMMAND = "COMMAND"
     TEXT = "TEXT"
     TEXTS = "TEXTS"
     TERMS = "TERMS"
@@ -35,6 +42,10 @@ KINDS: Mapping[str, Kind] = {
     "date": Kind.DAY,
     "today": Kind.DAY,
     "latest": Kind.DAY,
+    "replaced": Kind.DAY,
+    "first_day": Kind.DAY,
+    "end_day": Kind.END_DAY,
+    "at": Kind.MOMENT,
     "last_at": Kind.MOMENT,
     "free_at": Kind.NOT_BEFORE,
     "least": Kind.NUMBER,
@@ -44,11 +55,19 @@ KINDS: Mapping[str, Kind] = {
     "number": Kind.NUMBER,
     "rank": Kind.NUMBER,
     "left": Kind.KRW,
+    "total": Kind.KRW,
+    "price": Kind.KRW,
+    "monthly": Kind.KRW,
+    "monthly_before": Kind.KRW,
+    "members": Kind.MEMBERS,
     "most_members": Kind.MEMBERS,
+    "term": Kind.TERM,
+    "a_term": Kind.A_TERM,
+    "command": Kind.COMMAND,
     "allowed": Kind.TEXT,
     "expected": Kind.TEXT,
     "found": Kind.TEXT,
-    "plan": Kind.TEXT,
+    "plan": Kind.PLAN,
     "prefix": Kind.TEXT,
     "version": Kind.TEXT,
     "plans": Kind.TEXTS,
@@ -66,6 +85,8 @@ class Writer(Protocol):
 
     def day(self, day: date) -> str: ...
 
+    def end_day(self, day: date) -> str: ...
+
     def moment(self, at: datetime) -> str: ...
 
     def not_before(self, at: datetime) -> str: ...
@@ -76,6 +97,14 @@ class Writer(Protocol):
 
     def members(self, members: int) -> str: ...
 
+    def plan(self, plan: str) -> str: ...
+
+    def term(self, term: str) -> str: ...
+
+    def a_term(self, term: str) -> str: ...
+
+    def command(self, command: str) -> str: ...
+
     def terms(self, terms: Sequence[str]) -> str: ...
 
 
@@ -85,8 +114,11 @@ class Plain:
     def day(self, day: date) -> str:
         return day.isoformat()
 
+    def end_day(self, day: date) -> str:
+        return day.isoformat()
+
     def moment(self, at: datetime) -> str:
-        return f"{at:%Y-%m-%d %H:%M} KST"
+        return f"{at:%Y-%m-%d at %H:%M} KST"
 
     def not_before(self, at: datetime) -> str:
         return f"{at:%Y-%m-%d %H:%M:%S} KST"
@@ -99,6 +131,18 @@ class Plain:
 
     def members(self, members: int) -> str:
         return f"{members:,} {'member' if members == 1 else 'members'}"
+
+    def plan(self, plan: str) -> str:
+        return plan
+
+    def term(self, term: str) -> str:
+        return f"{term.lower()} contract"
+
+    def a_term(self, term: str) -> str:
+        return f"{'an' if term == 'ANNUAL' else 'a'} {self.term(term)}"
+
+    def command(self, command: str) -> str:
+        return command
 
     def terms(self, terms: Sequence[str]) -> str:
         return ", ".join(term.replace("/", " in version ") for term in terms)
@@ -133,6 +177,8 @@ def _written(kind: Kind, value: Parameter, writer: Writer) -> str:
     match kind:
         case Kind.DAY:
             return writer.day(date.fromisoformat(_text(value)))
+        case Kind.END_DAY:
+            return writer.end_day(date.fromisoformat(_text(value)))
         case Kind.MOMENT:
             return writer.moment(datetime.fromisoformat(_text(value)))
         case Kind.NOT_BEFORE:
@@ -143,6 +189,14 @@ def _written(kind: Kind, value: Parameter, writer: Writer) -> str:
             return writer.won(_number(value))
         case Kind.MEMBERS:
             return writer.members(_number(value))
+        case Kind.PLAN:
+            return writer.plan(_text(value))
+        case Kind.TERM:
+            return writer.term(_text(value))
+        case Kind.A_TERM:
+            return writer.a_term(_text(value))
+        case Kind.COMMAND:
+            return writer.command(_text(value))
         case Kind.TEXT:
             return _text(value)
         case Kind.TEXTS:

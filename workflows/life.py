@@ -231,7 +231,7 @@ class Life:
 
     async def note_refusal(self, name: str, refused: Refused, by: str | None) -> None:
         """A signal has nobody to answer, so its refusal goes into the timeline."""
-        event = CommandRefused(at=self.now(), command=name, code=refused.code, message=refused.message)
+        event = CommandRefused.of(self.now(), name, refused)
         while isinstance(await self._record((event,), by=by), BookOutdated):
             pass
         measuring.refused(name, refused.code, "SIGNAL")

@@ -15,6 +15,7 @@ from babel.support import NullTranslations, Translations
 
 from starter.invoice_page import Language
 from subscription.calendar import KST, day_of
+from subscription.commands import ContractTerm
 
 COOKIE = "language"
 _LOCALES = {Language.KO: Locale("ko", "KR"), Language.EN: Locale("en", "US")}
@@ -89,6 +90,10 @@ class Words:
         """Date and time on the Korean clock, to the minute."""
         return format_datetime(at.astimezone(KST), _MOMENT[self.language], locale=self._locale)
 
+    def end_day(self, day: date) -> str:
+        """The last day of a period that ends at the start of `day`."""
+        return self.day(day - timedelta(days=1))
+
     def not_before(self, at: datetime) -> str:
         """As `moment`, and never a minute that begins before it."""
         return self.moment(at + timedelta(minutes=1, microseconds=-1))
@@ -103,6 +108,28 @@ class Words:
 
     def members(self, members: int) -> str:
         return self.say_n("%(n)s member", "%(n)s members", members)
+
+    def plan(self, plan: str) -> str:
+        return plan
+
+    def term(self, term: str) -> str:
+        return self.say("annual contract") if term == ContractTerm.ANNUAL else self.say("monthly contract")
+
+    def a_term(self, term: str) -> str:
+        return (
+            self.say("an annual contract") if term == ContractTerm.ANNUAL else self.say("a monthly contract")
+        )
+
+    def command(self, command: str) -> str:
+        return {
+            "switch_to_paid": self.say("The switch to a paid plan"),
+            "change_renewal_option": self.say("The change of the renewal option"),
+            "upgrade": self.say("The upgrade"),
+            "cancel": self.say("The cancellation"),
+            "withdraw_reservation": self.say("The withdrawal of the reservation"),
+            "rename_account": self.say("The change of name"),
+            "check_domain": self.say("The check of the domain"),
+        }.get(command, self.say("A command"))
 
     def terms(self, terms: Sequence[str]) -> str:
         return ", ".join(terms)

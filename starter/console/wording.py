@@ -1,34 +1,20 @@
 """What happens to a subscription, in the words of whoever reads it. Nobody is named."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from starter.console.languages import Words
+from starter.console.refusals import refusal_words
+from starter.invoice_page import Language
 from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
 from subscription.commands import ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, Due
-from subscription.events import (
-    AccountRenamed,
-    Canceled,
-    CancellationReserved,
-    CommandRefused,
-    ContractRenewed,
-    DomainConfirmed,
-    Erased,
-    Event,
-    RenameHeld,
-    RenameWithdrawn,
-    RenewalOptionChanged,
-    ReservationWithdrawn,
-    ServiceFeesPosted,
-    SwitchedToPaid,
-    SwitchReserved,
-    TrialEnded,
-    TrialStarted,
-    Upgraded,
-)
+from subscription.events import CommandRefused, Event
 from subscription.ledger import LedgerLine, LineKind
+from subscription.messages import written
 from subscription.state import Access, Contract, Rate, ReservedCancellation, ReservedSwitch, State
+from subscription.statements import SENTENCES, Statement, statements_of
 
 
 class Speaker:
@@ -36,16 +22,14 @@ class Speaker:
 
     def __init__(self, words: Words, book: PriceBook) -> None:
         self.words = words
-        self._titles = {
-            plan: offer.title for version in book.versions for plan, offer in version.plans.items()
-        }
+        titles = {plan: offer.title for version in book.versions for plan, offer in version.plans.items()}
+        self._writer = _Titled(words.language, titles)
 
     def plan(self, plan: str) -> str:
-        return self._titles.get(plan, plan)
+        return self._writer.plan(plan)
 
     def term(self, term: ContractTerm | str) -> str:
-        say = self.words.say
-        return say("annual contract") if term == ContractTerm.ANNUAL else say("monthly contract")
+        return self._writer.term(term)
 
     def state(self, state: State | str) -> str:
         say = self.words.say
@@ -156,59 +140,23 @@ class Speaker:
             date=day,
         )
 
-    def event(self, event: Event) -> str:
-        """One sentence about what happened, or will."""
-        say, words = self.words.say, self.words
-        match event:
-            case TrialStarted():
-                return say(
-                    "The free trial has started; it ends on %(end)s.", end=words.moment(event.trial_ends_at)
-                )
-            case TrialEnded():
-                return say(
-                    "The trial ends and use is suspended; without a switch to paid the service is canceled "
-                    "on %(end)s.",
-                    end=words.moment(event.grace_ends_at),
-                )
-            case SwitchReserved():
-                return self.reservation(event.switch) + "."
-            case SwitchedToPaid():
-                return say("Switch to paid: %(period)s.", period=self.period(event.contract, event.rate))
-            case RenewalOptionChanged():
-                return say("Renewal option: %(option)s", option=self.option(event.option))
-            case Upgraded():
-                return say("Upgrade: %(period)s.", period=self.period(event.contract, event.rate))
-            case ServiceFeesPosted():
-                return say(
-                    "Service fees for the days up to %(last)s are charged: %(total)s.",
-                    last=words.day(event.billed_up_to - timedelta(days=1)),
-                    total=self._total(event.posted),
-                )
-            case ContractRenewed():
-                return say(
-                    "The next contract begins: %(period)s.", period=self.period(event.contract, event.rate)
-                )
-            case CancellationReserved():
-                return say("Cancellation reserved for %(date)s", date=words.day(event.date)) + "."
-            case ReservationWithdrawn():
-                return say("Withdrawn: %(what)s.", what=self.reservation(event.withdrawn))
-            case Canceled():
-                if not event.posted:
-                    return say("Canceled; nothing is charged.")
-                return say("Canceled; last charges: %(total)s.", total=self._total(event.posted))
-            case Erased():
-                return say("All data is permanently deleted.")
-            case DomainConfirmed():
-                return say("The ownership of the domain is proved; use is no longer restricted.")
-            case AccountRenamed():
-                return say("The account goes by its new name.")
-            case RenameHeld():
-                return say("The new domain name is held; it takes effect when its ownership is proved.")
-            case RenameWithdrawn():
-                return say("The change of name is withdrawn; the present name stays.")
-            case CommandRefused():
-                return say("Refused: %(message)s", message=event.message)
-        raise TypeError(f"no words for {type(event).__name__}")
+    def event(self, event: Event, *, to_come: bool = False) -> str:
+        """Return everything that there is to say about an event; `to_come` if it has not happened yet."""
+        said = [self._sentence(each) for each in statements_of(event, to_come=to_come)]
+        if isinstance(event, CommandRefused):
+            said += dict.fromkeys(refusal_words(each, self.words) for each in event.refusals)
+        return " ".join(said)
 
-    def _total(self, lines: tuple[LedgerLine, ...]) -> str:
-        return self.words.won(sum(line.amount for line in lines))
+    def _sentence(self, statement: Statement) -> str:
+        return written(self.words.translated(SENTENCES[statement.key]), statement.parameters, self._writer)
+
+
+class _Titled(Words):
+    """A language's writer that writes a plan by its title."""
+
+    def __init__(self, language: Language, titles: Mapping[str, str]) -> None:
+        super().__init__(language)
+        self._titles = titles
+
+    def plan(self, plan: str) -> str:
+        return self._titles.get(plan, plan)

@@ -22,6 +22,7 @@ SAMPLES = {
     Kind.NUMBER: 1234,
     Kind.KRW: 36000,
     Kind.MEMBERS: 25,
+    Kind.PLAN: "basic",
     Kind.TEXT: "one thing",
     Kind.TEXTS: ("lite", "basic"),
     Kind.TERMS: ("service/2026-01",),

@@ -78,7 +78,7 @@ class Reckoning:
     def refused_in_the_timeline(self, name: str, refused: Refused, at: datetime) -> None:
         """A signal has nobody to answer; `at` is what the clock showed, which no rule says."""
         named = name if name in COMMANDS else "an unknown signal"
-        self._happens(CommandRefused(at=at, command=named, code=refused.code, message=refused.message))
+        self._happens(CommandRefused.of(at, named, refused))
 
     def _judged(self, command: Command, *, proved: bool) -> Answer | Refused:
         claims = tuple(claim.name for claim in self.state.claims) if proved else ()
