@@ -63,7 +63,7 @@ async def test_a_command_sent_again_under_its_id_is_answered_the_same(service: S
 async def test_the_renewal_option_is_chosen_and_taken_back(service: Service, cli: Cli) -> None:
     subscription_id = await service.paid()
     chosen = await cli.run("renewal", subscription_id, "--term", "ANNUAL", "--plan", "lite", "--members", "3")
-    assert "annual on lite for 3 members" in chosen.out
+    assert "an annual contract on lite for 3 members" in chosen.out
     assert "ANNUAL, lite, 3 members" in (await cli.run("status", subscription_id)).out
     none = await cli.json("renewal", subscription_id, "--none")
     assert none["events"][0]["event"] == "RENEWAL_OPTION_CHANGED"

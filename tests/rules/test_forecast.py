@@ -177,7 +177,11 @@ def test_r23_what_comes_is_what_then_happens() -> None:
     life = annual().asks("cancel", date="2027-09-15").at("2027-02-10")
     promised = [each.entry for each in upcoming(life.state, life.now, life.book, limit=50)]
     known = len(life.timeline)
-    assert life.at("2027-12-31").timeline[known:] == promised
+    happened = life.at("2027-12-31").timeline[known:]
+    in_either_tense = {"message": ""}
+    assert [each.model_copy(update=in_either_tense) for each in happened] == [
+        each.model_copy(update=in_either_tense) for each in promised
+    ]
 
 
 def test_r31_nothing_comes_after_erasure() -> None:
