@@ -211,8 +211,8 @@ def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
         "the annual contract goes on to 2027-12-20."
     )
     assert said(life.events[-1], Language.EN) == (
-        "Upgraded to Premium for 15 members at ₩10,000 a member a month, which counts from 20 March 2027 on; "
-        "the annual contract goes on to 19 December 2027."
+        "Upgraded to Premium for 15 members at ₩10,000 a member a month, which counts from 20 Mar 2027 on; "
+        "the annual contract goes on to 19 Dec 2027."
     )
 
 
@@ -233,7 +233,7 @@ def test_r32_the_console_says_which_reservation_is_replaced() -> None:
         Life.paid("2027-01-01", "MONTHLY").asks("cancel", date="2027-05-01").asks("cancel", date="2027-06-01")
     )
     assert said(life.events[-1], Language.EN) == (
-        "The cancellation is reserved for 1 June 2027, in place of the one for 1 May 2027."
+        "The cancellation is reserved for 1 Jun 2027, in place of the one for 1 May 2027."
     )
 
 
