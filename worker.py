@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.adjusting import AdjustingActivities
+from activities.calling import CallerInterceptor
 from activities.catalogues import CatalogueActivities, PublishingError, publish
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected, place_of
 from activities.delivering import DeliveringActivities
@@ -41,11 +42,14 @@ from activities.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsErro
 from activities.telemetry import telemetry_runtime
 from activities.telling import TellingActivities
 from activities.webhooks.courier import CONNECTIONS, webhooks_delivered
+from activities.worker_keys import worker_seals
 from activities.workspace import PostgresWorkspaces
+from subscription.seals import Seals
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
 from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS
 from workflows.keyring import EncryptionSettingsError, keyring_from
 from workflows.registration import missing_search_attributes
+from workflows.sealing import SealingInterceptor
 
 _DRAIN = timedelta(seconds=20)
 _CONNECTIONS_FOR_PEOPLE = 2
@@ -59,6 +63,7 @@ T = TypeVar("T")
 def create_worker(
     client: Client,
     pool: Pool,
+    seals: Seals,
     *,
     dns_resolvers: Sequence[str] = (),
     mail_server: MailServer | None = None,
@@ -102,7 +107,13 @@ def create_worker(
             TellingActivities(pool).tell_notices,
             DeliveringActivities(pool, mail_server).deliver_notices,
         ],
-        interceptors=[*INTERCEPTORS, ReportingInterceptor(), HeartbeatInterceptor()],
+        interceptors=[
+            *INTERCEPTORS,
+            SealingInterceptor(seals),
+            ReportingInterceptor(),
+            CallerInterceptor(seals),
+            HeartbeatInterceptor(),
+        ],
         workflow_runner=RUNNER,
         # What falls due, however many at once, leaves connections for what somebody has asked.
         max_concurrent_local_activities=max(1, pool.get_max_size() - _CONNECTIONS_FOR_PEOPLE),
@@ -169,6 +180,7 @@ async def _work(
     async with create_worker(
         client,
         pool,
+        await _patiently("PostgreSQL", partial(worker_seals, pool), stop),
         dns_resolvers=settings.dns_resolvers,
         mail_server=mail_server,
         allow_simulation=allow_simulation,

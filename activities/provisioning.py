@@ -1,7 +1,10 @@
 """Provisioning: take the name, create the account, its administrator and its workspace (R5, R9)."""
 
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
+from pydantic import ValidationError
 from temporalio import activity
 
 from activities import record, reporting
@@ -25,6 +28,7 @@ from subscription.events import TrialStarted
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Request, name_taken, read_request
 from subscription.state import Subscription, provisioning
+from subscription.validation import check
 
 
 class ProvisioningActivities:
@@ -54,7 +58,7 @@ class ProvisioningActivities:
             book = await price_book(connection)
             state = await record.snapshot(connection, wanted.subscription_id)
             if state is not None:
-                return await _as_recorded(connection, state, book)
+                return await _as_recorded(connection, state, book, wanted.request)
             request = self._judged(wanted, book)
             state, started = await _start(connection, request, wanted, book)
         reporting.recorded(wanted.subscription_id, 1, (started,))
@@ -80,8 +84,12 @@ class ProvisioningActivities:
             return Token(token=await _domain_token(connection, wanted.subscription_id, wanted.domain))
 
 
-async def _as_recorded(connection: Connection, state: Subscription, book: PriceBook) -> Provisioned:
+async def _as_recorded(
+    connection: Connection, state: Subscription, book: PriceBook, sent: Mapping[str, Any]
+) -> Provisioned:
     if state.state.over:
+        if not await record.was_requested_so(connection, state.subscription_id, _fingerprint(sent)):
+            raise refuse(Code.REQUEST_ID_REUSED, "request_id")
         raise refuse(Code.SUBSCRIPTION_ENDED)
     return Provisioned(
         state=state,
@@ -89,6 +97,13 @@ async def _as_recorded(connection: Connection, state: Subscription, book: PriceB
         fingerprint=await record.request_fingerprint(connection, state.subscription_id),
         catalogues=book.versions,
     )
+
+
+def _fingerprint(sent: Mapping[str, Any]) -> str | None:
+    try:
+        return check(Request, dict(sent)).fingerprint()
+    except ValidationError:
+        return None
 
 
 async def _start(

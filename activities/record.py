@@ -262,6 +262,14 @@ async def request_fingerprint(connection: Connection, subscription_id: str) -> s
     return fingerprint
 
 
+async def was_requested_so(connection: Connection, subscription_id: str, fingerprint: str | None) -> bool:
+    """Return whether an erased subscription was requested with this body; true if the body cannot be read."""
+    same: bool = fingerprint is None or await connection.fetchval(
+        "SELECT was_requested_so($1, $2)", subscription_id, fingerprint
+    )
+    return same
+
+
 async def erase_personal_data(connection: Connection, subscription_id: str) -> ErasureCertificate:
     """Delete what names a person. The database counts and certifies that itself; the first certificate stays.
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from temporalio.client import Client
 
 from activities.database import connected
+from activities.worker_keys import worker_seals
 from benchmarks.serving import serve
 from worker import create_worker
 from workflows.converter import data_converter
@@ -15,7 +16,10 @@ from workflows.converter import data_converter
 @asynccontextmanager
 async def working(temporal_address: str, database_url: str) -> AsyncIterator[str]:
     client = await Client.connect(temporal_address, data_converter=data_converter())
-    async with connected(database_url, "worksub_worker") as pool, create_worker(client, pool):
+    async with (
+        connected(database_url, "worksub_worker") as pool,
+        create_worker(client, pool, await worker_seals(pool)),
+    ):
         yield "Working."
 
 

@@ -17,14 +17,17 @@ from temporalio.client import Client
 from temporalio.common import TypedSearchAttributes
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.worker_keys import worker_seals
 from benchmarks import plain
 from benchmarks.ground import Ground
 from benchmarks.plain_tables import Start
 from benchmarks.sides import Side, plain_request
 from subscription.catalogue import PriceBook
 from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.seals import Seals
 from subscription.state import Subscription
 from workflows.connection import TASK_QUEUE
+from workflows.sealing import SealingInterceptor
 from workflows.search_attributes import all_of
 from workflows.stages import Resumed
 
@@ -70,7 +73,7 @@ async def seed_ours(
         )
         return workflow_id
 
-    async with _seeder(ground.temporal):
+    async with _seeder(ground.temporal, await worker_seals(ground.owner)):
         return await _asleep(ground.ours, seed, rows)
 
 
@@ -112,11 +115,12 @@ async def _asleep(side: Side, seed: Callable[[Any], Awaitable[str]], wanted: Seq
     return ids
 
 
-def _seeder(temporal: Client) -> Worker:
+def _seeder(temporal: Client, seals: Seals) -> Worker:
     return Worker(
         temporal,
         task_queue=_QUEUE,
         workflows=[Seed],
         workflow_runner=UnsandboxedWorkflowRunner(),
+        interceptors=[SealingInterceptor(seals)],
         identity=f"seeder-{uuid.uuid4()}",
     )

@@ -53,9 +53,9 @@ _LISTED = ", ".join(_ACCOUNT_NAME if name == "account_name" else name for name i
 
 
 class RecordedRequest(Frozen):
-    """An accepted request; the fingerprint is gone once its subscription is erased."""
+    """An accepted request; `same` tells whether it had the body that is now compared with it."""
 
-    fingerprint: str | None
+    same: bool
     answer: RequestAnswer
 
 
@@ -100,25 +100,31 @@ class ReadModel:
         )
         return found
 
-    async def before_request(self, request_id: str | None, name: str | None) -> Beforehand:
+    async def before_request(
+        self, request_id: str | None, name: str | None, fingerprint: str = ""
+    ) -> Beforehand:
         """All that a request is judged by, in one question; what is sold alone where it has no id or name."""
         row = await self._pool.fetchrow(
             """
             SELECT (SELECT array_agg(document::text ORDER BY number) FROM catalogue_versions) AS documents,
                    (SELECT subscription_id FROM account_names WHERE name = $2) AS holder,
-                   subscription_id, request_fingerprint, trial_ends_at
+                   subscription_id, trial_ends_at, state,
+                   CASE WHEN state = 'ERASED' THEN was_requested_so(subscription_id, $3)
+                        ELSE request_fingerprint = $3 END AS same
               FROM (VALUES (1)) AS always LEFT JOIN subscriptions ON request_id = $1
             """,
             request_id,
             name,
+            fingerprint,
         )
         assert row is not None
         versions = tuple(Catalogue.model_validate_json(document) for document in row["documents"] or ())
         earlier = row["subscription_id"] and RecordedRequest(
-            fingerprint=row["request_fingerprint"],
+            same=row["same"],
             answer=RequestAnswer(
                 subscription_id=row["subscription_id"],
-                state=State.TRIAL,
+                # The first answer; after the end a caller must learn that nothing is there any more.
+                state=State.ERASED if row["state"] == State.ERASED else State.TRIAL,
                 trial_ends_at=row["trial_ends_at"],
             ),
         )

@@ -99,7 +99,9 @@ class Requests:
         request = _shape_of(data)
         if request is None:
             return await self._read.before_request(None, None)
-        return await self._read.before_request(request.request_id, request.account.account.name)
+        return await self._read.before_request(
+            request.request_id, request.account.account.name, request.fingerprint()
+        )
 
     async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
         """None if an earlier, refused request under the same id was still being cleared away."""
@@ -146,7 +148,7 @@ def _first_answer(data: Mapping[str, Any], known: Beforehand) -> RequestAnswer |
     request, earlier = _shape_of(data), known.earlier
     if request is None or earlier is None:
         return None
-    if earlier.fingerprint not in (None, request.fingerprint()):
+    if not earlier.same:
         raise refuse(Code.REQUEST_ID_REUSED, "request_id")
     return earlier.answer
 

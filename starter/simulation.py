@@ -13,6 +13,7 @@ import asyncpg
 from temporalio.client import Client
 
 from activities.database import connected
+from activities.worker_keys import worker_seals
 from starter.client import SubscriptionClient
 from starter.embedded.postgres_server import OWNER, PEOPLE, WORKER
 from starter.read_model import ReadModel
@@ -154,6 +155,7 @@ class _SimulatedLife:
             create_worker(
                 self._temporal,
                 pool,
+                await worker_seals(pool),
                 dns_resolvers=[self._stack.addresses.dns_address],
                 task_queue=self._name,
                 allow_simulation=True,

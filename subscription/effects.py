@@ -79,6 +79,7 @@ class Provisioned(Frozen):
     timeline: tuple[TimelineEntry, ...]
     fingerprint: str
     catalogues: tuple[Catalogue, ...]
+    seal: str = ""
 
 
 class RequestRefused(Frozen):
@@ -113,10 +114,14 @@ class Transition(Frozen):
 
 
 class Recorded(Frozen):
-    """`events` are what was recorded, where the argument itself does not come into the history."""
+    """`events` are what was recorded, where the argument itself does not come into the history.
+
+    `seal` proves then that a worker has recorded them.
+    """
 
     outcome: Literal["RECORDED"] = "RECORDED"
     events: tuple[Event, ...] = ()
+    seal: str = ""
 
 
 class NameTaken(Frozen):
@@ -221,6 +226,37 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "tell_notices": (TellNotices, NoticesTold),
     "deliver_notices": (DeliverNotices, NoticesDelivered),
 }
+
+CALLERS: Mapping[str, tuple[str, ...]] = {
+    name: callers
+    for callers, names in {
+        ("SubscriptionWorkflow",): (
+            "provision_subscription",
+            "record_transition",
+            "newer_catalogues",
+            "recall_answer",
+            "issue_domain_token",
+            "look_for_proof",
+            "erase_subscription",
+            "delete_histories",
+        ),
+        ("AdjustmentWorkflow",): ("adjust_ledger",),
+        ("InvoicesWorkflow",): ("issue_invoices",),
+        ("ReconcileWorkflow",): (
+            "reconcile_record",
+            "reconcile_running",
+            "reconcile_closed",
+            "reconcile_adjustments",
+            "reconcile_invoices",
+            "finish_reconciliation",
+        ),
+        ("PurgeWorkflow",): ("purge_histories", "purge_rows"),
+        ("NoticesWorkflow",): ("tell_notices",),
+        ("NoticesWorkflow", "NoticesDeliveryWorkflow"): ("deliver_notices",),
+    }.items()
+    for name in names
+}
+"""The workflow types that schedule an activity; a call from any other workflow is refused."""
 
 
 def is_subscription_id(text: str) -> bool:

@@ -17,6 +17,7 @@ from workflows.cause import caused_by, present_cause
 from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once, show_attention
 from workflows.handlers import NOTHING, decoded, takes_commands
 from workflows.life import Life
+from workflows.sealing import is_continued
 from workflows.stages import Clearing, LifeResult, Resumed, stage_of
 
 with workflow.unsafe.imports_passed_through():
@@ -80,8 +81,9 @@ class SubscriptionWorkflow:
     @workflow.init
     def __init__(self, start: RawValue = NOTHING) -> None:
         argument = decoded(start)
-        # Only an earlier run names a stage; from anybody else it is a request with an unknown field.
-        stage = stage_of(argument) if workflow.info().continued_run_id else None
+        # Only an earlier run names a stage, and seals it. From any other caller it is a request with an
+        # unknown field.
+        stage = stage_of(argument) if is_continued(start) else None
         self._asked: deque[Asked] = deque()
         self._alarm = Alarm()
         self._life: Life | None = None

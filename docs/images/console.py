@@ -17,6 +17,7 @@ from temporalio.client import Client
 
 from activities.database import connected
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from activities.worker_keys import worker_seals
 from starter.client import SubscriptionClient
 from starter.console.app import create_console
 from starter.console.settings import ConsoleSettings
@@ -49,7 +50,9 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
                 connected(addresses.worker_url, "worksub_worker") as pool,
                 connected(addresses.people_url, "worksub_reader") as reading,
                 connected(addresses.web_url, "worksub_console") as writing,
-                create_worker(temporal, pool, dns_resolvers=[addresses.dns_address]),
+                create_worker(
+                    temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]
+                ),
             ):
                 client = SubscriptionClient(temporal, reading)
                 app = create_console(client, writing, settings)

@@ -21,6 +21,7 @@ from temporalio.client import Client
 
 from activities.database import connected
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from activities.worker_keys import worker_seals
 from starter.client import SubscriptionClient
 from starter.demo import REQUEST_FILE, run_demo
 from starter.documents import read_documents
@@ -66,7 +67,9 @@ async def service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             async with (
                 connected(addresses.worker_url, "worksub_worker") as pool,
                 connected(addresses.people_url, "worksub_reader") as reading,
-                create_worker(temporal, pool, dns_resolvers=[addresses.dns_address]),
+                create_worker(
+                    temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]
+                ),
             ):
                 client = SubscriptionClient(temporal, reading)
                 yield client, f"{addresses.ui_url}/namespaces/default/workflows"

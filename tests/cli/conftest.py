@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 from activities.database import connected
 from activities.settings import read_catalogue
+from activities.worker_keys import worker_seals
 from starter.client import SubscriptionClient
 from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
@@ -64,7 +65,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path
         async with (
             connected(addresses.worker_url, "worksub_worker") as pool,
             connected(addresses.people_url, "worksub_reader", connections=2) as reading,
-            create_worker(temporal, pool, dns_resolvers=[addresses.dns_address]),
+            create_worker(temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]),
         ):
             settings = {
                 "TEMPORAL_ADDRESS": addresses.temporal_address,

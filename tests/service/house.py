@@ -16,6 +16,7 @@ from temporalio.worker import Worker
 from activities import catalogues
 from activities.database import Pool, connected
 from activities.mail_server import MailServer
+from activities.worker_keys import worker_seals
 from starter.client import SubscriptionClient
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.postgres_server import OWNER, PEOPLE, SUPERUSER, WEB, WORKER, as_login
@@ -25,6 +26,7 @@ from subscription.calendar import KST
 from subscription.catalogue import Catalogue, parse_catalogue
 from subscription.effects import RequestAnswer
 from subscription.refusals import Refused, RefusedError
+from subscription.seals import Seals
 from worker import create_worker
 
 from .lives import Life
@@ -84,6 +86,7 @@ class House:
     owner: Pool
     client: SubscriptionClient
     dns: DnsServer
+    seals: Seals
 
     @property
     def owner_url(self) -> str:
@@ -109,6 +112,7 @@ class House:
         return create_worker(
             self.temporal,
             self.pool,
+            self.seals,
             dns_resolvers=[self.dns.address],
             mail_server=mail_server,
             task_queue=self.task_queue,
@@ -193,7 +197,7 @@ async def open_house(
             asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
         ):
             client = SubscriptionClient(temporal, reading, task_queue=queue)
-            house = House(temporal, url, queue, pool, owner, client, dns)
+            house = House(temporal, url, queue, pool, owner, client, dns, await worker_seals(pool))
             if works:
                 async with house.worker():
                     yield house

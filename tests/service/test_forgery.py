@@ -18,12 +18,19 @@ NO_RIGHT = asyncpg.InsufficientPrivilegeError
 REFUSED = asyncpg.RestrictViolationError
 
 CERTIFICATE = "INSERT INTO erasure_certificates (subscription_id, part, erased_at, rows) VALUES ('{0}', {1})"
-END = """
+CANCELED = """
+    UPDATE subscriptions SET sequence = sequence + 1 WHERE subscription_id = '{0}';
+    INSERT INTO lifecycle_events (subscription_id, sequence, event, state, effective_at, message, detail)
+    SELECT subscription_id, sequence, 'CANCELED', 'CANCELED', now(), 'Cancelled.', '{{}}'
+      FROM subscriptions WHERE subscription_id = '{0}';
+"""
+ERASED = """
     UPDATE subscriptions SET state = 'ERASED', sequence = sequence + 1 WHERE subscription_id = '{0}';
     INSERT INTO lifecycle_events (subscription_id, sequence, event, state, effective_at, message, detail)
     SELECT subscription_id, sequence, 'ERASED', 'ERASED', now(), 'Erased.', '{{}}'
       FROM subscriptions WHERE subscription_id = '{0}';
 """
+END = CANCELED + ERASED
 NAMELESS = """
     UPDATE subscriptions
        SET snapshot = snapshot || '{{"account": null, "admin_id": null, "claim": null, "answered": {{}}}}'
@@ -53,6 +60,7 @@ FORGERIES = {
         + ERASE,
         REFUSED,
     ),
+    "for one that nobody has cancelled": (ERASED + NAMELESS + ERASE, REFUSED),
     "for one whose state still names somebody": (END + ERASE, REFUSED),
     "with tables of one's own": (
         """

@@ -1,6 +1,7 @@
 """Requests: one name for one life, one answer for one request id, and nothing left of a refused one."""
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -208,10 +209,45 @@ async def test_r5_r9_after_erasure_the_name_is_free_and_the_first_answer_stays(h
     await life.asks("cancel", date=f"{await life.today()}")
     await life.has_closed()
 
-    assert await house.client.request(life.request) == first
+    ended = first.model_copy(update={"state": State.ERASED})
+    assert await house.client.request(life.request) == ended
     assert (await house.client.request(waiting)).state is State.TRIAL
-    assert await house.client.request(life.request) == first
+    assert await house.client.request(life.request) == ended
     assert (await life.status()).state is State.ERASED
+
+
+async def test_r9_after_erasure_another_body_under_the_same_request_id_is_refused(house: House) -> None:
+    life = await house.requested()
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.has_closed()
+    for changed in ({"members": 11}, {"company_name": "Other"}, {"account": {"group": fresh("other")}}):
+        for asked in (house.judged, house.client.check_request):
+            refused = await asked({**life.request, **changed})
+            assert isinstance(refused, Refused)
+            assert (refused.code, refused.field) == (Code.REQUEST_ID_REUSED, "request_id")
+        with pytest.raises(WorkflowUpdateFailedError) as failure:
+            await updated(house, {**life.request, **changed})
+        assert isinstance(failure.value.cause, ApplicationError)
+        assert failure.value.cause.type == Code.REQUEST_ID_REUSED
+    with pytest.raises(WorkflowUpdateFailedError) as failure:
+        await updated(house, life.request)
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == Code.SUBSCRIPTION_ENDED
+
+
+async def test_r31_what_stays_of_an_erased_request_names_nobody(house: House) -> None:
+    life = await house.requested()
+    fingerprint = await fingerprint_of(house, life.id)
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.has_closed()
+    kept = await house.owner.fetchval(
+        "SELECT erased_request FROM subscriptions WHERE subscription_id = $1", life.id
+    )
+    assert len(kept) == 32
+    # Without the key a guessed body cannot be compared.
+    assert kept.hex() != fingerprint
+    assert kept != sha256(fingerprint.encode()).digest()
+    assert await found_in_database(house, [fingerprint]) == []
 
 
 async def test_r9_r10_a_request_sent_again_after_a_rename_gives_the_first_answer(house: House) -> None:
