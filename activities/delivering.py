@@ -6,16 +6,18 @@ with the same message id.
 
 import asyncio
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from enum import Enum, auto
 
 from temporalio import activity
 
 from activities import outbox
+from activities.boundary import Batch
 from activities.catalogues import price_book
 from activities.database import Connection, Pool
 from activities.mail import Interrupted, Mailer, NotTaken, ServerTrouble, mail
 from activities.mail_server import MailServer
+from subscription.catalogue import PriceBook
 from subscription.outbox import DeliverNotices, NoticesDelivered, NoticeState, pause_after
 
 NO_SERVER = "no mail server is set: WORKSUB_SMTP_URL"
@@ -25,6 +27,7 @@ _PAGE_SECONDS = 240
 # With the pauses between them three days or so. A mail server that is away counts for none.
 _MOST_ATTEMPTS = 20
 _MOST_INTERRUPTED_IN_A_ROW = 3
+_UNFORESEEN_PAUSE = timedelta(hours=1)
 
 
 class _Outcome(Enum):
@@ -50,10 +53,10 @@ class DeliveringActivities:
             await outbox.say_why_all_wait(self._pool, NO_SERVER)
             return NoticesDelivered(waiting=(await outbox.waiting(self._pool)).count, no_server=True)
         outcomes: Counter[_Outcome] = Counter()
-        trouble = None
+        batch, trouble = Batch("notices"), None
         try:
             async with Mailer(self._server) as mailer:
-                await self._deliver(mailer, wanted.day, outcomes)
+                await self._deliver(mailer, wanted.day, outcomes, batch)
         except ServerTrouble as error:
             trouble = str(error)
             await outbox.say_why_all_wait(self._pool, trouble)
@@ -66,10 +69,11 @@ class DeliveringActivities:
             waiting=left.count,
             more=tried and at_once and trouble is None,
             trouble=trouble,
+            failed=tuple(batch.failures),
             next_in_seconds=left.next_in_seconds,
         )
 
-    async def _deliver(self, mailer: Mailer, day: date, outcomes: Counter[_Outcome]) -> None:
+    async def _deliver(self, mailer: Mailer, day: date, outcomes: Counter[_Outcome], batch: Batch) -> None:
         book = await price_book(self._pool)
         clock = asyncio.get_running_loop()
         ends, interrupted = clock.time() + _PAGE_SECONDS, 0
@@ -77,14 +81,31 @@ class DeliveringActivities:
             activity.heartbeat()
             if clock.time() > ends:
                 return
-            await outbox.bring_up_to_date(self._pool, subscription_id, day, book)
-            await mailer.ready()
-            outcome = await self._attempt(mailer, number)
+            if (outcome := await self._alone(mailer, number, subscription_id, day, book, batch)) is None:
+                continue
             outcomes[outcome] += 1
             # One letter that a server stumbles over is that letter's matter; several are the server's.
             interrupted = interrupted + 1 if outcome is _Outcome.INTERRUPTED else 0
             if interrupted == _MOST_INTERRUPTED_IN_A_ROW:
                 raise ServerTrouble("the mail server breaks off again and again")
+
+    async def _alone(
+        self, mailer: Mailer, number: int, subscription_id: str, day: date, book: PriceBook, batch: Batch
+    ) -> _Outcome | None:
+        """Try one notice; None if it failed unforeseen, and was put off so that others have their turn."""
+
+        async def tried() -> _Outcome:
+            await outbox.bring_up_to_date(self._pool, subscription_id, day, book)
+            await mailer.ready()
+            return await self._attempt(mailer, number)
+
+        before = len(batch.failures)
+        outcome = await batch.alone(subscription_id, tried(), of_all=(ServerTrouble,))
+        if len(batch.failures) > before:
+            reason = f"it could not be worked on ({batch.failures[-1].error})"
+            async with self._pool.acquire() as connection:
+                await outbox.put_off(connection, number, _UNFORESEEN_PAUSE, reason)
+        return outcome
 
     async def _attempt(self, mailer: Mailer, number: int) -> _Outcome:
         assert self._server is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.boundary import Batch
 from activities.catalogues import price_book
 from activities.database import Connection, Pool
 from subscription.adjustment import adjustment_key
@@ -36,13 +37,18 @@ class InvoicingActivities:
         """Issue the invoices of a page of customers; those who have theirs for the month are passed over."""
         policy = await self._policy(wanted.month)
         page = await self._page(wanted)
-        totals = []
+        batch, totals = Batch("invoices"), []
         for customer_id in await self._with_open_entries(page, wanted.month):
-            invoice = await self._issue(customer_id, wanted, policy)
+            invoice = await batch.alone(customer_id, self._issue(customer_id, wanted, policy))
             totals += [invoice.total] if invoice else []
             activity.heartbeat()
         full = len(page) == _CUSTOMERS_A_PAGE
-        return InvoicesIssued(issued=len(totals), total=sum(totals), next_after=page[-1] if full else None)
+        return InvoicesIssued(
+            issued=len(totals),
+            total=sum(totals),
+            failed=tuple(batch.failures),
+            next_after=page[-1] if full else None,
+        )
 
     async def _policy(self, month: date) -> InvoicePolicy:
         """That of the catalogue in force on the month's last day."""

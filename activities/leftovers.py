@@ -10,6 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.client import WorkflowExecution as Run
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.boundary import Batch
 from activities.database import Pool
 from activities.runs import quoted, run_page
 from subscription.effects import WORKFLOW_ID_PREFIX, is_subscription_id
@@ -35,7 +36,7 @@ class Leftover:
 
 
 async def leftover_page(
-    client: Client, pool: Pool, task_queue: str, grace: timedelta, after: str
+    client: Client, pool: Pool, task_queue: str, grace: timedelta, after: str, batch: Batch
 ) -> tuple[list[Leftover], str | None]:
     """What is left among a page of closed runs, and where the next page begins; None if there is none."""
     # A running one has not ended its own clearing away.
@@ -44,7 +45,7 @@ async def leftover_page(
         "AND CloseTime IS NOT NULL"
     )
     runs, next_after = await run_page(client, query, after, _A_PAGE)
-    return await _left(client, pool, runs, grace), next_after
+    return await _left(client, pool, runs, grace, batch), next_after
 
 
 async def erased_since(pool: Pool, ids: Collection[str]) -> Mapping[str, timedelta | None]:
@@ -61,7 +62,9 @@ async def erased_since(pool: Pool, ids: Collection[str]) -> Mapping[str, timedel
     return {row["subscription_id"]: row["age"] for row in rows}
 
 
-async def _left(client: Client, pool: Pool, runs: Sequence[Run], grace: timedelta) -> list[Leftover]:
+async def _left(
+    client: Client, pool: Pool, runs: Sequence[Run], grace: timedelta, batch: Batch
+) -> list[Leftover]:
     long_ago = datetime.now(UTC) - grace
     closed: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -78,7 +81,7 @@ async def _left(client: Client, pool: Pool, runs: Sequence[Run], grace: timedelt
             age = known[subscription_id]
             if age is None or age <= grace:
                 continue
-        elif await _is_running(client, of_it[0].id):
+        elif await batch.alone(subscription_id, _is_running(client, of_it[0].id)) is not False:
             continue
         left.append(Leftover(subscription_id, tuple(run.run_id for run in runs), lost))
     return left

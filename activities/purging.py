@@ -6,8 +6,9 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.boundary import Batch
 from activities.database import Pool
-from activities.leftovers import leftover_page
+from activities.leftovers import Leftover, leftover_page
 from activities.runs import delete_runs
 from subscription.purge import HistoriesPurged, PurgeHistories, PurgeRows, RowsPurged
 
@@ -56,20 +57,26 @@ class PurgingActivities:
     async def purge_histories(self, wanted: PurgeHistories) -> HistoriesPurged:
         """Delete what is left of subscriptions that are erased and of requests that were refused (R31)."""
         grace, queue = timedelta(minutes=wanted.grace_minutes), activity.info().task_queue
-        left, next_after = await leftover_page(self._client, self._pool, queue, grace, wanted.after)
-        histories = 0
+        batch, histories = Batch("purge"), 0
+        left, next_after = await leftover_page(self._client, self._pool, queue, grace, wanted.after, batch)
         for leftover in left:
             # What is lost may be all that is left of a subscription: the job `reconcile` looks at that.
             if not leftover.lost:
-                await delete_runs(self._client, leftover.workflow_id, leftover.run_ids)
-                histories += len(leftover.run_ids)
+                histories += await batch.alone(leftover.subscription_id, self._delete(leftover)) or 0
             activity.heartbeat()
-        return HistoriesPurged(histories=histories, next_after=next_after)
+        return HistoriesPurged(histories=histories, failed=tuple(batch.failures), next_after=next_after)
+
+    async def _delete(self, leftover: Leftover) -> int:
+        await delete_runs(self._client, leftover.workflow_id, leftover.run_ids)
+        return len(leftover.run_ids)
 
     @activity.defn
     async def purge_rows(self, wanted: PurgeRows) -> RowsPurged:
         """Delete what is past its retention, by the database's clock, a few rows at a time."""
-        return RowsPurged(rows={each.table: await self._purge(each) for each in RETENTIONS})
+        batch, rows = Batch("purge"), {}
+        for each in RETENTIONS:
+            rows[each.table] = await batch.alone(each.table, self._purge(each)) or 0
+        return RowsPurged(rows=rows, failed=tuple(batch.failures))
 
     async def _purge(self, retention: Retention) -> int:
         deleted = 0

@@ -6,16 +6,18 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.boundary import Batch
 from activities.catalogues import price_book
 from activities.database import Pool
 from activities.leftovers import leftover_page
 from activities.reconciling.adjustments import look_at_adjustments
 from activities.reconciling.examining import examine, show_attention
 from activities.reconciling.invoices import invoice_findings
-from activities.reconciling.look import Look, Means, made
-from activities.reconciling.recorded import recorded_page
+from activities.reconciling.look import Look, Means, made, unreadable
+from activities.reconciling.recorded import page_of_ids, recorded_page
 from activities.reconciling.report import Report
-from activities.reconciling.strays import look_at_leftover, look_at_running
+from activities.reconciling.strays import look_at_leftover, look_at_running, report_strangers
+from activities.reconciling.workflows import Patience, Workflows
 from activities.runs import quoted, run_page
 from activities.workspace import WorkspaceProvisioner
 from subscription.effects import is_subscription_id
@@ -36,30 +38,48 @@ class ReconciliationActivities:
     async def reconcile_record(self, wanted: ReconcilePage) -> Reconciled:
         """Look at subscriptions of the record, in the order of their ids, each with its workflow."""
         means = await self._means(wanted)
-        page = await recorded_page(self._pool, wanted.after, _A_PAGE)
-        looks = await made(examine(means, recorded) for recorded in page)
-        next_after = page[-1].id if len(page) == _A_PAGE else None
-        return await self._reported(means, looks, next_after, looked_at=len(page))
+        ids, batch = await page_of_ids(self._pool, wanted.after, _A_PAGE), Batch("reconcile")
+        page = await recorded_page(self._pool, ids, batch)
+        looks = await made(
+            [
+                *(examine(means, recorded) for recorded in page),
+                *(unreadable(means, failure) for failure in batch.failures),
+            ]
+        )
+        next_after = ids[-1] if len(ids) == _A_PAGE else None
+        return await self._reported(means, looks, next_after, looked_at=len(ids))
 
     @activity.defn
     async def reconcile_running(self, wanted: ReconcilePage) -> Reconciled:
         """Look at running workflows for those that the record does not expect."""
         means = await self._means(wanted)
         begun_by = activity.info().current_attempt_scheduled_time - means.grace
-        query = f"{_of_this_queue('SubscriptionWorkflow')} AND CloseTime IS NULL "
+        query = f"TaskQueue = {quoted(activity.info().task_queue)} AND CloseTime IS NULL "
         query += f"AND StartTime <= '{begun_by.isoformat()}'"
         runs, next_after = await run_page(self._client, query, wanted.after, _A_PAGE)
-        return await self._reported(means, await look_at_running(means, runs), next_after)
+        strangers = await report_strangers(means, runs)
+        of_subscriptions = [run for run in runs if run.workflow_type == "SubscriptionWorkflow"]
+        looks = await look_at_running(means, of_subscriptions)
+        page = await self._reported(means, looks, next_after)
+        return page.model_copy(update={"found": page.found + strangers})
 
     @activity.defn
     async def reconcile_closed(self, wanted: ReconcilePage) -> Reconciled:
         """Look at closed runs for histories that should be gone."""
         means = await self._means(wanted)
         queue = activity.info().task_queue
-        left, next_after = await leftover_page(self._client, self._pool, queue, means.grace, wanted.after)
+        batch = Batch("reconcile")
+        left, next_after = await leftover_page(
+            self._client, self._pool, queue, means.grace, wanted.after, batch
+        )
         # What no subscription can be called was none, and is only for the purge.
         known = [leftover for leftover in left if is_subscription_id(leftover.subscription_id)]
-        looks = await made(look_at_leftover(means, leftover) for leftover in known)
+        looks = await made(
+            [
+                *(look_at_leftover(means, leftover) for leftover in known),
+                *(unreadable(means, failure) for failure in batch.failures),
+            ]
+        )
         return await self._reported(means, looks, next_after)
 
     @activity.defn
@@ -93,6 +113,7 @@ class ReconciliationActivities:
             book=await price_book(self._pool),
             report=report,
             grace=timedelta(minutes=wanted.grace_minutes),
+            workflows=Workflows(self._client, Patience()),
         )
 
     async def _reported(

@@ -32,13 +32,18 @@ def recorded(subscription_id: str, first_sequence: int, events: Sequence[Event])
         )
 
 
-def _failed(error: Exception) -> None:
-    """An attempt failed; Temporal makes the next one after a pause."""
-    info = activity.info()
+def count_failure(error: Exception) -> None:
+    """Count the failed attempt at an effect, of which the activity may have had several."""
     failures = activity.metric_meter().create_counter(
         "worksub_effect_failures", "Attempts at effects that failed, and are made again"
     )
     failures.add(1, {"error": kind_of(error)})
+
+
+def _failed(error: Exception) -> None:
+    """An attempt failed; Temporal makes the next one after a pause."""
+    info = activity.info()
+    count_failure(error)
     came_through = error.__traceback__ and error.__traceback__.tb_next
     _log.warning(
         "attempt failed",

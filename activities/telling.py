@@ -1,13 +1,18 @@
 """Telling: what is due on a day goes into the outbox, read from the record page by page."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
 from temporalio import activity
 
 from activities import outbox
+from activities.boundary import Batch
 from activities.catalogues import price_book
 from activities.database import Pool
-from subscription.notices import notices_due
+from subscription.catalogue import PriceBook
+from subscription.notices import NoticeKey, notices_due
 from subscription.outbox import NoticeState, NoticesTold, TellNotices
 from subscription.state import Subscription
 
@@ -23,24 +28,37 @@ class TellingActivities:
         """Fill the outbox for a page of subscriptions; done again, it adds nothing."""
         page = await self._page(wanted.after)
         book = await price_book(self._pool)
-        known = await outbox.states(self._pool, [state.subscription_id for state in page])
-        told = 0
-        for state in page:
+        known = await outbox.states(self._pool, [row["subscription_id"] for row in page])
+        batch, told = Batch("notices"), 0
+        for row in page:
             activity.heartbeat()
             await asyncio.sleep(0)  # others work in this process too
-            states, due = known[state.subscription_id], notices_due(state, wanted.day, book)
-            if NoticeState.WAITING in states.values() or any(outbox.is_new(each, states) for each in due):
-                told += await outbox.bring_up_to_date(self._pool, state.subscription_id, wanted.day, book)
-        return NoticesTold(told=told, next_after=page[-1].subscription_id if len(page) == _PAGE else None)
+            subscription_id = row["subscription_id"]
+            step = self._tell(row, known[subscription_id], wanted.day, book)
+            told += await batch.alone(subscription_id, step) or 0
+        return NoticesTold(
+            told=told,
+            failed=tuple(batch.failures),
+            next_after=page[-1]["subscription_id"] if len(page) == _PAGE else None,
+        )
 
-    async def _page(self, after: str) -> list[Subscription]:
-        rows = await self._pool.fetch(
+    async def _tell(
+        self, row: Any, known: Mapping[NoticeKey, NoticeState], day: date, book: PriceBook
+    ) -> int:
+        state = Subscription.model_validate_json(row["snapshot"])
+        due = notices_due(state, day, book)
+        if NoticeState.WAITING not in known.values() and not any(outbox.is_new(each, known) for each in due):
+            return 0
+        return await outbox.bring_up_to_date(self._pool, row["subscription_id"], day, book)
+
+    async def _page(self, after: str) -> Sequence[Any]:
+        rows: Sequence[Any] = await self._pool.fetch(
             """
-            SELECT snapshot FROM subscriptions
+            SELECT subscription_id, snapshot FROM subscriptions
              WHERE state IN ('TRIAL', 'SUSPENDED', 'ACTIVE') AND subscription_id > $1
              ORDER BY subscription_id LIMIT $2
             """,
             after,
             _PAGE,
         )
-        return [Subscription.model_validate_json(row["snapshot"]) for row in rows]
+        return rows

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from subscription.adjustment import AdjustmentReason
+from subscription.batch import MemberFailure
 from subscription.calendar import Day, first_of_next_month, start_of
 from subscription.catalogue import Supplier
 from subscription.ledger import LineKind
@@ -155,6 +156,7 @@ class InvoicesIssued(Frozen):
 
     issued: int
     total: int
+    failed: tuple[MemberFailure, ...] = ()
     next_after: str | None
 
 
@@ -165,3 +167,5 @@ class InvoicesReport(Frozen):
     month: Day
     issued: int
     total: int
+    failed: int
+    failures: tuple[MemberFailure, ...]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from subscription.batch import MemberFailure
 from subscription.calendar import Day, Instant
 from subscription.model import Frozen, Wire
 from subscription.validation import storable
@@ -70,6 +71,7 @@ class NoticesTold(Frozen):
     """So many notices are new; `next_after` is where the next page begins, None if there is none."""
 
     told: int
+    failed: tuple[MemberFailure, ...] = ()
     next_after: str | None
 
 
@@ -92,6 +94,7 @@ class NoticesDelivered(Frozen):
     waiting: int
     more: bool = False
     trouble: str | None = None
+    failed: tuple[MemberFailure, ...] = ()
     no_server: bool = False
     next_in_seconds: float | None = None
 
@@ -102,6 +105,8 @@ class NoticesStage(Wire):
     day: _JobsDay | None = None
     after: Annotated[str, AfterValidator(storable)] = ""
     told: int = Field(default=0, ge=0)
+    failed: int = Field(default=0, ge=0)
+    failures: tuple[MemberFailure, ...] = ()
 
 
 class DeliveryWanted(Wire):
@@ -119,6 +124,8 @@ class NoticesReport(Frozen):
     sent: int
     given_up: int
     waiting: int
+    failed: int
+    failures: tuple[MemberFailure, ...]
 
 
 def pause_after(failures: int) -> timedelta:

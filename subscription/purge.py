@@ -1,10 +1,11 @@
 """Purging: what is past its retention, or should be gone already, is deleted every day."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
 
+from subscription.batch import MemberFailure, failure_words, named
 from subscription.model import Frozen, Wire
 from subscription.reconciliation import GRACE_MINUTES, MOST_GRACE_MINUTES
 
@@ -26,6 +27,7 @@ class HistoriesPurged(Frozen):
     """So many histories were deleted; `next_after` is where the next page begins, None if there is none."""
 
     histories: int
+    failed: tuple[MemberFailure, ...] = ()
     next_after: str | None
 
 
@@ -37,6 +39,7 @@ class RowsPurged(Frozen):
     """How many rows of which table were deleted."""
 
     rows: Mapping[str, int]
+    failed: tuple[MemberFailure, ...] = ()
 
 
 class PurgeReport(Frozen):
@@ -45,11 +48,21 @@ class PurgeReport(Frozen):
     summary: str
     histories: int
     rows: Mapping[str, int]
+    failed: int
+    failures: tuple[MemberFailure, ...]
 
 
-def purge_report(histories: int, rows: Mapping[str, int]) -> PurgeReport:
+def purge_report(
+    histories: int, rows: Mapping[str, int], failed: int, failures: Sequence[MemberFailure]
+) -> PurgeReport:
     deleted = [f"{number:,} of {table}" for table, number in rows.items() if number]
     if histories:
         deleted.insert(0, f"{histories:,} {'history' if histories == 1 else 'histories'}")
     summary = f"Deleted: {', '.join(deleted)}." if deleted else "Nothing was past its retention."
-    return PurgeReport(summary=summary, histories=histories, rows=rows)
+    return PurgeReport(
+        summary=summary + failure_words(failed, failures),
+        histories=histories,
+        rows=rows,
+        failed=failed,
+        failures=named(failures),
+    )

@@ -11,6 +11,7 @@ from workflows.jobs import one_page, read_argument, scheduled_day
 with workflow.unsafe.imports_passed_through():
     from pydantic import Field
 
+    from subscription.batch import MemberFailure, failure_words, named
     from subscription.calendar import add_months, first_of_month
     from subscription.invoice import InvoicesIssued, InvoicesReport, IssueInvoices
     from subscription.model import Wire
@@ -42,7 +43,8 @@ class InvoicesWorkflow:
         return await self._close(month, today)
 
     async def _close(self, month: date, today: date) -> InvoicesReport:
-        issued, total, after = 0, 0, ""
+        issued, total, failed, after = 0, 0, 0, ""
+        failures: tuple[MemberFailure, ...] = ()
         while True:
             page: InvoicesIssued = await one_page(
                 "issue_invoices",
@@ -50,13 +52,17 @@ class InvoicesWorkflow:
                 summary=f"invoices of {month:%Y-%m}{f' after {after}' if after else ''}",
             )
             issued, total = issued + page.issued, total + page.total
+            failed, failures = failed + len(page.failed), named((*failures, *page.failed))
             if page.next_after is None:
                 break
             after = page.next_after
             workflow.set_current_details(f"{issued:,} invoices issued, up to customer {after}.")
         summary = f"{issued:,} invoices for {month:%Y-%m}, {won(total)} in all with VAT."
+        summary += failure_words(failed, failures)
         workflow.set_current_details(summary)
-        return InvoicesReport(summary=summary, month=month, issued=issued, total=total)
+        return InvoicesReport(
+            summary=summary, month=month, issued=issued, total=total, failed=failed, failures=failures
+        )
 
 
 def _first_day(month: str) -> date:

@@ -11,6 +11,7 @@ from temporalio.workflow import ParentClosePolicy
 from workflows.jobs import one_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
+    from subscription.batch import MemberFailure, failure_words, named
     from subscription.calendar import day_of
     from subscription.outbox import (
         DeliverNotices,
@@ -45,18 +46,27 @@ class NoticesWorkflow:
             page: NoticesTold = await one_page(
                 "tell_notices", TellNotices(day=day, after=stage.after), summary=f"what is due on {day}"
             )
-            told = stage.told + page.told
+            stage = NoticesStage(
+                day=stage.day,
+                after=page.next_after or "",
+                told=stage.told + page.told,
+                failed=stage.failed + len(page.failed),
+                failures=named((*stage.failures, *page.failed)),
+            )
+            told = stage.told
             if page.next_after is None:
                 break
-            stage = NoticesStage(day=stage.day, after=page.next_after, told=told)
             workflow.set_current_details(f"{told:,} new notices so far.")
         else:
             workflow.continue_as_new(stage)
         delivered = await _delivered(stage.day)
         if delivered.waiting and not delivered.no_server:
             await _go_on_trying(stage.day)
+        failed, failures = stage.failed + len(delivered.failed), (*stage.failures, *delivered.failed)
         report = NoticesReport(
-            summary=_summary(told, delivered),
+            summary=_summary(told, delivered) + failure_words(failed, failures),
+            failed=failed,
+            failures=named(failures),
             day=day,
             told=told,
             sent=delivered.sent,
@@ -88,6 +98,7 @@ class NoticesDeliveryWorkflow:
 async def _delivered(day: date | None) -> NoticesDelivered:
     """Page after page, until all that may be tried at present has been."""
     sent = given_up = 0
+    failed: tuple[MemberFailure, ...] = ()
     while True:
         page: NoticesDelivered = await one_page(
             "deliver_notices",
@@ -95,8 +106,9 @@ async def _delivered(day: date | None) -> NoticesDelivered:
             summary="what waits in the outbox",
         )
         sent, given_up = sent + page.sent, given_up + page.given_up
+        failed = named((*failed, *page.failed))
         if not page.more:
-            return page.model_copy(update={"sent": sent, "given_up": given_up})
+            return page.model_copy(update={"sent": sent, "given_up": given_up, "failed": failed})
 
 
 async def _go_on_trying(day: date | None) -> None:

@@ -29,9 +29,19 @@ async def look_at_adjustments(means: Means, runs: Sequence[Run]) -> list[Look]:
 
 
 async def _look(means: Means, run: Run) -> Look:
-    done = await _made_by(means.client, run)
-    look = Look(means.report, done.wanted.subscription_id if done else "")
-    return await guarded(look, _look_at(means, look, done)) if done else look
+    # Until its history is read, only the id of the workflow says what it was about.
+    unread = Look(means.report, run.id)
+    read: list[_Made] = []
+
+    async def reading() -> None:
+        if done := await _made_by(means.client, run):
+            read.append(done)
+
+    await guarded(unread, reading())
+    if not read:
+        return unread
+    look = Look(means.report, read[0].wanted.subscription_id)
+    return await guarded(look, _look_at(means, look, read[0]))
 
 
 async def _look_at(means: Means, look: Look, done: _Made) -> None:

@@ -21,9 +21,9 @@ async def show_attention(means: Means, looks: Sequence[Look]) -> None:
     needed_before = await means.report.needed_somebody([look.subscription_id for look in looks])
     for look in looks:
         if look.still_open:
-            await means.workflows.show_attention(look.subscription_id, needed=True)
+            await guarded(look, means.workflows.show_attention(look.subscription_id, needed=True))
         elif look.subscription_id in needed_before:
-            await means.workflows.show_attention(look.subscription_id, needed=False)
+            await guarded(look, means.workflows.show_attention(look.subscription_id, needed=False))
         if look.subscription_id in needed_before:
             await means.report.close(look.subscription_id, look.still_open)
 

@@ -1,5 +1,6 @@
 """Invoices: their numbers leave no gap, and each says what the ledger and the rules say."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from activities.database import Connection, Pool
@@ -8,6 +9,7 @@ from subscription.invoice import Invoice, invoice_for, invoice_number
 from subscription.reconciliation import Finding, FindingCode
 
 _A_PAGE = 200
+_NUMBER = re.compile(r"[0-9]{4}-[0-9]{1,18}")
 
 _CHARGED = """
     SELECT key, customer_id, amount FROM ledger_lines WHERE key = ANY($1)
@@ -43,7 +45,10 @@ def _gaps(after: str, numbers: Sequence[str]) -> Iterator[Finding]:
     """The numbers that are missing before and between these; each year begins with the first."""
     expected = _next(after)
     for number in numbers:
-        year, sequence = _parts(number)
+        if (parts := _parts(number)) is None:
+            yield _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {number}: its number is none of ours.")
+            continue
+        year, sequence = parts
         if expected is None or expected[0] != year:
             expected = (year, 1)
         if expected < (year, sequence):
@@ -54,23 +59,23 @@ def _gaps(after: str, numbers: Sequence[str]) -> Iterator[Finding]:
 
 
 def _next(number: str) -> tuple[int, int] | None:
-    if not number:
-        return None
-    year, sequence = _parts(number)
-    return year, sequence + 1
+    parts = _parts(number)
+    return (parts[0], parts[1] + 1) if parts else None
 
 
-def _parts(number: str) -> tuple[int, int]:
-    year, _, sequence = number.partition("-")
-    return int(year), int(sequence)
+def _parts(number: str) -> tuple[int, int] | None:
+    """Return year and sequence; None for a number that the service has not given."""
+    return (int(number[:4]), int(number[5:])) if _NUMBER.fullmatch(number) else None
 
 
 async def _counters(connection: Connection) -> list[Finding]:
     """Whether the next number of each year will follow its last one."""
     rows = await connection.fetch(
         """
-        SELECT year, last, coalesce(max(split_part(number, '-', 2)::integer), 0) AS issued
-          FROM invoice_counters LEFT JOIN invoices ON split_part(number, '-', 1)::integer = year
+        SELECT year, last,
+               coalesce(max(substring(number FROM '^[0-9]{4}-([0-9]{1,18})$')::bigint), 0) AS issued
+          FROM invoice_counters
+          LEFT JOIN invoices ON substring(number FROM '^([0-9]{4})-[0-9]{1,18}$')::integer = year
          GROUP BY year, last
         """
     )
@@ -98,15 +103,20 @@ async def _differing(connection: Connection, rows: Sequence[Row]) -> list[Findin
     findings = []
     for row in rows:
         invoice = invoices[row["number"]]
-        wrong = (
-            ["it cannot be read"]
-            if invoice is None
-            else [*_wrong(invoice, row, entered[row["number"]]), *_wrong_entries(invoice, charged)]
-        )
+        wrong = _examined(invoice, row, entered[row["number"]], charged)
         findings += [
             _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {row['number']}: {what}.") for what in wrong
         ]
     return findings
+
+
+def _examined(invoice: Invoice | None, row: Row, entered: set[str], charged: Mapping[str, Row]) -> list[str]:
+    if invoice is None:
+        return ["it cannot be read"]
+    try:
+        return [*_wrong(invoice, row, entered), *_wrong_entries(invoice, charged)]
+    except Exception as error:
+        return [f"it could not be examined ({type(error).__name__})"]
 
 
 def _wrong(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:

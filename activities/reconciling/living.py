@@ -41,7 +41,7 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     standing = await means.workflows.standing(before.id)
     if standing.state and not standing.hindrance and _is_well(means, before, standing.state):
         return before
-    compared = await _compared(means, before)
+    compared = await _compared(means, before, standing)
     if compared is None:
         return await recorded(means.pool, before.id)
     ended = compared.transcript.ended
@@ -63,12 +63,16 @@ def _is_well(means: Means, recorded: Recorded, workflow: Subscription) -> bool:
     )
 
 
-async def _compared(means: Means, before: Recorded) -> _Compared | None:
+async def _compared(means: Means, before: Recorded, first: Standing) -> _Compared | None:
     """None if the subscription has been erased meanwhile."""
-    settled = await means.workflows.settled(before.id)
-    standing = await means.workflows.standing(before.id)
-    answers = settled and standing.state is not None
-    hindrance = None if answers else await means.workflows.hindrance(before.id)
+    hindrance = first.hindrance
+    if hindrance and hindrance.never_answers:
+        settled, standing = False, first
+    else:
+        settled = await means.workflows.settled(before.id)
+        standing = await means.workflows.standing(before.id)
+        answers = settled and standing.state is not None
+        hindrance = None if answers else await means.workflows.hindrance(before.id)
     # Read before the record, like all that the record must know of.
     transcript = Transcript() if standing.state else await transcript_of(means.client, before.id)
     now = await recorded(means.pool, before.id)

@@ -8,12 +8,13 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.service import RPCError
 
-from activities.database import GOING, Pool
+from activities.boundary import concerns_all
+from activities.database import Pool
 from activities.reconciling.report import Report
 from activities.reconciling.workflows import Workflows
 from activities.workspace import WorkspaceProvisioner
+from subscription.batch import MemberFailure
 from subscription.catalogue import PriceBook
 from subscription.reconciliation import Finding, FindingCode
 
@@ -33,10 +34,7 @@ class Means:
     book: PriceBook
     report: Report
     grace: timedelta
-
-    @property
-    def workflows(self) -> Workflows:
-        return Workflows(self.client)
+    workflows: Workflows
 
 
 @dataclass
@@ -74,13 +72,20 @@ class Look:
 
 
 async def guarded(look: Look, looking: Awaitable[None]) -> Look:
-    """What cannot be looked at to its end is itself a finding, and keeps nobody from the others."""
+    """Run a check; an error that concerns this subscription alone becomes a finding."""
     try:
         await looking
-    except (*GOING, RPCError):
-        raise
     except Exception as error:
+        if concerns_all(error):
+            raise
         await look.finds(FindingCode.UNREADABLE, f"It could not be examined: {type(error).__name__}.")
+    return look
+
+
+async def unreadable(means: Means, failure: MemberFailure) -> Look:
+    """Report a subscription of which nothing can be read."""
+    look = Look(means.report, failure.member)
+    await look.finds(FindingCode.UNREADABLE, f"It could not be examined: {failure.error}.")
     return look
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import asyncpg
 from pydantic import ValidationError
 
+from activities.boundary import Batch, concerns_all
 from activities.database import Connection, Pool
 from activities.erasure import PERSONAL_DATA
 from subscription.deadlines import next_deadline
@@ -129,11 +130,21 @@ class Recorded:
         return ["snapshot"]
 
 
-async def recorded_page(pool: Pool, after: str, limit: int) -> list[Recorded]:
-    """The subscriptions after this id, in the order of their ids; of those long erased, tonight's share."""
-    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
-        rows = await connection.fetch(_PAGE, after, limit, _NIGHTS)
-        return await _recorded(connection, [row["subscription_id"] for row in rows])
+async def page_of_ids(pool: Pool, after: str, limit: int) -> list[str]:
+    """Return the ids that follow this one, in their order; of subscriptions long erased, tonight's share."""
+    return [row["subscription_id"] for row in await pool.fetch(_PAGE, after, limit, _NIGHTS)]
+
+
+async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[Recorded]:
+    """Read these subscriptions together, or each alone if one of them has a value that cannot be read."""
+    try:
+        async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+            return await _recorded(connection, ids)
+    except Exception as error:
+        if concerns_all(error):
+            raise
+    read = [await batch.alone(subscription_id, recorded(pool, subscription_id)) for subscription_id in ids]
+    return [each for each in read if each is not None]
 
 
 async def recorded(pool: Pool, subscription_id: str) -> Recorded | None:
@@ -177,7 +188,7 @@ async def _recorded(connection: Connection, ids: Sequence[str]) -> list[Recorded
     adjusted = await _by_subscription(
         connection,
         """
-        SELECT subscription_id, line_key, sum(amount)::bigint AS amount,
+        SELECT subscription_id, line_key, sum(amount) AS amount,
                array_agg(DISTINCT customer_id) AS customers
           FROM ledger_adjustments WHERE subscription_id = ANY($1) GROUP BY subscription_id, line_key
         """,

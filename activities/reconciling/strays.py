@@ -13,9 +13,11 @@ from activities.reconciling.recorded import recorded
 from activities.reconciling.restoring import provide, restore_row
 from activities.reconciling.transcripts import transcript_of
 from activities.runs import delete_runs
-from subscription.effects import WORKFLOW_ID_PREFIX, is_subscription_id
-from subscription.reconciliation import FindingCode
+from subscription.effects import CALLERS, WORKFLOW_ID_PREFIX, is_subscription_id
+from subscription.reconciliation import Finding, FindingCode
 from subscription.state import State
+
+_TYPES = frozenset(each for callers in CALLERS.values() for each in callers)
 
 
 async def look_at_running(means: Means, runs: Sequence[Run]) -> list[Look]:
@@ -35,6 +37,17 @@ async def look_at_running(means: Means, runs: Sequence[Run]) -> list[Look]:
             *(_look(means, subscription_id, _look_at_erased) for subscription_id in erased),
         ]
     )
+
+
+async def report_strangers(means: Means, runs: Sequence[Run]) -> int:
+    """Report running workflows of a type that the service does not have, on its task queue."""
+    strangers = [run for run in runs if run.workflow_type not in _TYPES]
+    for run in strangers:
+        # Its id and type are the words of whoever has started it.
+        message = f"Run {run.run_id} on the service's task queue is of a type that the service does not have."
+        finding = Finding(subscription_id=None, code=FindingCode.UNKNOWN_WORKFLOW, message=message)
+        await means.report.add(finding)
+    return len(strangers)
 
 
 async def look_at_leftover(means: Means, leftover: Leftover) -> Look:

@@ -6,7 +6,9 @@ that was recorded before. What contradicts that is no race.
 """
 
 import asyncio
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -26,20 +28,20 @@ from temporalio.client import (
 from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.boundary import concerns_all
 from activities.recording import RecordDivergedError
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.state import Subscription
 from subscription.visible import ATTENTION
 
-_PATIENCE = timedelta(seconds=10)
+_PATIENCE, _LEAST_PATIENCE = 10.0, 1.0
 _BEGINS_WITHIN = timedelta(seconds=30)
 _LOOK_SECONDS = 0.1
 # An effect that has just been begun anew after a pause fails again in so many looks, if it does.
 _LOOKS_FOR_FAILURES = 20
+# So many attempts at a workflow task take half a minute.
+_FAILS_FOR_LONG = 4
 _DIVERGED = RecordDivergedError.__name__
-# So many updates wait already, or a new run has just overtaken this one.
-_BUSY = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
-_SILENT = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Hindrance:
 
     words: str
     contradicts_the_record: bool = False
+    never_answers: bool = False
+    """No wait for an answer would end well."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,26 @@ class Standing:
         return self.closed_as is None
 
 
+class Patience:
+    """How long a page waits in all for workflows that do not answer: a thousand must not stop a night."""
+
+    def __init__(self, seconds: float = 300.0) -> None:
+        self._left = seconds
+
+    @contextmanager
+    def waiting(self) -> Iterator[float]:
+        """Yield how many seconds this wait may last."""
+        begun = time.monotonic()
+        try:
+            yield min(_PATIENCE, max(self._left, _LEAST_PATIENCE))
+        finally:
+            self._left -= time.monotonic() - begun
+
+
 class Workflows:
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, patience: Patience) -> None:
         self._client = client
+        self._patience = patience
 
     async def standing(self, subscription_id: str) -> Standing:
         """As the workflow says itself, which replays it: one that cannot be replayed does not answer."""
@@ -79,22 +100,23 @@ class Workflows:
             status = described.status.name if described.status else "closed"
             return Standing(closed_as=status.lower().replace("_", " "))
         hindrance = await self._hindrance(described)
-        if described.task_queue != activity.info().task_queue:
+        if hindrance and hindrance.never_answers:
             return Standing(hindrance=hindrance)
         return Standing(await self._state(subscription_id), hindrance)
 
     async def _state(self, subscription_id: str) -> Subscription | None:
         try:
-            state: Subscription | None = await self._handle(subscription_id).query(
-                "snapshot",
-                result_type=Subscription | None,  # type: ignore[arg-type]
-                reject_condition=QueryRejectCondition.NOT_OPEN,
-                rpc_timeout=_PATIENCE,
-            )
+            with self._patience.waiting() as seconds:
+                state: Subscription | None = await self._handle(subscription_id).query(
+                    "snapshot",
+                    result_type=Subscription | None,  # type: ignore[arg-type]
+                    reject_condition=QueryRejectCondition.NOT_OPEN,
+                    rpc_timeout=timedelta(seconds=seconds),
+                )
         except (WorkflowQueryRejectedError, WorkflowQueryFailedError):
             return None
         except RPCError as error:
-            if error.status not in (RPCStatusCode.NOT_FOUND, *_SILENT):
+            if concerns_all(error):
                 raise
             return None
         return state
@@ -102,17 +124,17 @@ class Workflows:
     async def settled(self, subscription_id: str) -> bool:
         """Ask it to do all that is due; whether it has answered, if only that it is over."""
         try:
-            async with asyncio.timeout(_PATIENCE.total_seconds()):
-                await self._handle(subscription_id).execute_update("settle", {})
+            with self._patience.waiting() as seconds:
+                async with asyncio.timeout(seconds):
+                    await self._handle(subscription_id).execute_update("settle", {})
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             return False
         except WorkflowUpdateFailedError:
             return True
         except RPCError as error:
-            if error.status in _BUSY:
-                return False
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if concerns_all(error):
                 raise
+            return error.status is RPCStatusCode.NOT_FOUND
         return True
 
     async def hindrance(self, subscription_id: str) -> Hindrance | None:
@@ -131,9 +153,14 @@ class Workflows:
             if pending.HasField("last_failure"):
                 return _failing(pending.activity_type.name, pending.last_failure)
         if described.task_queue != activity.info().task_queue:
-            return Hindrance(f"It waits on task queue {described.task_queue}, which is not the service's.")
-        if described.raw_description.pending_workflow_task.attempt > 1:
-            return Hindrance("Its tasks keep failing: Temporal's Web UI and the worker's log say why.")
+            words = f"It waits on task queue {described.task_queue}, which is not the service's."
+            return Hindrance(words, never_answers=True)
+        if described.workflow_type != "SubscriptionWorkflow":
+            return Hindrance("A workflow of another type has its id.", never_answers=True)
+        attempts = described.raw_description.pending_workflow_task.attempt
+        if attempts > 1:
+            words = "Its tasks keep failing: Temporal's Web UI and the worker's log say why."
+            return Hindrance(words, never_answers=attempts >= _FAILS_FOR_LONG)
         if _needs_attention(described) and not described.raw_description.pending_activities:
             return await self._failed_last(described)
         return None

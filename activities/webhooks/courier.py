@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 
+from activities.boundary import concerns_all
 from activities.database import FAILING, Pool
 from activities.webhooks import outbox
 from activities.webhooks.calling import (
@@ -138,9 +139,9 @@ class Dispatcher:
         """Return whether the endpoint has taken the event, and took no longer for it than it should."""
         try:
             event, secrets = await outbox.contents(self._pool, delivery)
-        except FAILING:
-            raise
-        except Exception:
+        except Exception as error:
+            if concerns_all(error):
+                raise
             _log.exception("A webhook event cannot be read.")
             await outbox.put_off(self._pool, delivery, "the event cannot be read")
             return False
@@ -155,6 +156,10 @@ class Dispatcher:
             return False
         except EndpointAway as failure:
             await outbox.pause(self._pool, delivery, str(failure), failure.retry_after)
+            return False
+        except Exception:
+            _log.exception("A webhook event cannot be sent.")
+            await outbox.put_off(self._pool, delivery, "the event cannot be sent")
             return False
         slow = asyncio.get_running_loop().time() - began > _SLOW_SECONDS
         await outbox.delivered(self._pool, delivery, slow=slow)

@@ -9,7 +9,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation import ReconciliationActivities
-from activities.reconciling.recorded import recorded_page
+from activities.reconciling.recorded import page_of_ids
 from activities.workspace import PostgresWorkspaces
 from starter.embedded.stack import EmbeddedStack
 from subscription.reconciliation import ReconcilePage
@@ -157,7 +157,7 @@ async def test_what_is_long_erased_has_its_turn_once_in_four_weeks(
                 """,
                 *(life.id, number, days, certified),
             )
-        page = [recorded.id for recorded in await recorded_page(house.pool, "", 1000)]
+        page = await page_of_ids(house.pool, "", 1000)
         turn, uncertified, lately = [sum(name.startswith(f"{n}-") for name in page) for n in range(3)]
         # Of 280 some ten have their turn in each of the 28 nights.
         assert 0 < turn < 40

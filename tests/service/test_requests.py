@@ -229,6 +229,7 @@ async def test_r9_after_erasure_another_body_under_the_same_request_id_is_refuse
             await updated(house, {**life.request, **changed})
         assert isinstance(failure.value.cause, ApplicationError)
         assert failure.value.cause.type == Code.REQUEST_ID_REUSED
+        await life.has_closed()
     with pytest.raises(WorkflowUpdateFailedError) as failure:
         await updated(house, life.request)
     assert isinstance(failure.value.cause, ApplicationError)
