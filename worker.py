@@ -79,7 +79,7 @@ def create_worker(
     workspaces = PostgresWorkspaces(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     recording = RecordingActivities(pool, workspaces)
-    reconciliation = ReconciliationActivities(pool, client, workspaces)
+    reconciliation = ReconciliationActivities(pool, client, workspaces, seals)
     purging = PurgingActivities(pool, client)
     return Worker(
         client,

@@ -17,11 +17,13 @@ from activities.reconciling.look import Look, Means, made, unreadable
 from activities.reconciling.recorded import page_of_ids, recorded_page
 from activities.reconciling.report import Report
 from activities.reconciling.strays import look_at_leftover, look_at_running, report_strangers
+from activities.reconciling.transcripts import HistoryReader
 from activities.reconciling.workflows import Patience, Workflows
 from activities.runs import quoted, run_page
 from activities.workspace import WorkspaceProvisioner
 from subscription.effects import is_subscription_id
 from subscription.reconciliation import FinishReconciliation, Reconciled, ReconcilePage, ReconcileReport
+from subscription.seals import Seals
 
 _A_PAGE = 100
 
@@ -29,8 +31,9 @@ _A_PAGE = 100
 class ReconciliationActivities:
     """Each may be repeated: what an attempt found and repaired before it broke off stays in the report."""
 
-    def __init__(self, pool: Pool, client: Client, workspaces: WorkspaceProvisioner) -> None:
+    def __init__(self, pool: Pool, client: Client, workspaces: WorkspaceProvisioner, seals: Seals) -> None:
         self._pool = pool
+        self._seals = seals
         self._client = client
         self._workspaces = workspaces
 
@@ -114,6 +117,7 @@ class ReconciliationActivities:
             report=report,
             grace=timedelta(minutes=wanted.grace_minutes),
             workflows=Workflows(self._client, Patience()),
+            histories=HistoryReader(self._client, self._seals),
         )
 
     async def _reported(

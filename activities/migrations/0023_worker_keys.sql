@@ -16,7 +16,7 @@ CREATE TABLE erasure_key (
 CREATE UNIQUE INDEX erasure_key_is_one ON erasure_key ((true));
 INSERT INTO erasure_key DEFAULT VALUES;
 
-CREATE FUNCTION keyed_hash(body text) RETURNS bytea
+CREATE FUNCTION erased_hash(body text) RETURNS bytea
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT sha256(key || sha256(key || convert_to(body, 'UTF8'))) FROM public.erasure_key
 $$;
@@ -26,7 +26,7 @@ ALTER TABLE subscriptions ADD COLUMN erased_request bytea;
 
 CREATE FUNCTION was_requested_so(requested text, fingerprint text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(erased_request = public.keyed_hash(fingerprint), true)
+    SELECT coalesce(erased_request = public.erased_hash(fingerprint), true)
       FROM public.subscriptions WHERE subscription_id = requested
 $$;
 
@@ -68,7 +68,7 @@ BEGIN
         gone := gone || jsonb_build_object(named, counted);
     END LOOP;
     UPDATE public.subscriptions
-       SET erased_request = public.keyed_hash(request_fingerprint), request_fingerprint = NULL
+       SET erased_request = public.erased_hash(request_fingerprint), request_fingerprint = NULL
      WHERE subscription_id = erased AND request_fingerprint IS NOT NULL;
     IF ended_at IS NOT NULL THEN
         INSERT INTO public.erasure_certificates (subscription_id, part, erased_at, rows)
@@ -80,5 +80,5 @@ END
 $$;
 
 
-REVOKE EXECUTE ON FUNCTION keyed_hash(text), was_requested_so(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION erased_hash(text), was_requested_so(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION was_requested_so(text, text) TO worksub_worker, worksub_reader;

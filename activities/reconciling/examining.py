@@ -53,7 +53,7 @@ async def _look_at_record(means: Means, look: Look, recorded: Recorded) -> None:
     if not recorded.is_erased and (lacking := checks.missing_data(recorded)):
 
         async def restored() -> bool:
-            transcript = await transcript_of(means.client, recorded.id)
+            transcript = await transcript_of(means.histories, recorded.id)
             return await restore_people(means.pool, recorded.id, transcript)
 
         await look.says(lacking, restored)

@@ -74,12 +74,12 @@ async def _compared(means: Means, before: Recorded, first: Standing) -> _Compare
         answers = settled and standing.state is not None
         hindrance = None if answers else await means.workflows.hindrance(before.id)
     # Read before the record, like all that the record must know of.
-    transcript = Transcript() if standing.state else await transcript_of(means.client, before.id)
+    transcript = Transcript() if standing.state else await transcript_of(means.histories, before.id)
     now = await recorded(means.pool, before.id)
     if now is None or now.is_erased:
         return None
     if standing.state and now.missing(standing.state.sequence):
-        transcript = await transcript_of(means.client, before.id)
+        transcript = await transcript_of(means.histories, before.id)
     return _Compared(before, standing, settled, hindrance, now, transcript)
 
 

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from activities.boundary import concerns_all
 from activities.database import Pool
 from activities.reconciling.report import Report
+from activities.reconciling.transcripts import HistoryReader
 from activities.reconciling.workflows import Workflows
 from activities.workspace import WorkspaceProvisioner
 from subscription.batch import MemberFailure
@@ -35,6 +36,7 @@ class Means:
     report: Report
     grace: timedelta
     workflows: Workflows
+    histories: HistoryReader
 
 
 @dataclass

@@ -81,7 +81,7 @@ async def _look_at_lost(means: Means, look: Look) -> None:
         await look.finds(FindingCode.WORKFLOW_STUCK, f"Its workflow has neither begun nor ended. {words}")
         return
 
-    transcript = await transcript_of(means.client, subscription_id)
+    transcript = await transcript_of(means.histories, subscription_id)
     if transcript.ended and transcript.ended.erased_at:
         at = f"{transcript.ended.erased_at:%Y-%m-%d %H:%M} KST"
         message = (

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from temporalio import activity
-from temporalio.api.common.v1 import Payload
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.common.v1 import Header, Payload
+from temporalio.api.history.v1 import (
+    ActivityTaskScheduledEventAttributes,
+    HistoryEvent,
+    WorkflowExecutionStartedEventAttributes,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -22,6 +26,7 @@ from subscription.effects import (
     Transition,
 )
 from subscription.events import Event
+from subscription.seals import SEAL_HEADER, Seals
 from subscription.state import Subscription
 
 _TOLD = ("provision_subscription", "record_transition")
@@ -78,16 +83,52 @@ class Transcript:
         return self.transitions[-1].state if self.transitions else self.begun
 
 
-async def transcript_of(client: Client, subscription_id: str) -> Transcript:
+@dataclass(frozen=True)
+class HistoryReader:
+    """Reads histories, and believes of them what a worker has sealed: any client can write a history."""
+
+    client: Client
+    seals: Seals
+
+    async def decoded(self, payloads: Sequence[Payload], shape: type[T]) -> T:
+        [value] = await self.client.data_converter.decode(payloads, [shape])
+        decoded: T = value
+        return decoded
+
+    async def is_call(self, workflow_id: str, asked: ActivityTaskScheduledEventAttributes) -> bool:
+        """Return whether a worker has scheduled this activity."""
+        argument = await self._data(asked.input.payloads)
+        return self.seals.is_of_call(_seal(asked.header), workflow_id, asked.activity_type.name, argument)
+
+    async def is_run(self, workflow_id: str, started: WorkflowExecutionStartedEventAttributes) -> bool:
+        """Return whether a worker has started this run, as the one that follows another."""
+        argument, previous = await self._data(started.input.payloads), started.continued_execution_run_id
+        return self.seals.is_of_run(_seal(started.header), workflow_id, previous, argument)
+
+    def is_result(self, workflow_id: str, name: str, result: Recorded | Provisioned) -> bool:
+        """Return whether a worker has given this result of a local activity."""
+        data = result.model_copy(update={"seal": ""}).model_dump_json().encode()
+        return self.seals.is_of_result(result.seal, workflow_id, name, data)
+
+    async def _data(self, payloads: Sequence[Payload]) -> list[bytes]:
+        codec = self.client.data_converter.payload_codec
+        return [payload.data for payload in (await codec.decode(payloads) if codec else payloads)]
+
+
+def _seal(header: Header) -> str:
+    return header.fields[SEAL_HEADER].data.decode(errors="replace")
+
+
+async def transcript_of(reader: HistoryReader, subscription_id: str) -> Transcript:
     """Read every run that is still there, the oldest first."""
-    workflow_id = WORKFLOW_ID_PREFIX + subscription_id
+    client, workflow_id = reader.client, WORKFLOW_ID_PREFIX + subscription_id
     transcript = Transcript()
     for run in await listed_runs(client, workflow_id):
         scheduled: dict[int, tuple[str, Sequence[Payload]]] = {}
         try:
             handle = client.get_workflow_handle(workflow_id, run_id=run.run_id)
             async for event in handle.fetch_history_events():
-                await _read(client, event, scheduled, transcript)
+                await _read(reader, workflow_id, event, scheduled, transcript)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:  # it has just been deleted
                 raise
@@ -96,40 +137,50 @@ async def transcript_of(client: Client, subscription_id: str) -> Transcript:
 
 
 async def _read(
-    client: Client,
+    reader: HistoryReader,
+    workflow_id: str,
     event: HistoryEvent,
     scheduled: dict[int, tuple[str, Sequence[Payload]]],
     transcript: Transcript,
 ) -> None:
     if event.HasField("workflow_execution_started_event_attributes"):
-        given = event.workflow_execution_started_event_attributes.input.payloads
-        transcript.began_with(await _first(client, given))
+        started = event.workflow_execution_started_event_attributes
+        given = await _first(reader.client, started.input.payloads)
+        is_stage = isinstance(given, Mapping) and "stage" in given
+        if not is_stage or await reader.is_run(workflow_id, started):
+            transcript.began_with(given)
     elif event.HasField("activity_task_scheduled_event_attributes"):
         asked = event.activity_task_scheduled_event_attributes
         name = asked.activity_type.name
+        if name not in (*_TOLD, "delete_histories") or not await reader.is_call(workflow_id, asked):
+            return
         if name == "delete_histories":
-            transcript.ended = await _decoded(client, asked.input.payloads, DeleteHistories)
-        elif name in _TOLD:
+            transcript.ended = await reader.decoded(asked.input.payloads, DeleteHistories)
+        else:
             scheduled[event.event_id] = (name, asked.input.payloads)
     elif event.HasField("activity_task_completed_event_attributes"):
         done = event.activity_task_completed_event_attributes
         name, argument = scheduled.pop(done.scheduled_event_id, ("", ()))
-        await _learn(client, name, argument, done.result.payloads, transcript)
+        if name:
+            _, result_type = ACTIVITIES[name]
+            result = await reader.decoded(done.result.payloads, result_type)
+            await _learn(reader, argument, result, transcript)
     elif local := local_result(event):
-        name, result = local
-        await _learn(client, name, (), result, transcript)
+        name, payloads = local
+        if name in _TOLD:
+            _, result_type = ACTIVITIES[name]
+            result = await reader.decoded(payloads, result_type)
+            if isinstance(result, Recorded | Provisioned) and reader.is_result(workflow_id, name, result):
+                await _learn(reader, (), result, transcript)
 
 
 async def _learn(
-    client: Client, name: str, argument: Sequence[Payload], result: Sequence[Payload], transcript: Transcript
+    reader: HistoryReader, argument: Sequence[Payload], result: Any, transcript: Transcript
 ) -> None:
     """What a step has come to. That of a local activity says in its result what else its argument says."""
-    if name not in _TOLD:
-        return
-    _, result_type = ACTIVITIES[name]
-    match await _decoded(client, result, result_type):
+    match result:
         case Recorded(events=()):
-            transcript.recorded(await _decoded(client, argument, Transition))
+            transcript.recorded(await reader.decoded(argument, Transition))
         case Recorded(events=events):
             transcript.fell_due(events)
         case Provisioned(state=state):
@@ -139,9 +190,3 @@ async def _learn(
 async def _first(client: Client, given: Sequence[Payload]) -> Any:
     values = await client.data_converter.decode(given)
     return values[0] if values else None
-
-
-async def _decoded(client: Client, payloads: Sequence[Payload], shape: type[T]) -> T:
-    [value] = await client.data_converter.decode(payloads, [shape])
-    decoded: T = value
-    return decoded

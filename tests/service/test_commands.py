@@ -11,7 +11,7 @@ from subscription.effects import Answer
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.state import Access, State
 
-from .house import House, fresh
+from .house import House, fresh, on
 from .lives import Life
 from .waiting import together
 
@@ -219,6 +219,35 @@ async def test_r22_another_command_under_a_used_id_is_refused_after_the_workflow
     await life.is_cancelled(START)
     refused = await life.refused("upgrade", at=START, id="used", members=20)
     assert refused.code in (Code.COMMAND_ID_REUSED, Code.SUBSCRIPTION_ENDED)
+
+
+async def test_r22_temporals_server_compares_update_ids_alone_and_the_workflow_compares_the_rest(
+    house: House,
+) -> None:
+    """The behaviour that docs/commands.md describes for clients without the client library."""
+    life = await house.paid(START)
+    await life.has_run(2)
+    handle = life.handle
+
+    async def sent(update_id: str, **argument: Any) -> Any:
+        term = {"agreed_terms": life.request["agreed_terms"]}
+        return await handle.execute_update("upgrade", {**argument, **term, "at": at(START)}, id=update_id)
+
+    first = await sent("of-the-update", members=20)
+    # Within the run the server gives the first answer without asking the workflow.
+    assert await sent("of-the-update", members=30) == first
+    assert (await life.status()).members == 20
+    # With an id in the argument, under another update id, the workflow compares.
+    named = await sent("first", members=21, id="of-the-command")
+    assert await sent("second", members=21, id="of-the-command") == named
+    with pytest.raises(WorkflowUpdateFailedError) as failure:
+        await sent("third", members=22, id="of-the-command")
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == Code.COMMAND_ID_REUSED
+
+
+def at(moment: str) -> str:
+    return on(moment).isoformat()
 
 
 async def test_r22_two_callers_with_one_id_at_once_are_one_command(house: House) -> None:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -34,6 +34,7 @@ from workflows.stages import Resumed
 
 from .house import House, fresh, on, open_house
 from .lives import Life
+from .reconciling import codes
 from .waiting import eventually
 
 PAID = "2027-01-10 09:00"
@@ -179,6 +180,42 @@ def forged(state: Subscription, book: PriceBook) -> Resumed:
         timeline=(),
         request_fingerprint="",
     )
+
+
+@pytest.mark.parametrize("call", ["record_transition", "delete_histories"])
+async def test_reconcile_writes_nothing_that_only_an_attackers_history_says(office: House, call: str) -> None:
+    life = await office.paid(PAID)
+    before = await state_of(office, life)
+    argument = (await arguments(office, life))[call]
+    await life.handle.terminate(reason="to take its id")
+    async with attacking(office.temporal) as queue, accomplices(office.temporal) as helping:
+        await office.temporal.execute_workflow(
+            "SubscriptionWorkflow",
+            {"name": call, "argument": argument, "queue": helping},
+            id=life.workflow_id,
+            task_queue=queue,
+        )
+    found = await codes(office)
+    assert found == {life.id: [("WORKFLOW_MISSING", True)]}
+    await untouched(office, life, before)
+    assert (await life.status()).state == before.state
+
+
+@asynccontextmanager
+async def accomplices(temporal: Client) -> AsyncIterator[str]:
+    """The task queue of a worker that says it has done what the service's activities do."""
+
+    @activity.defn(name="record_transition")
+    async def record_transition(_: Any) -> Any:
+        return {"outcome": "RECORDED", "events": []}
+
+    @activity.defn(name="delete_histories")
+    async def delete_histories(_: Any) -> Any:
+        return {"runs": 1}
+
+    queue = fresh("accomplices")
+    async with Worker(temporal, task_queue=queue, activities=[record_transition, delete_histories]):
+        yield queue
 
 
 @pytest.mark.parametrize("way", ["a retry policy", "a cron schedule"])

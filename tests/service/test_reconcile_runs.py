@@ -116,7 +116,9 @@ async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeat
     environment.info = dataclasses.replace(environment.info, task_queue=office.task_queue)
     signs: list[object] = []
     environment.on_heartbeat = lambda *details: signs.append(details)
-    activities = ReconciliationActivities(office.pool, office.temporal, PostgresWorkspaces(office.pool))
+    activities = ReconciliationActivities(
+        office.pool, office.temporal, PostgresWorkspaces(office.pool), office.seals
+    )
     page = ReconcilePage(run="by-hand", grace_minutes=0)
 
     first = await environment.run(activities.reconcile_record, page)
