@@ -88,7 +88,7 @@ async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numb
         await connection.execute(
             """
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE EXCEPTION 'broken off'; END $$;
+            $$ BEGIN RAISE EXCEPTION 'broken off' USING ERRCODE = 'admin_shutdown'; END $$;
             CREATE TRIGGER break_off BEFORE INSERT ON invoices
                 FOR EACH ROW WHEN (NEW.customer_id = 'C-05') EXECUTE FUNCTION break_off();
             """

@@ -34,7 +34,7 @@ async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothi
         await house.owner.execute(
             f"""
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE EXCEPTION 'broken off'; END $$;
+            $$ BEGIN RAISE EXCEPTION 'broken off' USING ERRCODE = 'admin_shutdown'; END $$;
             CREATE TRIGGER break_off BEFORE INSERT ON reconciliation_findings
                 FOR EACH ROW WHEN (NEW.subscription_id = '{lives[102].id}') EXECUTE FUNCTION break_off();
             """
