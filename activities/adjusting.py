@@ -14,6 +14,7 @@ from subscription.adjustment import (
     AdjustmentRefused,
     AdjustResult,
     adjustment_key,
+    refusal_of,
 )
 from subscription.refusals import Code, Refused
 
@@ -72,14 +73,10 @@ async def _refused(connection: Connection, wanted: Adjust) -> Refused | None:
     )
     if charged is None:
         return Refused.of(Code.LINE_NOT_FOUND, "key")
-    if wanted.amount == 0:
-        return Refused.of(Code.INVALID_VALUE, "amount", reason="ADJUSTED_BY_ZERO")
-    present = charged + await connection.fetchval(
+    adjusted = await connection.fetchval(
         "SELECT coalesce(sum(amount), 0)::bigint FROM ledger_adjustments WHERE line_key = $1", wanted.key
     )
-    if present + wanted.amount < 0:
-        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", left=present)
-    return None
+    return refusal_of(wanted, charged, adjusted)
 
 
 async def insert_adjustment(connection: Connection, wanted: Adjust, effective_at: datetime) -> Adjustment:

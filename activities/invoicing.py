@@ -76,10 +76,11 @@ class InvoicingActivities:
              WHERE NOT EXISTS (SELECT 1 FROM invoices
                                 WHERE invoices.customer_id = page.customer_id AND month = $2)
                AND (EXISTS (SELECT 1 FROM ledger_lines AS line
-                             WHERE line.customer_id = page.customer_id AND effective_at <= $1
+                             WHERE line.customer_id = page.customer_id
+                               AND (effective_at < $1 OR effective_at = $1 AND kind = 'SERVICE_FEE')
                                AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = line.key))
                  OR EXISTS (SELECT 1 FROM ledger_adjustments AS made
-                             WHERE made.customer_id = page.customer_id AND effective_at <= $1
+                             WHERE made.customer_id = page.customer_id AND effective_at < $1
                                AND NOT EXISTS
                                    (SELECT 1 FROM invoice_entries
                                      WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)))
@@ -143,7 +144,7 @@ async def _open_entries(
     lines = await connection.fetch(
         """
         SELECT subscription_id, line FROM ledger_lines
-         WHERE customer_id = $1 AND effective_at <= $2
+         WHERE customer_id = $1 AND (effective_at < $2 OR effective_at = $2 AND kind = 'SERVICE_FEE')
            AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = key)
          ORDER BY subscription_id, sequence, position
         """,
@@ -153,7 +154,7 @@ async def _open_entries(
     adjustments = await connection.fetch(
         """
         SELECT subscription_id, adjustment_id, line_key, amount, reason, reference FROM ledger_adjustments
-         WHERE customer_id = $1 AND effective_at <= $2
+         WHERE customer_id = $1 AND effective_at < $2
            AND NOT EXISTS (SELECT 1 FROM invoice_entries
                             WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)
          ORDER BY subscription_id, effective_at, adjustment_id

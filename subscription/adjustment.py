@@ -7,10 +7,12 @@ from pydantic import AfterValidator, Field
 
 from subscription.calendar import Instant
 from subscription.model import Frozen, Wire
-from subscription.refusals import Refused
+from subscription.refusals import Code, Refused
 from subscription.validation import storable
 
 _Text = Annotated[str, Field(max_length=200), AfterValidator(storable)]
+MOST_KRW = 2**53 - 1
+"""The largest amount of an entry that every reader of JSON reads exactly."""
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
 
@@ -33,7 +35,7 @@ class Adjust(Wire):
     subscription_id: Annotated[_Text, Field(max_length=100)]
     id: Reference
     key: _Text
-    amount: Annotated[int, Field(ge=-(10**17), le=10**17)]
+    amount: Annotated[int, Field(ge=-MOST_KRW, le=MOST_KRW)]
     reason: Annotated[AdjustmentReason, Field(strict=False)]
     reference: Reference
 
@@ -68,6 +70,29 @@ class AdjustmentRefused(Frozen):
 
 
 AdjustResult = Annotated[Adjusted | AdjustmentRefused, Field(discriminator="outcome")]
+
+
+def refusal_of(wanted: Adjust, charged: int, adjusted: int) -> Refused | None:
+    """Return why a line cannot be adjusted so, or None.
+
+    `charged` is the line's own amount, `adjusted` the sum of its adjustments until now. What is given back or
+    added, at once and in all, is at most what the line charged. A reversal takes back earlier adjustments
+    and no more: it has the opposite sign of their sum.
+    """
+    if wanted.amount == 0:
+        return Refused.of(Code.INVALID_VALUE, "amount", reason="ADJUSTED_BY_ZERO")
+    if wanted.reason is AdjustmentReason.REVERSAL:
+        after = adjusted + wanted.amount
+        if wanted.amount * adjusted >= 0 or after * adjusted < 0:
+            return Refused.of(Code.REVERSED_TOO_MUCH, "amount", left=abs(adjusted))
+        return None
+    if adjusted + wanted.amount < -charged:
+        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", left=charged + adjusted)
+    if adjusted + wanted.amount > charged:
+        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", reason="ADDED", left=charged - adjusted)
+    if abs(wanted.amount) > charged:
+        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", reason="AT_ONCE", left=charged)
+    return None
 
 
 def adjustment_key(subscription_id: str, adjustment_id: str) -> str:

@@ -19,8 +19,8 @@ from subscription.validation import check, has_control_characters, problems_of
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Price = Annotated[int, Field(ge=0, le=10_000_000_000, description="KRW a member a month, before VAT")]
 
-_MOST_KRW_A_MONTH = 10**15
-"""For one subscription. Sums of years and customers still fit the record, and any reader of JSON."""
+_MOST_KRW_A_MONTH = 5 * 10**14
+"""For one subscription: a year with VAT stays below 2^53, up to which every reader of JSON is exact."""
 
 
 def _printed(text: str) -> str:

@@ -123,10 +123,15 @@ def _quote_change(
     changed = caught_up(apply_all(state, decision.events), max(now, start_of(day)), book)
     contract = changed.contract
     assert contract is not None
-    left = changed.model_copy(update={"reservation": ReservedCancellation(date=contract.end_day)})
-    lines = tuple(
-        line for event, _ in events_to_come(left, book) for line in event.lines if line.end_day > day
+    # From the day of the change on: an unbroken run of days at one rate may have begun before it.
+    assert changed.billed_up_to is not None
+    left = changed.model_copy(
+        update={
+            "reservation": ReservedCancellation(date=contract.end_day),
+            "billed_up_to": max(changed.billed_up_to, day),
+        }
     )
+    lines = tuple(line for event, _ in events_to_come(left, book) for line in event.lines)
     return ChangeQuote(
         date=day,
         plan=changed.plan,

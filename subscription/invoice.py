@@ -1,8 +1,9 @@
 """Invoices: what a customer is asked to pay for a month, from the lines of its ledgers.
 
-A line belongs to the first invoice that is issued for a month at whose end it was in effect. So service
-fees of March, posted at the start of 1 April, are on March's invoice, and a line that was recorded late
-is on the next one.
+A line belongs to the first invoice that is issued for its month or a later one. Its month is the one in
+which it came into effect. Service fees that are posted at the start of 1 April are for days of March, and on
+March's invoice. What leaving early costs on 1 April belongs to April, whether the cancellation was reserved
+or not. A line that was recorded late is on the next invoice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -95,7 +96,7 @@ def invoice_number(year: int, sequence: int) -> str:
 
 
 def cut_of(month: date) -> datetime:
-    """A month's invoice has what was in effect at this moment: the start of the next month."""
+    """Return the half-open end of a month: the start of the next one."""
     return start_of(first_of_next_month(month))
 
 

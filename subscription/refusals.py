@@ -70,6 +70,7 @@ class Code(StrEnum):
     # Ledgers, invoices and notices.
     LINE_NOT_FOUND = "LINE_NOT_FOUND"
     ADJUSTED_TOO_MUCH = "ADJUSTED_TOO_MUCH"
+    REVERSED_TOO_MUCH = "REVERSED_TOO_MUCH"
     ADJUSTMENT_ID_REUSED = "ADJUSTMENT_ID_REUSED"
     MONTH_NOT_ENDED = "MONTH_NOT_ENDED"
     INVOICE_NOT_FOUND = "INVOICE_NOT_FOUND"
@@ -237,6 +238,11 @@ SENTENCES: Mapping[str, str] = {
     # Ledgers, invoices and notices.
     "LINE_NOT_FOUND": "The ledger has no line with that key.",
     "ADJUSTED_TOO_MUCH": "Only %(left)s of that line are left to give back.",
+    "ADJUSTED_TOO_MUCH.ADDED": "Only %(left)s more can be added to that line: no more than it charged.",
+    "ADJUSTED_TOO_MUCH.AT_ONCE": "An adjustment can be of %(left)s at most, which is what the line charged.",
+    "REVERSED_TOO_MUCH": (
+        "Only %(left)s of earlier adjustments of that line can be taken back, with the opposite sign."
+    ),
     "ADJUSTMENT_ID_REUSED": "This id was used for another adjustment; choose a new one.",
     "MONTH_NOT_ENDED": "The month has not ended yet.",
     "INVOICE_NOT_FOUND": "There is no invoice with that number.",

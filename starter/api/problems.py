@@ -88,6 +88,7 @@ _STATUS: Mapping[str, HTTPStatus] = {
             Code.NOT_YET_STARTED,
             Code.SUBSCRIPTION_ENDED,
             Code.ADJUSTED_TOO_MUCH,
+            Code.REVERSED_TOO_MUCH,
             Code.MONTH_NOT_ENDED,
             Code.CLOCK_PASSED,
             Code.NO_TEST_CLOCK,

@@ -25,7 +25,7 @@ from subscription.state import Subscription, provisioning
 NOW = on("2027-01-01 00:00")
 BIGINT, EXACT_IN_JSON = 2**63, 2**53
 DEAREST: dict[str, Any] = {
-    "plans": {"lite": {"annual": 0}, "basic": {"annual": 0}, "premium": {"list": 10**10, "annual": 0}},
+    "plans": {"lite": {"annual": 0}, "basic": {"annual": 0}, "premium": {"list": 5 * 10**9, "annual": 0}},
     "account": {"max_members": 100_000},
 }
 
@@ -54,9 +54,9 @@ def test_r30_the_dearest_contract_that_there_can_be_fits_the_ledger_and_its_invo
     quote = quote_cancellation(state, last_day.date(), last_day, book_of(dearest))
     assert isinstance(quote, Quote)
     repaid = next(line for line in quote.ledger if line.kind == "DISCOUNT_REPAYMENT")
-    # 11 months and 30 of 31 days of 10^10 × 10^5 KRW.
-    assert repaid.amount == 11 * 10**15 + 10**15 * 30 // 31
-    assert all(line.amount < BIGINT for line in quote.ledger)
+    # 11 months and 30 of 31 days of 5 × 10^9 × 10^5 KRW.
+    assert repaid.amount == 11 * 5 * 10**14 + 5 * 10**14 * 30 // 31
+    assert all(line.amount * 110 // 100 < 2**53 for line in quote.ledger)
     invoiced = [InvoicedLine.model_validate(line.model_dump()) for line in quote.ledger]
     invoice = invoice_for(
         "customer",
@@ -75,7 +75,7 @@ def test_r30_the_dearest_contract_that_there_can_be_fits_the_ledger_and_its_invo
     [
         {"plans": {"premium": {"list": 10**12}}},
         {"account": {"max_members": 10**9}},
-        {"plans": {"premium": {"list": 10**10}}, "account": {"max_members": 100_001}},
+        {"plans": {"premium": {"list": 5 * 10**9}}, "account": {"max_members": 100_001}},
         {"plans": {"premium": {"rank": 10**400}}},
         {"domain": {"then_every_minutes": 10**12}},
         {"domain": {"looks": [{"every_minutes": 10**12, "up_to_hours": 1}]}},

@@ -49,7 +49,7 @@ def twelve_percent(*arguments: object) -> int:
     return 12
 
 
-def in_other_words(*arguments: object) -> str:
+def in_other_words(*arguments: object, **tense: object) -> str:
     return "Something has happened."
 
 

@@ -4,7 +4,7 @@ from subscription.commands import SwitchToPaid, Upgrade
 from subscription.forecast import ChangeQuote, quote_switch, quote_upgrade
 from subscription.refusals import Code, Refused
 
-from .builders import BOOK, Life, day, fee, posted
+from .builders import BOOK, Life, book_of, catalogue, day, fee, posted
 
 
 def asked(life: Life, command: str, **argument: object) -> ChangeQuote | Refused:
@@ -84,3 +84,16 @@ def test_r26_what_would_be_refused_is_not_quoted() -> None:
     ]
     codes = [answer.code for answer in refused if isinstance(answer, Refused)]
     assert codes == [Code.ALREADY_PAID, Code.LOWERED_BY_UPGRADE, Code.NOT_AN_UPGRADE]
+
+
+def test_r25_where_annual_is_list_the_days_before_the_change_are_not_in_the_quote() -> None:
+    """10 members at 3,000: 16 of January's 31 days, eleven months, and 15 of the next January's 31 days."""
+    same = catalogue(plans={"lite": {"list": 3_000, "annual": 3_000}})
+    life = Life.paid("2027-01-01", "MONTHLY", book_of(same), plan="lite", members=10).at("2027-01-16")
+    command = life.read("upgrade", {"term": "ANNUAL"})
+    assert isinstance(command, Upgrade)
+    quote = quote_upgrade(life.state, command, life.now, life.book)
+    assert isinstance(quote, ChangeQuote)
+    assert [line.amount for line in quote.ledger] == [15_483, *[30_000] * 11, 14_516]
+    assert quote.total == 359_999
+    assert quote.ledger[0].first_day == day("2027-01-16")

@@ -167,6 +167,53 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: H
     assert amounts(march) == [[16_258, 39_483]]
 
 
+async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(office: House) -> None:
+    """Cancelled on 1 February of an annual contract: reserved, and on the day at 09:00 (R28, R30)."""
+    reserved = await office.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
+    await reserved.asks("cancel", at="2026-01-15 09:00", date="2026-02-01")
+    await reserved.passes_to("2026-02-01 00:00")
+    asked = await office.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-asked")
+    await asked.is_cancelled("2026-02-01 09:00")
+    await closed(office, "2026-01")
+    await closed(office, "2026-02")
+    for customer in ("C-reserved", "C-asked"):
+        january, february = await office.client.invoices(customer_id=customer)
+        assert [entry.kind for each in january.subscriptions for entry in each.entries] == ["SERVICE_FEE"]
+        assert [entry.kind for each in february.subscriptions for entry in each.entries] == [
+            "DISCOUNT_REPAYMENT",
+            "EARLY_TERMINATION_FEE",
+        ]
+
+
+async def test_an_adjustment_has_the_size_of_its_line(office: House) -> None:
+    """The line of 39,483 is adjusted by as much at most, and a reversal takes back what there is."""
+    life = await upgraded_in_march(office)
+
+    async def refused(amount: int, **changes: Any) -> tuple[str, object]:
+        with pytest.raises(RefusedError) as refusal:
+            await office.client.adjust(adjustment(life, amount, id=fresh("T"), **changes))
+        return refusal.value.refused.code, refusal.value.refused.parameters.get("left")
+
+    assert await refused(39_484) == (Code.ADJUSTED_TOO_MUCH, 39_483)
+    assert await refused(10**17) == (Code.INVALID_ARGUMENT, None)
+    assert await refused(100, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 0)
+    await office.client.adjust(adjustment(life, -1_000, id="T-1"))
+    assert await refused(-1, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 1_000)
+    assert await refused(1_001, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 1_000)
+    await office.client.adjust(adjustment(life, 1_000, id="T-2", reason="REVERSAL"))
+    assert await refused(-1, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 0)
+    with pytest.raises(asyncpg.CheckViolationError, match="at most what its line charged"):
+        await office.pool.execute(
+            """
+            INSERT INTO ledger_adjustments (subscription_id, adjustment_id, customer_id, line_key, amount,
+                                            reason, reference, effective_at)
+            VALUES ($1, 'T-3', 'C-1', $2, 39484, 'GOODWILL', 'T-3', now())
+            """,
+            life.id,
+            f"{life.id}/SERVICE_FEE/2026-03-15",
+        )
+
+
 async def test_an_erased_subscription_is_adjusted_too(office: House) -> None:
     life = await upgraded_in_march(office)
     await life.is_cancelled("2026-04-01 09:00")

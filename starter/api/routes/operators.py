@@ -33,6 +33,7 @@ _RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
         Code.SUBSCRIPTION_NOT_FOUND,
         Code.LINE_NOT_FOUND,
         Code.ADJUSTED_TOO_MUCH,
+        Code.REVERSED_TOO_MUCH,
         Code.ADJUSTMENT_ID_REUSED,
         ApiCode.NO_ANSWER,
     ),

@@ -1,0 +1,43 @@
+"""What may be adjusted by how much: never more than the line, and a reversal never more than was adjusted."""
+
+import pytest
+
+from subscription.adjustment import MOST_KRW, Adjust, AdjustmentReason, refusal_of
+from subscription.refusals import Code
+from subscription.validation import check
+
+
+def wanted(amount: int, reason: str = "WRONG_CHARGE") -> Adjust:
+    fields = {"subscription_id": "s", "id": "T-1", "key": "s/SERVICE_FEE/2026-03-01", "reference": "T-1"}
+    return check(Adjust, {**fields, "amount": amount, "reason": reason})
+
+
+def left(amount: int, *, adjusted: int = 0, reason: str = "WRONG_CHARGE") -> tuple[str, object] | None:
+    """Why a line of 100 KRW with these adjustments cannot be adjusted so: the key, and how much can be."""
+    refused = refusal_of(wanted(amount, reason), 100, adjusted)
+    return (refused.key, refused.parameters.get("left")) if refused else None
+
+
+@pytest.mark.parametrize("reason", [each for each in AdjustmentReason if each != "REVERSAL"])
+def test_what_is_given_back_or_added_is_at_most_what_was_charged(reason: str) -> None:
+    for possible in (-100, -1, 1, 100):
+        assert left(possible, reason=reason) is None
+    assert left(-101, reason=reason) == ("ADJUSTED_TOO_MUCH", 100)
+    assert left(101, reason=reason) == ("ADJUSTED_TOO_MUCH.ADDED", 100)
+    assert left(-71, adjusted=-30, reason=reason) == ("ADJUSTED_TOO_MUCH", 70)
+    assert left(71, adjusted=30, reason=reason) == ("ADJUSTED_TOO_MUCH.ADDED", 70)
+    assert left(150, adjusted=-100, reason=reason) == ("ADJUSTED_TOO_MUCH.AT_ONCE", 100)
+    assert left(MOST_KRW, reason=reason) == ("ADJUSTED_TOO_MUCH.ADDED", 100)
+
+
+def test_a_reversal_takes_back_what_was_adjusted_and_no_more() -> None:
+    assert left(30, adjusted=-30, reason="REVERSAL") is None
+    assert left(-10, adjusted=30, reason="REVERSAL") is None
+    assert left(100, reason="REVERSAL") == ("REVERSED_TOO_MUCH", 0)
+    assert left(-100, reason="REVERSAL") == ("REVERSED_TOO_MUCH", 0)
+    assert left(31, adjusted=-30, reason="REVERSAL") == ("REVERSED_TOO_MUCH", 30)
+    assert left(-1, adjusted=-30, reason="REVERSAL") == ("REVERSED_TOO_MUCH", 30)
+
+
+def test_nothing_is_adjusted_by_zero() -> None:
+    assert left(0) == (f"{Code.INVALID_VALUE}.ADJUSTED_BY_ZERO", None)
