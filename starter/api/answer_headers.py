@@ -7,7 +7,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from starter.api.rates import Quota, Rates, address_of
+from starter.api.rates import Quota, Rates
+from starter.client_address import client_address
 
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
@@ -33,7 +34,7 @@ class RateLimitHeaders:
     async def _quota(self, scope: Scope) -> Quota:
         """Return the limit that counted the request. Where no key was looked up, that is its address's."""
         counted: Quota | None = scope.get("state", {}).get("quota")
-        return counted or await self._rates.stranger(address_of(scope))
+        return counted or await self._rates.stranger(client_address(scope))
 
 
 class EntityTags:

@@ -10,8 +10,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from starter.access import Desk
 from starter.api.problems import EXAMPLES, ApiCode, ApiError
-from starter.api.rates import Quota, address_of
+from starter.api.rates import Quota
 from starter.api.service import Service
+from starter.client_address import client_address
 from starter.keys import ApiKey
 from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
 from subscription.request import is_opaque_id
@@ -46,7 +47,7 @@ async def key_of(
             request.scope,
             SignInRefusal.CREDENTIALS_UNKNOWN if sent else SignInRefusal.CREDENTIALS_MISSING,
         )
-        _check_rate(request, await service.rates.stranger(address_of(request.scope)))
+        _check_rate(request, await service.rates.stranger(client_address(request.scope)))
         raise ApiError(
             ApiCode.UNAUTHENTICATED,
             EXAMPLES[ApiCode.UNAUTHENTICATED],

@@ -11,13 +11,6 @@ from dataclasses import dataclass
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from starlette.types import Scope
-
-
-def address_of(scope: Scope) -> str:
-    """Return the address by which a caller without a key is counted."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from starlette.exceptions import HTTPException
 from temporalio.api.common.v1 import Payload, Payloads
 
+from starter.client_address import client_address
 from starter.codec_server.callers import Callers, IssuerSilentError, NotAllowedError
 from starter.codec_server.limits import Limit
 from starter.http_metrics import HttpMetrics
@@ -67,7 +68,7 @@ def codec_app(
 
     async def let_in(request: Request) -> str:
         """Who asks, if they may."""
-        place = request.client.host if request.client else "somewhere"
+        place = client_address(request.scope)
         if request.headers.get("Origin", origin).lower() != origin:
             raise CodecRefusal(403, "ORIGIN_REFUSED", "This page may not ask.")
         # Taken before the token is judged, and given back if it is right: a burst does not pass the limit.

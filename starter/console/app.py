@@ -31,13 +31,27 @@ from starter.console.sessions import Realm, Sessions
 from starter.console.settings import ConsoleSettings
 from starter.console.visit import Console, Visit
 from starter.console.works import pages as works
+from starter.password_hashing import PasswordHashing
 
 _A_YEAR = 365 * 24 * 3600
 
 
-def create_console(client: SubscriptionClient, pool: Pool, settings: ConsoleSettings) -> Starlette:
+def create_console(
+    client: SubscriptionClient,
+    pool: Pool,
+    settings: ConsoleSettings,
+    *,
+    hashing: PasswordHashing | None = None,
+) -> Starlette:
     """`pool` acts as `worksub_console`: it keeps who is signed in, and what NAVER WORKS Admin writes."""
-    console = Console(client=client, pool=pool, settings=settings, sessions=Sessions(pool), pages=Pages())
+    console = Console(
+        client=client,
+        pool=pool,
+        settings=settings,
+        sessions=Sessions(pool),
+        pages=Pages(),
+        hashing=hashing or PasswordHashing(),
+    )
 
     no_page = guarded(console, Visit.gone, For.NOBODY, Realm.CONSOLE)
 

@@ -41,7 +41,7 @@ class Console:
     settings: ConsoleSettings
     sessions: Sessions
     pages: Pages
-    hashing: PasswordHashing = field(default_factory=PasswordHashing)
+    hashing: PasswordHashing
 
 
 class Turned(Exception):  # noqa: N818

@@ -14,6 +14,7 @@ from starter.console.app import create_console
 from starter.console.settings import ConsoleSettings
 from starter.http_metrics import HttpMetrics
 from starter.http_requests import ObservedRequests
+from starter.password_hashing import PasswordHashing
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Hosted:
 
 
 @asynccontextmanager
-async def hosted(house: House, settings: ConsoleSettings | None = None) -> AsyncIterator[Hosted]:
+async def hosted(
+    house: House, settings: ConsoleSettings | None = None, *, hashing: PasswordHashing | None = None
+) -> AsyncIterator[Hosted]:
     """Serve the console; without settings, as on a developer's own stack."""
     with a_place("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
         async with connected(house.web_url, "worksub_console", connections=4) as pool:
-            app = create_console(house.client, pool, settings)
+            app = create_console(house.client, pool, settings, hashing=hashing)
             metrics = HttpMetrics("console")
             async with answering(ObservedRequests(app, metrics, "console"), place):
                 yield Hosted(house, place.url, app, metrics)

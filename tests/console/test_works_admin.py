@@ -10,8 +10,10 @@ from asyncpg import NotNullViolationError, RestrictViolationError, UniqueViolati
 from service.house import PASSWORD, PASSWORD_HASH, fresh
 from service.waiting import eventually
 
+from starter.password_hashing import PasswordHashing
+
 from .forms import submit
-from .hosting import Hosted
+from .hosting import Hosted, hosted
 
 
 async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_alike(console: Hosted) -> None:
@@ -53,6 +55,24 @@ async def test_of_sixty_guesses_at_once_five_are_judged(console: Hosted) -> None
             )
         )
     assert Counter(answer.status_code for answer in answers) == {403: 5, 429: 55}
+
+
+async def test_beyond_the_bound_of_hashing_one_is_asked_to_come_again_and_nothing_is_counted(
+    console: Hosted,
+) -> None:
+    life = await console.house.requested()
+    account = f"admin@{life.request['account']['group']}"
+    nobody_waits = PasswordHashing(threads=1, waiting=-1)
+    async with hosted(console.house, hashing=nobody_waits) as busy, busy.browser() as browser:
+        for _ in range(7):
+            page = await browser.get("/works/sign-in")
+            page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+            assert (page.status_code, page.headers["retry-after"]) == (503, "5")
+            assert "Too busy at the moment" in page.text
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        assert page.url.path == "/works"
 
 
 async def test_a_right_password_is_not_counted(console: Hosted) -> None:

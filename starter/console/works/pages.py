@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from starter.client import Standing
+from starter.client_address import client_address
 from starter.console.confirming import digest, is_as_shown
 from starter.console.guarding import forget, keep_signed_in
 from starter.console.sessions import Realm
@@ -38,7 +39,7 @@ async def sign_in(visit: Visit) -> Response:
     account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
     if visit.chooses_language:
         return await visit.page("works/sign_in.html", account=account)
-    address = visit.request.client.host if visit.request.client else ""
+    address = client_address(visit.request.scope)
     began = asyncio.get_running_loop().time()
     throttle, record = Throttle(visit.console.pool), WorksRecord(visit.console.pool)
     if not await throttle.count(account, address):
@@ -53,6 +54,7 @@ async def sign_in(visit: Visit) -> Response:
     try:
         right = await visit.console.hashing.verify(stored, password)
     except HashingBusyError as error:
+        await throttle.uncount(account, address)  # nothing was judged
         visit.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
         raise
     if administrator is None or not right:
