@@ -59,6 +59,7 @@ chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each 
 openapi: $(VENV)/dev ## Write the description of the HTTP API anew
 	@PYTHONPATH=tests $(BIN)/python -m api.story > examples.json.new && mv examples.json.new starter/api/examples.json
 	@$(BIN)/python -m starter.api.openapi > docs/openapi.json
+	@$(BIN)/python -m starter.api.openapi --event-schema > docs/schemas/subscription-event.json
 
 bench: $(VENV)/dev ## What this service costs beside a plain one and one on DBOS, into docs/performance.md
 	@$(BIN)/python -m benchmarks.bench --page

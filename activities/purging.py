@@ -36,6 +36,8 @@ RETENTIONS = (
     ),
     # It names nobody; a quarter is long enough to answer "you never told us".
     Retention("webhook_deliveries", since="settled_at", kept=timedelta(days=90)),
+    # A command is remembered for at least 30 days (R22), and so is a write of the API itself.
+    Retention("api_writes", since="written_at", kept=timedelta(days=31)),
     # A notice is what keeps it from being told twice, so it stays for as long as it might be due again.
     Retention(
         "notices",

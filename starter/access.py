@@ -18,13 +18,13 @@ from starter.test_clock import TestClock
 from subscription.adjustment import Adjustment
 from subscription.catalogue import Catalogue, PriceBook, Term
 from subscription.commands import ContractTerm
-from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
+from subscription.effects import Answer, CustomerEvent, ErasureCertificate, RequestAnswer, TimelineEntry
 from subscription.events import Event
 from subscription.explain import Explanation
 from subscription.forecast import ChangeQuote, Coming, Quote
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
-from subscription.outbox import NoticeState, OutboxNotice
+from subscription.outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, Refused, refuse
 from subscription.request import Account, is_opaque_id
@@ -169,6 +169,16 @@ class Desk:
         await self._check_theirs(subscription_id)
         return await self._client.standing(subscription_id)
 
+    async def customer_events(self, customer_id: str | None = None, **those: Any) -> list[CustomerEvent]:
+        """Return the events of all subscriptions of a customer; operators name the customer."""
+        own = self._caller.customer_id
+        if own is not None and customer_id not in (None, own):
+            return []
+        whose = own or customer_id
+        if whose is None:
+            raise refuse(Code.MISSING_FIELD, "customer_id", reason="CUSTOMER")
+        return await self._client.customer_events(whose, **those)
+
     async def history(self, subscription_id: str) -> list[Event]:
         await self._check_theirs(subscription_id)
         return await self._client.history(subscription_id)
@@ -201,6 +211,7 @@ class Desk:
         *,
         customer_id: str | None = None,
         month: date | None = None,
+        kind: str | None = None,
         after: str = "",
         limit: int = 50,
     ) -> list[Invoice]:
@@ -208,7 +219,7 @@ class Desk:
         if own and customer_id not in (None, own):
             return []
         return await self._client.invoices(
-            customer_id=own or customer_id, month=month, after=after, limit=limit
+            customer_id=own or customer_id, month=month, kind=kind, after=after, limit=limit
         )
 
     async def notice(self, number: int) -> OutboxNotice:
@@ -218,12 +229,14 @@ class Desk:
         self,
         *,
         state: NoticeState | None = None,
+        kind: NoticeKind | None = None,
         subscription_id: str | None = None,
         after: int = 0,
         limit: int = 50,
     ) -> list[OutboxNotice]:
         return await self._client.notices(
             state=state,
+            kind=kind,
             subscription_id=subscription_id,
             customer_id=self._caller.customer_id,
             after=after,
@@ -247,10 +260,16 @@ class Desk:
     # -- lists ---------------------------------------------------------------------------------------
 
     async def list(
-        self, *, state: State | None = None, customer_id: str | None = None, after: str = "", limit: int = 50
+        self,
+        *,
+        state: State | None = None,
+        customer_id: str | None = None,
+        those: Selection = (),
+        after: str = "",
+        limit: int = 50,
     ) -> list[Listed]:
         """A customer who asks for another's finds none, as there are none for a customer that is not."""
-        selection = state_is(state) if state else ()
+        selection = those + (state_is(state) if state else ())
         if customer_id is not None:
             selection += customer_is(customer_id)
         return await self._client.select(self._theirs(selection), after=after, limit=limit)

@@ -13,12 +13,12 @@ from subscription.calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import ContractTerm
 from subscription.deadlines import Due
-from subscription.effects import Answer, ErasureCertificate, RequestAnswer, TimelineEntry
+from subscription.effects import Answer, CustomerEvent, ErasureCertificate, RequestAnswer, TimelineEntry
 from subscription.events import EVENT, Event
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
-from subscription.outbox import NoticeState, OutboxNotice
+from subscription.outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, RefusedError, refuse
 from subscription.state import Access, State, Subscription
@@ -48,8 +48,10 @@ def no_such_subscription() -> RefusedError:
     return refuse(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id")
 
 
-_ACCOUNT_NAME = "snapshot -> 'account' ->> 'name' AS account_name"
-_LISTED = ", ".join(_ACCOUNT_NAME if name == "account_name" else name for name in Listed.model_fields)
+ACCOUNT_NAME = "(snapshot -> 'account' ->> 'name')"
+"""The account's name, as an expression in SQL."""
+_NAMED = f"{ACCOUNT_NAME} AS account_name"
+_LISTED = ", ".join(_NAMED if name == "account_name" else name for name in Listed.model_fields)
 
 
 class RecordedRequest(Frozen):
@@ -149,6 +151,26 @@ class ReadModel:
         )
         return [TimelineEntry.model_validate(dict(row)) for row in rows]
 
+    async def customer_events(
+        self, customer_id: str, *, after: int, limit: int, event: str | None, subscription_id: str | None
+    ) -> list[CustomerEvent]:
+        """Return the events of all subscriptions of a customer, those after the number `after`."""
+        rows = await self._pool.fetch(
+            """
+            SELECT number, subscription_id, sequence, effective_at AS at, event, state, message
+              FROM customer_events JOIN lifecycle_events USING (subscription_id, sequence)
+             WHERE customer_id = $1 AND number > $2
+               AND ($4::text IS NULL OR event = $4) AND ($5::text IS NULL OR subscription_id = $5)
+             ORDER BY number LIMIT $3
+            """,
+            customer_id,
+            after,
+            limit,
+            event,
+            subscription_id,
+        )
+        return [CustomerEvent.model_validate(dict(row)) for row in rows]
+
     async def history(self, subscription_id: str) -> list[Event]:
         """The events themselves, without what the record keeps apart because it names persons."""
         rows = await self._pool.fetch(
@@ -160,7 +182,7 @@ class ReadModel:
     async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
         rows = await self._pool.fetch(
             f"""
-            SELECT subscription_id, {_ACCOUNT_NAME} FROM subscriptions
+            SELECT subscription_id, {_NAMED} FROM subscriptions
              WHERE subscription_id = ANY($1) AND snapshot -> 'account' ->> 'name' IS NOT NULL
             """,  # noqa: S608 - a constant
             subscription_ids,
@@ -222,20 +244,21 @@ class ReadModel:
         return Invoice.model_validate_json(document) if document else None
 
     async def invoices(
-        self, *, customer_id: str | None, month: date | None, after: str, limit: int
+        self, *, customer_id: str | None, month: date | None, kind: str | None = None, after: str, limit: int
     ) -> list[Invoice]:
         """Invoices in the order of their numbers, those after the number `after`."""
         rows = await self._pool.fetch(
             """
             SELECT document FROM invoices
              WHERE ($1::text IS NULL OR customer_id = $1) AND ($2::date IS NULL OR month = $2)
-               AND number > $3
+               AND number > $3 AND ($5::text IS NULL OR document ->> 'kind' = $5)
              ORDER BY number LIMIT $4
             """,
             customer_id,
             month,
             after,
             limit,
+            kind,
         )
         return [Invoice.model_validate_json(row["document"]) for row in rows]
 
@@ -253,12 +276,14 @@ class ReadModel:
         customer_id: str | None,
         after: int,
         limit: int,
+        kind: NoticeKind | None = None,
     ) -> list[OutboxNotice]:
         """Notices in the order of their numbers, those after the number `after`."""
         return await self._notices(
             """
             ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR notices.subscription_id = $2)
                AND ($3::text IS NULL OR customer_id = $3) AND number > $4
+               AND ($6::text IS NULL OR kind = $6)
              ORDER BY number LIMIT $5
             """,
             state,
@@ -266,6 +291,7 @@ class ReadModel:
             customer_id,
             after,
             limit,
+            kind,
         )
 
     async def _notices(self, which: str, *arguments: object) -> list[OutboxNotice]:

@@ -12,14 +12,14 @@ from starter.selection import Selection, customer_is, state_is
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.effects import ErasureCertificate, TimelineEntry
+from subscription.effects import CustomerEvent, ErasureCertificate, TimelineEntry
 from subscription.events import Event
 from subscription.explain import Explanation, explain
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.names import domain_name
-from subscription.outbox import NoticeState, OutboxNotice
+from subscription.outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, refuse
 from subscription.request import Account
@@ -70,6 +70,20 @@ class SubscriptionReader:
         """What happened, in order, after the event of this number."""
         await self.check_exists(subscription_id)
         return await self._read.timeline(subscription_id, after=after, limit=limit)
+
+    async def customer_events(
+        self,
+        customer_id: str,
+        *,
+        after: int = 0,
+        limit: int = 50,
+        event: str | None = None,
+        subscription_id: str | None = None,
+    ) -> list[CustomerEvent]:
+        """Return the events of all subscriptions of a customer, in the order in which they were recorded."""
+        return await self._read.customer_events(
+            customer_id, after=after, limit=limit, event=event, subscription_id=subscription_id
+        )
 
     async def history(self, subscription_id: str) -> list[Event]:
         """What happened, as facts that name nobody; `timeline` has the same in words."""
@@ -122,11 +136,14 @@ class SubscriptionReader:
         *,
         customer_id: str | None = None,
         month: date | None = None,
+        kind: str | None = None,
         after: str = "",
         limit: int = 50,
     ) -> list[Invoice]:
         """Invoices in the order of their numbers; `month` is the first day of one."""
-        return await self._read.invoices(customer_id=customer_id, month=month, after=after, limit=limit)
+        return await self._read.invoices(
+            customer_id=customer_id, month=month, kind=kind, after=after, limit=limit
+        )
 
     # -- notices -------------------------------------------------------------------------------------
 
@@ -141,6 +158,7 @@ class SubscriptionReader:
         self,
         *,
         state: NoticeState | None = None,
+        kind: NoticeKind | None = None,
         subscription_id: str | None = None,
         customer_id: str | None = None,
         after: int = 0,
@@ -148,7 +166,12 @@ class SubscriptionReader:
     ) -> list[OutboxNotice]:
         """What customers were told, or will be, in the order of the notices' numbers."""
         return await self._read.notices(
-            state=state, subscription_id=subscription_id, customer_id=customer_id, after=after, limit=limit
+            state=state,
+            kind=kind,
+            subscription_id=subscription_id,
+            customer_id=customer_id,
+            after=after,
+            limit=limit,
         )
 
     # -- what the nightly comparison has found -------------------------------------------------------

@@ -24,7 +24,7 @@ class Condition:
     column: str | None
     attribute: str | None
     operator: str
-    value: str | bool | date | datetime
+    value: str | bool | int | date | datetime
 
 
 Selection = tuple[Condition, ...]
@@ -41,6 +41,17 @@ def access_is(access: Access) -> Selection:
 
 def customer_is(customer_id: str) -> Selection:
     return (Condition("customer_id", "CustomerId", "=", customer_id),)
+
+
+def column_is(column: str, value: str | int | None) -> Selection:
+    """Select by a column of the record, where a value is given."""
+    return (Condition(column, None, "=", value),) if value is not None else ()
+
+
+def column_between(column: str, first: date | datetime | None, before: date | datetime | None) -> Selection:
+    """Select a half-open range of a column of the record; a bound that is not given does not limit it."""
+    bounds = ((">=", first), ("<", before))
+    return tuple(Condition(column, None, operator, value) for operator, value in bounds if value is not None)
 
 
 NEEDS_ATTENTION: Selection = (Condition(None, "NeedsAttention", "=", True),)
@@ -125,10 +136,12 @@ def as_visibility_query(selection: Selection) -> str | None:
     return " AND ".join([*parts, LIVING])
 
 
-def _literal(value: str | bool | date | datetime) -> str:
+def _literal(value: str | bool | int | date | datetime) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case int():
+            return str(value)
         case datetime():
             return f"'{value.isoformat()}'"
         case date():

@@ -2,7 +2,8 @@
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from activities.database import Connection, Pool
@@ -69,9 +70,9 @@ _DELIVERY = """
 
 
 class Webhooks:
-    """On a pool in the role `worksub_admin`, which cannot read the secrets that are there."""
+    """On a pool, or a connection in a transaction, of a role that cannot read the secrets that are there."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool | Connection) -> None:
         self._pool = pool
 
     async def add(
@@ -79,7 +80,7 @@ class Webhooks:
     ) -> NewSecret:
         """Add an endpoint for events from now on. The caller has checked the URL."""
         endpoint_id = f"we_{secrets.token_hex(8)}"
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with _in_transaction(self._pool) as connection:
             await connection.execute(
                 """
                 INSERT INTO webhook_endpoints (endpoint_id, customer_id, url, events) VALUES ($1, $2, $3, $4)
@@ -93,7 +94,7 @@ class Webhooks:
 
     async def rotate(self, endpoint_id: str, overlap: timedelta) -> NewSecret:
         """A new secret; for so long each request is signed with the old one as well."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with _in_transaction(self._pool) as connection:
             await _check(connection, endpoint_id)
             await connection.execute(
                 """
@@ -119,7 +120,7 @@ class Webhooks:
 
     async def remove(self, endpoint_id: str) -> None:
         """Nothing is sent there any more; what waits is parked, and the secrets are deleted."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with _in_transaction(self._pool) as connection:
             await _check(connection, endpoint_id)
             await connection.execute(
                 "UPDATE webhook_endpoints SET removed_at = clock_timestamp() WHERE endpoint_id = $1",
@@ -210,7 +211,17 @@ class Webhooks:
         row = await self._pool.fetchrow(f"{_DELIVERY} WHERE number = $1", number)
         return Delivery.model_validate(dict(row)) if row else None
 
-    async def list(self) -> list[Endpoint]:
+    async def count_locked(self, customer_id: str) -> int:
+        """Count a customer's endpoints; until the transaction ends, no other one counts them."""
+        await self._pool.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 26))", customer_id)
+        found: int = await self._pool.fetchval(
+            "SELECT count(*) FROM webhook_endpoints WHERE customer_id = $1 AND removed_at IS NULL",
+            customer_id,
+        )
+        return found
+
+    async def list(self, customer_id: str | None = None) -> list[Endpoint]:
+        """All endpoints, or those of one customer."""
         rows = await self._pool.fetch(
             """
             SELECT endpoint_id, customer_id, url, created_at, events, status, status_reason, failures,
@@ -219,8 +230,10 @@ class Webhooks:
                    count(*) FILTER (WHERE state = 'PARKED') AS parked
               FROM webhook_endpoints
               LEFT JOIN webhook_deliveries AS delivery USING (endpoint_id)
-             WHERE removed_at IS NULL GROUP BY endpoint_id ORDER BY created_at, endpoint_id
-            """
+             WHERE removed_at IS NULL AND ($1::text IS NULL OR customer_id = $1)
+             GROUP BY endpoint_id ORDER BY created_at, endpoint_id
+            """,
+            customer_id,
         )
         return [Endpoint.model_validate(dict(row)) for row in rows]
 
@@ -230,6 +243,16 @@ class Webhooks:
             "UPDATE webhook_endpoints SET failures = 0, paused_until = NULL WHERE endpoint_id = $1",
             endpoint_id,
         )
+
+
+@asynccontextmanager
+async def _in_transaction(database: Pool | Connection) -> AsyncIterator[Connection]:
+    if isinstance(database, Pool):
+        async with database.acquire() as connection, connection.transaction():
+            yield connection
+    else:
+        async with database.transaction():
+            yield database
 
 
 async def _check(connection: Connection | Pool, endpoint_id: str) -> None:

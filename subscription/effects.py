@@ -182,6 +182,18 @@ class Erase(Frozen):
     state: Subscription
 
 
+class CustomerEvent(Frozen):
+    """An entry of a timeline among all events of a customer; `number` goes up in the order of recording."""
+
+    number: int
+    subscription_id: str
+    sequence: int
+    at: Instant
+    event: str
+    state: State
+    message: str
+
+
 class ErasureCertificate(Frozen):
     """What was erased: how many rows of each, and when, counted again afterwards (R31)."""
 

@@ -19,6 +19,8 @@ _LONGEST_EVENT_PAUSE = timedelta(hours=6)
 
 TYPE_PREFIX = "worksub.subscription."
 TRIAL_TYPE = "worksub.webhook.test"
+DATA_SCHEMA = "urn:worksub:schema:subscription-event:1"
+"""The `$id` of the JSON Schema of `data`: docs/schemas/subscription-event.json, served by the API as well."""
 _SOURCE = "/worksub/subscriptions"
 
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -82,6 +84,7 @@ class CloudEvent(Frozen):
     time: Instant
     sequence: str | None = None
     datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str | None = None
     data: Told | None = None
 
 
@@ -96,6 +99,7 @@ def cloud_event(told: Told, at: datetime) -> CloudEvent:
         subject=told.subscription_id,
         time=at,
         sequence=f"{told.sequence:010}",
+        dataschema=DATA_SCHEMA,
         data=told,
     )
 

@@ -7,17 +7,17 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starter.api import health
+from starter.api import event_schema, health
 from starter.api.answer_headers import EntityTags, RateLimitHeaders
 from starter.api.asking import check_query
 from starter.api.description import describe
 from starter.api.docs import add_docs
 from starter.api.doorway import Doorway
 from starter.api.errors import add_handlers
-from starter.api.routes import commands, lists, operators, questions, requesting, stream
+from starter.api.routes import commands, lists, operators, questions, requesting, stream, webhooks
 from starter.api.service import Service
 
-_OWN_PATHS = {"v1", "docs", "openapi.json", "healthz", "readyz"}
+_OWN_PATHS = {"v1", "docs", "openapi.json", "healthz", "readyz", "schemas"}
 
 
 def create_api() -> FastAPI:
@@ -31,8 +31,9 @@ def create_api() -> FastAPI:
     add_handlers(api)
     add_docs(api)
     api.include_router(health.router)
+    api.include_router(event_schema.router)
     # What is fixed comes before what takes any id.
-    for routes in (requesting, lists, operators, questions, stream, commands):
+    for routes in (requesting, lists, operators, questions, stream, commands, webhooks):
         api.include_router(routes.router, dependencies=[Depends(check_query)])
     api.openapi = cache(lambda: describe(api))  # type: ignore[method-assign]
     return api

@@ -15,6 +15,8 @@ from starter.access import OperatorsOnlyError
 from starter.api.asking import IDEMPOTENCY_KEY
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, ProblemDocument, answer, document, document_of
 from starter.updating import WorkflowLostError
+from starter.webhook_access import TooManyEndpointsError
+from starter.webhooks import NoSuchEndpointError
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.validation import problem_of
 
@@ -31,6 +33,8 @@ def add_handlers(api: FastAPI) -> None:
         RefusedError: _refused,
         ApiError: _api_error,
         OperatorsOnlyError: _operators_only,
+        NoSuchEndpointError: _no_such_endpoint,
+        TooManyEndpointsError: _too_many_endpoints,
         RequestValidationError: _unreadable,
         HTTPException: _http_exception,
         WorkflowLostError: _workflow_lost,
@@ -79,6 +83,14 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 async def _operators_only(request: Request, error: Exception) -> Response:
     return answer(_own(request, ApiCode.OPERATORS_ONLY))
+
+
+async def _no_such_endpoint(request: Request, error: Exception) -> Response:
+    return answer(_own(request, ApiCode.ENDPOINT_NOT_FOUND))
+
+
+async def _too_many_endpoints(request: Request, error: Exception) -> Response:
+    return answer(_own(request, ApiCode.TOO_MANY_ENDPOINTS))
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:

@@ -37,6 +37,11 @@ COMMANDS: dict[str, dict[str, object]] = {
     "check_domain": {},
 }
 
+NEW_ENDPOINT = {
+    "url": "https://hooks.acme.example/worksub",
+    "events": ["SWITCHED_TO_PAID", "CANCELED"],
+}
+
 ADJUSTMENT = {
     "key": f"{SUBSCRIPTION_ID}/SERVICE_FEE/2027-03-15",
     "amount": -9483,

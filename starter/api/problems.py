@@ -33,6 +33,9 @@ class ApiCode(StrEnum):
     INVALID_QUERY = "INVALID_QUERY"
     UNKNOWN_PARAMETER = "UNKNOWN_PARAMETER"
     REPEATED_PARAMETER = "REPEATED_PARAMETER"
+    INVALID_URL = "INVALID_URL"
+    ENDPOINT_NOT_FOUND = "ENDPOINT_NOT_FOUND"
+    TOO_MANY_ENDPOINTS = "TOO_MANY_ENDPOINTS"
     RATE_LIMITED = "RATE_LIMITED"
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     TEMPORAL_UNREACHABLE = "TEMPORAL_UNREACHABLE"
@@ -56,6 +59,9 @@ _STATUS: Mapping[str, HTTPStatus] = {
     ApiCode.INVALID_QUERY: HTTPStatus.BAD_REQUEST,
     ApiCode.UNKNOWN_PARAMETER: HTTPStatus.BAD_REQUEST,
     ApiCode.REPEATED_PARAMETER: HTTPStatus.BAD_REQUEST,
+    ApiCode.INVALID_URL: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ApiCode.ENDPOINT_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ApiCode.TOO_MANY_ENDPOINTS: HTTPStatus.CONFLICT,
     ApiCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
     ApiCode.DATABASE_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.TEMPORAL_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -229,9 +235,12 @@ EXAMPLES: Mapping[str, str] = {
     "'-', the first a letter or digit.",
     ApiCode.INVALID_CURSOR: "The cursor is none that was given out.",
     ApiCode.INVALID_QUERY: "Temporal cannot read the query.",
-    ApiCode.UNKNOWN_PARAMETER: "sate is not a query parameter of this path; known are cursor, customer_id, "
-    "limit, state.",
+    ApiCode.UNKNOWN_PARAMETER: "sate is not a query parameter of this path; known are cursor, kind, "
+    "limit, state, subscription_id.",
     ApiCode.REPEATED_PARAMETER: "state may be given once only.",
+    ApiCode.INVALID_URL: "The URL must begin with https://.",
+    ApiCode.ENDPOINT_NOT_FOUND: "There is no webhook endpoint with that id.",
+    ApiCode.TOO_MANY_ENDPOINTS: "A customer has 20 webhook endpoints at most; remove one first.",
     ApiCode.RATE_LIMITED: "There were too many requests with this key; go on after the time in Retry-After.",
     ApiCode.DATABASE_UNREACHABLE: "The database does not answer; try again in a moment.",
     ApiCode.TEMPORAL_UNREACHABLE: "Temporal does not answer; try again in a moment.",

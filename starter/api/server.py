@@ -87,8 +87,10 @@ async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
                 temporal=temporal,
                 reading=reading,
                 client=SubscriptionClient(temporal, reading),
+                own=own,
                 keys=Keys(own),
                 rates=Rates(settings.rate_limit),
+                webhooks_anywhere=settings.webhooks_anywhere,
                 metrics=metrics,
                 issuer=issuer,
             )

@@ -16,13 +16,19 @@ from starter.keys import Keys
 
 @dataclass(frozen=True)
 class Service:
-    """`reading` is a pool in the reader's role. `patience` is within how many seconds an answer begins."""
+    """`reading` is a pool in the role `worksub_reader`, `own` in `worksub_api`.
+
+    An answer begins within `patience` seconds.
+    """
 
     temporal: Client
     reading: Pool
     client: SubscriptionClient
+    own: Pool
     keys: Keys
     rates: Rates
+    webhooks_anywhere: bool = False
+    """Whether webhooks may go to internal addresses and over plain HTTP."""
     patience: float = 30.0
     heartbeat: float = 15.0
     """Seconds after which a silent stream says that it lives."""

@@ -12,6 +12,7 @@ from activities.settings import (
     database_url_from,
     listening_address,
     log_format_of,
+    webhooks_anywhere,
 )
 from starter.console.settings import ConsoleSettings, console_settings
 
@@ -28,6 +29,7 @@ class ApiSettings:
     metrics_address: Address | None
     log_format: LogFormat
     rate_limit: str
+    webhooks_anywhere: bool
     console: ConsoleSettings
 
 
@@ -40,6 +42,7 @@ def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
         metrics_address=listening_address("WORKSUB_API_METRICS_ADDRESS", environment),
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _USUAL_RATE),
+        webhooks_anywhere=webhooks_anywhere(environment),
         console=console_settings(environment, address),
     )
 

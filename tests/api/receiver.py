@@ -60,7 +60,7 @@ class Receiver:
 
     def of(self, subject: str) -> list[int]:
         """The numbers of the events of a subscription that it has taken, in the order in which they came."""
-        return [event["data"]["sequence"] for event in self.taken if event["subject"] == subject]
+        return [event["data"]["sequence"] for event in self.taken if event.get("subject") == subject]
 
     async def has(self, subject: str, *sequences: int) -> None:
         async def it_has() -> bool:

@@ -106,6 +106,7 @@ async def open_reception(
             temporal=house.temporal,
             reading=reading,
             client=SubscriptionClient(house.temporal, reading, task_queue=house.task_queue),
+            own=own,
             keys=Keys(own),
             rates=rates or Rates("100000/minute", "100000/minute"),
             **settings,

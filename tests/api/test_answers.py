@@ -90,9 +90,9 @@ async def test_no_route_ignores_a_query_parameter(operator: Visitor, method: str
 
 
 async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme: Visitor) -> None:
-    refused = await acme.gets("/subscriptions", 400, sate="SUSPENDED")
+    refused = await acme.gets("/notices", 400, sate="WAITING")
     assert refused["detail"] == (
-        "sate is not a query parameter of this path; known are cursor, customer_id, limit, state."
+        "sate is not a query parameter of this path; known are cursor, kind, limit, state, subscription_id."
     )
     assert (await acme.gets("/catalogue", 400, on="today"))["detail"].endswith("there are none.")
     answer = await acme.http.get("/v1/subscriptions?state=TRIAL&state=ACTIVE")

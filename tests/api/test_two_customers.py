@@ -56,9 +56,23 @@ OWN = {
     ("GET", "/v1/find"): "",
     ("GET", "/v1/invoices"): "customer_id=C-billed",
     ("GET", "/v1/notices"): "subscription_id={subscription_id}",
+    ("GET", "/v1/events"): "customer_id=C-acme",
+    ("GET", "/v1/webhook-endpoints"): "",
 }
 """Lists, with the query that asks for the other's."""
-REQUESTS = {("POST", "/v1/subscriptions"), ("POST", "/v1/subscriptions/check")}
+_ENDPOINT = "/v1/webhook-endpoints/{endpoint_id}"
+ENDPOINTS = {
+    ("GET", _ENDPOINT),
+    ("DELETE", _ENDPOINT),
+    ("GET", f"{_ENDPOINT}/deliveries"),
+    *(("POST", f"{_ENDPOINT}/{verb}") for verb in ("pause", "resume", "rotate-secret", "test", "replay")),
+}
+"""What is done with one webhook endpoint."""
+REQUESTS = {
+    ("POST", "/v1/webhook-endpoints"),
+    ("POST", "/v1/subscriptions"),
+    ("POST", "/v1/subscriptions/check"),
+}
 NOBODYS = {("GET", path) for path in ("/healthz", "/readyz", "/v1/catalogue", "/v1/check-name")}
 """These have nothing of any customer. A name that is taken is all that `check-name` tells."""
 
@@ -106,7 +120,7 @@ def test_every_route_of_the_api_is_tried() -> None:
         for method in operations
     }
     tried = {("GET", path) for path in (*QUESTIONS, *NUMBERED)} | {("POST", path) for path in COMMANDS}
-    assert described == tried | OPERATORS | OWN.keys() | REQUESTS | NOBODYS
+    assert described == tried | OPERATORS | OWN.keys() | REQUESTS | NOBODYS | ENDPOINTS
 
 
 def test_no_route_is_left_out_of_the_description() -> None:
@@ -196,9 +210,33 @@ async def test_temporals_own_language_is_the_operators_alone(rival: Visitor, que
 
 @pytest.mark.parametrize(("method", "path"), sorted(REQUESTS))
 async def test_nobody_requests_in_anothers_name(house: House, rival: Visitor, method: str, path: str) -> None:
+    if path.endswith("webhook-endpoints"):
+        body = {"url": "https://hooks.acme.example/", "customer_id": "C-acme"}
+        refused = await rival.posts(path.removeprefix("/v1"), body, 403)
+        assert (refused["code"], refused["field"]) == ("OPERATORS_ONLY", "customer_id")
+        return
     body = {**rival.request_body(house), "customer_id": "C-acme"}
     refused = await rival.posts(path.removeprefix("/v1"), body, 422)
     assert (refused["code"], refused["field"]) == ("REQUEST_REFUSED", "customer_id")
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ENDPOINTS))
+async def test_a_webhook_endpoint_of_another_customer_is_not_there(
+    acme: Visitor, rival: Visitor, method: str, path: str
+) -> None:
+    body = {"url": "https://hooks.acme.example/"}
+    theirs = (await acme.posts("/webhook-endpoints", body, 201))["endpoint_id"]
+    for endpoint_id in (theirs, "we_0000000000000000"):
+        answer = await rival.http.request(method, path.format(endpoint_id=endpoint_id), **_sent(method))
+        assert (answer.status_code, answer.json()["code"]) == (404, "ENDPOINT_NOT_FOUND")
+    found = await acme.gets(f"/webhook-endpoints/{theirs}")
+    assert (found["status"], found["waiting"]) == ("ENABLED", 0)
+    removed = await acme.http.delete(f"/v1/webhook-endpoints/{theirs}")
+    assert removed.status_code == 204
+
+
+def _sent(method: str) -> dict[str, Any]:
+    return {"json": {}, "headers": {"Idempotency-Key": uuid.uuid4().hex}} if method == "POST" else {}
 
 
 async def test_keys_of_two_customers_never_meet(house: House, acme: Visitor, rival: Visitor) -> None:

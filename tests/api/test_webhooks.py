@@ -80,6 +80,7 @@ async def test_every_event_is_told_signed_and_in_order(post: House, webhooks: We
             "time": first["time"],
             "sequence": "0000000001",
             "datacontenttype": "application/json",
+            "dataschema": "urn:worksub:schema:subscription-event:1",
             "data": {
                 "subscription_id": life.id,
                 "customer_id": customer,

@@ -29,6 +29,7 @@ def event_of(row: Mapping[str, Any]) -> Event:
         "time": row["time"],
         "sequence": f"{sequence:010}",
         "datacontenttype": "application/json",
+        "dataschema": "urn:worksub:schema:subscription-event:1",
         "data": {
             "subscription_id": subscription_id,
             "customer_id": row["customer_id"],

@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from starter.api.app import create_api
-from starter.api.openapi import described
+from starter.api.openapi import described, event_schema_described
 from starter.api.problems import ApiCode, status_of
 from subscription.events import Event
 from subscription.refusals import Code
@@ -17,6 +17,10 @@ API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
 
 def test_the_description_is_that_of_the_code() -> None:
     assert page("docs/openapi.json") == described(), "`make openapi` writes it anew"
+
+
+def test_the_schema_of_events_is_that_of_the_code() -> None:
+    assert page("docs/schemas/subscription-event.json") == event_schema_described(), "`make openapi`"
 
 
 def test_names_are_those_that_a_client_would_choose() -> None:

@@ -1,23 +1,29 @@
 """Lists: subscriptions, invoices and notices, page by page."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime
 
 from starter.api.asking import ADesk
+from starter.api.event_kinds import EventKind
 from starter.api.paging import Cursor, Limit, Page, after, after_number, cursor_at, page_of
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, responses
 from starter.finding import InvalidQueryError
-from starter.read_model import Listed
-from starter.selection import READY_MADE, state_is
+from starter.read_model import ACCOUNT_NAME, Listed
+from starter.selection import READY_MADE, Selection, column_between, column_is, state_is
 from subscription.calendar import day_of
-from subscription.invoice import Invoice
+from subscription.commands import ContractTerm
+from subscription.deadlines import Due
+from subscription.effects import CustomerEvent
+from subscription.invoice import Invoice, InvoiceKind
 from subscription.model import Frozen
-from subscription.outbox import NoticeState, OutboxNotice
+from subscription.outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.refusals import Code
-from subscription.state import State
+from subscription.state import Access, State
 
 router = APIRouter(prefix="/v1", tags=["Lists"])
 
@@ -28,6 +34,46 @@ CustomerId = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class SubscriptionFilter:
+    """A filter for each column of the list. A range is half-open: from `…_from` to before `…_before`."""
+
+    account_name: str | None = None
+    access: Access | None = None
+    plan: str | None = None
+    members: int | None = None
+    term: ContractTerm | None = None
+    reservation: Literal["SWITCH_TO_PAID", "CANCELLATION"] | None = None
+    next_deadline: Due | None = None
+    trial_ends_at_from: AwareDatetime | None = None
+    trial_ends_at_before: AwareDatetime | None = None
+    contract_to_from: date | None = None
+    contract_to_before: date | None = None
+    reservation_date_from: date | None = None
+    reservation_date_before: date | None = None
+    next_deadline_at_from: AwareDatetime | None = None
+    next_deadline_at_before: AwareDatetime | None = None
+
+    @property
+    def selection(self) -> Selection:
+        equal = (
+            column_is(ACCOUNT_NAME, self.account_name)
+            + column_is("access", self.access)
+            + column_is("plan", self.plan)
+            + column_is("members", self.members)
+            + column_is("term", self.term)
+            + column_is("reservation", self.reservation)
+            + column_is("next_deadline", self.next_deadline)
+        )
+        return (
+            equal
+            + column_between("trial_ends_at", self.trial_ends_at_from, self.trial_ends_at_before)
+            + column_between("contract_to", self.contract_to_from, self.contract_to_before)
+            + column_between("reservation_date", self.reservation_date_from, self.reservation_date_before)
+            + column_between("next_deadline_at", self.next_deadline_at_from, self.next_deadline_at_before)
+        )
+
+
 @router.get(
     "/subscriptions",
     responses=_PAGE,
@@ -36,13 +82,43 @@ CustomerId = Annotated[
 )
 async def list_subscriptions(
     desk: ADesk,
+    filters: Annotated[SubscriptionFilter, Depends()],
     state: State | None = None,
     customer_id: CustomerId = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Listed]:
-    found = await desk.list(state=state, customer_id=customer_id, after=after(cursor), limit=limit + 1)
+    found = await desk.list(
+        state=state,
+        customer_id=customer_id,
+        those=filters.selection,
+        after=after(cursor),
+        limit=limit + 1,
+    )
     return page_of(found, limit, lambda each: each.subscription_id)
+
+
+@router.get(
+    "/events",
+    responses=responses(Code.INVALID_ARGUMENT, Code.MISSING_FIELD),
+    summary="The events of all subscriptions of a customer",
+    description="In the order in which they were recorded, for a program that catches up: it passes the "
+    "`number` of the last event that it has handled as `after`. `next` is the `after` of the following page. "
+    "No event appears later with a lower number. Operators name the customer.",
+)
+async def list_events(
+    desk: ADesk,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="The number of the last event handled.")] = 0,
+    event: Annotated[EventKind | None, Query(description="Only this kind of event.")] = None,
+    subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
+    customer_id: CustomerId = None,
+    limit: Limit = 50,
+) -> Page[CustomerEvent]:
+    found = await desk.customer_events(
+        customer_id, after=after, limit=limit + 1, event=event, subscription_id=subscription_id
+    )
+    shown = found[:limit]
+    return Page(items=tuple(shown), next=str(shown[-1].number) if len(found) > limit else None)
 
 
 class Which(StrEnum):
@@ -112,10 +188,13 @@ async def list_invoices(
     desk: ADesk,
     customer_id: CustomerId = None,
     month: Annotated[date | None, Query(description="The first day of a month.")] = None,
+    kind: InvoiceKind | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Invoice]:
-    found = await desk.invoices(customer_id=customer_id, month=month, after=after(cursor), limit=limit + 1)
+    found = await desk.invoices(
+        customer_id=customer_id, month=month, kind=kind, after=after(cursor), limit=limit + 1
+    )
     return page_of(found, limit, lambda each: each.number)
 
 
@@ -140,12 +219,13 @@ async def get_invoice(
 async def list_notices(
     desk: ADesk,
     state: NoticeState | None = None,
+    kind: NoticeKind | None = None,
     subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[OutboxNotice]:
     found = await desk.notices(
-        state=state, subscription_id=subscription_id, after=after_number(cursor), limit=limit + 1
+        state=state, kind=kind, subscription_id=subscription_id, after=after_number(cursor), limit=limit + 1
     )
     return page_of(found, limit, lambda each: str(each.number))
 

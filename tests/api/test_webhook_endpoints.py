@@ -1,0 +1,179 @@
+"""Webhook endpoints over the API, and the events of a customer for a program that catches up."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from service.house import House, fresh
+from service.waiting import eventually, together
+
+from activities.database import connected
+from activities.webhooks.courier import webhooks_delivered
+from starter.webhook_access import MOST_ENDPOINTS
+from subscription.calendar import KST
+
+from .receiver import receiving
+from .reception import Reception, Visitor, open_reception
+
+TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
+
+
+@pytest.fixture(scope="module")
+async def anywhere(house: House) -> AsyncIterator[Reception]:
+    """The API of a deployment whose webhooks may go to internal addresses."""
+    async with open_reception(house, webhooks_anywhere=True) as opened:
+        yield opened
+
+
+async def test_a_customer_manages_an_endpoint(house: House, anywhere: Reception) -> None:
+    visitor = await anywhere.visitor(fresh("C"))
+    async with (
+        receiving() as receiver,
+        connected(house.worker_url, "worksub_worker", connections=4) as pool,
+        webhooks_delivered(pool, anywhere=True),
+    ):
+        wanted = {"url": receiver.url, "events": ["TRIAL_STARTED", "SWITCH_RESERVED"]}
+        made = await visitor.posts("/webhook-endpoints", wanted, 201)
+        there = f"/webhook-endpoints/{made['endpoint_id']}"
+        await visitor.posts(f"{there}/test", {})
+        await receiver.is_called(1)
+        assert receiver.verifies(made["secret"])
+        await visitor.posts(f"{there}/pause", {})
+        subscription_id = await visitor.requests(house)
+        found = await visitor.gets(there)
+        assert (found["status"], found["waiting"], found["events"]) == ("PAUSED", 1, wanted["events"])
+        await visitor.posts(f"{there}/resume", {})
+        await receiver.has(subscription_id, 1)
+
+        async def all_delivered() -> Any:
+            told = await visitor.gets(f"{there}/deliveries", state="DELIVERED")
+            return [each["event"] for each in told["items"]] == [None, "TRIAL_STARTED"]
+
+        await eventually("both are delivered", all_delivered)
+        again = {"subscription_id": subscription_id}
+        assert await visitor.posts(f"{there}/replay", again) == {"queued": 1}
+        await receiver.has(subscription_id, 1, 1)
+        turned = await visitor.posts(f"{there}/rotate-secret", {"overlap_hours": 0})
+        receiver.calls.clear()
+        await visitor.posts(f"{there}/test", {})
+        await receiver.is_called(1)
+        assert receiver.verifies(turned["secret"])
+    assert (await visitor.http.delete(f"/v1{there}")).status_code == 204
+    assert (await visitor.gets(there, 404))["code"] == "ENDPOINT_NOT_FOUND"
+    assert (await visitor.gets("/webhook-endpoints"))["items"] == []
+
+
+async def test_a_write_sent_again_is_done_once_and_shows_no_secret_again(anywhere: Reception) -> None:
+    visitor = await anywhere.visitor(fresh("C"))
+    body, key = {"url": "https://hooks.acme.example/"}, uuid.uuid4().hex
+    answers = await together(visitor.posts("/webhook-endpoints", body, 201, key=key) for _ in range(5))
+    assert len({answer["endpoint_id"] for answer in answers}) == 1
+    assert [answer["secret"] for answer in answers].count(None) == 4
+    refused = await visitor.posts("/webhook-endpoints", {"url": "https://other.example/"}, 422, key=key)
+    assert refused["code"] == "COMMAND_ID_REUSED"
+    there = f"/v1/webhook-endpoints/{answers[0]['endpoint_id']}/rotate-secret"
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    turned = [await visitor.http.post(there, json={}, headers=headers) for _ in range(2)]
+    assert [each.headers.get("Idempotent-Replayed") for each in turned] == [None, "true"]
+    assert [each.json()["secret"] is None for each in turned] == [False, True]
+
+
+async def test_what_is_wrong_with_an_endpoint(reception: Reception, operator: Visitor) -> None:
+    visitor = await reception.visitor(fresh("C"))
+    for body, status, code, field in (
+        ({"url": "http://hooks.acme.example/"}, 422, "INVALID_URL", "url"),
+        ({"url": "https://169.254.169.254/"}, 422, "INVALID_URL", "url"),
+        ({"url": "https://a.example/", "events": ["TRIAL"]}, 422, "INVALID_ARGUMENT", "events.0"),
+        ({"url": "https://a.example/", "events": []}, 422, "INVALID_ARGUMENT", "events"),
+        ({"url": "https://a.example/", "colour": "red"}, 422, "INVALID_ARGUMENT", "colour"),
+        ({}, 422, "INVALID_ARGUMENT", "url"),
+    ):
+        refused = await visitor.posts("/webhook-endpoints", body, status)
+        assert (refused["code"], refused["field"]) == (code, field)
+    made = await operator.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
+    found = await operator.gets(f"/webhook-endpoints/{made['endpoint_id']}")
+    assert found["customer_id"] is None
+    await operator.http.delete(f"/v1/webhook-endpoints/{made['endpoint_id']}")
+
+
+async def test_a_burst_makes_no_more_endpoints_than_a_customer_may_have(reception: Reception) -> None:
+    visitor = await reception.visitor(fresh("C"))
+
+    async def creates() -> int:
+        answer = await visitor.http.post(
+            "/v1/webhook-endpoints",
+            json={"url": "https://hooks.acme.example/"},
+            headers={"Idempotency-Key": uuid.uuid4().hex},
+        )
+        return answer.status_code
+
+    statuses = await together(creates() for _ in range(MOST_ENDPOINTS + 5))
+    assert sorted(statuses) == [201] * MOST_ENDPOINTS + [409] * 5
+
+
+async def test_a_program_catches_up_with_all_events_of_its_customer(
+    house: House, reception: Reception, operator: Visitor
+) -> None:
+    customer = fresh("C")
+    visitor = await reception.visitor(customer)
+    ids = await together(visitor.requests(house) for _ in range(3))
+    for each in ids:
+        await visitor.posts(f"/subscriptions/{each}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
+    seen: list[dict[str, Any]] = []
+    after, pages = "0", 0
+    while after:
+        page = await visitor.gets("/events", after=after, limit=4)
+        seen += page["items"]
+        after, pages = page["next"], pages + 1
+    assert pages == 2
+    assert [each["number"] for each in seen] == [1, 2, 3, 4, 5, 6]
+    assert {(each["subscription_id"], each["event"]) for each in seen} == {
+        (each, event) for each in ids for event in ("TRIAL_STARTED", "SWITCH_RESERVED")
+    }
+    assert (await visitor.gets("/events", after=6))["items"] == []
+    await visitor.posts(f"/subscriptions/{ids[0]}/withdraw-reservation", {})
+    [new] = (await visitor.gets("/events", after=6))["items"]
+    assert (new["number"], new["event"], new["sequence"]) == (7, "RESERVATION_WITHDRAWN", 3)
+    found = (await visitor.gets("/events", event="TRIAL_STARTED", subscription_id=ids[1]))["items"]
+    assert [each["subscription_id"] for each in found] == [ids[1]]
+    assert (await operator.gets("/events", customer_id=customer)) == await visitor.gets("/events")
+    assert (await operator.gets("/events", 422))["code"] == "MISSING_FIELD"
+    assert (await visitor.gets("/events", 422, event="TRIAL"))["field"] == "event"
+
+
+async def test_a_list_is_filtered_by_every_column(house: House, reception: Reception) -> None:
+    visitor = await reception.visitor(fresh("C"))
+    name = fresh("filtered")
+    reserved = await visitor.requests(house, account={"group": name}, plan="premium", members=7)
+    await visitor.posts(f"/subscriptions/{reserved}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
+    await visitor.requests(house, plan="basic", members=3)
+    everything = (await visitor.gets("/subscriptions"))["items"]
+    [shown] = [each for each in everything if each["subscription_id"] == reserved]
+    for query in (
+        {"account_name": name},
+        {"plan": "premium"},
+        {"members": 7},
+        {"reservation": "SWITCH_TO_PAID"},
+        {"reservation_date_from": TOMORROW, "reservation_date_before": "9900-01-01"},
+        {"next_deadline": shown["next_deadline"]},
+        {"next_deadline_at_before": f"{TOMORROW}T00:00:01+09:00"},
+    ):
+        assert (await visitor.gets("/subscriptions", **query))["items"] == [shown], query
+    none: tuple[dict[str, Any], ...] = (
+        {"term": "ANNUAL"},
+        {"access": "NONE"},
+        {"contract_to_from": "2020-01-01"},
+        {"trial_ends_at_before": "2020-01-01T00:00:00+09:00"},
+        {"reservation_date_before": TOMORROW},
+    )
+    for query in none:
+        assert (await visitor.gets("/subscriptions", **query))["items"] == [], query
+    wrong: tuple[dict[str, Any], ...] = (
+        {"access": "SOME"},
+        {"trial_ends_at_from": "2027-01-01T00:00:00"},
+        {"members": "many"},
+    )
+    for query in wrong:
+        assert (await visitor.gets("/subscriptions", 422, **query))["code"] == "INVALID_ARGUMENT"
