@@ -1,6 +1,6 @@
 """The description of the API, and the schema of webhooks' data, as files of docs/.
 
-`python -m starter.api.openapi > docs/openapi.json`; with `--event-schema`, docs/schemas/subscription-event.json.
+Without an argument it prints the description; with `--event-schema` it prints the schema.
 """
 
 import json
