@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from subscription.calendar import Day, Instant
 from subscription.model import Frozen, Wire
@@ -49,11 +50,21 @@ def _who(value: str) -> str:
     return value
 
 
+class Expected(Wire):
+    """The state and the day that a caller has seen: a command that expects them is refused in any other.
+
+    `sequence` is the number of the last event.
+    """
+
+    sequence: Annotated[int, Field(ge=0)]
+    date: Day
+
+
 class Command(Wire):
     """What every command may carry beside its own fields.
 
-    `id` makes it repeatable (R22), `by` says who asks, `at` is the scenario's time and honoured in
-    simulations alone.
+    `id` makes it repeatable (R22), `by` says who asks, `expects` is what its preview was made for, `at` is
+    the scenario's time and honoured in simulations alone.
     """
 
     name: ClassVar[str]
@@ -61,11 +72,12 @@ class Command(Wire):
 
     id: Annotated[str, AfterValidator(_command_id)] | None = None
     by: Annotated[str, Field(max_length=200), AfterValidator(_who)] | None = None
+    expects: SkipJsonSchema[Expected | None] = None
     at: Instant | None = None
 
     def fingerprint(self) -> str:
         """Tells another command under the same id from this one sent again."""
-        body = self.model_dump(mode="json", exclude={"id", "by", "at"})
+        body = self.model_dump(mode="json", exclude={"id", "by", "expects", "at"})
         return hashlib.sha256(json.dumps([self.name, body], sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -12,6 +12,7 @@ from subscription.commands import (
     CheckDomain,
     Command,
     ContractTerm,
+    Expected,
     RenameAccount,
     RenewalTerms,
     SwitchToPaid,
@@ -80,6 +81,7 @@ def decide(
     """Judge a command on a state on which all that is due at `now` has been done (R23)."""
     try:
         _check_commandable(state)
+        _check_expected(state, command.expects, now)
         check_room(state, command, now)
         events = _caused(state, command, now, book, found)
         return Accepted(events=events, message=accepted_message(state, events))
@@ -120,6 +122,12 @@ def _check_commandable(state: Subscription) -> None:
         raise refuse(Code.NOT_YET_STARTED)
     if not state.state.commandable:
         raise refuse(Code.SUBSCRIPTION_ENDED)
+
+
+def _check_expected(state: Subscription, expected: Expected | None, now: datetime) -> None:
+    """Refuse what was confirmed for another state or another day."""
+    if expected and (expected.sequence, expected.date) != (state.sequence, day_of(now)):
+        raise refuse(Code.CHANGED_MEANWHILE)
 
 
 def _caused(

@@ -58,6 +58,7 @@ class Code(StrEnum):
     SWITCH_RESERVED = "SWITCH_RESERVED"
     CANCELLATION_RESERVED = "CANCELLATION_RESERVED"
     NOTHING_RESERVED = "NOTHING_RESERVED"
+    CHANGED_MEANWHILE = "CHANGED_MEANWHILE"
     CONFIRMATION_DIFFERS = "CONFIRMATION_DIFFERS"
     # The state does not allow it (R24-R26).
     ALREADY_PAID = "ALREADY_PAID"
@@ -215,6 +216,7 @@ SENTENCES: Mapping[str, str] = {
     "DATE_TOO_LATE": "The latest possible date is %(latest)s.",
     "SWITCH_RESERVED": "A switch to paid is reserved for %(date)s; withdraw it first, or cancel today.",
     "CANCELLATION_RESERVED": "A cancellation is reserved for %(date)s; withdraw it first, or switch today.",
+    "CHANGED_MEANWHILE": "Something has happened since; look again, and then decide.",
     "NOTHING_RESERVED": "Neither a switch nor a cancellation is reserved.",
     "CONFIRMATION_DIFFERS": ("The confirmation must be the administrator's account, typed in full: ID@name."),
     # The state does not allow it (R24-R26).

@@ -89,6 +89,7 @@ _STATUS: Mapping[str, HTTPStatus] = {
             Code.SWITCH_RESERVED,
             Code.CANCELLATION_RESERVED,
             Code.NOTHING_RESERVED,
+            Code.CHANGED_MEANWHILE,
             Code.ALREADY_PAID,
             Code.NOT_YET_PAID,
             Code.NOT_YET_STARTED,

@@ -77,8 +77,9 @@ async def take_cancel(visit: Visit) -> Response:
         if isinstance(review, str) or not is_as_shown(visit, review.shown(visit)):
             return await _review_or_form(visit, standing, day, {"": changed_meanwhile(visit)})
     try:
-        answer = await ask(visit, "cancel", {"date": day, "confirmation": confirmation})
+        answer = await ask(visit, "cancel", {"date": day, "confirmation": confirmation}, standing)
     except RefusedError as refusal:
+        standing = await visit.desk.standing(visit.subscription_id)
         return await _review_or_form(visit, standing, day, visit.problems(refusal.refused))
     return await done(visit, answer)
 

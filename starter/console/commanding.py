@@ -14,13 +14,18 @@ from starter.console.visit import Visit
 from starter.console.wording import Speaker
 from subscription.calendar import day_of
 from subscription.effects import Answer
-from subscription.refusals import RefusedError
+from subscription.refusals import Code, Problem, RefusedError
 
 
-async def ask(visit: Visit, name: str, argument: Mapping[str, Any]) -> Answer:
-    """Send a command, under the id of the form that it comes from: a double click does it once (R22)."""
+async def ask(visit: Visit, name: str, argument: Mapping[str, Any], seen: Standing | None = None) -> Answer:
+    """Send a command, under the id of the form that it comes from: a double click does it once (R22).
+
+    It is refused if anything has happened since `seen`, for which the form has been compared with its page.
+    """
     assert visit.session is not None
-    carried = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
+    carried: dict[str, Any] = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
+    if seen is not None:
+        carried["expects"] = {"sequence": seen.state.sequence, "date": day_of(seen.now).isoformat()}
     return await visit.desk.command(visit.subscription_id, name, {**argument, **carried})
 
 
@@ -31,14 +36,6 @@ async def done(visit: Visit, answer: Answer) -> Response:
     speak = Speaker(visit.words, await visit.desk.price_book())
     said = " ".join(speak.event(happened[number - 1]) for number in events if number <= len(happened))
     return await visit.go(f"/subscriptions/{visit.subscription_id}", said or answer.message)
-
-
-async def judged(visit: Visit, name: str, argument: Mapping[str, Any]) -> Response:
-    """Do it, and where the rules say no, say why on the subscription's page."""
-    try:
-        return await done(visit, await ask(visit, name, argument))
-    except RefusedError as refusal:
-        return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
 
 
 async def form_page(
@@ -68,10 +65,7 @@ async def form_page(
 
 def changed_meanwhile(visit: Visit) -> str:
     """What is said where a page confirms something else than it would show now."""
-    return visit.words.say(
-        "Something has changed since you opened the page. Nothing was done; check it again "
-        "before you confirm."
-    )
+    return visit.refusal(Problem.of(Code.CHANGED_MEANWHILE))
 
 
 # -- withdraw, domain proof ----------------------------------------------------------------------------
@@ -81,7 +75,10 @@ async def withdraw(visit: Visit) -> Response:
     standing = await visit.desk.standing(visit.subscription_id)
     if not await was_carried_out(visit) and not is_as_shown(visit, withdrawal_shown(visit, standing)):
         return await shown(visit, problems={"": changed_meanwhile(visit)}, status=409)
-    return await judged(visit, "withdraw_reservation", {})
+    try:
+        return await done(visit, await ask(visit, "withdraw_reservation", {}, standing))
+    except RefusedError as refusal:
+        return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
 
 
 async def check_domain(visit: Visit) -> Response:
@@ -114,10 +111,11 @@ async def take_rename(visit: Visit) -> Response:
     if not await was_carried_out(visit) and not is_as_shown(visit, _rename_shown(visit, standing)):
         return await _rename_page(visit, standing, kind, name, {"": changed_meanwhile(visit)}, 409)
     try:
-        return await done(visit, await ask(visit, "rename_account", {kind.lower(): name}))
+        return await done(visit, await ask(visit, "rename_account", {kind.lower(): name}, standing))
     except RefusedError as refusal:
         problems = visit.problems(refusal.refused, group="name", domain="name", account_group="name")
         problems = {"name": " ".join(problems.values())}
+        standing = await visit.desk.standing(visit.subscription_id)
         return await _rename_page(visit, standing, kind, name, problems, 422)
 
 

@@ -118,8 +118,9 @@ async def _confirm(visit: Visit, action: Action) -> Response:
     if not await was_carried_out(visit) and not is_as_shown(visit, choice.shown(visit)):
         return await _review(visit, choice, {"": changed_meanwhile(visit)})
     try:
-        return await done(visit, await ask(visit, _COMMANDS[action], choice.argument))
+        return await done(visit, await ask(visit, _COMMANDS[action], choice.argument, standing))
     except RefusedError as refusal:
+        choice = _choice(visit, await visit.desk.standing(visit.subscription_id), action, entered)
         return await _review(visit, choice, visit.problems(refusal.refused))
 
 

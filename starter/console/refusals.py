@@ -91,6 +91,10 @@ SENTENCES: Mapping[str, str] = {
     Code.CANCELLATION_RESERVED: N_(
         "A cancellation is reserved for %(date)s; withdraw it first, or switch today."
     ),
+    Code.CHANGED_MEANWHILE: N_(
+        "Something has changed since you opened the page. Nothing was done; check it again "
+        "before you confirm."
+    ),
     Code.NOTHING_RESERVED: N_("Neither a switch nor a cancellation is reserved."),
     Code.CONFIRMATION_DIFFERS: N_("Type the administrator's account in full: ID@name."),
     Code.ALREADY_PAID: N_("The subscription is on a paid plan already; upgrade it instead."),

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from service.house import PASSWORD, fresh
 from service.lives import Life
+from service.waiting import together
 
 from starter.console.languages import Words
 from starter.invoice_page import Language
@@ -200,6 +201,19 @@ async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: Ho
         assert (await life.status()).members == 20
         assert (await submit(browser, page, "/upgrade")).status_code == 200
     assert (await life.status()).members == 30
+
+
+async def test_of_many_tabs_that_confirm_at_once_one_is_done(console: Hosted) -> None:
+    life = await annual(console)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        tabs = []
+        for members in ("21", "22", "23", "24", "25", "26"):
+            chosen = {"review": "1", "members": members, "term": "ANNUAL", "agreed": AGREED}
+            tabs.append(await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen))
+        answers = await together(submit(browser, tab, "/upgrade") for tab in tabs)
+    assert sorted(answer.status_code for answer in answers) == [200, *[409] * 5]
+    assert (await life.events()).count("UPGRADED") == 1
 
 
 async def test_terms_that_were_not_shown_are_not_agreed_to(console: Hosted) -> None:

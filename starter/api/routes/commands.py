@@ -16,7 +16,7 @@ from subscription.refusals import Code, Refused, RefusedError
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Commands"])
 
 # A command is named by its Idempotency-Key, and only simulations say when it is given.
-_NOT_IN_BODIES = ("id", "at")
+_NOT_IN_BODIES = ("id", "expects", "at")
 
 _ANY = (
     ApiCode.IDEMPOTENCY_KEY_MISSING,
