@@ -3,19 +3,23 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecution
 from temporalio.common import MetricMeter
 
 from activities.catalogues import price_book
 from activities.database import Pool
+from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.state import State
 
 _EVERY_SECONDS = 15.0
 _ATTENTION = "NeedsAttention = true AND CloseTime IS NULL"
 SCHEDULED_JOBS = ("reconcile", "purge", "invoices", "notices")
+_MOST_CLASSIFIED = 1000
+_UNKNOWN_KIND = "UNKNOWN"
 _SCHEDULE_ID_PREFIX = "worksub-"
 
 _log = logging.getLogger("worksub")
@@ -91,8 +95,7 @@ class Sampler:
         await self._look_at_the_latest_comparison()
         await self._count_webhooks()
         await self._check_schedules()
-        needing = await self._client.count_workflows(_ATTENTION)
-        self._attention.set(needing.count)
+        await self._count_needing_attention()
         self._sampled_at.set(time.time())
 
     async def _count_subscriptions(self) -> None:
@@ -139,6 +142,16 @@ class Sampler:
         )
         return set_up_at
 
+    async def _count_needing_attention(self) -> None:
+        """Count by kind. Beyond a page of workflows only their number is read, and reported as UNKNOWN."""
+        total = (await self._client.count_workflows(_ATTENTION)).count
+        counts = Counter[str]()
+        async for run in self._client.list_workflows(_ATTENTION, limit=_MOST_CLASSIFIED):
+            counts[await _kind_of(run)] += 1
+        counts[_UNKNOWN_KIND] += max(0, total - counts.total())
+        for kind in (*AttentionKind, _UNKNOWN_KIND):
+            self._attention.set(counts[kind], {"kind": kind})
+
     async def _check_schedules(self) -> None:
         """Report for each job whether Temporal has its schedule and the schedule is not paused."""
         active = {
@@ -158,10 +171,20 @@ class Sampler:
                            - min(queued_at) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED'))::float8,
                    count(*) FILTER (WHERE state = 'PARKED')
               FROM webhook_endpoints JOIN webhook_deliveries USING (endpoint_id)
-             WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED')
+             WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED') AND sequence IS NOT NULL
             """
         )
         waiting, longest, parked = row or (0, None, 0)
         self._webhooks_waiting.set(waiting)
         self._longest_waiting.set(longest or 0)
         self._webhooks_parked.set(parked)
+
+
+async def _kind_of(run: WorkflowExecution) -> str:
+    """Return the kind in the memo. One that cannot be read must not keep all gauges from being read."""
+    try:
+        attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    except Exception as error:
+        _log.warning("a memo could not be read", exc_info=error)
+        return _UNKNOWN_KIND
+    return attention.kind if attention else _UNKNOWN_KIND

@@ -2,11 +2,13 @@
 
 from heapq import nsmallest
 
-from temporalio.client import Client
+from pydantic import Field
+from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.read_model import Listed, ReadModel
 from starter.selection import Selection, as_visibility_query, is_recorded
+from subscription.attention import ATTENTION_MEMO, Attention
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
 
@@ -16,12 +18,14 @@ _PAGE_OF_TEMPORAL = 1000
 class Found(Frozen):
     """A page of subscriptions in the order of their ids, of `total` that there are in all.
 
+    `attention` are the reasons of those that need attention, where Temporal was asked.
     `after` is the id after which the next page begins, None on the last one. `unrecorded` are ids that
     Temporal knows and the record does not. `query` asks the same of Temporal; None if Temporal cannot tell.
     """
 
     subscriptions: tuple[Listed, ...]
     unrecorded: tuple[str, ...] = ()
+    attention: dict[str, Attention] = Field(default_factory=dict)
     total: int
     after: str | None
     query: str | None
@@ -66,13 +70,23 @@ class Finder:
         await self._check(query)
         # Temporal gives no order to page by, so all ids are read, and a page of them kept.
         runs = self._temporal.list_workflows(query, page_size=_PAGE_OF_TEMPORAL)
-        found = {run.id.removeprefix(WORKFLOW_ID_PREFIX) async for run in runs}
+        found: set[str] = set()
+        marked: dict[str, WorkflowExecution] = {}
+        async for run in runs:
+            found.add(subscription_id := run.id.removeprefix(WORKFLOW_ID_PREFIX))
+            if ATTENTION_MEMO in run.raw_info.memo.fields:
+                marked[subscription_id] = run
         ids = nsmallest(limit + 1, (each for each in found if each > after))
         shown = ids[:limit]
         rows = await self._read.listed(shown)
         return Found(
             subscriptions=tuple(rows[each] for each in shown if each in rows),
             unrecorded=tuple(each for each in shown if each not in rows),
+            attention={
+                each: attention
+                for each in shown
+                if each in marked and (attention := await _attention_of(marked[each]))
+            },
             total=len(found),
             after=shown[-1] if len(ids) > limit else None,
             query=query,
@@ -85,3 +99,8 @@ class Finder:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
             raise InvalidQueryError(error.message.removeprefix("invalid query: ")) from None
+
+
+async def _attention_of(run: WorkflowExecution) -> Attention | None:
+    attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    return attention

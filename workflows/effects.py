@@ -11,11 +11,12 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError
 
-from workflows.search_attributes import NEEDS_ATTENTION
+from workflows.attention import show_attention
 
 with workflow.unsafe.imports_passed_through():
+    from subscription.attention import effect_fails
     from subscription.effects import ACTIVITIES
     from subscription.model import Frozen
 
@@ -83,17 +84,19 @@ async def carry_out(
                 summary=summary,
                 priority=priority,
             )
-        except ActivityError:
+        except ActivityError as error:
             failing = True
-            show_attention(needed=True)
+            show_attention(effect_fails(name, _error_type(error)))
             await workflow.sleep(_PAUSE, summary=f"{name} keeps failing")
             continue
         if failing:
-            show_attention(needed=False)
+            show_attention(None)
         return result
 
 
-def show_attention(*, needed: bool) -> None:
-    """Set the search attribute by which operators find what needs them."""
-    if bool(workflow.info().typed_search_attributes.get(NEEDS_ATTENTION)) is not needed:
-        workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(needed)])
+def _error_type(error: ActivityError) -> str:
+    """Return the type of the last attempt's error, which a timeout of all attempts wraps."""
+    cause: BaseException | None = error.cause
+    if isinstance(cause, TimeoutError) and cause.cause is not None:
+        cause = cause.cause
+    return (cause.type if isinstance(cause, ApplicationError) else None) or type(cause).__name__

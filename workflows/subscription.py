@@ -12,9 +12,10 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from workflows.alarm import Alarm
+from workflows.attention import show_attention, shown_attention
 from workflows.cancellation import shielded
 from workflows.cause import caused_by, present_cause
-from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once, show_attention
+from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once
 from workflows.handlers import NOTHING, decoded, takes_commands
 from workflows.life import Life
 from workflows.sealing import is_continued
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
 
     from subscription.answers import was_answered
+    from subscription.attention import read_attention
     from subscription.calendar import KST, Instant
     from subscription.card import card
     from subscription.catalogue import PriceBook
@@ -234,11 +236,11 @@ class SubscriptionWorkflow:
         name="needs_attention", description="Show in lists that somebody must look, or need not any more"
     )
     def needs_attention(self, argument: RawValue = NOTHING) -> None:
-        value = decoded(argument)
         if self._clearing:
             self.take_signal("needs_attention", {})
-        elif isinstance(value, dict) and isinstance(value.get("needed"), bool):
-            show_attention(needed=value["needed"])
+        elif read := read_attention(decoded(argument)):
+            needed, attention = read
+            show_attention(attention if needed else None)
 
     @workflow.signal(dynamic=True, description="Any other name: refused in the timeline")
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
@@ -332,6 +334,7 @@ class SubscriptionWorkflow:
 
     async def _delete_histories(self, clearing: Clearing) -> LifeResult:
         """The last run names nobody; all that it does is delete the earlier ones (R31)."""
+        show_attention(None)
         await carry_out(
             "delete_histories",
             DeleteHistories(run_ids=clearing.run_ids, erased_at=clearing.erased_at),
@@ -383,7 +386,9 @@ class SubscriptionWorkflow:
             return f"- **State**: {self._clearing.result.state}"
         if self._life is None:
             return f"- **State**: {State.PROVISIONING}"
-        return card(self._life.state, self._asking_time(None))
+        attention = shown_attention()
+        shown = f"- **Needs attention**: {attention.words}\n" if attention else ""
+        return shown + card(self._life.state, self._asking_time(None))
 
     @workflow.query(description="The whole state, as the record keeps it; null if there is none")
     def snapshot(self) -> Subscription | None:

@@ -21,9 +21,10 @@ async def show_attention(means: Means, looks: Sequence[Look]) -> None:
     needed_before = await means.report.needed_somebody([look.subscription_id for look in looks])
     for look in looks:
         if look.still_open:
-            await guarded(look, means.workflows.show_attention(look.subscription_id, needed=True))
+            reason = ", ".join(sorted({finding.code for finding in look.still_open}))
+            await guarded(look, means.workflows.show_attention(look.subscription_id, reason))
         elif look.subscription_id in needed_before:
-            await guarded(look, means.workflows.show_attention(look.subscription_id, needed=False))
+            await guarded(look, means.workflows.show_attention(look.subscription_id, None))
         if look.subscription_id in needed_before:
             await means.report.close(look.subscription_id, look.still_open)
 

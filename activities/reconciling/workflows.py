@@ -30,6 +30,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.boundary import concerns_all
 from activities.recording import RecordDivergedError
+from subscription.attention import AttentionKind
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.state import Subscription
 from subscription.visible import ATTENTION
@@ -204,15 +205,16 @@ class Workflows:
                 return True
         return False
 
-    async def show_attention(self, subscription_id: str, *, needed: bool) -> None:
-        """Show in lists that somebody must look, or need not any more; nothing if there is no workflow."""
+    async def show_attention(self, subscription_id: str, reason: str | None) -> None:
+        """Mark the subscription with this reason, or unmark it; do nothing if there is no workflow."""
         described = await self._described(subscription_id)
         if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
             return
-        if _needs_attention(described) is needed:
+        if _needs_attention(described) is (reason is not None):
             return
+        argument = {"needed": reason is not None, "kind": AttentionKind.COMPARISON, "reason": reason}
         try:
-            await self._handle(subscription_id).signal("needs_attention", {"needed": needed})
+            await self._handle(subscription_id).signal("needs_attention", argument)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise

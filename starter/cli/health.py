@@ -254,7 +254,7 @@ async def _webhooks(pool: Pool) -> Finding:
         SELECT count(*) FILTER (WHERE state = 'PARKED') AS parked,
                count(*) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED' AND queued_at < $1) AS late
           FROM webhook_endpoints JOIN webhook_deliveries USING (endpoint_id)
-         WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED')
+         WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED') AND sequence IS NOT NULL
         """,
         datetime.now(UTC) - _AN_HOUR,
     )

@@ -101,6 +101,7 @@ def _view(page: "Found", ready_made: "ReadyMade | None") -> "RenderableType":
 
     parts: list[RenderableType] = [list_table(page.subscriptions)] if page.subscriptions else []
     parts += [Text(f"Not in the record, though a workflow runs: {each}") for each in page.unrecorded]
+    parts += [Text(f"{each} needs attention: {page.attention[each].words}") for each in page.attention]
     if page.after:
         parts.append(Text(f"There are more: add --after {page.after} ({page.total:,} in all)."))
     elif not parts:

@@ -51,6 +51,7 @@ async def all_subscriptions(visit: Visit) -> Response:
             *(each.subscription_id for each in attention.subscriptions),
             *attention.unrecorded,
         },
+        attention_reasons=attention.attention,
         attention_total=attention.total,
         temporal_ui=visit.console.settings.temporal_ui_url,
     )

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from service.waiting import eventually
 
 from starter.selection import READY_MADE, month_of, week_of
 from subscription.calendar import KST
@@ -43,7 +44,9 @@ async def test_every_ready_made_question_is_answered(service: Service, cli: Cli)
         "restricted": [second],
         "needs-attention": [],
     }
-    assert {*answers["restricted"]} == {"subscriptions", "unrecorded", "total", "after", "query"}
+    assert {*answers["restricted"]} == {
+        *("subscriptions", "unrecorded", "attention", "total", "after", "query"),
+    }
     assert answers["restricted"]["total"] == 1
 
 
@@ -66,6 +69,22 @@ async def test_people_are_told_what_was_asked_and_how_the_web_ui_is(service: Ser
     )
     assert "Web UI" not in reserved.out, "no search attribute tells what is reserved"
     assert "NeedsAttention = true" in attention.out
+
+
+async def test_the_list_says_why_a_subscription_needs_attention(service: Service, cli: Cli) -> None:
+    customer = fresh("marked")
+    marked = await service.subscribed(customer_id=customer)
+    handle = service.temporal.get_workflow_handle(f"subscription-{marked}")
+    await handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+    listing = ("list", "needs-attention", "--customer", customer)
+
+    async def is_listed() -> bool:
+        return bool((await cli.json(*listing))["total"])
+
+    await eventually("it is listed", is_listed)
+    assert (await cli.json(*listing))["attention"] == {marked: {"kind": "OPERATOR", "reason": "T-4711"}}
+    shown = " ".join((await cli.run(*listing)).out.split())
+    assert f"{marked} needs attention: OPERATOR: T-4711" in shown
 
 
 async def test_a_query_is_answered_by_temporal(service: Service, cli: Cli) -> None:

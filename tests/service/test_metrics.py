@@ -99,7 +99,7 @@ async def a_simulated_life(house: House) -> None:
 async def something_to_look_at(house: House) -> None:
     """A subscription that needs attention, its deadline an hour ago, and two comparisons with findings."""
     life = await house.requested()
-    await life.handle.signal("needs_attention", {"needed": True})
+    await life.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
 
     async def is_listed() -> bool:
         return (await house.temporal.count_workflows("NeedsAttention = true")).count > 0
@@ -129,19 +129,29 @@ async def something_to_look_at(house: House) -> None:
 
 
 async def webhooks_to_look_at(house: House) -> None:
-    """One waits for two hours and another for one, two are parked, and one of an endpoint that is no more."""
+    """One waits for two hours and another for one, two are parked, and one of an endpoint that is no more.
+
+    Two trial deliveries of `worksub webhooks test`, one older than all others, count nowhere.
+    """
     await house.owner.execute(
         """
         INSERT INTO webhook_endpoints (endpoint_id, customer_id, url, removed_at) VALUES
             ('here', 'nobody', 'https://hooks.example', NULL),
             ('removed', 'nobody', 'https://hooks.example', clock_timestamp());
+        WITH event AS (SELECT subscription_id, sequence, row_number() OVER () AS number FROM lifecycle_events)
+        INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence, state, queued_at, settled_at)
+        SELECT endpoint_id, subscription_id, sequence, state, queued_at, settled_at
+          FROM event JOIN (VALUES
+            (1, 'here', 'WAITING', clock_timestamp() - interval '2 hours', NULL::timestamptz),
+            (2, 'here', 'WAITING', clock_timestamp() - interval '1 hour', NULL),
+            (3, 'here', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z'),
+            (4, 'here', 'PARKED', '2027-03-10 04:00Z', '2027-03-13 04:00Z'),
+            (5, 'here', 'DELIVERED', '2027-03-10 05:00Z', '2027-03-10 05:00Z'),
+            (6, 'removed', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z'))
+               AS delivery (number, endpoint_id, state, queued_at, settled_at) USING (number);
         INSERT INTO webhook_deliveries (endpoint_id, state, queued_at, settled_at) VALUES
-            ('here', 'WAITING', clock_timestamp() - interval '2 hours', NULL),
-            ('here', 'WAITING', clock_timestamp() - interval '1 hour', NULL),
-            ('here', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z'),
-            ('here', 'PARKED', '2027-03-10 04:00Z', '2027-03-13 04:00Z'),
-            ('here', 'DELIVERED', '2027-03-10 05:00Z', '2027-03-10 05:00Z'),
-            ('removed', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z')
+            ('here', 'WAITING', clock_timestamp() - interval '9 hours', NULL),
+            ('here', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z')
         """
     )
 
@@ -240,14 +250,19 @@ def test_the_gauges_are_what_the_record_and_temporal_say(watched: Scraped) -> No
     longest = watched.value("worksub_deadlines_overdue_longest_seconds")
     assert longest is not None
     assert longest >= 3600
-    assert watched.value("worksub_needing_attention") == 1
+    assert watched.values("worksub_needing_attention", by="kind") == {
+        "EFFECT_FAILS": 0,
+        "COMPARISON": 0,
+        "OPERATOR": 1,
+        "UNKNOWN": 0,
+    }
     assert watched.value("worksub_reconciliation_findings") == 2
     at = watched.value("worksub_reconciliation_timestamp_seconds")
     assert at == datetime(2027, 3, 15, 3, 5, tzinfo=UTC).timestamp()
     assert watched.value("worksub_webhooks_waiting") == 2
     waiting_for = watched.value("worksub_webhooks_waiting_longest_seconds")
     assert waiting_for is not None
-    assert waiting_for >= 2 * 3600
+    assert 2 * 3600 <= waiting_for < 9 * 3600
     assert watched.value("worksub_webhooks_parked") == 2
 
 

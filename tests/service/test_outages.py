@@ -1,6 +1,7 @@
 """PostgreSQL is away while something falls due: it shows, nothing is lost, and nothing is done twice."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from starter.embedded.postgres_server import PostgresServer
 from starter.embedded.stack import EmbeddedStack
 from starter.requesting import subscription_id_for
 from starter.setup import set_up
+from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.state import State
 from workflows.search_attributes import NEEDS_ATTENTION
@@ -62,8 +64,16 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
         ]
         for late in (life, asked):
             await eventually("it is shown that it needs attention", partial(needs_attention, late.handle))
-        listed = temporal.list_workflows("NeedsAttention = true AND ExecutionStatus = 'Running'")
-        assert {life.workflow_id, asked.workflow_id} <= {found.id async for found in listed}
+        listed = {
+            found.id: await found.memo_value(ATTENTION_MEMO, type_hint=Attention)
+            async for found in temporal.list_workflows(
+                "NeedsAttention = true AND ExecutionStatus = 'Running'"
+            )
+        }
+        for late, effect in ((life, "record_transition"), (asked, "provision_subscription")):
+            attention = listed[late.workflow_id]
+            assert attention.kind is AttentionKind.EFFECT_FAILS
+            assert re.fullmatch(rf"{effect} fails with \w+", attention.reason or "")
         assert (await life.handle.query("status"))["state"] == State.TRIAL
 
         async with PostgresServer(tmp_path) as server:
@@ -72,6 +82,7 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
             for late in (life, asked):
                 await late.client.settle(late.id)
                 assert not await needs_attention(late.handle)
+                assert ATTENTION_MEMO not in (await late.handle.describe()).raw_info.memo.fields
                 assert await late.failed_tasks() == []
             entries = await life.client.timeline(life.id)
             assert [(entry.event, entry.at - started) for entry in entries] == [

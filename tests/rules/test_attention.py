@@ -1,0 +1,41 @@
+"""Reasons why a subscription needs attention: short, of a known kind, and without personal data."""
+
+import pytest
+
+from subscription.attention import Attention, AttentionKind, effect_fails, read_attention
+
+
+@pytest.mark.parametrize(
+    "argument", [None, [], "true", {}, {"needed": "yes"}, {"needed": None}, {"reason": "a"}]
+)
+def test_an_argument_that_says_nothing_is_ignored(argument: object) -> None:
+    assert read_attention(argument) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "reason"),
+    [
+        ({}, AttentionKind.OPERATOR, None),
+        ({"reason": "T-4711: look, please"}, AttentionKind.OPERATOR, "T-4711: look, please"),
+        ({"kind": "COMPARISON", "reason": "ROW_DIFFERS"}, AttentionKind.COMPARISON, "ROW_DIFFERS"),
+        ({"kind": "EFFECT_FAILS"}, AttentionKind.OPERATOR, None),
+        ({"kind": ["COMPARISON"]}, AttentionKind.OPERATOR, None),
+        ({"reason": "admin@acme"}, AttentionKind.OPERATOR, None),
+        ({"reason": "two\nlines"}, AttentionKind.OPERATOR, None),
+        ({"reason": "the value 'secret'"}, AttentionKind.OPERATOR, None),
+        ({"reason": ""}, AttentionKind.OPERATOR, None),
+        ({"reason": "a" * 101}, AttentionKind.OPERATOR, None),
+        ({"reason": 5}, AttentionKind.OPERATOR, None),
+    ],
+)
+def test_what_is_unacceptable_is_left_out_and_the_mark_is_kept(
+    given: dict[str, object], kind: AttentionKind, reason: str | None
+) -> None:
+    for needed in (True, False):
+        assert read_attention({"needed": needed, **given}) == (needed, Attention(kind=kind, reason=reason))
+
+
+def test_an_effect_says_which_activity_fails_and_how() -> None:
+    attention = effect_fails("record_transition", "UndefinedTableError")
+    assert attention.words == "EFFECT_FAILS: record_transition fails with UndefinedTableError"
+    assert effect_fails("record_transition", "a@b").reason is None

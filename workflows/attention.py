@@ -1,0 +1,23 @@
+"""The mark that a subscription needs attention: a search attribute to find it, and a memo with the reason."""
+
+from temporalio import workflow
+
+from workflows.search_attributes import NEEDS_ATTENTION
+
+with workflow.unsafe.imports_passed_through():
+    from subscription.attention import ATTENTION_MEMO, Attention
+
+
+def show_attention(attention: Attention | None) -> None:
+    """Set the mark and its reason, or remove both; nothing is written where they are so already."""
+    if bool(workflow.info().typed_search_attributes.get(NEEDS_ATTENTION)) is not (attention is not None):
+        workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(attention is not None)])
+    if shown_attention() != attention:
+        memo = attention.model_dump(mode="json") if attention else None
+        workflow.upsert_memo({ATTENTION_MEMO: memo})
+
+
+def shown_attention() -> Attention | None:
+    """Return the reason that the memo of this run has."""
+    shown: Attention | None = workflow.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    return shown
