@@ -1,17 +1,13 @@
-"""The quickstart of docs/api.md, as it stands there, typed and run."""
+"""The quickstart of docs/api.md, as it is written there, run by a shell and by Python."""
 
 import asyncio
-import json
 import os
-import subprocess
-from datetime import datetime, timedelta
+import re
+import sys
 from pathlib import Path
-from typing import Any
 
 from docs.pages import blocks, page
-from service.house import PASSWORD, House, fresh
-
-from subscription.calendar import KST
+from service.house import PASSWORD, fresh
 
 from .reception import Reception, Visitor
 
@@ -20,48 +16,46 @@ PAGE = page("docs/api.md")
 
 def _environment(visitor: Visitor) -> dict[str, str]:
     key = visitor.http.headers["authorization"].removeprefix("Bearer ")
-    return {**os.environ, "WORKSUB": f"{visitor.http.base_url}/v1".replace("//v1", "/v1"), "KEY": key}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {
+        **os.environ,
+        "PATH": path,
+        "WORKSUB": f"{visitor.http.base_url}/v1".replace("//v1", "/v1"),
+        "KEY": key,
+    }
 
 
-async def test_in_python(reception: Reception, monkeypatch: Any) -> None:
+async def _run(visitor: Visitor, directory: Path, *command: str, typed: str = "") -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=directory,
+        env=_environment(visitor),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate(typed.encode())
+    assert process.returncode == 0, out.decode()
+    return out.decode()
+
+
+async def test_in_python(reception: Reception, tmp_path: Path) -> None:
     visitor = await reception.visitor(fresh("C"))
-    for name, value in _environment(visitor).items():
-        monkeypatch.setenv(name, value)
     [script] = [block.text for block in blocks(PAGE, "python") if "PasswordHasher" in block.text]
-    names: dict[str, Any] = {"password": PASSWORD}
-    group = fresh("acme")
-    await asyncio.to_thread(exec, script.replace('"group": "acme"', f'"group": "{group}"'), names)
-    assert (await visitor.gets(f"/subscriptions/{names['subscription_id']}"))["state"] == "TRIAL"
+    script = script.replace("acme-3", fresh("acme"))
+    printed = await _run(visitor, tmp_path, sys.executable, "-c", script, typed=f"{PASSWORD}\n")
+    subscription_id = printed.split()[-1]
+    assert (await visitor.gets(f"/subscriptions/{subscription_id}"))["state"] == "TRIAL"
 
 
-async def test_with_curl(house: House, reception: Reception, tmp_path: Path) -> None:
+async def test_with_curl(reception: Reception, tmp_path: Path) -> None:
     visitor = await reception.visitor(fresh("C"))
-    (tmp_path / "request.json").write_text(json.dumps(visitor.request_body(house)))
-    [script] = [block.text for block in blocks(PAGE, "sh") if "curl" in block.text]
-    commands = script.replace("\\\n", "").split("\n")
-    asked = [line for line in commands if line.startswith("curl -s ")]
-    subscription_id = "ID"
-    answers = []
-    for line in asked:
-        command = line.replace("ID", subscription_id).replace("2027-01-01", _tomorrow())
-        done = await asyncio.to_thread(
-            subprocess.run,
-            ["bash", "-c", command],
-            cwd=tmp_path,
-            env=_environment(visitor),
-            capture_output=True,
-            check=True,
-        )
-        answers.append(json.loads(done.stdout))
-        subscription_id = answers[-1].get("subscription_id", subscription_id)
-    assert [next(iter(answer)) for answer in answers] == [
-        "version",
-        "name",
-        "subscription_id",
-        "kind",
-        "command",
+    [first, script] = [
+        block.text for block in blocks(PAGE, "sh") if "KEY=" in block.text or "$KEY" in block.text
     ]
-
-
-def _tomorrow() -> str:
-    return str(datetime.now(KST).date() + timedelta(days=1))
+    [field] = re.findall(r"^field\(\) .*$", first, re.MULTILINE)
+    text = f"set -eu\n{field}\n{script}\necho; echo $ID"
+    printed = await _run(visitor, tmp_path, "bash", "-c", text.replace("acme-2", fresh("acme")))
+    assert "urn:worksub:problem" not in printed
+    status = await visitor.gets(f"/subscriptions/{printed.split()[-1]}")
+    assert (status["state"], status["reservation"]["kind"]) == ("TRIAL", "SWITCH")
