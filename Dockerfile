@@ -6,12 +6,16 @@ FROM ${PYTHON} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /source
 RUN python -m venv /opt/worksub
-COPY pyproject.toml constraints.txt README.md worker.py ./
+COPY pyproject.toml README.md worker.py ./
+COPY requirements requirements
 COPY subscription subscription
 COPY workflows workflows
 COPY activities activities
 COPY starter starter
-RUN /opt/worksub/bin/pip install --constraint constraints.txt '.[api,codec,tracing]'
+# Only packages with one of the hashes that the file lists; the builder is needed for this step alone.
+RUN /opt/worksub/bin/pip install --require-hashes --requirement requirements/image.txt \
+ && /opt/worksub/bin/pip install --no-deps --no-build-isolation . \
+ && /opt/worksub/bin/pip uninstall --yes setuptools
 
 FROM ${PYTHON}
 RUN useradd --system --uid 10001 --user-group --no-create-home worksub

@@ -6,7 +6,13 @@ BIN := $(VENV)/bin
 READ_BY_PEOPLE := ':!tests/replay/corpus' ':!*.png'
 GUESSES := HexHighEntropyString Base64HighEntropyString KeywordDetector IPPublicDetector
 SOURCES := subscription workflows activities starter benchmarks worker.py
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TOOLS := $(VENV)/tools
+PIP := -m pip install --quiet --disable-pip-version-check
+# Only what has one of the hashes that the file lists; and then this package, which has none.
+INSTALL := $(BIN)/python $(PIP) --require-hashes --requirement
+INSTALL_WORKSUB := $(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --custom-compile-command 'make constraints' $(UPGRADE)
 
 # The first Python that is new enough; `make PYTHON=/path/to/python …` takes another one.
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,7 +20,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo dev test browser clients alerts encrypted lint format corpus chaos openapi bench help
+.PHONY: demo dev test browser clients alerts encrypted lint format corpus chaos openapi bench constraints sbom help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -64,20 +70,40 @@ openapi: $(VENV)/dev ## Write the description of the HTTP API anew
 bench: $(VENV)/dev ## What this service costs beside a plain one and one on DBOS, into docs/performance.md
 	@$(BIN)/python -m benchmarks.bench --page
 
+constraints: $(TOOLS) ## Pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade takes the newest versions
+	$(COMPILE) --extra dev pyproject.toml requirements/build.in --output-file constraints.txt
+	$(COMPILE) --extra embedded --extra api pyproject.toml requirements/build.in \
+		--constraint constraints.txt --output-file requirements/demo.txt
+	$(COMPILE) --extra api --extra codec --extra tracing pyproject.toml requirements/build.in \
+		--constraint constraints.txt --output-file requirements/image.txt
+	$(COMPILE) requirements/tools.in --output-file requirements/tools.txt
+
+SBOM := build/sbom.cdx.json
+sbom: $(TOOLS) ## List what the container image has installed, as a CycloneDX bill of materials
+	@mkdir -p $(dir $(SBOM))
+	$(TOOLS)/bin/cyclonedx-py requirements requirements/image.txt --pyproject pyproject.toml --mc-type application \
+		--output-format JSON --output-reproducible --validate --output-file $(SBOM)
+
 help: ## What there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What `make demo` and `make dev` need, and nothing of what only tests need, for it is quicker.
-$(VENV)/embedded: pyproject.toml constraints.txt
+$(VENV)/embedded: pyproject.toml requirements/demo.txt
 	@test -n "$(PYTHON)" || { \
 		echo "Python 3.11 or later is needed, and python3 is $$(python3 --version 2>&1 || echo missing)." >&2; \
 		echo "If there is one elsewhere: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
 	@echo "Installing into $(VENV) (once; this takes a minute)…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP_INSTALL) --editable '.[embedded,api]'
+	@$(INSTALL) requirements/demo.txt
+	@$(INSTALL_WORKSUB)
 	@touch $@
 
-$(VENV)/dev: $(VENV)/embedded
+$(VENV)/dev: $(VENV)/embedded constraints.txt
 	@echo "Installing what the tests need (once)…"
-	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(INSTALL) constraints.txt
+	@touch $@
+
+$(TOOLS): $(VENV)/embedded requirements/tools.txt
+	@$(BIN)/python -m venv $@
+	@$@/bin/python $(PIP) --require-hashes --requirement requirements/tools.txt
 	@touch $@

@@ -17,12 +17,8 @@ PAGE = page("docs/api.md")
 def _environment(visitor: Visitor) -> dict[str, str]:
     key = visitor.http.headers["authorization"].removeprefix("Bearer ")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {
-        **os.environ,
-        "PATH": path,
-        "WORKSUB": f"{visitor.http.base_url}/v1".replace("//v1", "/v1"),
-        "KEY": key,
-    }
+    url = f"{visitor.http.base_url}/v1".replace("//v1", "/v1")
+    return {**os.environ, "PATH": path, "WORKSUB": url, "KEY": key}
 
 
 async def _run(visitor: Visitor, directory: Path, *command: str, typed: str = "") -> str:
@@ -50,12 +46,10 @@ async def test_in_python(reception: Reception, tmp_path: Path) -> None:
 
 async def test_with_curl(reception: Reception, tmp_path: Path) -> None:
     visitor = await reception.visitor(fresh("C"))
-    [first, script] = [
-        block.text for block in blocks(PAGE, "sh") if "KEY=" in block.text or "$KEY" in block.text
-    ]
+    first, script = [block.text for block in blocks(PAGE, "sh") if "KEY" in block.text][:2]
     [field] = re.findall(r"^field\(\) .*$", first, re.MULTILINE)
     text = f"set -eu\n{field}\n{script}\necho; echo $ID"
     printed = await _run(visitor, tmp_path, "bash", "-c", text.replace("acme-2", fresh("acme")))
     assert "urn:worksub:problem" not in printed
     status = await visitor.gets(f"/subscriptions/{printed.split()[-1]}")
-    assert (status["state"], status["reservation"]["kind"]) == ("TRIAL", "SWITCH")
+    assert (status["state"], status["reservation"]["kind"]) == ("TRIAL", "SWITCH_TO_PAID")

@@ -8,12 +8,13 @@ from importlib.metadata import requires, version
 
 import pytest
 from packaging.requirements import Requirement
+from pins import pins_of
 
 from .pages import ROOT, page
 
 TARGETS = [
     *("demo", "dev", "test", "browser", "clients", "alerts", "encrypted", "lint", "format"),
-    *("corpus", "chaos", "openapi", "bench", "help"),
+    *("corpus", "chaos", "openapi", "bench", "constraints", "sbom", "help"),
 ]
 
 
@@ -56,7 +57,7 @@ def test_without_a_new_enough_python_it_says_so() -> None:
 def test_ci_makes_test_and_then_looks_in_a_browser() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     made = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
-    assert made == ["test", "browser", "alerts", "clients"]
+    assert made == ["test", "sbom", "browser", "alerts", "clients"]
 
 
 @pytest.mark.parametrize("target", ["browser", "alerts", "clients"])
@@ -67,7 +68,7 @@ def test_make_test_needs_nothing_but_python(target: str) -> None:
 
 
 def test_every_package_of_the_tests_is_pinned() -> None:
-    pinned = {line.partition("==")[0].lower() for line in _pins()}
+    pinned = {pin.name for pin in pins_of("constraints.txt")}
     missing = {
         name
         for name in _needed("worksub", {"dev", "embedded", "api"})
@@ -76,17 +77,31 @@ def test_every_package_of_the_tests_is_pinned() -> None:
     assert missing == set()
 
 
-def test_the_constraints_are_names_and_versions_alone() -> None:
-    assert [line for line in _pins() if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+def test_nothing_is_installed_without_one_of_its_hashes() -> None:
+    steps = (
+        make("--always-make", "--dry-run", "test").stdout + make("--dry-run", "--always-make", "sbom").stdout
+    )
+    installed = re.findall(r"-m pip install (.*)", steps)
+    assert len(installed) >= 4
+    for options in installed:
+        # This package itself has no hash, and brings none with it.
+        own = "--no-deps --no-build-isolation --editable ." in options
+        assert own or "--require-hashes --requirement" in options
+    image = page("Dockerfile")
+    assert "pip install --require-hashes --requirement requirements/image.txt" in image
+    assert "pip install --no-deps --no-build-isolation ." in image
+
+
+def test_the_bill_of_materials_is_made_from_what_the_image_installs() -> None:
+    planned = make("--dry-run", "sbom").stdout
+    assert "cyclonedx-py requirements requirements/image.txt" in planned
+    assert "--output-format JSON" in planned
+    assert "--validate" in planned
 
 
 def test_the_version_is_in_the_changelog() -> None:
     project = tomllib.loads(page("pyproject.toml"))["project"]
     assert f"## [{project['version']}]" in page("CHANGELOG.md")
-
-
-def _pins() -> list[str]:
-    return [line for line in page("constraints.txt").splitlines() if not line.startswith("#")]
 
 
 def _needed(name: str, extras: set[str], seen: set[str] | None = None) -> set[str]:
