@@ -24,6 +24,7 @@ class FindingCode(StrEnum):
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
     END_MISSING = "END_MISSING"
     DEADLINE_LONG_PAST = "DEADLINE_LONG_PAST"
+    WORKFLOW_RESET = "WORKFLOW_RESET"
     UNKNOWN_WORKFLOW = "UNKNOWN_WORKFLOW"
     # The record against itself, and against the rules.
     ROW_MISSING = "ROW_MISSING"

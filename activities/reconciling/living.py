@@ -9,6 +9,7 @@ from activities.reconciling.recorded import Recorded, recorded
 from activities.reconciling.transcripts import Transcript, transcript_of
 from activities.reconciling.workflows import Hindrance, Standing
 from activities.record import certify_histories
+from subscription.calendar import KST
 from subscription.catalogue import PriceBook
 from subscription.deadlines import next_deadline
 from subscription.effects import DeleteHistories
@@ -40,6 +41,7 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     """
     standing = await means.workflows.standing(before.id)
     if standing.state and not standing.hindrance and _is_well(means, before, standing.state):
+        await _report_reset(look, standing)
         return before
     compared = await _compared(means, before, standing)
     if compared is None:
@@ -49,7 +51,24 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
         await _end(means, look, compared, ended, ended.erased_at)
     else:
         await _correct(means, look, compared)
+        if not look.found:
+            await _report_reset(look, standing)
     return await recorded(means.pool, before.id)
+
+
+async def _report_reset(look: Look, standing: Standing) -> None:
+    """Report a reset that has done no harm; one that has is found by what differs."""
+    if standing.reset_at is None:
+        return
+    message = f"Its workflow was reset on {standing.reset_at.astimezone(KST):%Y-%m-%d %H:%M} KST."
+    await look.says(
+        Finding(
+            subscription_id=look.subscription_id,
+            code=FindingCode.WORKFLOW_RESET,
+            message=message,
+            repaired=True,
+        )
+    )
 
 
 def _is_well(means: Means, recorded: Recorded, workflow: Subscription) -> bool:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -65,6 +65,8 @@ class Standing:
     state: Subscription | None = None
     hindrance: Hindrance | None = None
     closed_as: str | None = None
+    reset_at: datetime | None = None
+    """When somebody has reset it, as `temporal workflow reset` does; None if its run began otherwise."""
 
     @property
     def runs(self) -> bool:
@@ -103,7 +105,11 @@ class Workflows:
         hindrance = await self._hindrance(described)
         if hindrance and hindrance.never_answers:
             return Standing(hindrance=hindrance)
-        return Standing(await self._state(subscription_id), hindrance)
+        extended = described.raw_description.workflow_extended_info
+        reset_at = (
+            extended.last_reset_time.ToDatetime(tzinfo=UTC) if extended.HasField("last_reset_time") else None
+        )
+        return Standing(await self._state(subscription_id), hindrance, reset_at=reset_at)
 
     async def _state(self, subscription_id: str) -> Subscription | None:
         try:

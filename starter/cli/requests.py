@@ -118,11 +118,7 @@ def _on_one_line(text: str) -> "RenderableType":
 def _answer_in_words(answer: "RequestAnswer", state: "State") -> str:
     """The first answer; where the request was sent before, what has become of it since."""
     started = f"The free trial has started; it ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST."
-    words = (
-        ["This request has been accepted before, and its subscription has ended."]
-        if state.over
-        else [started]
-    )
+    words = ["This request was accepted before. Its subscription has ended." if state.over else started]
     if state is not answer.state:
         words.append(f"That was some time ago: it is {state} now.")
     if state.over:

@@ -65,10 +65,11 @@ async def test_a_request_sent_again_after_the_end_says_what_has_become_of_it(cli
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (await cli.json("status", first["subscription_id"]))["state"] != "ERASED":
             pass
-    assert await cli.json(*arguments, typed=PASSWORD) == first
+    assert await cli.json(*arguments, typed=PASSWORD) == {**first, "state": "ERASED"}
     again = await cli.run(*arguments, typed=PASSWORD)
     assert again.code == 0
-    assert "it is ERASED now" in again.out
+    assert "Its subscription has ended." in again.out
+    assert "The free trial has started" not in again.out
     assert "change the request_id" in again.out
 
 

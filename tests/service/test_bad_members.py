@@ -21,6 +21,7 @@ from .reconciling import codes, found
 from .test_invoices import closed, upgraded_in_march
 from .test_notices import outbox, trial, works_on
 from .test_purge import purged
+from .test_tools_of_temporal import first_task, reset
 from .waiting import eventually, together
 
 UNREADABLE = "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1"
@@ -61,6 +62,15 @@ async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office
         assert said.pop(None) == [("UNKNOWN_WORKFLOW", False)] * len([strange, stranger])
         assert said == {}
     assert await well.events() == ["TRIAL_STARTED"]
+
+
+async def test_a_reset_that_did_no_harm_is_named(office: House) -> None:
+    life = await office.paid("2026-01-10 09:00")
+    await life.passes_to("2026-04-01 00:00")
+    await reset(life, await first_task(life))
+    await life.passes_to("2026-05-01 00:00")
+    for _ in range(2):
+        assert await codes(office) == {life.id: [("WORKFLOW_RESET", True)]}
 
 
 async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
