@@ -212,8 +212,11 @@ class Webhooks:
         return Delivery.model_validate(dict(row)) if row else None
 
     async def count_locked(self, customer_id: str) -> int:
-        """Count a customer's endpoints; until the transaction ends, no other one counts them."""
-        await self._pool.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 26))", customer_id)
+        """Count a customer's endpoints; until the transaction ends, no other one counts any.
+
+        A lock on the table needs a right to change it. An advisory lock could be held by every login.
+        """
+        await self._pool.execute("LOCK TABLE webhook_endpoints IN SHARE ROW EXCLUSIVE MODE")
         found: int = await self._pool.fetchval(
             "SELECT count(*) FROM webhook_endpoints WHERE customer_id = $1 AND removed_at IS NULL",
             customer_id,

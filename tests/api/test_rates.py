@@ -1,8 +1,11 @@
-"""The rate limit of keys and strangers: counted first, so that a burst does not pass it."""
+"""Limits of the API under bursts: each is counted before anything is done."""
 
 import asyncio
+from collections import Counter
 
 from starter.api.rates import Rates
+
+from .reception import Reception
 
 
 async def test_of_many_at_once_as_many_pass_as_the_limit_has() -> None:
@@ -12,3 +15,20 @@ async def test_of_many_at_once_as_many_pass_as_the_limit_has() -> None:
     assert (await rates.key("b")).wait is None
     strangers = await asyncio.gather(*(rates.stranger("a") for _ in range(50)))
     assert [quota.wait for quota in strangers].count(None) == 3
+
+
+async def test_of_many_endpoints_at_once_as_many_are_added_as_a_customer_may_have(
+    reception: Reception,
+) -> None:
+    visitor = await reception.visitor("C-endpoints")
+
+    async def add(number: int) -> int:
+        answer = await visitor.http.post(
+            "/v1/webhook-endpoints",
+            json={"url": f"https://hooks.example/{number}"},
+            headers={"Idempotency-Key": f"endpoint-{number}"},
+        )
+        return answer.status_code
+
+    answers = Counter(await asyncio.gather(*(add(number) for number in range(35))))
+    assert answers == {201: 20, 409: 15}
