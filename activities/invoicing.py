@@ -24,6 +24,7 @@ from subscription.invoice import (
     invoice_for,
     invoice_number,
 )
+from subscription.ledger import LedgerLine
 
 _CUSTOMERS_A_PAGE = 100
 
@@ -164,10 +165,14 @@ async def _open_entries(
     )
     return by_subscription(
         [
-            *((row["subscription_id"], InvoicedLine.model_validate_json(row["line"])) for row in lines),
+            *((row["subscription_id"], _line(row)) for row in lines),
             *((row["subscription_id"], _adjustment(row)) for row in adjustments),
         ]
     )
+
+
+def _line(row: Any) -> InvoicedLine:
+    return InvoicedLine.of(LedgerLine.model_validate_json(row["line"]))
 
 
 def _adjustment(row: Any) -> InvoicedAdjustment:

@@ -86,10 +86,17 @@ def _steps(piece: Piece, kind: LineKind) -> list[Step]:
 
 def _arithmetic(steps: tuple[Step, ...], line: LedgerLine, exact: Fraction) -> str:
     terms = " + ".join(
-        f"{step.days}/{step.days_in_month} × {step.members:,} × ({step.price_in_words})" for step in steps
+        f"{step.days}/{step.days_in_month} × {step.members:,} × {_factor(step.price_in_words)}"
+        for step in steps
     )
-    share = f"{line.percent}% × " if line.percent != 100 else ""
-    return f"{share}({terms}) = {_mixed(exact)}, rounded down to {line.amount:,} KRW"
+    if line.percent != 100:
+        terms = f"{line.percent}% × ({terms})"
+    return f"{terms} = {_mixed(exact)}, rounded down to {line.amount:,} KRW"
+
+
+def _factor(price: str) -> str:
+    """A difference of two prices needs parentheses, one price does not."""
+    return f"({price})" if " - " in price else price
 
 
 def _mixed(value: Fraction) -> str:

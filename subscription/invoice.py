@@ -17,7 +17,7 @@ from subscription.adjustment import AdjustmentReason
 from subscription.batch import MemberFailure
 from subscription.calendar import Day, first_of_next_month, start_of
 from subscription.catalogue import Supplier
-from subscription.ledger import LineKind
+from subscription.ledger import ChargedRate, LedgerLine, LineKind
 from subscription.model import Frozen
 
 
@@ -28,7 +28,10 @@ class InvoiceKind(StrEnum):
 
 
 class InvoicedLine(Frozen):
-    """A ledger line on an invoice: its days, and its amount in whole KRW before VAT."""
+    """A ledger line on an invoice: its days, and its amount in whole KRW before VAT.
+
+    `rates` has each plan and number of members that the line charges for; `plan` and `members` are the last.
+    """
 
     key: str
     kind: LineKind
@@ -36,7 +39,14 @@ class InvoicedLine(Frozen):
     end_day: Annotated[Day, Field(alias="to")]
     plan: str
     members: int
+    rates: tuple[ChargedRate, ...]
     amount: int
+
+    @classmethod
+    def of(cls, line: LedgerLine) -> "InvoicedLine":
+        return cls(
+            **line.model_dump(include=cls.model_fields.keys() - {"rates"}, by_alias=False), rates=line.rates
+        )
 
     @property
     def last_day(self) -> date:

@@ -41,6 +41,15 @@ class Piece(Frozen):
         return amount(self.price, self.members, self.first_day, self.end_day)
 
 
+class ChargedRate(Frozen):
+    """The days of a line on one plan for so many members."""
+
+    first_day: Annotated[Day, Field(alias="from")]
+    end_day: Annotated[Day, Field(alias="to")]
+    plan: str
+    members: int
+
+
 class LedgerLine(Frozen):
     """One charge in whole KRW before VAT, never changed once posted. Its key is posted once (R22)."""
 
@@ -54,6 +63,21 @@ class LedgerLine(Frozen):
     effective_at: Instant
     percent: int = 100
     pieces: tuple[Piece, ...]
+
+    @property
+    def rates(self) -> tuple[ChargedRate, ...]:
+        """What the line charges for, in order: `plan` and `members` alone are those of its last days."""
+        rates: list[ChargedRate] = []
+        for piece in self.pieces:
+            first_day = piece.first_day
+            if rates and (rates[-1].plan, rates[-1].members) == (piece.plan, piece.members):
+                first_day = rates.pop().first_day
+            rates.append(
+                ChargedRate(
+                    first_day=first_day, end_day=piece.end_day, plan=piece.plan, members=piece.members
+                )
+            )
+        return tuple(rates)
 
 
 def charged(pieces: Iterable[Piece], percent: int) -> Fraction:

@@ -27,7 +27,9 @@ def group_name(name: str) -> str:
 
 def domain_name(name: str) -> str:
     """A domain name in lowercase ASCII (R4); an internationalised one becomes its A-label form."""
-    ascii_name = name if name.isascii() else _a_labels(name)
+    if any(character in "/@:?#" for character in name):
+        raise _not_a_domain("NOT_A_DOMAIN")
+    ascii_name = name.lower() if name.isascii() else _a_labels(name)
     if len(ascii_name) > 253:
         raise _not_a_domain("TOO_LONG")
     labels = ascii_name.split(".")

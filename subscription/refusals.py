@@ -151,6 +151,9 @@ SENTENCES: Mapping[str, str] = {
     ),
     "INVALID_GROUP_NAME.RESERVED": "must not be 'line' or 'admin'",
     "INVALID_GROUP_NAME.CONTAINS": "must not contain 'worksmobile' or 'lineworks'",
+    "INVALID_DOMAIN_NAME.NOT_A_DOMAIN": (
+        "must be a domain such as acme.co.kr, without a protocol, a path, a port or an '@'"
+    ),
     "INVALID_DOMAIN_NAME.TOO_LONG": "must have 253 characters at most",
     "INVALID_DOMAIN_NAME.ONE_LABEL": "must have two labels or more, as in acme.co.kr",
     "INVALID_DOMAIN_NAME.LABEL": (

@@ -14,6 +14,7 @@ T = TypeVar("T", bound=BaseModel)
 _OURS = frozenset(Code)
 _MOST_PROBLEMS = 50
 _MOST_VALUES = 1_000
+_DEEPEST = 8
 _LONGEST_PATH = 200
 _BY_TYPE: Mapping[str, tuple[Code, str | None, Mapping[str, str]]] = {
     "missing": (Code.MISSING_FIELD, None, {}),
@@ -42,11 +43,31 @@ _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def check(shape: type[T], data: object, context: Mapping[str, Any] | None = None) -> T:
-    """Read what a caller sent as `shape`, without a field too many.
+    """Read what a caller sent as `shape`, without a field too many, every text in NFC.
 
     Raises pydantic's `ValidationError`, which `problems_of` puts into words.
     """
-    return shape.model_validate(data, context=dict(context or {}), extra="forbid")
+    return shape.model_validate(composed(data), context=dict(context or {}), extra="forbid")
+
+
+def composed(data: Any) -> Any:
+    """Return the data with each text in NFC: some keyboards and file systems send letters in parts (NFD).
+
+    Only the values, not the names of fields, and no deeper than any shape of ours is.
+    """
+    return _composed(data, _DEEPEST)
+
+
+def _composed(data: Any, deeper: int) -> Any:
+    match data:
+        case str():
+            return data if data.isascii() else unicodedata.normalize("NFC", data)
+        case dict() if deeper:
+            return {name: _composed(value, deeper - 1) for name, value in data.items()}
+        case list() if deeper:
+            return [_composed(value, deeper - 1) for value in data]
+        case _:
+            return data
 
 
 def has_too_many_values(data: object) -> bool:

@@ -41,6 +41,7 @@ def create_key(
 ) -> None:
     """Make a key for one customer, or for the operators. It is shown now and never again."""
     from subscription.request import is_opaque_id
+    from subscription.validation import composed
 
     if (customer is None) == (not operators):
         raise usage_error("Say either --customer ID or --operators.", field="customer")
@@ -49,6 +50,7 @@ def create_key(
             "A customer's id is 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit.",
             field="customer",
         )
+    label = composed(label)
     if len(label) > _LABEL_LENGTH or not (label.isprintable()):
         raise usage_error(f"A label has {_LABEL_LENGTH} printable characters at most.", field="label")
     lasts = timedelta(days=days) if days else None

@@ -151,8 +151,8 @@ def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
             Name(line.kind),
             str(line.first_day),
             str(line.end_day),
-            line.plan,
-            f"{line.members:,}",
+            "\n".join(rate.plan for rate in line.rates),
+            "\n".join(f"{rate.members:,}" for rate in line.rates),
             won(line.amount),
             f"{line.effective_at:%Y-%m-%d}",
         )
@@ -202,7 +202,11 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
             if isinstance(entry, InvoicedAdjustment):
                 details = (f"{entry.reason}, {entry.reference}", _NONE, _NONE)
             else:
-                details = (f"{entry.first_day} to {entry.last_day}", entry.plan, f"{entry.members:,}")
+                details = (
+                    f"{entry.first_day} to {entry.last_day}",
+                    "\n".join(rate.plan for rate in entry.rates),
+                    "\n".join(f"{rate.members:,}" for rate in entry.rates),
+                )
             table.add_row(subscription.subscription_id, Name(entry.kind), *details, won(entry.amount))
     return Group(invoices_table([invoice]), table)
 

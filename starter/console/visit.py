@@ -25,7 +25,7 @@ from starter.invoice_page import Language
 from starter.password_hashing import PasswordHashing
 from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
 from subscription.refusals import Problem, Refused
-from subscription.validation import is_storable
+from subscription.validation import composed, is_storable
 
 MOST_BYTES = 64 * 1024
 _MOST_FIELDS = 100
@@ -224,5 +224,5 @@ async def _form(request: Request) -> dict[str, tuple[str, ...]]:
         raise Turned(Response("The form cannot be read.", status_code=400)) from None
     several: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
-        several[name] = (*several.get(name, ()), value)
+        several[name] = (*several.get(name, ()), composed(value))
     return several

@@ -57,7 +57,7 @@ def test_r30_the_dearest_contract_that_there_can_be_fits_the_ledger_and_its_invo
     # 11 months and 30 of 31 days of 5 × 10^9 × 10^5 KRW.
     assert repaid.amount == 11 * 5 * 10**14 + 5 * 10**14 * 30 // 31
     assert all(line.amount * 110 // 100 < 2**53 for line in quote.ledger)
-    invoiced = [InvoicedLine.model_validate(line.model_dump()) for line in quote.ledger]
+    invoiced = [InvoicedLine.of(line) for line in quote.ledger]
     invoice = invoice_for(
         "customer",
         last_day.date().replace(day=1),
@@ -168,7 +168,7 @@ def test_r4_a_domain_is_kept_and_shown_in_ascii(written: str, kept: str) -> None
     "name",
     [
         "a\u200db.kr", "xn--.kr", "xn--a.kr", "xn--99zzzzz9999999.kr", "a" * 64 + ".kr", "한" * 60 + ".kr",
-        ".".join(["a" * 63] * 4), "acme", "a..kr", "a.kr.", "-a.kr", "a-.kr", "a.1", "*.kr", "_a.kr", "A.kr",
+        ".".join(["a" * 63] * 4), "acme", "a..kr", "a.kr.", "-a.kr", "a-.kr", "a.1", "*.kr", "_a.kr",
         "a b.kr", "a\0.kr", "\u0301a.kr", "1.1.1.1", "xn--zz.\u202ekr",
     ],
 )  # fmt: skip

@@ -1,15 +1,20 @@
 """Why a ledger line is what it is: R20, R21 and R30 in numbers that anyone can repeat."""
 
+import io
 from collections.abc import Callable
 from fractions import Fraction
 from math import floor
 
 import pytest
+from rich.console import Console
 
+from starter.cli.tables import invoice_view, ledger_table
+from starter.invoice_page import Language, invoice_page
 from subscription.explain import Explanation, explain
+from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
 from subscription.ledger import LedgerLine
 
-from .builders import Life
+from .builders import BOOK, Life, day
 
 
 def number(words: str) -> Fraction:
@@ -63,18 +68,18 @@ def test_r21_the_example_in_words() -> None:
     first, second = map(explain, upgraded_in_march())
     assert (first.rule, first.amount) == ("R21", 16_258)
     # 14 × 36,000 = 504,000 = 31 × 16,258 + 2
-    assert first.arithmetic == "(14/31 × 10 × (3,600)) = 16,258 2/31, rounded down to 16,258 KRW"
+    assert first.arithmetic == "14/31 × 10 × 3,600 = 16,258 2/31, rounded down to 16,258 KRW"
     # 17 × 72,000 = 1,224,000 = 31 × 39,483 + 27
-    assert second.arithmetic == "(17/31 × 10 × (7,200)) = 39,483 27/31, rounded down to 39,483 KRW"
+    assert second.arithmetic == "17/31 × 10 × 7,200 = 39,483 27/31, rounded down to 39,483 KRW"
 
 
 def test_r30_the_example_in_words() -> None:
     repaid, left = map(explain, cancelled_in_july()[-2:])
     assert (repaid.rule, repaid.amount, len(repaid.steps)) == ("R30", 36_000, 6)
-    assert repaid.arithmetic.startswith("(31/31 × 10 × (3,600 - 3,000) + 28/28 × 10 × (3,600 - 3,000) + ")
+    assert repaid.arithmetic.startswith("31/31 × 10 × (3,600 - 3,000) + 28/28 × 10 × (3,600 - 3,000) + ")
     assert repaid.arithmetic.endswith(" = 36,000, rounded down to 36,000 KRW")
     assert (left.rule, left.amount, left.percent) == ("R30", 18_000, 10)
-    assert left.arithmetic.startswith("10% × (31/31 × 10 × (3,000) + ")
+    assert left.arithmetic.startswith("10% × (31/31 × 10 × 3,000 + ")
     assert left.arithmetic.endswith(" = 18,000, rounded down to 18,000 KRW")
 
 
@@ -88,3 +93,34 @@ def test_r30_a_repayment_names_each_rate_for_its_own_days() -> None:
         ("lite", 7, 1),  # 1 January 2028
         ("premium", 7, 7),  # 2 to 8 January
     ]
+
+
+def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
+    """Basic for 10 members until 20 March, premium for 15 from then on."""
+    life = Life.paid("2026-12-20", "ANNUAL", plan="basic", members=10).at("2027-03-20")
+    life.asks("upgrade", plan="premium", members=15).at("2027-05-20").asks("cancel")
+    repaid = next(line for line in life.ledger if line.kind == "DISCOUNT_REPAYMENT")
+    assert [(f"{rate.first_day}", f"{rate.end_day}", rate.plan, rate.members) for rate in repaid.rates] == [
+        ("2026-12-20", "2027-03-20", "basic", 10),
+        ("2027-03-20", "2027-05-20", "premium", 15),
+    ]
+    invoiced = InvoicedLine.of(repaid)
+    assert (invoiced.rates, invoiced.amount, invoiced.key) == (repaid.rates, repaid.amount, repaid.key)
+    assert InvoicedLine.model_validate_json(invoiced.model_dump_json()) == invoiced
+    invoice = invoice_for(
+        "customer",
+        day("2027-05-01"),
+        [InvoicedSubscription(subscription_id="s", entries=(invoiced,))],
+        number="2027-000001",
+        issued_on=day("2027-06-01"),
+        vat_percent=10,
+        supplier=BOOK.versions[0].invoice.supplier,
+    )
+    page = invoice_page(invoice, Language.EN)
+    assert "<td>basic<br>premium</td>" in page
+    assert '<td class="count">10<br>15</td>' in page
+    for table in (ledger_table([repaid]), invoice_view(invoice)):
+        shown = io.StringIO()
+        Console(file=shown, width=200).print(table)
+        for rate in ("basic", "premium", " 10 ", " 15 "):
+            assert rate in shown.getvalue()

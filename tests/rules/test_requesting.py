@@ -1,10 +1,11 @@
 """Requesting a subscription: R1 to R9."""
 
+import unicodedata
 from typing import Any
 
 import pytest
 
-from subscription.commands import confirmation_for, read_command
+from subscription.commands import Command, confirmation_for, read_command
 from subscription.passwords import password_problems
 from subscription.refusals import Code, Refused
 from subscription.request import Account, AccountKind, Request, name_taken, read_request
@@ -150,7 +151,7 @@ def test_r04_a_possible_domain_name(name: str) -> None:
     "name",
     [
         *("", "acme", ".kr", "acme.", "a..kr", "acme.kr."),
-        *("-a.kr", "a-.kr", "a_b.kr", "a b.kr", "a/b.kr", "acme.kr\n", "*.kr", "ACME.co.kr"),
+        *("-a.kr", "a-.kr", "a_b.kr", "a b.kr", "a/b.kr", "acme.kr\n", "*.kr"),
         *("acme.1", "192.168.0.1"),
         f"{LABEL}a.kr",
         f"{LABEL}.{LABEL}.{LABEL}.{'a' * 62}",
@@ -451,3 +452,56 @@ def test_r9_what_is_far_too_much_is_not_read_to_its_end(much: dict[str, object])
     misread = read_command("upgrade", much)
     assert isinstance(misread, Refused)
     assert misread.message == "There is far too much in the argument."
+
+
+# -- texts as people type them -----------------------------------------------------------------------
+
+# 60 characters, of which macOS writes each of the Hangul syllables as two or three letters.
+NFC_NAME = "주식회사 " + "가나다라마바사아자차카타파하" * 3 + " 서울특별시 지사"
+NFD_NAME = unicodedata.normalize("NFD", NFC_NAME)
+
+
+def test_r8_characters_are_counted_and_kept_after_they_are_composed() -> None:
+    assert len(NFC_NAME) <= 100 < len(NFD_NAME)
+    typed = read(company_name=NFD_NAME)
+    assert isinstance(typed, Request)
+    assert typed.company_name == NFC_NAME
+    also = read(company_name=NFC_NAME)
+    assert isinstance(also, Request)
+    assert typed.fingerprint() == also.fingerprint()
+
+
+def test_r22_a_command_is_the_same_however_its_texts_are_composed() -> None:
+    by = "관리자"
+    commands = [
+        read_command("check_domain", {"by": unicodedata.normalize(form, by)}) for form in ("NFC", "NFD")
+    ]
+    assert [command.by for command in commands if isinstance(command, Command)] == [by, by]
+
+
+@pytest.mark.parametrize(
+    "spelled", ["ACME.co.kr", "Acme.Co.KR", "\uff21\uff23\uff2d\uff25.co.kr", "acme.co.kr"]
+)
+def test_r4_a_domain_is_lowercase_however_it_is_typed(spelled: str) -> None:
+    request = read(account={"domain": spelled})
+    assert isinstance(request, Request)
+    assert request.account.account.name == "acme.co.kr"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "https://acme.co.kr/",
+        "http://acme.co.kr",
+        "acme.co.kr/path",
+        "acme.co.kr:443",
+        "user@acme.co.kr",
+        "a.kr?b",
+    ],
+)
+def test_r4_what_is_no_domain_alone_says_what_would_be_one(typed: str) -> None:
+    refused = read(account={"domain": typed})
+    assert isinstance(refused, Refused)
+    [problem] = refused.problems
+    assert problem.key == "INVALID_DOMAIN_NAME.NOT_A_DOMAIN"
+    assert "a domain such as acme.co.kr" in problem.message
