@@ -1,0 +1,143 @@
+"""Clients that are generated from docs/openapi.json, compiled as strict, and used against the running API."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import venv
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from cli.conftest import Service
+from cli.requesting import fresh
+from docs.pages import ROOT
+from http_hosting import served
+
+from activities.database import connected
+from starter.api.app import create_app
+from starter.api.rates import Rates
+from starter.api.service import Service as ApiService
+from starter.embedded.postgres_server import WEB, as_login
+from starter.keys import Keys
+from subscription.calendar import KST
+
+from .conftest import HERE
+
+GENERATOR = "openapi-python-client==0.29.1"
+DESCRIPTION = ROOT / "docs" / "openapi.json"
+TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
+HASH = PasswordHasher().hash("Correct4Horse")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+async def api(service: Service) -> AsyncIterator[tuple[str, Keys]]:
+    """The URL of the API, and the keys that it accepts."""
+    url = as_login(service.settings["DATABASE_URL"], WEB)
+    async with (
+        connected(url, "worksub_reader", connections=4) as reading,
+        connected(url, "worksub_api", connections=2) as own,
+        connected(service.settings["DATABASE_URL"], "worksub_admin", connections=1) as admin,
+    ):
+        answering = ApiService(
+            temporal=service.temporal,
+            reading=reading,
+            client=service.client,
+            own=own,
+            keys=Keys(own),
+            rates=Rates(),
+        )
+        async with served(create_app(answering)) as at:
+            yield at, Keys(admin)
+
+
+async def printed_by(command: list[str], api: tuple[str, Keys], **environment: str) -> dict[str, Any]:
+    """Return what a program prints that has the key of a new customer."""
+    url, keys = api
+    made = await keys.create(fresh("C"), "clients")
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={
+            "PATH": os.environ["PATH"],
+            "API_URL": url,
+            "API_KEY": made.token,
+            "GROUP": fresh("clients"),
+            "PASSWORD_HASH": HASH,
+            "DATE": TOMORROW,
+            **environment,
+        },
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    printed, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    found: dict[str, Any] = json.loads(printed)
+    return found
+
+
+def check(found: dict[str, Any]) -> None:
+    # Ten members at the annual price of the plan basic, 6,000 KRW.
+    assert (found["state"], found["monthly"], found["reserved"]) == ("TRIAL", 60_000, "basic")
+    assert found["listed"] == [found["subscription_id"]]
+    assert found["events"] == ["TRIAL_STARTED", "SWITCH_RESERVED"]
+    assert found["code"] == "CONFIRMATION_DIFFERS"
+
+
+def test_linters_find_nothing_in_the_description(node_packages: Path) -> None:
+    binaries = node_packages / "node_modules" / ".bin"
+    run(
+        binaries / "spectral",
+        *("lint", DESCRIPTION, "--ruleset", HERE / "spectral.yaml", "--fail-severity", "hint"),
+        cwd=HERE,
+    )
+    said = run(binaries / "redocly", "lint", DESCRIPTION, "--config", HERE / "redocly.yaml", cwd=HERE)
+    assert "warning" not in said.lower(), said
+
+
+async def test_a_generated_typescript_client_is_strict_and_works(
+    node_packages: Path, api: tuple[str, Keys]
+) -> None:
+    build = node_packages / "build"
+    build.mkdir(exist_ok=True)
+    binaries = node_packages / "node_modules" / ".bin"
+    run(binaries / "openapi-typescript", DESCRIPTION, "--output", build / "schema.d.ts", cwd=HERE)
+    (build / "api_client.ts").write_text((HERE / "api_client.ts").read_text())
+    run(binaries / "tsc", "--project", ".", cwd=node_packages)
+    check(await printed_by(["node", str(build / "api_client.js")], api))
+
+
+async def test_a_generated_python_client_is_strict_and_works(tmp_path: Path, api: tuple[str, Keys]) -> None:
+    # The generator needs an older typer than this project, so it has an environment of its own.
+    home = HERE / "build" / "python"
+    if not (home / "bin" / "openapi-python-client").exists():
+        venv.create(home, with_pip=True, clear=True)
+        run(home / "bin" / "pip", "install", "--quiet", GENERATOR, cwd=HERE)
+    config = tmp_path / "config.yaml"
+    config.write_text("package_name_override: worksub_client\npost_hooks: []\n")
+    generated = tmp_path / "client"
+    said = run(
+        home / "bin" / "openapi-python-client",
+        *("generate", "--path", DESCRIPTION, "--config", config, "--output-path", generated),
+        *("--meta", "none", "--fail-on-warning"),
+        cwd=tmp_path,
+    )
+    assert "warning" not in said.lower(), said
+    package = tmp_path / "worksub_client"
+    if not package.exists():
+        generated.rename(package)
+    program = tmp_path / "program.py"
+    program.write_text((HERE / "api_client.py.txt").read_text())
+    strict = ("--strict", "--config-file", os.devnull, "--cache-dir", tmp_path / "mypy")
+    run(sys.executable, "-m", "mypy", *strict, "program.py", "worksub_client", cwd=tmp_path)
+    check(await printed_by([sys.executable, str(program)], api))
