@@ -123,6 +123,12 @@ class Services(Record):
 
         if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
             return refusal(Refused.of(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id"))
+        if error.status is RPCStatusCode.FAILED_PRECONDITION and "paused" in error.message:
+            return unavailable(
+                "WORKFLOW_PAUSED",
+                f"An operator has paused the subscription in Temporal: {error.message}",
+                advice="`temporal workflow unpause --workflow-id subscription-ID` ends the pause.",
+            )
         if error.status is RPCStatusCode.FAILED_PRECONDITION:
             return unavailable(
                 "WORKFLOW_STUCK",

@@ -229,7 +229,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert "Paused" in (await shell.types([describe], {"ID": life.id}))[0]
     day = await in_days(life, 1)
     switch = f"worksub switch {life.id} --date {day} --term MONTHLY --timeout 3 --id paused"
-    assert "Workflow is paused" in (await shell.types([switch], {}, codes=[3]))[0]
+    assert "An operator has paused the subscription" in (await shell.types([switch], {}, codes=[3]))[0]
     assert life.id in (await shell.types(["worksub list --query 'Plan = \"basic\"' --limit 1000"], {}))[0]
     await shell.types([unpause], {"ID": life.id})
     await shell.types([switch.replace("--timeout 3 ", "")], {})
