@@ -115,6 +115,10 @@ def create_worker(
             HeartbeatInterceptor(),
         ],
         workflow_runner=RUNNER,
+        # Ten thousand signals that waited for a worker come in one task, which may take longer than the two
+        # seconds after which the SDK speaks of a deadlock, and would be tried again for ever. The server's
+        # own bound for a task stays.
+        debug_mode=True,
         # What falls due, however many at once, leaves connections for what somebody has asked.
         max_concurrent_local_activities=max(1, pool.get_max_size() - _CONNECTIONS_FOR_PEOPLE),
         deployment_config=deployment,

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities import reporting
 from activities.database import GOING
+from activities.temporal_status import Outcome, outcome_of
 from subscription.batch import MemberFailure
 
 T = TypeVar("T")
@@ -22,9 +23,6 @@ _TEMPORAL_IS_AWAY = (
     RPCStatusCode.UNAUTHENTICATED,
     RPCStatusCode.PERMISSION_DENIED,
 )
-_UPDATE_DROPPED = "workflow update was aborted"
-"""What the server says with UNAVAILABLE when a new run overtakes an update."""
-
 _log = logging.getLogger("worksub")
 
 
@@ -33,7 +31,7 @@ def concerns_all(error: BaseException) -> bool:
     if isinstance(error, asyncpg.DataError | asyncpg.QueryCanceledError):
         return False  # a value that PostgreSQL cannot hold, or a query that was too slow for this member
     if isinstance(error, RPCError):
-        return error.status in _TEMPORAL_IS_AWAY and error.message != _UPDATE_DROPPED
+        return error.status in _TEMPORAL_IS_AWAY and outcome_of(error) is Outcome.OUTAGE
     return isinstance(error, (*GOING, asyncpg.InsufficientResourcesError))
 
 

@@ -24,5 +24,5 @@ class HistoryActivities:
         await delete_runs(self._client, workflow_id, sorted(runs))
         if wanted.erased_at is not None:
             erased = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
-            await record.certify_histories(self._pool, erased, len(wanted.run_ids))
-        return HistoriesDeleted(runs=len(wanted.run_ids))
+            await record.certify_histories(self._pool, erased, wanted.forgotten + len(wanted.run_ids))
+        return HistoriesDeleted(runs=wanted.forgotten + len(wanted.run_ids))

@@ -5,13 +5,19 @@ Every function runs inside its caller's transaction.
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Literal
 
 import asyncpg
 
 from activities.database import Connection, Pool
 from subscription.deadlines import next_deadline
-from subscription.effects import TIMELINE_KEPT, AnswerToKeep, ErasureCertificate, TimelineEntry
+from subscription.effects import (
+    TIMELINE_KEPT,
+    AnswerToKeep,
+    ErasureCertificate,
+    TimelineEntry,
+)
 from subscription.events import EVENT, Event, TrialStarted, Upgraded, private_fields
 from subscription.ledger import LedgerLine
 from subscription.request import Request
@@ -138,10 +144,14 @@ async def insert_events(
     state: Subscription,
     first_sequence: int,
     events: Sequence[Event],
-    asked_by: str | None = None,
+    by: Sequence[str | None] = (),
 ) -> None:
-    """The events, numbered from `first_sequence`, with their ledger lines; what is private, apart."""
-    for sequence, event in enumerate(events, start=first_sequence):
+    """The events, numbered from `first_sequence`, with their ledger lines; what is private, apart.
+
+    `by` says who asked for each; it may be shorter.
+    """
+    for number, (event, asked_by) in enumerate(zip_longest(events, by)):
+        sequence = first_sequence + number
         await insert_event(connection, state, sequence, event, asked_by)
         if event.lines:
             await insert_lines(connection, state, sequence, enumerate(event.lines))
@@ -217,13 +227,14 @@ async def keep_answer(
     """The answer to a command, by the number of the last event before it was given (R22)."""
     await connection.execute(
         """
-        INSERT INTO command_answers (subscription_id, command_id, sequence, answer)
-        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+        INSERT INTO command_answers (subscription_id, command_id, sequence, answer, fingerprint)
+        VALUES ($1, $2, $3, $4, keyed_hash($5)) ON CONFLICT DO NOTHING
         """,
         subscription_id,
         kept.command_id,
         sequence,
         kept.answer.model_dump_json(),
+        kept.fingerprint,
     )
 
 

@@ -3,11 +3,12 @@
 from temporalio import activity
 
 from activities import record, reporting
+from activities.answers import recalled_answer
 from activities.catalogues import newer_versions
 from activities.database import Connection, Pool
 from activities.workspace import WorkspaceProvisioner, wanted_workspace
 from subscription.effects import (
-    Answer,
+    AnswerRecalled,
     AnswerWanted,
     BookOutdated,
     NameTaken,
@@ -50,17 +51,9 @@ class RecordingActivities:
         return Recorded(events=transition.events if _is_local() else ())
 
     @activity.defn
-    async def recall_answer(self, wanted: AnswerWanted) -> Answer:
-        """The first answer to a command that was accepted under this id (R22)."""
-        answer = await self._pool.fetchval(
-            """
-            SELECT answer FROM command_answers
-             WHERE subscription_id = $1 AND command_id = $2 ORDER BY sequence DESC LIMIT 1
-            """,
-            wanted.subscription_id,
-            wanted.command_id,
-        )
-        return Answer.model_validate_json(answer)
+    async def recall_answer(self, wanted: AnswerWanted) -> AnswerRecalled:
+        """The original answer to a command that was accepted under this id (R22)."""
+        return await recalled_answer(self._pool, wanted)
 
 
 async def _record(connection: Connection, transition: Transition) -> bool:
@@ -68,9 +61,6 @@ async def _record(connection: Connection, transition: Transition) -> bool:
     recorded = await record.recorded_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
         raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
-    if not transition.events:
-        await _keep_answer(connection, transition)
-        return False
     if recorded >= transition.first_sequence:
         if await _is_recorded(connection, transition):
             return False

@@ -6,7 +6,7 @@ and the same refusal says so.
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starter.caller import Caller
 from starter.client import Standing, SubscriptionClient
@@ -31,6 +31,9 @@ from subscription.request import Account, is_opaque_id
 from subscription.state import State
 from subscription.status import Status
 
+if TYPE_CHECKING:
+    from starter.command_rates import CommandRates
+
 
 class OperatorsOnlyError(Exception):
     """A customer asked for what is the operators' alone."""
@@ -44,9 +47,12 @@ class Desk:
     caller's own.
     """
 
-    def __init__(self, client: SubscriptionClient, caller: Caller) -> None:
+    def __init__(
+        self, client: SubscriptionClient, caller: Caller, command_rates: "CommandRates | None" = None
+    ) -> None:
         self._client = client
         self._caller = caller
+        self._command_rates = command_rates
 
     @property
     def caller(self) -> Caller:
@@ -80,8 +86,13 @@ class Desk:
     # -- commands ------------------------------------------------------------------------------------
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
-        """Any command by its name on the wire, with its fields; `id` and `by` may be among them (R22)."""
+        """Any command by its name on the wire, with its fields; `id` and `by` may be among them (R22).
+
+        Raises `TooManyCommandsError` if it is sent too often for its subscription.
+        """
         await self._check_theirs(subscription_id)
+        if self._command_rates is not None:
+            await self._command_rates.count(subscription_id, name)
         if isinstance(argument, Mapping) and isinstance(argument.get("id"), str):
             argument = {**argument, "id": self._caller.scoped(argument["id"])}
         return await self._client.command(subscription_id, name, argument)

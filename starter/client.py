@@ -152,7 +152,7 @@ class SubscriptionClient(SubscriptionReader):
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
         """Whether a command of this id has been accepted, and its answer can be given again (R22)."""
-        return await self._read.answer(subscription_id, command_id) is not None
+        return await self._read.was_accepted(subscription_id, command_id)
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
         """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""

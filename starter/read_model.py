@@ -5,15 +5,23 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
+from activities.answers import recalled_answer
 from activities.database import Pool
 from starter.asked import Asked
 from starter.selection import Selection, as_sql
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.commands import ContractTerm
+from subscription.commands import Command, ContractTerm
 from subscription.deadlines import Due
-from subscription.effects import Answer, CustomerEvent, ErasureCertificate, RequestAnswer, TimelineEntry
+from subscription.effects import (
+    AnswerRecalled,
+    AnswerWanted,
+    CustomerEvent,
+    ErasureCertificate,
+    RequestAnswer,
+    TimelineEntry,
+)
 from subscription.events import EVENT, Event
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
@@ -72,6 +80,7 @@ class Beforehand(NamedTuple):
 class ReadModel:
     def __init__(self, pool: Pool) -> None:
         self._pool = Asked(pool)
+        self._unguarded = pool
 
     async def price_book(self) -> PriceBook:
         rows = await self._pool.fetch("SELECT document FROM catalogue_versions ORDER BY number")
@@ -335,16 +344,25 @@ class ReadModel:
         )
         return [ReportedFinding.model_validate(dict(row)) for row in rows]
 
-    async def answer(self, subscription_id: str, command_id: str) -> Answer | None:
-        document = await self._pool.fetchval(
-            """
-            SELECT answer FROM command_answers
-             WHERE subscription_id = $1 AND command_id = $2 ORDER BY sequence DESC LIMIT 1
-            """,
+    async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
+        """Whether a command was accepted under this id."""
+        found = await self._pool.fetchval(
+            "SELECT true FROM command_answers WHERE subscription_id = $1 AND command_id = $2 LIMIT 1",
             subscription_id,
             command_id,
         )
-        return Answer.model_validate_json(document) if document else None
+        return found is not None
+
+    async def answer(self, subscription_id: str, command: Command) -> AnswerRecalled:
+        """The original answer to this command, if its id was accepted before (R22)."""
+        if command.id is None:
+            return AnswerRecalled()
+        return await recalled_answer(
+            self._unguarded,
+            AnswerWanted(
+                subscription_id=subscription_id, command_id=command.id, fingerprint=command.fingerprint()
+            ),
+        )
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         """What was erased from the database, and then from the workflow histories (R31)."""

@@ -17,6 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from starter.read_model import Beforehand, ReadModel
 from starter.refusing import refusal_in
+from starter.retrying import retried
 from subscription.calendar import KST, Instant
 from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
 from subscription.model import Wire
@@ -106,17 +107,18 @@ class Requests:
     async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
         """None if an earlier, refused request under the same id was still being cleared away."""
         workflow_id = WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            "SubscriptionWorkflow",
-            dict(data),
-            id=workflow_id,
-            task_queue=self._task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            static_summary=summary_words(request),
-        )
         fingerprint = request.fingerprint()
-        try:
+
+        async def started() -> RequestAnswer:
+            start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+                "SubscriptionWorkflow",
+                dict(data),
+                id=workflow_id,
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=summary_words(request),
+            )
             answer: RequestAnswer = await self._temporal.execute_update_with_start_workflow(
                 "request",
                 fingerprint,
@@ -124,13 +126,16 @@ class Requests:
                 id=fingerprint,
                 result_type=RequestAnswer,
             )
+            return answer
+
+        try:
+            return await retried(started)
         except WorkflowUpdateFailedError as error:
             refused = refusal_in(error)
             if refused.code is not Code.SUBSCRIPTION_ENDED:
                 raise RefusedError(refused) from None
             await self._temporal.get_workflow_handle(workflow_id).result()
             return None
-        return answer
 
 
 def _shape_of(data: Mapping[str, Any]) -> Request | None:

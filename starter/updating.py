@@ -9,25 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from temporalio.client import Client, WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_status import Outcome, outcome_of
 from starter.read_model import ReadModel, no_such_subscription
 from starter.refusing import refusal_in
+from starter.retrying import LONGEST_PAUSE_SECONDS, retried
 from subscription.answers import ID_REUSED
 from subscription.calendar import KST
 from subscription.commands import read_command
 from subscription.decide import decide
 from subscription.effects import WORKFLOW_ID_PREFIX, Answer, is_subscription_id
 from subscription.refusals import Code, Refused, RefusedError, refuse
-
-# The server lets so many updates of one workflow wait at a time, and drops one that a new run overtakes.
-# Sending it again is safe, for its id is its command's.
-_TRY_AGAIN = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED)
-_DROPPED = "workflow update was aborted"
-"""What the server says then with UNAVAILABLE, the status of a server that is away."""
-_BUSY_SECONDS = 0.5
-_CUT_OFF = "AcceptedUpdateCompletedWorkflow"
 
 
 class WorkflowLostError(Exception):
@@ -70,28 +63,23 @@ class Updates:
     async def _update(self, subscription_id: str, name: str, argument: Any, update_id: str) -> Answer:
         if not is_subscription_id(subscription_id):
             raise no_such_subscription()
+        handle = self._temporal.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
         while True:
             try:
-                answer: Answer = await self._temporal.get_workflow_handle(
-                    WORKFLOW_ID_PREFIX + subscription_id
-                ).execute_update(name, argument, id=update_id, result_type=Answer)
+                answer: Answer = await retried(
+                    lambda: handle.execute_update(name, argument, id=update_id, result_type=Answer)
+                )
             except WorkflowUpdateFailedError as error:
-                if _was_cut_off(error):
-                    await asyncio.sleep(_BUSY_SECONDS)
-                    continue
                 refused = refusal_in(error)
                 if refused.code is Code.SUBSCRIPTION_ENDED:
                     return await self._answer_from_the_record(subscription_id, name, argument, refused)
                 if refused.code is Code.NOT_YET_STARTED and await self._read.snapshot(subscription_id):
                     # Its request may have been answered from the record, of which it has not heard yet.
-                    await asyncio.sleep(_BUSY_SECONDS)
+                    await asyncio.sleep(LONGEST_PAUSE_SECONDS)
                     continue
                 raise RefusedError(refused) from None
             except RPCError as error:
-                if error.status in _TRY_AGAIN or error.message == _DROPPED:
-                    await asyncio.sleep(_BUSY_SECONDS)
-                    continue
-                if error.status is not RPCStatusCode.NOT_FOUND:
+                if error.status is not RPCStatusCode.NOT_FOUND or outcome_of(error) is not Outcome.REFUSED:
                     raise
                 return await self._answer_from_the_record(subscription_id, name, argument)
             return answer
@@ -104,17 +92,16 @@ class Updates:
         `refused` is what the workflow said with its last breath, before the record said the same.
         """
         state = await self._read.existing(subscription_id)
-        if isinstance(argument, Mapping) and isinstance(argument.get("id"), str):
-            earlier = await self._read.answer(subscription_id, argument["id"])
-            if earlier is not None and earlier.command == name:
-                return earlier
-            if earlier is not None:
-                raise RefusedError(ID_REUSED)
         if name == "settle":
             raise refuse(Code.SUBSCRIPTION_ENDED)
         command = read_command(name, argument)
         if isinstance(command, Refused):
             raise RefusedError(command)
+        earlier = await self._read.answer(subscription_id, command)
+        if earlier.reused:
+            raise RefusedError(ID_REUSED)
+        if earlier.answer is not None:
+            return earlier.answer
         decision = decide(state, command, datetime.now(KST), await self._read.price_book())
         if isinstance(decision, Refused):
             raise RefusedError(decision)
@@ -129,8 +116,3 @@ class Updates:
 def _update_id(name: str, argument: Mapping[str, Any]) -> str:
     body = json.dumps([name, argument], sort_keys=True, default=str)
     return f"{argument['id']}/{hashlib.sha256(body.encode()).hexdigest()[:16]}"
-
-
-def _was_cut_off(error: WorkflowUpdateFailedError) -> bool:
-    """Whether the workflow was terminated while it was at it: the one that takes its place is asked again."""
-    return isinstance(error.cause, ApplicationError) and error.cause.type == _CUT_OFF

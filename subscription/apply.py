@@ -91,7 +91,6 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
                 "admin_id": None,
                 "claim": None,
                 "rename_claim": None,
-                "answered": {},
             }
         case DomainConfirmed():
             return {"claim": None}

@@ -3,7 +3,6 @@
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from subscription.answers import check_room
 from subscription.calendar import add_months, day_of
 from subscription.catalogue import Catalogue, Plan, PriceBook, rename_lock
 from subscription.commands import (
@@ -82,7 +81,6 @@ def decide(
     try:
         _check_commandable(state)
         _check_expected(state, command.expects, now)
-        check_room(state, command, now)
         events = _caused(state, command, now, book, found)
         return Accepted(events=events, message=accepted_message(state, events))
     except RefusedError as refusal:

@@ -93,7 +93,10 @@ ProvisionResult = Annotated[Provisioned | RequestRefused, Field(discriminator="o
 
 
 class AnswerToKeep(Frozen):
+    """The answer to a command with an id, and the fingerprint that tells another body under it (R22)."""
+
     command_id: str
+    fingerprint: str
     answer: Answer
 
 
@@ -101,7 +104,7 @@ class Transition(Frozen):
     """What is written as one transaction, keyed by subscription and sequence.
 
     `events` are numbered from `first_sequence` on, `state` is the state after them. `edition` says by
-    which price book they were judged. `by` is who asked.
+    which price book they were judged. `by` says who asked for each event; it is empty where nobody did.
     """
 
     subscription_id: str
@@ -110,7 +113,12 @@ class Transition(Frozen):
     state: Subscription
     edition: int
     answer: AnswerToKeep | None = None
-    by: str | None = None
+    by: tuple[str | None, ...] = ()
+
+    def asked_by(self, sequence: int) -> str | None:
+        """Who asked for the event of this number."""
+        position = sequence - self.first_sequence
+        return self.by[position] if position < len(self.by) else None
 
 
 class Recorded(Frozen):
@@ -149,8 +157,19 @@ class NewerCatalogues(Frozen):
 
 
 class AnswerWanted(Frozen):
+    """The answer to a command that was accepted under this id. An id of before `since` may be used again."""
+
     subscription_id: str
     command_id: str
+    fingerprint: str
+    since: Instant | None = None
+
+
+class AnswerRecalled(Frozen):
+    """The original answer; `reused` if the id belongs to another command; neither if the id is new."""
+
+    answer: Answer | None = None
+    reused: bool = False
 
 
 class TokenWanted(Frozen):
@@ -205,10 +224,12 @@ class ErasureCertificate(Frozen):
 class DeleteHistories(Frozen):
     """Delete every earlier run of this workflow; `run_ids` are those that it knows of (R31).
 
-    `erased_at` asks for a certificate; a request that was refused has nothing to certify.
+    `erased_at` asks for a certificate; a request that was refused has nothing to certify. `forgotten` is how
+    many runs there were before the first of `run_ids`, which are found in the server's lists.
     """
 
     run_ids: tuple[str, ...]
+    forgotten: int = 0
     erased_at: Instant | None = None
 
 
@@ -220,7 +241,7 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "provision_subscription": (Provision, ProvisionResult),
     "record_transition": (Transition, RecordResult),
     "newer_catalogues": (KnownEdition, NewerCatalogues),
-    "recall_answer": (AnswerWanted, Answer),
+    "recall_answer": (AnswerWanted, AnswerRecalled),
     "issue_domain_token": (TokenWanted, Token),
     "look_for_proof": (ProofWanted, ProofFound),
     "erase_subscription": (Erase, ErasureCertificate),

@@ -148,7 +148,10 @@ class RenameWithdrawn(Happened):
 
 
 class CommandRefused(Happened):
-    """A signal that the rules refused; a caller of an update hears it instead."""
+    """A signal that the rules refused; a caller of an update hears it instead.
+
+    With a `count` it stands for so many signals of a day, beyond those that have an entry of their own.
+    """
 
     event: Literal["REFUSED"] = "REFUSED"
     command: str
@@ -157,6 +160,7 @@ class CommandRefused(Happened):
     parameters: Parameters = Field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     message: str
+    count: int = 0
 
     @classmethod
     def of(cls, at: datetime, command: str, refused: Refused) -> "CommandRefused":

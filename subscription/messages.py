@@ -70,6 +70,7 @@ KINDS: Mapping[str, Kind] = {
     "plan": Kind.PLAN,
     "prefix": Kind.TEXT,
     "version": Kind.TEXT,
+    "key_id": Kind.TEXT,
     "plans": Kind.TEXTS,
     "commands": Kind.TEXTS,
     "names": Kind.TEXTS,

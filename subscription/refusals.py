@@ -28,6 +28,7 @@ class Code(StrEnum):
     INVALID_DATE = "INVALID_DATE"
     INVALID_INSTANT = "INVALID_INSTANT"
     UNKNOWN_COMMAND = "UNKNOWN_COMMAND"
+    KEY_UNKNOWN = "KEY_UNKNOWN"
     CANCEL_BY_COMMAND = "CANCEL_BY_COMMAND"
     # Requesting (R1-R10).
     REQUEST_REFUSED = "REQUEST_REFUSED"
@@ -79,7 +80,8 @@ class Code(StrEnum):
     RECONCILIATION_NOT_FOUND = "RECONCILIATION_NOT_FOUND"
     # Time and identity (R22, R33).
     COMMAND_ID_REUSED = "COMMAND_ID_REUSED"
-    TOO_MANY_COMMANDS = "TOO_MANY_COMMANDS"
+    TOO_MANY_SIGNALS = "TOO_MANY_SIGNALS"
+    TRY_AGAIN = "TRY_AGAIN"
     CLOCK_PASSED = "CLOCK_PASSED"
     NO_TEST_CLOCK = "NO_TEST_CLOCK"
 
@@ -98,6 +100,7 @@ SENTENCES: Mapping[str, str] = {
     "REQUEST_REFUSED.TOO_MUCH": "There is far too much in the request.",
     "REQUEST_REFUSED.NOT_YOURS": "customer_id must be your own, or be left out.",
     "UNKNOWN_COMMAND": "There is no such command; there are %(commands)s.",
+    "KEY_UNKNOWN": "It is encrypted with the key %(key_id)s, which this service does not have.",
     "CANCEL_BY_COMMAND": (
         "It ends no subscription; send the command cancel, with a date and the confirmation."
     ),
@@ -257,7 +260,8 @@ SENTENCES: Mapping[str, str] = {
     "RECONCILIATION_NOT_FOUND.RUN": "There is no run of that name.",
     # Time and identity (R22, R33).
     "COMMAND_ID_REUSED": "This id was used for another command; choose a new one.",
-    "TOO_MANY_COMMANDS": ("%(most)s commands were accepted in the last %(days)s days, and no more can be."),
+    "TOO_MANY_SIGNALS": "Signals refused on %(date)s beyond those noted one by one: %(more)s.",
+    "TRY_AGAIN": "The subscription is busy; nothing has changed, send it again in a moment.",
     "CLOCK_PASSED": "The clock has passed that time: something happened at %(last_at)s.",
     "NO_TEST_CLOCK": "Only a simulated subscription takes a time.",
 }

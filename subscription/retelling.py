@@ -29,7 +29,7 @@ _TOLD_BY_EVENTS = (
 )
 """The fields of a state that its events alone decide."""
 
-_PERSONAL = ("account", "admin_id", "claim", "rename_claim", "answered")
+_PERSONAL = ("account", "admin_id", "claim", "rename_claim")
 """The fields of a state that name a person; its events tell them only until erasure."""
 
 
@@ -54,10 +54,9 @@ def retold(base: Subscription, events: Sequence[Event]) -> Subscription:
 
 
 def lasting(state: Subscription) -> Subscription:
-    """The state without what changes between events: looks for a proof, ids of commands that did nothing."""
+    """The state without what changes between events: when to look for a proof."""
     return state.model_copy(
         update={
-            "answered": {},
             "claim": _before_any_look(state.claim),
             "rename_claim": _before_any_look(state.rename_claim),
         }

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from subscription.answers import ID_REUSED, remembering, was_answered
+from subscription.answers import ID_REUSED, Known, RecentCommands
 from subscription.apply import apply
 from subscription.calendar import Instant, day_of
 from subscription.catalogue import PriceBook, required_terms
@@ -224,6 +224,7 @@ class _Life:
         self._timeline: list[TimelineEntry] = []
         self._ledger: list[LedgerLine] = []
         self._answers: dict[str | None, tuple[str, Accepted]] = {}
+        self._recent = RecentCommands()
         catalogue = book.in_force(day_of(scenario.starts_at))
         assert catalogue is not None
         account = request.account.account
@@ -254,7 +255,7 @@ class _Life:
         return read_command(step.command, argument)
 
     def _answered(self, step: Step, command: Command) -> Accepted | Refused:
-        first = self._first_answer(command)
+        first = self._first_answer(command, step.at)
         if first is not None:
             return first
         proved = tuple(claim.name for claim in self._state.claims) if step.command == CONFIRM_DOMAIN else ()
@@ -263,20 +264,25 @@ class _Life:
         if isinstance(decision, Accepted):
             for event in decision.events:
                 self._happen(event)
-            self._state = remembering(self._state, command, step.at)
-            if command.id:
+            if command.id and decision.events:
+                self._recent = self._recent.adding(command, step.at)
                 self._answers[command.id] = command.name, decision
         return decision
 
-    def _first_answer(self, command: Command) -> Accepted | Refused | None:
+    def _first_answer(self, command: Command, now: datetime) -> Accepted | Refused | None:
         """The answer to a command that was accepted before under its id, also after the end (R22)."""
         if command.id not in self._answers:
             return None
         name, first = self._answers[command.id]
         if self._state.state.over:
             return first if name == command.name else ID_REUSED
-        answered = was_answered(self._state, command)
-        return answered if isinstance(answered, Refused) else first if answered else None
+        match self._recent.known(command, now):
+            case Refused() as refused:
+                return refused
+            case Known.NEW:
+                return None
+            case _:
+                return first
 
     def _pass_to(self, moment: datetime) -> None:
         while event := due_first(self._state, moment, self._book):

@@ -1,6 +1,5 @@
 """Where a subscription stands: one frozen value, from which everything else is worked out."""
 
-from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -98,16 +97,6 @@ class ReservedCancellation(Frozen):
 Reservation = Annotated[ReservedSwitch | ReservedCancellation, Field(discriminator="kind")]
 
 
-class Answered(Frozen):
-    """That a command with an id has been accepted (R22); the answer itself is with the record.
-
-    The fingerprint is of all that was sent, so it goes at erasure.
-    """
-
-    fingerprint: str
-    at: Instant
-
-
 class Subscription(Frozen):
     """The whole state. After erasure nothing is left in it that names a person (R31).
 
@@ -138,7 +127,6 @@ class Subscription(Frozen):
     renewal: RenewalTerms | None = None
     reservation: Reservation | None = None
     ended_at: Instant | None = None
-    answered: Mapping[str, Answered] = {}
     last_at: Instant | None = None
 
     @property

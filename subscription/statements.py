@@ -192,7 +192,8 @@ def _statements(event: Event) -> Iterator[Statement]:
         case RenameWithdrawn():
             yield _of("RENAME_WITHDRAWN")
         case CommandRefused():
-            yield _of("REFUSED", command=event.command)
+            if not event.count:  # else its own sentence says of how many it is
+                yield _of("REFUSED", command=event.command)
         case _:
             assert_never(event)
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -140,6 +141,8 @@ def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mappi
     if kind in _BY_TYPE:
         code, reason, names = _BY_TYPE[kind]
         values = {ours: context[theirs] for ours, theirs in names.items()}
+        if any(isinstance(value, date) for value in values.values()):  # a bound of days, not of numbers
+            return Problem.of(Code.INVALID_VALUE, field, reason="OTHER", found=_lowered(text))
         return Problem.of(code, field, reason=reason, **values)
     of_type = kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance"))
     code = Code.WRONG_TYPE if of_type else Code.INVALID_VALUE

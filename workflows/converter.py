@@ -4,11 +4,12 @@ Where there are keys, all of it is encrypted, the words of failures included; a 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
@@ -77,23 +78,23 @@ class Encrypted(EncodingPayloadConverter):
         raise UnknownKeyError(envelope.key_id)
 
 
-class Decrypted(CompositePayloadConverter):
-    """As pydantic writes it."""
+class Payloads(CompositePayloadConverter):
+    """As pydantic writes it. What is still encrypted here is under a key that this process does not have.
 
-    def __init__(self) -> None:
-        super().__init__(*_AS_PYDANTIC_WRITES_IT)
-
-
-class InTheClear(CompositePayloadConverter):
-    """As pydantic writes it. It meets what is encrypted only in a process that has no keys at all."""
+    Several arguments of which nobody says the types are not read at all: a workflow's handlers take one, and
+    another one that cannot be read would make the SDK drop the signal without a word.
+    """
 
     def __init__(self) -> None:
         super().__init__(*_AS_PYDANTIC_WRITES_IT, Encrypted())
 
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        if type_hints is None and len(payloads) > 1:
+            return [RawValue(payload) for payload in payloads]
+        return super().from_payloads(payloads, type_hints)
 
-_IN_THE_CLEAR = DataConverter(
-    payload_converter_class=InTheClear, failure_converter_class=RefusalsWithoutTrace
-)
+
+_IN_THE_CLEAR = DataConverter(payload_converter_class=Payloads, failure_converter_class=RefusalsWithoutTrace)
 
 
 def data_converter(environment: Mapping[str, str] = os.environ) -> DataConverter:
@@ -113,7 +114,7 @@ def encrypting(keyring: Keyring) -> DataConverter:
             "pip install 'worksub[encryption]'."
         ) from None
     return DataConverter(
-        payload_converter_class=Decrypted,
+        payload_converter_class=Payloads,
         payload_codec=Encryption(keyring),
         failure_converter_class=WordsAsPayloads,
     )

@@ -3,7 +3,6 @@
 The whole of a payload, metadata included, is in the ciphertext of the one that stands for it.
 """
 
-import logging
 import os
 from collections.abc import Sequence
 
@@ -13,11 +12,8 @@ from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
-from workflows.envelope import NONCE_BYTES, Envelope, UnknownKeyError, associated_data
+from workflows.envelope import ENCODING, NONCE_BYTES, Envelope, UnknownKeyError, associated_data
 from workflows.keyring import Keyring
-
-_log = logging.getLogger("worksub")
-_log.addHandler(logging.NullHandler())  # a process that writes no log shows the error itself
 
 
 class Encryption(PayloadCodec):
@@ -26,13 +22,23 @@ class Encryption(PayloadCodec):
     def __init__(self, keyring: Keyring) -> None:
         self._in_use = keyring.keys[0].id
         self._ciphers = {key.id: AESGCM(key.secret) for key in keyring.keys}
-        self._missed: set[str] = set()
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [self._encrypted(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Raises `UnknownKeyError`; a workflow's task that meets it is tried again until the key is there."""
+        """What is under an unknown key is left as it is: only where it is read is it known whose words it is.
+
+        The service's own is waited for, a caller's is refused (`workflows.handlers`).
+        """
+        return [self._decrypted(payload) for payload in payloads]
+
+    async def decrypted(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """All of these in the clear; raises `UnknownKeyError`."""
+        for payload in payloads:
+            envelope = Envelope.of(payload)
+            if envelope and envelope.key_id not in self._ciphers:
+                raise UnknownKeyError(envelope.key_id)
         return [self._decrypted(payload) for payload in payloads]
 
     def _encrypted(self, payload: Payload) -> Payload:
@@ -47,19 +53,11 @@ class Encryption(PayloadCodec):
             return payload
         cipher = self._ciphers.get(envelope.key_id)
         if cipher is None:
-            raise self._without(envelope.key_id)
+            return payload
         try:
             clear = cipher.decrypt(envelope.nonce, envelope.ciphertext, associated_data(envelope.key_id))
             return Payload.FromString(clear)
         except (InvalidTag, DecodeError):
             # Nobody who has the key has made it. An error would stall the workflow that it was sent to, for
-            # ever; left as it is, it is refused like any other payload that cannot be read.
-            return payload
-
-    def _without(self, key_id: str) -> UnknownKeyError:
-        """The log says it once: a workflow that waits for a key is tried again and again."""
-        error = UnknownKeyError(key_id)
-        if key_id not in self._missed:
-            self._missed.add(key_id)
-            _log.error(str(error))
-        return error
+            # ever; as one of unknown origin it is refused like any other payload that cannot be read.
+            return Payload(metadata={"encoding": ENCODING.encode()}, data=payload.data)

@@ -1,5 +1,6 @@
 """Every command as an update, which answers, and as a signal of the same name, for operators."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -10,10 +11,14 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from subscription.commands import COMMANDS
     from subscription.effects import Answer
+    from subscription.refusals import Code, Refused
     from workflows.envelope import UnknownKeyError
 
 NOTHING = RawValue(Payload())
 """What a handler is given when its caller sent no argument."""
+
+_log = logging.getLogger("worksub")
+_missed_keys: dict[str, bool] = {}
 
 _Workflow = TypeVar("_Workflow", bound="TakesCommands")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -24,7 +29,7 @@ class TakesCommands(Protocol):
 
     def judge_update(self, name: str, argument: Any) -> None: ...
 
-    def take_signal(self, name: str, argument: Any) -> None: ...
+    def take_signal(self, name: str, argument: RawValue) -> None: ...
 
 
 def takes_commands(cls: type[_Workflow]) -> type[_Workflow]:
@@ -37,11 +42,11 @@ def takes_commands(cls: type[_Workflow]) -> type[_Workflow]:
 
 def _add_update(cls: type[_Workflow], name: str, title: str) -> None:
     async def handle(self: Any, argument: RawValue = NOTHING) -> Answer:
-        answer: Answer = await self.take_update(name, decoded(argument))
+        answer: Answer = await self.take_update(name, read_argument(argument))
         return answer
 
     def judge(self: Any, argument: RawValue = NOTHING) -> None:
-        self.judge_update(name, decoded(argument))
+        self.judge_update(name, read_argument(argument))
 
     update = workflow.update(name=name, description=title)(_as_method(handle))
     update.validator(_as_method(judge))
@@ -50,7 +55,7 @@ def _add_update(cls: type[_Workflow], name: str, title: str) -> None:
 
 def _add_signal(cls: type[_Workflow], name: str, title: str) -> None:
     def handle(self: Any, argument: RawValue = NOTHING) -> None:
-        self.take_signal(name, decoded(argument))
+        self.take_signal(name, argument)
 
     setattr(cls, f"signal_{name}", workflow.signal(name=name, description=title)(_as_method(handle)))
 
@@ -61,19 +66,41 @@ def _as_method(function: _Function) -> _Function:
     return function
 
 
-def decoded(argument: Any) -> Any:
-    """The JSON value of an argument; what is not JSON comes back as its bytes, to be refused.
+def own_value(argument: RawValue) -> Any:
+    """The JSON value of what this service has written itself.
 
-    No argument at all is an empty object, and never a null, which would clear a renewal option. Beside
-    arguments that are too many, the first one has been decoded already.
+    Raises `UnknownKeyError`: the workflow's task is tried again until the key is there. The log says it once.
+    """
+    try:
+        return _decoded(argument)
+    except UnknownKeyError as error:
+        if error.key_id not in _missed_keys:
+            _missed_keys[error.key_id] = True
+            _log.error(str(error))
+        raise
+
+
+def _decoded(argument: RawValue) -> Any:
+    """A JSON value; what is not JSON comes back as its bytes, to be refused.
+
+    No argument at all is an empty object, and never a null, which would clear a renewal option.
     """
     if argument is NOTHING:
         return {}
-    if not isinstance(argument, RawValue):
-        return argument
     try:
         return workflow.payload_converter().from_payload(argument.payload)
-    except UnknownKeyError:  # it waits until the key is there
+    except UnknownKeyError:
         raise
     except Exception:
         return argument.payload.data
+
+
+def read_argument(argument: RawValue) -> Any:
+    """The JSON value of what a caller has sent, or the refusal of what is encrypted with an unknown key.
+
+    To wait for a caller's key would let anybody stop a subscription for good.
+    """
+    try:
+        return _decoded(argument)
+    except UnknownKeyError as error:
+        return Refused.of(Code.KEY_UNKNOWN, key_id=error.key_id)

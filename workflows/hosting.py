@@ -50,6 +50,7 @@ def replayer(
     return Replayer(
         workflows=WORKFLOWS,
         workflow_runner=RUNNER,
+        debug_mode=True,  # as in `worker.create_worker`
         interceptors=(*INTERCEPTORS, *watching),
         data_converter=converter or data_converter(),
         runtime=runtime,

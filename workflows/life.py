@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from temporalio import workflow
 from temporalio.common import TypedSearchAttributes
@@ -9,18 +10,20 @@ from temporalio.common import TypedSearchAttributes
 from workflows import measuring
 from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once
 from workflows.search_attributes import all_of, changes
+from workflows.stages import RefusedSignals
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.answers import remembering, was_answered
+    from subscription.answers import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
     from subscription.apply import apply_all
-    from subscription.calendar import KST
+    from subscription.calendar import KST, day_of, start_of
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, ContractTerm, RenameAccount
-    from subscription.deadlines import due_first, is_foreseeable, next_deadline
+    from subscription.deadlines import caught_up, due_first, is_foreseeable, next_deadline
     from subscription.decide import Accepted, Findings, decide, proofs_found
     from subscription.effects import (
         TIMELINE_KEPT,
         Answer,
+        AnswerRecalled,
         AnswerToKeep,
         AnswerWanted,
         BookOutdated,
@@ -42,7 +45,21 @@ with workflow.unsafe.imports_passed_through():
     from subscription.state import Subscription
     from subscription.wording import deadline_words
 
+_NONE_RECENT = RecentCommands()
+_LONGEST_MESSAGE = 500
+_MOST_PROBLEMS = 10
+MOST_NOTED_A_DAY = 100
+"""So many refused signals have an entry of their own in a day's timeline; the others are counted."""
+
 _NAME_TAKEN = Refused.of(Code.NAME_TAKEN, reason="RENAME")
+
+
+class RefusedSignal(NamedTuple):
+    """A signal that was refused, and who sent it, if that was said."""
+
+    name: str
+    refused: Refused
+    by: str | None = None
 
 
 class Life:
@@ -54,11 +71,15 @@ class Life:
         book: PriceBook,
         clock_offset: timedelta | None,
         timeline: Sequence[TimelineEntry] = (),
+        recent: RecentCommands = _NONE_RECENT,
+        refused_signals: RefusedSignals | None = None,
     ) -> None:
         self.state = state
         self.book = book
         self.clock_offset = clock_offset
         self.timeline = tuple(timeline)
+        self.recent = recent
+        self.refused_signals = refused_signals
         self.has_moved_on = False
         self.year_ended = False
 
@@ -89,16 +110,21 @@ class Life:
         deadline, wake_at = next_deadline(self.state), wakes_at(self.state, self.book)
         assert deadline, "a life that goes on has a deadline"
         assert wake_at
+        if (counted_at := self._counted_at()) and counted_at < wake_at:
+            wake_at, words = counted_at, "note how many signals were refused"
+        else:
+            words = deadline_words(deadline)
         look = min((claim.next_look_at for claim in self.state.claims), default=None)
         if look and look < wake_at:
             return look, "look for the proof of domain ownership"
-        return wake_at, deadline_words(deadline)
+        return wake_at, words
 
     # -- what is due ---------------------------------------------------------------------------------
 
     async def do_what_is_due(self, now: datetime) -> None:
         """All that is due at `now`, looking for proofs of domain ownership included."""
         await self._meet_deadlines(now)
+        await self._note_rest_of_day(now)
         if any(claim.next_look_at <= now for claim in self.state.claims):
             await self._look(now)
 
@@ -147,13 +173,26 @@ class Life:
 
     # -- what is asked -------------------------------------------------------------------------------
 
+    def refused_at_once(self, command: Command) -> Refused | None:
+        """The refusal that the state alone decides, on a copy on which all that is due is done."""
+        known = self.recent.known(command, self.now())
+        if isinstance(known, Refused):
+            return known
+        if known is not Known.NEW:
+            return None
+        now = self.time_of(command)
+        if isinstance(now, Refused):
+            return now
+        decision = decide(caught_up(self.state, now, self.book), command, now, self.book)
+        if isinstance(decision, Refused) and not decision.judged_by_catalogue:
+            return decision
+        return None
+
     async def answer(self, command: Command) -> Answer | Refused:
         """Judge a command after all that is due, and carry it out; the answer comes once it is recorded."""
-        answered = was_answered(self.state, command)
-        if isinstance(answered, Refused):
-            return answered
-        if answered:
-            return await self._first_answer(command)
+        original = await self._original_answer(command)
+        if original is not None:
+            return original
         now = self.time_of(command)
         if isinstance(now, Refused):
             return now
@@ -170,7 +209,7 @@ class Life:
             if isinstance(decision, Refused):
                 return decision
             answer = self._answer_for(command, decision)
-            if not decision.events and not command.id:
+            if not decision.events:
                 return answer
             match await self._record(decision.events, command, answer, now):
                 case NameTaken():
@@ -212,11 +251,22 @@ class Life:
         token: str = (await carry_out("issue_domain_token", wanted, priority=FOR_A_PERSON)).token
         return token
 
-    async def _first_answer(self, command: Command) -> Answer:
+    async def _original_answer(self, command: Command) -> Answer | Refused | None:
+        """The answer to a command that was accepted before under its id (R22); None for a new one."""
+        known = self.recent.known(command, self.now())
+        if isinstance(known, Refused):
+            return known
+        if known is Known.NEW:
+            return None
         assert command.id is not None
-        wanted = AnswerWanted(subscription_id=self.state.subscription_id, command_id=command.id)
-        answer: Answer = await carry_out_at_once("recall_answer", wanted)
-        return answer
+        wanted = AnswerWanted(
+            subscription_id=self.state.subscription_id,
+            command_id=command.id,
+            fingerprint=command.fingerprint(),
+            since=self.now() - REMEMBERED_FOR,
+        )
+        recalled: AnswerRecalled = await carry_out_at_once("recall_answer", wanted)
+        return ID_REUSED if recalled.reused else recalled.answer
 
     def _answer_for(self, command: Command, decision: Accepted) -> Answer:
         after = apply_all(self.state, decision.events)
@@ -229,12 +279,53 @@ class Life:
             ledger=tuple(line for event in decision.events for line in event.lines),
         )
 
-    async def note_refusal(self, name: str, refused: Refused, by: str | None) -> None:
-        """A signal has nobody to answer, so its refusal goes into the timeline."""
-        event = CommandRefused.of(self.now(), name, refused)
-        while isinstance(await self._record((event,), by=by), BookOutdated):
+    # -- signals that are refused --------------------------------------------------------------------
+
+    async def note_refusals(self, refusals: Sequence[RefusedSignal]) -> None:
+        """A signal has nobody to answer, so its refusal goes into the timeline; several in one transition.
+
+        Whoever may signal could fill the timeline, so each day has a bound. What is beyond it is counted.
+        """
+        now = self.now()
+        await self.do_what_is_due(now)
+        if not self.state.state.commandable:
+            return
+        today = self._refused_today()
+        noted = refusals[: max(0, MOST_NOTED_A_DAY - today.noted)]
+        self.refused_signals = today.model_copy(update={"noted": today.noted + len(noted)})
+        self.count_refused(len(refusals) - len(noted))
+        events = tuple(CommandRefused.of(now, each.name, shortened(each.refused)) for each in noted)
+        if events:
+            await self._record_as_it_is(events, tuple(each.by for each in noted))
+
+    def count_refused(self, signals: int) -> None:
+        """Count signals that have no entry of their own; their number is noted when the day is over."""
+        if signals:
+            today = self._refused_today()
+            self.refused_signals = today.model_copy(update={"more": today.more + signals})
+
+    def _refused_today(self) -> RefusedSignals:
+        return self.refused_signals or RefusedSignals(day=day_of(self.now()))
+
+    def _counted_at(self) -> datetime | None:
+        """When the rest of a day's refused signals is noted: as soon as the day is over."""
+        counted = self.refused_signals
+        return start_of(counted.day + timedelta(days=1)) if counted and counted.more else None
+
+    async def _note_rest_of_day(self, now: datetime) -> None:
+        counted = self.refused_signals
+        if counted is None or day_of(now) <= counted.day:
+            return
+        self.refused_signals = None
+        if counted.more and self.state.state.commandable:
+            refused = Refused.of(Code.TOO_MANY_SIGNALS, date=counted.day, more=counted.more)
+            rest = CommandRefused.of(now, "signals", refused).model_copy(update={"count": counted.more})
+            await self._record_as_it_is((rest,), ())
+
+    async def _record_as_it_is(self, events: tuple[Event, ...], by: tuple[str | None, ...]) -> None:
+        """Write what no price decides."""
+        while isinstance(await self._record(events, by=by), BookOutdated):
             pass
-        measuring.refused(name, refused.code, "SIGNAL")
 
     # -- the record ----------------------------------------------------------------------------------
 
@@ -244,7 +335,7 @@ class Life:
         command: Command | None = None,
         answer: Answer | None = None,
         now: datetime | None = None,
-        by: str | None = None,
+        by: tuple[str | None, ...] = (),
         *,
         at_once: bool = False,
     ) -> RecordResult:
@@ -255,10 +346,9 @@ class Life:
         after = apply_all(self.state, events)
         kept = None
         if command and now:
-            after = remembering(after, command, now)
-            by = command.by
+            by = (command.by,) * len(events) if command.by else ()
             if command.id and answer:
-                kept = AnswerToKeep(command_id=command.id, answer=answer)
+                kept = AnswerToKeep(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
         transition = Transition(
             subscription_id=self.state.subscription_id,
             first_sequence=self.state.sequence + 1,
@@ -276,10 +366,12 @@ class Life:
                 pass
             case _:
                 self._become(after, events)
+                if command and now:
+                    self.recent = self.recent.adding(command, now)
         return result
 
     async def _recorded(self, transition: Transition, *, at_once: bool) -> RecordResult:
-        summary = ", ".join(event.event for event in transition.events) or "an answer"
+        summary = _summary(transition.events)
         result: RecordResult
         if at_once:
             result = await carry_out_at_once("record_transition", transition, summary)
@@ -313,6 +405,20 @@ def _entries(state: Subscription, events: Sequence[Event]) -> tuple[TimelineEntr
         state = apply_all(state, (event,))
         entries.append(timeline_entry(event, state))
     return tuple(entries)
+
+
+def shortened(refused: Refused) -> Refused:
+    """A refusal as it is kept: what a caller sent may have a thousand things wrong with it."""
+    message = refused.message
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[: _LONGEST_MESSAGE - 1]}…"
+    return refused.model_copy(update={"message": message, "problems": refused.problems[:_MOST_PROBLEMS]})
+
+
+def _summary(events: Sequence[Event]) -> str:
+    """For people who look at the history: what is recorded, however much it is."""
+    names = ", ".join(event.event for event in events[:3])
+    return names if len(events) <= 3 else f"{names} and {len(events) - 3} more"
 
 
 def _ends_a_year(event: Event) -> bool:

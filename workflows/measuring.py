@@ -28,10 +28,10 @@ def deadline_met(event: Event, late: timedelta) -> None:
     lateness.record(max(late, timedelta(0)), {"event": event.event})
 
 
-def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"]) -> None:
-    """The rules said no; `code` is the refusal's."""
+def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"], times: int = 1) -> None:
+    """The rules said no, so many times; `code` is the refusal's."""
     refusals = workflow.metric_meter().create_counter("worksub_refusals", "What was asked and refused")
-    refusals.add(1, {"command": command, "code": code, "asked_by": asked_by})
+    refusals.add(times, {"command": command, "code": code, "asked_by": asked_by})
     if not workflow.unsafe.is_replaying():
         info = workflow.info()
         _log.info(
@@ -43,6 +43,7 @@ def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"]) -> N
                     "command": command,
                     "code": code,
                     "asked_by": asked_by,
+                    "times": times if times > 1 else None,
                 }
             },
         )

@@ -1,6 +1,6 @@
 """The workflow of one subscription, from its request to the deletion of its last history."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,27 +11,26 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from workflows import measuring
 from workflows.alarm import Alarm
 from workflows.attention import show_attention, shown_attention
 from workflows.cancellation import shielded
 from workflows.cause import caused_by, present_cause
 from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once
-from workflows.handlers import NOTHING, decoded, takes_commands
-from workflows.life import Life
+from workflows.handlers import NOTHING, own_value, read_argument, takes_commands
+from workflows.life import Life, RefusedSignal, shortened
 from workflows.sealing import is_continued
-from workflows.stages import Clearing, LifeResult, Resumed, stage_of
+from workflows.stages import Clearing, LifeResult, Resumed, WaitingSignal, stage_of, with_run
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
 
-    from subscription.answers import was_answered
+    from subscription.answers import RecentCommands
     from subscription.attention import read_attention
     from subscription.calendar import KST, Instant
     from subscription.card import card
     from subscription.catalogue import PriceBook
     from subscription.commands import COMMANDS, Command, is_command_id, read_command, read_quote
-    from subscription.deadlines import caught_up
-    from subscription.decide import decide
     from subscription.effects import (
         WORKFLOW_ID_PREFIX,
         Answer,
@@ -57,22 +56,47 @@ _ENDED = Refused.of(Code.SUBSCRIPTION_ENDED)
 _IMPOSSIBLE_ID = Refused.of(Code.INVALID_ID, reason="WORKFLOW", prefix=WORKFLOW_ID_PREFIX)
 _CANCEL_BY_COMMAND = Refused.of(Code.CANCEL_BY_COMMAND)
 _NOT_STARTED = Refused.of(Code.NOT_YET_STARTED)
+_TRY_AGAIN = Refused.of(Code.TRY_AGAIN)
+_TOO_LARGE = Refused.of(Code.INVALID_ARGUMENT, reason="TOO_MUCH")
+
+
+# What waits is handed on to the next run, whose input may have 2 MB; and a task, which has two seconds, may
+# go through all of it.
+_MOST_WAITING = 2_000
+_MOST_WAITING_BYTES = 512 * 1024
+_LARGEST_SIGNAL = 64 * 1024
+_NOTED_TOGETHER = 100
+# A server may suggest a new run later than it takes to load a history, or never.
+_LONGEST_RUN = 8_000
+_LARGEST_RUN_BYTES = 8 * 1024 * 1024
 
 
 @dataclass
 class Asked:
-    """A command that waits for its turn; `command` is None for `settle`, which asks only what is due.
+    """What waits for its turn: a command, or `settle`, which asks only what is due and has none.
 
-    `cause` is what it is done for.
+    A signal is read when it is its turn, for thousands may come in one task. `cause` is what it is done for.
     """
 
     name: str
-    command: Command | None
-    misread: Refused | None = None
+    command: Command | Refused | None
     at: datetime | None = None
     by_signal: bool = False
+    argument: RawValue | None = None
     result: Answer | Refused | None = None
     cause: Payload | None = field(default_factory=present_cause)
+
+    @property
+    def size(self) -> int:
+        return len(self.argument.payload.data) if self.argument else 0
+
+    def read(self) -> Command | Refused:
+        """The command of a signal, or why it cannot be read."""
+        if self.command is None:
+            assert self.argument is not None
+            argument = read_argument(self.argument)
+            self.command = argument if isinstance(argument, Refused) else read_command(self.name, argument)
+        return self.command
 
 
 @workflow.defn(name="SubscriptionWorkflow")
@@ -82,21 +106,34 @@ class SubscriptionWorkflow:
 
     @workflow.init
     def __init__(self, start: RawValue = NOTHING) -> None:
-        argument = decoded(start)
+        argument = own_value(start)
         # Only an earlier run names a stage, and seals it. From any other caller it is a request with an
         # unknown field.
         stage = stage_of(argument) if is_continued(start) else None
         self._asked: deque[Asked] = deque()
+        self._waiting_bytes = 0
+        self._refusals: list[RefusedSignal] = []
+        self._turned_away: Counter[str] = Counter()
+        self._leaving = False
         self._alarm = Alarm()
         self._life: Life | None = None
         self._refused: Refused | None = None
         self._clearing = stage if isinstance(stage, Clearing) else None
         self._request = argument if isinstance(argument, dict) and stage is None else {}
         self._run_ids: tuple[str, ...] = ()
+        self._forgotten_runs = 0
         self._request_fingerprint = ""
         if isinstance(stage, Resumed):
-            self._life = Life(stage.state, stage.book, stage.clock_offset, stage.timeline)
-            self._run_ids = stage.run_ids
+            self._life = Life(
+                stage.state,
+                stage.book,
+                stage.clock_offset,
+                stage.timeline,
+                stage.recent,
+                stage.refused_signals,
+            )
+            self._asked.extend(_resumed(signal) for signal in stage.signals)
+            self._run_ids, self._forgotten_runs = stage.run_ids, stage.forgotten
             self._request_fingerprint = stage.request_fingerprint
 
     @workflow.run
@@ -150,6 +187,8 @@ class SubscriptionWorkflow:
             PriceBook(versions=result.catalogues),
             simulated_at - _SIMULATIONS_LEAD - workflow.now() if simulated_at else None,
             result.timeline,
+            # Started anew from the record, it does not know the ids that were accepted before.
+            RecentCommands(dropped_at=result.state.last_at if result.state.sequence > 1 else None),
         )
 
     @workflow.update(
@@ -160,7 +199,7 @@ class SubscriptionWorkflow:
         if self._refused:
             _raise(self._refused)
         assert self._life is not None
-        given = _fingerprint(decoded(fingerprint))
+        given = _fingerprint(read_argument(fingerprint))
         if given and given != self._request_fingerprint:
             _raise(Refused.of(Code.REQUEST_ID_REUSED, "request_id"))
         state = self._life.state
@@ -171,25 +210,67 @@ class SubscriptionWorkflow:
 
     @request.validator
     def _only_while_it_lives(self, fingerprint: RawValue = NOTHING) -> None:
-        _fingerprint(decoded(fingerprint))
+        _fingerprint(read_argument(fingerprint))
         if self._clearing:
             _raise(_ENDED)
 
     # -- what is asked -------------------------------------------------------------------------------
 
     async def _answer_what_was_asked(self, life: Life) -> None:
-        while self._asked:
+        """In the order in which it came, for as long as this run goes on."""
+        while self._asked and not self._has_run_its_course(life):
             asked = self._asked[0]
+            if asked.by_signal and (refused := self._refused_at_once(life, asked)):
+                self._take_first()
+                await self._refuse(life, asked, refused)
+                continue
+            await self._note_refusals(life)
             with caused_by(asked.cause):
-                asked.result = await self._answer(life, asked)
-                self._asked.popleft()
-                if asked.by_signal and isinstance(asked.result, Refused) and life.state.state.commandable:
-                    by = asked.command.by if asked.command else None
-                    await life.note_refusal(asked.name, asked.result, by)
+                result = await self._answer(life, asked)
+            self._take_first()
+            asked.result = result
+            if asked.by_signal and isinstance(result, Refused):
+                await self._refuse(life, asked, result)
+        await self._note_refusals(life)
+
+    def _take_first(self) -> Asked:
+        asked = self._asked.popleft()
+        self._waiting_bytes -= asked.size
+        return asked
+
+    @staticmethod
+    def _refused_at_once(life: Life, asked: Asked) -> Refused | None:
+        command = asked.read()
+        return command if isinstance(command, Refused) else life.refused_at_once(command)
+
+    async def _refuse(self, life: Life, asked: Asked, refused: Refused) -> None:
+        """Refusals of signals wait for each other, so that many of them are one transition."""
+        command = asked.read()
+        by = None if isinstance(command, Refused) else command.by
+        with caused_by(asked.cause):
+            self._refusals.append(RefusedSignal(asked.name, refused, by))
+            if len(self._refusals) >= _NOTED_TOGETHER or not (self._asked and self._asked[0].by_signal):
+                await self._note_refusals(life)
+
+    async def _note_refusals(self, life: Life) -> None:
+        refusals, self._refusals = self._refusals, []
+        self._count_turned_away(life)
+        if not refusals:
+            return
+        if life.state.state.commandable:
+            await life.note_refusals(refusals)
+        for (name, code), times in Counter((each.name, each.refused.code) for each in refusals).items():
+            measuring.refused(name, code, "SIGNAL", times)
+
+    def _count_turned_away(self, life: Life) -> None:
+        turned_away, self._turned_away = self._turned_away, Counter()
+        life.count_refused(turned_away.total())
+        for name, times in turned_away.items():
+            measuring.refused(name, Code.TOO_MANY_SIGNALS, "SIGNAL", times)
 
     async def _answer(self, life: Life, asked: Asked) -> Answer | Refused:
-        if asked.misread:
-            return asked.misread
+        if isinstance(asked.command, Refused):
+            return asked.command
         if asked.command:
             return await life.answer(asked.command)
         await life.do_what_is_due(max(asked.at or life.now(), life.now()))
@@ -202,49 +283,52 @@ class SubscriptionWorkflow:
     def judge_update(self, name: str, argument: Any) -> None:
         """Refuse at once, and without a trace in the history, what the rules refuse as things stand."""
         command = _updating_command(name, argument)
+        life = self._taking_updates()
+        if not self._asked and (refused := life.refused_at_once(command)):
+            _raise(refused)
+
+    def _taking_updates(self) -> Life:
+        """The life that an update may be asked of now."""
         if self._clearing or self._life is None:
             _raise(_ENDED if self._clearing else _NOT_STARTED)
-        life = self._life
-        answered = was_answered(life.state, command)
-        if isinstance(answered, Refused):
-            _raise(answered)
-        if answered:
-            return
-        now = life.time_of(command)
-        if isinstance(now, Refused):
-            _raise(now)
-        if self._asked:
-            return
-        decision = decide(caught_up(life.state, now, life.book), command, now, life.book)
-        if isinstance(decision, Refused) and not decision.judged_by_catalogue:
-            _raise(decision)
+        if self._leaving or len(self._asked) >= _MOST_WAITING:
+            _raise(_TRY_AGAIN)
+        return self._life
 
-    def take_signal(self, name: str, argument: Any) -> None:
+    def take_signal(self, name: str, argument: RawValue) -> None:
         """A signal has nobody to answer: what is wrong with it goes into the timeline."""
         name = name if name in COMMANDS else "an unknown signal"
-        command = read_command(name, argument)
-        if isinstance(command, Refused):
-            self._asked.append(Asked(name, None, misread=command, by_signal=True))
-        else:
-            self._asked.append(Asked(name, command, by_signal=True))
+        asked = Asked(name, None, by_signal=True, argument=argument)
+        if asked.size > _LARGEST_SIGNAL:
+            asked = Asked(name, _TOO_LARGE, by_signal=True)
+        self._wait(asked)
+
+    def _wait(self, asked: Asked) -> None:
+        """Whoever may signal could send any number: what is beyond the bound is refused, and counted."""
+        waiting_bytes = self._waiting_bytes + asked.size
+        if len(self._asked) >= _MOST_WAITING or waiting_bytes > _MOST_WAITING_BYTES:
+            self._turned_away[asked.name] += 1
+            return
+        self._asked.append(asked)
+        self._waiting_bytes = waiting_bytes
 
     def _refuse_cancellation(self) -> None:
         """A request to cancel the workflow has nobody to answer either."""
-        self._asked.append(Asked("Temporal's cancellation", None, misread=_CANCEL_BY_COMMAND, by_signal=True))
+        self._wait(Asked("Temporal's cancellation", _CANCEL_BY_COMMAND, by_signal=True))
 
     @workflow.signal(
         name="needs_attention", description="Show in lists that somebody must look, or need not any more"
     )
     def needs_attention(self, argument: RawValue = NOTHING) -> None:
         if self._clearing:
-            self.take_signal("needs_attention", {})
-        elif read := read_attention(decoded(argument)):
+            self.take_signal("needs_attention", NOTHING)
+        elif read := read_attention(read_argument(argument)):
             needed, attention = read
             show_attention(attention if needed else None)
 
     @workflow.signal(dynamic=True, description="Any other name: refused in the timeline")
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
-        self.take_signal(name, {})
+        self.take_signal(name, NOTHING)
 
     @workflow.update(dynamic=True, description="Any other name: refused")
     async def unknown_update(self, name: str, args: Sequence[RawValue]) -> Answer:
@@ -256,15 +340,15 @@ class SubscriptionWorkflow:
 
     @workflow.update(name="settle", description="Do now all that is due by the subscription's own clock")
     async def settle(self, argument: RawValue = NOTHING) -> Answer:
-        value = decoded(argument)
+        value = read_argument(argument)
         at = _instant(value.get("at")) if isinstance(value, dict) else None
         simulated = self._life is not None and self._life.clock_offset is not None
         return await self._answered(Asked("settle", None, at=at if simulated else None))
 
     @settle.validator
     def _only_of_the_living(self, argument: RawValue = NOTHING) -> None:
-        if self._clearing or self._life is None:
-            _raise(_ENDED if self._clearing else _NOT_STARTED)
+        _check_key(argument)
+        self._taking_updates()
 
     async def _answered(self, asked: Asked) -> Answer:
         self._asked.append(asked)
@@ -284,32 +368,55 @@ class SubscriptionWorkflow:
         if wake_at <= life.now():  # after a test clock was lost, the record may be ahead of the real one
             return
         self._alarm.ring_at(wake_at, max(wake_at - life.clock(), _SHORTEST_SLEEP), summary)
-        await workflow.wait_condition(lambda: bool(self._asked) or self._alarm.rings())
+        await workflow.wait_condition(
+            lambda: bool(self._asked) or self._alarm.rings() or self._has_run_its_course(life)
+        )
 
     def _has_run_its_course(self, life: Life) -> bool:
         """Whether this run goes no further: for its length, its year, or the request that its history has.
 
+        Its length alone would not end it while somebody is always asking, so then it takes nothing more.
+
         The request goes with the first thing that happens after it. Not at once, for Temporal holds back by a
         second what follows a run that was shorter than that.
         """
-        if workflow.info().is_continue_as_new_suggested() or life.year_ended:
+        run = workflow.info()
+        if run.is_continue_as_new_suggested() or life.year_ended:
+            return True
+        if run.get_current_history_length() >= _LONGEST_RUN:
+            return True
+        if run.get_current_history_size() >= _LARGEST_RUN_BYTES:
             return True
         return bool(self._request) and life.has_moved_on and life.state.state.commandable
 
     async def _continue_in_a_new_run(self) -> NoReturn:
-        """Go on in a fresh history, once everybody who asked has been answered."""
-        while self._asked or not workflow.all_handlers_finished():
-            if self._life:
-                await self._answer_what_was_asked(self._life)
-            else:
-                self._asked.clear()  # signals to a request that was refused
-            await workflow.wait_condition(lambda: bool(self._asked) or workflow.all_handlers_finished())
+        """Go on in a fresh history, once all updates that were accepted have been answered.
+
+        Nothing more is accepted meanwhile, whoever is asking. Signals that wait go on to the next run.
+        """
+        self._leaving = True
+        if self._life:
+            await self._answer_who_still_waits(self._life)
+        await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(
             self._next_stage(), search_attributes=self._life.shown() if self._life else None
         )
 
+    async def _answer_who_still_waits(self, life: Life) -> None:
+        """Updates before which no signal waits. The others are told to come again, which keeps the order."""
+        over = life.state.state.over
+        while self._asked and (over or not self._asked[0].by_signal):
+            asked = self._take_first()
+            if not asked.by_signal:
+                with caused_by(asked.cause):
+                    asked.result = await self._answer(life, asked)
+        for asked in self._asked:
+            if not asked.by_signal:
+                asked.result = _TRY_AGAIN
+        self._asked = deque(asked for asked in self._asked if asked.by_signal)
+
     def _next_stage(self) -> Resumed | Clearing:
-        run_ids = (*self._run_ids, workflow.info().run_id)
+        run_ids, forgotten = with_run(self._run_ids, self._forgotten_runs, workflow.info().run_id)
         life = self._life
         if life is None:
             assert self._refused is not None
@@ -318,18 +425,24 @@ class SubscriptionWorkflow:
                 code=self._refused.code,
                 problems=without_callers_words(self._refused.problems),
             )
-            return Clearing(run_ids=run_ids, erased_at=None, result=result)
+            return Clearing(run_ids=run_ids, forgotten=forgotten, erased_at=None, result=result)
         if life.state.state.over:
+            result = LifeResult(state=life.state.state)
             return Clearing(
-                run_ids=run_ids, erased_at=life.state.ended_at, result=LifeResult(state=life.state.state)
+                run_ids=run_ids, forgotten=forgotten, erased_at=life.state.ended_at, result=result
             )
+        self._count_turned_away(life)
         return Resumed(
             state=life.state,
             book=life.book,
             clock_offset=life.clock_offset,
             run_ids=run_ids,
+            forgotten=forgotten,
             timeline=life.timeline,
             request_fingerprint=self._request_fingerprint,
+            recent=life.recent,
+            refused_signals=life.refused_signals,
+            signals=tuple(_waiting(asked) for asked in self._asked),
         )
 
     async def _delete_histories(self, clearing: Clearing) -> LifeResult:
@@ -337,14 +450,16 @@ class SubscriptionWorkflow:
         show_attention(None)
         await carry_out(
             "delete_histories",
-            DeleteHistories(run_ids=clearing.run_ids, erased_at=clearing.erased_at),
-            summary=f"{len(clearing.run_ids)} earlier runs",
+            DeleteHistories(
+                run_ids=clearing.run_ids, forgotten=clearing.forgotten, erased_at=clearing.erased_at
+            ),
+            summary=f"{clearing.forgotten + len(clearing.run_ids)} earlier runs",
         )
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._asked:
             # Somebody's words have come by signal, into the history of this run: it must go as well.
-            run_ids = (*clearing.run_ids, workflow.info().run_id)
-            workflow.continue_as_new(clearing.model_copy(update={"run_ids": run_ids}))
+            run_ids, forgotten = with_run(clearing.run_ids, clearing.forgotten, workflow.info().run_id)
+            workflow.continue_as_new(clearing.model_copy(update={"run_ids": run_ids, "forgotten": forgotten}))
         return clearing.result
 
     # -- queries -------------------------------------------------------------------------------------
@@ -369,7 +484,8 @@ class SubscriptionWorkflow:
 
     @workflow.query(description='What cancelling on {"date": …} would cost (R28)')
     def quote_cancellation(self, argument: RawValue = NOTHING) -> Quote:
-        quoted = read_quote(decoded(argument))
+        _check_key(argument)
+        quoted = read_quote(read_argument(argument))
         if isinstance(quoted, Refused):
             _raise(quoted)
         if self._clearing:
@@ -408,6 +524,20 @@ class SubscriptionWorkflow:
             return max(life.now(), datetime.now(KST))
 
 
+def _waiting(asked: Asked) -> WaitingSignal:
+    """A signal, as it is handed on to the next run."""
+    command = asked.read()
+    if isinstance(command, Refused):
+        return WaitingSignal(name=asked.name, refused=shortened(command))
+    return WaitingSignal(name=asked.name, argument=command.model_dump(mode="json", exclude_unset=True))
+
+
+def _resumed(signal: WaitingSignal) -> Asked:
+    """A signal that an earlier run has handed on."""
+    command = signal.refused or read_command(signal.name, signal.argument)
+    return Asked(signal.name, command, by_signal=True, cause=None)
+
+
 def _settled(life: Life) -> Answer:
     state = life.state
     return Answer(
@@ -425,7 +555,7 @@ def _updating_command(name: str, argument: Any) -> Command:
 
     Temporal forgets update ids at continue-as-new, and may deliver an update once more after it.
     """
-    command = read_command(name, argument)
+    command = argument if isinstance(argument, Refused) else read_command(name, argument)
     if isinstance(command, Refused):
         _raise(command)
     update = workflow.current_update_info()
@@ -436,11 +566,19 @@ def _updating_command(name: str, argument: Any) -> Command:
 
 def _fingerprint(value: object) -> str | None:
     """Return the fingerprint that a caller of `request` compares with; None if the caller sends none."""
+    if isinstance(value, Refused):
+        _raise(value)
     if value is None or value == {}:
         return None
     if not isinstance(value, str):
         _raise(Refused.of(Code.INVALID_ARGUMENT, reason="FINGERPRINT"))
     return value or None
+
+
+def _check_key(argument: RawValue) -> None:
+    value = read_argument(argument)
+    if isinstance(value, Refused):
+        _raise(value)
 
 
 def _instant(value: object) -> datetime | None:

@@ -124,7 +124,8 @@ async def _restore_events(
     for transition in (*_beginning(transcript), *transcript.transitions):
         for sequence, event in enumerate(transition.events, start=transition.first_sequence):
             if sequence not in recorded.events:
-                await record.insert_event(connection, transition.state, sequence, event, transition.by)
+                by = transition.asked_by(sequence)
+                await record.insert_event(connection, transition.state, sequence, event, by)
                 missing = recorded.missing_lines(sequence, event)
                 await record.insert_lines(connection, transition.state, sequence, missing)
             elif (known := recorded.events[sequence]) and not is_same(known, event):

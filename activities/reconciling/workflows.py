@@ -30,6 +30,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.boundary import concerns_all
 from activities.recording import RecordDivergedError
+from activities.temporal_status import Outcome, outcome_of
 from subscription.attention import AttentionKind
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.state import Subscription
@@ -136,8 +137,8 @@ class Workflows:
                     await self._handle(subscription_id).execute_update("settle", {})
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             return False
-        except WorkflowUpdateFailedError:
-            return True
+        except WorkflowUpdateFailedError as error:
+            return outcome_of(error) is not Outcome.RETRY
         except RPCError as error:
             if concerns_all(error):
                 raise

@@ -84,7 +84,7 @@ async def check_query(request: Request, key: AKey) -> None:
 
 
 async def desk_of(service: AService, key: AKey) -> Desk:
-    return Desk(service.client, key.caller)
+    return Desk(service.client, key.caller, service.command_rates)
 
 
 ADesk = Annotated[Desk, Depends(desk_of)]

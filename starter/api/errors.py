@@ -8,17 +8,21 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from temporalio.client import RPCTimeoutOrCancelledError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import GOING
+from activities.temporal_status import Outcome, outcome_of
 from starter.access import OperatorsOnlyError
 from starter.api.asking import IDEMPOTENCY_KEY
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, ProblemDocument, answer, document, document_of
+from starter.command_rates import TooManyCommandsError
+from starter.read_model import no_such_subscription
 from starter.updating import WorkflowLostError
 from starter.webhook_access import TooManyEndpointsError
 from starter.webhooks import NoSuchEndpointError
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.validation import problem_of
+from workflows.envelope import UnknownKeyError
 
 _AGAIN = {"Retry-After": "2"}
 
@@ -35,10 +39,12 @@ def add_handlers(api: FastAPI) -> None:
         OperatorsOnlyError: _operators_only,
         NoSuchEndpointError: _no_such_endpoint,
         TooManyEndpointsError: _too_many_endpoints,
+        TooManyCommandsError: _too_often,
         RequestValidationError: _unreadable,
         HTTPException: _http_exception,
         WorkflowLostError: _workflow_lost,
-        RPCError: _temporal_away,
+        RPCError: _temporal_error,
+        UnknownKeyError: _key_unknown,
         RPCTimeoutOrCancelledError: _temporal_away,
         RuntimeError: _not_connected,
         **dict.fromkeys(GOING, _database_away),
@@ -69,6 +75,8 @@ def _own(request: Request, code: ApiCode, field: str | None = None) -> ProblemDo
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
     refused = error.refused
+    if refused.code is Code.KEY_UNKNOWN:
+        return await _key_unknown(request, error)
     if refused.code in _OF_THE_KEY:
         message = "This Idempotency-Key was used for something else; choose a new one."
         refused = refused.model_copy(update={"message": message, "field": IDEMPOTENCY_KEY})
@@ -79,6 +87,13 @@ async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     problem = document(error.code, error.detail, field=error.field, request_id=_id_of(request))
     return answer(problem, error.headers)
+
+
+async def _too_often(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TooManyCommandsError)
+    detail = "This command was sent too often for this subscription; go on after the time in Retry-After."
+    problem = document(ApiCode.RATE_LIMITED, detail, request_id=_id_of(request))
+    return answer(problem, {"Retry-After": str(error.wait)})
 
 
 async def _operators_only(request: Request, error: Exception) -> Response:
@@ -115,6 +130,25 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 async def _workflow_lost(request: Request, error: Exception) -> Response:
     _log.error("The record has a subscription as living that no workflow carries.")
     return answer(_own(request, ApiCode.WORKFLOW_LOST), _AGAIN)
+
+
+async def _temporal_error(request: Request, error: Exception) -> Response:
+    """What is worth another try has been tried again before."""
+    assert isinstance(error, RPCError)
+    match outcome_of(error):
+        case Outcome.RETRY:
+            _log.error("A workflow does not go on.", extra={"fields": {"status": error.status.name}})
+            return answer(_own(request, ApiCode.WORKFLOW_STUCK), _AGAIN)
+        case Outcome.REFUSED if error.status is RPCStatusCode.NOT_FOUND:
+            return answer(document_of(no_such_subscription().refused, _id_of(request)))
+        case Outcome.REFUSED:
+            raise error
+    return await _temporal_away(request, error)
+
+
+async def _key_unknown(request: Request, error: Exception) -> Response:
+    _log.error("Something in Temporal is encrypted with a key that this process does not have.")
+    return answer(document(Code.KEY_UNKNOWN, EXAMPLES[Code.KEY_UNKNOWN], request_id=_id_of(request)))
 
 
 async def _temporal_away(request: Request, error: Exception) -> Response:

@@ -40,6 +40,7 @@ class ApiCode(StrEnum):
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     TEMPORAL_UNREACHABLE = "TEMPORAL_UNREACHABLE"
     WORKFLOW_LOST = "WORKFLOW_LOST"
+    WORKFLOW_STUCK = "WORKFLOW_STUCK"
     NO_ANSWER = "NO_ANSWER"
     FAULT = "FAULT"
 
@@ -66,6 +67,9 @@ _STATUS: Mapping[str, HTTPStatus] = {
     ApiCode.DATABASE_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.TEMPORAL_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.WORKFLOW_LOST: HTTPStatus.SERVICE_UNAVAILABLE,
+    ApiCode.WORKFLOW_STUCK: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.TRY_AGAIN: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.KEY_UNKNOWN: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.NO_ANSWER: HTTPStatus.GATEWAY_TIMEOUT,
     ApiCode.FAULT: HTTPStatus.INTERNAL_SERVER_ERROR,
     **dict.fromkeys(
@@ -246,9 +250,11 @@ EXAMPLES: Mapping[str, str] = {
     ApiCode.DATABASE_UNREACHABLE: "The database does not answer; try again in a moment.",
     ApiCode.TEMPORAL_UNREACHABLE: "Temporal does not answer; try again in a moment.",
     ApiCode.WORKFLOW_LOST: "The subscription cannot be asked at present; it is repaired at night.",
+    ApiCode.WORKFLOW_STUCK: "The subscription cannot be asked at present; somebody has to look at it.",
     ApiCode.NO_ANSWER: "There was no answer in time. It may still be carried out: send it again with the "
     "same Idempotency-Key.",
     ApiCode.FAULT: "This is a fault of the service; report it with the request_id.",
+    Code.KEY_UNKNOWN: "The service and its workers do not have the same keys; somebody has to look.",
     Code.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",
     Code.NAME_TAKEN: "account.group is taken; choose another name.",
     Code.REQUEST_REFUSED: "plan must be one of lite, basic, premium.",

@@ -99,4 +99,4 @@ async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
 @asynccontextmanager
 async def _console(settings: ApiSettings, service: Service) -> AsyncIterator[ASGIApp]:
     async with connected(settings.database_url, "worksub_console", connections=_OWN) as pool:
-        yield create_console(service.client, pool, settings.console)
+        yield create_console(service.client, pool, settings.console, service.command_rates)

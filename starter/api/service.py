@@ -9,6 +9,7 @@ from temporalio.client import Client
 from activities.database import Pool
 from starter.api.rates import Rates
 from starter.client import SubscriptionClient
+from starter.command_rates import CommandRates
 from starter.http_metrics import HttpMetrics
 from starter.issuer_watch import IssuerWatch
 from starter.keys import Keys
@@ -29,6 +30,8 @@ class Service:
     rates: Rates
     webhooks_anywhere: bool = False
     """Whether webhooks may go to internal addresses and over plain HTTP."""
+    command_rates: CommandRates = field(default_factory=CommandRates)
+    """What the console counts with as well."""
     patience: float = 30.0
     heartbeat: float = 15.0
     """Seconds after which a silent stream says that it lives."""

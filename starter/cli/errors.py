@@ -74,8 +74,10 @@ def unavailable(code: str, message: str, *, advice: str | None = None) -> Comman
 
 def refusal(refused: "Refused") -> CommandError:
     """The rules' refusal, with everything that is wrong and what would help."""
+    # The command and the service do not have the same keys: no rule has said no.
+    exit_code = ExitCode.UNAVAILABLE if refused.code == "KEY_UNKNOWN" else ExitCode.REFUSED
     return CommandError(
-        ExitCode.REFUSED,
+        exit_code,
         refused.code,
         refused.message,
         field=refused.field,

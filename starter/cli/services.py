@@ -119,9 +119,11 @@ class Services(Record):
     def _temporal_refuses(self, error: "RPCError") -> CommandError:
         from temporalio.service import RPCStatusCode
 
+        from activities.temporal_status import Outcome, outcome_of
         from subscription.refusals import Code, Refused
 
-        if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+        outcome = outcome_of(error)
+        if error.status is RPCStatusCode.NOT_FOUND and outcome is Outcome.REFUSED:
             return refusal(Refused.of(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id"))
         if error.status is RPCStatusCode.FAILED_PRECONDITION and "paused" in error.message:
             return unavailable(
@@ -129,7 +131,7 @@ class Services(Record):
                 f"An operator has paused the subscription in Temporal: {error.message}",
                 advice="`temporal workflow unpause --workflow-id subscription-ID` ends the pause.",
             )
-        if error.status is RPCStatusCode.FAILED_PRECONDITION:
+        if outcome is Outcome.RETRY:  # and it has been tried again
             return unavailable(
                 "WORKFLOW_STUCK",
                 f"The subscription's workflow cannot go on: {error.message}",

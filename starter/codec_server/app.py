@@ -105,7 +105,7 @@ def codec_app(
 
     @app.post("/decode")
     async def decode(request: Request) -> Response:
-        return await answered(request, "decoded", encryption.decode)
+        return await answered(request, "decoded", encryption.decrypted)
 
     @app.post("/encode")
     async def encode(request: Request) -> Response:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from activities.database import Pool
 from starter.client import SubscriptionClient
+from starter.command_rates import CommandRates
 from starter.console import (
     cancellation,
     clock,
@@ -40,6 +41,7 @@ def create_console(
     client: SubscriptionClient,
     pool: Pool,
     settings: ConsoleSettings,
+    command_rates: CommandRates | None = None,
     *,
     hashing: PasswordHashing | None = None,
 ) -> Starlette:
@@ -51,6 +53,7 @@ def create_console(
         sessions=Sessions(pool),
         pages=Pages(),
         hashing=hashing or PasswordHashing(),
+        command_rates=command_rates or CommandRates(),
     )
 
     no_page = guarded(console, Visit.gone, For.NOBODY, Realm.CONSOLE)

@@ -13,11 +13,14 @@ from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
 from activities.database import GOING
+from activities.temporal_status import Outcome, outcome_of
+from starter.command_rates import TooManyCommandsError
 from starter.console.addresses import LANGUAGE, without_language
 from starter.console.sessions import LONGEST_HOURS, Realm
 from starter.console.visit import Console, Turned, Visit, cookie_name, visit_of, words_of
 from starter.password_hashing import HashingBusyError
 from subscription.refusals import Code, RefusedError
+from workflows.envelope import UnknownKeyError
 
 _log = logging.getLogger("worksub")
 
@@ -68,17 +71,32 @@ def _is_away(error: Exception) -> bool:
     """Whether a server does not answer, as the SDK or asyncpg says it."""
     if isinstance(error, RuntimeError):  # how the SDK says that nobody has answered yet
         return "client connect" in str(error)
-    return isinstance(error, (*GOING, RPCError, RPCTimeoutOrCancelledError))
+    if isinstance(error, RPCError):
+        return outcome_of(error) is not Outcome.REFUSED
+    if isinstance(error, RefusedError):
+        return error.refused.code is Code.KEY_UNKNOWN
+    return isinstance(error, (*GOING, RPCTimeoutOrCancelledError, UnknownKeyError))
 
 
 async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
     try:
         return await _turned_away(visit, whom) or await handler(visit)
+    except TooManyCommandsError as error:
+        return await _too_often(visit, error)
     except RefusedError as refusal:
         refused = refusal.refused
         if refused.code in (Code.SUBSCRIPTION_NOT_FOUND, Code.INVOICE_NOT_FOUND):
             return await visit.gone()
+        if refused.code is Code.KEY_UNKNOWN:
+            raise
         return await visit.page("refused.html", said=visit.refusal(refused), status=409)
+
+
+async def _too_often(visit: Visit, error: TooManyCommandsError) -> Response:
+    said = visit.words.say("This was sent too often for this subscription; wait a minute and send it again.")
+    response = await visit.page("refused.html", said=said, status=429)
+    response.headers["Retry-After"] = str(error.wait)
+    return response
 
 
 async def _turned_away(visit: Visit, whom: For) -> Response | None:

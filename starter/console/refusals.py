@@ -115,9 +115,9 @@ SENTENCES: Mapping[str, str] = {
     "LOWERED_BY_UPGRADE.TERM": N_(
         "An upgrade cannot shorten the term; a renewal option can, at the end of the contract period."
     ),
-    Code.TOO_MANY_COMMANDS: N_(
-        "%(most)s changes were made in the last %(days)s days; try again in some days."
-    ),
+    Code.KEY_UNKNOWN: N_("It is encrypted with the key %(key_id)s, which the service does not have."),
+    Code.TOO_MANY_SIGNALS: N_("Signals refused on %(date)s beyond those noted one by one: %(more)s."),
+    Code.TRY_AGAIN: N_("The subscription is busy; nothing has changed. Try again in a moment."),
     Code.NOT_YET_STARTED: N_("The subscription has not started yet; try again in a moment."),
     Code.SUBSCRIPTION_ENDED: N_("The subscription has ended; nothing can be asked of it."),
     Code.SUBSCRIPTION_NOT_FOUND: N_("There is no such subscription."),

@@ -14,6 +14,7 @@ from activities.database import Pool
 from starter.access import Desk
 from starter.caller import Caller
 from starter.client import SubscriptionClient
+from starter.command_rates import CommandRates
 from starter.console.addresses import LANGUAGE, form_of, page_of
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.languages import Words, language_of
@@ -42,6 +43,7 @@ class Console:
     sessions: Sessions
     pages: Pages
     hashing: PasswordHashing
+    command_rates: CommandRates = field(default_factory=CommandRates)
 
 
 class Turned(Exception):  # noqa: N818
@@ -78,7 +80,7 @@ class Visit:
     @property
     def desk(self) -> Desk:
         """All that this caller may see and ask; another customer's subscription does not exist in it."""
-        return Desk(self.console.client, self.caller)
+        return Desk(self.console.client, self.caller, self.console.command_rates)
 
     @property
     def subscription_id(self) -> str:

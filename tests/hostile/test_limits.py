@@ -1,6 +1,5 @@
 """The ends of what is let in: beyond them something later could never work, so it is refused at the door."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from rules.builders import problems as problems_of_a_request
 
 from activities.files import TooLargeError, read_text
 from activities.settings import SettingsError, read_catalogue
-from subscription.answers import remembering
 from subscription.apply import apply_all
 from subscription.catalogue import Catalogue
 from subscription.commands import Command, read_command
@@ -18,7 +16,7 @@ from subscription.decide import Accepted, decide, start_trial
 from subscription.forecast import Quote, quote_cancellation
 from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
 from subscription.names import domain_name
-from subscription.refusals import Code, Refused
+from subscription.refusals import Code
 from subscription.request import Request, read_request
 from subscription.state import Subscription, provisioning
 
@@ -94,31 +92,6 @@ def test_r19_a_catalogue_by_which_something_could_never_be_done_is_refused(chang
     """A look at a domain in a million years, an amount that no column holds, a text that no table keeps."""
     with pytest.raises(ValueError, match=r"validation error"):
         catalogue(**changes)
-
-
-# -- ids, which are remembered for a month -----------------------------------------------------------
-
-
-def test_r22_more_commands_than_can_be_remembered_are_refused_until_some_are_forgotten() -> None:
-    state, moment = paid(), NOW
-    for number in range(2_000):
-        moment = NOW + timedelta(seconds=number)
-        asked = read_command("change_renewal_option", {"term": "ANNUAL", "id": f"{number}"})
-        assert isinstance(asked, Command)
-        state = remembering(state, asked, moment)
-    # What a workflow hands to its next run, and an activity, may have 2 MB.
-    assert len(state.model_dump_json()) < 2 * 2**20
-
-    def answer(at: Any, **carried: str) -> Accepted | Refused:
-        command = read_command("change_renewal_option", {"term": "ANNUAL", **carried})
-        assert isinstance(command, Command)
-        return decide(state, command, at, BOOK)
-
-    refused = answer(moment, id="one-more")
-    assert isinstance(refused, Refused)
-    assert refused.code == Code.TOO_MANY_COMMANDS
-    assert isinstance(answer(moment), Accepted)
-    assert isinstance(answer(NOW + timedelta(days=31), id="one-more"), Accepted)
 
 
 # -- names that seem to be others, or nothing --------------------------------------------------------

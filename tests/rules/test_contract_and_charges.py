@@ -1,11 +1,12 @@
 """Contract periods, prices, the measure of money, the monthly fee, and what falls due when: R18 to R23."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 import pytest
 
-from subscription.answers import remembering, was_answered
+from subscription.answers import MOST_RECENT, Known, RecentCommands
+from subscription.calendar import KST
 from subscription.commands import Command, read_command
 from subscription.deadlines import fall_due
 from subscription.forecast import quote_cancellation
@@ -297,42 +298,61 @@ def test_r22_the_largest_number_that_json_can_carry_still_has_a_fingerprint() ->
     assert isinstance(command, Refused) or command.fingerprint()
 
 
-def renamed(to: str) -> Life:
-    """A life in which a rename with the id `r-1` has been accepted."""
-    life = Life.requested("2027-01-01 09:00").asks("rename_account", group=to, id="r-1")
-    life.state = remembering(life.state, read("rename_account", group=to, id="r-1"), life.now)
-    return life
+ACCEPTED_AT = datetime(2027, 1, 1, 9, tzinfo=KST)
+
+
+def renamed(to: str) -> RecentCommands:
+    """What is known where a rename with the id `r-1` has been accepted."""
+    return RecentCommands().adding(read("rename_account", group=to, id="r-1"), ACCEPTED_AT)
 
 
 def test_r22_an_accepted_command_is_recognised_for_at_least_30_days() -> None:
-    life = renamed("other")
-    later = read("withdraw_reservation", id="w-1")
-    known = remembering(life.state, later, life.now + timedelta(days=30))
-    assert was_answered(known, read("rename_account", group="other", id="r-1")) is True
-    assert was_answered(known, later) is True
+    later, now = read("withdraw_reservation", id="w-1"), ACCEPTED_AT + timedelta(days=30)
+    recent = renamed("other").adding(later, now)
+    assert recent.known(read("rename_account", group="other", id="r-1"), now) is Known.ACCEPTED
+    assert recent.known(later, now) is Known.ACCEPTED
+
+
+def test_r22_an_id_of_long_ago_is_new() -> None:
+    command, now = read("rename_account", group="third", id="r-1"), ACCEPTED_AT + timedelta(days=31)
+    recent = renamed("other").adding(read("check_domain", id="c-1"), now)
+    assert recent.known(command, now) is Known.NEW
 
 
 def test_r22_a_command_that_was_not_accepted_is_judged_anew() -> None:
-    life = renamed("other")
-    assert was_answered(life.state, read("rename_account", group="other", id="r-2")) is False
-    assert was_answered(life.state, read("rename_account", group="other")) is False
+    recent = renamed("other")
+    assert recent.known(read("rename_account", group="other", id="r-2"), ACCEPTED_AT) is Known.NEW
+    assert recent.known(read("rename_account", group="other"), ACCEPTED_AT) is Known.NEW
 
 
 def test_r22_a_command_without_an_id_is_not_remembered() -> None:
-    life = Life.requested("2027-01-01 09:00")
-    assert remembering(life.state, read("check_domain"), life.now) == life.state
+    assert RecentCommands().adding(read("check_domain"), ACCEPTED_AT) == RecentCommands()
 
 
 def test_r22_an_id_belongs_to_one_command() -> None:
-    answer = was_answered(renamed("other").state, read("check_domain", id="r-1"))
+    answer = renamed("other").known(read("check_domain", id="r-1"), ACCEPTED_AT)
     assert isinstance(answer, Refused)
     assert answer.code is Code.COMMAND_ID_REUSED
 
 
 def test_r22_another_name_under_the_same_id_is_not_taken_for_the_first() -> None:
     # Answering "it goes by its new name" to a rename that is not done would be false.
-    answer = was_answered(renamed("other").state, read("rename_account", group="third", id="r-1"))
-    assert answer is not True
+    answer = renamed("other").known(read("rename_account", group="third", id="r-1"), ACCEPTED_AT)
+    assert isinstance(answer, Refused)
+
+
+def test_r22_what_is_known_of_many_commands_is_bounded_and_never_a_guess() -> None:
+    """An id that was dropped is not taken for a new one before 31 days have passed."""
+    recent, now = RecentCommands(), ACCEPTED_AT
+    for number in range(MOST_RECENT + 5):
+        now = ACCEPTED_AT + timedelta(seconds=number)
+        recent = recent.adding(read("change_renewal_option", term="ANNUAL", id=f"{number}" * 40), now)
+    assert len(recent.accepted) == MOST_RECENT
+    assert len(recent.model_dump_json()) < 100_000
+    dropped = read("change_renewal_option", term="ANNUAL", id="4" * 40)
+    assert recent.known(dropped, now) is Known.UNKNOWN
+    assert recent.known(read("check_domain", id="never-sent"), now) is Known.UNKNOWN
+    assert recent.known(dropped, ACCEPTED_AT + timedelta(seconds=4, days=31)) is Known.NEW
 
 
 # -- R23 ---------------------------------------------------------------------------------------------

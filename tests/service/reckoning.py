@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from subscription.answers import ID_REUSED, remembering, was_answered
+from subscription.answers import ID_REUSED, Known, RecentCommands
 from subscription.apply import apply, apply_all
 from subscription.calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
@@ -36,6 +36,7 @@ class Reckoning:
         self.now = at
         self._held = held
         self._answers: dict[str, Answer] = {}
+        self._recent = RecentCommands()
         self._updates = 0
         catalogue = book.in_force(day_of(at))
         assert catalogue is not None
@@ -66,8 +67,11 @@ class Reckoning:
             command = command.model_copy(update={"id": f"given/{self._updates}"})
         if self.state.state.over:
             return self._asked_after_the_end(command)
-        if command.id and (answered := was_answered(self.state, command)):
-            return answered if isinstance(answered, Refused) else self._answers[command.id]
+        known = self._recent.known(command, self.now)
+        if isinstance(known, Refused):
+            return known
+        if command.id and known is not Known.NEW:
+            return self._answers[command.id]
         assert self.state.last_at is not None
         if command.at and command.at < self.state.last_at:
             return Refused.of(Code.CLOCK_PASSED, "at", last_at=self.state.last_at)
@@ -91,8 +95,8 @@ class Reckoning:
         answer = self._answer(command, decision)
         for event in decision.events:
             self._happens(event)
-        self.state = remembering(self.state, command, self.now)
-        if command.id:
+        if command.id and decision.events:
+            self._recent = self._recent.adding(command, self.now)
             self._answers[command.id] = answer
         return answer
 

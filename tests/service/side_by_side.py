@@ -219,11 +219,10 @@ def _without_secrets(status: Status) -> Status:
 
 
 def _bare(state: Subscription) -> Subscription:
-    """Without what only the service knows: secrets, the next look at the DNS, ids that it gave by itself."""
+    """Without what only the service knows: secrets, the next look at the DNS."""
     blank = {"token": "", "since": state.last_at, "next_look_at": state.last_at}
     return state.model_copy(
         update={
-            "answered": {},
             "claim": state.claim and state.claim.model_copy(update=blank),
             "rename_claim": state.rename_claim and state.rename_claim.model_copy(update=blank),
         }

@@ -7,20 +7,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.running import Cli
 from keys import new_key, new_keyring
-from temporalio.api.common.v1 import Payload
-from temporalio.client import Client
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 
 from starter.client import SubscriptionClient
 from starter.embedded.stack import EmbeddedStack
 from starter.keys_in_use import keys_in_use
 from starter.replaying import replay
+from subscription.refusals import Code
 from workflows.converter import encrypting
 from workflows.encryption import Encryption
+from workflows.envelope import UnknownKeyError
 from workflows.keyring import KEYS, Key, Keyring
 
 from .house import House, fresh, open_house
@@ -70,6 +75,17 @@ async def is_carried_out(life: Life) -> None:
     assert "REFUSED" not in await life.events()
 
 
+async def refusals_of(house: House, life: Life) -> list[tuple[str, str]]:
+    rows = await house.owner.fetch(
+        """
+        SELECT detail->>'command' AS command, detail->>'code' AS code FROM lifecycle_events
+         WHERE subscription_id = $1 AND event = 'REFUSED' ORDER BY sequence
+        """,
+        life.id,
+    )
+    return [(row["command"], row["code"]) for row in rows]
+
+
 async def waits(life: Life, key: Key, caplog: pytest.LogCaptureFixture) -> None:
     """Its tasks are tried again and again, and the log says what for."""
     await is_tried_again(life)
@@ -80,58 +96,124 @@ async def waits(life: Life, key: Key, caplog: pytest.LogCaptureFixture) -> None:
 async def test_a_life_without_its_key_waits_and_goes_on_when_the_key_is_there(
     stack: EmbeddedStack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    old, new, strange = new_key(), new_key(), new_key()
+    old, new = new_key(), new_key()
     caplog.set_level(logging.ERROR)
     async with a_house(stack, old, works=False) as house:
         async with house.worker():
             life = await house.paid(START)
-        # Workers with the new key alone: the life's past is closed to them, as is what a stranger says.
+        # Workers with the new key alone: what the workflow has written itself is closed to them.
         caller = seen_by(await with_keys(house, stack, old, new), life)
-        stranger = seen_by(await with_keys(house, stack, strange), life)
         without = await with_keys(house, stack, new)
         async with without.worker():
             more = partial(caller.asks, "upgrade", at="2027-01-11 09:00", members=20, id="more")
             asked = asyncio.create_task(more())
-            await stranger.handle.signal("change_renewal_option", OPTION)
             await waits(life, old, caplog)
-        everybodys = await with_keys(house, stack, new, old, strange)
+        everybodys = await with_keys(house, stack, new, old)
         async with everybodys.worker():
             # Temporal gives up a call whose task has failed too often; the same again has the same answer.
             await asyncio.gather(asked, return_exceptions=True)
             assert "UPGRADED" in [entry.event for entry in (await more()).events]
-            await is_carried_out(life)
 
 
-async def test_a_worker_without_any_key_refuses_nothing_that_is_encrypted(stack: EmbeddedStack) -> None:
-    key = new_key()
-    async with a_house(stack, works=False) as house:
-        keyed = await with_keys(house, stack, key)
-        async with house.worker():
-            life = await house.paid(START)
-            await seen_by(keyed, life).handle.signal("change_renewal_option", OPTION)
-            await is_tried_again(life)
-        async with keyed.worker():
-            await is_carried_out(life)
+def damaged(whole: Payload) -> dict[str, Payload]:
+    """Arguments that nobody can read, of which it is seen whether or not the key is there."""
+    return {
+        "other version": Payload(metadata={**whole.metadata, "encryption-version": b"2"}, data=whole.data),
+        "no key id": Payload(metadata={"encoding": b"binary/encrypted"}, data=b"x"),
+        "no encoding": Payload(data=b"x"),
+        "too short": Payload(metadata=whole.metadata, data=whole.data[:20]),
+    }
 
 
-async def test_what_is_damaged_is_refused_aloud_and_stalls_nothing(stack: EmbeddedStack) -> None:
-    keyring = new_keyring()
-    async with a_house(stack, *keyring.keys) as house:
+def corrupted(whole: Payload) -> dict[str, Payload]:
+    """Arguments that only the key shows to be damaged."""
+    return {
+        "corrupted tag": Payload(metadata=whole.metadata, data=whole.data[:-1] + b"!"),
+        "truncated": Payload(metadata=whole.metadata, data=whole.data[:30]),
+    }
+
+
+async def enciphered(keyring: Keyring) -> Payload:
+    [whole] = await Encryption(keyring).encode([Payload(metadata={"encoding": b"json/plain"}, data=b"{}")])
+    return whole
+
+
+async def answer_to(handle: WorkflowHandle[Any, Any], name: str, arguments: list[Any]) -> str:
+    """The code of a refused update; of one whose answer this client cannot read, that there is one."""
+    try:
+        await handle.execute_update(name, args=arguments, result_type=RawValue)
+    except WorkflowUpdateFailedError as failure:
+        return str(failure.cause.type if isinstance(failure.cause, ApplicationError) else failure.cause)
+    except UnknownKeyError:
+        return "encrypted"
+    return "accepted"
+
+
+@pytest.mark.parametrize("encrypts", [True, False], ids=["with keys", "without keys"])
+async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_nothing(
+    stack: EmbeddedStack, encrypts: bool
+) -> None:
+    """Signals, updates and queries, alone and beside other arguments; no task fails."""
+    ours, strange = new_keyring(), new_keyring()
+    whole, foreign = await enciphered(ours), await enciphered(strange)
+    sent = [(payload, Code.INVALID_ARGUMENT) for payload in damaged(foreign).values()]
+    sent += [(payload, Code.KEY_UNKNOWN) for payload in (foreign, *corrupted(foreign).values())]
+    sent += [
+        (payload, Code.INVALID_ARGUMENT if encrypts else Code.KEY_UNKNOWN)
+        for payload in corrupted(whole).values()
+    ]
+    async with a_house(stack, *(ours.keys if encrypts else ())) as house:
         life = await house.paid(START)
-        [whole] = await Encryption(keyring).encode(
-            [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")]
-        )
-        plain = await speaking(stack)
-        damaged = Payload(metadata=whole.metadata, data=whole.data[:-1] + b"!")
-        handle = plain.get_workflow_handle(life.workflow_id)
-        await handle.signal("change_renewal_option", RawValue(damaged))
-
-        async def is_refused() -> bool:
-            return "REFUSED" in await life.events()
-
-        await eventually("it stands in the timeline", is_refused)
+        handle = (await speaking(stack)).get_workflow_handle(life.workflow_id)
+        for payload, code in sent:
+            refused = "encrypted" if encrypts else code
+            for arguments in ([RawValue(payload)], [RawValue(payload), RawValue(payload), "more"]):
+                assert await answer_to(handle, "cancel", arguments) == refused
+                for name in ("settle", "request"):
+                    answer = await answer_to(handle, name, arguments)
+                    assert answer == refused or code is not Code.KEY_UNKNOWN
+                with pytest.raises((WorkflowQueryFailedError, UnknownKeyError)):
+                    await handle.query("quote_cancellation", args=arguments)
+                await handle.signal("needs_attention", args=arguments)
+                await handle.signal("change_renewal_option", args=arguments)
+        await life.client.settle(life.id)
+        assert await refusals_of(house, life) == [
+            ("change_renewal_option", code) for _, code in sent for _ in range(2)
+        ]
         await life.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
         assert await life.failed_tasks() == []
+
+
+async def test_an_undecodable_header_stops_nothing(stack: EmbeddedStack) -> None:
+    strange = new_keyring()
+    async with a_house(stack, *new_keyring().keys) as house:
+        life = await house.paid(START)
+        request = SignalWorkflowExecutionRequest(
+            namespace=house.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id),
+            signal_name="withdraw_reservation",
+        )
+        request.header.fields["_tracer-data"].CopyFrom(await enciphered(strange))
+        await house.temporal.workflow_service.signal_workflow_execution(request)
+        await life.client.settle(life.id)
+        assert await refusals_of(house, life) == [("withdraw_reservation", "NOTHING_RESERVED")]
+        assert await life.failed_tasks() == []
+
+
+async def test_a_command_with_a_key_against_a_service_without_one_says_so(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
+    key = new_key()
+    async with a_house(stack) as house:
+        life = await house.paid(START)
+        settings = {
+            "DATABASE_URL": house.database_url,
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+            KEYS: str(key),
+        }
+        lacking = await Cli(settings, tmp_path).run("withdraw", life.id, "--json")
+        assert (lacking.code, lacking.error["code"]) == (3, "KEY_UNKNOWN")
+        assert key.id in lacking.error["message"]
 
 
 async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack: EmbeddedStack) -> None:

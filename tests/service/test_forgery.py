@@ -33,7 +33,7 @@ ERASED = """
 END = CANCELED + ERASED
 NAMELESS = """
     UPDATE subscriptions
-       SET snapshot = snapshot || '{{"account": null, "admin_id": null, "claim": null, "answered": {{}}}}'
+       SET snapshot = snapshot || '{{"account": null, "admin_id": null, "claim": null}}'
      WHERE subscription_id = '{0}';
 """
 ERASE = "SELECT erase_personal_data('{0}')"

@@ -1,0 +1,177 @@
+"""Floods: whoever asks, and however often, a subscription goes on, and nothing of it grows without bound."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client
+
+from starter.embedded.stack import EmbeddedStack
+from subscription.refusals import Code
+from subscription.state import State
+from workflows.converter import data_converter
+from workflows.life import MOST_NOTED_A_DAY
+
+from .hasty import EVENTS_A_RUN, hasty_server
+from .house import House, fresh, open_house
+from .lives import Life
+from .waiting import eventually, together
+
+CALLERS = 10
+# An update takes up to 14 events, and a server lets ten of one workflow wait at a time.
+LAST_STEPS = CALLERS * 14
+
+
+@pytest.fixture(scope="module")
+async def hasty_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    async with hasty_server(tmp_path_factory.mktemp("hasty")) as address:
+        yield await Client.connect(address, data_converter=data_converter())
+
+
+@pytest.fixture(scope="module")
+async def hasty(stack: EmbeddedStack, hasty_temporal: Client) -> AsyncIterator[House]:
+    async with open_house(stack, hasty_temporal) as house:
+        yield house
+
+
+async def lengths_of_runs(life: Life) -> list[int]:
+    return [len(await life.history(run)) for run in await life.run_ids()]
+
+
+async def refusals(house: House, life: Life) -> tuple[int, int]:
+    """How many refused signals have an entry of their own, and how many are counted beside them."""
+    row = await house.owner.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE NOT detail->>'code' = $2) AS noted,
+               coalesce(sum((detail->>'count')::int) FILTER (WHERE detail->>'code' = $2), 0) AS counted
+          FROM lifecycle_events WHERE subscription_id = $1 AND event = 'REFUSED'
+        """,
+        life.id,
+        Code.TOO_MANY_SIGNALS,
+    )
+    assert row is not None
+    return row["noted"], row["counted"]
+
+
+async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(hasty: House) -> None:
+    life = await hasty.requested(account={"domain": f"{fresh('flooded')}.example"})
+
+    async def asks_again_and_again(caller: int) -> None:
+        for number in range(20):
+            await life.client.check_domain(life.id, id=f"{caller}-{number}")
+
+    await together(asks_again_and_again(caller) for caller in range(CALLERS))
+    lengths = await lengths_of_runs(life)
+    assert len(lengths) > 5
+    assert max(lengths) < EVENTS_A_RUN + LAST_STEPS
+    assert await life.failed_tasks() == []
+    # Commands without effect are not remembered.
+    kept = await hasty.owner.fetchval(
+        "SELECT count(*) FROM command_answers WHERE subscription_id = $1", life.id
+    )
+    assert kept == 0
+    answer = await life.asks("cancel", date=f"{await life.today()}")
+    assert answer.state is State.CANCELED
+
+
+async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: House) -> None:
+    life = await hasty.paid("2027-01-10 09:00")
+    chosen = {f"choice-{number}": number for number in range(1, 231)}
+
+    async def chooses(id_: str, members: int) -> str:
+        answer = await life.asks(
+            "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=members, id=id_
+        )
+        return answer.message
+
+    said = {id_: await chooses(id_, members) for id_, members in chosen.items()}
+    for id_ in ("choice-1", "choice-30", "choice-230"):
+        assert await chooses(id_, chosen[id_]) == said[id_]
+    for id_ in ("choice-1", "choice-230"):
+        refused = await life.refused(
+            "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=999, id=id_
+        )
+        assert refused.code is Code.COMMAND_ID_REUSED
+    refused = await life.refused("withdraw_reservation", at="2027-01-10 09:00", id="never-sent")
+    assert refused.code is Code.NOTHING_RESERVED
+    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == len(chosen)
+    # What a transition carries does not grow with the ids.
+    snapshot = await hasty.owner.fetchval(
+        "SELECT snapshot::text FROM subscriptions WHERE subscription_id = $1", life.id
+    )
+    assert "choice-" not in snapshot
+    await life.is_cancelled("2027-01-10 10:00")
+    assert await chooses("choice-1", 1) == said["choice-1"]
+    refused = await life.refused("change_renewal_option", term="ANNUAL", members=999, id="choice-1")
+    assert refused.code is Code.COMMAND_ID_REUSED
+
+
+async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(hasty: House) -> None:
+    life = await hasty.requested()
+    sent = MOST_NOTED_A_DAY + 50
+    await together(life.handle.signal("withdraw_reservation", {"by": f"somebody {n}"}) for n in range(sent))
+    await life.client.settle(life.id)
+    assert await refusals(hasty, life) == (MOST_NOTED_A_DAY, 0)
+    assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + 2 * sent
+
+    day = await life.today()
+    now = await life.client.clock(life.id).now()
+    await life.sleeps_until(now + timedelta(days=1))
+
+    async def counted() -> bool:
+        return await refusals(hasty, life) == (MOST_NOTED_A_DAY, 50)
+
+    await eventually("the rest of the day is counted", counted)
+    entry = next(
+        entry for entry in await life.client.timeline(life.id) if "noted one by one" in entry.message
+    )
+    assert f"{day}" in entry.message
+    assert "50" in entry.message
+    assert await life.failed_tasks() == []
+
+
+async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
+    stack: EmbeddedStack, hasty_temporal: Client
+) -> None:
+    async with open_house(stack, hasty_temporal, works=False) as house:
+        async with house.worker():
+            life = await house.paid("2027-01-10 09:00")
+        sent = 2_500  # more than may wait at a time
+        senders = asyncio.Semaphore(100)
+
+        async def send(argument: dict[str, str]) -> None:
+            async with senders:
+                await life.handle.signal("change_renewal_option", argument)
+
+        at = "2027-01-10T09:00:00+09:00"
+        await send({"term": "MONTHLY", "at": at})
+        await send({"term": "ANNUAL", "at": at})
+        await together(send({"term": "FOR EVER"}) for _ in range(sent))
+        async with house.worker():
+            await life.client.settle(life.id)
+            assert await refusals(house, life) == (MOST_NOTED_A_DAY, 0)
+            events = await life.events()
+            assert events[:4] == [
+                "TRIAL_STARTED",
+                "SWITCHED_TO_PAID",
+                "RENEWAL_OPTION_CHANGED",
+                "RENEWAL_OPTION_CHANGED",
+            ]
+            renewal = (await life.status()).renewal
+            assert renewal is not None
+            assert renewal.term == "ANNUAL"
+            await life.asks("upgrade", at="2027-01-10 10:00", members=20)
+            assert await life.failed_tasks() == []
+
+
+async def test_what_is_no_command_begins_new_runs_too(hasty: House) -> None:
+    """Signals and updates that change nothing do not wake the main loop, but their events count."""
+    life = await hasty.requested()
+    for number in range(EVENTS_A_RUN):
+        await life.handle.signal("needs_attention", {"needed": number % 2 == 0})
+        if number % 5 == 0:
+            await life.handle.execute_update("request")
+    await life.client.settle(life.id)
+    assert len(await lengths_of_runs(life)) > 1
+    assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + LAST_STEPS

@@ -1,0 +1,133 @@
+"""Every status of a Temporal call means one thing, and the same to everybody who calls."""
+
+import asyncio
+import inspect
+from http import HTTPStatus
+
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.temporal_status import Outcome, outcome_of
+from starter import retrying
+from starter.api.errors import add_handlers
+from starter.cli.errors import CommandError, ExitCode
+from starter.cli.services import Services
+from starter.console.guarding import _is_away
+from subscription.refusals import Code
+
+RETRIED = {"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"}
+REFUSED = {"INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "OUT_OF_RANGE"}
+
+WORDED: list[tuple[RPCStatusCode, str, Outcome]] = [
+    (RPCStatusCode.UNAVAILABLE, "workflow update was aborted", Outcome.RETRY),
+    (RPCStatusCode.UNAVAILABLE, "connection refused", Outcome.OUTAGE),
+    (RPCStatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (5 vs. 4)", Outcome.REFUSED),
+    (RPCStatusCode.FAILED_PRECONDITION, "workflow is paused", Outcome.OUTAGE),
+    (RPCStatusCode.NOT_FOUND, "Namespace elsewhere is not found.", Outcome.OUTAGE),
+]
+
+
+def failed(status: RPCStatusCode, message: str = "what the server said") -> RPCError:
+    return RPCError(message, status, b"")
+
+
+def expected(status: RPCStatusCode) -> Outcome:
+    if status.name in RETRIED:
+        return Outcome.RETRY
+    return Outcome.REFUSED if status.name in REFUSED else Outcome.OUTAGE
+
+
+@pytest.mark.parametrize("status", RPCStatusCode)
+def test_every_status_is_retried_refused_or_an_outage(status: RPCStatusCode) -> None:
+    assert outcome_of(failed(status)) is expected(status)
+
+
+@pytest.mark.parametrize(("status", "message", "outcome"), WORDED)
+def test_a_status_of_two_meanings_is_told_by_its_words(
+    status: RPCStatusCode, message: str, outcome: Outcome
+) -> None:
+    assert outcome_of(failed(status, message)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        (Code.TRY_AGAIN, Outcome.RETRY),
+        ("AcceptedUpdateCompletedWorkflow", Outcome.RETRY),
+        (Code.ALREADY_PAID, Outcome.REFUSED),
+        (Code.KEY_UNKNOWN, Outcome.REFUSED),
+    ],
+)
+def test_a_failed_update_is_told_by_its_kind(kind: str, outcome: Outcome) -> None:
+    assert outcome_of(WorkflowUpdateFailedError(ApplicationError("no", type=kind))) is outcome
+
+
+@pytest.mark.parametrize("status", RPCStatusCode)
+async def test_the_client_makes_again_what_may_succeed_in_a_moment(status: RPCStatusCode) -> None:
+    tries = 0
+
+    async def call() -> str:
+        nonlocal tries
+        tries += 1
+        if tries <= 3:
+            raise failed(status)
+        return "answered"
+
+    if expected(status) is Outcome.RETRY:
+        assert await retrying.retried(call) == "answered"
+    else:
+        with pytest.raises(RPCError):
+            await retrying.retried(call)
+        assert tries == 1
+
+
+async def test_a_workflow_whose_tasks_keep_failing_is_given_up() -> None:
+    async def call() -> None:
+        raise failed(RPCStatusCode.FAILED_PRECONDITION)
+
+    with pytest.raises(RPCError):
+        async with asyncio.timeout(60):
+            await retrying.retried(call)
+
+
+CLI: dict[Outcome, set[str]] = {
+    Outcome.RETRY: {"WORKFLOW_STUCK"},
+    Outcome.REFUSED: {Code.SUBSCRIPTION_NOT_FOUND, "TEMPORAL_NOT_USABLE"},
+    Outcome.OUTAGE: {"TEMPORAL_UNREACHABLE", "TEMPORAL_NOT_USABLE"},
+}
+
+
+@pytest.mark.parametrize("status", RPCStatusCode)
+async def test_the_command_the_api_and_the_console_tell_the_same(status: RPCStatusCode) -> None:
+    error, outcome = failed(status), expected(status)
+    client = await Client.connect("localhost:7233", lazy=True)
+    url = "postgresql://localhost/worksub"
+    told = Services(database_url=url, temporal=client, owner_url=url).in_words(error)
+    assert isinstance(told, CommandError)
+    assert told.code in CLI[outcome]
+    not_found = status is RPCStatusCode.NOT_FOUND
+    assert told.exit_code is (ExitCode.REFUSED if not_found else ExitCode.UNAVAILABLE)
+    assert _is_away(error) is (outcome is not Outcome.REFUSED)
+    assert await _answer_of_the_api(error) == (
+        HTTPStatus.NOT_FOUND
+        if not_found
+        else "a fault"
+        if outcome is Outcome.REFUSED
+        else HTTPStatus.SERVICE_UNAVAILABLE
+    )
+
+
+async def _answer_of_the_api(error: RPCError) -> int | str:
+    api = FastAPI()
+    add_handlers(api)
+    request = Request({"type": "http", "state": {"request_id": "r"}, "headers": []})
+    try:
+        answer = api.exception_handlers[RPCError](request, error)
+        assert inspect.isawaitable(answer)
+        return (await answer).status_code
+    except RPCError:
+        return "a fault"
