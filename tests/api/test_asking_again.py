@@ -9,6 +9,7 @@ from service.waiting import eventually, together
 
 from activities.database import connected
 from starter.api.rates import Rates
+from starter.command_rates import CommandRates
 from starter.keys import Keys
 from subscription.calendar import KST
 
@@ -177,3 +178,19 @@ async def test_what_has_not_changed_is_not_sent_again(house: House, acme: Visito
     assert changed.headers["ETag"] != tag
     missing = await acme.http.get(f"{there}x", headers={"If-None-Match": "*"})
     assert missing.status_code == 404
+
+
+async def test_a_flood_of_one_command_waits_and_keeps_no_other_one_out(house: House) -> None:
+    async with open_reception(house, command_rates=CommandRates("3/minute")) as reception:
+        eager, rival = await reception.visitor("C-flooding"), await reception.visitor("C-rival")
+        mine = f"/subscriptions/{await eager.requests(house)}"
+        for _ in range(5):  # what is not theirs is not found, and counts for nothing
+            await rival.posts(f"{mine}/check-domain", {}, 404)
+        for _ in range(3):
+            assert (await eager.posts(f"{mine}/check-domain", {}, 409))["code"] == "NO_PROOF_AWAITED"
+        answer = await eager.http.post(
+            f"/v1{mine}/check-domain", json={}, headers={"Idempotency-Key": uuid.uuid4().hex}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        await eager.posts(f"{mine}/switch-to-paid", {"date": TODAY, "term": "ANNUAL"})

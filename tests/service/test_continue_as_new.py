@@ -1,6 +1,7 @@
 """Continue-as-new on a server that asks for it all the time: nothing is lost and nothing is done twice."""
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -147,3 +148,17 @@ async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: House) ->
     assert (await life.events())[-2:] == ["CANCELED", "ERASED"]
     [_, histories] = await life.client.certificates(life.id)
     assert histories.rows["workflow_runs"] >= runs + 1
+
+
+async def test_the_clock_can_be_moved_right_after_a_request(house: House) -> None:
+    """What happens next ends the run of the request: the clock meets a workflow that goes on anew."""
+
+    async def moved(number: int) -> None:
+        life = await house.requested()
+        target = (await life.client.clock(life.id).now()) + timedelta(days=31)
+        assert await life.client.clock(life.id).advance_to(target)
+        await life.client.settle(life.id)
+        assert await life.events() == ["TRIAL_STARTED", "TRIAL_ENDED"], number
+
+    for number in range(20):
+        await moved(number)
