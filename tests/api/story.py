@@ -1,11 +1,14 @@
 """The examples in the API's description, told by the rules; `make openapi` writes them down."""
 
+import base64
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
 from rules.builders import BOOK, Life, day
+from standardwebhooks import Webhook
 
 from starter.api.examples import SUBSCRIPTION_ID
 from subscription.commands import SwitchToPaid
@@ -14,6 +17,7 @@ from subscription.effects import Answer, RequestAnswer, timeline_entry
 from subscription.explain import explain
 from subscription.forecast import ChangeQuote, quote_switch, upcoming
 from subscription.status import status_of
+from subscription.webhooks import Told, cloud_event
 
 _PLAIN_ID = "sub-1"
 
@@ -53,6 +57,37 @@ def told() -> dict[str, Any]:
     }
     text = json.dumps(documents, default=_as_json, ensure_ascii=False)
     return dict(json.loads(text.replace(_PLAIN_ID, SUBSCRIPTION_ID)))
+
+
+SAMPLE_SECRET = "whsec_" + base64.b64encode(b"a secret that only this page has").decode()
+SAMPLE_SENT_AT = datetime(2027, 1, 31, 15, 0, 4, tzinfo=UTC)
+
+
+def webhook_sample() -> tuple[dict[str, str], str]:
+    """Return the headers and the body of a call as docs/webhooks.md shows it: the fees of a first month."""
+    life = Life.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
+    life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
+    life.at("2027-02-01 00:00")
+    entry = next(each for each in life.timeline if each.event == "SERVICE_FEES_POSTED")
+    event = cloud_event(
+        Told(
+            subscription_id=SUBSCRIPTION_ID,
+            customer_id=life.state.customer_id,
+            sequence=entry.sequence,
+            event=entry.event,
+            state=entry.state,
+            message=entry.message,
+            ledger=tuple(life.ledger),
+        ),
+        entry.at,
+    )
+    body = event.model_dump_json(exclude_none=True).replace(_PLAIN_ID, SUBSCRIPTION_ID)
+    headers = {
+        "webhook-id": event.id,
+        "webhook-timestamp": str(int(SAMPLE_SENT_AT.timestamp())),
+        "webhook-signature": Webhook(SAMPLE_SECRET).sign(event.id, SAMPLE_SENT_AT, body),
+    }
+    return headers, body
 
 
 def _page(items: Iterable[Any]) -> dict[str, Any]:

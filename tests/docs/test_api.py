@@ -1,7 +1,11 @@
 """docs/api.md, docs/webhooks.md and docs/openapi.json say what the code does."""
 
 import re
+from datetime import UTC, datetime
 from typing import get_args
+
+from api.story import SAMPLE_SECRET, webhook_sample
+from standardwebhooks import Webhook
 
 from starter.api.app import create_api
 from starter.api.openapi import described, event_schema_described
@@ -10,13 +14,27 @@ from subscription.events import Event
 from subscription.refusals import Code
 from subscription.webhooks import DeliveryState, event_type
 
-from .pages import page, tables
+from .pages import blocks, page, tables
 
 API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
 
 
 def test_the_description_is_that_of_the_code() -> None:
     assert page("docs/openapi.json") == described(), "`make openapi` writes it anew"
+
+
+def test_the_sample_of_a_webhook_is_a_real_one() -> None:
+    """The page shows the bytes that were signed, and the library makes the same signature of them."""
+    headers, body = webhook_sample()
+    shown, sent = (block.text for block in blocks(page("docs/webhooks.md"), "http"))
+    assert sent.rstrip("\n") == body
+    assert shown == "".join(f"{name}: {value}\n" for name, value in headers.items())
+    assert SAMPLE_SECRET in page("docs/webhooks.md")
+    at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+    assert (
+        Webhook(SAMPLE_SECRET).sign(headers["webhook-id"], at, sent.rstrip("\n"))
+        == headers["webhook-signature"]
+    )
 
 
 def test_the_schema_of_events_is_that_of_the_code() -> None:
