@@ -13,6 +13,7 @@ from subscription.adjustment import adjustment_key
 from subscription.calendar import first_of_next_month
 from subscription.catalogue import InvoicePolicy
 from subscription.invoice import (
+    CorrectedInvoice,
     Invoice,
     InvoicedAdjustment,
     InvoicedLine,
@@ -110,6 +111,7 @@ class InvoicingActivities:
                 issued_on=wanted.issued_on,
                 vat_percent=policy.vat_percent,
                 supplier=policy.supplier,
+                corrected=await _corrected(connection, subscriptions),
             )
             await _take_number(connection, wanted.issued_on.year)
             await _insert(connection, invoice)
@@ -169,6 +171,45 @@ async def _open_entries(
             *((row["subscription_id"], _adjustment(row)) for row in adjustments),
         ]
     )
+
+
+async def _corrected(
+    connection: Connection, subscriptions: Sequence[InvoicedSubscription]
+) -> list[CorrectedInvoice]:
+    """The earlier invoices that the adjustments among these entries correct, with what is left of each."""
+    changes: dict[str, int] = {}
+    for entry in (entry for each in subscriptions for entry in each.entries):
+        if isinstance(entry, InvoicedAdjustment):
+            changes[entry.corrects] = changes.get(entry.corrects, 0) + entry.amount
+    rows = await connection.fetch(
+        """
+        WITH corrected AS (
+            SELECT number, array_agg(entry_key) AS keys FROM invoice_entries
+             WHERE entry_key = ANY ($1) GROUP BY number
+        ), line AS (
+            SELECT number, key, amount FROM corrected
+              JOIN invoice_entries USING (number) JOIN ledger_lines ON key = entry_key
+        )
+        SELECT number, keys, (document ->> 'vat_percent')::int AS vat_percent,
+               (SELECT sum(amount)::bigint FROM line WHERE line.number = corrected.number)
+               + (SELECT coalesce(sum(made.amount), 0)::bigint
+                    FROM line JOIN ledger_adjustments AS made ON line_key = key
+                    JOIN invoice_entries
+                      ON entry_key = made.subscription_id || '/ADJUSTMENT/' || made.adjustment_id
+                   WHERE line.number = corrected.number) AS supply
+          FROM corrected JOIN invoices USING (number) ORDER BY number
+        """,
+        list(changes),
+    )
+    return [
+        CorrectedInvoice(
+            number=row["number"],
+            vat_percent=row["vat_percent"],
+            supply_before=row["supply"],
+            supply_after=row["supply"] + sum(changes[key] for key in row["keys"]),
+        )
+        for row in rows
+    ]
 
 
 def _line(row: Any) -> InvoicedLine:

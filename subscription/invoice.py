@@ -79,6 +79,24 @@ class InvoicedSubscription(Frozen):
         return sum(entry.amount for entry in self.entries)
 
 
+class CorrectedInvoice(Frozen):
+    """An earlier invoice whose lines are adjusted: what is left of its supply amount, before and after."""
+
+    number: str
+    vat_percent: int
+    supply_before: int
+    supply_after: int
+
+    @property
+    def supply_change(self) -> int:
+        return self.supply_after - self.supply_before
+
+    @property
+    def vat_change(self) -> int:
+        """The tax that is given back, which is below zero, or added: what that invoice charged for it."""
+        return vat_on(self.supply_after, self.vat_percent) - vat_on(self.supply_before, self.vat_percent)
+
+
 class Invoice(Frozen):
     """One customer's invoice for one month, in whole KRW: never changed once issued. It names no person."""
 
@@ -90,6 +108,7 @@ class Invoice(Frozen):
     issued_on: Day
     supplier: Supplier
     subscriptions: tuple[InvoicedSubscription, ...]
+    corrected: tuple[CorrectedInvoice, ...] = ()
     supply_amount: int
     vat_percent: int
     vat_amount: int
@@ -111,7 +130,7 @@ def cut_of(month: date) -> datetime:
 
 
 def vat_on(supply_amount: int, percent: int) -> int:
-    """The tax on an invoice's supply amount, rounded towards zero once; a credit note gives it back."""
+    """Return the tax on a supply amount, rounded towards zero once."""
     tax = abs(supply_amount) * percent // 100
     return tax if supply_amount >= 0 else -tax
 
@@ -125,9 +144,12 @@ def invoice_for(
     issued_on: date,
     vat_percent: int,
     supplier: Supplier,
+    corrected: Sequence[CorrectedInvoice] = (),
 ) -> Invoice:
+    """The tax on what is newly charged, and what the corrections of earlier invoices change of theirs."""
     supply = sum(each.amount for each in subscriptions)
-    vat = vat_on(supply, vat_percent)
+    own = supply - sum(each.supply_change for each in corrected)
+    vat = vat_on(own, vat_percent) + sum(each.vat_change for each in corrected)
     return Invoice(
         number=number,
         kind=InvoiceKind.INVOICE if supply >= 0 else InvoiceKind.CREDIT_NOTE,
@@ -136,6 +158,7 @@ def invoice_for(
         issued_on=issued_on,
         supplier=supplier,
         subscriptions=tuple(subscriptions),
+        corrected=tuple(corrected),
         supply_amount=supply,
         vat_percent=vat_percent,
         vat_amount=vat,

@@ -142,6 +142,7 @@ def _wrong(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:
         issued_on=invoice.issued_on,
         vat_percent=invoice.vat_percent,
         supplier=invoice.supplier,
+        corrected=invoice.corrected,
     )
     if invoice != reckoned:
         yield "its sums are not those of its entries"

@@ -1,18 +1,31 @@
 """Invoices and adjustments: a month is closed once, with numbers without gaps, and nothing is edited."""
 
 import asyncio
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
 
+from activities.adjusting import insert_adjustment
+from activities.invoicing import InvoicingActivities
 from starter.invoice_page import Language, invoice_page
-from subscription.invoice import Invoice
+from subscription.adjustment import Adjust, AdjustmentReason
+from subscription.catalogue import Supplier
+from subscription.invoice import (
+    CorrectedInvoice,
+    Invoice,
+    InvoicedAdjustment,
+    InvoicedSubscription,
+    IssueInvoices,
+    invoice_for,
+)
 from subscription.refusals import Code, RefusedError
+from subscription.validation import check
 
-from .house import House, fresh
+from .house import House, fresh, on
 from .lives import Life
 from .waiting import eventually, together
 
@@ -212,6 +225,69 @@ async def test_an_adjustment_has_the_size_of_its_line(office: House) -> None:
             life.id,
             f"{life.id}/SERVICE_FEE/2026-03-15",
         )
+
+
+async def test_a_credit_note_gives_back_the_tax_that_was_charged(office: House) -> None:
+    """116 KRW a line: two invoices of one line have 11 each, one invoice of two lines has 23."""
+    days = ("2026-03-01", "2026-03-02")
+    small = [await one_day(office, day, customer_id=f"C-{day}") for day in days]
+    whole = [await one_day(office, day, customer_id="C-whole") for day in days]
+    await closed(office)
+    taxed = {each.customer_id: each.vat_amount for each in await office.client.invoices()}
+    assert taxed == {"C-2026-03-01": 11, "C-2026-03-02": 11, "C-whole": 23}
+    activities = InvoicingActivities(office.pool)
+    for number, life in enumerate((*small, *whole)):
+        async with office.pool.acquire() as connection:
+            key = f"{life.id}/SERVICE_FEE/{days[number % 2]}"
+            wanted = check(Adjust, {**adjustment(life, -116), "key": key})
+            # In April the first line of each customer, in May the second one of C-whole.
+            at = on("2026-05-10") if number == 3 else on("2026-04-10")
+            await insert_adjustment(connection, wanted, at)
+    for month in (4, 5):
+        wanted_invoices = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 1))
+        await ActivityEnvironment().run(activities.issue_invoices, wanted_invoices)
+    by_customer: dict[str, list[int]] = {}
+    for invoice in await office.client.invoices():
+        by_customer.setdefault(invoice.customer_id, []).append(invoice.vat_amount)
+    # C-whole: 232 has 23, the 116 that are left in April have 11, and nothing is left in May.
+    assert by_customer == {"C-2026-03-01": [11, -11], "C-2026-03-02": [11, -11], "C-whole": [23, -12, -11]}
+
+
+def test_small_invoices_and_their_credit_note_mirror_each_other() -> None:
+    """5 and 5 without tax: the credit note of -10 gives none back. 10 with 1: it gives back 1."""
+    small = [
+        CorrectedInvoice(number=f"2026-00000{n}", vat_percent=10, supply_before=5, supply_after=0)
+        for n in (1, 2)
+    ]
+    whole = [CorrectedInvoice(number="2026-000003", vat_percent=10, supply_before=10, supply_after=0)]
+    assert [credit_note(-10, small).vat_amount, credit_note(-10, whole).vat_amount] == [0, -1]
+
+
+def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
+    entry = InvoicedAdjustment(
+        key="s/ADJUSTMENT/T-1",
+        corrects="s/SERVICE_FEE/2026-03-01",
+        reason=AdjustmentReason.WRONG_CHARGE,
+        reference="T-1",
+        amount=amount,
+    )
+    return invoice_for(
+        "customer",
+        MARCH,
+        [InvoicedSubscription(subscription_id="s", entries=(entry,))],
+        number="2026-000004",
+        issued_on=date(2026, 5, 1),
+        vat_percent=10,
+        supplier=Supplier(),
+        corrected=corrected,
+    )
+
+
+async def one_day(house: House, day: str, **changes: Any) -> Life:
+    """A life with a line of one day: 1/31 x 3,600 = 116 KRW."""
+    life = await house.paid(f"{day} 09:00", term="MONTHLY", plan="lite", members=1, **changes)
+    await life.is_cancelled(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
+    return life
 
 
 async def test_an_erased_subscription_is_adjusted_too(office: House) -> None:
