@@ -8,25 +8,12 @@ CREATE TABLE worker_keys (
 INSERT INTO worker_keys DEFAULT VALUES;
 GRANT SELECT ON worker_keys TO worksub_worker;
 
--- The key of the hashes that stay after an erasure. Nobody reads it: functions compare with it.
-CREATE TABLE erasure_key (
-    key         bytea NOT NULL DEFAULT sha256(convert_to(
-                    gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8'))
-);
-CREATE UNIQUE INDEX erasure_key_is_one ON erasure_key ((true));
-INSERT INTO erasure_key DEFAULT VALUES;
-
-CREATE FUNCTION erased_hash(body text) RETURNS bytea
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT sha256(key || sha256(key || convert_to(body, 'UTF8'))) FROM public.erasure_key
-$$;
-
 -- The hash of the request of an erased subscription: it tells another body under the same request_id, and names nobody.
 ALTER TABLE subscriptions ADD COLUMN erased_request bytea;
 
 CREATE FUNCTION was_requested_so(requested text, fingerprint text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(erased_request = public.erased_hash(fingerprint), true)
+    SELECT coalesce(erased_request = public.keyed_hash(fingerprint), true)
       FROM public.subscriptions WHERE subscription_id = requested
 $$;
 
@@ -68,7 +55,7 @@ BEGIN
         gone := gone || jsonb_build_object(named, counted);
     END LOOP;
     UPDATE public.subscriptions
-       SET erased_request = public.erased_hash(request_fingerprint), request_fingerprint = NULL
+       SET erased_request = public.keyed_hash(request_fingerprint), request_fingerprint = NULL
      WHERE subscription_id = erased AND request_fingerprint IS NOT NULL;
     IF ended_at IS NOT NULL THEN
         INSERT INTO public.erasure_certificates (subscription_id, part, erased_at, rows)
@@ -80,5 +67,5 @@ END
 $$;
 
 
-REVOKE EXECUTE ON FUNCTION erased_hash(text), was_requested_so(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION was_requested_so(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION was_requested_so(text, text) TO worksub_worker, worksub_reader;
