@@ -5,6 +5,7 @@ has one thread, and has the pipes, the environment, the directory and the exit c
 have. It ends without freeing its objects, so tests of the exit itself must start a new interpreter.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -92,6 +93,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
         traceback.print_exc()
         code = 1
     finally:
+        atexit._run_exitfuncs()  # such as the export of spans
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
