@@ -56,6 +56,7 @@ OWN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/sign-in/developer"): {"as": "customer", "customer_id": "somebody-else"},
     ("GET", "/sign-in/issuer"): {},
     ("GET", "/sign-in/callback"): {"code": "the-id", "state": "the-id"},
+    ("GET", "/sign-in/signed-out"): {},
     ("POST", "/language"): {"language": "en", "next": "/subscriptions/the-id"},
     ("POST", "/sign-out"): {},
 }
