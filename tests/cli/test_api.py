@@ -84,15 +84,18 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
 async def test_the_doctor_says_what_could_not_be_told(service: Service, cli: Cli) -> None:
     anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
     made = await anywhere.json("webhooks", "add", "http://127.0.0.1:9/", "--customer", "C-cli")
+    ids = [await service.subscribed() for _ in range(3)]
     async with connected(service.settings["DATABASE_URL"], "worksub_admin", connections=1) as admin:
         await admin.execute(
             """
-            INSERT INTO webhook_deliveries (endpoint_id, state, queued_at, settled_at) VALUES
-                ($1, 'PARKED', clock_timestamp() - interval '3 days', clock_timestamp()),
-                ($1, 'WAITING', clock_timestamp() - interval '61 minutes', NULL),
-                ($1, 'WAITING', clock_timestamp() - interval '59 minutes', NULL)
+            INSERT INTO webhook_deliveries
+                   (endpoint_id, subscription_id, sequence, state, queued_at, settled_at)
+            VALUES ($1, $2, 1, 'PARKED', clock_timestamp() - interval '3 days', clock_timestamp()),
+                   ($1, $3, 1, 'WAITING', clock_timestamp() - interval '61 minutes', NULL),
+                   ($1, $4, 1, 'WAITING', clock_timestamp() - interval '59 minutes', NULL)
             """,
             made["endpoint_id"],
+            *ids,
         )
     found = await _webhooks_finding(cli)
     assert found["verdict"] == "NOTE"
