@@ -150,6 +150,7 @@ UNSAID = {
     "message": "the refusal in English",
     ("TRIAL_STARTED", "grace_ends_at"): "said when the trial ends",
     ("CANCELED", "billed_up_to"): "the day of the cancellation",
+    ("REFUSED", "count"): "said by the refusal's own sentence, as its parameter `more`",
 }
 
 
