@@ -46,7 +46,7 @@ from activities.worker_keys import worker_seals
 from activities.workspace import PostgresWorkspaces
 from subscription.seals import Seals
 from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
-from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS
+from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS, extend_deadlock_detection
 from workflows.keyring import EncryptionSettingsError, keyring_from
 from workflows.registration import missing_search_attributes
 from workflows.sealing import SealingInterceptor
@@ -81,7 +81,7 @@ def create_worker(
     recording = RecordingActivities(pool, workspaces)
     reconciliation = ReconciliationActivities(pool, client, workspaces, seals)
     purging = PurgingActivities(pool, client)
-    return Worker(
+    worker = Worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
@@ -115,16 +115,14 @@ def create_worker(
             HeartbeatInterceptor(),
         ],
         workflow_runner=RUNNER,
-        # Ten thousand signals that waited for a worker come in one task, which may take longer than the two
-        # seconds after which the SDK speaks of a deadlock, and would be tried again for ever. The server's
-        # own bound for a task stays.
-        debug_mode=True,
         # What falls due, however many at once, leaves connections for what somebody has asked.
         max_concurrent_local_activities=max(1, pool.get_max_size() - _CONNECTIONS_FOR_PEOPLE),
         deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,
         max_cached_workflows=cached_workflows,
     )
+    extend_deadlock_detection(worker)
+    return worker
 
 
 async def serve(settings: Settings, *, allow_simulation: bool = False) -> None:

@@ -4,7 +4,7 @@ import re
 
 from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
-from temporalio.worker import Interceptor, Replayer, UnsandboxedWorkflowRunner
+from temporalio.worker import Interceptor, Replayer, UnsandboxedWorkflowRunner, Worker
 
 from workflows.adjustment import AdjustmentWorkflow
 from workflows.converter import data_converter
@@ -40,6 +40,23 @@ INTERCEPTORS: tuple[Interceptor, ...] = (
 RUNNER = UnsandboxedWorkflowRunner()
 
 
+LONGEST_TASK_SECONDS = 60
+"""A workflow task that computes for longer is taken for a deadlock."""
+
+
+def extend_deadlock_detection(worker: Worker) -> None:
+    """Let a workflow task of this worker compute for up to LONGEST_TASK_SECONDS; the SDK's bound is 2 s.
+
+    The server delivers up to 10,000 buffered signals in one task, and the SDK alone needs more than two
+    seconds to dispatch them on a busy machine. The task would then fail and be retried forever. The SDK has
+    no setting for the bound; its debug mode lifts it, but runs workflow tasks in the event loop, which would
+    stop heartbeats and health checks.
+    """
+    # Private: tests/service/test_floods.py fails if an upgrade of the SDK renames it.
+    assert worker._workflow_worker is not None
+    worker._workflow_worker._deadlock_timeout_seconds = LONGEST_TASK_SECONDS
+
+
 def replayer(
     *watching: Interceptor, converter: DataConverter | None = None, runtime: Runtime | None = None
 ) -> Replayer:
@@ -50,7 +67,7 @@ def replayer(
     return Replayer(
         workflows=WORKFLOWS,
         workflow_runner=RUNNER,
-        debug_mode=True,  # as in `worker.create_worker`
+        debug_mode=True,  # without deadlock detection: see `extend_deadlock_detection`
         interceptors=(*INTERCEPTORS, *watching),
         data_converter=converter or data_converter(),
         runtime=runtime,

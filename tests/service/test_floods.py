@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 from temporalio.client import Client
+from temporalio.worker import Worker
 
 from starter.embedded.stack import EmbeddedStack
 from subscription.refusals import Code
 from subscription.state import State
 from workflows.converter import data_converter
+from workflows.hosting import LONGEST_TASK_SECONDS, RUNNER, WORKFLOWS, extend_deadlock_detection
 from workflows.life import MOST_NOTED_A_DAY
 
 from .hasty import EVENTS_A_RUN, hasty_server
@@ -175,3 +177,11 @@ async def test_what_is_no_command_begins_new_runs_too(hasty: House) -> None:
     await life.client.settle(life.id)
     assert len(await lengths_of_runs(life)) > 1
     assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + LAST_STEPS
+
+
+async def test_sdk_still_has_the_bound_that_is_extended(temporal: Client) -> None:
+    worker = Worker(temporal, task_queue="unserved", workflows=WORKFLOWS, workflow_runner=RUNNER)
+    assert worker._workflow_worker is not None
+    assert worker._workflow_worker._deadlock_timeout_seconds == 2
+    extend_deadlock_detection(worker)
+    assert worker._workflow_worker._deadlock_timeout_seconds == LONGEST_TASK_SECONDS
