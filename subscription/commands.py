@@ -51,13 +51,14 @@ def _who(value: str) -> str:
 
 
 class Expected(Wire):
-    """The state and the day that a caller has seen: a command that expects them is refused in any other.
+    """The state, the day and the prices that a caller has seen: a command is refused in any other.
 
-    `sequence` is the number of the last event.
+    `sequence` is the number of the last event, `edition` the number of catalogue versions published by then.
     """
 
     sequence: Annotated[int, Field(ge=0)]
     date: Day
+    edition: Annotated[int, Field(ge=0)] | None = None
 
 
 class Command(Wire):

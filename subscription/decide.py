@@ -80,7 +80,7 @@ def decide(
     """Judge a command on a state on which all that is due at `now` has been done (R23)."""
     try:
         _check_commandable(state)
-        _check_expected(state, command.expects, now)
+        _check_expected(state, command.expects, now, book)
         events = _caused(state, command, now, book, found)
         return Accepted(events=events, message=accepted_message(state, events))
     except RefusedError as refusal:
@@ -122,10 +122,14 @@ def _check_commandable(state: Subscription) -> None:
         raise refuse(Code.SUBSCRIPTION_ENDED)
 
 
-def _check_expected(state: Subscription, expected: Expected | None, now: datetime) -> None:
-    """Refuse what was confirmed for another state or another day."""
-    if expected and (expected.sequence, expected.date) != (state.sequence, day_of(now)):
+def _check_expected(state: Subscription, expected: Expected | None, now: datetime, book: PriceBook) -> None:
+    """Refuse what was confirmed for another state, another day or another price book."""
+    if expected is None:
+        return
+    if (expected.sequence, expected.date) != (state.sequence, day_of(now)):
         raise refuse(Code.CHANGED_MEANWHILE)
+    if expected.edition is not None and expected.edition != book.edition:
+        raise refuse(Code.CHANGED_MEANWHILE, judged_by_catalogue=True)
 
 
 def _caused(

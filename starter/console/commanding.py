@@ -20,12 +20,17 @@ from subscription.refusals import Code, Problem, RefusedError
 async def ask(visit: Visit, name: str, argument: Mapping[str, Any], seen: Standing | None = None) -> Answer:
     """Send a command, under the id of the form that it comes from: a double click does it once (R22).
 
-    It is refused if anything has happened since `seen`, for which the form has been compared with its page.
+    The rules refuse it if an event, a new day or a new catalogue version has come since `seen`, for which the
+    form has been compared with its page.
     """
     assert visit.session is not None
     carried: dict[str, Any] = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
     if seen is not None:
-        carried["expects"] = {"sequence": seen.state.sequence, "date": day_of(seen.now).isoformat()}
+        carried["expects"] = {
+            "sequence": seen.state.sequence,
+            "date": day_of(seen.now).isoformat(),
+            "edition": seen.book.edition,
+        }
     return await visit.desk.command(visit.subscription_id, name, {**argument, **carried})
 
 

@@ -1,10 +1,10 @@
-"""Commands that expect what their callers have seen: done for that state and that day alone."""
+"""Commands that expect what their callers have seen: done for that state, that day and those prices alone."""
 
 from typing import Any
 
 import pytest
 
-from rules.builders import Life
+from rules.builders import Life, book_of, catalogue
 from subscription.commands import Command, read_command
 from subscription.refusals import Code
 
@@ -31,6 +31,16 @@ def test_it_is_refused_in_any_other_state_and_on_any_other_day(command: str, ear
     seen = {"sequence": life.state.sequence - earlier, "date": day}
     assert life.refused(command, expects=seen, **ARGUMENTS[command]).code is Code.CHANGED_MEANWHILE
     assert life.state == before
+
+
+def test_r19_it_is_refused_where_a_catalogue_version_was_published_since() -> None:
+    life = Life.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
+    seen = {"sequence": life.state.sequence, "date": "2027-03-15", "edition": 1}
+    dearer = {"premium": {"list": 20_000, "annual": 18_000}}
+    life.book = book_of(*life.book.versions, catalogue("2027-03-15", plans=dearer))
+    refused = life.refused("upgrade", plan="premium", expects=seen)
+    assert (refused.code, refused.judged_by_catalogue) == (Code.CHANGED_MEANWHILE, True)
+    life.asks("upgrade", plan="premium", expects={**seen, "edition": 2})
 
 
 def test_what_it_expects_does_not_tell_it_from_itself_sent_again() -> None:

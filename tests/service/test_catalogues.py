@@ -127,6 +127,17 @@ async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: 
     assert "at 18,000 KRW" in answer.message
 
 
+async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop: House) -> None:
+    """The workflow knows the first edition alone until a command makes it load the next one."""
+    life = await shop.paid(START, "MONTHLY")
+    seen = {"sequence": len(await life.events()), "date": "2027-01-20", "edition": 1}
+    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    at = "2027-01-20 09:00"
+    refused = await life.refused("upgrade", at=at, plan="premium", expects=seen)
+    assert refused.code is Code.CHANGED_MEANWHILE
+    await life.asks("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
+
+
 async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: House) -> None:
     keeps, wants = await together([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
