@@ -20,6 +20,7 @@ from starter.selection import Selection
 from starter.test_clock import TestClock
 from starter.updating import Updates
 from subscription.adjustment import Adjust, Adjustment
+from subscription.answers import REMEMBERED_FOR
 from subscription.calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
 from subscription.commands import Command, ContractTerm, SwitchToPaid, Upgrade, read_command
@@ -151,8 +152,15 @@ class SubscriptionClient(SubscriptionReader):
         return await self._updates.command(subscription_id, name, argument)
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
-        """Whether a command of this id has been accepted, and its answer can be given again (R22)."""
-        return await self._read.was_accepted(subscription_id, command_id)
+        """Return whether a command of this id was accepted, and would get its first answer again (R22).
+
+        Like the workflow, by the subscription's own clock: an id that is no longer remembered is a new one.
+        """
+        at = await self._read.accepted_at(subscription_id, command_id)
+        if at is None:
+            return False
+        state = await self._read.existing(subscription_id)
+        return state.state.over or await self._now(state) - at < REMEMBERED_FOR
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
         """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from activities.answers import recalled_answer
@@ -344,14 +344,18 @@ class ReadModel:
         )
         return [ReportedFinding.model_validate(dict(row)) for row in rows]
 
-    async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
-        """Whether a command was accepted under this id."""
-        found = await self._pool.fetchval(
-            "SELECT true FROM command_answers WHERE subscription_id = $1 AND command_id = $2 LIMIT 1",
+    async def accepted_at(self, subscription_id: str, command_id: str) -> datetime | None:
+        """Return when a command was last accepted under this id, by the subscription's clock."""
+        at: datetime | None = await self._pool.fetchval(
+            """
+            SELECT max(effective_at)
+              FROM command_answers JOIN lifecycle_events USING (subscription_id, sequence)
+             WHERE subscription_id = $1 AND command_id = $2
+            """,
             subscription_id,
             command_id,
         )
-        return found is not None
+        return at
 
     async def answer(self, subscription_id: str, command: Command) -> AnswerRecalled:
         """The original answer to this command, if its id was accepted before (R22)."""

@@ -5,6 +5,8 @@ from datetime import timedelta
 from service.house import fresh
 from service.lives import Life
 
+from subscription.calendar import start_of
+
 from .forms import sign_in, submit
 from .hosting import Hosted
 from .test_guide import filled_in
@@ -141,3 +143,21 @@ async def test_what_fails_unforeseen_is_a_page_that_says_so(console: Hosted) -> 
         assert page.status_code == 500
         assert "Something went wrong" in page.text
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_a_form_whose_command_is_no_longer_remembered_is_compared_again(console: Hosted) -> None:
+    """After 31 days of a test clock its command id is new again (R22)."""
+    life = await paid(console)
+    later = await life.today() + timedelta(days=90)
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/cancel?review=1&date={later}")
+        typed = {"confirmation": await life.confirmation()}
+        await submit(browser, page, "/cancel", method="post", **typed)
+        await life.asks("withdraw_reservation")
+        again = await submit(browser, page, "/cancel", method="post", **typed)
+        assert again.url.path == f"/subscriptions/{life.id}"
+        await life.sleeps_until(start_of(await life.today() + timedelta(days=32)))
+        again = await submit(browser, page, "/cancel", method="post", **typed)
+        assert again.status_code == 409
+    assert (await life.status()).reservation is None
