@@ -1,20 +1,16 @@
 """An invoice as a page that one would send, in Korean or English."""
 
 from collections.abc import Mapping
-from enum import StrEnum
+from datetime import date
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from starter.language import Language, written_day, written_month
 from subscription.adjustment import AdjustmentReason
+from subscription.catalogue import PriceBook
 from subscription.invoice import Invoice, InvoiceKind
-from subscription.ledger import LineKind
-
-
-class Language(StrEnum):
-    KO = "ko"
-    EN = "en"
-
+from subscription.ledger import ChargedRate, LineKind
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     Language.EN: {
@@ -46,6 +42,10 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "vat": "VAT",
         "total": "Total",
         "for": "for",
+        "corrected": "Corrected invoices",
+        "supply_before": "Supply amount before",
+        "supply_after": "Supply amount after",
+        "vat_change": "Change of VAT",
         "currency": "All amounts are in Korean won.",
     },
     Language.KO: {
@@ -77,6 +77,10 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "vat": "부가가치세",
         "total": "합계",
         "for": "대상",
+        "corrected": "정정 대상 청구서",
+        "supply_before": "정정 전 공급가액",
+        "supply_after": "정정 후 공급가액",
+        "vat_change": "부가가치세 증감",
         "currency": "모든 금액의 단위는 원(KRW)입니다.",
     },
 }
@@ -84,8 +88,25 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
 _PAGES = Environment(loader=PackageLoader("starter"), autoescape=True, undefined=StrictUndefined)
 
 
-def invoice_page(invoice: Invoice, language: Language) -> str:
-    """A whole HTML document that needs nothing beside it, made to be printed on A4."""
+def invoice_page(invoice: Invoice, language: Language, book: PriceBook) -> str:
+    """Return an HTML document that needs no other file, made to be printed on A4.
+
+    Plans go by the titles that they had on the first day charged; published versions never change.
+    """
+
+    def day(day: date) -> str:
+        return written_day(day, language)
+
+    def title(rate: ChargedRate) -> str:
+        return book.offer(rate.plan, rate.first_day).title
+
     page: Any = _PAGES.get_template("invoice.html")
-    html: str = page.render(invoice=invoice, words=_WORDS[language], language=language.value)
+    html: str = page.render(
+        invoice=invoice,
+        words=_WORDS[language],
+        language=language.value,
+        day=day,
+        month=written_month(invoice.month, language),
+        title=title,
+    )
     return html

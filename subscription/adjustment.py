@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from subscription.calendar import Instant
+from subscription.ledger import LineKey
 from subscription.model import Frozen, Wire
 from subscription.refusals import Code, Refused
 from subscription.validation import storable
@@ -57,6 +58,10 @@ class Adjustment(Frozen):
     reason: AdjustmentReason
     reference: str
     effective_at: Instant
+
+    @property
+    def corrected(self) -> LineKey:
+        return LineKey.of(self.corrects)
 
 
 class Adjusted(Frozen):

@@ -17,7 +17,7 @@ from subscription.adjustment import AdjustmentReason
 from subscription.batch import MemberFailure
 from subscription.calendar import Day, first_of_next_month, start_of
 from subscription.catalogue import Supplier
-from subscription.ledger import ChargedRate, LedgerLine, LineKind
+from subscription.ledger import ChargedRate, LedgerLine, LineKey, LineKind
 from subscription.model import Frozen
 
 
@@ -63,6 +63,10 @@ class InvoicedAdjustment(Frozen):
     reason: AdjustmentReason
     reference: str
     amount: int
+
+    @property
+    def corrected(self) -> LineKey:
+        return LineKey.of(self.corrects)
 
 
 InvoiceEntry = InvoicedLine | InvoicedAdjustment

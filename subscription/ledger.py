@@ -5,7 +5,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -48,6 +48,22 @@ class ChargedRate(Frozen):
     end_day: Annotated[Day, Field(alias="to")]
     plan: str
     members: int
+
+
+class LineKey(NamedTuple):
+    """The key of a ledger line, taken apart (R22)."""
+
+    subscription_id: str
+    kind: LineKind
+    first_day: date
+
+    @classmethod
+    def of(cls, key: str) -> "LineKey":
+        subscription_id, kind, first_day = key.rsplit("/", 2)
+        return cls(subscription_id, LineKind(kind), date.fromisoformat(first_day))
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id}/{self.kind}/{self.first_day}"
 
 
 class LedgerLine(Frozen):
@@ -170,7 +186,7 @@ def _line(
     """A line over neighbouring pieces; `rate` says whose plan and members it names."""
     first_day = pieces[0].first_day
     return LedgerLine(
-        key=f"{subscription_id}/{kind}/{first_day}",
+        key=str(LineKey(subscription_id, kind, first_day)),
         kind=kind,
         first_day=first_day,
         end_day=pieces[-1].end_day,

@@ -40,7 +40,7 @@ def _reason(text: str) -> str:
 
 
 def _language(text: str) -> str:
-    from starter.invoice_page import Language
+    from starter.language import Language
 
     try:
         return Language(text.lower())
@@ -123,14 +123,16 @@ def show_invoice(
     """Show an invoice, or write it as a page for a browser or a printer."""
     with Session() as session:
         invoice = session.read(lambda record: record.invoice(number))
-    if html is None:
-        from starter.cli.tables import invoice_view
+        if html is None:
+            from starter.cli.tables import invoice_view
 
-        show(as_json, invoice, lambda: invoice_view(invoice))
-        return
-    from starter.invoice_page import Language, invoice_page
+            show(as_json, invoice, lambda: invoice_view(invoice))
+            return
+        book = session.read(lambda record: record.price_book())
+    from starter.invoice_page import invoice_page
+    from starter.language import Language
 
-    page = invoice_page(invoice, Language(language))
+    page = invoice_page(invoice, Language(language), book)
     if str(html) == "-":
         print(page)
         return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from subscription.effects import Answer, ErasureCertificate, TimelineEntry
     from subscription.explain import Explanation
     from subscription.forecast import ChangeQuote, Coming, Quote
-    from subscription.invoice import Invoice
+    from subscription.invoice import CorrectedInvoice, Invoice
     from subscription.ledger import LedgerLine
     from subscription.outbox import OutboxNotice
     from subscription.reconciliation import ReportedFinding
@@ -163,10 +163,9 @@ def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
     table = table_of("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Made (KST)", right=("KRW",))
     for each in adjustments:
         _, _, name = each.key.rpartition("/")
-        _, _, corrected = each.corrects.partition("/")
         table.add_row(
             name,
-            Name(corrected),
+            Name(f"{each.corrected.kind}/{each.corrected.first_day}"),
             Name(each.reason),
             each.reference,
             won(each.amount),
@@ -200,7 +199,8 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
     for subscription in invoice.subscriptions:
         for entry in subscription.entries:
             if isinstance(entry, InvoicedAdjustment):
-                details = (f"{entry.reason}, {entry.reference}", _NONE, _NONE)
+                corrected = f"{entry.corrected.kind}/{entry.corrected.first_day}"
+                details = (f"{entry.reason}, {entry.reference}, for {corrected}", _NONE, _NONE)
             else:
                 details = (
                     f"{entry.first_day} to {entry.last_day}",
@@ -208,7 +208,19 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
                     "\n".join(f"{rate.members:,}" for rate in entry.rates),
                 )
             table.add_row(subscription.subscription_id, Name(entry.kind), *details, won(entry.amount))
-    return Group(invoices_table([invoice]), table)
+    parts = [invoices_table([invoice]), table]
+    if invoice.corrected:
+        parts.append(corrected_invoices_table(invoice.corrected))
+    return Group(*parts)
+
+
+def corrected_invoices_table(corrected: "Iterable[CorrectedInvoice]") -> Table:
+    """The earlier invoices that a later one corrects, each with what is left of it."""
+    amounts = ("Supply before (KRW)", "Supply after (KRW)", "Change of VAT (KRW)")
+    table = table_of("Corrects", *amounts, right=amounts)
+    for each in corrected:
+        table.add_row(each.number, won(each.supply_before), won(each.supply_after), won(each.vat_change))
+    return table
 
 
 def notices_table(notices: "Iterable[OutboxNotice]") -> Table:

@@ -11,7 +11,7 @@ from starter.console.judging import admin_reason, coming, refusals
 from starter.console.picture import picture_of
 from starter.console.visit import Visit
 from starter.console.wording import Speaker
-from starter.invoice_page import Language, invoice_page
+from starter.invoice_page import invoice_page
 from subscription.adjustment import Adjustment
 from subscription.calendar import day_of
 from subscription.commands import confirmation_for
@@ -121,6 +121,7 @@ async def _invoices(visit: Visit, standing: Standing) -> list[Invoice]:
 async def invoice(visit: Visit) -> Response:
     """An invoice as it is sent; it brings its own style, which its own policy allows and nothing else."""
     number: str = visit.request.path_params["number"]
-    page = invoice_page(await visit.desk.invoice(number), Language(visit.words.language))
+    found = await visit.desk.invoice(number)
+    page = invoice_page(found, visit.words.language, await visit.desk.price_book())
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox"
     return HTMLResponse(page, headers={"Content-Security-Policy": policy})

@@ -6,20 +6,17 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from importlib import resources
 
-from babel import Locale
-from babel.dates import format_date, format_datetime, format_skeleton
+from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
-from starter.invoice_page import Language
+from starter.language import LOCALES, Language, written_day, written_month
 from subscription.calendar import KST, day_of
 from subscription.commands import ContractTerm
 
 COOKIE = "language"
-_LOCALES = {Language.KO: Locale("ko", "KR"), Language.EN: Locale("en", "US")}
-_DAY = {Language.KO: "y년 M월 d일", Language.EN: "d MMM y"}
 _MOMENT = {Language.KO: "y년 M월 d일 HH:mm", Language.EN: "d MMM y, HH:mm"}
 
 
@@ -66,7 +63,7 @@ class Words:
     def __init__(self, language: Language) -> None:
         self.language = language
         self._catalogue = catalogue_of(language)
-        self._locale = _LOCALES[language]
+        self._locale = LOCALES[language]
 
     def say(self, message: str, /, **values: object) -> str:
         return self._catalogue.gettext(message) % values
@@ -81,10 +78,10 @@ class Words:
     def day(self, day: date) -> str:
         """The one way in which this language writes a date; of a moment, its date on the Korean clock."""
         korean = day_of(day) if isinstance(day, datetime) else day
-        return format_date(korean, _DAY[self.language], locale=self._locale)
+        return written_day(korean, self.language)
 
     def month(self, day: date) -> str:
-        return format_skeleton("yMMMM", day, locale=self._locale)
+        return written_month(day, self.language)
 
     def moment(self, at: datetime) -> str:
         """Date and time on the Korean clock, to the minute."""

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from starter.console.languages import Words, catalogue_of
-from starter.invoice_page import Language
+from starter.language import Language
 
 
 class Pages:

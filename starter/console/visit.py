@@ -22,7 +22,7 @@ from starter.console.pages import Pages
 from starter.console.refusals import refusal_words
 from starter.console.sessions import Realm, Session, Sessions, new_token
 from starter.console.settings import ConsoleSettings
-from starter.invoice_page import Language
+from starter.language import Language
 from starter.password_hashing import PasswordHashing
 from starter.sign_in_refusals import SignInRefusal, refuse_sign_in
 from subscription.refusals import Problem, Refused

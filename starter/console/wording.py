@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from starter.console.languages import Words
 from starter.console.refusals import refusal_words
-from starter.invoice_page import Language
+from starter.language import Language
 from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
 from subscription.commands import ContractTerm, RenewalTerms

@@ -9,7 +9,7 @@ from playwright.async_api import Browser
 from service.house import PASSWORD, fresh
 
 from starter.console.languages import Words
-from starter.invoice_page import Language
+from starter.language import Language
 from subscription.calendar import day_of
 from subscription.refusals import Code, RefusedError
 

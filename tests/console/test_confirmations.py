@@ -9,7 +9,7 @@ from service.lives import Life
 from service.waiting import together
 
 from starter.console.languages import Words
-from starter.invoice_page import Language
+from starter.language import Language
 from subscription.calendar import start_of
 
 from .forms import sign_in, submit

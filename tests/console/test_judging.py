@@ -7,7 +7,7 @@ from starter.console.judging import Action, Outlook, coming, cost_of, outlook, p
 from starter.console.languages import Words
 from starter.console.picture import Kind, Picture, picture_of
 from starter.console.wording import Speaker
-from starter.invoice_page import Language
+from starter.language import Language
 from subscription.commands import read_command
 from subscription.refusals import Code, Refused
 

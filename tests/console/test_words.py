@@ -12,7 +12,7 @@ from rules.test_refusals import SAMPLES
 
 from starter.console import refusals
 from starter.console.languages import Words, language_of
-from starter.invoice_page import Language
+from starter.language import Language
 from subscription import statements
 from subscription.calendar import KST
 from subscription.messages import KINDS, places_in

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from starter.cli.tables import invoice_view, ledger_table
-from starter.invoice_page import Language, invoice_page
+from starter.invoice_page import invoice_page
+from starter.language import Language
 from subscription.explain import Explanation, explain
 from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
 from subscription.ledger import LedgerLine
@@ -116,8 +117,8 @@ def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
         vat_percent=10,
         supplier=BOOK.versions[0].invoice.supplier,
     )
-    page = invoice_page(invoice, Language.EN)
-    assert "<td>basic<br>premium</td>" in page
+    page = invoice_page(invoice, Language.EN, BOOK)
+    assert "<td>Basic<br>Premium</td>" in page
     assert '<td class="count">10<br>15</td>' in page
     for table in (ledger_table([repaid]), invoice_view(invoice)):
         shown = io.StringIO()

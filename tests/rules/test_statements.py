@@ -7,7 +7,7 @@ import pytest
 
 from starter.console.languages import Words
 from starter.console.wording import Speaker
-from starter.invoice_page import Language
+from starter.language import Language
 from subscription.commands import ContractTerm, RenewalTerms, read_command
 from subscription.events import (
     AccountRenamed,

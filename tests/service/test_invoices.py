@@ -11,9 +11,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.adjusting import insert_adjustment
 from activities.invoicing import InvoicingActivities
-from starter.invoice_page import Language, invoice_page
+from starter.invoice_page import invoice_page
+from starter.language import Language
 from subscription.adjustment import Adjust, AdjustmentReason
-from subscription.catalogue import Supplier
+from subscription.catalogue import PriceBook, Supplier
 from subscription.invoice import (
     CorrectedInvoice,
     Invoice,
@@ -263,6 +264,16 @@ def test_small_invoices_and_their_credit_note_mirror_each_other() -> None:
     assert [credit_note(-10, small).vat_amount, credit_note(-10, whole).vat_amount] == [0, -1]
 
 
+def test_the_page_of_a_credit_note_says_what_it_corrects() -> None:
+    whole = [CorrectedInvoice(number="2026-000003", vat_percent=10, supply_before=10, supply_after=0)]
+    nothing_sold = PriceBook(versions=())
+    korean, english = (invoice_page(credit_note(-10, whole), each, nothing_sold) for each in Language)
+    for words in ("정정 대상 청구서", "2026-000003", "-1 (10%)", "서비스 이용요금, 2026년 3월 1일"):
+        assert words in korean
+    for words in ("Corrected invoices", "2026-000003", "-1 (10%)", "for Service fee, 1 Mar 2026"):
+        assert words in english
+
+
 def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
     entry = InvoicedAdjustment(
         key="s/ADJUSTMENT/T-1",
@@ -301,10 +312,11 @@ async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(offi
     await upgraded_in_march(office, customer_id="C-1")
     await closed(office)
     [invoice] = await office.client.invoices()
-    korean, english = invoice_page(invoice, Language.KO), invoice_page(invoice, Language.EN)
-    for words in ("공급가액", "부가가치세", "61,315", "서비스 이용요금", "2026-03-15 ~ 2026-03-31"):
+    book = await office.client.price_book()
+    korean, english = (invoice_page(invoice, language, book) for language in Language)
+    for words in ("공급가액", "부가가치세", "61,315", "서비스 이용요금", "2026년 3월 15일 ~ 2026년 3월 31일"):
         assert words in korean
-    for words in ("Supply amount", "VAT", "61,315", "Service fee", "39,483"):
+    for words in ("Supply amount", "VAT", "61,315", "Service fee", "39,483", "15 Mar 2026 ~ 31 Mar 2026"):
         assert words in english
     odd = invoice.model_copy(update={"customer_id": "<script>alert(1)</script>"})
-    assert "<script>" not in invoice_page(odd, Language.EN)
+    assert "<script>" not in invoice_page(odd, Language.EN, book)
