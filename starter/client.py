@@ -23,7 +23,7 @@ from subscription.adjustment import Adjust, Adjustment
 from subscription.answers import REMEMBERED_FOR
 from subscription.calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
-from subscription.commands import Command, ContractTerm, SwitchToPaid, Upgrade, read_command
+from subscription.commands import Command, ContractTerm, Expected, SwitchToPaid, Upgrade, read_command
 from subscription.deadlines import caught_up
 from subscription.effects import (
     WORKFLOW_ID_PREFIX,
@@ -56,6 +56,11 @@ class Standing(Frozen):
     state: Subscription
     now: Instant
     book: PriceBook
+
+    @property
+    def expected(self) -> Expected:
+        """Return what a command carries that is confirmed for exactly this."""
+        return Expected(sequence=self.state.sequence, date=day_of(self.now), edition=self.book.edition)
 
 
 class SubscriptionClient(SubscriptionReader):

@@ -26,7 +26,7 @@ TOO_FAR_AHEAD = Refused.of(Code.INVALID_INSTANT, "at", reason="TOO_FAR_AHEAD")
 class Quote(Frozen):
     """What the ledger would get if that cancellation were reserved now and nothing else were asked (R28).
 
-    `penalty` is the part beside the service fees; `free_on` is the day from which there is none, if
+    `penalty` is the part beside the service fees; `free_on` is the day on which there is none, if
     there is one now.
     """
 

@@ -181,7 +181,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_COMPANY_NAME.LENGTH": "must have 1 to 100 characters that can be seen",
     "INVALID_COMPANY_NAME.INVISIBLE": "must not have control or invisible characters",
     "INVALID_PHONE": "must be a phone number such as 02-1234-5678 or +82 2-1234-5678",
-    "SIMULATION_NOT_ALLOWED": "This service serves customers: a life begins now, not at another time.",
+    "SIMULATION_NOT_ALLOWED": "This service serves customers: a trial starts now, not at another time.",
     "NAME_TAKEN": "is taken; choose another name",
     "NAME_TAKEN.RENAME": "That name is taken; choose another name.",
     "NAME_UNCHANGED": "That is the present name already.",

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -169,10 +169,12 @@ def cancel(
     with Session(timeout=timeout) as session:
         subscription_id = session.subscription(subscription_id)
         day = day_meant(session, subscription_id, date)
+        carried: dict[str, Any] = {**_carried(command_id, by)}
+        if confirm is None:
+            seen = session.ask(lambda client: client.standing(subscription_id))
+            carried["expects"] = seen.expected.model_dump(mode="json")
         confirmation = confirm if confirm is not None else _ask_to_confirm(session, subscription_id, day)
-        answer = session.ask(
-            lambda client: client.cancel(subscription_id, day, confirmation, **_carried(command_id, by))
-        )
+        answer = session.ask(lambda client: client.cancel(subscription_id, day, confirmation, **carried))
     _show_answer(as_json, answer)
 
 

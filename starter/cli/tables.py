@@ -259,10 +259,7 @@ def quote_view(quote: "Quote | ChangeQuote") -> RenderableType:
 def _cancellation_words(quote: "Quote") -> str:
     said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
     if quote.penalty:
-        said += (
-            f", {won(quote.penalty)} KRW of it for leaving early; "
-            f"that part is nothing from {quote.free_on} on"
-        )
+        said += f", {won(quote.penalty)} KRW of it for leaving early; that part is nothing on {quote.free_on}"
     return said
 
 

@@ -26,11 +26,7 @@ async def ask(visit: Visit, name: str, argument: Mapping[str, Any], seen: Standi
     assert visit.session is not None
     carried: dict[str, Any] = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
     if seen is not None:
-        carried["expects"] = {
-            "sequence": seen.state.sequence,
-            "date": day_of(seen.now).isoformat(),
-            "edition": seen.book.edition,
-        }
+        carried["expects"] = seen.expected.model_dump(mode="json")
     return await visit.desk.command(visit.subscription_id, name, {**argument, **carried})
 
 

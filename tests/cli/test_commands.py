@@ -112,6 +112,20 @@ async def test_a_cancellation_is_confirmed_with_the_account(service: Service, cl
     assert [event["event"] for event in right["events"]] == ["CANCELLATION_RESERVED"]
 
 
+async def test_at_a_terminal_a_cost_that_has_changed_meanwhile_is_not_confirmed(
+    service: Service, cli: Cli
+) -> None:
+    group = fresh("meanwhile")
+    subscription_id = await service.paid(account={"group": group})
+    terminal = await cli.at_a_terminal("cancel", subscription_id, "--date", "today")
+    await terminal.sees(f"type the account (minji@{group}): ")
+    await cli.json("upgrade", subscription_id, "--members", "20", "--agree")
+    terminal.type(f"minji@{group}")
+    await terminal.sees("Something has happened since")
+    assert await terminal.ends() == 1
+    assert (await cli.json("status", subscription_id))["state"] == "ACTIVE"
+
+
 async def test_at_a_terminal_the_cost_is_shown_and_the_account_asked_for(service: Service, cli: Cli) -> None:
     group = fresh("asked")
     subscription_id = await service.paid(account={"group": group})

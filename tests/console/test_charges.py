@@ -48,7 +48,7 @@ async def test_each_charge_has_its_invoice_and_what_has_none_is_summed_up(
             f"Service fee 1 Mar 2026 - 14 Mar 2026 Lite 10 ₩16,258 {invoice.number}",
             f"Service fee 15 Mar 2026 - 31 Mar 2026 Basic 10 ₩39,483 {invoice.number}",
             "Service fee 1 Apr 2026 - 30 Apr 2026 Basic 10 ₩72,000 not yet",
-            "Adjustment service outage T-4711 -₩9,483 not yet",
+            "Adjustment Service fee, 15 Mar 2026: service outage T-4711 -₩9,483 not yet",
         ]
         # 16,258 + 39,483 + 72,000 - 9,483; and the last two, which no invoice has.
         assert "In all ₩118,258, before VAT." in page.text
