@@ -1,16 +1,19 @@
 """Invoices and adjustments: a month is closed once, with numbers without gaps, and nothing is edited."""
 
 import asyncio
+import io
 from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
+from rich.console import Console
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 from activities.adjusting import insert_adjustment
 from activities.invoicing import InvoicingActivities
+from starter.cli.tables import invoice_view
 from starter.invoice_page import invoice_page
 from starter.language import Language
 from subscription.adjustment import Adjust, AdjustmentReason
@@ -264,7 +267,7 @@ def test_small_invoices_and_their_credit_note_mirror_each_other() -> None:
     assert [credit_note(-10, small).vat_amount, credit_note(-10, whole).vat_amount] == [0, -1]
 
 
-def test_the_page_of_a_credit_note_says_what_it_corrects() -> None:
+def test_a_credit_note_says_what_it_corrects_on_its_page_and_at_the_terminal() -> None:
     whole = [CorrectedInvoice(number="2026-000003", vat_percent=10, supply_before=10, supply_after=0)]
     nothing_sold = PriceBook(versions=())
     korean, english = (invoice_page(credit_note(-10, whole), each, nothing_sold) for each in Language)
@@ -272,6 +275,10 @@ def test_the_page_of_a_credit_note_says_what_it_corrects() -> None:
         assert words in korean
     for words in ("Corrected invoices", "2026-000003", "-1 (10%)", "for Service fee, 1 Mar 2026"):
         assert words in english
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(invoice_view(credit_note(-10, whole)))
+    for words in ("for SERVICE_FEE/2026-03-01", "2026-000003", "Change of VAT (KRW)"):
+        assert words in shown.getvalue()
 
 
 def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
