@@ -58,13 +58,18 @@ def outcome_of(error: RPCError | WorkflowUpdateFailedError) -> Outcome:
     match error.status:
         case RPCStatusCode.UNAVAILABLE if _UPDATE_DROPPED in message:
             return Outcome.RETRY
-        case RPCStatusCode.FAILED_PRECONDITION if "paused" in message:
+        case RPCStatusCode.FAILED_PRECONDITION if is_paused(error):
             return Outcome.OUTAGE  # until an operator ends the pause
         case RPCStatusCode.RESOURCE_EXHAUSTED if _TOO_LARGE in message:
             return Outcome.REFUSED
         case RPCStatusCode.NOT_FOUND if "namespace" in message:
             return Outcome.OUTAGE
     return _BY_STATUS[error.status]
+
+
+def is_paused(error: RPCError) -> bool:
+    """Return whether the call was refused because an operator has paused the workflow."""
+    return error.status is RPCStatusCode.FAILED_PRECONDITION and "paused" in error.message.lower()
 
 
 def _outcome_of_update(error: WorkflowUpdateFailedError) -> Outcome:

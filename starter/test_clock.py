@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from activities.temporal_status import Outcome, outcome_of
+from workflows.paused import PAUSED
 
 # A life with a name to prove wakes some 445 times a year; the server's default stops a clock after 200.
 MAX_SKIPS = 100_000
@@ -72,12 +73,12 @@ class TestClock:
 
         Raises:
             TestClockUnavailable: the server does not support test clocks.
-            RPCError: NOT_FOUND if there is no such workflow.
+            RPCError: NOT_FOUND if there is no such workflow, FAILED_PRECONDITION while it is paused.
         """
         async with self._moving:
             while True:
-                description = await self._handle.describe()
-                if description.status != WorkflowExecutionStatus.RUNNING:
+                description = await self._running()
+                if description is None:
                     return False
                 now = _clock(description)
                 if on_progress is not None:
@@ -91,6 +92,16 @@ class TestClock:
                 else:
                     await self._fast_forward(target - now, on_progress)
 
+    async def _running(self) -> WorkflowExecutionDescription | None:
+        """Return the description of the workflow, or None if it has ended; raise RPCError if it is paused.
+
+        The clock of a paused workflow does not reach its target, because its timers do not fire.
+        """
+        description = await self._handle.describe()
+        if description.raw_description.workflow_execution_info.status == PAUSED:
+            raise RPCError("the workflow is paused", RPCStatusCode.FAILED_PRECONDITION, b"")
+        return description if description.status is WorkflowExecutionStatus.RUNNING else None
+
     async def _fast_forward(
         self, duration: timedelta, on_progress: Callable[[datetime], None] | None
     ) -> None:
@@ -99,8 +110,9 @@ class TestClock:
         try:
             while not moving.done():
                 await asyncio.wait({moving}, timeout=PROGRESS_SECONDS)
-                if on_progress is not None and not moving.done():
-                    on_progress(await self.now())
+                running = None if moving.done() else await self._running()
+                if on_progress is not None and running is not None:
+                    on_progress(_clock(running))
             await moving
         except RPCError as error:
             if error.status in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.INVALID_ARGUMENT):

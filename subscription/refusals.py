@@ -42,6 +42,7 @@ class Code(StrEnum):
     INVALID_COMPANY_NAME = "INVALID_COMPANY_NAME"
     INVALID_PHONE = "INVALID_PHONE"
     INVALID_ID = "INVALID_ID"
+    INVALID_START = "INVALID_START"
     SIMULATION_NOT_ALLOWED = "SIMULATION_NOT_ALLOWED"
     NAME_TAKEN = "NAME_TAKEN"
     NAME_UNCHANGED = "NAME_UNCHANGED"
@@ -148,6 +149,11 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_ID": "must be 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit",
     "INVALID_ID.COMMAND": "must be 1 to 200 printable ASCII characters without spaces",
     "INVALID_ID.WORKFLOW": "The workflow id must be %(prefix)s and 1 to 100 characters that can be seen.",
+    "INVALID_START.CRON_SCHEDULE": "The workflow was started with a cron schedule; start it without one.",
+    "INVALID_START.RETRY_POLICY": "The workflow was started with a retry policy; start it without one.",
+    "INVALID_START.TIMEOUT": (
+        "The workflow was started with an execution or run timeout; start it without one."
+    ),
     "INVALID_GROUP_NAME.LENGTH": "must have 2 to 22 characters",
     "INVALID_GROUP_NAME.CHARACTERS": (
         "must be of lowercase letters, digits and hyphens, with no hyphen first, last or twice in a row"

@@ -2,7 +2,7 @@
 
 from temporalio.client import WorkflowExecutionStatus
 
-_PAUSED = 8
+PAUSED = 8
 """WORKFLOW_EXECUTION_STATUS_PAUSED of Temporal's API."""
 
 
@@ -14,6 +14,6 @@ def read_paused_as_running() -> None:
     """
 
     def missing(cls: type[WorkflowExecutionStatus], value: object) -> WorkflowExecutionStatus | None:
-        return WorkflowExecutionStatus.RUNNING if value == _PAUSED else None
+        return WorkflowExecutionStatus.RUNNING if value == PAUSED else None
 
     WorkflowExecutionStatus._missing_ = classmethod(missing)  # type: ignore[method-assign, assignment]

@@ -21,6 +21,7 @@ from workflows.handlers import NOTHING, own_value, read_argument, takes_commands
 from workflows.life import Life, RefusedSignal, shortened
 from workflows.sealing import is_continued
 from workflows.stages import Clearing, LifeResult, Resumed, WaitingSignal, stage_of, with_run
+from workflows.starting import refused_start
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
@@ -167,6 +168,9 @@ class SubscriptionWorkflow:
         subscription_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
         if subscription_id == workflow_id or not is_subscription_id(subscription_id):
             self._refused = _IMPOSSIBLE_ID
+            return
+        if refused := refused_start():
+            self._refused = refused
             return
         simulated_at = _instant(self._request.get("simulated_at"))
         result = await carry_out_at_once(

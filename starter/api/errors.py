@@ -11,7 +11,7 @@ from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import GOING
-from activities.temporal_status import Outcome, outcome_of
+from activities.temporal_status import Outcome, is_paused, outcome_of
 from starter.access import OperatorsOnlyError
 from starter.api.asking import IDEMPOTENCY_KEY
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, ProblemDocument, answer, document, document_of
@@ -135,6 +135,8 @@ async def _workflow_lost(request: Request, error: Exception) -> Response:
 async def _temporal_error(request: Request, error: Exception) -> Response:
     """What is worth another try has been tried again before."""
     assert isinstance(error, RPCError)
+    if is_paused(error):
+        return answer(_own(request, ApiCode.WORKFLOW_PAUSED))
     match outcome_of(error):
         case Outcome.RETRY:
             _log.error("A workflow does not go on.", extra={"fields": {"status": error.status.name}})

@@ -40,6 +40,7 @@ class ApiCode(StrEnum):
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     TEMPORAL_UNREACHABLE = "TEMPORAL_UNREACHABLE"
     WORKFLOW_LOST = "WORKFLOW_LOST"
+    WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
     NO_ANSWER = "NO_ANSWER"
     FAULT = "FAULT"
@@ -67,6 +68,7 @@ _STATUS: Mapping[str, HTTPStatus] = {
     ApiCode.DATABASE_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.TEMPORAL_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.WORKFLOW_LOST: HTTPStatus.SERVICE_UNAVAILABLE,
+    ApiCode.WORKFLOW_PAUSED: HTTPStatus.CONFLICT,
     ApiCode.WORKFLOW_STUCK: HTTPStatus.SERVICE_UNAVAILABLE,
     Code.TRY_AGAIN: HTTPStatus.SERVICE_UNAVAILABLE,
     Code.KEY_UNKNOWN: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -250,7 +252,9 @@ EXAMPLES: Mapping[str, str] = {
     ApiCode.DATABASE_UNREACHABLE: "The database does not answer; try again in a moment.",
     ApiCode.TEMPORAL_UNREACHABLE: "Temporal does not answer; try again in a moment.",
     ApiCode.WORKFLOW_LOST: "The subscription cannot be asked at present; it is repaired at night.",
-    ApiCode.WORKFLOW_STUCK: "The subscription cannot be asked at present; somebody has to look at it.",
+    ApiCode.WORKFLOW_PAUSED: "An operator has paused the subscription; nothing has changed. Send it again "
+    "when the pause has ended.",
+    ApiCode.WORKFLOW_STUCK: "The subscription cannot execute commands now; an operator must repair it.",
     ApiCode.NO_ANSWER: "There was no answer in time. It may still be carried out: send it again with the "
     "same Idempotency-Key.",
     ApiCode.FAULT: "This is a fault of the service; report it with the request_id.",

@@ -119,13 +119,13 @@ class Services(Record):
     def _temporal_refuses(self, error: "RPCError") -> CommandError:
         from temporalio.service import RPCStatusCode
 
-        from activities.temporal_status import Outcome, outcome_of
+        from activities.temporal_status import Outcome, is_paused, outcome_of
         from subscription.refusals import Code, Refused
 
         outcome = outcome_of(error)
         if error.status is RPCStatusCode.NOT_FOUND and outcome is Outcome.REFUSED:
             return refusal(Refused.of(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id"))
-        if error.status is RPCStatusCode.FAILED_PRECONDITION and "paused" in error.message:
+        if is_paused(error):
             return unavailable(
                 "WORKFLOW_PAUSED",
                 f"An operator has paused the subscription in Temporal: {error.message}",

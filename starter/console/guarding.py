@@ -13,7 +13,7 @@ from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
 from activities.database import GOING
-from activities.temporal_status import Outcome, outcome_of
+from activities.temporal_status import Outcome, is_paused, outcome_of
 from starter.command_rates import TooManyCommandsError
 from starter.console.addresses import LANGUAGE, without_language
 from starter.console.sessions import LONGEST_HOURS, Realm
@@ -83,6 +83,11 @@ async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
         return await _turned_away(visit, whom) or await handler(visit)
     except TooManyCommandsError as error:
         return await _too_often(visit, error)
+    except RPCError as error:
+        if not is_paused(error):
+            raise
+        said = visit.words.say("The subscription is paused; nothing has changed. Try again later.")
+        return await visit.page("refused.html", said=said, status=409)
     except RefusedError as refusal:
         refused = refusal.refused
         if refused.code in (Code.SUBSCRIPTION_NOT_FOUND, Code.INVOICE_NOT_FOUND):

@@ -70,6 +70,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_COMPANY_NAME.INVISIBLE": N_("A company name cannot have control or invisible characters."),
     Code.INVALID_PHONE: N_("Enter a phone number such as 02-1234-5678 or +82 2-1234-5678."),
     Code.INVALID_ID: N_("This is not a possible id."),
+    Code.INVALID_START: N_("The workflow was started with options that it does not allow."),
     Code.SIMULATION_NOT_ALLOWED: N_("A subscription begins now, not at another time."),
     Code.NAME_TAKEN: N_("This name is taken; choose another one."),
     Code.NAME_UNCHANGED: N_("That is the present name already."),

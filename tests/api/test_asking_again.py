@@ -5,6 +5,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from service.house import House, fresh
+from service.pausing import paused
 from service.waiting import eventually, together
 
 from activities.database import connected
@@ -27,6 +28,18 @@ async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
     assert all(answer == answers[0] for answer in answers)
     other = {**body, "members": 11}
     assert (await acme.posts("/subscriptions", other, 422, key=key))["code"] == "REQUEST_ID_REUSED"
+
+
+async def test_a_command_to_a_paused_subscription_is_accepted_after_the_pause(
+    house: House, acme: Visitor
+) -> None:
+    subscription_id, key = await acme.requests(house), uuid.uuid4().hex
+    path, switch = f"/subscriptions/{subscription_id}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}
+    async with paused(house.temporal, subscription_id):
+        refused = await acme.posts(path, switch, 409, key=key)
+        assert (refused["code"], refused["status"]) == ("WORKFLOW_PAUSED", 409)
+        assert (await acme.gets(f"/subscriptions/{subscription_id}"))["state"] == "TRIAL"
+    await acme.posts(path, switch, key=key)
 
 
 async def test_r22_a_command_sent_again_is_not_done_twice(house: House, acme: Visitor) -> None:

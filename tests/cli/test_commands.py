@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
+from service.pausing import paused
 
 from subscription.calendar import KST
 
@@ -45,6 +46,13 @@ async def test_today_is_what_the_subscriptions_own_clock_says(service: Service, 
     contract = (await service.client.status(subscription_id)).contract
     assert contract is not None
     assert contract.first_day.isoformat() == moved["now"][:10]
+
+
+async def test_the_clock_of_a_paused_subscription_says_how_the_pause_ends(service: Service, cli: Cli) -> None:
+    subscription_id = await service.subscribed()
+    async with paused(service.temporal, subscription_id):
+        refused = await cli.run("clock", "advance", subscription_id, "3", "--json")
+    assert (refused.code, refused.error["code"]) == (3, "WORKFLOW_PAUSED")
 
 
 async def test_a_command_sent_again_under_its_id_is_answered_the_same(service: Service, cli: Cli) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from service.house import PASSWORD, fresh
 from service.lives import Life
+from service.pausing import paused
 from service.waiting import together
 
 from starter.console.languages import Words
@@ -270,6 +271,20 @@ async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console:
     reserved = (await life.status()).reservation
     assert reserved is not None
     assert reserved.date == today + timedelta(days=50)
+
+
+@pytest.mark.parametrize("action", ["/clock", "/withdraw"])
+async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(console: Hosted, action: str) -> None:
+    life = await annual(console)
+    await life.asks("cancel", date=f"{await life.today() + timedelta(days=40)}")
+    async with console.browser("ko") as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}")
+        async with paused(console.house.temporal, life.id):
+            refused = await submit(browser, page, action, method="post", by="day")
+        assert refused.status_code == 409
+        assert "구독이 일시 중지되었으며 변경된 내용은 없습니다." in refused.text
+    assert (await life.status()).reservation is not None
 
 
 async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: Hosted) -> None:

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from starter.embedded.stack import EmbeddedStack
@@ -46,7 +51,7 @@ async def test_r9_a_refusal_counts_for_what_was_sent_before_and_has_not_begun(ho
     await has_closed(early)
 
 
-async def updated(house: House, body: dict[str, Any], *arguments: Any) -> Any:
+async def updated(house: House, body: dict[str, Any], *arguments: Any, **options: Any) -> Any:
     """The answer to an update-with-start, as a client sends it that has only Temporal."""
     start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
         "SubscriptionWorkflow",
@@ -54,6 +59,7 @@ async def updated(house: House, body: dict[str, Any], *arguments: Any) -> Any:
         id=workflow_id_of(body),
         task_queue=house.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        **options,
     )
     return await house.temporal.execute_update_with_start_workflow(
         "request", args=arguments, start_workflow_operation=start
@@ -92,6 +98,38 @@ async def test_r9_another_fingerprint_is_refused(house: House, argument: Any, co
         await updated(house, body, argument)
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == code
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"retry_policy": RetryPolicy(maximum_attempts=2)},
+        {"cron_schedule": "@every 1s"},
+        {"run_timeout": timedelta(days=1)},
+        {"execution_timeout": timedelta(days=900)},
+    ],
+    ids=["retry policy", "cron schedule", "run timeout", "execution timeout"],
+)
+async def test_a_start_that_would_repeat_or_end_the_workflow_is_refused(
+    house: House, options: dict[str, Any]
+) -> None:
+    body = house.request_body()
+    started = await house.temporal.start_workflow(
+        "SubscriptionWorkflow", body, id=workflow_id_of(body), task_queue=house.task_queue, **options
+    )
+    result = await started.result()
+    assert (result["state"], result["code"]) == (State.REJECTED, Code.INVALID_START)
+    latest = await house.temporal.get_workflow_handle(started.id).describe()
+    assert latest.status is WorkflowExecutionStatus.COMPLETED, "no run follows"
+    assert (await updated(house, body))["state"] == State.TRIAL
+
+
+async def test_a_caller_of_request_learns_which_option_was_refused(house: House) -> None:
+    with pytest.raises(WorkflowUpdateFailedError) as failure:
+        await updated(house, house.request_body(), retry_policy=RetryPolicy(maximum_attempts=2))
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == Code.INVALID_START
+    assert "retry policy" in failure.value.cause.message
 
 
 async def test_r5_of_two_requests_for_one_name_one_wins_and_nothing_is_left_of_the_other(

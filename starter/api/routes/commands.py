@@ -30,6 +30,7 @@ _ANY = (
     Code.SUBSCRIPTION_ENDED,
     Code.NOT_YET_STARTED,
     ApiCode.WORKFLOW_LOST,
+    ApiCode.WORKFLOW_PAUSED,
     ApiCode.NO_ANSWER,
 )
 OPERATIONS = {
