@@ -19,7 +19,6 @@ LONGEST_HOURS = 12
 class Realm(StrEnum):
     """For what a session is good: it opens nothing of another realm."""
 
-    SIGNING_IN = "SIGNING_IN"
     CONSOLE = "CONSOLE"
     WORKS_ADMIN = "WORKS_ADMIN"
 
@@ -28,7 +27,7 @@ class Realm(StrEnum):
 class Session:
     """`customer_id` is None for an operator; `key` encrypts what the browser keeps for this session.
 
-    `document` is what the sign-in has to remember while it is under way.
+    `document` is what the sign-out needs: the ID token of the issuer.
     """
 
     realm: Realm
@@ -119,7 +118,6 @@ class Sessions:
 _LIVING = f"""
     seen_at > clock_timestamp() - interval '{IDLE_MINUTES} minutes'
     AND created_at > clock_timestamp() - interval '{LONGEST_HOURS} hours'
-    AND (realm <> 'SIGNING_IN' OR created_at > clock_timestamp() - interval '10 minutes')
 """
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from starter.console import sign_in_state
 from starter.console.addresses import local_path
 from starter.console.drafts import cookies_in
 from starter.console.guarding import forget, keep_signed_in
@@ -16,6 +17,7 @@ from starter.console.oidc import OidcClient, Prompt, SignInFailedError
 from starter.console.sessions import Realm
 from starter.console.visit import Visit, cookie_name
 from starter.sign_in_refusals import SignInRefusal
+from subscription.validation import is_storable
 
 CALLBACK, SIGNED_OUT = "/sign-in/callback", "/sign-in/signed-out"
 _NOT_THE_CALLERS_FAULT = (
@@ -23,6 +25,7 @@ _NOT_THE_CALLERS_FAULT = (
     SignInRefusal.ISSUER_ANSWER_INVALID,
     SignInRefusal.CLIENT_REJECTED,
 )
+_LONGEST_NEXT = 1000
 _log = logging.getLogger("worksub")
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
@@ -75,9 +78,11 @@ async def _to_issuer(visit: Visit, prompt: Prompt | None, next_path: str) -> Res
         response = await OidcClient(settings.oidc).begin(visit.request, settings.url + CALLBACK, prompt)
     except SignInFailedError as failure:
         return await _failed(visit, failure, next_path)
-    document = {"authlib": remembered, "next": next_path, "prompt": prompt}
-    token = await visit.console.sessions.begin(Realm.SIGNING_IN, document=document)
-    visit.cookies[_under_way(visit)] = (token, 600)
+    # Browsers drop a cookie of more than 4 kB.
+    next_path = next_path if len(next_path) <= _LONGEST_NEXT else "/"
+    state = {"authlib": remembered, "next": next_path, "prompt": prompt}
+    cookie = sign_in_state.sealed(state, settings.oidc.client_secret)
+    visit.cookies[_under_way(visit)] = (cookie, sign_in_state.KEPT_SECONDS)
     return response
 
 
@@ -86,35 +91,36 @@ async def from_issuer(visit: Visit) -> Response:
     settings = visit.console.settings
     if settings.oidc is None:
         return await visit.gone()
-    token = visit.request.cookies.get(_under_way(visit), "")
-    under_way = await visit.console.sessions.find(token, Realm.SIGNING_IN)
-    if under_way is None:
+    cookie = visit.request.cookies.get(_under_way(visit), "")
+    state = sign_in_state.opened(cookie, settings.oidc.client_secret)
+    if state is None:
         return await _failed(visit, SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, None), "/")
-    await visit.console.sessions.end(token)
     forget(visit, _under_way(visit))
-    visit.request.scope["session"] = dict(under_way.document["authlib"])
-    next_path = local_path(str(under_way.document.get("next", "/")))
+    visit.request.scope["session"] = dict(state["authlib"])
+    next_path = local_path(state["next"])
     try:
         identity = await OidcClient(settings.oidc).finish(visit.request)
     except SignInFailedError as failure:
-        if (
-            failure.issuer_error == "invalid_request"
-            and under_way.document["prompt"] == Prompt.SELECT_ACCOUNT
-        ):
+        if failure.issuer_error == "invalid_request" and state["prompt"] == Prompt.SELECT_ACCOUNT:
             # The issuer neither knows this prompt nor lists those that it knows; each one knows login.
             return await _to_issuer(visit, Prompt.LOGIN, next_path)
         return await _failed(visit, failure, next_path)
     claims = identity.claims
-    groups = claims.get(settings.oidc.operator_claim) or ()
-    operator = settings.oidc.operator_group in ([groups] if isinstance(groups, str) else groups)
+    operator = _contains(claims.get(settings.oidc.operator_claim), settings.oidc.operator_group)
     customer_id = claims.get(settings.oidc.customer_claim)
     known = isinstance(customer_id, str) and _CUSTOMER_ID.fullmatch(customer_id)
     if not operator and not known:
         return await _failed(visit, SignInFailedError(SignInRefusal.ACCOUNT_UNKNOWN, None), next_path)
     name = str(claims.get("name") or claims.get("email") or claims.get("sub") or "")[:200]
+    name = name if is_storable(name) else ""
     return await _signed_in(
         visit, None if operator else customer_id, name, next_path, {"id_token": identity.id_token}
     )
+
+
+def _contains(claim: Any, group: str) -> bool:
+    """Return whether a claim is the group, or a list or an object with the group in it."""
+    return claim == group or (isinstance(claim, list | dict) and group in claim)
 
 
 async def sign_out(visit: Visit) -> Response:

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from starter.console.settings import ConsoleSettings, OidcSettings
+from starter.console.sign_in_state import sealed
 
 from .hosting import Hosted, hosted
 
@@ -216,6 +217,10 @@ async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
             "All subscriptions",
         ),
         (TestIssuer(answers={"/userinfo": Response(status_code=500)}), "subscriptions of C-77"),
+        (TestIssuer(claims={"groups": {"worksub-operators": {"id": 1}}}), "All subscriptions"),
+        (TestIssuer(claims={"groups": 7}), "subscriptions of C-77"),
+        (TestIssuer(claims={"groups": True}), "subscriptions of C-77"),
+        (TestIssuer(claims={"name": "a\0b"}), "subscriptions of C-77"),
     ],
     ids=[
         "within the leeway",
@@ -223,6 +228,10 @@ async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
         "by userinfo",
         "operator by userinfo",
         "without userinfo",
+        "operator by an object of groups",
+        "groups are a number",
+        "groups are a boolean",
+        "null character in the name",
     ],
 )
 async def test_a_right_answer_signs_in(house: House, issuer: TestIssuer, sees: str) -> None:
@@ -246,3 +255,30 @@ async def test_the_prompt_is_one_that_the_issuer_knows(
         await browser.get("/sign-in/issuer")
         await browser.get("/sign-in/issuer?choose=1")
     assert [query.get("prompt") for query in issuer.asked] == [None, prompt]
+
+
+async def test_a_sign_in_under_way_takes_no_space_in_the_database(house: House) -> None:
+    async with signed_in(house, TestIssuer()) as (_, browser):
+        browser.follow_redirects = False
+        before = await house.owner.fetchval("SELECT count(*) FROM console_sessions")
+        for _ in range(3):
+            assert (await browser.get("/sign-in/issuer")).status_code == 302
+        assert await house.owner.fetchval("SELECT count(*) FROM console_sessions") == before
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "gAAAAA==", sealed({"next": "/"}, "another secret")])
+async def test_a_state_that_was_not_encrypted_here_begins_no_session(house: House, cookie: str) -> None:
+    async with signed_in(house, TestIssuer()) as (_, browser):
+        browser.cookies.set("signing-in", cookie)
+        answer = await browser.get("/sign-in/callback?code=a&state=b")
+        assert answer.status_code == 403
+        assert "SIGN_IN_NOT_STARTED" in answer.text
+
+
+async def test_a_long_address_to_return_to_fits_into_the_cookie(house: House) -> None:
+    async with signed_in(house, TestIssuer()) as (_, browser):
+        browser.follow_redirects = False
+        for length in (900, 5000):
+            answer = await browser.get(f"/sign-in/issuer?next=/subscriptions?{'x' * length}")
+            [cookie] = [each for each in answer.headers.get_list("set-cookie") if "signing-in" in each]
+            assert len(cookie) < 4096
