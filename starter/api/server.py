@@ -42,6 +42,8 @@ async def serve(
     Raises `SettingsError` where waiting will not help, one of `UNREACHABLE` where PostgreSQL is away.
     """
     write_logs(settings.log_format)
+    if settings.console.embedded:
+        _log.warning("Anybody on this machine signs in as any customer or operator: WORKSUB_CONSOLE_SIGN_IN.")
     try:
         with listening(settings.address, "WORKSUB_API_ADDRESS") as opened:
             async with _service(settings) as service, _console(settings, service) as console:

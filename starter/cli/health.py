@@ -16,7 +16,7 @@ from activities.catalogues import price_book
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected
 from activities.schema import migrations
 from starter.cli.clocks import postgresqls_clock, temporals_clock
-from starter.cli.rights import signed_in
+from starter.cli.rights import logins, signed_in
 from starter.cli.versions import idle_version
 from starter.schedules import list_schedules
 from subscription.calendar import day_of
@@ -87,6 +87,7 @@ async def database_findings(url: str, address: str) -> AsyncIterator[Finding]:
             yield _clock("PostgreSQL's clock", await postgresqls_clock(pool))
             yield await _migrations(pool)
             yield await _logins(pool)
+            yield await _limits(pool)
             yield await _catalogue(pool)
             yield await _notices(pool)
             yield await _webhooks(pool)
@@ -206,6 +207,15 @@ async def _logins(pool: Pool) -> Finding:
         return Finding(what=what, verdict=Verdict.WRONG if dangerous else Verdict.NOTE, text=text)
     text = f"{'; '.join(each.text for each in found)}: none may do more than it needs."
     return Finding(what=what, verdict=Verdict.OK, text=text)
+
+
+async def _limits(pool: Pool) -> Finding:
+    """Report logins that can take all connections, hold locks for ever or fill the disk."""
+    if lacking := [text for each in await logins(pool) if (text := each.text)]:
+        text = f"{'; '.join(lacking)}: docs/running.md, Logins, has the statements that set them."
+        return Finding(what="login limits", verdict=Verdict.NOTE, text=text)
+    text = "Each login has a limit of connections and time limits."
+    return Finding(what="login limits", verdict=Verdict.OK, text=text)
 
 
 async def _catalogue(pool: Pool) -> Finding:

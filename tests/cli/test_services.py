@@ -119,7 +119,16 @@ async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
     assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
     assert [finding["what"] for finding in in_json["findings"]] == [
         *("Temporal", "namespace", "Temporal's clock", "search attributes", "schedules", "worker"),
-        *("test clocks", "PostgreSQL", "PostgreSQL's clock", "migrations", "logins", "catalogue", "notices"),
+        *(
+            "test clocks",
+            "PostgreSQL",
+            "PostgreSQL's clock",
+            "migrations",
+            "logins",
+            "login limits",
+            "catalogue",
+            "notices",
+        ),
         "webhooks",
     ]
     for finding in in_json["findings"]:
@@ -200,6 +209,36 @@ async def test_the_doctor_says_who_signs_in_as_more_than_it_needs(service: Servi
         code, verdict, text = await logins(addresses.people_url)
     assert (code, verdict) == (1, "WRONG")
     assert "worksub-worker signs in as worksub_owner, an owner of the record" in text
+
+
+async def test_the_doctor_names_a_login_without_limits(service: Service, cli: Cli) -> None:
+    async def limits() -> tuple[str, str]:
+        doctor = await cli.with_settings(DATABASE_URL=service.stack.addresses.people_url).run(
+            "doctor", "--json"
+        )
+        assert doctor.code == 0
+        [found] = [finding for finding in doctor.json["findings"] if finding["what"] == "login limits"]
+        return found["verdict"], found["text"]
+
+    assert await limits() == ("OK", "Each login has a limit of connections and time limits.")
+    superuser = await asyncpg.connect(as_login(service.stack.addresses.database_url, SUPERUSER))
+    try:
+        await superuser.execute("CREATE ROLE unlimited LOGIN IN ROLE worksub_reader")
+        await superuser.execute("CREATE ROLE waiting LOGIN CONNECTION LIMIT 3 IN ROLE worksub_api")
+        await superuser.execute("ALTER ROLE waiting SET statement_timeout = 0")
+        await superuser.execute("ALTER ROLE waiting SET idle_in_transaction_session_timeout = '1min'")
+        await superuser.execute("GRANT EXECUTE ON FUNCTION lo_create(oid) TO waiting")
+        verdict, text = await limits()
+    finally:
+        await superuser.execute("REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM waiting")
+        await superuser.execute("DROP ROLE unlimited, waiting")
+        await superuser.close()
+    assert verdict == "NOTE"
+    assert (
+        "unlimited: no CONNECTION LIMIT, no statement_timeout, no idle_in_transaction_session_timeout; "
+        in text
+    )
+    assert "waiting: no statement_timeout, may create large objects: " in text
 
 
 def test_a_clock_is_wrong_by_what_lies_outside_of_asking_and_hearing() -> None:

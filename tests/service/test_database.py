@@ -148,6 +148,28 @@ async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house
                 )
 
 
+@pytest.mark.parametrize("role", ["worksub_api", "worksub_admin"])
+async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(house: House, role: str) -> None:
+    readable = await house.owner.fetch(
+        """
+        SELECT table_name, column_name FROM information_schema.columns
+         WHERE table_name IN ('subscriptions', 'lifecycle_events', 'webhook_secrets')
+           AND has_column_privilege($1, format('%I.%I', table_schema, table_name), column_name, 'SELECT')
+        """,
+        role,
+    )
+    assert {tuple(each) for each in readable} == {
+        ("subscriptions", "subscription_id"),
+        ("subscriptions", "customer_id"),
+        ("lifecycle_events", "subscription_id"),
+        ("lifecycle_events", "sequence"),
+        ("lifecycle_events", "event"),
+        ("webhook_secrets", "endpoint_id"),
+        ("webhook_secrets", "created_at"),
+        ("webhook_secrets", "ends_at"),
+    }
+
+
 async def may(house: House, role: str, table: str, right: str) -> bool:
     """On the whole table, or on a column of it."""
     kind = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
