@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starter.client import Standing
 from starter.console.confirming import command_id, digest, is_as_shown, was_carried_out
 from starter.console.detail import account_of, shown, withdrawal_shown
-from starter.console.judging import Action, refusals
+from starter.console.judging import Action, catalogue_now, refusals
 from starter.console.visit import Visit
 from starter.console.wording import Speaker
 from subscription.calendar import day_of
@@ -134,6 +134,7 @@ async def _rename_page(
         standing,
         Action.RENAME,
         entered={"kind": kind, "name": name},
+        lock_hours=catalogue.account.rename_lock_hours if (catalogue := catalogue_now(standing)) else 0,
         shown=_rename_shown(visit, standing),
         problems=problems or {},
         status=status,

@@ -1,0 +1,40 @@
+"""A catalogue version that is published while a page is open: the page shows it before anything is done."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from service.house import catalogue, open_house, publish
+from temporalio.client import Client
+
+from starter.embedded.stack import EmbeddedStack
+
+from .forms import sign_in, submit
+from .hosting import Hosted, hosted
+
+DEARER = {"list = 7200": "list = 9200", "rename_lock_hours = 24": "rename_lock_hours = 48"}
+
+
+@pytest.fixture
+async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Hosted]:
+    """A console whose catalogue is for the test to change."""
+    async with open_house(stack, temporal) as house, hosted(house) as console:
+        yield console
+
+
+async def test_r19_prices_that_a_page_did_not_show_are_shown_before_they_are_charged(shop: Hosted) -> None:
+    life = await shop.house.requested(plan="basic", members=10)
+    async with shop.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        path = f"/subscriptions/{life.id}"
+        page = await browser.get(f"{path}/switch")
+        page = await submit(browser, page, "/switch", term="MONTHLY")
+        assert "₩72,000" in page.text
+        assert "once in 24 hours" in (await browser.get(f"{path}/rename")).text
+        assert await publish(shop.house.pool, catalogue("newer", f"{await life.today()}", **DEARER))
+        page = await submit(browser, page, "/switch")
+        assert page.status_code == 409
+        assert "₩92,000" in page.text
+        assert await life.events() == ["TRIAL_STARTED"]
+        assert (await submit(browser, page, "/switch")).status_code == 200
+        assert "once in 48 hours" in (await browser.get(f"{path}/rename")).text
+    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
