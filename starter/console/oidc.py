@@ -97,7 +97,7 @@ class OidcClient:
                 },
             )
             claims, id_token = answer["userinfo"], answer["id_token"]
-            if not self._decide(claims) and metadata.get("userinfo_endpoint"):
+            if not self._is_decided_by(claims) and metadata.get("userinfo_endpoint"):
                 userinfo = await self._client.userinfo(token=answer)
                 if userinfo["sub"] != claims["sub"]:
                     raise SignInFailedError(SignInRefusal.TOKEN_INVALID, None)
@@ -124,8 +124,8 @@ class OidcClient:
             raise SignInFailedError(SignInRefusal.ISSUER_ANSWER_INVALID, None)
         return metadata
 
-    def _decide(self, claims: Mapping[str, Any]) -> bool:
-        return self._settings.customer_claim in claims or self._settings.operator_claim in claims
+    def _is_decided_by(self, claims: Mapping[str, Any]) -> bool:
+        return self._settings.customer_claim in claims or self._settings.is_operator(claims)
 
 
 def _supported(prompt: Prompt, metadata: Mapping[str, Any]) -> Prompt:

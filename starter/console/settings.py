@@ -1,12 +1,17 @@
 """What the console takes from its environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from activities.settings import Address, SettingsError
 
+# Browsers send a host of another script in Punycode, so only that form is accepted.
+_SCHEME_AND_HOST = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_ISSUER = r"https?://[A-Za-z0-9._:\[\]-]+(/[^\s?#]*)?"
 DEFAULT_SCOPE = "openid profile email"
 THIS_MACHINE = ("localhost", "127.0.0.1")
 
@@ -22,6 +27,13 @@ class OidcSettings:
     operator_claim: str = "groups"
     operator_group: str = "worksub-operators"
     scope: str = DEFAULT_SCOPE
+
+    def is_operator(self, claims: Mapping[str, Any]) -> bool:
+        """Return whether the claim of groups is the operators' group, or a list or an object with it."""
+        groups = claims.get(self.operator_claim)
+        return groups == self.operator_group or (
+            isinstance(groups, list | dict) and self.operator_group in groups
+        )
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,10 @@ class ConsoleSettings:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The names by which browsers may ask for the console, without the port."""
-        return THIS_MACHINE if self.embedded else (urlsplit(self.url).hostname or "",)
+        if self.embedded:
+            return THIS_MACHINE
+        host = urlsplit(self.url).hostname or ""
+        return (f"[{host}]" if ":" in host else host,)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -70,10 +85,10 @@ def console_settings(environment: Mapping[str, str], listening_at: Address) -> C
 def _parts_of(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        whole = parts.hostname and parts.port != 0 and not (parts.path or parts.query or parts.username)
+        whole = parts.hostname and parts.port != 0 and re.fullmatch(_SCHEME_AND_HOST, url)
     except ValueError:
         whole = False
-    if not whole or parts.scheme not in ("http", "https"):
+    if not whole:
         raise SettingsError(
             f"WORKSUB_CONSOLE_URL is {url!r}; it must be a scheme and a host, as in https://console.example."
         )
@@ -110,7 +125,7 @@ def _oidc(environment: Mapping[str, str]) -> OidcSettings | None:
             "must be set too."
         )
     return OidcSettings(
-        issuer=issuer.rstrip("/"),
+        issuer=_issuer(issuer),
         client_id=client_id,
         client_secret=client_secret,
         customer_claim=environment.get("WORKSUB_OIDC_CUSTOMER_CLAIM") or "customer_id",
@@ -118,6 +133,15 @@ def _oidc(environment: Mapping[str, str]) -> OidcSettings | None:
         operator_group=environment.get("WORKSUB_OIDC_OPERATOR_GROUP") or "worksub-operators",
         scope=_scope(environment.get("WORKSUB_OIDC_SCOPE") or DEFAULT_SCOPE),
     )
+
+
+def _issuer(text: str) -> str:
+    if re.fullmatch(_ISSUER, text) is None or "/.well-known/" in text:
+        raise SettingsError(
+            f"WORKSUB_OIDC_ISSUER is {text!r}; it must be the issuer's URL, as in https://login.example, "
+            "without /.well-known/openid-configuration."
+        )
+    return text.rstrip("/")
 
 
 def _scope(text: str) -> str:

@@ -106,7 +106,7 @@ async def from_issuer(visit: Visit) -> Response:
             return await _to_issuer(visit, Prompt.LOGIN, next_path)
         return await _failed(visit, failure, next_path)
     claims = identity.claims
-    operator = _contains(claims.get(settings.oidc.operator_claim), settings.oidc.operator_group)
+    operator = settings.oidc.is_operator(claims)
     customer_id = claims.get(settings.oidc.customer_claim)
     known = isinstance(customer_id, str) and _CUSTOMER_ID.fullmatch(customer_id)
     if not operator and not known:
@@ -116,11 +116,6 @@ async def from_issuer(visit: Visit) -> Response:
     return await _signed_in(
         visit, None if operator else customer_id, name, next_path, {"id_token": identity.id_token}
     )
-
-
-def _contains(claim: Any, group: str) -> bool:
-    """Return whether a claim is the group, or a list or an object with the group in it."""
-    return claim == group or (isinstance(claim, list | dict) and group in claim)
 
 
 async def sign_out(visit: Visit) -> Response:

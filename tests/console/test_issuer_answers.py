@@ -218,6 +218,10 @@ async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
         ),
         (TestIssuer(answers={"/userinfo": Response(status_code=500)}), "subscriptions of C-77"),
         (TestIssuer(claims={"groups": {"worksub-operators": {"id": 1}}}), "All subscriptions"),
+        (
+            TestIssuer(claims={"customer_id": None, "groups": []}, userinfo={"customer_id": "C-79"}),
+            "subscriptions of C-79",
+        ),
         (TestIssuer(claims={"groups": 7}), "subscriptions of C-77"),
         (TestIssuer(claims={"groups": True}), "subscriptions of C-77"),
         (TestIssuer(claims={"name": "a\0b"}), "subscriptions of C-77"),
@@ -229,6 +233,7 @@ async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
         "operator by userinfo",
         "without userinfo",
         "operator by an object of groups",
+        "by userinfo, while the ID token has other groups",
         "groups are a number",
         "groups are a boolean",
         "null character in the name",

@@ -44,11 +44,48 @@ def test_an_issuer_and_its_claims() -> None:
         "https://user@console.example",
         "http://a:99999",
         "http://[::1",
+        "https://console.example#part",
+        "https://console.example?",
+        "https://@console.example",
+        "https://con sole.example",
+        "https://console.example\n",
+        "https://konsole.exämple",
+        "//console.example",
     ],
 )
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="WORKSUB_CONSOLE_URL"):
         console_settings({"WORKSUB_CONSOLE_URL": url}, LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "origin"),
+    [
+        ("https://console.example:443", "console.example", "https://console.example"),
+        ("https://Console.Example:8443", "console.example", "https://console.example:8443"),
+        ("http://[::1]:8080", "[::1]", "http://[::1]:8080"),
+        ("https://xn--exmple-cua.example", "xn--exmple-cua.example", "https://xn--exmple-cua.example"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_do(url: str, host: str, origin: str) -> None:
+    settings = console_settings({"WORKSUB_CONSOLE_URL": url}, LOOPBACK)
+    assert (settings.hosts, settings.origins) == ((host,), (origin,))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "login.example",
+        "ftp://login.example",
+        "https://",
+        "https://login.example/.well-known/openid-configuration",
+        "https://login.example?tenant=1",
+        "https://login.example/a b",
+    ],
+)
+def test_an_issuer_that_is_no_url_is_refused(issuer: str) -> None:
+    with pytest.raises(SettingsError, match="WORKSUB_OIDC_ISSUER is"):
+        console_settings({**ISSUER, "WORKSUB_OIDC_ISSUER": issuer}, LOOPBACK)
 
 
 @pytest.mark.parametrize("missing", ["WORKSUB_OIDC_CLIENT_ID", "WORKSUB_OIDC_CLIENT_SECRET"])
