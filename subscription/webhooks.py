@@ -142,7 +142,9 @@ def url_problem(url: str, *, anywhere: bool) -> str | None:
     try:
         address = ip_address(host)
     except ValueError:
-        return None
+        labels = host.removesuffix(".").split(".")
+        well_formed = all(1 <= len(label) <= 63 for label in labels)
+        return None if well_formed else "must name a host with 1 to 63 characters between dots"
     return None if anywhere or is_public(address) else "must not be at an internal address"
 
 

@@ -149,9 +149,12 @@ class _LookingAtAddresses(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.AsyncNetworkStream:
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._resolving, partial(getaddrinfo, host, port, type=SOCK_STREAM)
-        )
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._resolving, partial(getaddrinfo, host, port, type=SOCK_STREAM)
+            )
+        except UnicodeError:  # raised for a name that cannot be encoded for DNS
+            raise OSError(f"no address for port {port}") from None
         addresses = [str(each[4][0]) for each in found]
         if not self._anywhere and not all(is_public(ip_address(address)) for address in addresses):
             raise _InternalAddressError

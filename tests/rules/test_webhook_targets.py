@@ -76,6 +76,10 @@ def test_public_addresses(address: str) -> None:
         "http://hooks.acme.example/",
         "ftp://hooks.acme.example/",
         "https:///path",
+        "https://hooks..example/",
+        "https://.example/",
+        "https://./",
+        f"https://{'a' * 64}.example/",
         "https://user:word@hooks.acme.example/",  # pragma: allowlist secret
         "https://hooks.acme.example/#part",
         "https://hooks.acme.example:0/",
@@ -94,6 +98,8 @@ def test_urls_that_are_refused(url: str) -> None:
 
 def test_urls_that_are_taken() -> None:
     assert url_problem("https://hooks.acme.example:8443/worksub?a=1", anywhere=False) is None
+    assert url_problem("https://hooks.acme.example./", anywhere=False) is None
+    assert url_problem(f"https://{'a' * 63}.example/", anywhere=False) is None
     assert url_problem("http://127.0.0.1:9000/", anywhere=True) is None
 
 
