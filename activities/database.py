@@ -17,8 +17,10 @@ Connection = asyncpg.pool.PoolConnectionProxy
 _FILES = ("sslcert", "sslkey", "sslrootcert")
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
-# The server's own, for when this process no longer waits: what it has begun must not hold locks for ever.
-_TIME_LIMITS = {"statement_timeout": f"{_COMMAND_SECONDS}s", "idle_in_transaction_session_timeout": "5min"}
+# The server cancels a statement before this process gives up. So a row that another session has locked is an
+# error of that row alone, and not of a database that is away.
+_STATEMENT_SECONDS = 25
+_TIME_LIMITS = {"statement_timeout": f"{_STATEMENT_SECONDS}s", "idle_in_transaction_session_timeout": "5min"}
 
 UNREACHABLE = (
     OSError,

@@ -9,7 +9,9 @@ import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities import database
 from activities.boundary import Batch, concerns_all
+from activities.database import connected
 from starter.embedded.stack import EmbeddedStack
 from subscription.batch import MemberFailure, failure_words, named
 
@@ -17,6 +19,7 @@ from .damage import damaged, has_lost_its_histories
 from .house import House, fresh, open_house
 from .leftovers import run_that_is_left
 from .lives import Life
+from .mail_room import MailRoom
 from .reconciling import codes, found
 from .test_invoices import closed, upgraded_in_march
 from .test_notices import outbox, trial, works_on
@@ -85,6 +88,36 @@ async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
             assert report["failures"] == [{"member": bad.id, "error": "ValidationError"}]
             assert f"1 failed: {bad.id} (ValidationError)." in report["summary"]
         assert [len(await outbox(house, life)) for life in (bad, *others)] == [0, 1, 1]
+
+
+async def test_notices_are_sent_to_all_who_come_after_one_that_cannot_be_worked_on(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            bad, *others = sorted(await together(trial(house) for _ in range(3)), key=lambda life: life.id)
+            assert (await works_on(house))["told"] == 3
+        await damaged(house, UNREADABLE, bad.id)
+        async with MailRoom() as room, house.worker(mail_server=room.mail_server()):
+            # The first run also fails to fill the outbox for it, the second leaves it alone for an hour.
+            for sent, failed in ((2, 2), (0, 1)):
+                report = await works_on(house)
+                assert (report["sent"], report["failed"]) == (sent, failed)
+                assert {failure["member"] for failure in report["failures"]} == {bad.id}
+        assert [await states_of(house, life) for life in (bad, *others)] == [["WAITING"], ["SENT"], ["SENT"]]
+        [waits] = await house.client.notices(subscription_id=bad.id)
+        assert waits.last_error == "it could not be worked on (ValidationError)"
+
+
+async def states_of(house: House, life: Life) -> list[str]:
+    return [state.value for *_, state in await outbox(house, life)]
+
+
+async def test_the_server_cancels_a_statement_before_the_process_gives_up(office: House) -> None:
+    async with connected(office.worker_url, "worksub_worker", connections=1) as pool:
+        seconds = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"
+        assert await pool.fetchval(seconds) < database._COMMAND_SECONDS
+    assert not concerns_all(asyncpg.QueryCanceledError("a lock"))
 
 
 async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits(office: House) -> None:
