@@ -20,28 +20,23 @@ SELECT customer_id,
   FROM lifecycle_events AS event JOIN subscriptions USING (subscription_id);
 INSERT INTO customer_event_counters SELECT customer_id, max(number) FROM customer_events GROUP BY customer_id;
 
-CREATE FUNCTION number_events() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+-- At the end of the transaction, so that the row is locked for its commit alone. An erasure, for example, waits for a
+-- mail server after it has recorded its event, and the customer's other subscriptions must not wait with it.
+CREATE FUNCTION number_event() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
-    batch   record;
-    reached bigint;
+    customer text;
+    reached  bigint;
 BEGIN
-    FOR batch IN SELECT customer_id, count(*) AS events FROM happened JOIN subscriptions USING (subscription_id)
-                  GROUP BY customer_id ORDER BY customer_id LOOP
-        INSERT INTO customer_event_counters AS counter VALUES (batch.customer_id, batch.events)
-        ON CONFLICT (customer_id) DO UPDATE SET last_number = counter.last_number + EXCLUDED.last_number
-        RETURNING last_number INTO reached;
-        INSERT INTO customer_events
-        SELECT batch.customer_id,
-               reached - batch.events + row_number() OVER (ORDER BY subscription_id, happened.sequence),
-               subscription_id, happened.sequence
-          FROM happened JOIN subscriptions USING (subscription_id)
-         WHERE customer_id = batch.customer_id;
-    END LOOP;
+    SELECT customer_id INTO STRICT customer FROM subscriptions WHERE subscription_id = NEW.subscription_id;
+    INSERT INTO customer_event_counters AS counter VALUES (customer, 1)
+    ON CONFLICT (customer_id) DO UPDATE SET last_number = counter.last_number + 1
+    RETURNING last_number INTO reached;
+    INSERT INTO customer_events VALUES (customer, reached, NEW.subscription_id, NEW.sequence);
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER number_events AFTER INSERT ON lifecycle_events
-    REFERENCING NEW TABLE AS happened FOR EACH STATEMENT EXECUTE FUNCTION number_events();
+CREATE CONSTRAINT TRIGGER number_event AFTER INSERT ON lifecycle_events
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION number_event();
 
 GRANT SELECT, INSERT, UPDATE ON customer_event_counters TO worksub_worker;
 GRANT SELECT, INSERT ON customer_events TO worksub_worker;

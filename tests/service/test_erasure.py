@@ -252,3 +252,40 @@ async def test_r31_what_is_signalled_to_the_last_run_does_not_stay_either(house:
 
 def counted(certificate: ErasureCertificate) -> dict[str, int]:
     return {what: rows for what, rows in certificate.rows.items() if rows}
+
+
+async def test_an_erasure_that_waits_for_a_mail_server_holds_up_no_other_subscription(house: House) -> None:
+    customer = fresh("C")
+    ending, other = await together(house.requested(customer_id=customer) for _ in range(2))
+    async with house.owner.acquire() as connection:
+        number = await connection.fetchval(
+            """
+            INSERT INTO notices (subscription_id, customer_id, kind, about, days)
+            VALUES ($1, $2, 'TRIAL_ENDING', current_date, 7) RETURNING number
+            """,
+            ending.id,
+            customer,
+        )
+        async with connection.transaction():
+            # So a worker holds a notice for as long as the mail server takes to answer.
+            await connection.execute("SELECT FROM notices WHERE number = $1 FOR UPDATE", number)
+            await ending.asks("cancel", date=f"{await ending.today()}")
+
+            async def waits() -> bool:
+                waiting: bool = await house.owner.fetchval(
+                    """
+                    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                                   AND wait_event_type = 'Lock' AND query LIKE '%OUTDATED%')
+                    """
+                )
+                return waiting
+
+            await eventually("the erasure waits", waits)
+            async with asyncio.timeout(15):
+                await other.asks("switch_to_paid", date=f"{await other.today()}", term="ANNUAL")
+    await ending.has_closed()
+    numbers = await house.owner.fetch(
+        "SELECT number, subscription_id FROM customer_events WHERE customer_id = $1 ORDER BY number", customer
+    )
+    assert [row["number"] for row in numbers] == [1, 2, 3, 4, 5]
+    assert [row["subscription_id"] for row in numbers[2:]] == [ending.id, other.id, ending.id]
