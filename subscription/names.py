@@ -27,7 +27,7 @@ def group_name(name: str) -> str:
 
 def domain_name(name: str) -> str:
     """A domain name in lowercase ASCII (R4); an internationalised one becomes its A-label form."""
-    if any(character in "/@:?#" for character in name):
+    if name.endswith(".") or any(character in "/@:?#" or character.isspace() for character in name):
         raise _not_a_domain("NOT_A_DOMAIN")
     ascii_name = name.lower() if name.isascii() else _a_labels(name)
     if len(ascii_name) > 253:

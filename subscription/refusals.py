@@ -161,12 +161,13 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_GROUP_NAME.RESERVED": "must not be 'line' or 'admin'",
     "INVALID_GROUP_NAME.CONTAINS": "must not contain 'worksmobile' or 'lineworks'",
     "INVALID_DOMAIN_NAME.NOT_A_DOMAIN": (
-        "must be a domain such as acme.co.kr, without a protocol, a path, a port or an '@'"
+        "must be a domain such as acme.co.kr, without a protocol, a path, a port, an '@', a space or a "
+        "final dot"
     ),
     "INVALID_DOMAIN_NAME.TOO_LONG": "must have 253 characters at most",
     "INVALID_DOMAIN_NAME.ONE_LABEL": "must have two labels or more, as in acme.co.kr",
     "INVALID_DOMAIN_NAME.LABEL": (
-        "must have labels of 1 to 63 lowercase letters, digits and hyphens, with no hyphen first or last"
+        "must have labels of 1 to 63 letters, digits and hyphens, with no hyphen first or last"
     ),
     "INVALID_DOMAIN_NAME.DIGITS_LAST": "must not end in a label of digits alone",
     "INVALID_DOMAIN_NAME.NOT_ENCODABLE": "is not a possible internationalised domain name",

@@ -497,6 +497,9 @@ def test_r4_a_domain_is_lowercase_however_it_is_typed(spelled: str) -> None:
         "acme.co.kr:443",
         "user@acme.co.kr",
         "a.kr?b",
+        "acme.co.kr.",
+        " acme.co.kr",
+        "acme .co.kr",
     ],
 )
 def test_r4_what_is_no_domain_alone_says_what_would_be_one(typed: str) -> None:
