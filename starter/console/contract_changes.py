@@ -125,7 +125,11 @@ async def _confirm(visit: Visit, action: Action) -> Response:
 
 
 async def _review(visit: Visit, choice: _Choice, problems: Mapping[str, str] | None = None) -> Response:
-    """The page that confirms the choice; the form again where the rules would refuse it."""
+    """Return the page that confirms the choice, or the form again where the rules would refuse it.
+
+    `problems` say why a confirmation was not carried out, which is a conflict whatever is shown.
+    """
+    status = 409 if problems else 422
     found = {**(problems or {}), **choice.problems}
     if choice.foreseen is not None:
         return await form_page(
@@ -141,12 +145,16 @@ async def _review(visit: Visit, choice: _Choice, problems: Mapping[str, str] | N
             status=409 if found else 200,
         )
     if "agreed_terms" in found:
-        return await _terms_page(visit, choice.standing, choice.entered, found)
-    return await _form(visit, choice.standing, choice.action, choice.entered, found, 422)
+        return await _terms_page(visit, choice.standing, choice.entered, found, status)
+    return await _form(visit, choice.standing, choice.action, choice.entered, found, status)
 
 
 async def _terms_page(
-    visit: Visit, standing: Standing, entered: Fields, problems: Mapping[str, str] | None = None
+    visit: Visit,
+    standing: Standing,
+    entered: Fields,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
 ) -> Response:
     return await form_page(
         visit,
@@ -156,7 +164,7 @@ async def _terms_page(
         entered=entered,
         terms=_terms(standing),
         problems=problems or {},
-        status=422 if problems else 200,
+        status=status,
     )
 
 

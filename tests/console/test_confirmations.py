@@ -217,6 +217,20 @@ async def test_of_many_tabs_that_confirm_at_once_one_is_done(console: Hosted) ->
     assert (await life.events()).count("UPGRADED") == 1
 
 
+async def test_a_choice_that_has_become_impossible_is_a_conflict(console: Hosted) -> None:
+    life = await annual(console)
+    chosen = {"review": "1", "members": "22", "term": "ANNUAL", "agreed": AGREED}
+    async with console.browser() as browser:
+        await sign_in(browser, life.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen)
+        await life.asks("upgrade", members=26, agreed_terms=TERMS)
+        page = await submit(browser, page, "/upgrade")
+    assert page.status_code == 409
+    assert CHANGED in page.text
+    assert "An upgrade cannot lower the number of members" in page.text
+    assert (await life.status()).members == 26
+
+
 async def test_terms_that_were_not_shown_are_not_agreed_to(console: Hosted) -> None:
     life = await annual(console)
     async with console.browser() as browser:
