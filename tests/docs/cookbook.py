@@ -21,6 +21,9 @@ EVERYDAY = "Find", "Look", "Steer", "Many at once", "What not to do"
 RECOVERY = "When something goes wrong", "After a disaster"
 """The chapters, by the test that tries their recipes."""
 
+CATALOGUE = "catalogue.toml"
+"""The file in the shell's directory with the version that is published in its house."""
+
 _TEXT = page("docs/operations.md")
 _RECIPE = re.compile(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 _CHAPTER = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -92,6 +95,7 @@ class Shell:
                 "TEMPORAL_ADDRESS": temporal.service_client.config.target_host,
                 "TEMPORAL_NAMESPACE": temporal.namespace,
                 "DATABASE_URL": self.house.database_url,
+                "WORKSUB_CATALOGUE": str(self.directory / CATALOGUE),
             },
         )
         async with asyncio.timeout(_PATIENCE_SECONDS):

@@ -94,7 +94,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     life = await paid(shell)
     chosen, none = await shell.types(blocks[0], await named(life))
-    assert "The next contract will be annual on basic for 5 members" in chosen
+    assert "The next contract will be an annual contract on basic for 5 members" in chosen
     assert "No renewal option is set" in none
 
 
