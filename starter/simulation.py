@@ -33,6 +33,7 @@ from subscription.simulation import (
     Outcome,
     Scenario,
     Step,
+    confirmation_in,
     filled_in,
     outcome,
     refused_request,
@@ -122,6 +123,7 @@ class _SimulatedLife:
         self._name = f"simulation_{number}"
         self._request_id = request_id_for(number, scenario)
         self._id = subscription_id_for(self._request_id)
+        self._confirmation = ""
 
     async def live(self) -> Document:
         async with self._house() as (client, read):
@@ -180,7 +182,8 @@ class _SimulatedLife:
         await client.settle(self._id, step.at)
         state = await read.snapshot(self._id)
         assert state is not None
-        argument = filled_in(step, self._book, state.admin_id, state.account)
+        self._confirmation = confirmation_in(state, self._confirmation)
+        argument = filled_in(step, self._book, self._confirmation)
         command = "check_domain" if step.command == CONFIRM_DOMAIN else step.command
         argument = written_out(command, argument)
         if isinstance(argument, dict):

@@ -19,7 +19,7 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen, Wire
 from subscription.password_hash import PLACEHOLDER
 from subscription.refusals import Code, Problem, Refused, misfit
-from subscription.request import Account, Request, read_request
+from subscription.request import Request, read_request
 from subscription.state import Access, State, Subscription, provisioning
 from subscription.validation import check, problems_of
 
@@ -165,13 +165,17 @@ def agreed_terms(book: PriceBook, at: datetime) -> list[dict[str, str]]:
     return [{"id": t.id, "version": t.version} for t in required_terms(catalogue)] if catalogue else []
 
 
-def filled_in(step: Step, book: PriceBook, admin_id: str | None, account: Account | None) -> Any:
+def confirmation_in(state: Subscription, known: str = "") -> str:
+    """Return what confirms a cancellation; after an erasure `known`, which was right before it."""
+    return confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else known
+
+
+def filled_in(step: Step, book: PriceBook, confirmation: str) -> Any:
     """A step's argument with what scenarios leave out: the confirmation, the agreement to the terms."""
     if not isinstance(step.argument, Mapping):
         return step.argument
     if step.command == "cancel" and "confirmation" not in step.argument:
-        typed = confirmation_for(admin_id, account) if admin_id and account else ""
-        return {**step.argument, "confirmation": typed}
+        return {**step.argument, "confirmation": confirmation}
     if step.command == "upgrade" and "agreed_terms" not in step.argument:
         return {**step.argument, "agreed_terms": agreed_terms(book, step.at)}
     return step.argument
@@ -225,6 +229,7 @@ class _Life:
         self._ledger: list[LedgerLine] = []
         self._answers: dict[str | None, tuple[str, Accepted]] = {}
         self._recent = RecentCommands()
+        self._confirmation = ""
         catalogue = book.in_force(day_of(scenario.starts_at))
         assert catalogue is not None
         account = request.account.account
@@ -251,7 +256,8 @@ class _Life:
     def _command(self, step: Step) -> Command | Refused:
         if step.command == CONFIRM_DOMAIN:
             return read_command(CheckDomain.name, step.argument)
-        argument = filled_in(step, self._book, self._state.admin_id, self._state.account)
+        self._confirmation = confirmation_in(self._state, self._confirmation)
+        argument = filled_in(step, self._book, self._confirmation)
         return read_command(step.command, argument)
 
     def _answered(self, step: Step, command: Command) -> Accepted | Refused:
@@ -266,16 +272,16 @@ class _Life:
                 self._happen(event)
             if command.id and decision.events:
                 self._recent = self._recent.adding(command, step.at)
-                self._answers[command.id] = command.name, decision
+                self._answers[command.id] = command.fingerprint(), decision
         return decision
 
     def _first_answer(self, command: Command, now: datetime) -> Accepted | Refused | None:
         """The answer to a command that was accepted before under its id, also after the end (R22)."""
         if command.id not in self._answers:
             return None
-        name, first = self._answers[command.id]
+        fingerprint, first = self._answers[command.id]
         if self._state.state.over:
-            return first if name == command.name else ID_REUSED
+            return first if fingerprint == command.fingerprint() else ID_REUSED
         match self._recent.known(command, now):
             case Refused() as refused:
                 return refused

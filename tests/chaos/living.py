@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from subscription.domain_proof import DomainClaim, proof_of
-from subscription.simulation import CONFIRM_DOMAIN, Scenario, Step, filled_in, read_scenario, sample_request
+from subscription.simulation import (
+    CONFIRM_DOMAIN,
+    Scenario,
+    Step,
+    confirmation_in,
+    filled_in,
+    read_scenario,
+    sample_request,
+)
 
 from .lives import PlannedLife
 from .patience import patiently
@@ -93,7 +101,7 @@ class Living:
         if step.command == CONFIRM_DOMAIN:
             with self._proofs_published(state.claims):
                 return await self._confirmed(step)
-        argument = filled_in(step, book, state.admin_id, state.account)
+        argument = filled_in(step, book, confirmation_in(state))
         return await self._ask(step.command, {**argument, "at": step.at.isoformat()})
 
     async def _confirmed(self, step: Step) -> list[dict[str, Any]]:

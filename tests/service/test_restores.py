@@ -95,7 +95,7 @@ class Story(Life):
     async def takes(self, steps: Sequence[Step]) -> None:
         for step in steps:
             await self.client.settle(self.id, step.at)
-            argument = filled_in(step, BOOK, None, None)
+            argument = filled_in(step, BOOK, "")
             if isinstance(argument, dict) and argument.get("confirmation") == "":
                 argument = {**argument, "confirmation": await self.confirmation()}
             argument = written_out(step.command, argument)
