@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,6 +15,7 @@ from subscription.password_hash import PLACEHOLDER, password_hash_problem
 THREADS = 2
 WAITING = 16
 PATIENCE_SECONDS = 5.0
+CUSTOMER_PLACES = 2
 
 T = TypeVar("T")
 _log = logging.getLogger("worksub")
@@ -36,10 +38,21 @@ class PasswordHashing:
         self._free = asyncio.Semaphore(threads)
         self._places = threads + waiting
         self._patience = patience
+        self._hashing: Counter[str] = Counter()
 
-    async def hash(self, password: str) -> str:
-        """Return an Argon2id hash with a new salt. Raises `HashingBusyError`."""
-        return await self._run(PasswordHasher().hash, password)
+    async def hash(self, password: str, customer_id: str) -> str:
+        """Return an Argon2id hash with a new salt. Raises `HashingBusyError`.
+
+        A customer has `CUSTOMER_PLACES` at once, because no limit of failures stops one who sends many.
+        """
+        if self._hashing[customer_id] >= CUSTOMER_PLACES:
+            raise HashingBusyError
+        self._hashing[customer_id] += 1
+        try:
+            return await self._run(PasswordHasher().hash, password)
+        finally:
+            self._hashing[customer_id] -= 1
+            self._hashing += Counter()  # drops the customers who have none
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether the password matches; None does the work of a hash and matches nothing.

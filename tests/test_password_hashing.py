@@ -11,7 +11,7 @@ from subscription.password_hash import password_hash_problem
 
 async def test_what_is_hashed_is_acceptable_and_verified() -> None:
     hashing = PasswordHashing()
-    hashed = await hashing.hash(PASSWORD)
+    hashed = await hashing.hash(PASSWORD, "C-1")
     assert password_hash_problem(hashed) is None
     assert await hashing.verify(hashed, PASSWORD)
     assert not await hashing.verify(hashed, "Wrong4Horse")
@@ -26,6 +26,17 @@ async def test_those_beyond_the_bound_are_refused_and_their_places_come_back() -
         )
         assert answers.count(True) == 3
         assert sum(isinstance(answer, HashingBusyError) for answer in answers) == 7
+
+
+async def test_one_customer_leaves_places_for_others() -> None:
+    hashing = PasswordHashing(threads=1, waiting=5, patience=60)
+    greedy = [asyncio.create_task(hashing.hash(PASSWORD, "C-1")) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert await hashing.hash(PASSWORD, "C-2")
+    assert await hashing.verify(PASSWORD_HASH, PASSWORD)
+    answers = await asyncio.gather(*greedy, return_exceptions=True)
+    assert sum(isinstance(answer, HashingBusyError) for answer in answers) == 8
+    assert await hashing.hash(PASSWORD, "C-1")
 
 
 async def test_waiting_has_an_end() -> None:

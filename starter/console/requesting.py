@@ -110,7 +110,8 @@ async def _take_information(visit: Visit, draft: Draft) -> Response:
     if not wrong and form.get("password") != form.get("password_again"):
         wrong = (Problem.of(Code.PASSWORDS_DIFFER, "password_again"),)
     if not wrong:
-        password_hash = await visit.console.hashing.hash(form.get("password", ""))
+        password, customer_id = form.get("password", ""), visit.caller.customer_id or ""
+        password_hash = await visit.console.hashing.hash(password, customer_id)
         draft = draft.model_copy(update={"password_hash": password_hash})
     return await _on(visit, "information", draft, wrong)
 

@@ -16,7 +16,7 @@ from docs.pages import blocks, page
 
 from starter.requesting import subscription_id_for
 
-HASH = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+HASH = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
 
 
 @pytest.fixture(scope="module")
