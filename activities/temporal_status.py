@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     REFUSED = "REFUSED"
     """The same call is answered the same, for what it says or names."""
     OUTAGE = "OUTAGE"
-    """Temporal is away, or does not let us in: somebody has to look."""
+    """Temporal is away, or does not let us in: an operator must check."""
 
 
 _BY_STATUS = {

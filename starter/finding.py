@@ -8,7 +8,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from starter.read_model import Listed, ReadModel
 from starter.selection import Selection, as_visibility_query, is_recorded
-from subscription.attention import ATTENTION_MEMO, Attention
+from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
 
@@ -102,5 +102,9 @@ class Finder:
 
 
 async def _attention_of(run: WorkflowExecution) -> Attention | None:
-    attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    """Return the reason in the memo of a run. An unreadable one is left out, so that the list is shown."""
+    try:
+        attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    except Exception:
+        return Attention(kind=AttentionKind.OPERATOR)
     return attention

@@ -5,7 +5,7 @@ from temporalio import workflow
 from workflows.search_attributes import NEEDS_ATTENTION
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.attention import ATTENTION_MEMO, Attention
+    from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 
 
 def show_attention(attention: Attention | None) -> None:
@@ -18,6 +18,13 @@ def show_attention(attention: Attention | None) -> None:
 
 
 def shown_attention() -> Attention | None:
-    """Return the reason that the memo of this run has."""
-    shown: Attention | None = workflow.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    """Return the reason that the memo of this run has.
+
+    A client can start a workflow with any memo. One that is unreadable counts as a mark without a reason;
+    raised, the error would fail every task of the workflow.
+    """
+    try:
+        shown: Attention | None = workflow.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    except Exception:
+        return Attention(kind=AttentionKind.OPERATOR)
     return shown

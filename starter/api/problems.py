@@ -258,7 +258,7 @@ EXAMPLES: Mapping[str, str] = {
     ApiCode.NO_ANSWER: "There was no answer in time. It may still be carried out: send it again with the "
     "same Idempotency-Key.",
     ApiCode.FAULT: "This is a fault of the service; report it with the request_id.",
-    Code.KEY_UNKNOWN: "The service and its workers do not have the same keys; somebody has to look.",
+    Code.KEY_UNKNOWN: "The service and its workers do not have the same keys; an operator must compare them.",
     Code.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",
     Code.NAME_TAKEN: "account.group is taken; choose another name.",
     Code.REQUEST_REFUSED: "plan must be one of lite, basic, premium.",

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from starter.embedded.stack import EmbeddedStack
 from starter.requesting import subscription_id_for
+from subscription.attention import ATTENTION_MEMO
 from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.request import Account, AccountKind
@@ -25,7 +26,7 @@ from subscription.state import State
 from .house import PASSWORD, House, fresh, on, open_house
 from .lives import Life, has_closed, is_known
 from .searching import found_in_database, found_in_workflow, is_gone_from_workflow
-from .waiting import together
+from .waiting import eventually, together
 
 RACES = 50
 
@@ -363,3 +364,21 @@ async def test_r33_where_customers_are_served_no_life_begins_at_another_time(
         life: Life = await house.requested()
         refused = await life.refused("withdraw_reservation", at="2030-01-01 09:00")
         assert (refused.code, refused.field) == (Code.NO_TEST_CLOCK, "at")
+
+
+@pytest.mark.parametrize("memo", [5, {"kind": "UNKNOWN"}, None], ids=repr)
+async def test_a_memo_that_a_client_has_made_up_stops_no_subscription(house: House, memo: Any) -> None:
+    body = house.request_body()
+    assert (await updated(house, body, memo={ATTENTION_MEMO: memo}))["state"] == State.TRIAL
+    life = Life(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
+
+    async def is_listed() -> bool:
+        found = await house.client.find(query=f"WorkflowId = '{life.workflow_id}'")
+        return [each.subscription_id for each in found.subscriptions] == [life.id]
+
+    await eventually("it is in lists", is_listed)
+    for needed in (True, False):
+        await life.handle.signal("needs_attention", {"needed": needed, "reason": "T-4711"})
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.has_closed()
+    assert await life.failed_tasks() == []
