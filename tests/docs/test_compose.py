@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,39 @@ each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICE
 
 def test_it_fits_the_compose_specification() -> None:
     PyCompose.from_yaml(yaml.safe_dump(COMPOSE)).validate()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ROOT / "docker-compose.yml",
+        *(path for name in ("docker", "ops") for path in (ROOT / name).rglob("*.y*ml")),
+    ],
+    ids=lambda path: path.name,
+)
+def test_no_mapping_has_a_key_twice(path: Path) -> None:
+    """Docker Compose and Prometheus refuse such a file, although PyYAML keeps the last value."""
+    repeated = [
+        f"{name}, line {line}"
+        for document in yaml.compose_all(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+        for name, line in repeated_keys(document)
+    ]
+    assert repeated == []
+
+
+def repeated_keys(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Yield each repeated key of a mapping with its line."""
+    match node:
+        case yaml.MappingNode():
+            names: set[str] = set()
+            for key, value in node.value:
+                if key.value in names:
+                    yield key.value, key.start_mark.line + 1
+                names.add(key.value)
+                yield from repeated_keys(value)
+        case yaml.SequenceNode():
+            for each in node.value:
+                yield from repeated_keys(each)
 
 
 def test_the_security_linter_has_nothing_serious_to_say() -> None:
