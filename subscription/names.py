@@ -44,6 +44,12 @@ def domain_name(name: str) -> str:
     return ascii_name
 
 
+def account_name(name: str) -> str:
+    """Return a typed group or domain name as it is kept, or raise a `PydanticCustomError`."""
+    is_group = name.isascii() and not any(character in "./@:?#" for character in name)
+    return group_name(name.lower()) if is_group else domain_name(name)
+
+
 def admin_id(name: str) -> str:
     """An administrator's ID (R6)."""
     if _ADMIN_ID.fullmatch(name) is None:

@@ -107,6 +107,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "MISSING_FIELD": "is missing",
     "MISSING_FIELD.CUSTOMER": "Name the customer: customer_id=C-1000482.",
+    "MISSING_FIELD.OF_FROM_SEQUENCE": "Name the subscription_id whose events from_sequence numbers.",
     "MISSING_FIELD.DAY": "Say for which day: on=2027-07-01.",
     "UNKNOWN_FIELD": "is not a field that is known here",
     "UNKNOWN_FIELD.NOT_FOR_A_FILE": "is not for a file: it is typed, or piped in with --password-stdin",

@@ -1,6 +1,6 @@
-"""Pages by keyset: a cursor says after which entry the next page begins, and nothing else.
+"""Pages by keyset: a cursor names its list, and the entry after which the next page begins.
 
-Whose entries they are is never in it, so whoever changes one moves within what is theirs.
+Whose entries they are is never in it, so a caller who changes a cursor still reads only permitted entries.
 """
 
 import base64
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="So many at most.")]
 Cursor = Annotated[
-    str | None, Query(max_length=300, description="`next` of the page before; the first page has none.")
+    str | None, Query(max_length=500, description="`next` of the page before; the first page has none.")
 ]
 
 
@@ -28,10 +28,10 @@ class Page(Frozen, Generic[T]):
     next: str | None
 
 
-def page_of(found: Sequence[T], limit: int, position: Callable[[T], str]) -> Page[T]:
-    """A page of what was found, which has one entry more if there are more."""
+def page_of(found: Sequence[T], limit: int, of: str, position: Callable[[T], str]) -> Page[T]:
+    """A page of the list `of`. One entry more than the limit was found if there are more."""
     shown = found[:limit]
-    return Page(items=tuple(shown), next=cursor_at(position(shown[-1])) if len(found) > limit else None)
+    return Page(items=tuple(shown), next=cursor_at(of, position(shown[-1])) if len(found) > limit else None)
 
 
 def whole(found: Iterable[T]) -> Page[T]:
@@ -39,26 +39,28 @@ def whole(found: Iterable[T]) -> Page[T]:
     return Page(items=tuple(found), next=None)
 
 
-def cursor_at(position: str) -> str:
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+def cursor_at(of: str, position: str) -> str:
+    """Return the cursor of the list `of` behind an entry; no other list accepts it."""
+    return base64.urlsafe_b64encode(f"{of} {position}".encode()).decode().rstrip("=")
 
 
-def after(cursor: str | None) -> str:
-    """The position that a cursor tells; the beginning without one."""
+def after(of: str, cursor: str | None) -> str:
+    """Return the position of a cursor of the list `of`, or an empty text, for its beginning, without one."""
     if cursor is None:
         return ""
     try:
-        position = base64.urlsafe_b64decode((cursor + "=" * (-len(cursor) % 4)).encode()).decode("ascii")
+        text = base64.urlsafe_b64decode((cursor + "=" * (-len(cursor) % 4)).encode()).decode("ascii")
     except (ValueError, binascii.Error):
         raise _invalid() from None
-    if not position.isprintable() or cursor_at(position) != cursor:
+    list_name, _, position = text.rpartition(" ")
+    if not (position and position.isprintable()) or list_name != of or cursor_at(of, position) != cursor:
         raise _invalid()
     return position
 
 
-def after_number(cursor: str | None) -> int:
+def after_number(of: str, cursor: str | None) -> int:
     """As `after`, where positions are numbers."""
-    position = after(cursor)
+    position = after(of, cursor)
     if position and not (position.isdecimal() and len(position) < 19):
         raise _invalid()
     return int(position or 0)

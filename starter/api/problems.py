@@ -240,7 +240,7 @@ EXAMPLES: Mapping[str, str] = {
     ApiCode.IDEMPOTENCY_KEY_MISSING: "Send an Idempotency-Key, and the same one if you send this again.",
     ApiCode.INVALID_IDEMPOTENCY_KEY: "The Idempotency-Key must be 1 to 100 letters, digits, '.', '_', ':' or "
     "'-', the first a letter or digit.",
-    ApiCode.INVALID_CURSOR: "The cursor is none that was given out.",
+    ApiCode.INVALID_CURSOR: "This list has not given out the cursor.",
     ApiCode.INVALID_QUERY: "Temporal cannot read the query.",
     ApiCode.UNKNOWN_PARAMETER: "sate is not a query parameter of this path; known are cursor, kind, "
     "limit, state, subscription_id.",

@@ -121,6 +121,8 @@ def show_invoice(
     as_json: AsJson = False,
 ) -> None:
     """Show an invoice, or write it as a page for a browser or a printer."""
+    if as_json and html is not None and str(html) == "-":
+        raise usage_error("--json and --html - would both write to standard output.", field="html")
     with Session() as session:
         invoice = session.read(lambda record: record.invoice(number))
         if html is None:

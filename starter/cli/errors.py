@@ -109,6 +109,6 @@ ADVICE = {
     "NAME_TAKEN": "`worksub check-name` says whether a name is free.",
     "NOTHING_ON_SALE": "`worksub setup` publishes the catalogue.",
     "NOT_YET_PAID": "Switch first: `worksub switch ID --date today --term ANNUAL`.",
-    "SUBSCRIPTION_NOT_FOUND": "`worksub list` shows the ids of all subscriptions.",
+    "SUBSCRIPTION_NOT_FOUND": "`worksub list` shows the ids and accounts of all subscriptions.",
     "SWITCH_RESERVED": "Withdraw it with `worksub withdraw ID`.",
 }

@@ -72,7 +72,7 @@ def list_subscriptions(
     ready_made = READY_MADE[which] if which else None
     selection = ready_made.on(datetime.now(KST).date()) if ready_made else ()
     selection += state_is(State(state)) if state else ()
-    selection += customer_is(customer) if customer else ()
+    selection += customer_is(customer) if customer is not None else ()
 
     async def found(client: "SubscriptionClient") -> "Found":
         from starter.finding import InvalidQueryError

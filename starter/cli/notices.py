@@ -49,7 +49,7 @@ def list_notices(
     from subscription.outbox import NoticeState
 
     with Session() as session:
-        subscription_id = session.subscription(subscription) if subscription else None
+        subscription_id = None if subscription is None else session.recorded(subscription)
         found = session.read(
             lambda record: record.notices(
                 state=NoticeState(state) if state else None,

@@ -79,6 +79,12 @@ class Session:
 
         return self.read(lambda record: only_one(record, reference))
 
+    def recorded(self, reference: str) -> str:
+        """Return the id that an ID argument means; refuse one that the record does not know."""
+        subscription_id = self.subscription(reference)
+        self.read(lambda record: record.check_exists(subscription_id))
+        return subscription_id
+
     def manage(self, task: "Callable[[Pool], Awaitable[T]]") -> T:
         """Something done with what the record keeps for its administrators."""
         from activities.database import connected

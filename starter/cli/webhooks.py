@@ -64,7 +64,10 @@ def add_endpoint(
     if (customer is None) == (not everybody):
         raise usage_error("Say either --customer ID or --all.", field="customer")
     if customer is not None and not is_opaque_id(customer):
-        raise usage_error("That is not a possible customer's id.", field="customer")
+        raise usage_error(
+            "A customer's id is 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit.",
+            field="customer",
+        )
     if problem := url_problem(url, anywhere=_anywhere()):
         raise usage_error(f"The URL {problem}.", field="url")
     wanted = [kind.upper() for kind in events or ()] or None
@@ -109,17 +112,19 @@ def replay(
     endpoint: EndpointId,
     subscription: OfSubscription = None,
     first: Annotated[
-        int, typer.Option("--from", min=1, metavar="SEQUENCE", help="From this event of it on.")
-    ] = 1,
+        int | None, typer.Option("--from", min=1, metavar="SEQUENCE", help="From this event of it on.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try again what is parked, or send all events of one subscription again, delivered or not."""
-    subscription_id = _id_of(subscription) if subscription else None
+    if subscription is None and first is not None:
+        raise usage_error("--from goes with --subscription, whose events it numbers.", field="from")
+    subscription_id = None if subscription is None else _id_of(subscription)
     queued = _with_webhooks(
         lambda webhooks: (
-            webhooks.replay_subscription(endpoint, subscription_id, first)
-            if subscription_id
-            else webhooks.replay_parked(endpoint)
+            webhooks.replay_parked(endpoint)
+            if subscription_id is None
+            else webhooks.replay_subscription(endpoint, subscription_id, first or 1)
         )
     )
     show(as_json, {"queued": queued}, lambda: f"{queued:,} to be delivered again.")
@@ -179,12 +184,23 @@ def remove_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
 
 def _id_of(reference: str) -> str:
     with Session() as session:
-        return session.subscription(reference)
+        return session.recorded(reference)
 
 
 async def _tried(webhooks: "Webhooks", endpoint: str) -> "Delivery":
     import asyncio
 
+    from subscription.webhooks import EndpointStatus
+
+    status = next((each.status for each in await webhooks.list() if each.endpoint_id == endpoint), None)
+    if status not in (None, EndpointStatus.ENABLED):
+        raise CommandError(
+            ExitCode.REFUSED,
+            "ENDPOINT_NOT_ENABLED",
+            f"The endpoint is {status.lower()}, so nothing is sent to it.",
+            field="endpoint",
+            advice="`worksub webhooks resume` enables it again.",
+        )
     number = await webhooks.test(endpoint)
     for _ in range(int(_PATIENCE_SECONDS / _LOOK_SECONDS)):
         delivery = await webhooks.delivery(number)

@@ -98,6 +98,23 @@ async def test_what_is_wrong_with_an_endpoint(reception: Reception, operator: Vi
     await operator.http.delete(f"/v1/webhook-endpoints/{made['endpoint_id']}")
 
 
+async def test_a_replay_names_a_subscription_that_there_is(
+    house: House, reception: Reception, rival: Visitor
+) -> None:
+    visitor = await reception.visitor(fresh("C"))
+    made = await visitor.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
+    there = f"/webhook-endpoints/{made['endpoint_id']}/replay"
+    of_another = await rival.requests(house)
+    for unknown in ("none", of_another, "a\0b", ""):
+        refused = await visitor.posts(there, {"subscription_id": unknown}, 404)
+        assert refused["code"] == "SUBSCRIPTION_NOT_FOUND"
+    refused = await visitor.posts(there, {"from_sequence": 7}, 422)
+    assert (refused["code"], refused["field"]) == ("MISSING_FIELD", "subscription_id")
+    own = await visitor.requests(house)
+    assert await visitor.posts(there, {"subscription_id": own, "from_sequence": 2}) == {"queued": 0}
+    assert await visitor.posts(there, {"subscription_id": own}) == {"queued": 1}
+
+
 async def test_a_burst_makes_no_more_endpoints_than_a_customer_may_have(reception: Reception) -> None:
     visitor = await reception.visitor(fresh("C"))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import unicodedata
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -110,6 +111,57 @@ async def test_what_fits_several_is_refused_with_the_candidates(service: Service
     for_people = await cli.run("status", group)
     assert all(f"  {each} is " in for_people.err for each in (first, second))
     assert (await cli.json("status", second))["state"] == "TRIAL"
+
+
+async def test_an_account_with_another_administrator_is_not_found(service: Service, cli: Cli) -> None:
+    group = fresh("lookup")
+    subscription_id = await service.subscribed(account={"group": group})
+    assert (await cli.json("status", f"MINJI@{group}"))["subscription_id"] == subscription_id
+    for wrong in (f"admin@{group}", f"@{group}", f"minji@{group}@{group}"):
+        ended = await cli.run("withdraw", wrong, "--json")
+        assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
+
+
+async def test_a_domain_is_found_in_letters_and_in_letters_in_parts(service: Service, cli: Cli) -> None:
+    name = fresh("lookup")
+    domain = f"{name}.한국"
+    subscription_id = await service.subscribed(account={"domain": domain})
+    for typed in (domain, unicodedata.normalize("NFD", domain.upper()), f"minji@{domain}"):
+        assert (await cli.json("status", typed))["subscription_id"] == subscription_id
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("notices", "list", "--subscription", typed) for typed in ("nobody-has-this", "")),
+        *(("webhooks", "replay", "we_1", "--subscription", typed) for typed in ("nobody-has-this", "")),
+    ],
+)
+async def test_a_filter_by_a_subscription_that_is_not_there_is_refused(
+    cli: Cli, words: tuple[str, ...]
+) -> None:
+    ended = await cli.run(*words, "--json")
+    assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
+
+
+async def test_an_option_that_would_be_ignored_is_refused(cli: Cli) -> None:
+    for words, field in (
+        (("webhooks", "replay", "we_1", "--from", "7"), "from"),
+        (("invoice", "show", "2027-000001", "--html", "-"), "html"),
+    ):
+        ended = await cli.run(*words, "--json")
+        assert (ended.code, ended.error["code"], ended.error["field"]) == (2, "USAGE", field)
+    assert (await cli.json("list", "--customer", ""))["subscriptions"] == []
+
+
+async def test_a_test_event_for_a_paused_endpoint_is_refused(cli: Cli) -> None:
+    added = await cli.json("webhooks", "add", "https://hooks.acme.example/worksub", "--all")
+    endpoint = added["endpoint_id"]
+    await cli.json("webhooks", "pause", endpoint)
+    ended = await cli.run("webhooks", "test", endpoint, "--json")
+    assert (ended.code, ended.error["code"]) == (1, "ENDPOINT_NOT_ENABLED")
+    assert (await cli.json("webhooks", "deliveries", endpoint))["deliveries"] == []
+    await cli.json("webhooks", "remove", endpoint)
 
 
 @pytest.mark.parametrize("reference", ["nobody-has-this", "abc", "", "한글", "a@b@c", "%", "____"])

@@ -2,15 +2,17 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib.metadata import requires, version
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from pins import pins_of
 
-from .pages import ROOT, page
+from .pages import ROOT, page, tables
 
 TARGETS = [
     *("demo", "dev", "test", "browser", "clients", "alerts", "encrypted", "lint", "format"),
@@ -52,6 +54,45 @@ def test_without_a_new_enough_python_it_says_so() -> None:
     assert refused.returncode != 0
     assert "Python 3.11 or later is needed" in refused.stderr
     assert "Installing" not in refused.stdout
+
+
+def test_contributing_explains_every_target() -> None:
+    [explained] = [table for table in tables(page("CONTRIBUTING.md")) if table.header[0] == "target"]
+    assert explained.column("target") == [f"make {target}" for target in TARGETS]
+    assert all(explained.column("what it does"))
+
+
+def test_ci_installs_what_is_missing_or_says_so(tmp_path: Path) -> None:
+    """In a directory with a `make` that does nothing, and without chromium, promtool and apt-get."""
+    (tmp_path / "bin").mkdir()
+    for name in ("bash", "dirname", "env", "id"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    for name in ("make", "chromium", "apt-get"):
+        command = tmp_path / "bin" / name
+        command.write_text(f'#!/usr/bin/env bash\necho {name} "$@"\n')
+        command.chmod(0o755)
+
+    def ran() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", ROOT / ".ci" / "run"],
+            env={"PATH": str(tmp_path / "bin")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    (tmp_path / "bin" / "sudo").symlink_to(tmp_path / "bin" / "env")
+    installed = ran()
+    assert installed.returncode == 0, installed.stderr
+    assert re.findall("^apt-get (install).* (\\S+)$", installed.stdout, re.MULTILINE) == [
+        ("install", "prometheus")
+    ]
+    assert re.findall(r"^make (\w+)$", installed.stdout, re.MULTILINE)[-1] == "clients"
+    (tmp_path / "bin" / "apt-get").unlink()
+    refused = ran()
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("promtool is missing")
+    assert refused.stdout == ""
 
 
 def test_ci_makes_test_and_then_looks_in_a_browser() -> None:

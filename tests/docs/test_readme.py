@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from .pages import ROOT, Block, blocks, page
+from .pages import ROOT, Block, blocks, page, tables
 
-BLOCKS = blocks(page("README.md"))
+TESTS = "make test\n"
+"""The one block that is not run here, because it runs these tests."""
+SHOWN = blocks(page("README.md"))
+BLOCKS = [block for block in SHOWN if block.text != TESTS]
 SECONDS = 240.0
 SERVERS = "make dev\n"
 
@@ -30,8 +33,16 @@ def test_every_block_is_for_a_shell_and_has_nothing_to_fill_in() -> None:
 
 
 def test_the_page_shows_make_demo_and_make_test_first() -> None:
-    assert BLOCKS[0].text == "make demo\n"
-    assert "`make test`" in page("README.md").split("```")[2]
+    assert [block.text for block in SHOWN[:2]] == ["make demo\n", TESTS]
+
+
+def test_the_page_has_pictures_and_a_path_for_each_kind_of_user() -> None:
+    text = page("README.md")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert len(pictures) >= 3
+    assert all((ROOT / picture).is_file() for picture in pictures)
+    [paths] = [table for table in tables(text) if table.header[0] == "you are"]
+    assert len(paths.rows) >= 5
 
 
 @pytest.fixture

@@ -6,23 +6,25 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime
+from pydantic import AfterValidator
 
 from starter.api.asking import ADesk
 from starter.api.event_kinds import EventKind
 from starter.api.paging import Cursor, Limit, Page, after, after_number, cursor_at, page_of
+from starter.api.parameters import Members, Plan
 from starter.api.problems import EXAMPLES, ApiCode, ApiError, responses
 from starter.finding import InvalidQueryError
 from starter.read_model import ACCOUNT_NAME, Listed
 from starter.selection import READY_MADE, Selection, column_between, column_is, state_is
-from subscription.calendar import day_of
+from subscription.calendar import Day, Instant, day_of
 from subscription.commands import ContractTerm
 from subscription.deadlines import Due
 from subscription.effects import CustomerEvent
 from subscription.invoice import Invoice, InvoiceKind
 from subscription.model import Frozen
+from subscription.names import account_name
 from subscription.outbox import NoticeKind, NoticeState, OutboxNotice
-from subscription.refusals import Code
+from subscription.refusals import Code, misfit
 from subscription.state import Access, State
 
 router = APIRouter(prefix="/v1", tags=["Lists"])
@@ -34,25 +36,37 @@ CustomerId = Annotated[
 ]
 
 
+def _account_name(name: str | None) -> str | None:
+    return None if name is None else account_name(name)
+
+
+def _first_day(month: date | None) -> date | None:
+    if month is not None and month.day != 1:
+        raise misfit(Code.INVALID_VALUE, reason="EXPECTED", expected="the first day of a month")
+    return month
+
+
 @dataclass(frozen=True)
 class SubscriptionFilter:
     """A filter for each column of the list. A range is half-open: from `…_from` to before `…_before`."""
 
-    account_name: str | None = None
+    account_name: Annotated[
+        str | None, AfterValidator(_account_name), Query(max_length=300, examples=["acme"])
+    ] = None
     access: Access | None = None
-    plan: str | None = None
-    members: int | None = None
+    plan: Plan = None
+    members: Members = None
     term: ContractTerm | None = None
     reservation: Literal["SWITCH_TO_PAID", "CANCELLATION"] | None = None
     next_deadline: Due | None = None
-    trial_ends_at_from: AwareDatetime | None = None
-    trial_ends_at_before: AwareDatetime | None = None
-    contract_to_from: date | None = None
-    contract_to_before: date | None = None
-    reservation_date_from: date | None = None
-    reservation_date_before: date | None = None
-    next_deadline_at_from: AwareDatetime | None = None
-    next_deadline_at_before: AwareDatetime | None = None
+    trial_ends_at_from: Instant | None = None
+    trial_ends_at_before: Instant | None = None
+    contract_to_from: Day | None = None
+    contract_to_before: Day | None = None
+    reservation_date_from: Day | None = None
+    reservation_date_before: Day | None = None
+    next_deadline_at_from: Instant | None = None
+    next_deadline_at_before: Instant | None = None
 
     @property
     def selection(self) -> Selection:
@@ -92,10 +106,10 @@ async def list_subscriptions(
         state=state,
         customer_id=customer_id,
         those=filters.selection,
-        after=after(cursor),
+        after=after("subscriptions", cursor),
         limit=limit + 1,
     )
-    return page_of(found, limit, lambda each: each.subscription_id)
+    return page_of(found, limit, "subscriptions", lambda each: each.subscription_id)
 
 
 @router.get(
@@ -166,12 +180,12 @@ async def find_subscriptions(
     selection = READY_MADE[which].on(day_of(datetime.now(UTC))) if which else ()
     selection += state_is(state) if state else ()
     try:
-        found = await desk.find(selection, query=query, after=after(cursor), limit=limit)
+        found = await desk.find(selection, query=query, after=after("find", cursor), limit=limit)
     except InvalidQueryError:
         raise ApiError(ApiCode.INVALID_QUERY, EXAMPLES[ApiCode.INVALID_QUERY], "query") from None
     return SearchPage(
         items=found.subscriptions,
-        next=cursor_at(found.after) if found.after else None,
+        next=cursor_at("find", found.after) if found.after else None,
         unrecorded=found.unrecorded,
         total=found.total,
         query=found.query,
@@ -187,15 +201,21 @@ async def find_subscriptions(
 async def list_invoices(
     desk: ADesk,
     customer_id: CustomerId = None,
-    month: Annotated[date | None, Query(description="The first day of a month.")] = None,
+    month: Annotated[
+        Day | None, AfterValidator(_first_day), Query(description="The first day of a month.")
+    ] = None,
     kind: InvoiceKind | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Invoice]:
     found = await desk.invoices(
-        customer_id=customer_id, month=month, kind=kind, after=after(cursor), limit=limit + 1
+        customer_id=customer_id,
+        month=month,
+        kind=kind,
+        after=after("invoices", cursor),
+        limit=limit + 1,
     )
-    return page_of(found, limit, lambda each: each.number)
+    return page_of(found, limit, "invoices", lambda each: each.number)
 
 
 @router.get(
@@ -225,9 +245,13 @@ async def list_notices(
     limit: Limit = 50,
 ) -> Page[OutboxNotice]:
     found = await desk.notices(
-        state=state, kind=kind, subscription_id=subscription_id, after=after_number(cursor), limit=limit + 1
+        state=state,
+        kind=kind,
+        subscription_id=subscription_id,
+        after=after_number("notices", cursor),
+        limit=limit + 1,
     )
-    return page_of(found, limit, lambda each: str(each.number))
+    return page_of(found, limit, "notices", lambda each: str(each.number))
 
 
 @router.get(

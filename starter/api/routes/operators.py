@@ -83,7 +83,8 @@ async def list_reconciliation_findings(
     run: Annotated[str, Path(pattern=_RUN)], desk: ADesk, cursor: Cursor = None, limit: Limit = 200
 ) -> Page[ReportedFinding]:
     await desk.reconciliation(run)
-    position = after_number(cursor)
+    of = f"findings {run}"
+    position = after_number(of, cursor)
     found = await desk.findings(run, skip=position, limit=limit + 1)
-    following = cursor_at(str(position + limit)) if len(found) > limit else None
+    following = cursor_at(of, str(position + limit)) if len(found) > limit else None
     return Page(items=tuple(found[:limit]), next=following)

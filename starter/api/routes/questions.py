@@ -9,8 +9,10 @@ from pydantic import Field
 from starter.api import examples
 from starter.api.asking import ADesk
 from starter.api.paging import Cursor, Limit, Page, after_number, page_of, whole
+from starter.api.parameters import Members, Plan
 from starter.api.problems import ApiCode, responses
 from subscription.adjustment import Adjustment
+from subscription.calendar import Day
 from subscription.catalogue import Term
 from subscription.commands import ContractTerm
 from subscription.effects import ErasureCertificate, TimelineEntry
@@ -46,8 +48,9 @@ async def get_subscription(subscription_id: str, desk: ADesk) -> Status:
 async def list_timeline_entries(
     subscription_id: str, desk: ADesk, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TimelineEntry]:
-    found = await desk.timeline(subscription_id, after=after_number(cursor), limit=limit + 1)
-    return page_of(found, limit, lambda entry: str(entry.sequence))
+    of = f"timeline {subscription_id}"
+    found = await desk.timeline(subscription_id, after=after_number(of, cursor), limit=limit + 1)
+    return page_of(found, limit, of, lambda entry: str(entry.sequence))
 
 
 @router.get(
@@ -123,11 +126,11 @@ async def list_upcoming_events(subscription_id: str, desk: ADesk) -> Page[Coming
 async def get_quote(
     subscription_id: str,
     desk: ADesk,
-    on: Annotated[date | None, Query(examples=["2027-07-01"])] = None,
+    on: Annotated[Day | None, Query(examples=["2027-07-01"])] = None,
     of: QuoteOf = QuoteOf.CANCELLATION,
     term: ContractTerm | None = None,
-    plan: Annotated[str | None, Query(max_length=64)] = None,
-    members: Annotated[int | None, Query(ge=1, le=10_000_000)] = None,
+    plan: Plan = None,
+    members: Members = None,
 ) -> Annotated[Quote | ChangeQuote, Field(discriminator="kind")]:
     match of:
         case QuoteOf.CANCELLATION:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response, status
 from pydantic import Field, ValidationError
 
-from starter.api import examples
+from starter.api import asking, examples
 from starter.api.asking import AKey, AnIdempotencyKey, AService, mark_replayed
 from starter.api.bodies import ABody, described, fields_of
 from starter.api.event_kinds import EventKind
@@ -15,7 +15,7 @@ from starter.api.problems import EXAMPLES, ApiCode, ApiError, responses
 from starter.webhook_access import WebhookDesk
 from starter.webhooks import Delivery, Endpoint, Webhooks
 from subscription.model import Frozen, Wire
-from subscription.refusals import Code, Refused, RefusedError
+from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.validation import check, problems_of
 from subscription.webhooks import DeliveryState, EndpointStatus, url_problem
 
@@ -52,10 +52,10 @@ class Rotation(Wire):
 
 
 class Replay(Wire):
-    """Without a subscription, all that is parked; with one, its events from `from_sequence` on."""
+    """Without a subscription, all that is parked; with one, its events, the first of them `from_sequence`."""
 
     subscription_id: Annotated[str, Field(max_length=100)] | None = None
-    from_sequence: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    from_sequence: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
 
 class Nothing(Wire):
@@ -256,30 +256,40 @@ async def list_webhook_deliveries(
     limit: Limit = 50,
 ) -> Page[Delivery]:
     await desk.endpoint(endpoint_id)
+    of = f"deliveries {endpoint_id}"
     found = await desk.reading.deliveries(
-        endpoint_id, state=state, after=after_number(cursor), limit=limit + 1
+        endpoint_id, state=state, after=after_number(of, cursor), limit=limit + 1
     )
-    return page_of(found, limit, lambda each: str(each.number))
+    return page_of(found, limit, of, lambda each: str(each.number))
 
 
 @router.post(
     "/{endpoint_id}/replay",
-    responses=responses(*_WRITE, *_ONE),
+    responses=responses(*_WRITE, *_ONE, Code.MISSING_FIELD, Code.SUBSCRIPTION_NOT_FOUND),
     openapi_extra=described(Replay, {"subscription_id": examples.SUBSCRIPTION_ID, "from_sequence": 7}),
     summary="Send events to a webhook endpoint again",
     description="All that is parked, or all events of one subscription, delivered or not.",
 )
 async def replay_webhook_deliveries(
-    endpoint_id: str, desk: ADesk, sent: AnIdempotencyKey, body: ABody, response: Response
+    endpoint_id: str,
+    desk: ADesk,
+    subscriptions: asking.ADesk,
+    sent: AnIdempotencyKey,
+    body: ABody,
+    response: Response,
 ) -> Queued:
     wanted: Replay = _read(Replay, body)
+    if wanted.subscription_id is None and wanted.from_sequence is not None:
+        raise refuse(Code.MISSING_FIELD, "subscription_id", reason="OF_FROM_SEQUENCE")
+    if wanted.subscription_id is not None:
+        await subscriptions.check_exists(wanted.subscription_id)
 
     async def replay(webhooks: Webhooks) -> Queued:
         if wanted.subscription_id is None:
             return Queued(queued=await webhooks.replay_parked(endpoint_id))
         return Queued(
             queued=await webhooks.replay_subscription(
-                endpoint_id, wanted.subscription_id, wanted.from_sequence
+                endpoint_id, wanted.subscription_id, wanted.from_sequence or 1
             )
         )
 

@@ -1,0 +1,78 @@
+"""What webhooks send is what the published JSON Schema says."""
+
+import json
+from typing import Any
+
+import pytest
+from docs.pages import page
+from jsonschema_rs import Draft202012Validator
+from rules.test_statements import CASES
+
+from starter.api.event_schema import event_schema
+from subscription.calendar import KST
+from subscription.events import EVENT_KINDS, Event
+from subscription.state import State
+from subscription.webhooks import Told, cloud_event
+from subscription.wording import sentence
+
+PUBLISHED: dict[str, Any] = json.loads(page("docs/schemas/subscription-event.json"))
+
+
+def data_of(event: Event) -> dict[str, Any]:
+    """Return `data` as it is sent when this event happens."""
+    told = Told(
+        subscription_id="0b5b0f1e-6f53-5a3e-9d0e-6f5b1d1f8f0a",
+        customer_id="C-1000482",
+        sequence=4,
+        event=event.event,
+        state=State.ACTIVE,
+        message=sentence(event),
+        ledger=event.lines,
+    )
+    sent = json.loads(cloud_event(told, event.at.astimezone(KST)).model_dump_json(exclude_none=True))
+    assert sent["dataschema"] == PUBLISHED["$id"]
+    data: dict[str, Any] = sent["data"]
+    return data
+
+
+def closed(schema: Any) -> Any:
+    """Return the schema with no object that may have a property which it does not describe."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {name: closed(each) for name, each in schema.items()}
+    return changed | {"additionalProperties": False} if "properties" in schema else changed
+
+
+STRICT = Draft202012Validator(closed(PUBLISHED), validate_formats=True)
+
+
+def test_every_kind_of_event_is_tried() -> None:
+    assert {event.event for event, _ in CASES} == set(EVENT_KINDS)
+    assert event_schema() == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    "event",
+    [each for event, changes in CASES for each in (event, event.model_copy(update=changes))],
+    ids=lambda event: event.event,
+)
+def test_the_data_of_an_event_fits_the_schema(event: Event) -> None:
+    assert [error.message for error in STRICT.iter_errors(data_of(event))] == []
+
+
+def test_what_does_not_fit_is_noticed() -> None:
+    changed = [event.model_copy(update=changes) for event, changes in CASES]
+    posted = next(event for event in changed if event.lines)
+    data = data_of(posted)
+    assert data["ledger"]
+    for wrong in (
+        {**data, "event": "GONE"},
+        {**data, "state": "HAPPY"},
+        {**data, "colour": "red"},
+        {name: value for name, value in data.items() if name != "customer_id"},
+        {**data, "ledger": [{**data["ledger"][0], "from": "1 January"}]},
+        {**data, "ledger": [{**data["ledger"][0], "amount": "100"}]},
+    ):
+        assert not STRICT.is_valid(wrong)

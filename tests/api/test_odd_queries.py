@@ -1,0 +1,109 @@
+"""Odd values of query parameters: each is answered or refused, none is a fault or silently misread."""
+
+import pytest
+from service.house import House, fresh
+
+from starter.api.app import create_api
+
+from .reception import Reception, Visitor
+
+ODD = (
+    "",
+    " ",
+    "\0",
+    "-1",
+    "0",
+    "1.0",
+    "2147483648",
+    "9" * 30,
+    "1700000000",
+    "0001-01-01",
+    "9999-12-31",
+    "2027-02-30",
+    "2027-07-01T00:00:00",
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:59.999999-23:59",
+    "infinity",
+    "' OR true",
+    "https://acme.co.kr/",
+    "\u1112\u1161\u11ab.kr",
+    "MQ",
+    "~",
+    "x" * 5000,
+)
+PARAMETERS = [
+    (path, parameter["name"])
+    for path, operations in create_api().openapi()["paths"].items()
+    for parameter in operations.get("get", {}).get("parameters", [])
+    if parameter["in"] == "query"
+]
+
+
+@pytest.mark.parametrize(("path", "name"), PARAMETERS)
+async def test_no_value_of_a_query_parameter_is_a_fault(operator: Visitor, path: str, name: str) -> None:
+    filled = path.replace("{number}", "1").replace("{run}", "run").replace("{subscription_id}", "none")
+    filled = filled.replace("{endpoint_id}", "none")
+    for value in ODD:
+        answer = await operator.http.get(filled, params={name: value})
+        assert answer.status_code < 500, (value, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value", "code"),
+    [
+        ("/subscriptions", "members", "0", "INVALID_VALUE"),
+        ("/subscriptions", "members", "2147483648", "INVALID_VALUE"),
+        # Pydantic would read these as seconds since 1970, and as a time of that day.
+        ("/subscriptions", "contract_to_from", "0", "INVALID_DATE"),
+        ("/subscriptions", "contract_to_before", "2027-07-01T00:00:00", "INVALID_DATE"),
+        ("/subscriptions", "trial_ends_at_from", "1700000000", "INVALID_INSTANT"),
+        ("/subscriptions", "trial_ends_at_before", "2027-07-01T00:00:00", "INVALID_INSTANT"),
+        ("/subscriptions", "next_deadline_at_from", "0001-01-01T00:00:00+23:59", "INVALID_INSTANT"),
+        ("/subscriptions", "account_name", "https://acme.co.kr/", "INVALID_DOMAIN_NAME"),
+        ("/subscriptions", "account_name", "", "INVALID_GROUP_NAME"),
+        ("/subscriptions", "account_name", "\0", "INVALID_GROUP_NAME"),
+        ("/invoices", "month", "0", "INVALID_DATE"),
+        ("/invoices", "month", "2027-03-15", "INVALID_VALUE"),
+        ("/subscriptions/none/quote", "on", "0", "INVALID_DATE"),
+    ],
+)
+async def test_a_value_that_would_be_misread_is_refused(
+    operator: Visitor, path: str, name: str, value: str, code: str
+) -> None:
+    refused = await operator.gets(path, 422, **{name: value})
+    assert refused["code"] == "INVALID_ARGUMENT"
+    assert [(each["field"], each["code"]) for each in refused["problems"]] == [(name, code)]
+
+
+async def test_a_cursor_belongs_to_its_list(house: House, reception: Reception) -> None:
+    visitor = await reception.visitor(fresh("C"))
+    ids = sorted(
+        [
+            (await visitor.posts("/subscriptions", visitor.request_body(house), 201))["subscription_id"]
+            for _ in range(2)
+        ]
+    )
+    first = await visitor.gets("/subscriptions", limit=1)
+    second = await visitor.gets("/subscriptions", limit=1, cursor=first["next"])
+    assert [page["items"][0]["subscription_id"] for page in (first, second)] == ids
+    assert second["next"] is None
+    for path in ("/find", "/invoices", "/notices", f"/subscriptions/{ids[0]}/timeline"):
+        assert (await visitor.gets(path, 400, cursor=first["next"]))["code"] == "INVALID_CURSOR"
+    for wrong in ("", "MQ", first["next"] + "A", first["next"][:-1], first["next"] + "="):
+        assert (await visitor.gets("/subscriptions", 400, cursor=wrong))["code"] == "INVALID_CURSOR"
+
+
+async def test_a_name_is_found_as_people_type_it(house: House, reception: Reception) -> None:
+    visitor = await reception.visitor(fresh("C"))
+    name = fresh("filter")
+    for account, typed in (
+        ({"group": name}, (name, name.upper())),
+        (
+            {"domain": f"{name}.\ud55c\uad6d"},
+            (f"{name.upper()}.\u1112\u1161\u11ab\u1100\u116e\u11a8", f"{name}.xn--3e0b707e"),
+        ),
+    ):
+        made = await visitor.posts("/subscriptions", visitor.request_body(house, account=account), 201)
+        for text in typed:
+            found = await visitor.gets("/subscriptions", account_name=text)
+            assert [each["subscription_id"] for each in found["items"]] == [made["subscription_id"]], text
