@@ -62,6 +62,25 @@ def test_contributing_explains_every_target() -> None:
     assert all(explained.column("what it does"))
 
 
+@pytest.mark.parametrize("target", ["browser", "clients"])
+@pytest.mark.parametrize(("node", "taken"), [("exit 0", False), ("exit 1", True)])
+def test_node_of_the_tools_is_taken_where_that_of_the_system_is_too_old(
+    tmp_path: Path, target: str, node: str, taken: bool
+) -> None:
+    for name, script in (("node", node), ("npm", "exit 0")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    planned = subprocess.run(
+        ["make", "--dry-run", target],
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert (f'PATH="{ROOT}/.venv/tools/bin:$PATH" .venv/bin/python -m pytest' in planned) == taken
+
+
 def test_ci_installs_what_is_missing_or_says_so(tmp_path: Path) -> None:
     """In a directory with a `make` that does nothing, and without chromium, promtool and apt-get."""
     (tmp_path / "bin").mkdir()
