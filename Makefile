@@ -12,7 +12,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 INSTALL := $(BIN)/python $(PIP) --require-hashes --requirement
 INSTALL_WORKSUB := $(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 # Puts Node.js and npm of the tools first, unless the system has npm and Node.js 20 or later.
-WITH_NODE = $(shell node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null \
+WITH_NODE = $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null \
 	|| echo 'PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH"')
 COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command 'make constraints' $(UPGRADE)
