@@ -50,11 +50,12 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
         refused = book.refusal_of(catalogue, today or await _today(pool))
         if refused:
             raise PublishingError(catalogue.version, refused)
-        # Where another publisher has taken the number meanwhile, its version is judged against as well.
+        # A concurrent publisher may have taken the number, the version or the date: then read the book again.
+        # If this named one of the constraints, the others would raise an error.
         inserted = await pool.fetchval(
             """
             INSERT INTO catalogue_versions (number, version, effective_from, document)
-            VALUES ($1, $2, $3, $4) ON CONFLICT (number) DO NOTHING RETURNING true
+            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true
             """,
             book.edition + 1,
             catalogue.version,

@@ -1,5 +1,6 @@
 """Published prices never change, newer ones reach every life in time, a quote is what is charged (R19)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
@@ -22,7 +23,7 @@ from subscription.refusals import Code, Refused
 from subscription.state import State, Subscription
 
 from .house import House, catalogue, on, open_house, publish
-from .waiting import together
+from .waiting import eventually, together
 
 START = "2027-01-10 09:00"
 SERVICE_TERMS = 'id = "service"\nversion = "2026-01"'
@@ -45,6 +46,34 @@ async def test_a_catalogue_is_published_once_whoever_else_tries(
         assert sorted(published) == [False, False, False, False, True]
         assert not await publish(house.pool, catalogue())
         assert (await price_book(house.pool)).edition == 2
+
+
+async def test_a_version_that_is_published_concurrently_is_not_an_error(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house, house.owner.acquire() as connection:
+        newer = catalogue("newer", "2027-06-01", **DEARER)
+
+        async def waits() -> bool:
+            return bool(
+                await house.owner.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+            )
+
+        # Under another number, so that only the version and the date are taken.
+        async with asyncio.TaskGroup() as group, connection.transaction():
+            await connection.execute(
+                "INSERT INTO catalogue_versions (number, version, effective_from, document)"
+                " VALUES (3, $1, $2, $3)",
+                newer.version,
+                newer.effective_from,
+                newer.model_dump_json(),
+            )
+            publishing = group.create_task(publish(house.pool, newer))
+            await eventually("the publication waits for the other one", waits)
+        assert not publishing.result()
 
 
 async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temporal: Client) -> None:
