@@ -56,8 +56,9 @@ FURTHER = timedelta(days=400)
 
 # What asks more than the record.
 WORLDLY = ("look_for_proof", "erase_subscription", "delete_histories")
-# A domain's secret is drawn anew.
-NOT_COMPARED = WORDS | {"token"}
+# A domain's secret is drawn anew. A worker seals a result with a key of its installation, and no worker
+# executes these.
+NOT_COMPARED = WORDS | {"token", "seal"}
 
 
 @dataclass(frozen=True)
