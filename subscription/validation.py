@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import date
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -35,6 +34,8 @@ _BY_TYPE: Mapping[str, tuple[Code, str | None, Mapping[str, str]]] = {
     "string_too_long": (Code.INVALID_VALUE, "TOO_LONG", {"most": "max_length"}),
 }
 """Pydantic's types of errors: our code, its reason, and where pydantic's context has its parameters."""
+_BOUNDS = frozenset({"AT_LEAST", "AT_MOST"})
+"""The reasons whose sentence has a number."""
 # Control, surrogate, private and unassigned characters; those that break lines or only steer the writing.
 _NOT_FOR_NAMES = frozenset({"Cc", "Cs", "Co", "Cn", "Cf", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
@@ -141,7 +142,7 @@ def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mappi
     if kind in _BY_TYPE:
         code, reason, names = _BY_TYPE[kind]
         values = {ours: context[theirs] for ours, theirs in names.items()}
-        if any(isinstance(value, date) for value in values.values()):  # a bound of days, not of numbers
+        if reason in _BOUNDS and not all(isinstance(value, int) for value in values.values()):  # of days
             return Problem.of(Code.INVALID_VALUE, field, reason="OTHER", found=_lowered(text))
         return Problem.of(code, field, reason=reason, **values)
     of_type = kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance"))

@@ -16,6 +16,7 @@ from temporalio.worker import (
 with workflow.unsafe.imports_passed_through():
     from subscription.effects import subscription_id_of
     from subscription.events import Event
+    from subscription.refusals import Code
 
 _log = logging.getLogger("worksub")
 
@@ -54,15 +55,21 @@ class _Measured(WorkflowInboundInterceptor):
         try:
             super().handle_update_validator(input)
         except ApplicationError as error:
-            refused(input.update, error.type or "", "UPDATE")
+            _count(input.update, error)
             raise
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
         try:
             return await super().handle_update_handler(input)
         except ApplicationError as error:
-            refused(input.update, error.type or "", "UPDATE")
+            _count(input.update, error)
             raise
+
+
+def _count(command: str, error: ApplicationError) -> None:
+    """Count a refusal; TRY_AGAIN is none, because the client sends the command again to the next run."""
+    if error.type != Code.TRY_AGAIN:
+        refused(command, error.type or "", "UPDATE")
 
 
 class MeasuringInterceptor(Interceptor):

@@ -125,7 +125,8 @@ async def test_every_list_has_items_and_a_next(house: House, acme: Visitor, oper
         if "items" in schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("properties", {}):
             if "{run}" in path:
                 continue
-            page = await operator.gets(path.removeprefix("/v1").replace("{subscription_id}", subscription_id))
+            caller = acme if path == "/v1/events" else operator  # an operator has no events of its own
+            page = await caller.gets(path.removeprefix("/v1").replace("{subscription_id}", subscription_id))
             assert {"items", "next"} <= page.keys(), path
 
 
