@@ -106,7 +106,7 @@ class NoticesStage(Wire):
     after: Annotated[str, AfterValidator(storable)] = ""
     told: int = Field(default=0, ge=0)
     failed: int = Field(default=0, ge=0)
-    failures: tuple[MemberFailure, ...] = ()
+    failures: Annotated[tuple[MemberFailure, ...], Field(strict=False)] = ()  # a list, in JSON
 
 
 class DeliveryWanted(Wire):

@@ -123,10 +123,11 @@ async def test_every_list_has_items_and_a_next(house: House, acme: Visitor, oper
         schema = content.get("application/json", {}).get("schema", {})
         assert schema.get("type") != "array", path
         if "items" in schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("properties", {}):
-            if "{run}" in path:
+            path = path.removeprefix("/v1").replace("{subscription_id}", subscription_id)
+            if "{" in path:  # of something that does not exist here
                 continue
-            caller = acme if path == "/v1/events" else operator  # an operator has no events of its own
-            page = await caller.gets(path.removeprefix("/v1").replace("{subscription_id}", subscription_id))
+            caller = acme if path == "/events" else operator  # an operator must name a customer
+            page = await caller.gets(path)
             assert {"items", "next"} <= page.keys(), path
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 from api.receiver import receiving
 
 from activities.database import connected
@@ -85,8 +86,9 @@ async def test_the_doctor_says_what_could_not_be_told(service: Service, cli: Cli
     anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
     made = await anywhere.json("webhooks", "add", "http://127.0.0.1:9/", "--customer", "C-cli")
     ids = [await service.subscribed() for _ in range(3)]
-    async with connected(service.settings["DATABASE_URL"], "worksub_admin", connections=1) as admin:
-        await admin.execute(
+    owner = await asyncpg.connect(service.stack.addresses.database_url)
+    try:
+        await owner.execute(
             """
             INSERT INTO webhook_deliveries
                    (endpoint_id, subscription_id, sequence, state, queued_at, settled_at)
@@ -97,6 +99,8 @@ async def test_the_doctor_says_what_could_not_be_told(service: Service, cli: Cli
             made["endpoint_id"],
             *ids,
         )
+    finally:
+        await owner.close()
     found = await _webhooks_finding(cli)
     assert found["verdict"] == "NOTE"
     assert found["text"].startswith("Waiting for more than an hour: 1. Parked after three days: 1.")
