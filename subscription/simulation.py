@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from subscription.answers import ID_REUSED, Known, RecentCommands
+from subscription.answers import ID_REUSED, REMEMBERED_FOR
 from subscription.apply import apply
 from subscription.calendar import Instant, day_of
 from subscription.catalogue import PriceBook, required_terms
@@ -227,8 +227,7 @@ class _Life:
         self._state: Subscription = provisioning(subscription_id, request)
         self._timeline: list[TimelineEntry] = []
         self._ledger: list[LedgerLine] = []
-        self._answers: dict[str | None, tuple[str, Accepted]] = {}
-        self._recent = RecentCommands()
+        self._answers: dict[str | None, tuple[str, datetime, Accepted]] = {}
         self._confirmation = ""
         catalogue = book.in_force(day_of(scenario.starts_at))
         assert catalogue is not None
@@ -271,24 +270,17 @@ class _Life:
             for event in decision.events:
                 self._happen(event)
             if command.id and decision.events:
-                self._recent = self._recent.adding(command, step.at)
-                self._answers[command.id] = command.fingerprint(), decision
+                self._answers[command.id] = command.fingerprint(), step.at, decision
         return decision
 
     def _first_answer(self, command: Command, now: datetime) -> Accepted | Refused | None:
-        """The answer to a command that was accepted before under its id, also after the end (R22)."""
+        """Return the first answer given under this id (R22); after the end it is known forever."""
         if command.id not in self._answers:
             return None
-        fingerprint, first = self._answers[command.id]
-        if self._state.state.over:
-            return first if fingerprint == command.fingerprint() else ID_REUSED
-        match self._recent.known(command, now):
-            case Refused() as refused:
-                return refused
-            case Known.NEW:
-                return None
-            case _:
-                return first
+        fingerprint, accepted_at, first = self._answers[command.id]
+        if now - accepted_at >= REMEMBERED_FOR and not self._state.state.over:
+            return None
+        return first if fingerprint == command.fingerprint() else ID_REUSED
 
     def _pass_to(self, moment: datetime) -> None:
         while event := due_first(self._state, moment, self._book):

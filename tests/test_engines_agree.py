@@ -8,10 +8,14 @@ from scenario_strategies import catalogues, scenarios
 
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.simulation import simulate_by_rules, simulate_on_temporal
+from subscription.answers import MOST_RECENT
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.simulation import Scenario, read_scenario
 
 GENERATED = 25
+
+PAID = {"date": "2027-01-04", "term": "ANNUAL"}
+ANNUAL, MONTHLY = {"term": "ANNUAL"}, {"term": "MONTHLY"}
 
 Drawing = tuple[dict[str, Any], list[dict[str, Any]]]
 
@@ -107,6 +111,57 @@ def by_hand() -> list[dict[str, Any]]:
             "steps": [{"at": "2027-01-04T23:59:59.999999+09:00", "cancel": {"date": "2027-01-05"}}],
             "until": "2027-01-04T23:59:59.999999+09:00",
         },
+        {
+            "name": "a command without effect leaves its id to another one",
+            "request": {"at": start, "account": acme},
+            "steps": [
+                {"at": "2027-01-05T09:00:00+09:00", "check_domain": {"id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "check_domain": {"id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "withdraw_reservation": {"id": "a"}},
+            ],
+            "until": until,
+        },
+        {
+            "name": "an id is free again after 31 days, to the microsecond",
+            "request": {"at": start},
+            "steps": [
+                {"at": start, "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "switch_to_paid": PAID | {"id": "a"}},
+            ],
+            "until": "2027-02-04T09:00:00+09:00",
+        },
+        {
+            "name": "after the end an id is never free again",
+            "request": {"at": start},
+            "steps": [
+                {"at": start, "cancel": {"date": "2027-01-04", "id": "a"}},
+                {"at": "2027-02-10T09:00:00+09:00", "cancel": {"date": "2027-01-04", "id": "a"}},
+                {"at": "2027-02-10T09:00:00+09:00", "cancel": {"date": "2027-01-05", "id": "a"}},
+            ],
+            "until": "2027-02-10T09:00:00+09:00",
+        },
+        {
+            "name": "more ids than a workflow knows itself",
+            "request": {"at": start},
+            "steps": [
+                {"at": start, "switch_to_paid": PAID | {"id": "a"}},
+                *(
+                    {"at": start, "change_renewal_option": option | {"id": f"{number}{option['term']}"}}
+                    for number in range(MOST_RECENT // 2 + 1)
+                    for option in (MONTHLY, ANNUAL)
+                ),
+                {"at": "2027-02-04T08:59:59.999999+09:00", "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+            ],
+            "until": "2027-02-04T09:00:00+09:00",
+        },
     ]
 
 
@@ -120,6 +175,10 @@ async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
         [True, True, True, False, True, True, False],
         [True, True],
         [True],
+        [True, True, True, False, False],
+        [True, True, False, False, True, False],
+        [True, True, False],
+        [True, *[True] * (MOST_RECENT + 2), True, False, True],
     ]
     on_temporal = await simulate_on_temporal(lives, book)
     assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]

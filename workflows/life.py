@@ -105,6 +105,11 @@ class Life:
             return TOO_FAR_AHEAD
         return command.at
 
+    def _looked_up_at(self, command: Command) -> datetime:
+        """Return the time at which its id is looked up: the command's own, or now if that cannot be."""
+        time = self.time_of(command)
+        return self.now() if isinstance(time, Refused) else time
+
     def next_wake(self) -> tuple[datetime, str]:
         """When there is something to do next, and what, for people who look at the timer."""
         deadline, wake_at = next_deadline(self.state), wakes_at(self.state, self.book)
@@ -175,7 +180,7 @@ class Life:
 
     def refused_at_once(self, command: Command) -> Refused | None:
         """The refusal that the state alone decides, on a copy on which all that is due is done."""
-        known = self.recent.known(command, self.now())
+        known = self.recent.known(command, self._looked_up_at(command))
         if isinstance(known, Refused):
             return known
         if known is not Known.NEW:
@@ -253,7 +258,7 @@ class Life:
 
     async def _original_answer(self, command: Command) -> Answer | Refused | None:
         """The answer to a command that was accepted before under its id (R22); None for a new one."""
-        known = self.recent.known(command, self.now())
+        known = self.recent.known(command, self._looked_up_at(command))
         if isinstance(known, Refused):
             return known
         if known is Known.NEW:
@@ -263,7 +268,7 @@ class Life:
             subscription_id=self.state.subscription_id,
             command_id=command.id,
             fingerprint=command.fingerprint(),
-            since=self.now() - REMEMBERED_FOR,
+            since=self._looked_up_at(command) - REMEMBERED_FOR,
         )
         recalled: AnswerRecalled = await carry_out_at_once("recall_answer", wanted)
         return ID_REUSED if recalled.reused else recalled.answer

@@ -35,7 +35,7 @@ class Reckoning:
         self.ledger: list[LedgerLine] = []
         self.now = at
         self._held = held
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, tuple[str, Answer]] = {}
         self._recent = RecentCommands()
         self._updates = 0
         catalogue = book.in_force(day_of(at))
@@ -71,7 +71,7 @@ class Reckoning:
         if isinstance(known, Refused):
             return known
         if command.id and known is not Known.NEW:
-            return self._answers[command.id]
+            return self._first_answer(command)
         assert self.state.last_at is not None
         if command.at and command.at < self.state.last_at:
             return Refused.of(Code.CLOCK_PASSED, "at", last_at=self.state.last_at)
@@ -97,7 +97,7 @@ class Reckoning:
             self._happens(event)
         if command.id and decision.events:
             self._recent = self._recent.adding(command, self.now)
-            self._answers[command.id] = answer
+            self._answers[command.id] = command.fingerprint(), answer
         return answer
 
     def _answer(self, command: Command, decision: Accepted) -> Answer:
@@ -116,12 +116,16 @@ class Reckoning:
         )
 
     def _asked_after_the_end(self, command: Command) -> Answer | Refused:
-        first = self._answers.get(command.id or "")
-        if first is not None:
-            return first if first.command == command.name else ID_REUSED
+        if command.id in self._answers:
+            return self._first_answer(command)
         refused = decide(self.state, command, self.now, self.book)
         assert isinstance(refused, Refused)
         return refused
+
+    def _first_answer(self, command: Command) -> Answer | Refused:
+        assert command.id is not None
+        fingerprint, first = self._answers[command.id]
+        return first if fingerprint == command.fingerprint() else ID_REUSED
 
     # -- what is shown -------------------------------------------------------------------------------
 
