@@ -271,7 +271,11 @@ async def test_a_sign_in_under_way_takes_no_space_in_the_database(house: House) 
         assert await house.owner.fetchval("SELECT count(*) FROM console_sessions") == before
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "gAAAAA==", sealed({"next": "/"}, "another secret")])
+@pytest.mark.parametrize(
+    "cookie",
+    ["", "x", "gAAAAA==", sealed({"next": "/"}, "another secret")],
+    ids=["nothing", "a letter", "too short", "another secret"],
+)
 async def test_a_state_that_was_not_encrypted_here_begins_no_session(house: House, cookie: str) -> None:
     async with signed_in(house, TestIssuer()) as (_, browser):
         browser.cookies.set("signing-in", cookie)
