@@ -46,7 +46,7 @@ class RecentCommands(Frozen):
         if command.id is None:
             return Known.NEW
         earlier = self.accepted.get(command.id)
-        if earlier is not None and now - earlier.at < REMEMBERED_FOR:
+        if earlier is not None:
             return Known.ACCEPTED if earlier.fingerprint == command.fingerprint() else ID_REUSED
         if self.dropped_at is not None and now - self.dropped_at < REMEMBERED_FOR:
             return Known.UNKNOWN

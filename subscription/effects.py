@@ -157,7 +157,7 @@ class NewerCatalogues(Frozen):
 
 
 class AnswerWanted(Frozen):
-    """The answer to a command that was accepted under this id. What was accepted by `since` is forgotten."""
+    """The answer to a command that was accepted under this id. An id of before `since` may be used again."""
 
     subscription_id: str
     command_id: str

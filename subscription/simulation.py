@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from subscription.answers import ID_REUSED, REMEMBERED_FOR
+from subscription.answers import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
 from subscription.apply import apply
 from subscription.calendar import Instant, day_of
 from subscription.catalogue import PriceBook, required_terms
@@ -228,6 +228,7 @@ class _Life:
         self._timeline: list[TimelineEntry] = []
         self._ledger: list[LedgerLine] = []
         self._answers: dict[str | None, tuple[str, datetime, Accepted]] = {}
+        self._recent = RecentCommands()
         self._confirmation = ""
         catalogue = book.in_force(day_of(scenario.starts_at))
         assert catalogue is not None
@@ -270,6 +271,7 @@ class _Life:
             for event in decision.events:
                 self._happen(event)
             if command.id and decision.events:
+                self._recent = self._recent.adding(command, step.at)
                 self._answers[command.id] = command.fingerprint(), step.at, decision
         return decision
 
@@ -278,9 +280,18 @@ class _Life:
         if command.id not in self._answers:
             return None
         fingerprint, accepted_at, first = self._answers[command.id]
-        if now - accepted_at >= REMEMBERED_FOR and not self._state.state.over:
-            return None
-        return first if fingerprint == command.fingerprint() else ID_REUSED
+        is_same = fingerprint == command.fingerprint()
+        if self._state.state.over:
+            return first if is_same else ID_REUSED
+        match self._recent.known(command, now):
+            case Refused() as refused:
+                return refused
+            case Known.NEW:
+                return None
+            case _ if is_same:
+                return first
+            case _:
+                return ID_REUSED if now - accepted_at < REMEMBERED_FOR else None
 
     def _pass_to(self, moment: datetime) -> None:
         while event := due_first(self._state, moment, self._book):

@@ -124,13 +124,15 @@ def by_hand() -> list[dict[str, Any]]:
             "until": until,
         },
         {
-            "name": "an id is free again after 31 days, to the microsecond",
+            "name": "an id is free again once another command is accepted after 31 days, to the microsecond",
             "request": {"at": start},
             "steps": [
                 {"at": start, "switch_to_paid": PAID | {"id": "a"}},
                 {"at": "2027-02-04T08:59:59.999999+09:00", "switch_to_paid": PAID | {"id": "a"}},
                 {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
-                {"at": "2027-02-04T09:00:00+09:00", "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": ANNUAL | {"id": "b"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "change_renewal_option": ANNUAL | {"id": "c"}},
                 {"at": "2027-02-04T09:00:00+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
                 {"at": "2027-02-04T09:00:00+09:00", "switch_to_paid": PAID | {"id": "a"}},
             ],
@@ -176,7 +178,7 @@ async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
         [True, True],
         [True],
         [True, True, True, False, False],
-        [True, True, False, False, True, False],
+        [True, True, False, True, False, True, True, False],
         [True, True, False],
         [True, *[True] * (MOST_RECENT + 2), True, False, True],
     ]

@@ -315,7 +315,6 @@ def test_r22_an_accepted_command_is_recognised_for_at_least_30_days() -> None:
 
 def test_r22_an_id_of_long_ago_is_new() -> None:
     command, now = read("rename_account", group="third", id="r-1"), ACCEPTED_AT + timedelta(days=31)
-    assert renamed("other").known(command, now) is Known.NEW
     recent = renamed("other").adding(read("check_domain", id="c-1"), now)
     assert recent.known(command, now) is Known.NEW
 
