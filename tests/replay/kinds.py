@@ -10,7 +10,8 @@ from . import jobs, mishaps, subscriptions
 from .commands import described
 from .scene import KindOfLife, Scene
 
-LIVES_AT_ONCE = 20
+# On a busy machine with more of them, workflow tasks take longer than the server waits, and are repeated.
+LIVES_AT_ONCE = 5
 
 KINDS: Mapping[str, KindOfLife] = {
     kind.name: kind
