@@ -13,6 +13,7 @@ from service.house import House, fresh
 
 from starter.api import health, routes
 from starter.api.app import create_api
+from starter.api.paging import cursor_at
 
 from .reception import Reception, Visitor, without
 
@@ -186,9 +187,11 @@ async def test_lists_have_nothing_of_the_others(
 
 
 async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(rival: Visitor) -> None:
-    for position in ("0", "00000000-0000-0000-0000-000000000000", "' OR true --", "%"):
-        cursor = base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+    for position in ("0", "00000000-0000-0000-0000-000000000000", "'OR/**/true--", "%"):
+        cursor = cursor_at("subscriptions", position)
         assert (await rival.gets("/subscriptions", cursor=cursor))["items"] == []
+        elsewhere = base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+        assert (await rival.gets("/subscriptions", 400, cursor=elsewhere))["code"] == "INVALID_CURSOR"
     for cursor in ("%%%", "ÿ", "AA", "MA==", "bm90LWEtbnVtYmVy"):
         assert (await rival.gets("/notices", 400, cursor=cursor))["code"] == "INVALID_CURSOR"
 
