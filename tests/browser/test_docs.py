@@ -15,7 +15,7 @@ async def test_the_description_is_drawn_and_asks_nobody_else(house: House, chrom
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(f"{reception.url}/docs")
-        operation = page.get_by_text("What a cancellation, switch or upgrade would cost")
+        operation = page.get_by_text("The cost of a cancellation, a switch or an upgrade")
         await operation.click()
         await page.get_by_text("Free, and changes nothing.").wait_for()
         await context.close()
