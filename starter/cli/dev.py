@@ -1,6 +1,7 @@
 """`worksub dev`: the whole service on this machine, until it is told to stop."""
 
 import asyncio
+import logging
 import os
 import shlex
 import signal
@@ -45,6 +46,8 @@ async def run_dev(
     if the catalogue or the database does not fit.
     """
     _be_cancelled_by_signals(say)
+    # asyncio warns of a server whose end it sees only after the loop is closed; it ends with this process.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     keyring = keyring_from(os.environ)
     codec = Address(LOOPBACK, usual_or_free(_USUAL_CODEC_PORT, say)) if keyring else None
     try:
