@@ -26,6 +26,7 @@ from starter.embedded.temporal_server import TemporalServer
 from starter.requesting import subscription_id_for
 from subscription.calendar import start_of
 from subscription.ledger import LineKind
+from subscription.refusals import Code
 from subscription.state import State
 from workflows.connection import TASK_QUEUE
 from workflows.converter import data_converter
@@ -106,7 +107,8 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
             locked(house, "workspaces", leaving),
         ):
             switch = asyncio.create_task(switching.asks("switch_to_paid", **switched, id="switch"))
-            leave = asyncio.create_task(leaving.asks("cancel", date=f"{today}", id="leave"))
+            cancellation = {"date": f"{today}", "confirmation": await leaving.confirmation(), "id": "leave"}
+            leave = asyncio.create_task(leaving.asks("cancel", **cancellation))
             unheard, requesting = await are_half_requested(house, holds)
             await eventually("the switch is accepted", partial(has_accepted_an_update, switching))
             await eventually("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
@@ -137,8 +139,9 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
             assert [line.kind for line in (await leave).ledger] == [LineKind.EARLY_TERMINATION_FEE]
             await leaving.has_closed()
             assert await leaving.ledger() == list((await leave).ledger)
-            again = await leaving.asks("cancel", date=f"{today}", confirmation="…", id="leave")
-            assert again == await leave
+            assert await leaving.asks("cancel", **cancellation) == await leave
+            other = await leaving.refused("cancel", **{**cancellation, "confirmation": "another account"})
+            assert other.code is Code.COMMAND_ID_REUSED
             await passing
             assert await fees_recorded(house, charged) == [fee]
             await goes_on_after_its_fee(charged, today)
