@@ -19,6 +19,8 @@ TARGETS = [
     *("corpus", "chaos", "openapi", "bench", "constraints", "sbom", "help"),
 ]
 
+LINTERS = ["ruff check", "ruff format --check", "mypy", "lint-imports", "detect-secrets-hook", "bandit"]
+
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     # Not as a part of the make that runs the tests.
@@ -37,16 +39,36 @@ def test_make_alone_says_what_there_is() -> None:
 
 
 def test_every_target_is_phony() -> None:
-    [phony] = re.findall(r"^\.PHONY: (.*)", page("Makefile"), re.MULTILINE)
-    assert phony.split() == TARGETS
+    linters, targets = re.findall(r"^\.PHONY: (.*)", page("Makefile"), re.MULTILINE)
+    assert linters == "$(LINTERS)"
+    assert targets.split() == TARGETS
 
 
 def test_make_test_lints_and_runs_every_test() -> None:
     planned = make("--dry-run", "test").stdout
-    steps = ["ruff check", "ruff format --check", "mypy", "lint-imports", "python -m pytest"]
-    assert re.findall(r"^\.venv/bin/(.*)", planned, re.MULTILINE)[-1].startswith(steps[-1])
-    found = [planned.index(f".venv/bin/{step}") for step in steps]
-    assert found == sorted(found)
+    steps = [*(f"{linter} " for linter in LINTERS), "python -m pytest"]
+    ran = [f"{step} " for step in re.findall(r"\.venv/bin/(.*)", planned)]
+    assert ran[-1].startswith(steps[-1])
+    for step in steps:
+        assert any(each.startswith(step) for each in ran), step
+
+
+@pytest.mark.parametrize("failing", [None, *LINTERS])
+def test_every_linter_runs_and_one_that_fails_fails_make_lint(tmp_path: Path, failing: str | None) -> None:
+    (tmp_path / "bin").mkdir()
+    for program in {linter.split()[0] for linter in LINTERS}:
+        script = tmp_path / "bin" / program
+        script.write_text(
+            f'#!/bin/sh\necho "{program} $*" | cut -c -200\n'
+            f'case "{program} $* " in "{failing} "*) exit 1; esac\n'
+        )
+        script.chmod(0o755)
+    for installed in ("embedded", "dev"):
+        (tmp_path / installed).touch()
+    linted = make(f"VENV={tmp_path}", "lint")
+    assert (linted.returncode == 0) == (failing is None), linted.stderr
+    for linter in LINTERS:
+        assert f"\n{linter} " in linted.stdout.replace("\n", " \n")
 
 
 def test_without_a_new_enough_python_it_says_so() -> None:
