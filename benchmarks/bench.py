@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, replace
@@ -47,30 +48,32 @@ _WIDTH_OF_A_FILE = 200
 
 
 async def measure(
-    names: Collection[str], sizes: Sizes, say: Callable[[str], None]
+    names: Collection[str], sizes: Sizes, say: Callable[[str], None], on_fault: Callable[[str], None]
 ) -> AsyncIterator[tuple[str, Measured]]:
-    """These parts, one after the other; what cannot be measured is told and left out."""
+    """Measure these parts, one after the other; report a part that cannot be measured, and leave it out."""
     run = datetime.now(UTC)
     for name in EVERYTHING:
         if name not in names:
             continue
         begun = time.perf_counter()
         try:
-            figures = await _figures(name, sizes, say)
+            figures = await _figures(name, sizes, say, on_fault)
         except Exception as error:
-            say(f"{name} could not be measured: {error!r}")
+            on_fault(f"{name} could not be measured: {error!r}")
             continue
         seconds = time.perf_counter() - begun
         say(f"{name}: {seconds:.0f} s.")
         yield name, Measured(run, os.cpu_count() or 1, platform.python_version(), sizes, seconds, figures)
 
 
-async def _figures(name: str, sizes: Sizes, say: Callable[[str], None]) -> list[Figure]:
+async def _figures(
+    name: str, sizes: Sizes, say: Callable[[str], None], on_fault: Callable[[str], None]
+) -> list[Figure]:
     if name == "rules":
         say("The rules alone…")
         return rules(sizes)
     with TemporaryDirectory(prefix="worksub-bench-") as directory:
-        async with ground(Path(directory), say) as fresh:
+        async with ground(Path(directory), say, on_fault) as fresh:
             return await PARTS[name](fresh, sizes)
 
 
@@ -91,9 +94,11 @@ def _size(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-async def _run(asked: argparse.Namespace, sizes: Sizes, say: Callable[[str], None]) -> dict[str, Measured]:
+async def _run(
+    asked: argparse.Namespace, sizes: Sizes, say: Callable[[str], None], on_fault: Callable[[str], None]
+) -> dict[str, Measured]:
     measured = {}
-    async for name, part in measure(asked.only or EVERYTHING, sizes, say):
+    async for name, part in measure(asked.only or EVERYTHING, sizes, say, on_fault):
         measured[name] = part
         if asked.page:  # at once, so that a run that is broken off has not been for nothing
             kept = read() | {name: part}
@@ -101,7 +106,8 @@ async def _run(asked: argparse.Namespace, sizes: Sizes, say: Callable[[str], Non
     return measured
 
 
-def main() -> None:
+def main() -> int:
+    """Return 1 if a part could not be measured or a worker did not stop well."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
     parser.add_argument(
         "--only", choices=EVERYTHING, action="append", metavar="PART", help=", ".join(EVERYTHING)
@@ -128,7 +134,14 @@ def main() -> None:
     sizes = SMALLEST if asked.smallest else Sizes()
     rounds = {"rounds": asked.rounds} if asked.rounds else {}
     sizes = replace(sizes, **rounds, **dict(asked.size))
-    measured = asyncio.run(_run(asked, sizes, Console(stderr=True, highlight=False).print))
+    say = Console(stderr=True, highlight=False).print
+    faults: list[str] = []
+
+    def on_fault(fault: str) -> None:
+        faults.append(fault)
+        say(fault)
+
+    measured = asyncio.run(_run(asked, sizes, say, on_fault))
     if asked.json:
         print(json.dumps(to_json(measured), indent=2))
     else:
@@ -136,7 +149,8 @@ def main() -> None:
         (console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)).print(table(measured))
     # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
     gc.collect()
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.dbos_worker DATABASE_URL`: the process that runs the life on DBOS.
+"""`python -m benchmarks.dbos_worker SOCKET DATABASE_URL`: the process that runs the life on DBOS.
 
 DBOS runs where it is asked, so this process answers requests itself, over a socket as a web application
 would. A request is a line, and so is its answer.
@@ -7,7 +7,6 @@ would. A request is a line, and so is its answer.
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -68,4 +67,4 @@ async def _answer(asked: dict[str, object]) -> object:
 
 
 if __name__ == "__main__":
-    serve(working(*sys.argv[1:]))
+    serve(working)

@@ -44,6 +44,8 @@ class Ground:
     servers: Servers
     say: Callable[[str], None]
     """Tells the person who waits what is done just now."""
+    on_fault: Callable[[str], None]
+    """Reports a fault that leaves the figures as they are, such as a worker that did not stop well."""
 
     copies: Iterator[int] = field(default_factory=count)
 
@@ -71,17 +73,22 @@ class Ground:
             side.close()
 
     def our_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
-        return worker_process("benchmarks.our_worker", self.temporal_address, self.worker_url)
+        return self._worker("benchmarks.our_worker", self.temporal_address, self.worker_url)
 
     def plain_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
-        return worker_process("benchmarks.plain_worker", self.temporal_address, self.plain_url)
+        return self._worker("benchmarks.plain_worker", self.temporal_address, self.plain_url)
 
     def dbos_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
-        return worker_process("benchmarks.dbos_worker", self.dbos_url)
+        return self._worker("benchmarks.dbos_worker", self.dbos_url)
+
+    def _worker(self, module: str, *arguments: str) -> AbstractAsyncContextManager[WorkerProcess]:
+        return worker_process(module, *arguments, on_fault=self.on_fault)
 
 
 @asynccontextmanager
-async def ground(directory: Path, say: Callable[[str], None]) -> AsyncIterator[Ground]:
+async def ground(
+    directory: Path, say: Callable[[str], None], on_fault: Callable[[str], None]
+) -> AsyncIterator[Ground]:
     """Fresh servers whose data are in the directory, with everything set up and no worker."""
     catalogue = read_catalogue(DEFAULT_CATALOGUE).model_copy(update={"effective_from": _SOLD_SINCE})
     async with AsyncExitStack() as running:
@@ -107,6 +114,7 @@ async def ground(directory: Path, say: Callable[[str], None]) -> AsyncIterator[G
             dbos_pool=await enter(asyncpg.create_pool(dbos_url, min_size=1, max_size=2)),
             servers=Servers(stack.temporal.pid, stack.postgres.pid),
             say=say,
+            on_fault=on_fault,
         )
 
 

@@ -1,6 +1,5 @@
-"""`python -m benchmarks.our_worker ADDRESS DATABASE_URL`: this service's worker, as `worker.py` runs it."""
+"""`python -m benchmarks.our_worker SOCKET ADDRESS DATABASE_URL`: the worker as `worker.py` runs it."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,4 +23,4 @@ async def working(temporal_address: str, database_url: str) -> AsyncIterator[str
 
 
 if __name__ == "__main__":
-    serve(working(*sys.argv[1:]))
+    serve(working)

@@ -1,6 +1,5 @@
-"""`python -m benchmarks.plain_worker ADDRESS DATABASE_URL`: the default worker with its default sandbox."""
+"""`python -m benchmarks.plain_worker SOCKET ADDRESS DATABASE_URL`: a default worker with its sandbox."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -36,4 +35,4 @@ async def working(temporal_address: str, database_url: str) -> AsyncIterator[str
 
 
 if __name__ == "__main__":
-    serve(working(*sys.argv[1:]))
+    serve(working)

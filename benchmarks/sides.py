@@ -125,7 +125,10 @@ class OnDbos:
         reader, writer = self._idle.pop() if self._idle else await self._connected()
         writer.write(json.dumps(question).encode() + b"\n")
         await writer.drain()
-        answer = json.loads(await reader.readline())
+        line = await reader.readline()
+        if not line:
+            raise ConnectionError("The application on DBOS has closed its connection.")
+        answer = json.loads(line)
         self._idle.append((reader, writer))
         return answer
 

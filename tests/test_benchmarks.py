@@ -1,6 +1,9 @@
 """The bench still runs, in its smallest sizes, and the page is what its last run has measured."""
 
+import asyncio
 import json
+import os
+import signal
 import xml.etree.ElementTree as ElementTree
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,19 +25,87 @@ from benchmarks.parts.rows import rows
 from benchmarks.parts.rules import rules
 from benchmarks.plot import plot
 from benchmarks.sizes import SMALLEST, Sizes
+from benchmarks.workers import WorkerEndedError, worker_process
 
 
 async def test_the_parts_run(tmp_path: Path) -> None:
-    async with ground(tmp_path, lambda said: None) as fresh:
+    faults: list[str] = []
+    async with ground(tmp_path, lambda said: None, faults.append) as fresh:
         figures = {
             figure.name: figure
             for part in (requests, histories, rows)
             for figure in await part(fresh, SMALLEST)
         }
+    assert faults == []
     assert len(figures["settled requests"].ratios) == SMALLEST.rounds
     assert all(figure.ours for figure in figures.values())
     assert figures["history events per billing month"].plain == [11]
     assert figures["billable actions of Temporal Cloud per billing month"].plain == [2]
+
+
+WORKER = """
+import os, signal, sys
+from contextlib import asynccontextmanager
+from benchmarks.serving import serve
+
+@asynccontextmanager
+async def working(ending):
+    print("This is no JSON.", flush=True)
+    if ending == "early":
+        sys.exit(3)
+    if ending == "killed":
+        yield str(os.getpid())
+    else:
+        yield "Working."
+        os._exit(int(ending))
+
+serve(working)
+"""
+
+
+@pytest.fixture
+def odd_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module with a worker that prints, and ends as its argument says."""
+    (tmp_path / "odd_worker.py").write_text(WORKER, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PAGE.parents[1]}")
+    return "odd_worker"
+
+
+async def test_a_worker_may_print(odd_worker: str) -> None:
+    faults: list[str] = []
+    async with worker_process(odd_worker, "0", on_fault=faults.append) as worker:
+        assert worker.told == "Working."
+        assert (await worker.used()).memory_bytes > 0
+    assert faults == []
+
+
+async def test_a_worker_that_does_not_stop_well_is_reported_and_the_figures_are_kept(odd_worker: str) -> None:
+    faults: list[str] = []
+    async with worker_process(odd_worker, "5", on_fault=faults.append) as worker:
+        assert (await worker.used()).cpu_seconds > 0
+    assert faults == ["odd_worker ended with exit code 5."]
+
+
+async def test_a_worker_that_ends_before_it_works_is_an_error(odd_worker: str) -> None:
+    with pytest.raises(WorkerEndedError, match="odd_worker ended with exit code 3"):
+        async with worker_process(odd_worker, "early", on_fault=pytest.fail):
+            pytest.fail("It has not begun to work.")
+
+
+async def test_a_worker_that_is_killed_ends_at_once_what_waits_for_it(odd_worker: str) -> None:
+    async def kill_and_wait() -> None:
+        async with worker_process(odd_worker, "killed", on_fault=pytest.fail) as worker:
+            os.kill(int(worker.told), signal.SIGKILL)
+            await asyncio.Event().wait()
+
+    with pytest.raises(WorkerEndedError, match="odd_worker was killed by SIGKILL"):
+        await kill_and_wait()
+
+
+async def test_an_error_of_the_bench_itself_stays_as_it_is(odd_worker: str) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with worker_process(odd_worker, "0", on_fault=pytest.fail):
+            raise ZeroDivisionError
 
 
 def test_the_rules_are_measured_alone() -> None:
