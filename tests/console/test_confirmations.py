@@ -1,7 +1,9 @@
 """What is confirmed is what the page showed, or nothing is done. Without JavaScript, over HTTP."""
 
+from collections import Counter
 from datetime import date, timedelta
 
+import asyncpg
 import httpx
 import pytest
 from service.house import PASSWORD, fresh
@@ -10,6 +12,7 @@ from service.pausing import paused
 from service.waiting import together
 
 from starter.console.languages import Words
+from starter.console.works.record import Member, WorksRecord
 from starter.language import Language
 from subscription.calendar import start_of
 
@@ -563,3 +566,54 @@ async def test_an_administrator_changes_what_was_shown(console: Hosted) -> None:
         page = await submit(browser, page, "/works/members", member_id="jisu", name="Jisu")
         page = await submit(browser, page, "/works/members", member_id="hana", name="Hana")
         assert "All 3 seats are used." in page.text
+
+
+async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(console: Hosted) -> None:
+    life = await console.house.requested(members=3)
+    account = await life.confirmation()
+    names = [f"Company {number}" for number in range(8)]
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        page = await submit(browser, page, "/works/members", member_id="minji", name="Minji")
+        saved = await together(submit(browser, page, "/works/company", company_name=name) for name in names)
+        removed = await together(submit(browser, page, "/members/remove") for _ in range(8))
+        shown = await browser.get("/works")
+    assert Counter(answer.status_code for answer in saved) == {200: 1, 409: 7}
+    done = names[[answer.status_code for answer in saved].index(200)]
+    assert f'value="{done}"' in shown.text
+    assert Counter(answer.status_code for answer in removed) == {200: 1, 409: 7}
+
+
+async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console: Hosted) -> None:
+    life = await console.house.requested()
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        account = await life.confirmation()
+        page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        for _ in range(2):
+            again = await submit(browser, page, "/works/company", company_name="First")
+            assert again.status_code == 200
+            assert "The company information is saved." in again.text
+
+
+async def test_of_what_was_not_seen_nothing_is_written(console: Hosted) -> None:
+    """The comparison is part of the statement, so nothing that happens after a look at the row is undone."""
+    life = await console.house.requested(members=3)
+    pool = await asyncpg.create_pool(console.house.owner_url, min_size=1, max_size=1)
+    record = WorksRecord(pool)
+    before = await record.company(life.id)
+    assert before is not None
+    other = before.model_copy(update={"company_name": "Other"})
+    third = before.model_copy(update={"company_name": "Third", "company_address": "Seoul"})
+    assert await record.set_company(life.id, third, seen=before)
+    assert not await record.set_company(life.id, other, seen=before)
+    assert not await record.set_company(
+        life.id, other, seen=third.model_copy(update={"company_address": None})
+    )
+    assert await record.company(life.id) == third
+    minji = Member(member_id="minji", name="Minji")
+    assert await record.add_member(life.id, minji)
+    assert not await record.remove_member(life.id, minji.model_copy(update={"name": "Another"}))
+    assert await record.members(life.id) == [minji]
+    await pool.close()

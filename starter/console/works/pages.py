@@ -80,15 +80,31 @@ async def home(visit: Visit) -> Response:
 
 
 async def set_company(visit: Visit) -> Response:
+    """Replace the company information that the page showed, or nothing."""
     standing, form, say = await _open(visit), visit.form, visit.words.say
     entered = {
         name: form.get(name, "").strip() for name in ("company_name", "company_phone", "company_address")
     }
     if visit.chooses_language:
         return await _shown(visit, standing, entered=visit.form)
-    present = await WorksRecord(visit.console.pool).company(standing.state.subscription_id)
-    if not is_as_shown(visit, _company_shown(visit, present)):
+    record, subscription_id = WorksRecord(visit.console.pool), standing.state.subscription_id
+    present = await record.company(subscription_id)
+    entry = _company(visit, entered)
+    if entry == present:  # the same form sent twice
+        return await visit.go("/works", say("The company information is saved."))
+    if present is None or not is_as_shown(visit, _company_shown(visit, present)):
         return await _shown(visit, standing, entered=entered, problems={"": _changed(visit, present)})
+    if not isinstance(entry, Company):
+        return await _shown(visit, standing, entered=entered, problems=entry)
+    if not await record.set_company(subscription_id, entry, seen=present):
+        changed = _changed(visit, await record.company(subscription_id))
+        return await _shown(visit, standing, entered=entered, problems={"": changed})
+    return await visit.go("/works", say("The company information is saved."))
+
+
+def _company(visit: Visit, entered: Mapping[str, str]) -> Company | dict[str, str]:
+    """Return the company that was entered, or what is wrong with it, by field."""
+    say = visit.words.say
     problems: dict[str, str] = {}
     if not 1 <= len(entered["company_name"]) <= 100 or has_control_characters(entered["company_name"]):
         problems["company_name"] = say("A company name has 1 to 100 characters.")
@@ -97,16 +113,12 @@ async def set_company(visit: Visit) -> Response:
     try:
         phone = phone_number(entered["company_phone"][:100])
     except PydanticCustomError as error:
-        problems["company_phone"] = visit.refusal(problem_in(error))
-    if problems:
-        return await _shown(visit, standing, entered=entered, problems=problems)
-    company = Company(
+        return {**problems, "company_phone": visit.refusal(problem_in(error))}
+    return problems or Company(
         company_name=entered["company_name"],
         company_phone=phone,
         company_address=entered["company_address"] or None,
     )
-    await WorksRecord(visit.console.pool).set_company(standing.state.subscription_id, company)
-    return await visit.go("/works", say("The company information is saved."))
 
 
 async def add_member(visit: Visit) -> Response:
@@ -145,10 +157,9 @@ async def remove_member(visit: Visit) -> Response:
     standing = await _open(visit)
     record, subscription_id = WorksRecord(visit.console.pool), standing.state.subscription_id
     for member in await record.members(subscription_id):
-        if member.member_id == visit.form.get("member_id") and is_as_shown(
-            visit, _member_shown(visit, member)
-        ):
-            await record.remove_member(subscription_id, member.member_id)
+        named = member.member_id == visit.form.get("member_id")
+        as_shown = named and is_as_shown(visit, _member_shown(visit, member))
+        if as_shown and await record.remove_member(subscription_id, member):
             return await visit.go("/works", visit.words.say("The member is removed."))
     said = visit.words.say("The members have changed since you opened the page. Nobody was removed.")
     return await _shown(visit, standing, problems={"": said})

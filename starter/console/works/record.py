@@ -45,17 +45,24 @@ class WorksRecord:
         )
         return Company.model_validate(dict(row)) if row else None
 
-    async def set_company(self, subscription_id: str, company: Company) -> None:
-        await self._pool.execute(
+    async def set_company(self, subscription_id: str, company: Company, *, seen: Company) -> bool:
+        """Replace the company that was seen; return False if it has changed since, or has been erased."""
+        saved: bool | None = await self._pool.fetchval(
             """
             UPDATE companies SET company_name = $2, company_phone = $3, company_address = $4
-             WHERE subscription_id = $1
+             WHERE subscription_id = $1 AND company_name = $5 AND company_phone = $6
+               AND company_address IS NOT DISTINCT FROM $7
+            RETURNING true
             """,
             subscription_id,
             company.company_name,
             company.company_phone,
             company.company_address,
+            seen.company_name,
+            seen.company_phone,
+            seen.company_address,
         )
+        return saved is not None
 
     async def members(self, subscription_id: str) -> list[Member]:
         rows = await self._pool.fetch(
@@ -71,7 +78,15 @@ class WorksRecord:
         )
         return added
 
-    async def remove_member(self, subscription_id: str, member_id: str) -> None:
-        await self._pool.execute(
-            "DELETE FROM members WHERE subscription_id = $1 AND member_id = $2", subscription_id, member_id
+    async def remove_member(self, subscription_id: str, seen: Member) -> bool:
+        """Remove the member that was seen; return False if the ID is nobody's, or has another name now."""
+        removed: bool | None = await self._pool.fetchval(
+            """
+            DELETE FROM members WHERE subscription_id = $1 AND member_id = $2 AND name IS NOT DISTINCT FROM $3
+            RETURNING true
+            """,
+            subscription_id,
+            seen.member_id,
+            seen.name,
         )
+        return removed is not None
