@@ -95,7 +95,8 @@ class Webhooks:
     async def rotate(self, endpoint_id: str, overlap: timedelta) -> NewSecret:
         """A new secret; for so long each request is signed with the old one as well."""
         async with _in_transaction(self._pool) as connection:
-            await _check(connection, endpoint_id)
+            # A concurrent rotation would not see this one's secret, and so would never end it.
+            await _lock(connection, endpoint_id)
             await connection.execute(
                 """
                 UPDATE webhook_secrets SET ends_at = least(ends_at, clock_timestamp() + $2::interval)
@@ -108,24 +109,29 @@ class Webhooks:
 
     async def set_status(self, endpoint_id: str, status: EndpointStatus) -> None:
         """Pause an endpoint, or enable it again at once."""
-        await _check(self._pool, endpoint_id)
-        await self._pool.execute(
+        found = await self._pool.fetchval(
             """
             UPDATE webhook_endpoints SET status = $2, status_reason = NULL, failures = 0, paused_until = NULL
-             WHERE endpoint_id = $1
+             WHERE endpoint_id = $1 AND removed_at IS NULL RETURNING true
             """,
             endpoint_id,
             status,
         )
+        if not found:
+            raise NoSuchEndpointError
 
     async def remove(self, endpoint_id: str) -> None:
         """Nothing is sent there any more; what waits is parked, and the secrets are deleted."""
         async with _in_transaction(self._pool) as connection:
-            await _check(connection, endpoint_id)
-            await connection.execute(
-                "UPDATE webhook_endpoints SET removed_at = clock_timestamp() WHERE endpoint_id = $1",
+            found = await connection.fetchval(
+                """
+                UPDATE webhook_endpoints SET removed_at = clock_timestamp()
+                 WHERE endpoint_id = $1 AND removed_at IS NULL RETURNING true
+                """,
                 endpoint_id,
             )
+            if not found:
+                raise NoSuchEndpointError
             await connection.execute("DELETE FROM webhook_secrets WHERE endpoint_id = $1", endpoint_id)
             await connection.execute(
                 """
@@ -264,6 +270,18 @@ async def _check(connection: Connection | Pool, endpoint_id: str) -> None:
         "SELECT EXISTS (SELECT FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL)",
         endpoint_id,
     ):
+        raise NoSuchEndpointError
+
+
+async def _lock(connection: Connection, endpoint_id: str) -> None:
+    """Keep every other change of the endpoint waiting; raise `NoSuchEndpointError`."""
+    found = await connection.fetchval(
+        """
+        SELECT true FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL FOR NO KEY UPDATE
+        """,
+        endpoint_id,
+    )
+    if not found:
         raise NoSuchEndpointError
 
 

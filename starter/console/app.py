@@ -27,6 +27,7 @@ from starter.console import (
 )
 from starter.console.addresses import local_path
 from starter.console.guarding import For, Handler, SafeHeaders, guarded
+from starter.console.oidc import OidcClient
 from starter.console.pages import Pages
 from starter.console.sessions import Realm, Sessions
 from starter.console.settings import ConsoleSettings
@@ -53,6 +54,7 @@ def create_console(
         sessions=Sessions(pool),
         pages=Pages(),
         hashing=hashing or PasswordHashing(),
+        oidc=OidcClient(settings.oidc) if settings.oidc else None,
         command_rates=command_rates or CommandRates(),
     )
 

@@ -12,13 +12,18 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.base_client.errors import MismatchingStateError
 from authlib.integrations.starlette_client import OAuth
 from joserfc.errors import ExpiredTokenError, JoseError
+from limits import parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from starter.client_address import client_address
+from starter.console.discovery import PATIENCE_SECONDS, Discovery
 from starter.console.settings import OidcSettings
 from starter.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 
-_PATIENCE_SECONDS = 10
+_EXCHANGES = "60/minute"
 # The error codes of RFC 6749 and OpenID Connect Core. Callers choose the query, so only these are logged.
 _ISSUER_ERRORS = frozenset(
     (
@@ -56,39 +61,37 @@ class Identity:
 
 
 class OidcClient:
-    """One conversation with the issuer. Each reads the discovery document again, and so its present keys."""
+    """The console at the issuer. Each conversation reads the issuer's keys again, and so its present ones."""
 
-    def __init__(self, settings: OidcSettings) -> None:
+    def __init__(self, settings: OidcSettings, discovery: Discovery | None = None) -> None:
         self._settings = settings
-        registry = OAuth()
-        registry.register(
-            "issuer",
-            client_id=settings.client_id,
-            client_secret=settings.client_secret,
-            server_metadata_url=f"{settings.issuer}/.well-known/openid-configuration",
-            client_kwargs={
-                "scope": settings.scope,
-                "code_challenge_method": "S256",
-                "timeout": _PATIENCE_SECONDS,
-            },
-        )
-        self._client: Any = registry.create_client("issuer")  # type: ignore[no-untyped-call]
+        self._discovery = discovery or Discovery(settings.issuer)
+        self._tls = httpx2.create_ssl_context()  # takes longer than all else that a conversation computes
+        self._exchanges = parse(_EXCHANGES)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def begin(self, request: Request, callback_url: str, prompt: Prompt | None) -> Response:
         """Redirect to the issuer; state, nonce and PKCE verifier go into `request.session`."""
         with _classified():
             metadata = await self._metadata()
             asked = {"prompt": _supported(prompt, metadata)} if prompt else {}
-            response: Response = await self._client.authorize_redirect(request, callback_url, **asked)
+            client = self._client(metadata)
+            response: Response = await client.authorize_redirect(request, callback_url, **asked)
         return response
 
     async def finish(self, request: Request) -> Identity:
-        """Exchange the code for tokens, and return the claims that decide who it is."""
+        """Exchange the code for tokens, and return the claims that decide who it is.
+
+        An anonymous visitor causes these requests to the issuer, so they are limited by address.
+        """
         if error := request.query_params.get("error"):
             raise SignInFailedError(SignInRefusal.AUTHORIZATION_REFUSED, None, error)
+        if not await self._limiter.hit(self._exchanges, client_address(request.scope)):
+            raise SignInFailedError(SignInRefusal.TOO_MANY_SIGN_INS, None)
         with _classified():
             metadata = await self._metadata()
-            answer = await self._client.authorize_access_token(
+            client = self._client(metadata)
+            answer = await client.authorize_access_token(
                 request,
                 leeway=CLOCK_LEEWAY_SECONDS,
                 claims_options={
@@ -98,7 +101,7 @@ class OidcClient:
             )
             claims, id_token = answer["userinfo"], answer["id_token"]
             if not self._is_decided_by(claims) and metadata.get("userinfo_endpoint"):
-                userinfo = await self._client.userinfo(token=answer)
+                userinfo = await client.userinfo(token=answer)
                 if userinfo["sub"] != claims["sub"]:
                     raise SignInFailedError(SignInRefusal.TOKEN_INVALID, None)
                 claims = {**userinfo, **claims}
@@ -107,10 +110,11 @@ class OidcClient:
     async def logout_url(self, id_token: str, return_url: str) -> str | None:
         """Return where the browser signs out at the issuer, or None if the issuer offers no such page."""
         with _classified():
-            metadata = await self._metadata()
+            # Read anew: a browser that is sent to an issuer that is down would not come back.
+            metadata = await self._metadata(anew=True)
             if not metadata.get("end_session_endpoint"):
                 return None
-            created = await self._client.create_logout_url(
+            created = await self._client(metadata).create_logout_url(
                 post_logout_redirect_uri=return_url,
                 id_token_hint=id_token,
                 client_id=self._settings.client_id,
@@ -118,11 +122,29 @@ class OidcClient:
             url: str = created["url"]
         return url if urlsplit(url).scheme in ("http", "https") else None
 
-    async def _metadata(self) -> Mapping[str, Any]:
-        metadata: Mapping[str, Any] = await self._client.load_server_metadata()
+    async def _metadata(self, *, anew: bool = False) -> Mapping[str, Any]:
+        metadata = await self._discovery.read(anew=anew)
         if str(metadata["issuer"]).rstrip("/") != self._settings.issuer:
             raise SignInFailedError(SignInRefusal.ISSUER_ANSWER_INVALID, None)
         return metadata
+
+    def _client(self, metadata: Mapping[str, Any]) -> Any:
+        """Return a client for one conversation, which requests no discovery document of its own."""
+        registry = OAuth()
+        registry.register(
+            "issuer",
+            client_id=self._settings.client_id,
+            client_secret=self._settings.client_secret,
+            client_kwargs={
+                "scope": self._settings.scope,
+                "code_challenge_method": "S256",
+                "timeout": PATIENCE_SECONDS,
+                "verify": self._tls,
+            },
+        )
+        client: Any = registry.create_client("issuer")  # type: ignore[no-untyped-call]
+        client.server_metadata.update(metadata)
+        return client
 
     def _is_decided_by(self, claims: Mapping[str, Any]) -> bool:
         return self._settings.customer_claim in claims or self._settings.is_operator(claims)

@@ -13,18 +13,20 @@ from starter.console.addresses import local_path
 from starter.console.drafts import cookies_in
 from starter.console.guarding import forget, keep_signed_in
 from starter.console.languages import Words
-from starter.console.oidc import OidcClient, Prompt, SignInFailedError
+from starter.console.oidc import Prompt, SignInFailedError
 from starter.console.sessions import Realm
 from starter.console.visit import Visit, cookie_name
 from starter.sign_in_refusals import SignInRefusal
 from subscription.validation import is_storable
 
 CALLBACK, SIGNED_OUT = "/sign-in/callback", "/sign-in/signed-out"
-_NOT_THE_CALLERS_FAULT = (
-    SignInRefusal.ISSUER_UNREACHABLE,
-    SignInRefusal.ISSUER_ANSWER_INVALID,
-    SignInRefusal.CLIENT_REJECTED,
-)
+_STATUS = {
+    SignInRefusal.ISSUER_UNREACHABLE: 503,
+    SignInRefusal.ISSUER_ANSWER_INVALID: 503,
+    SignInRefusal.CLIENT_REJECTED: 503,
+    SignInRefusal.TOO_MANY_SIGN_INS: 429,
+}
+"""What is answered where it is not 403."""
 _LONGEST_NEXT = 1000
 _log = logging.getLogger("worksub")
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
@@ -63,19 +65,19 @@ def _is_from_this_machine(visit: Visit) -> bool:
 
 async def to_issuer(visit: Visit) -> Response:
     """Redirect to the issuer, with a state, a nonce and a PKCE challenge for this browser alone."""
-    settings = visit.console.settings
-    if settings.oidc is None:
+    if visit.console.oidc is None:
         return await visit.gone()
     return await _to_issuer(visit, Prompt.SELECT_ACCOUNT if _choose(visit) else None, _next(visit))
 
 
 async def _to_issuer(visit: Visit, prompt: Prompt | None, next_path: str) -> Response:
-    settings = visit.console.settings
+    settings, oidc = visit.console.settings, visit.console.oidc
     assert settings.oidc is not None
+    assert oidc is not None
     remembered: dict[str, Any] = {}
     visit.request.scope["session"] = remembered
     try:
-        response = await OidcClient(settings.oidc).begin(visit.request, settings.url + CALLBACK, prompt)
+        response = await oidc.begin(visit.request, settings.url + CALLBACK, prompt)
     except SignInFailedError as failure:
         return await _failed(visit, failure, next_path)
     # Browsers drop a cookie of more than 4 kB.
@@ -88,8 +90,8 @@ async def _to_issuer(visit: Visit, prompt: Prompt | None, next_path: str) -> Res
 
 async def from_issuer(visit: Visit) -> Response:
     """Sign in by the claims of an ID token that was issued for the console, and of the userinfo endpoint."""
-    settings = visit.console.settings
-    if settings.oidc is None:
+    settings, oidc = visit.console.settings, visit.console.oidc
+    if settings.oidc is None or oidc is None:
         return await visit.gone()
     cookie = visit.request.cookies.get(_under_way(visit), "")
     state = sign_in_state.opened(cookie, settings.oidc.client_secret)
@@ -99,7 +101,7 @@ async def from_issuer(visit: Visit) -> Response:
     visit.request.scope["session"] = dict(state["authlib"])
     next_path = local_path(state["next"])
     try:
-        identity = await OidcClient(settings.oidc).finish(visit.request)
+        identity = await oidc.finish(visit.request)
     except SignInFailedError as failure:
         if failure.issuer_error == "invalid_request" and state["prompt"] == Prompt.SELECT_ACCOUNT:
             # The issuer neither knows this prompt nor lists those that it knows; each one knows login.
@@ -121,7 +123,7 @@ async def from_issuer(visit: Visit) -> Response:
 async def sign_out(visit: Visit) -> Response:
     """End the session, then sign out at the issuer, which would otherwise sign in again without asking."""
     assert visit.session is not None
-    oidc, id_token = visit.console.settings.oidc, visit.session.document.get("id_token")
+    oidc, id_token = visit.console.oidc, visit.session.document.get("id_token")
     await visit.console.sessions.end(visit.token)
     forget(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
     for cookie in cookies_in(visit.request.cookies):
@@ -130,7 +132,7 @@ async def sign_out(visit: Visit) -> Response:
     if oidc is None or id_token is None:
         return await visit.go("/sign-in")
     try:
-        url = await OidcClient(oidc).logout_url(id_token, visit.console.settings.url + SIGNED_OUT)
+        url = await oidc.logout_url(id_token, visit.console.settings.url + SIGNED_OUT)
     except SignInFailedError as failure:
         fields = {"code": failure.code, "request_id": visit.request_id}
         _log.warning("sign-out at the issuer failed", exc_info=failure.cause, extra={"fields": fields})
@@ -167,7 +169,7 @@ async def _failed(visit: Visit, failure: SignInFailedError, next_path: str) -> R
     return await _sign_in_page(
         visit,
         problems={"": _words_of(failure.code, visit.words)},
-        status=503 if failure.code in _NOT_THE_CALLERS_FAULT else 403,
+        status=_STATUS.get(failure.code, 403),
         choose=failure.code is SignInRefusal.ACCOUNT_UNKNOWN,
         next_path=next_path,
     )
@@ -184,6 +186,8 @@ def _words_of(code: SignInRefusal, words: Words) -> str:
             return say("This sign-in was begun elsewhere, or too long ago. Please try again.")
         case SignInRefusal.AUTHORIZATION_CODE_REJECTED | SignInRefusal.TOKEN_EXPIRED:
             return say("The sign-in took too long. Please try again.")
+        case SignInRefusal.TOO_MANY_SIGN_INS:
+            return say("Too many sign-ins from your network at the moment. Please try again in a minute.")
         case SignInRefusal.ACCOUNT_UNKNOWN:
             return say("This account belongs to no customer.")
     return say("Signing in is not set up correctly here. Please send the line below to support.")

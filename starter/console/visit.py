@@ -18,6 +18,7 @@ from starter.command_rates import CommandRates
 from starter.console.addresses import LANGUAGE, form_of, page_of
 from starter.console.languages import COOKIE as LANGUAGE_COOKIE
 from starter.console.languages import Words, language_of
+from starter.console.oidc import OidcClient
 from starter.console.pages import Pages
 from starter.console.refusals import refusal_words
 from starter.console.sessions import Realm, Session, Sessions, new_token
@@ -43,6 +44,7 @@ class Console:
     sessions: Sessions
     pages: Pages
     hashing: PasswordHashing
+    oidc: OidcClient | None = None
     command_rates: CommandRates = field(default_factory=CommandRates)
 
 

@@ -471,6 +471,28 @@ async def test_a_secret_is_turned_and_both_sign_meanwhile(post: House, webhooks:
             receiver.verifies(new.secret)
 
 
+async def test_of_secrets_that_are_turned_at_once_one_stays(post: House, webhooks: Webhooks) -> None:
+    """Each rotation ends the secrets before it, so that none signs for ever beside the newest one."""
+    made = await webhooks.add("https://receiver.example/", fresh("C"))
+    await together(webhooks.rotate(made.endpoint_id, timedelta(hours=1)) for _ in range(6))
+    without_end = await post.owner.fetchval(
+        "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND ends_at IS NULL", made.endpoint_id
+    )
+    assert without_end == 1
+
+
+async def test_a_removed_endpoint_is_not_changed(post: House, webhooks: Webhooks) -> None:
+    made = await webhooks.add("https://receiver.example/", fresh("C"))
+    await webhooks.remove(made.endpoint_id)
+    for change in (
+        webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED),
+        webhooks.rotate(made.endpoint_id, timedelta()),
+        webhooks.remove(made.endpoint_id),
+    ):
+        with pytest.raises(NoSuchEndpointError):
+            await change
+
+
 async def test_who_is_removed_is_told_no_more(post: House, webhooks: Webhooks) -> None:
     customer = fresh("C")
     async with receiving() as receiver, couriers(post):

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,16 +10,19 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import httpx
+import httpx2
 import pytest
 from http_hosting import served
 from joserfc import jwt
 from joserfc.jwk import KeyParameters, KeySet, RSAKey
 from service.house import House
+from service.waiting import together
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from starter.console.discovery import Discovery
 from starter.console.settings import ConsoleSettings, OidcSettings
 from starter.console.sign_in_state import sealed
 
@@ -47,6 +51,8 @@ class TestIssuer:
     """Replacements of the discovery document's fields."""
     asked: list[dict[str, str]] = field(default_factory=list)
     """The queries of the authorization requests."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """The number of requests by path."""
     _nonces: dict[str, str] = field(default_factory=dict)
 
     def app(self) -> Starlette:
@@ -60,6 +66,7 @@ class TestIssuer:
 
         def answering(path: str, page: Any) -> Any:
             async def answer(request: Request) -> Response:
+                self.requests[path] += 1
                 replaced = self.answers.get(path)
                 if replaced is not None:
                     return replaced
@@ -291,3 +298,76 @@ async def test_a_long_address_to_return_to_fits_into_the_cookie(house: House) ->
             answer = await browser.get(f"/sign-in/issuer?next=/subscriptions?{'x' * length}")
             [cookie] = [each for each in answer.headers.get_list("set-cookie") if "signing-in" in each]
             assert len(cookie) < 4096
+
+
+DISCOVERY = "/.well-known/openid-configuration"
+
+
+async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(house: House) -> None:
+    issuer = TestIssuer()
+    async with signed_in(house, issuer) as (_, browser):
+        browser.follow_redirects = False
+        answers = await together(browser.get("/sign-in/issuer") for _ in range(40))
+        assert {answer.status_code for answer in answers} == {302}
+        states = {parse_qs(answer.headers["location"].partition("?")[2])["state"][0] for answer in answers}
+        assert len(states) == 40
+        browser.follow_redirects = True
+        assert "subscriptions of C-77" in (await browser.get("/sign-in/issuer")).text
+    assert issuer.requests[DISCOVERY] == 1
+
+
+async def test_an_issuer_that_fails_is_not_asked_by_each_visitor(house: House) -> None:
+    issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
+    async with signed_in(house, issuer) as (_, browser):
+        answers = await together(browser.get("/sign-in/issuer") for _ in range(20))
+    assert all("ISSUER_UNREACHABLE" in answer.text for answer in answers)
+    assert issuer.requests[DISCOVERY] < len(answers)
+
+
+async def test_a_discovery_document_is_read_again_when_it_is_too_old() -> None:
+    issuer = TestIssuer()
+    async with served(issuer.app()) as issuer.url:
+        long_kept, never_kept = Discovery(issuer.url), Discovery(issuer.url, kept_seconds=0)
+        for discovery, requests in ((long_kept, 1), (never_kept, 2)):
+            issuer.requests.clear()
+            issuer.offered = {"token_endpoint": "https://first.example"}
+            await discovery.read()
+            issuer.offered = {"token_endpoint": "https://second.example"}
+            await discovery.read()
+            assert issuer.requests[DISCOVERY] == requests
+        assert (await long_kept.read())["token_endpoint"] == "https://first.example"
+        assert (await never_kept.read())["token_endpoint"] == "https://second.example"
+        assert (await long_kept.read(anew=True))["token_endpoint"] == "https://second.example"
+
+
+async def test_a_failure_ends_when_the_issuer_is_back() -> None:
+    issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
+    async with served(issuer.app()) as issuer.url:
+        discovery = Discovery(issuer.url, failure_kept_seconds=0)
+        with pytest.raises(httpx2.HTTPStatusError):
+            await discovery.read()
+        issuer.answers.clear()
+        assert (await discovery.read())["issuer"] == issuer.url
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Too many sign-ins"), ("ko", "로그인 시도가 너무")])
+async def test_a_callback_that_is_repeated_is_no_flood_of_codes_at_the_issuer(
+    house: House, language: str, said: str
+) -> None:
+    """One cookie of a sign-in under way is enough for any number of callbacks with invented codes."""
+    issuer = TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)})
+    async with signed_in(house, issuer) as (console, browser):
+        browser.follow_redirects = False
+        begun = await browser.get("/sign-in/issuer")
+        [state] = parse_qs(begun.headers["location"].partition("?")[2])["state"]
+        cookie = f"signing-in={browser.cookies['signing-in']}"
+        async with console.browser(language) as flooding:
+            answers = await together(
+                flooding.get(f"/sign-in/callback?code={code}&state={state}", headers={"cookie": cookie})
+                for code in range(70)
+            )
+    assert Counter(answer.status_code for answer in answers) == {403: 60, 429: 10}
+    assert issuer.requests["/token"] == 60
+    [refused, *_] = [answer for answer in answers if answer.status_code == 429]
+    assert said in refused.text
+    assert "TOO_MANY_SIGN_INS" in refused.text
