@@ -96,13 +96,18 @@ class InvoicingActivities:
 
     async def _issue(self, customer_id: str, wanted: IssueInvoices, policy: InvoicePolicy) -> Invoice | None:
         async with self._pool.acquire() as connection, connection.transaction():
-            # Whoever issues waits here for the one before, whose number is then known.
+            # Concurrent calls serialize on the counter of their year. Two runs at the turn of a year count
+            # different years, and serialize on the customer.
             sequence = await _next_number(connection, wanted.issued_on.year)
+            await connection.execute(
+                "SELECT FROM customer_event_counters WHERE customer_id = $1 FOR UPDATE", customer_id
+            )
             if await _is_issued(connection, customer_id, wanted.month):
                 return None
             subscriptions = await _open_entries(connection, customer_id, wanted.month)
             if not subscriptions:
                 return None
+            earlier = await invoice_numbers(connection, customer_id)
             invoice = invoice_for(
                 customer_id,
                 wanted.month,
@@ -111,7 +116,7 @@ class InvoicingActivities:
                 issued_on=wanted.issued_on,
                 vat_percent=policy.vat_percent,
                 supplier=policy.supplier,
-                corrected=await _corrected(connection, subscriptions),
+                corrected=await corrected_invoices(connection, subscriptions, earlier),
             )
             await _take_number(connection, wanted.issued_on.year)
             await _insert(connection, invoice)
@@ -173,19 +178,24 @@ async def _open_entries(
     )
 
 
-async def _corrected(
-    connection: Connection, subscriptions: Sequence[InvoicedSubscription]
+async def corrected_invoices(
+    connection: Connection, subscriptions: Sequence[InvoicedSubscription], earlier: Sequence[str]
 ) -> list[CorrectedInvoice]:
-    """The earlier invoices that the adjustments among these entries correct, with what is left of each."""
+    """Return the invoices that the adjustments among these entries correct, with what is left of each.
+
+    `earlier` are the numbers of the customer's earlier invoices: what stands on another one does not count.
+    """
     changes: dict[str, int] = {}
     for entry in (entry for each in subscriptions for entry in each.entries):
         if isinstance(entry, InvoicedAdjustment):
             changes[entry.corrects] = changes.get(entry.corrects, 0) + entry.amount
+    if not changes:
+        return []
     rows = await connection.fetch(
         """
         WITH corrected AS (
             SELECT number, array_agg(entry_key) AS keys FROM invoice_entries
-             WHERE entry_key = ANY ($1) GROUP BY number
+             WHERE entry_key = ANY ($1) AND number = ANY ($2) GROUP BY number
         ), line AS (
             SELECT number, key, amount FROM corrected
               JOIN invoice_entries USING (number) JOIN ledger_lines ON key = entry_key
@@ -194,12 +204,13 @@ async def _corrected(
                (SELECT sum(amount)::bigint FROM line WHERE line.number = corrected.number)
                + (SELECT coalesce(sum(made.amount), 0)::bigint
                     FROM line JOIN ledger_adjustments AS made ON line_key = key
-                    JOIN invoice_entries
+                    JOIN invoice_entries AS entry
                       ON entry_key = made.subscription_id || '/ADJUSTMENT/' || made.adjustment_id
-                   WHERE line.number = corrected.number) AS supply
+                   WHERE line.number = corrected.number AND entry.number = ANY ($2)) AS supply
           FROM corrected JOIN invoices USING (number) ORDER BY number
         """,
         list(changes),
+        list(earlier),
     )
     return [
         CorrectedInvoice(
@@ -210,6 +221,12 @@ async def _corrected(
         )
         for row in rows
     ]
+
+
+async def invoice_numbers(connection: Connection, customer_id: str) -> list[str]:
+    """Return the numbers of all invoices of a customer."""
+    rows = await connection.fetch("SELECT number FROM invoices WHERE customer_id = $1", customer_id)
+    return [row["number"] for row in rows]
 
 
 def _line(row: Any) -> InvoicedLine:

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import asyncpg
+
 from activities.database import Connection, Pool
+from activities.invoicing import corrected_invoices, invoice_numbers
 from activities.reconciling.recorded import Row
 from subscription.invoice import Invoice, invoice_for, invoice_number
 from subscription.reconciliation import Finding, FindingCode
@@ -104,6 +107,8 @@ async def _differing(connection: Connection, rows: Sequence[Row]) -> list[Findin
     for row in rows:
         invoice = invoices[row["number"]]
         wrong = _examined(invoice, row, entered[row["number"]], charged)
+        if invoice:
+            wrong += await _wrong_corrections(connection, invoice)
         findings += [
             _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {row['number']}: {what}.") for what in wrong
         ]
@@ -156,6 +161,26 @@ def _wrong_entries(invoice: Invoice, charged: Mapping[str, Row]) -> Iterator[str
                 yield f"the ledger does not have {entry.key}"
             elif (row["customer_id"], row["amount"]) != (invoice.customer_id, entry.amount):
                 yield f"the ledger has {entry.key} otherwise"
+
+
+async def _wrong_corrections(connection: Connection, invoice: Invoice) -> list[str]:
+    """Compare the earlier invoices that it corrects with what its adjustments correct.
+
+    The savepoint keeps the page readable after a value that PostgreSQL cannot compute with.
+    """
+    number = _parts(invoice.number)
+    if number is None:
+        return []
+    try:
+        async with connection.transaction():
+            numbers = await invoice_numbers(connection, invoice.customer_id)
+            earlier = [each for each in numbers if (parts := _parts(each)) and parts < number]
+            corrected = await corrected_invoices(connection, invoice.subscriptions, earlier)
+    except asyncpg.DataError as error:
+        return [f"its corrections could not be examined ({type(error).__name__})"]
+    if tuple(corrected) == invoice.corrected:
+        return []
+    return ["it corrects earlier invoices otherwise than its adjustments do"]
 
 
 def _invoice(row: Row) -> Invoice | None:

@@ -196,8 +196,8 @@ async def _correct_workflow(means: Means, look: Look, compared: _Compared) -> No
             message,
             lambda: _started(means, look.subscription_id, instead=True),
         )
-    elif hindrance and not look.has_repaired:
-        await look.finds(FindingCode.WORKFLOW_STUCK, hindrance.words)
+    elif hindrance and (hindrance.never_answers or not look.has_repaired):
+        await look.finds(hindrance.code, hindrance.words)
     else:
         await _look_at_deadline(means, look, compared)
 

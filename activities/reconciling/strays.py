@@ -78,7 +78,8 @@ async def _look_at_lost(means: Means, look: Look) -> None:
     if standing.runs and workflow is None:
         hindrance = await means.workflows.hindrance(subscription_id)
         words = hindrance.words if hindrance else "It does not say why."
-        await look.finds(FindingCode.WORKFLOW_STUCK, f"Its workflow has neither begun nor ended. {words}")
+        code = hindrance.code if hindrance else FindingCode.WORKFLOW_STUCK
+        await look.finds(code, f"Its workflow has neither begun nor ended. {words}")
         return
 
     transcript = await transcript_of(means.histories, subscription_id)

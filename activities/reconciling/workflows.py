@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import (
     Client,
@@ -32,7 +33,9 @@ from activities.boundary import concerns_all
 from activities.recording import RecordDivergedError
 from activities.temporal_status import Outcome, outcome_of
 from subscription.attention import AttentionKind
+from subscription.calendar import KST
 from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.reconciliation import FindingCode
 from subscription.state import Subscription
 from subscription.visible import ATTENTION
 
@@ -51,6 +54,7 @@ class Hindrance:
     """Why a workflow does not go on, in words."""
 
     words: str
+    code: FindingCode = FindingCode.WORKFLOW_STUCK
     contradicts_the_record: bool = False
     never_answers: bool = False
     """No wait for an answer would end well."""
@@ -157,6 +161,11 @@ class Workflows:
         return None
 
     async def _hindrance(self, described: WorkflowExecutionDescription) -> Hindrance | None:
+        if (
+            described.raw_description.workflow_execution_info.status
+            == Status.WORKFLOW_EXECUTION_STATUS_PAUSED
+        ):
+            return _paused(described)
         for pending in described.raw_description.pending_activities:
             if pending.HasField("last_failure"):
                 return _failing(pending.activity_type.name, pending.last_failure)
@@ -237,6 +246,14 @@ class Workflows:
 
     def _handle(self, subscription_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
+
+
+def _paused(described: WorkflowExecutionDescription) -> Hindrance:
+    # Not the operator's identity and reason: both may name a person.
+    pause = described.raw_description.workflow_extended_info.pause_info
+    paused_at = pause.paused_time.ToDatetime(tzinfo=UTC).astimezone(KST)
+    words = f"Its workflow has been paused since {paused_at:%Y-%m-%d %H:%M} KST."
+    return Hindrance(words, FindingCode.WORKFLOW_PAUSED, never_answers=True)
 
 
 def _failing(effect: str, failure: Failure) -> Hindrance:

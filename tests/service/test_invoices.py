@@ -23,6 +23,7 @@ from subscription.invoice import (
     Invoice,
     InvoicedAdjustment,
     InvoicedSubscription,
+    InvoicesIssued,
     IssueInvoices,
     invoice_for,
 )
@@ -117,6 +118,33 @@ async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numb
     invoices = await office.client.invoices()
     assert [int(invoice.number[5:]) for invoice in invoices] == list(range(1, 13))
     assert [invoice.customer_id for invoice in invoices] == sorted(f"C-{number:02}" for number in range(12))
+
+
+async def test_two_runs_that_number_by_different_years_issue_a_month_once(office: House) -> None:
+    await upgraded_in_march(office)
+    activities = InvoicingActivities(office.pool)
+
+    async def issued(year: int) -> InvoicesIssued:
+        wanted = IssueInvoices(month=MARCH, issued_on=date(year, 1, 1))
+        answer: InvoicesIssued = await ActivityEnvironment().run(activities.issue_invoices, wanted)
+        return answer
+
+    async def both_wait() -> bool:
+        waiting: int = await office.owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return waiting == 2
+
+    # Each of them has looked for open entries, or waits for the other one to issue them.
+    async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE invoice_entries IN SHARE MODE")
+        runs = [group.create_task(issued(year)) for year in (2027, 2028)]
+        await eventually("both wait", both_wait)
+    answers = [run.result() for run in runs]
+    assert sorted(answer.issued for answer in answers) == [0, 1]
+    assert [answer.failed for answer in answers] == [(), ()]
+    assert len(await office.client.invoices()) == 1
 
 
 async def test_an_invoice_is_never_changed(office: House) -> None:

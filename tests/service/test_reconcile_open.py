@@ -1,18 +1,28 @@
 """Damage that the job `reconcile` only reports: it shows in lists until somebody has put it right."""
 
 import asyncio
-from datetime import timedelta
+import json
+from datetime import date, timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.adjusting import insert_adjustment
+from activities.invoicing import InvoicingActivities
 from starter.embedded.stack import EmbeddedStack
+from subscription.adjustment import Adjust
+from subscription.invoice import IssueInvoices
+from subscription.validation import check
 
 from .damage import damaged, forgotten, has_lost_its_histories, has_lost_its_run, told
-from .house import House, fresh, open_house
+from .house import House, fresh, on, open_house
 from .lives import Life
+from .pausing import paused
 from .reconciling import codes, found, gets_attention
+from .test_invoices import adjustment, one_day
 from .waiting import eventually, together
 
 
@@ -288,3 +298,90 @@ async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(office: Hous
             "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
         ),
     ]
+
+
+async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(office: House) -> None:
+    """Two lines of 116 KRW on one invoice; one is given back in April, the other in May.
+
+    The tax of 232 is 23, of the 116 that are left in April 11, and of nothing 0. So the credit notes have
+    12 and 11.
+    """
+    days = ("2026-03-01", "2026-03-02")
+    lives = [await one_day(office, day, customer_id="C-whole") for day in days]
+    activities = InvoicingActivities(office.pool)
+
+    async def issued(month: int) -> None:
+        wanted = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 3))
+        await ActivityEnvironment().run(activities.issue_invoices, wanted)
+
+    await issued(3)
+    for life, day, at in zip(lives, days, ("2026-04-10", "2026-05-10"), strict=True):
+        wanted = check(Adjust, {**adjustment(life, -116), "key": f"{life.id}/SERVICE_FEE/{day}"})
+        async with office.pool.acquire() as connection:
+            await insert_adjustment(connection, wanted, on(at))
+    await issued(4)
+    await issued(5)
+    whole, april, may = await office.client.invoices()
+    assert [(each.supply_amount, each.vat_amount) for each in (whole, april, may)] == [
+        (232, 23),
+        (-116, -12),
+        (-116, -11),
+    ]
+    assert await found(office) == []
+
+    # Both documents stay consistent in themselves.
+    change = "UPDATE invoices SET vat = $2, total = $3, document = document || $4::jsonb WHERE number = $1"
+    none: dict[str, Any] = {"corrected": [], "vat_amount": -11, "total": -127}
+    [corrected] = may.corrected
+    twice = corrected.model_copy(update={"supply_before": 232, "supply_after": 116})
+    first = {"corrected": [twice.model_dump()], "vat_amount": -12, "total": -128}
+    await damaged(office, change, april.number, -11, -127, json.dumps(none))
+    await damaged(office, change, may.number, -12, -128, json.dumps(first))
+    said = "corrects earlier invoices otherwise than its adjustments do"
+    for _ in range(2):
+        assert [(each.code.value, each.repaired, each.message) for each in await found(office)] == [
+            ("INVOICE_DIFFERS", False, f"Invoice {april.number}: it {said}."),
+            ("INVOICE_DIFFERS", False, f"Invoice {may.number}: it {said}."),
+        ]
+
+    # A value that PostgreSQL cannot compute with spoils the comparison of the invoices that it concerns.
+    await damaged(
+        office,
+        """UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '"ten"') WHERE number = $1""",
+        whole.number,
+    )
+    unexamined = "its corrections could not be examined (InvalidTextRepresentationError)"
+    assert [each.message for each in await found(office)] == [
+        f"Invoice {whole.number}: it cannot be read.",
+        f"Invoice {april.number}: {unexamined}.",
+        f"Invoice {may.number}: {unexamined}.",
+    ]
+
+
+async def test_a_paused_workflow_is_named_and_is_not_replaced(office: House) -> None:
+    """With a row that is well, and with one that lacks an event that its histories still have."""
+    well, lacking, running = await together(charged(office) for _ in range(3))
+    before = await told(office, lacking)
+    await damaged(
+        office,
+        """
+        WITH lost AS (DELETE FROM ledger_lines WHERE subscription_id = $1 AND sequence = 2)
+        DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 2
+        """,
+        lacking.id,
+    )
+    runs = [await life.run_ids() for life in (well, lacking)]
+    async with paused(office.temporal, well.id), paused(office.temporal, lacking.id):
+        assert await codes(office) == {
+            well.id: [("WORKFLOW_PAUSED", False)],
+            lacking.id: [("WORKFLOW_PAUSED", False), ("EVENT_MISSING", True)],
+        }
+        assert await told(office, lacking) == before
+        [finding, _] = await found(office)
+        assert finding.message.startswith("Its workflow has been paused since 20")
+        # Who has paused it, and why, are an operator's words.
+        assert "T-4711" not in finding.message
+    assert [await life.run_ids() for life in (well, lacking)] == runs
+    assert await found(office) == []
+    for life in (well, lacking, running):
+        await gets_attention(life, needed=False)
