@@ -76,7 +76,10 @@ async def recorded_event(connection: Connection, subscription_id: str, sequence:
 
 
 async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:
-    """The first row; False if another subscription was requested under the same request id (R9)."""
+    """Insert the first row; return False if its request id or its own id is taken (R9).
+
+    A conflict target would let a conflict on the other unique index raise an error.
+    """
     contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
     assert contract is None
     assert reservation is None
@@ -86,7 +89,7 @@ async def insert_subscription(connection: Connection, state: Subscription, reque
             (subscription_id, request_id, request_fingerprint, customer_id, state, access, plan, members,
              sequence, started_at, trial_ends_at, next_deadline_at, next_deadline, snapshot)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-        ON CONFLICT (request_id) DO NOTHING RETURNING 1
+        ON CONFLICT DO NOTHING RETURNING 1
         """,
         state.subscription_id,
         request.request_id,

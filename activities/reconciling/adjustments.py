@@ -10,7 +10,9 @@ from temporalio.client import WorkflowExecution as Run
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.adjusting import insert_adjustment
+from activities.database import Connection, Pool
 from activities.reconciling.look import Look, Means, guarded, made
+from activities.record import recorded_sequence
 from subscription.adjustment import Adjust, Adjustment
 from subscription.reconciliation import FindingCode
 
@@ -45,12 +47,16 @@ async def _look(means: Means, run: Run) -> Look:
 
 
 async def _look_at(means: Means, look: Look, done: _Made) -> None:
-    if await _is_recorded(means, done.wanted):
+    if await _is_recorded(means.pool, done.wanted):
         return
 
     async def inserted() -> bool:
         try:
-            async with means.pool.acquire() as connection:
+            async with means.pool.acquire() as connection, connection.transaction():
+                # The row lock serializes with the activity and with another run of this job.
+                await recorded_sequence(connection, done.wanted.subscription_id)
+                if await _is_recorded(connection, done.wanted):
+                    return True
                 await insert_adjustment(connection, done.wanted, done.adjustment.effective_at)
         except ForeignKeyViolationError:  # nor does the ledger have the line that it corrects
             return False
@@ -78,9 +84,9 @@ async def _made_by(client: Client, run: Run) -> _Made | None:
     return _Made(wanted, adjustment)
 
 
-async def _is_recorded(means: Means, wanted: Adjust) -> bool:
+async def _is_recorded(connection: Connection | Pool, wanted: Adjust) -> bool:
     """Whether the record has it; one of a subscription that it does not have is found with that."""
-    found: bool = await means.pool.fetchval(
+    found: bool = await connection.fetchval(
         """
         SELECT NOT EXISTS (SELECT 1 FROM subscriptions WHERE subscription_id = $1)
             OR EXISTS (SELECT 1 FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2)

@@ -1,5 +1,8 @@
 """The database holds what the rules promise: migrations once, the record append-only, whoever asks."""
 
+import re
+from pathlib import Path
+
 import asyncpg
 import pytest
 from docs.pages import page, tables
@@ -14,6 +17,7 @@ from starter.setup import set_up
 from .house import TEMPLATE, House, catalogue, create_database
 from .waiting import together
 
+ROOT = Path(__file__).parents[2]
 APPEND_ONLY = (
     "catalogue_versions",
     "lifecycle_events",
@@ -174,3 +178,33 @@ async def may(house: House, role: str, table: str, right: str) -> bool:
     """On the whole table, or on a column of it."""
     kind = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
     return bool(await house.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
+
+
+SOURCES = [path for package in ("activities", "starter") for path in (ROOT / package).rglob("*")]
+NAMED_CONFLICT = re.compile(
+    r"INSERT INTO (?:public\.)?(?P<table>\w+)(?:(?!INSERT INTO).)*?ON CONFLICT \((?P<columns>[^)]*)\)",
+    re.DOTALL,
+)
+
+
+async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(house: House) -> None:
+    """A conflict on a unique index that `ON CONFLICT (column)` does not name is an error, in a race alone."""
+    named = {
+        (found["table"], tuple(found["columns"].split(", ")))
+        for path in SOURCES
+        if path.suffix in (".py", ".sql")
+        for found in NAMED_CONFLICT.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert ("account_names", ("name",)) in named
+    for table, columns in named:
+        rows = await house.owner.fetch(
+            """
+            SELECT array_agg(attname::text ORDER BY attnum) AS columns, bool_or(attidentity = 'a') AS numbered
+              FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+             WHERE indrelid = $1::text::regclass AND indisunique GROUP BY indexrelid
+            """,
+            table,
+        )
+        # A value that PostgreSQL alone draws conflicts with none.
+        possible = {tuple(row["columns"]) for row in rows if not row["numbered"]}
+        assert possible == {tuple(columns)}, f"ON CONFLICT ({', '.join(columns)}) of {table}"

@@ -82,6 +82,30 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(o
     assert (await left.status()).state is State.ERASED
 
 
+async def test_two_runs_at_once_restore_an_adjustment_once(office: House) -> None:
+    life = await paid(office)
+    backup = await Backup.of(office)
+    wanted = {"subscription_id": life.id, "id": "T-1", "key": (await life.ledger())[0].key, "amount": -100}
+    await office.client.adjust({**wanted, "reason": "GOODWILL", "reference": "T-1"})
+    known = await told(office, life)
+    await backup.is_restored()
+
+    async def both_wait() -> bool:
+        waiting: int = await office.owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return waiting == 2
+
+    async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", life.id)
+        runs = [group.create_task(found(office)) for _ in range(2)]
+        await eventually("both are about to restore it", both_wait)
+    findings = [finding for run in runs for finding in run.result()]
+    assert {(each.code.value, each.repaired) for each in findings} == {("ADJUSTMENT_MISSING", True)}
+    assert await told(office, life) == known
+
+
 async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_backup_is(
     office: House,
 ) -> None:

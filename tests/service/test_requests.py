@@ -1,5 +1,6 @@
 """Requests: one name for one life, one answer for one request id, and nothing left of a refused one."""
 
+import asyncio
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -15,13 +16,26 @@ from temporalio.client import (
 from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
+from activities.catalogues import price_book
+from activities.provisioning import ProvisioningActivities
+from activities.record import insert_subscription
+from activities.workspace import PostgresWorkspaces
 from starter.embedded.stack import EmbeddedStack
 from starter.requesting import subscription_id_for
+from subscription.apply import apply
 from subscription.attention import ATTENTION_MEMO
-from subscription.effects import WORKFLOW_ID_PREFIX, RequestAnswer
+from subscription.decide import start_trial
+from subscription.effects import (
+    WORKFLOW_ID_PREFIX,
+    Provision,
+    ProvisionResult,
+    RequestAnswer,
+    RequestRefused,
+)
 from subscription.refusals import Code, Refused, RefusedError
-from subscription.request import Account, AccountKind
-from subscription.state import State
+from subscription.request import Account, AccountKind, Request
+from subscription.state import State, Subscription, provisioning
+from subscription.validation import check
 
 from .house import PASSWORD, House, fresh, on, open_house
 from .lives import Life, has_closed, is_known
@@ -189,6 +203,72 @@ async def test_r9_a_request_sent_five_times_at_once_is_one_subscription_with_one
     assert [row["subscription_id"] for row in rows] == [answers[0].subscription_id]
     timeline = await house.client.timeline(answers[0].subscription_id)
     assert [entry.event for entry in timeline] == ["TRIAL_STARTED"]
+
+
+async def test_r5_r9_requests_at_once_that_share_an_id_or_a_name_are_each_answered(house: House) -> None:
+    """A client of Temporal chooses the workflow's id: two can share a request id, or the reverse."""
+    body = house.request_body()
+    other_name = {**body, "account": house.request_body()["account"]}
+    other_id = {**body, "request_id": fresh("shared")}
+    ids = [fresh("chosen") for _ in range(3)]
+    activities = ProvisioningActivities(house.pool, PostgresWorkspaces(house.pool), allow_simulation=False)
+
+    async def provisioned(subscription_id: str, request: dict[str, Any]) -> ProvisionResult:
+        wanted = Provision(subscription_id=subscription_id, request=request, accepted_at=on("2026-11-01"))
+        answer: ProvisionResult = await activities.provision_subscription(wanted)
+        return answer
+
+    answers = await together(
+        provisioned(subscription_id, request)
+        for subscription_id in ids
+        for request in (body, other_name, other_id) * 2
+    )
+    refusals = {answer.refused.code for answer in answers if isinstance(answer, RequestRefused)}
+    assert refusals <= {Code.REQUEST_ID_REUSED, Code.NAME_TAKEN}
+    rows = await house.owner.fetch(
+        """
+        SELECT request_id, name FROM subscriptions JOIN account_names USING (subscription_id)
+         WHERE subscription_id = ANY ($1)
+        """,
+        ids,
+    )
+    assert rows
+    assert len({row["request_id"] for row in rows}) == len({row["name"] for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("shared", ["subscription_id", "request_id"])
+async def test_r9_a_row_that_another_transaction_inserts_is_not_an_error(house: House, shared: str) -> None:
+    catalogue_now = (await price_book(house.pool)).versions[-1]
+
+    def row(subscription_id: str, request_id: str) -> tuple[Subscription, Request]:
+        request = check(Request, house.request_body(request_id=request_id))
+        account = request.account.account
+        started = start_trial(on("2026-11-01"), account, request.agreed_terms, catalogue_now, "token")
+        return apply(provisioning(subscription_id, request), started), request
+
+    one, other = fresh("one"), fresh("other")
+    rows = [row(one, one), row(one, other) if shared == "subscription_id" else row(other, one)]
+    begun = asyncio.Event()
+
+    async def second() -> bool:
+        async with house.pool.acquire() as connection, connection.transaction():
+            begun.set()
+            return await insert_subscription(connection, *rows[1])
+
+    async def waits() -> bool:
+        return bool(
+            await house.owner.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO subscriptions%'"
+            )
+        )
+
+    async with asyncio.TaskGroup() as group, house.pool.acquire() as connection, connection.transaction():
+        assert await insert_subscription(connection, *rows[0])
+        inserting = group.create_task(second())
+        await begun.wait()
+        await eventually("the second insertion waits for the first", waits)
+    assert not inserting.result()
 
 
 async def test_r9_another_body_under_a_request_id_is_refused(house: House) -> None:
