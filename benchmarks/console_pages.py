@@ -8,7 +8,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,11 +21,12 @@ from temporalio.client import Client
 from activities.database import connected
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.cli.health import is_worked_on
-from starter.cli.worker_process import api_process, free_addresses, worker_process
+from starter.cli.worker_process import api_process, chosen_addresses, worker_process
 from starter.client import SubscriptionClient
 from starter.console.pages import asset
 from starter.embedded.server import port_is_free
 from starter.embedded.stack import EmbeddedStack
+from starter.embedded.usual_ports import UsualPorts
 from starter.passwords import hashed
 from starter.setup import set_up
 from subscription.calendar import day_of
@@ -48,10 +49,12 @@ class Weighed:
 
 @asynccontextmanager
 async def _service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
-    with TemporaryDirectory(prefix="worksub-pages-") as name:
+    with ExitStack() as running:
+        name = running.enter_context(TemporaryDirectory(prefix="worksub-pages-"))
         directory = Path(name)
+        ports = running.enter_context(UsualPorts(lambda sentence: None))
         async with EmbeddedStack(directory / "stack", search_attributes={}) as stack:
-            addresses, at = stack.addresses, free_addresses(lambda sentence: None)
+            addresses, at = stack.addresses, chosen_addresses(ports)
             temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
 

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -28,13 +29,13 @@ from temporalio.testing import TimeSkipper
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from starter.embedded import postgres_server, temporal_server
-from starter.embedded import stack as stack_module
 from starter.embedded.addresses import find_stack
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.server import ServerError, free_ports, port_is_free
+from starter.embedded.server import ChildProcess, DirectoryLock, ServerError, free_ports, port_is_free
 from starter.embedded.stack import EmbeddedStack, StackError
 from starter.embedded.temporal_server import TemporalServer
+from starter.embedded.usual_ports import UsualPorts
 from starter.test_clock import TestClock, TestClockUnavailable
 
 TASK_QUEUE = "test-embedded"
@@ -180,16 +181,23 @@ async def test_what_is_deleted_leaves_the_database_file(
     assert personal.encode() not in database.read_bytes()
 
 
+@asynccontextmanager
+async def usual_ports(say: Callable[[str], None]) -> AsyncIterator[UsualPorts]:
+    with UsualPorts(say) as ports:
+        yield ports
+
+
 async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual_port, usual_ui_port = free_ports(2)
-    monkeypatch.setattr(stack_module, "USUAL_TEMPORAL_PORT", usual_port)
-    monkeypatch.setattr(stack_module, "USUAL_UI_PORT", usual_ui_port)
+    monkeypatch.setattr(temporal_server, "USUAL_PORT", usual_port)
+    monkeypatch.setattr(temporal_server, "USUAL_UI_PORT", usual_ui_port)
     before, after = tmp_path / "before", tmp_path / "after"
     steps: list[str] = []
 
-    async with EmbeddedStack(
-        before, search_attributes={}, prefer_usual_ports=True, on_progress=steps.append
-    ) as stack:
+    async with (
+        usual_ports(steps.append) as ports,
+        EmbeddedStack(before, search_attributes={}, usual_ports=ports, on_progress=steps.append) as stack,
+    ):
         assert stack.addresses.temporal_address.endswith(f":{usual_port}")
         assert stack.addresses.ui_url.endswith(f":{usual_ui_port}")
         client = await Client.connect(stack.addresses.temporal_address)
@@ -203,9 +211,12 @@ async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: py
     before.rename(after)
     with socket.create_server(("127.0.0.1", usual_port)), socket.create_server(("127.0.0.1", usual_ui_port)):
         steps.clear()
-        async with EmbeddedStack(
-            after, search_attributes=SEARCH_ATTRIBUTES, prefer_usual_ports=True, on_progress=steps.append
-        ) as stack:
+        async with (
+            usual_ports(steps.append) as ports,
+            EmbeddedStack(
+                after, search_attributes=SEARCH_ATTRIBUTES, usual_ports=ports, on_progress=steps.append
+            ) as stack,
+        ):
             for port in (usual_port, usual_ui_port):
                 in_use = f"Port {port} is in use by another program, so port "
                 assert any(step.startswith(in_use) for step in steps)
@@ -252,6 +263,80 @@ async def test_the_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
     # Entering waits for the orphans, which hold the lock until they are gone.
     async with EmbeddedStack(tmp_path, search_attributes={}):
         assert port_is_free(port)
+
+
+def test_a_usual_port_is_reserved_before_a_server_listens_on_it() -> None:
+    [port] = free_ports(1)
+    said: list[str] = []
+    with UsualPorts(said.append) as first:
+        assert first.choose(port) == port
+        assert first.choose(port) == port, "its own reservation is not another program's"
+        with UsualPorts(said.append) as second:
+            other = second.choose(port)
+            assert said == [f"Port {port} is in use by another program, so port {other} is used instead."]
+            assert other != port
+    with UsualPorts(said.append) as third:
+        assert third.choose(port) == port
+    assert len(said) == 1
+
+
+async def test_temporal_uses_another_port_when_its_usual_port_is_taken_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual_port, usual_ui_port = free_ports(2)
+    monkeypatch.setattr(temporal_server, "USUAL_PORT", usual_port)
+    monkeypatch.setattr(temporal_server, "USUAL_UI_PORT", usual_ui_port)
+    said: list[str] = []
+    with ExitStack() as other_program, UsualPorts(said.append) as ports:
+
+        class PortsTakenOnceChosen(UsualPorts):
+            def choose(self, usual: int) -> int:
+                port = ports.choose(usual)
+                if port == usual_port:
+                    other_program.enter_context(socket.create_server(("127.0.0.1", port)))
+                return port
+
+        server = TemporalServer(tmp_path, search_attributes={}, usual_ports=PortsTakenOnceChosen(said.append))
+        async with server:
+            port = int(server.address.rpartition(":")[2])
+    assert said == [f"Port {usual_port} is in use by another program, so port {port} is used instead."]
+    assert server.ui_url.endswith(f":{usual_ui_port}")
+
+
+STOPS_WHEN_ALLOWED = """
+import signal, sys
+[begun, allowed] = sys.argv[1:]
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+open(begun, "w").close()
+signal.sigwait([signal.SIGTERM])
+open(begun, "w").close()
+open(allowed).close()
+"""
+
+
+async def test_a_process_that_is_being_stopped_has_ended_when_the_stop_is_cancelled(tmp_path: Path) -> None:
+    begun, allowed = tmp_path / "begun", tmp_path / "allowed"
+    os.mkfifo(begun)
+    os.mkfifo(allowed)
+    async with DirectoryLock(tmp_path) as lock:
+        process = await ChildProcess.start(
+            "A server",
+            [sys.executable, "-c", STOPS_WHEN_ALLOWED, begun, allowed],
+            log=tmp_path / "log",
+            lock=lock,
+            stop_signal=signal.SIGTERM,
+        )
+        await asyncio.to_thread(begun.read_bytes)
+        stopping = asyncio.create_task(process.stop())
+        await asyncio.to_thread(begun.read_bytes)
+        for _ in range(2):
+            stopping.cancel()
+            await asyncio.wait({stopping}, timeout=0)
+            assert not stopping.done(), "the process has not ended yet"
+        await asyncio.to_thread(allowed.write_bytes, b"")
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        await process.wait_for_success()
 
 
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """`worksub dev`: the whole service on this machine, until it is told to stop."""
 
 import asyncio
-import logging
 import os
 import shlex
 import signal
@@ -15,11 +14,12 @@ from activities.settings import Address
 from starter.cli.health import is_worked_on
 from starter.cli.services import client_of
 from starter.cli.surroundings import surroundings_written
-from starter.cli.worker_process import WatchedAt, api_process, free_addresses, worker_process
+from starter.cli.worker_process import WatchedAt, api_process, chosen_addresses, worker_process
 from starter.embedded.addresses import StackAddresses
 from starter.embedded.dns_server import DnsServer
-from starter.embedded.server import LOOPBACK, ChildProcess, ServerError, port_is_free, usual_or_free
+from starter.embedded.server import LOOPBACK, ChildProcess, ServerError, port_is_free
 from starter.embedded.stack import EmbeddedStack, StackEndedError
+from starter.embedded.usual_ports import UsualPorts
 from starter.setup import set_up
 from subscription.catalogue import Catalogue
 from subscription.names import domain_name
@@ -46,27 +46,26 @@ async def run_dev(
     if the catalogue or the database does not fit.
     """
     _be_cancelled_by_signals(say)
-    # asyncio warns of a server whose end it sees only after the loop is closed; it ends with this process.
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
     keyring = keyring_from(os.environ)
-    codec = Address(LOOPBACK, usual_or_free(_USUAL_CODEC_PORT, say)) if keyring else None
     try:
-        async with EmbeddedStack(
-            directory,
-            search_attributes={},
-            prefer_usual_ports=True,
-            codec_url=f"http://{codec}" if codec else None,
-            on_progress=say,
-        ) as stack:
-            say("Setting up the database and the namespace…")
-            await set_up(await client_of(stack.addresses), stack.addresses.database_url, catalogue)
-            await _together(
-                stack.postgres.wait_for_end(),
-                stack.temporal.wait_for_end(),
-                _publish_records(directory / DNS_RECORDS, stack.dns, say),
-                _keep_the_processes(directory, stack.addresses, say, on_ready),
-                *([_decrypt(codec, keyring, stack.addresses, say)] if codec else []),
-            )
+        with UsualPorts(say) as ports:
+            codec = Address(LOOPBACK, ports.choose(_USUAL_CODEC_PORT)) if keyring else None
+            async with EmbeddedStack(
+                directory,
+                search_attributes={},
+                usual_ports=ports,
+                codec_url=f"http://{codec}" if codec else None,
+                on_progress=say,
+            ) as stack:
+                say("Setting up the database and the namespace…")
+                await set_up(await client_of(stack.addresses), stack.addresses.database_url, catalogue)
+                await run_together(
+                    stack.postgres.wait_for_end(),
+                    stack.temporal.wait_for_end(),
+                    _publish_records(directory / DNS_RECORDS, stack.dns, say),
+                    _keep_the_processes(directory, stack.addresses, chosen_addresses(ports), say, on_ready),
+                    *([_decrypt(codec, keyring, stack.addresses, say)] if codec else []),
+                )
     except asyncio.CancelledError:
         say("Stopped. The data stay, for the next time.")
     except ServerError as error:
@@ -102,25 +101,28 @@ def _be_cancelled_by_signals(say: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def _together(*work: Coroutine[Any, Any, None]) -> None:
-    """All of it at once, until one part fails: then the others are ended, and its failure is this one's."""
-    parts = [asyncio.ensure_future(part) for part in work]
+async def run_together(*work: Coroutine[Any, Any, None]) -> None:
+    """Run all parts at once. If one fails or this is cancelled, cancel the others and wait for their ends.
+
+    Raises the first failure. A task group cancels each part once: a second cancellation would interrupt a
+    part that is stopping its process. `asyncio.gather` does not wait for the parts when it is cancelled.
+    """
     try:
-        await asyncio.gather(*parts)
-    finally:
-        for part in parts:
-            part.cancel()
-        await asyncio.gather(*parts, return_exceptions=True)
+        async with asyncio.TaskGroup() as parts:
+            for part in work:
+                parts.create_task(part)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 async def _keep_the_processes(
     directory: Path,
     addresses: StackAddresses,
+    at: WatchedAt,
     say: Callable[[str], None],
     on_ready: Callable[[StackAddresses, WatchedAt], None],
 ) -> None:
     client = await client_of(addresses)
-    at = free_addresses(say)
     api_answers = asyncio.Event()
 
     async def worked_on(process: ChildProcess) -> None:
@@ -140,7 +142,7 @@ async def _keep_the_processes(
         say("What answers over HTTP is not installed: pip install 'worksub[api]'.")
         api_answers.set()
     with surroundings_written(directory, addresses, at.api_url):
-        await _together(*kept)
+        await run_together(*kept)
 
 
 async def _is_listening(address: str) -> bool:

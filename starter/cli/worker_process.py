@@ -4,14 +4,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import worker
 from starter.embedded.addresses import StackAddresses
-from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, usual_or_free
+from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock
+from starter.embedded.usual_ports import UsualPorts
 from workflows.keyring import KEYS_FILE
 
 _PROGRAM = Path(worker.__file__).resolve()
@@ -47,10 +48,10 @@ class WatchedAt:
         return f"http://localhost:{self.api_address.rpartition(':')[2]}"
 
 
-def free_addresses(say: Callable[[str], None]) -> WatchedAt:
-    """Return the usual ports, or another one where one is in use, which is reported."""
+def chosen_addresses(ports: UsualPorts) -> WatchedAt:
+    """Return the addresses for the worker and the API, which stay reserved as long as `ports`."""
     usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT)
-    return WatchedAt(*(f"{LOOPBACK}:{usual_or_free(port, say)}" for port in usual))
+    return WatchedAt(*(f"{LOOPBACK}:{ports.choose(port)}" for port in usual))
 
 
 @asynccontextmanager

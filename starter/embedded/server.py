@@ -76,15 +76,6 @@ def port_is_free(port: int) -> bool:
         return True
 
 
-def usual_or_free(port: int, say: Callable[[str], None]) -> int:
-    """Return the port if it is free, else another one, and report which."""
-    if port_is_free(port):
-        return port
-    other = free_ports(1)[0]
-    say(f"Port {port} is in use by another program, so port {other} is used instead.")
-    return other
-
-
 class DirectoryLock:
     """Exclusive use of a directory, held by this process and by every child that inherits the descriptor.
 
@@ -305,7 +296,23 @@ class ChildProcess:
         raise self._failure(f"has ended with exit code {await self._process.wait()}")
 
     async def stop(self) -> None:
-        """Ask the process to stop and wait until it has: it holds its port and its data until then."""
+        """Stop the process and wait until it has ended, because it holds its port and its data until then.
+
+        A cancellation takes effect when the process has ended. Otherwise the event loop could close first,
+        and asyncio would warn of a process that it can no longer report.
+        """
+        stopping = asyncio.ensure_future(self._stop())
+        cancelled = False
+        while not stopping.done():
+            try:
+                await asyncio.shield(stopping)
+            except asyncio.CancelledError:
+                cancelled = True
+        stopping.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _stop(self) -> None:
         if self._process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):

@@ -12,12 +12,11 @@ from typing import Self
 from starter.embedded.addresses import ADDRESSES_FILE, StackAddresses
 from starter.embedded.dns_server import DnsServer
 from starter.embedded.postgres_server import PEOPLE, WEB, WORKER, PostgresServer, as_login
-from starter.embedded.server import DirectoryLock, ServerError, usual_or_free
+from starter.embedded.server import DirectoryLock, ServerError
 from starter.embedded.temporal_server import TemporalServer
+from starter.embedded.usual_ports import UsualPorts
 
 DATABASE = "worksub"
-USUAL_TEMPORAL_PORT = 7233
-USUAL_UI_PORT = 8233
 
 
 class StackError(Exception):
@@ -37,7 +36,7 @@ class EmbeddedStack:
     Args:
         directory: holds `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
         search_attributes: as for TemporalServer.
-        prefer_usual_ports: takes 7233 for Temporal and 8233 for its Web UI, each if it is free.
+        usual_ports: as for TemporalServer.
         codec_url: as for TemporalServer.
         on_progress: called with a sentence before each step that takes a while.
 
@@ -55,13 +54,13 @@ class EmbeddedStack:
         directory: Path,
         *,
         search_attributes: Mapping[str, str],
-        prefer_usual_ports: bool = False,
+        usual_ports: UsualPorts | None = None,
         codec_url: str | None = None,
         on_progress: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._directory = directory
         self._search_attributes = search_attributes
-        self._prefer_usual_ports = prefer_usual_ports
+        self._usual_ports = usual_ports
         self._codec_url = codec_url
         self._on_progress = on_progress
         self._running = contextlib.AsyncExitStack()
@@ -91,7 +90,7 @@ class EmbeddedStack:
         await self._running.enter_async_context(self.postgres)
         database_url = await self.postgres.ensure_database(DATABASE)
         self._on_progress("Starting Temporal…")
-        self.temporal = await self._running.enter_async_context(await self._temporal_server())
+        self.temporal = await self._running.enter_async_context(self._temporal_server())
         self._running.enter_context(self.dns)
         self.addresses = StackAddresses(
             temporal_address=self.temporal.address,
@@ -106,19 +105,11 @@ class EmbeddedStack:
         )
         self._write_addresses()
 
-    async def _temporal_server(self) -> TemporalServer:
-        directory = self._directory / "temporal"
-        port = ui_port = None
-        if self._prefer_usual_ports:
-            # A stack that was killed keeps the ports until its servers have stopped, and the lock as long.
-            async with DirectoryLock(directory):
-                port = usual_or_free(USUAL_TEMPORAL_PORT, self._on_progress)
-                ui_port = usual_or_free(USUAL_UI_PORT, self._on_progress)
+    def _temporal_server(self) -> TemporalServer:
         return TemporalServer(
-            directory,
+            self._directory / "temporal",
             search_attributes=self._search_attributes,
-            port=port,
-            ui_port=ui_port,
+            usual_ports=self._usual_ports,
             codec_url=self._codec_url,
         )
 

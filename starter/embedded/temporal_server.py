@@ -13,8 +13,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from starter.embedded.server import LOOPBACK, EmbeddedServer, ServerError, free_ports, port_is_free
+from starter.embedded.usual_ports import UsualPorts
 
 NAMESPACE = "default"
+USUAL_PORT = 7233
+USUAL_UI_PORT = 8233
 
 SEARCH_ATTRIBUTE_TYPES = {
     "Text": IndexedValueType.INDEXED_VALUE_TYPE_TEXT,
@@ -59,6 +62,7 @@ class TemporalServer(EmbeddedServer):
             SEARCH_ATTRIBUTE_TYPES. Those of earlier starts on the same data remain, with the type they had.
         port: of the gRPC front end; a free one if not given.
         ui_port: of the Web UI; a free one if not given.
+        usual_ports: chooses both ports instead: 7233 and 8233, or other ports where these are in use.
         codec_url: of the codec server that the Web UI asks, if there is one.
         dynamic_config: of the server, as `key=JSON`, beside DYNAMIC_CONFIG.
 
@@ -80,6 +84,7 @@ class TemporalServer(EmbeddedServer):
         search_attributes: Mapping[str, str],
         port: int | None = None,
         ui_port: int | None = None,
+        usual_ports: UsualPorts | None = None,
         codec_url: str | None = None,
         dynamic_config: Sequence[str] = (),
     ) -> None:
@@ -88,6 +93,7 @@ class TemporalServer(EmbeddedServer):
         self._search_attributes = search_attributes
         self._port = port
         self._ui_port = ui_port
+        self._usual_ports = usual_ports
         self._codec_url = codec_url
         self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
 
@@ -110,13 +116,7 @@ class TemporalServer(EmbeddedServer):
             raise ServerError(f"{self._database} was too busy for its write-ahead log to be emptied.")
 
     async def _start(self) -> None:
-        for taken in (self._port, self._ui_port):
-            # Asked first, for whoever listens there would answer in the place of this server.
-            if taken is not None and not port_is_free(taken):
-                raise ServerError(f"The Temporal server cannot start: port {taken} is taken.")
-        free_port, free_ui_port = free_ports(2)
-        port = self._port or free_port
-        ui_port = self._ui_port or free_ui_port
+        port, ui_port = self._chosen_ports()
         self.address = f"{LOOPBACK}:{port}"
         self.ui_url = f"http://{LOOPBACK}:{ui_port}"
         process = await self._run(
@@ -136,6 +136,16 @@ class TemporalServer(EmbeddedServer):
         )
         await process.wait_until(self._answers)
         await self._register_search_attributes()
+
+    def _chosen_ports(self) -> tuple[int, int]:
+        if self._usual_ports is not None:
+            return self._usual_ports.choose(USUAL_PORT), self._usual_ports.choose(USUAL_UI_PORT)
+        for taken in (self._port, self._ui_port):
+            # Checked first, because a program that listens there would answer in the place of this server.
+            if taken is not None and not port_is_free(taken):
+                raise ServerError(f"The Temporal server cannot start: port {taken} is taken.")
+        free_port, free_ui_port = free_ports(2)
+        return self._port or free_port, self._ui_port or free_ui_port
 
     async def _answers(self) -> bool:
         """Return whether the front end answers; the server's internal services have no OperatorService."""

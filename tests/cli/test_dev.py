@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from observing import probed, scraped
 from service.waiting import eventually
+from support.usual_ports import USUAL_PORTS, usual_ports_held
 
 from starter.embedded.server import port_is_free
 
@@ -30,23 +31,35 @@ def cli(alone: Cli, catalogue_file: Path) -> Cli:
     return alone.with_settings(WORKSUB_CATALOGUE=str(catalogue_file))
 
 
+@pytest.fixture
+async def usual_ports() -> AsyncIterator[None]:
+    async with usual_ports_held():
+        yield
+
+
 @asynccontextmanager
 async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
     """A `worksub dev` that is ready; whatever a test leaves of it is stopped."""
     process = await cli.start("dev", "--json")
     try:
-        assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            ready = json.loads(await process.stdout.readline())
-        assert ready["temporal_address"]
-        await eventually("the worker is ready", partial(is_ready, ready["health_url"]))
-        assert (await scraped(ready["metrics_url"])).values("temporal_num_pollers")
-        await eventually("the API is ready", partial(is_ready, f"{ready['api_url']}/readyz"))
+        await ready_addresses(process)
         yield process
     finally:
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+async def ready_addresses(dev: asyncio.subprocess.Process) -> dict[str, str]:
+    """Wait until a `worksub dev --json` is ready, and return where it answers."""
+    assert dev.stdout is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        ready: dict[str, str] = json.loads(await dev.stdout.readline())
+    assert ready["temporal_address"]
+    await eventually("the worker is ready", partial(is_ready, ready["health_url"]))
+    assert (await scraped(ready["metrics_url"])).values("temporal_num_pollers")
+    await eventually("the API is ready", partial(is_ready, f"{ready['api_url']}/readyz"))
+    return ready
 
 
 async def is_ready(health_url: str) -> bool:
@@ -71,6 +84,7 @@ def worker_of(dev: asyncio.subprocess.Process) -> int:
     return worker
 
 
+@pytest.mark.usefixtures("usual_ports")
 async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         second = await cli.run("dev", "--json")
@@ -114,9 +128,6 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
     refused = await cli.with_settings(TEMPORAL_ADDRESS="127.0.0.1:7233").run("list", "--json")
     assert (refused.code, refused.error["code"]) == (3, "NOT_CONFIGURED")
     assert refused.error["message"].startswith("TEMPORAL_ADDRESS is set and DATABASE_URL is not")
-
-
-USUAL_PORTS = 7233, 8233, 9464, 9465, 8080
 
 
 @contextmanager
@@ -188,6 +199,40 @@ async def worker_is_started_again(dev: asyncio.subprocess.Process, cli: Cli) -> 
     await cli.json("request", request_file(cli), "--password-stdin", typed=PASSWORD)
 
 
+@pytest.mark.usefixtures("usual_ports")
+async def test_dev_stops_the_servers_when_the_worker_and_the_api_have_ended(cli: Cli) -> None:
+    async with running_dev(cli) as dev:
+        processes = [
+            pid for pid, line in children(dev.pid).items() if "worker.py" in line or "starter.cli" in line
+        ]
+        assert len(processes) == 2
+        dev.send_signal(signal.SIGINT)
+        await says(dev, "Stopping the servers…")
+        assert [pid for pid in processes if pid in children(dev.pid)] == []
+        await says(dev, "Stopped. The data stay, for the next time.")
+        assert dev.stderr is not None
+        assert (await dev.stderr.read()).decode() == ""
+        assert await dev.wait() == 0
+
+
+@pytest.mark.usefixtures("usual_ports")
+async def test_two_devs_that_start_at_the_same_instant_use_different_ports(cli: Cli, tmp_path: Path) -> None:
+    homes = [tmp_path / name for name in ("first", "second")]
+    for home in homes:
+        home.mkdir()
+    devs = await asyncio.gather(*(Cli(cli.settings, home).start("dev", "--json") for home in homes))
+    try:
+        first, second = await asyncio.gather(*map(ready_addresses, devs))
+    finally:
+        for dev in devs:
+            dev.terminate()
+        await asyncio.gather(*(dev.communicate() for dev in devs))
+    assert [dev.returncode for dev in devs] == [0, 0]
+    names = ("temporal_address", "ui_url", "metrics_url", "health_url", "api_url", "console_url")
+    assert [name for name in names if first[name] == second[name]] == []
+
+
+@pytest.mark.usefixtures("usual_ports")
 async def test_a_killed_dev_takes_its_children_with_it(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         started = children(dev.pid)
@@ -197,6 +242,7 @@ async def test_a_killed_dev_takes_its_children_with_it(cli: Cli) -> None:
         await asyncio.gather(*map(gone, started))
 
 
+@pytest.mark.usefixtures("usual_ports")
 async def test_dev_ends_with_a_server_that_has_ended_and_says_which(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         started = children(dev.pid)

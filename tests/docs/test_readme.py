@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from support.usual_ports import usual_ports_held
 
 from .pages import ROOT, Block, blocks, page, tables
 
@@ -171,7 +172,7 @@ async def test_every_block_can_be_pasted_in_order(clone: Path) -> None:
     async with SecondTerminal.opened(clone) as terminal:
         for block in (demo, *rest[:position]):
             await terminal.runs(block.text)
-        async with servers(clone):
+        async with usual_ports_held(), servers(clone):
             printed = await all_printed(terminal, rest[position + 1 :])
     assert '"subscription_id"' not in printed["worksub timeline hanbit-books.example\n"]
     assert "TRIAL_STARTED" in printed["worksub timeline hanbit-books.example\n"]
