@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.adjusting import AdjustingActivities
+from activities.attention import attention_copied
 from activities.calling import CallerInterceptor
 from activities.catalogues import CatalogueActivities, PublishingError, publish
 from activities.database import UNREACHABLE, DatabaseError, Pool, connected, place_of
@@ -173,6 +174,7 @@ async def _work(
     mail_server = settings.mail_server
     if mail_server:
         _log.info(f"Notices are sent by {mail_server.address}, as {mail_server.sender.addr_spec}.")
+    await stack.enter_async_context(attention_copied(pool, client))
     if settings.metrics_address:
         await stack.enter_async_context(sampled(pool, client, runtime.metric_meter))
     sending = connected(settings.database_url, "worksub_worker", connections=CONNECTIONS)

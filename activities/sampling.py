@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from temporalio.client import Client, WorkflowExecution
 from temporalio.common import MetricMeter
 
+from activities.attention import MARKED
 from activities.catalogues import price_book
 from activities.database import Pool
 from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.state import State
 
 _EVERY_SECONDS = 15.0
-_ATTENTION = "NeedsAttention = true AND CloseTime IS NULL"
 SCHEDULED_JOBS = ("reconcile", "purge", "invoices", "notices")
 _MOST_CLASSIFIED = 1000
 _UNKNOWN_KIND = "UNKNOWN"
@@ -144,9 +144,9 @@ class Sampler:
 
     async def _count_needing_attention(self) -> None:
         """Count by kind. Beyond a page of workflows only their number is read, and reported as UNKNOWN."""
-        total = (await self._client.count_workflows(_ATTENTION)).count
+        total = (await self._client.count_workflows(MARKED)).count
         counts = Counter[str]()
-        async for run in self._client.list_workflows(_ATTENTION, limit=_MOST_CLASSIFIED):
+        async for run in self._client.list_workflows(MARKED, limit=_MOST_CLASSIFIED):
             counts[await _kind_of(run)] += 1
         counts[_UNKNOWN_KIND] += max(0, total - counts.total())
         for kind in (*AttentionKind, _UNKNOWN_KIND):

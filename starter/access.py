@@ -16,6 +16,7 @@ from starter.reading import Availability
 from starter.selection import Selection, customer_is, state_is
 from starter.test_clock import TestClock
 from subscription.adjustment import Adjustment
+from subscription.attention import ShownAttention
 from subscription.catalogue import Catalogue, PriceBook, Term
 from subscription.commands import ContractTerm
 from subscription.effects import Answer, CustomerEvent, ErasureCertificate, RequestAnswer, TimelineEntry
@@ -292,10 +293,19 @@ class Desk:
     async def find(
         self, selection: Selection = (), *, query: str | None = None, after: str = "", limit: int = 50
     ) -> Found:
-        """`query` is the operators' alone: it is Temporal's own language, in which much can be said."""
+        """`query` is the operators' alone: it is Temporal's own language, in which much can be said.
+
+        The reasons of attention are for operators, so a customer's page has none.
+        """
         if query is not None:
             self._check_operator()
-        return await self._client.find(self._theirs(selection), query=query, after=after, limit=limit)
+        found = await self._client.find(self._theirs(selection), query=query, after=after, limit=limit)
+        return found if self._caller.is_operator else found.model_copy(update={"attention": {}})
+
+    async def attention(self, subscription_id: str) -> ShownAttention | None:
+        """Return why a subscription needs attention, to operators alone."""
+        self._check_operator()
+        return await self._client.attention(subscription_id)
 
     # -- whose it is ---------------------------------------------------------------------------------
 

@@ -261,8 +261,9 @@ class SubscriptionClient(SubscriptionReader):
         """A page of the subscriptions of which all conditions hold.
 
         With `query`, in Temporal's visibility query language, of the living ones alone. Raises
-        `InvalidQueryError`.
+        `InvalidQueryError`, and `RefusedError` for a value that names nothing.
         """
+        await self.check_selection(selection)
         if query is not None:
             return await self._finder.asked(query, selection, after=after, limit=limit)
         return await self._finder.selected(selection, after=after, limit=limit)

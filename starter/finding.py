@@ -6,9 +6,11 @@ from pydantic import Field
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.attention import attention_of
+from starter.filter_values import check_query
 from starter.read_model import Listed, ReadModel
 from starter.selection import Selection, as_visibility_query, is_recorded
-from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
+from subscription.attention import ATTENTION_MEMO, ShownAttention
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
 
@@ -25,7 +27,7 @@ class Found(Frozen):
 
     subscriptions: tuple[Listed, ...]
     unrecorded: tuple[str, ...] = ()
-    attention: dict[str, Attention] = Field(default_factory=dict)
+    attention: dict[str, ShownAttention] = Field(default_factory=dict)
     total: int
     after: str | None
     query: str | None
@@ -58,10 +60,11 @@ class Finder:
     async def asked(self, query: str, selection: Selection, *, after: str, limit: int) -> Found:
         """The living ones for which a visibility query holds, and all conditions.
 
-        Raises `InvalidQueryError`.
+        Raises `InvalidQueryError`, and `RefusedError` for a value that its search attribute never has.
         """
         # First by itself, so that what is wrong is said of what was written.
         await self._check(query)
+        check_query(query, await self._read.price_book())
         conditions = as_visibility_query(selection)
         assert conditions is not None
         return await self._by(f"({query}) AND {conditions}", after, limit)
@@ -83,9 +86,9 @@ class Finder:
             subscriptions=tuple(rows[each] for each in shown if each in rows),
             unrecorded=tuple(each for each in shown if each not in rows),
             attention={
-                each: attention
+                each: ShownAttention.of(attention)
                 for each in shown
-                if each in marked and (attention := await _attention_of(marked[each]))
+                if each in marked and (attention := await attention_of(marked[each]))
             },
             total=len(found),
             after=shown[-1] if len(ids) > limit else None,
@@ -99,12 +102,3 @@ class Finder:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
             raise InvalidQueryError(error.message.removeprefix("invalid query: ")) from None
-
-
-async def _attention_of(run: WorkflowExecution) -> Attention | None:
-    """Return the reason in the memo of a run. An unreadable one is left out, so that the list is shown."""
-    try:
-        attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
-    except Exception:
-        return Attention(kind=AttentionKind.OPERATOR)
-    return attention

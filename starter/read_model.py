@@ -10,6 +10,7 @@ from activities.database import Pool
 from starter.asked import Asked
 from starter.selection import Selection, as_sql
 from subscription.adjustment import Adjustment, adjustment_key
+from subscription.attention import Attention
 from subscription.calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import Command, ContractTerm
@@ -371,6 +372,12 @@ class ReadModel:
                 subscription_id=subscription_id, command_id=command.id, fingerprint=command.fingerprint()
             ),
         )
+
+    async def attention(self, subscription_id: str) -> Attention | None:
+        row = await self._pool.fetchrow(
+            "SELECT kind, reason, since FROM attention WHERE subscription_id = $1", subscription_id
+        )
+        return Attention.model_validate(dict(row)) if row else None
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         """What was erased from the database, and then from the workflow histories (R31)."""

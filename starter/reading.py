@@ -7,9 +7,11 @@ from datetime import date, datetime
 from pydantic_core import PydanticCustomError
 
 from activities.database import Pool
+from starter.filter_values import check_selection, selects_by_plan
 from starter.read_model import Listed, ReadModel, no_such_subscription
 from starter.selection import Selection, customer_is, state_is
 from subscription.adjustment import Adjustment, adjustment_key
+from subscription.attention import ShownAttention
 from subscription.calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.effects import CustomerEvent, ErasureCertificate, TimelineEntry
@@ -112,6 +114,11 @@ class SubscriptionReader:
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         return await self._read.certificates(subscription_id)
 
+    async def attention(self, subscription_id: str) -> ShownAttention | None:
+        """Return why a subscription needs attention, as workers have copied it; None if it does not."""
+        found = await self._read.attention(subscription_id)
+        return ShownAttention.of(found) if found else None
+
     # -- what was accepted before --------------------------------------------------------------------
 
     async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
@@ -210,8 +217,14 @@ class SubscriptionReader:
         rows = await self._read.listed(ids)
         return [rows[each] for each in ids if each in rows]
 
+    async def check_selection(self, selection: Selection) -> None:
+        """Raise `RefusedError` if a condition names a plan that was never published."""
+        if selects_by_plan(selection):
+            check_selection(selection, await self.price_book())
+
     async def select(self, selection: Selection, *, after: str = "", limit: int = 50) -> list[Listed]:
         """Those of which all conditions hold, in the order of their ids; the record must know of them all."""
+        await self.check_selection(selection)
         return await self._read.list(selection, after=after, limit=limit)
 
     async def list(

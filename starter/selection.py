@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from subscription.calendar import first_of_month, first_of_next_month, start_of
+from subscription.commands import ContractTerm
 from subscription.state import Access, State
 
 LIVING = "WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
@@ -37,6 +38,14 @@ def state_is(state: State) -> Selection:
 
 def access_is(access: Access) -> Selection:
     return (Condition("access", "Access", "=", access.value),)
+
+
+def plan_is(plan: str) -> Selection:
+    return (Condition("plan", "Plan", "=", plan),)
+
+
+def term_is(term: ContractTerm) -> Selection:
+    return (Condition("term", "Term", "=", term.value),)
 
 
 def customer_is(customer_id: str) -> Selection:

@@ -2,8 +2,9 @@
 
 import re
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
+from subscription.calendar import Instant
 from subscription.model import Frozen
 
 ATTENTION_MEMO = "Attention"
@@ -23,14 +24,38 @@ class AttentionKind(StrEnum):
 
 
 class Attention(Frozen):
-    """`reason` is not personal: an activity with its error type, codes of findings, a ticket's number."""
+    """The reason of a mark. It is not personal: an activity with its error type, codes, a ticket's number.
+
+    `since` is when the mark was set, by the subscription's own clock; None if a client made up the mark.
+    """
 
     kind: AttentionKind
     reason: str | None = None
+    since: Instant | None = None
 
     @property
     def words(self) -> str:
         return f"{self.kind}: {self.reason}" if self.reason else self.kind.value
+
+
+class ShownAttention(Attention):
+    """The reason of a mark, and the operator's next step."""
+
+    advice: str
+
+    @classmethod
+    def of(cls, attention: Attention) -> Self:
+        return cls(**attention.model_dump(), advice=_ADVICE[attention.kind])
+
+
+_ADVICE = {
+    AttentionKind.EFFECT_FAILS: "Mend what the activity's error names: it is in the worker's log and in "
+    "Temporal's Web UI. The workflow retries the activity, and removes the mark when it succeeds.",
+    AttentionKind.COMPARISON: "`worksub findings` shows what the comparison found. The next comparison that "
+    "finds nothing removes the mark: `worksub schedules trigger reconcile`.",
+    AttentionKind.OPERATOR: "Ask the operator who set the mark. The signal needs_attention with "
+    '{"needed": false} removes it.',
+}
 
 
 def effect_fails(activity: str, error: str) -> Attention:

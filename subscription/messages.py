@@ -69,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
     "found": Kind.TEXT,
     "plan": Kind.PLAN,
     "prefix": Kind.TEXT,
+    "attribute": Kind.TEXT,
     "version": Kind.TEXT,
     "key_id": Kind.TEXT,
     "plans": Kind.TEXTS,

@@ -123,6 +123,8 @@ SENTENCES: Mapping[str, str] = {
     "WRONG_TYPE.OTHER": "%(found)s",
     "INVALID_VALUE.OTHER": "%(found)s",
     "INVALID_VALUE.EXPECTED": "must be %(expected)s",
+    "INVALID_VALUE.NAMES_NOTHING": "must be one of %(plans)s, and %(found)s never was",
+    "INVALID_VALUE.QUERY_NAMES_NOTHING": "compares %(attribute)s with %(found)s; its values are %(expected)s",
     "INVALID_VALUE.AT_LEAST": "must be %(least)s or more",
     "INVALID_VALUE.AT_MOST": "must be %(most)s or less",
     "INVALID_VALUE.TOO_SHORT": "must have %(least)s characters or more",

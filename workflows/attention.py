@@ -9,10 +9,17 @@ with workflow.unsafe.imports_passed_through():
 
 
 def show_attention(attention: Attention | None) -> None:
-    """Set the mark and its reason, or remove both; nothing is written where they are so already."""
+    """Set the mark and its reason, or remove both; write nothing where they are so already.
+
+    A mark that gets another reason keeps the time at which it was set.
+    """
     if bool(workflow.info().typed_search_attributes.get(NEEDS_ATTENTION)) is not (attention is not None):
         workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(attention is not None)])
-    if shown_attention() != attention:
+    shown = shown_attention()
+    if attention is not None:
+        since = shown.since if shown else workflow.now()
+        attention = attention.model_copy(update={"since": since})
+    if shown != attention:
         memo = attention.model_dump(mode="json") if attention else None
         workflow.upsert_memo({ATTENTION_MEMO: memo})
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from starter.cli.errors import CommandError, ExitCode, usage_error
-from starter.cli.options import AsJson, PageSize, StateFilter
+from starter.cli.options import AccessFilter, AsJson, OptionalTerm, PageSize, Plan, StateFilter
 from starter.cli.output import show
 from starter.cli.session import Session
 
@@ -52,6 +52,9 @@ def list_subscriptions(
         ),
     ] = None,
     state: StateFilter = None,
+    access: AccessFilter = None,
+    plan: Plan = None,
+    term: OptionalTerm = None,
     customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Of one customer.")] = None,
     limit: PageSize = 50,
     after: Annotated[str, typer.Option("--after", metavar="ID", help="Go on after this id.")] = "",
@@ -61,9 +64,10 @@ def list_subscriptions(
 
     What is given beside each other must all hold. Weeks begin on Monday; days are those of Korea.
     """
-    from starter.selection import READY_MADE, customer_is, state_is
+    from starter.selection import READY_MADE, access_is, customer_is, plan_is, state_is, term_is
     from subscription.calendar import KST
-    from subscription.state import State
+    from subscription.commands import ContractTerm
+    from subscription.state import Access, State
 
     if query is not None and which is not None:
         raise usage_error(f"Say either {which} or --query.", field="query")
@@ -72,6 +76,9 @@ def list_subscriptions(
     ready_made = READY_MADE[which] if which else None
     selection = ready_made.on(datetime.now(KST).date()) if ready_made else ()
     selection += state_is(State(state)) if state else ()
+    selection += access_is(Access(access)) if access else ()
+    selection += plan_is(plan) if plan is not None else ()
+    selection += term_is(ContractTerm(term)) if term else ()
     selection += customer_is(customer) if customer is not None else ()
 
     async def found(client: "SubscriptionClient") -> "Found":
@@ -97,11 +104,15 @@ def _view(page: "Found", ready_made: "ReadyMade | None") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from starter.cli.tables import list_table
+    from starter.cli.tables import attention_words, list_table
+    from subscription.calendar import KST
 
+    now = datetime.now(KST)
     parts: list[RenderableType] = [list_table(page.subscriptions)] if page.subscriptions else []
     parts += [Text(f"Not in the record, though a workflow runs: {each}") for each in page.unrecorded]
-    parts += [Text(f"{each} needs attention: {page.attention[each].words}") for each in page.attention]
+    for subscription_id, attention in page.attention.items():
+        parts.append(Text(f"{subscription_id} needs attention: {attention_words(attention, now)}"))
+        parts.append(Text(f"  {attention.advice}", style="dim"))
     if page.after:
         parts.append(Text(f"There are more: add --after {page.after} ({page.total:,} in all)."))
     elif not parts:

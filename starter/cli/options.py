@@ -102,10 +102,25 @@ def _state(text: str) -> str:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(State)}.") from None
 
 
+def _access(text: str) -> str:
+    from subscription.state import Access
+
+    try:
+        return Access(text.upper())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Access)}.") from None
+
+
 def _terms() -> list[str]:
     from subscription.commands import ContractTerm
 
     return list(ContractTerm)
+
+
+def _accesses() -> list[str]:
+    from subscription.state import Access
+
+    return list(Access)
 
 
 def _quotable() -> list[str]:
@@ -150,6 +165,16 @@ OptionalTerm = Annotated[str | None, _TERM]
 StateFilter = Annotated[
     str | None,
     typer.Option("--state", parser=_state, autocompletion=_states, metavar="STATE", help="TRIAL, ACTIVE, …"),
+]
+AccessFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--access",
+        parser=_access,
+        autocompletion=_accesses,
+        metavar="ACCESS",
+        help="FULL, RESTRICTED or NONE.",
+    ),
 ]
 PageSize = Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")]
 AfterNumber = Annotated[

@@ -1,6 +1,5 @@
 """What only asks: status, timeline, ledger, quote, upcoming, explain."""
 
-import time
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from starter.client import SubscriptionClient
     from starter.reading import SubscriptionReader
+    from subscription.attention import ShownAttention
     from subscription.effects import ErasureCertificate, TimelineEntry
     from subscription.forecast import ChangeQuote, Quote
     from subscription.status import Status
@@ -49,16 +49,21 @@ def status(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJso
             if not watch or standing.status.state.over:
                 return
             shown = standing
-            time.sleep(_WATCH_SECONDS)
+            session.wait(_WATCH_SECONDS)
 
 
 class Standing(NamedTuple):
     status: "Status"
     certificates: "list[ErasureCertificate]"
+    attention: "ShownAttention | None"
 
 
 async def _standing(record: "SubscriptionReader", subscription_id: str) -> Standing:
-    return Standing(await record.status(subscription_id), await record.certificates(subscription_id))
+    return Standing(
+        await record.status(subscription_id),
+        await record.certificates(subscription_id),
+        await record.attention(subscription_id),
+    )
 
 
 def _show_standing(as_json: bool, standing: Standing, *, separated: bool) -> None:
@@ -66,7 +71,11 @@ def _show_standing(as_json: bool, standing: Standing, *, separated: bool) -> Non
 
     if separated and not as_json:
         console().print()
-    document = {**standing.status.model_dump(mode="json"), "certificates": standing.certificates}
+    document = {
+        **standing.status.model_dump(mode="json"),
+        "certificates": standing.certificates,
+        "attention": standing.attention,
+    }
     show(as_json, document, lambda: status_view(*standing))
 
 
@@ -78,7 +87,7 @@ def timeline(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJ
         entries = _entries(session, subscription_id, after=0)
         _show_entries(as_json, entries, header=True)
         while watch and not (entries and entries[-1].state.over):
-            time.sleep(_WATCH_SECONDS)
+            session.wait(_WATCH_SECONDS)
             if added := _entries(session, subscription_id, after=entries[-1].sequence if entries else 0):
                 _show_entries(as_json, added, header=not entries)
                 entries = added

@@ -120,6 +120,12 @@ class Session:
         self._last_sign_of_life = self._runner.get_loop().time()
         self._progress = progress
 
+    def wait(self, seconds: float) -> None:
+        """Wait inside the event loop, where Ctrl-C ends the wait at once."""
+        import asyncio
+
+        self._runner.run(asyncio.sleep(seconds))
+
     def _with_record(self, task: Callable[[Record], Awaitable[T]]) -> T:
         async def work() -> T:
             return await self._reported(find_record(), task)

@@ -1,7 +1,7 @@
 """Answers as tables, for people."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from starter.cli.layout import Fitting, Lines, Name
+from subscription.attention import ShownAttention
+from subscription.calendar import KST
 from subscription.ledger import LineKind
 from subscription.state import Access, ReservedSwitch, State
 
@@ -60,7 +62,27 @@ def answer_view(answer: "Answer") -> RenderableType:
     return Group(*said)
 
 
-def status_view(status: "Status", certificates: "Sequence[ErasureCertificate]" = ()) -> RenderableType:
+def attention_words(attention: ShownAttention, now: datetime) -> str:
+    """Return the reason of a mark, when it was set, and how long ago unless that is in the future."""
+    if attention.since is None:
+        return attention.words
+    since = f"{attention.words}, since {moment(attention.since)}"
+    return f"{since} ({age_words(now - attention.since)} ago)" if now >= attention.since else since
+
+
+def age_words(age: timedelta) -> str:
+    """Return a duration in its largest unit, as "3 hours"."""
+    for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if number := int(age.total_seconds()) // seconds:
+            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return "less than a minute"
+
+
+def status_view(
+    status: "Status",
+    certificates: "Sequence[ErasureCertificate]" = (),
+    attention: ShownAttention | None = None,
+) -> RenderableType:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column()
@@ -82,6 +104,10 @@ def status_view(status: "Status", certificates: "Sequence[ErasureCertificate]" =
     table.add_row(
         "Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else _NONE
     )
+    if attention:
+        words = attention_words(attention, datetime.now(KST))
+        table.add_row("Needs attention", Text(words, style="red"))
+        table.add_row("To do", attention.advice)
     parts: list[RenderableType] = [table]
     if status.proofs:
         parts.append(proofs_view(status.proofs))

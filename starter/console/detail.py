@@ -13,6 +13,7 @@ from starter.console.visit import Visit
 from starter.console.wording import Speaker
 from starter.invoice_page import invoice_page
 from subscription.adjustment import Adjustment
+from subscription.attention import ShownAttention
 from subscription.calendar import day_of
 from subscription.commands import confirmation_for
 from subscription.deadlines import next_deadline
@@ -20,6 +21,7 @@ from subscription.domain_proof import DomainClaim, last_look, proof_of
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.state import Subscription
 
 
 class Proof(Frozen):
@@ -65,6 +67,7 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
         refusals={
             action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
         },
+        attention=await _attention(visit, state),
         command_id=str(uuid.uuid4()),
         withdrawal_shown=withdrawal_shown(visit, standing),
         next_deadline=next_deadline(state),
@@ -91,6 +94,13 @@ def account_of(standing: Standing) -> str | None:
     state = standing.state
     named = state.admin_id is not None and state.account is not None
     return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
+
+
+async def _attention(visit: Visit, state: Subscription) -> ShownAttention | None:
+    """Return why the subscription needs attention, to operators alone."""
+    if not visit.caller.is_operator or state.state.over:
+        return None
+    return await visit.desk.attention(state.subscription_id)
 
 
 def _proof(claim: DomainClaim, standing: Standing) -> Proof:

@@ -31,16 +31,27 @@ async def all_subscriptions(visit: Visit) -> Response:
     asked = visit.request.query_params
     ready_made, state, customer = asked.get("show", ""), asked.get("state", ""), asked.get("customer", "")
     selection, today = Selection(), day_of(datetime.now(KST))
+    problems: dict[str, str] = {}
     if ready_made in READY_MADE:
         selection += READY_MADE[ready_made].on(today)
+    elif ready_made:
+        problems["show"] = _no_such_filter(visit, ready_made)
     if state in tuple(State):
         selection += state_is(State(state))
+    elif state:
+        problems["state"] = _no_such_filter(visit, state)
     if customer:
         selection += customer_is(customer)
-    found = await visit.desk.find(selection, after=asked.get("after", ""), limit=_A_PAGE)
+    found = (
+        Found(subscriptions=(), total=0, after=None, query=None)
+        if problems
+        else await visit.desk.find(selection, after=asked.get("after", ""), limit=_A_PAGE)
+    )
     attention = await visit.desk.find(READY_MADE["needs-attention"].on(today), limit=_A_PAGE)
     return await visit.page(
         "operator.html",
+        status=422 if problems else 200,
+        problems=problems,
         **await _list(visit, found),
         ready_made=_ready_made(visit),
         show=ready_made,
@@ -55,6 +66,10 @@ async def all_subscriptions(visit: Visit) -> Response:
         attention_total=attention.total,
         temporal_ui=visit.console.settings.temporal_ui_url,
     )
+
+
+def _no_such_filter(visit: Visit, value: str) -> str:
+    return visit.words.say("There is no filter %(value)s. Choose one of the list.", value=value)
 
 
 async def _list(visit: Visit, found: Found) -> dict[str, Any]:

@@ -139,7 +139,9 @@ SENTENCES: Mapping[str, str] = {
 }
 """By code and reason; a reason that customers need not tell apart has the sentence of its code."""
 
-LEFT_OUT = frozenset({"allowed", "commands", "expected", "found", "number", "plans", "prefix", "terms"})
+LEFT_OUT = frozenset(
+    {"allowed", "attribute", "commands", "expected", "found", "number", "plans", "prefix", "terms"}
+)
 """Parameters for programs and operators: a page shows its choices itself, and never internal ids."""
 
 

@@ -1,8 +1,10 @@
 """A customer's way through the API, from what is on sale to the erasure."""
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from service.house import PASSWORD, TERMS, House, fresh
+from service.waiting import eventually
 
 from starter.api.app import create_api
 from subscription.calendar import KST
@@ -157,3 +159,23 @@ async def test_finding(house: House, operator: Visitor, acme: Visitor) -> None:
     restricted = await acme.gets("/find", which="restricted")
     assert [each["subscription_id"] for each in restricted["items"]] == [subscription_id]
     assert (await operator.gets("/find", 400, query="Nonsense = 1"))["code"] == "INVALID_QUERY"
+
+
+async def test_operators_find_why_a_subscription_needs_attention(
+    house: House, operator: Visitor, acme: Visitor
+) -> None:
+    subscription_id = await acme.requests(house)
+    handle = house.temporal.get_workflow_handle(f"subscription-{subscription_id}")
+    await handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+    query = f"WorkflowId = 'subscription-{subscription_id}' AND NeedsAttention = true"
+
+    async def found() -> dict[str, Any]:
+        return dict((await operator.gets("/find", query=query))["attention"])
+
+    attention = (await eventually("it is found", found))[subscription_id]
+    assert (attention["kind"], attention["reason"]) == ("OPERATOR", "T-4711")
+    assert attention["advice"].endswith('The signal needs_attention with {"needed": false} removes it.')
+    assert datetime.fromisoformat(attention["since"]).utcoffset() == timedelta(hours=9)
+    marked = await acme.gets("/find", which="needs-attention")
+    assert subscription_id in [each["subscription_id"] for each in marked["items"]]
+    assert marked["attention"] == {}

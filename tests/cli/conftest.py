@@ -9,6 +9,7 @@ import pytest
 from service.house import PASSWORD_HASH
 from temporalio.client import Client
 
+from activities.attention import attention_copied
 from activities.database import connected
 from activities.settings import read_catalogue
 from activities.worker_keys import worker_seals
@@ -65,6 +66,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path
         async with (
             connected(addresses.worker_url, "worksub_worker") as pool,
             connected(addresses.people_url, "worksub_reader", connections=2) as reading,
+            attention_copied(pool, temporal),
             create_worker(temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]),
         ):
             settings = {

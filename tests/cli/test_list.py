@@ -82,9 +82,46 @@ async def test_the_list_says_why_a_subscription_needs_attention(service: Service
         return bool((await cli.json(*listing))["total"])
 
     await eventually("it is listed", is_listed)
-    assert (await cli.json(*listing))["attention"] == {marked: {"kind": "OPERATOR", "reason": "T-4711"}}
+    [attention] = (await cli.json(*listing))["attention"].values()
+    assert (attention["kind"], attention["reason"]) == ("OPERATOR", "T-4711")
+    since = f"{datetime.fromisoformat(attention['since']):%Y-%m-%d %H:%M} KST"
     shown = " ".join((await cli.run(*listing)).out.split())
-    assert f"{marked} needs attention: OPERATOR: T-4711" in shown
+    assert f"{marked} needs attention: OPERATOR: T-4711, since {since}" in shown
+    assert attention["advice"] in shown
+
+    without_temporal = cli.with_settings(TEMPORAL_ADDRESS=NOWHERE)
+
+    async def is_copied() -> bool:
+        return (await without_temporal.json("status", marked))["attention"] is not None
+
+    await eventually("a worker has copied the reason", is_copied)
+    assert (await without_temporal.json("status", marked))["attention"] == attention
+    shown = " ".join((await cli.run("status", marked)).out.split())
+    assert f"Needs attention OPERATOR: T-4711, since {since}" in shown
+    assert attention["advice"] in shown
+    await handle.signal("needs_attention", {"needed": False})
+
+    async def is_removed() -> bool:
+        return (await cli.json("status", marked))["attention"] is None
+
+    await eventually("a worker has removed the reason", is_removed)
+
+
+async def test_a_filter_value_that_names_nothing_is_refused(service: Service, cli: Cli) -> None:
+    customer = fresh("filtered")
+    subscription_id = await service.subscribed(customer_id=customer, plan="lite")
+    filters = ("--customer", customer, "--access", "full", "--plan", "lite")
+    assert ids(await cli.json("list", *filters)) == [subscription_id]
+    assert ids(await cli.json("list", *filters, "--term", "annual")) == []
+    refused = await cli.run("list", "--plan", "basc", "--json")
+    assert (refused.code, refused.error["code"], refused.error["field"]) == (1, "INVALID_ARGUMENT", "plan")
+    assert refused.error["message"] == "plan must be one of lite, basic, premium, and basc never was."
+    refused = await cli.run("list", "--query", "Plan = 'basc'", "--json")
+    assert (refused.code, refused.error["field"]) == (1, "query")
+    for option in ("--state", "--access", "--term"):
+        misused = await cli.run("list", option, "SUSPNDED", "--json")
+        assert (misused.code, misused.error["code"]) == (2, "USAGE")
+        assert "'SUSPNDED' is not one of " in misused.error["message"]
 
 
 async def test_a_query_is_answered_by_temporal(service: Service, cli: Cli) -> None:

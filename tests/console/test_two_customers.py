@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from service.house import PASSWORD, fresh
+from service.house import PASSWORD, House, fresh
 from service.lives import Life
+from service.waiting import eventually
 from starlette.routing import Mount, Route
 
+from activities.attention import copy_attention
 from starter.console.works.record import Member, WorksRecord
 from subscription.invoice import Invoice
 
@@ -237,9 +239,38 @@ async def test_operators_see_everybody_and_customers_only_themselves(console: Ho
         assert (await browser.get("/request")).status_code == 404
         for ready_made in ("needs-attention", "trials-ending", "suspended", "restricted"):
             assert (await browser.get(f"/operator?show={ready_made}&state=TRIAL")).status_code == 200
+        for name, value in (("show", "suspnded"), ("state", "SUSPNDED")):
+            page = await browser.get("/operator", params={"customer": theirs.customer, name: value})
+            assert page.status_code == 422
+            assert f"There is no filter {value}. Choose one of the list." in page.text
+            assert theirs.life.id[:8] not in page.text
     async with console.browser() as browser:
         await sign_in(browser, theirs.customer)
         assert theirs.life.id[:8] in await _text(browser, "/subscriptions")
+
+
+async def test_operators_see_why_a_subscription_needs_attention(
+    house: House, console: Hosted, theirs: Theirs
+) -> None:
+    await theirs.life.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+    page = f"/subscriptions/{theirs.life.id}"
+    try:
+        async with console.browser() as browser:
+            await sign_in(browser, "")
+
+            async def shown_to_operators() -> str | None:
+                await copy_attention(house.pool, house.temporal)
+                shown = await _text(browser, page)
+                return shown if "OPERATOR: T-4711, since " in shown else None
+
+            shown = await eventually("the reason is shown", shown_to_operators)
+            assert shown is not None
+            assert "Ask the operator who set the mark." in shown
+        async with console.browser() as browser:
+            await sign_in(browser, theirs.customer)
+            assert "T-4711" not in await _text(browser, page)
+    finally:
+        await theirs.life.handle.signal("needs_attention", {"needed": False})
 
 
 async def _asked(

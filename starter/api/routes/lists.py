@@ -16,6 +16,7 @@ from starter.api.problems import EXAMPLES, ApiCode, ApiError, responses
 from starter.finding import InvalidQueryError
 from starter.read_model import ACCOUNT_NAME, Listed
 from starter.selection import READY_MADE, Selection, column_between, column_is, state_is
+from subscription.attention import ShownAttention
 from subscription.calendar import Day, Instant, day_of
 from subscription.commands import ContractTerm
 from subscription.deadlines import Due
@@ -150,12 +151,14 @@ class SearchPage(Frozen):
     """A page of the subscriptions found, of `total` in all.
 
     `unrecorded` are ids that Temporal knows and the record does not. `query` is the same search in Temporal's
-    visibility query language, null if that cannot express it.
+    visibility query language, null if that cannot express it. `attention` has the reasons of those that need
+    attention, by id, for operators; it is empty where the record alone was searched.
     """
 
     items: tuple[Listed, ...]
     next: str | None
     unrecorded: tuple[str, ...]
+    attention: dict[str, ShownAttention]
     total: int
     query: str | None
 
@@ -187,6 +190,7 @@ async def find_subscriptions(
         items=found.subscriptions,
         next=cursor_at("find", found.after) if found.after else None,
         unrecorded=found.unrecorded,
+        attention=found.attention,
         total=found.total,
         query=found.query,
     )

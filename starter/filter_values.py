@@ -1,0 +1,76 @@
+"""Filter values that name nothing. They are refused, because an empty list would look like an answer."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from starter.selection import Selection
+from subscription.catalogue import PriceBook
+from subscription.commands import ContractTerm
+from subscription.refusals import Code, Problem, Refused, RefusedError
+from subscription.state import Access, State
+
+_PLAN = "plan"
+_FIXED: dict[str, Sequence[str]] = {
+    "SubscriptionState": tuple(State),
+    "Access": tuple(Access),
+    "Term": tuple(ContractTerm),
+}
+"""The search attributes with values that no catalogue changes."""
+
+_COMPARED = re.compile(
+    r"""\b(?P<name>SubscriptionState|Access|Plan|Term)`?\s*(?:=|!=|\b(?i:(?:NOT\s+)?IN)\b)\s*"""
+    r"""(?P<values>\([^)]*\)|'[^']*'|"[^"]*")"""
+)
+_LITERAL = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+
+
+def selects_by_plan(selection: Selection) -> bool:
+    return any(each.column == _PLAN for each in selection)
+
+
+def check_selection(selection: Selection, book: PriceBook) -> None:
+    """Raise `RefusedError` for a plan that no published catalogue version has."""
+    plans = plans_ever(book)
+    wanted = [str(each.value) for each in selection if each.column == _PLAN]
+    _refuse(
+        [
+            Problem.of(Code.INVALID_VALUE, _PLAN, reason="NAMES_NOTHING", found=value, plans=plans)
+            for value in wanted
+            if value not in plans
+        ]
+    )
+
+
+def check_query(query: str, book: PriceBook) -> None:
+    """Raise `RefusedError` for a value in a visibility query that its search attribute never has."""
+    known = {**_FIXED, "Plan": plans_ever(book)}
+    _refuse(
+        [
+            Problem.of(
+                Code.INVALID_VALUE,
+                "query",
+                reason="QUERY_NAMES_NOTHING",
+                attribute=name,
+                found=value,
+                expected=", ".join(known[name]),
+            )
+            for name, value in _values_compared(query)
+            if value not in known[name]
+        ]
+    )
+
+
+def plans_ever(book: PriceBook) -> Sequence[str]:
+    """Return the plans of all published versions, in the order in which they were first published."""
+    return tuple(dict.fromkeys(plan for version in book.versions for plan in version.plans_by_rank))
+
+
+def _values_compared(query: str) -> Iterator[tuple[str, str]]:
+    for comparison in _COMPARED.finditer(query):
+        for single, double in _LITERAL.findall(comparison["values"]):
+            yield comparison["name"], single or double
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise RefusedError(Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the filter"))

@@ -1,0 +1,55 @@
+"""Filter values that name nothing: each is refused with the values that exist."""
+
+import pytest
+
+from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from starter.filter_values import check_query, check_selection
+from starter.selection import plan_is
+from subscription.catalogue import PriceBook
+from subscription.refusals import RefusedError
+
+CATALOGUE = read_catalogue(DEFAULT_CATALOGUE)
+WITHDRAWN = CATALOGUE.model_copy(
+    update={"plans": {name: plan for name, plan in CATALOGUE.plans.items() if name != "premium"}}
+)
+BOOK = PriceBook(versions=(CATALOGUE, WITHDRAWN))
+PLANS = "lite, basic, premium"
+WRONG = {
+    "Plan = 'basc'": f"query compares Plan with basc; its values are {PLANS}.",
+    'Plan="basc" AND CustomerId = "C-1"': f"query compares Plan with basc; its values are {PLANS}.",
+    "`Plan` != 'Basic'": f"query compares Plan with Basic; its values are {PLANS}.",
+    "Plan IN ('lite', 'basc')": f"query compares Plan with basc; its values are {PLANS}.",
+    "Plan not in ('')": f"query compares Plan with ; its values are {PLANS}.",
+    "Access = 'OPEN'": "query compares Access with OPEN; its values are FULL, RESTRICTED, NONE.",
+    "Term = 'YEARLY'": "query compares Term with YEARLY; its values are MONTHLY, ANNUAL.",
+}
+
+
+@pytest.mark.parametrize("query", WRONG)
+def test_a_value_that_its_search_attribute_never_has_is_refused(query: str) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        check_query(query, BOOK)
+    assert refusal.value.refused.code == "INVALID_ARGUMENT"
+    assert refusal.value.refused.message == WRONG[query]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Plan = 'premium' AND SubscriptionState IN ('TRIAL', \"ACTIVE\")",
+        "Plan IS NULL AND AccountName = 'basc'",
+        "Plan STARTS_WITH 'b'",
+        "TrialPlan = 'basc'",
+    ],
+)
+def test_other_comparisons_are_left_to_temporal(query: str) -> None:
+    check_query(query, BOOK)
+
+
+def test_a_plan_that_was_ever_published_can_be_selected() -> None:
+    check_selection(plan_is("premium"), BOOK)
+    with pytest.raises(RefusedError) as refusal:
+        check_selection(plan_is("basc"), BOOK)
+    [problem] = refusal.value.refused.problems
+    assert (problem.field, problem.code, problem.reason) == ("plan", "INVALID_VALUE", "NAMES_NOTHING")
+    assert problem.message == f"must be one of {PLANS}, and basc never was"
