@@ -28,6 +28,24 @@ async def newer_versions(connection: Connection | Pool, edition: int) -> tuple[C
     return tuple(_read(row["document"]) for row in rows)
 
 
+async def has_edition(connection: Connection | Pool, edition: int) -> bool:
+    """Return whether the record has as many versions as a price book of this edition knows."""
+    found: bool = await connection.fetchval("SELECT count(*) >= $1 FROM catalogue_versions", edition)
+    return found
+
+
+async def restore_versions(pool: Pool, book: PriceBook) -> bool:
+    """Publish again what a price book knows and the record has lost; False if the record has others instead.
+
+    No day is compared: these versions were published before, when their day had not passed.
+    """
+    known = await price_book(pool)
+    lost = book.versions[known.edition :]
+    for number, catalogue in enumerate(lost, start=known.edition + 1):
+        await _insert(pool, number, catalogue)
+    return (await price_book(pool)).versions[: book.edition] == book.versions
+
+
 @lru_cache(maxsize=100)
 def _read(document: str) -> Catalogue:
     """A version never changes, so each is read once."""
@@ -52,18 +70,22 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
             raise PublishingError(catalogue.version, refused)
         # A concurrent publisher may have taken the number, the version or the date: then read the book again.
         # If this named one of the constraints, the others would raise an error.
-        inserted = await pool.fetchval(
-            """
-            INSERT INTO catalogue_versions (number, version, effective_from, document)
-            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true
-            """,
-            book.edition + 1,
-            catalogue.version,
-            catalogue.effective_from,
-            catalogue.model_dump_json(),
-        )
-        if inserted:
+        if await _insert(pool, book.edition + 1, catalogue):
             return True
+
+
+async def _insert(pool: Pool, number: int, catalogue: Catalogue) -> bool:
+    inserted: bool | None = await pool.fetchval(
+        """
+        INSERT INTO catalogue_versions (number, version, effective_from, document)
+        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true
+        """,
+        number,
+        catalogue.version,
+        catalogue.effective_from,
+        catalogue.model_dump_json(),
+    )
+    return bool(inserted)
 
 
 async def _today(pool: Pool) -> date:

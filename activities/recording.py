@@ -4,7 +4,7 @@ from temporalio import activity
 
 from activities import record, reporting
 from activities.answers import recalled_answer
-from activities.catalogues import newer_versions
+from activities.catalogues import has_edition, newer_versions
 from activities.database import Connection, Pool
 from activities.workspace import WorkspaceProvisioner, wanted_workspace
 from subscription.effects import (
@@ -93,6 +93,8 @@ async def _is_recorded(connection: Connection, transition: Transition) -> bool:
 
 
 async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
+    if not await has_edition(connection, transition.edition):
+        raise RecordDivergedError(f"the record has fewer than {transition.edition} catalogue versions")
     if newer := await newer_versions(connection, transition.edition):
         raise _NothingWrittenError(BookOutdated(newer=newer))
 

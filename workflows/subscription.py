@@ -514,6 +514,10 @@ class SubscriptionWorkflow:
     def snapshot(self) -> Subscription | None:
         return self._life.state if self._life else None
 
+    @workflow.query(description="The catalogue versions that it knows; null if it is no subscription")
+    def price_book(self) -> PriceBook | None:
+        return self._life.book if self._life else None
+
     def _living(self) -> Life:
         if self._life is None:
             _raise(self._refused or _NOT_STARTED)

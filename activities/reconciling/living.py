@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from activities.reconciling import checks, repairs, restoring
+from activities.reconciling.catalogues import restore_catalogues
 from activities.reconciling.look import Look, Means
 from activities.reconciling.recorded import Recorded, recorded
 from activities.reconciling.transcripts import Transcript, transcript_of
@@ -46,6 +47,8 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     compared = await _compared(means, before, standing)
     if compared is None:
         return await recorded(means.pool, before.id)
+    if compared.standing.state:
+        await restore_catalogues(means, look)
     ended = compared.transcript.ended
     if ended and ended.erased_at:
         await _end(means, look, compared, ended, ended.erased_at)

@@ -25,9 +25,12 @@ _AT_ONCE = 20
 Repair = Callable[[], Awaitable[bool]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Means:
-    """What looks are made with. What began or ended less than `grace` ago may still be under way."""
+    """What looks are made with. What began or ended less than `grace` ago may still be under way.
+
+    `book` has the versions of the record, and those that were restored to it since.
+    """
 
     pool: Pool
     client: Client
@@ -37,6 +40,7 @@ class Means:
     grace: timedelta
     workflows: Workflows
     histories: HistoryReader
+    restoring_book: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass

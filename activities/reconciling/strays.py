@@ -6,6 +6,7 @@ from temporalio.client import WorkflowExecution as Run
 from temporalio.exceptions import ApplicationError
 
 from activities.leftovers import Leftover, erased_since
+from activities.reconciling.catalogues import restore_catalogues
 from activities.reconciling.erased import delete_histories
 from activities.reconciling.examining import examine
 from activities.reconciling.look import Look, Means, guarded, made
@@ -90,6 +91,9 @@ async def _look_at_lost(means: Means, look: Look) -> None:
         )
         await look.finds(FindingCode.ROW_MISSING, message)
         return
+
+    if workflow:
+        await restore_catalogues(means, look)
 
     async def entered() -> bool:
         if not await restore_row(means.pool, subscription_id, transcript, workflow):

@@ -34,6 +34,7 @@ from activities.recording import RecordDivergedError
 from activities.temporal_status import Outcome, outcome_of
 from subscription.attention import AttentionKind
 from subscription.calendar import KST
+from subscription.catalogue import PriceBook
 from subscription.effects import WORKFLOW_ID_PREFIX
 from subscription.reconciliation import FindingCode
 from subscription.state import Subscription
@@ -117,11 +118,21 @@ class Workflows:
         return Standing(await self._state(subscription_id), hindrance, reset_at=reset_at)
 
     async def _state(self, subscription_id: str) -> Subscription | None:
+        state: Subscription | None = await self._answer(subscription_id, "snapshot", Subscription)
+        return state
+
+    async def price_book(self, subscription_id: str) -> PriceBook | None:
+        """Return the catalogue versions that the workflow knows; None if it does not answer."""
+        book: PriceBook | None = await self._answer(subscription_id, "price_book", PriceBook)
+        return book
+
+    async def _answer(self, subscription_id: str, query: str, shape: type[Any]) -> Any:
+        """Return the answer to a query; None if the workflow does not answer."""
         try:
             with self._patience.waiting() as seconds:
-                state: Subscription | None = await self._handle(subscription_id).query(
-                    "snapshot",
-                    result_type=Subscription | None,  # type: ignore[arg-type]
+                return await self._handle(subscription_id).query(
+                    query,
+                    result_type=shape | None,  # type: ignore[arg-type]
                     reject_condition=QueryRejectCondition.NOT_OPEN,
                     rpc_timeout=timedelta(seconds=seconds),
                 )
@@ -131,7 +142,6 @@ class Workflows:
             if concerns_all(error):
                 raise
             return None
-        return state
 
     async def settled(self, subscription_id: str) -> bool:
         """Ask it to do all that is due; whether it has answered, if only that it is over."""

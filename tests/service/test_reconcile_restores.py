@@ -1,17 +1,24 @@
 """The day after: one side was restored from a backup, or is gone, and the other one tells the rest."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
+from activities import catalogues
+from activities.catalogues import PublishingError, price_book
 from starter.embedded.stack import EmbeddedStack
+from subscription.calendar import day_of
+from subscription.catalogue import Catalogue
 from subscription.state import State
 
 from .damage import Backup, has_lost_its_histories, has_lost_its_run, is_set_back, told
-from .house import House, fresh, open_house
+from .house import House, catalogue, fresh, open_house, publish
 from .lives import Life
 from .namespaces import new_namespace
 from .reconciling import codes, found, gets_attention, needs_attention
+from .test_catalogues import DEARER
 from .waiting import eventually, together
 
 
@@ -104,6 +111,64 @@ async def test_two_runs_at_once_restore_an_adjustment_once(office: House) -> Non
     findings = [finding for run in runs for finding in run.result()]
     assert {(each.code.value, each.repaired) for each in findings} == {("ADJUSTMENT_MISSING", True)}
     assert await told(office, life) == known
+
+
+async def dearer_since_a_month(office: House) -> Catalogue:
+    """Publish a version whose day has passed, as on that day."""
+    today: datetime = await office.pool.fetchval("SELECT clock_timestamp()")
+    newer = catalogue("dearer", f"{day_of(today) - timedelta(days=30)}", **DEARER)
+    assert await publish(office.pool, newer)
+    return newer
+
+
+async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workflows(office: House) -> None:
+    untouched, busy = await together(paid(office) for _ in range(2))
+    backup = await Backup.of(office)
+    newer = await dearer_since_a_month(office)
+    await busy.asks("upgrade", members=20)
+    new = await paid(office)
+    lives = (untouched, busy, new)
+    book, before = await price_book(office.pool), [await told(office, life) for life in lives]
+    await backup.is_restored()
+    with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
+        await catalogues.publish(office.pool, newer)
+
+    assert await codes(office) == {
+        busy.id: [("CATALOGUE_MISSING", True), ("EVENT_MISSING", True)],
+        new.id: [("ROW_MISSING", True)],
+    }
+
+    assert await price_book(office.pool) == book
+    assert [await told(office, life) for life in lives] == before
+    assert not await catalogues.publish(office.pool, newer)
+    assert await found(office) == []
+
+
+async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(office: House) -> None:
+    """Its refusal came after a look for newer prices, and recorded nothing."""
+    life = await paid(office)
+    backup = await Backup.of(office)
+    await dearer_since_a_month(office)
+    await life.refused("upgrade", plan="no-such-plan")
+    await backup.is_restored()
+    asked = asyncio.create_task(life.asks("change_renewal_option", term="ANNUAL"))
+    await eventually("it is not recorded", lambda: is_diverged(life))
+
+    assert await codes(office) == {life.id: [("CATALOGUE_MISSING", True)]}
+
+    await asked
+    assert await found(office) == []
+
+
+async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_person(office: House) -> None:
+    life = await paid(office)
+    backup = await Backup.of(office)
+    await dearer_since_a_month(office)
+    await life.asks("upgrade", members=20)
+    await backup.is_restored()
+    assert await publish(office.pool, catalogue("other", "2040-01-01", **DEARER))
+    said = await codes(office)
+    assert said == {life.id: [("CATALOGUE_MISSING", False), ("EVENT_MISSING", True)]}
 
 
 async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_backup_is(
