@@ -40,7 +40,7 @@ from activities.recording import RecordingActivities
 from activities.reporting import ReportingInterceptor
 from activities.sampling import sampled
 from activities.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsError, settings_from
-from activities.telemetry import telemetry_runtime
+from activities.telemetry import metrics_served, telemetry_runtime
 from activities.telling import TellingActivities
 from activities.webhooks.courier import CONNECTIONS, webhooks_delivered
 from activities.worker_keys import worker_seals
@@ -153,7 +153,7 @@ async def _work(
     settings: Settings, stop: asyncio.Event, stack: AsyncExitStack, *, allow_simulation: bool
 ) -> None:
     health = await _health(settings, stack)
-    runtime = _runtime(settings)
+    runtime = await _runtime(settings, stack)
     client = await _patiently("Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop)
     await _patiently("Temporal", partial(_check_namespace, client), stop)
     if keyring := keyring_from(os.environ):
@@ -212,15 +212,17 @@ async def _health(settings: Settings, stack: AsyncExitStack) -> Health:
     return health
 
 
-def _runtime(settings: Settings) -> Runtime:
+async def _runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
     address = settings.metrics_address
+    if address is None:
+        return telemetry_runtime(None)
     try:
-        runtime = telemetry_runtime(str(address) if address else None)
-    except ValueError as error:
-        reason = str(error).rpartition(": ")[2]
-        raise SettingsError(f"WORKSUB_METRICS_ADDRESS: nothing can listen on {address}: {reason}.") from None
-    if address:
-        _log.info(f"Metrics at http://{address}/metrics.")
+        runtime = await stack.enter_async_context(metrics_served(address.host, address.port))
+    except OSError as error:
+        raise SettingsError(
+            f"WORKSUB_METRICS_ADDRESS: nothing can listen on {address}: {error.strerror}."
+        ) from None
+    _log.info(f"Metrics at http://{address}/metrics.")
     return runtime
 
 

@@ -1,7 +1,11 @@
 """The SDK's runtime as the worker wants it: metrics for Prometheus, and the SDK's own log among ours."""
 
+import http.client
 import logging
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -12,11 +16,41 @@ from temporalio.runtime import (
     TelemetryFilter,
 )
 
+from activities.internal_http import Answer, internally_served
+
+_LOOPBACK = "127.0.0.1"
+_PATIENCE_SECONDS = 5.0
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 # In seconds. A deadline is met in moments, or after as long as nothing could be done.
 _LATENESS = (1, 5, 15, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY)
 _BUCKETS: Mapping[str, Sequence[float]] = {"worksub_deadline_lateness": _LATENESS}
+
+
+@asynccontextmanager
+async def metrics_served(host: str, port: int) -> AsyncIterator[Runtime]:
+    """Answer `/metrics` at the address while in this block, with the metrics of the runtime that it yields.
+
+    The SDK's own server has no bounds, so it listens on this machine alone, behind one that has them.
+    Raises `OSError` if nothing can listen at the address.
+    """
+    with socket.create_server((_LOOPBACK, 0)) as probe:
+        sdk_port: int = probe.getsockname()[1]
+
+    def answer_for(path: str) -> Answer:
+        if path != "/metrics":
+            return Answer(HTTPStatus.NOT_FOUND, "text/plain", b"Metrics are at /metrics.\n")
+        connection = http.client.HTTPConnection(_LOOPBACK, sdk_port, timeout=_PATIENCE_SECONDS)
+        try:
+            connection.request("GET", path)
+            answered = connection.getresponse()
+            content_type = answered.getheader("Content-Type", "text/plain")
+            return Answer(HTTPStatus(answered.status), content_type, answered.read())
+        finally:
+            connection.close()
+
+    async with internally_served(host, port, answer_for):
+        yield telemetry_runtime(f"{_LOOPBACK}:{sdk_port}")
 
 
 def telemetry_runtime(metrics_address: str | None) -> Runtime:

@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from activities.settings import Address, SettingsError
+from activities.settings import Address
+from starter.http_protocol import HttpLimits
+from starter.http_serving import HttpServer, listening
 from starter.sign_in_refusals import SignInRefusal
 
 UNKNOWN_ROUTE = "unknown"
 """One label for every path without a route, so that callers cannot create time series."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_DRAIN_SECONDS = 1
+_LIMITS = HttpLimits(connections=32)
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -83,18 +87,19 @@ class HttpMetrics:
 
 
 @asynccontextmanager
-async def metrics_served(address: Address | None, setting: str, metrics: HttpMetrics) -> AsyncIterator[None]:
+async def metrics_served(
+    address: Address | None, setting: str, metrics: HttpMetrics, *, limits: HttpLimits = _LIMITS
+) -> AsyncIterator[None]:
     """Answer `/metrics` at the address, if there is one; raise `SettingsError` if the address is taken."""
     if address is None:
         yield
         return
-    try:
-        server, thread = start_http_server(address.port, address.host, metrics.registry)
-    except OSError as error:
-        raise SettingsError(f"{setting}: nothing can listen on {address}: {error.strerror}.") from None
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(server.shutdown)
-        server.server_close()
-        thread.join()
+    with listening(address, setting) as opened:
+        app = prometheus_client.make_asgi_app(metrics.registry)
+        server = HttpServer(app, drain_seconds=_DRAIN_SECONDS, limits=limits)
+        serving = asyncio.create_task(server.serve(sockets=[opened]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving
