@@ -116,7 +116,6 @@ $$;
 CREATE FUNCTION names_somebody(snapshot jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_strip_nulls(snapshot) ?| ARRAY['account', 'admin_id', 'claim', 'rename_claim']
-        OR coalesce(snapshot -> 'answered', '{}') <> '{}'
 $$;
 
 CREATE FUNCTION stay_erased() RETURNS trigger
@@ -133,52 +132,6 @@ $$;
 CREATE TRIGGER stay_erased BEFORE UPDATE ON subscriptions
     FOR EACH ROW WHEN (OLD.state = 'ERASED') EXECUTE FUNCTION stay_erased();
 
--- The certificate says what this very call has deleted. A second call deletes what has come since, from a backup,
--- and gives the first certificate.
-CREATE FUNCTION erase_personal_data(erased text) RETURNS TABLE (erased_at timestamptz, rows jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-    ended_at timestamptz;
-    named    text;
-    counted  bigint;
-    remains  boolean;
-    gone     jsonb := '{}';
-BEGIN
-    PERFORM FROM public.subscriptions WHERE subscription_id = erased FOR UPDATE;
-    IF NOT EXISTS (SELECT FROM public.erasure_certificates
-                    WHERE subscription_id = erased AND part = 'DATABASE') THEN
-        SELECT effective_at INTO ended_at
-          FROM public.subscriptions AS told JOIN public.lifecycle_events USING (subscription_id, sequence)
-         WHERE subscription_id = erased AND told.state = 'ERASED' AND event = 'ERASED'
-           AND NOT public.names_somebody(snapshot);
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'the subscription is not recorded as erased: nothing is deleted or certified'
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-    END IF;
-    FOR named IN SELECT relation FROM public.personal_data ORDER BY relation
-    LOOP
-        EXECUTE format('DELETE FROM public.%I WHERE subscription_id = $1', named) USING erased;
-        GET DIAGNOSTICS counted = ROW_COUNT;
-        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I WHERE subscription_id = $1)', named)
-            INTO remains USING erased;
-        IF remains THEN
-            RAISE EXCEPTION 'the erasure left rows behind in %', named;
-        END IF;
-        gone := gone || jsonb_build_object(named, counted);
-    END LOOP;
-    UPDATE public.subscriptions SET request_fingerprint = NULL
-     WHERE subscription_id = erased AND request_fingerprint IS NOT NULL;
-    IF ended_at IS NOT NULL THEN
-        INSERT INTO public.erasure_certificates (subscription_id, part, erased_at, rows)
-        VALUES (erased, 'DATABASE', ended_at, gone);
-    END IF;
-    RETURN QUERY SELECT erased_at, rows FROM public.erasure_certificates
-                  WHERE subscription_id = erased AND part = 'DATABASE';
-END
-$$;
-
 -- Histories are not in this database: how many runs there were is the worker's word, and when is not.
 CREATE FUNCTION certify_histories(erased text, runs integer) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -190,6 +143,6 @@ $$;
 
 REVOKE INSERT ON erasure_certificates FROM worksub_worker;
 REVOKE EXECUTE ON FUNCTION
-    refuse_return(), stay_erased(), names_somebody(jsonb), erase_personal_data(text), certify_histories(text, integer)
+    refuse_return(), stay_erased(), names_somebody(jsonb), certify_histories(text, integer)
     FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION erase_personal_data(text), certify_histories(text, integer) TO worksub_worker;
+GRANT EXECUTE ON FUNCTION certify_histories(text, integer) TO worksub_worker;

@@ -44,24 +44,6 @@ CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (endpoint_id, sub
     WHERE state = 'WAITING';
 CREATE INDEX webhook_deliveries_by_state ON webhook_deliveries (endpoint_id, state, number);
 
--- In the transaction of the event itself, whoever records it: told is what happened, and nothing else.
-CREATE FUNCTION queue_webhooks() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
-BEGIN
-    -- Where nobody listens, an event costs no more than this look.
-    IF EXISTS (SELECT FROM webhook_endpoints WHERE removed_at IS NULL) THEN
-        INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence)
-        SELECT endpoint_id, happened.subscription_id, happened.sequence
-          FROM happened
-          JOIN subscriptions USING (subscription_id)
-          JOIN webhook_endpoints AS endpoint ON endpoint.removed_at IS NULL
-           AND (endpoint.customer_id IS NULL OR endpoint.customer_id = subscriptions.customer_id);
-    END IF;
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER queue_webhooks AFTER INSERT ON lifecycle_events
-    REFERENCING NEW TABLE AS happened FOR EACH STATEMENT EXECUTE FUNCTION queue_webhooks();
-
 GRANT SELECT, UPDATE (failures, paused_until) ON webhook_endpoints TO worksub_worker;
 GRANT SELECT ON webhook_secrets TO worksub_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries TO worksub_worker;

@@ -18,8 +18,3 @@ GRANT EXECUTE ON FUNCTION keyed_hash(text) TO worksub_worker, worksub_reader;
 
 ALTER TABLE command_answers ADD COLUMN fingerprint bytea NOT NULL;
 GRANT INSERT (fingerprint) ON command_answers TO worksub_worker;
-
-CREATE OR REPLACE FUNCTION names_somebody(snapshot jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_strip_nulls(snapshot) ?| ARRAY['account', 'admin_id', 'claim', 'rename_claim']
-$$;

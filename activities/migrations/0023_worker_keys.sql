@@ -17,8 +17,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
       FROM public.subscriptions WHERE subscription_id = requested
 $$;
 
--- As before, with two more: a cancellation must be recorded, and the hash of the request stays.
-CREATE OR REPLACE FUNCTION erase_personal_data(erased text) RETURNS TABLE (erased_at timestamptz, rows jsonb)
+-- The certificate says what this very call has deleted. A second call deletes what has come since, from a backup,
+-- and gives the first certificate.
+CREATE FUNCTION erase_personal_data(erased text) RETURNS TABLE (erased_at timestamptz, rows jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -66,6 +67,6 @@ BEGIN
 END
 $$;
 
-
-REVOKE EXECUTE ON FUNCTION was_requested_so(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION was_requested_so(text, text), erase_personal_data(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION erase_personal_data(text) TO worksub_worker;
 GRANT EXECUTE ON FUNCTION was_requested_so(text, text) TO worksub_worker, worksub_reader;

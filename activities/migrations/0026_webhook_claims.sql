@@ -12,7 +12,8 @@ ALTER TABLE webhook_endpoints
     -- The kinds of events that are sent; NULL: all.
     ADD COLUMN events        text[] CHECK (cardinality(events) > 0);
 
-CREATE OR REPLACE FUNCTION queue_webhooks() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+-- In the transaction of the event itself, whoever records it: told is what happened, and nothing else.
+CREATE FUNCTION queue_webhooks() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     -- Without endpoints an event costs no more than this query.
     IF EXISTS (SELECT FROM webhook_endpoints WHERE removed_at IS NULL) THEN
@@ -27,6 +28,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
+CREATE TRIGGER queue_webhooks AFTER INSERT ON lifecycle_events
+    REFERENCING NEW TABLE AS happened FOR EACH STATEMENT EXECUTE FUNCTION queue_webhooks();
 
 GRANT UPDATE (status, status_reason) ON webhook_endpoints TO worksub_worker;
 GRANT SELECT (status) ON webhook_endpoints TO worksub_reader;

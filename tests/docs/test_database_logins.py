@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -140,6 +141,24 @@ async def test_a_login_makes_no_large_objects(server: str, login: str) -> None:
     await connection.close()
 
 
+async def test_the_embedded_server_has_the_same_logins(server: str, tmp_path: Path) -> None:
+    """Two files make the logins: a container reads one of them before anything of this service runs."""
+    there = await _logins(_url(server, "worksub_owner"))
+    del there["temporal"]  # has a database of its own beside the embedded one
+    async with PostgresServer(tmp_path / "postgres") as embedded:
+        owner = await embedded.ensure_database("worksub")
+        await migrate(owner)
+        here = await _logins(owner)
+    # One address is enough for all on a developer's machine, so its owner reads too, and acts in each role.
+    owner_there = there["worksub_owner"]
+    there["worksub_owner"] = replace(
+        owner_there,
+        member_of=owner_there.member_of | {"worksub_reader"},
+        settings=owner_there.settings | {"createrole_self_grant=set, inherit"},
+    )
+    assert here == there
+
+
 async def test_a_reader_that_holds_locks_does_not_keep_setup_waiting(server: str) -> None:
     connection = await asyncpg.connect(_url(server, "worksub_operator"))
     # All that a reader can hold: any advisory lock, and tables that it reads.
@@ -163,6 +182,38 @@ async def test_setup_names_who_holds_what_it_needs(server: str) -> None:
             await migrate(_url(server, "worksub_owner"), lock_seconds=0.5)
     await holder.close()
     assert await migrate(_url(server, "worksub_owner")) == []
+
+
+@dataclass(frozen=True)
+class Login:
+    """A role as the server has it, apart from the number of its connections."""
+
+    signs_in: bool
+    creates_roles: bool
+    member_of: frozenset[str]
+    settings: frozenset[str]
+
+
+async def _logins(url: str) -> dict[str, Login]:
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch(
+        """
+        SELECT rolname, rolcanlogin, rolcreaterole, rolconfig,
+               ARRAY(SELECT pg_get_userbyid(roleid) FROM pg_auth_members WHERE member = roles.oid)
+                   AS member_of
+          FROM pg_roles AS roles WHERE rolname ~ '^(worksub_|temporal)'
+        """
+    )
+    await connection.close()
+    return {
+        row["rolname"]: Login(
+            row["rolcanlogin"],
+            row["rolcreaterole"],
+            frozenset(row["member_of"]),
+            frozenset(row["rolconfig"] or ()),
+        )
+        for row in rows
+    }
 
 
 async def _publishes_again(server: str) -> bool:

@@ -1,6 +1,7 @@
 """The database holds what the rules promise: migrations once, the record append-only, whoever asks."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import asyncpg
@@ -108,6 +109,16 @@ async def test_a_migration_that_is_missing_is_applied_alone(
         assert await migrate(url) == [migration.name for migration in earlier]
     assert await migrate(url) == [last.name]
     assert await migrate(url) == []
+
+
+def test_no_migration_defines_again_what_another_defines() -> None:
+    defined = re.findall(
+        r"CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|TABLE|VIEW|TRIGGER) (\w+)",
+        "".join(migration.sql for migration in migrations()),
+    )
+    # The triggers of several tables have one name, that of the rule that they hold.
+    several = {("TRIGGER", "append_only"), ("TRIGGER", "refuse_return")}
+    assert {each for each, times in Counter(defined).items() if times > 1} <= several
 
 
 async def test_setting_up_again_changes_nothing(stack: EmbeddedStack, temporal: Client) -> None:
