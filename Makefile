@@ -41,7 +41,7 @@ test: lint ## The linters, the type checker and every test
 browser: $(VENV)/dev $(TOOLS) ## The console in a real browser; needs Chromium
 	$(WITH_NODE) $(BIN)/python -m pytest tests/browser
 
-clients: $(VENV)/dev $(TOOLS) ## Clients in other languages against the real service; needs the npm registry
+clients: $(VENV)/dev $(TOOLS) ## Clients in other languages against the real service; needs the npm registry and Go
 	$(WITH_NODE) $(BIN)/python -m pytest tests/clients
 
 alerts: $(VENV)/dev ## The unit tests of the Prometheus alerts; needs promtool

@@ -214,13 +214,19 @@ async def next_document(process: asyncio.subprocess.Process) -> Any:
         return json.loads(await process.stdout.readline())
 
 
-async def test_a_watch_at_a_terminal_ends_with_ctrl_c(service: Service, cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("command", "first", "second"),
+    [("timeline", "TRIAL_STARTED", "SWITCH_RESERVED"), ("status", "nothing", "the switch to ANNUAL")],
+)
+async def test_a_watch_at_a_terminal_ends_with_ctrl_c(
+    service: Service, cli: Cli, command: str, first: str, second: str
+) -> None:
     group = fresh("lookup")
     await service.subscribed(account={"group": group})
-    terminal = await cli.at_a_terminal("timeline", group, "--watch")
-    await terminal.sees("TRIAL_STARTED")
+    terminal = await cli.at_a_terminal(command, group, "--watch")
+    await terminal.sees(first)
     await cli.json("switch", group, "--date", "tomorrow", "--term", "ANNUAL")
-    await terminal.sees("SWITCH_RESERVED")
+    await terminal.sees(second)
     await terminal.interrupt()
     await terminal.sees("Interrupted.")
     assert await terminal.ends() == 130

@@ -104,7 +104,7 @@ def test_node_of_the_tools_is_taken_where_that_of_the_system_is_too_old(
 
 
 def test_ci_installs_what_is_missing_or_says_so(tmp_path: Path) -> None:
-    """In a directory with a `make` that does nothing, and without chromium, promtool and apt-get."""
+    """In a directory with a `make` that does nothing, and without promtool, Go and, later, apt-get."""
     (tmp_path / "bin").mkdir()
     for name in ("bash", "dirname", "env", "id"):
         (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
@@ -126,7 +126,8 @@ def test_ci_installs_what_is_missing_or_says_so(tmp_path: Path) -> None:
     installed = ran()
     assert installed.returncode == 0, installed.stderr
     assert re.findall("^apt-get (install).* (\\S+)$", installed.stdout, re.MULTILINE) == [
-        ("install", "prometheus")
+        ("install", "prometheus"),
+        ("install", "golang-go"),
     ]
     assert re.findall(r"^make (\w+)$", installed.stdout, re.MULTILINE)[-1] == "clients"
     (tmp_path / "bin" / "apt-get").unlink()

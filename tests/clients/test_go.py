@@ -1,0 +1,66 @@
+"""The Go examples of the documentation: the API's is compiled and run, and both are in Go's own format."""
+
+import asyncio
+import os
+import subprocess
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import pytest
+from cli.requesting import fresh
+from docs.pages import blocks, page
+
+from starter.keys import Keys
+
+from .conftest import HERE
+from .test_api_clients import HASH, api
+
+__all__ = ["api"]
+
+
+def go(*command: str, cwd: Path) -> str:
+    # Without modules: the example needs the standard library alone, and nothing is downloaded.
+    environment = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(HERE / "build" / "go")}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled example of the API's page."""
+    directory = tmp_path_factory.mktemp("go")
+    [block] = blocks(page("docs/api.md"), "go")
+    (directory / "main.go").write_text(block.text)
+    go("go", "vet", "main.go", cwd=directory)
+    go("go", "build", "-o", "program", "main.go", cwd=directory)
+    return directory / "program"
+
+
+async def ended(program: Path, url: str, key: str) -> tuple[int | None, str, str]:
+    environment = {"WORKSUB": f"{url}/v1", "KEY": key, "PASSWORD_HASH": HASH}
+    process = await asyncio.create_subprocess_exec(program, env=environment, stdout=PIPE, stderr=PIPE)
+    printed, errors = await process.communicate()
+    return process.returncode, printed.decode(), errors.decode()
+
+
+async def test_the_example_requests_a_subscription_once(program: Path, api: tuple[str, Keys]) -> None:
+    url, keys = api
+    key = (await keys.create(fresh("C"), "go")).token
+    code, printed, errors = await ended(program, url, key)
+    assert (code, errors) == (0, "")
+    assert printed.strip()
+    assert await ended(program, url, key) == (0, printed, "")
+
+
+async def test_the_example_prints_why_it_is_refused(program: Path, api: tuple[str, Keys]) -> None:
+    code, printed, errors = await ended(program, api[0], "no-key")
+    assert (code, printed) == (1, "")
+    assert errors.startswith("UNAUTHENTICATED: ")
+
+
+@pytest.mark.parametrize("name", ["docs/api.md", "docs/temporal-clients.md"])
+def test_the_examples_are_in_the_format_of_go(name: str, tmp_path: Path) -> None:
+    [block] = blocks(page(name), "go")
+    (tmp_path / "example.go").write_text(block.text)
+    assert go("gofmt", "-d", "example.go", cwd=tmp_path) == ""
