@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 from service.house import open_stack
+from support.longest import place_of
 from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
 from workflows.converter import data_converter
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: place_of(item.path))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,14 @@
+"""The longest test files are there, and start first."""
+
+import pytest
+from support.longest import LONGEST, TESTS, place_of
+
+
+@pytest.mark.parametrize("name", LONGEST)
+def test_a_file_that_starts_early_is_there(name: str) -> None:
+    assert (TESTS / name).is_file()
+
+
+def test_the_tests_of_this_run_are_in_that_order(request: pytest.FixtureRequest) -> None:
+    places = [place_of(item.path) for item in request.session.items]
+    assert places == sorted(places)
