@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READ_BY_PEOPLE := ':!tests/replay/corpus' ':!*.png'
 GUESSES := HexHighEntropyString Base64HighEntropyString KeywordDetector IPPublicDetector
 SOURCES := subscription workflows activities starter benchmarks worker.py
+# A file's tests share a process; `tests/support/longest.py` says which files start first.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # `make lint` runs these side by side, and each prints when it is done; make before 4.0 mixes what they print.
 LINTERS := lint-style lint-format lint-types lint-imports lint-secrets lint-attacks
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
@@ -27,7 +29,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: $(LINTERS)
-.PHONY: demo dev test browser clients alerts encrypted lint format corpus chaos openapi bench constraints sbom help
+.PHONY: demo dev test test-all mutants browser clients alerts encrypted lint format corpus chaos openapi bench constraints sbom help
 
 demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
 	@$(BIN)/worksub demo
@@ -36,7 +38,14 @@ dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL, the worker and th
 	@$(BIN)/worksub dev
 
 test: lint ## The linters, the type checker and every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
+
+test-all: lint ## As test, with many more generated cases and a whole run of chaos; then once more encrypted
+	TEST_SIZE=large $(PYTEST)
+	$(MAKE) encrypted
+
+mutants: $(VENV)/dev ## Plant small faults in a copy, one at a time, and require that a test fails for each
+	@PYTHONPATH=tests $(BIN)/python -m mutants.run
 
 browser: $(VENV)/dev $(TOOLS) ## The console in a real browser; needs Chromium
 	$(WITH_NODE) $(BIN)/python -m pytest tests/browser
@@ -49,7 +58,7 @@ alerts: $(VENV)/dev ## The unit tests of the Prometheus alerts; needs promtool
 
 encrypted: $(VENV)/dev ## The tests of the service and the command, with all that Temporal keeps encrypted
 	WORKSUB_ENCRYPTION_KEYS=$$($(BIN)/worksub codec generate-key | tail -1) \
-		$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/service tests/cli tests/test_engines_agree.py
+		$(PYTEST) tests/service tests/cli tests/test_engines_agree.py
 
 lint: $(VENV)/dev ## Style, formatting, types, which room may import which, and what an attacker would look for
 	@$(MAKE) --no-print-directory --keep-going --jobs $(OUTPUT_SYNC) $(LINTERS)
@@ -105,7 +114,7 @@ sbom: $(TOOLS) ## List what the container image has installed, as a CycloneDX bi
 		--output-format JSON --output-reproducible --validate --output-file $(SBOM)
 
 help: ## What there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What `make demo` and `make dev` need, and nothing of what only tests need, for it is quicker.
 $(VENV)/embedded: pyproject.toml requirements/demo.txt

@@ -5,14 +5,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from scenario_strategies import catalogues, scenarios
+from support.sizes import SIZES
 
 from activities.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.simulation import simulate_by_rules, simulate_on_temporal
 from subscription.answers import MOST_RECENT
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.simulation import Scenario, read_scenario
-
-GENERATED = 25
 
 PAID = {"date": "2027-01-04", "term": "ANNUAL"}
 ANNUAL, MONTHLY = {"term": "ANNUAL"}, {"term": "MONTHLY"}
@@ -24,7 +23,7 @@ Drawing = tuple[dict[str, Any], list[dict[str, Any]]]
 def drawings(draw: st.DrawFn) -> Drawing:
     """A catalogue, and so many lives under it."""
     catalogue = draw(catalogues())
-    lives = [draw(scenarios(catalogue)) for _ in range(GENERATED)]
+    lives = [draw(scenarios(catalogue)) for _ in range(SIZES.lives_on_both_engines)]
     for number, life in enumerate(lives):
         if number % 5:  # an unproved domain is looked for hundreds of times a year, so a few are enough
             life["request"]["account"] = {"group": "acme"}

@@ -5,6 +5,7 @@ from typing import Any
 import oracle
 from hypothesis import HealthCheck, given, settings
 from scenario_strategies import lives
+from support.sizes import SIZES
 
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.simulation import Document, read_scenario, simulate
@@ -22,7 +23,7 @@ def comparable(document: Document) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=SIZES.oracle_cases, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lives())
 def test_the_rules_and_the_oracle_agree(life: tuple[dict[str, Any], dict[str, Any]]) -> None:
     catalogue, scenario = life

@@ -1,10 +1,9 @@
 """Schemathesis: whatever is sent, the answer is one that the description knows, and none is unforeseen.
 
-A few cases for each operation here; `WORKSUB_API_CASES=80` asks for so many of each, over 2,000 in all.
+A few cases for each operation in the small size, over 2,000 in all in the large one.
 """
 
 import asyncio
-import os
 from collections import Counter
 from typing import Any
 
@@ -19,10 +18,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from service.house import House
+from support.sizes import SIZES
 
 from .reception import Reception, Visitor
 
-CASES = int(os.environ.get("WORKSUB_API_CASES", "2"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -66,7 +65,7 @@ def _try_everything(url: str, keys: list[str], living: str) -> Counter[int]:
     for operation in (found.ok() for found in schema.get_all_operations()):
 
         @settings(
-            max_examples=CASES,
+            max_examples=SIZES.api_cases,
             deadline=None,
             database=None,
             derandomize=True,

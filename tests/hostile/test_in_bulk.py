@@ -1,10 +1,9 @@
 """Bad input in bulk: each is accepted by the rules or refused with a code, and nothing else ever happens.
 
-`HOSTILE_INPUTS` says how many; the seed is their number, so that a failure can be repeated.
+The seed of each is its number, so a failure can be repeated.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from rules.builders import BOOK, catalogue_text, on, request_body
+from support.sizes import SIZES
 from temporalio.api.common.v1 import Payload
 
 from activities.settings import SettingsError, read_catalogue
@@ -36,8 +36,7 @@ from workflows.converter import data_converter
 
 from .malice import Malice
 
-INPUTS = int(os.environ.get("HOSTILE_INPUTS", "10_000"))
-"""Half of them are requests and commands; files take longer to read, so there are fewer."""
+INPUTS = SIZES.hostile_inputs
 
 NOW = on("2027-03-15 09:00")
 _CODES = frozenset(Code)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from support.sizes import IS_LARGE, SIZES
 
 from subscription.calendar import KST, first_of_next_month, start_of
 from subscription.commands import Command
@@ -25,9 +26,9 @@ from .builders import BOOK, TOKEN, Life, catalogue, day, request_body
 
 settings.register_profile(
     "lives",
-    max_examples=200,
+    max_examples=SIZES.rule_cases,
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize="CI" in os.environ and not IS_LARGE,
     suppress_health_check=[HealthCheck.too_slow],
 )
 LIVES = settings.get_profile("lives")

@@ -1,14 +1,13 @@
 """The running service and the rules never part, whatever is asked and whenever (R1-R33).
 
-`MACHINE_LIVES` and `MACHINE_STEPS` say how many lives are thought up, and how long; with the first, others
-each time.
+The small size always draws the same lives, the large one others each time.
 """
 
 import asyncio
-import os
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from support.sizes import IS_LARGE, SIZES
 from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
@@ -18,12 +17,12 @@ from .side_by_side import SideBySide
 
 settings.register_profile(
     "machine",
-    max_examples=int(os.environ.get("MACHINE_LIVES", "6")),
-    stateful_step_count=int(os.environ.get("MACHINE_STEPS", "20")),
-    derandomize="MACHINE_LIVES" not in os.environ,
+    max_examples=SIZES.machine_lives,
+    stateful_step_count=SIZES.machine_steps,
+    derandomize=not IS_LARGE,
     database=None,
     deadline=None,
-    # Making a failure smaller would take an hour, and twenty steps can be read.
+    # Shrinking a failure would take an hour, and its steps can be read.
     phases=[Phase.generate],
     print_blob=True,
     suppress_health_check=list(HealthCheck),

@@ -1,6 +1,5 @@
 """One side is of yesterday, or both: what is known is made good, and nobody pays twice or comes back."""
 
-import os
 import random
 import shlex
 import tomllib
@@ -16,6 +15,7 @@ from docs.pages import blocks, page
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from scenario_strategies import scenarios
+from support.sizes import SIZES
 from temporalio.client import Client
 
 from starter.embedded.postgres_server import WORKER, as_login
@@ -39,9 +39,6 @@ from .reconciling import codes, found
 from .searching import found_in_database, is_gone_from_workflow
 from .waiting import together
 
-LIVES = int(os.environ.get("RESTORED_LIVES", "4"))
-"""Generated ones, beside those that are written down here; a longer run takes more."""
-
 BOOK = PriceBook(versions=(catalogue(),))
 FIRST = "2027-01-10T09:00:00+09:00"
 # No name is changed, for in these tests the names are each life's own.
@@ -55,7 +52,7 @@ def drawn() -> list[dict[str, Any]]:
 
     @seed(20270110)
     @settings(max_examples=3, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(one, min_size=LIVES, max_size=LIVES))
+    @given(st.lists(one, min_size=SIZES.restored_lives, max_size=SIZES.restored_lives))
     def draw(scenarios: list[dict[str, Any]]) -> None:
         made.append(scenarios)
 
