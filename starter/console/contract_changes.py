@@ -140,6 +140,7 @@ async def _review(visit: Visit, choice: _Choice, problems: Mapping[str, str] | N
             entered=choice.entered,
             foreseen=choice.foreseen,
             cost=choice.cost,
+            agreed_terms=choice.argument.get("agreed_terms", ()),
             shown=choice.shown(visit),
             problems=found,
             status=409 if found else 200,

@@ -114,8 +114,12 @@ def opened(cookies: Mapping[str, str], draft_id: str, key: bytes) -> Draft | Non
 
 
 def cookies_in(cookies: Mapping[str, str]) -> list[str]:
-    """Return the names of all cookies that keep drafts."""
-    return [name for name in cookies if name.startswith(_COOKIE)]
+    """Return the names of all cookies that keep drafts.
+
+    Another site of the same domain can set cookies of any name, of which some could not be deleted.
+    """
+    named = (name for name in cookies if name.startswith(_COOKIE))
+    return [name for name in named if _ID.fullmatch(name.removeprefix(_COOKIE))]
 
 
 def in_excess(cookies: Mapping[str, str], key: bytes) -> list[str]:

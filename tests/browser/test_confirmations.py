@@ -99,16 +99,20 @@ async def filled_in(context: BrowserContext, console: Hosted, plan: str, members
     return page
 
 
+async def goes_to_information(page: Page, console: Hosted) -> None:
+    await page.goto(f"{console.url}/request")
+    await page.locator("main button.primary").click()
+    for term in ("service", "privacy"):
+        await page.locator(f"[name=agreed][value^={term}]").check()
+    await page.locator("main button.primary").click()
+
+
 async def test_what_was_said_of_a_name_goes_when_the_name_is_edited(
     console: Hosted, chromium: Browser
 ) -> None:
     async with a_context(chromium) as context:
         page = await signed_in(context, console, fresh("customer"))
-        await page.goto(f"{console.url}/request")
-        await page.locator("main button.primary").click()
-        for term in ("service", "privacy"):
-            await page.locator(f"[name=agreed][value^={term}]").check()
-        await page.locator("main button.primary").click()
+        await goes_to_information(page, console)
         for edit in ("#group", "[name=kind][value=DOMAIN]"):
             await page.locator("[name=kind][value=GROUP]").check()
             await page.locator("#group").fill(fresh("free"))
@@ -119,6 +123,54 @@ async def test_what_was_said_of_a_name_goes_when_the_name_is_edited(
             else:
                 await page.locator(edit).check()
             assert await page.locator("#duplicates").inner_text() == ""
+
+
+async def test_a_late_answer_about_a_name_is_not_said_of_the_next_one(
+    console: Hosted, chromium: Browser
+) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def answers_late(route: Route) -> None:
+        asked.set()
+        await answered.wait()
+        await route.continue_()
+
+    async with a_context(chromium) as context:
+        page = await signed_in(context, console, fresh("customer"))
+        await goes_to_information(page, console)
+        await context.route("**/request/duplicates", answers_late, times=1)
+        await page.locator("#group").fill(fresh("free"))
+        await page.get_by_role("button", name="Check for Duplicates").click()
+        await asked.wait()
+        await page.locator("#group").fill("taken-by-another")
+        async with page.expect_response("**/request/duplicates") as late:
+            answered.set()
+        await (await late.value).finished()
+        # Two frames later the script has handled it.
+        await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert await page.locator("#duplicates").inner_text() == ""
+
+
+async def test_where_the_script_gets_no_answer_the_page_checks_the_name_and_goes_no_further(
+    console: Hosted, chromium: Browser
+) -> None:
+    async with a_context(chromium) as context:
+        page = await signed_in(context, console, fresh("customer"))
+        await goes_to_information(page, console)
+        await context.route("**/request/duplicates", blocked)
+        name = fresh("free")
+        for field, typed in {
+            "group": name,
+            "admin_id": "admin",
+            "password": PASSWORD,
+            "password_again": PASSWORD,
+            "company_name": "Hanbit",
+            "company_phone": "02-1234-5678",
+        }.items():
+            await page.locator(f"#{field}").fill(typed)
+        await page.get_by_role("button", name="Check for Duplicates").click()
+        await page.get_by_text(f"{name} can be used").wait_for()
+        assert page.url.endswith("/information")
 
 
 async def test_another_language_keeps_what_was_typed_but_no_password(

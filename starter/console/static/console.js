@@ -39,11 +39,17 @@ document.querySelectorAll("input[data-rules]").forEach((input) => {
 document.querySelectorAll("button[data-duplicates]").forEach((button) => {
   button.addEventListener("click", async (event) => {
     event.preventDefault();
-    const form = new FormData(button.form);
-    const asked = new URLSearchParams(["proof", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
+    const typed = () => {
+      const form = new FormData(button.form);
+      return new URLSearchParams(["proof", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
+    };
+    const asked = typed();
     const answer = await fetch(button.dataset.duplicates, { method: "POST", body: asked }).catch(() => null);
-    if (answer && answer.ok && !answer.redirected) document.getElementById("duplicates").innerHTML = await answer.text();
-    else button.form.requestSubmit();
+    const said = answer && answer.ok && !answer.redirected ? await answer.text() : null;
+    // Sent as by this button: the form's own one would lead to the next step.
+    if (said === null) button.form.requestSubmit(button);
+    // A late answer says nothing of what has been typed meanwhile.
+    else if (`${asked}` === `${typed()}`) document.getElementById("duplicates").innerHTML = said;
   });
 });
 

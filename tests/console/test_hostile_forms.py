@@ -1,0 +1,211 @@
+"""Forms as somebody sends them who wants what no page has shown: every route, every form, both languages."""
+
+import re
+from datetime import timedelta
+
+import httpx
+import pytest
+from service.house import PASSWORD, fresh
+from service.lives import Life
+from starlette.routing import Route
+
+from .forms import forms_of, sign_in, submit
+from .hosting import Hosted
+
+CHANGED = {
+    "en": "Something has changed since you opened the page",
+    "ko": "페이지를 연 이후 변경된 내용이 있습니다",
+}
+PROOF = re.compile(r'name="proof" value="([0-9a-f]{64})"')
+
+
+async def annual(console: Hosted, customer: str) -> Life:
+    life = await console.house.requested(customer_id=customer)
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    return life
+
+
+async def signed_in_everywhere(console: Hosted, browser: httpx.AsyncClient) -> Life:
+    """Sign in to the console and to NAVER WORKS Admin."""
+    customer = fresh("C")
+    life = await annual(console, customer)
+    await sign_in(browser, customer)
+    page = await browser.get("/works/sign-in")
+    await submit(browser, page, "/works/sign-in", account=await life.confirmation(), password=PASSWORD)
+    return life
+
+
+def routes(console: Hosted, method: str) -> list[str]:
+    return [
+        route.path
+        for route in console.app.routes
+        if isinstance(route, Route) and method in (route.methods or set())
+    ]
+
+
+def filled(path: str, life: Life) -> str:
+    return path.format(subscription_id=life.id, draft="x", step="check", number="INV-1")
+
+
+async def test_no_post_is_taken_from_another_site(console: Hosted) -> None:
+    async with console.browser() as browser:
+        life = await signed_in_everywhere(console, browser)
+        before = await life.events()
+        proofs = {}
+        for realm, page in (("console", "/subscriptions"), ("works", "/works")):
+            found = PROOF.search((await browser.get(page)).text)
+            assert found is not None
+            proofs[realm] = found[1]
+        browser.follow_redirects = False
+        for path in routes(console, "POST"):
+            right = proofs["works" if path.startswith("/works") else "console"]
+            wrong = proofs["console" if path.startswith("/works") else "works"]
+            attempts: list[tuple[dict[str, str], dict[str, str]]] = [
+                ({}, {}),
+                ({"proof": wrong}, {}),
+                ({"proof": ""}, {"origin": console.url}),
+                ({"proof": right}, {"origin": "https://evil.example"}),
+                ({"proof": right}, {"origin": "null"}),
+                ({"proof": right}, {"origin": console.url + ".evil.example"}),
+                ({"proof": right}, {"sec-fetch-site": "cross-site"}),
+                ({"proof": right}, {"sec-fetch-site": "same-site"}),
+            ]
+            for data, headers in attempts:
+                answer = await browser.post(filled(path, life), data=data, headers=headers)
+                assert answer.status_code == 403, (path, data, headers)
+        assert (await browser.get("/subscriptions")).status_code == 200
+        assert (await browser.get("/works")).status_code == 200
+    assert await life.events() == before
+
+
+async def test_every_answer_has_the_headers_and_is_kept_nowhere(console: Hosted) -> None:
+    async with console.browser() as browser:
+        life = await signed_in_everywhere(console, browser)
+        browser.follow_redirects = False
+        paths = [filled(path, life) for path in routes(console, "GET")]
+        answers = [await browser.get(path) for path in [*paths, "/no-such-page", "/static/no-such-file"]]
+        answers += [
+            await browser.post("/sign-out"),
+            await browser.post("/language", content=b"x" * 100_000),
+            await browser.post("/language", content=b"\xff"),
+            await browser.put("/subscriptions"),
+            await browser.get("/sign-in", headers={"host": "evil.example"}),
+            await browser.get("/sign-in?next=%00"),
+        ]
+        for answer in answers:
+            policy = answer.headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in policy, answer.url
+            assert "base-uri 'none'" in policy, answer.url
+            assert answer.headers["cache-control"] == "no-store", answer.url
+            assert answer.headers["x-content-type-options"] == "nosniff", answer.url
+            assert answer.headers["referrer-policy"] == "same-origin", answer.url
+            for cookie in answer.headers.get_list("set-cookie"):
+                assert {"HttpOnly", "Path=/"} <= set(cookie.split("; ")), cookie
+                assert "SameSite=" in cookie
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+async def test_a_form_of_another_subscription_is_not_carried_out(console: Hosted, language: str) -> None:
+    customer = fresh("C")
+    shown, other = await annual(console, customer), await annual(console, customer)
+    later = f"{await shown.today() + timedelta(days=40)}"
+    before = await other.events()
+    pages = {
+        "cancel": (f"/cancel?review=1&date={later}", {"confirmation": await other.confirmation()}),
+        "renewal": ("/renewal?review=1&term=ANNUAL", {}),
+        "upgrade": (
+            "/upgrade?review=1&plan=premium&members=20&term=ANNUAL"
+            "&agreed=service:2026-01&agreed=privacy:2026-01",
+            {},
+        ),
+        "rename": ("/rename", {"name": fresh("renamed")}),
+    }
+    async with console.browser(language) as browser:
+        await sign_in(browser, customer)
+        for action, (path, typed) in pages.items():
+            page = await browser.get(f"/subscriptions/{shown.id}{path}")
+            [form] = [
+                each for each in forms_of(page) if each.method == "post" and "command_id" in each.fields
+            ]
+            answer = await browser.post(
+                f"/subscriptions/{other.id}/{action}",
+                data={**form.fields, **typed},
+                headers={"origin": console.url},
+            )
+            assert answer.status_code == 409, action
+            assert CHANGED[language] in answer.text, action
+        page = await browser.get(f"/subscriptions/{shown.id}/rename")
+        for each in forms_of(page):
+            if "command_id" in each.fields:
+                away = {**each.fields, "name": fresh("renamed")}
+                answer = await browser.post(
+                    f"/subscriptions/{other.id}/withdraw", data=away, headers={"origin": console.url}
+                )
+                assert answer.status_code == 409
+    assert await other.events() == before
+    assert (await shown.events()) == before
+
+
+async def test_each_hidden_field_of_a_confirmation_counts(console: Hosted) -> None:
+    """A plan, a number, a contract or terms other than those that were reviewed are shown, not done."""
+    customer = fresh("C")
+    life = await annual(console, customer)
+    before = await life.events()
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        page = await browser.get(
+            f"/subscriptions/{life.id}/upgrade?review=1&plan=premium&members=20&term=ANNUAL"
+            "&agreed=service:2026-01&agreed=privacy:2026-01"
+        )
+        for tampered in (
+            {"members": "2000"},
+            {"plan": "basic"},
+            {"agreed": "service:2026-01,privacy:2026-01,marketing:2026-01"},
+            {"agreed": ""},
+            {"shown": ""},
+            {"shown": "0" * 64},
+        ):
+            answer = await submit(browser, page, "/upgrade", method="post", **tampered)
+            assert answer.status_code in (409, 422), tampered
+    assert await life.events() == before
+
+
+async def test_the_terms_to_which_an_upgrade_agrees_stand_on_its_last_page(console: Hosted) -> None:
+    """A link can lead straight to the review, so the page itself says what is agreed to (R3, R25)."""
+    customer = fresh("C")
+    life = await annual(console, customer)
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        page = await browser.get(
+            f"/subscriptions/{life.id}/upgrade?review=1&plan=premium&members=20&term=ANNUAL"
+            "&agreed=service:2026-01&agreed=privacy:2026-01"
+        )
+        assert "Terms of Service (version 2026-01)" in page.text
+        assert "Collection and Use of Personal Information (version 2026-01)" in page.text
+        assert "Receiving News and Offers" not in page.text
+        page = await browser.get(f"/subscriptions/{life.id}/renewal?review=1&term=ANNUAL")
+        assert "version 2026-01" not in page.text
+
+
+@pytest.mark.parametrize(
+    "name", ["request-draft-(", "request-draft-é", "request-draft-x y", "request-draft-"]
+)
+async def test_a_cookie_that_another_site_of_the_domain_has_set_breaks_no_page(
+    console: Hosted, name: str
+) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, fresh("C"))
+        cookies = f"console={browser.cookies['console']}; {name}=planted".encode()
+        for path in ("/request", "/subscriptions"):
+            answer = await browser.get(path, headers={b"cookie": cookies})
+            assert answer.status_code == 200, path
+        page = await browser.get("/subscriptions")
+        found = PROOF.search(page.text)
+        assert found is not None
+        browser.follow_redirects = False
+        ended = await browser.post(
+            "/sign-out",
+            data={"proof": found[1]},
+            headers={b"cookie": cookies, b"origin": console.url.encode()},
+        )
+        assert ended.status_code == 303
