@@ -70,6 +70,9 @@ _NOTED_TOGETHER = 100
 # A server may suggest a new run later than it takes to load a history, or never.
 _LONGEST_RUN = 8_000
 _LARGEST_RUN_BYTES = 8 * 1024 * 1024
+# The server fails a task during which 100 signals come in. The worker then replays the whole run, and the
+# task is failed again if that takes as long.
+_MOST_SIGNALS = 500
 
 
 @dataclass
@@ -116,6 +119,8 @@ class SubscriptionWorkflow:
         self._refusals: list[RefusedSignal] = []
         self._turned_away: Counter[str] = Counter()
         self._leaving = False
+        self._signals = 0
+        self._signalled_at = 0
         self._alarm = Alarm()
         self._life: Life | None = None
         self._refused: Refused | None = None
@@ -309,12 +314,17 @@ class SubscriptionWorkflow:
 
     def _wait(self, asked: Asked) -> None:
         """Whoever may signal could send any number: what is beyond the bound is refused, and counted."""
+        self._count_signal()
         waiting_bytes = self._waiting_bytes + asked.size
         if len(self._asked) >= _MOST_WAITING or waiting_bytes > _MOST_WAITING_BYTES:
             self._turned_away[asked.name] += 1
             return
         self._asked.append(asked)
         self._waiting_bytes = waiting_bytes
+
+    def _count_signal(self) -> None:
+        self._signals += 1
+        self._signalled_at = workflow.info().get_current_history_length()
 
     def _refuse_cancellation(self) -> None:
         """A request to cancel the workflow has nobody to answer either."""
@@ -327,6 +337,7 @@ class SubscriptionWorkflow:
         if self._clearing:
             self.take_signal("needs_attention", NOTHING)
         elif read := read_attention(read_argument(argument)):
+            self._count_signal()
             needed, attention = read
             show_attention(attention if needed else None)
 
@@ -387,7 +398,7 @@ class SubscriptionWorkflow:
         run = workflow.info()
         if run.is_continue_as_new_suggested() or life.year_ended:
             return True
-        if run.get_current_history_length() >= _LONGEST_RUN:
+        if run.get_current_history_length() >= _LONGEST_RUN or self._signals >= _MOST_SIGNALS:
             return True
         if run.get_current_history_size() >= _LARGEST_RUN_BYTES:
             return True
@@ -401,10 +412,26 @@ class SubscriptionWorkflow:
         self._leaving = True
         if self._life:
             await self._answer_who_still_waits(self._life)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._wait_for_a_quiet_task()
         workflow.continue_as_new(
             self._next_stage(), search_attributes=self._life.shown() if self._life else None
         )
+
+    async def _wait_for_a_quiet_task(self) -> None:
+        """Wait until no handler runs; a subscription also waits for a task in which no signal has come.
+
+        If a signal comes in during a task that ends the run, the server fails it, and the worker replays the
+        run. A task that contains only a fired timer is short, so that few signals come in during it. The
+        task after a failed one contains the signals, and is as long as the replay: it starts the timer again.
+        """
+        while True:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            signalled = self._signalled_at == workflow.info().get_current_history_length()
+            if self._life is None or not signalled:
+                return
+            for asked in self._asked:
+                asked.read()
+            await workflow.sleep(_SHORTEST_SLEEP)
 
     async def _answer_who_still_waits(self, life: Life) -> None:
         """Updates before which no signal waits. The others are told to come again, which keeps the order."""

@@ -1,10 +1,11 @@
 """Floods: whoever asks, and however often, a subscription goes on, and nothing of it grows without bound."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -164,6 +165,38 @@ async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
             assert renewal is not None
             assert renewal.term == "ANNUAL"
             await life.asks("upgrade", at="2027-01-10 10:00", members=20)
+            assert await life.failed_tasks() == []
+            runs = await life.run_ids()
+            assert len(runs) > 2
+            for run in runs[:-1]:
+                assert is_ended_by_a_quiet_task(await life.history(run))
+
+
+def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
+    """Return whether no signal came before the last task: in a task that reads signals, others come in."""
+    completed = [
+        number
+        for number, event in enumerate(history)
+        if event.HasField("workflow_task_completed_event_attributes")
+    ]
+    between = history[completed[-2] : completed[-1]] if len(completed) > 1 else history
+    return not any(event.HasField("workflow_execution_signaled_event_attributes") for event in between)
+
+
+async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, temporal: Client) -> None:
+    """On a server that would suggest a new run much later. A longer one is replayed for too long."""
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            life = await house.paid("2027-01-10 09:00")
+        runs = len(await life.has_run(2))
+        await together(life.handle.signal("withdraw_reservation", {}) for _ in range(499))
+        async with house.worker():
+            await life.client.settle(life.id)
+            assert len(await life.run_ids()) == runs
+            await life.handle.signal("withdraw_reservation", {})
+            await life.has_run(runs + 1)
+            await life.client.settle(life.id)
+            assert await refusals(house, life) == (MOST_NOTED_A_DAY, 0)
             assert await life.failed_tasks() == []
 
 
