@@ -313,7 +313,7 @@ def open_provider() -> Iterator[Provider]:
         def do_GET(self) -> None:
             provider.asked += 1
             body = provider.keys()
-            self.send_response(200)
+            self.send_response(200 if self.path == "/keys" else 503)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -368,6 +368,16 @@ async def test_a_provider_that_is_silent_is_nobodys_fault() -> None:
     async with codec_server(SignedIn(Issuer(provider.name, AUDIENCE, provider.url))) as server:
         answer = await server.asked("/decode", await server.body(), token=token)
     assert (answer.status, answer.code) == (503, "ISSUER_UNREACHABLE")
+
+
+async def test_a_provider_that_fails_is_not_asked_for_its_keys_by_each_caller() -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, f"{provider.url}/elsewhere"))
+        async with codec_server(signed_in) as server:
+            body, token = await server.body(), provider.token()
+            answers = [await server.asked("/decode", body, token=token) for _ in range(20)]
+    assert {(answer.status, answer.code) for answer in answers} == {(503, "ISSUER_UNREACHABLE")}
+    assert provider.asked < len(answers)
 
 
 async def test_a_rotated_key_is_accepted_at_once_and_invented_ones_cause_few_fetches() -> None:

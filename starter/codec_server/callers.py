@@ -1,9 +1,11 @@
 """Who asks the codec server: people by their sign-in at the Web UI, operators by a token of their own."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import jwt
 
@@ -14,6 +16,7 @@ from starter.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _NEEDED = ("exp", "iss", "aud", "sub")
 _PATIENCE_SECONDS = 5.0
+_FAILURE_KEPT_SECONDS = 5.0
 # Unknown key ids cause fetches of the issuer's keys: five at once, then one every ten seconds.
 _REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND = 5, 0.1
 
@@ -71,16 +74,29 @@ class _IssuerKeys(jwt.PyJWKClient):
 
     Fetches are rate limited, because a caller can invent key ids. Without this limit, and with the
     cooldown of PyJWKClient instead, a rotated key would be refused until the cooldown is over.
+    Without keys every request would cause a fetch, so a failure is remembered for a few seconds.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(url, timeout=_PATIENCE_SECONDS, cooldown_duration=0)
         self._refetches = Limit(_REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND)
+        self._fetching = threading.Lock()
+        self._failed_until = 0.0
 
     def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:
         if refresh:
             refresh = self._refetches.take("")
         return super().get_jwk_set(refresh)
+
+    def fetch_data(self) -> Any:
+        with self._fetching:
+            if time.monotonic() < self._failed_until:
+                raise jwt.PyJWKClientConnectionError("The last request failed a moment ago.")
+            try:
+                return super().fetch_data()
+            except Exception:
+                self._failed_until = time.monotonic() + _FAILURE_KEPT_SECONDS
+                raise
 
 
 class SignedIn:

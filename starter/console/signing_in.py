@@ -157,6 +157,8 @@ async def _signed_in(
     next_path: str,
     document: Mapping[str, Any] | None = None,
 ) -> Response:
+    if visit.session is not None:
+        await visit.console.sessions.end(visit.token)
     token = await visit.console.sessions.begin(
         Realm.CONSOLE, customer_id=customer_id, name=name, document=document
     )

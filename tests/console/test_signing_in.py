@@ -136,6 +136,18 @@ async def test_signing_in_changes_the_cookie(console: Hosted) -> None:
         assert browser.cookies["console"] != before
 
 
+async def test_signing_in_again_ends_the_session_before_it(console: Hosted) -> None:
+    async with console.browser() as browser, console.browser() as thief:
+        await sign_in(browser, fresh("customer"))
+        thief.cookies.set("console", browser.cookies["console"])
+        page = await browser.get("/subscriptions")
+        proof = page.text.split('name="proof" value="')[1].split('"')[0]
+        who = {"customer_id": fresh("customer"), "as": "customer", "proof": proof}
+        again = await browser.post("/sign-in/developer", data=who, headers={"origin": console.url})
+        assert who["customer_id"] in again.text
+        assert (await thief.get("/subscriptions")).url.path == "/sign-in"
+
+
 async def test_a_form_from_elsewhere_is_not_taken(console: Hosted) -> None:
     async with console.browser() as browser:
         await sign_in(browser, fresh("customer"))

@@ -68,6 +68,8 @@ async def sign_in(visit: Visit) -> Response:
     if standing.state.access is Access.NONE:
         visit.refuse_sign_in(SignInRefusal.NO_ACCESS)
         return await _closed(visit, standing)
+    if visit.session is not None:
+        await visit.console.sessions.end(visit.token)
     token = await visit.console.sessions.begin(
         Realm.WORKS_ADMIN, subscription_id=administrator.subscription_id
     )
