@@ -186,7 +186,12 @@ class Desk:
         return await self._client.standing(subscription_id)
 
     async def customer_events(self, customer_id: str | None = None, **those: Any) -> list[CustomerEvent]:
-        """Return the events of all subscriptions of a customer; operators name the customer."""
+        """Return the events of all subscriptions of a customer; operators name the customer.
+
+        Raises `RefusedError` for a `subscription_id` among `those` that this caller does not have.
+        """
+        if (subscription_id := those.get("subscription_id")) is not None:
+            await self._check_theirs(subscription_id)
         own = self._caller.customer_id
         if own is not None and customer_id not in (None, own):
             return []
@@ -250,6 +255,8 @@ class Desk:
         after: int = 0,
         limit: int = 50,
     ) -> list[OutboxNotice]:
+        if subscription_id is not None:
+            await self._check_theirs(subscription_id)
         return await self._client.notices(
             state=state,
             kind=kind,

@@ -56,7 +56,7 @@ OWN = {
     ("GET", "/v1/subscriptions"): "customer_id=C-acme",
     ("GET", "/v1/find"): "",
     ("GET", "/v1/invoices"): "customer_id=C-billed",
-    ("GET", "/v1/notices"): "subscription_id={subscription_id}",
+    ("GET", "/v1/notices"): "",
     ("GET", "/v1/events"): "customer_id=C-acme",
     ("GET", "/v1/webhook-endpoints"): "",
 }
@@ -178,12 +178,22 @@ async def test_what_has_a_number_is_not_found_by_it(
 async def test_lists_have_nothing_of_the_others(
     rival: Visitor, theirs: str, billed: Theirs, method: str, path: str
 ) -> None:
-    query = OWN[method, path].format(subscription_id=billed.subscription_id)
+    query = OWN[method, path]
     for asked in ("", f"?{query}"):
         found = str(await rival.gets(path.removeprefix("/v1") + asked))
         assert [
             word for word in (theirs, billed.subscription_id, "C-acme", "C-billed") if word in found
         ] == []
+
+
+@pytest.mark.parametrize("path", ["/notices", "/events"])
+async def test_a_list_of_a_subscription_of_another_customer_is_refused_as_one_of_none(
+    rival: Visitor, billed: Theirs, path: str
+) -> None:
+    found = await rival.gets(path, 404, subscription_id=billed.subscription_id)
+    nothing = await rival.gets(path, 404, subscription_id=NOBODY)
+    assert found["code"] == "SUBSCRIPTION_NOT_FOUND"
+    assert without(found, "request_id") == without(nothing, "request_id")
 
 
 async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(rival: Visitor) -> None:

@@ -115,7 +115,7 @@ async def list_subscriptions(
 
 @router.get(
     "/events",
-    responses=responses(Code.INVALID_ARGUMENT, Code.MISSING_FIELD),
+    responses=responses(Code.INVALID_ARGUMENT, Code.MISSING_FIELD, Code.SUBSCRIPTION_NOT_FOUND),
     summary="The events of all subscriptions of a customer",
     description="In the order in which they were recorded, for a program that catches up: it passes the "
     "`number` of the last event that it has handled as `after`. `next` is the `after` of the following page. "
@@ -236,7 +236,7 @@ async def get_invoice(
 
 @router.get(
     "/notices",
-    responses=_PAGE,
+    responses=responses(ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT, Code.SUBSCRIPTION_NOT_FOUND),
     summary="Notices to customers, in the order of their numbers",
     description="Notices that were sent, wait to be sent, or could not be.",
 )
