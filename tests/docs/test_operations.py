@@ -39,9 +39,10 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 @recipe("Find by what lists show")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     life = await paid(shell)
-    by_query, by_customer, by_name, counted = await shell.types(blocks[0], await named(life))
+    by_query, by_customer, by_plan, by_name, counted = await shell.types(blocks[0], await named(life))
     assert life.id in by_query
     assert life.id in by_customer
+    assert life.id in by_plan
     assert life.workflow_id in by_name
     assert counted.startswith("Total: ")
 
