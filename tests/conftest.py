@@ -1,5 +1,6 @@
-"""The servers that all tests of a process share, with a database and a task queue for each house."""
+"""Session fixtures: one Temporal server and one PostgreSQL server per test process."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,17 @@ from workflows.converter import data_converter
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place_of(item.path))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each run a directory of its own.
+
+    Runs of one user share pytest's usual directory, and each run takes from all others the right to read it:
+    a PostgreSQL server that root runs as another user could not read its data any longer.
+    """
+    if not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="worksub-tests-")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The service that the commands ask: real servers, one for all tests of this folder."""
+"""Fixtures: the service that the commands call, on the servers that all tests of a process share."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from service.house import PASSWORD_HASH
+from service.namespaces import new_namespace
 from temporalio.client import Client
 
 from activities.attention import attention_copied
@@ -19,7 +20,6 @@ from starter.setup import set_up
 from subscription.calendar import KST
 from subscription.commands import ContractTerm
 from worker import create_worker
-from workflows.converter import data_converter
 
 from .requesting import request_fields
 from .running import ROOT, Cli
@@ -57,25 +57,25 @@ def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def service(tmp_path_factory: pytest.TempPathFactory, catalogue_file: Path) -> AsyncIterator[Service]:
-    directory, catalogue = tmp_path_factory.mktemp("service"), read_catalogue(catalogue_file)
-    async with EmbeddedStack(directory, search_attributes={}) as stack:
-        addresses = stack.addresses
-        temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
-        await set_up(temporal, addresses.database_url, catalogue)
-        async with (
-            connected(addresses.worker_url, "worksub_worker") as pool,
-            connected(addresses.people_url, "worksub_reader", connections=2) as reading,
-            attention_copied(pool, temporal),
-            create_worker(temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]),
-        ):
-            settings = {
-                "TEMPORAL_ADDRESS": addresses.temporal_address,
-                "DATABASE_URL": addresses.people_url,
-                "WORKSUB_CATALOGUE": str(catalogue_file),
-            }
-            client = SubscriptionClient(temporal, reading)
-            yield Service(directory, stack, temporal, client, settings)
+async def service(
+    stack: EmbeddedStack, temporal: Client, stack_directory: Path, catalogue_file: Path
+) -> AsyncIterator[Service]:
+    """The usual database and task queue, in a namespace that only these tests use."""
+    addresses, namespace = stack.addresses, await new_namespace(temporal)
+    await set_up(namespace, addresses.database_url, read_catalogue(catalogue_file))
+    async with (
+        connected(addresses.worker_url, "worksub_worker") as pool,
+        connected(addresses.people_url, "worksub_reader", connections=2) as reading,
+        attention_copied(pool, namespace),
+        create_worker(namespace, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]),
+    ):
+        settings = {
+            "TEMPORAL_ADDRESS": addresses.temporal_address,
+            "TEMPORAL_NAMESPACE": namespace.namespace,
+            "DATABASE_URL": addresses.people_url,
+            "WORKSUB_CATALOGUE": str(catalogue_file),
+        }
+        yield Service(stack_directory, stack, namespace, SubscriptionClient(namespace, reading), settings)
 
 
 @pytest.fixture
