@@ -1,5 +1,6 @@
 """Session fixtures: one Temporal server and one PostgreSQL server per test process."""
 
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from temporalio.client import Client
 
 from starter.embedded.stack import EmbeddedStack
 from workflows.converter import data_converter
+
+OWN_DIRECTORY = pytest.StashKey[Path]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if not config.option.basetemp:
         config.option.basetemp = tempfile.mkdtemp(prefix="worksub-tests-")
+        config.stash[OWN_DIRECTORY] = Path(config.option.basetemp)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    directory = session.config.stash.get(OWN_DIRECTORY, None)
+    if directory and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
