@@ -282,7 +282,7 @@ async def test_a_server_without_test_clocks_is_said_to_have_none(
         await client.start_workflow(
             "SubscriptionWorkflow", id=f"subscription-{subscription_id}", task_queue="nobody-listens"
         )
-        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address)
+        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")
         ended = await elsewhere.run("clock", "advance", subscription_id, "1", "--json")
         assert (ended.code, ended.error["code"]) == (1, "NO_TEST_CLOCK")
         assert "cannot move a workflow's clock" in ended.error["message"]
@@ -291,6 +291,6 @@ async def test_a_server_without_test_clocks_is_said_to_have_none(
 async def test_a_subscription_that_another_server_has_is_not_called_ended(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     async with TemporalServer(cli.directory / "temporal", search_attributes={}) as server:
-        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address)
+        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")
         ended = await elsewhere.run("rename", subscription_id, "--group", "elsewhere", "--json")
     assert (ended.code, ended.error["code"]) == (3, "WORKFLOW_LOST")
