@@ -9,9 +9,12 @@ RUN python -m venv /opt/worksub
 COPY pyproject.toml README.md worker.py ./
 COPY requirements requirements
 COPY subscription subscription
+COPY adapters adapters
 COPY workflows workflows
 COPY activities activities
 COPY starter starter
+COPY dev_stack dev_stack
+COPY entrypoints entrypoints
 # Only packages with one of the hashes that the file lists; the builder is needed for this step alone.
 RUN /opt/worksub/bin/pip install --require-hashes --requirement requirements/image.txt \
  && /opt/worksub/bin/pip install --no-deps --no-build-isolation . \

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What recordings and locks have is random by nature, and a guess by how random a word is finds little else.
 READ_BY_PEOPLE := ':!tests/replay/corpus' ':!*.png'
 GUESSES := HexHighEntropyString Base64HighEntropyString KeywordDetector IPPublicDetector
-SOURCES := subscription workflows activities starter benchmarks worker.py
+SOURCES := subscription adapters workflows activities starter dev_stack entrypoints benchmarks worker.py
 # A file's tests share a process; `tests/support/longest.py` says which files start first.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # `make lint` runs these side by side, and each prints when it is done; make before 4.0 mixes what they print.
@@ -92,9 +92,9 @@ chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each 
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --page docs/promises.md
 
 openapi: $(VENV)/dev ## Write the description of the HTTP API anew
-	@PYTHONPATH=tests $(BIN)/python -m api.story > examples.json.new && mv examples.json.new starter/api/examples.json
-	@$(BIN)/python -m starter.api.openapi > docs/openapi.json
-	@$(BIN)/python -m starter.api.openapi --event-schema > docs/schemas/subscription-event.json
+	@PYTHONPATH=tests $(BIN)/python -m api.story > examples.json.new && mv examples.json.new entrypoints/api/examples.json
+	@$(BIN)/python -m entrypoints.api.openapi > docs/openapi.json
+	@$(BIN)/python -m entrypoints.api.openapi --event-schema > docs/schemas/subscription-event.json
 
 bench: $(VENV)/dev ## What this service costs beside a plain one and one on DBOS, into docs/performance.md
 	@$(BIN)/python -m benchmarks.bench --page

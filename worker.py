@@ -1,4 +1,4 @@
-"""The door: the process that runs workflows and activities together. `python worker.py`."""
+"""Worker entry point: register every workflow and activity, and run until SIGTERM or SIGINT."""
 
 import asyncio
 import gc
@@ -19,38 +19,37 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from activities.adjusting import AdjustingActivities
-from activities.attention import attention_copied
-from activities.calling import CallerInterceptor
-from activities.catalogues import CatalogueActivities, PublishingError, publish
-from activities.database import UNREACHABLE, DatabaseError, Pool, connected, place_of
-from activities.delivering import DeliveringActivities
-from activities.domain_ownership import DomainOwnershipActivities
-from activities.erasure import ErasureActivities
-from activities.health import Health, health_served
-from activities.heartbeating import HeartbeatInterceptor
-from activities.histories import HistoryActivities
+from activities.catalogue import CatalogueActivities
+from activities.domain_verification import DomainOwnershipActivities
+from activities.erasure import ErasureActivities, HistoryActivities
+from activities.interceptors.caller_verification import CallerInterceptor
+from activities.interceptors.heartbeat import HeartbeatInterceptor
 from activities.invoicing import InvoicingActivities
-from activities.logs import write_logs
-from activities.mail_server import MailServer
+from activities.ledger_adjustments import AdjustingActivities
+from activities.metrics import ReportingInterceptor
+from activities.notifications import DeliveringActivities, TellingActivities
 from activities.provisioning import ProvisioningActivities
-from activities.purging import PurgingActivities
-from activities.reconciliation import ReconciliationActivities
-from activities.recording import RecordingActivities
-from activities.reporting import ReportingInterceptor
-from activities.sampling import sampled
-from activities.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsError, settings_from
-from activities.telemetry import metrics_served, telemetry_runtime
-from activities.telling import TellingActivities
-from activities.webhooks.courier import CONNECTIONS, webhooks_delivered
-from activities.worker_keys import worker_seals
-from activities.workspace import PostgresWorkspaces
-from subscription.seals import Seals
-from workflows.connection import TASK_QUEUE, ConnectionSettingsError, connect
-from workflows.hosting import INTERCEPTORS, RUNNER, WORKFLOWS, extend_deadlock_detection
-from workflows.keyring import EncryptionSettingsError, keyring_from
-from workflows.registration import missing_search_attributes
-from workflows.sealing import SealingInterceptor
+from activities.reconciliation.activities import ReconciliationActivities
+from activities.retention import PurgingActivities
+from activities.transitions import RecordingActivities
+from adapters.attention_copy import attention_copied
+from adapters.email.settings import MailServer
+from adapters.observability.gauges import sampled
+from adapters.observability.health_server import Health, health_served
+from adapters.observability.logging import write_logs
+from adapters.observability.sdk_runtime import metrics_served, telemetry_runtime
+from adapters.postgres.catalogue_repository import PublishingError, publish
+from adapters.postgres.pool import UNREACHABLE, DatabaseError, Pool, connected, place_of
+from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from adapters.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsError, settings_from
+from adapters.temporal.client import TASK_QUEUE, ConnectionSettingsError, connect
+from adapters.temporal.encryption_keys import EncryptionSettingsError, keyring_from
+from adapters.temporal.search_attributes import missing_search_attributes
+from adapters.webhooks.dispatcher import CONNECTIONS, webhooks_delivered
+from subscription.message_authentication import Seals
+from workflows.interceptors.message_authentication import SealingInterceptor
+from workflows.registry import INTERCEPTORS, RUNNER, WORKFLOWS, extend_deadlock_detection
 
 _DRAIN = timedelta(seconds=20)
 _CONNECTIONS_FOR_PEOPLE = 2

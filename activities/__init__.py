@@ -1,1 +1,1 @@
-"""What the service does to the world outside: PostgreSQL, DNS, and Temporal's own histories."""
+"""Temporal activity definitions. Every activity is idempotent."""

@@ -1,14 +1,19 @@
-"""Erasure: all data of a subscription, permanently deleted, counted again, and certified (R31).
+"""Activities that erase a subscription's data and workflow histories, and certify the erasure (R31).
 
 The worker's role can neither delete nor certify itself: the database does both at once, if the record agrees.
 """
 
 from temporalio import activity
+from temporalio.client import Client
 
-from activities import outbox, record, reporting
-from activities.database import Connection, Pool
-from activities.workspace import WorkspaceProvisioner
-from subscription.effects import Erase, ErasureCertificate
+from activities import metrics
+from adapters.postgres import notice_outbox, subscription_repository
+from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
+from adapters.temporal.executions import delete_runs, listed_runs
+from subscription.activity_contracts import DeleteHistories, Erase, HistoriesDeleted
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.timeline import ErasureCertificate
 
 PERSONAL_DATA = (
     "account_names",
@@ -33,12 +38,14 @@ class ErasureActivities:
     async def erase_subscription(self, erase: Erase) -> ErasureCertificate:
         """Erase and certify in one transaction; erasing twice is harmless and answers the same."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await record.recorded_sequence(connection, erase.subscription_id)
-            issued = await record.issued_certificate(connection, erase.subscription_id, "DATABASE")
+            await subscription_repository.recorded_sequence(connection, erase.subscription_id)
+            issued = await subscription_repository.issued_certificate(
+                connection, erase.subscription_id, "DATABASE"
+            )
             if issued:
                 return issued
             certificate = await erase_within(connection, erase, self._workspaces)
-        reporting.recorded(erase.subscription_id, erase.sequence, (erase.event,))
+        metrics.recorded(erase.subscription_id, erase.sequence, (erase.event,))
         return certificate
 
 
@@ -46,8 +53,8 @@ async def erase_within(
     connection: Connection, erase: Erase, provisioner: WorkspaceProvisioner
 ) -> ErasureCertificate:
     """Erase and certify in the transaction of this connection."""
-    await record.update_subscription(connection, erase.state)
-    await record.insert_events(connection, erase.state, erase.sequence, (erase.event,))
+    await subscription_repository.update_subscription(connection, erase.state)
+    await subscription_repository.insert_events(connection, erase.state, erase.sequence, (erase.event,))
     return await delete_personal_data(connection, erase.subscription_id, provisioner)
 
 
@@ -55,6 +62,27 @@ async def delete_personal_data(
     connection: Connection, subscription_id: str, provisioner: WorkspaceProvisioner
 ) -> ErasureCertificate:
     """Of what is recorded as erased; the certificate is the first one's, whatever is deleted now."""
-    await outbox.outdate_all(connection, subscription_id)
+    await notice_outbox.outdate_all(connection, subscription_id)
     await provisioner.delete(subscription_id)
-    return await record.erase_personal_data(connection, subscription_id)
+    return await subscription_repository.erase_personal_data(connection, subscription_id)
+
+
+class HistoryActivities:
+    def __init__(self, pool: Pool, client: Client) -> None:
+        self._pool = pool
+        self._client = client
+
+    @activity.defn
+    async def delete_histories(self, wanted: DeleteHistories) -> HistoriesDeleted:
+        """Delete every run of this workflow but the one that asks; returns once none can be read."""
+        info = activity.info()
+        workflow_id = info.workflow_id or ""
+        listed = [run.run_id for run in await listed_runs(self._client, workflow_id)]
+        runs = {*wanted.run_ids, *listed} - {info.workflow_run_id or ""}
+        await delete_runs(self._client, workflow_id, sorted(runs))
+        if wanted.erased_at is not None:
+            erased = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+            await subscription_repository.certify_histories(
+                self._pool, erased, wanted.forgotten + len(wanted.run_ids)
+            )
+        return HistoriesDeleted(runs=wanted.forgotten + len(wanted.run_ids))

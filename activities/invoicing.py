@@ -1,4 +1,4 @@
-"""Invoicing: a month is closed customer by customer, each in one transaction, with numbers without gaps."""
+"""Activity that issues one page of invoices, each in its own transaction, without number gaps."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -6,11 +6,11 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.boundary import Batch
-from activities.catalogues import price_book
-from activities.database import Connection, Pool
+from activities.batch import Batch
+from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.pool import Connection, Pool
 from subscription.adjustment import adjustment_key
-from subscription.calendar import first_of_next_month
+from subscription.business_calendar import first_of_next_month
 from subscription.catalogue import InvoicePolicy
 from subscription.invoice import (
     CorrectedInvoice,

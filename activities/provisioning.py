@@ -1,4 +1,4 @@
-"""Provisioning: take the name, create the account, its administrator and its workspace (R5, R9)."""
+"""Activities that provision a subscription and issue domain tokens (R5, R9, R12)."""
 
 import secrets
 from collections.abc import Mapping
@@ -7,27 +7,28 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio import activity
 
-from activities import record, reporting
-from activities.catalogues import price_book
-from activities.database import Connection, Pool
-from activities.workspace import WorkspaceProvisioner, wanted_workspace
-from subscription.apply import apply
-from subscription.calendar import day_of
-from subscription.catalogue import PriceBook
-from subscription.decide import start_trial
-from subscription.effects import (
+from activities import metrics
+from adapters.postgres import subscription_repository
+from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
+from subscription.activity_contracts import (
     Provision,
     Provisioned,
     ProvisionResult,
     RequestRefused,
     Token,
     TokenWanted,
-    timeline_entry,
 )
+from subscription.apply import apply
+from subscription.business_calendar import day_of
+from subscription.catalogue import PriceBook
+from subscription.decide import start_trial
 from subscription.events import TrialStarted
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Request, name_taken, read_request
 from subscription.state import Subscription, provisioning
+from subscription.timeline import timeline_entry
 from subscription.validation import check
 
 
@@ -54,14 +55,14 @@ class ProvisioningActivities:
 
     async def _provision(self, wanted: Provision) -> Provisioned:
         async with self._pool.acquire() as connection, connection.transaction():
-            await record.alone_with(connection, wanted.subscription_id)
+            await subscription_repository.alone_with(connection, wanted.subscription_id)
             book = await price_book(connection)
-            state = await record.snapshot(connection, wanted.subscription_id)
+            state = await subscription_repository.snapshot(connection, wanted.subscription_id)
             if state is not None:
                 return await _as_recorded(connection, state, book, wanted.request)
             request = self._judged(wanted, book)
             state, started = await _start(connection, request, wanted, book)
-        reporting.recorded(wanted.subscription_id, 1, (started,))
+        metrics.recorded(wanted.subscription_id, 1, (started,))
         return Provisioned(
             state=state,
             timeline=(timeline_entry(started, state),),
@@ -88,13 +89,15 @@ async def _as_recorded(
     connection: Connection, state: Subscription, book: PriceBook, sent: Mapping[str, Any]
 ) -> Provisioned:
     if state.state.over:
-        if not await record.was_requested_so(connection, state.subscription_id, _fingerprint(sent)):
+        if not await subscription_repository.was_requested_so(
+            connection, state.subscription_id, _fingerprint(sent)
+        ):
             raise refuse(Code.REQUEST_ID_REUSED, "request_id")
         raise refuse(Code.SUBSCRIPTION_ENDED)
     return Provisioned(
         state=state,
-        timeline=await record.latest_timeline(connection, state.subscription_id),
-        fingerprint=await record.request_fingerprint(connection, state.subscription_id),
+        timeline=await subscription_repository.latest_timeline(connection, state.subscription_id),
+        fingerprint=await subscription_repository.request_fingerprint(connection, state.subscription_id),
         catalogues=book.versions,
     )
 
@@ -115,14 +118,16 @@ async def _start(
     token = secrets.token_hex(16)
     started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
     state = apply(provisioning(wanted.subscription_id, request), started)
-    if not await record.insert_subscription(connection, state, request):
+    if not await subscription_repository.insert_subscription(connection, state, request):
         raise refuse(Code.REQUEST_ID_REUSED, "request_id")
-    if not await record.take_name(connection, state.subscription_id, account.name, account.kind):
+    if not await subscription_repository.take_name(
+        connection, state.subscription_id, account.name, account.kind
+    ):
         raise RefusedError(name_taken(account.kind))
     await keep_people(connection, state.subscription_id, request)
     if started.claim:
         await keep_token(connection, state.subscription_id, started.claim.name, started.claim.token)
-    await record.insert_events(connection, state, 1, (started,))
+    await subscription_repository.insert_events(connection, state, 1, (started,))
     return state, started
 
 

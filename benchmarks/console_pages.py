@@ -18,20 +18,20 @@ from tempfile import TemporaryDirectory
 import httpx
 from temporalio.client import Client
 
-from activities.database import connected
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
-from starter.cli.health import is_worked_on
-from starter.cli.worker_process import api_process, chosen_addresses, worker_process
+from adapters.password_hashing import hashed
+from adapters.postgres.pool import connected
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.executions import is_worked_on
+from dev_stack.child_server import port_is_free
+from dev_stack.reserved_ports import UsualPorts
+from dev_stack.service_processes import api_process, chosen_addresses, worker_process
+from dev_stack.stack import EmbeddedStack
+from entrypoints.console.rendering import asset
 from starter.client import SubscriptionClient
-from starter.console.pages import asset
-from starter.embedded.server import port_is_free
-from starter.embedded.stack import EmbeddedStack
-from starter.embedded.usual_ports import UsualPorts
-from starter.passwords import hashed
 from starter.setup import set_up
-from subscription.calendar import day_of
-from subscription.commands import ContractTerm
-from workflows.converter import data_converter
+from subscription.business_calendar import day_of
+from subscription.contract import ContractTerm
 
 _CUSTOMER = "C-1001"
 _A_YEAR = timedelta(days=365)

@@ -10,17 +10,17 @@ from pathlib import Path
 import asyncpg
 from temporalio.client import Client
 
-from activities.database import Pool, connected
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.postgres.pool import Pool, connected
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.temporal.data_converter import data_converter
 from benchmarks.plain_tables import SCHEMA
 from benchmarks.processors import Servers
 from benchmarks.sides import OnDbos, Ours, Plain
 from benchmarks.workers import WorkerProcess, worker_process
+from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
-from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
 from subscription.catalogue import PriceBook
-from workflows.converter import data_converter
 
 # Long before any month that is measured: lives of last year begin on this ground too.
 _SOLD_SINCE = date(2020, 1, 1)

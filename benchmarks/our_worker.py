@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 from temporalio.client import Client
 
-from activities.database import connected
-from activities.worker_keys import worker_seals
+from adapters.postgres.pool import connected
+from adapters.postgres.worker_keys import worker_seals
+from adapters.temporal.data_converter import data_converter
 from benchmarks.serving import serve
 from worker import create_worker
-from workflows.converter import data_converter
 
 
 @asynccontextmanager

@@ -6,18 +6,19 @@ import hashlib
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from activities.database import Pool
 from activities.provisioning import ProvisioningActivities
-from activities.recording import RecordingActivities
-from activities.workspace import PostgresWorkspaces
+from activities.transitions import RecordingActivities
+from adapters.postgres.pool import Pool
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
 from benchmarks.sides import fields
+from subscription.activity_contracts import Provision, Provisioned, Recorded, Transition
 from subscription.apply import apply_all
-from subscription.calendar import add_months, first_of_month, start_of
+from subscription.business_calendar import add_months, first_of_month, start_of
 from subscription.catalogue import PriceBook
-from subscription.commands import ContractTerm, SwitchToPaid
+from subscription.commands import SwitchToPaid
+from subscription.contract import ContractTerm
 from subscription.deadlines import due_first
 from subscription.decide import Accepted, decide
-from subscription.effects import Provision, Provisioned, Recorded, Transition
 from subscription.events import Event
 from subscription.state import Subscription
 

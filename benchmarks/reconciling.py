@@ -5,10 +5,10 @@ import time
 import uuid
 from dataclasses import dataclass
 
+from adapters.temporal.client import TASK_QUEUE
 from benchmarks.ground import Ground
 from benchmarks.workers import WorkerProcess
 from subscription.reconciliation import ReconcileReport
-from workflows.connection import TASK_QUEUE
 
 _LOOK_SECONDS = 0.5
 

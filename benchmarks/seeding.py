@@ -17,19 +17,19 @@ from temporalio.client import Client
 from temporalio.common import TypedSearchAttributes
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_seals
+from adapters.temporal.client import TASK_QUEUE
 from benchmarks import plain
 from benchmarks.ground import Ground
 from benchmarks.plain_tables import Start
 from benchmarks.sides import Side, plain_request
 from subscription.catalogue import PriceBook
-from subscription.effects import WORKFLOW_ID_PREFIX
-from subscription.seals import Seals
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.message_authentication import Seals
 from subscription.state import Subscription
-from workflows.connection import TASK_QUEUE
-from workflows.sealing import SealingInterceptor
+from workflows.interceptors.message_authentication import SealingInterceptor
+from workflows.run_input import Resumed
 from workflows.search_attributes import all_of
-from workflows.stages import Resumed
 
 _QUEUE = "seeds"
 _AT_ONCE = 20

@@ -17,11 +17,11 @@ from benchmarks import plain
 from benchmarks.patience import until
 from benchmarks.plain_tables import Agreement, Request, Start, Switch
 from starter.client import SubscriptionClient
-from subscription.calendar import day_of
+from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
-from subscription.commands import ContractTerm
-from subscription.effects import WORKFLOW_ID_PREFIX
-from subscription.simulation import agreed_terms
+from subscription.contract import ContractTerm
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.scenario import agreed_terms
 
 _OF_TEST_CLOCKS = (
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED,

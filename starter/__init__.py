@@ -1,1 +1,1 @@
-"""PEOPLE: everything through which someone asks something of a subscription."""
+"""Client library: start workflows, send commands, query subscriptions, manage schedules."""

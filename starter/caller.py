@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The authenticated caller: a customer or an operator."""
 
 import hashlib
 from dataclasses import dataclass

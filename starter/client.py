@@ -1,4 +1,4 @@
-"""The one way in: requests, commands and questions, typed, for everybody who asks."""
+"""`SubscriptionClient`: the public Python API."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -11,25 +11,20 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-from activities.database import Pool
-from starter.finding import Finder, Found
-from starter.reading import SubscriptionReader
-from starter.refusing import refusal_in
-from starter.requesting import Requests, subscription_id_for
-from starter.selection import Selection
-from starter.test_clock import TestClock
-from starter.updating import Updates
+from adapters.postgres.pool import Pool
+from adapters.temporal.client import TASK_QUEUE
+from starter.commands import Updates, refusal_in
+from starter.filters import Selection
+from starter.queries import SubscriptionReader
+from starter.requests import Requests, subscription_id_for
+from starter.search import Finder, Found
+from starter.subscription_clock import TestClock
 from subscription.adjustment import Adjust, Adjustment
-from subscription.answers import REMEMBERED_FOR
-from subscription.calendar import KST, Instant, day_of
+from subscription.business_calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
-from subscription.commands import Command, ContractTerm, Expected, SwitchToPaid, Upgrade, read_command
+from subscription.commands import Command, Expected, SwitchToPaid, Upgrade, read_command
+from subscription.contract import ContractTerm
 from subscription.deadlines import caught_up
-from subscription.effects import (
-    WORKFLOW_ID_PREFIX,
-    Answer,
-    RequestAnswer,
-)
 from subscription.forecast import (
     ChangeQuote,
     Coming,
@@ -39,12 +34,14 @@ from subscription.forecast import (
     quote_upgrade,
     upcoming,
 )
+from subscription.idempotency import REMEMBERED_FOR
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.request import Account
 from subscription.state import Subscription
+from subscription.timeline import Answer, RequestAnswer
 from subscription.validation import check, problems_of
-from workflows.connection import TASK_QUEUE
 
 T = TypeVar("T")
 CommandT = TypeVar("CommandT", bound=Command)

@@ -1,11 +1,11 @@
-"""Filter values that name nothing. They are refused, because an empty list would look like an answer."""
+"""Validation of filter values: a value that names nothing is refused."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-from starter.selection import Selection
+from starter.filters import Selection
 from subscription.catalogue import PriceBook
-from subscription.commands import ContractTerm
+from subscription.contract import ContractTerm
 from subscription.refusals import Code, Problem, Refused, RefusedError
 from subscription.state import Access, State
 

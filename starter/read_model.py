@@ -1,36 +1,31 @@
-"""What people read: answers from PostgreSQL, whether the workflow still runs or has long been deleted."""
+"""Read model: SQL queries behind `SubscriptionQueries`."""
 
 import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-from activities.answers import recalled_answer
-from activities.database import Pool
-from starter.asked import Asked
-from starter.selection import Selection, as_sql
+from adapters.postgres.command_answers import recalled_answer
+from adapters.postgres.pool import Pool
+from adapters.postgres.read_only_pool import Asked
+from starter.filters import Selection, as_sql
+from subscription.activity_contracts import AnswerRecalled, AnswerWanted, CustomerEvent
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.attention import Attention
-from subscription.calendar import Day, Instant
+from subscription.business_calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.commands import Command, ContractTerm
+from subscription.commands import Command
+from subscription.contract import ContractTerm
 from subscription.deadlines import Due
-from subscription.effects import (
-    AnswerRecalled,
-    AnswerWanted,
-    CustomerEvent,
-    ErasureCertificate,
-    RequestAnswer,
-    TimelineEntry,
-)
 from subscription.events import EVENT, Event
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
-from subscription.outbox import NoticeKind, NoticeState, OutboxNotice
+from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Code, RefusedError, refuse
 from subscription.state import Access, State, Subscription
+from subscription.timeline import ErasureCertificate, RequestAnswer, TimelineEntry
 
 
 class Listed(Frozen):

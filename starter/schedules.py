@@ -1,4 +1,4 @@
-"""What happens by itself, and when: every schedule, declared here and applied to a namespace from here."""
+"""Temporal schedules: declaration, apply, list, trigger, pause, resume."""
 
 import asyncio
 from collections.abc import Iterator
@@ -31,9 +31,9 @@ from temporalio.client import (
 from temporalio.common import Priority
 from temporalio.service import RPCError, RPCStatusCode
 
-from subscription.calendar import KST, Instant
+from adapters.temporal.client import TASK_QUEUE
+from subscription.business_calendar import KST, Instant
 from subscription.model import Frozen
-from workflows.connection import TASK_QUEUE
 
 TIME_ZONE = "Asia/Seoul"
 

@@ -1,16 +1,16 @@
-"""Making a database and a namespace ready for the service; doing it again changes nothing."""
+"""Setup of the database and the namespace. Idempotent."""
 
 from datetime import date
 
 from temporalio.client import Client
 
-from activities.catalogues import publish
-from activities.database import connected
-from activities.schema import migrate
+from adapters.postgres.catalogue_repository import publish
+from adapters.postgres.migrate import migrate
+from adapters.postgres.pool import connected
+from adapters.temporal.search_attributes import register_search_attributes
 from starter.schedules import Applied, apply_schedules
 from subscription.catalogue import Catalogue
 from subscription.model import Frozen
-from workflows.registration import register_search_attributes
 
 
 class SetUp(Frozen):

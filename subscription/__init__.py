@@ -1,1 +1,1 @@
-"""The rules of a NAVER WORKS subscription: pure, with no clock, no I/O and no Temporal."""
+"""Domain model and business rules of a NAVER WORKS subscription. Pure: no clock, no I/O, no Temporal."""

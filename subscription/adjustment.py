@@ -1,11 +1,11 @@
-"""Adjustments: compensating lines for what was charged wrongly. No line of a ledger is ever edited."""
+"""Ledger adjustments: compensating lines that correct a charge without editing it."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from subscription.calendar import Instant
+from subscription.business_calendar import Instant
 from subscription.ledger import LineKey
 from subscription.model import Frozen, Wire
 from subscription.refusals import Code, Refused

@@ -1,8 +1,9 @@
-"""What an event makes of the state. Nothing is decided here: an event is a fact (R31 for erasure)."""
+"""Application of an event to the state. Makes no decisions (R31 for erasure)."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from subscription.contract import Contract, Rate
 from subscription.events import (
     AccountRenamed,
     Canceled,
@@ -24,7 +25,7 @@ from subscription.events import (
     Upgraded,
 )
 from subscription.ledger import with_rate
-from subscription.state import Contract, Rate, ReservedCancellation, State, Subscription
+from subscription.state import ReservedCancellation, State, Subscription
 
 
 def apply(state: Subscription, event: Event) -> Subscription:

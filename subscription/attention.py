@@ -1,10 +1,10 @@
-"""The reason why a subscription needs attention: a kind, which is counted, and a short text for operators."""
+"""Reasons why a subscription needs attention: a code, and a text for operators."""
 
 import re
 from enum import StrEnum
 from typing import Any, Self
 
-from subscription.calendar import Instant
+from subscription.business_calendar import Instant
 from subscription.model import Frozen
 
 ATTENTION_MEMO = "Attention"

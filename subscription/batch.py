@@ -1,4 +1,4 @@
-"""Members of a batch that a job could not work on, as its report names them."""
+"""Batch failures, as the report of a scheduled job names them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is sold: one published version of the catalogue, and the price book of all of them (R19)."""
+"""Product catalogue: one published version, and the price book of all versions (R19)."""
 
 import re
 import tomllib
@@ -10,9 +10,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from subscription.calendar import Day
+from subscription.account_names import domain_name
+from subscription.business_calendar import Day
 from subscription.model import Frozen, Wire
-from subscription.names import domain_name
 from subscription.refusals import Code, Problem, Refused, misfit
 from subscription.validation import check, has_control_characters, problems_of
 

@@ -1,37 +1,22 @@
-"""What a caller may ask of a subscription, and how its words on the wire are read."""
+"""The commands that a subscription accepts, and parsing them from JSON."""
 
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from enum import StrEnum
 from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from subscription.calendar import Day, Instant
-from subscription.model import Frozen, Wire
+from subscription.business_calendar import Day, Instant
+from subscription.contract import MembersField, PlanField, RenewalTerms, TermField
+from subscription.model import Wire
 from subscription.refusals import Code, Problem, Refused, misfit
 from subscription.request import Account, AccountName, TermAgreement
 from subscription.validation import check, has_control_characters, has_too_many_values, problems_of
 
 _Shape = TypeVar("_Shape", bound=Wire)
 _WHOLE = "the argument"
-
-
-class ContractTerm(StrEnum):
-    MONTHLY = "MONTHLY"
-    ANNUAL = "ANNUAL"
-
-    @property
-    def months(self) -> int:
-        return 12 if self is ContractTerm.ANNUAL else 1
-
-
-TermField = Annotated[ContractTerm, Field(strict=False)]
-PlanField = Annotated[str, Field(min_length=1, max_length=64)]
-# What is no more than a number too large is refused by the catalogue's limit, with a code of its own.
-MembersField = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 def is_command_id(value: str) -> bool:
@@ -87,14 +72,6 @@ class SwitchToPaid(Command):
     title = "Switch to a paid plan, today or on a reserved date (R16)"
 
     date: Day
-    term: TermField
-    plan: PlanField | None = None
-    members: MembersField | None = None
-
-
-class RenewalTerms(Frozen):
-    """The terms of the next contract; plan and members as they stand then, unless given (R24)."""
-
     term: TermField
     plan: PlanField | None = None
     members: MembersField | None = None

@@ -1,4 +1,4 @@
-"""When something falls due, and what then happens (R14-R18, R21, R23, R30)."""
+"""Deadlines: when the next one is due and which event it produces (R14-R18, R21, R23, R30)."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
@@ -7,9 +7,9 @@ from operator import itemgetter
 from typing import Literal
 
 from subscription.apply import apply
-from subscription.calendar import Instant, add_months, day_of, first_of_next_month, start_of
+from subscription.business_calendar import Instant, add_months, day_of, first_of_next_month, start_of
 from subscription.catalogue import PriceBook
-from subscription.commands import ContractTerm, RenewalTerms
+from subscription.contract import Contract, ContractTerm, RenewalTerms, rate_of
 from subscription.events import (
     Canceled,
     ContractRenewed,
@@ -21,14 +21,7 @@ from subscription.events import (
 )
 from subscription.ledger import LedgerLine, service_fees, termination_charges
 from subscription.model import Frozen
-from subscription.state import (
-    Contract,
-    ReservedCancellation,
-    ReservedSwitch,
-    State,
-    Subscription,
-    rate_of,
-)
+from subscription.state import ReservedCancellation, ReservedSwitch, State, Subscription
 
 
 class Due(StrEnum):

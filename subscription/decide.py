@@ -1,26 +1,26 @@
-"""What a command causes, or why it is refused. Judging changes nothing (R10, R13, R16, R24-R29, R32)."""
+"""Decisions: the events that a command produces, or its refusal (R10, R13, R16, R24-R29, R32)."""
 
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from subscription.calendar import add_months, day_of
+from subscription.business_calendar import add_months, day_of
 from subscription.catalogue import Catalogue, Plan, PriceBook, rename_lock
 from subscription.commands import (
     Cancel,
     ChangeRenewalOption,
     CheckDomain,
     Command,
-    ContractTerm,
     Expected,
     RenameAccount,
-    RenewalTerms,
     SwitchToPaid,
     Upgrade,
     WithdrawReservation,
     confirmation_for,
 )
+from subscription.contract import ContractTerm, Rate, RenewalTerms, rate_of
 from subscription.deadlines import canceled, first_contract, switched_to_paid
-from subscription.domain_proof import claim
+from subscription.domain_verification import claim
+from subscription.event_text import accepted_message
 from subscription.events import (
     AccountRenamed,
     CancellationReserved,
@@ -38,15 +38,7 @@ from subscription.events import (
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused, RefusedError, refuse
 from subscription.request import Account, AccountKind, TermAgreement, terms_lacking
-from subscription.state import (
-    Rate,
-    ReservedCancellation,
-    ReservedSwitch,
-    State,
-    Subscription,
-    rate_of,
-)
-from subscription.wording import accepted_message
+from subscription.state import ReservedCancellation, ReservedSwitch, State, Subscription
 
 
 class Accepted(Frozen):

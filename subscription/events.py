@@ -1,4 +1,4 @@
-"""What can happen to a subscription. An event is a fact: it names no person and is never changed.
+"""Domain events. Immutable; fields that identify a person are marked `private` (R31).
 
 What an event must know of a person (a new account name) stands in fields marked `private`; the record
 keeps those apart, so that erasure can remove them (R31).
@@ -9,15 +9,15 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from subscription.calendar import Day, Instant
-from subscription.commands import RenewalTerms
-from subscription.domain_proof import DomainClaim
+from subscription.business_calendar import Day, Instant
+from subscription.contract import Contract, Rate, RenewalTerms
+from subscription.domain_verification import DomainClaim
 from subscription.ledger import LedgerLine
 from subscription.messages import Parameters
 from subscription.model import Frozen
 from subscription.refusals import Problem, Refused
 from subscription.request import Account, AccountKind, TermAgreement
-from subscription.state import Contract, Rate, ReservedCancellation, ReservedSwitch
+from subscription.state import ReservedCancellation, ReservedSwitch
 from subscription.validation import without_callers_words
 
 Private = Field(json_schema_extra={"private": True})

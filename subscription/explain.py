@@ -1,8 +1,8 @@
-"""Why a ledger line is what it is: its rule, days, prices and arithmetic, from the parts it was made of."""
+"""Explanation of a ledger line: rule, days, prices and arithmetic (R20, R21, R30)."""
 
 from fractions import Fraction
 
-from subscription.calendar import Day, days_in_month, months_of
+from subscription.business_calendar import Day, days_in_month, months_of
 from subscription.ledger import LedgerLine, LineKind, Piece, charged
 from subscription.model import Frozen
 from subscription.money import amount

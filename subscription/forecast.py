@@ -1,4 +1,4 @@
-"""What would happen, worked out by running the rules forward on a copy: quotes and previews (R28)."""
+"""Forecasts and quotes, computed by running the rules forward on a copy of the state (R28)."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -7,18 +7,19 @@ from itertools import islice
 from typing import Literal
 
 from subscription.apply import apply, apply_all
-from subscription.calendar import Day, day_of, start_of
+from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import PriceBook, required_terms
-from subscription.commands import Cancel, ContractTerm, SwitchToPaid, Upgrade, confirmation_for
+from subscription.commands import Cancel, SwitchToPaid, Upgrade, confirmation_for
+from subscription.contract import Contract, ContractTerm
 from subscription.deadlines import caught_up, due_first, is_foreseeable, next_deadline
 from subscription.decide import decide
-from subscription.effects import TimelineEntry, timeline_entry
 from subscription.events import Event
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused
 from subscription.request import TermAgreement
-from subscription.state import Contract, ReservedCancellation, Subscription
+from subscription.state import ReservedCancellation, Subscription
+from subscription.timeline import TimelineEntry, timeline_entry
 
 TOO_FAR_AHEAD = Refused.of(Code.INVALID_INSTANT, "at", reason="TOO_FAR_AHEAD")
 

@@ -1,4 +1,4 @@
-"""Invoices: what a customer is asked to pay for a month, from the lines of its ledgers.
+"""Invoices: which ledger lines a customer is billed for in a month.
 
 A line belongs to the first invoice that is issued for its month or a later one. Its month is the one in
 which it came into effect. Service fees that are posted at the start of 1 April are for days of March, and on
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from subscription.adjustment import AdjustmentReason
 from subscription.batch import MemberFailure
-from subscription.calendar import Day, first_of_next_month, start_of
+from subscription.business_calendar import Day, first_of_next_month, start_of
 from subscription.catalogue import Supplier
 from subscription.ledger import ChargedRate, LedgerLine, LineKey, LineKind
 from subscription.model import Frozen

@@ -1,4 +1,4 @@
-"""Ledger lines: what is charged, for which days, and the arithmetic that anyone can repeat (R20-R22, R30)."""
+"""Ledger lines and how their amounts are calculated (R20-R22, R30)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -9,10 +9,10 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from subscription.calendar import Day, Instant, months_of
+from subscription.business_calendar import Day, Instant, months_of
+from subscription.contract import Contract, Rate
 from subscription.model import Frozen
 from subscription.money import amount, rounded_down
-from subscription.state import Contract, Rate
 
 
 class LineKind(StrEnum):

@@ -1,4 +1,4 @@
-"""Messages as data: a template in English, parameters of known kinds, and a writer for each language.
+"""Message templates with typed parameters, and a formatter for each language.
 
 A template names its parameters as `%(date)s`. A parameter's name decides its kind, and thereby how a
 language writes it. The English templates are also the keys of the console's translations.

@@ -1,4 +1,4 @@
-"""The two bases of every model: what we write ourselves, and what others write to us."""
+"""Base classes for all models: internal values (`Frozen`) and external input (`Wire`)."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,10 +1,10 @@
-"""The one measure of money (R20): exact fractions of KRW, rounded down once, at the ledger line."""
+"""Prorated amounts as exact fractions of KRW, rounded down once per ledger line (R20)."""
 
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
 
-from subscription.calendar import days_in_month, months_of
+from subscription.business_calendar import days_in_month, months_of
 
 
 def amount(price: int, members: int, first_day: date, end_day: date) -> Fraction:

@@ -1,4 +1,4 @@
-"""Notices: what a customer is told before it happens, or while a domain stays unproved.
+"""Which notices a customer is due on a given day.
 
 The policy, `[notices]` of the catalogue, says on which days before an occasion there is a notice. The one
 that is due is that of the day reached last: three days before, or two, it is the third day's. So a run
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 
-from subscription.calendar import Day, day_of, start_of
+from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import NoticePolicy, PriceBook
-from subscription.commands import ContractTerm
+from subscription.contract import ContractTerm
 from subscription.deadlines import caught_up
-from subscription.domain_proof import DomainClaim
+from subscription.domain_verification import DomainClaim
 from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid, TrialEnded
 from subscription.forecast import events_to_come
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
-from subscription.outbox import NoticeKind
+from subscription.notice_outbox import NoticeKind
 from subscription.request import AccountKind
 from subscription.state import Subscription
 

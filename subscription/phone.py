@@ -1,4 +1,4 @@
-"""Company phone numbers (R8)."""
+"""Validation and normalization of company phone numbers (R8)."""
 
 from subscription.refusals import Code, misfit
 

@@ -1,4 +1,4 @@
-"""Reconciliation: what can be amiss between the record, the rules and Temporal, and how it is reported."""
+"""Reconciliation types: finding codes, page inputs, progress and report."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from subscription.calendar import Instant
+from subscription.business_calendar import Instant
 from subscription.model import Frozen, Wire
 from subscription.validation import storable
 

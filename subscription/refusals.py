@@ -1,4 +1,4 @@
-"""Refusals: a stable code for programs, the parameters of its sentence, the sentence, and the field.
+"""Refusals: a stable code, the parameters of its message, the message, and the field at fault.
 
 A code with several sentences has a `reason` for each of them. `SENTENCES` has every sentence in English
 and is the only place that does: no message of a refusal is written anywhere else. Other languages format

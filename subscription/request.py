@@ -1,4 +1,4 @@
-"""The request for a subscription, judged field by field (R1-R8)."""
+"""The subscription request and its field-by-field validation (R1-R8)."""
 
 import hashlib
 import re
@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
-from subscription import names
-from subscription.calendar import Instant, day_of
+from subscription import account_names
+from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
-from subscription.password_hash import ALLOWED, password_hash_problem
+from subscription.password_hash_policy import ALLOWED, password_hash_problem
 from subscription.phone import phone_number
 from subscription.refusals import Code, Problem, Refused, misfit
 from subscription.validation import (
@@ -41,8 +41,8 @@ class Account(Frozen):
 class AccountName(Wire):
     """`{"group": …}` or `{"domain": …}`: exactly one of the two (R4)."""
 
-    group: Annotated[str, AfterValidator(names.group_name)] | None = None
-    domain: Annotated[str, AfterValidator(names.domain_name)] | None = None
+    group: Annotated[str, AfterValidator(account_names.group_name)] | None = None
+    domain: Annotated[str, AfterValidator(account_names.domain_name)] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -146,7 +146,7 @@ class Request(Wire):
         tuple[TermAgreement, ...], Field(strict=False), AfterValidator(_required_terms_agreed)
     ]
     account: AccountName
-    admin_id: Annotated[str, AfterValidator(names.admin_id)]
+    admin_id: Annotated[str, AfterValidator(account_names.admin_id)]
     password_hash: Annotated[str, AfterValidator(_argon2id_hash)]
     company_name: Annotated[str, AfterValidator(_company_name)]
     company_phone: Annotated[str, AfterValidator(phone_number)]

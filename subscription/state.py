@@ -1,15 +1,13 @@
-"""Where a subscription stands: one frozen value, from which everything else is worked out."""
+"""The state of a subscription: one immutable model from which everything else is derived."""
 
-from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subscription.calendar import Day, Instant
-from subscription.catalogue import Plan
-from subscription.commands import ContractTerm, RenewalTerms
-from subscription.domain_proof import DomainClaim
+from subscription.business_calendar import Day, Instant
+from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
+from subscription.domain_verification import DomainClaim
 from subscription.model import Frozen
 from subscription.request import Account, Request
 
@@ -36,49 +34,6 @@ class Access(StrEnum):
     FULL = "FULL"
     RESTRICTED = "RESTRICTED"
     NONE = "NONE"
-
-
-class Rate(Frozen):
-    """What is charged from a day on, until the next rate: the plan, the members and their prices."""
-
-    first_day: Day
-    plan: str
-    members: int
-    list_price: int
-    annual_price: int
-    term: ContractTerm
-
-    @property
-    def price(self) -> int:
-        """KRW a member a month: a MONTHLY contract pays list, an ANNUAL one pays annual (R19)."""
-        return self.annual_price if self.term is ContractTerm.ANNUAL else self.list_price
-
-    def same_charge_as(self, other: "Rate") -> bool:
-        """Whether the two make one unbroken run of a service fee (R21)."""
-        return (self.plan, self.members, self.price) == (other.plan, other.members, other.price)
-
-
-def rate_of(plan_id: str, plan: Plan, members: int, term: ContractTerm, first_day: date) -> Rate:
-    return Rate(
-        first_day=first_day,
-        plan=plan_id,
-        members=members,
-        list_price=plan.list,
-        annual_price=plan.annual,
-        term=term,
-    )
-
-
-class Contract(Frozen):
-    """One contract period, [first_day, end_day), in its chain of periods of the same term (R18)."""
-
-    term: ContractTerm
-    first_day: Day
-    end_day: Day
-    chain_first_day: Day
-    periods_before: int = 0
-    fee_percent: int
-    begun_by_renewal: bool = False
 
 
 class ReservedSwitch(Frozen):

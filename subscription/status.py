@@ -1,12 +1,13 @@
-"""Where a subscription stands, in the shape that people and programs read."""
+"""Public view of a subscription's state."""
 
-from subscription.calendar import Instant
+from subscription.business_calendar import Instant
 from subscription.catalogue import DomainPolicy
-from subscription.commands import ContractTerm, RenewalTerms, confirmation_for
+from subscription.commands import confirmation_for
+from subscription.contract import Contract, ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, next_deadline
-from subscription.domain_proof import DomainProof, proof_of
+from subscription.domain_verification import DomainProof, proof_of
 from subscription.model import Frozen
-from subscription.state import Access, Contract, Reservation, State, Subscription
+from subscription.state import Access, Reservation, State, Subscription
 
 
 class Status(Frozen):

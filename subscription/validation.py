@@ -1,4 +1,4 @@
-"""Pydantic's findings as ours: every problem at once, each with field, code and a sentence."""
+"""Pydantic validation errors as problems with a field, a code and a message."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping

@@ -10,8 +10,8 @@ from service.house import open_stack
 from support.longest import place_of
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
-from workflows.converter import data_converter
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
 
 OWN_DIRECTORY = pytest.StashKey[Path]()
 

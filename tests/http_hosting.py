@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
-from activities.settings import Address
-from starter.http_protocol import HttpLimits
-from starter.http_serving import HttpServer, listening
+from adapters.settings import Address
+from entrypoints.http.protocol import HttpLimits
+from entrypoints.http.server import HttpServer, listening
 
 _DRAIN_SECONDS = 1
 

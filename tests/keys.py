@@ -2,7 +2,7 @@
 
 import os
 
-from workflows.keyring import KEY_BYTES, Key, Keyring
+from adapters.temporal.encryption_keys import KEY_BYTES, Key, Keyring
 
 
 def new_key() -> Key:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from starter.client_address import client_address
+from entrypoints.http.client_address import client_address
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,14 @@ from http_hosting import served
 from keys import new_keyring
 from temporalio.api.common.v1 import Payload, Payloads
 
-from activities.settings import SettingsError
-from starter.codec_server.app import MAX_BODY_BYTES, codec_app
-from starter.codec_server.callers import Callers, EitherWay, Issuer, SignedIn, TokenHolders
-from starter.codec_server.limits import Limit
-from starter.codec_server.settings import codec_settings_from
-from starter.codec_server.tokens import digest_of, new_token, token_line
-from workflows.encryption import Encryption
-from workflows.keyring import KEYS, Keyring
+from adapters.settings import SettingsError
+from adapters.temporal.encryption_keys import KEYS, Keyring
+from adapters.temporal.payload_codec import Encryption
+from entrypoints.codec_server.app import MAX_BODY_BYTES, codec_app
+from entrypoints.codec_server.authentication import Callers, EitherWay, Issuer, SignedIn, TokenHolders
+from entrypoints.codec_server.operator_tokens import digest_of, new_token, token_line
+from entrypoints.codec_server.rate_limits import Limit
+from entrypoints.codec_server.settings import codec_settings_from
 
 PERSON = "한빛서점 Hanbit"
 ORIGIN, NAMESPACE, AUDIENCE = "https://temporal.example", "worksub", "worksub-codec"

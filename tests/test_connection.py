@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflows.connection import misfit_in, reason_in
+from adapters.temporal.client import misfit_in, reason_in
 
 REFUSED = (
     "Failed client connect: Server connection error: tonic::transport::Error(Transport, "

@@ -7,29 +7,26 @@ import pytest
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 
-# These are for clients and workers, and never run inside a workflow.
-OUTSIDE = {"connection.py", "converter.py", "encryption.py", "exporting.py", "keyring.py", "registration.py"}
-
 FORBIDDEN_MODULES = set(
     "asyncio multiprocessing os random secrets socket subprocess threading time uuid".split()  # noqa: SIM905
 )
 # Tasks and shields run on the workflow's own event loop; its clock is not asked.
-ALLOWED_MODULES = {("alarm.py", "asyncio"), ("cancellation.py", "asyncio")}
+ALLOWED_MODULES = {("deadline_timer.py", "asyncio"), ("cancellation_shield.py", "asyncio")}
 FORBIDDEN_CALLS = {"now", "utcnow", "today", "fromtimestamp", "open", "input", "print", "id", "hash", "set"}
 
 # A query answers somebody who looks at a real clock, and leaves nothing in the history. A job has the
-# workflow's clock, which replays. A trace's cause is no collection.
+# workflow's clock, which replays.
 ALLOWED = {
     ("adjustment.py", "workflow.now"),
-    ("cause.py", "_CAUSE.set"),
+    ("attention.py", "workflow.now"),
     ("subscription.py", "datetime.now"),
     ("subscription.py", "workflow.now"),
-    ("life.py", "workflow.now"),
-    ("notices.py", "workflow.now"),
+    ("lifecycle.py", "workflow.now"),
+    ("notifications.py", "workflow.now"),
 }
 OWN_NOW = "self.now", "life.now"
 
-FILES = sorted(file for file in WORKFLOWS.glob("*.py") if file.name not in OUTSIDE)
+FILES = sorted(WORKFLOWS.rglob("*.py"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

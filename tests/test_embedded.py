@@ -28,15 +28,15 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from starter.embedded import postgres_server, temporal_server
-from starter.embedded.addresses import find_stack
-from starter.embedded.dns_server import DnsServer
-from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.server import ChildProcess, DirectoryLock, ServerError, free_ports, port_is_free
-from starter.embedded.stack import EmbeddedStack, StackError
-from starter.embedded.temporal_server import TemporalServer
-from starter.embedded.usual_ports import UsualPorts
-from starter.test_clock import TestClock, TestClockUnavailable
+from dev_stack import postgres_server, temporal_server
+from dev_stack.addresses import find_stack
+from dev_stack.child_server import ChildProcess, DirectoryLock, ServerError, free_ports, port_is_free
+from dev_stack.dns_server import DnsServer
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.reserved_ports import UsualPorts
+from dev_stack.stack import EmbeddedStack, StackError
+from dev_stack.temporal_server import TemporalServer
+from starter.subscription_clock import TestClock, TestClockUnavailable
 
 TASK_QUEUE = "test-embedded"
 SEARCH_ATTRIBUTES = {"Colour": "Keyword"}
@@ -234,7 +234,7 @@ async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: py
 
 OWNER = """
 import asyncio, pathlib, sys
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 
 async def main():
     async with EmbeddedStack(pathlib.Path(sys.argv[1]), search_attributes={}) as stack:

@@ -12,11 +12,18 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
+from adapters.temporal.data_converter import data_converter, encrypting
+from adapters.temporal.encrypted_payload import Envelope, UnknownKeyError
+from adapters.temporal.encryption_keys import (
+    KEYS,
+    KEYS_FILE,
+    EncryptionSettingsError,
+    Key,
+    Keyring,
+    keyring_from,
+)
+from adapters.temporal.payload_codec import Encryption
 from subscription.refusals import Code
-from workflows.converter import data_converter, encrypting
-from workflows.encryption import Encryption
-from workflows.envelope import Envelope, UnknownKeyError
-from workflows.keyring import KEYS, KEYS_FILE, EncryptionSettingsError, Key, Keyring, keyring_from
 
 PERSON = "한빛서점 Hanbit"
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from scenario_strategies import catalogues, scenarios
 from support.sizes import SIZES
 
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
-from starter.simulation import simulate_by_rules, simulate_on_temporal
-from subscription.answers import MOST_RECENT
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from dev_stack.scenario_runner import simulate_by_rules, simulate_on_temporal
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.simulation import Scenario, read_scenario
+from subscription.idempotency import MOST_RECENT
+from subscription.scenario import Scenario, read_scenario
 
 PAID = {"date": "2027-01-04", "term": "ANNUAL"}
 ANNUAL, MONTHLY = {"term": "ANNUAL"}, {"term": "MONTHLY"}

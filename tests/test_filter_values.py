@@ -2,9 +2,9 @@
 
 import pytest
 
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.filter_values import check_query, check_selection
-from starter.selection import plan_is
+from starter.filters import plan_is
 from subscription.catalogue import PriceBook
 from subscription.refusals import RefusedError
 

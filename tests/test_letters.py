@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from rules.builders import Life, book_of, catalogue, day
 
-from activities.letters import Letter, letter
+from adapters.email.notice_emails import Letter, letter
+from subscription.notice_outbox import NoticeKind
 from subscription.notices import notices_due
-from subscription.outbox import NoticeKind
 
 
 def written(life: Life, on_day: str, kind: NoticeKind | None = None) -> Letter:

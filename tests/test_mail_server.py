@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.mail_server import MailServer, MailSettingsError, mail_server
+from adapters.email.settings import MailServer, MailSettingsError, mail_server
 
 FROM = {"WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>"}
 SECRET = "do not show"

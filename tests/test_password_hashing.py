@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from service.house import PASSWORD, PASSWORD_HASH
 
-from starter.password_hashing import HashingBusyError, PasswordHashing
-from subscription.password_hash import password_hash_problem
+from adapters.password_hashing import HashingBusyError, PasswordHashing
+from subscription.password_hash_policy import password_hash_problem
 
 
 async def test_what_is_hashed_is_acceptable_and_verified() -> None:

@@ -8,7 +8,7 @@ from scenario_strategies import lives
 from support.sizes import SIZES
 
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.simulation import Document, read_scenario, simulate
+from subscription.scenario import Document, read_scenario, simulate
 
 
 def comparable(document: Document) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from activities.logs import LogFormat
-from activities.settings import Address, SettingsError, settings_from
+from adapters.observability.logging import LogFormat
+from adapters.settings import Address, SettingsError, settings_from
 
 DATABASE = {"DATABASE_URL": "postgresql://worksub@localhost/worksub"}
 

@@ -11,12 +11,12 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.temporal_status import Outcome, outcome_of
-from starter import retrying
-from starter.api.errors import add_handlers
-from starter.cli.errors import CommandError, ExitCode
-from starter.cli.services import Services
-from starter.console.guarding import _is_away
+from adapters.temporal.rpc_errors import Outcome, outcome_of
+from entrypoints.api.exception_handlers import add_handlers
+from entrypoints.cli.connections import Services
+from entrypoints.cli.errors import CommandError, ExitCode
+from entrypoints.console.access_control import _is_away
+from starter import retry
 from subscription.refusals import Code
 
 RETRIED = {"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"}
@@ -78,10 +78,10 @@ async def test_the_client_makes_again_what_may_succeed_in_a_moment(status: RPCSt
         return "answered"
 
     if expected(status) is Outcome.RETRY:
-        assert await retrying.retried(call) == "answered"
+        assert await retry.retried(call) == "answered"
     else:
         with pytest.raises(RPCError):
-            await retrying.retried(call)
+            await retry.retried(call)
         assert tries == 1
 
 
@@ -91,7 +91,7 @@ async def test_a_workflow_whose_tasks_keep_failing_is_given_up() -> None:
 
     with pytest.raises(RPCError):
         async with asyncio.timeout(60):
-            await retrying.retried(call)
+            await retry.retried(call)
 
 
 CLI: dict[Outcome, set[str]] = {

@@ -1,1 +1,1 @@
-"""When it happens: one durable workflow for each subscription."""
+"""Temporal workflow definitions: one entity workflow per subscription, and the scheduled jobs."""

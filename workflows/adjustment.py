@@ -1,11 +1,11 @@
-"""The workflow of one adjustment: it outlives nothing, and leaves a trace of who corrected what."""
+"""Workflow that applies one ledger adjustment."""
 
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from workflows.jobs import one_page, read_argument
+from workflows.scheduled_job import one_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
     from subscription.adjustment import Adjust, AdjustAsOf, Adjustment, AdjustmentRefused

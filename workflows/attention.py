@@ -1,8 +1,8 @@
-"""The mark that a subscription needs attention: a search attribute to find it, and a memo with the reason."""
+"""Attention mark of a subscription: a search attribute, and a memo with the reason."""
 
 from temporalio import workflow
 
-from workflows.search_attributes import NEEDS_ATTENTION
+from adapters.temporal.search_attributes import NEEDS_ATTENTION
 
 with workflow.unsafe.imports_passed_through():
     from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind

@@ -1,4 +1,4 @@
-"""The search attributes of a subscription: one registry, from which they are registered, set and unset."""
+"""Search attribute updates for a subscription's state."""
 
 from typing import Any
 
@@ -11,17 +11,9 @@ from temporalio.common import (
 )
 
 with workflow.unsafe.imports_passed_through():
+    from adapters.temporal.search_attributes import _SHOWN, NEEDS_ATTENTION, REGISTRY
+    from subscription.search_attributes import ATTENTION, visible
     from subscription.state import Subscription
-    from subscription.visible import ATTENTION, DATETIMES, KEYWORDS, visible
-
-NEEDS_ATTENTION = SearchAttributeKey.for_bool(ATTENTION)
-
-_SHOWN: tuple[SearchAttributeKey[Any], ...] = (
-    *(SearchAttributeKey.for_keyword(name) for name in KEYWORDS),
-    *(SearchAttributeKey.for_datetime(name) for name in DATETIMES),
-)
-
-REGISTRY = (*_SHOWN, NEEDS_ATTENTION)
 
 
 def changes(present: TypedSearchAttributes, state: Subscription) -> list[SearchAttributeUpdate[Any]]:

@@ -1,4 +1,4 @@
-"""The workflow of one subscription, from its request to the deletion of its last history."""
+"""The subscription workflow: handlers, main loop, continue-as-new and cleanup."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -11,41 +11,34 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from workflows import measuring
-from workflows.alarm import Alarm
+from adapters.observability.trace_context import caused_by, present_cause
+from workflows.activity_calls import FOR_A_PERSON, carry_out, carry_out_at_once
 from workflows.attention import show_attention, shown_attention
-from workflows.cancellation import shielded
-from workflows.cause import caused_by, present_cause
-from workflows.effects import FOR_A_PERSON, carry_out, carry_out_at_once
-from workflows.handlers import NOTHING, own_value, read_argument, takes_commands
-from workflows.life import Life, RefusedSignal, shortened
-from workflows.sealing import is_continued
-from workflows.stages import Clearing, LifeResult, Resumed, WaitingSignal, stage_of, with_run
-from workflows.starting import refused_start
+from workflows.cancellation_shield import shielded
+from workflows.command_handlers import NOTHING, own_value, read_argument, takes_commands
+from workflows.deadline_timer import Alarm
+from workflows.interceptors import metrics
+from workflows.interceptors.message_authentication import is_continued
+from workflows.lifecycle import Life, RefusedSignal, shortened
+from workflows.run_input import Clearing, LifeResult, Resumed, WaitingSignal, stage_of, with_run
+from workflows.start_options import refused_start
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
 
-    from subscription.answers import RecentCommands
+    from subscription.activity_contracts import DeleteHistories, Provision, RequestRefused
     from subscription.attention import read_attention
-    from subscription.calendar import KST, Instant
-    from subscription.card import card
+    from subscription.business_calendar import KST, Instant
     from subscription.catalogue import PriceBook
     from subscription.commands import COMMANDS, Command, is_command_id, read_command, read_quote
-    from subscription.effects import (
-        WORKFLOW_ID_PREFIX,
-        Answer,
-        DeleteHistories,
-        Provision,
-        RequestAnswer,
-        RequestRefused,
-        TimelineEntry,
-        is_subscription_id,
-    )
     from subscription.forecast import Coming, Quote, quote_cancellation, upcoming
+    from subscription.idempotency import RecentCommands
+    from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
     from subscription.refusals import Code, Refused
     from subscription.state import State, Subscription
     from subscription.status import Status, status_of
+    from subscription.summary_card import card
+    from subscription.timeline import Answer, RequestAnswer, TimelineEntry
     from subscription.validation import without_callers_words
 
 _SHORTEST_SLEEP = timedelta(milliseconds=1)
@@ -269,13 +262,13 @@ class SubscriptionWorkflow:
         if life.state.state.commandable:
             await life.note_refusals(refusals)
         for (name, code), times in Counter((each.name, each.refused.code) for each in refusals).items():
-            measuring.refused(name, code, "SIGNAL", times)
+            metrics.refused(name, code, "SIGNAL", times)
 
     def _count_turned_away(self, life: Life) -> None:
         turned_away, self._turned_away = self._turned_away, Counter()
         life.count_refused(turned_away.total())
         for name, times in turned_away.items():
-            measuring.refused(name, Code.TOO_MANY_SIGNALS, "SIGNAL", times)
+            metrics.refused(name, Code.TOO_MANY_SIGNALS, "SIGNAL", times)
 
     async def _answer(self, life: Life, asked: Asked) -> Answer | Refused:
         if isinstance(asked.command, Refused):

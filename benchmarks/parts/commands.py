@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.figures import Figure
 from benchmarks.ground import Ground
 from benchmarks.sizes import Sizes
-from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.ids import WORKFLOW_ID_PREFIX
 
 _WORKSUB = Path(sys.executable).with_name("worksub")
 

@@ -18,9 +18,9 @@ from benchmarks.ground import Ground
 from benchmarks.plain import PlainSubscription
 from benchmarks.sides import OnTemporal, events_of
 from benchmarks.sizes import Sizes
-from starter.test_clock import TestClock
-from subscription.calendar import KST, add_months, day_of, first_of_next_month, start_of
-from workflows.hosting import replayer
+from starter.subscription_clock import TestClock
+from subscription.business_calendar import KST, add_months, day_of, first_of_next_month, start_of
+from workflows.registry import replayer
 
 _TAKEN_UP = 50
 

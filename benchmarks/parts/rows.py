@@ -10,17 +10,17 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.boundary import Batch
-from activities.database import Pool, connected
+from activities.batch import Batch
 from activities.invoicing import InvoicingActivities
-from activities.reconciling.recorded import page_of_ids, recorded_page
+from activities.reconciliation.record_snapshot import page_of_ids, recorded_page
+from adapters.postgres.pool import Pool, connected
 from benchmarks.figures import Figure
 from benchmarks.ground import Ground
 from benchmarks.population import SUBSCRIPTIONS_A_CUSTOMER, copied, id_of, live
 from benchmarks.sizes import Sizes
+from starter.filters import READY_MADE, customer_is, state_is
 from starter.read_model import ReadModel
-from starter.selection import READY_MADE, customer_is, state_is
-from subscription.calendar import KST, add_months, day_of, first_of_month
+from subscription.business_calendar import KST, add_months, day_of, first_of_month
 from subscription.invoice import IssueInvoices
 from subscription.state import State
 

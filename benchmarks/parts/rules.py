@@ -2,11 +2,11 @@
 
 import time
 
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from benchmarks.figures import Figure
 from benchmarks.sizes import Sizes
 from subscription.catalogue import PriceBook
-from subscription.simulation import Scenario, read_scenario, simulate
+from subscription.scenario import Scenario, read_scenario, simulate
 
 _MONTHS = 60
 

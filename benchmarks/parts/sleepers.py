@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
-from activities.database import connected
+from adapters.postgres.pool import connected
 from benchmarks.figures import TIMES, Figure
 from benchmarks.ground import Ground
 from benchmarks.patience import until
@@ -20,7 +20,7 @@ from benchmarks.seeding import seed_ours, seed_plain
 from benchmarks.sides import OnDbos, times_taken_up
 from benchmarks.sizes import Sizes
 from benchmarks.workers import WorkerProcess
-from subscription.calendar import KST, day_of
+from subscription.business_calendar import KST, day_of
 
 _MONTHS_LIVED = 3
 _AT_ONCE = 50

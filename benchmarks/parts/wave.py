@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
-from activities.database import Pool, connected
+from adapters.postgres.pool import Pool, connected
 from benchmarks.figures import Figure, percentile
 from benchmarks.ground import Ground
 from benchmarks.population import copied, live
@@ -21,7 +21,7 @@ from benchmarks.seeding import seed_ours, seed_plain
 from benchmarks.sides import Side
 from benchmarks.sizes import Sizes
 from benchmarks.workers import WorkerProcess
-from subscription.calendar import KST, day_of, first_of_month, first_of_next_month, start_of
+from subscription.business_calendar import KST, day_of, first_of_month, first_of_next_month, start_of
 from subscription.catalogue import BillingPolicy, PriceBook
 from subscription.state import Subscription
 

@@ -15,19 +15,19 @@ import uvicorn
 from playwright.async_api import Browser, Page, async_playwright
 from temporalio.client import Client
 
-from activities.database import connected
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
-from activities.worker_keys import worker_seals
+from adapters.password_hashing import hashed
+from adapters.postgres.pool import connected
+from adapters.postgres.worker_keys import worker_seals
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
+from entrypoints.console.app import create_console
+from entrypoints.console.settings import ConsoleSettings
 from starter.client import SubscriptionClient
-from starter.console.app import create_console
-from starter.console.settings import ConsoleSettings
-from starter.embedded.stack import EmbeddedStack
-from starter.passwords import hashed
 from starter.setup import set_up
-from subscription.calendar import day_of
-from subscription.commands import ContractTerm
+from subscription.business_calendar import day_of
+from subscription.contract import ContractTerm
 from worker import create_worker
-from workflows.converter import data_converter
 
 HERE = Path(__file__).parent
 PASSWORD = "Correct4Horse"

@@ -19,21 +19,21 @@ from rich.console import Console
 from rich.text import Text
 from temporalio.client import Client
 
-from activities.database import connected
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
-from activities.worker_keys import worker_seals
+from adapters.password_hashing import hashed
+from adapters.postgres.pool import connected
+from adapters.postgres.worker_keys import worker_seals
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
+from entrypoints.cli.demo import REQUEST_FILE, run_demo
+from entrypoints.cli.yaml_documents import read_documents
 from starter.client import SubscriptionClient
-from starter.demo import REQUEST_FILE, run_demo
-from starter.documents import read_documents
-from starter.embedded.stack import EmbeddedStack
-from starter.passwords import hashed
-from starter.selection import LIVING
+from starter.filters import LIVING
 from starter.setup import set_up
-from subscription.calendar import day_of
-from subscription.commands import ContractTerm
-from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.business_calendar import day_of
+from subscription.contract import ContractTerm
+from subscription.ids import WORKFLOW_ID_PREFIX
 from worker import create_worker
-from workflows.converter import data_converter
 
 HERE = Path(__file__).parent
 WIDTH = 118

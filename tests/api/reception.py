@@ -11,12 +11,12 @@ from http_hosting import served
 from service.house import House
 from service.lives import Life
 
-from activities.database import connected
-from starter.api.app import create_app
-from starter.api.rates import Rates
-from starter.api.service import Service
+from adapters.postgres.pool import connected
+from entrypoints.api.app import create_app
+from entrypoints.api.app_state import Service
+from entrypoints.api.rate_limits import Rates
+from starter.api_keys import Keys
 from starter.client import SubscriptionClient
-from starter.keys import Keys
 
 BODY_FIELDS_OF_ITS_OWN = ("request_id", "customer_id")
 

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from rules.builders import BOOK, Life, day
 from standardwebhooks import Webhook
 
-from starter.api.examples import SUBSCRIPTION_ID
+from entrypoints.api.examples import SUBSCRIPTION_ID
 from subscription.commands import SwitchToPaid
 from subscription.decide import Accepted
-from subscription.effects import Answer, RequestAnswer, timeline_entry
 from subscription.explain import explain
 from subscription.forecast import ChangeQuote, quote_switch, upcoming
 from subscription.status import status_of
-from subscription.webhooks import Told, cloud_event
+from subscription.timeline import Answer, RequestAnswer, timeline_entry
+from subscription.webhook_events import Told, cloud_event
 
 _PLAIN_ID = "sub-1"
 

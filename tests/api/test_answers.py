@@ -14,12 +14,12 @@ from service.house import PASSWORD, House
 from service.waiting import eventually
 from temporalio.client import Client
 
-from activities.logs import LogFormat, write_logs
-from starter.api.app import create_api
-from starter.api.problems import ApiCode, status_of
+from adapters.observability.logging import LogFormat, write_logs
+from dev_stack.postgres_server import WEB
+from entrypoints.api.app import create_api
+from entrypoints.api.problem_details import ApiCode, status_of
+from starter.api_keys import ApiKey, Keys
 from starter.client import SubscriptionClient
-from starter.embedded.postgres_server import WEB
-from starter.keys import ApiKey, Keys
 from subscription.refusals import Code
 
 from .reception import Reception, Visitor, open_reception

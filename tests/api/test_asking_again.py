@@ -8,11 +8,11 @@ from service.house import House, fresh
 from service.pausing import paused
 from service.waiting import eventually, together
 
-from activities.database import connected
-from starter.api.rates import Rates
-from starter.command_rates import CommandRates
-from starter.keys import Keys
-from subscription.calendar import KST
+from adapters.postgres.pool import connected
+from entrypoints.api.rate_limits import Rates
+from starter.api_keys import Keys
+from starter.command_rate_limits import CommandRates
+from subscription.business_calendar import KST
 
 from .reception import Reception, Visitor, open_reception
 

@@ -8,12 +8,12 @@ from docs.pages import page
 from jsonschema_rs import Draft202012Validator
 from rules.test_statements import CASES
 
-from starter.api.event_schema import event_schema
-from subscription.calendar import KST
+from entrypoints.api.event_schema import event_schema
+from subscription.business_calendar import KST
+from subscription.event_text import sentence
 from subscription.events import EVENT_KINDS, Event
 from subscription.state import State
-from subscription.webhooks import Told, cloud_event
-from subscription.wording import sentence
+from subscription.webhook_events import Told, cloud_event
 
 PUBLISHED: dict[str, Any] = json.loads(page("docs/schemas/subscription-event.json"))
 

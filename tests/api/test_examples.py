@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from docs.pages import ROOT
 
-from starter.api.app import create_api
-from starter.api.examples import COMMANDS, REQUEST
+from entrypoints.api.app import create_api
+from entrypoints.api.examples import COMMANDS, REQUEST
 from subscription.commands import Command, read_command
 from subscription.request import Request
 from subscription.validation import check
@@ -15,7 +15,7 @@ from .story import written
 
 
 def test_the_answers_are_those_of_the_rules() -> None:
-    told = (ROOT / "starter" / "api" / "examples.json").read_text(encoding="utf-8")
+    told = (ROOT / "entrypoints" / "api" / "examples.json").read_text(encoding="utf-8")
     assert told == written(), "`make openapi` writes it anew"
 
 

@@ -11,14 +11,14 @@ from observing import Scraped, scraped
 from service.house import House
 from service.waiting import eventually
 
-from activities.database import connected
-from activities.settings import Address
-from starter.api.app import create_app
-from starter.api.rates import Rates
-from starter.console.app import create_console
-from starter.console.settings import ConsoleSettings
-from starter.embedded.server import free_ports
-from starter.http_metrics import HttpMetrics, metrics_served
+from adapters.postgres.pool import connected
+from adapters.settings import Address
+from dev_stack.child_server import free_ports
+from entrypoints.api.app import create_app
+from entrypoints.api.rate_limits import Rates
+from entrypoints.console.app import create_console
+from entrypoints.console.settings import ConsoleSettings
+from entrypoints.http.metrics import HttpMetrics, metrics_served
 
 from .reception import Reception, open_reception
 from .test_process import api_process

@@ -6,8 +6,8 @@ from typing import Any
 from service.house import PASSWORD, TERMS, House, fresh
 from service.waiting import eventually
 
-from starter.api.app import create_api
-from subscription.calendar import KST
+from entrypoints.api.app import create_api
+from subscription.business_calendar import KST
 
 from .reception import Reception, Visitor
 

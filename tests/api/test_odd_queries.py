@@ -3,7 +3,7 @@
 import pytest
 from service.house import House, fresh
 
-from starter.api.app import create_api
+from entrypoints.api.app import create_api
 
 from .reception import Reception, Visitor
 

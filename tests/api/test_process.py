@@ -14,10 +14,10 @@ from service.house import House, open_house
 from service.waiting import eventually
 from temporalio.client import Client
 
-from activities.database import connected
-from starter.embedded.stack import EmbeddedStack
-from starter.keys import Keys
-from workflows.connection import TASK_QUEUE
+from adapters.postgres.pool import connected
+from adapters.temporal.client import TASK_QUEUE
+from dev_stack.stack import EmbeddedStack
+from starter.api_keys import Keys
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @asynccontextmanager
 async def api_process(house: House, port: int, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "starter.cli", "api", "--json"),
+        *(sys.executable, "-m", "entrypoints.cli", "api", "--json"),
         env={
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": str(ROOT),

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from starter.api.rates import Rates
+from entrypoints.api.rate_limits import Rates
 
 from .reception import Reception
 

@@ -12,8 +12,8 @@ from service.doors import Door
 from service.house import House
 from service.waiting import eventually
 
-from subscription.calendar import KST
-from subscription.commands import ContractTerm
+from subscription.business_calendar import KST
+from subscription.contract import ContractTerm
 
 from .reception import Reception, Visitor, open_reception
 

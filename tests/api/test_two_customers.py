@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from service.house import House, fresh
 
-from starter.api import health, routes
-from starter.api.app import create_api
-from starter.api.paging import cursor_at
+from entrypoints.api import health, routes
+from entrypoints.api.app import create_api
+from entrypoints.api.pagination import cursor_at
 
 from .reception import Reception, Visitor, without
 

@@ -9,10 +9,10 @@ import pytest
 from service.house import House, fresh
 from service.waiting import eventually, together
 
-from activities.database import connected
-from activities.webhooks.courier import webhooks_delivered
-from starter.webhook_access import MOST_ENDPOINTS
-from subscription.calendar import KST
+from adapters.postgres.pool import connected
+from adapters.webhooks.dispatcher import webhooks_delivered
+from starter.scoped_webhook_endpoints import MOST_ENDPOINTS
+from subscription.business_calendar import KST
 
 from .receiver import receiving
 from .reception import Reception, Visitor, open_reception

@@ -12,15 +12,15 @@ from service.waiting import eventually, together
 from standardwebhooks.webhooks import WebhookVerificationError
 from temporalio.client import Client
 
-from activities.database import connected
-from activities.webhooks import outbox
-from activities.webhooks.calling import LONGEST_RETRY_AFTER, Caller, EndpointAway, EventRefused
-from activities.webhooks.courier import webhooks_delivered
-from activities.webhooks.fairness import SLOTS, ReadyEndpoint, admitted
-from starter.embedded.stack import EmbeddedStack
-from starter.webhooks import Delivery, Endpoint, NoSuchEndpointError, Webhooks
-from subscription.calendar import KST
-from subscription.webhooks import DeliveryState, EndpointStatus, trial_event
+from adapters.postgres import webhook_outbox
+from adapters.postgres.pool import connected
+from adapters.webhooks.dispatcher import webhooks_delivered
+from adapters.webhooks.fairness import SLOTS, ReadyEndpoint, admitted
+from adapters.webhooks.http_client import LONGEST_RETRY_AFTER, Caller, EndpointAway, EventRefused
+from dev_stack.stack import EmbeddedStack
+from starter.webhook_endpoints import Delivery, Endpoint, NoSuchEndpointError, Webhooks
+from subscription.business_calendar import KST
+from subscription.webhook_events import DeliveryState, EndpointStatus, trial_event
 
 from .receiver import receiving
 
@@ -333,10 +333,10 @@ async def test_a_slow_endpoint_is_paused_as_a_failing_one(post: House, webhooks:
                 "UPDATE webhook_endpoints SET paused_until = NULL WHERE endpoint_id = $1", made.endpoint_id
             )
             lease = timedelta(minutes=1)
-            [claimed] = await outbox.claim(pool, made.endpoint_id, limit=4, lease=lease)
+            [claimed] = await webhook_outbox.claim(pool, made.endpoint_id, limit=4, lease=lease)
             assert claimed.number == number
-            assert await outbox.claim(pool, made.endpoint_id, limit=4, lease=lease) == []
-            await outbox.delivered(pool, claimed, slow=slow)
+            assert await webhook_outbox.claim(pool, made.endpoint_id, limit=4, lease=lease) == []
+            await webhook_outbox.delivered(pool, claimed, slow=slow)
             settled = await webhooks.delivery(number)
             assert settled is not None
             assert settled.state is DeliveryState.DELIVERED

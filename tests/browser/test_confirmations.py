@@ -11,7 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route
 from service.house import PASSWORD, fresh
 from service.lives import Life
 
-from subscription.calendar import day_of
+from subscription.business_calendar import day_of
 
 
 @asynccontextmanager

@@ -8,9 +8,9 @@ from console.hosting import Hosted
 from playwright.async_api import Browser
 from service.house import PASSWORD, fresh
 
-from starter.console.languages import Words
-from starter.language import Language
-from subscription.calendar import day_of
+from adapters.language import Language
+from entrypoints.console.i18n import Words
+from subscription.business_calendar import day_of
 from subscription.refusals import Code, RefusedError
 
 from .visitor import Visitor

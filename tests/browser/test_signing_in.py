@@ -14,8 +14,8 @@ from npm import install_packages
 from playwright.async_api import Browser, Page, expect
 from service.house import House
 
-from starter.console.settings import DEFAULT_SCOPE, ConsoleSettings, OidcSettings
-from starter.embedded.server import ChildProcess, DirectoryLock, free_ports, port_is_free
+from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port_is_free
+from entrypoints.console.settings import DEFAULT_SCOPE, ConsoleSettings, OidcSettings
 
 SECRET = "a secret of the console"
 PEOPLE = {

@@ -3,7 +3,7 @@
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page
 
-from starter.console.languages import Words
+from entrypoints.console.i18n import Words
 
 _axe = Axe()
 

@@ -10,15 +10,15 @@ from fastapi import Request
 from starlette.types import ASGIApp
 
 from chaos.ask import SIMULATED_AT
-from starter.access import Desk
-from starter.api.app import create_app
-from starter.api.asking import AKey, AService, desk_of
-from starter.api.server import serve
-from starter.api.service import Service
-from starter.api.settings import api_settings_from
+from entrypoints.api.app import create_app
+from entrypoints.api.app_state import Service
+from entrypoints.api.dependencies import AKey, AService, desk_of
+from entrypoints.api.server import serve
+from entrypoints.api.settings import api_settings_from
 from starter.caller import Caller
 from starter.client import SubscriptionClient
-from subscription.effects import Answer, RequestAnswer
+from starter.scoped_client import Desk
+from subscription.timeline import Answer, RequestAnswer
 
 
 class SimulatedDesk(Desk):

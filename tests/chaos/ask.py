@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
-from activities.database import connected
+from adapters.postgres.pool import connected
+from adapters.temporal.client import connect
 from chaos.patience import ApiAwayError, patiently, quiet
-from starter.api.problems import ApiCode
+from entrypoints.api.problem_details import ApiCode
 from starter.client import SubscriptionClient
 from subscription.refusals import RefusedError
-from workflows.connection import connect
 
 SIMULATED_AT = "X-Simulated-At"
 """The header that says when something is asked: no field of the API does."""

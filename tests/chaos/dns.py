@@ -4,7 +4,7 @@ from typing import Any
 
 from dnslib import CNAME, QTYPE, RR, TXT, DNSRecord  # type: ignore[import-untyped]
 
-from starter.embedded.dns_server import DnsServer
+from dev_stack.dns_server import DnsServer
 
 
 class LyingDnsServer(DnsServer):

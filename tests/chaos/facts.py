@@ -13,10 +13,10 @@ from service.searching import told_of
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.database import Connection
 from activities.erasure import PERSONAL_DATA
-from subscription.calendar import KST
-from subscription.effects import WORKFLOW_ID_PREFIX
+from adapters.postgres.pool import Connection
+from subscription.business_calendar import KST
+from subscription.ids import WORKFLOW_ID_PREFIX
 
 Owner: TypeAlias = "asyncpg.Connection | Connection"
 

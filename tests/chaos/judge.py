@@ -13,9 +13,9 @@ from typing import Any
 
 import oracle
 
-from subscription.calendar import KST
+from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
-from subscription.simulation import Document, read_scenario, simulate
+from subscription.scenario import Document, read_scenario, simulate
 
 from .facts import Facts
 from .lives import CATALOGUE, PlannedLife

@@ -12,11 +12,11 @@ from hypothesis import seed as seeded
 from oracle import as_instant
 from scenario_strategies import scenarios
 
-from activities.settings import DEFAULT_CATALOGUE
+from adapters.settings import DEFAULT_CATALOGUE
 from starter.caller import Caller
-from starter.requesting import subscription_id_for
+from starter.requests import subscription_id_for
 from subscription.commands import written_out
-from subscription.simulation import CONFIRM_DOMAIN
+from subscription.scenario import CONFIRM_DOMAIN
 
 CATALOGUE: dict[str, Any] = tomllib.loads(DEFAULT_CATALOGUE.read_text(encoding="utf-8"))
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from subscription.domain_proof import DomainClaim, proof_of
-from subscription.simulation import (
+from subscription.domain_verification import DomainClaim, proof_of
+from subscription.scenario import (
     CONFIRM_DOMAIN,
     Scenario,
     Step,

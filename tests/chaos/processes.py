@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from starter.embedded.server import LOOPBACK, ChildProcess, DirectoryLock, ServerError
+from dev_stack.child_server import LOOPBACK, ChildProcess, DirectoryLock, ServerError
 
 TESTS = Path(__file__).parents[1]
 _OURS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG", "OTEL", "PYTEST", "COV")

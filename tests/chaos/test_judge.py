@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from subscription.catalogue import PriceBook
 
 from .facts import Facts

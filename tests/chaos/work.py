@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 
-from activities.settings import settings_from
+from adapters.settings import settings_from
 from worker import serve
 
 if __name__ == "__main__":

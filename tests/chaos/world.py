@@ -13,11 +13,10 @@ from typing import Self
 import asyncpg
 from temporalio.client import Client
 
-from activities.database import connected
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
-from starter.client import SubscriptionClient
-from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.server import (
+from adapters.postgres.pool import connected
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.temporal.data_converter import data_converter
+from dev_stack.child_server import (
     LOOPBACK,
     POLL_SECONDS,
     STOP_SECONDS,
@@ -25,13 +24,14 @@ from starter.embedded.server import (
     ServerError,
     free_ports,
 )
-from starter.embedded.temporal_server import TemporalServer
-from starter.keys import Keys
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.temporal_server import TemporalServer
+from starter.api_keys import Keys
+from starter.client import SubscriptionClient
 from starter.read_model import ReadModel
 from starter.setup import set_up
-from starter.webhooks import Webhooks
+from starter.webhook_endpoints import Webhooks
 from subscription.catalogue import PriceBook
-from workflows.converter import data_converter
 
 from .dns import LyingDnsServer
 from .lives import API_CUSTOMERS

@@ -10,15 +10,15 @@ from service.house import PASSWORD_HASH
 from service.namespaces import new_namespace
 from temporalio.client import Client
 
-from activities.attention import attention_copied
-from activities.database import connected
-from activities.settings import read_catalogue
-from activities.worker_keys import worker_seals
+from adapters.attention_copy import attention_copied
+from adapters.postgres.pool import connected
+from adapters.postgres.worker_keys import worker_seals
+from adapters.settings import read_catalogue
+from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
-from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
-from subscription.calendar import KST
-from subscription.commands import ContractTerm
+from subscription.business_calendar import KST
+from subscription.contract import ContractTerm
 from worker import create_worker
 
 from .requesting import request_fields

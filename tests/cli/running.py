@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from support.forked_process import ForkedProcess, start_forked
 
-from workflows.keyring import KEYS, KEYS_FILE
+from adapters.temporal.encryption_keys import KEYS, KEYS_FILE
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180.0
@@ -71,7 +71,7 @@ class Cli:
     async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
         """Run a command to its end, by the fork server; `start` and terminals start a new interpreter."""
         process = await start_forked(
-            "starter.cli", arguments, environment=self.environment, directory=self.directory
+            "entrypoints.cli", arguments, environment=self.environment, directory=self.directory
         )
         return await _ended(process, typed.encode() if isinstance(typed, str) else typed)
 
@@ -99,7 +99,7 @@ async def _ended(process: asyncio.subprocess.Process | ForkedProcess, typed: byt
 
 
 def command(arguments: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "starter.cli", *arguments]
+    return [sys.executable, "-m", "entrypoints.cli", *arguments]
 
 
 class Terminal:

@@ -5,10 +5,10 @@ from typing import Any
 import asyncpg
 from api.receiver import receiving
 
-from activities.database import connected
-from activities.webhooks.courier import webhooks_delivered
-from starter.embedded.postgres_server import WEB, WORKER, as_login
-from starter.keys import Keys
+from adapters.postgres.pool import connected
+from adapters.webhooks.dispatcher import webhooks_delivered
+from dev_stack.postgres_server import WEB, WORKER, as_login
+from starter.api_keys import Keys
 
 from .conftest import Service
 from .running import Cli

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from service.pausing import paused
 
-from subscription.calendar import KST
+from subscription.business_calendar import KST
 
 from .conftest import Service
 from .requesting import fresh

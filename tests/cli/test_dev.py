@@ -17,7 +17,7 @@ from observing import probed, scraped
 from service.waiting import eventually
 from support.usual_ports import USUAL_PORTS, usual_ports_held
 
-from starter.embedded.server import port_is_free
+from dev_stack.child_server import port_is_free
 
 from .requesting import PASSWORD, request_file
 from .running import PATIENCE_SECONDS, ROOT, Cli, gone
@@ -148,7 +148,7 @@ async def both_tools_read_the_same_addresses(cli: Cli, subscription_id: str) -> 
         . {cli.directory}/.worksub/env
         mkdir elsewhere; cd elsewhere
         temporal workflow describe --workflow-id subscription-{subscription_id} --output json
-        python -m starter.cli status {subscription_id} --json
+        python -m entrypoints.cli status {subscription_id} --json
         curl --silent --fail "$WORKSUB/../readyz"
         unset TEMPORAL_ADDRESS TEMPORAL_NAMESPACE
         temporal workflow count
@@ -203,7 +203,7 @@ async def worker_is_started_again(dev: asyncio.subprocess.Process, cli: Cli) -> 
 async def test_dev_stops_the_servers_when_the_worker_and_the_api_have_ended(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         processes = [
-            pid for pid, line in children(dev.pid).items() if "worker.py" in line or "starter.cli" in line
+            pid for pid, line in children(dev.pid).items() if "worker.py" in line or "entrypoints.cli" in line
         ]
         assert len(processes) == 2
         dev.send_signal(signal.SIGINT)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from starter.documents import DocumentError, read_documents
+from entrypoints.cli.yaml_documents import DocumentError, read_documents
 
 
 def read(directory: Path, content: str | bytes) -> list[Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from starter.cli.app import app
+from entrypoints.cli.app import app
 from subscription.refusals import Code
 
 from .running import Cli
@@ -26,7 +26,7 @@ def test_every_command_takes_json() -> None:
 
 
 def test_advice_is_for_codes_that_there_are() -> None:
-    from starter.cli.errors import ADVICE
+    from entrypoints.cli.errors import ADVICE
 
     assert set(ADVICE) <= {code.value for code in Code}
 

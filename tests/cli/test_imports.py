@@ -7,7 +7,7 @@ from .running import Cli, Ended
 
 _TELLING = """
 import sys
-from starter.cli.app import run
+from entrypoints.cli.app import run
 code = run(sys.argv[1:])
 print(*{"asyncio", "asyncpg", "pydantic", "rich", "temporalio"} & {*sys.modules}, file=sys.stderr)
 sys.exit(code)

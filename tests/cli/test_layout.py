@@ -8,16 +8,16 @@ import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from activities.settings import DEFAULT_CATALOGUE, read_catalogue
-from starter.cli.layout import Indented
-from starter.cli.tables import ledger_table, list_table, proofs_view, simulated_view
-from starter.documents import read_documents
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from dev_stack.scenario_runner import simulate_by_rules
+from entrypoints.cli.views.layout import Indented
+from entrypoints.cli.views.tables import ledger_table, list_table, proofs_view, simulated_view
+from entrypoints.cli.yaml_documents import read_documents
 from starter.read_model import Listed
-from starter.simulation import simulate_by_rules
-from subscription.calendar import KST
+from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
-from subscription.domain_proof import proof_of
-from subscription.simulation import Document, read_scenario
+from subscription.domain_verification import proof_of
+from subscription.scenario import Document, read_scenario
 
 from .running import ROOT
 

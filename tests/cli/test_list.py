@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from service.waiting import eventually
 
-from starter.selection import READY_MADE, month_of, week_of
-from subscription.calendar import KST
+from starter.filters import READY_MADE, month_of, week_of
+from subscription.business_calendar import KST
 
 from .conftest import Service
 from .requesting import fresh

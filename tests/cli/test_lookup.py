@@ -10,8 +10,8 @@ import pytest
 import typer
 from argon2 import PasswordHasher
 
-from starter.cli.app import app
-from subscription.calendar import KST
+from entrypoints.cli.app import app
+from subscription.business_calendar import KST
 
 from .conftest import Service
 from .requesting import PASSWORD, fresh, request_fields

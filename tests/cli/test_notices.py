@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from subscription.calendar import day_of
-from workflows.connection import TASK_QUEUE
+from adapters.temporal.client import TASK_QUEUE
+from subscription.business_calendar import day_of
 
 from .conftest import Service
 from .requesting import fresh

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from starter.cli.remains import events_naming, occurrences_on_disk, rows_naming, runs_of
-from subscription.effects import WORKFLOW_ID_PREFIX
+from entrypoints.cli.erasure_check import events_naming, occurrences_on_disk, rows_naming, runs_of
+from subscription.ids import WORKFLOW_ID_PREFIX
 
 from .conftest import Service
 from .requesting import PASSWORD, fresh, request_file

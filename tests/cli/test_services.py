@@ -14,12 +14,12 @@ from service.doors import Door
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
-from activities.database import connected
-from starter.cli.clocks import difference
-from starter.cli.health import Verdict, temporal_findings
-from starter.embedded import temporal_server
-from starter.embedded.postgres_server import PEOPLE, SUPERUSER, as_login
-from starter.embedded.temporal_server import TemporalServer
+from adapters.postgres.pool import connected
+from dev_stack import temporal_server
+from dev_stack.postgres_server import PEOPLE, SUPERUSER, as_login
+from dev_stack.temporal_server import TemporalServer
+from entrypoints.cli.clock_skew import difference
+from entrypoints.cli.doctor import Verdict, temporal_findings
 
 from .conftest import Service
 from .requesting import PASSWORD, request_file

@@ -19,13 +19,13 @@ from cli.requesting import fresh
 from docs.pages import ROOT
 from http_hosting import served
 
-from activities.database import connected
-from starter.api.app import create_app
-from starter.api.rates import Rates
-from starter.api.service import Service as ApiService
-from starter.embedded.postgres_server import WEB, as_login
-from starter.keys import Keys
-from subscription.calendar import KST
+from adapters.postgres.pool import connected
+from dev_stack.postgres_server import WEB, as_login
+from entrypoints.api.app import create_app
+from entrypoints.api.app_state import Service as ApiService
+from entrypoints.api.rate_limits import Rates
+from starter.api_keys import Keys
+from subscription.business_calendar import KST
 
 from .conftest import HERE
 

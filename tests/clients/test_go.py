@@ -10,7 +10,7 @@ import pytest
 from cli.requesting import fresh
 from docs.pages import blocks, page
 
-from starter.keys import Keys
+from starter.api_keys import Keys
 
 from .conftest import HERE
 from .test_api_clients import HASH, api

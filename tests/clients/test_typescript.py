@@ -14,7 +14,7 @@ from cli.conftest import Service
 from cli.requesting import PASSWORD, fresh, request_fields
 from docs.pages import blocks, page
 
-from starter.requesting import subscription_id_for
+from starter.requests import subscription_id_for
 
 HASH = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
 

@@ -6,7 +6,7 @@ import pytest
 from service.house import House, open_house
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 
 from .hosting import Hosted, hosted
 

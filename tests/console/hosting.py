@@ -9,12 +9,12 @@ from http_hosting import a_place, answering
 from service.house import House
 from starlette.applications import Starlette
 
-from activities.database import connected
-from starter.console.app import create_console
-from starter.console.settings import ConsoleSettings
-from starter.http_metrics import HttpMetrics
-from starter.http_requests import ObservedRequests
-from starter.password_hashing import PasswordHashing
+from adapters.password_hashing import PasswordHashing
+from adapters.postgres.pool import connected
+from entrypoints.console.app import create_console
+from entrypoints.console.settings import ConsoleSettings
+from entrypoints.http.metrics import HttpMetrics
+from entrypoints.http.request_log import ObservedRequests
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from service.lives import Life
 from service.pausing import paused
 from service.waiting import together
 
-from starter.console.languages import Words
-from starter.console.works.record import Member, WorksRecord
-from starter.language import Language
-from subscription.calendar import start_of
+from adapters.language import Language
+from entrypoints.console.i18n import Words
+from entrypoints.console.works_admin.repository import Member, WorksRecord
+from subscription.business_calendar import start_of
 
 from .forms import sign_in, submit
 from .hosting import Hosted

@@ -8,8 +8,8 @@ from cryptography.fernet import Fernet
 from service.house import PASSWORD, fresh
 from service.waiting import together
 
-from starter.console.drafts import opened
-from subscription.calendar import day_of
+from entrypoints.console.request_draft import opened
+from subscription.business_calendar import day_of
 from subscription.request import Account, AccountKind
 
 from .forms import sign_in, submit

@@ -22,9 +22,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from starter.console.discovery import Discovery
-from starter.console.settings import ConsoleSettings, OidcSettings
-from starter.console.sign_in_state import sealed
+from entrypoints.console.oidc_discovery import Discovery
+from entrypoints.console.settings import ConsoleSettings, OidcSettings
+from entrypoints.console.sign_in_state import sealed
 
 from .hosting import Hosted, hosted
 

@@ -2,12 +2,20 @@
 
 from rules.builders import Life
 
+from adapters.language import Language
+from entrypoints.console.available_actions import (
+    Action,
+    Outlook,
+    coming,
+    cost_of,
+    outlook,
+    plans_to_upgrade_to,
+    refusals,
+)
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.i18n import Words
+from entrypoints.console.lifecycle_chart import Kind, Picture, picture_of
 from starter.client import Standing
-from starter.console.judging import Action, Outlook, coming, cost_of, outlook, plans_to_upgrade_to, refusals
-from starter.console.languages import Words
-from starter.console.picture import Kind, Picture, picture_of
-from starter.console.wording import Speaker
-from starter.language import Language
 from subscription.commands import read_command
 from subscription.refusals import Code, Refused
 

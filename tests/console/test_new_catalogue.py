@@ -6,7 +6,7 @@ import pytest
 from service.house import catalogue, open_house, publish
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 
 from .forms import sign_in, submit
 from .hosting import Hosted, hosted

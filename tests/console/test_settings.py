@@ -2,8 +2,8 @@
 
 import pytest
 
-from activities.settings import Address, SettingsError
-from starter.console.settings import console_settings
+from adapters.settings import Address, SettingsError
+from entrypoints.console.settings import console_settings
 
 ISSUER = {
     "WORKSUB_OIDC_ISSUER": "https://login.example/",

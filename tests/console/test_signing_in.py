@@ -9,10 +9,10 @@ import httpx
 import pytest
 from service.house import House, fresh
 
-from activities.database import connected
-from starter.console.app import create_console
-from starter.console.settings import ConsoleSettings, OidcSettings
-from starter.embedded.server import ChildProcess, DirectoryLock, free_ports, port_is_free
+from adapters.postgres.pool import connected
+from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port_is_free
+from entrypoints.console.app import create_console
+from entrypoints.console.settings import ConsoleSettings, OidcSettings
 
 from .forms import sign_in, submit
 from .hosting import Hosted, hosted

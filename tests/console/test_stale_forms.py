@@ -5,7 +5,7 @@ from datetime import timedelta
 from service.house import fresh
 from service.lives import Life
 
-from subscription.calendar import start_of
+from subscription.business_calendar import start_of
 
 from .forms import sign_in, submit
 from .hosting import Hosted

@@ -12,8 +12,8 @@ from service.lives import Life
 from service.waiting import eventually
 from starlette.routing import Mount, Route
 
-from activities.attention import copy_attention
-from starter.console.works.record import Member, WorksRecord
+from adapters.attention_copy import copy_attention
+from entrypoints.console.works_admin.repository import Member, WorksRecord
 from subscription.invoice import Invoice
 
 from .forms import sign_in, submit

@@ -5,7 +5,7 @@ from importlib import resources
 import pytest
 from service.lives import Life
 
-from starter.console.pages import asset
+from entrypoints.console.rendering import asset
 
 from .forms import sign_in
 from .hosting import Hosted
@@ -43,7 +43,7 @@ async def test_a_page_is_light_after_a_year(console: Hosted, a_year: Life, path:
 
 async def test_a_page_needs_one_sheet_one_script_and_one_picture_which_are_kept(console: Hosted) -> None:
     heaviest = {"console.css": 5_000, "console.js": 2_500, "icon.svg": 1_000}
-    there = {file.name for file in resources.files("starter.console").joinpath("static").iterdir()}
+    there = {file.name for file in resources.files("entrypoints.console").joinpath("static").iterdir()}
     assert there == set(heaviest)
     async with console.browser() as browser:
         page = await browser.get("/sign-in")

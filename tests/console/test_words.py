@@ -10,16 +10,16 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from rules.test_refusals import SAMPLES
 
-from starter.console import refusals
-from starter.console.languages import Words, language_of
-from starter.language import Language
-from subscription import statements
-from subscription.calendar import KST
+from adapters.language import Language
+from entrypoints.console import refusal_messages
+from entrypoints.console.i18n import Words, language_of
+from subscription import event_messages
+from subscription.business_calendar import KST
 from subscription.messages import KINDS, places_in
-from subscription.passwords import password_problems
+from subscription.password_policy import password_problems
 from subscription.refusals import SENTENCES, Code, Problem, Refused
 
-CONSOLE = Path(refusals.__file__).parent
+CONSOLE = Path(refusal_messages.__file__).parent
 _PLACES = re.compile(r"%\((\w+)\)s")
 
 
@@ -31,7 +31,7 @@ def _said() -> set[str]:
         keywords={"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_n": (1, 2), "N_": None},
     )
     said = {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
-    return said | set(statements.SENTENCES.values())
+    return said | set(event_messages.SENTENCES.values())
 
 
 def test_everything_is_said_in_korean_and_nothing_else_is_kept() -> None:
@@ -54,40 +54,44 @@ def test_everything_is_said_in_korean_and_nothing_else_is_kept() -> None:
 @pytest.mark.parametrize("key", SENTENCES)
 def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Language) -> None:
     code, _, reason = key.partition(".")
-    template = refusals.template_of(code, reason)
+    template = refusal_messages.template_of(code, reason)
     assert template is not None
-    left_out = places_in(SENTENCES[key]) if code in refusals.FOR_OPERATORS else refusals.LEFT_OUT
+    left_out = (
+        places_in(SENTENCES[key]) if code in refusal_messages.FOR_OPERATORS else refusal_messages.LEFT_OUT
+    )
     assert places_in(template) == places_in(SENTENCES[key]) - left_out
     values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
     refused = Refused.of(Code(code), reason=reason or None, **values)
-    said = refusals.refusal_words(refused, Words(language))
+    said = refusal_messages.refusal_words(refused, Words(language))
     assert "%(" not in said
     assert bool(re.search("[가-힣]", said)) == (language is Language.KO), said
     # The English message is for other readers: no word of it is read here.
     unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
-    assert refusals.refusal_words(unread, Words(language)) == said
+    assert refusal_messages.refusal_words(unread, Words(language)) == said
 
 
 def test_the_dates_of_a_refusal_are_written_as_the_language_writes_them() -> None:
     refused = Refused.of(Code.DATE_TOO_LATE, "date", latest=date(2027, 12, 5))
     assert refused.message == "The latest possible date is 2027-12-05."
-    assert refusals.refusal_words(refused, Words(Language.KO)) == (
+    assert refusal_messages.refusal_words(refused, Words(Language.KO)) == (
         "선택할 수 있는 마지막 날짜는 2027년 12월 5일입니다."
     )
-    assert refusals.refusal_words(refused, Words(Language.EN)) == ("The latest possible date is 5 Dec 2027.")
+    assert refusal_messages.refusal_words(refused, Words(Language.EN)) == (
+        "The latest possible date is 5 Dec 2027."
+    )
 
 
 def test_what_is_possible_from_a_moment_on_is_never_said_of_an_earlier_minute() -> None:
     refused = Refused.of(Code.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST))
     assert refused.message.endswith("from 2027-01-31 10:20:01 KST.")
-    assert refusals.refusal_words(refused, Words(Language.EN)).endswith("from 31 Jan 2027, 10:21.")
+    assert refusal_messages.refusal_words(refused, Words(Language.EN)).endswith("from 31 Jan 2027, 10:21.")
 
 
 def test_a_refusal_with_problems_says_each_of_them_once() -> None:
     problems = (Problem.of(Code.MISSING_FIELD, "plan"), Problem.of(Code.MISSING_FIELD, "term"))
     refused = Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the argument")
     assert refused.message == "plan is missing; term is missing."
-    assert refusals.refusal_words(refused, Words(Language.EN)) == (
+    assert refusal_messages.refusal_words(refused, Words(Language.EN)) == (
         "Something that was entered cannot be read. This is missing."
     )
 
@@ -98,7 +102,7 @@ def test_each_rule_of_a_password_is_said_in_words_of_its_own() -> None:
     }
     assert broken.keys() == {key for key in SENTENCES if key.startswith("INVALID_PASSWORD.")}
     for language in Language:
-        said = {refusals.refusal_words(problem, Words(language)) for problem in broken.values()}
+        said = {refusal_messages.refusal_words(problem, Words(language)) for problem in broken.values()}
         assert len(said) == len(broken) == 7
 
 

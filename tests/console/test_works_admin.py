@@ -10,7 +10,7 @@ from asyncpg import NotNullViolationError, RestrictViolationError, UniqueViolati
 from service.house import PASSWORD, PASSWORD_HASH, fresh
 from service.waiting import eventually
 
-from starter.password_hashing import PasswordHashing
+from adapters.password_hashing import PasswordHashing
 
 from .forms import submit
 from .hosting import Hosted, hosted

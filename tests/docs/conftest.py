@@ -7,9 +7,9 @@ from service.house import catalogue, catalogue_text, open_house
 from service.namespaces import new_namespace
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
+from adapters.temporal.client import TASK_QUEUE
+from dev_stack.stack import EmbeddedStack
 from starter.setup import set_up
-from workflows.connection import TASK_QUEUE
 
 from .cookbook import CATALOGUE, Shell
 

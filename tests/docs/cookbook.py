@@ -13,7 +13,7 @@ from typing import Any
 from service.house import House
 from service.lives import Life
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 
 from .pages import blocks, page, shell_lines
 

@@ -7,12 +7,12 @@ from typing import get_args
 from api.story import SAMPLE_SECRET, webhook_sample
 from standardwebhooks import Webhook
 
-from starter.api.app import create_api
-from starter.api.openapi import described, event_schema_described
-from starter.api.problems import ApiCode, status_of
+from entrypoints.api.app import create_api
+from entrypoints.api.openapi import described, event_schema_described
+from entrypoints.api.problem_details import ApiCode, status_of
 from subscription.events import Event
 from subscription.refusals import Code
-from subscription.webhooks import DeliveryState, event_type
+from subscription.webhook_events import DeliveryState, event_type
 
 from .pages import blocks, page, tables
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import typer
 
-from starter.cli.app import app
+from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.search_attributes import REGISTRY
+from entrypoints.cli.app import app
 from subscription.commands import COMMANDS, Command, QuoteCancellation, read_command, read_quote
-from subscription.outbox import NoticesStage
+from subscription.notice_outbox import NoticesStage
 from subscription.refusals import Refused
 from subscription.validation import check
-from workflows.connection import TASK_QUEUE
-from workflows.search_attributes import REGISTRY
 
 from .pages import PAGES, ROOT, inline_code, page, shell_lines, tables
 

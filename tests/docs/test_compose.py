@@ -14,8 +14,8 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
-from activities.health import Health, health_served
-from starter.embedded.server import free_ports
+from adapters.observability.health_server import Health, health_served
+from dev_stack.child_server import free_ports
 
 from .pages import ROOT, blocks, page, tables
 

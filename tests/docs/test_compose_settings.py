@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from activities.settings import settings_from
-from starter.api.settings import api_settings_from
-from starter.codec_server.settings import codec_settings_from
-from starter.codec_server.tokens import token_line
-from workflows.keyring import KEYS_FILE, Key, keyring_from
+from adapters.settings import settings_from
+from adapters.temporal.encryption_keys import KEYS_FILE, Key, keyring_from
+from entrypoints.api.settings import api_settings_from
+from entrypoints.codec_server.operator_tokens import token_line
+from entrypoints.codec_server.settings import codec_settings_from
 
 from .pages import ROOT, page, tables
 from .test_compose import REQUIRED, SERVICES, TEXT, VARIABLE, interpolated
@@ -30,7 +30,7 @@ OF_LIBRARIES = {"PGPASSWORD", "FORWARDED_ALLOW_IPS"}
 """Read by PostgreSQL's library and by uvicorn."""
 
 EVERYWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"}
-"""Read by workflows/connection.py in every process that connects to Temporal."""
+"""Read by adapters/temporal/client.py in every process that connects to Temporal."""
 
 
 class Recorder(dict[str, str]):
@@ -86,9 +86,9 @@ READERS: dict[str, list[Callable[[Mapping[str, str]], object]]] = {
 """Which functions read the settings of a service's process."""
 
 COMMANDS = {
-    "setup": ["operations.py"],
+    "setup": ["service_commands.py"],
     "codec": ["codec.py"],
-    "worksub": ["operations.py", "webhooks.py", "codec.py"],
+    "worksub": ["service_commands.py", "webhooks.py", "codec.py"],
 }
 """The modules of the command line that read settings themselves; `dev` has no place in a container."""
 
@@ -104,7 +104,7 @@ def read_by(service: str, environment: Mapping[str, str]) -> set[str]:
 
 def _named_in(module: str) -> Iterator[str]:
     """The settings that the calls of `os.environ.get` and `webhooks_anywhere(os.environ)` read."""
-    text = (ROOT / "starter" / "cli" / module).read_text(encoding="utf-8")
+    text = (ROOT / "entrypoints" / "cli" / module).read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.get":
             name = ast.literal_eval(node.args[0])

@@ -12,11 +12,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from activities.catalogues import publish
-from activities.database import DatabaseError, connected
-from activities.schema import migrate, migrations
-from starter.embedded.postgres_server import PostgresServer
-from starter.keys import Keys
+from adapters.postgres.catalogue_repository import publish
+from adapters.postgres.migrate import migrate, migrations
+from adapters.postgres.pool import DatabaseError, connected
+from dev_stack.postgres_server import PostgresServer
+from starter.api_keys import Keys
 
 from .pages import ROOT
 from .test_compose import SECRETS

@@ -2,8 +2,8 @@
 
 import re
 
-from starter.cli.errors import ExitCode
-from starter.sign_in_refusals import SignInRefusal
+from entrypoints.cli.errors import ExitCode
+from entrypoints.http.sign_in_refusals import SignInRefusal
 from subscription.refusals import Code
 
 from .pages import ROOT, page, tables
@@ -18,7 +18,7 @@ def test_every_code_is_explained_once() -> None:
 
 
 def test_every_code_of_the_command_is_explained_once() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "starter" / "cli").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "entrypoints" / "cli").glob("*.py"))
     used = set(re.findall(r'(?:unavailable|CommandError)\(\s*(?:ExitCode\.\w+,\s*)?"([A-Z_]+)"', source))
     [explained] = [table for table in tables(TEXT) if table.header[0] == "code of the command"]
     assert sorted(explained.column("code of the command")) == sorted(used - set(Code))

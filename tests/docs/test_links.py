@@ -55,7 +55,10 @@ def _exists(name: str) -> bool:
 
 
 def _tracked(name: str) -> Iterator[Path]:
-    for room in ("subscription", "workflows", "activities", "starter", "tests", "docs", "docker"):
+    for room in (
+        *("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints"),
+        *("tests", "docs", "docker"),
+    ):
         yield from (ROOT / room).rglob(name)
 
 

@@ -1,7 +1,7 @@
 """docs/notices.md has every kind of notice, every state and every policy, as the code has them."""
 
 from subscription.catalogue import NoticePolicy
-from subscription.outbox import NoticeKind, NoticeState
+from subscription.notice_outbox import NoticeKind, NoticeState
 
 from .pages import page, tables
 

@@ -6,7 +6,7 @@ from service.lives import Life
 from service.test_tools_of_temporal import first_task, reset
 from service.waiting import eventually
 
-from starter.selection import READY_MADE
+from starter.filters import READY_MADE
 
 from .cookbook import (
     EVERYDAY,

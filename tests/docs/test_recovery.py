@@ -18,11 +18,11 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from starter.embedded.postgres_server import OWNER
+from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.postgres_server import OWNER
 from starter.setup import set_up
-from workflows.connection import TASK_QUEUE
-from workflows.converter import data_converter
-from workflows.registration import register_search_attributes
 
 from .cookbook import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
 

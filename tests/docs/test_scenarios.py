@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from starter.cli.app import run
+from entrypoints.cli.app import run
 from subscription.catalogue import parse_catalogue
 from subscription.commands import COMMANDS
 from subscription.deadlines import Due
-from subscription.simulation import CONFIRM_DOMAIN
+from subscription.scenario import CONFIRM_DOMAIN
 
 from .pages import ROOT, blocks, page, tables
 from .test_worked_examples import BOOK

@@ -1,6 +1,6 @@
 """docs/schedules.md has every job with its time, every finding, and every retention."""
 
-from activities.purging import RETENTIONS
+from activities.retention import RETENTIONS
 from starter.schedules import JOBS
 from subscription.reconciliation import GRACE_MINUTES, FindingCode
 

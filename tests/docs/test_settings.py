@@ -9,13 +9,13 @@ from temporalio.bridge import temporal_sdk_bridge
 
 from .pages import ROOT, page, tables
 
-ROOMS = ("subscription", "workflows", "activities", "starter")
+PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 
 _READ = re.compile(r"\b(?:DATABASE_URL|WORKSUB_[A-Z_]+|TEMPORAL_(?:DEPLOYMENT|WORKER)_[A-Z_]+)\b")
 
 
 def test_the_settings_are_the_sdks_own_and_those_that_the_code_reads() -> None:
-    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")] + [ROOT / "worker.py"]
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")] + [ROOT / "worker.py"]
     read = {name for path in files for name in _READ.findall(path.read_text(encoding="utf-8"))}
     assert {name for name in _settings() if not _of_a_library(name)} == read
 

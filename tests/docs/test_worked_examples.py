@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from subscription.catalogue import PriceBook, parse_catalogue
-from subscription.simulation import Document, read_scenario, simulate
+from subscription.scenario import Document, read_scenario, simulate
 
 from .pages import ROOT, Table, blocks, page, tables
 

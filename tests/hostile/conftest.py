@@ -9,12 +9,12 @@ from http_hosting import a_place, answering
 from service.house import House, open_house
 from temporalio.client import Client
 
-from activities.database import connected
-from starter.api.app import create_app
-from starter.console.app import create_console
-from starter.console.settings import ConsoleSettings
-from starter.embedded.stack import EmbeddedStack
-from starter.http_protocol import HttpLimits
+from adapters.postgres.pool import connected
+from dev_stack.stack import EmbeddedStack
+from entrypoints.api.app import create_app
+from entrypoints.console.app import create_console
+from entrypoints.console.settings import ConsoleSettings
+from entrypoints.http.protocol import HttpLimits
 
 
 @dataclass(frozen=True)

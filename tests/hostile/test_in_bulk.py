@@ -17,11 +17,12 @@ from rules.builders import BOOK, catalogue_text, on, request_body
 from support.sizes import SIZES
 from temporalio.api.common.v1 import Payload
 
-from activities.settings import SettingsError, read_catalogue
-from starter.documents import DocumentError, read_documents
+from adapters.settings import SettingsError, read_catalogue
+from adapters.temporal.data_converter import data_converter
+from entrypoints.cli.yaml_documents import DocumentError, read_documents
 from subscription.adjustment import Adjust
 from subscription.apply import apply_all
-from subscription.calendar import KST
+from subscription.business_calendar import KST
 from subscription.catalogue import Catalogue, CatalogueError, PriceBook, parse_catalogue
 from subscription.commands import COMMANDS, Command, QuoteCancellation, read_command, read_quote
 from subscription.deadlines import caught_up
@@ -29,10 +30,9 @@ from subscription.decide import Accepted, decide, start_trial
 from subscription.forecast import Quote, quote_cancellation
 from subscription.refusals import Code, Problem, Refused
 from subscription.request import Request, read_request
-from subscription.simulation import ScenarioError, read_scenario, simulate
+from subscription.scenario import ScenarioError, read_scenario, simulate
 from subscription.state import Subscription, provisioning
 from subscription.validation import check, is_storable, problems_of
-from workflows.converter import data_converter
 
 from .malice import Malice
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from service.waiting import eventually
 
-from activities.internal_http import Answer, Limits, internally_served
-from activities.settings import Address
-from activities.telemetry import metrics_served as worker_metrics_served
-from starter.embedded.server import free_ports
-from starter.http_metrics import HttpMetrics, metrics_served
-from starter.http_protocol import HttpLimits
+from adapters.observability.internal_http_server import Answer, Limits, internally_served
+from adapters.observability.sdk_runtime import metrics_served as worker_metrics_served
+from adapters.settings import Address
+from dev_stack.child_server import free_ports
+from entrypoints.http.metrics import HttpMetrics, metrics_served
+from entrypoints.http.protocol import HttpLimits
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 LONG = b"GET /metrics HTTP/1.1\r\n" + b"".join(b"a%d: %s\r\n" % (each, b"x" * 2000) for each in range(50))

@@ -7,15 +7,15 @@ import pytest
 from rules.builders import BOOK, book_of, catalogue, on, request_body
 from rules.builders import problems as problems_of_a_request
 
-from activities.files import TooLargeError, read_text
-from activities.settings import SettingsError, read_catalogue
+from adapters.files import TooLargeError, read_text
+from adapters.settings import SettingsError, read_catalogue
+from subscription.account_names import domain_name
 from subscription.apply import apply_all
 from subscription.catalogue import Catalogue
 from subscription.commands import Command, read_command
 from subscription.decide import Accepted, decide, start_trial
 from subscription.forecast import Quote, quote_cancellation
 from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
-from subscription.names import domain_name
 from subscription.refusals import Code
 from subscription.request import Request, read_request
 from subscription.state import Subscription, provisioning

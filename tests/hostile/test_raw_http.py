@@ -13,12 +13,12 @@ from http_hosting import served
 from keys import new_keyring
 from service.house import PASSWORD
 
-from activities.health import Health, health_served
-from starter.codec_server.app import codec_app
-from starter.codec_server.callers import TokenHolders
-from starter.embedded.server import free_ports
-from starter.http_protocol import HttpLimits
-from workflows.encryption import Encryption
+from adapters.observability.health_server import Health, health_served
+from adapters.temporal.payload_codec import Encryption
+from dev_stack.child_server import free_ports
+from entrypoints.codec_server.app import codec_app
+from entrypoints.codec_server.authentication import TokenHolders
+from entrypoints.http.protocol import HttpLimits
 
 from .conftest import Front
 from .malice import Malice

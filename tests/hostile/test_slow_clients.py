@@ -9,7 +9,7 @@ from http_hosting import served
 from service.waiting import eventually
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starter.http_protocol import HttpLimits
+from entrypoints.http.protocol import HttpLimits
 
 from .conftest import Front
 

@@ -23,10 +23,10 @@ def test_there_are_thirty_over_the_rules_the_record_access_and_the_workflow() ->
         "ledger",
         "deadlines",
         "decide",
-        "record",
-        "recording",
-        "access",
-        "life",
+        "subscription_repository",
+        "transitions",
+        "scoped_client",
+        "lifecycle",
         "subscription",
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 
-from activities.reconciling.markers import local_result
+from activities.reconciliation.history_reader import local_result
 
 from .effects import first, value
 

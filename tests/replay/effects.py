@@ -7,11 +7,10 @@ from typing import Any
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import WorkflowHistory
 
-from activities.reconciling.markers import local_result
-from activities.reconciling.transcripts import Transcript
-from subscription.effects import ACTIVITIES, Provision, Provisioned, Recorded
+from activities.reconciliation.history_reader import Transcript, local_result
+from adapters.temporal.data_converter import data_converter
+from subscription.activity_contracts import ACTIVITIES, Provision, Provisioned, Recorded
 from subscription.model import Frozen
-from workflows.converter import data_converter
 
 
 @dataclass(frozen=True)

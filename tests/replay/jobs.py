@@ -7,7 +7,7 @@ from service.house import House, fresh
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 
 from subscription.refusals import RefusedError
-from workflows.hosting import WORKFLOWS
+from workflows.registry import WORKFLOWS
 
 from .scene import Scene, kind_of_life
 

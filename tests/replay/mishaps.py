@@ -12,7 +12,7 @@ from service.house import catalogue, create_database, fresh, open_house, publish
 from service.waiting import eventually
 from temporalio.client import WorkflowHistory
 
-from workflows.search_attributes import NEEDS_ATTENTION
+from adapters.temporal.search_attributes import NEEDS_ATTENTION
 
 from .scene import START, Scene, kind_of_life
 from .subscriptions import knows_of

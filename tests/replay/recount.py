@@ -21,8 +21,8 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from subscription.effects import Recorded
-from workflows.hosting import replayer, told_shortly
+from subscription.activity_contracts import Recorded
+from workflows.registry import replayer, told_shortly
 
 from .corpus import RecordedLife
 from .effects import Effect, effects_of, first

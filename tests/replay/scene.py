@@ -10,9 +10,9 @@ from service.house import House, on, open_house
 from service.lives import Life
 from temporalio.client import Client, WorkflowHistory
 
-from starter.embedded.stack import EmbeddedStack
-from workflows.converter import encrypting
-from workflows.keyring import Keyring
+from adapters.temporal.data_converter import encrypting
+from adapters.temporal.encryption_keys import Keyring
+from dev_stack.stack import EmbeddedStack
 
 from .recorder import Recorder
 

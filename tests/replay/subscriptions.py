@@ -8,8 +8,8 @@ from service.lives import Life, has_closed
 from service.waiting import eventually, together
 from temporalio.client import WorkflowHistory
 
-from starter.requesting import subscription_id_for
-from subscription.effects import WORKFLOW_ID_PREFIX
+from starter.requests import subscription_id_for
+from subscription.ids import WORKFLOW_ID_PREFIX
 
 from .scene import START, Scene, kind_of_life
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from service.house import PASSWORD
 
+from subscription.activity_contracts import ACTIVITIES, Erase, Provisioned, Transition
 from subscription.commands import COMMANDS
-from subscription.effects import ACTIVITIES, Erase, Provisioned, Transition
 from subscription.events import EVENT
-from workflows.hosting import WORKFLOWS
+from workflows.registry import WORKFLOWS
 
 from .corpus import (
     CHECKSUMS,

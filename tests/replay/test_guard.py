@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from temporalio import workflow
 
+from subscription.activity_contracts import KnownEdition
 from subscription.commands import ChangeRenewalOption, Command
 from subscription.decide import Accepted, decide
-from subscription.effects import KnownEdition
 from subscription.model import Frozen
 from subscription.refusals import Code, Refused
 from subscription.state import Subscription
-from workflows.effects import carry_out
+from workflows.activity_calls import carry_out
 
 from .corpus import RecordedLife, recorded_lives, releases
 from .recount import differences
@@ -55,16 +55,16 @@ def in_other_words(*arguments: object, **tense: object) -> str:
 
 STOPPED = "it does not replay"
 FOUND = {
-    "an effect more": ("workflows.life.carry_out", asking_for_prices_first, STOPPED),
-    "a refusal more": ("workflows.life.decide", refusing, STOPPED),
-    "search attributes less": ("workflows.life.changes", nothing, STOPPED),
-    "no end of a year": ("workflows.life._ends_a_year", nothing, STOPPED),
+    "an effect more": ("workflows.lifecycle.carry_out", asking_for_prices_first, STOPPED),
+    "a refusal more": ("workflows.lifecycle.decide", refusing, STOPPED),
+    "search attributes less": ("workflows.lifecycle.changes", nothing, STOPPED),
+    "no end of a year": ("workflows.lifecycle._ends_a_year", nothing, STOPPED),
     "another percentage": ("subscription.deadlines._fee_percent", twelve_percent, "was 10 and is now 12"),
     "nothing charged": ("subscription.deadlines.service_fees", nothing, "events.0.posted was [{"),
 }
 PASSES = {
-    "an effect more, guarded": ("workflows.life.carry_out", asking_for_prices_first_if_patched),
-    "other words": ("subscription.effects.sentence", in_other_words),
+    "an effect more, guarded": ("workflows.lifecycle.carry_out", asking_for_prices_first_if_patched),
+    "other words": ("subscription.timeline.sentence", in_other_words),
 }
 
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from subscription.effects import ACTIVITIES
-from workflows.stages import stage_of
+from subscription.activity_contracts import ACTIVITIES
+from workflows.run_input import stage_of
 
 from .corpus import recorded_lives, releases
 from .effects import effects_of, first

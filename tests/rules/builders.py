@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from subscription.apply import apply
-from subscription.calendar import KST, day_of
+from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook, parse_catalogue
 from subscription.commands import Command, confirmation_for, read_command
 from subscription.deadlines import due_first
 from subscription.decide import Accepted, Findings, decide, start_trial
-from subscription.effects import TimelineEntry, timeline_entry
 from subscription.events import Event
 from subscription.forecast import Quote, quote_cancellation
 from subscription.ledger import LedgerLine
-from subscription.password_hash import PLACEHOLDER
+from subscription.password_hash_policy import PLACEHOLDER
 from subscription.refusals import Code, Refused
 from subscription.request import Request, read_request
-from subscription.simulation import agreed_terms
+from subscription.scenario import agreed_terms
 from subscription.state import Subscription, provisioning
+from subscription.timeline import TimelineEntry, timeline_entry
 from subscription.validation import check
 
 TOKEN = "c2VjcmV0LXRva2Vu"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from support.sizes import IS_LARGE, SIZES
 
-from subscription.calendar import KST, first_of_next_month, start_of
+from subscription.business_calendar import KST, first_of_next_month, start_of
 from subscription.commands import Command
 from subscription.deadlines import next_deadline
 from subscription.decide import Findings, latest_cancellation, latest_switch

@@ -5,15 +5,15 @@ from fractions import Fraction
 
 import pytest
 
-from subscription.answers import MOST_RECENT, Known, RecentCommands
-from subscription.calendar import KST
+from subscription.business_calendar import KST
 from subscription.commands import Command, read_command
+from subscription.contract import rate_of
 from subscription.deadlines import fall_due
 from subscription.forecast import quote_cancellation
+from subscription.idempotency import MOST_RECENT, Known, RecentCommands
 from subscription.ledger import service_fees
 from subscription.money import amount, rounded_down
 from subscription.refusals import Code, Refused
-from subscription.state import rate_of
 
 from .builders import Life, book_of, catalogue, day, fee, on, posted, repayment, termination
 

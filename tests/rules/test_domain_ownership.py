@@ -6,7 +6,7 @@ import pytest
 
 from subscription.catalogue import DomainPolicy
 from subscription.decide import proofs_found
-from subscription.domain_proof import DomainClaim, claim, proof_of
+from subscription.domain_verification import DomainClaim, claim, proof_of
 from subscription.refusals import Code
 from subscription.status import status_of
 

@@ -8,9 +8,9 @@ from math import floor
 import pytest
 from rich.console import Console
 
-from starter.cli.tables import invoice_view, ledger_table
-from starter.invoice_page import invoice_page
-from starter.language import Language
+from adapters.invoice_html import invoice_page
+from adapters.language import Language
+from entrypoints.cli.views.tables import invoice_view, ledger_table
 from subscription.explain import Explanation, explain
 from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
 from subscription.ledger import LedgerLine

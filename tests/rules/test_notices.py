@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from subscription.catalogue import NoticePolicy
 from subscription.events import Canceled, ContractRenewed, SwitchedToPaid, TrialEnded
+from subscription.notice_outbox import NoticeKind, pause_after
 from subscription.notices import Notice, notices_due, recipient
-from subscription.outbox import NoticeKind, pause_after
 from subscription.request import Account, AccountKind
 
 from .builders import BOOK, Life, book_of, catalogue, day, on

@@ -11,19 +11,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from subscription.apply import apply_all
-from subscription.calendar import first_of_next_month, start_of
-from subscription.card import card
+from subscription.business_calendar import first_of_next_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import COMMANDS, read_command, read_quote
 from subscription.deadlines import fall_due, next_deadline
 from subscription.decide import Accepted, Findings, decide
+from subscription.event_replay import ending, lasting, misreckoned, retold
 from subscription.events import EVENT, private_fields
 from subscription.forecast import Quote, quote_cancellation, upcoming
 from subscription.refusals import Refused
 from subscription.request import Request, read_request
-from subscription.retelling import ending, lasting, misreckoned, retold
-from subscription.simulation import ScenarioError, read_scenario
+from subscription.scenario import ScenarioError, read_scenario
 from subscription.state import ReservedCancellation, State, Subscription
+from subscription.summary_card import card
 
 from .builders import BOOK, TOKEN, request_body
 from .drawn_lives import (

@@ -22,7 +22,7 @@ FORBIDDEN_IMPORTS = {
     *("temporalio", "asyncpg", "dns", "asyncio", "concurrent", "threading", "multiprocessing"),
     *("time", "random", "secrets", "uuid", "socket", "ssl", "http", "urllib.request", "subprocess"),
     *("os", "sys", "pathlib", "io", "tempfile", "zoneinfo", "locale", "logging"),
-    *("workflows", "activities", "starter", "worker"),
+    *("adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints", "worker"),
 }
 
 
@@ -86,5 +86,5 @@ def test_importing_the_rules_brings_in_neither_temporal_nor_the_world() -> None:
     )
     imported = set(ran.stdout.split())
     assert "subscription" in imported
-    world = {"temporalio", "asyncpg", "dns", "asyncio", "workflows", "activities", "starter"}
+    world = {"temporalio", "asyncpg", "dns", "asyncio", "adapters", "workflows", "activities", "starter"}
     assert imported & world == set()

@@ -11,7 +11,7 @@ from subscription.messages import KINDS, Kind, Plain, places_in, written
 from subscription.refusals import SENTENCES, Code, Problem, Refused, key_of
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("subscription", "workflows", "activities", "starter")
+PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 MAKERS = {"of", "refuse", "misfit"}
 NO_PARAMETERS = {"reason", "judged_by_catalogue"}
 

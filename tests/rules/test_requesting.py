@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from subscription.commands import Command, confirmation_for, read_command
-from subscription.passwords import password_problems
+from subscription.password_policy import password_problems
 from subscription.refusals import Code, Refused
 from subscription.request import Account, AccountKind, Request, name_taken, read_request
 

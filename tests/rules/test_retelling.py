@@ -1,7 +1,7 @@
 """What events tell: a state or a charge that says something else is told from one that does not."""
 
+from subscription.event_replay import lasting, misreckoned, retold
 from subscription.events import Canceled, ServiceFeesPosted
-from subscription.retelling import lasting, misreckoned, retold
 
 from .builders import BOOK, TOKEN, Life, on
 

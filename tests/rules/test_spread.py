@@ -3,8 +3,8 @@
 from collections import Counter
 from datetime import timedelta
 
-from subscription.calendar import start_of
-from subscription.spread import turn_of, wakes_at
+from subscription.billing_window import turn_of, wakes_at
+from subscription.business_calendar import start_of
 
 from .builders import Life, book_of, catalogue, day, on
 

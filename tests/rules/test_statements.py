@@ -5,10 +5,13 @@ from typing import Any, get_args
 
 import pytest
 
-from starter.console.languages import Words
-from starter.console.wording import Speaker
-from starter.language import Language
-from subscription.commands import ContractTerm, RenewalTerms, read_command
+from adapters.language import Language
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.i18n import Words
+from subscription.commands import read_command
+from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
+from subscription.event_messages import SENTENCES, statements_of
+from subscription.event_text import sentence
 from subscription.events import (
     AccountRenamed,
     Canceled,
@@ -35,9 +38,7 @@ from subscription.ledger import service_fees
 from subscription.messages import KINDS, places_in
 from subscription.refusals import Code, Refused
 from subscription.request import AccountKind
-from subscription.state import Contract, Rate, ReservedCancellation, ReservedSwitch
-from subscription.statements import SENTENCES, statements_of
-from subscription.wording import sentence
+from subscription.state import ReservedCancellation, ReservedSwitch
 
 from .builders import BOOK, Life, day, on
 

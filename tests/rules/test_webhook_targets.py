@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from subscription.webhooks import is_public, pause_of_endpoint, pause_of_event, url_problem
+from adapters.webhooks.url_policy import is_public, url_problem
+from subscription.webhook_events import pause_of_endpoint, pause_of_event
 
 INTERNAL = (
     "0.0.0.0",

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import asyncpg
 from temporalio.client import Client
 
-from starter.embedded.postgres_server import OWNER, SUPERUSER, as_login
-from starter.embedded.stack import EmbeddedStack
-from starter.embedded.temporal_server import TemporalServer
-from workflows.converter import data_converter
+from adapters.temporal.data_converter import data_converter
+from dev_stack.postgres_server import OWNER, SUPERUSER, as_login
+from dev_stack.stack import EmbeddedStack
+from dev_stack.temporal_server import TemporalServer
 
 from .house import House, fresh, open_house
 

@@ -17,7 +17,7 @@ from temporalio.api.common.v1 import SearchAttributes, WorkflowExecution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 from temporalio.client import Client
 
-from starter.embedded.postgres_server import PostgresServer
+from dev_stack.postgres_server import PostgresServer
 
 from .house import fresh
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 
 from .house import House, open_house
 

@@ -11,9 +11,9 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
 )
 
-from activities.database import Connection
 from activities.erasure import PERSONAL_DATA
-from subscription.retelling import lasting
+from adapters.postgres.pool import Connection
+from subscription.event_replay import lasting
 from subscription.state import Subscription
 
 from .house import House, fresh

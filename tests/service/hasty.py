@@ -6,8 +6,8 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from starter.embedded.temporal_server import TemporalServer
-from workflows.registration import register_search_attributes
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.temporal_server import TemporalServer
 
 EVENTS_A_RUN = 60
 

@@ -13,20 +13,20 @@ import asyncpg
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities import catalogues
-from activities.database import Pool, connected
-from activities.mail_server import MailServer
-from activities.worker_keys import worker_seals
+from adapters.email.settings import MailServer
+from adapters.postgres import catalogue_repository
+from adapters.postgres.pool import Pool, connected
+from adapters.postgres.worker_keys import worker_seals
+from dev_stack.dns_server import DnsServer
+from dev_stack.postgres_server import OWNER, PEOPLE, SUPERUSER, WEB, WORKER, as_login
+from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
-from starter.embedded.dns_server import DnsServer
-from starter.embedded.postgres_server import OWNER, PEOPLE, SUPERUSER, WEB, WORKER, as_login
-from starter.embedded.stack import EmbeddedStack
 from starter.setup import set_up
-from subscription.calendar import KST
+from subscription.business_calendar import KST
 from subscription.catalogue import Catalogue, parse_catalogue
-from subscription.effects import RequestAnswer
+from subscription.message_authentication import Seals
 from subscription.refusals import Refused, RefusedError
-from subscription.seals import Seals
+from subscription.timeline import RequestAnswer
 from worker import create_worker
 
 from .lives import Life
@@ -64,7 +64,7 @@ def catalogue(version: str = "2020-01", effective_from: str = "2020-01-01", **re
 
 async def publish(pool: Pool, newer: Catalogue) -> bool:
     """Publish a version on the day from which it is in force, which the clocks of the lives here show."""
-    return await catalogues.publish(pool, newer, today=newer.effective_from)
+    return await catalogue_repository.publish(pool, newer, today=newer.effective_from)
 
 
 def fresh(prefix: str) -> str:

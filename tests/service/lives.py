@@ -10,12 +10,13 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.client import SubscriptionClient
-from starter.test_clock import TestClock
-from subscription.calendar import KST, day_of
-from subscription.effects import WORKFLOW_ID_PREFIX, Answer
+from starter.subscription_clock import TestClock
+from subscription.business_calendar import KST, day_of
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.ledger import LedgerLine
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.status import Status
+from subscription.timeline import Answer
 
 from .waiting import eventually
 

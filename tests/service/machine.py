@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from scenario_strategies import catalogues
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import COMMANDS
 from subscription.request import Request, read_request
-from subscription.simulation import agreed_terms
+from subscription.scenario import agreed_terms
 
 from . import wishes
 from .house import catalogue, fresh, open_house, publish

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from activities.mail_server import MailServer
-from starter.embedded.server import LOOPBACK, free_ports
+from adapters.email.settings import MailServer
+from dev_stack.child_server import LOOPBACK, free_ports
 
 SENDER = Address("NAVER WORKS 알림", "notices", "works.example")
 USER, PASSWORD = "worksub", "mail secret"

@@ -5,8 +5,8 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from workflows.converter import data_converter
-from workflows.registration import register_search_attributes
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
 
 from .house import fresh
 from .waiting import eventually

@@ -11,11 +11,11 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
-from starter.embedded.stack import EmbeddedStack
-from workflows.connection import TASK_QUEUE
-from workflows.converter import encrypting
-from workflows.keyring import KEYS, Keyring, keyring_from
-from workflows.registration import register_search_attributes
+from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.data_converter import encrypting
+from adapters.temporal.encryption_keys import KEYS, Keyring, keyring_from
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.stack import EmbeddedStack
 
 from .house import House, catalogue_text, fresh, open_house
 

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.client import Client
 
-from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.ids import WORKFLOW_ID_PREFIX
 
 
 @asynccontextmanager

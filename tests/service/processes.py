@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support.forked_process import ForkedProcess, start_forked
 
-from workflows.keyring import KEYS, KEYS_FILE
+from adapters.temporal.encryption_keys import KEYS, KEYS_FILE
 
 _ROOT = Path(__file__).parents[2]
 _SETTINGS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG")

@@ -2,21 +2,21 @@
 
 from datetime import date, datetime
 
-from subscription.answers import ID_REUSED, Known, RecentCommands
 from subscription.apply import apply, apply_all
-from subscription.calendar import day_of
+from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import COMMANDS, CheckDomain, Command, RenameAccount, read_command
 from subscription.deadlines import due_first, is_foreseeable
 from subscription.decide import Accepted, Findings, decide, start_trial
-from subscription.effects import Answer, TimelineEntry, timeline_entry
 from subscription.events import CommandRefused, Event
 from subscription.forecast import TOO_FAR_AHEAD, Coming, Quote, quote_cancellation, upcoming
+from subscription.idempotency import ID_REUSED, Known, RecentCommands
 from subscription.ledger import LedgerLine
 from subscription.refusals import Code, Refused
 from subscription.request import Request
 from subscription.state import Subscription, provisioning
 from subscription.status import Status, status_of
+from subscription.timeline import Answer, TimelineEntry, timeline_entry
 
 TOKEN = "a secret of the service's own"
 """Stands for every token, of which the rules know nothing but that there is one."""

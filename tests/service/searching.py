@@ -7,7 +7,7 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from starter.keys_in_use import payloads_in
+from adapters.temporal.key_usage import payloads_in
 
 from .house import House
 from .waiting import eventually

@@ -15,11 +15,11 @@ import oracle
 from temporalio.client import WorkflowQueryFailedError
 
 from subscription.catalogue import Catalogue
-from subscription.effects import Answer
 from subscription.forecast import Quote, quote_cancellation
 from subscription.refusals import Refused, RefusedError
 from subscription.state import Subscription
 from subscription.status import Status
+from subscription.timeline import Answer
 
 from .house import House, publish
 from .lives import Life

@@ -12,21 +12,14 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
-from activities.catalogues import CatalogueActivities
-from activities.domain_ownership import DomainOwnershipActivities
-from activities.erasure import PERSONAL_DATA, ErasureActivities
-from activities.histories import HistoryActivities
+from activities.catalogue import CatalogueActivities
+from activities.domain_verification import DomainOwnershipActivities
+from activities.erasure import PERSONAL_DATA, ErasureActivities, HistoryActivities
 from activities.provisioning import ProvisioningActivities
-from activities.recording import RecordDivergedError, RecordingActivities
-from activities.workspace import PostgresWorkspaces, wanted_workspace
-from starter.embedded.stack import EmbeddedStack
-from subscription.apply import apply, apply_all
-from subscription.catalogue import PriceBook
-from subscription.commands import Command, read_command
-from subscription.deadlines import due_first
-from subscription.decide import Accepted, Findings, decide
-from subscription.effects import (
-    Answer,
+from activities.transitions import RecordDivergedError, RecordingActivities
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces, wanted_workspace
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import (
     AnswerRecalled,
     AnswerToKeep,
     AnswerWanted,
@@ -42,9 +35,15 @@ from subscription.effects import (
     TokenWanted,
     Transition,
 )
+from subscription.apply import apply, apply_all
+from subscription.catalogue import PriceBook
+from subscription.commands import Command, read_command
+from subscription.deadlines import due_first
+from subscription.decide import Accepted, Findings, decide
 from subscription.events import Erased, Event
 from subscription.refusals import Code, Refused
 from subscription.state import Subscription
+from subscription.timeline import Answer
 
 from .house import House, fresh, on, open_house
 from .searching import found_in_database

@@ -9,10 +9,10 @@ import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import database
-from activities.boundary import Batch, concerns_all
-from activities.database import connected
-from starter.embedded.stack import EmbeddedStack
+from activities.batch import Batch
+from adapters.outages import concerns_all
+from adapters.postgres.pool import _COMMAND_SECONDS, connected
+from dev_stack.stack import EmbeddedStack
 from subscription.batch import MemberFailure, failure_words, named
 
 from .damage import damaged, has_lost_its_histories
@@ -116,7 +116,7 @@ async def states_of(house: House, life: Life) -> list[str]:
 async def test_the_server_cancels_a_statement_before_the_process_gives_up(office: House) -> None:
     async with connected(office.worker_url, "worksub_worker", connections=1) as pool:
         seconds = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"
-        assert await pool.fetchval(seconds) < database._COMMAND_SECONDS
+        assert await pool.fetchval(seconds) < _COMMAND_SECONDS
     assert not concerns_all(asyncpg.QueryCanceledError("a lock"))
 
 

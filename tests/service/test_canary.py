@@ -13,10 +13,10 @@ from keys import new_keyring
 from observing import Collector, collecting, scraped
 from temporalio.client import WorkflowUpdateFailedError
 
-from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.server import free_ports
-from starter.embedded.stack import EmbeddedStack
-from workflows.keyring import Keyring
+from adapters.temporal.encryption_keys import Keyring
+from dev_stack.child_server import free_ports
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.stack import EmbeddedStack
 
 from .canary import (
     Canary,

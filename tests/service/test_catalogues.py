@@ -7,17 +7,17 @@ from datetime import date, timedelta
 import pytest
 from temporalio.client import Client
 
-from activities import catalogues
-from activities.catalogues import PublishingError, price_book
-from activities.record import snapshot
-from activities.recording import RecordingActivities
-from activities.workspace import PostgresWorkspaces
-from starter.embedded.stack import EmbeddedStack
+from activities.transitions import RecordingActivities
+from adapters.postgres import catalogue_repository
+from adapters.postgres.catalogue_repository import PublishingError, price_book
+from adapters.postgres.subscription_repository import snapshot
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import BookOutdated, Recorded, Transition
 from subscription.apply import apply
-from subscription.calendar import day_of
+from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
 from subscription.deadlines import due_first, fall_due
-from subscription.effects import BookOutdated, Recorded, Transition
 from subscription.events import Event
 from subscription.refusals import Code, Refused
 from subscription.state import State, Subscription
@@ -96,12 +96,12 @@ async def test_a_version_is_not_in_force_before_the_day_on_which_it_is_published
         for days_ago in (2, 30):
             late = catalogue("late", f"{today - timedelta(days=days_ago)}", **DEARER)
             with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
-                await catalogues.publish(house.pool, late)
+                await catalogue_repository.publish(house.pool, late)
         # By tomorrow's and by today's date, should it become midnight here.
-        assert await catalogues.publish(
+        assert await catalogue_repository.publish(
             house.pool, catalogue("soon", f"{today + timedelta(days=1)}", **DEARER)
         )
-        assert not await catalogues.publish(house.pool, catalogue())
+        assert not await catalogue_repository.publish(house.pool, catalogue())
 
 
 async def test_r25_no_version_gives_a_plan_the_rank_of_another(

@@ -7,7 +7,7 @@ from chaos.judge import differences, expected_of
 from chaos.lives import PlannedLife
 from chaos.living import Lived
 
-from activities.catalogues import price_book
+from adapters.postgres.catalogue_repository import price_book
 
 from .damage import unguarded
 from .house import House

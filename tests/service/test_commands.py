@@ -7,9 +7,9 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from subscription.commands import COMMANDS
-from subscription.effects import Answer
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.state import Access, State
+from subscription.timeline import Answer
 
 from .house import House, fresh, on
 from .lives import Life

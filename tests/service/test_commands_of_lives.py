@@ -11,7 +11,7 @@ from replay.corpus import COMMANDS, CORPUS, releases
 from replay.kinds import KINDS, commands_of, lived
 from replay.scene import open_scene
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 
 
 async def test_lives_ask_for_what_they_asked_for_when_they_were_recorded(stack: EmbeddedStack) -> None:

@@ -9,11 +9,11 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
-from subscription.calendar import day_of, start_of
-from subscription.effects import Answer
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
+from subscription.business_calendar import day_of, start_of
 from subscription.refusals import Code, RefusedError
-from workflows.converter import data_converter
+from subscription.timeline import Answer
 
 from .hasty import hasty_server
 from .house import House, fresh, open_house

@@ -9,10 +9,10 @@ import pytest
 from docs.pages import page, tables
 from temporalio.client import Client
 
-from activities import schema
-from activities.database import DatabaseError, connected
-from activities.schema import migrate, migrations
-from starter.embedded.stack import EmbeddedStack
+from adapters.postgres import migrate as schema
+from adapters.postgres.migrate import migrate, migrations
+from adapters.postgres.pool import DatabaseError, connected
+from dev_stack.stack import EmbeddedStack
 from starter.setup import set_up
 
 from .house import TEMPLATE, House, catalogue, create_database
@@ -191,7 +191,11 @@ async def may(house: House, role: str, table: str, right: str) -> bool:
     return bool(await house.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
 
 
-SOURCES = [path for package in ("activities", "starter") for path in (ROOT / package).rglob("*")]
+SOURCES = [
+    path
+    for package in ("adapters", "activities", "starter", "entrypoints")
+    for path in (ROOT / package).rglob("*")
+]
 NAMED_CONFLICT = re.compile(
     r"INSERT INTO (?:public\.)?(?P<table>\w+)(?:(?!INSERT INTO).)*?ON CONFLICT \((?P<columns>[^)]*)\)",
     re.DOTALL,

@@ -13,10 +13,10 @@ import pytest
 from temporalio.api.enums.v1 import RoutingConfigUpdateState, VersioningBehavior
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 
-from starter.cli.health import temporal_findings
-from starter.cli.versions import idle_version
-from starter.embedded.stack import EmbeddedStack
-from workflows.connection import TASK_QUEUE
+from adapters.temporal.client import TASK_QUEUE
+from dev_stack.stack import EmbeddedStack
+from entrypoints.cli.doctor import temporal_findings
+from entrypoints.cli.worker_versions import idle_version
 
 from .house import fresh
 from .lives import Life

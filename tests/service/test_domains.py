@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from activities.domain_ownership import DomainOwnershipActivities
-from starter.embedded.dns_server import DnsServer
-from starter.embedded.stack import EmbeddedStack
-from subscription.effects import ProofWanted
+from activities.domain_verification import DomainOwnershipActivities
+from dev_stack.dns_server import DnsServer
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import ProofWanted
 from subscription.refusals import Code
 from subscription.state import Access
 

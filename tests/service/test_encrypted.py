@@ -18,15 +18,15 @@ from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, 
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from adapters.temporal.data_converter import encrypting
+from adapters.temporal.encrypted_payload import UnknownKeyError
+from adapters.temporal.encryption_keys import KEYS, Key, Keyring
+from adapters.temporal.key_usage import keys_in_use
+from adapters.temporal.payload_codec import Encryption
+from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
-from starter.embedded.stack import EmbeddedStack
-from starter.keys_in_use import keys_in_use
-from starter.replaying import replay
+from starter.replay import replay
 from subscription.refusals import Code
-from workflows.converter import encrypting
-from workflows.encryption import Encryption
-from workflows.envelope import UnknownKeyError
-from workflows.keyring import KEYS, Key, Keyring
 
 from .house import House, fresh, open_house
 from .lives import Life

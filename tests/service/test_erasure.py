@@ -8,10 +8,10 @@ from argon2 import PasswordHasher
 from temporalio.client import Client
 
 from activities.erasure import PERSONAL_DATA
-from starter.embedded.stack import EmbeddedStack
-from subscription.effects import ErasureCertificate
+from dev_stack.stack import EmbeddedStack
 from subscription.refusals import Code
 from subscription.state import Access, State
+from subscription.timeline import ErasureCertificate
 
 from .house import House, fresh, open_house
 from .lives import Life, is_known

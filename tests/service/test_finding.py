@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from starter.finding import Found, InvalidQueryError
-from starter.selection import READY_MADE, Selection, customer_is, month_of, state_is, week_of
+from starter.filters import READY_MADE, Selection, customer_is, month_of, state_is, week_of
+from starter.search import Found, InvalidQueryError
 from subscription.state import State
 
 from .house import House, fresh

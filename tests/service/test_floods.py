@@ -9,12 +9,12 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from starter.embedded.stack import EmbeddedStack
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
 from subscription.refusals import Code
 from subscription.state import State
-from workflows.converter import data_converter
-from workflows.hosting import LONGEST_TASK_SECONDS, RUNNER, WORKFLOWS, extend_deadlock_detection
-from workflows.life import MOST_NOTED_A_DAY
+from workflows.lifecycle import MOST_NOTED_A_DAY
+from workflows.registry import LONGEST_TASK_SECONDS, RUNNER, WORKFLOWS, extend_deadlock_detection
 
 from .hasty import EVENTS_A_RUN, hasty_server
 from .house import House, fresh, open_house

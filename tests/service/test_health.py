@@ -11,9 +11,9 @@ from functools import partial
 import pytest
 from observing import fetched, probed
 
-from activities.health import Health, health_served
-from starter.embedded.server import free_ports
-from starter.embedded.stack import EmbeddedStack
+from adapters.observability.health_server import Health, health_served
+from dev_stack.child_server import free_ports
+from dev_stack.stack import EmbeddedStack
 
 from .doors import Door
 from .offices import Office, open_office

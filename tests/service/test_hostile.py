@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from subscription.commands import COMMANDS
-from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.refusals import Code, Refused, RefusedError
 
 from .house import House, fresh

@@ -11,11 +11,11 @@ from rich.console import Console
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
-from activities.adjusting import insert_adjustment
 from activities.invoicing import InvoicingActivities
-from starter.cli.tables import invoice_view
-from starter.invoice_page import invoice_page
-from starter.language import Language
+from activities.ledger_adjustments import insert_adjustment
+from adapters.invoice_html import invoice_page
+from adapters.language import Language
+from entrypoints.cli.views.tables import invoice_view
 from subscription.adjustment import Adjust, AdjustmentReason
 from subscription.catalogue import PriceBook, Supplier
 from subscription.invoice import (

@@ -21,16 +21,16 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from activities.erasure import PERSONAL_DATA
-from starter.embedded.stack import EmbeddedStack
-from starter.embedded.temporal_server import TemporalServer
-from starter.requesting import subscription_id_for
-from subscription.calendar import start_of
+from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.stack import EmbeddedStack
+from dev_stack.temporal_server import TemporalServer
+from starter.requests import subscription_id_for
+from subscription.business_calendar import start_of
 from subscription.ledger import LineKind
 from subscription.refusals import Code
 from subscription.state import State
-from workflows.connection import TASK_QUEUE
-from workflows.converter import data_converter
-from workflows.registration import register_search_attributes
 
 from .doors import Door
 from .holding import Holds, holds_in

@@ -20,10 +20,10 @@ from observing import collecting, scraped
 from opentelemetry.sdk.trace import TracerProvider
 from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFailedError
 
-from starter.embedded.server import free_ports
-from starter.embedded.stack import EmbeddedStack
-from subscription.effects import WORKFLOW_ID_PREFIX
-from workflows.tracing import Tracing
+from adapters.observability.tracing_interceptor import Tracing
+from dev_stack.child_server import free_ports
+from dev_stack.stack import EmbeddedStack
+from subscription.ids import WORKFLOW_ID_PREFIX
 
 from .house import House, fresh
 from .lives import Life, failed_tasks, has_closed
@@ -73,7 +73,7 @@ def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
     assert {line["error"] for line in failed} == {"RaiseError"}
     assert {line["where"][-1].partition(":")[0] for line in failed} == {
         "activities/provisioning.py",
-        "activities/record.py",
+        "adapters/postgres/subscription_repository.py",
     }
     words = "Failed handling activation on workflow with run ID "
     unknown, *_ = [line for line in log if line["message"].startswith(words)]
@@ -160,7 +160,7 @@ def documented_fields() -> list[str]:
 
 FOREIGN = r"""
 import logging, warnings
-from activities.logs import LogFormat, write_logs
+from adapters.observability.logging import LogFormat, write_logs
 
 write_logs(LogFormat("{log_format}"))
 someone = logging.getLogger("library")
@@ -194,7 +194,7 @@ def test_of_what_libraries_log_only_what_is_harmless_is_kept() -> None:
 
 OURS = r"""
 import logging
-from activities.logs import LogFormat, write_logs
+from adapters.observability.logging import LogFormat, write_logs
 
 write_logs(LogFormat("{log_format}"))
 fields = {"subscription_id": "by\nhand", "attempt": 2, "activity": None, "command": "an unknown signal"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from starter.updating import WorkflowLostError
-from subscription.calendar import day_of
+from starter.commands import WorkflowLostError
+from subscription.business_calendar import day_of
 
 from .house import House
 from .lives import is_known

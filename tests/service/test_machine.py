@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from support.sizes import IS_LARGE, SIZES
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 
 from .machine import LifeMachine
 from .side_by_side import SideBySide

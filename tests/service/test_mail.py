@@ -10,11 +10,11 @@ import pytest
 import trustme
 from temporalio.client import Client
 
-from activities.mail_server import MailServer
-from starter.cli.health import Verdict, database_findings
-from starter.embedded.server import LOOPBACK, free_ports
-from starter.embedded.stack import EmbeddedStack
-from subscription.outbox import NoticeState, OutboxNotice
+from adapters.email.settings import MailServer
+from dev_stack.child_server import LOOPBACK, free_ports
+from dev_stack.stack import EmbeddedStack
+from entrypoints.cli.doctor import Verdict, database_findings
+from subscription.notice_outbox import NoticeState, OutboxNotice
 
 from .house import House, open_house
 from .lives import Life

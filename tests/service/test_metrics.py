@@ -16,13 +16,13 @@ from prometheus_client import generate_latest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
-from activities.sampling import SCHEDULED_JOBS, Sampler
-from activities.telemetry import telemetry_runtime
-from starter.embedded.server import free_ports
-from starter.embedded.stack import EmbeddedStack
-from starter.http_metrics import HttpMetrics
+from adapters.observability.gauges import SCHEDULED_JOBS, Sampler
+from adapters.observability.sdk_runtime import telemetry_runtime
+from adapters.temporal.data_converter import data_converter
+from dev_stack.child_server import free_ports
+from dev_stack.stack import EmbeddedStack
+from entrypoints.http.metrics import HttpMetrics
 from starter.schedules import JOBS, apply_schedules, pause
-from workflows.converter import data_converter
 
 from .house import House, fresh, open_house
 from .lives import Life, failed_tasks

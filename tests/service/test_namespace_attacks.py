@@ -14,23 +14,24 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.calling import NOT_THE_SERVICE
-from activities.catalogues import price_book
-from activities.worker_keys import worker_seals
-from starter.embedded.stack import EmbeddedStack
+from activities.interceptors.caller_verification import NOT_THE_SERVICE
+from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.worker_keys import worker_seals
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import ACTIVITIES, CALLERS, DeleteHistories, Erase, Transition
 from subscription.apply import apply_all
 from subscription.catalogue import PriceBook
-from subscription.effects import ACTIVITIES, CALLERS, WORKFLOW_ID_PREFIX, DeleteHistories, Erase, Transition
+from subscription.event_replay import ending
 from subscription.events import Erased
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.invoice import IssueInvoices
-from subscription.outbox import DeliverNotices, TellNotices
-from subscription.purge import PurgeRows
+from subscription.message_authentication import Seals, UnknownSealKeyError
+from subscription.notice_outbox import DeliverNotices, TellNotices
 from subscription.reconciliation import FinishReconciliation
-from subscription.retelling import ending
-from subscription.seals import Seals, UnknownSealKeyError
+from subscription.retention import PurgeRows
 from subscription.state import Subscription
-from workflows.hosting import WORKFLOWS
-from workflows.stages import Resumed
+from workflows.registry import WORKFLOWS
+from workflows.run_input import Resumed
 
 from .house import House, fresh, on, open_house
 from .lives import Life

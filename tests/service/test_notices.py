@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 
-from activities.delivering import NO_SERVER
-from starter.embedded.stack import EmbeddedStack
-from subscription.outbox import NoticeKind, NoticeState
+from activities.notifications import NO_SERVER
+from dev_stack.stack import EmbeddedStack
+from subscription.notice_outbox import NoticeKind, NoticeState
 from subscription.refusals import Code
-from workflows import notices
+from workflows import notifications
 
 from .house import House, catalogue, fresh, open_house, publish
 from .lives import Life
@@ -167,7 +167,7 @@ async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
     office: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each of them goes on in a new run after its first page.
-    monkeypatch.setattr(notices, "_PAGES_A_RUN", 1)
+    monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
     async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
         life = await trial(office)
         await office.owner.execute(

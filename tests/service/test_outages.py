@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from activities.database import UNREACHABLE
-from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.stack import EmbeddedStack
-from starter.requesting import subscription_id_for
+from adapters.postgres.pool import UNREACHABLE
+from adapters.temporal.search_attributes import NEEDS_ATTENTION
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.stack import EmbeddedStack
+from starter.requests import subscription_id_for
 from starter.setup import set_up
 from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
-from subscription.effects import WORKFLOW_ID_PREFIX
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.state import State
-from workflows.search_attributes import NEEDS_ATTENTION
 
 from .doors import Door
 from .house import catalogue, open_house

@@ -10,10 +10,10 @@ from replay.recount import differences
 from replay.scene import open_scene
 from temporalio import workflow
 
-from starter.embedded.stack import EmbeddedStack
-from subscription.effects import KnownEdition
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import KnownEdition
 from subscription.model import Frozen
-from workflows.effects import carry_out
+from workflows.activity_calls import carry_out
 
 PATCH = "ask-for-prices-first"
 
@@ -53,10 +53,10 @@ async def test_each_release_replays_what_the_one_before_it_began(
     lives = {}
     async with open_scene(stack) as scene:
         for release in REPLAYS:
-            monkeypatch.setattr("workflows.life.carry_out", release)
+            monkeypatch.setattr("workflows.lifecycle.carry_out", release)
             runs = await KINDS["cancelled-in-the-trial"].live(scene)
             lives[release] = RecordedLife("today", release.__name__, tuple(runs))
     for release in REPLAYS:
-        monkeypatch.setattr("workflows.life.carry_out", release)
+        monkeypatch.setattr("workflows.lifecycle.carry_out", release)
         replayed = {each for each in REPLAYS if not await differences(lives[each])}
         assert replayed == {*REPLAYS[release]}, release.__name__

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from temporalio.service import RPCError
 
-from activities.temporal_status import is_paused
+from adapters.temporal.rpc_errors import is_paused
 
 from .house import House, fresh
 from .pausing import paused

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from activities.purging import RETENTIONS
+from activities.retention import RETENTIONS
 from subscription.refusals import Code
 from subscription.state import State
 

@@ -8,7 +8,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 
-from subscription.calendar import add_months, first_of_month, start_of
+from subscription.business_calendar import add_months, first_of_month, start_of
 from subscription.commands import COMMANDS
 
 from .house import House

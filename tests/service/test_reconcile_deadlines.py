@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from subscription.calendar import KST
+from subscription.business_calendar import KST
 
 from .house import House
 from .lives import Life

@@ -10,9 +10,9 @@ from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.adjusting import insert_adjustment
 from activities.invoicing import InvoicingActivities
-from starter.embedded.stack import EmbeddedStack
+from activities.ledger_adjustments import insert_adjustment
+from dev_stack.stack import EmbeddedStack
 from subscription.adjustment import Adjust
 from subscription.invoice import IssueInvoices
 from subscription.validation import check

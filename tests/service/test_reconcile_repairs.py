@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from temporalio.testing import ActivityEnvironment
 
-from activities import record
 from activities.erasure import ErasureActivities
-from activities.workspace import PostgresWorkspaces
+from adapters.postgres import subscription_repository
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from subscription.activity_contracts import Erase
 from subscription.apply import apply
 from subscription.deadlines import canceled
-from subscription.effects import Erase
 from subscription.events import Erased
 from subscription.state import Subscription
 
@@ -212,8 +212,8 @@ async def is_erased_behind_its_back(house: House, life: Life) -> None:
             await ActivityEnvironment().run(erasure.erase_subscription, erase)
         else:
             async with house.owner.acquire() as connection, connection.transaction():
-                await record.update_subscription(connection, state)
-                await record.insert_events(connection, state, state.sequence, (event,))
+                await subscription_repository.update_subscription(connection, state)
+                await subscription_repository.insert_events(connection, state, state.sequence, (event,))
     await damaged(
         house,
         """

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from activities import catalogues
-from activities.catalogues import PublishingError, price_book
-from starter.embedded.stack import EmbeddedStack
-from subscription.calendar import day_of
+from adapters.postgres import catalogue_repository
+from adapters.postgres.catalogue_repository import PublishingError, price_book
+from dev_stack.stack import EmbeddedStack
+from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue
 from subscription.state import State
 
@@ -131,7 +131,7 @@ async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workfl
     book, before = await price_book(office.pool), [await told(office, life) for life in lives]
     await backup.is_restored()
     with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
-        await catalogues.publish(office.pool, newer)
+        await catalogue_repository.publish(office.pool, newer)
 
     assert await codes(office) == {
         busy.id: [("CATALOGUE_MISSING", True), ("EVENT_MISSING", True)],
@@ -140,7 +140,7 @@ async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workfl
 
     assert await price_book(office.pool) == book
     assert [await told(office, life) for life in lives] == before
-    assert not await catalogues.publish(office.pool, newer)
+    assert not await catalogue_repository.publish(office.pool, newer)
     assert await found(office) == []
 
 

@@ -8,10 +8,10 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
-from activities.reconciliation import ReconciliationActivities
-from activities.reconciling.recorded import page_of_ids
-from activities.workspace import PostgresWorkspaces
-from starter.embedded.stack import EmbeddedStack
+from activities.reconciliation.activities import ReconciliationActivities
+from activities.reconciliation.record_snapshot import page_of_ids
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from dev_stack.stack import EmbeddedStack
 from subscription.reconciliation import ReconcilePage
 from subscription.refusals import Code, RefusedError
 

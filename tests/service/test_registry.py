@@ -8,11 +8,15 @@ import pytest
 from temporalio import activity, workflow
 from temporalio.client import Client
 
-from starter.embedded.stack import EmbeddedStack
+from adapters.temporal.search_attributes import (
+    REGISTRY,
+    missing_by_asking,
+    missing_search_attributes,
+    register_search_attributes,
+)
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import ACTIVITIES
 from subscription.commands import COMMANDS
-from subscription.effects import ACTIVITIES
-from workflows.registration import missing_by_asking, missing_search_attributes, register_search_attributes
-from workflows.search_attributes import REGISTRY
 from workflows.subscription import SubscriptionWorkflow
 
 from .house import House, open_house

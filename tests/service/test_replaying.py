@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from starter.replaying import replay
-from subscription.effects import KnownEdition
+from starter.replay import replay
+from subscription.activity_contracts import KnownEdition
 from subscription.model import Frozen
-from workflows.effects import carry_out
+from workflows.activity_calls import carry_out
 
 from .house import House
 from .waiting import eventually
@@ -37,7 +37,7 @@ async def test_what_runs_replays_or_is_named_with_the_reason(
     assert (as_it_is.replayed, as_it_is.failed, looked) == (2, (), [1, 2])
     assert (await replay(house.temporal, both, limit=1)).replayed == 1
 
-    monkeypatch.setattr("workflows.life.carry_out", careless)
+    monkeypatch.setattr("workflows.lifecycle.carry_out", careless)
     # Nothing has been asked of the one in its trial, so its history knows nothing of the edit.
     edited = await replay(house.temporal, both)
     assert edited.replayed == 1

@@ -16,25 +16,21 @@ from temporalio.client import (
 from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
-from activities.catalogues import price_book
 from activities.provisioning import ProvisioningActivities
-from activities.record import insert_subscription
-from activities.workspace import PostgresWorkspaces
-from starter.embedded.stack import EmbeddedStack
-from starter.requesting import subscription_id_for
+from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.subscription_repository import insert_subscription
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from dev_stack.stack import EmbeddedStack
+from starter.requests import subscription_id_for
+from subscription.activity_contracts import Provision, ProvisionResult, RequestRefused
 from subscription.apply import apply
 from subscription.attention import ATTENTION_MEMO
 from subscription.decide import start_trial
-from subscription.effects import (
-    WORKFLOW_ID_PREFIX,
-    Provision,
-    ProvisionResult,
-    RequestAnswer,
-    RequestRefused,
-)
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.refusals import Code, Refused, RefusedError
 from subscription.request import Account, AccountKind, Request
 from subscription.state import State, Subscription, provisioning
+from subscription.timeline import RequestAnswer
 from subscription.validation import check
 
 from .house import PASSWORD, House, fresh, on, open_house

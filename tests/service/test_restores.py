@@ -18,18 +18,18 @@ from scenario_strategies import scenarios
 from support.sizes import SIZES
 from temporalio.client import Client
 
-from starter.embedded.postgres_server import WORKER, as_login
-from starter.embedded.stack import EmbeddedStack
-from starter.embedded.temporal_server import TemporalServer
-from starter.simulation import simulate_by_rules
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.postgres_server import WORKER, as_login
+from dev_stack.scenario_runner import simulate_by_rules
+from dev_stack.stack import EmbeddedStack
+from dev_stack.temporal_server import TemporalServer
 from subscription.catalogue import PriceBook
 from subscription.commands import written_out
 from subscription.ledger import LedgerLine
 from subscription.refusals import RefusedError
-from subscription.simulation import Scenario, Step, filled_in, read_scenario, sample_request
+from subscription.scenario import Scenario, Step, filled_in, read_scenario, sample_request
 from subscription.state import State
-from workflows.converter import data_converter
-from workflows.registration import register_search_attributes
 
 from .backups import TASK_QUEUE, Backup, backed_up, postgres, restored, restored_database, run
 from .damage import told

@@ -16,7 +16,8 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from starter.embedded.stack import EmbeddedStack
+from adapters.temporal.client import TASK_QUEUE
+from dev_stack.stack import EmbeddedStack
 from starter.schedules import (
     JOBS,
     TIME_ZONE,
@@ -32,8 +33,7 @@ from starter.schedules import (
     resume,
     trigger,
 )
-from subscription.calendar import KST
-from workflows.connection import TASK_QUEUE
+from subscription.business_calendar import KST
 
 from .house import House, open_house
 from .namespaces import new_namespace

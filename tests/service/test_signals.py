@@ -10,7 +10,7 @@ from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedErro
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from starter.requesting import subscription_id_for
+from starter.requests import subscription_id_for
 from subscription.commands import COMMANDS
 from subscription.refusals import Code
 from subscription.state import State

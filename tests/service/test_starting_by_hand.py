@@ -7,8 +7,8 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import RawValue
 
-from starter.requesting import subscription_id_for
-from subscription.effects import WORKFLOW_ID_PREFIX
+from starter.requests import subscription_id_for
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.refusals import Code
 
 from .house import House, fresh

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHistory
 
-from starter.embedded.stack import EmbeddedStack
-from subscription.calendar import first_of_next_month, start_of
+from dev_stack.stack import EmbeddedStack
+from subscription.business_calendar import first_of_next_month, start_of
 from subscription.deadlines import Deadline, Due
 from subscription.refusals import Code
 from subscription.state import State
-from workflows.hosting import replayer
+from workflows.registry import replayer
 
 from .house import House, fresh, on, open_house
 from .lives import Life

@@ -10,9 +10,9 @@ import pytest
 import trustme
 from cli.running import Cli
 
-from activities.database import UNREACHABLE, DatabaseError, connected, place_of
-from starter.embedded.stack import EmbeddedStack
-from workflows.connection import ConnectionSettingsError, NoAnswerError, connect
+from adapters.postgres.pool import UNREACHABLE, DatabaseError, connected, place_of
+from adapters.temporal.client import ConnectionSettingsError, NoAnswerError, connect
+from dev_stack.stack import EmbeddedStack
 
 from .house import House
 from .tls import front, kept, postgres_front

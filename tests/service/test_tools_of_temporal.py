@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import EventType, PendingActivityState, ResetReappl
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from starter.embedded.stack import EmbeddedStack
+from dev_stack.stack import EmbeddedStack
 from subscription.refusals import Code
 
 from .house import House, fresh, open_house

@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
 
-from starter.embedded.stack import EmbeddedStack
-from workflows.converter import data_converter
-from workflows.tracing import Tracing
+from adapters.observability.tracing_interceptor import Tracing
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
 
 from .house import fresh, open_house
 from .offices import Office, open_office

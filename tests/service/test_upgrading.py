@@ -20,20 +20,17 @@ from replay.kinds import LIVES_AT_ONCE
 from replay.recount import WORDS, first_difference
 from temporalio.client import Client
 
-from activities.catalogues import CatalogueActivities, price_book
+from activities.catalogue import CatalogueActivities
 from activities.provisioning import ProvisioningActivities
-from activities.record import snapshot
-from activities.recording import RecordingActivities
-from activities.schema import migrate
-from activities.workspace import PostgresWorkspaces
-from starter.embedded.stack import EmbeddedStack
-from subscription.apply import apply_all
-from subscription.calendar import day_of
-from subscription.catalogue import Catalogue, PriceBook
-from subscription.commands import Cancel, confirmation_for
-from subscription.deadlines import fall_due
-from subscription.decide import Accepted, decide
-from subscription.effects import (
+from activities.transitions import RecordingActivities
+from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.migrate import migrate
+from adapters.postgres.subscription_repository import snapshot
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import (
     BookOutdated,
     NameTaken,
     NewerCatalogues,
@@ -42,11 +39,15 @@ from subscription.effects import (
     Recorded,
     Transition,
 )
+from subscription.apply import apply_all
+from subscription.business_calendar import day_of
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.commands import Cancel, confirmation_for
+from subscription.deadlines import fall_due
+from subscription.decide import Accepted, decide
 from subscription.events import Canceled, Event
 from subscription.ledger import LineKind
 from subscription.state import Subscription
-from workflows.converter import data_converter
-from workflows.registration import register_search_attributes
 
 from .house import House, create_database, fresh, open_house, publish
 from .lives import Life

@@ -11,11 +11,11 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from starter.embedded.postgres_server import PostgresServer
-from starter.embedded.server import free_ports
-from starter.embedded.stack import EmbeddedStack
+from adapters.temporal.client import TASK_QUEUE
+from dev_stack.child_server import free_ports
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.stack import EmbeddedStack
 from subscription.refusals import Code
-from workflows.connection import TASK_QUEUE
 
 from .doors import Door
 from .house import catalogue_text, create_database, fresh

@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import strategies as st
 from scenario_strategies import ODD_ZONES
 
-from subscription.calendar import KST, first_of_next_month, start_of
+from subscription.business_calendar import KST, first_of_next_month, start_of
 from subscription.commands import COMMANDS
 from subscription.deadlines import next_deadline
 from subscription.decide import latest_cancellation, latest_switch
-from subscription.simulation import agreed_terms
+from subscription.scenario import agreed_terms
 
 from .house import fresh
 from .reckoning import Reckoning

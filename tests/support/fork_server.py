@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 MAX_REQUEST_BYTES = 200_000
 
 
-PACKAGES = ("subscription", "workflows", "activities", "starter")
+PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 
 
 def main(listener: socket.socket) -> None:

@@ -1,0 +1,55 @@
+"""Batches: a failure of one member is reported, and the other members are processed.
+
+An error that concerns all members, such as a database that is away, is raised: the page is then tried again.
+"""
+
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from temporalio import activity
+
+from activities import metrics
+from adapters.outages import concerns_all
+from subscription.batch import MemberFailure
+
+T = TypeVar("T")
+
+_log = logging.getLogger("worksub")
+
+
+class Batch:
+    """The failures of a page of members. `job` names the job in the log."""
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self.failures: list[MemberFailure] = []
+
+    async def alone(
+        self, member: str, step: Awaitable[T], *, of_all: tuple[type[Exception], ...] = ()
+    ) -> T | None:
+        """Return the result of a member's step; None if it failed in a way that concerns this member alone.
+
+        `member` is an id that names no person. `of_all` are further errors that concern all members.
+        """
+        try:
+            return await step
+        except Exception as error:
+            if isinstance(error, of_all) or concerns_all(error):
+                raise
+            self.fail(member, error)
+            return None
+
+    def fail(self, member: str, error: Exception) -> None:
+        """Report that this member could not be worked on."""
+        failure = MemberFailure(member=member, error=type(error).__name__)
+        self.failures.append(failure)
+        fields = {"job": self._job, "member": member}
+        came_through = error.__traceback__ and error.__traceback__.tb_next
+        _log.error(
+            "a member of a batch failed",
+            exc_info=(type(error), error, came_through),
+            extra={"fields": fields},
+        )
+        if activity.in_activity():
+            metrics.count_failure(error)

@@ -1,0 +1,58 @@
+"""Activity that looks up domain verification records in DNS (R12, R13)."""
+
+import asyncio
+from collections.abc import Sequence
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.resolver
+from dns.rdtypes.ANY.CNAME import CNAME
+from dns.rdtypes.ANY.TXT import TXT
+from temporalio import activity
+
+from adapters.settings import Address
+from subscription.activity_contracts import ProofFound, ProofWanted
+from subscription.domain_verification import DomainProof, proof_of
+
+_LOOK_SECONDS = 5.0
+
+
+class DomainOwnershipActivities:
+    """`resolvers`: addresses such as `127.0.0.1:5353` or `1.1.1.1`; none means those of this machine."""
+
+    def __init__(self, resolvers: Sequence[str] = ()) -> None:
+        self._resolver = dns.asyncresolver.Resolver(configure=not resolvers)
+        if resolvers:
+            self._resolver.nameservers = [_nameserver(address) for address in resolvers]
+        self._resolver.lifetime = _LOOK_SECONDS
+
+    @activity.defn
+    async def look_for_proof(self, wanted: ProofWanted) -> ProofFound:
+        proofs = [proof_of(domain, token, wanted.cname_target) for domain, token in wanted.tokens.items()]
+        found = await asyncio.gather(*(self._is_published(proof) for proof in proofs))
+        return ProofFound(
+            proved=tuple(proof.domain for proof, published in zip(proofs, found, strict=True) if published)
+        )
+
+    async def _is_published(self, proof: DomainProof) -> bool:
+        txt, cname = await asyncio.gather(
+            self._records(proof.txt_name, "TXT"), self._records(proof.cname_name, "CNAME")
+        )
+        target = dns.name.from_text(proof.cname_target)
+        return any(
+            isinstance(record, TXT) and b"".join(record.strings) == proof.txt_value.encode() for record in txt
+        ) or any(isinstance(record, CNAME) and record.target == target for record in cname)
+
+    async def _records(self, name: str, kind: str) -> list[dns.rdata.Rdata]:
+        try:
+            return list(await self._resolver.resolve(name, kind, search=False))
+        except (dns.exception.DNSException, OSError):
+            # A resolver that fails, times out or knows no such name means "not yet", never an error (R13).
+            return []
+
+
+def _nameserver(address: str) -> dns.nameserver.Nameserver:
+    host, port = Address.read(address, usual_port="53")
+    return dns.nameserver.Do53Nameserver(host, port)

@@ -1,0 +1,69 @@
+"""Activity interceptor that refuses calls which no workflow of the service has scheduled.
+
+Temporal lets any client of the namespace schedule an activity on the service's task queue: by a workflow of
+its own, under any type and id, or by a standalone activity without a workflow.
+"""
+
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from subscription.activity_contracts import CALLERS, Provisioned, Recorded
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.message_authentication import SEAL_HEADER, Seals
+
+NOT_THE_SERVICE = "NOT_CALLED_BY_THE_SERVICE"
+"""The type of the error with which a call that the service has not made is refused."""
+
+
+class _Checked(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, seals: Seals) -> None:
+        super().__init__(next)
+        self._seals = seals
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        _check_caller(info, input.args)
+        if not info.is_local:
+            self._check_seal(info, input)
+            return await super().execute_activity(input)
+        result = await super().execute_activity(input)
+        if isinstance(result, Recorded | Provisioned):
+            data = result.model_dump_json().encode()
+            seal = self._seals.of_result(info.workflow_id or "", info.activity_type, data)
+            return result.model_copy(update={"seal": seal})
+        return result
+
+    def _check_seal(self, info: activity.Info, input: ExecuteActivityInput) -> None:
+        seal = input.headers.get(SEAL_HEADER, Payload()).data.decode(errors="replace")
+        argument = [payload.data for payload in activity.payload_converter().to_payloads(input.args)]
+        if not self._seals.is_of_call(seal, info.workflow_id or "", info.activity_type, argument):
+            raise _refused("it has no seal of a worker over this argument")
+
+
+def _check_caller(info: activity.Info, args: Any) -> None:
+    callers = CALLERS[info.activity_type]
+    if not info.workflow_id or info.workflow_type not in callers:
+        raise _refused(f"only {' and '.join(callers)} call {info.activity_type}")
+    if info.workflow_type != "SubscriptionWorkflow":
+        return
+    subscription_id = info.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+    if any(getattr(each, "subscription_id", subscription_id) != subscription_id for each in args):
+        raise _refused("its workflow is another subscription's")
+
+
+def _refused(reason: str) -> ApplicationError:
+    return ApplicationError(f"The call is refused: {reason}.", type=NOT_THE_SERVICE, non_retryable=True)
+
+
+class CallerInterceptor(Interceptor):
+    """Refuses what was not scheduled by a workflow that a worker of this service runs."""
+
+    def __init__(self, seals: Seals) -> None:
+        self._seals = seals
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Checked(next, self._seals)

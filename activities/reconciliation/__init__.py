@@ -1,0 +1,1 @@
+"""Reconciliation of the database, the rules and Temporal, with safe repairs."""

@@ -1,0 +1,194 @@
+"""Check invoice numbers, totals and entries against the ledger."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import asyncpg
+
+from activities.invoicing import corrected_invoices, invoice_numbers
+from activities.reconciliation.record_snapshot import Row
+from adapters.postgres.pool import Connection, Pool
+from subscription.invoice import Invoice, invoice_for, invoice_number
+from subscription.reconciliation import Finding, FindingCode
+
+_A_PAGE = 200
+_NUMBER = re.compile(r"[0-9]{4}-[0-9]{1,18}")
+
+_CHARGED = """
+    SELECT key, customer_id, amount FROM ledger_lines WHERE key = ANY($1)
+     UNION ALL
+    SELECT subscription_id || '/ADJUSTMENT/' || adjustment_id, customer_id, amount
+      FROM ledger_adjustments
+      JOIN unnest($2::text[], $3::text[]) AS wanted (subscription_id, adjustment_id)
+           USING (subscription_id, adjustment_id)
+"""
+
+
+async def invoice_findings(pool: Pool, after: str) -> tuple[list[Finding], str | None]:
+    """What is amiss with a page of invoices after this number, and where the next page begins."""
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        rows = await connection.fetch(
+            """
+            SELECT number, customer_id, month, issued_on, supply, vat, total, document FROM invoices
+             WHERE number > $1 ORDER BY number LIMIT $2
+            """,
+            after,
+            _A_PAGE,
+        )
+        findings = [
+            *_gaps(after, [row["number"] for row in rows]),
+            *await _differing(connection, rows),
+        ]
+        if len(rows) == _A_PAGE:
+            return findings, rows[-1]["number"]
+        return [*findings, *await _counters(connection)], None
+
+
+def _gaps(after: str, numbers: Sequence[str]) -> Iterator[Finding]:
+    """The numbers that are missing before and between these; each year begins with the first."""
+    expected = _next(after)
+    for number in numbers:
+        if (parts := _parts(number)) is None:
+            yield _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {number}: its number is none of ours.")
+            continue
+        year, sequence = parts
+        if expected is None or expected[0] != year:
+            expected = (year, 1)
+        if expected < (year, sequence):
+            first, last = invoice_number(*expected), invoice_number(year, sequence - 1)
+            missing = f"Invoice {first} is" if first == last else f"Invoices {first} to {last} are"
+            yield _finding(FindingCode.INVOICE_MISSING, f"{missing} missing.")
+        expected = _next(number)
+
+
+def _next(number: str) -> tuple[int, int] | None:
+    parts = _parts(number)
+    return (parts[0], parts[1] + 1) if parts else None
+
+
+def _parts(number: str) -> tuple[int, int] | None:
+    """Return year and sequence; None for a number that the service has not given."""
+    return (int(number[:4]), int(number[5:])) if _NUMBER.fullmatch(number) else None
+
+
+async def _counters(connection: Connection) -> list[Finding]:
+    """Whether the next number of each year will follow its last one."""
+    rows = await connection.fetch(
+        """
+        SELECT year, last,
+               coalesce(max(substring(number FROM '^[0-9]{4}-([0-9]{1,18})$')::bigint), 0) AS issued
+          FROM invoice_counters
+          LEFT JOIN invoices ON substring(number FROM '^([0-9]{4})-[0-9]{1,18}$')::integer = year
+         GROUP BY year, last
+        """
+    )
+    return [
+        _finding(
+            FindingCode.INVOICE_MISSING,
+            f"The last invoice of {row['year']} is number {row['issued']}, and {row['last']} are counted.",
+        )
+        for row in rows
+        if row["last"] != row["issued"]
+    ]
+
+
+async def _differing(connection: Connection, rows: Sequence[Row]) -> list[Finding]:
+    invoices = {row["number"]: _invoice(row) for row in rows}
+    keys = [key for invoice in invoices.values() if invoice for key in invoice.keys]
+    parts = [key.split("/ADJUSTMENT/") for key in keys if "/ADJUSTMENT/" in key]
+    adjusted, adjustments = [part[0] for part in parts], [part[-1] for part in parts]
+    charged = {row["key"]: row for row in await connection.fetch(_CHARGED, keys, adjusted, adjustments)}
+    entered: dict[str, set[str]] = {number: set() for number in invoices}
+    for entry in await connection.fetch(
+        "SELECT entry_key, number FROM invoice_entries WHERE number = ANY($1)", list(invoices)
+    ):
+        entered[entry["number"]].add(entry["entry_key"])
+    findings = []
+    for row in rows:
+        invoice = invoices[row["number"]]
+        wrong = _examined(invoice, row, entered[row["number"]], charged)
+        if invoice:
+            wrong += await _wrong_corrections(connection, invoice)
+        findings += [
+            _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {row['number']}: {what}.") for what in wrong
+        ]
+    return findings
+
+
+def _examined(invoice: Invoice | None, row: Row, entered: set[str], charged: Mapping[str, Row]) -> list[str]:
+    if invoice is None:
+        return ["it cannot be read"]
+    try:
+        return [*_wrong(invoice, row, entered), *_wrong_entries(invoice, charged)]
+    except Exception as error:
+        return [f"it could not be examined ({type(error).__name__})"]
+
+
+def _wrong(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:
+    columns = ("number", "customer_id", "month", "issued_on", "supply", "vat", "total")
+    says = (
+        invoice.number,
+        invoice.customer_id,
+        invoice.month,
+        invoice.issued_on,
+        invoice.supply_amount,
+        invoice.vat_amount,
+        invoice.total,
+    )
+    if tuple(row[column] for column in columns) != says:
+        yield "it is listed as another one than it is"
+    if entered != set(invoice.keys):
+        yield "its entries are not those that are marked as invoiced"
+    reckoned = invoice_for(
+        invoice.customer_id,
+        invoice.month,
+        invoice.subscriptions,
+        number=invoice.number,
+        issued_on=invoice.issued_on,
+        vat_percent=invoice.vat_percent,
+        supplier=invoice.supplier,
+        corrected=invoice.corrected,
+    )
+    if invoice != reckoned:
+        yield "its sums are not those of its entries"
+
+
+def _wrong_entries(invoice: Invoice, charged: Mapping[str, Row]) -> Iterator[str]:
+    for subscription in invoice.subscriptions:
+        for entry in subscription.entries:
+            row = charged.get(entry.key)
+            if row is None:
+                yield f"the ledger does not have {entry.key}"
+            elif (row["customer_id"], row["amount"]) != (invoice.customer_id, entry.amount):
+                yield f"the ledger has {entry.key} otherwise"
+
+
+async def _wrong_corrections(connection: Connection, invoice: Invoice) -> list[str]:
+    """Compare the earlier invoices that it corrects with what its adjustments correct.
+
+    The savepoint keeps the page readable after a value that PostgreSQL cannot compute with.
+    """
+    number = _parts(invoice.number)
+    if number is None:
+        return []
+    try:
+        async with connection.transaction():
+            numbers = await invoice_numbers(connection, invoice.customer_id)
+            earlier = [each for each in numbers if (parts := _parts(each)) and parts < number]
+            corrected = await corrected_invoices(connection, invoice.subscriptions, earlier)
+    except asyncpg.DataError as error:
+        return [f"its corrections could not be examined ({type(error).__name__})"]
+    if tuple(corrected) == invoice.corrected:
+        return []
+    return ["it corrects earlier invoices otherwise than its adjustments do"]
+
+
+def _invoice(row: Row) -> Invoice | None:
+    try:
+        return Invoice.model_validate_json(row["document"])
+    except ValueError:
+        return None
+
+
+def _finding(code: FindingCode, message: str) -> Finding:
+    return Finding(subscription_id=None, code=code, message=message)

@@ -1,0 +1,249 @@
+"""Everything the database holds about a subscription, read in one snapshot."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import asyncpg
+from pydantic import ValidationError
+
+from activities.batch import Batch
+from activities.erasure import PERSONAL_DATA
+from adapters.outages import concerns_all
+from adapters.postgres.pool import Connection, Pool
+from subscription.deadlines import next_deadline
+from subscription.event_replay import lasting
+from subscription.events import EVENT, Erased, Event
+from subscription.ledger import LedgerLine
+from subscription.state import Subscription
+
+Row = asyncpg.Record
+T = TypeVar("T")
+
+COLUMNS: Mapping[str, Callable[[Subscription], Any]] = {
+    "customer_id": lambda state: state.customer_id,
+    "state": lambda state: state.state,
+    "access": lambda state: state.access,
+    "plan": lambda state: state.plan,
+    "members": lambda state: state.members,
+    "term": lambda state: state.contract and state.contract.term,
+    "sequence": lambda state: state.sequence,
+    "started_at": lambda state: state.started_at,
+    "trial_ends_at": lambda state: state.trial_ends_at,
+    "contract_from": lambda state: state.contract and state.contract.first_day,
+    "contract_to": lambda state: state.contract and state.contract.end_day,
+    "reservation": lambda state: state.reservation and state.reservation.kind,
+    "reservation_date": lambda state: state.reservation and state.reservation.date,
+    "next_deadline": lambda state: (due := next_deadline(state)) and due.what,
+    "next_deadline_at": lambda state: (due := next_deadline(state)) and due.at,
+}
+"""What lists read, by column, and what a state says of it."""
+
+
+# Nothing happens any more to one whose end has been certified for a week, and they only become more.
+_NIGHTS = 28
+_PAGE = """
+    SELECT subscription_id FROM subscriptions
+     WHERE subscription_id > $1
+       AND (state <> 'ERASED'
+            OR 2 > (SELECT count(*) FROM erasure_certificates AS issued
+                     WHERE issued.subscription_id = subscriptions.subscription_id
+                       AND recorded_at < now() - interval '7 days')
+            OR abs(mod(hashtextextended(subscription_id, 0), $3))
+               = mod((now()::date - date '2000-01-01')::bigint, $3))
+     ORDER BY subscription_id LIMIT $2
+"""
+"""One that is long erased has its turn once in so many nights."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A subscription in the record. What cannot be read is None."""
+
+    id: str
+    row: Row
+    event_rows: Sequence[Row]
+    line_rows: Sequence[Row]
+    adjusted: Sequence[Row]
+    """For each line that was adjusted: its key, the sum of its adjustments, their customers."""
+    names: frozenset[str]
+    """The account names that it holds."""
+    personal: Mapping[str, int]
+    """How many rows each table of personal data has of it."""
+    certified: Mapping[str, timedelta]
+    """The parts of its erasure that are certified, each with how long ago, by the database's clock."""
+
+    @property
+    def is_erased(self) -> bool:
+        """By what is never changed; a row that says so may be wrong, and nothing is deleted on its word."""
+        return "DATABASE" in self.certified or any(isinstance(each, Erased) for each in self.events.values())
+
+    @cached_property
+    def snapshot(self) -> Subscription | None:
+        state = _read(Subscription.model_validate_json, self.row["snapshot"])
+        return state if state and state.subscription_id == self.id else None
+
+    @cached_property
+    def events(self) -> Mapping[int, Event | None]:
+        """By their numbers, in their order."""
+        return {row["sequence"]: _read(_event, row) for row in self.event_rows}
+
+    @cached_property
+    def lines(self) -> Mapping[int, Mapping[int, Row]]:
+        """The rows of ledger lines by the numbers of their events, and their positions in them."""
+        lines: dict[int, dict[int, Row]] = defaultdict(dict)
+        for row in self.line_rows:
+            lines[row["sequence"]][row["position"]] = row
+        return lines
+
+    @cached_property
+    def readable_events(self) -> list[Event] | None:
+        """All events in their order; None if one is missing among them, or cannot be read."""
+        events = [event for event in self.events.values() if event is not None]
+        return events if len(events) == len(self.events) and not self.missing() else None
+
+    def missing(self, up_to: int = 0) -> list[range]:
+        """The numbers that no event has, among those that are there and as far as `up_to`."""
+        bounds = [0, *self.events, max([1, up_to, *self.events]) + 1]
+        return [range(one + 1, next_one) for one, next_one in pairwise(bounds) if next_one > one + 1]
+
+    def missing_lines(self, sequence: int, event: Event | None) -> list[tuple[int, LedgerLine]]:
+        """The ledger lines of this event that the ledger lacks, each with its position among them."""
+        present = self.lines.get(sequence, {})
+        lines = enumerate(event.lines) if event else ()
+        return [(position, line) for position, line in lines if position not in present]
+
+    @property
+    def latest(self) -> int:
+        """The number of the last event."""
+        return max(self.events, default=0)
+
+    def differs_from(self, state: Subscription) -> list[str]:
+        """The columns that do not show this state; `snapshot` if it is nothing but that."""
+        columns = [name for name, value in COLUMNS.items() if self.row[name] != value(state)]
+        if columns or (self.snapshot and lasting(self.snapshot) == lasting(state)):
+            return columns
+        return ["snapshot"]
+
+
+async def page_of_ids(pool: Pool, after: str, limit: int) -> list[str]:
+    """Return the ids that follow this one, in their order; of subscriptions long erased, tonight's share."""
+    return [row["subscription_id"] for row in await pool.fetch(_PAGE, after, limit, _NIGHTS)]
+
+
+async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[Recorded]:
+    """Read these subscriptions together, or each alone if one of them has a value that cannot be read."""
+    try:
+        async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+            return await _recorded(connection, ids)
+    except Exception as error:
+        if concerns_all(error):
+            raise
+    read = [await batch.alone(subscription_id, recorded(pool, subscription_id)) for subscription_id in ids]
+    return [each for each in read if each is not None]
+
+
+async def recorded(pool: Pool, subscription_id: str) -> Recorded | None:
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        return await recorded_within(connection, subscription_id)
+
+
+async def recorded_within(connection: Connection, subscription_id: str) -> Recorded | None:
+    """As the transaction of this connection sees it."""
+    found = await _recorded(connection, [subscription_id])
+    return found[0] if found else None
+
+
+async def _recorded(connection: Connection, ids: Sequence[str]) -> list[Recorded]:
+    rows = await connection.fetch(
+        f"""
+        SELECT subscription_id, {", ".join(COLUMNS)}, snapshot,
+               request_fingerprint IS NOT NULL AS has_fingerprint
+          FROM subscriptions WHERE subscription_id = ANY($1) ORDER BY subscription_id
+        """,  # noqa: S608 - the parts are COLUMNS
+        ids,
+    )
+    events = await _by_subscription(
+        connection,
+        """
+        SELECT subscription_id, sequence, event, effective_at, detail, private
+          FROM lifecycle_events LEFT JOIN event_notes USING (subscription_id, sequence)
+         WHERE subscription_id = ANY($1) ORDER BY subscription_id, sequence
+        """,
+        ids,
+    )
+    lines = await _by_subscription(
+        connection,
+        """
+        SELECT subscription_id, sequence, position, key, customer_id, kind, first_day, end_day, amount,
+               effective_at, line
+          FROM ledger_lines WHERE subscription_id = ANY($1) ORDER BY subscription_id, sequence, position
+        """,
+        ids,
+    )
+    adjusted = await _by_subscription(
+        connection,
+        """
+        SELECT subscription_id, line_key, sum(amount) AS amount,
+               array_agg(DISTINCT customer_id) AS customers
+          FROM ledger_adjustments WHERE subscription_id = ANY($1) GROUP BY subscription_id, line_key
+        """,
+        ids,
+    )
+    names = await _by_subscription(
+        connection, "SELECT subscription_id, name FROM account_names WHERE subscription_id = ANY($1)", ids
+    )
+    personal = await _by_subscription(connection, _PERSONAL_ROWS, ids)
+    certified = await _by_subscription(
+        connection,
+        """
+        SELECT subscription_id, part, clock_timestamp() - recorded_at AS age
+          FROM erasure_certificates WHERE subscription_id = ANY($1)
+        """,
+        ids,
+    )
+    return [
+        Recorded(
+            id=(subscription_id := row["subscription_id"]),
+            row=row,
+            event_rows=events[subscription_id],
+            line_rows=lines[subscription_id],
+            adjusted=adjusted[subscription_id],
+            names=frozenset(each["name"] for each in names[subscription_id]),
+            personal={each["part"]: each["rows"] for each in personal[subscription_id]},
+            certified={each["part"]: each["age"] for each in certified[subscription_id]},
+        )
+        for row in rows
+    ]
+
+
+_PERSONAL_ROWS = " UNION ALL ".join(
+    f"""
+    SELECT subscription_id, '{table}' AS part, count(*) AS rows
+      FROM {table} WHERE subscription_id = ANY($1) GROUP BY subscription_id
+    """  # noqa: S608 - the parts are PERSONAL_DATA
+    for table in PERSONAL_DATA
+)
+
+
+async def _by_subscription(connection: Connection, query: str, ids: Sequence[str]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in await connection.fetch(query, ids):
+        found[row["subscription_id"]].append(row)
+    return found
+
+
+def _event(row: Row) -> Event:
+    return EVENT.validate_python(json.loads(row["detail"]) | json.loads(row["private"] or "{}"))
+
+
+def _read(reader: Callable[[Any], T], document: Any) -> T | None:
+    try:
+        return reader(document)
+    except ValidationError:
+        return None

@@ -1,1 +1,0 @@
-"""Reconciling: the record against itself and against Temporal, and the repairs that are safe."""

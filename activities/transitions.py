@@ -1,0 +1,119 @@
+"""Activity that records a transition in one transaction."""
+
+from temporalio import activity
+
+from activities import metrics
+from adapters.postgres import subscription_repository
+from adapters.postgres.catalogue_repository import has_edition, newer_versions
+from adapters.postgres.command_answers import recalled_answer
+from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
+from subscription.activity_contracts import (
+    AnswerRecalled,
+    AnswerWanted,
+    BookOutdated,
+    NameTaken,
+    Recorded,
+    RecordResult,
+    Transition,
+)
+from subscription.events import AccountRenamed, RenameHeld, RenameWithdrawn, ServiceFeesPosted, is_same
+from subscription.request import AccountKind
+
+
+class RecordDivergedError(Exception):
+    """The record and the workflow tell different lives; nothing is written until an operator has looked."""
+
+
+class _NothingWrittenError(Exception):
+    """Rolls the transaction back and answers."""
+
+    def __init__(self, result: NameTaken | BookOutdated) -> None:
+        self.result = result
+
+
+class RecordingActivities:
+    def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner) -> None:
+        self._pool = pool
+        self._workspaces = workspaces
+
+    @activity.defn
+    async def record_transition(self, transition: Transition) -> RecordResult:
+        """Write a transition; writing it again changes nothing."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                written = await _record(connection, transition)
+        except _NothingWrittenError as nothing:
+            return nothing.result
+        if written:
+            metrics.recorded(transition.subscription_id, transition.first_sequence, transition.events)
+        if any(not isinstance(event, ServiceFeesPosted) for event in transition.events):
+            await self._workspaces.put(wanted_workspace(transition.state))
+        return Recorded(events=transition.events if _is_local() else ())
+
+    @activity.defn
+    async def recall_answer(self, wanted: AnswerWanted) -> AnswerRecalled:
+        """The original answer to a command that was accepted under this id (R22)."""
+        return await recalled_answer(self._pool, wanted)
+
+
+async def _record(connection: Connection, transition: Transition) -> bool:
+    """Whether the events are written now, and were not by an earlier attempt."""
+    recorded = await subscription_repository.recorded_sequence(connection, transition.subscription_id)
+    if recorded is None or recorded < transition.first_sequence - 1:
+        raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
+    if recorded >= transition.first_sequence:
+        if await _is_recorded(connection, transition):
+            return False
+        # It may have been judged by newer prices then, and the worker have died before it could say so.
+        await _refuse_outdated(connection, transition)
+        raise RecordDivergedError(f"event {transition.first_sequence} is recorded as another one")
+    await _refuse_outdated(connection, transition)
+    await subscription_repository.update_subscription(connection, transition.state)
+    for event in transition.events:
+        match event:
+            case AccountRenamed(account=account, released=released) if account:
+                await subscription_repository.release_names(connection, transition.subscription_id, released)
+                await _take(connection, transition.subscription_id, account.name, account.kind)
+            case RenameHeld(claim=claim, released=released) if claim:
+                await subscription_repository.release_names(connection, transition.subscription_id, released)
+                await _take(connection, transition.subscription_id, claim.name, AccountKind.DOMAIN)
+            case RenameWithdrawn(released=released):
+                await subscription_repository.release_names(connection, transition.subscription_id, released)
+    await subscription_repository.insert_events(
+        connection, transition.state, transition.first_sequence, transition.events, transition.by
+    )
+    await _keep_answer(connection, transition)
+    return True
+
+
+async def _is_recorded(connection: Connection, transition: Transition) -> bool:
+    first = transition.events[0]
+    recorded = await subscription_repository.recorded_event(
+        connection, transition.subscription_id, transition.first_sequence
+    )
+    return recorded is not None and is_same(recorded, first)
+
+
+async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
+    if not await has_edition(connection, transition.edition):
+        raise RecordDivergedError(f"the record has fewer than {transition.edition} catalogue versions")
+    if newer := await newer_versions(connection, transition.edition):
+        raise _NothingWrittenError(BookOutdated(newer=newer))
+
+
+async def _keep_answer(connection: Connection, transition: Transition) -> None:
+    if transition.answer:
+        sequence = transition.first_sequence - 1 + len(transition.events)
+        await subscription_repository.keep_answer(
+            connection, transition.subscription_id, sequence, transition.answer
+        )
+
+
+def _is_local() -> bool:
+    return activity.in_activity() and activity.info().is_local
+
+
+async def _take(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:
+    if not await subscription_repository.take_name(connection, subscription_id, name, kind):
+        raise _NothingWrittenError(NameTaken())

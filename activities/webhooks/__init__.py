@@ -1,1 +1,0 @@
-"""Webhooks: the outbox, who is called, and the courier that goes between."""

@@ -1,0 +1,1 @@
+"""Adapters: everything that communicates with systems outside the process."""

@@ -1,0 +1,1 @@
+"""Email: rendering and SMTP delivery of notices."""

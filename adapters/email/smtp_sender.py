@@ -1,0 +1,160 @@
+"""SMTP delivery, with errors mapped to temporary, permanent and server-wide failures.
+
+The server's own words are never repeated, for they name the address.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import ssl
+from datetime import UTC, datetime
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from types import TracebackType
+from typing import Self
+
+import aiosmtplib
+
+from adapters.email.notice_emails import Letter
+from adapters.email.settings import MailServer
+
+_CLOSING = 421
+_ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s)")
+
+
+class ServerTrouble(Exception):  # noqa: N818
+    """Nothing can be sent at present, whatever it is; the message says why."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The connection broke, or nothing was answered, while a mail was sent; perhaps it was taken."""
+
+
+class NotTaken(Exception):  # noqa: N818
+    """The server has refused this one mail, `for_good` or for now."""
+
+    def __init__(self, message: str, *, for_good: bool) -> None:
+        super().__init__(message)
+        self.for_good = for_good
+
+
+def mail(letter: Letter, sender: Address, name: str) -> EmailMessage:
+    """The letter as a message; by its id, made of `name`, one that comes twice is known to be the same."""
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"] = sender
+    message["To"] = letter.recipient
+    message["Subject"] = letter.subject
+    message["Date"] = datetime.now(UTC)
+    message["Message-ID"] = f"<{hashlib.sha256(name.encode()).hexdigest()[:32]}@{sender.domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    # Not every server takes eight bits.
+    message.set_content(letter.body, cte="base64")
+    message["Content-Language"] = "ko, en"
+    return message
+
+
+class Mailer:
+    """`async with Mailer(server) as mailer`: connected when first needed, and again after it broke."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+        self._connection: aiosmtplib.SMTP | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._connection and self._connection.is_connected:
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                async with asyncio.timeout(self._server.answer_seconds):
+                    await self._connection.quit()
+        self._hang_up()
+
+    async def ready(self) -> None:
+        """Be connected. Raises `ServerTrouble`."""
+        if self._connection and self._connection.is_connected:
+            return
+        server = self._server
+        self._connection = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.user,
+            password=server.password,
+            use_tls=server.tls,
+            # Where it is offered, and with a password in any case.
+            start_tls=True if server.user and not server.tls else None,
+            timeout=server.answer_seconds,
+        )
+        try:
+            async with asyncio.timeout(server.answer_seconds):
+                await self._connection.connect()
+        except Exception as error:
+            self._hang_up()
+            raise ServerTrouble(_why_not_connected(error)) from None
+
+    async def send(self, message: EmailMessage, recipient: str) -> None:
+        """Hand one mail in. Raises `NotTaken`, `Interrupted` or `ServerTrouble`."""
+        assert self._connection is not None
+        try:
+            async with asyncio.timeout(self._server.answer_seconds):
+                await self._connection.sendmail(
+                    self._server.sender.addr_spec, [recipient], message.as_bytes()
+                )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise self._refused("the address", error.recipients[0]) from None
+        except aiosmtplib.SMTPDataError as error:
+            raise self._refused("the letter", error) from None
+        except aiosmtplib.SMTPResponseException as error:
+            self._hang_up()
+            what = "the mail server closes" if error.code == _CLOSING else "the sender is refused"
+            raise ServerTrouble(f"{what}: {_code(error)}") from None
+        except TimeoutError:
+            self._hang_up()
+            raise Interrupted("the mail server does not answer") from None
+        except (aiosmtplib.SMTPException, OSError):
+            self._hang_up()
+            raise Interrupted("the connection to the mail server broke") from None
+
+    def _refused(self, what: str, error: aiosmtplib.SMTPResponseException) -> NotTaken | ServerTrouble:
+        if error.code == _CLOSING:
+            self._hang_up()
+            return ServerTrouble(f"the mail server closes: {_code(error)}")
+        return NotTaken(f"{what} is refused: {_code(error)}", for_good=error.code >= 500)
+
+    def _hang_up(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+
+def _why_not_connected(error: Exception) -> str:
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause:
+        causes.append(cause)
+        cause = cause.__cause__
+    match error:
+        case _ if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+            return "the mail server's certificate is not trusted"
+        case _ if any(isinstance(each, ssl.SSLError) for each in causes):
+            return "the mail server does not speak TLS as expected"
+        case aiosmtplib.SMTPAuthenticationError():
+            return f"the mail server refuses the login: {_code(error)}"
+        case aiosmtplib.SMTPResponseException():
+            return f"the mail server refuses the connection: {_code(error)}"
+        case TimeoutError():
+            return "the mail server does not answer"
+        case aiosmtplib.SMTPException() if not isinstance(error, OSError):
+            return "the mail server offers no TLS or no login, and the settings ask for them"
+        case _:
+            return "the mail server cannot be reached"
+
+
+def _code(error: aiosmtplib.SMTPResponseException) -> str:
+    """Its numbers, without its words."""
+    enhanced = _ENHANCED_CODE.match(error.message)
+    return f"{error.code} {enhanced[0]}" if enhanced else str(error.code)

@@ -1,0 +1,190 @@
+"""Gauges for Prometheus, read from PostgreSQL and Temporal at an interval."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client, WorkflowExecution
+from temporalio.common import MetricMeter
+
+from adapters.attention_copy import MARKED
+from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.pool import Pool
+from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
+from subscription.state import State
+
+_EVERY_SECONDS = 15.0
+SCHEDULED_JOBS = ("reconcile", "purge", "invoices", "notices")
+_MOST_CLASSIFIED = 1000
+_UNKNOWN_KIND = "UNKNOWN"
+_SCHEDULE_ID_PREFIX = "worksub-"
+
+_log = logging.getLogger("worksub")
+
+
+@asynccontextmanager
+async def sampled(pool: Pool, client: Client, meter: MetricMeter) -> AsyncIterator[None]:
+    """Keep the gauges up to date while in this block."""
+    task = asyncio.create_task(Sampler(pool, client, meter).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+class Sampler:
+    """Each worker reads the same numbers, so of several workers' gauges the highest counts, not the sum."""
+
+    def __init__(self, pool: Pool, client: Client, meter: MetricMeter) -> None:
+        self._pool = pool
+        self._client = client
+        self._subscriptions = meter.create_gauge("worksub_subscriptions", "Subscriptions by state")
+        self._overdue = meter.create_gauge(
+            "worksub_deadlines_overdue", "Subscriptions whose next deadline should have been met and has not"
+        )
+        self._most_overdue = meter.create_gauge_float(
+            "worksub_deadlines_overdue_longest_seconds", "How long the earliest of them has been due"
+        )
+        self._attention = meter.create_gauge(
+            "worksub_needing_attention", "Subscriptions that somebody must look at"
+        )
+        self._reconciled_at = meter.create_gauge_float(
+            "worksub_reconciliation_timestamp_seconds",
+            "When the latest comparison was finished; before the first, when the database was set up",
+        )
+        self._findings = meter.create_gauge(
+            "worksub_reconciliation_findings", "What the latest comparison found and could not repair"
+        )
+        self._webhooks_waiting = meter.create_gauge(
+            "worksub_webhooks_waiting", "Events that are still to be told to an endpoint"
+        )
+        self._longest_waiting = meter.create_gauge_float(
+            "worksub_webhooks_waiting_longest_seconds", "How long the earliest of them has been waiting"
+        )
+        self._webhooks_parked = meter.create_gauge(
+            "worksub_webhooks_parked", "Events that an endpoint was not told in three days"
+        )
+        self._schedules = meter.create_gauge(
+            "worksub_schedule_active", "1 if the schedule of this job exists and is not paused, else 0"
+        )
+        self._sampled_at = meter.create_gauge_float(
+            "worksub_sample_timestamp_seconds", "When these gauges were last read"
+        )
+
+    async def run(self) -> None:
+        """Sample until cancelled. While a server is away the gauges keep their values.
+
+        An unexpected error is logged like an outage. The sampling time then stays behind, which
+        raises the alert WorksubBlind; if this task ended instead, the gauges would never recover.
+        """
+        while True:
+            try:
+                await self.sample()
+            except Exception as error:
+                _log.warning("the gauges could not be read", exc_info=error)
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def sample(self) -> None:
+        """Read everything once."""
+        await self._count_subscriptions()
+        await self._look_for_overdue()
+        await self._look_at_the_latest_comparison()
+        await self._count_webhooks()
+        await self._check_schedules()
+        await self._count_needing_attention()
+        self._sampled_at.set(time.time())
+
+    async def _count_subscriptions(self) -> None:
+        rows = await self._pool.fetch("SELECT state, count(*) FROM subscriptions GROUP BY state")
+        counts: dict[str, int] = {row["state"]: row["count"] for row in rows}
+        for state in State:
+            self._subscriptions.set(counts.get(state, 0), {"state": state})
+
+    async def _look_for_overdue(self) -> None:
+        row = await self._pool.fetchrow(
+            """
+            SELECT count(*), extract(epoch FROM clock_timestamp() - min(at))::float8
+              FROM (SELECT CASE next_deadline WHEN 'SERVICE_FEES' THEN next_deadline_at + $1::interval
+                                              ELSE next_deadline_at END AS at
+                      FROM subscriptions WHERE next_deadline_at < clock_timestamp()) AS past
+             WHERE at < clock_timestamp()
+            """,
+            (await price_book(self._pool)).spread,
+        )
+        count, longest = row or (0, None)
+        self._overdue.set(count)
+        self._most_overdue.set(longest or 0)
+
+    async def _look_at_the_latest_comparison(self) -> None:
+        """Report the latest comparison. Before the first, its age counts from the set-up of the database.
+
+        Without that starting point a comparison that never runs would have no age, and no alert.
+        """
+        row = await self._pool.fetchrow(
+            """
+            SELECT extract(epoch FROM finished_at)::float8,
+                   (SELECT count(*) FROM reconciliation_findings AS each
+                     WHERE each.run = reconciliations.run AND NOT repaired AND well_at IS NULL)
+              FROM reconciliations WHERE finished_at IS NOT NULL ORDER BY started_at DESC LIMIT 1
+            """
+        )
+        finished_at, unrepaired = row or (await self._set_up_at(), 0)
+        self._reconciled_at.set(finished_at)
+        self._findings.set(unrepaired)
+
+    async def _set_up_at(self) -> float:
+        set_up_at: float = await self._pool.fetchval(
+            "SELECT extract(epoch FROM min(applied_at))::float8 FROM schema_migrations"
+        )
+        return set_up_at
+
+    async def _count_needing_attention(self) -> None:
+        """Count by kind. Beyond a page of workflows only their number is read, and reported as UNKNOWN."""
+        total = (await self._client.count_workflows(MARKED)).count
+        counts = Counter[str]()
+        async for run in self._client.list_workflows(MARKED, limit=_MOST_CLASSIFIED):
+            counts[await _kind_of(run)] += 1
+        counts[_UNKNOWN_KIND] += max(0, total - counts.total())
+        for kind in (*AttentionKind, _UNKNOWN_KIND):
+            self._attention.set(counts[kind], {"kind": kind})
+
+    async def _check_schedules(self) -> None:
+        """Report for each job whether Temporal has its schedule and the schedule is not paused."""
+        active = {
+            listed.id
+            async for listed in await self._client.list_schedules()
+            if listed.schedule and not listed.schedule.state.paused
+        }
+        for job in SCHEDULED_JOBS:
+            self._schedules.set(int(_SCHEDULE_ID_PREFIX + job in active), {"schedule": job})
+
+    async def _count_webhooks(self) -> None:
+        """Count deliveries of endpoints that are neither removed nor, as to waiting, paused on purpose."""
+        row = await self._pool.fetchrow(
+            """
+            SELECT count(*) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED'),
+                   extract(epoch FROM clock_timestamp()
+                           - min(queued_at) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED'))::float8,
+                   count(*) FILTER (WHERE state = 'PARKED')
+              FROM webhook_endpoints JOIN webhook_deliveries USING (endpoint_id)
+             WHERE removed_at IS NULL AND state IN ('WAITING', 'PARKED') AND sequence IS NOT NULL
+            """
+        )
+        waiting, longest, parked = row or (0, None, 0)
+        self._webhooks_waiting.set(waiting)
+        self._longest_waiting.set(longest or 0)
+        self._webhooks_parked.set(parked)
+
+
+async def _kind_of(run: WorkflowExecution) -> str:
+    """Return the kind in the memo. One that cannot be read must not keep all gauges from being read."""
+    try:
+        attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+    except Exception as error:
+        _log.warning("a memo could not be read", exc_info=error)
+        return _UNKNOWN_KIND
+    return attention.kind if attention else _UNKNOWN_KIND

@@ -1,0 +1,84 @@
+"""Temporal SDK runtime: Prometheus metrics and log forwarding."""
+
+import http.client
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
+
+from adapters.observability.internal_http_server import Answer, internally_served
+
+_LOOPBACK = "127.0.0.1"
+_PATIENCE_SECONDS = 5.0
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+# In seconds. A deadline is met in moments, or after as long as nothing could be done.
+_LATENESS = (1, 5, 15, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY)
+_BUCKETS: Mapping[str, Sequence[float]] = {"worksub_deadline_lateness": _LATENESS}
+
+
+@asynccontextmanager
+async def metrics_served(host: str, port: int) -> AsyncIterator[Runtime]:
+    """Answer `/metrics` at the address while in this block, with the metrics of the runtime that it yields.
+
+    The SDK's own server has no bounds, so it listens on this machine alone, behind one that has them.
+    Raises `OSError` if nothing can listen at the address.
+    """
+    with socket.create_server((_LOOPBACK, 0)) as probe:
+        sdk_port: int = probe.getsockname()[1]
+
+    def answer_for(path: str) -> Answer:
+        if path != "/metrics":
+            return Answer(HTTPStatus.NOT_FOUND, "text/plain", b"Metrics are at /metrics.\n")
+        connection = http.client.HTTPConnection(_LOOPBACK, sdk_port, timeout=_PATIENCE_SECONDS)
+        try:
+            connection.request("GET", path)
+            answered = connection.getresponse()
+            content_type = answered.getheader("Content-Type", "text/plain")
+            return Answer(HTTPStatus(answered.status), content_type, answered.read())
+        finally:
+            connection.close()
+
+    async with internally_served(host, port, answer_for):
+        yield telemetry_runtime(f"{_LOOPBACK}:{sdk_port}")
+
+
+def telemetry_runtime(metrics_address: str | None) -> Runtime:
+    """A runtime whose metrics are served under `/metrics` at the address, if there is one.
+
+    Raises `ValueError` if nothing can listen there.
+    """
+    return Runtime(
+        telemetry=TelemetryConfig(
+            # What the SDK attaches to its records may quote an error, so only their messages are taken.
+            logging=LoggingConfig(
+                filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+                forwarding=LogForwardingConfig(
+                    logger=logging.getLogger("temporalio.core"),
+                    append_target_to_name=False,
+                    prepend_target_on_message=False,
+                    append_log_fields_to_message=False,
+                ),
+            ),
+            metrics=PrometheusConfig(
+                bind_address=metrics_address,
+                counters_total_suffix=True,
+                unit_suffix=True,
+                durations_as_seconds=True,
+                histogram_bucket_overrides=_BUCKETS,
+            )
+            if metrics_address
+            else None,
+            attach_service_name=False,
+        )
+    )

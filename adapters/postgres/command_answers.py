@@ -1,0 +1,27 @@
+"""Stored answers to accepted commands (R22)."""
+
+from adapters.postgres.pool import Pool
+from subscription.activity_contracts import AnswerRecalled, AnswerWanted
+from subscription.timeline import Answer
+
+
+async def recalled_answer(pool: Pool, wanted: AnswerWanted) -> AnswerRecalled:
+    """The original answer to the command that was accepted under this id, if one was (R22)."""
+    row = await pool.fetchrow(
+        """
+        SELECT answer, fingerprint = keyed_hash($3) AS same,
+               $4::timestamptz IS NULL OR effective_at > $4 AS remembered
+          FROM command_answers JOIN lifecycle_events USING (subscription_id, sequence)
+         WHERE subscription_id = $1 AND command_id = $2
+         ORDER BY sequence DESC LIMIT 1
+        """,
+        wanted.subscription_id,
+        wanted.command_id,
+        wanted.fingerprint,
+        wanted.since,
+    )
+    if row is None:
+        return AnswerRecalled()
+    if row["same"]:
+        return AnswerRecalled(answer=Answer.model_validate_json(row["answer"]))
+    return AnswerRecalled(reused=row["remembered"])

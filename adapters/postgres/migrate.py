@@ -1,0 +1,110 @@
+"""Migrations: plain SQL files, applied in order under an advisory lock."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+import asyncpg
+
+from adapters.postgres.pool import UNREACHABLE, DatabaseError, check_url
+
+_LOCK_SECONDS = 30
+_BOOKKEEPING = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    name       text        PRIMARY KEY,
+    checksum   text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """Every migration that this release knows, in order."""
+    files = (
+        entry
+        for entry in resources.files("adapters.postgres.migrations").iterdir()
+        if entry.name.endswith(".sql")
+    )
+    return [Migration(file.name, file.read_text()) for file in sorted(files, key=lambda file: file.name)]
+
+
+async def migrate(url: str, *, lock_seconds: float = _LOCK_SECONDS) -> list[str]:
+    """Bring the database at `url` up to date and return what was applied.
+
+    Raises `DatabaseError` if a migration that was applied has been changed since, or if other sessions hold
+    what it needs for longer than `lock_seconds`.
+    """
+    check_url(url)
+    try:
+        connection = await asyncpg.connect(
+            url, server_settings={"lock_timeout": f"{round(lock_seconds * 1000)}ms"}
+        )
+    except UNREACHABLE:
+        raise
+    except (asyncpg.PostgresError, ValueError, asyncpg.InterfaceError) as error:
+        raise DatabaseError(f"The database cannot be set up: {error}. Check the URL and its login.") from None
+    try:
+        await _ensure_bookkeeping(connection)
+        async with connection.transaction():
+            # Only who may change the table can take this lock; who may read it can not.
+            await connection.execute("LOCK TABLE schema_migrations IN SHARE ROW EXCLUSIVE MODE")
+            return await _apply_missing(connection)
+    except asyncpg.LockNotAvailableError:
+        raise DatabaseError(
+            f"The database is in use: {await _holders(connection)} has held a table that must be changed for "
+            f"{lock_seconds:g} s. End that session and run `worksub setup` again; nothing was changed."
+        ) from None
+    finally:
+        await connection.close()
+
+
+async def _ensure_bookkeeping(connection: asyncpg.Connection) -> None:
+    """Create the table of applied migrations; `IF NOT EXISTS` alone can fail when two create it at once."""
+    try:
+        await connection.execute(_BOOKKEEPING)
+    except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+        await connection.execute(_BOOKKEEPING)
+
+
+async def _holders(connection: asyncpg.Connection) -> str:
+    """Name the sessions that hold tables of this database now."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT usename, pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+         WHERE locktype = 'relation' AND granted AND pid <> pg_backend_pid()
+           AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         ORDER BY pid LIMIT 5
+        """
+    )
+    return ", ".join(f"{row['usename']} (process {row['pid']})" for row in rows) or "a session"
+
+
+async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
+    applied = {
+        row["name"]: row["checksum"]
+        for row in await connection.fetch("SELECT name, checksum FROM schema_migrations")
+    }
+    names = []
+    for migration in migrations():
+        if migration.name not in applied:
+            await connection.execute(migration.sql)
+            await connection.execute(
+                "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)",
+                migration.name,
+                migration.checksum,
+            )
+            names.append(migration.name)
+        elif applied[migration.name] != migration.checksum:
+            raise DatabaseError(
+                f"{migration.name} has changed since it was applied; add a new migration instead."
+            )
+    return names

@@ -1,0 +1,1 @@
+"""Database migrations. An applied migration is never edited."""

@@ -1,0 +1,328 @@
+"""Subscription repository: row, events, ledger lines and command answers (R22, R31).
+
+Every function runs inside its caller's transaction.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Literal
+
+import asyncpg
+
+from adapters.postgres.pool import Connection, Pool
+from subscription.activity_contracts import AnswerToKeep
+from subscription.deadlines import next_deadline
+from subscription.event_text import sentence
+from subscription.events import EVENT, Event, TrialStarted, Upgraded, private_fields
+from subscription.ledger import LedgerLine
+from subscription.request import Request
+from subscription.state import Subscription
+from subscription.timeline import TIMELINE_KEPT, ErasureCertificate, TimelineEntry
+
+ErasedPart = Literal["DATABASE", "HISTORIES"]
+
+
+async def alone_with(connection: Connection, subscription_id: str) -> None:
+    """Lock a subscription that has no row yet to be locked, until the transaction ends.
+
+    The row is deleted at once: its insertion alone blocks others, which no advisory lock does that any
+    login could hold.
+    """
+    await connection.execute("INSERT INTO subscription_locks VALUES ($1)", subscription_id)
+    await connection.execute("DELETE FROM subscription_locks WHERE subscription_id = $1", subscription_id)
+
+
+async def recorded_sequence(connection: Connection, subscription_id: str) -> int | None:
+    """The last event's number, with the row locked until the transaction ends; None if there is no row."""
+    sequence: int | None = await connection.fetchval(
+        "SELECT sequence FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription_id
+    )
+    return sequence
+
+
+async def snapshot(connection: Connection | Pool, subscription_id: str) -> Subscription | None:
+    """The whole state as it was last recorded."""
+    document = await connection.fetchval(
+        "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription_id
+    )
+    return Subscription.model_validate_json(document) if document else None
+
+
+async def latest_timeline(connection: Connection, subscription_id: str) -> tuple[TimelineEntry, ...]:
+    rows = await connection.fetch(
+        """
+        SELECT sequence, effective_at AS at, event, state, message
+          FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence DESC LIMIT $2
+        """,
+        subscription_id,
+        TIMELINE_KEPT,
+    )
+    return tuple(TimelineEntry.model_validate(dict(row)) for row in reversed(rows))
+
+
+async def recorded_event(connection: Connection, subscription_id: str, sequence: int) -> Event | None:
+    """The event of this number, without what is private; None if there is none."""
+    detail = await connection.fetchval(
+        "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 AND sequence = $2",
+        subscription_id,
+        sequence,
+    )
+    return EVENT.validate_json(detail) if detail else None
+
+
+async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:
+    """Insert the first row; return False if its request id or its own id is taken (R9).
+
+    A conflict target would let a conflict on the other unique index raise an error.
+    """
+    contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
+    assert contract is None
+    assert reservation is None
+    inserted = await connection.fetchval(
+        """
+        INSERT INTO subscriptions
+            (subscription_id, request_id, request_fingerprint, customer_id, state, access, plan, members,
+             sequence, started_at, trial_ends_at, next_deadline_at, next_deadline, snapshot)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        ON CONFLICT DO NOTHING RETURNING 1
+        """,
+        state.subscription_id,
+        request.request_id,
+        request.fingerprint(),
+        state.customer_id,
+        state.state,
+        state.access,
+        state.plan,
+        state.members,
+        state.sequence,
+        state.started_at,
+        state.trial_ends_at,
+        deadline and deadline.at,
+        deadline and deadline.what,
+        state.model_dump_json(),
+    )
+    return inserted is not None
+
+
+async def update_subscription(connection: Connection, state: Subscription) -> None:
+    """Make the row show this state."""
+    contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
+    await connection.execute(
+        """
+        UPDATE subscriptions
+           SET state = $2, access = $3, plan = $4, members = $5, term = $6, sequence = $7,
+               contract_from = $8, contract_to = $9, reservation = $10, reservation_date = $11,
+               next_deadline_at = $12, next_deadline = $13, snapshot = $14,
+               customer_id = $15, started_at = $16, trial_ends_at = $17,
+               recorded_at = clock_timestamp()
+         WHERE subscription_id = $1
+        """,
+        state.subscription_id,
+        state.state,
+        state.access,
+        state.plan,
+        state.members,
+        contract and contract.term,
+        state.sequence,
+        contract and contract.first_day,
+        contract and contract.end_day,
+        reservation and reservation.kind,
+        reservation and reservation.date,
+        deadline and deadline.at,
+        deadline and deadline.what,
+        state.model_dump_json(),
+        state.customer_id,
+        state.started_at,
+        state.trial_ends_at,
+    )
+
+
+async def insert_events(
+    connection: Connection,
+    state: Subscription,
+    first_sequence: int,
+    events: Sequence[Event],
+    by: Sequence[str | None] = (),
+) -> None:
+    """The events, numbered from `first_sequence`, with their ledger lines; what is private, apart.
+
+    `by` says who asked for each; it may be shorter.
+    """
+    for number, (event, asked_by) in enumerate(zip_longest(events, by)):
+        sequence = first_sequence + number
+        await insert_event(connection, state, sequence, event, asked_by)
+        if event.lines:
+            await insert_lines(connection, state, sequence, enumerate(event.lines))
+
+
+async def insert_event(
+    connection: Connection, state: Subscription, sequence: int, event: Event, asked_by: str | None = None
+) -> None:
+    """An event without its ledger lines. `state` is the one after it, or after all that happened with it."""
+    private = private_fields(event)
+    await connection.execute(
+        """
+        INSERT INTO lifecycle_events
+            (subscription_id, sequence, event, state, effective_at, message, detail)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        state.subscription_id,
+        sequence,
+        event.event,
+        state.state,
+        event.at,
+        sentence(event),
+        event.model_dump_json(exclude=set(private)),
+    )
+    if private or asked_by:
+        await connection.execute(
+            """
+            INSERT INTO event_notes (subscription_id, sequence, asked_by, private)
+            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+            """,
+            state.subscription_id,
+            sequence,
+            asked_by,
+            event.model_dump_json(include=set(private)),
+        )
+    if isinstance(event, TrialStarted | Upgraded):
+        await _insert_agreements(connection, state.subscription_id, sequence, event)
+
+
+async def insert_lines(
+    connection: Connection, state: Subscription, sequence: int, lines: Iterable[tuple[int, LedgerLine]]
+) -> None:
+    """Ledger lines of the event of this number, each with its position among them."""
+    await connection.executemany(
+        """
+        INSERT INTO ledger_lines
+            (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
+             effective_at, line)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """,
+        [
+            (
+                line.key,
+                state.subscription_id,
+                sequence,
+                position,
+                state.customer_id,
+                line.kind,
+                line.first_day,
+                line.end_day,
+                line.amount,
+                line.effective_at,
+                line.model_dump_json(),
+            )
+            for position, line in lines
+        ],
+    )
+
+
+async def keep_answer(
+    connection: Connection, subscription_id: str, sequence: int, kept: AnswerToKeep
+) -> None:
+    """The answer to a command, by the number of the last event before it was given (R22)."""
+    await connection.execute(
+        """
+        INSERT INTO command_answers (subscription_id, command_id, sequence, answer, fingerprint)
+        VALUES ($1, $2, $3, $4, keyed_hash($5)) ON CONFLICT DO NOTHING
+        """,
+        subscription_id,
+        kept.command_id,
+        sequence,
+        kept.answer.model_dump_json(),
+        kept.fingerprint,
+    )
+
+
+async def take_name(connection: Connection, subscription_id: str, name: str, kind: str) -> bool:
+    """Hold an account name; False if another live subscription does, whoever came at the same time (R5)."""
+    # Of two at once the later one waits for the earlier, and then finds neither a place nor its own row.
+    holder = await connection.fetchval(
+        """
+        WITH taken AS (
+            INSERT INTO account_names (name, kind, subscription_id) VALUES ($1, $2, $3)
+            ON CONFLICT (name) DO NOTHING RETURNING subscription_id
+        )
+        SELECT subscription_id FROM taken
+         UNION ALL SELECT subscription_id FROM account_names WHERE name = $1
+        """,
+        name,
+        kind,
+        subscription_id,
+    )
+    return bool(holder == subscription_id)
+
+
+async def release_names(connection: Connection, subscription_id: str, names: Sequence[str]) -> None:
+    await connection.execute(
+        "DELETE FROM account_names WHERE subscription_id = $1 AND name = ANY($2)",
+        subscription_id,
+        list(names),
+    )
+
+
+async def request_fingerprint(connection: Connection, subscription_id: str) -> str:
+    """What tells the request of a live subscription from another body under the same id (R9)."""
+    fingerprint: str = await connection.fetchval(
+        "SELECT request_fingerprint FROM subscriptions WHERE subscription_id = $1", subscription_id
+    )
+    return fingerprint
+
+
+async def was_requested_so(connection: Connection, subscription_id: str, fingerprint: str | None) -> bool:
+    """Return whether an erased subscription was requested with this body; true if the body cannot be read."""
+    same: bool = fingerprint is None or await connection.fetchval(
+        "SELECT was_requested_so($1, $2)", subscription_id, fingerprint
+    )
+    return same
+
+
+async def erase_personal_data(connection: Connection, subscription_id: str) -> ErasureCertificate:
+    """Delete what names a person. The database counts and certifies that itself; the first certificate stays.
+
+    Raises `asyncpg.RestrictViolationError` if the record does not say that the subscription is erased (R31).
+    """
+    row = await connection.fetchrow("SELECT erased_at, rows FROM erase_personal_data($1)", subscription_id)
+    assert row is not None
+    return _certificate(subscription_id, row)
+
+
+async def certify_histories(connection: Connection | Pool, subscription_id: str, runs: int) -> None:
+    """Certify that so many runs of an erased subscription are deleted; the first certificate stays (R31).
+
+    Nothing where the database is not certified: a backup has brought the time before it back.
+    """
+    await connection.execute("SELECT certify_histories($1, $2)", subscription_id, runs)
+
+
+async def issued_certificate(
+    connection: Connection | Pool, subscription_id: str, part: ErasedPart
+) -> ErasureCertificate | None:
+    row = await connection.fetchrow(
+        "SELECT erased_at, rows FROM erasure_certificates WHERE subscription_id = $1 AND part = $2",
+        subscription_id,
+        part,
+    )
+    return _certificate(subscription_id, row) if row else None
+
+
+def _certificate(subscription_id: str, row: asyncpg.Record) -> ErasureCertificate:
+    return ErasureCertificate(
+        subscription_id=subscription_id, erased_at=row["erased_at"], rows=json.loads(row["rows"])
+    )
+
+
+async def _insert_agreements(
+    connection: Connection, subscription_id: str, sequence: int, event: TrialStarted | Upgraded
+) -> None:
+    """Which terms were agreed to and when: it stays (R3, R31)."""
+    await connection.executemany(
+        """
+        INSERT INTO terms_agreements (subscription_id, sequence, term_id, term_version, agreed_at)
+        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+        """,
+        [(subscription_id, sequence, term.id, term.version, event.at) for term in event.agreed_terms],
+    )

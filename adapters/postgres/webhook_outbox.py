@@ -1,0 +1,260 @@
+"""Webhook outbox in PostgreSQL: filled by a trigger on lifecycle_events, emptied in order.
+
+Of one subscription and endpoint only the first waiting delivery may be sent. A dispatcher claims it for
+longer than a call may last, so no other process sends that delivery or the next one at the same time. When a
+process is killed, its claims run out, and the deliveries are sent again.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from adapters.postgres.pool import Connection, Pool
+from adapters.webhooks.fairness import ReadyEndpoint
+from subscription.business_calendar import KST
+from subscription.ledger import LedgerLine
+from subscription.state import State
+from subscription.webhook_events import (
+    PARKED_AFTER,
+    CloudEvent,
+    Told,
+    cloud_event,
+    pause_of_endpoint,
+    pause_of_event,
+    pause_of_slow_endpoint,
+    trial_event,
+)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery that only the holder of `claim` may settle, while the claim lasts."""
+
+    number: int
+    claim: uuid.UUID
+    endpoint_id: str
+    subscription_id: str | None
+    sequence: int | None
+    queued_at: datetime
+    url: str
+    attempts: int
+    failures: int
+
+
+async def ready_endpoints(pool: Pool) -> list[ReadyEndpoint]:
+    """Return the endpoints for which a delivery is due."""
+    rows = await pool.fetch(
+        """
+        SELECT endpoint_id, customer_id, failures FROM webhook_endpoints AS endpoint
+         WHERE removed_at IS NULL AND status = 'ENABLED'
+           AND coalesce(paused_until, '-infinity') <= clock_timestamp()
+           AND EXISTS (SELECT FROM webhook_deliveries AS delivery
+                        WHERE delivery.endpoint_id = endpoint.endpoint_id AND state = 'WAITING'
+                          AND next_attempt_at <= clock_timestamp()
+                          AND coalesce(claimed_until, '-infinity') <= clock_timestamp())
+        """
+    )
+    return [ReadyEndpoint(**dict(row)) for row in rows]
+
+
+async def claim(pool: Pool, endpoint_id: str, *, limit: int, lease: timedelta) -> list[Claimed]:
+    """Claim deliveries that may be made now: one for each subscription at most, the longest due first."""
+    rows = await pool.fetch(
+        """
+        WITH due AS MATERIALIZED (
+            SELECT number FROM webhook_deliveries AS delivery
+             WHERE endpoint_id = $1 AND state = 'WAITING' AND next_attempt_at <= clock_timestamp()
+               AND coalesce(claimed_until, '-infinity') <= clock_timestamp()
+               AND NOT EXISTS (SELECT FROM webhook_deliveries AS earlier
+                                WHERE earlier.endpoint_id = $1 AND earlier.state = 'WAITING'
+                                  AND earlier.subscription_id = delivery.subscription_id
+                                  AND earlier.sequence < delivery.sequence)
+             ORDER BY next_attempt_at, number LIMIT $2 FOR UPDATE SKIP LOCKED)
+        UPDATE webhook_deliveries AS delivery SET claim = $3, claimed_until = clock_timestamp() + $4::interval
+          FROM due, webhook_endpoints AS endpoint
+         WHERE delivery.number = due.number AND endpoint.endpoint_id = delivery.endpoint_id
+           AND removed_at IS NULL AND status = 'ENABLED'
+           AND coalesce(paused_until, '-infinity') <= clock_timestamp()
+        RETURNING delivery.number, claim, delivery.endpoint_id, subscription_id, sequence, queued_at, url,
+                  attempts, failures
+        """,
+        endpoint_id,
+        limit,
+        uuid.uuid4(),
+        lease,
+    )
+    return [Claimed(**dict(row)) for row in rows]
+
+
+async def release(pool: Pool, deliveries: list[Claimed]) -> None:
+    """Give claims back, so that another process need not wait until they run out."""
+    await pool.execute(
+        """
+        UPDATE webhook_deliveries SET claim = NULL, claimed_until = NULL
+         WHERE number = ANY ($1) AND claim = ANY ($2)
+        """,
+        [each.number for each in deliveries],
+        [each.claim for each in deliveries],
+    )
+
+
+async def contents(pool: Pool, delivery: Claimed) -> tuple[CloudEvent, tuple[str, ...]]:
+    """Return the event of a delivery, and the secrets that are in force, the newest first."""
+    async with pool.acquire() as connection:
+        secrets = await _secrets(connection, delivery.endpoint_id)
+        if delivery.subscription_id is None or delivery.sequence is None:
+            return trial_event(delivery.number, delivery.queued_at), secrets
+        return await _event(connection, delivery.subscription_id, delivery.sequence), secrets
+
+
+async def delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
+    """Settle a delivery. An endpoint that was slow is left alone for a while, as one that failed."""
+    async with pool.acquire() as connection, connection.transaction():
+        held = await connection.fetchval(
+            """
+            UPDATE webhook_deliveries
+               SET state = 'DELIVERED', attempts = attempts + 1, last_error = NULL, claim = NULL,
+                   claimed_until = NULL, settled_at = clock_timestamp()
+             WHERE number = $1 AND claim = $2 AND state = 'WAITING' RETURNING true
+            """,
+            delivery.number,
+            delivery.claim,
+        )
+        if held and slow:
+            await _pause(connection, delivery, pause_of_slow_endpoint(delivery.failures + 1))
+        elif held and delivery.failures:
+            await connection.execute(
+                "UPDATE webhook_endpoints SET failures = 0, paused_until = NULL WHERE endpoint_id = $1",
+                delivery.endpoint_id,
+            )
+
+
+async def put_off(pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()) -> None:
+    """Retry an event that its endpoint has refused. Later events of its subscription wait, others do not."""
+    async with pool.acquire() as connection, connection.transaction():
+        await _failed(connection, delivery, reason, max(retry_after, pause_of_event(delivery.attempts + 1)))
+
+
+async def pause(pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()) -> None:
+    """Send nothing to an endpoint that is away for a while. What has waited too long for it is parked."""
+    pause = max(retry_after, pause_of_endpoint(delivery.failures + 1))
+    async with pool.acquire() as connection, connection.transaction():
+        if not await _failed(connection, delivery, reason, pause):
+            return
+        await _pause(connection, delivery, pause)
+        await connection.execute(
+            """
+            UPDATE webhook_deliveries
+               SET state = 'PARKED', last_error = $2, claim = NULL, claimed_until = NULL,
+                   settled_at = clock_timestamp()
+              FROM (SELECT number FROM webhook_deliveries
+                     WHERE endpoint_id = $1 AND state = 'WAITING'
+                       AND coalesce(claimed_until, '-infinity') <= clock_timestamp()
+                       AND queued_at < clock_timestamp() - $3::interval
+                       FOR UPDATE SKIP LOCKED) AS old
+             WHERE webhook_deliveries.number = old.number
+            """,
+            delivery.endpoint_id,
+            reason,
+            PARKED_AFTER,
+        )
+
+
+async def disable(pool: Pool, delivery: Claimed, reason: str) -> None:
+    """Send and queue nothing any more for an endpoint that is gone; what waits for it is parked."""
+    async with pool.acquire() as connection, connection.transaction():
+        if not await _failed(connection, delivery, reason, timedelta()):
+            return
+        await connection.execute(
+            "UPDATE webhook_endpoints SET status = 'DISABLED', status_reason = $2 WHERE endpoint_id = $1",
+            delivery.endpoint_id,
+            reason,
+        )
+        await connection.execute(
+            """
+            UPDATE webhook_deliveries
+               SET state = 'PARKED', last_error = $2, claim = NULL, claimed_until = NULL,
+                   settled_at = clock_timestamp()
+             WHERE endpoint_id = $1 AND state = 'WAITING'
+            """,
+            delivery.endpoint_id,
+            reason,
+        )
+
+
+async def _pause(connection: Connection, delivery: Claimed, pause: timedelta) -> None:
+    """Pause the endpoint. Of calls that failed at the same time, one counts."""
+    await connection.execute(
+        """
+        UPDATE webhook_endpoints SET failures = failures + 1, paused_until = clock_timestamp() + $2::interval
+         WHERE endpoint_id = $1 AND failures = $3
+        """,
+        delivery.endpoint_id,
+        pause,
+        delivery.failures,
+    )
+
+
+async def _failed(connection: Connection, delivery: Claimed, reason: str, pause: timedelta) -> bool:
+    """Retry after the pause, or park what was tried for long enough. Return False if the claim is lost."""
+    held = await connection.fetchval(
+        """
+        UPDATE webhook_deliveries
+           SET attempts = attempts + 1, last_error = $4, next_attempt_at = clock_timestamp() + $3::interval,
+               claim = NULL, claimed_until = NULL,
+               state = CASE WHEN old THEN 'PARKED' ELSE state END,
+               settled_at = CASE WHEN old THEN clock_timestamp() END
+          FROM (SELECT number, queued_at < clock_timestamp() - $5::interval AS old
+                  FROM webhook_deliveries WHERE number = $1) AS this
+         WHERE webhook_deliveries.number = this.number AND claim = $2 AND state = 'WAITING' RETURNING true
+        """,
+        delivery.number,
+        delivery.claim,
+        pause,
+        reason,
+        PARKED_AFTER,
+    )
+    return bool(held)
+
+
+async def _event(connection: Connection, subscription_id: str, sequence: int) -> CloudEvent:
+    row = await connection.fetchrow(
+        """
+        SELECT customer_id, event, lifecycle_events.state, effective_at, message
+          FROM lifecycle_events JOIN subscriptions USING (subscription_id)
+         WHERE subscription_id = $1 AND lifecycle_events.sequence = $2
+        """,
+        subscription_id,
+        sequence,
+    )
+    assert row is not None
+    lines = await connection.fetch(
+        "SELECT line FROM ledger_lines WHERE subscription_id = $1 AND sequence = $2 ORDER BY position",
+        subscription_id,
+        sequence,
+    )
+    at: datetime = row["effective_at"]
+    return cloud_event(
+        Told(
+            subscription_id=subscription_id,
+            customer_id=row["customer_id"],
+            sequence=sequence,
+            event=row["event"],
+            state=State(row["state"]),
+            message=row["message"],
+            ledger=tuple(LedgerLine.model_validate_json(each["line"]) for each in lines),
+        ),
+        at.astimezone(KST),
+    )
+
+
+async def _secrets(connection: Connection, endpoint_id: str) -> tuple[str, ...]:
+    rows = await connection.fetch(
+        """
+        SELECT secret FROM webhook_secrets
+         WHERE endpoint_id = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp())
+         ORDER BY created_at DESC
+        """,
+        endpoint_id,
+    )
+    return tuple(row["secret"] for row in rows)

@@ -1,0 +1,107 @@
+"""Encryption keys from the environment or a file. The first key encrypts; all decrypt."""
+
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KEYS, KEYS_FILE = "WORKSUB_ENCRYPTION_KEYS", "WORKSUB_ENCRYPTION_KEYS_FILE"
+KEY_BYTES = 32
+
+_ID_PURPOSE = b"worksub encryption key id\n"
+_MUST_NOT = stat.S_IWGRP | stat.S_IRWXO
+
+
+class EncryptionSettingsError(Exception):
+    """The keys cannot be used; the message says which setting, what is wrong, and never a key."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """An AES-256 key. Its id is made from it, so two keys never have the same one, nor one key two."""
+
+    secret: bytes = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        import hashlib  # here, for it brings OpenSSL, and most who import this have no keys
+
+        return hashlib.sha256(_ID_PURPOSE + self.secret).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        """As it is written in the settings."""
+        return base64.b64encode(self.secret).decode()
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The first key encrypts; every one decrypts. Without keys nothing is encrypted."""
+
+    keys: tuple[Key, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.keys)
+
+
+def keyring_from(environment: Mapping[str, str]) -> Keyring:
+    """Read the keys; none if neither setting is there. Raises `EncryptionSettingsError`."""
+    text, file = environment.get(KEYS), environment.get(KEYS_FILE)
+    if text and file:
+        raise EncryptionSettingsError(f"{KEYS} and {KEYS_FILE} are both set; it must be one of them.")
+    if text:
+        return _keyring(KEYS, enumerate(text.split(","), start=1), "key")
+    if file:
+        lines = _lines_of(Path(file))
+        written = ((number, line) for number, line in lines if not line.strip().startswith("#"))
+        return _keyring(f"{KEYS_FILE}, {file}", written, "line")
+    return Keyring()
+
+
+def _keyring(source: str, written: Iterator[tuple[int, str]], unit: str) -> Keyring:
+    keys: list[Key] = []
+    for number, text in written:
+        if not text.strip():
+            continue
+        key = _key(text.strip())
+        if key is None:
+            raise EncryptionSettingsError(
+                f"{source}: {unit} {number} is not a key, which is {KEY_BYTES} bytes in base64, "
+                "as `worksub codec generate-key` makes them."
+            )
+        if key in keys:
+            raise EncryptionSettingsError(f"{source}: {unit} {number} is a key that stands there already.")
+        keys.append(key)
+    if not keys:
+        raise EncryptionSettingsError(
+            f"{source} has no key; make one with `worksub codec generate-key`, or unset it."
+        )
+    return Keyring(tuple(keys))
+
+
+def _key(text: str) -> Key | None:
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return Key(secret) if len(secret) == KEY_BYTES else None
+
+
+def _lines_of(file: Path) -> list[tuple[int, str]]:
+    """The numbered lines of a file that holds secrets."""
+    try:
+        with file.open(encoding="ascii") as opened:
+            mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
+            if mode & _MUST_NOT:
+                raise EncryptionSettingsError(
+                    f"{KEYS_FILE}: others may read or change {file} (its mode is {mode:04o}); "
+                    f"`chmod 600 {file}` makes it the owner's alone."
+                )
+            return list(enumerate(opened, start=1))
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        reason = "is not a list of keys"
+    raise EncryptionSettingsError(f"{KEYS_FILE}: {file} {reason}.")

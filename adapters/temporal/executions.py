@@ -1,0 +1,100 @@
+"""Workflow executions: list and delete."""
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.client import WorkflowExecution as Run
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.temporal.client import TASK_QUEUE
+
+_LOOK_AGAIN_AFTER_SECONDS = (0.05, 0.1, 0.2, 0.4, *(0.5,) * 40)
+
+
+async def listed_runs(client: Client, workflow_id: str) -> list[Run]:
+    """The runs that the server lists, the oldest first; one that has just been deleted may still be there."""
+    if "\0" in workflow_id:  # which no server can look for, though it lets one start under it
+        return []
+    runs = [run async for run in client.list_workflows(f"WorkflowId = {quoted(workflow_id)}")]
+    return sorted(runs, key=lambda run: run.start_time)
+
+
+async def run_page(client: Client, query: str, after: str, limit: int) -> tuple[list[Run], str | None]:
+    """A page of the runs that a visibility query finds, and where the next begins; None if there is none."""
+    runs = client.list_workflows(query, page_size=limit, next_page_token=b64decode(after))
+    await runs.fetch_next_page()
+    token = runs.next_page_token
+    return list(runs.current_page or ()), b64encode(token).decode() if token else None
+
+
+async def delete_runs(client: Client, workflow_id: str, run_ids: Iterable[str]) -> None:
+    """Delete these runs, a running one too; returns once none can be read. Again, it changes nothing."""
+    runs = list(run_ids)
+    for run_id in runs:
+        await _delete(client, workflow_id, run_id)
+    # Deleting is asynchronous in the server: it takes moments, and half a minute on a busy cluster.
+    for pause in _LOOK_AGAIN_AFTER_SECONDS:
+        runs = [run_id for run_id in runs if await _exists(client, workflow_id, run_id)]
+        if not runs:
+            return
+        await asyncio.sleep(pause)
+    raise ApplicationError(
+        f"{len(runs)} runs can still be read; looking again later",
+        type="HistoriesLeft",
+        category=ApplicationErrorCategory.BENIGN,
+    )
+
+
+def quoted(text: str) -> str:
+    """The text as a value in a visibility query."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+async def _delete(client: Client, workflow_id: str, run_id: str) -> None:
+    try:
+        await client.workflow_service.delete_workflow_execution(
+            DeleteWorkflowExecutionRequest(
+                namespace=client.namespace,
+                workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+            ),
+            retry=True,
+        )
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+async def _exists(client: Client, workflow_id: str, run_id: str) -> bool:
+    try:
+        await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+# The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
+_LATELY = timedelta(seconds=70)
+
+
+async def is_worked_on(client: Client) -> bool:
+    """Whether a worker asks for the tasks of subscriptions, as far as the server has heard lately."""
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    lately = datetime.now(UTC) - _LATELY
+    return any(poller.last_access_time.ToDatetime(UTC) > lately for poller in answer.pollers)

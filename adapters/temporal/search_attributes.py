@@ -1,0 +1,78 @@
+"""Search attribute keys, and registering them with a namespace."""
+
+from typing import Any
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeIndexedValueType, SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
+
+from subscription.search_attributes import ATTENTION, DATETIMES, KEYWORDS
+
+NEEDS_ATTENTION = SearchAttributeKey.for_bool(ATTENTION)
+
+_SHOWN: tuple[SearchAttributeKey[Any], ...] = (
+    *(SearchAttributeKey.for_keyword(name) for name in KEYWORDS),
+    *(SearchAttributeKey.for_datetime(name) for name in DATETIMES),
+)
+
+REGISTRY = (*_SHOWN, NEEDS_ATTENTION)
+
+
+_TYPES = {
+    SearchAttributeIndexedValueType.KEYWORD: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    SearchAttributeIndexedValueType.DATETIME: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+    SearchAttributeIndexedValueType.BOOL: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+}
+
+# How Temporal Cloud answers an operator's questions, which it keeps for its own tools.
+_NOT_OFFERED = (
+    RPCStatusCode.PERMISSION_DENIED,
+    RPCStatusCode.UNAUTHENTICATED,
+    RPCStatusCode.UNIMPLEMENTED,
+)
+
+
+async def missing_search_attributes(client: Client) -> list[str]:
+    """The names in the registry that the client's namespace does not know."""
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace), retry=True
+        )
+    except RPCError as error:
+        if error.status not in _NOT_OFFERED:
+            raise
+        return await missing_by_asking(client)
+    return [key.name for key in REGISTRY if key.name not in known.custom_attributes]
+
+
+async def missing_by_asking(client: Client) -> list[str]:
+    """The same, where a server does not let its users list them: a query with an unknown one is refused."""
+
+    async def is_known(name: str) -> bool:
+        try:
+            await client.count_workflows(f"{name} IS NULL AND WorkflowId = 'nobody'")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            return False
+        return True
+
+    return [key.name for key in REGISTRY if not await is_known(key.name)]
+
+
+async def register_search_attributes(client: Client) -> list[str]:
+    """Add what is missing and return its names; doing it again changes nothing."""
+    missing = await missing_search_attributes(client)
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=client.namespace,
+                search_attributes={
+                    key.name: _TYPES[key.indexed_value_type] for key in REGISTRY if key.name in missing
+                },
+            ),
+            retry=True,
+        )
+    return missing

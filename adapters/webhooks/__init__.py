@@ -1,0 +1,1 @@
+"""Webhook delivery: HTTP client, dispatcher, fair selection of endpoints."""

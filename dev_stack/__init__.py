@@ -1,0 +1,1 @@
+"""Local development stack: Temporal, PostgreSQL and DNS as child processes."""

@@ -1,0 +1,57 @@
+"""Default ports of the servers, reserved from their choice until the process ends."""
+
+import contextlib
+import socket
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from dev_stack.child_server import LOOPBACK, free_ports, port_is_free
+
+
+class UsualPorts:
+    """Choose a port for each server: its usual port, or another port if the usual one is in use.
+
+    `with UsualPorts(say) as ports: ports.choose(8080)`. A server listens some time after its port was
+    chosen, so each chosen port stays reserved until the block ends. Two programs that start at the same
+    instant therefore get different ports. The reservation is a bound UDP socket with the same number as the
+    TCP port: the kernel grants it to one process and releases it when that process dies.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._reserved: dict[int, socket.socket] = {}
+        self._reservations = contextlib.ExitStack()
+
+    def choose(self, usual: int) -> int:
+        """Return the usual port, or report and return another port.
+
+        May be called again when the server could not listen on the port that was returned.
+        """
+        if self._reserve(usual) and port_is_free(usual):
+            return usual
+        while not self._reserve(other := free_ports(1)[0]):
+            pass
+        self._say(f"Port {usual} is in use by another program, so port {other} is used instead.")
+        return other
+
+    def _reserve(self, port: int) -> bool:
+        if port in self._reserved:
+            return True
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reservation.bind((LOOPBACK, port))
+        except OSError:
+            reservation.close()
+            return False
+        self._reserved[port] = self._reservations.enter_context(reservation)
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reserved.clear()
+        self._reservations.close()

@@ -1,0 +1,159 @@
+"""The worker and the API as child processes of the local stack."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import worker
+from adapters.temporal.encryption_keys import KEYS_FILE
+from dev_stack.addresses import StackAddresses
+from dev_stack.child_server import LOOPBACK, ChildProcess, DirectoryLock
+from dev_stack.reserved_ports import UsualPorts
+
+_PROGRAM = Path(worker.__file__).resolve()
+_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT = 9464, 9465, 8080
+
+
+@dataclass(frozen=True)
+class WatchedAt:
+    """Where a worker tells how it is, and where the API answers."""
+
+    metrics_address: str
+    """host:port"""
+    health_address: str
+    """host:port"""
+    api_address: str
+    """host:port"""
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.metrics_address}/metrics"
+
+    @property
+    def health_url(self) -> str:
+        return f"http://{self.health_address}/readyz"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.api_address}"
+
+    @property
+    def console_url(self) -> str:
+        """The same process; a browser keeps what it signs in with for `localhost`."""
+        return f"http://localhost:{self.api_address.rpartition(':')[2]}"
+
+
+def chosen_addresses(ports: UsualPorts) -> WatchedAt:
+    """Return the addresses for the worker and the API, which stay reserved as long as `ports`."""
+    usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT)
+    return WatchedAt(*(f"{LOOPBACK}:{ports.choose(port)}" for port in usual))
+
+
+@asynccontextmanager
+async def worker_process(
+    directory: Path, addresses: StackAddresses, watched_at: WatchedAt | None = None
+) -> AsyncIterator[ChildProcess]:
+    """`python worker.py` for an embedded stack; its log is `directory/worker.log`. It dies with this process.
+
+    On leaving it is stopped by SIGTERM, and waited for while it finishes what it has begun.
+    """
+    async with DirectoryLock(directory) as lock:
+        async with _starting(_settings(addresses, watched_at)):
+            process = await ChildProcess.start(
+                "The worker",
+                [sys.executable, _PROGRAM],
+                log=directory / "worker.log",
+                lock=lock,
+                stop_signal=signal.SIGTERM,
+            )
+        try:
+            yield process
+        finally:
+            await process.stop()
+
+
+@asynccontextmanager
+async def api_process(
+    directory: Path, addresses: StackAddresses, watched_at: WatchedAt
+) -> AsyncIterator[ChildProcess]:
+    """`worksub api` for an embedded stack; its log is `directory/api.log`."""
+    settings = {
+        **_of_the_stack(addresses),
+        "DATABASE_URL": addresses.web_url,
+        "WORKSUB_API_ADDRESS": watched_at.api_address,
+        "WORKSUB_CONSOLE_URL": watched_at.console_url,
+        "WORKSUB_CONSOLE_SIGN_IN": "developer",
+        "WORKSUB_OIDC_ISSUER": "",
+        "WORKSUB_TEMPORAL_UI_URL": f"{addresses.ui_url}/namespaces/{addresses.namespace}/workflows",
+    }
+    async with DirectoryLock(directory) as lock:
+        async with _starting(settings):
+            process = await ChildProcess.start(
+                "The API",
+                [sys.executable, "-m", "entrypoints.cli", "api"],
+                log=directory / "api.log",
+                lock=lock,
+                stop_signal=signal.SIGTERM,
+            )
+        try:
+            yield process
+        finally:
+            await process.stop()
+
+
+def _of_the_stack(addresses: StackAddresses) -> dict[str, str]:
+    keys = os.environ.get(KEYS_FILE)
+    return {
+        # The child works in another directory.
+        **({KEYS_FILE: str(Path(keys).resolve())} if keys else {}),
+        "TEMPORAL_ADDRESS": addresses.temporal_address,
+        "TEMPORAL_NAMESPACE": addresses.namespace,
+        # This user's profiles are for other servers.
+        "TEMPORAL_CONFIG_FILE": os.devnull,
+    }
+
+
+def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[str, str]:
+    catalogue = os.environ.get("WORKSUB_CATALOGUE")
+    return {
+        # The child works in another directory.
+        **({"WORKSUB_CATALOGUE": str(Path(catalogue).resolve())} if catalogue else {}),
+        **_of_the_stack(addresses),
+        "DATABASE_URL": addresses.worker_url,
+        "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
+        "WORKSUB_WEBHOOK_TARGETS": "any",
+        # Those of this user are another worker's.
+        "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",
+        "WORKSUB_HEALTH_ADDRESS": watched_at.health_address if watched_at else "",
+    }
+
+
+_one_at_a_time = asyncio.Lock()
+
+
+@asynccontextmanager
+async def _starting(settings: Mapping[str, str]) -> AsyncIterator[None]:
+    """The environment is this whole process's, so one child at a time is started in it."""
+    async with _one_at_a_time:
+        with _environment(settings):
+            yield
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """The environment that a child inherits: this one's, but with these Temporal settings and no others."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith("TEMPORAL_"):
+            del os.environ[name]
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

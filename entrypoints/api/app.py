@@ -1,0 +1,86 @@
+"""Application factory of the API: routes, middleware and OpenAPI description."""
+
+from functools import cache
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import Match, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from entrypoints.api import event_schema, health
+from entrypoints.api.app_state import Service
+from entrypoints.api.dependencies import check_query
+from entrypoints.api.docs import add_docs
+from entrypoints.api.exception_handlers import add_handlers
+from entrypoints.api.middleware import Doorway
+from entrypoints.api.openapi_description import describe
+from entrypoints.api.response_headers import EntityTags, RateLimitHeaders
+from entrypoints.api.routes import (
+    commands,
+    event_stream,
+    lists,
+    operators,
+    subscription_queries,
+    subscription_requests,
+    webhooks,
+)
+
+_OWN_PATHS = {"v1", "docs", "openapi.json", "healthz", "readyz", "schemas"}
+
+
+def create_api() -> FastAPI:
+    """The routes under `/v1`, health, and their description at `/docs`; no service behind them yet."""
+    api = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    add_handlers(api)
+    add_docs(api)
+    api.include_router(health.router)
+    api.include_router(event_schema.router)
+    # What is fixed comes before what takes any id.
+    for routes in (
+        subscription_requests,
+        lists,
+        operators,
+        subscription_queries,
+        event_stream,
+        commands,
+        webhooks,
+    ):
+        api.include_router(routes.router, dependencies=[Depends(check_query)])
+    api.openapi = cache(lambda: describe(api))  # type: ignore[method-assign]
+    return api
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the name of the route's function, as clients in most languages write it: `listInvoices`."""
+    first, *others = route.name.split("_")
+    return first + "".join(each.capitalize() for each in others)
+
+
+class _Beside(Mount):
+    """All paths but the API's own: what is wrong with those is told in problem documents."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        own = scope["path"].lstrip("/").partition("/")[0] in _OWN_PATHS
+        return (Match.NONE, {}) if own else super().matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["server"] = "console"
+        await super().handle(scope, receive, send)
+
+
+def create_app(service: Service, console: ASGIApp | None = None) -> FastAPI:
+    """The application that `worksub api` runs: the API, and the console beside it."""
+    app = create_api()
+    app.state.service = service
+    app.add_middleware(EntityTags)
+    app.add_middleware(Doorway, patience=service.patience, metrics=service.metrics)
+    app.add_middleware(RateLimitHeaders, rates=service.rates)
+    service.metrics.watch_streams(lambda: service.streams.total())
+    if console is not None:
+        app.router.routes.append(_Beside("/", app=console))
+    return app

@@ -1,0 +1,17 @@
+"""Event types, as a type of query parameters and body fields."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from subscription.events import EVENT_KINDS
+from subscription.refusals import Code, misfit
+
+
+def _event_kind(value: str) -> str:
+    if value not in EVENT_KINDS:
+        raise misfit(Code.INVALID_VALUE, reason="EXPECTED", expected=f"one of {', '.join(EVENT_KINDS)}")
+    return value
+
+
+EventKind = Annotated[str, AfterValidator(_event_kind), Field(json_schema_extra={"enum": list(EVENT_KINDS)})]

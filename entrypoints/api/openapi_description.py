@@ -1,0 +1,346 @@
+"""OpenAPI description: the one of FastAPI, completed with bodies, names and error codes."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from entrypoints.api.dependencies import IDEMPOTENCY_KEY, KEY_PATTERN
+from entrypoints.api.problem_details import LATE, MEDIA_TYPE, ApiCode, ProblemDocument
+from entrypoints.api.request_body import definitions_of
+from subscription.adjustment import Adjust
+from subscription.commands import COMMANDS
+from subscription.ledger import LineKind
+from subscription.refusals import Code
+from subscription.request import Request
+
+VERSION = "1"
+_REF = "#/components/schemas/"
+
+_DESCRIPTION = """
+Request NAVER WORKS subscriptions, change them, and read their status, ledger, invoices and events.
+An API key belongs to one customer or to the operators of the service. To a customer, the subscriptions of
+other customers do not exist.
+
+- Every write takes an `Idempotency-Key`: the same key with the same body gives the first answer again.
+- Every refusal is a problem document (RFC 9457) with a stable `code`, a sentence, and the `field`.
+- Days are calendar dates in Korea; periods are half-open; money is whole KRW before VAT.
+- Every list has `items` and `next`. `next` is the `cursor` of the following page, `null` on the last one.
+"""
+
+_TAGS = {
+    "Requesting": "The catalogue, the availability of names, and the request for a subscription (R1-R9).",
+    "Commands": "Changes of a subscription (R10-R29).",
+    "Questions": "The status of one subscription, its events, ledger and quotes, also after its erasure.",
+    "Lists": "Subscriptions, events, invoices and notices, page by page.",
+    "Webhooks": "Endpoints to which events are sent, and their deliveries (docs/webhooks.md).",
+    "Operators": "Corrections of ledgers and the nightly comparison. Only keys of operators may use these.",
+    "Health": "Probes for load balancers. They need no key.",
+}
+
+_CODES = "Stable codes, for programs. docs/api.md and docs/errors.md explain them."
+
+_NAMES = {
+    "Answer": "CommandResult",
+    "Availability": "NameAvailability",
+    "Code": "RefusalCode",
+    "Coming": "UpcomingEvent",
+    "Delivery": "WebhookDelivery",
+    "DeliveryState": "WebhookDeliveryState",
+    "Due": "DeadlineKind",
+    "Endpoint": "WebhookEndpoint",
+    "EndpointSecret": "WebhookEndpointSecret",
+    "EndpointStatus": "WebhookEndpointStatus",
+    "Listed": "SubscriptionSummary",
+    "OnSale": "Catalogue",
+    "OutboxNotice": "Notice",
+    "Piece": "LedgerLinePiece",
+    "Problem": "FieldProblem",
+    "ProblemDocument": "Problem",
+    "Quote": "CancellationQuote",
+    "QuoteOf": "QuoteKind",
+    "Refused": "Refusal",
+    "ReportedFinding": "Finding",
+    "RequestAnswer": "RequestResult",
+    "State": "SubscriptionState",
+    "Status": "SubscriptionStatus",
+    "Step": "CalculationStep",
+    "Term": "TermOfService",
+    "Trial": "TrialPolicy",
+    "Verdict": "RequestCheck",
+    "Which": "SavedSearch",
+    "Page_Adjustment_": "AdjustmentPage",
+    "Page_Coming_": "UpcomingEventPage",
+    "Page_ErasureCertificate_": "ErasureCertificatePage",
+    "Page_CustomerEvent_": "EventPage",
+    "CustomerEvent": "Event",
+    "Page_Delivery_": "WebhookDeliveryPage",
+    "Page_Endpoint_": "WebhookEndpointPage",
+    "Queued": "ReplayResult",
+    "Page_Explanation_": "ExplanationPage",
+    "Page_Invoice_": "InvoicePage",
+    "Page_LedgerLine_": "LedgerPage",
+    "Page_Listed_": "SubscriptionPage",
+    "Page_OutboxNotice_": "NoticePage",
+    "Page_ReportedFinding_": "FindingPage",
+    "Page_Term_": "TermOfServicePage",
+    "Page_TimelineEntry_": "TimelinePage",
+}
+"""The names of schemas, where the names of the classes are not what a reader of the API would look for."""
+
+_HEADERS: dict[str, Any] = {
+    "RateLimit": {
+        "description": "`r`: how many requests are left; `t`: in how many seconds there are more.",
+        "schema": {"type": "string", "examples": ['"key";r=598;t=42']},
+    },
+    "RateLimit-Policy": {
+        "description": "The limit that counted this request: `q` requests in `w` seconds.",
+        "schema": {"type": "string", "examples": ['"key";q=600;w=60']},
+    },
+    "Idempotent-Replayed": {
+        "description": "`true` if this is the first answer again, and nothing was done.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "ETag": {
+        "description": "The version of this answer, for `If-None-Match`.",
+        "schema": {"type": "string", "examples": ['"0123456789abcdef0123456789abcdef"']},
+    },
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of an earlier answer: if that is still the present one, the answer is 304.",
+    "schema": {"type": "string"},
+}
+
+_ACCOUNT_NAME: dict[str, Any] = {
+    "GroupName": {
+        "type": "object",
+        "description": "An account under a group name (R4).",
+        "properties": {"group": {"type": "string", "examples": ["acme"]}},
+        "required": ["group"],
+        "additionalProperties": False,
+    },
+    "DomainName": {
+        "type": "object",
+        "description": "An account under a domain name, whose ownership must be proved (R4, R11).",
+        "properties": {"domain": {"type": "string", "examples": ["acme.co.kr"]}},
+        "required": ["domain"],
+        "additionalProperties": False,
+    },
+    "AccountName": {
+        "description": "A group name or a domain name (R4).",
+        "oneOf": [{"$ref": f"{_REF}GroupName"}, {"$ref": f"{_REF}DomainName"}],
+    },
+}
+
+
+def describe(api: FastAPI) -> dict[str, Any]:
+    """Return the description as OpenAPI 3.1."""
+    found = get_openapi(
+        title="worksub",
+        version=VERSION,
+        summary="The subscription lifecycle of NAVER WORKS on NAVER Cloud Platform",
+        description=_DESCRIPTION,
+        routes=api.routes,
+        tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        servers=[{"url": "/", "description": "The server that this description comes from"}],
+        contact={"name": "The operators of this installation"},
+    )
+    schemas: dict[str, Any] = found["components"]["schemas"]
+    schemas |= definitions_of(Request, Adjust, *COMMANDS.values())
+    problem = ProblemDocument.model_json_schema(ref_template=_REF + "{model}", mode="serialization")
+    schemas |= {**problem.pop("$defs"), "ProblemDocument": problem}
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas |= {
+        "ErrorCode": {
+            "type": "string",
+            "enum": sorted({*Code, *ApiCode}),
+            "description": _CODES,
+        }
+    }
+    problem["properties"]["code"] = {"$ref": f"{_REF}ErrorCode"}
+    schemas["Problem"]["properties"]["code"] = {"$ref": f"{_REF}Code"}
+    for operation in _operations(found):
+        _correct(operation)
+        _name_body(operation, schemas)
+    _complete_answers(found)
+    _describe_headers(found)
+    _discriminate(schemas)
+    schemas |= _ACCOUNT_NAME
+    return _renamed(found)
+
+
+def _describe_headers(found: dict[str, Any]) -> None:
+    """Add the headers that every answer under `/v1` has, and those of reads and writes."""
+    found["components"]["headers"] = _HEADERS
+    for path, operations in found["paths"].items():
+        for method, operation in operations.items():
+            if not path.startswith("/v1/"):
+                continue
+            for status, answer in operation["responses"].items():
+                named = ["RateLimit", "RateLimit-Policy"]
+                if method == "post" and status < "300" and _takes_key(operation):
+                    named.append("Idempotent-Replayed")
+                if method == "get" and "application/json" in answer.get("content", {}):
+                    named.append("ETag")
+                answer.setdefault("headers", {}).update(
+                    {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+                )
+            if method == "get" and "ETag" in operation["responses"]["200"]["headers"]:
+                operation.setdefault("parameters", []).append(dict(_IF_NONE_MATCH))
+                operation["responses"]["304"] = {
+                    "description": "Not Modified: the caller has the present answer.",
+                    "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+                }
+
+
+def _takes_key(operation: dict[str, Any]) -> bool:
+    return any(each["name"] == IDEMPOTENCY_KEY for each in operation.get("parameters", ()))
+
+
+def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in found["paths"].values():
+        yield from path.values()
+
+
+def _correct(operation: dict[str, Any]) -> None:
+    """Correct what FastAPI assumes of every operation."""
+    unreadable = operation["responses"].get("422", {})
+    if MEDIA_TYPE not in unreadable.get("content", {}):
+        operation["responses"].pop("422", None)
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == IDEMPOTENCY_KEY:
+            parameter |= {"required": True, "schema": {"type": "string", "pattern": KEY_PATTERN}}
+        schema = parameter["schema"]
+        # A parameter is left out, not sent as null.
+        given = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+        if len(given) == 1:
+            del schema["anyOf"]
+            schema |= given[0]
+    operation.setdefault("security", [])
+
+
+def _name_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Make the body of an operation a component, named after the operation."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        schema = content["schema"]
+        # Two operations judge the same request, in the same shape.
+        title = schema["title"] if schema["title"] == "Request" else operation["operationId"]
+        name = f"{title[0].upper()}{title[1:]}Body"
+        content["schema"] = {"$ref": f"{_REF}{name}"}
+        schemas[name] = schema | {"title": name}
+        for each in schema["properties"].values():
+            if each.get("default", ...) is None:
+                # Generated types take a property with a default for one that must be sent.
+                del each["default"]
+        if {"group", "domain"} <= schema["properties"].keys():
+            schemas[name] = _one_name_of(schema) | {"title": name}
+
+
+def _one_name_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a body that has either `group` or `domain` beside its other properties."""
+    others = {name: each for name, each in schema["properties"].items() if name not in ("group", "domain")}
+    return {
+        "description": schema["description"],
+        "oneOf": [
+            {
+                "type": "object",
+                "title": f"By{kind.capitalize()}",
+                "properties": {kind: {"type": "string"}, **others},
+                "required": [kind],
+                "additionalProperties": False,
+            }
+            for kind in ("group", "domain")
+        ],
+    }
+
+
+def _complete_answers(found: dict[str, Any]) -> None:
+    """Require all properties of what is answered: the API leaves none out."""
+    schemas = found["components"]["schemas"]
+    unseen = [operation["responses"] for operation in _operations(found)]
+    seen: set[str] = set()
+    while unseen:
+        for name in set(_referred(unseen.pop())) - seen:
+            seen.add(name)
+            schema = schemas[name]
+            unseen.append(schema)
+            for each in schema.get("properties", {}).values():
+                each.pop("default", None)
+            if schema.get("properties"):
+                schema["required"] = list(schema["properties"])
+
+
+def _referred(node: Any) -> Iterator[str]:
+    """Yield the names of the schemas to which a part of the description refers."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].removeprefix(_REF)
+        for each in node.values():
+            yield from _referred(each)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _referred(each)
+
+
+def _discriminate(schemas: dict[str, Any]) -> None:
+    """Name the unions, and say by which property their members are told apart."""
+    reservation = schemas["Status"]["properties"]["reservation"]
+    schemas["Reservation"] = {"title": "Reservation", **reservation["anyOf"][0]}
+    reservation["anyOf"][0] = {"$ref": f"{_REF}Reservation"}
+    schemas["InvoiceEntry"] = {
+        "title": "InvoiceEntry",
+        "oneOf": [{"$ref": f"{_REF}InvoicedLine"}, {"$ref": f"{_REF}InvoicedAdjustment"}],
+        "discriminator": {
+            "propertyName": "kind",
+            "mapping": {
+                **{kind.value: f"{_REF}InvoicedLine" for kind in LineKind},
+                "ADJUSTMENT": f"{_REF}InvoicedAdjustment",
+            },
+        },
+    }
+    schemas["InvoicedSubscription"]["properties"]["entries"]["items"] = {"$ref": f"{_REF}InvoiceEntry"}
+
+
+def _renamed(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the description with the names of `_NAMES`, and without the titles that repeat a name."""
+
+    def renamed(node: Any) -> Any:
+        if isinstance(node, list):
+            return [renamed(each) for each in node]
+        if isinstance(node, str) and node.startswith(_REF):
+            name = node.removeprefix(_REF)
+            return _REF + _NAMES.get(name, name)
+        if not isinstance(node, dict):
+            return node
+        return {
+            key: renamed(each) for key, each in node.items() if key != "title" or not isinstance(each, str)
+        }
+
+    schemas = found["components"].pop("schemas")
+    title = found["info"]["title"]
+    description: dict[str, Any] = renamed({key: each for key, each in found.items() if key != "paths"})
+    description["info"]["title"] = title
+    # Examples have titles of their own.
+    description["paths"] = _refs_renamed(found["paths"])
+    description["components"]["schemas"] = {
+        _NAMES.get(name, name): renamed(schema) for name, schema in sorted(schemas.items())
+    }
+    return description
+
+
+def _refs_renamed(node: Any) -> Any:
+    """Return a part of the paths with the names of `_NAMES`, and with its examples read again."""
+    if isinstance(node, list):
+        return [_refs_renamed(each) for each in node]
+    if isinstance(node, str) and node.startswith(_REF):
+        name = node.removeprefix(_REF)
+        return _REF + _NAMES.get(name, name)
+    if isinstance(node, str) and node.startswith(LATE):
+        return json.loads(node.removeprefix(LATE))
+    return {key: _refs_renamed(each) for key, each in node.items()} if isinstance(node, dict) else node

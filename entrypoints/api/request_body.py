@@ -1,0 +1,84 @@
+"""Request body parsing and its OpenAPI schema."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError
+from subscription.model import Frozen
+from subscription.refusals import Code, Problem, Refused, RefusedError, refuse
+
+REF_TEMPLATE = "#/components/schemas/{model}"
+
+
+async def body_of(request: Request) -> Any:
+    """The JSON that was sent, whatever it is."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ApiError(ApiCode.UNSUPPORTED_MEDIA_TYPE, EXAMPLES[ApiCode.UNSUPPORTED_MEDIA_TYPE])
+    try:
+        return json.loads(
+            await request.body(), object_pairs_hook=_each_name_once, parse_constant=_no_json_number
+        )
+    except (ValueError, RecursionError):
+        raise ApiError(ApiCode.MALFORMED_JSON, EXAMPLES[ApiCode.MALFORMED_JSON]) from None
+
+
+ABody = Annotated[Any, Depends(body_of)]
+
+
+def fields_of(body: Any, *, apart_from: Iterable[str] = ()) -> Mapping[str, Any]:
+    """The body's named fields. `apart_from` are fields that the rules know and no caller may send here."""
+    if not isinstance(body, dict):
+        raise refuse(Code.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
+    if unknown := [name for name in apart_from if name in body]:
+        problems = tuple(Problem.of(Code.UNKNOWN_FIELD, name) for name in unknown)
+        raise RefusedError(Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the body"))
+    return body
+
+
+def described(
+    shape: type[Frozen],
+    example: Mapping[str, Any],
+    *,
+    without: Iterable[str] = (),
+    optional: Iterable[str] = (),
+) -> dict[str, Any]:
+    """For OpenAPI: the body of a route, as the rules read it, without some fields."""
+    schema = shape.model_json_schema(ref_template=REF_TEMPLATE, mode="validation")
+    schema.pop("$defs", None)
+    hidden, left_out = set(without), {*without, *optional}
+    schema["properties"] = {
+        name: each for name, each in schema.get("properties", {}).items() if name not in hidden
+    }
+    schema["required"] = [name for name in schema.get("required", ()) if name not in left_out]
+    schema["additionalProperties"] = False
+    if not schema["required"]:
+        del schema["required"]
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": dict(example)}},
+        }
+    }
+
+
+def definitions_of(*shapes: type[Frozen]) -> dict[str, Any]:
+    """The schemas to which those of `described` refer."""
+    found: dict[str, Any] = {}
+    for shape in shapes:
+        found |= shape.model_json_schema(ref_template=REF_TEMPLATE).get("$defs", {})
+    return found
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise ValueError
+    return read
+
+
+def _no_json_number(_: str) -> Any:
+    raise ValueError

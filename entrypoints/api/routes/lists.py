@@ -1,0 +1,268 @@
+"""Lists of subscriptions, invoices and notices."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AfterValidator
+
+from entrypoints.api.dependencies import ADesk
+from entrypoints.api.event_types import EventKind
+from entrypoints.api.pagination import Cursor, Limit, Page, after, after_number, cursor_at, page_of
+from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError, responses
+from entrypoints.api.query_parameters import Members, Plan
+from starter.filters import READY_MADE, Selection, column_between, column_is, state_is
+from starter.read_model import ACCOUNT_NAME, Listed
+from starter.search import InvalidQueryError
+from subscription.account_names import account_name
+from subscription.activity_contracts import CustomerEvent
+from subscription.attention import ShownAttention
+from subscription.business_calendar import Day, Instant, day_of
+from subscription.contract import ContractTerm
+from subscription.deadlines import Due
+from subscription.invoice import Invoice, InvoiceKind
+from subscription.model import Frozen
+from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
+from subscription.refusals import Code, misfit
+from subscription.state import Access, State
+
+router = APIRouter(prefix="/v1", tags=["Lists"])
+
+_PAGE = responses(ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT)
+_OPAQUE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
+CustomerId = Annotated[
+    str | None, Query(pattern=_OPAQUE, description="One customer's. To a customer, only their own are there.")
+]
+
+
+def _account_name(name: str | None) -> str | None:
+    return None if name is None else account_name(name)
+
+
+def _first_day(month: date | None) -> date | None:
+    if month is not None and month.day != 1:
+        raise misfit(Code.INVALID_VALUE, reason="EXPECTED", expected="the first day of a month")
+    return month
+
+
+@dataclass(frozen=True)
+class SubscriptionFilter:
+    """A filter for each column of the list. A range is half-open: from `…_from` to before `…_before`."""
+
+    account_name: Annotated[
+        str | None, AfterValidator(_account_name), Query(max_length=300, examples=["acme"])
+    ] = None
+    access: Access | None = None
+    plan: Plan = None
+    members: Members = None
+    term: ContractTerm | None = None
+    reservation: Literal["SWITCH_TO_PAID", "CANCELLATION"] | None = None
+    next_deadline: Due | None = None
+    trial_ends_at_from: Instant | None = None
+    trial_ends_at_before: Instant | None = None
+    contract_to_from: Day | None = None
+    contract_to_before: Day | None = None
+    reservation_date_from: Day | None = None
+    reservation_date_before: Day | None = None
+    next_deadline_at_from: Instant | None = None
+    next_deadline_at_before: Instant | None = None
+
+    @property
+    def selection(self) -> Selection:
+        equal = (
+            column_is(ACCOUNT_NAME, self.account_name)
+            + column_is("access", self.access)
+            + column_is("plan", self.plan)
+            + column_is("members", self.members)
+            + column_is("term", self.term)
+            + column_is("reservation", self.reservation)
+            + column_is("next_deadline", self.next_deadline)
+        )
+        return (
+            equal
+            + column_between("trial_ends_at", self.trial_ends_at_from, self.trial_ends_at_before)
+            + column_between("contract_to", self.contract_to_from, self.contract_to_before)
+            + column_between("reservation_date", self.reservation_date_from, self.reservation_date_before)
+            + column_between("next_deadline_at", self.next_deadline_at_from, self.next_deadline_at_before)
+        )
+
+
+@router.get(
+    "/subscriptions",
+    responses=_PAGE,
+    summary="Subscriptions, in the order of their ids",
+    description="Filters given beside each other must all hold.",
+)
+async def list_subscriptions(
+    desk: ADesk,
+    filters: Annotated[SubscriptionFilter, Depends()],
+    state: State | None = None,
+    customer_id: CustomerId = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[Listed]:
+    found = await desk.list(
+        state=state,
+        customer_id=customer_id,
+        those=filters.selection,
+        after=after("subscriptions", cursor),
+        limit=limit + 1,
+    )
+    return page_of(found, limit, "subscriptions", lambda each: each.subscription_id)
+
+
+@router.get(
+    "/events",
+    responses=responses(Code.INVALID_ARGUMENT, Code.MISSING_FIELD, Code.SUBSCRIPTION_NOT_FOUND),
+    summary="The events of all subscriptions of a customer",
+    description="In the order in which they were recorded, for a program that catches up: it passes the "
+    "`number` of the last event that it has handled as `after`. `next` is the `after` of the following page. "
+    "No event appears later with a lower number. Operators name the customer.",
+)
+async def list_events(
+    desk: ADesk,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="The number of the last event handled.")] = 0,
+    event: Annotated[EventKind | None, Query(description="Only this kind of event.")] = None,
+    subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
+    customer_id: CustomerId = None,
+    limit: Limit = 50,
+) -> Page[CustomerEvent]:
+    found = await desk.customer_events(
+        customer_id, after=after, limit=limit + 1, event=event, subscription_id=subscription_id
+    )
+    shown = found[:limit]
+    return Page(items=tuple(shown), next=str(shown[-1].number) if len(found) > limit else None)
+
+
+class Which(StrEnum):
+    """Questions that are often asked, in weeks and months of Korea."""
+
+    TRIALS_ENDING = "trials-ending"
+    RESERVATIONS_DUE = "reservations-due"
+    CONTRACTS_ENDING = "contracts-ending"
+    SUSPENDED = "suspended"
+    RESTRICTED = "restricted"
+    NEEDS_ATTENTION = "needs-attention"
+
+
+class SearchPage(Frozen):
+    """A page of the subscriptions found, of `total` in all.
+
+    `unrecorded` are ids that Temporal knows and the record does not. `query` is the same search in Temporal's
+    visibility query language, null if that cannot express it. `attention` has the reasons of those that need
+    attention, by id, for operators; it is empty where the record alone was searched.
+    """
+
+    items: tuple[Listed, ...]
+    next: str | None
+    unrecorded: tuple[str, ...]
+    attention: dict[str, ShownAttention]
+    total: int
+    query: str | None
+
+
+@router.get(
+    "/find",
+    responses=responses(
+        ApiCode.INVALID_CURSOR, ApiCode.INVALID_QUERY, Code.INVALID_ARGUMENT, ApiCode.OPERATORS_ONLY
+    ),
+    summary="Subscriptions by a ready-made question, or by Temporal's query language",
+    description="What is given beside each other must all hold. `query` is in Temporal's visibility query "
+    'language, of living subscriptions, as `Plan = "basic"`; only operators may use it.',
+)
+async def find_subscriptions(
+    desk: ADesk,
+    which: Which | None = None,
+    query: Annotated[str | None, Query(min_length=1, max_length=2000)] = None,
+    state: State | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> SearchPage:
+    selection = READY_MADE[which].on(day_of(datetime.now(UTC))) if which else ()
+    selection += state_is(state) if state else ()
+    try:
+        found = await desk.find(selection, query=query, after=after("find", cursor), limit=limit)
+    except InvalidQueryError:
+        raise ApiError(ApiCode.INVALID_QUERY, EXAMPLES[ApiCode.INVALID_QUERY], "query") from None
+    return SearchPage(
+        items=found.subscriptions,
+        next=cursor_at("find", found.after) if found.after else None,
+        unrecorded=found.unrecorded,
+        attention=found.attention,
+        total=found.total,
+        query=found.query,
+    )
+
+
+@router.get(
+    "/invoices",
+    responses=_PAGE,
+    summary="Invoices, in the order of their numbers",
+    description="Invoices and credit notes that were issued for past months.",
+)
+async def list_invoices(
+    desk: ADesk,
+    customer_id: CustomerId = None,
+    month: Annotated[
+        Day | None, AfterValidator(_first_day), Query(description="The first day of a month.")
+    ] = None,
+    kind: InvoiceKind | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[Invoice]:
+    found = await desk.invoices(
+        customer_id=customer_id,
+        month=month,
+        kind=kind,
+        after=after("invoices", cursor),
+        limit=limit + 1,
+    )
+    return page_of(found, limit, "invoices", lambda each: each.number)
+
+
+@router.get(
+    "/invoices/{number}",
+    responses=responses(Code.INVOICE_NOT_FOUND, Code.INVALID_ARGUMENT),
+    summary="An invoice",
+    description="An invoice or a credit note, with a line for each charge.",
+)
+async def get_invoice(
+    number: Annotated[str, Path(pattern=r"^[0-9]{4}-[0-9]{6,12}$", examples=["2027-000001"])], desk: ADesk
+) -> Invoice:
+    return await desk.invoice(number)
+
+
+@router.get(
+    "/notices",
+    responses=responses(ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT, Code.SUBSCRIPTION_NOT_FOUND),
+    summary="Notices to customers, in the order of their numbers",
+    description="Notices that were sent, wait to be sent, or could not be.",
+)
+async def list_notices(
+    desk: ADesk,
+    state: NoticeState | None = None,
+    kind: NoticeKind | None = None,
+    subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[OutboxNotice]:
+    found = await desk.notices(
+        state=state,
+        kind=kind,
+        subscription_id=subscription_id,
+        after=after_number("notices", cursor),
+        limit=limit + 1,
+    )
+    return page_of(found, limit, "notices", lambda each: str(each.number))
+
+
+@router.get(
+    "/notices/{number}",
+    responses=responses(Code.NOTICE_NOT_FOUND, Code.INVALID_ARGUMENT),
+    summary="A notice",
+    description="Its recipient and text are there until the subscription is erased.",
+)
+async def get_notice(number: Annotated[int, Path(ge=1, lt=2**63)], desk: ADesk) -> OutboxNotice:
+    return await desk.notice(number)

@@ -1,0 +1,167 @@
+"""Queries about one subscription. Most of them are answered after its erasure also."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from entrypoints.api import examples
+from entrypoints.api.dependencies import ADesk
+from entrypoints.api.pagination import Cursor, Limit, Page, after_number, page_of, whole
+from entrypoints.api.problem_details import ApiCode, responses
+from entrypoints.api.query_parameters import Members, Plan
+from subscription.adjustment import Adjustment
+from subscription.business_calendar import Day
+from subscription.catalogue import Term
+from subscription.contract import ContractTerm
+from subscription.explain import Explanation
+from subscription.forecast import ChangeQuote, Coming, Quote, QuoteOf
+from subscription.ledger import LedgerLine
+from subscription.refusals import Code, refuse
+from subscription.status import Status
+from subscription.timeline import ErasureCertificate, TimelineEntry
+
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
+
+_NOT_FOUND = responses(Code.SUBSCRIPTION_NOT_FOUND)
+_CLOCK = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)
+_PAGE = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT)
+
+
+@router.get(
+    "",
+    responses={**examples.shown("status"), **_NOT_FOUND},
+    summary="The status of a subscription",
+    description="Plan, members, contract, renewal option, reservation and next deadline, from the record.",
+)
+async def get_subscription(subscription_id: str, desk: ADesk) -> Status:
+    return await desk.status(subscription_id)
+
+
+@router.get(
+    "/timeline",
+    responses={**examples.shown("timeline"), **_PAGE},
+    summary="The events of a subscription, in order",
+    description="They are answered also after its erasure.",
+)
+async def list_timeline_entries(
+    subscription_id: str, desk: ADesk, cursor: Cursor = None, limit: Limit = 100
+) -> Page[TimelineEntry]:
+    of = f"timeline {subscription_id}"
+    found = await desk.timeline(subscription_id, after=after_number(of, cursor), limit=limit + 1)
+    return page_of(found, limit, of, lambda entry: str(entry.sequence))
+
+
+@router.get(
+    "/ledger",
+    responses={**examples.shown("ledger"), **_NOT_FOUND},
+    summary="The ledger of a subscription",
+    description="Every line that was charged. A line is never changed; adjustments correct it.",
+)
+async def list_ledger_lines(subscription_id: str, desk: ADesk) -> Page[LedgerLine]:
+    return whole(await desk.ledger(subscription_id))
+
+
+@router.get(
+    "/explanations",
+    responses={
+        **examples.shown("explanations"),
+        **responses(Code.SUBSCRIPTION_NOT_FOUND, Code.LINE_NOT_FOUND, Code.INVALID_ARGUMENT),
+    },
+    summary="The calculation of each ledger line",
+    description="The days, rates and fractions of each line, or of the one with this `key` (R20).",
+)
+async def list_explanations(
+    subscription_id: str, desk: ADesk, key: Annotated[str | None, Query(max_length=200)] = None
+) -> Page[Explanation]:
+    return whole(await desk.explain(subscription_id, key))
+
+
+@router.get(
+    "/adjustments",
+    responses=_NOT_FOUND,
+    summary="The adjustments of a ledger",
+    description="The compensating lines, in the order in which they were made.",
+)
+async def list_adjustments(subscription_id: str, desk: ADesk) -> Page[Adjustment]:
+    return whole(await desk.adjustments(subscription_id))
+
+
+@router.get(
+    "/upcoming",
+    responses={**examples.shown("upcoming"), **_CLOCK},
+    summary="The next events, if no command is given",
+    description="The next twelve, each with the ledger lines that it will post.",
+)
+async def list_upcoming_events(subscription_id: str, desk: ADesk) -> Page[Coming]:
+    return whole(await desk.upcoming(subscription_id))
+
+
+@router.get(
+    "/quote",
+    responses={
+        **examples.shown_each("quotes"),
+        **responses(
+            Code.SUBSCRIPTION_NOT_FOUND,
+            Code.INVALID_ARGUMENT,
+            Code.MISSING_FIELD,
+            Code.SUBSCRIPTION_ENDED,
+            Code.DATE_IN_THE_PAST,
+            Code.DATE_TOO_LATE,
+            Code.ALREADY_PAID,
+            Code.NOT_YET_PAID,
+            Code.NOT_AN_UPGRADE,
+            Code.LOWERED_BY_UPGRADE,
+            Code.PLAN_NOT_SOLD,
+            Code.TOO_MANY_MEMBERS,
+            ApiCode.NO_ANSWER,
+        ),
+    },
+    summary="The cost of a cancellation, a switch or an upgrade",
+    description="Free, and changes nothing. A cancellation and a switch are quoted for the day `on`, an "
+    "upgrade for today. `term`, `plan` and `members` are those of the switch or the upgrade. What would be "
+    "refused is refused.",
+)
+async def get_quote(
+    subscription_id: str,
+    desk: ADesk,
+    on: Annotated[Day | None, Query(examples=["2027-07-01"])] = None,
+    of: QuoteOf = QuoteOf.CANCELLATION,
+    term: ContractTerm | None = None,
+    plan: Plan = None,
+    members: Members = None,
+) -> Annotated[Quote | ChangeQuote, Field(discriminator="kind")]:
+    match of:
+        case QuoteOf.CANCELLATION:
+            return await desk.quote_cancellation(subscription_id, _given(on))
+        case QuoteOf.SWITCH:
+            return await desk.quote_switch(subscription_id, _given(on), term, plan=plan, members=members)
+        case QuoteOf.UPGRADE:
+            return await desk.quote_upgrade(subscription_id, plan=plan, members=members, term=term)
+
+
+@router.get(
+    "/required-terms",
+    responses=_CLOCK,
+    summary="The terms of service to which an upgrade must agree now",
+    description="The required ones, each in its present version (R3).",
+)
+async def list_required_terms(subscription_id: str, desk: ADesk) -> Page[Term]:
+    return whole(await desk.required_terms(subscription_id))
+
+
+@router.get(
+    "/certificates",
+    responses=_NOT_FOUND,
+    summary="The certificates of an erasure",
+    description="What was erased, how many rows of each, and when (R31). Empty before the erasure.",
+)
+async def list_erasure_certificates(subscription_id: str, desk: ADesk) -> Page[ErasureCertificate]:
+    return whole(await desk.certificates(subscription_id))
+
+
+def _given(on: date | None) -> date:
+    if on is None:
+        raise refuse(Code.MISSING_FIELD, "on", reason="DAY")
+    return on

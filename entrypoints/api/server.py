@@ -1,0 +1,104 @@
+"""The API process: run until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp
+
+from adapters.observability.logging import write_logs
+from adapters.postgres.pool import DatabaseError, connected, place_of
+from adapters.settings import Address, SettingsError
+from adapters.temporal.client import ConnectionSettingsError, connect
+from entrypoints.api.app import create_app
+from entrypoints.api.app_state import Service
+from entrypoints.api.rate_limits import Rates
+from entrypoints.api.settings import ApiSettings
+from entrypoints.console.app import create_console
+from entrypoints.http.issuer_check import IssuerWatch, issuer_watched
+from entrypoints.http.metrics import HttpMetrics, metrics_served
+from entrypoints.http.server import HttpServer, listening
+from starter.api_keys import Keys
+from starter.client import SubscriptionClient
+
+_DRAIN_SECONDS = 20
+_METRICS_ADDRESS = "WORKSUB_API_METRICS_ADDRESS"
+_READING, _OWN = 20, 4
+"""So many connections to the database: for questions, and for what is the API's own and the console's."""
+
+_log = logging.getLogger("worksub")
+
+
+async def serve(
+    settings: ApiSettings, *, put_together: Callable[[Service, ASGIApp], ASGIApp] = create_app
+) -> None:
+    """Answer until SIGTERM or SIGINT, then finish what was begun.
+
+    `put_together` makes the application; as for the worker, no setting allows lives whose time is simulated.
+
+    Raises `SettingsError` where waiting will not help, one of `UNREACHABLE` where PostgreSQL is away.
+    """
+    write_logs(settings.log_format)
+    if settings.console.embedded:
+        _log.warning("Anybody on this machine signs in as any customer or operator: WORKSUB_CONSOLE_SIGN_IN.")
+    try:
+        with listening(settings.address, "WORKSUB_API_ADDRESS") as opened:
+            async with _service(settings) as service, _console(settings, service) as console:
+                app = put_together(service, console)
+                async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, service.metrics):
+                    await _answer(app, service, opened)
+    except (DatabaseError, ConnectionSettingsError) as error:
+        raise SettingsError(str(error)) from None
+    _log.info("Stopped.")
+
+
+async def _answer(app: ASGIApp, service: Service, opened: socket.socket) -> None:
+    server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
+
+    def stop() -> None:
+        _log.info("Stopping: finishing what was begun.")
+        service.stopping.set()
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    host, port = opened.getsockname()[:2]
+    _log.info(
+        f"Answering at http://{Address(host, port)}/v1, described at /docs; stop with Ctrl-C or SIGTERM."
+    )
+    await server.serve(sockets=[opened])
+
+
+@asynccontextmanager
+async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
+    url = settings.database_url
+    temporal = await connect(lazy=True, service="worksub-api")
+    async with (
+        connected(url, "worksub_reader", connections=_READING) as reading,
+        connected(url, "worksub_api", connections=_OWN) as own,
+    ):
+        _log.info(f"Connected to PostgreSQL at {place_of(url)}.")
+        metrics = HttpMetrics("api", "console")
+        oidc = settings.console.oidc
+        issuer = IssuerWatch(oidc.issuer if oidc else None, metrics.issuer_gauge())
+        async with issuer_watched(issuer):
+            yield Service(
+                temporal=temporal,
+                reading=reading,
+                client=SubscriptionClient(temporal, reading),
+                own=own,
+                keys=Keys(own),
+                rates=Rates(settings.rate_limit),
+                webhooks_anywhere=settings.webhooks_anywhere,
+                metrics=metrics,
+                issuer=issuer,
+            )
+
+
+@asynccontextmanager
+async def _console(settings: ApiSettings, service: Service) -> AsyncIterator[ASGIApp]:
+    async with connected(settings.database_url, "worksub_console", connections=_OWN) as pool:
+        yield create_console(service.client, pool, settings.console, service.command_rates)

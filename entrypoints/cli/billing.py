@@ -1,0 +1,159 @@
+"""`worksub adjust` and `worksub invoice`."""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from entrypoints.cli.errors import usage_error
+from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, PageSize, SubscriptionId, Timeout
+from entrypoints.cli.output import say, show
+from entrypoints.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from subscription.invoice import Invoice
+
+app = typer.Typer()
+_PANEL = "Bill customers"
+
+invoice_app = typer.Typer(help="The invoices of customers, one for each month.", no_args_is_help=True)
+app.add_typer(invoice_app, name="invoice", rich_help_panel=_PANEL)
+
+
+def _month(text: str) -> date:
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+        raise typer.BadParameter(f"{text!r} is not a month; write it as 2027-03.")
+    return date.fromisoformat(f"{text}-01")
+
+
+def _reason(text: str) -> str:
+    from subscription.adjustment import AdjustmentReason
+
+    try:
+        return AdjustmentReason(text.upper())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(AdjustmentReason)}.") from None
+
+
+def _language(text: str) -> str:
+    from adapters.language import Language
+
+    try:
+        return Language(text.lower())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Language)}.") from None
+
+
+Number = Annotated[str, typer.Argument(metavar="NUMBER", help="As 2027-000001.", show_default=False)]
+
+
+@app.command(rich_help_panel=_PANEL)
+def adjust(
+    subscription_id: SubscriptionId,
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="The line to correct, as SERVICE_FEE/2027-01-01.", show_default=False
+        ),
+    ],
+    amount: Annotated[int, typer.Option("--amount", metavar="KRW", help="Below zero gives money back.")],
+    reason: Annotated[
+        str, typer.Option("--reason", parser=_reason, metavar="CODE", help="WRONG_CHARGE, GOODWILL, …")
+    ],
+    reference: Annotated[str, typer.Option("--reference", metavar="TICKET", help="The ticket's number.")],
+    adjustment_id: Annotated[
+        str | None, typer.Option("--id", help="Names the adjustment; the reference if not given.")
+    ] = None,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+) -> None:
+    """Correct a ledger line by a compensating one. Sent again, it changes nothing."""
+    with Session(timeout=timeout) as session:
+        subscription_id = session.subscription(subscription_id)
+        data = {
+            "subscription_id": subscription_id,
+            "id": adjustment_id or reference,
+            "key": f"{subscription_id}/{key}" if key.count("/") == 1 else key,
+            "amount": amount,
+            "reason": reason,
+            "reference": reference,
+        }
+        adjustment = session.ask(lambda client: client.adjust(data))
+    show(as_json, adjustment, lambda: f"{adjustment.corrects} is corrected by {adjustment.amount:,} KRW.")
+
+
+@invoice_app.command("list")
+def list_invoices(
+    customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Of one customer.")] = None,
+    month: Annotated[
+        date | None, typer.Option("--month", parser=_month, metavar="MONTH", help="Of one month, as 2027-03.")
+    ] = None,
+    limit: PageSize = 50,
+    after: Annotated[str, typer.Option("--after", metavar="NUMBER", help="Go on after this number.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List invoices in the order of their numbers."""
+    with Session() as session:
+        found = session.read(
+            lambda record: record.invoices(customer_id=customer, month=month, after=after, limit=limit + 1)
+        )
+    shown = found[:limit]
+    last = shown[-1].number if len(found) > limit else None
+    show(as_json, {"invoices": shown, "after": last}, lambda: _invoices_view(shown, last))
+
+
+@invoice_app.command("show")
+def show_invoice(
+    number: Number,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write the page that one would send; - for standard output."
+        ),
+    ] = None,
+    language: Annotated[
+        str, typer.Option("--lang", parser=_language, metavar="ko|en", help="The page's language.")
+    ] = "ko",
+    as_json: AsJson = False,
+) -> None:
+    """Show an invoice, or write it as a page for a browser or a printer."""
+    if as_json and html is not None and str(html) == "-":
+        raise usage_error("--json and --html - would both write to standard output.", field="html")
+    with Session() as session:
+        invoice = session.read(lambda record: record.invoice(number))
+        if html is None:
+            from entrypoints.cli.views.tables import invoice_view
+
+            show(as_json, invoice, lambda: invoice_view(invoice))
+            return
+        book = session.read(lambda record: record.price_book())
+    from adapters.invoice_html import invoice_page
+    from adapters.language import Language
+
+    page = invoice_page(invoice, Language(language), book)
+    if str(html) == "-":
+        print(page)
+        return
+    try:
+        html.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise usage_error(f"{html} cannot be written: {error.strerror}.", field="html") from None
+    if as_json:
+        show(True, {"number": number, "html": str(html)}, lambda: "")
+    else:
+        say(f"Written to {html}.")
+
+
+def _invoices_view(invoices: "list[Invoice]", last: str | None) -> "RenderableType":
+    from rich.console import Group
+    from rich.text import Text
+
+    from entrypoints.cli.views.tables import invoices_table
+
+    if not invoices:
+        return Text("There are none.")
+    return Group(invoices_table(invoices), *([Text(f"There are more: add --after {last}")] if last else []))

@@ -1,0 +1,113 @@
+"""`worksub codec`: encryption keys and the codec server."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from entrypoints.cli import event_loop
+from entrypoints.cli.errors import CommandError, ExitCode, usage_error
+from entrypoints.cli.options import AsJson
+from entrypoints.cli.output import say, show
+from entrypoints.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from adapters.temporal.key_usage import KeyInUse
+
+app = typer.Typer(help="What encrypts what Temporal keeps, and decrypts it for people.", no_args_is_help=True)
+PANEL = "Run the service"
+
+
+@app.command("generate-key")
+def generate_key(as_json: AsJson = False) -> None:
+    """Make a key, as it stands in WORKSUB_ENCRYPTION_KEYS_FILE. It is kept nowhere but where you put it."""
+    from adapters.temporal.encryption_keys import KEY_BYTES, Key
+
+    key = Key(os.urandom(KEY_BYTES))
+    show(as_json, {"key_id": key.id, "key": str(key)}, lambda: f"# {key.id}\n{key}")
+
+
+@app.command("generate-token")
+def generate_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is; it stands in the log.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a token for an operator, and the line of WORKSUB_CODEC_TOKENS_FILE that lets it in."""
+    from entrypoints.codec_server.operator_tokens import TokensError, new_token, token_line
+
+    token = new_token()
+    try:
+        line = token_line(name, token)
+    except TokensError as error:
+        raise usage_error(str(error), field="name") from None
+    show(as_json, {"token": token, "line": line}, lambda: f"The token, for {name}: {token}\nThe line: {line}")
+
+
+@app.command()
+def keys(
+    query: Annotated[
+        str,
+        typer.Option(
+            "--query", metavar="QUERY", help="Which runs, in Temporal's query language.", show_default="all"
+        ),
+    ] = "",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many runs at most.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what Temporal keeps by the key that it is encrypted with. An old key may go when it has none."""
+    from adapters.temporal.encryption_keys import keyring_from
+    from adapters.temporal.key_usage import keys_in_use
+
+    keyring = keyring_from(os.environ)
+    with Session() as session:
+        found = session.work(
+            lambda services: keys_in_use(
+                services.temporal,
+                keyring,
+                query=query,
+                limit=limit,
+                on_progress=lambda runs: session.sign_of_life(f"Read {runs:,} runs so far…"),
+            )
+        )
+    show(as_json, {"keys": found}, lambda: _keys_table(found))
+
+
+@app.command()
+def serve(as_json: AsJson = False) -> None:
+    """Run the codec server: it decrypts for the Web UI and the temporal command, until Ctrl-C or SIGTERM."""
+    from temporalio.envconfig import ClientConfig
+
+    from adapters.observability.logging import LogFormat, write_logs
+    from adapters.settings import SettingsError, log_format_of
+
+    try:
+        from entrypoints.codec_server.server import serve as serve_codec
+        from entrypoints.codec_server.settings import codec_settings_from
+    except ImportError as error:
+        message = f"The codec server needs {error.name}: pip install 'worksub[codec]'."
+        raise CommandError(ExitCode.USAGE, "SETTINGS", message) from None
+    namespace = ClientConfig.load_client_connect_config().get("namespace") or "default"
+    try:
+        settings = codec_settings_from(os.environ, namespace)
+        log_format = log_format_of(os.environ.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT)
+        write_logs(LogFormat.JSON if as_json else log_format)
+        say(f"Decrypting for {settings.origin}, namespace {namespace}, at http://{settings.address}.")
+        event_loop.run(serve_codec(settings))
+    except SettingsError as error:
+        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+
+
+def _keys_table(found: "list[KeyInUse]") -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("Key", "This process"):
+        table.add_column(column)
+    for column in ("Payloads", "Runs"):
+        table.add_column(column, justify="right")
+    for each in found:
+        has = "encrypts with it" if each.encrypts else "reads it" if each.known else "does not have it"
+        table.add_row(each.key_id or "none: in the clear", has, f"{each.payloads:,}", f"{each.runs:,}")
+    return table

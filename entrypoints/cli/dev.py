@@ -1,0 +1,214 @@
+"""`worksub dev`: run all services locally."""
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from adapters.settings import Address
+from adapters.temporal.encryption_keys import Keyring, keyring_from
+from adapters.temporal.executions import is_worked_on
+from dev_stack.addresses import StackAddresses
+from dev_stack.child_server import LOOPBACK, ChildProcess, ServerError, port_is_free
+from dev_stack.dns_server import DnsServer
+from dev_stack.reserved_ports import UsualPorts
+from dev_stack.service_processes import WatchedAt, api_process, chosen_addresses, worker_process
+from dev_stack.stack import EmbeddedStack, StackEndedError
+from entrypoints.cli.connections import client_of
+from entrypoints.cli.dev_environment import surroundings_written
+from starter.setup import set_up
+from subscription.account_names import domain_name
+from subscription.catalogue import Catalogue
+
+DNS_RECORDS = "dns.txt"
+"""In this file of the directory a developer publishes DNS records, one a line."""
+
+_USUAL_CODEC_PORT = 8234
+_PAUSE_SECONDS = 1.0
+_LOOK_SECONDS = 0.2
+
+
+async def run_dev(
+    directory: Path,
+    catalogue: Catalogue,
+    *,
+    say: Callable[[str], None],
+    on_ready: Callable[[StackAddresses, WatchedAt], None],
+) -> None:
+    """Run the servers, the worker and the API on the data in `directory` until SIGTERM or SIGINT.
+
+    Raises `StackError` if the servers do not start or one of them ends, `PublishingError` or `DatabaseError`
+    if the catalogue or the database does not fit.
+    """
+    _be_cancelled_by_signals(say)
+    keyring = keyring_from(os.environ)
+    try:
+        with UsualPorts(say) as ports:
+            codec = Address(LOOPBACK, ports.choose(_USUAL_CODEC_PORT)) if keyring else None
+            async with EmbeddedStack(
+                directory,
+                search_attributes={},
+                usual_ports=ports,
+                codec_url=f"http://{codec}" if codec else None,
+                on_progress=say,
+            ) as stack:
+                say("Setting up the database and the namespace…")
+                await set_up(await client_of(stack.addresses), stack.addresses.database_url, catalogue)
+                await run_together(
+                    stack.postgres.wait_for_end(),
+                    stack.temporal.wait_for_end(),
+                    _publish_records(directory / DNS_RECORDS, stack.dns, say),
+                    _keep_the_processes(directory, stack.addresses, chosen_addresses(ports), say, on_ready),
+                    *([_decrypt(codec, keyring, stack.addresses, say)] if codec else []),
+                )
+    except asyncio.CancelledError:
+        say("Stopped. The data stay, for the next time.")
+    except ServerError as error:
+        raise StackEndedError(str(error)) from error
+
+
+async def _decrypt(
+    address: Address, keyring: Keyring, addresses: StackAddresses, say: Callable[[str], None]
+) -> None:
+    """For the Web UI, which would otherwise show what is encrypted as it is."""
+    try:
+        from entrypoints.codec_server.server import serve_here
+    except ModuleNotFoundError as error:
+        say(f"The Web UI will not decrypt, for {error.name} is missing: pip install 'worksub[codec]'.")
+        return
+    await serve_here(address, keyring, namespace=addresses.namespace, origin=addresses.ui_url)
+
+
+def _be_cancelled_by_signals(say: Callable[[str], None]) -> None:
+    """The first signal stops everything in order; those that follow cannot hurry it."""
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            say("Stopping the worker, then the servers…")
+            this.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+
+async def run_together(*work: Coroutine[Any, Any, None]) -> None:
+    """Run all parts at once. If one fails or this is cancelled, cancel the others and wait for their ends.
+
+    Raises the first failure. A task group cancels each part once: a second cancellation would interrupt a
+    part that is stopping its process. `asyncio.gather` does not wait for the parts when it is cancelled.
+    """
+    try:
+        async with asyncio.TaskGroup() as parts:
+            for part in work:
+                parts.create_task(part)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def _keep_the_processes(
+    directory: Path,
+    addresses: StackAddresses,
+    at: WatchedAt,
+    say: Callable[[str], None],
+    on_ready: Callable[[StackAddresses, WatchedAt], None],
+) -> None:
+    client = await client_of(addresses)
+    api_answers = asyncio.Event()
+
+    async def worked_on(process: ChildProcess) -> None:
+        await process.wait_until(lambda: is_worked_on(client))
+        await api_answers.wait()
+        on_ready(addresses, at)
+
+    async def answering(process: ChildProcess) -> None:
+        await process.wait_until(lambda: _is_listening(at.api_address))
+        api_answers.set()
+
+    kept = [_keep("The worker", lambda: worker_process(directory / "worker", addresses, at), say, worked_on)]
+    if find_spec("uvicorn"):
+        api = directory / "api"
+        kept.append(_keep("The API", lambda: api_process(api, addresses, at), say, answering))
+    else:
+        say("What answers over HTTP is not installed: pip install 'worksub[api]'.")
+        api_answers.set()
+    with surroundings_written(directory, addresses, at.api_url):
+        await run_together(*kept)
+
+
+async def _is_listening(address: str) -> bool:
+    return not port_is_free(int(address.rpartition(":")[2]))
+
+
+async def _keep(
+    name: str,
+    begun: Callable[[], AbstractAsyncContextManager[ChildProcess]],
+    say: Callable[[str], None],
+    at_first: Callable[[ChildProcess], Awaitable[None]],
+) -> None:
+    """A process that is started again whenever it ends; `at_first` waits until it is of use."""
+    of_use = False
+    say(f"Starting {_in_a_sentence(name)}…")
+    while True:
+        try:
+            async with begun() as process:
+                if not of_use:
+                    await at_first(process)
+                    of_use = True
+                await process.wait_for_success()
+            say(f"{name} has stopped.")
+        except ServerError as error:
+            say(str(error))
+        await asyncio.sleep(_PAUSE_SECONDS)
+        say(f"Starting {_in_a_sentence(name)} again…")
+
+
+def _in_a_sentence(name: str) -> str:
+    return name[0].lower() + name[1:]
+
+
+async def _publish_records(file: Path, dns: DnsServer, say: Callable[[str], None]) -> None:
+    """The records of the file are those that the DNS server answers with, as soon as it is saved."""
+    published = ""
+    while True:
+        text = _contents(file)
+        if text != published:
+            published = text
+            dns.clear()
+            for number, line in enumerate(text.splitlines(), start=1):
+                if line.strip() and not _publish(line, dns):
+                    say(f"{file}, line {number}: a record is written as NAME TXT VALUE or NAME CNAME VALUE.")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _contents(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # there is none yet
+        return ""
+
+
+def _publish(line: str, dns: DnsServer) -> bool:
+    """Whether the line is a record, as `worksub verify-domain` shows them."""
+    try:
+        name, kind, value = shlex.split(line)
+        domain_name(name)
+        match kind.upper():
+            case "TXT":
+                dns.publish_txt(name, value)
+            case "CNAME":
+                dns.publish_cname(name, domain_name(value))
+            case _:
+                return False
+    except ValueError:  # which PydanticCustomError is as well
+        return False
+    return True

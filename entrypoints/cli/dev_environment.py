@@ -1,0 +1,61 @@
+"""Files of `worksub dev` that tell other programs the addresses of its servers."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dev_stack.addresses import StackAddresses
+from entrypoints.cli.connections import PROFILE_FILE
+
+ENVIRONMENT_FILE = "env"
+"""For a shell to source."""
+
+
+@contextmanager
+def surroundings_written(directory: Path, addresses: StackAddresses, api_url: str) -> Iterator[None]:
+    """Write both files, and remove them when the servers end, because their ports may then be another's.
+
+    The files can be read by their owner alone: a database URL has a password.
+    """
+    files = {
+        directory / PROFILE_FILE: _profile(addresses),
+        directory / ENVIRONMENT_FILE: _environment(directory.resolve(), addresses, api_url),
+    }
+    try:
+        for file, text in files.items():
+            file.unlink(missing_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(text, encoding="utf-8")
+        yield
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+def _profile(addresses: StackAddresses) -> str:
+    return f'''\
+# Written by `worksub dev`, which removes it when it ends.
+[profile.default]
+address = "{addresses.temporal_address}"
+namespace = "{addresses.namespace}"
+'''
+
+
+def _environment(directory: Path, addresses: StackAddresses, api_url: str) -> str:
+    settings = {
+        "TEMPORAL_CONFIG_FILE": str(directory / PROFILE_FILE),
+        "TEMPORAL_ADDRESS": addresses.temporal_address,
+        "TEMPORAL_NAMESPACE": addresses.namespace,
+        "DATABASE_URL": addresses.people_url,
+        "WORKSUB": f"{api_url}/v1",
+    }
+    return "\n".join(
+        [
+            "# Written by `worksub dev`, which removes it when it ends. Source it in a shell.",
+            "# Settings for another Temporal, such as a certificate, would be used for this one as well.",
+            "for name in $(env | sed -n 's/^\\(TEMPORAL_[A-Z_]*\\)=.*/\\1/p'); do unset \"$name\"; done",
+            *(f"export {name}={shlex.quote(value)}" for name, value in settings.items()),
+            "",
+        ]
+    )

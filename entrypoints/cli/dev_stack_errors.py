@@ -1,0 +1,25 @@
+"""Failures of the local stack as command errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from entrypoints.cli.errors import unavailable
+
+
+@contextmanager
+def embedded_errors_reported() -> Iterator[None]:
+    """Servers that are not installed, do not start or end leave this block as errors of the command."""
+    try:
+        from dev_stack.stack import StackEndedError, StackError
+    except ModuleNotFoundError as error:
+        raise unavailable(
+            "EMBEDDED_NOT_INSTALLED",
+            f"The embedded servers are not installed: {error.name} is missing.",
+            advice="Install them with: pip install 'worksub[embedded]'",
+        ) from None
+    try:
+        yield
+    except StackEndedError as error:
+        raise unavailable("EMBEDDED_ENDED", str(error)) from None
+    except StackError as error:
+        raise unavailable("EMBEDDED_NOT_STARTED", str(error)) from None

@@ -1,0 +1,67 @@
+"""Search of tables, histories and files for personal data, used by `worksub demo`."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from dev_stack.temporal_server import TemporalServer
+
+
+async def rows_naming(database_url: str, values: Sequence[str]) -> int:
+    """How many rows of all tables have one of the values in any column."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        tables = await connection.fetch(
+            "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'"
+        )
+        rows = 0
+        for table in tables:
+            rows += await connection.fetchval(
+                f"""
+                SELECT count(*) FROM {table["name"]} searched WHERE EXISTS (
+                    SELECT FROM unnest($1::text[]) value
+                     WHERE strpos(lower(searched::text), lower(value)) > 0)
+                """,  # noqa: S608 - the names are quoted by the database itself
+                values,
+            )
+        return rows
+    finally:
+        await connection.close()
+
+
+async def runs_of(client: Client, workflow_id: str) -> set[str]:
+    """The ids of all runs of a workflow that the server lists."""
+    return {run.run_id async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")}
+
+
+async def events_naming(client: Client, workflow_id: str, run_ids: set[str], values: Sequence[str]) -> int:
+    """How many events of these runs, where they can still be read, have one of the values."""
+    events = 0
+    for run_id in run_ids:
+        try:
+            history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            continue
+        events += sum(_occurrences(event.SerializeToString(), values) > 0 for event in history.events)
+    return events
+
+
+async def occurrences_on_disk(server: TemporalServer, database: Path, values: Sequence[str]) -> int:
+    """How often one of the values stands in the bytes of Temporal's database file."""
+    await server.checkpoint()
+    return _occurrences(await asyncio.to_thread(database.read_bytes), values)
+
+
+def _occurrences(content: bytes, values: Sequence[str]) -> int:
+    """As text, and as JSON writes text that is not ASCII."""
+    spellings = {value.encode() for value in values} | {
+        json.dumps(value).strip('"').encode() for value in values
+    }
+    return sum(content.count(spelling) for spelling in spellings)

@@ -1,0 +1,87 @@
+"""`worksub notices`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from entrypoints.cli.options import AfterNumber, AsJson, OfSubscription, PageSize
+from entrypoints.cli.output import show
+from entrypoints.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from subscription.notice_outbox import OutboxNotice
+
+app = typer.Typer(help="What customers were told, and what is still to be sent.", no_args_is_help=True)
+PANEL = "Run the service"
+
+
+def _state(text: str) -> str:
+    from subscription.notice_outbox import NoticeState
+
+    try:
+        return NoticeState(text.upper())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(NoticeState)}.") from None
+
+
+def _states() -> list[str]:
+    from subscription.notice_outbox import NoticeState
+
+    return list(NoticeState)
+
+
+@app.command("list")
+def list_notices(
+    state: Annotated[
+        str | None,
+        typer.Option(
+            "--state", parser=_state, autocompletion=_states, metavar="STATE", help="WAITING, GIVEN_UP, …"
+        ),
+    ] = None,
+    subscription: OfSubscription = None,
+    limit: PageSize = 50,
+    after: AfterNumber = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List notices in the order in which they came about."""
+    from subscription.notice_outbox import NoticeState
+
+    with Session() as session:
+        subscription_id = None if subscription is None else session.recorded(subscription)
+        found = session.read(
+            lambda record: record.notices(
+                state=NoticeState(state) if state else None,
+                subscription_id=subscription_id,
+                after=after,
+                limit=limit + 1,
+            )
+        )
+    shown = found[:limit]
+    last = shown[-1].number if len(found) > limit else None
+    show(as_json, {"notices": shown, "after": last}, lambda: _view(shown, last))
+
+
+@app.command("show")
+def show_notice(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show a notice with its letter."""
+    from entrypoints.cli.views.tables import notice_view
+
+    with Session() as session:
+        notice = session.read(lambda record: record.notice(number))
+    show(as_json, notice, lambda: notice_view(notice))
+
+
+def _view(notices: "list[OutboxNotice]", last: int | None) -> "RenderableType":
+    from rich.console import Group
+    from rich.text import Text
+
+    from entrypoints.cli.views.tables import notices_table
+
+    if not notices:
+        return Text("There are none.")
+    return Group(notices_table(notices), *([Text(f"There are more: add --after {last}")] if last else []))

@@ -1,0 +1,28 @@
+"""Progress bar for test clocks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+
+@contextmanager
+def clock_progress(
+    console: Console, begin: datetime, target: datetime
+) -> Iterator[Callable[[datetime], None]]:
+    """What it yields is to be told what the clock shows."""
+    columns = (
+        TextColumn("{task.fields[shows]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} %"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=(target - begin).total_seconds(), shows=f"{begin:%Y-%m-%d}")
+
+        def on_progress(now: datetime) -> None:
+            here = now.astimezone(begin.tzinfo)
+            progress.update(task, completed=(now - begin).total_seconds(), shows=f"{here:%Y-%m-%d}")
+
+        yield on_progress

@@ -1,0 +1,237 @@
+"""Commands that run the service: demo, dev, worker, api, setup, doctor."""
+
+import os
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from entrypoints.cli import event_loop
+from entrypoints.cli.connections import DEV_DIRECTORY, PROFILE_FILE, Services
+from entrypoints.cli.dev_stack_errors import embedded_errors_reported
+from entrypoints.cli.errors import CommandError, ExitCode, unavailable, usage_error
+from entrypoints.cli.options import AsJson
+from entrypoints.cli.output import console, say, show, show_json
+from entrypoints.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from dev_stack.addresses import StackAddresses
+    from dev_stack.service_processes import WatchedAt
+    from entrypoints.cli.doctor import Finding
+    from subscription.catalogue import Catalogue
+
+app = typer.Typer()
+_PANEL = "Run the service"
+
+
+@app.command(rich_help_panel="Start here")
+def demo(as_json: AsJson = False) -> None:
+    """A subscription's whole life on real servers, in well under a minute; nothing of it stays."""
+    catalogue = catalogue_from_environment()
+    with embedded_errors_reported():
+        from entrypoints.cli.demo import run_demo
+
+        event_loop.keep_the_sdk_quiet()
+        summary = event_loop.run(run_demo(console(stderr=as_json), catalogue))
+    if as_json:
+        show_json(summary)
+    if not summary.nothing_is_left:
+        message = "Something of the customer is left after the erasure."
+        raise CommandError(ExitCode.FAULT, "DATA_LEFT", message)
+
+
+@app.command(rich_help_panel="Start here")
+def dev(as_json: AsJson = False) -> None:
+    """Run Temporal with its Web UI, PostgreSQL, the worker and the API until Ctrl-C. The data stay."""
+    from adapters.postgres.catalogue_repository import PublishingError
+    from adapters.postgres.pool import DatabaseError
+
+    catalogue = catalogue_from_environment()
+
+    with embedded_errors_reported():
+        from dev_stack.child_server import DirectoryLock
+        from entrypoints.cli.dev import run_dev
+
+        if owner := DirectoryLock.holder(DEV_DIRECTORY):
+            raise usage_error(
+                f"`worksub dev` runs here already, as process {owner}.",
+                advice="The other commands find it by themselves: try `worksub doctor`.",
+            )
+        event_loop.keep_the_sdk_quiet()
+        on_ready = _show_addresses if as_json else _invite
+        try:
+            event_loop.run(run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=on_ready))
+        except (PublishingError, DatabaseError) as error:
+            advice = f"To begin anew with what is here now, delete {DEV_DIRECTORY}."
+            raise usage_error(str(error), advice=advice) from None
+
+
+def _show_addresses(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
+    show_json(
+        {
+            **asdict(addresses),
+            "metrics_url": watched_at.metrics_url,
+            "health_url": watched_at.health_url,
+            "api_url": watched_at.api_url,
+            "console_url": watched_at.console_url,
+        }
+    )
+
+
+def _invite(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
+    from entrypoints.cli.dev import DNS_RECORDS
+    from entrypoints.cli.dev_environment import ENVIRONMENT_FILE
+
+    print(
+        f"""
+Ready; stop with Ctrl-C.
+
+  Temporal's Web UI   {addresses.ui_url}
+  Temporal            {addresses.temporal_address}
+  PostgreSQL          {addresses.people_url}
+  The worker's health {watched_at.health_url}
+  Its metrics         {watched_at.metrics_url}
+  The API             {watched_at.api_url}/docs
+  The console         {watched_at.console_url}
+
+To begin with, in another terminal, here or in any directory:
+
+{_activation()}  . {shlex.quote(os.path.relpath(DEV_DIRECTORY / ENVIRONMENT_FILE))}
+  worksub request examples/request.yaml
+  worksub list
+
+{DEV_DIRECTORY / ENVIRONMENT_FILE} sets the addresses of these servers for `worksub`, `temporal` and others;
+{DEV_DIRECTORY / PROFILE_FILE} is the same as a Temporal profile. Without them `worksub`
+finds the servers in this directory, and `temporal` does not.
+
+A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
+`worksub verify-domain ID` shows.
+""",
+        flush=True,
+    )
+
+
+def _activation() -> str:
+    """The line that lets another terminal find `worksub`, if this one's comes from a virtual environment."""
+    if sys.prefix == sys.base_prefix:
+        return ""
+    return f"  . {shlex.quote(os.path.relpath(Path(sys.prefix) / 'bin' / 'activate'))}\n"
+
+
+@app.command(rich_help_panel=_PANEL)
+def worker(as_json: AsJson = False) -> None:
+    """Run the worker: it carries out everything, until Ctrl-C or SIGTERM. The same as `python worker.py`."""
+    from adapters.settings import SettingsError, settings_from
+    from worker import serve
+
+    environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
+    try:
+        event_loop.run(serve(settings_from(environment)))
+    except SettingsError as error:
+        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+
+
+@app.command(rich_help_panel=_PANEL)
+def api(as_json: AsJson = False) -> None:
+    """Answer over HTTP, until Ctrl-C or SIGTERM. `worksub keys` says who may ask."""
+    from adapters.postgres.pool import UNREACHABLE
+    from adapters.settings import SettingsError
+
+    try:
+        from entrypoints.api.server import serve
+        from entrypoints.api.settings import api_settings_from
+    except ImportError as error:
+        raise CommandError(
+            ExitCode.UNAVAILABLE,
+            "API_NOT_INSTALLED",
+            f"What answers over HTTP is not installed ({error.name}).",
+            advice="pip install 'worksub[api]'",
+        ) from None
+    environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
+    try:
+        event_loop.run(serve(api_settings_from(environment)))
+    except SettingsError as error:
+        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+    except UNREACHABLE as error:
+        reason = str(error) or type(error).__name__
+        raise unavailable(
+            "DATABASE_UNREACHABLE",
+            f"PostgreSQL does not answer: {reason}.",
+            advice="Start it, or check DATABASE_URL.",
+        ) from None
+
+
+@app.command(rich_help_panel=_PANEL)
+def setup(as_json: AsJson = False) -> None:
+    """Make the database and the namespace ready, and publish the catalogue. Again, it changes nothing."""
+    from starter.setup import set_up
+
+    catalogue = catalogue_from_environment()
+    with Session() as session:
+        done = session.work(lambda services: set_up(services.temporal, services.owner_url, catalogue))
+
+    def for_people() -> str:
+        lines = [f"Applied migration {name}." for name in done.migrations]
+        lines += [f"Published catalogue version {done.published}."] if done.published else []
+        lines += [f"Registered search attribute {name}." for name in done.search_attributes]
+        lines += [f"Applied the schedule of {name}." for name in done.schedules]
+        return "\n".join(lines or ["Everything was set up already."])
+
+    show(as_json, done, for_people)
+
+
+@app.command(rich_help_panel=_PANEL)
+def doctor(as_json: AsJson = False) -> None:
+    """Look at everything the service needs; each line says that it is well, or what to do."""
+    from entrypoints.cli.doctor import Verdict
+
+    with Session() as session:
+        findings = session.work(_examine)
+    show(as_json, {"findings": findings}, lambda: _findings_view(findings))
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.UNREACHABLE in verdicts:
+        raise typer.Exit(ExitCode.UNAVAILABLE)
+    if verdicts & {Verdict.MISSING, Verdict.WRONG}:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+async def _examine(services: Services) -> "list[Finding]":
+    from entrypoints.cli.doctor import database_findings, temporal_findings
+
+    findings = [finding async for finding in temporal_findings(services.temporal)]
+    database = database_findings(services.database_url, services.database_address)
+    return findings + [finding async for finding in database]
+
+
+def _findings_view(findings: "list[Finding]") -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    from entrypoints.cli.doctor import Verdict
+
+    marks = {
+        Verdict.OK: Text("ok", style="green"),
+        Verdict.NOTE: Text("note", style="cyan"),
+        Verdict.MISSING: Text("missing", style="yellow"),
+        Verdict.WRONG: Text("wrong", style="yellow"),
+        Verdict.UNREACHABLE: Text("unreachable", style="red"),
+    }
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for finding in findings:
+        table.add_row(marks[finding.verdict], finding.what, finding.text)
+    return table
+
+
+def catalogue_from_environment() -> "Catalogue":
+    """What the worker would publish: WORKSUB_CATALOGUE, or the catalogue that comes with it."""
+    from adapters.settings import DEFAULT_CATALOGUE, SettingsError, read_catalogue
+
+    try:
+        return read_catalogue(Path(os.environ.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE))
+    except SettingsError as error:
+        raise usage_error(str(error), field="WORKSUB_CATALOGUE") from None

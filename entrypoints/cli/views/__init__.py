@@ -1,0 +1,1 @@
+"""Tables and layout of the command line."""

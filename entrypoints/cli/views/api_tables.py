@@ -1,0 +1,53 @@
+"""Tables for API keys and webhooks."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from entrypoints.cli.views.tables import moment, table_of
+from starter.api_keys import ApiKey
+from starter.webhook_endpoints import Delivery, Endpoint
+
+
+def keys_table(keys: Iterable[ApiKey]) -> Table:
+    table = table_of("Prefix", "Whose", "For", "Since", "Until", "Last used")
+    for key in keys:
+        table.add_row(
+            key.prefix,
+            key.customer_id or "operators",
+            key.label,
+            moment(key.created_at),
+            moment(key.ends_at),
+            moment(key.last_used_at),
+        )
+    return table
+
+
+def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
+    table = table_of("Endpoint", "Whose", "URL", "Status", "Waiting", "Parked", "Paused until")
+    for endpoint in endpoints:
+        table.add_row(
+            endpoint.endpoint_id,
+            endpoint.customer_id or "everybody",
+            endpoint.url,
+            f"{endpoint.status}: {endpoint.status_reason}" if endpoint.status_reason else endpoint.status,
+            f"{endpoint.waiting:,}",
+            f"{endpoint.parked:,}",
+            moment(endpoint.paused_until),
+        )
+    return table
+
+
+def deliveries_table(deliveries: Iterable[Delivery]) -> Table:
+    table = table_of("Number", "Subscription", "Event", "State", "Attempts", "Since", "What is wrong")
+    for delivery in deliveries:
+        table.add_row(
+            str(delivery.number),
+            delivery.subscription_id or "a test",
+            f"{delivery.sequence} {delivery.event}" if delivery.event else "",
+            delivery.state,
+            str(delivery.attempts),
+            moment(delivery.settled_at or delivery.queued_at),
+            delivery.last_error or "",
+        )
+    return table

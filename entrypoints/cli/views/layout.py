@@ -1,0 +1,66 @@
+"""Rich tables that wrap instead of truncating."""
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+NARROWEST = 80
+"""Columns that every terminal is taken to have."""
+
+
+class Lines(Table):
+    """A table below an empty line, with nothing but a rule below its head."""
+
+    def __init__(self) -> None:
+        super().__init__(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield ""
+        yield from super().__rich_console__(console, options)
+
+
+class Name:
+    """A NAME_OF_THIS_KIND, which is broken after its underscores if at all."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        fits = cell_len(self._name) <= options.max_width
+        yield Text(self._name if fits else self._name.replace("_", "_\n"), overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        parts = self._name.replace("_", "_ ").split()
+        return Measurement(max(map(cell_len, parts), default=0), cell_len(self._name))
+
+
+class Fitting:
+    """The first where it fits into the terminal, else the second."""
+
+    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
+        self._wide = wide
+        self._narrow = narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = Measurement.get(console, options.update(max_width=10_000), self._wide).maximum
+        yield self._wide if needed <= options.max_width else self._narrow
+
+
+class Indented:
+    """A part of the output, moved to the right. A line that goes on beyond the terminal is not cut."""
+
+    def __init__(self, part: RenderableType, spaces: int = 2) -> None:
+        self._part = part
+        self._margin = Segment(" " * spaces)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        inside = options.update_width(options.max_width - self._margin.cell_length)
+        for line in Segment.split_lines(console.render(self._part, inside)):
+            if any(part.text for part in line):
+                yield self._margin
+                yield from line
+            yield Segment.line()

@@ -1,0 +1,455 @@
+"""Rich tables of results."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from entrypoints.cli.views.layout import Fitting, Lines, Name
+from subscription.attention import ShownAttention
+from subscription.business_calendar import KST
+from subscription.ledger import LineKind
+from subscription.state import Access, ReservedSwitch, State
+
+if TYPE_CHECKING:
+    from starter.read_model import Listed
+    from starter.schedules import Scheduled
+    from subscription.adjustment import Adjustment
+    from subscription.domain_verification import DomainProof
+    from subscription.explain import Explanation
+    from subscription.forecast import ChangeQuote, Coming, Quote
+    from subscription.invoice import CorrectedInvoice, Invoice
+    from subscription.ledger import LedgerLine
+    from subscription.notice_outbox import OutboxNotice
+    from subscription.reconciliation import ReportedFinding
+    from subscription.refusals import Problem
+    from subscription.scenario import Document
+    from subscription.status import Status
+    from subscription.timeline import Answer, ErasureCertificate, TimelineEntry
+
+_NONE = "-"
+_STATE_STYLES = {
+    State.TRIAL: "cyan",
+    State.ACTIVE: "green",
+    State.SUSPENDED: "yellow",
+    State.CANCELED: "red",
+    State.ERASED: "dim",
+    State.REJECTED: "red",
+}
+
+
+def moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} KST" if at else _NONE
+
+
+def won(amount: int) -> str:
+    return f"{amount:,}"
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=_STATE_STYLES.get(State(state), ""))
+
+
+def answer_view(answer: "Answer") -> RenderableType:
+    """What an accepted command caused."""
+    said: list[RenderableType] = [Text(answer.message)]
+    if answer.ledger:
+        said += [ledger_table(answer.ledger), Text()]
+    said.append(Text.assemble("It is ", state_text(answer.state), f" now, access {answer.access}."))
+    return Group(*said)
+
+
+def attention_words(attention: ShownAttention, now: datetime) -> str:
+    """Return the reason of a mark, when it was set, and how long ago unless that is in the future."""
+    if attention.since is None:
+        return attention.words
+    since = f"{attention.words}, since {moment(attention.since)}"
+    return f"{since} ({age_words(now - attention.since)} ago)" if now >= attention.since else since
+
+
+def age_words(age: timedelta) -> str:
+    """Return a duration in its largest unit, as "3 hours"."""
+    for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if number := int(age.total_seconds()) // seconds:
+            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return "less than a minute"
+
+
+def status_view(
+    status: "Status",
+    certificates: "Sequence[ErasureCertificate]" = (),
+    attention: ShownAttention | None = None,
+) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("Subscription", status.subscription_id)
+    table.add_row("Customer", status.customer_id)
+    table.add_row("State", state_text(status.state))
+    table.add_row(
+        "Access", status.access + (" (prove the domain)" if status.access is Access.RESTRICTED else "")
+    )
+    table.add_row("Account", status.account or _NONE)
+    table.add_row("Plan", f"{status.plan}, {members_words(status.members)}")
+    if contract := status.contract:
+        table.add_row("Contract", f"{contract.term}, {contract.first_day} to {contract.end_day}")
+        table.add_row("Renewal", renewal_words(status))
+    else:
+        table.add_row("Trial ends", moment(status.trial_ends_at))
+        table.add_row("Grace ends", moment(status.grace_ends_at))
+    table.add_row("Reserved", reservation_words(status))
+    table.add_row(
+        "Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else _NONE
+    )
+    if attention:
+        words = attention_words(attention, datetime.now(KST))
+        table.add_row("Needs attention", Text(words, style="red"))
+        table.add_row("To do", attention.advice)
+    parts: list[RenderableType] = [table]
+    if status.proofs:
+        parts.append(proofs_view(status.proofs))
+    if certificates:
+        parts.append(certificates_view(certificates))
+    return Group(*parts)
+
+
+def members_words(number: int) -> str:
+    return f"{number:,} {'member' if number == 1 else 'members'}"
+
+
+def what_words(what: str) -> str:
+    return what.replace("_", " ").lower()
+
+
+def renewal_words(status: "Status") -> str:
+    if status.renewal is None:
+        return "none chosen: a monthly contract follows"
+    chosen = [status.renewal.term.value]
+    if status.renewal.plan:
+        chosen.append(status.renewal.plan)
+    if status.renewal.members:
+        chosen.append(members_words(status.renewal.members))
+    return ", ".join(chosen)
+
+
+def reservation_words(status: "Status") -> str:
+    match status.reservation:
+        case None:
+            return "nothing"
+        case ReservedSwitch(date=day, term=term, plan=plan, members=number):
+            return f"the switch to {term} on {plan}, {members_words(number)}, for {day}"
+        case cancellation:
+            return f"the cancellation for {cancellation.date}"
+
+
+def proofs_view(proofs: "Iterable[DomainProof]") -> RenderableType:
+    """The DNS records of which one must be published, each to be copied as one line, however long."""
+    parts: list[RenderableType] = []
+    for proof in proofs:
+        parts.append(Text(f"To prove {proof.domain}, publish one of these:"))
+        for record in (
+            f"{proof.txt_name} TXT {proof.txt_value}",
+            f"{proof.cname_name} CNAME {proof.cname_target}",
+        ):
+            parts.append(Text(f"  {record}", no_wrap=True, overflow="ignore"))
+    return Group(*parts)
+
+
+def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
+    table = table_of("When (KST)", "Event", "State", "What happened")
+    for entry in entries:
+        table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", Name(entry.event), state_text(entry.state), entry.message)
+    return table
+
+
+def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
+    """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
+    lines = list(lines)
+    table = table_of("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
+    table.show_footer = bool(lines)
+    table.columns[0].footer = "Sum"
+    table.columns[5].footer = won(sum(line.amount for line in lines))
+    for line in lines:
+        table.add_row(
+            Name(line.kind),
+            str(line.first_day),
+            str(line.end_day),
+            "\n".join(rate.plan for rate in line.rates),
+            "\n".join(f"{rate.members:,}" for rate in line.rates),
+            won(line.amount),
+            f"{line.effective_at:%Y-%m-%d}",
+        )
+    return table
+
+
+def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
+    table = table_of("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Made (KST)", right=("KRW",))
+    for each in adjustments:
+        _, _, name = each.key.rpartition("/")
+        table.add_row(
+            name,
+            Name(f"{each.corrected.kind}/{each.corrected.first_day}"),
+            Name(each.reason),
+            each.reference,
+            won(each.amount),
+            f"{each.effective_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def invoices_table(invoices: "Iterable[Invoice]") -> Table:
+    amounts = ("Supply (KRW)", "VAT (KRW)", "Total (KRW)")
+    table = table_of("Number", "Kind", "Customer", "Month", "Issued", *amounts, right=amounts)
+    for invoice in invoices:
+        table.add_row(
+            invoice.number,
+            invoice.kind,
+            invoice.customer_id,
+            f"{invoice.month:%Y-%m}",
+            str(invoice.issued_on),
+            won(invoice.supply_amount),
+            won(invoice.vat_amount),
+            won(invoice.total),
+        )
+    return table
+
+
+def invoice_view(invoice: "Invoice") -> RenderableType:
+    """An invoice with all that stands on it. Periods are shown as people write them, with their last day."""
+    from subscription.invoice import InvoicedAdjustment
+
+    table = table_of("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
+    for subscription in invoice.subscriptions:
+        for entry in subscription.entries:
+            if isinstance(entry, InvoicedAdjustment):
+                corrected = f"{entry.corrected.kind}/{entry.corrected.first_day}"
+                details = (f"{entry.reason}, {entry.reference}, for {corrected}", _NONE, _NONE)
+            else:
+                details = (
+                    f"{entry.first_day} to {entry.last_day}",
+                    "\n".join(rate.plan for rate in entry.rates),
+                    "\n".join(f"{rate.members:,}" for rate in entry.rates),
+                )
+            table.add_row(subscription.subscription_id, Name(entry.kind), *details, won(entry.amount))
+    parts = [invoices_table([invoice]), table]
+    if invoice.corrected:
+        parts.append(corrected_invoices_table(invoice.corrected))
+    return Group(*parts)
+
+
+def corrected_invoices_table(corrected: "Iterable[CorrectedInvoice]") -> Table:
+    """The earlier invoices that a later one corrects, each with what is left of it."""
+    amounts = ("Supply before (KRW)", "Supply after (KRW)", "Change of VAT (KRW)")
+    table = table_of("Corrects", *amounts, right=amounts)
+    for each in corrected:
+        table.add_row(each.number, won(each.supply_before), won(each.supply_after), won(each.vat_change))
+    return table
+
+
+def notices_table(notices: "Iterable[OutboxNotice]") -> Table:
+    table = table_of("Number", "Subscription", "Notice", "About", "State", "Since (KST)", "What is wrong")
+    for notice in notices:
+        table.add_row(
+            str(notice.number),
+            notice.subscription_id,
+            notice.kind,
+            str(notice.about),
+            notice.state,
+            f"{notice.settled_at or notice.queued_at:%Y-%m-%d %H:%M}",
+            notice.last_error or "",
+        )
+    return table
+
+
+def notice_view(notice: "OutboxNotice") -> RenderableType:
+    """A notice with its letter, if that is still there."""
+    if notice.body is None:
+        return Group(notices_table([notice]), Text("Its letter has been deleted."))
+    heading = Text(f"To {notice.recipient}\n{notice.subject}\n", style="bold")
+    return Group(notices_table([notice]), heading, Text(notice.body))
+
+
+def quote_view(quote: "Quote | ChangeQuote") -> RenderableType:
+    from subscription.forecast import Quote
+
+    said = _cancellation_words(quote) if isinstance(quote, Quote) else _change_words(quote)
+    parts: list[RenderableType] = [Text(f"{said}.")]
+    if quote.ledger:
+        parts.append(ledger_table(quote.ledger))
+    return Group(*parts)
+
+
+def _cancellation_words(quote: "Quote") -> str:
+    said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
+    if quote.penalty:
+        said += f", {won(quote.penalty)} KRW of it for leaving early; that part is nothing on {quote.free_on}"
+    return said
+
+
+def _change_words(quote: "ChangeQuote") -> str:
+    instead = f" instead of {won(quote.monthly_now)} KRW" if quote.monthly_now else ""
+    return (
+        f"From {quote.date} {quote.plan} for {members_words(quote.members)} costs {won(quote.monthly)} KRW a "
+        f"month{instead}; up to the end of the {quote.contract.term.lower()} contract on "
+        f"{quote.contract.end_day} that is {won(quote.total)} KRW"
+    )
+
+
+def coming_table(coming: "Iterable[Coming]") -> Table:
+    table = table_of("When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
+    for each in coming:
+        amount = sum(line.amount for line in each.ledger)
+        table.add_row(
+            f"{each.entry.at:%Y-%m-%d %H:%M}",
+            Name(each.entry.event),
+            state_text(each.entry.state),
+            won(amount) if amount else "",
+            each.entry.message,
+        )
+    return table
+
+
+def explanation_view(explanation: "Explanation") -> RenderableType:
+    table = table_of(
+        "From",
+        "To",
+        "Days",
+        "Plan",
+        "Members",
+        "Price (KRW)",
+        "Exact (KRW)",
+        right=("Days", "Members", "Price (KRW)", "Exact (KRW)"),
+    )
+    for step in explanation.steps:
+        table.add_row(
+            str(step.first_day),
+            str(step.end_day),
+            f"{step.days} of {step.days_in_month}",
+            step.plan,
+            f"{step.members:,}",
+            step.price_in_words,
+            step.exact,
+        )
+    return Group(
+        Text(explanation.key, style="bold"),
+        Text(f"{explanation.rule}: {explanation.meaning}."),
+        table,
+        Text(explanation.arithmetic),
+        Text(""),
+    )
+
+
+def list_table(listed: "Iterable[Listed]") -> RenderableType:
+    """A line for each subscription; where the terminal is too narrow for that, two."""
+    wide = table_of(
+        *("Subscription", "Customer", "Account", "State", "Access", "Plan", "Members", "Term", "Next"),
+        right=("Members",),
+    )
+    narrow = table_of("Subscription\nCustomer\nAccount", "State\nAccess", "Plan\nTerm", "Next")
+    narrow.columns[0].no_wrap = True
+    for each in listed:
+        state, term = state_text(each.state), each.term or _NONE
+        account = each.account_name or _NONE
+        at, what = moment(each.next_deadline_at), what_words(each.next_deadline or _NONE)
+        next_up = f"{at}: {what}" if each.next_deadline else _NONE
+        wide.add_row(
+            *(each.subscription_id, each.customer_id, account, state, each.access, each.plan),
+            *(f"{each.members:,}", term, next_up),
+        )
+        narrow.add_row(
+            f"{each.subscription_id}\n{each.customer_id}\n{account}",
+            Text.assemble(state, f"\n{each.access}"),
+            f"{each.plan}, {members_words(each.members)}\n{term}",
+            next_up,
+        )
+    return Fitting(wide, narrow)
+
+
+def schedules_table(schedules: "Iterable[Scheduled]") -> Table:
+    table = table_of("Job", "Runs", "Next (KST)", "Last run", "What it said")
+    for each in schedules:
+        if not each.applied:
+            coming = "not applied yet"
+        elif each.paused:
+            coming = f"paused: {each.pause_note}"
+        else:
+            coming = f"{each.next_run_at:%Y-%m-%d %H:%M}" if each.next_run_at else _NONE
+        run = each.last_run
+        table.add_row(
+            each.name, each.times, coming, run.status if run else _NONE, (run.summary if run else None) or ""
+        )
+    return table
+
+
+def findings_table(findings: "Iterable[ReportedFinding]") -> Table:
+    table = table_of("Finding", "Subscription", "What is amiss", "Repaired")
+    for finding in findings:
+        repaired = Text("yes", style="green") if finding.repaired else Text("no", style="yellow")
+        table.add_row(finding.code, finding.subscription_id or _NONE, finding.message, repaired)
+    return table
+
+
+def certificates_view(certificates: "Sequence[ErasureCertificate]") -> RenderableType:
+    """What was erased: first from the database, then from the workflow's histories."""
+    table = table_of("Erased", "Rows", right=("Rows",))
+    for certificate in certificates:
+        for name, count in certificate.rows.items():
+            table.add_row(name, f"{count:,}")
+    heading = f"Erasure certificate of {moment(certificates[0].erased_at)}"
+    return Group(Text(heading, style="bold"), table)
+
+
+def simulated_view(document: "Document") -> RenderableType:
+    outcomes = table_of("When (KST)", "Command", "Outcome", "Answer")
+    for outcome in document.outcomes:
+        outcomes.add_row(
+            f"{outcome.at:%Y-%m-%d %H:%M}",
+            Name(outcome.command),
+            Name(outcome.code or "accepted"),
+            outcome.message,
+        )
+    final = document.final
+    end = f"At the end it is {final.state}, access {final.access}"
+    if final.next:
+        end += f"; next, at {moment(final.next.at)}: {what_words(final.next.what)}"
+    parts: list[RenderableType] = [Text(document.name, style="bold")]
+    if document.outcomes:
+        parts.append(outcomes)
+    parts.append(timeline_table(document.timeline))
+    if document.ledger:
+        parts.append(ledger_table(document.ledger))
+    return Group(*parts, Text(f"\n{end}.\n"))
+
+
+def problems_table(problems: "Iterable[Problem]") -> Table:
+    table = table_of("Field", "What is wrong", "Code")
+    for problem in problems:
+        table.add_row(Name(problem.field or ""), problem.message, Name(problem.code))
+    return table
+
+
+def quotes_table(quotes: "Iterable[Quote]") -> Table:
+    columns = ("Service fees", "Repayment of the discount", "Early termination", "Sum (KRW)")
+    table = table_of("Canceling on", *columns, right=columns)
+    for quote in quotes:
+        parts = [sum(line.amount for line in quote.ledger if line.kind is kind) for kind in LineKind]
+        table.add_row(str(quote.date), *map(won, parts), won(quote.total))
+    return table
+
+
+def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
+    """How often something was found, by place, before and after."""
+    table = table_of("Found", "Before", "After", right=("Before", "After"))
+    for place, before, after in remains:
+        table.add_row(place, f"{before:,}", Text(f"{after:,}", style="red" if after else "green"))
+    return table
+
+
+def table_of(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Lines()
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table

@@ -1,0 +1,144 @@
+"""Strict YAML parser that reports line numbers."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapters.files import STANDARD_INPUT, TooLargeError, read_text
+
+_PLAIN = "!plain"
+_TEXT = "tag:yaml.org,2002:str"
+_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?")
+
+# A file of a few lines can mean millions of values, through aliases of aliases.
+_MOST_VALUES = 200_000
+
+
+class DocumentError(Exception):
+    """A file that cannot be read; the text is a sentence with the file, the line, and the problem."""
+
+    def __init__(self, source: str, line: int | None, problem: str) -> None:
+        super().__init__(f"{source}, line {line}: {problem}." if line else f"{source}: {problem}.")
+        self.source = source
+        self.line = line
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a file: what it says, and where each field stands, by its dotted path."""
+
+    source: str
+    fields: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+    def line_of(self, path: str | None) -> int:
+        """The line of a field, or of the nearest thing around it."""
+        parts = path.split(".") if path else []
+        while parts and ".".join(parts) not in self.lines:
+            parts.pop()
+        return self.lines[".".join(parts)]
+
+
+class _Loader(yaml.BaseLoader):
+    """Leaves it to `_plain` what a word without quotes means."""
+
+
+_Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
+
+
+def read_documents(path: Path) -> list[Document]:
+    """Every document of a YAML file, each of which must be named fields; raises `DocumentError`."""
+    source = "standard input" if path == STANDARD_INPUT else str(path)
+    try:
+        text = read_text(path)
+        documents = [_Reading(source).document(node) for node in yaml.compose_all(text, _Loader)]
+    except TooLargeError as error:
+        raise DocumentError(source, None, str(error)) from None
+    except UnicodeDecodeError as error:
+        raise DocumentError(source, None, f"is not UTF-8 text, byte {error.start} is wrong") from None
+    except OSError as error:
+        raise DocumentError(source, None, f"cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise DocumentError(source, line, f"is not YAML: {error.problem}") from None
+    except yaml.YAMLError:  # which knows a position, but no line
+        raise DocumentError(source, None, "is not YAML: it has characters that cannot be printed") from None
+    except RecursionError:
+        raise DocumentError(source, None, "is nested too deeply") from None
+    if not any(documents):
+        raise DocumentError(source, None, "is empty")
+    return [document for document in documents if document]
+
+
+class _Reading:
+    """One document being read."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._lines: dict[str, int] = {}
+        self._values = 0
+
+    def document(self, node: yaml.Node) -> Document | None:
+        """None for an empty one, such as follows a last `---`."""
+        fields = self._value(node, "", ())
+        if fields is None:
+            return None
+        if not isinstance(fields, dict):
+            raise self._error(node, "there must be named fields here, as in `name: value`")
+        return Document(self._source, fields, self._lines)
+
+    def _value(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> Any:
+        self._values += 1
+        if node in within or self._values > _MOST_VALUES:
+            raise self._error(node, "an alias (*name) repeats too much here")
+        self._lines[path] = node.start_mark.line + 1
+        match node:
+            case yaml.ScalarNode(tag=tag, value=text) if tag in (_PLAIN, _TEXT):
+                return _plain(text) if tag == _PLAIN else text
+            case yaml.SequenceNode(tag="tag:yaml.org,2002:seq", value=entries):
+                return [
+                    self._value(entry, _joined(path, str(number)), (*within, node))
+                    for number, entry in enumerate(entries)
+                ]
+            case yaml.MappingNode(tag="tag:yaml.org,2002:map", value=pairs):
+                return self._fields(pairs, path, (*within, node))
+        raise self._error(node, f"the tag {node.tag} is not known here")
+
+    def _fields(
+        self, pairs: list[tuple[yaml.Node, yaml.Node]], path: str, within: tuple[yaml.Node, ...]
+    ) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for key, value in pairs:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self._error(key, "a field's name must be a plain word")
+            if key.value in fields:
+                first = self._lines[_joined(path, key.value)]
+                raise self._error(key, f"{key.value!r} is given twice, first on line {first}")
+            fields[key.value] = self._value(value, _joined(path, key.value), within)
+            self._lines[_joined(path, key.value)] = key.start_mark.line + 1
+        return fields
+
+    def _error(self, node: yaml.Node, problem: str) -> DocumentError:
+        return DocumentError(self._source, node.start_mark.line + 1, problem)
+
+
+def _plain(text: str) -> Any:
+    """What a word without quotes means. Dates, `on`, `yes` and numbers with leading zeros are text."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    return text
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

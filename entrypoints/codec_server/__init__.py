@@ -1,0 +1,1 @@
+"""Codec server for the Temporal Web UI and CLI."""

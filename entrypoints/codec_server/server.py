@@ -1,0 +1,49 @@
+"""The codec server process."""
+
+import asyncio
+import signal
+
+from adapters.settings import Address
+from adapters.temporal.encryption_keys import Keyring
+from adapters.temporal.payload_codec import Encryption
+from entrypoints.codec_server.app import codec_app
+from entrypoints.codec_server.authentication import AnybodyHere
+from entrypoints.codec_server.settings import CodecSettings
+from entrypoints.http.metrics import HttpMetrics, metrics_served
+from entrypoints.http.server import HttpServer, listening
+
+_ADDRESS = "WORKSUB_CODEC_ADDRESS"
+_METRICS_ADDRESS = "WORKSUB_CODEC_METRICS_ADDRESS"
+_DRAIN_SECONDS = 5
+
+
+async def serve(settings: CodecSettings) -> None:
+    """Answer until SIGTERM or SIGINT, then finish what was begun. Raises `SettingsError`."""
+    metrics = HttpMetrics("codec")
+    app = codec_app(
+        Encryption(settings.keyring),
+        namespace=settings.namespace,
+        origin=settings.origin,
+        callers=settings.callers,
+        encodes=settings.encodes,
+        metrics=metrics,
+    )
+    server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    with listening(settings.address, _ADDRESS) as opened:
+        async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, metrics):
+            await server.serve(sockets=[opened])
+
+
+async def serve_here(address: Address, keyring: Keyring, *, namespace: str, origin: str) -> None:
+    """Decode and encode for everybody on this machine, as `worksub dev` does, until it is cancelled."""
+    app = codec_app(
+        Encryption(keyring), namespace=namespace, origin=origin, callers=AnybodyHere(), encodes=True
+    )
+    with listening(address, _ADDRESS) as opened:
+        await HttpServer(app, drain_seconds=_DRAIN_SECONDS).serve(sockets=[opened])

@@ -1,0 +1,1 @@
+"""The customer console (My Product)."""

@@ -1,0 +1,209 @@
+"""Access control, CSRF protection, cookies and security headers."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from urllib.parse import urlencode
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from temporalio.client import RPCTimeoutOrCancelledError
+from temporalio.service import RPCError
+
+from adapters.password_hashing import HashingBusyError
+from adapters.postgres.pool import GOING
+from adapters.temporal.encrypted_payload import UnknownKeyError
+from adapters.temporal.rpc_errors import Outcome, is_paused, outcome_of
+from entrypoints.console.page_context import Console, Turned, Visit, cookie_name, visit_of, words_of
+from entrypoints.console.sessions import LONGEST_HOURS, Realm
+from entrypoints.console.urls import LANGUAGE, without_language
+from starter.command_rate_limits import TooManyCommandsError
+from subscription.refusals import Code, RefusedError
+
+_log = logging.getLogger("worksub")
+
+Handler = Callable[[Visit], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class For(StrEnum):
+    """Whom a page is for; NOBODY is for the answer to an address that has no page."""
+
+    NOBODY = "NOBODY"
+    ANYBODY = "ANYBODY"
+    SIGNED_IN = "SIGNED_IN"
+    CUSTOMERS = "CUSTOMERS"
+    OPERATORS = "OPERATORS"
+
+
+def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endpoint:
+    """The handler behind all that every page has in common."""
+
+    async def endpoint(request: Request) -> Response:
+        request_id = request.scope.get("state", {}).get("request_id")
+        try:
+            visit = await visit_of(console, request, realm)
+            response = await _answer(visit, handler, whom)
+        except Turned as turned:
+            return turned.response
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody receives
+        except HashingBusyError:
+            html = console.pages.render("busy.html", words_of(request), request_id=request_id)
+            return HTMLResponse(html, status_code=503, headers={"Retry-After": "5"})
+        except Exception as error:
+            if _is_away(error):
+                _log.warning("A page could not be shown: a server is away.", exc_info=True)
+                html = console.pages.render("unavailable.html", words_of(request), request_id=request_id)
+                return HTMLResponse(html, status_code=503)
+            _log.exception("A page has failed unforeseen.")
+            html = console.pages.render("error.html", words_of(request), request_id=request_id)
+            return HTMLResponse(html, status_code=500)
+        _set_cookies(visit, response)
+        return response
+
+    return endpoint
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether a server does not answer, as the SDK or asyncpg says it."""
+    if isinstance(error, RuntimeError):  # how the SDK says that nobody has answered yet
+        return "client connect" in str(error)
+    if isinstance(error, RPCError):
+        return outcome_of(error) is not Outcome.REFUSED
+    if isinstance(error, RefusedError):
+        return error.refused.code is Code.KEY_UNKNOWN
+    return isinstance(error, (*GOING, RPCTimeoutOrCancelledError, UnknownKeyError))
+
+
+async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
+    try:
+        return await _turned_away(visit, whom) or await handler(visit)
+    except TooManyCommandsError as error:
+        return await _too_often(visit, error)
+    except RPCError as error:
+        if not is_paused(error):
+            raise
+        said = visit.words.say("The subscription is paused; nothing has changed. Try again later.")
+        return await visit.page("refused.html", said=said, status=409)
+    except RefusedError as refusal:
+        refused = refusal.refused
+        if refused.code in (Code.SUBSCRIPTION_NOT_FOUND, Code.INVOICE_NOT_FOUND):
+            return await visit.gone()
+        if refused.code is Code.KEY_UNKNOWN:
+            raise
+        return await visit.page("refused.html", said=visit.refusal(refused), status=409)
+
+
+async def _too_often(visit: Visit, error: TooManyCommandsError) -> Response:
+    said = visit.words.say("This was sent too often for this subscription; wait a minute and send it again.")
+    response = await visit.page("refused.html", said=said, status=429)
+    response.headers["Retry-After"] = str(error.wait)
+    return response
+
+
+async def _turned_away(visit: Visit, whom: For) -> Response | None:
+    if whom is For.NOBODY:
+        return None
+    if visit.request.method == "POST" and not _is_from_our_page(visit):
+        return await visit.page("expired_form.html", status=403)
+    visit.take_language()
+    if visit.request.method == "GET" and LANGUAGE in visit.request.query_params:
+        return await visit.go(without_language(visit.here))
+    if whom is For.ANYBODY:
+        return None
+    if visit.session is None:
+        return await visit.go(sign_in_path(visit))
+    operator = visit.session.customer_id is None and visit.realm is Realm.CONSOLE
+    if (whom is For.OPERATORS and not operator) or (whom is For.CUSTOMERS and operator):
+        return await visit.gone()
+    return None
+
+
+def sign_in_path(visit: Visit) -> str:
+    """Where to sign in, and to come back from it to the page that was asked for.
+
+    Only who was signed in has a form of ours to send, and is told that the session has ended.
+    """
+    ended = visit.request.method == "POST"
+    if visit.realm is Realm.WORKS_ADMIN:
+        return "/works/sign-in?ended=1" if ended else "/works/sign-in"
+    asked = {"next": visit.form_page} if visit.form_page != "/" else {}
+    query = urlencode({**asked, "ended": "1"} if ended else asked)
+    return f"/sign-in?{query}" if query else "/sign-in"
+
+
+def _is_from_our_page(visit: Visit) -> bool:
+    headers = visit.request.headers
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    if origin is not None and origin not in visit.console.settings.origins:
+        return False
+    return visit.is_ours(visit.form.get("proof", ""))
+
+
+def _set_cookies(visit: Visit, response: Response) -> None:
+    secure = visit.console.settings.secure
+    strict = visit.realm is Realm.WORKS_ADMIN
+    for name, (value, seconds) in visit.cookies.items():
+        response.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path="/",
+            secure=secure,
+            httponly=True,
+            samesite="strict" if strict else "lax",
+        )
+
+
+def keep_signed_in(visit: Visit, token: str) -> None:
+    """The browser's new secret; the one that it had before signing in is worth nothing any more."""
+    name = cookie_name(visit.realm, secure=visit.console.settings.secure)
+    visit.cookies[name] = (token, LONGEST_HOURS * 3600)
+    visit.token = token
+
+
+def forget(visit: Visit, name: str) -> None:
+    visit.cookies[name] = ("", 0)
+
+
+class SafeHeaders:
+    """Nothing but this console's own files, no frames, no guessing of types, nothing kept by caches."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self._app = app
+        self._secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if self._secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+                if not scope["path"].startswith("/static/"):
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}

@@ -1,0 +1,160 @@
+"""Application factory and routes."""
+
+from collections.abc import Sequence
+from importlib import resources
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from adapters.password_hashing import PasswordHashing
+from adapters.postgres.pool import Pool
+from entrypoints.console.access_control import For, Handler, SafeHeaders, guarded
+from entrypoints.console.oidc_client import OidcClient
+from entrypoints.console.page_context import Console, Visit
+from entrypoints.console.rendering import Pages
+from entrypoints.console.sessions import Realm, Sessions
+from entrypoints.console.settings import ConsoleSettings
+from entrypoints.console.urls import local_path
+from entrypoints.console.views import (
+    cancellation,
+    clock_controls,
+    command_forms,
+    contract_changes,
+    my_product,
+    request_wizard,
+    sign_in,
+    subscription_detail,
+)
+from entrypoints.console.works_admin import views as works
+from starter.client import SubscriptionClient
+from starter.command_rate_limits import CommandRates
+
+_A_YEAR = 365 * 24 * 3600
+
+
+def create_console(
+    client: SubscriptionClient,
+    pool: Pool,
+    settings: ConsoleSettings,
+    command_rates: CommandRates | None = None,
+    *,
+    hashing: PasswordHashing | None = None,
+) -> Starlette:
+    """`pool` acts as `worksub_console`: it keeps who is signed in, and what NAVER WORKS Admin writes."""
+    console = Console(
+        client=client,
+        pool=pool,
+        settings=settings,
+        sessions=Sessions(pool),
+        pages=Pages(),
+        hashing=hashing or PasswordHashing(),
+        oidc=OidcClient(settings.oidc) if settings.oidc else None,
+        command_rates=command_rates or CommandRates(),
+    )
+
+    no_page = guarded(console, Visit.gone, For.NOBODY, Realm.CONSOLE)
+
+    async def missing(request: Request, _: Exception) -> Response:
+        return await no_page(request)
+
+    return Starlette(
+        routes=[
+            *_console_routes(console),
+            *_subscription_routes(console),
+            *_works_routes(console),
+            Mount(
+                "/static", _Static(directory=str(resources.files("entrypoints.console").joinpath("static")))
+            ),
+        ],
+        middleware=[
+            Middleware(SafeHeaders, secure=settings.secure),
+            Middleware(GZipMiddleware, minimum_size=500),
+            # A site whose name is made to stand for this server must not be taken for the console.
+            Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
+        ],
+        exception_handlers={404: missing, 405: missing},
+    )
+
+
+def _console_routes(console: Console) -> Sequence[BaseRoute]:
+    def page(path: str, handler: Handler, whom: For, method: str = "GET") -> Route:
+        return Route(path, guarded(console, handler, whom, Realm.CONSOLE), methods=[method])
+
+    return [
+        page("/", my_product.home, For.SIGNED_IN),
+        page("/subscriptions", my_product.my_product, For.CUSTOMERS),
+        page("/operator", my_product.all_subscriptions, For.OPERATORS),
+        page("/sign-in", sign_in.sign_in, For.ANYBODY),
+        page("/sign-in/developer", sign_in.as_developer, For.ANYBODY, "POST"),
+        page("/sign-in/issuer", sign_in.to_issuer, For.ANYBODY),
+        page(sign_in.CALLBACK, sign_in.from_issuer, For.ANYBODY),
+        page(sign_in.SIGNED_OUT, sign_in.signed_out, For.ANYBODY),
+        page("/sign-out", sign_in.sign_out, For.SIGNED_IN, "POST"),
+        page("/language", choose_language, For.ANYBODY, "POST"),
+        page("/request", request_wizard.begin, For.CUSTOMERS),
+        page("/request/duplicates", request_wizard.duplicates, For.CUSTOMERS, "POST"),
+        page("/request/complete/{subscription_id}", request_wizard.complete, For.CUSTOMERS),
+        page("/request/{draft}/{step}", request_wizard.show, For.CUSTOMERS),
+        page("/request/{draft}/{step}", request_wizard.take, For.CUSTOMERS, "POST"),
+        page("/invoices/{number}", subscription_detail.invoice, For.SIGNED_IN),
+    ]
+
+
+def _subscription_routes(console: Console) -> Sequence[BaseRoute]:
+    def page(path: str, handler: Handler, method: str = "GET") -> Route:
+        endpoint = guarded(console, handler, For.SIGNED_IN, Realm.CONSOLE)
+        return Route(f"/subscriptions/{{subscription_id}}{path}", endpoint, methods=[method])
+
+    moving = [page("/clock", clock_controls.advance, "POST")] if console.settings.embedded else []
+    return [
+        page("", subscription_detail.detail),
+        page("/switch", contract_changes.show_switch),
+        page("/switch", contract_changes.take_switch, "POST"),
+        page("/renewal", contract_changes.show_renewal),
+        page("/renewal", contract_changes.take_renewal, "POST"),
+        page("/upgrade", contract_changes.show_upgrade),
+        page("/upgrade", contract_changes.take_upgrade, "POST"),
+        page("/cancel", cancellation.show_cancel),
+        page("/cancel", cancellation.take_cancel, "POST"),
+        page("/withdraw", command_forms.withdraw, "POST"),
+        page("/rename", command_forms.show_rename),
+        page("/rename", command_forms.take_rename, "POST"),
+        page("/domain", command_forms.check_domain, "POST"),
+        *moving,
+    ]
+
+
+def _works_routes(console: Console) -> Sequence[BaseRoute]:
+    def page(path: str, handler: Handler, whom: For = For.SIGNED_IN, method: str = "GET") -> Route:
+        return Route(f"/works{path}", guarded(console, handler, whom, Realm.WORKS_ADMIN), methods=[method])
+
+    return [
+        page("", works.home),
+        page("/sign-in", works.show_sign_in, For.ANYBODY),
+        page("/sign-in", works.sign_in, For.ANYBODY, "POST"),
+        page("/company", works.set_company, method="POST"),
+        page("/members", works.add_member, method="POST"),
+        page("/members/remove", works.remove_member, method="POST"),
+        page("/language", choose_language, For.ANYBODY, "POST"),
+        page("/sign-out", works.sign_out, method="POST"),
+    ]
+
+
+async def choose_language(visit: Visit) -> Response:
+    """Back to the page, in the language that its form has chosen."""
+    return RedirectResponse(local_path(visit.form.get("next", "/")), status_code=303)
+
+
+class _Static(StaticFiles):
+    """Files whose addresses change with their contents."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response: Response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = f"public, max-age={_A_YEAR}, immutable"
+        return response

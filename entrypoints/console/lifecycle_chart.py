@@ -1,0 +1,132 @@
+"""Data of the lifecycle chart."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from starter.client import Standing
+from subscription.business_calendar import start_of
+from subscription.events import (
+    Canceled,
+    ContractRenewed,
+    Event,
+    SwitchedToPaid,
+    TrialEnded,
+    TrialStarted,
+    Upgraded,
+)
+from subscription.forecast import events_to_come
+from subscription.model import Frozen
+
+_AHEAD = timedelta(days=400)
+_MOST_EVENTS = 80
+_WIDE_ENOUGH = 14.0
+"""A stretch of so many percent has room for its name."""
+
+
+class Kind(StrEnum):
+    TRIAL = "TRIAL"
+    GRACE = "GRACE"
+    MONTHLY = "MONTHLY"
+    ANNUAL = "ANNUAL"
+
+
+class Stretch(Frozen):
+    """From `start` up to `end`; `x` and `width` are percent of the picture."""
+
+    kind: Kind
+    start: datetime
+    end: datetime
+    planned: bool
+    x: float = 0.0
+    width: float = 0.0
+
+    @property
+    def named(self) -> bool:
+        return self.width >= _WIDE_ENOUGH
+
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
+
+
+class Picture(Frozen):
+    stretches: tuple[Stretch, ...]
+    first: datetime
+    last: datetime
+    today: float | None
+    reserved: float | None
+    ends: bool
+    """Whether the life ends where the picture does."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Each once, as they come."""
+        return tuple(dict.fromkeys(stretch.kind for stretch in self.stretches))
+
+
+def picture_of(standing: Standing, past: Sequence[Event]) -> Picture | None:
+    """None for a life that has not begun."""
+    state, now = standing.state, standing.now
+    events = [*past[: state.sequence], *_ahead(standing)]
+    stretches = _stretches(events, now)
+    if not stretches:
+        return None
+    first, last = stretches[0].start, max(stretch.end for stretch in stretches)
+
+    def percent(at: datetime) -> float:
+        return round(100 * ((at - first) / (last - first)), 2) if last > first else 0.0
+
+    placed = tuple(
+        stretch.model_copy(
+            update={
+                "x": percent(stretch.start),
+                "width": round(percent(stretch.end) - percent(stretch.start), 2),
+            }
+        )
+        for stretch in stretches
+    )
+    reserved = start_of(state.reservation.date) if state.reservation else None
+    return Picture(
+        stretches=placed,
+        first=first,
+        last=last,
+        today=percent(now) if first <= now <= last and not state.state.over else None,
+        reserved=percent(min(reserved, last)) if reserved else None,
+        ends=any(isinstance(event, Canceled) for event in events),
+    )
+
+
+def _ahead(standing: Standing) -> Iterable[Event]:
+    for number, (event, _) in enumerate(events_to_come(standing.state, standing.book)):
+        if event.at > standing.now + _AHEAD or number >= _MOST_EVENTS:
+            return
+        yield event
+
+
+def _stretches(events: Iterable[Event], now: datetime) -> list[Stretch]:
+    found: list[Stretch] = []
+
+    def begin(kind: Kind, start: datetime, end: datetime) -> None:
+        stop(start)
+        found.append(Stretch(kind=kind, start=start, end=end, planned=start > now))
+
+    def stop(at: datetime) -> None:
+        if found and found[-1].end > at:
+            found[-1] = found[-1].model_copy(update={"end": at})
+        if found and found[-1].end <= found[-1].start:
+            found.pop()
+
+    for event in events:
+        match event:
+            case TrialStarted():
+                begin(Kind.TRIAL, event.at, event.trial_ends_at)
+            case TrialEnded():
+                begin(Kind.GRACE, event.at, event.grace_ends_at)
+            case SwitchedToPaid(contract=contract) | ContractRenewed(contract=contract):
+                begin(Kind(contract.term.value), event.at, start_of(contract.end_day))
+            case Upgraded(contract=contract) if found and start_of(contract.end_day) != found[-1].end:
+                begin(Kind(contract.term.value), event.at, start_of(contract.end_day))
+            case Canceled():
+                stop(event.at)
+    return found

@@ -1,0 +1,44 @@
+"""Jinja environments, one per language."""
+
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from adapters.language import Language
+from entrypoints.console.i18n import Words, catalogue_of
+
+
+class Pages:
+    """One set of templates for each language; a template says everything through gettext."""
+
+    def __init__(self) -> None:
+        self._sets = {language: _templates(language) for language in Language}
+
+    def render(self, template: str, words: Words, /, **context: Any) -> str:
+        html: str = self._sets[words.language].get_template(template).render(words=words, **context)
+        return html
+
+
+def _templates(language: Language) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("entrypoints.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(catalogue_of(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["languages"] = {Language.KO: "한국어", Language.EN: "English"}
+    environment.globals["asset"] = asset
+    return environment
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a static file; it changes with the contents, so that browsers may keep the file."""
+    contents = resources.files("entrypoints.console").joinpath("static", name).read_bytes()
+    return f"/static/{name}?v={hashlib.sha256(contents).hexdigest()[:10]}"

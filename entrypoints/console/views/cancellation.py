@@ -1,0 +1,168 @@
+"""Cancellation form (R27, R28, R30): choose a date, review the cost, confirm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from starlette.responses import Response
+
+from entrypoints.console.available_actions import (
+    Action,
+    Outlook,
+    account_words,
+    free_day,
+    outlook,
+    penalty_from_tomorrow,
+    quote_of,
+)
+from entrypoints.console.confirmation_digest import digest, is_as_shown, was_carried_out
+from entrypoints.console.page_context import Visit
+from entrypoints.console.views.command_forms import ask, changed_meanwhile, done, form_page
+from starter.client import Standing
+from subscription.business_calendar import day_of
+from subscription.commands import Cancel
+from subscription.decide import latest_cancellation
+from subscription.forecast import Quote
+from subscription.refusals import Refused, RefusedError
+from subscription.state import ReservedCancellation
+
+
+@dataclass(frozen=True)
+class _Review:
+    """A cancellation that the rules would accept, with what it costs and what it causes."""
+
+    standing: Standing
+    quote: Quote
+    foreseen: Outlook
+    penalty_from_tomorrow: int
+
+    @property
+    def is_today(self) -> bool:
+        return self.quote.date == day_of(self.standing.now)
+
+    def shown(self, visit: Visit) -> str:
+        """Return the digest of what the review page shows."""
+        state = self.standing.state
+        return digest(
+            visit,
+            Action.CANCEL,
+            state.subscription_id,
+            state.account,
+            state.reservation,
+            day_of(self.standing.now),
+            self.quote,
+            self.foreseen,
+            self.penalty_from_tomorrow,
+            now=self.standing.now,
+        )
+
+
+async def show_cancel(visit: Visit) -> Response:
+    """Show the form for the date; with `review` in the query, show what that date costs, to be confirmed."""
+    standing = await visit.desk.standing(visit.subscription_id)
+    asked = visit.request.query_params
+    if "review" in asked:
+        return await _review_or_form(visit, standing, asked.get("date", ""))
+    return await _form(visit, standing, asked.get("date"))
+
+
+async def take_cancel(visit: Visit) -> Response:
+    """Cancel on the date that was reviewed; where its page would show something else now, show that."""
+    standing = await visit.desk.standing(visit.subscription_id)
+    day, confirmation = visit.form.get("date", ""), visit.form.get("confirmation", "").strip()[:300]
+    if visit.chooses_language:
+        return await _review_or_form(visit, standing, day, confirmation=confirmation)
+    if not await was_carried_out(visit):
+        review = _reviewed(visit, standing, day)
+        if isinstance(review, str) or not is_as_shown(visit, review.shown(visit)):
+            return await _review_or_form(visit, standing, day, {"": changed_meanwhile(visit)})
+    try:
+        answer = await ask(visit, "cancel", {"date": day, "confirmation": confirmation}, standing)
+    except RefusedError as refusal:
+        standing = await visit.desk.standing(visit.subscription_id)
+        return await _review_or_form(visit, standing, day, visit.problems(refusal.refused))
+    return await done(visit, answer)
+
+
+def _reviewed(visit: Visit, standing: Standing, day: str) -> _Review | str:
+    """Return the review of this date, or what is wrong with it."""
+    try:
+        chosen = date.fromisoformat(day)
+    except ValueError:
+        return visit.words.say("Enter a date such as 2027-01-31.")
+    quote = quote_of(standing, chosen)
+    command = Cancel(date=chosen, confirmation=account_words(standing.state))
+    foreseen = quote if isinstance(quote, Refused) else outlook(standing, command)
+    if isinstance(quote, Refused) or isinstance(foreseen, Refused):
+        return visit.refusal(quote if isinstance(quote, Refused) else foreseen)  # type: ignore[arg-type]
+    is_today = chosen == day_of(standing.now)
+    return _Review(
+        standing=standing,
+        quote=quote,
+        foreseen=foreseen,
+        penalty_from_tomorrow=penalty_from_tomorrow(standing) if is_today else 0,
+    )
+
+
+async def _review_or_form(
+    visit: Visit,
+    standing: Standing,
+    day: str,
+    problems: Mapping[str, str] | None = None,
+    *,
+    confirmation: str = "",
+) -> Response:
+    review = _reviewed(visit, standing, day)
+    if isinstance(review, str):
+        return await _form(visit, standing, day, {**(problems or {}), "date": review})
+    return await form_page(
+        visit,
+        "command/cancel_review.html",
+        standing,
+        Action.CANCEL,
+        review=review,
+        quote=review.quote,
+        confirmation=confirmation,
+        shown=review.shown(visit),
+        problems=problems or {},
+        status=_status(problems),
+    )
+
+
+async def _form(
+    visit: Visit, standing: Standing, day: str | None, problems: Mapping[str, str] | None = None
+) -> Response:
+    today, state = day_of(standing.now), standing.state
+    begins_tomorrow = penalty_from_tomorrow(standing)
+    free_on = None if begins_tomorrow else free_day(standing)
+    now = quote_of(standing, today)
+    return await form_page(
+        visit,
+        "command/cancel.html",
+        standing,
+        Action.CANCEL,
+        date=_preselected(standing, free_on) if day is None or day == today.isoformat() else day,
+        latest=latest_cancellation(state, today) if state.state.commandable else today,
+        free_on=free_on,
+        penalty_today=0 if isinstance(now, Refused) else now.penalty,
+        penalty_from_tomorrow=begins_tomorrow,
+        tomorrow=today + timedelta(days=1),
+        problems=problems or {},
+        status=_status(problems),
+    )
+
+
+def _preselected(standing: Standing, free_on: date | None) -> str:
+    """Return the date that the form begins with: what is reserved, the day without a fee, or none.
+
+    It is never today, on which everything would be deleted at once.
+    """
+    reserved = standing.state.reservation
+    if isinstance(reserved, ReservedCancellation):
+        return reserved.date.isoformat()
+    return free_on.isoformat() if free_on else ""
+
+
+def _status(problems: Mapping[str, str] | None) -> int:
+    """409 where what was shown holds no more, 422 where a field has to be entered again."""
+    return 200 if not problems else 409 if "" in problems else 422

@@ -1,0 +1,147 @@
+"""Shared parts of all command forms; forms for rename, domain check and withdrawal."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from entrypoints.console.available_actions import Action, catalogue_now, refusals
+from entrypoints.console.confirmation_digest import command_id, digest, is_as_shown, was_carried_out
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.page_context import Visit
+from entrypoints.console.views.subscription_detail import account_of, shown, withdrawal_shown
+from starter.client import Standing
+from subscription.business_calendar import day_of
+from subscription.refusals import Code, Problem, RefusedError
+from subscription.timeline import Answer
+
+
+async def ask(visit: Visit, name: str, argument: Mapping[str, Any], seen: Standing | None = None) -> Answer:
+    """Send a command, under the id of the form that it comes from: a double click does it once (R22).
+
+    The rules refuse it if an event, a new day or a new catalogue version has come since `seen`, for which the
+    form has been compared with its page.
+    """
+    assert visit.session is not None
+    carried: dict[str, Any] = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
+    if seen is not None:
+        carried["expects"] = seen.expected.model_dump(mode="json")
+    return await visit.desk.command(visit.subscription_id, name, {**argument, **carried})
+
+
+async def done(visit: Visit, answer: Answer) -> Response:
+    """Back on the subscription's page, which says what the command has caused."""
+    events = [entry.sequence for entry in answer.events]
+    happened = await visit.desk.history(visit.subscription_id)
+    speak = Speaker(visit.words, await visit.desk.price_book())
+    said = " ".join(speak.event(happened[number - 1]) for number in events if number <= len(happened))
+    return await visit.go(f"/subscriptions/{visit.subscription_id}", said or answer.message)
+
+
+async def form_page(
+    visit: Visit,
+    template: str,
+    standing: Standing,
+    action: Action,
+    *,
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """The page of one action. Where the action is not possible now, it says why and offers nothing."""
+    refused = refusals(standing)[action]
+    return await visit.page(
+        template if refused is None else "command/not_available.html",
+        status=status if refused is None else 409,
+        action=action,
+        state=standing.state,
+        today=day_of(standing.now),
+        account=account_of(standing),
+        speak=Speaker(visit.words, standing.book),
+        command_id=str(uuid.uuid4()),
+        refused=refused and visit.refusal(refused),
+        **context,
+    )
+
+
+def changed_meanwhile(visit: Visit) -> str:
+    """What is said where a page confirms something else than it would show now."""
+    return visit.refusal(Problem.of(Code.CHANGED_MEANWHILE))
+
+
+# -- withdraw, domain proof ----------------------------------------------------------------------------
+
+
+async def withdraw(visit: Visit) -> Response:
+    standing = await visit.desk.standing(visit.subscription_id)
+    if not await was_carried_out(visit) and not is_as_shown(visit, withdrawal_shown(visit, standing)):
+        return await shown(visit, problems={"": changed_meanwhile(visit)}, status=409)
+    try:
+        return await done(visit, await ask(visit, "withdraw_reservation", {}, standing))
+    except RefusedError as refusal:
+        return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
+
+
+async def check_domain(visit: Visit) -> Response:
+    say = visit.words.say
+    try:
+        answer = await ask(visit, "check_domain", {})
+    except RefusedError as refusal:
+        return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
+    if not answer.events:
+        not_yet = say("The proof was not found just now; looking goes on. DNS may take a while.")
+        return await visit.go(f"/subscriptions/{visit.subscription_id}", not_yet)
+    return await done(visit, answer)
+
+
+# -- rename (R10) --------------------------------------------------------------------------------------
+
+
+async def show_rename(visit: Visit) -> Response:
+    standing = await visit.desk.standing(visit.subscription_id)
+    account = standing.state.account
+    return await _rename_page(visit, standing, account.kind.value if account else "GROUP", "")
+
+
+async def take_rename(visit: Visit) -> Response:
+    standing = await visit.desk.standing(visit.subscription_id)
+    kind = "DOMAIN" if visit.form.get("kind") == "DOMAIN" else "GROUP"
+    name = visit.form.get("name", "").strip()[:300]
+    if visit.chooses_language:
+        return await _rename_page(visit, standing, kind, name)
+    if not await was_carried_out(visit) and not is_as_shown(visit, _rename_shown(visit, standing)):
+        return await _rename_page(visit, standing, kind, name, {"": changed_meanwhile(visit)}, 409)
+    try:
+        return await done(visit, await ask(visit, "rename_account", {kind.lower(): name}, standing))
+    except RefusedError as refusal:
+        problems = visit.problems(refusal.refused, group="name", domain="name", account_group="name")
+        problems = {"name": " ".join(problems.values())}
+        standing = await visit.desk.standing(visit.subscription_id)
+        return await _rename_page(visit, standing, kind, name, problems, 422)
+
+
+async def _rename_page(
+    visit: Visit,
+    standing: Standing,
+    kind: str,
+    name: str,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    return await form_page(
+        visit,
+        "command/rename.html",
+        standing,
+        Action.RENAME,
+        entered={"kind": kind, "name": name},
+        lock_hours=catalogue.account.rename_lock_hours if (catalogue := catalogue_now(standing)) else 0,
+        shown=_rename_shown(visit, standing),
+        problems=problems or {},
+        status=status,
+    )
+
+
+def _rename_shown(visit: Visit, standing: Standing) -> str:
+    state = standing.state
+    held = state.rename_claim.name if state.rename_claim else None
+    return digest(visit, "rename", state.subscription_id, state.account, held)

@@ -1,0 +1,256 @@
+"""Forms for the switch to paid (R16), the renewal option (R24) and upgrades (R25)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from entrypoints.console.available_actions import (
+    Action,
+    Outlook,
+    catalogue_now,
+    cost_of,
+    outlook,
+    plans_to_choose,
+    plans_to_upgrade_to,
+)
+from entrypoints.console.confirmation_digest import digest, is_as_shown, was_carried_out
+from entrypoints.console.page_context import Visit
+from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
+from entrypoints.console.views.command_forms import ask, changed_meanwhile, done, form_page
+from starter.client import Standing
+from subscription.business_calendar import day_of
+from subscription.commands import read_command
+from subscription.contract import ContractTerm
+from subscription.decide import latest_switch
+from subscription.forecast import ChangeQuote
+from subscription.refusals import Refused, RefusedError
+from subscription.state import ReservedSwitch
+
+Fields = Mapping[str, str]
+
+_COMMANDS = {
+    Action.SWITCH: "switch_to_paid",
+    Action.RENEWAL: "change_renewal_option",
+    Action.UPGRADE: "upgrade",
+}
+_FIELDS = ("date", "plan", "term", "members", "agreed")
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What was entered, and what would follow from it by the rules."""
+
+    standing: Standing
+    action: Action
+    entered: Fields
+    argument: Mapping[str, Any]
+    foreseen: Outlook | None
+    cost: ChangeQuote | None
+    problems: Mapping[str, str]
+
+    def shown(self, visit: Visit) -> str:
+        """Return the digest of what the review page shows."""
+        state = self.standing.state
+        return digest(
+            visit,
+            self.action,
+            state.subscription_id,
+            self.argument,
+            day_of(self.standing.now),
+            self.foreseen,
+            self.cost,
+            state.reservation,
+            state.claim is not None,
+            now=self.standing.now,
+        )
+
+
+async def show_switch(visit: Visit) -> Response:
+    """Show the form; with `review` in the query, show what would follow, to be confirmed."""
+    return await _show(visit, Action.SWITCH)
+
+
+async def show_renewal(visit: Visit) -> Response:
+    return await _show(visit, Action.RENEWAL)
+
+
+async def show_upgrade(visit: Visit) -> Response:
+    """Show the request's stages again: product, terms, details."""
+    return await _show(visit, Action.UPGRADE)
+
+
+async def take_switch(visit: Visit) -> Response:
+    return await _confirm(visit, Action.SWITCH)
+
+
+async def take_renewal(visit: Visit) -> Response:
+    return await _confirm(visit, Action.RENEWAL)
+
+
+async def take_upgrade(visit: Visit) -> Response:
+    return await _confirm(visit, Action.UPGRADE)
+
+
+async def _show(visit: Visit, action: Action) -> Response:
+    standing = await visit.desk.standing(visit.subscription_id)
+    asked = visit.request.query_params
+    typed = {name: asked[name] for name in _FIELDS if name in asked}
+    if "agreed" in typed:
+        typed["agreed"] = ",".join(asked.getlist("agreed"))
+    entered = {**_as_it_is(standing, action), **typed}
+    if "review" in asked:
+        return await _review(visit, _choice(visit, standing, action, entered))
+    if action is Action.UPGRADE and "terms" in asked:
+        agreeing = {**entered, "agreed": ",".join(f"{term.id}:{term.version}" for term in _terms(standing))}
+        choice = _choice(visit, standing, action, agreeing)
+        if not choice.problems:
+            return await _terms_page(visit, standing, entered)
+        return await _form(visit, standing, action, entered, choice.problems, 422)
+    return await _form(visit, standing, action, entered)
+
+
+async def _confirm(visit: Visit, action: Action) -> Response:
+    """Do what the page showed; where it would show something else now, show that."""
+    standing = await visit.desk.standing(visit.subscription_id)
+    entered = {name: visit.form.get(name, "") for name in _FIELDS}
+    choice = _choice(visit, standing, action, entered)
+    if not await was_carried_out(visit) and not is_as_shown(visit, choice.shown(visit)):
+        return await _review(visit, choice, {"": changed_meanwhile(visit)})
+    try:
+        return await done(visit, await ask(visit, _COMMANDS[action], choice.argument, standing))
+    except RefusedError as refusal:
+        choice = _choice(visit, await visit.desk.standing(visit.subscription_id), action, entered)
+        return await _review(visit, choice, visit.problems(refusal.refused))
+
+
+async def _review(visit: Visit, choice: _Choice, problems: Mapping[str, str] | None = None) -> Response:
+    """Return the page that confirms the choice, or the form again where the rules would refuse it.
+
+    `problems` say why a confirmation was not carried out, which is a conflict whatever is shown.
+    """
+    status = 409 if problems else 422
+    found = {**(problems or {}), **choice.problems}
+    if choice.foreseen is not None:
+        return await form_page(
+            visit,
+            "command/review.html",
+            choice.standing,
+            choice.action,
+            entered=choice.entered,
+            foreseen=choice.foreseen,
+            cost=choice.cost,
+            agreed_terms=choice.argument.get("agreed_terms", ()),
+            shown=choice.shown(visit),
+            problems=found,
+            status=409 if found else 200,
+        )
+    if "agreed_terms" in found:
+        return await _terms_page(visit, choice.standing, choice.entered, found, status)
+    return await _form(visit, choice.standing, choice.action, choice.entered, found, status)
+
+
+async def _terms_page(
+    visit: Visit,
+    standing: Standing,
+    entered: Fields,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    return await form_page(
+        visit,
+        "command/upgrade_terms.html",
+        standing,
+        Action.UPGRADE,
+        entered=entered,
+        terms=_terms(standing),
+        problems=problems or {},
+        status=status,
+    )
+
+
+async def _form(
+    visit: Visit,
+    standing: Standing,
+    action: Action,
+    entered: Fields,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    today = day_of(standing.now)
+    return await form_page(
+        visit,
+        f"command/{action}.html",
+        standing,
+        action,
+        entered=entered,
+        plans=plans_to_upgrade_to(standing) if action is Action.UPGRADE else plans_to_choose(standing),
+        latest=latest_switch(standing.state) if standing.state.grace_ends_at else today,
+        problems=problems or {},
+        status=status,
+    )
+
+
+def _as_it_is(standing: Standing, action: Action) -> dict[str, str]:
+    """The form as it is first shown: what is reserved or in force."""
+    state = standing.state
+    if action is Action.RENEWAL:
+        option = state.renewal
+        return {
+            "term": option.term.value if option else "NONE",
+            "plan": (option and option.plan) or "",
+            "members": str(option.members) if option and option.members else "",
+        }
+    if action is Action.UPGRADE:
+        term = state.contract.term if state.contract else ContractTerm.MONTHLY
+        return {"plan": state.plan, "members": str(state.members), "term": term.value}
+    reserved = state.reservation if isinstance(state.reservation, ReservedSwitch) else None
+    return {
+        "date": f"{reserved.date if reserved else day_of(standing.now)}",
+        "term": (reserved.term if reserved else ContractTerm.ANNUAL).value,
+        "plan": reserved.plan if reserved else state.plan,
+        "members": str(reserved.members if reserved else state.members),
+    }
+
+
+def _choice(visit: Visit, standing: Standing, action: Action, entered: Fields) -> _Choice:
+    argument = _argument(standing, action, entered)
+    command = read_command(_COMMANDS[action], argument)
+    foreseen = command if isinstance(command, Refused) else outlook(standing, command)
+    problems = visit.problems(foreseen) if isinstance(foreseen, Refused) else {}
+    if "members" not in argument and (entered.get("members") or action is not Action.RENEWAL):
+        problems["members"] = visit.refusal(NOT_A_NUMBER)
+    possible = not problems and not isinstance(foreseen, Refused) and not isinstance(command, Refused)
+    return _Choice(
+        standing=standing,
+        action=action,
+        entered=entered,
+        argument=argument,
+        foreseen=foreseen if possible and isinstance(foreseen, Outlook) else None,
+        cost=cost_of(standing, command) if possible and not isinstance(command, Refused) else None,
+        problems=problems,
+    )
+
+
+def _argument(standing: Standing, action: Action, entered: Fields) -> dict[str, Any]:
+    """A form's words as a command's argument. An empty field is one that was not given."""
+    argument: dict[str, Any] = {name: entered[name] for name in ("date", "plan", "term") if entered.get(name)}
+    members = whole_number(entered.get("members", ""))
+    if members is not None:
+        argument["members"] = members
+    if action is Action.RENEWAL and argument.get("term") == "NONE":
+        argument["term"] = None
+    if action is Action.UPGRADE:
+        ticked = entered.get("agreed", "").split(",")
+        argument["agreed_terms"] = [
+            {"id": term.id, "version": term.version}
+            for term in _terms(standing)
+            if f"{term.id}:{term.version}" in ticked
+        ]
+    return argument
+
+
+def _terms(standing: Standing) -> tuple[Any, ...]:
+    catalogue = catalogue_now(standing)
+    return catalogue.terms if catalogue else ()

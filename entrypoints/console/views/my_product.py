@@ -1,0 +1,98 @@
+"""Subscription lists for customers and operators."""
+
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import Response
+
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.page_context import Visit
+from starter.filters import READY_MADE, Selection, customer_is, state_is
+from starter.search import Found
+from subscription.business_calendar import KST, day_of
+from subscription.deadlines import Deadline, Due
+from subscription.state import State
+
+_A_PAGE = 50
+_SHOWN_STATES = (State.TRIAL, State.SUSPENDED, State.ACTIVE, State.CANCELED, State.ERASED)
+
+
+async def home(visit: Visit) -> Response:
+    return await visit.go("/subscriptions" if visit.caller.customer_id else "/operator")
+
+
+async def my_product(visit: Visit) -> Response:
+    found = await visit.desk.find(after=visit.request.query_params.get("after", ""), limit=_A_PAGE)
+    return await visit.page("my_product.html", **await _list(visit, found))
+
+
+async def all_subscriptions(visit: Visit) -> Response:
+    """Everybody's, by state, by customer, or by one of the selections that operators often want."""
+    asked = visit.request.query_params
+    ready_made, state, customer = asked.get("show", ""), asked.get("state", ""), asked.get("customer", "")
+    selection, today = Selection(), day_of(datetime.now(KST))
+    problems: dict[str, str] = {}
+    if ready_made in READY_MADE:
+        selection += READY_MADE[ready_made].on(today)
+    elif ready_made:
+        problems["show"] = _no_such_filter(visit, ready_made)
+    if state in tuple(State):
+        selection += state_is(State(state))
+    elif state:
+        problems["state"] = _no_such_filter(visit, state)
+    if customer:
+        selection += customer_is(customer)
+    found = (
+        Found(subscriptions=(), total=0, after=None, query=None)
+        if problems
+        else await visit.desk.find(selection, after=asked.get("after", ""), limit=_A_PAGE)
+    )
+    attention = await visit.desk.find(READY_MADE["needs-attention"].on(today), limit=_A_PAGE)
+    return await visit.page(
+        "operator.html",
+        status=422 if problems else 200,
+        problems=problems,
+        **await _list(visit, found),
+        ready_made=_ready_made(visit),
+        show=ready_made,
+        state=state,
+        customer=customer,
+        states=_SHOWN_STATES,
+        needing_attention={
+            *(each.subscription_id for each in attention.subscriptions),
+            *attention.unrecorded,
+        },
+        attention_reasons=attention.attention,
+        attention_total=attention.total,
+        temporal_ui=visit.console.settings.temporal_ui_url,
+    )
+
+
+def _no_such_filter(visit: Visit, value: str) -> str:
+    return visit.words.say("There is no filter %(value)s. Choose one of the list.", value=value)
+
+
+async def _list(visit: Visit, found: Found) -> dict[str, Any]:
+    book = await visit.desk.price_book()
+    return {
+        "found": found,
+        "names": await visit.desk.account_names(found.subscriptions),
+        "speak": Speaker(visit.words, book),
+        "next_of": {
+            each.subscription_id: Deadline(at=each.next_deadline_at, what=Due(each.next_deadline))
+            for each in found.subscriptions
+            if each.next_deadline_at and each.next_deadline
+        },
+    }
+
+
+def _ready_made(visit: Visit) -> dict[str, str]:
+    say = visit.words.say
+    return {
+        "needs-attention": say("Needing attention"),
+        "trials-ending": say("Trials that end this week"),
+        "reservations-due": say("Reserved for this week"),
+        "contracts-ending": say("Contracts that end this month"),
+        "suspended": say("Suspended"),
+        "restricted": say("Domain not proved"),
+    }

@@ -1,0 +1,295 @@
+"""The request wizard: product, terms, information, check, complete (R1-R9)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic_core import PydanticCustomError
+from starlette.responses import Response
+
+from entrypoints.console import request_draft
+from entrypoints.console.access_control import forget
+from entrypoints.console.available_actions import admin_reason
+from entrypoints.console.confirmation_digest import digest, is_as_shown
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.page_context import Visit
+from entrypoints.console.request_draft import Draft
+from subscription.account_names import domain_name, group_name
+from subscription.business_calendar import KST, day_of
+from subscription.catalogue import Catalogue
+from subscription.password_hash_policy import PLACEHOLDER
+from subscription.password_policy import password_problems
+from subscription.refusals import Code, Problem, Refused, RefusedError, refuse
+from subscription.request import Account, AccountKind
+from subscription.validation import problem_in
+
+_STEPS = ("product", "terms", "information", "check")
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "product": ("region", "platform", "plan", "members"),
+    "terms": ("agreed_terms",),
+    "information": (
+        "account",
+        "account_group",
+        "account_domain",
+        "admin_id",
+        "company_name",
+        "company_phone",
+    ),
+}
+"""Which of a request's fields each step asks for."""
+
+
+async def begin(visit: Visit) -> Response:
+    """Begin a new request, with a draft of its own."""
+    return await visit.go(_path(_new_draft(visit), "product"))
+
+
+async def _begin_again(visit: Visit) -> Response:
+    """Begin a new request in place of one that is not kept any more, and say so."""
+    forgotten = visit.words.say(
+        "What was entered is not kept any more: it is kept for an hour, until you sign in again, and for "
+        "your last %(most)s requests. Please begin again.",
+        most=visit.words.number(request_draft.MOST_KEPT),
+    )
+    return await visit.go(_path(_new_draft(visit), "product"), forgotten)
+
+
+async def show(visit: Visit) -> Response:
+    """One of the steps, with what was entered; one that is too early leads to the first unfinished one."""
+    step, draft = _step(visit), _draft(visit)
+    if draft is None:
+        return await _begin_again(visit)
+    if draft.completed:
+        return await _completed(visit, draft)
+    unfinished = await _first_unfinished(visit, draft, step)
+    if unfinished:
+        return await visit.go(_path(draft, unfinished))
+    return await _shown(visit, step, draft)
+
+
+async def take(visit: Visit) -> Response:
+    """What was entered in one of the steps."""
+    step, draft = _step(visit), _draft(visit)
+    if draft is None:
+        return await _begin_again(visit)
+    if draft.completed:
+        return await _completed(visit, draft)
+    match step:
+        case "product":
+            return await _take_product(visit, draft)
+        case "terms":
+            return await _take_terms(visit, draft)
+        case "information":
+            return await _take_information(visit, draft)
+        case _:
+            return await _finalize(visit, draft)
+
+
+async def _take_product(visit: Visit, draft: Draft) -> Response:
+    return await _on(visit, "product", draft.entered(visit.form, "region", "platform", "plan", "members"))
+
+
+async def _take_terms(visit: Visit, draft: Draft) -> Response:
+    """Only what was ticked in the version that was shown is agreed to (R3)."""
+    ticked = set(visit.several.get("agreed", ()))
+    terms = (await _catalogue(visit)).terms
+    agreed = tuple((term.id, term.version) for term in terms if f"{term.id}:{term.version}" in ticked)
+    return await _on(visit, "terms", draft.model_copy(update={"agreed": agreed}))
+
+
+async def _take_information(visit: Visit, draft: Draft) -> Response:
+    form = visit.form
+    draft = draft.entered(form, "kind", "group", "domain", "admin_id", "company_name", "company_phone")
+    kind = draft.kind if draft.kind in tuple(AccountKind) else AccountKind.GROUP.value
+    draft = draft.model_copy(update={"kind": kind, "password_hash": ""})
+    if form.get("do") == "check-duplicates":
+        _keep(visit, draft)
+        return await _shown(visit, "information", draft, duplicates=await _duplicates(visit, draft))
+    if visit.chooses_language:
+        return await _on(visit, "information", draft)
+    wrong = password_problems(form.get("password", ""))
+    if not wrong and form.get("password") != form.get("password_again"):
+        wrong = (Problem.of(Code.PASSWORDS_DIFFER, "password_again"),)
+    if not wrong:
+        password, customer_id = form.get("password", ""), visit.caller.customer_id or ""
+        password_hash = await visit.console.hashing.hash(password, customer_id)
+        draft = draft.model_copy(update={"password_hash": password_hash})
+    return await _on(visit, "information", draft, wrong)
+
+
+async def _finalize(visit: Visit, draft: Draft) -> Response:
+    """Send the request that the page showed; where it would show another one now, show that."""
+    if unfinished := await _first_unfinished(visit, draft, "check"):
+        return await visit.go(_path(draft, unfinished))
+    if not is_as_shown(visit, _check_shown(visit, draft, await _catalogue(visit))):
+        said = visit.words.say(
+            "The request has changed since you opened the page. Nothing was sent; check it again."
+        )
+        return await _shown(visit, "check", draft, problems={"": said}, status=409)
+    try:
+        answer = await visit.desk.request(draft.as_request(_customer(visit)))
+    except RefusedError as refusal:
+        problems = visit.problems(refusal.refused)
+        problems = {"": " ".join(dict.fromkeys(problems.values()))}
+        return await _shown(visit, "check", draft, problems=problems, status=422)
+    completed = Draft(id=draft.id, completed=answer.subscription_id)
+    _keep(visit, completed)
+    return await _completed(visit, completed)
+
+
+def _check_shown(visit: Visit, draft: Draft, catalogue: Catalogue) -> str:
+    """Return the digest of what the check page shows."""
+    titles = {plan: offer.title for plan, offer in catalogue.plans.items()}
+    return digest(visit, "request", draft, titles, catalogue.trial)
+
+
+async def _completed(visit: Visit, draft: Draft) -> Response:
+    return await visit.go(f"/request/complete/{draft.completed}")
+
+
+async def complete(visit: Visit) -> Response:
+    """The fifth step: what came of the request, as it holds now."""
+    standing = await visit.desk.standing(visit.subscription_id)
+    return await visit.page(
+        "request/complete.html",
+        state=standing.state,
+        speak=Speaker(visit.words, standing.book),
+        admin_closed=admin_reason(standing.state),
+    )
+
+
+async def duplicates(visit: Visit) -> Response:
+    """[Check for Duplicates] without leaving the page: for browsers that run our script."""
+    draft = Draft().entered(visit.form, "kind", "group", "domain")
+    return await visit.page("request/duplicates.html", duplicates=await _duplicates(visit, draft))
+
+
+async def _duplicates(visit: Visit, draft: Draft) -> dict[str, object]:
+    """Whether the name could be requested now (R5), in words."""
+    say, is_domain = visit.words.say, draft.kind == AccountKind.DOMAIN
+    typed = draft.domain if is_domain else draft.group
+    try:
+        name = domain_name(typed) if is_domain else group_name(typed)
+    except PydanticCustomError as error:
+        return {"free": False, "words": visit.refusal(problem_in(error))}
+    kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
+    if (await visit.desk.check_name(Account(kind=kind, name=name))).available:
+        return {"free": True, "words": say("%(name)s can be used.", name=name)}
+    return {"free": False, "words": say("%(name)s is taken; choose another name.", name=name)}
+
+
+# -- the steps ---------------------------------------------------------------------------------------
+
+
+def _step(visit: Visit) -> str:
+    step: str = visit.request.path_params["step"]
+    return step if step in _STEPS else _STEPS[0]
+
+
+def _path(draft: Draft, step: str) -> str:
+    return f"/request/{draft.id}/{step}"
+
+
+async def _on(visit: Visit, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
+    """On to the next step if this one is in order; else the same again, with what is wrong.
+
+    Where another language is chosen, the same again as far as it has been filled in.
+    """
+    _keep(visit, draft)
+    if visit.chooses_language:
+        return await visit.go(_path(draft, step))
+    problems = await _wrong(visit, draft, step)
+    for problem in more:
+        said = visit.refusal(problem)
+        field = problem.field or ""
+        problems[field] = f"{problems[field]} {said}" if field in problems else said
+    if problems:
+        return await _shown(visit, step, draft, problems=problems, status=422)
+    return await visit.go(_path(draft, _STEPS[_STEPS.index(step) + 1]))
+
+
+async def _first_unfinished(visit: Visit, draft: Draft, before: str) -> str | None:
+    for step in _STEPS[: _STEPS.index(before)]:
+        unhashed = step == "information" and not draft.password_hash
+        if unhashed or await _wrong(visit, draft, step):
+            return step
+    return None
+
+
+async def _wrong(visit: Visit, draft: Draft, step: str) -> dict[str, str]:
+    """What the rules find wrong in what this step asks for."""
+    body = draft.as_request(_customer(visit))
+    refused = await visit.desk.check_request({**body, "password_hash": draft.password_hash or PLACEHOLDER})
+    if refused is None:
+        return {}
+    if refused.code is Code.NOTHING_ON_SALE:
+        return {"": visit.refusal(refused)}
+    problems = tuple(p for p in refused.problems if (p.field or "").replace(".", "_") in _FIELDS[step])
+    if not problems:
+        return {}
+    of_step = Refused.of_problems(refused.code, problems, whole="the request")
+    said = visit.problems(of_step, account_group="group", account_domain="domain", account="group")
+    if "members" in said and request_draft.whole_number(draft.members) is None:
+        said["members"] = visit.refusal(request_draft.NOT_A_NUMBER)
+    return said
+
+
+async def _shown(
+    visit: Visit,
+    step: str,
+    draft: Draft,
+    *,
+    problems: Mapping[str, str] | None = None,
+    duplicates: Mapping[str, object] | None = None,
+    status: int = 200,
+) -> Response:
+    book, catalogue = await visit.desk.price_book(), await _catalogue(visit)
+    return await visit.page(
+        f"request/{step}.html",
+        status=status,
+        step=_STEPS.index(step) + 1,
+        draft=draft,
+        members=request_draft.whole_number(draft.members) or 0,
+        problems=problems or {},
+        duplicates=duplicates,
+        catalogue=catalogue,
+        shown=_check_shown(visit, draft, catalogue),
+        speak=Speaker(visit.words, book),
+    )
+
+
+async def _catalogue(visit: Visit) -> Catalogue:
+    catalogue = (await visit.desk.price_book()).in_force(day_of(datetime.now(KST)))
+    if catalogue is None:
+        raise refuse(Code.NOTHING_ON_SALE)
+    return catalogue
+
+
+def _customer(visit: Visit) -> str:
+    assert visit.session is not None
+    assert visit.session.customer_id is not None, "only customers request"
+    return visit.session.customer_id
+
+
+# -- the draft, which the browser keeps --------------------------------------------------------------
+
+
+def _new_draft(visit: Visit) -> Draft:
+    assert visit.session is not None
+    for cookie in request_draft.in_excess(visit.request.cookies, visit.session.key):
+        forget(visit, cookie)
+    draft = Draft()
+    _keep(visit, draft)
+    return draft
+
+
+def _draft(visit: Visit) -> Draft | None:
+    assert visit.session is not None
+    return request_draft.opened(visit.request.cookies, visit.request.path_params["draft"], visit.session.key)
+
+
+def _keep(visit: Visit, draft: Draft) -> None:
+    assert visit.session is not None
+    visit.cookies[request_draft.cookie_of(draft.id)] = (
+        request_draft.sealed(draft, visit.session.key),
+        request_draft.KEPT_SECONDS,
+    )

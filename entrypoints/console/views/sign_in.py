@@ -1,0 +1,228 @@
+"""Sign-in with OpenID Connect, and developer sign-in on the local stack."""
+
+import logging
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from starlette.responses import Response
+
+from entrypoints.console import sign_in_state
+from entrypoints.console.access_control import forget, keep_signed_in
+from entrypoints.console.i18n import Words
+from entrypoints.console.oidc_client import Prompt, SignInFailedError
+from entrypoints.console.page_context import Visit, cookie_name
+from entrypoints.console.request_draft import cookies_in
+from entrypoints.console.sessions import Realm
+from entrypoints.console.urls import local_path
+from entrypoints.http.sign_in_refusals import SignInRefusal
+from subscription.validation import is_storable
+
+CALLBACK, SIGNED_OUT = "/sign-in/callback", "/sign-in/signed-out"
+_STATUS = {
+    SignInRefusal.ISSUER_UNREACHABLE: 503,
+    SignInRefusal.ISSUER_ANSWER_INVALID: 503,
+    SignInRefusal.CLIENT_REJECTED: 503,
+    SignInRefusal.TOO_MANY_SIGN_INS: 429,
+}
+"""What is answered where it is not 403."""
+_LONGEST_NEXT = 1000
+_log = logging.getLogger("worksub")
+_CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+
+
+async def sign_in(visit: Visit) -> Response:
+    """Where one chooses how to sign in; whoever is signed in already goes on."""
+    if visit.session is not None:
+        return await visit.go(_next(visit))
+    return await _sign_in_page(visit)
+
+
+async def as_developer(visit: Visit) -> Response:
+    """Anybody as anybody: the embedded stack has no customers."""
+    if not visit.console.settings.embedded or not _is_from_this_machine(visit):
+        return await visit.gone()
+    if visit.chooses_language:
+        return await _sign_in_page(visit)
+    customer_id = visit.form.get("customer_id", "").strip()
+    operator = visit.form.get("as") == "operator"
+    if not operator and _CUSTOMER_ID.fullmatch(customer_id) is None:
+        visit.refuse_sign_in(SignInRefusal.CUSTOMER_ID_INVALID)
+        said = visit.words.say("Letters, digits, '.', '_', ':' or '-', the first a letter or digit.")
+        return await _sign_in_page(visit, problems={"customer_id": said}, status=422)
+    return await _signed_in(visit, None if operator else customer_id, "developer", _next(visit))
+
+
+def _is_from_this_machine(visit: Visit) -> bool:
+    """Tell by the connection, or by the proxy's word for it, and never by the Host header."""
+    client = visit.request.client
+    try:
+        return client is not None and ip_address(client.host).is_loopback
+    except ValueError:
+        return False
+
+
+async def to_issuer(visit: Visit) -> Response:
+    """Redirect to the issuer, with a state, a nonce and a PKCE challenge for this browser alone."""
+    if visit.console.oidc is None:
+        return await visit.gone()
+    return await _to_issuer(visit, Prompt.SELECT_ACCOUNT if _choose(visit) else None, _next(visit))
+
+
+async def _to_issuer(visit: Visit, prompt: Prompt | None, next_path: str) -> Response:
+    settings, oidc = visit.console.settings, visit.console.oidc
+    assert settings.oidc is not None
+    assert oidc is not None
+    remembered: dict[str, Any] = {}
+    visit.request.scope["session"] = remembered
+    try:
+        response = await oidc.begin(visit.request, settings.url + CALLBACK, prompt)
+    except SignInFailedError as failure:
+        return await _failed(visit, failure, next_path)
+    # Browsers drop a cookie of more than 4 kB.
+    next_path = next_path if len(next_path) <= _LONGEST_NEXT else "/"
+    state = {"authlib": remembered, "next": next_path, "prompt": prompt}
+    cookie = sign_in_state.sealed(state, settings.oidc.client_secret)
+    visit.cookies[_under_way(visit)] = (cookie, sign_in_state.KEPT_SECONDS)
+    return response
+
+
+async def from_issuer(visit: Visit) -> Response:
+    """Sign in by the claims of an ID token that was issued for the console, and of the userinfo endpoint."""
+    settings, oidc = visit.console.settings, visit.console.oidc
+    if settings.oidc is None or oidc is None:
+        return await visit.gone()
+    cookie = visit.request.cookies.get(_under_way(visit), "")
+    state = sign_in_state.opened(cookie, settings.oidc.client_secret)
+    if state is None:
+        return await _failed(visit, SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, None), "/")
+    forget(visit, _under_way(visit))
+    visit.request.scope["session"] = dict(state["authlib"])
+    next_path = local_path(state["next"])
+    try:
+        identity = await oidc.finish(visit.request)
+    except SignInFailedError as failure:
+        if failure.issuer_error == "invalid_request" and state["prompt"] == Prompt.SELECT_ACCOUNT:
+            # The issuer neither knows this prompt nor lists those that it knows; each one knows login.
+            return await _to_issuer(visit, Prompt.LOGIN, next_path)
+        return await _failed(visit, failure, next_path)
+    claims = identity.claims
+    operator = settings.oidc.is_operator(claims)
+    customer_id = claims.get(settings.oidc.customer_claim)
+    known = isinstance(customer_id, str) and _CUSTOMER_ID.fullmatch(customer_id)
+    if not operator and not known:
+        return await _failed(visit, SignInFailedError(SignInRefusal.ACCOUNT_UNKNOWN, None), next_path)
+    name = str(claims.get("name") or claims.get("email") or claims.get("sub") or "")[:200]
+    name = name if is_storable(name) else ""
+    return await _signed_in(
+        visit, None if operator else customer_id, name, next_path, {"id_token": identity.id_token}
+    )
+
+
+async def sign_out(visit: Visit) -> Response:
+    """End the session, then sign out at the issuer, which would otherwise sign in again without asking."""
+    assert visit.session is not None
+    oidc, id_token = visit.console.oidc, visit.session.document.get("id_token")
+    await visit.console.sessions.end(visit.token)
+    forget(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
+    for cookie in cookies_in(visit.request.cookies):
+        forget(visit, cookie)
+    visit.session = None
+    if oidc is None or id_token is None:
+        return await visit.go("/sign-in")
+    try:
+        url = await oidc.logout_url(id_token, visit.console.settings.url + SIGNED_OUT)
+    except SignInFailedError as failure:
+        fields = {"code": failure.code, "request_id": visit.request_id}
+        _log.warning("sign-out at the issuer failed", exc_info=failure.cause, extra={"fields": fields})
+        url = None
+    if url is None:
+        return await visit.go(SIGNED_OUT)
+    # Not a redirect: browsers apply form-action of the Content-Security-Policy to redirects of a form too.
+    response = await visit.page("signed_out.html", url=url)
+    response.headers["Refresh"] = f"0; url={url}"
+    return response
+
+
+async def signed_out(visit: Visit) -> Response:
+    """The address to which the issuer returns after a sign-out; the next sign-in asks for the account."""
+    return await visit.go("/sign-in?choose=1")
+
+
+async def _signed_in(
+    visit: Visit,
+    customer_id: str | None,
+    name: str,
+    next_path: str,
+    document: Mapping[str, Any] | None = None,
+) -> Response:
+    if visit.session is not None:
+        await visit.console.sessions.end(visit.token)
+    token = await visit.console.sessions.begin(
+        Realm.CONSOLE, customer_id=customer_id, name=name, document=document
+    )
+    keep_signed_in(visit, token)
+    return await visit.go(next_path)
+
+
+async def _failed(visit: Visit, failure: SignInFailedError, next_path: str) -> Response:
+    visit.refuse_sign_in(failure.code, failure.cause, issuer_error=failure.issuer_error)
+    return await _sign_in_page(
+        visit,
+        problems={"": _words_of(failure.code, visit.words)},
+        status=_STATUS.get(failure.code, 403),
+        choose=failure.code is SignInRefusal.ACCOUNT_UNKNOWN,
+        next_path=next_path,
+    )
+
+
+def _words_of(code: SignInRefusal, words: Words) -> str:
+    say = words.say
+    match code:
+        case SignInRefusal.ISSUER_UNREACHABLE:
+            return say("Your organization's sign-in does not answer. Please try again in a few minutes.")
+        case SignInRefusal.AUTHORIZATION_REFUSED:
+            return say("Your organization's sign-in has refused or cancelled this. Please try again.")
+        case SignInRefusal.SIGN_IN_NOT_STARTED:
+            return say("This sign-in was begun elsewhere, or too long ago. Please try again.")
+        case SignInRefusal.AUTHORIZATION_CODE_REJECTED | SignInRefusal.TOKEN_EXPIRED:
+            return say("The sign-in took too long. Please try again.")
+        case SignInRefusal.TOO_MANY_SIGN_INS:
+            return say("Too many sign-ins from your network at the moment. Please try again in a minute.")
+        case SignInRefusal.ACCOUNT_UNKNOWN:
+            return say("This account belongs to no customer.")
+    return say("Signing in is not set up correctly here. Please send the line below to support.")
+
+
+async def _sign_in_page(
+    visit: Visit,
+    *,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+    choose: bool = False,
+    next_path: str | None = None,
+) -> Response:
+    settings = visit.console.settings
+    return await visit.page(
+        "sign_in.html",
+        status=status,
+        problems=problems or {},
+        next_path=next_path or _next(visit),
+        choose=choose or _choose(visit),
+        with_issuer=settings.oidc is not None,
+        as_developer=settings.embedded,
+    )
+
+
+def _choose(visit: Visit) -> bool:
+    """Return True if the issuer shall ask for the account, even of a browser that is signed in there."""
+    return "choose" in visit.request.query_params
+
+
+def _next(visit: Visit) -> str:
+    return local_path(visit.form.get("next") or visit.request.query_params.get("next", "/"))
+
+
+def _under_way(visit: Visit) -> str:
+    return "__Host-signing-in" if visit.console.settings.secure else "signing-in"

@@ -1,0 +1,137 @@
+"""The subscription page and the invoice page."""
+
+import uuid
+from datetime import datetime
+
+from starlette.responses import HTMLResponse, Response
+
+from adapters.invoice_html import invoice_page
+from entrypoints.console.available_actions import admin_reason, coming, refusals
+from entrypoints.console.confirmation_digest import digest
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.lifecycle_chart import picture_of
+from entrypoints.console.page_context import Visit
+from starter.client import Standing
+from subscription.adjustment import Adjustment
+from subscription.attention import ShownAttention
+from subscription.business_calendar import day_of
+from subscription.commands import confirmation_for
+from subscription.deadlines import next_deadline
+from subscription.domain_verification import DomainClaim, last_look, proof_of
+from subscription.invoice import Invoice
+from subscription.ledger import LedgerLine
+from subscription.model import Frozen
+from subscription.state import Subscription
+
+
+class Proof(Frozen):
+    """A domain to be proved: what to publish, and when it is looked for."""
+
+    domain: str
+    records: tuple[tuple[str, str, str], ...]
+    last_look_at: datetime | None
+    next_look_at: datetime
+
+
+async def detail(visit: Visit) -> Response:
+    return await shown(visit)
+
+
+async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status: int = 200) -> Response:
+    subscription_id, desk = visit.subscription_id, visit.desk
+    standing = await desk.standing(subscription_id)
+    past = await desk.history(subscription_id)
+    state, invoices = standing.state, await _invoices(visit, standing)
+    ledger, adjustments = await desk.ledger(subscription_id), await desk.adjustments(subscription_id)
+    charges: list[LedgerLine | Adjustment] = [*ledger, *adjustments]
+    numbers = {key: invoice.number for invoice in invoices for key in invoice.keys}
+    return await visit.page(
+        "detail.html",
+        status=status,
+        problems=problems or {},
+        state=state,
+        today=day_of(standing.now),
+        now=standing.now,
+        speak=Speaker(visit.words, standing.book),
+        account=account_of(standing),
+        picture=picture_of(standing, past),
+        coming=coming(state, standing.book, 6),
+        past=tuple(reversed(past)),
+        ledger=ledger,
+        adjustments=adjustments,
+        numbers=numbers,
+        charged=sum(each.amount for each in charges),
+        not_invoiced=sum(each.amount for each in charges if each.key not in numbers),
+        invoices=invoices,
+        certificates=await desk.certificates(subscription_id) if state.state.over else (),
+        refusals={
+            action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
+        },
+        attention=await _attention(visit, state),
+        command_id=str(uuid.uuid4()),
+        withdrawal_shown=withdrawal_shown(visit, standing),
+        next_deadline=next_deadline(state),
+        clock_shown=clock_shown(visit, standing, standing.now.isoformat()),
+        admin_closed=admin_reason(state),
+        proofs=[_proof(claim, standing) for claim in state.claims],
+        clock_moves=visit.console.settings.embedded and not state.state.over,
+        temporal_ui=visit.console.settings.temporal_ui_url if visit.caller.is_operator else None,
+    )
+
+
+def withdrawal_shown(visit: Visit, standing: Standing) -> str:
+    """Return the digest of what [Withdraw the Reservation] names."""
+    return digest(visit, "withdraw", standing.state.subscription_id, standing.state.reservation)
+
+
+def clock_shown(visit: Visit, standing: Standing, now: str) -> str:
+    """Return the digest of what the test clock shows: its time, and what falls due next."""
+    return digest(visit, "clock", standing.state.subscription_id, now, next_deadline(standing.state))
+
+
+def account_of(standing: Standing) -> str | None:
+    """`ID@name`; None once it is erased."""
+    state = standing.state
+    named = state.admin_id is not None and state.account is not None
+    return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
+
+
+async def _attention(visit: Visit, state: Subscription) -> ShownAttention | None:
+    """Return why the subscription needs attention, to operators alone."""
+    if not visit.caller.is_operator or state.state.over:
+        return None
+    return await visit.desk.attention(state.subscription_id)
+
+
+def _proof(claim: DomainClaim, standing: Standing) -> Proof:
+    policy = standing.book.domain_policy
+    proof = proof_of(claim.name, claim.token, policy.cname_target)
+    return Proof(
+        domain=claim.name,
+        records=(
+            ("TXT", proof.txt_name, proof.txt_value),
+            ("CNAME", proof.cname_name, proof.cname_target),
+        ),
+        last_look_at=last_look(claim, standing.now, policy),
+        next_look_at=claim.looked_at(standing.now, policy).next_look_at,
+    )
+
+
+async def _invoices(visit: Visit, standing: Standing) -> list[Invoice]:
+    """The customer's invoices on which this subscription stands, the latest first."""
+    invoices = await visit.desk.invoices(customer_id=standing.state.customer_id, limit=500)
+    wanted = standing.state.subscription_id
+    return [
+        invoice
+        for invoice in reversed(invoices)
+        if any(part.subscription_id == wanted for part in invoice.subscriptions)
+    ]
+
+
+async def invoice(visit: Visit) -> Response:
+    """An invoice as it is sent; it brings its own style, which its own policy allows and nothing else."""
+    number: str = visit.request.path_params["number"]
+    found = await visit.desk.invoice(number)
+    page = invoice_page(found, visit.words.language, await visit.desk.price_book())
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox"
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})

@@ -1,0 +1,1 @@
+"""NAVER WORKS Admin: a minimal stand-in for the product."""

@@ -1,0 +1,68 @@
+"""Login throttling by account and address, shared by all processes."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from adapters.postgres.pool import Pool
+
+MINUTES = 15
+_MOST_BY_ADDRESS, _MOST_BY_BOTH, _MOST_BY_ACCOUNT = 30, 5, 50
+
+
+class Throttle:
+    """Counts each attempt before the password is verified, and takes it back if the password was right.
+
+    Accounts that do not exist are counted like the others, so that a refusal tells nothing of either.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def count(self, account: str, address: str) -> bool:
+        """Count an attempt and return True, or return False because it would exceed a limit."""
+        await self._pool.execute(
+            "DELETE FROM sign_in_attempts WHERE began_at < clock_timestamp() - make_interval(mins => $1)",
+            MINUTES,
+        )
+        counted: list[bytes] = []
+        for key, most in _limits(account, address):
+            if not await self._count(key, most):
+                await self._take_back(counted)
+                return False
+            counted.append(key)
+        return True
+
+    async def uncount(self, account: str, address: str) -> None:
+        """Take one attempt back: its password was right."""
+        await self._take_back([key for key, _ in _limits(account, address)])
+
+    async def _count(self, key: bytes, most: int) -> bool:
+        # One statement compares and counts, so that of simultaneous attempts only so many pass.
+        return bool(
+            await self._pool.fetchval(
+                """
+                INSERT INTO sign_in_attempts AS counted (who_hash) VALUES ($1)
+                ON CONFLICT (who_hash) DO UPDATE SET attempts = counted.attempts + 1
+                 WHERE counted.attempts < $2 RETURNING true
+                """,
+                key,
+                most,
+            )
+        )
+
+    async def _take_back(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            await self._pool.execute(
+                "UPDATE sign_in_attempts SET attempts = attempts - 1 WHERE who_hash = $1 AND attempts > 0",
+                key,
+            )
+
+
+def _limits(account: str, address: str) -> Iterator[tuple[bytes, int]]:
+    yield _hash("address", address), _MOST_BY_ADDRESS
+    yield _hash("both", account, address), _MOST_BY_BOTH
+    yield _hash("account", account), _MOST_BY_ACCOUNT
+
+
+def _hash(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode()).digest()

@@ -1,0 +1,92 @@
+"""SQL of NAVER WORKS Admin (erased with the subscription, R31)."""
+
+from adapters.postgres.pool import Pool
+from subscription.model import Frozen
+
+
+class Administrator(Frozen):
+    subscription_id: str
+    admin_id: str
+    password_hash: str
+
+
+class Company(Frozen):
+    company_name: str
+    company_phone: str
+    company_address: str | None
+
+
+class Member(Frozen):
+    member_id: str
+    name: str | None
+
+
+class WorksRecord:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def administrator(self, admin_id: str, name: str) -> Administrator | None:
+        """Whoever `ID@name` is; a name that is held for a domain not proved yet is nobody's."""
+        row = await self._pool.fetchrow(
+            """
+            SELECT administrators.subscription_id, admin_id, password_hash
+              FROM administrators JOIN account_names USING (subscription_id)
+             WHERE account_names.name = $1 AND admin_id = $2
+            """,
+            name,
+            admin_id,
+        )
+        return Administrator.model_validate(dict(row)) if row else None
+
+    async def company(self, subscription_id: str) -> Company | None:
+        row = await self._pool.fetchrow(
+            "SELECT company_name, company_phone, company_address FROM companies WHERE subscription_id = $1",
+            subscription_id,
+        )
+        return Company.model_validate(dict(row)) if row else None
+
+    async def set_company(self, subscription_id: str, company: Company, *, seen: Company) -> bool:
+        """Replace the company that was seen; return False if it has changed since, or has been erased."""
+        saved: bool | None = await self._pool.fetchval(
+            """
+            UPDATE companies SET company_name = $2, company_phone = $3, company_address = $4
+             WHERE subscription_id = $1 AND company_name = $5 AND company_phone = $6
+               AND company_address IS NOT DISTINCT FROM $7
+            RETURNING true
+            """,
+            subscription_id,
+            company.company_name,
+            company.company_phone,
+            company.company_address,
+            seen.company_name,
+            seen.company_phone,
+            seen.company_address,
+        )
+        return saved is not None
+
+    async def members(self, subscription_id: str) -> list[Member]:
+        rows = await self._pool.fetch(
+            "SELECT member_id, name FROM members WHERE subscription_id = $1 ORDER BY member_id LIMIT 1000",
+            subscription_id,
+        )
+        return [Member.model_validate(dict(row)) for row in rows]
+
+    async def add_member(self, subscription_id: str, member: Member) -> bool:
+        """Add a member; return False if all seats are taken, the id is in use, or the data are erased."""
+        added: bool = await self._pool.fetchval(
+            "SELECT add_member($1, $2, $3)", subscription_id, member.member_id, member.name
+        )
+        return added
+
+    async def remove_member(self, subscription_id: str, seen: Member) -> bool:
+        """Remove the member that was seen; return False if the ID is nobody's, or has another name now."""
+        removed: bool | None = await self._pool.fetchval(
+            """
+            DELETE FROM members WHERE subscription_id = $1 AND member_id = $2 AND name IS NOT DISTINCT FROM $3
+            RETURNING true
+            """,
+            subscription_id,
+            seen.member_id,
+            seen.name,
+        )
+        return removed is not None

@@ -1,0 +1,70 @@
+"""Periodic check of the OpenID Connect issuer, for readiness, metrics and the log."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+from prometheus_client import Gauge
+
+_EVERY_SECONDS = 30.0
+_PATIENCE_SECONDS = 5.0
+_log = logging.getLogger("worksub")
+
+
+class IssuerWatch:
+    """`problem` is None while the issuer's discovery document can be read, or while there is no issuer.
+
+    The check runs in the background, so that requests to `/readyz`, which need no key, cause none.
+    """
+
+    def __init__(self, issuer: str | None, gauge: Gauge) -> None:
+        self._issuer = issuer
+        self._gauge = gauge
+        self._gauge.set(1)
+        self.problem: str | None = None
+
+    async def check(self) -> None:
+        if self._issuer is None:
+            return
+        problem = await _problem_of(self._issuer)
+        if problem != self.problem:
+            if problem:
+                _log.warning("issuer unreachable", extra={"fields": {"problem": problem}})
+            else:
+                _log.info("issuer reachable again")
+        self.problem = problem
+        self._gauge.set(0 if problem else 1)
+
+    async def run(self) -> None:
+        """Check until cancelled."""
+        while True:
+            await self.check()
+            await asyncio.sleep(_EVERY_SECONDS)
+
+
+@asynccontextmanager
+async def issuer_watched(watch: IssuerWatch) -> AsyncIterator[None]:
+    """Check the issuer in the background while in this block."""
+    task = asyncio.create_task(watch.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _problem_of(issuer: str) -> str | None:
+    try:
+        async with httpx2.AsyncClient(timeout=_PATIENCE_SECONDS) as client:
+            answer = await client.get(f"{issuer}/.well-known/openid-configuration")
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return f"it does not answer ({type(error).__name__})"
+    if answer.status_code != 200:
+        return f"its discovery document is answered with status {answer.status_code}"
+    try:
+        named = answer.json()["issuer"]
+    except (ValueError, KeyError, TypeError):
+        return "its discovery document cannot be read"
+    return None if str(named).rstrip("/") == issuer else "its discovery document names another issuer"

@@ -1,0 +1,115 @@
+"""HTTP/1.1 protocol for uvicorn with limits on connections and on slow clients."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_log = logging.getLogger("worksub")
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """`head_seconds` bound a request line with its headers, `body_seconds` the body after them.
+
+    A client that reads nothing for `reading_seconds`, while there is more for it, is disconnected.
+    """
+
+    connections: int = 500
+    head_seconds: float = 10
+    body_seconds: float = 20
+    reading_seconds: float = 30
+
+
+def _final(status: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection. Whatever its bytes are, it ends in an answer or is closed."""
+
+    def __init__(self, *arguments: Any, limits: HttpLimits, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._limits = limits
+        self._receiving: type[h11.IDLE] | type[h11.SEND_BODY] | None = None
+        self._sending_timer: asyncio.TimerHandle | None = None
+        self._reading_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            self._end(_final("503 Service Unavailable"))
+        else:
+            self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._sending_timer, self._reading_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception as error:  # h11 raises others than its own for some numbers
+            _log.warning("A request broke the parser.", extra={"fields": {"error": type(error).__name__}})
+            self._end()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        answering = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        begun = self.cycle is not None and not self.cycle.response_complete
+        if answering and not (begun and self.cycle.response_started):
+            super().send_400_response(msg)
+        self._end()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reading_timer = self.loop.call_later(self._limits.reading_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._end()
+
+    def _should_upgrade(self) -> bool:
+        return False
+
+    def _watch(self) -> None:
+        """Time what the client has to send; what the server has to do has its own limits."""
+        state = self.conn.their_state
+        receiving = state if state in (h11.IDLE, h11.SEND_BODY) else None
+        if receiving is self._receiving or self.transport.is_closing():
+            return
+        self._receiving = receiving
+        if self._sending_timer is not None:
+            self._sending_timer.cancel()
+        if receiving is not None:
+            limits = self._limits
+            seconds = limits.head_seconds if receiving is h11.IDLE else limits.body_seconds
+            self._sending_timer = self.loop.call_later(seconds, self._sends_too_slowly)
+
+    def _sends_too_slowly(self) -> None:
+        unanswered = self._receiving is h11.IDLE or not self.cycle.response_started
+        self._end(_final("408 Request Timeout") if unanswered else b"")
+
+    def _end(self, last_words: bytes = b"") -> None:
+        """Close the connection; an application that waits for the rest of a body receives the disconnect."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not self.transport.is_closing():
+            self.transport.write(last_words)
+            self.transport.close()
+        # A client that does not read would otherwise keep the closed connection for ever.
+        self.loop.call_later(self._limits.reading_seconds, self.transport.abort)

@@ -1,1 +1,0 @@
-"""The HTTP API: what `SubscriptionClient` can do, for callers in any language."""

@@ -1,8 +1,0 @@
-"""Types of query parameters that several routes take."""
-
-from typing import Annotated
-
-from fastapi import Query
-
-Members = Annotated[int | None, Query(ge=1, le=10_000_000)]
-Plan = Annotated[str | None, Query(max_length=64)]

@@ -1,1 +1,0 @@
-"""The paths of the API, by what they are about."""

@@ -1,1 +1,0 @@
-"""My Product in the browser: what the product guide describes, step by step."""

@@ -1,1 +1,0 @@
-"""NAVER WORKS Admin: a small stand-in for the product itself."""

@@ -1,1 +1,0 @@
-"""Real servers without Docker: Temporal, PostgreSQL and DNS as children of one Python process."""

@@ -1,0 +1,174 @@
+"""Subscription requests, idempotent by request ID (R9)."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from starter.commands import refusal_in
+from starter.read_model import Beforehand, ReadModel
+from starter.retry import retried
+from subscription.business_calendar import KST, Instant
+from subscription.event_text import summary_words
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.model import Wire
+from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.request import Request, name_taken, read_request
+from subscription.timeline import RequestAnswer
+from subscription.validation import check, has_too_many_values
+
+_REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
+
+
+def subscription_id_for(request_id: str) -> str:
+    """The same request id always means the same subscription, so that a request can be sent again (R9)."""
+    return str(uuid.uuid5(_REQUEST_IDS, request_id))
+
+
+def _begins_at(data: Mapping[str, Any]) -> datetime:
+    """Now, but for a simulation; what is no time at all is refused with the rest of the request."""
+    try:
+        return check(_Simulated, {"simulated_at": data.get("simulated_at")}).simulated_at or datetime.now(KST)
+    except ValidationError:
+        return datetime.now(KST)
+
+
+class _Simulated(Wire):
+    simulated_at: Instant | None
+
+
+class Requests:
+    def __init__(self, temporal: Client, read: ReadModel, task_queue: str) -> None:
+        self._temporal = temporal
+        self._read = read
+        self._task_queue = task_queue
+
+    async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
+        """The answer to a request, once its trial has started; raises `RefusedError`."""
+        while True:
+            known = await self._known(data)
+            if (first := _first_answer(data, known)) is not None:
+                return first
+            request = _judged(data, known)
+            taken = _taken(request, known)
+            # Sent before and never answered, it would take the name as soon as that is free again.
+            if taken and not await self._is_under_way(request):
+                raise taken
+            try:
+                answer = await self._start(data, request)
+            except RefusedError as refusal:
+                # The same request may have been accepted a moment ago, from another process or by hand.
+                if refusal.refused.code is not Code.REQUEST_ID_REUSED:
+                    raise
+                if (first := _first_answer(data, await self._known(data))) is not None:
+                    return first
+                raise
+            if answer is not None:
+                return answer
+
+    async def check(self, data: Mapping[str, Any]) -> Refused | None:
+        """All that is wrong with a request as things stand, without making it; None if nothing is."""
+        known = await self._known(data)
+        try:
+            if _first_answer(data, known) is None and (taken := _taken(_judged(data, known), known)):
+                raise taken
+        except RefusedError as refusal:
+            return refusal.refused
+        return None
+
+    async def _is_under_way(self, request: Request) -> bool:
+        handle = self._temporal.get_workflow_handle(
+            WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
+        )
+        try:
+            return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+
+    async def _known(self, data: Mapping[str, Any]) -> Beforehand:
+        request = _shape_of(data)
+        if request is None:
+            return await self._read.before_request(None, None)
+        return await self._read.before_request(
+            request.request_id, request.account.account.name, request.fingerprint()
+        )
+
+    async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
+        """None if an earlier, refused request under the same id was still being cleared away."""
+        workflow_id = WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
+        fingerprint = request.fingerprint()
+
+        async def started() -> RequestAnswer:
+            start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+                "SubscriptionWorkflow",
+                dict(data),
+                id=workflow_id,
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=summary_words(request),
+            )
+            answer: RequestAnswer = await self._temporal.execute_update_with_start_workflow(
+                "request",
+                fingerprint,
+                start_workflow_operation=start,
+                id=fingerprint,
+                result_type=RequestAnswer,
+            )
+            return answer
+
+        try:
+            return await retried(started)
+        except WorkflowUpdateFailedError as error:
+            refused = refusal_in(error)
+            if refused.code is not Code.SUBSCRIPTION_ENDED:
+                raise RefusedError(refused) from None
+            await self._temporal.get_workflow_handle(workflow_id).result()
+            return None
+
+
+def _shape_of(data: Mapping[str, Any]) -> Request | None:
+    """The request, whether or not the rules accept it; None if it cannot be read."""
+    if has_too_many_values(data):
+        return None
+    try:
+        return check(Request, dict(data))
+    except ValidationError:
+        return None
+
+
+def _first_answer(data: Mapping[str, Any], known: Beforehand) -> RequestAnswer | None:
+    """The answer to a request that was accepted before, whatever has changed since (R9)."""
+    request, earlier = _shape_of(data), known.earlier
+    if request is None or earlier is None:
+        return None
+    if not earlier.same:
+        raise refuse(Code.REQUEST_ID_REUSED, "request_id")
+    return earlier.answer
+
+
+def _judged(data: Mapping[str, Any], known: Beforehand) -> Request:
+    """Refuse what can be refused before anything exists."""
+    request = read_request(dict(data), known.book, _begins_at(data))
+    if isinstance(request, Refused):
+        raise RefusedError(request)
+    return request
+
+
+def _taken(request: Request, known: Beforehand) -> RefusedError | None:
+    """The refusal of a request whose name another subscription holds (R5)."""
+    if known.holder in (None, subscription_id_for(request.request_id)):
+        return None
+    return RefusedError(name_taken(request.account.account.kind))

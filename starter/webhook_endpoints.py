@@ -1,0 +1,293 @@
+"""Webhook endpoints: management of endpoints, secrets and deliveries."""
+
+import base64
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from adapters.postgres.pool import Connection, Pool
+from subscription.business_calendar import Instant
+from subscription.model import Frozen
+from subscription.webhook_events import DeliveryState, EndpointStatus
+
+_SECRET_BYTES = 32
+
+
+class Endpoint(Frozen):
+    """An address to which events are sent: of one customer, or of all if `customer_id` is None.
+
+    `events` are the kinds that are sent, None for all. `failures` counts failed and slow calls in a row;
+    after one nothing is sent until `paused_until`. `status_reason` says why the service disabled it.
+    """
+
+    endpoint_id: str
+    customer_id: str | None
+    url: str
+    created_at: Instant
+    events: tuple[str, ...] | None
+    status: EndpointStatus
+    status_reason: str | None
+    failures: int
+    paused_until: Instant | None
+    waiting: int
+    parked: int
+
+
+class NewSecret(Frozen):
+    """A secret of an endpoint, shown now and never again."""
+
+    endpoint_id: str
+    secret: str
+
+
+class Delivery(Frozen):
+    """An event on its way to an endpoint; a trial has none. `last_error` is in words of ours."""
+
+    number: int
+    endpoint_id: str
+    subscription_id: str | None
+    sequence: int | None
+    event: str | None
+    state: DeliveryState
+    attempts: int
+    last_error: str | None
+    queued_at: Instant
+    next_attempt_at: Instant | None
+    settled_at: Instant | None
+
+
+class NoSuchEndpointError(Exception):
+    """There is no endpoint of that id."""
+
+
+_DELIVERY = """
+    SELECT number, endpoint_id, subscription_id, sequence, event, delivery.state, attempts, last_error,
+           queued_at, settled_at,
+           CASE WHEN delivery.state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
+      FROM webhook_deliveries AS delivery LEFT JOIN lifecycle_events USING (subscription_id, sequence)
+"""
+
+
+class Webhooks:
+    """On a pool, or a connection in a transaction, of a role that cannot read the secrets that are there."""
+
+    def __init__(self, pool: Pool | Connection) -> None:
+        self._pool = pool
+
+    async def add(
+        self, url: str, customer_id: str | None, *, events: Sequence[str] | None = None
+    ) -> NewSecret:
+        """Add an endpoint for events from now on. The caller has checked the URL."""
+        endpoint_id = f"we_{secrets.token_hex(8)}"
+        async with _in_transaction(self._pool) as connection:
+            await connection.execute(
+                """
+                INSERT INTO webhook_endpoints (endpoint_id, customer_id, url, events) VALUES ($1, $2, $3, $4)
+                """,
+                endpoint_id,
+                customer_id,
+                url,
+                events,
+            )
+            return await _new_secret(connection, endpoint_id)
+
+    async def rotate(self, endpoint_id: str, overlap: timedelta) -> NewSecret:
+        """A new secret; for so long each request is signed with the old one as well."""
+        async with _in_transaction(self._pool) as connection:
+            # A concurrent rotation would not see this one's secret, and so would never end it.
+            await _lock(connection, endpoint_id)
+            await connection.execute(
+                """
+                UPDATE webhook_secrets SET ends_at = least(ends_at, clock_timestamp() + $2::interval)
+                 WHERE endpoint_id = $1
+                """,
+                endpoint_id,
+                overlap,
+            )
+            return await _new_secret(connection, endpoint_id)
+
+    async def set_status(self, endpoint_id: str, status: EndpointStatus) -> None:
+        """Pause an endpoint, or enable it again at once."""
+        found = await self._pool.fetchval(
+            """
+            UPDATE webhook_endpoints SET status = $2, status_reason = NULL, failures = 0, paused_until = NULL
+             WHERE endpoint_id = $1 AND removed_at IS NULL RETURNING true
+            """,
+            endpoint_id,
+            status,
+        )
+        if not found:
+            raise NoSuchEndpointError
+
+    async def remove(self, endpoint_id: str) -> None:
+        """Nothing is sent there any more; what waits is parked, and the secrets are deleted."""
+        async with _in_transaction(self._pool) as connection:
+            found = await connection.fetchval(
+                """
+                UPDATE webhook_endpoints SET removed_at = clock_timestamp()
+                 WHERE endpoint_id = $1 AND removed_at IS NULL RETURNING true
+                """,
+                endpoint_id,
+            )
+            if not found:
+                raise NoSuchEndpointError
+            await connection.execute("DELETE FROM webhook_secrets WHERE endpoint_id = $1", endpoint_id)
+            await connection.execute(
+                """
+                UPDATE webhook_deliveries
+                   SET state = 'PARKED', last_error = 'the endpoint was removed', claim = NULL,
+                       claimed_until = NULL, settled_at = clock_timestamp()
+                 WHERE endpoint_id = $1 AND state = 'WAITING'
+                """,
+                endpoint_id,
+            )
+
+    async def deliveries(
+        self, endpoint_id: str, *, state: DeliveryState | None = None, after: int = 0, limit: int = 50
+    ) -> list[Delivery]:
+        """In the order in which they came about, those after the number `after`."""
+        await _check(self._pool, endpoint_id)
+        rows = await self._pool.fetch(
+            f"""
+            {_DELIVERY}
+             WHERE endpoint_id = $1 AND ($2::text IS NULL OR delivery.state = $2) AND number > $3
+             ORDER BY number LIMIT $4
+            """,
+            endpoint_id,
+            state,
+            after,
+            limit,
+        )
+        return [Delivery.model_validate(dict(row)) for row in rows]
+
+    async def replay_parked(self, endpoint_id: str) -> int:
+        """All that is parked is tried again, from now for three days; how much that is."""
+        await _check(self._pool, endpoint_id)
+        rows = await self._pool.fetch(
+            """
+            UPDATE webhook_deliveries
+               SET state = 'WAITING', attempts = 0, settled_at = NULL, queued_at = clock_timestamp(),
+                   next_attempt_at = clock_timestamp()
+             WHERE endpoint_id = $1 AND state = 'PARKED' RETURNING 1
+            """,
+            endpoint_id,
+        )
+        await self._unpause(endpoint_id)
+        return len(rows)
+
+    async def replay_subscription(self, endpoint_id: str, subscription_id: str, first: int = 1) -> int:
+        """What happened to a subscription, from the event of this number on, is told again; how much it is.
+
+        Nothing if it is none of those that the endpoint is told of.
+        """
+        await _check(self._pool, endpoint_id)
+        rows = await self._pool.fetch(
+            """
+            INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence)
+            SELECT endpoint_id, subscription_id, event.sequence
+              FROM lifecycle_events AS event
+              JOIN subscriptions USING (subscription_id)
+              JOIN webhook_endpoints AS endpoint
+                ON endpoint.customer_id IS NULL OR endpoint.customer_id = subscriptions.customer_id
+             WHERE endpoint_id = $1 AND subscription_id = $2 AND event.sequence >= $3
+               AND (endpoint.events IS NULL OR event.event = ANY (endpoint.events))
+            ON CONFLICT (endpoint_id, subscription_id, sequence) DO UPDATE
+               SET state = 'WAITING', attempts = 0, settled_at = NULL, queued_at = clock_timestamp(),
+                   next_attempt_at = clock_timestamp()
+            RETURNING 1
+            """,
+            endpoint_id,
+            subscription_id,
+            first,
+        )
+        await self._unpause(endpoint_id)
+        return len(rows)
+
+    async def test(self, endpoint_id: str) -> int:
+        """Send a trial event; its number among the deliveries."""
+        await _check(self._pool, endpoint_id)
+        number: int = await self._pool.fetchval(
+            "INSERT INTO webhook_deliveries (endpoint_id) VALUES ($1) RETURNING number", endpoint_id
+        )
+        await self._unpause(endpoint_id)
+        return number
+
+    async def delivery(self, number: int) -> Delivery | None:
+        row = await self._pool.fetchrow(f"{_DELIVERY} WHERE number = $1", number)
+        return Delivery.model_validate(dict(row)) if row else None
+
+    async def count_locked(self, customer_id: str) -> int:
+        """Count a customer's endpoints; until the transaction ends, no other one counts any.
+
+        A lock on the table needs a right to change it. An advisory lock could be held by every login.
+        """
+        await self._pool.execute("LOCK TABLE webhook_endpoints IN SHARE ROW EXCLUSIVE MODE")
+        found: int = await self._pool.fetchval(
+            "SELECT count(*) FROM webhook_endpoints WHERE customer_id = $1 AND removed_at IS NULL",
+            customer_id,
+        )
+        return found
+
+    async def list(self, customer_id: str | None = None) -> list[Endpoint]:
+        """All endpoints, or those of one customer."""
+        rows = await self._pool.fetch(
+            """
+            SELECT endpoint_id, customer_id, url, created_at, events, status, status_reason, failures,
+                   paused_until,
+                   count(*) FILTER (WHERE state = 'WAITING') AS waiting,
+                   count(*) FILTER (WHERE state = 'PARKED') AS parked
+              FROM webhook_endpoints
+              LEFT JOIN webhook_deliveries AS delivery USING (endpoint_id)
+             WHERE removed_at IS NULL AND ($1::text IS NULL OR customer_id = $1)
+             GROUP BY endpoint_id ORDER BY created_at, endpoint_id
+            """,
+            customer_id,
+        )
+        return [Endpoint.model_validate(dict(row)) for row in rows]
+
+    async def _unpause(self, endpoint_id: str) -> None:
+        """Who asks for something to be sent does not want to wait until the endpoint is tried again."""
+        await self._pool.execute(
+            "UPDATE webhook_endpoints SET failures = 0, paused_until = NULL WHERE endpoint_id = $1",
+            endpoint_id,
+        )
+
+
+@asynccontextmanager
+async def _in_transaction(database: Pool | Connection) -> AsyncIterator[Connection]:
+    if isinstance(database, Pool):
+        async with database.acquire() as connection, connection.transaction():
+            yield connection
+    else:
+        async with database.transaction():
+            yield database
+
+
+async def _check(connection: Connection | Pool, endpoint_id: str) -> None:
+    """Raises `NoSuchEndpointError`."""
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL)",
+        endpoint_id,
+    ):
+        raise NoSuchEndpointError
+
+
+async def _lock(connection: Connection, endpoint_id: str) -> None:
+    """Keep every other change of the endpoint waiting; raise `NoSuchEndpointError`."""
+    found = await connection.fetchval(
+        """
+        SELECT true FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL FOR NO KEY UPDATE
+        """,
+        endpoint_id,
+    )
+    if not found:
+        raise NoSuchEndpointError
+
+
+async def _new_secret(connection: Connection, endpoint_id: str) -> NewSecret:
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+    await connection.execute(
+        "INSERT INTO webhook_secrets (endpoint_id, secret) VALUES ($1, $2)", endpoint_id, secret
+    )
+    return NewSecret(endpoint_id=endpoint_id, secret=secret)

@@ -1,0 +1,80 @@
+"""Validation of group names, domain names and administrator IDs (R4, R6)."""
+
+import re
+
+import idna
+from pydantic_core import PydanticCustomError
+
+from subscription.refusals import Code, misfit
+
+_GROUP = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ADMIN_ID = re.compile(r"[a-z0-9._-]{2,40}")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def group_name(name: str) -> str:
+    """A group name as it is (R4), or a `PydanticCustomError` that says what would be right."""
+    if not 2 <= len(name) <= 22:
+        raise _not_a_group("LENGTH")
+    if _GROUP.fullmatch(name) is None:
+        raise _not_a_group("CHARACTERS")
+    if name in ("line", "admin"):
+        raise _not_a_group("RESERVED")
+    if "worksmobile" in name or "lineworks" in name:
+        raise _not_a_group("CONTAINS")
+    return name
+
+
+def domain_name(name: str) -> str:
+    """A domain name in lowercase ASCII (R4); an internationalised one becomes its A-label form."""
+    if name.endswith(".") or any(character in "/@:?#" or character.isspace() for character in name):
+        raise _not_a_domain("NOT_A_DOMAIN")
+    ascii_name = name.lower() if name.isascii() else _a_labels(name)
+    if len(ascii_name) > 253:
+        raise _not_a_domain("TOO_LONG")
+    labels = ascii_name.split(".")
+    if len(labels) < 2:
+        raise _not_a_domain("ONE_LABEL")
+    if any(_LABEL.fullmatch(label) is None for label in labels):
+        raise _not_a_domain("LABEL")
+    if labels[-1].isdigit():
+        raise _not_a_domain("DIGITS_LAST")
+    for label in labels:
+        _check_a_label(label)
+    return ascii_name
+
+
+def account_name(name: str) -> str:
+    """Return a typed group or domain name as it is kept, or raise a `PydanticCustomError`."""
+    is_group = name.isascii() and not any(character in "./@:?#" for character in name)
+    return group_name(name.lower()) if is_group else domain_name(name)
+
+
+def admin_id(name: str) -> str:
+    """An administrator's ID (R6)."""
+    if _ADMIN_ID.fullmatch(name) is None:
+        raise misfit(Code.INVALID_ADMIN_ID)
+    return name
+
+
+def _a_labels(name: str) -> str:
+    try:
+        return idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        raise _not_a_domain("NOT_ENCODABLE") from None
+
+
+def _check_a_label(label: str) -> None:
+    if label.startswith("xn--"):
+        try:
+            idna.ulabel(label)
+        except (idna.IDNAError, UnicodeError):
+            raise _not_a_domain("A_LABEL") from None
+
+
+def _not_a_group(reason: str) -> PydanticCustomError:
+    return misfit(Code.INVALID_GROUP_NAME, reason=reason)
+
+
+def _not_a_domain(reason: str) -> PydanticCustomError:
+    return misfit(Code.INVALID_DOMAIN_NAME, reason=reason)

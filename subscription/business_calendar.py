@@ -1,0 +1,93 @@
+"""Business dates: Korea Standard Time, half-open periods, month arithmetic with clamping (R18)."""
+
+import calendar
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+from subscription.refusals import Code, misfit
+
+# A fixed offset, not a zone of the time zone database: a replay years later must see the same midnights.
+KST = timezone(timedelta(hours=9), "KST")
+
+# Far enough inside what Python can count for every deadline that a life within them may have.
+_EARLIEST, _LATEST = 1000, 9900
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def start_of(day: date) -> datetime:
+    """The instant at which a business date begins: 00:00 KST."""
+    return datetime(day.year, day.month, day.day, tzinfo=KST)
+
+
+def day_of(instant: datetime) -> date:
+    """The business date on which an instant falls."""
+    return instant.astimezone(KST).date()
+
+
+def add_months(day: date, months: int) -> date:
+    """The same day so many months later, clamped to the month's length (R18: 31 Jan + 1 is 28 Feb)."""
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    return date(year, month + 1, min(day.day, days_in_month(year, month + 1)))
+
+
+@lru_cache
+def days_in_month(year: int, month: int) -> int:
+    return calendar.monthrange(year, month)[1]
+
+
+def first_of_month(day: date) -> date:
+    return day.replace(day=1)
+
+
+def first_of_next_month(day: date) -> date:
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
+def months_of(first_day: date, end_day: date) -> Iterator[tuple[date, date]]:
+    """The period [first_day, end_day) cut at the first of every month, as half-open periods in order."""
+    while first_day < end_day:
+        cut = min(first_of_next_month(first_day), end_day)
+        yield first_day, cut
+        first_day = cut
+
+
+def _read_instant(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise misfit(Code.INVALID_INSTANT) from None
+    return value
+
+
+def _in_korea(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise misfit(Code.INVALID_INSTANT, reason="NO_OFFSET")
+    # Looked at before the conversion, which fails at the very ends of what Python can count.
+    if not _EARLIEST <= value.year <= _LATEST:
+        raise misfit(Code.INVALID_INSTANT, reason="OUT_OF_RANGE")
+    return value.astimezone(KST)
+
+
+def _read_date(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            if _ISO_DATE.fullmatch(value) is None:
+                raise ValueError
+            value = date.fromisoformat(value)
+        except ValueError:
+            raise misfit(Code.INVALID_DATE) from None
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(_read_instant), AfterValidator(_in_korea)]
+"""A moment with an offset; kept and written in KST. Written as ISO 8601."""
+
+Day = Annotated[date, BeforeValidator(_read_date)]
+"""A business date, written as `2027-01-31` and in no other way."""

@@ -1,0 +1,78 @@
+"""Contracts: terms, periods, rates and the terms of the next contract (R18, R19, R24)."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from subscription.business_calendar import Day
+from subscription.catalogue import Plan
+from subscription.model import Frozen
+
+
+class ContractTerm(StrEnum):
+    MONTHLY = "MONTHLY"
+    ANNUAL = "ANNUAL"
+
+    @property
+    def months(self) -> int:
+        return 12 if self is ContractTerm.ANNUAL else 1
+
+
+TermField = Annotated[ContractTerm, Field(strict=False)]
+PlanField = Annotated[str, Field(min_length=1, max_length=64)]
+
+# What is no more than a number too large is refused by the catalogue's limit, with a code of its own.
+MembersField = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class RenewalTerms(Frozen):
+    """The terms of the next contract; plan and members as they stand then, unless given (R24)."""
+
+    term: TermField
+    plan: PlanField | None = None
+    members: MembersField | None = None
+
+
+class Rate(Frozen):
+    """What is charged from a day on, until the next rate: the plan, the members and their prices."""
+
+    first_day: Day
+    plan: str
+    members: int
+    list_price: int
+    annual_price: int
+    term: ContractTerm
+
+    @property
+    def price(self) -> int:
+        """KRW a member a month: a MONTHLY contract pays list, an ANNUAL one pays annual (R19)."""
+        return self.annual_price if self.term is ContractTerm.ANNUAL else self.list_price
+
+    def same_charge_as(self, other: "Rate") -> bool:
+        """Whether the two make one unbroken run of a service fee (R21)."""
+        return (self.plan, self.members, self.price) == (other.plan, other.members, other.price)
+
+
+def rate_of(plan_id: str, plan: Plan, members: int, term: ContractTerm, first_day: date) -> Rate:
+    return Rate(
+        first_day=first_day,
+        plan=plan_id,
+        members=members,
+        list_price=plan.list,
+        annual_price=plan.annual,
+        term=term,
+    )
+
+
+class Contract(Frozen):
+    """One contract period, [first_day, end_day), in its chain of periods of the same term (R18)."""
+
+    term: ContractTerm
+    first_day: Day
+    end_day: Day
+    chain_first_day: Day
+    periods_before: int = 0
+    fee_percent: int
+    begun_by_renewal: bool = False

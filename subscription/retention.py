@@ -1,0 +1,68 @@
+"""Retention job types: inputs, results and report of the daily purge."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from subscription.batch import MemberFailure, failure_words, named
+from subscription.model import Frozen, Wire
+from subscription.reconciliation import GRACE_MINUTES, MOST_GRACE_MINUTES
+
+
+class PurgeWanted(Wire):
+    """What a run may be started with by hand: how long ago a run must have closed to be purged."""
+
+    grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
+
+
+class PurgeHistories(Frozen):
+    """Delete what should be gone among a page of closed runs, after `after`."""
+
+    grace_minutes: int
+    after: str = ""
+
+
+class HistoriesPurged(Frozen):
+    """So many histories were deleted; `next_after` is where the next page begins, None if there is none."""
+
+    histories: int
+    failed: tuple[MemberFailure, ...] = ()
+    next_after: str | None
+
+
+class PurgeRows(Frozen):
+    """Delete the rows that are past their retention."""
+
+
+class RowsPurged(Frozen):
+    """How many rows of which table were deleted."""
+
+    rows: Mapping[str, int]
+    failed: tuple[MemberFailure, ...] = ()
+
+
+class PurgeReport(Frozen):
+    """What the job says when it is done."""
+
+    summary: str
+    histories: int
+    rows: Mapping[str, int]
+    failed: int
+    failures: tuple[MemberFailure, ...]
+
+
+def purge_report(
+    histories: int, rows: Mapping[str, int], failed: int, failures: Sequence[MemberFailure]
+) -> PurgeReport:
+    deleted = [f"{number:,} of {table}" for table, number in rows.items() if number]
+    if histories:
+        deleted.insert(0, f"{histories:,} {'history' if histories == 1 else 'histories'}")
+    summary = f"Deleted: {', '.join(deleted)}." if deleted else "Nothing was past its retention."
+    return PurgeReport(
+        summary=summary + failure_words(failed, failures),
+        histories=histories,
+        rows=rows,
+        failed=failed,
+        failures=named(failures),
+    )

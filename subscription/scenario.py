@@ -1,0 +1,303 @@
+"""Scenarios: scripted subscriptions, run against the rules alone."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from subscription.apply import apply
+from subscription.business_calendar import Instant, day_of
+from subscription.catalogue import PriceBook, required_terms
+from subscription.commands import COMMANDS, CheckDomain, Command, confirmation_for, read_command
+from subscription.deadlines import Deadline, due_first, next_deadline
+from subscription.decide import Accepted, Findings, decide, start_trial
+from subscription.events import Event
+from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
+from subscription.ledger import LedgerLine
+from subscription.model import Frozen, Wire
+from subscription.password_hash_policy import PLACEHOLDER
+from subscription.refusals import Code, Problem, Refused, misfit
+from subscription.request import Request, read_request
+from subscription.state import Access, State, Subscription, provisioning
+from subscription.timeline import TimelineEntry, timeline_entry
+from subscription.validation import check, problems_of
+
+CONFIRM_DOMAIN = "confirm_domain"
+
+
+class ScenarioError(Exception):
+    """A scenario that cannot be read: all that is wrong with it."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(f"{p.field or 'the scenario'} {p.message}" for p in problems))
+        self.problems = problems
+
+
+class Step(Wire):
+    """One command of a scenario: its argument is judged when its time comes, as on the wire."""
+
+    at: Instant
+    command: str
+    argument: Any
+
+
+class Scenario(Wire):
+    """A life written down. `request` keeps what was given; what is left out gets a sample value."""
+
+    model_config = ConfigDict(validate_by_name=False)
+
+    name: Annotated[str, Field(strict=False, coerce_numbers_to_str=True, min_length=1, max_length=200)]
+    starts_at: Annotated[Instant, Field(validation_alias="request.at")]
+    request: Mapping[str, Any]
+    steps: Annotated[tuple[Step, ...], Field(strict=False)] = ()
+    until: Instant
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_start_out_of_the_request(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
+            return data
+        request = dict(data["request"])
+        start = {"request.at": request.pop("at")} if "at" in request else {}
+        return {**data, **start, "request": request}
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _read_steps(cls, value: Any) -> Any:
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            return value
+        return [_step(entry) for entry in value]
+
+    @field_validator("steps")
+    @classmethod
+    def _in_time_order(cls, value: tuple[Step, ...], info: ValidationInfo) -> tuple[Step, ...]:
+        last = info.data.get("starts_at")
+        for number, step in enumerate(value, start=1):
+            if last and step.at < last:
+                raise misfit(Code.INVALID_VALUE, reason="NOT_IN_TIME_ORDER", number=number)
+            last = step.at
+        return value
+
+    @model_validator(mode="after")
+    def _end_last(self) -> Self:
+        if self.until < max((step.at for step in self.steps), default=self.starts_at):
+            raise misfit(Code.INVALID_VALUE, reason="AFTER_THE_END")
+        return self
+
+
+def _step(entry: Any) -> Any:
+    commands = [key for key in entry if key != "at"] if isinstance(entry, dict) else []
+    if len(commands) != 1 or commands[0] not in (*COMMANDS, CONFIRM_DOMAIN):
+        raise misfit(Code.INVALID_VALUE, reason="NOT_A_STEP", commands=(*COMMANDS, CONFIRM_DOMAIN))
+    argument = entry[commands[0]]
+    if isinstance(argument, dict) and "at" in argument:
+        raise misfit(Code.INVALID_VALUE, reason="AT_BESIDE")
+    return {"at": entry.get("at"), "command": commands[0], "argument": argument}
+
+
+def read_scenario(data: object) -> Scenario:
+    """Read a scenario; raises `ScenarioError`."""
+    try:
+        return check(Scenario, data)
+    except ValidationError as error:
+        raise ScenarioError(problems_of(error)) from None
+
+
+class Outcome(Frozen):
+    at: Instant
+    command: str
+    accepted: bool
+    code: str | None
+    message: str
+
+
+class Final(Frozen):
+    state: State
+    access: Access
+    next: Deadline | None
+
+
+class Document(Frozen):
+    """What a scenario came to: the same document from the rules alone and from the running service."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+    timeline: tuple[TimelineEntry, ...]
+    ledger: tuple[LedgerLine, ...]
+    final: Final
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "timeline": {"__all__": {"sequence", "message"}},
+                "ledger": {"__all__": {"pieces", "percent"}},
+            },
+        )
+
+
+def sample_request(scenario: Scenario, book: PriceBook, request_id: str) -> dict[str, Any]:
+    """The scenario's request with valid sample values for all that it leaves out."""
+    catalogue = book.in_force(day_of(scenario.starts_at))
+    return {
+        "request_id": request_id,
+        "customer_id": "sample-customer",
+        "region": "KR",
+        "platform": "VPC",
+        "plan": next(iter(catalogue.plans)) if catalogue else "none",
+        "members": 1,
+        "agreed_terms": agreed_terms(book, scenario.starts_at),
+        "account": {"group": "sample"},
+        "admin_id": "admin",
+        "password_hash": PLACEHOLDER,
+        "company_name": "Sample Company",
+        "company_phone": "02-1234-5678",
+        **scenario.request,
+    }
+
+
+def agreed_terms(book: PriceBook, at: datetime) -> list[dict[str, str]]:
+    """Every required term of the catalogue in force at that moment, as a caller agrees to it (R3)."""
+    catalogue = book.in_force(day_of(at))
+    return [{"id": t.id, "version": t.version} for t in required_terms(catalogue)] if catalogue else []
+
+
+def confirmation_in(state: Subscription, known: str = "") -> str:
+    """Return what confirms a cancellation; after an erasure `known`, which was right before it."""
+    return confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else known
+
+
+def filled_in(step: Step, book: PriceBook, confirmation: str) -> Any:
+    """A step's argument with what scenarios leave out: the confirmation, the agreement to the terms."""
+    if not isinstance(step.argument, Mapping):
+        return step.argument
+    if step.command == "cancel" and "confirmation" not in step.argument:
+        return {**step.argument, "confirmation": confirmation}
+    if step.command == "upgrade" and "agreed_terms" not in step.argument:
+        return {**step.argument, "agreed_terms": agreed_terms(book, step.at)}
+    return step.argument
+
+
+def outcome(step: Step, decision: Accepted | Refused) -> Outcome:
+    refused = isinstance(decision, Refused)
+    return Outcome(
+        at=step.at,
+        command=step.command,
+        accepted=not refused,
+        code=decision.code if isinstance(decision, Refused) else None,
+        message=decision.message,
+    )
+
+
+def refused_request(scenario: Scenario, refused: Refused) -> Document:
+    """The document of a scenario whose request was refused: no step has anything to act on."""
+    return Document(
+        name=scenario.name,
+        outcomes=tuple(outcome(step, refused) for step in scenario.steps),
+        timeline=(
+            TimelineEntry(
+                sequence=0,
+                at=scenario.starts_at,
+                event="REQUEST_REFUSED",
+                state=State.REJECTED,
+                message=refused.message,
+            ),
+        ),
+        ledger=(),
+        final=Final(state=State.REJECTED, access=Access.NONE, next=None),
+    )
+
+
+def simulate(scenario: Scenario, book: PriceBook, subscription_id: str) -> Document:
+    """What the rules alone make of a scenario."""
+    request = read_request(sample_request(scenario, book, subscription_id), book, scenario.starts_at)
+    if isinstance(request, Refused):
+        return refused_request(scenario, request)
+    return _Life(subscription_id, request, scenario, book).lived()
+
+
+class _Life:
+    """One life, lived by the rules alone."""
+
+    def __init__(self, subscription_id: str, request: Request, scenario: Scenario, book: PriceBook) -> None:
+        self._scenario, self._book = scenario, book
+        self._state: Subscription = provisioning(subscription_id, request)
+        self._timeline: list[TimelineEntry] = []
+        self._ledger: list[LedgerLine] = []
+        self._answers: dict[str | None, tuple[str, datetime, Accepted]] = {}
+        self._recent = RecentCommands()
+        self._confirmation = ""
+        catalogue = book.in_force(day_of(scenario.starts_at))
+        assert catalogue is not None
+        account = request.account.account
+        self._happen(
+            start_trial(scenario.starts_at, account, request.agreed_terms, catalogue, token="simulated")
+        )
+
+    def lived(self) -> Document:
+        outcomes = [self._take(step) for step in self._scenario.steps]
+        self._pass_to(self._scenario.until)
+        return Document(
+            name=self._scenario.name,
+            outcomes=tuple(outcomes),
+            timeline=tuple(self._timeline),
+            ledger=tuple(self._ledger),
+            final=Final(state=self._state.state, access=self._state.access, next=next_deadline(self._state)),
+        )
+
+    def _take(self, step: Step) -> Outcome:
+        self._pass_to(step.at)
+        command = self._command(step)
+        return outcome(step, command if isinstance(command, Refused) else self._answered(step, command))
+
+    def _command(self, step: Step) -> Command | Refused:
+        if step.command == CONFIRM_DOMAIN:
+            return read_command(CheckDomain.name, step.argument)
+        self._confirmation = confirmation_in(self._state, self._confirmation)
+        argument = filled_in(step, self._book, self._confirmation)
+        return read_command(step.command, argument)
+
+    def _answered(self, step: Step, command: Command) -> Accepted | Refused:
+        first = self._first_answer(command, step.at)
+        if first is not None:
+            return first
+        proved = tuple(claim.name for claim in self._state.claims) if step.command == CONFIRM_DOMAIN else ()
+        found = Findings(token="simulated", proved=proved)
+        decision = decide(self._state, command, step.at, self._book, found)
+        if isinstance(decision, Accepted):
+            for event in decision.events:
+                self._happen(event)
+            if command.id and decision.events:
+                self._recent = self._recent.adding(command, step.at)
+                self._answers[command.id] = command.fingerprint(), step.at, decision
+        return decision
+
+    def _first_answer(self, command: Command, now: datetime) -> Accepted | Refused | None:
+        """Return the first answer given under this id (R22); after the end it is known forever."""
+        if command.id not in self._answers:
+            return None
+        fingerprint, accepted_at, first = self._answers[command.id]
+        is_same = fingerprint == command.fingerprint()
+        if self._state.state.over:
+            return first if is_same else ID_REUSED
+        match self._recent.known(command, now):
+            case Refused() as refused:
+                return refused
+            case Known.NEW:
+                return None
+            case _ if is_same:
+                return first
+            case _:
+                return ID_REUSED if now - accepted_at < REMEMBERED_FOR else None
+
+    def _pass_to(self, moment: datetime) -> None:
+        while event := due_first(self._state, moment, self._book):
+            self._happen(event)
+
+    def _happen(self, event: Event) -> None:
+        self._state = apply(self._state, event)
+        self._timeline.append(timeline_entry(event, self._state))
+        self._ledger.extend(event.lines)

@@ -1,0 +1,62 @@
+"""Markdown summary of a subscription for the Temporal Web UI. Contains no personal data."""
+
+from datetime import datetime
+
+from subscription.business_calendar import day_of, first_of_month
+from subscription.deadlines import next_deadline
+from subscription.event_text import deadline_words, members_words, option_words, won
+from subscription.ledger import service_fees
+from subscription.state import Access, State, Subscription
+
+
+def card(state: Subscription, now: datetime) -> str:
+    """What an operator wants to see first; `now` is the subscription's own clock."""
+    rows = [
+        ("Customer", state.customer_id),
+        ("State", state.state.value),
+        ("Access", _access_words(state)),
+        ("Plan", f"{state.plan}, {members_words(state.members)}"),
+    ]
+    if state.state.commandable:
+        rows += _what_comes(state)
+    if state.state is State.ACTIVE:
+        rows.append((f"Due so far in {day_of(now):%B %Y}", won(_due_so_far(state, now))))
+    return "\n".join(f"- **{name}**: {value}" for name, value in rows)
+
+
+def _access_words(state: Subscription) -> str:
+    if state.access is Access.RESTRICTED:
+        return f"{state.access}, until the ownership of the domain is proved"
+    return state.access
+
+
+def _what_comes(state: Subscription) -> list[tuple[str, str]]:
+    rows = []
+    if contract := state.contract:
+        rows.append(("Contract", f"{contract.term.lower()}, {contract.first_day} to {contract.end_day}"))
+        rows.append(("Renewal", option_words(state.renewal) if state.renewal else "monthly, as none is set"))
+    elif state.trial_ends_at and state.grace_ends_at:
+        rows.append(("Trial ends", _moment(state.trial_ends_at)))
+        rows.append(("Grace ends", _moment(state.grace_ends_at)))
+    reserved = state.reservation
+    words = f"{reserved.kind.lower().replace('_', ' ')} on {reserved.date}" if reserved else "nothing"
+    rows.append(("Reserved", words))
+    if state.rename_claim:
+        rows.append(("New name", "a domain is held until its ownership is proved"))
+    if deadline := next_deadline(state):
+        rows.append(("Next", f"{deadline_words(deadline)}, {_moment(deadline.at)}"))
+    return rows
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} KST"
+
+
+def _due_so_far(state: Subscription, now: datetime) -> int:
+    """The service fees of the days of this month before today (R21)."""
+    today = day_of(now)
+    if state.billed_up_to is None:
+        return 0
+    since = max(state.billed_up_to, first_of_month(today))
+    lines = service_fees(state.subscription_id, state.rates, since, today, now) if since < today else ()
+    return sum(line.amount for line in lines)

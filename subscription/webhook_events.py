@@ -1,0 +1,101 @@
+"""Webhook events (CloudEvents), delivery states and retry backoff."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from subscription.business_calendar import Instant
+from subscription.ledger import LedgerLine
+from subscription.model import Frozen
+from subscription.state import State
+
+PARKED_AFTER = timedelta(days=3)
+"""An event that could not be told for so long is parked."""
+_LONGEST_ENDPOINT_PAUSE = timedelta(minutes=10)
+_LONGEST_SLOW_PAUSE = timedelta(minutes=1)
+_LONGEST_EVENT_PAUSE = timedelta(hours=6)
+
+TYPE_PREFIX = "worksub.subscription."
+TRIAL_TYPE = "worksub.webhook.test"
+DATA_SCHEMA = "urn:worksub:schema:subscription-event:1"
+"""The `$id` of the JSON Schema of `data`: docs/schemas/subscription-event.json, served by the API as well."""
+_SOURCE = "/worksub/subscriptions"
+
+
+class DeliveryState(StrEnum):
+    WAITING = "WAITING"
+    DELIVERED = "DELIVERED"
+    """The endpoint has answered 2xx."""
+    PARKED = "PARKED"
+    """It was tried for three days, and is tried again when somebody asks for it."""
+
+
+class EndpointStatus(StrEnum):
+    ENABLED = "ENABLED"
+    PAUSED = "PAUSED"
+    """Events are queued and not sent, until the endpoint is enabled again."""
+    DISABLED = "DISABLED"
+    """The endpoint has answered 410: events are neither queued nor sent, until it is enabled again."""
+
+
+class Told(Frozen):
+    """`data` of an event: an entry of the timeline, whose it is, and the ledger lines that it posted."""
+
+    subscription_id: str
+    customer_id: str
+    sequence: int
+    event: str
+    state: State
+    message: str
+    ledger: tuple[LedgerLine, ...] = ()
+
+
+class CloudEvent(Frozen):
+    """CloudEvents 1.0 in JSON. `id` is the same at every attempt; `sequence` orders a subject's events."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str = _SOURCE
+    type: str
+    subject: str | None = None
+    time: Instant
+    sequence: str | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str | None = None
+    data: Told | None = None
+
+
+def event_type(event: str) -> str:
+    return TYPE_PREFIX + event.lower()
+
+
+def cloud_event(told: Told, at: datetime) -> CloudEvent:
+    return CloudEvent(
+        id=f"{told.subscription_id}.{told.sequence}",
+        type=event_type(told.event),
+        subject=told.subscription_id,
+        time=at,
+        sequence=f"{told.sequence:010}",
+        dataschema=DATA_SCHEMA,
+        data=told,
+    )
+
+
+def trial_event(number: int, at: datetime) -> CloudEvent:
+    """What an endpoint is sent to see whether it listens."""
+    return CloudEvent(id=f"test.{number}", type=TRIAL_TYPE, time=at)
+
+
+def pause_of_event(attempts: int) -> timedelta:
+    """How long to wait after so many failures of one event: 5 s, 20 s, 80 s and so on, up to 6 hours."""
+    return min(timedelta(seconds=5 * 4 ** min(attempts - 1, 8)), _LONGEST_EVENT_PAUSE)
+
+
+def pause_of_endpoint(failures: int) -> timedelta:
+    """How long nothing is sent to an endpoint that failed so often in a row: 2 s, 4 s, up to 10 minutes."""
+    return min(timedelta(seconds=2 ** min(failures, 10)), _LONGEST_ENDPOINT_PAUSE)
+
+
+def pause_of_slow_endpoint(failures: int) -> timedelta:
+    """Return the pause after a call that succeeded slowly: as after a failure, up to a minute."""
+    return min(pause_of_endpoint(failures), _LONGEST_SLOW_PAUSE)

@@ -1,0 +1,79 @@
+"""Workflow metrics: refusals and deadline lateness. Nothing is emitted during replay."""
+
+import logging
+from datetime import timedelta
+from typing import Any, Literal
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    HandleUpdateInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from subscription.events import Event
+    from subscription.ids import subscription_id_of
+    from subscription.refusals import Code
+
+_log = logging.getLogger("worksub")
+
+
+def deadline_met(event: Event, late: timedelta) -> None:
+    """What was due is done, so late by the clock that it was due by; early, if somebody asked for it."""
+    lateness = workflow.metric_meter().create_histogram_timedelta(
+        "worksub_deadline_lateness", "How long after its moment a deadline was met", "s"
+    )
+    lateness.record(max(late, timedelta(0)), {"event": event.event})
+
+
+def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"], times: int = 1) -> None:
+    """The rules said no, so many times; `code` is the refusal's."""
+    refusals = workflow.metric_meter().create_counter("worksub_refusals", "What was asked and refused")
+    refusals.add(times, {"command": command, "code": code, "asked_by": asked_by})
+    if not workflow.unsafe.is_replaying():
+        info = workflow.info()
+        _log.info(
+            "command refused",
+            extra={
+                "fields": {
+                    "subscription_id": subscription_id_of(info.workflow_id),
+                    "run_id": info.run_id,
+                    "command": command,
+                    "code": code,
+                    "asked_by": asked_by,
+                    "times": times if times > 1 else None,
+                }
+            },
+        )
+
+
+class _Measured(WorkflowInboundInterceptor):
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:
+        try:
+            super().handle_update_validator(input)
+        except ApplicationError as error:
+            _count(input.update, error)
+            raise
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
+        try:
+            return await super().handle_update_handler(input)
+        except ApplicationError as error:
+            _count(input.update, error)
+            raise
+
+
+def _count(command: str, error: ApplicationError) -> None:
+    """Count a refusal; TRY_AGAIN is none, because the client sends the command again to the next run."""
+    if error.type != Code.TRY_AGAIN:
+        refused(command, error.type or "", "UPDATE")
+
+
+class MeasuringInterceptor(Interceptor):
+    """Counts the updates that are refused; signals are counted where they are judged."""
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_Measured]:
+        return _Measured

@@ -1,0 +1,51 @@
+"""Daily workflow that deletes data past its retention period."""
+
+from typing import Any
+
+from temporalio import workflow
+
+from workflows.scheduled_job import one_page, read_argument
+
+with workflow.unsafe.imports_passed_through():
+    from subscription.batch import MemberFailure, named
+    from subscription.retention import (
+        HistoriesPurged,
+        PurgeHistories,
+        PurgeReport,
+        PurgeRows,
+        PurgeWanted,
+        RowsPurged,
+        purge_report,
+    )
+
+
+@workflow.defn(name="PurgeWorkflow")
+class PurgeWorkflow:
+    """Deletes histories that should be gone, and rows past their retention; again, there is nothing left."""
+
+    @workflow.run
+    async def run(self, argument: Any = None) -> PurgeReport:
+        wanted = read_argument(PurgeWanted, argument)
+        histories, failed, failures = await _histories(wanted.grace_minutes)
+        purged: RowsPurged = await one_page("purge_rows", PurgeRows(), summary="rows past their retention")
+        failed, failures = failed + len(purged.failed), (*failures, *purged.failed)
+        report = purge_report(histories, purged.rows, failed, failures)
+        workflow.set_current_details(report.summary)
+        return report
+
+
+async def _histories(grace_minutes: int) -> tuple[int, int, tuple[MemberFailure, ...]]:
+    histories, failed, after = 0, 0, ""
+    failures: tuple[MemberFailure, ...] = ()
+    while True:
+        page: HistoriesPurged = await one_page(
+            "purge_histories",
+            PurgeHistories(grace_minutes=grace_minutes, after=after),
+            summary="histories that should be gone",
+        )
+        histories, failed = histories + page.histories, failed + len(page.failed)
+        failures = named((*failures, *page.failed))
+        if page.next_after is None:
+            return histories, failed, failures
+        after = page.next_after
+        workflow.set_current_details(f"{histories:,} histories deleted so far.")

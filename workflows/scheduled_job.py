@@ -1,0 +1,58 @@
+"""Shared helpers of scheduled workflows: input parsing, scheduled date, paged activities."""
+
+from datetime import date, timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from subscription.activity_contracts import ACTIVITIES
+    from subscription.business_calendar import day_of
+    from subscription.model import Frozen, Wire
+    from subscription.refusals import Code
+    from subscription.validation import check, problems_of
+
+_SCHEDULED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+
+_ONE_PAGE = timedelta(minutes=10)
+_SILENCE = timedelta(seconds=60)
+_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5))
+
+T = TypeVar("T", bound=Wire)
+
+
+def read_argument(shape: type[T], argument: Any) -> T:
+    """What a job was started with, nothing at all included; a wrong one fails the run with what is wrong."""
+    try:
+        return check(shape, {} if argument is None else argument)
+    except ValidationError as error:
+        problems = problems_of(error)
+        raise ApplicationError(
+            " ".join(f"{problem.field or 'The argument'} {problem.message}." for problem in problems),
+            type=Code.INVALID_ARGUMENT,
+            non_retryable=True,
+        ) from None
+
+
+def scheduled_day() -> date:
+    """The business date for which this run was scheduled; for one that was started by hand, today's."""
+    info = workflow.info()
+    return day_of(info.typed_search_attributes.get(_SCHEDULED_AT) or info.start_time)
+
+
+async def one_page(name: str, argument: Frozen, summary: str) -> Any:
+    """The result of an activity that works through one page and heartbeats; tried until it works."""
+    _, result_type = ACTIVITIES[name]
+    return await workflow.execute_activity(
+        name,
+        argument,
+        result_type=result_type,
+        start_to_close_timeout=_ONE_PAGE,
+        heartbeat_timeout=_SILENCE,
+        retry_policy=_RETRIES,
+        summary=summary,
+    )
