@@ -45,7 +45,7 @@ test-all: lint ## As test, with many more generated cases and a whole run of cha
 	$(MAKE) encrypted
 
 mutants: $(VENV)/dev ## Plant small faults in a copy, one at a time, and require that a test fails for each
-	@PYTHONPATH=tests $(BIN)/python -m mutants.run
+	@PYTHONPATH=tests $(BIN)/python -m mutants.main
 
 browser: $(VENV)/dev $(TOOLS) ## The console in a real browser; needs Chromium
 	$(WITH_NODE) $(BIN)/python -m pytest tests/browser
@@ -58,7 +58,7 @@ alerts: $(VENV)/dev ## The unit tests of the Prometheus alerts; needs promtool
 
 encrypted: $(VENV)/dev ## The tests of the service and the command, with all that Temporal keeps encrypted
 	WORKSUB_ENCRYPTION_KEYS=$$($(BIN)/worksub codec generate-key | tail -1) \
-		$(PYTEST) tests/service tests/cli tests/test_engines_agree.py
+		$(PYTEST) tests/integration tests/cli tests/property/test_engines_agree.py
 
 lint: $(VENV)/dev ## Style, formatting, types, which room may import which, and what an attacker would look for
 	@$(MAKE) --no-print-directory --keep-going --jobs $(OUTPUT_SYNC) $(LINTERS)
@@ -86,18 +86,18 @@ format: $(VENV)/dev ## Rewrite the code in the house's format, imports sorted
 	$(BIN)/ruff format
 
 corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for every later one to replay
-	@PYTHONPATH=tests $(BIN)/python -m replay.record
+	@PYTHONPATH=tests $(BIN)/python -m replay.record_corpus
 
 chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each from outside (CHAOS_MINUTES, CHAOS_SEED)
-	@PYTHONPATH=tests $(BIN)/python -m chaos.run --page docs/promises.md
+	@PYTHONPATH=tests $(BIN)/python -m chaos.main --page docs/promises.md
 
 openapi: $(VENV)/dev ## Write the description of the HTTP API anew
-	@PYTHONPATH=tests $(BIN)/python -m api.story > examples.json.new && mv examples.json.new entrypoints/api/examples.json
+	@PYTHONPATH=tests $(BIN)/python -m support.api_examples > examples.json.new && mv examples.json.new entrypoints/api/examples.json
 	@$(BIN)/python -m entrypoints.api.openapi > docs/openapi.json
 	@$(BIN)/python -m entrypoints.api.openapi --event-schema > docs/schemas/subscription-event.json
 
 bench: $(VENV)/dev ## What this service costs beside a plain one and one on DBOS, into docs/performance.md
-	@$(BIN)/python -m benchmarks.bench --page
+	@$(BIN)/python -m benchmarks --page
 
 constraints: $(TOOLS) ## Pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade takes the newest versions
 	$(COMPILE) --extra dev pyproject.toml requirements/build.in --output-file constraints.txt

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from service.house import open_stack
 from support.longest import place_of
+from support.service_env import House, open_house, open_stack
 from temporalio.client import Client
 
 from adapters.temporal.data_converter import data_converter
@@ -52,3 +52,16 @@ async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
 @pytest.fixture(scope="session")
 async def temporal(stack: EmbeddedStack) -> Client:
     return await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
+
+
+@pytest.fixture(scope="session")
+async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    async with open_house(stack, temporal) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for what is done there concerns everybody in it."""
+    async with open_house(stack, temporal) as opened:
+        yield opened

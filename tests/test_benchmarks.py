@@ -12,20 +12,20 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from benchmarks.actions import actions_in
-from benchmarks.bench import EVERYTHING
-from benchmarks.figures import Figure
-from benchmarks.ground import ground
-from benchmarks.growth import cloud_dollars
-from benchmarks.measured import Measured, from_json, to_json
-from benchmarks.page import PAGE, PLOT, figures_of, read, shown
-from benchmarks.parts.histories import histories
-from benchmarks.parts.requests import requests
-from benchmarks.parts.rows import rows
-from benchmarks.parts.rules import rules
-from benchmarks.plot import plot
-from benchmarks.sizes import SMALLEST, Sizes
-from benchmarks.workers import WorkerEndedError, worker_process
+from benchmarks.__main__ import EVERYTHING
+from benchmarks.billable_actions import actions_in
+from benchmarks.capacity_model import cloud_dollars
+from benchmarks.cases.history_size import histories
+from benchmarks.cases.large_tables import rows
+from benchmarks.cases.request_throughput import requests
+from benchmarks.cases.rules_throughput import rules
+from benchmarks.chart import plot
+from benchmarks.environment import ground
+from benchmarks.metrics import Figure
+from benchmarks.report import PAGE, PLOT, figures_of, read, shown
+from benchmarks.results import Measured, from_json, to_json
+from benchmarks.worker_processes import WorkerEndedError, worker_process
+from benchmarks.workload import SMALLEST, Sizes
 
 
 async def test_the_parts_run(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ async def test_the_parts_run(tmp_path: Path) -> None:
 WORKER = """
 import os, signal, sys
 from contextlib import asynccontextmanager
-from benchmarks.serving import serve
+from benchmarks.worker_protocol import serve
 
 @asynccontextmanager
 async def working(ending):

@@ -35,8 +35,8 @@ INTERCEPTORS: tuple[Interceptor, ...] = (
     MeasuringInterceptor(),
 )
 
-# A sandbox around every step would cost as much as the step. What it watches over is held by tests instead:
-# tests/test_determinism.py reads what workflows import and call, and tests/replay what they do.
+# A sandbox around every step would cost as much as the step. Tests check what it would check: those in
+# tests/unit/workflows read what workflows import and call, and those in tests/replay what they do.
 RUNNER = UnsandboxedWorkflowRunner()
 
 
@@ -52,7 +52,7 @@ def extend_deadlock_detection(worker: Worker) -> None:
     no setting for the bound; its debug mode lifts it, but runs workflow tasks in the event loop, which would
     stop heartbeats and health checks.
     """
-    # Private: tests/service/test_floods.py fails if an upgrade of the SDK renames it.
+    # Private: tests/integration/commands/test_floods.py fails if an upgrade of the SDK renames it.
     assert worker._workflow_worker is not None
     worker._workflow_worker._deadlock_timeout_seconds = LONGEST_TASK_SECONDS
 

@@ -8,7 +8,7 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from docs.pages import ROOT, page, tables
+from support.markdown_pages import ROOT, page, tables
 
 DIRECTORY = ROOT / "ops" / "prometheus"
 RULES = [

@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from service.house import House, open_house
+from support.api_client import Reception, Visitor, open_reception
+from support.service_env import House, open_house
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
-
-from .reception import Reception, Visitor, open_reception
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,7 @@ import re
 
 import httpx
 import pytest
-
-from .reception import Reception
+from support.api_client import Reception
 
 
 async def test_the_page_and_all_that_it_needs_come_from_here_under_a_strict_policy(

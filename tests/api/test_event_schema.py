@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from docs.pages import page
 from jsonschema_rs import Draft202012Validator
-from rules.test_statements import CASES
+from support.markdown_pages import page
+from unit.subscription.test_event_messages import CASES
 
 from entrypoints.api.event_schema import event_schema
 from subscription.business_calendar import KST

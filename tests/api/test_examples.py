@@ -3,15 +3,14 @@
 from typing import Any
 
 import pytest
-from docs.pages import ROOT
+from support.api_examples import written
+from support.markdown_pages import ROOT
 
 from entrypoints.api.app import create_api
 from entrypoints.api.examples import COMMANDS, REQUEST
 from subscription.commands import Command, read_command
 from subscription.request import Request
 from subscription.validation import check
-
-from .story import written
 
 
 def test_the_answers_are_those_of_the_rules() -> None:

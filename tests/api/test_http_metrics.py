@@ -4,12 +4,13 @@ import asyncio
 import json
 
 import httpx
-from console.forms import submit
-from docs.pages import page, tables
-from http_hosting import a_place, answering
-from observing import Scraped, scraped
-from service.house import House
-from service.waiting import eventually
+from support.api_client import Reception, open_reception
+from support.html_forms import submit
+from support.http_server import a_place, answering
+from support.markdown_pages import page, tables
+from support.observability import Scraped, scraped
+from support.polling import eventually
+from support.service_env import House
 
 from adapters.postgres.pool import connected
 from adapters.settings import Address
@@ -20,7 +21,6 @@ from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.http.metrics import HttpMetrics, metrics_served
 
-from .reception import Reception, open_reception
 from .test_process import api_process
 
 REQUESTS = "worksub_http_requests_total"

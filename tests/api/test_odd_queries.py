@@ -1,11 +1,10 @@
 """Odd values of query parameters: each is answered or refused, none is a fault or silently misread."""
 
 import pytest
-from service.house import House, fresh
+from support.api_client import Reception, Visitor
+from support.service_env import House, fresh
 
 from entrypoints.api.app import create_api
-
-from .reception import Reception, Visitor
 
 ODD = (
     "",

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from service.house import House, open_house
-from service.waiting import eventually
+from support.polling import eventually
+from support.service_env import House, open_house
 from temporalio.client import Client
 
 from adapters.postgres.pool import connected

@@ -6,10 +6,9 @@ import re
 import sys
 from pathlib import Path
 
-from docs.pages import blocks, page
-from service.house import PASSWORD, fresh
-
-from .reception import Reception, Visitor
+from support.api_client import Reception, Visitor
+from support.markdown_pages import blocks, page
+from support.service_env import PASSWORD, fresh
 
 PAGE = page("docs/api.md")
 

@@ -3,9 +3,9 @@
 import asyncio
 from collections import Counter
 
-from entrypoints.api.rate_limits import Rates
+from support.api_client import Reception
 
-from .reception import Reception
+from entrypoints.api.rate_limits import Rates
 
 
 async def test_of_many_at_once_as_many_pass_as_the_limit_has() -> None:

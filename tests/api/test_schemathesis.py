@@ -17,10 +17,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from service.house import House
+from support.api_client import Reception, Visitor
+from support.service_env import House
 from support.sizes import SIZES
-
-from .reception import Reception, Visitor
 
 CHECKS = [
     not_a_server_error,

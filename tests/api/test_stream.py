@@ -8,14 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 import httpx
-from service.doors import Door
-from service.house import House
-from service.waiting import eventually
+from support.api_client import Reception, Visitor, open_reception
+from support.polling import eventually
+from support.service_env import House
+from support.tcp_proxy import Door
 
 from subscription.business_calendar import KST
 from subscription.contract import ContractTerm
-
-from .reception import Reception, Visitor, open_reception
 
 TODAY = datetime.now(KST).date().isoformat()
 TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()

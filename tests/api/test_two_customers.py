@@ -9,13 +9,12 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from service.house import House, fresh
+from support.api_client import Reception, Visitor, without
+from support.service_env import House, fresh
 
 from entrypoints.api import health, routes
 from entrypoints.api.app import create_api
 from entrypoints.api.pagination import cursor_at
-
-from .reception import Reception, Visitor, without
 
 NOBODY = str(uuid.uuid4())
 _ONE = "/v1/subscriptions/{subscription_id}"

@@ -6,16 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from service.house import House, fresh
-from service.waiting import eventually, together
+from support.api_client import Reception, Visitor, open_reception
+from support.polling import eventually, together
+from support.service_env import House, fresh
+from support.webhook_receiver import receiving
 
 from adapters.postgres.pool import connected
 from adapters.webhooks.dispatcher import webhooks_delivered
 from starter.scoped_webhook_endpoints import MOST_ENDPOINTS
 from subscription.business_calendar import KST
-
-from .receiver import receiving
-from .reception import Reception, Visitor, open_reception
 
 TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 

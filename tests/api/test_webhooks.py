@@ -6,10 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
-from service.house import House, fresh, open_house
-from service.lives import Life
-from service.waiting import eventually, together
 from standardwebhooks.webhooks import WebhookVerificationError
+from support.polling import eventually, together
+from support.service_env import House, fresh, open_house
+from support.subscription_driver import Life
+from support.webhook_receiver import receiving
 from temporalio.client import Client
 
 from adapters.postgres import webhook_outbox
@@ -21,8 +22,6 @@ from dev_stack.stack import EmbeddedStack
 from starter.webhook_endpoints import Delivery, Endpoint, NoSuchEndpointError, Webhooks
 from subscription.business_calendar import KST
 from subscription.webhook_events import DeliveryState, EndpointStatus, trial_event
-
-from .receiver import receiving
 
 TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 TODAY = datetime.now(KST).date().isoformat()

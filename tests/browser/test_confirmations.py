@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import date, timedelta
 
 import pytest
-from console.hosting import Hosted
 from playwright.async_api import Browser, BrowserContext, Page, Route
-from service.house import PASSWORD, fresh
-from service.lives import Life
+from support.console_server import Hosted
+from support.service_env import PASSWORD, fresh
+from support.subscription_driver import Life
 
 from subscription.business_calendar import day_of
 

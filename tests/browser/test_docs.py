@@ -1,8 +1,8 @@
 """The API's description in a real browser: drawn from this server alone, under its strict policy."""
 
-from api.reception import open_reception
 from playwright.async_api import Browser
-from service.house import House
+from support.api_client import open_reception
+from support.service_env import House
 
 
 async def test_the_description_is_drawn_and_asks_nobody_else(house: House, chromium: Browser) -> None:

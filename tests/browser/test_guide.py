@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from console.hosting import Hosted
 from playwright.async_api import Browser
-from service.house import PASSWORD, fresh
+from support.browser_visitor import Visitor
+from support.console_server import Hosted
+from support.service_env import PASSWORD, fresh
 
 from adapters.language import Language
 from entrypoints.console.i18n import Words
 from subscription.business_calendar import day_of
 from subscription.refusals import Code, RefusedError
-
-from .visitor import Visitor
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from console.hosting import Hosted, hosted
-from npm import install_packages
 from playwright.async_api import Browser, Page, expect
-from service.house import House
+from support.console_server import Hosted, hosted
+from support.npm import install_packages
+from support.service_env import House
 
 from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port_is_free
 from entrypoints.console.settings import DEFAULT_SCOPE, ConsoleSettings, OidcSettings

@@ -67,7 +67,7 @@ class Process:
 
 class Worker(Process):
     def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
-        super().__init__("A worker", "chaos.work", directory, settings)
+        super().__init__("A worker", "chaos.worker_process", directory, settings)
 
 
 class Api(Process):
@@ -75,7 +75,9 @@ class Api(Process):
 
     def __init__(self, directory: Path, settings: Mapping[str, str], port: int) -> None:
         address = f"{LOOPBACK}:{port}"
-        super().__init__("The API", "chaos.answer", directory, {**settings, "WORKSUB_API_ADDRESS": address})
+        super().__init__(
+            "The API", "chaos.api_process", directory, {**settings, "WORKSUB_API_ADDRESS": address}
+        )
         self.url = f"http://{address}"
         self._finishing: list[asyncio.Task[None]] = []
 
@@ -118,7 +120,7 @@ class Asker:
     async def start(cls, settings: Mapping[str, str], database_url: str, api_url: str) -> "Asker":
         # It ends with its input, and so with this process.
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "chaos.ask", database_url, api_url),
+            *(sys.executable, "-m", "chaos.client_process", database_url, api_url),
             env=environment(settings),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

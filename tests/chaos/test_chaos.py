@@ -2,7 +2,7 @@
 
 from support.sizes import IS_LARGE, SIZES
 
-from .run import Chaos, run
+from .main import Chaos, run
 
 _SEED = 617884
 """Always the same lives, so that a change is judged by what it changes; `make chaos` draws others."""

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service.house import PASSWORD_HASH
-from service.namespaces import new_namespace
+from support.cli_runner import ROOT, Cli
+from support.namespaces import new_namespace
+from support.request_files import request_fields
+from support.service_env import PASSWORD_HASH
 from temporalio.client import Client
 
 from adapters.attention_copy import attention_copied
@@ -20,9 +22,6 @@ from starter.setup import set_up
 from subscription.business_calendar import KST
 from subscription.contract import ContractTerm
 from worker import create_worker
-
-from .requesting import request_fields
-from .running import ROOT, Cli
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from typing import Any
 
 import asyncpg
-from api.receiver import receiving
+from support.cli_runner import Cli
+from support.webhook_receiver import receiving
 
 from adapters.postgres.pool import connected
 from adapters.webhooks.dispatcher import webhooks_delivered
@@ -11,7 +12,6 @@ from dev_stack.postgres_server import WEB, WORKER, as_login
 from starter.api_keys import Keys
 
 from .conftest import Service
-from .running import Cli
 
 
 async def test_keys_are_made_listed_turned_and_ended(service: Service, cli: Cli) -> None:

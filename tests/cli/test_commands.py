@@ -4,13 +4,13 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
-from service.pausing import paused
+from support.cli_runner import Cli
+from support.paused_workflows import paused
+from support.request_files import fresh
 
 from subscription.business_calendar import KST
 
 from .conftest import Service
-from .requesting import fresh
-from .running import Cli
 
 
 def in_days(days: int) -> str:

@@ -13,14 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from observing import probed, scraped
-from service.waiting import eventually
+from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli, gone
+from support.observability import probed, scraped
+from support.polling import eventually
+from support.request_files import PASSWORD, request_file
 from support.usual_ports import USUAL_PORTS, usual_ports_held
 
 from dev_stack.child_server import port_is_free
-
-from .requesting import PASSWORD, request_file
-from .running import PATIENCE_SECONDS, ROOT, Cli, gone
 
 EXAMPLE = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 

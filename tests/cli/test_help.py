@@ -3,11 +3,10 @@
 from typing import Any
 
 import typer
+from support.cli_runner import Cli
 
 from entrypoints.cli.app import app
 from subscription.refusals import Code
-
-from .running import Cli
 
 
 def leaves(group: Any) -> list[Any]:

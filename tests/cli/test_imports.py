@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from support.cli_runner import Cli, Ended
+
 from .conftest import Service
-from .running import Cli, Ended
 
 _TELLING = """
 import sys

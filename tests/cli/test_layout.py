@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
+from support.cli_runner import ROOT
 
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from dev_stack.scenario_runner import simulate_by_rules
@@ -18,8 +19,6 @@ from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
 from subscription.domain_verification import proof_of
 from subscription.scenario import Document, read_scenario
-
-from .running import ROOT
 
 SCENARIO = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 SUBSCRIPTION = "d9a31f0d-37ec-563c-b621-a02a9ff03f97"

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from service.waiting import eventually
+from support.cli_runner import Cli
+from support.polling import eventually
+from support.request_files import fresh
 
 from starter.filters import READY_MADE, month_of, week_of
 from subscription.business_calendar import KST
 
 from .conftest import Service
-from .requesting import fresh
-from .running import Cli
 from .test_services import NOWHERE
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import typer
 from argon2 import PasswordHasher
+from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli
+from support.request_files import PASSWORD, fresh, request_fields
 
 from entrypoints.cli.app import app
 from subscription.business_calendar import KST
 
 from .conftest import Service
-from .requesting import PASSWORD, fresh, request_fields
-from .running import PATIENCE_SECONDS, ROOT, Cli
 
 SCENARIO = ROOT / "examples" / "scenarios" / "annual-cancelled-early.yaml"
 

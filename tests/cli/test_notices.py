@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from support.cli_runner import Cli
+from support.request_files import fresh
 
 from adapters.temporal.client import TASK_QUEUE
 from subscription.business_calendar import day_of
 
 from .conftest import Service
-from .requesting import fresh
-from .running import Cli
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """`worksub replay`: what is running is tried on this release; a query that makes no sense is refused."""
 
-from service.waiting import eventually
+from support.cli_runner import Cli
+from support.polling import eventually
 
 from .conftest import Service
-from .running import Cli
 
 
 async def test_what_runs_replays_on_this_release(service: Service, cli: Cli) -> None:

@@ -4,13 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli
+from support.request_files import PASSWORD, fresh, request_file
 
 from entrypoints.cli.erasure_check import events_naming, occurrences_on_disk, rows_naming, runs_of
 from subscription.ids import WORKFLOW_ID_PREFIX
 
 from .conftest import Service
-from .requesting import PASSWORD, fresh, request_file
-from .running import PATIENCE_SECONDS, ROOT, Cli
 
 
 async def test_a_name_is_free_until_it_is_requested(service: Service, cli: Cli) -> None:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from support.cli_runner import Cli
 
 from .conftest import Service
-from .running import Cli
 
 
 @pytest.fixture(autouse=True)

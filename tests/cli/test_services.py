@@ -10,7 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from service.doors import Door
+from support.cli_runner import PATIENCE_SECONDS, Cli
+from support.request_files import PASSWORD, request_file
+from support.tcp_proxy import Door
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
@@ -22,8 +24,6 @@ from entrypoints.cli.clock_skew import difference
 from entrypoints.cli.doctor import Verdict, temporal_findings
 
 from .conftest import Service
-from .requesting import PASSWORD, request_file
-from .running import PATIENCE_SECONDS, Cli
 
 NOWHERE = "127.0.0.1:1"
 

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from support.cli_runner import ROOT, Cli, Ended
 from support.sizes import SIZES
-
-from .running import ROOT, Cli, Ended
 
 EXAMPLES = sorted((ROOT / "tests" / "examples").glob("*.yaml"))
 SCENARIO = """

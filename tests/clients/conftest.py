@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import catalogue_file, service
-from npm import install_packages
+from support.npm import install_packages
 
 __all__ = ["catalogue_file", "service"]
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from cli.conftest import Service
-from cli.requesting import fresh
-from docs.pages import ROOT
-from http_hosting import served
+from support.http_server import served
+from support.markdown_pages import ROOT
+from support.request_files import fresh
 
 from adapters.postgres.pool import connected
 from dev_stack.postgres_server import WEB, as_login

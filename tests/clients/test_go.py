@@ -7,8 +7,8 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
-from cli.requesting import fresh
-from docs.pages import blocks, page
+from support.markdown_pages import blocks, page
+from support.request_files import fresh
 
 from starter.api_keys import Keys
 

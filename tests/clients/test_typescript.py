@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from cli.conftest import Service
-from cli.requesting import PASSWORD, fresh, request_fields
-from docs.pages import blocks, page
+from support.markdown_pages import blocks, page
+from support.request_files import PASSWORD, fresh, request_fields
 
 from starter.requests import subscription_id_for
 

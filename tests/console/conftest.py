@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from service.house import House, open_house
+from support.console_server import Hosted, hosted
+from support.service_env import House, open_house
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
-
-from .hosting import Hosted, hosted
 
 
 @pytest.fixture(scope="session")

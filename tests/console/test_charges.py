@@ -4,11 +4,10 @@ import re
 
 import httpx
 import pytest
-from service.house import fresh
-from service.lives import Life
-
-from .forms import sign_in
-from .hosting import Hosted
+from support.console_server import Hosted
+from support.html_forms import sign_in
+from support.service_env import fresh
+from support.subscription_driver import Life
 
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 

@@ -6,18 +6,18 @@ from datetime import date, timedelta
 import asyncpg
 import httpx
 import pytest
-from service.house import PASSWORD, fresh
-from service.lives import Life
-from service.pausing import paused
-from service.waiting import together
+from support.console_server import Hosted
+from support.html_forms import sign_in, submit
+from support.paused_workflows import paused
+from support.polling import together
+from support.service_env import PASSWORD, fresh
+from support.subscription_driver import Life
 
 from adapters.language import Language
 from entrypoints.console.i18n import Words
 from entrypoints.console.works_admin.repository import Member, WorksRecord
 from subscription.business_calendar import start_of
 
-from .forms import sign_in, submit
-from .hosting import Hosted
 from .test_guide import AGREED, filled_in
 
 CHANGED = "Something has changed since you opened the page. Nothing was done"

@@ -5,15 +5,14 @@ from datetime import timedelta
 
 import httpx
 from cryptography.fernet import Fernet
-from service.house import PASSWORD, fresh
-from service.waiting import together
+from support.console_server import Hosted
+from support.html_forms import sign_in, submit
+from support.polling import together
+from support.service_env import PASSWORD, fresh
 
 from entrypoints.console.request_draft import opened
 from subscription.business_calendar import day_of
 from subscription.request import Account, AccountKind
-
-from .forms import sign_in, submit
-from .hosting import Hosted
 
 AGREED = ["service:2026-01", "privacy:2026-01"]
 

@@ -5,12 +5,11 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from service.house import PASSWORD, fresh
-from service.lives import Life
 from starlette.routing import Route
-
-from .forms import forms_of, sign_in, submit
-from .hosting import Hosted
+from support.console_server import Hosted
+from support.html_forms import forms_of, sign_in, submit
+from support.service_env import PASSWORD, fresh
+from support.subscription_driver import Life
 
 CHANGED = {
     "en": "Something has changed since you opened the page",

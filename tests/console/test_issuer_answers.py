@@ -12,21 +12,20 @@ from urllib.parse import parse_qs, urlencode
 import httpx
 import httpx2
 import pytest
-from http_hosting import served
 from joserfc import jwt
 from joserfc.jwk import KeyParameters, KeySet, RSAKey
-from service.house import House
-from service.waiting import together
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+from support.console_server import Hosted, hosted
+from support.http_server import served
+from support.polling import together
+from support.service_env import House
 
 from entrypoints.console.oidc_discovery import Discovery
 from entrypoints.console.settings import ConsoleSettings, OidcSettings
 from entrypoints.console.sign_in_state import sealed
-
-from .hosting import Hosted, hosted
 
 KEY: KeyParameters = {"kid": "1", "use": "sig", "alg": "RS256"}
 

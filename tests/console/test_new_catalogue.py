@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from service.house import catalogue, open_house, publish
+from support.console_server import Hosted, hosted
+from support.html_forms import sign_in, submit
+from support.service_env import catalogue, open_house, publish
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
-
-from .forms import sign_in, submit
-from .hosting import Hosted, hosted
 
 DEARER = {"list = 7200": "list = 9200", "rename_lock_hours = 24": "rename_lock_hours = 48"}
 

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
+from support.console_server import Hosted, hosted
+from support.html_forms import sign_in
 from temporalio.client import Client
 
 from starter.client import SubscriptionClient
-
-from .forms import sign_in
-from .hosting import Hosted, hosted
 
 
 async def test_without_temporal_lists_are_shown_and_a_subscription_says_that_it_cannot_be(

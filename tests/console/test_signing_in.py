@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from service.house import House, fresh
+from support.console_server import Hosted, hosted
+from support.html_forms import sign_in, submit
+from support.service_env import House, fresh
 
 from adapters.postgres.pool import connected
 from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port_is_free
 from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings, OidcSettings
-
-from .forms import sign_in, submit
-from .hosting import Hosted, hosted
 
 
 @pytest.fixture(scope="session")

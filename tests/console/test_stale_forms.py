@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from service.house import fresh
-from service.lives import Life
+from support.console_server import Hosted
+from support.html_forms import sign_in, submit
+from support.service_env import fresh
+from support.subscription_driver import Life
 
 from subscription.business_calendar import start_of
 
-from .forms import sign_in, submit
-from .hosting import Hosted
 from .test_guide import filled_in
 
 CHANGED = "Something has changed since you opened the page. Nothing was done"

@@ -7,17 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from service.house import PASSWORD, House, fresh
-from service.lives import Life
-from service.waiting import eventually
 from starlette.routing import Mount, Route
+from support.console_server import Hosted
+from support.html_forms import sign_in, submit
+from support.polling import eventually
+from support.service_env import PASSWORD, House, fresh
+from support.subscription_driver import Life
 
 from adapters.attention_copy import copy_attention
 from entrypoints.console.works_admin.repository import Member, WorksRecord
 from subscription.invoice import Invoice
-
-from .forms import sign_in, submit
-from .hosting import Hosted
 
 NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/subscriptions/{subscription_id}"): {},

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from asyncpg import NotNullViolationError, RestrictViolationError, UniqueViolationError
-from service.house import PASSWORD, PASSWORD_HASH, fresh
-from service.waiting import eventually
+from support.console_server import Hosted, hosted
+from support.html_forms import submit
+from support.polling import eventually
+from support.service_env import PASSWORD, PASSWORD_HASH, fresh
 
 from adapters.password_hashing import PasswordHashing
-
-from .forms import submit
-from .hosting import Hosted, hosted
 
 
 async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_alike(console: Hosted) -> None:

@@ -3,15 +3,14 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from service.house import catalogue, catalogue_text, open_house
-from service.namespaces import new_namespace
+from support.namespaces import new_namespace
+from support.service_env import catalogue, catalogue_text, open_house
+from support.shell_recipes import CATALOGUE, Shell
 from temporalio.client import Client
 
 from adapters.temporal.client import TASK_QUEUE
 from dev_stack.stack import EmbeddedStack
 from starter.setup import set_up
-
-from .cookbook import CATALOGUE, Shell
 
 
 @pytest.fixture(scope="session")

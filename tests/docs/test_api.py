@@ -4,8 +4,9 @@ import re
 from datetime import UTC, datetime
 from typing import get_args
 
-from api.story import SAMPLE_SECRET, webhook_sample
 from standardwebhooks import Webhook
+from support.api_examples import SAMPLE_SECRET, webhook_sample
+from support.markdown_pages import blocks, page, tables
 
 from entrypoints.api.app import create_api
 from entrypoints.api.openapi import described, event_schema_described
@@ -13,8 +14,6 @@ from entrypoints.api.problem_details import ApiCode, status_of
 from subscription.events import Event
 from subscription.refusals import Code
 from subscription.webhook_events import DeliveryState, event_type
-
-from .pages import blocks, page, tables
 
 API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
 

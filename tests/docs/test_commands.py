@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from support.markdown_pages import PAGES, ROOT, inline_code, page, shell_lines, tables
 
 from adapters.temporal.client import TASK_QUEUE
 from adapters.temporal.search_attributes import REGISTRY
@@ -20,8 +21,6 @@ from subscription.commands import COMMANDS, Command, QuoteCancellation, read_com
 from subscription.notice_outbox import NoticesStage
 from subscription.refusals import Refused
 from subscription.validation import check
-
-from .pages import PAGES, ROOT, inline_code, page, shell_lines, tables
 
 WORKSUB = typer.main.get_command(app)
 COMMANDS_PAGE = page("docs/commands.md")

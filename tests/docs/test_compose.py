@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from compose_spec import PyCompose
+from support.markdown_pages import ROOT, blocks, page, tables
 
 from adapters.observability.health_server import Health, health_served
 from dev_stack.child_server import free_ports
-
-from .pages import ROOT, blocks, page, tables
 
 TEXT = page("docker-compose.yml")
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?+])([^}]*))?\}")

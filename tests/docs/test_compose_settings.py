@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.markdown_pages import ROOT, page, tables
 
 from adapters.settings import settings_from
 from adapters.temporal.encryption_keys import KEYS_FILE, Key, keyring_from
@@ -15,7 +16,6 @@ from entrypoints.api.settings import api_settings_from
 from entrypoints.codec_server.operator_tokens import token_line
 from entrypoints.codec_server.settings import codec_settings_from
 
-from .pages import ROOT, page, tables
 from .test_compose import REQUIRED, SERVICES, TEXT, VARIABLE, interpolated
 
 _NAME = re.compile(r"DATABASE_URL|(WORKSUB|OTEL)_[A-Z_]+|TEMPORAL_(DEPLOYMENT|WORKER)_[A-Z_]+")

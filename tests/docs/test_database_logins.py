@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 import pytest
 import pytest_asyncio
+from support.markdown_pages import ROOT
 
 from adapters.postgres.catalogue_repository import publish
 from adapters.postgres.migrate import migrate, migrations
@@ -18,7 +19,6 @@ from adapters.postgres.pool import DatabaseError, connected
 from dev_stack.postgres_server import PostgresServer
 from starter.api_keys import Keys
 
-from .pages import ROOT
 from .test_compose import SECRETS
 from .test_worked_examples import BOOK
 

@@ -2,11 +2,11 @@
 
 import re
 
+from support.markdown_pages import ROOT, page, tables
+
 from entrypoints.cli.errors import ExitCode
 from entrypoints.http.sign_in_refusals import SignInRefusal
 from subscription.refusals import Code
-
-from .pages import ROOT, page, tables
 
 TEXT = page("docs/errors.md")
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from .pages import PAGES, ROOT, anchors, inline_code, links
+from support.markdown_pages import PAGES, ROOT, anchors, inline_code, links
 
 _FILE = re.compile(r"[\w.-]+(/[\w.-]+)*(\.(py|md|sql|toml|txt|yml|yaml|sh)|/)|Makefile|Dockerfile")
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from pins import pins_of
-
-from .pages import ROOT, page, tables
+from support.markdown_pages import ROOT, page, tables
+from support.pins import pins_of
 
 TARGETS = [
     *(

@@ -1,9 +1,9 @@
 """docs/notices.md has every kind of notice, every state and every policy, as the code has them."""
 
+from support.markdown_pages import page, tables
+
 from subscription.catalogue import NoticePolicy
 from subscription.notice_outbox import NoticeKind, NoticeState
-
-from .pages import page, tables
 
 TABLES = tables(page("docs/notices.md"))
 

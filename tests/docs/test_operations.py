@@ -1,14 +1,11 @@
 """Every recipe of docs/operations.md does what it says, typed as it stands there."""
 
 import pytest
-from service.house import fresh
-from service.lives import Life
-from service.test_tools_of_temporal import first_task, reset
-from service.waiting import eventually
-
-from starter.filters import READY_MADE
-
-from .cookbook import (
+from integration.worker.test_temporal_tools import first_task, reset
+from support.markdown_pages import page, tables
+from support.polling import eventually
+from support.service_env import fresh
+from support.shell_recipes import (
     EVERYDAY,
     RECIPES,
     RECOVERY,
@@ -22,7 +19,9 @@ from .cookbook import (
     recipes,
     unproved,
 )
-from .pages import page, tables
+from support.subscription_driver import Life
+
+from starter.filters import READY_MADE
 
 PAGE = page("docs/operations.md")
 

@@ -4,8 +4,7 @@ import re
 
 import pytest
 from chaos.report import Report
-
-from .pages import ROOT, page, tables
+from support.markdown_pages import ROOT, page, tables
 
 _TEST = re.compile(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)")
 

@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from support.markdown_pages import ROOT, Block, blocks, page, tables
 from support.usual_ports import usual_ports_held
-
-from .pages import ROOT, Block, blocks, page, tables
 
 TESTS = "make test\n"
 """The one block that is not run here, because it runs these tests."""

@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from service.house import House, catalogue, create_database, fresh, open_house
-from service.lives import Life
-from service.namespaces import new_namespace
-from service.test_tools_of_temporal import first_task, reset
-from service.waiting import eventually
+from integration.worker.test_temporal_tools import first_task, reset
+from support.namespaces import new_namespace
+from support.polling import eventually
+from support.service_env import House, catalogue, create_database, fresh, open_house
+from support.shell_recipes import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
+from support.subscription_driver import Life
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
@@ -23,8 +24,6 @@ from adapters.temporal.data_converter import data_converter
 from adapters.temporal.search_attributes import register_search_attributes
 from dev_stack.postgres_server import OWNER
 from starter.setup import set_up
-
-from .cookbook import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
 
 
 @recipe("Nothing moves")

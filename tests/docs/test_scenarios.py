@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.markdown_pages import ROOT, blocks, page, tables
 
 from entrypoints.cli.app import run
 from subscription.catalogue import parse_catalogue
@@ -11,7 +12,6 @@ from subscription.commands import COMMANDS
 from subscription.deadlines import Due
 from subscription.scenario import CONFIRM_DOMAIN
 
-from .pages import ROOT, blocks, page, tables
 from .test_worked_examples import BOOK
 
 TEXT = page("docs/scenarios.md")

@@ -1,10 +1,10 @@
 """docs/schedules.md has every job with its time, every finding, and every retention."""
 
+from support.markdown_pages import page, tables
+
 from activities.retention import RETENTIONS
 from starter.schedules import JOBS
 from subscription.reconciliation import GRACE_MINUTES, FindingCode
-
-from .pages import page, tables
 
 TEXT = page("docs/schedules.md")
 

@@ -5,9 +5,8 @@ from functools import cache
 from pathlib import Path
 
 from opentelemetry.sdk import environment_variables
+from support.markdown_pages import ROOT, page, tables
 from temporalio.bridge import temporal_sdk_bridge
-
-from .pages import ROOT, page, tables
 
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 

@@ -1,12 +1,11 @@
 """Every row of the wire table works with the `temporal` command, as an update, a signal or a query."""
 
 import pytest
-from service.house import fresh
-from service.lives import Life
-from service.waiting import eventually
-
-from .cookbook import Shell, in_days, named, paid, unproved
-from .pages import page, tables
+from support.markdown_pages import page, tables
+from support.polling import eventually
+from support.service_env import fresh
+from support.shell_recipes import Shell, in_days, named, paid, unproved
+from support.subscription_driver import Life
 
 _TABLES = tables(page("docs/commands.md"))
 COMMANDS = {

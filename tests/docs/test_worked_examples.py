@@ -6,11 +6,10 @@ from fractions import Fraction
 
 import pytest
 import yaml
+from support.markdown_pages import ROOT, Table, blocks, page, tables
 
 from subscription.catalogue import PriceBook, parse_catalogue
 from subscription.scenario import Document, read_scenario, simulate
-
-from .pages import ROOT, Table, blocks, page, tables
 
 RULES = page("docs/rules.md")
 BOOK = PriceBook(versions=(parse_catalogue((ROOT / "catalogue.toml").read_text(encoding="utf-8")),))

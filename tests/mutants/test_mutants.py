@@ -79,7 +79,7 @@ def judged(tree: Path, *mutants: str) -> subprocess.CompletedProcess[str]:
         (tree / name).write_text(text, encoding="utf-8")
     subprocess.run(["git", "init", "--quiet"], cwd=tree, check=True)
     return subprocess.run(
-        [sys.executable, "-m", "mutants.run", "--root", tree, "--list", tree / "list.toml"],
+        [sys.executable, "-m", "mutants.main", "--root", tree, "--list", tree / "list.toml"],
         cwd=TESTS,
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,

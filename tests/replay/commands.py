@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHistory
 
 from activities.reconciliation.history_reader import local_result
 
-from .effects import first, value
+from .recorded_effects import first, value
 
 _LONGEST_REFRAIN = 4
 _MONTH = re.compile(r"[A-Z][a-z]+ \d{4}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from service.house import PASSWORD
+from support.service_env import PASSWORD
 
 from subscription.activity_contracts import ACTIVITIES, Erase, Provisioned, Transition
 from subscription.commands import COMMANDS
@@ -22,9 +22,9 @@ from .corpus import (
     recorded_lives,
     releases,
 )
-from .effects import Effect, effects_of
-from .kinds import KINDS
-from .record import ROOT, main, release_of_this_code, releases_that_are_out
+from .record_corpus import ROOT, main, release_of_this_code, releases_that_are_out
+from .recorded_effects import Effect, effects_of
+from .scenarios import KINDS
 
 OUTCOMES = {"PROVISIONED", "REFUSED", "RECORDED", "NAME_TAKEN", "BOOK_OUTDATED", "ADJUSTED"}
 
@@ -53,7 +53,7 @@ def test_a_release_that_is_out_is_not_recorded_again(
     release = releases()[-1]
     (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{release}"\n')
     (tmp_path / "CHANGELOG.md").write_text(f"## [{release}] - 2027-01-15\n")
-    monkeypatch.setattr("replay.record.ROOT", tmp_path)
+    monkeypatch.setattr("replay.record_corpus.ROOT", tmp_path)
     assert main() == 2
     assert f"Release {release} is out" in capsys.readouterr().err
     assert checksums_of(CORPUS / release) == promised_checksums(CORPUS / release)

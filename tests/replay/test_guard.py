@@ -14,8 +14,8 @@ from subscription.refusals import Code, Refused
 from subscription.state import Subscription
 from workflows.activity_calls import carry_out
 
+from .command_comparison import differences
 from .corpus import RecordedLife, recorded_lives, releases
-from .recount import differences
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from subscription.activity_contracts import ACTIVITIES
 from workflows.run_input import stage_of
 
 from .corpus import recorded_lives, releases
-from .effects import effects_of, first
+from .recorded_effects import effects_of, first
 
 RUNS = [run for life in recorded_lives(releases()[-1]) for run in life.runs]
 EFFECTS = [effect for run in RUNS for effect in effects_of(run) if effect.result]

@@ -2,8 +2,8 @@
 
 import pytest
 
+from .command_comparison import differences
 from .corpus import RecordedLife, recorded_lives, releases
-from .recount import differences
 
 LIVES = [life for release in releases() for life in recorded_lives(release)]
 

@@ -1,0 +1,1 @@
+"""Baseline: a plain implementation on Temporal."""

@@ -1,0 +1,116 @@
+"""Subscriptions by the thousand: one life is lived by the rules and recorded as the service records it, and
+the database then copies its rows under other ids, names and customers.
+"""
+
+import hashlib
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from activities.provisioning import ProvisioningActivities
+from activities.transitions import RecordingActivities
+from adapters.postgres.pool import Pool
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from benchmarks.implementations import fields
+from subscription.activity_contracts import Provision, Provisioned, Recorded, Transition
+from subscription.apply import apply_all
+from subscription.business_calendar import add_months, first_of_month, start_of
+from subscription.catalogue import PriceBook
+from subscription.commands import SwitchToPaid
+from subscription.contract import ContractTerm
+from subscription.deadlines import due_first
+from subscription.decide import Accepted, decide
+from subscription.events import Event
+from subscription.state import Subscription
+
+TEMPLATE = UUID(int=0)
+_NAME, _CUSTOMER = "template-of-all-lives", "customer-of-the-template"
+SUBSCRIPTIONS_A_CUSTOMER = 2
+
+_TABLES = """
+    SELECT table_name FROM information_schema.tables AS kept
+     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'customer_events'
+       AND EXISTS (SELECT 1 FROM information_schema.columns AS its
+                    WHERE its.table_name = kept.table_name AND column_name = 'subscription_id')
+       AND NOT EXISTS (SELECT 1 FROM information_schema.columns AS its
+                        WHERE its.table_name = kept.table_name AND is_identity = 'YES')
+     ORDER BY array_position(ARRAY['subscriptions', 'lifecycle_events', 'ledger_lines'], table_name::text)
+"""
+_COPY = """
+    INSERT INTO {table}
+    SELECT copied.*
+      FROM (SELECT to_jsonb(kept)::text AS document FROM {table} AS kept WHERE subscription_id = $1) AS lived,
+           generate_series($4::integer, $5::integer) AS number,
+           LATERAL jsonb_populate_record(
+               NULL::{table},
+               replace(replace(replace(document, $1, md5('life' || number)::uuid::text),
+                               $2, left(md5('name' || number), 22)),
+                       $3, 'customer-' || number / $6::integer)::jsonb
+           ) AS copied
+"""
+
+
+def id_of(number: int) -> str:
+    """The id of this copy: spread over all ids, as those of requests are."""
+    return str(UUID(hashlib.md5(f"life{number}".encode(), usedforsecurity=False).hexdigest()))
+
+
+async def live(pool: Pool, book: PriceBook, today: date, months: int) -> Subscription:
+    """One life in an annual contract, recorded by the service's own activities.
+
+    It switched to paid so many months before this one began, and all is posted that was due until then.
+    """
+    month = first_of_month(today)
+    paid_from = add_months(month, -months)
+    begun = start_of(paid_from) - timedelta(days=10)
+    workspaces = PostgresWorkspaces(pool)
+    provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=False)
+    request = fields(book) | {"request_id": str(TEMPLATE), "customer_id": _CUSTOMER}
+    request["account"] = {"group": _NAME}
+    provisioned = await provisioning.provision_subscription(
+        Provision(subscription_id=str(TEMPLATE), request=request, accepted_at=begun)
+    )
+    assert isinstance(provisioned, Provisioned)
+    life = _Life(RecordingActivities(pool, workspaces), provisioned.state, book)
+    await life.switch(SwitchToPaid(date=paid_from, term=ContractTerm.ANNUAL), begun + timedelta(hours=1))
+    while event := due_first(life.state, start_of(month), book):
+        await life.happen((event,))
+    return life.state
+
+
+async def copied(owner: Pool, numbers: range) -> list[str]:
+    """Copy the template's rows in every table and return the ids of the copies.
+
+    The template is a life like them. A trigger numbers the copied events for each customer (customer_events).
+    """
+    async with owner.acquire() as connection, connection.transaction():
+        for row in await connection.fetch(_TABLES):
+            await connection.execute(
+                _COPY.format(table=row["table_name"]),
+                *(str(TEMPLATE), _NAME, _CUSTOMER),
+                *(numbers.start, numbers.stop - 1, SUBSCRIPTIONS_A_CUSTOMER),
+            )
+    return [id_of(number) for number in numbers]
+
+
+class _Life:
+    def __init__(self, recording: RecordingActivities, state: Subscription, book: PriceBook) -> None:
+        self._recording, self.state, self._book = recording, state, book
+
+    async def switch(self, command: SwitchToPaid, now: datetime) -> None:
+        decision = decide(self.state, command, now, self._book)
+        assert isinstance(decision, Accepted)
+        await self.happen(decision.events)
+
+    async def happen(self, events: tuple[Event, ...]) -> None:
+        after = apply_all(self.state, events)
+        recorded = await self._recording.record_transition(
+            Transition(
+                subscription_id=after.subscription_id,
+                first_sequence=self.state.sequence + 1,
+                events=events,
+                state=after,
+                edition=self._book.edition,
+            )
+        )
+        assert isinstance(recorded, Recorded)
+        self.state = after

@@ -1,0 +1,237 @@
+"""Answers that are no, and what stands in the log of them."""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from asyncpg import InternalClientError
+from support.api_client import Reception, Visitor, open_reception
+from support.polling import eventually
+from support.service_env import PASSWORD, House
+from support.tcp_proxy import Door
+from temporalio.client import Client
+
+from adapters.observability.logging import LogFormat, write_logs
+from dev_stack.postgres_server import WEB
+from entrypoints.api.app import create_api
+from entrypoints.api.problem_details import ApiCode, status_of
+from starter.api_keys import ApiKey, Keys
+from starter.client import SubscriptionClient
+from subscription.refusals import Code
+
+
+async def test_what_cannot_be_read(acme: Visitor) -> None:
+    for content, media_type, status, code in (
+        (b"{", "application/json", 400, "MALFORMED_JSON"),
+        (b"\xff", "application/json", 400, "MALFORMED_JSON"),
+        (b'{"a": NaN}', "application/json", 400, "MALFORMED_JSON"),
+        (b'{"plan": "lite", "plan": "basic"}', "application/json", 400, "MALFORMED_JSON"),
+        (b"[" * 30_000, "application/json", 400, "MALFORMED_JSON"),
+        (b"plan=lite", "application/x-www-form-urlencoded", 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (b"[1]", "application/json; charset=utf-8", 422, "INVALID_ARGUMENT"),
+        (json.dumps({"\ud800": "\ud800"}).encode(), "application/json", 422, "REQUEST_REFUSED"),
+        (b" " * 65_537, "application/json", 413, "BODY_TOO_LARGE"),
+    ):
+        headers = {"Idempotency-Key": "k", "Content-Type": media_type}
+        answer = await acme.http.post("/v1/subscriptions", content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), content[:20]
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_without_an_announced_length_is_limited_too(acme: Visitor) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 10_000
+
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    answer = await acme.http.post("/v1/subscriptions", content=endless(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
+
+
+async def test_paths_and_queries_that_are_wrong(acme: Visitor) -> None:
+    assert (await acme.gets("/nothing", 404))["code"] == "NO_SUCH_PATH"
+    assert (await acme.posts("/catalogue", {}, 405))["code"] == "METHOD_NOT_ALLOWED"
+    refused = await acme.gets("/subscriptions", 422, limit=0, state="HAPPY")
+    assert [(each["field"], each["code"]) for each in refused["problems"]] == [
+        ("state", "INVALID_VALUE"),
+        ("limit", "INVALID_VALUE"),
+    ]
+    for odd in ("%00", "a%00b", "..%2f..", "x" * 300, "%ed%a0%80"):
+        assert (await acme.gets(f"/subscriptions/{odd}", 404))["code"] in (
+            "SUBSCRIPTION_NOT_FOUND",
+            "NO_SUCH_PATH",
+        )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (method, path)
+        for path, operations in create_api().openapi()["paths"].items()
+        for method in operations
+        if path.startswith("/v1/")
+    ],
+)
+async def test_no_route_ignores_a_query_parameter(operator: Visitor, method: str, path: str) -> None:
+    filled = re.sub(r"\{\w+\}", "1", path)
+    for query, code, field in (
+        ("sate=SUSPENDED", "UNKNOWN_PARAMETER", "sate"),
+        ("=", "UNKNOWN_PARAMETER", ""),
+        ("Limit=1", "UNKNOWN_PARAMETER", "Limit"),
+    ):
+        answer = await operator.http.request(method, f"{filled}?{query}")
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["field"]) == (400, code, field)
+
+
+async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme: Visitor) -> None:
+    refused = await acme.gets("/notices", 400, sate="WAITING")
+    assert refused["detail"] == (
+        "sate is not a query parameter of this path; known are cursor, kind, limit, state, subscription_id."
+    )
+    assert (await acme.gets("/catalogue", 400, on="today"))["detail"].endswith("there are none.")
+    answer = await acme.http.get("/v1/subscriptions?state=TRIAL&state=ACTIVE")
+    assert (answer.status_code, answer.json()["code"]) == (400, "REPEATED_PARAMETER")
+
+
+async def test_health_needs_no_key(reception: Reception) -> None:
+    stranger = (await reception.with_token(None)).http
+    assert (await stranger.get("/healthz")).json() == {"well": True, "problems": {}, "warnings": {}}
+    assert (await stranger.get("/readyz")).status_code == 200
+    assert "swagger" in (await stranger.get("/docs")).text
+
+
+async def test_with_the_database_away_it_says_so_and_comes_back(house: House) -> None:
+    async with Door() as door:
+        url = door.leads_to_database(house.web_url)
+        behind = url.partition("@")[2] and house.web_url.rpartition("@")[2].partition("/")[0]
+        async with open_reception(house, database_url=url) as reception:
+            visitor = await reception.visitor("C-outage")
+            await visitor.gets("/subscriptions")
+            door.closes()
+            answer = await visitor.gets("/subscriptions", 503)
+            assert answer["code"] == "DATABASE_UNREACHABLE"
+            assert (await visitor.http.get("/readyz")).json()["problems"].keys() == {"PostgreSQL"}
+            door.leads_to(behind)
+
+            async def is_back() -> bool:
+                return (await visitor.http.get("/v1/subscriptions")).status_code == 200
+
+            await eventually("it answers again", is_back)
+
+
+async def test_a_question_in_whose_middle_the_database_stops_is_to_be_asked_again(
+    house: House, acme: Visitor
+) -> None:
+    async def is_waiting() -> int | None:
+        pid: int | None = await house.owner.fetchval(
+            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return pid
+
+    async with house.owner.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE api_keys")
+        asked = asyncio.create_task(acme.gets("/subscriptions", 503))
+        pid = await eventually("the key is looked for", is_waiting)
+        await house.owner.execute("SELECT pg_terminate_backend($1)", pid)
+        assert (await asked)["code"] == "DATABASE_UNREACHABLE"
+    await acme.gets("/subscriptions")
+
+
+async def test_where_asyncpg_has_lost_count_of_its_connections_the_question_is_to_be_asked_again(
+    house: House,
+) -> None:
+    class LostCount(Keys):
+        """Asyncpg does so at times when a server dies under many questions; no test can bring it about."""
+
+        async def opening(self, token: str) -> ApiKey | None:
+            raise InternalClientError
+
+    async with open_reception(house) as reception:
+        visitor = await reception.visitor("C-lost")
+        object.__setattr__(reception.service, "keys", LostCount(house.pool))
+        assert (await visitor.gets("/subscriptions", 503))["code"] == "DATABASE_UNREACHABLE"
+
+
+async def test_a_database_that_only_answers_is_enough_for_a_question(house: House) -> None:
+    database = await house.owner.fetchval("SELECT current_database()")
+    setting = f"ALTER ROLE {WEB} IN DATABASE {database}"
+    await house.owner.execute(f"{setting} SET default_transaction_read_only = on")
+    try:
+        async with open_reception(house) as reception:
+            await (await reception.visitor("C-standby")).gets("/subscriptions")
+    finally:
+        await house.owner.execute(f"{setting} RESET default_transaction_read_only")
+
+
+async def test_no_worker_is_no_answer_in_time(stack: object, house: House, temporal: Client) -> None:
+    async with open_reception(house, patience=0.5) as reception:
+        service = reception.service
+        alone = SubscriptionClient(temporal, service.reading, task_queue="nobody-works-here")
+        object.__setattr__(service, "client", alone)
+        visitor = await reception.visitor("C-alone")
+        body = visitor.request_body(house)
+        answer = await visitor.posts("/subscriptions", body, 504, key="once")
+        assert answer["code"] == "NO_ANSWER"
+
+
+async def test_an_unforeseen_fault_tells_nothing(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    async with open_reception(house) as reception:
+        visitor = await reception.visitor("C-fault")
+        object.__setattr__(reception.service, "client", None)
+        answer = await visitor.gets("/catalogue", 500)
+        assert (answer["code"], answer["detail"]) == (
+            "FAULT",
+            "This is a fault of the service; report it with the request_id.",
+        )
+
+
+async def test_the_log_has_ids_and_codes_and_nothing_personal(
+    house: House, reception: Reception, acme: Visitor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    write_logs(LogFormat.JSON)
+    try:
+        body = acme.request_body(house, company_name="Secret Company")
+        headers = {"Idempotency-Key": "log-1", "X-Request-Id": "req-4711"}
+        answer = await acme.http.post("/v1/subscriptions", json=body, headers=headers)
+        assert answer.headers["x-request-id"] == "req-4711"
+        await acme.http.post(
+            "/v1/subscriptions", json={**body, "password": PASSWORD}, headers={"X-Request-Id": "a b"}
+        )
+        await acme.http.get("/v1/check-name", params={"group": body["account"]["group"]})
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    answered = [line for line in lines if line["message"] == "Answered."]
+    first = answered[0]
+    assert (first["route"], first["status"], first["request_id"]) == ("/v1/subscriptions", 201, "req-4711")
+    assert len(first["key"]) == 10
+    assert answered[1]["request_id"] != "a b"
+    for word in ("Secret", PASSWORD, body["account"]["group"], body["password_hash"], "1234-5678"):
+        assert word not in json.dumps(lines, ensure_ascii=False)
+
+
+def test_every_code_has_a_status() -> None:
+    assert {status_of(code).value for code in (*Code, *ApiCode)} == {
+        *(400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503, 504)
+    }
+
+
+async def test_who_goes_away_in_the_middle_troubles_nobody(acme: Visitor) -> None:
+    """A connection that is cut in the middle of the body is nobody's trouble but the caller's."""
+
+    async def cut() -> AsyncIterator[bytes]:
+        yield b"{"
+        raise httpx.WriteError("gone")
+
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    with pytest.raises(httpx.WriteError):
+        await acme.http.post("/v1/subscriptions", content=cut(), headers=headers)
+    await acme.gets("/catalogue")

@@ -1,0 +1,208 @@
+"""The same again: the first answer again (R9, R22). Pages. Keys that are made, turned and ended. Rates."""
+
+import asyncio
+import uuid
+from datetime import datetime, timedelta
+
+from support.api_client import Reception, Visitor, open_reception
+from support.paused_workflows import paused
+from support.polling import eventually, together
+from support.service_env import House, fresh
+
+from adapters.postgres.pool import connected
+from entrypoints.api.rate_limits import Rates
+from starter.api_keys import Keys
+from starter.command_rate_limits import CommandRates
+from subscription.business_calendar import KST
+
+TODAY = datetime.now(KST).date().isoformat()
+TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
+
+
+async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
+    house: House, acme: Visitor
+) -> None:
+    body, key = acme.request_body(house), uuid.uuid4().hex
+    answers = await together(acme.posts("/subscriptions", body, 201, key=key) for _ in range(8))
+    assert all(answer == answers[0] for answer in answers)
+    other = {**body, "members": 11}
+    assert (await acme.posts("/subscriptions", other, 422, key=key))["code"] == "REQUEST_ID_REUSED"
+
+
+async def test_a_command_to_a_paused_subscription_is_accepted_after_the_pause(
+    house: House, acme: Visitor
+) -> None:
+    subscription_id, key = await acme.requests(house), uuid.uuid4().hex
+    path, switch = f"/subscriptions/{subscription_id}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}
+    async with paused(house.temporal, subscription_id):
+        refused = await acme.posts(path, switch, 409, key=key)
+        assert (refused["code"], refused["status"]) == ("WORKFLOW_PAUSED", 409)
+        assert (await acme.gets(f"/subscriptions/{subscription_id}"))["state"] == "TRIAL"
+    await acme.posts(path, switch, key=key)
+
+
+async def test_r22_a_command_sent_again_is_not_done_twice(house: House, acme: Visitor) -> None:
+    there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
+    switch = {"date": TOMORROW, "term": "ANNUAL"}
+    first = await acme.posts(f"{there}/switch-to-paid", switch, key=key)
+    assert await acme.posts(f"{there}/switch-to-paid", switch, key=f'"{key}"') == first
+    other = {**switch, "term": "MONTHLY"}
+    refused = await acme.posts(f"{there}/switch-to-paid", other, 422, key=key)
+    assert refused["code"] == "COMMAND_ID_REUSED"
+    assert (await acme.posts(f"{there}/withdraw-reservation", {}, 422, key=key))["code"] == refused["code"]
+    assert len((await acme.gets(f"{there}/timeline"))["items"]) == 2
+
+
+async def test_r22_an_operators_key_is_not_the_customers(
+    house: House, acme: Visitor, operator: Visitor
+) -> None:
+    there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
+    await acme.posts(f"{there}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}, key=key)
+    await operator.posts(f"{there}/withdraw-reservation", {}, key=key)
+
+
+async def test_every_write_needs_a_key(house: House, acme: Visitor) -> None:
+    answer = await acme.http.post("/v1/subscriptions", json=acme.request_body(house))
+    assert (answer.status_code, answer.json()["code"]) == (400, "IDEMPOTENCY_KEY_MISSING")
+    for key in ("", "two words", "-first", "x" * 101):
+        refused = await acme.posts("/subscriptions", {}, 400, **{"Idempotency-Key": key})
+        assert refused["code"] == "INVALID_IDEMPOTENCY_KEY"
+
+
+async def test_pages_have_everything_once(house: House, reception: Reception) -> None:
+    visitor = await reception.visitor(fresh("C"))
+    requested = {await visitor.requests(house) for _ in range(3)}
+    found, cursor = [], None
+    while True:
+        page = await visitor.gets("/subscriptions", limit=1, **({"cursor": cursor} if cursor else {}))
+        found += [each["subscription_id"] for each in page["items"]]
+        if (cursor := page["next"]) is None:
+            break
+    assert found == sorted(requested)
+
+
+async def test_a_key_opens_until_it_is_ended(house: House, reception: Reception, acme: Visitor) -> None:
+    keys = reception.keys
+    made = await keys.create("C-keys", "billing")
+    holder = await reception.with_token(made.token)
+    await holder.gets("/subscriptions")
+
+    async def was_used() -> bool:
+        [key] = [key for key in await keys.list("C-keys") if key.prefix == made.key.prefix]
+        return key.last_used_at is not None
+
+    await eventually("its use is noted", was_used)
+    turned = await keys.rotate(made.key.prefix, timedelta(hours=1))
+    newer = await reception.with_token(turned.token)
+    await holder.gets("/subscriptions")
+    await newer.gets("/subscriptions")
+    await keys.revoke(made.key.prefix)
+    assert (await holder.gets("/subscriptions", 401))["code"] == "UNAUTHENTICATED"
+    await newer.gets("/subscriptions")
+    lasting = await keys.create("C-keys", "", timedelta(milliseconds=1))
+    brief = await reception.with_token(lasting.token)
+    await asyncio.sleep(0.01)
+    await brief.gets("/subscriptions", 401)
+
+
+async def test_what_is_no_key_opens_nothing(reception: Reception, acme: Visitor) -> None:
+    made = await reception.keys.create("C-keys", "")
+    right = made.token
+    other = right[:-1] + ("A" if right[-1] != "A" else "B")
+    stranger = await reception.with_token(None)
+    for wrong in (b"", b"x", right[:-1].encode(), f"{right}x".encode(), other.encode(), b"\xff" * 58):
+        headers = [(b"Authorization", b"Bearer " + wrong)] if wrong else []
+        answer = await stranger.http.get("/v1/subscriptions", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_the_database_has_no_key_but_its_hash(house: House, reception: Reception) -> None:
+    made = await reception.keys.create("C-keys", "")
+    secret = made.token.split("_", 2)[2]  # it may have that character in itself
+    rows = await house.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
+    assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
+    async with connected(house.web_url, "worksub_api", connections=1) as pool:
+        assert await Keys(pool).opening(made.token) is not None
+
+
+async def test_who_asks_too_much_waits(house: House) -> None:
+    async with open_reception(house, rates=Rates("3/minute", "2/minute")) as reception:
+        eager, patient = await reception.visitor("C-eager"), await reception.visitor("C-patient")
+        for _ in range(3):
+            await eager.gets("/subscriptions")
+        answer = await eager.http.get("/v1/subscriptions")
+        assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        await patient.gets("/subscriptions")
+        stranger = await reception.with_token("nonsense")
+        for status in (401, 401, 429):
+            await stranger.gets("/subscriptions", status)
+        await patient.gets("/subscriptions")
+
+
+async def test_every_answer_says_how_many_requests_are_left(house: House) -> None:
+    async with open_reception(house, rates=Rates("2/minute", "1/minute")) as reception:
+        visitor = await reception.visitor("C-counted")
+        for path, status, left in (
+            ("catalogue", 200, 1),
+            ("invoices?month=x", 422, 0),
+            ("catalogue", 429, 0),
+        ):
+            answer = await visitor.http.get(f"/v1/{path}")
+            assert answer.status_code == status
+            assert answer.headers["RateLimit-Policy"] == '"key";q=2;w=60'
+            assert answer.headers["RateLimit"].startswith(f'"key";r={left};t=')
+        stranger = await reception.with_token("wsk_wrong")
+        answer = await stranger.http.get("/v1/catalogue")
+        assert answer.headers["RateLimit"].startswith('"address";r=0;t=')
+
+
+async def test_a_replay_is_marked(house: House, acme: Visitor) -> None:
+    async def sends(path: str, body: object, key: str) -> str | None:
+        answer = await acme.http.post(f"/v1{path}", json=body, headers={"Idempotency-Key": key})
+        assert answer.is_success, answer.text
+        there.append(answer.headers.get("Location", ""))
+        replayed: str | None = answer.headers.get("Idempotent-Replayed")
+        return replayed
+
+    there: list[str] = []
+    body, key = acme.request_body(house), uuid.uuid4().hex
+    assert [await sends("/subscriptions", body, key) for _ in range(2)] == [None, "true"]
+    switch = {"date": TOMORROW, "term": "ANNUAL"}
+    path = there[0].removeprefix("/v1") + "/switch-to-paid"
+    assert [await sends(path, switch, key) for _ in range(3)] == [None, "true", "true"]
+    assert await sends(path, {**switch, "term": "MONTHLY"}, uuid.uuid4().hex) is None
+
+
+async def test_what_has_not_changed_is_not_sent_again(house: House, acme: Visitor) -> None:
+    there = f"/v1/subscriptions/{await acme.requests(house)}"
+    first = await acme.http.get(there)
+    tag = first.headers["ETag"]
+    for sent in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = await acme.http.get(there, headers={"If-None-Match": sent})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        assert again.headers["RateLimit"]
+    assert (await acme.http.get(there, headers={"If-None-Match": '"other"'})).json() == first.json()
+    await acme.posts(f"{there.removeprefix('/v1')}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
+    changed = await acme.http.get(there, headers={"If-None-Match": tag})
+    assert (changed.status_code, changed.json()["reservation"]["date"]) == (200, TOMORROW)
+    assert changed.headers["ETag"] != tag
+    missing = await acme.http.get(f"{there}x", headers={"If-None-Match": "*"})
+    assert missing.status_code == 404
+
+
+async def test_a_flood_of_one_command_waits_and_keeps_no_other_one_out(house: House) -> None:
+    async with open_reception(house, command_rates=CommandRates("3/minute")) as reception:
+        eager, rival = await reception.visitor("C-flooding"), await reception.visitor("C-rival")
+        mine = f"/subscriptions/{await eager.requests(house)}"
+        for _ in range(5):  # what is not theirs is not found, and counts for nothing
+            await rival.posts(f"{mine}/check-domain", {}, 404)
+        for _ in range(3):
+            assert (await eager.posts(f"{mine}/check-domain", {}, 409))["code"] == "NO_PROOF_AWAITED"
+        answer = await eager.http.post(
+            f"/v1{mine}/check-domain", json={}, headers={"Idempotency-Key": uuid.uuid4().hex}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        await eager.posts(f"{mine}/switch-to-paid", {"date": TODAY, "term": "ANNUAL"})

@@ -1,0 +1,180 @@
+"""A customer's way through the API, from what is on sale to the erasure."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from support.api_client import Reception, Visitor
+from support.polling import eventually
+from support.service_env import PASSWORD, TERMS, House, fresh
+
+from entrypoints.api.app import create_api
+from subscription.business_calendar import KST
+
+TODAY = datetime.now(KST).date()
+
+
+async def test_what_is_on_sale(acme: Visitor) -> None:
+    sold = await acme.gets("/catalogue")
+    assert sold["plans"]["basic"] == {"title": "Basic", "rank": 2, "list": 7200, "annual": 6000}
+    assert [(term["id"], term["version"]) for term in sold["terms"] if term["required"]] == [
+        (term["id"], term["version"]) for term in TERMS
+    ]
+
+
+async def test_r5_a_name_is_checked_and_not_taken(house: House, acme: Visitor, rival: Visitor) -> None:
+    name = fresh("acme")
+    free = {"name": name, "kind": "GROUP", "available": True}
+    assert await acme.gets("/check-name", group=name) == free
+    await acme.requests(house, account={"group": name})
+    assert await rival.gets("/check-name", group=name) == {**free, "available": False}
+    wrong = await acme.gets("/check-name", 422, group="-acme-")
+    assert [each["code"] for each in wrong["problems"]] == ["INVALID_GROUP_NAME"]
+    assert (await acme.gets("/check-name", 422))["code"] == "INVALID_ARGUMENT"
+    assert (await acme.gets("/check-name", 422, group="acme", domain="acme.kr"))["code"] == "INVALID_ARGUMENT"
+
+
+async def test_r9_all_that_is_wrong_with_a_request_is_said_at_once(house: House, acme: Visitor) -> None:
+    body = acme.request_body(house, plan="gold", admin_id="A", members="10")
+    refused = await acme.posts("/subscriptions", body, 422)
+    found = {(each["field"], each["code"]) for each in refused["problems"]}
+    assert found == {("plan", "PLAN_NOT_SOLD"), ("admin_id", "INVALID_ADMIN_ID"), ("members", "WRONG_TYPE")}
+    judged = await acme.posts("/subscriptions/check", body)
+    assert (judged["acceptable"], judged["refused"]["code"]) == (False, "REQUEST_REFUSED")
+    assert (await acme.posts("/subscriptions/check", acme.request_body(house)))["acceptable"]
+
+
+async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(house: House, acme: Visitor) -> None:
+    body = acme.request_body(house)
+    del body["password_hash"]
+    refused = await acme.posts("/subscriptions", {**body, "password": PASSWORD}, 422)
+    assert {each["code"] for each in refused["problems"]} == {"MISSING_FIELD", "UNKNOWN_FIELD"}
+    assert PASSWORD not in str(refused)
+    hashless = await acme.posts("/subscriptions", {**body, "password_hash": PASSWORD}, 422)
+    assert [each["code"] for each in hashless["problems"]] == ["INVALID_PASSWORD_HASH"]
+    assert PASSWORD not in str(hashless)
+
+
+async def test_a_whole_life(house: House, reception: Reception, acme: Visitor) -> None:
+    name = fresh("acme")
+    there = f"/subscriptions/{await acme.requests(house, account={'group': name})}"
+    assert (await acme.gets(there))["state"] == "TRIAL"
+    day = (TODAY + timedelta(days=1)).isoformat()
+    quoted = await acme.gets(f"{there}/quote", of="switch", on=day, term="ANNUAL", members=12)
+    assert (quoted["monthly"], quoted["monthly_now"], quoted["date"]) == (72_000, 0, day)
+    reserved = await acme.posts(f"{there}/switch-to-paid", {"date": day, "term": "ANNUAL"})
+    assert [each["event"] for each in reserved["events"]] == ["SWITCH_RESERVED"]
+    assert (await acme.gets(f"{there}/upcoming"))["items"][0]["entry"]["event"] == "SWITCHED_TO_PAID"
+    await acme.posts(f"{there}/withdraw-reservation", {})
+    paid = await acme.posts(f"{there}/switch-to-paid", {"date": str(TODAY), "term": "MONTHLY"})
+    assert paid["state"] == "ACTIVE"
+    await acme.posts(f"{there}/change-renewal-option", {"term": "ANNUAL", "members": 5})
+    await acme.posts(f"{there}/change-renewal-option", {"term": None})
+    more = await acme.gets(f"{there}/quote", of="upgrade", members=20)
+    assert (more["monthly"], more["monthly_now"]) == (144_000, 72_000)
+    terms = await acme.gets(f"{there}/required-terms")
+    agreed = [{"id": term["id"], "version": term["version"]} for term in terms["items"]]
+    await acme.posts(f"{there}/upgrade", {"members": 20, "agreed_terms": agreed})
+    await acme.posts(f"{there}/rename-account", {"group": f"{name}-kr"})
+    leaving = await acme.gets(f"{there}/quote", on=str(TODAY))
+    ended = await acme.posts(
+        f"{there}/cancel", {"date": str(TODAY), "confirmation": f"admin@{name}-kr", "by": "kim"}
+    )
+    assert ended["ledger"] == leaving["ledger"]
+    await reception.life(there.rpartition("/")[2]).has_closed()
+    assert (await acme.gets(there))["state"] == "ERASED"
+    timeline = await acme.gets(f"{there}/timeline")
+    assert timeline["items"][-1]["event"] == "ERASED"
+    assert await acme.gets(f"{there}/upcoming") == {"items": [], "next": None}
+    assert len((await acme.gets(f"{there}/certificates"))["items"]) == 2
+    # A contract that ends on its first day charges no day.
+    assert (await acme.gets(f"{there}/ledger"))["items"] == []
+    assert await acme.gets(f"{there}/explanations") == {"items": [], "next": None}
+    over = await acme.posts(f"{there}/check-domain", {}, 409)
+    assert over["code"] == "SUBSCRIPTION_ENDED"
+
+
+async def test_a_refused_command_says_why(house: House, acme: Visitor) -> None:
+    there = f"/subscriptions/{await acme.requests(house)}"
+    for command, body, status, code in (
+        ("upgrade", {"members": 20, "agreed_terms": []}, 409, "NOT_YET_PAID"),
+        ("withdraw-reservation", {}, 409, "NOTHING_RESERVED"),
+        ("switch-to-paid", {"date": "2020-01-01", "term": "ANNUAL"}, 422, "DATE_IN_THE_PAST"),
+        ("switch-to-paid", {"date": "soon", "term": "ANNUAL"}, 422, "INVALID_ARGUMENT"),
+        ("cancel", {"date": str(date.max), "confirmation": "x"}, 422, "CONFIRMATION_DIFFERS"),
+        ("check-domain", {"id": "mine"}, 422, "INVALID_ARGUMENT"),
+        ("check-domain", {"at": "2027-01-01T00:00:00+09:00"}, 422, "INVALID_ARGUMENT"),
+        ("check-domain", [], 422, "INVALID_ARGUMENT"),
+    ):
+        assert (await acme.posts(f"{there}/{command}", body, status))["code"] == code
+
+
+async def test_a_refusal_offers_no_field_that_it_refuses(house: House, acme: Visitor) -> None:
+    there = f"/subscriptions/{await acme.requests(house)}"
+    refused = await acme.posts(f"{there}/check-domain", {"colour": "red"}, 422)
+    assert refused["detail"].endswith("known are by.")
+    refused = await acme.posts(f"{there}/cancel", {"colour": "red"}, 422)
+    assert refused["detail"].endswith("known are by, date, confirmation.")
+
+
+async def test_every_list_has_items_and_a_next(house: House, acme: Visitor, operator: Visitor) -> None:
+    subscription_id = await acme.requests(house)
+    schemas = create_api().openapi()["components"]["schemas"]
+    for path, operations in create_api().openapi()["paths"].items():
+        content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
+        assert schema.get("type") != "array", path
+        if "items" in schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("properties", {}):
+            path = path.removeprefix("/v1").replace("{subscription_id}", subscription_id)
+            if "{" in path:  # of something that does not exist here
+                continue
+            caller = acme if path == "/events" else operator  # an operator must name a customer
+            page = await caller.gets(path)
+            assert {"items", "next"} <= page.keys(), path
+
+
+async def test_invoices_and_notices_and_findings(house: House, operator: Visitor, acme: Visitor) -> None:
+    assert (await operator.gets("/invoices", month="2027-03-01"))["items"] == []
+    assert (await operator.gets("/invoices/2020-000001", 404))["code"] == "INVOICE_NOT_FOUND"
+    assert (await operator.gets("/notices", state="WAITING"))["items"] == []
+    assert (await operator.gets("/notices/1", 404))["code"] == "NOTICE_NOT_FOUND"
+    assert (await operator.gets("/reconciliations/latest", 404))["code"] == "RECONCILIATION_NOT_FOUND"
+    assert (await operator.gets("/reconciliations/run-1/findings", 404))["code"] == (
+        "RECONCILIATION_NOT_FOUND"
+    )
+    there = f"/subscriptions/{await acme.requests(house)}"
+    assert await acme.gets(f"{there}/adjustments") == {"items": [], "next": None}
+    adjustment = {
+        "key": f"{there}/SERVICE_FEE/2027-01-01",
+        "amount": -1,
+        "reason": "GOODWILL",
+        "reference": "T-1",
+    }
+    refused = await operator.posts(f"{there}/adjustments", adjustment, 404)
+    assert refused["code"] == "LINE_NOT_FOUND"
+
+
+async def test_finding(house: House, operator: Visitor, acme: Visitor) -> None:
+    subscription_id = await acme.requests(house, account={"domain": f"{fresh('acme')}.kr"})
+    restricted = await acme.gets("/find", which="restricted")
+    assert [each["subscription_id"] for each in restricted["items"]] == [subscription_id]
+    assert (await operator.gets("/find", 400, query="Nonsense = 1"))["code"] == "INVALID_QUERY"
+
+
+async def test_operators_find_why_a_subscription_needs_attention(
+    house: House, operator: Visitor, acme: Visitor
+) -> None:
+    subscription_id = await acme.requests(house)
+    handle = house.temporal.get_workflow_handle(f"subscription-{subscription_id}")
+    await handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+    query = f"WorkflowId = 'subscription-{subscription_id}' AND NeedsAttention = true"
+
+    async def found() -> dict[str, Any]:
+        return dict((await operator.gets("/find", query=query))["attention"])
+
+    attention = (await eventually("it is found", found))[subscription_id]
+    assert (attention["kind"], attention["reason"]) == ("OPERATOR", "T-4711")
+    assert attention["advice"].endswith('The signal needs_attention with {"needed": false} removes it.')
+    assert datetime.fromisoformat(attention["since"]).utcoffset() == timedelta(hours=9)
+    marked = await acme.gets("/find", which="needs-attention")
+    assert subscription_id in [each["subscription_id"] for each in marked["items"]]
+    assert marked["attention"] == {}

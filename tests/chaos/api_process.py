@@ -1,0 +1,52 @@
+"""The API as operators run it, but for lives whose time is simulated: a header says when it is."""
+
+import asyncio
+import gc
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+from starlette.types import ASGIApp
+
+from chaos.client_process import SIMULATED_AT
+from entrypoints.api.app import create_app
+from entrypoints.api.app_state import Service
+from entrypoints.api.dependencies import AKey, AService, desk_of
+from entrypoints.api.server import serve
+from entrypoints.api.settings import api_settings_from
+from starter.caller import Caller
+from starter.client import SubscriptionClient
+from starter.scoped_client import Desk
+from subscription.timeline import Answer, RequestAnswer
+
+
+class SimulatedDesk(Desk):
+    """One caller, who asks at a time of their own."""
+
+    def __init__(self, client: SubscriptionClient, caller: Caller, at: str) -> None:
+        super().__init__(client, caller)
+        self._at = at
+
+    async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
+        return await super().request({**data, "simulated_at": self._at})
+
+    async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
+        return await super().command(subscription_id, name, {**argument, "at": self._at})
+
+
+async def simulated_desk_of(request: Request, service: AService, key: AKey) -> Desk:
+    return SimulatedDesk(service.client, key.caller, request.headers[SIMULATED_AT])
+
+
+def create_simulated_app(service: Service, console: ASGIApp) -> ASGIApp:
+    app = create_app(service, console)
+    app.dependency_overrides[desk_of] = simulated_desk_of
+    return app
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(serve(api_settings_from(os.environ), put_together=create_simulated_app))
+    finally:
+        gc.collect()  # as worker.py does

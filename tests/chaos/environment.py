@@ -1,0 +1,193 @@
+"""The world of a run: its servers, workers and clients, each where it was again after a kill."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+from temporalio.client import Client
+
+from adapters.postgres.pool import connected
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.temporal.data_converter import data_converter
+from dev_stack.child_server import (
+    LOOPBACK,
+    POLL_SECONDS,
+    STOP_SECONDS,
+    EmbeddedServer,
+    ServerError,
+    free_ports,
+)
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.temporal_server import TemporalServer
+from starter.api_keys import Keys
+from starter.client import SubscriptionClient
+from starter.read_model import ReadModel
+from starter.setup import set_up
+from starter.webhook_endpoints import Webhooks
+from subscription.catalogue import PriceBook
+
+from .dns_server import LyingDnsServer
+from .planned_subscriptions import API_CUSTOMERS
+from .polling import quiet
+from .processes import Api, Asker, Worker
+from .webhook_receivers import Receiver
+
+DATABASE = LOGIN = "chaos"
+_PASSWORD = "chaos"
+_ASKERS = 2
+# So few events a run that every life goes on in a new one several times a year.
+_EVENTS_A_RUN = 40
+
+
+class World:
+    """`async with World(directory) as world`: everything runs, and nothing has been asked yet.
+
+    Attributes, valid while it stands: `temporal` and `postgres`, the servers; `dns`; `workers`, two, of
+    which the second keeps no workflow in memory; `api`; `askers`, the client processes; `tokens` and
+    `receivers`, of customers who ask the API and are told by webhooks; `client` and `read`, this process's
+    own; `book`, the prices.
+    """
+
+    client: SubscriptionClient
+    read: ReadModel
+    client_of_temporal: Client
+    api: Api
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        temporal_port, postgres_port, self._api_port = free_ports(3)
+        self.temporal = TemporalServer(
+            directory / "temporal",
+            search_attributes={},
+            port=temporal_port,
+            dynamic_config=[f"limit.historyCount.suggestContinueAsNew={_EVENTS_A_RUN}"],
+        )
+        self.postgres = PostgresServer(directory / "postgres", port=postgres_port)
+        self.dns = LyingDnsServer()
+        self.workers: list[Worker] = []
+        self.askers: list[Asker] = []
+        self.tokens: dict[str, str] = {}
+        self.receivers = [Receiver(customer_id) for customer_id in API_CUSTOMERS]
+        self.book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
+        self._stack = AsyncExitStack()
+        self._url = f"postgresql://{LOGIN}:{_PASSWORD}@{LOOPBACK}:{postgres_port}/{DATABASE}"
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._stand()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _stand(self) -> None:
+        for server in (self.postgres, self.temporal):
+            await self._stack.enter_async_context(server)
+        self._stack.enter_context(self.dns)
+        owner_url = await self.postgres.ensure_database(DATABASE)
+        self.client_of_temporal = await Client.connect(
+            self.temporal.address, data_converter=data_converter(), runtime=quiet()
+        )
+        await set_up(self.client_of_temporal, owner_url, self.book.versions[0])
+        async with self.owner() as owner:
+            await _make_login(owner)
+        pool = await self._stack.enter_async_context(connected(self._url, "worksub_reader", connections=20))
+        self.client = SubscriptionClient(self.client_of_temporal, pool)
+        self.read = ReadModel(pool)
+        await self._let_customers_in()
+        settings = {
+            "DATABASE_URL": self._url,
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "WORKSUB_DNS_RESOLVERS": self.dns.address,
+            "WORKSUB_WEBHOOK_TARGETS": "any",  # receivers are on this machine
+        }
+        self.api = Api(self._directory / "api", settings, self._api_port)
+        self._stack.push_async_callback(self.api.end_for_good)
+        for number, own in enumerate(({}, {"WORKSUB_CACHED_WORKFLOWS": "0"}), start=1):
+            worker = Worker(self._directory / f"worker-{number}", settings | own)
+            self._stack.push_async_callback(worker.end, signal.SIGTERM)
+            self.workers.append(worker)
+        async with asyncio.TaskGroup() as starting:
+            for process in (*self.workers, self.api):
+                starting.create_task(process.start())
+            for _ in range(_ASKERS):
+                starting.create_task(self._start_asker(settings))
+
+    async def _let_customers_in(self) -> None:
+        """Those who ask the API get a key, and an endpoint for what happens to their subscriptions."""
+        async with connected(self._url, "worksub_admin", connections=1) as pool:
+            for receiver in self.receivers:
+                await receiver.open()
+                self._stack.push_async_callback(receiver.close)
+                receiver.secret = (await Webhooks(pool).add(receiver.url, receiver.customer_id)).secret
+                key = await Keys(pool).create(receiver.customer_id, "chaos")
+                self.tokens[receiver.customer_id] = key.token
+
+    async def _start_asker(self, settings: Mapping[str, str]) -> None:
+        asker = await Asker.start(settings, self._url, self.api.url)
+        self._stack.push_async_callback(asker.end)
+        self.askers.append(asker)
+
+    def owner(self, database: str = DATABASE) -> "Owner":
+        """`async with` a connection that may do anything, also while the database is said to be read-only."""
+        return Owner(self.postgres.dsn(database))
+
+    async def kill(self, server: EmbeddedServer) -> None:
+        """SIGKILL the server, and wait until it is dead."""
+        os.kill(server.pid, signal.SIGKILL)
+        with suppress(ServerError):  # which is how it tells the end
+            await server.wait_for_end()
+        await server.__aexit__(None, None, None)
+
+    async def begin_again(self, server: EmbeddedServer) -> None:
+        """Start a server that was killed, where it was, on the data that it left."""
+        give_up = time.monotonic() + STOP_SECONDS
+        while True:
+            try:
+                await server.__aenter__()
+            except ServerError:  # processes of its own that outlive it for a moment still hold its data
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                return
+
+
+class Owner:
+    """A connection of the database's owner, for as long as it is entered."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        self._connection: asyncpg.Connection = await asyncpg.connect(
+            self._url, server_settings={"default_transaction_read_only": "off"}
+        )
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.terminate() if error else await self._connection.close()
+
+
+async def _make_login(owner: asyncpg.Connection) -> None:
+    """A login as a deployment's own: a member of the service's roles, and no superuser."""
+    roles = await owner.fetch(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'worksub\_%'")
+    member_of = ", ".join(role["rolname"] for role in roles)
+    await owner.execute(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{_PASSWORD}' IN ROLE {member_of}")
+    # A killed server loses nothing that it has written; only a power cut would, and none is played here.
+    await owner.execute("ALTER SYSTEM SET fsync = off")
+    await owner.execute("SELECT pg_reload_conf()")

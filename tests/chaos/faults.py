@@ -1,0 +1,227 @@
+"""What is done to the servers and the workers, at random, while lives are lived."""
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from .environment import LOGIN, World
+from .webhook_receivers import Mood
+
+Mischief: TypeAlias = Callable[[], Awaitable[None]]
+Span: TypeAlias = tuple[float, float]
+"""From when to when, by the wall clock."""
+
+_CATCH_SECONDS = 2.0
+# A short run has to be over soon: all that lasts a while lasts so much of it.
+_SHORT = 0.3
+_LOSING_ANSWERS = ("worker", "PostgreSQL", "database")
+
+
+class Troublemaker:
+    """Streams of mischief, at the workers, at who asks and is told, and at all else. Each kind comes once in
+    every round of its stream.
+
+    `done` counts what has been done, by kind; `unsettled` is when an answer may have been lost on its way
+    into the database.
+    """
+
+    def __init__(self, world: World, seed: int, tell: Callable[[str], None], *, long: bool) -> None:
+        self._world = world
+        # One for each stream, or what is drawn would depend on which of them comes first.
+        self._with_workers = random.Random(f"{seed}/workers")
+        self._with_callers = random.Random(f"{seed}/callers")
+        self._with_servers = random.Random(f"{seed}/servers")
+        self._tell = tell
+        self._long = long
+        self._pace = 1.0 if long else _SHORT
+        self.done: Counter[str] = Counter()
+        self.unsettled: list[Span] = []
+        self._at_workers: Mapping[str, Mischief] = {
+            "SIGKILL of a worker": self._kill_worker,
+            "SIGTERM of a worker": self._stop_worker,
+        }
+        if long:  # a frozen worker's tasks are given to another one after ten seconds
+            self._at_workers = {**self._at_workers, "worker frozen, then back": self._freeze_worker}
+        self._at_callers: Mapping[str, Mischief] = {
+            "SIGKILL of the API": self._kill_api,
+            "SIGTERM of the API": self._stop_api,
+            "webhook receiver failing": lambda: self._receiver("failing"),
+            "webhook receiver hanging": lambda: self._receiver("hanging"),
+            "webhook receiver away": self._receiver_away,
+        }
+        self._at_servers: Mapping[str, Mischief] = {
+            "SIGKILL of PostgreSQL": self._kill_postgres,
+            "SIGKILL of Temporal": self._kill_temporal,
+            "database read-only": self._read_only,
+            "database out of connections": self._out_of_connections,
+            "connections to the database cut": self._cut_connections,
+            "DNS timing out": lambda: self._dns("timeout"),
+            "DNS failing": lambda: self._dns("servfail"),
+            "DNS lying": self._lying_dns,
+        }
+
+    async def make_trouble(self, enough: asyncio.Event) -> None:
+        """Go on until it is enough, or only for a round; everything is whole again on return."""
+        async with asyncio.TaskGroup() as streams:
+            for chance, kinds, pauses in (
+                (self._with_workers, self._at_workers, (3.0, 8.0)),
+                (self._with_callers, self._at_callers, (1.0, 4.0)),
+                (self._with_servers, self._at_servers, (1.0, 4.0)),
+            ):
+                streams.create_task(self._stream(chance, kinds, pauses, enough))
+
+    @property
+    def was_everything(self) -> bool:
+        """Whether every kind has been at least once."""
+        return all(self.done[kind] for kind in (*self._at_workers, *self._at_callers, *self._at_servers))
+
+    async def _stream(
+        self,
+        chance: random.Random,
+        kinds: Mapping[str, Mischief],
+        pauses: tuple[float, float],
+        enough: asyncio.Event,
+    ) -> None:
+        while True:
+            for kind in chance.sample(list(kinds), len(kinds)):
+                if await _happens_within(enough, chance.uniform(*pauses) * self._pace):
+                    return
+                self._tell(kind)
+                began = time.time()
+                await kinds[kind]()
+                self.done[kind] += 1
+                if any(word in kind for word in _LOSING_ANSWERS):
+                    self.unsettled.append((began, time.time()))
+            if not self._long:
+                return
+
+    # -- workers -------------------------------------------------------------------------------------
+
+    async def _kill_worker(self) -> None:
+        worker = self._with_workers.choice(self._world.workers)
+        await worker.end(signal.SIGKILL)
+        await self._a_while(self._with_workers, 0.0, 1.5)
+        await worker.start()
+
+    async def _stop_worker(self) -> None:
+        worker = self._with_workers.choice(self._world.workers)
+        await worker.end(signal.SIGTERM)
+        await worker.start()
+
+    async def _freeze_worker(self) -> None:
+        worker = self._with_workers.choice(self._world.workers)
+        worker.send(signal.SIGSTOP)
+        try:
+            await self._a_while(self._with_workers, 11.0, 14.0)
+        finally:
+            worker.send(signal.SIGCONT)
+
+    # -- who asks, and who is told -------------------------------------------------------------------
+
+    async def _kill_api(self) -> None:
+        await self._world.api.end(signal.SIGKILL)
+        await self._a_while(self._with_callers, 0.0, 1.5)
+        await self._world.api.start()
+
+    async def _stop_api(self) -> None:
+        await self._world.api.give_way()
+
+    async def _receiver(self, mood: Mood) -> None:
+        """For a while, and until somebody has met with it."""
+        receiver = self._with_callers.choice(self._world.receivers)
+        receiver.mood = mood
+        receiver.called.clear()
+        await self._a_while(self._with_callers, 0.5, 3.0)
+        await _happens_within(receiver.called, _CATCH_SECONDS)
+        receiver.mood = "well"
+
+    async def _receiver_away(self) -> None:
+        receiver = self._with_callers.choice(self._world.receivers)
+        await receiver.close()
+        await self._a_while(self._with_callers, 0.5, 3.0)
+        await receiver.open()
+
+    # -- servers -------------------------------------------------------------------------------------
+
+    async def _kill_postgres(self) -> None:
+        if await self._catches_a_transaction():
+            self.done["SIGKILL of PostgreSQL, in a transaction"] += 1
+        await self._world.kill(self._world.postgres)
+        await self._a_while(self._with_servers, 0.0, 2.0)
+        await self._world.begin_again(self._world.postgres)
+
+    async def _kill_temporal(self) -> None:
+        await self._world.kill(self._world.temporal)
+        await self._a_while(self._with_servers, 0.0, 1.0)
+        await self._world.begin_again(self._world.temporal)
+
+    async def _catches_a_transaction(self) -> bool:
+        """Wait for a moment at which a worker has begun to write and has not committed."""
+        give_up = time.monotonic() + _CATCH_SECONDS
+        async with self._world.owner() as owner:
+            while time.monotonic() < give_up:
+                if await owner.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND backend_xid IS NOT NULL",
+                    LOGIN,
+                ):
+                    return True
+        return False
+
+    # -- the database --------------------------------------------------------------------------------
+
+    async def _read_only(self) -> None:
+        async with self._until_the_end(
+            "ALTER SYSTEM SET default_transaction_read_only = on",
+            "ALTER SYSTEM RESET default_transaction_read_only",
+        ):
+            await self._a_while(self._with_servers, 0.5, 2.5)
+
+    async def _out_of_connections(self) -> None:
+        async with self._until_the_end(
+            f"ALTER ROLE {LOGIN} CONNECTION LIMIT 0", f"ALTER ROLE {LOGIN} CONNECTION LIMIT -1"
+        ):
+            await self._cut_connections()
+            await self._a_while(self._with_servers, 0.5, 2.5)
+
+    async def _cut_connections(self) -> None:
+        async with self._world.owner() as owner:
+            await owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", LOGIN
+            )
+
+    @asynccontextmanager
+    async def _until_the_end(self, begin: str, end: str) -> AsyncIterator[None]:
+        async with self._world.owner() as owner:
+            for statement in (begin, end):
+                await owner.execute(statement)
+                await owner.execute("SELECT pg_reload_conf()")
+                if statement == begin:
+                    yield
+
+    # -- the DNS -------------------------------------------------------------------------------------
+
+    async def _dns(self, how: str) -> None:
+        self._world.dns.answer_with = how  # type: ignore[assignment]
+        await self._a_while(self._with_servers, 0.5, 3.0)
+        self._world.dns.answer_with = "normal"
+
+    async def _lying_dns(self) -> None:
+        self._world.dns.lies = True
+        await self._a_while(self._with_servers, 0.5, 3.0)
+        self._world.dns.lies = False
+
+    async def _a_while(self, chance: random.Random, shortest: float, longest: float) -> None:
+        await asyncio.sleep(chance.uniform(shortest, longest) * self._pace)
+
+
+async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

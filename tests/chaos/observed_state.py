@@ -1,0 +1,192 @@
+"""What is left of the lives, read from the outside: by SQL from the database's owner, and from Temporal."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import asyncpg
+from support.data_search import told_of
+from support.subscription_driver import failed_tasks
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.erasure import PERSONAL_DATA
+from adapters.postgres.pool import Connection
+from subscription.business_calendar import KST
+from subscription.ids import WORKFLOW_ID_PREFIX
+
+Owner: TypeAlias = "asyncpg.Connection | Connection"
+
+MARKER = r"zq[0-9]+q"
+"""What a life's marker looks like, as a regular expression of PostgreSQL and of Python."""
+
+
+@dataclass
+class Facts:
+    """One subscription. `row` is None if it has none; `events` and `lines` stand in the order of the record.
+
+    `events`: number, name, state, effective_at. `lines`: key, kind, first_day, end_day, plan, members,
+    amount, effective_at. `answers`: the ids of the commands whose answer is kept. `personal`: how many rows
+    each table has that may name a person. `certificates`: of which parts. `found_in`: where its marker can
+    be read, tables and runs.
+    """
+
+    row: dict[str, Any] | None = None
+    events: list[tuple[int, str, str, datetime]] = field(default_factory=list)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    agreements: int = 0
+    names: list[str] = field(default_factory=list)
+    workspace: dict[str, Any] | None = None
+    personal: dict[str, int] = field(default_factory=dict)
+    certificates: list[str] = field(default_factory=list)
+    found_in: set[str] = field(default_factory=set)
+    runs: int = 0
+    running: bool = False
+    pending_activities: int = 0
+    needs_attention: bool = False
+    failed_tasks: list[str] = field(default_factory=list)
+
+
+async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
+    """All that SQL tells of these subscriptions, but for where their markers stand."""
+    facts = {id_: Facts() for id_ in ids}
+    for row in await owner.fetch(
+        """
+        SELECT subscription_id, state, access, plan, members, sequence, next_deadline, next_deadline_at,
+               request_fingerprint, customer_id
+          FROM subscriptions WHERE subscription_id = ANY($1)
+        """,
+        ids,
+    ):
+        facts[row["subscription_id"]].row = dict(row)
+    for row in await owner.fetch(
+        """
+        SELECT subscription_id, sequence, event, state, effective_at
+          FROM lifecycle_events WHERE subscription_id = ANY($1) ORDER BY sequence
+        """,
+        ids,
+    ):
+        facts[row["subscription_id"]].events.append(tuple(row)[1:])
+    for row in await owner.fetch(
+        """
+        SELECT subscription_id, key, kind, first_day, end_day, line ->> 'plan' AS plan,
+               (line ->> 'members')::integer AS members, amount, effective_at
+          FROM ledger_lines WHERE subscription_id = ANY($1) ORDER BY sequence, position
+        """,
+        ids,
+    ):
+        line = dict(row)
+        facts[line.pop("subscription_id")].lines.append(line)
+    for table, column, into in (
+        ("command_answers", "command_id", "answers"),
+        ("account_names", "name", "names"),
+        ("erasure_certificates", "part", "certificates"),
+    ):
+        for row in await owner.fetch(
+            f"SELECT subscription_id, {column} FROM {table} WHERE subscription_id = ANY($1) ORDER BY 2",
+            ids,
+        ):
+            getattr(facts[row["subscription_id"]], into).append(row[column])
+    for row in await owner.fetch(
+        """
+        SELECT subscription_id, account_name, plan, members, access FROM workspaces
+         WHERE subscription_id = ANY($1)
+        """,
+        ids,
+    ):
+        workspace = dict(row)
+        facts[workspace.pop("subscription_id")].workspace = workspace
+    for row in await owner.fetch(
+        """
+        SELECT subscription_id, count(DISTINCT sequence) AS count FROM terms_agreements
+         WHERE subscription_id = ANY($1) GROUP BY 1
+        """,
+        ids,
+    ):
+        facts[row["subscription_id"]].agreements = row["count"]
+    for table in PERSONAL_DATA:
+        for row in await owner.fetch(
+            f"SELECT subscription_id, count(*) FROM {table} WHERE subscription_id = ANY($1) GROUP BY 1", ids
+        ):
+            facts[row["subscription_id"]].personal[table] = row["count"]
+    return facts
+
+
+async def read_what_happened(owner: Owner, customer_id: str) -> list[dict[str, Any]]:
+    """Every event of a customer's subscriptions as the record has it, each subscription's in order.
+
+    `time` and the lines of `ledger` are as they are written outside.
+    """
+    rows = await owner.fetch(
+        """
+        SELECT subscription_id, customer_id, happened.sequence, event, happened.state, effective_at, message,
+               ARRAY(SELECT line::text FROM ledger_lines AS posted
+                      WHERE posted.subscription_id = happened.subscription_id
+                        AND posted.sequence = happened.sequence ORDER BY position) AS lines
+          FROM lifecycle_events AS happened JOIN subscriptions USING (subscription_id)
+         WHERE customer_id = $1 ORDER BY subscription_id, happened.sequence
+        """,
+        customer_id,
+    )
+    return [
+        {
+            **row,
+            "time": row["effective_at"].astimezone(KST).isoformat(),
+            "ledger": [json.loads(line) for line in row["lines"]],
+        }
+        for row in rows
+    ]
+
+
+async def markers_by_table(owner: Owner) -> dict[str, set[str]]:
+    """Which lives' markers stand in which table, in whatever column: a marker is in all personal data."""
+    tables = await owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {
+        table: {
+            row["marker"]
+            for row in await owner.fetch(
+                f"SELECT DISTINCT (regexp_matches(t::text, $1, 'g'))[1] AS marker FROM {table} AS t",
+                f"({MARKER})",
+            )
+        }
+        for [table] in tables
+    }
+
+
+async def is_calm(client: Client, id_: str) -> bool:
+    """Whether nothing of the subscription's workflow is under way: it sleeps, has ended, or is not there."""
+    try:
+        description = await client.get_workflow_handle(WORKFLOW_ID_PREFIX + id_).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return True
+    told = description.raw_description
+    return not told.pending_activities and not told.HasField("pending_workflow_task")
+
+
+async def read_workflow(client: Client, id_: str, facts: Facts, marker: str) -> None:
+    """All that Temporal tells of the subscription's workflow."""
+    workflow_id = WORKFLOW_ID_PREFIX + id_
+    runs = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    for run in runs:
+        handle = client.get_workflow_handle(workflow_id, run_id=run.run_id)
+        try:
+            description = await handle.describe()
+            facts.failed_tasks += failed_tasks([event async for event in handle.fetch_history_events()])
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # it has just been deleted
+                raise
+            continue
+        facts.runs += 1
+        if description.status is WorkflowExecutionStatus.RUNNING:
+            facts.running = True
+            facts.pending_activities += len(description.raw_description.pending_activities)
+            attention = description.search_attributes.get("NeedsAttention", [False])
+            facts.needs_attention |= bool(attention[0])
+        if re.search(marker.encode(), await told_of(client, workflow_id, run.run_id)):
+            facts.found_in.add("a workflow history")

@@ -1,0 +1,147 @@
+"""Which lives are lived: generated ones, the same for the same seed, each under names of its own."""
+
+import random
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
+from property.oracle import as_instant
+from property.scenario_strategies import scenarios
+
+from adapters.settings import DEFAULT_CATALOGUE
+from starter.caller import Caller
+from starter.requests import subscription_id_for
+from subscription.commands import written_out
+from subscription.scenario import CONFIRM_DOMAIN
+
+CATALOGUE: dict[str, Any] = tomllib.loads(DEFAULT_CATALOGUE.read_text(encoding="utf-8"))
+
+_AT_ONCE = 50
+# An unproved domain is looked for hundreds of times a year, so a few are enough, and those not for long.
+_ONE_IN_SO_MANY_HAS_A_DOMAIN = 8
+_LONGEST_UNPROVED = timedelta(hours=6)
+_RENAMED, _RIVALLED = 0.2, 0.15
+
+API_CUSTOMERS = ("api-customer-1", "api-customer-2", "api-customer-3")
+"""Those who have a key and an endpoint for webhooks, for several lives each."""
+_BY_API = 0.5
+
+
+@dataclass(frozen=True)
+class PlannedLife:
+    """A scenario that nobody else shares a name with, and how many ask for that name at once (R5).
+
+    `marker` is a word that every personal datum of this life has, and nothing else. `api_customer` is who
+    requests and steers it over HTTP; None where its clients ask Temporal.
+    """
+
+    number: int
+    marker: str
+    scenario: dict[str, Any]
+    rivals: int
+    api_customer: str | None
+
+    @property
+    def customer_id(self) -> str:
+        return self.api_customer or f"customer-{self.number}"
+
+    def kept(self, id_: str) -> str:
+        """How the service keeps an id that this life's clients have chosen."""
+        return Caller(self.api_customer).scoped(id_)
+
+    def request_id(self, rival: int) -> str:
+        return f"chaos-{self.number}-{rival}"
+
+    def subscription_id(self, rival: int) -> str:
+        return subscription_id_for(self.kept(self.request_id(rival)))
+
+    def command_id(self, place: int) -> str:
+        return self.kept(f"{self.number}-{place}")
+
+    def chose(self, command_id: str) -> bool:
+        """Whether it is one of these; a command that has none is known by its update's."""
+        return command_id in (self.command_id(place) for place in range(len(self.scenario["steps"])))
+
+
+def planned_lives(seed: int) -> Iterator[PlannedLife]:
+    """Lives without end: the n-th is the same for the same seed."""
+    number = 0
+    batch = 0
+    while True:
+        for scenario in _drawn(seed * 1000 + batch):
+            yield _planned(seed, number, scenario)
+            number += 1
+        batch += 1
+
+
+def _drawn(seed: int) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = []
+
+    @seeded(seed)
+    @settings(
+        max_examples=_AT_ONCE + 1,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scenarios(CATALOGUE))
+    def draw(scenario: dict[str, Any]) -> None:
+        made.append(scenario)
+
+    draw()
+    return made[1:]  # the first that hypothesis makes is its simplest
+
+
+def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedLife:
+    chance = random.Random(f"{seed}/{number}")
+    marker = f"zq{number}q"
+    has_domain = number % _ONE_IN_SO_MANY_HAS_A_DOMAIN == 0
+    account = {"domain": f"{marker}.example"} if has_domain else {"group": marker}
+    steps = list(scenario["steps"])
+    if has_domain:
+        _add(steps, as_instant(scenario["request"]["at"]) + _LONGEST_UNPROVED, CONFIRM_DOMAIN, {})
+    elif steps and chance.random() < _RENAMED:
+        for attempt in range(chance.choice([1, 2])):
+            moment = as_instant(chance.choice(steps)["at"])
+            _add(steps, moment, "rename_account", {"group": f"{marker}-{attempt}"})
+    until = max(as_instant(scenario["until"]), *(as_instant(step["at"]) for step in steps), _EARLIEST)
+    return PlannedLife(
+        number=number,
+        marker=marker,
+        scenario={
+            "name": f"life {number}",
+            "request": {**scenario["request"], "account": account, "admin_id": f"admin.{marker}"},
+            "steps": [_identified(step, number, place, marker) for place, step in enumerate(steps)],
+            "until": until.isoformat(),
+        },
+        rivals=chance.choice([2, 3]) if chance.random() < _RIVALLED else 1,
+        api_customer=_api_customer(random.Random(f"{seed}/{number}/caller")),
+    )
+
+
+def _api_customer(chance: random.Random) -> str | None:
+    return chance.choice(API_CUSTOMERS) if chance.random() < _BY_API else None
+
+
+_EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+09:00")
+
+
+def _add(steps: list[dict[str, Any]], moment: datetime, command: str, argument: Any) -> None:
+    """Put a step behind those that are not later."""
+    place = sum(as_instant(step["at"]) <= moment for step in steps)
+    steps.insert(place, {"at": moment.isoformat(), command: argument})
+
+
+def _identified(step: dict[str, Any], number: int, place: int, marker: str) -> dict[str, Any]:
+    """The step with an id to be sent again under, and with who asks."""
+    [command] = [key for key in step if key != "at"]
+    argument = written_out(command, step[command])
+    if isinstance(argument, dict) and command != CONFIRM_DOMAIN:
+        # A look for a proof is asked for until the DNS has told the truth, each time under an id of its own.
+        argument = {**argument, "id": f"{number}-{place}", "by": f"clerk {marker}"}
+    return {"at": step["at"], command: argument}

@@ -1,0 +1,83 @@
+"""What the judge of the chaos run reads is what stands in the database: damage done there is named."""
+
+from typing import Any
+
+from support.corruption import unguarded
+from support.service_env import House
+
+from adapters.postgres.catalogue_repository import price_book
+from chaos.drive_subscription import Lived
+from chaos.observed_state import read_record, read_workflow
+from chaos.planned_subscriptions import PlannedLife
+from chaos.verify_subscriptions import differences, expected_of
+
+START = "2026-12-20 10:00"
+MARKER = "zq1q"
+SWITCH = {"date": "2026-12-21", "term": "ANNUAL", "id": "1-0"}
+STEPS: list[dict[str, Any]] = [
+    {"at": "2026-12-21T09:00:00+09:00", "switch_to_paid": SWITCH},
+    {"at": "2027-02-10T09:00:00+09:00", "upgrade": {"members": 20, "id": "1-1"}},
+]
+GUARDED = ("ledger_lines", "lifecycle_events", "command_answers")
+# What is done to rows of this subscription, and what must be said of it.
+DAMAGE = (
+    ("UPDATE ledger_lines SET amount = 1", "first_day = '2027-01-01'", "has amount 1, right is 60000"),
+    ("DELETE FROM ledger_lines", "first_day = '2026-12-21'", "SERVICE_FEE/2026-12-21 is missing"),
+    ("DELETE FROM lifecycle_events", "sequence = 3", "the events are numbered [1, 2, 4"),
+    (
+        "UPDATE lifecycle_events SET effective_at = effective_at + interval '1 second'",
+        "sequence = 2",
+        "SWITCHED_TO_PAID, is dated 2026-12-21T09:00:01+09:00",
+    ),
+    (
+        "UPDATE lifecycle_events SET event = CASE sequence"
+        " WHEN 2 THEN 'SERVICE_FEES_POSTED' ELSE 'SWITCHED_TO_PAID' END",
+        "sequence IN (2, 3)",
+        "event 2 is SERVICE_FEES_POSTED, in the place of SWITCHED_TO_PAID",
+    ),
+    (
+        "INSERT INTO lifecycle_events SELECT subscription_id, 9, event, state, effective_at, message, detail"
+        " FROM lifecycle_events",
+        "sequence = 2",
+        "SWITCHED_TO_PAID is there 1 times too often",
+    ),
+    ("DELETE FROM account_names", "true", "it holds the names []"),
+    ("DELETE FROM command_answers", "true", "answers are kept to the commands []"),
+)
+
+
+async def test_damage_in_the_database_is_named(office: House) -> None:
+    request = {"plan": "basic", "members": 10, "account": {"group": MARKER}}
+    life = await office.requested(START, **request)
+    for step in STEPS:
+        [(command, argument)] = [each for each in step.items() if each[0] != "at"]
+        await life.asks(command, at=step["at"][:16].replace("T", " "), **argument)
+    await life.passes_to("2027-04-01 00:00")
+    scenario = {
+        "name": "life 1",
+        "request": {"at": "2026-12-20T10:00:00+09:00", **request},
+        "steps": STEPS,
+        "until": "2027-04-01T00:00:00+09:00",
+    }
+    planned = PlannedLife(number=1, marker=MARKER, scenario=scenario, rivals=1, api_customer=None)
+    accepted: list[dict[str, Any]] = [{"accepted": True, "code": None, "answer": {}}]
+    lived = Lived(planned, life.id, requests=[accepted], answers=[accepted, accepted], is_over=True)
+    right = expected_of(planned, life.id, await price_book(office.pool))
+
+    async with office.owner.acquire() as connection:
+
+        async def found() -> list[str]:
+            [facts] = (await read_record(connection, [life.id])).values()
+            await read_workflow(office.temporal, life.id, facts, MARKER)
+            return differences(lived, right, facts)
+
+        assert await found() == []
+        for harm, to, named in DAMAGE:
+            doing = connection.transaction()
+            await doing.start()
+            async with unguarded(connection, GUARDED):
+                await connection.execute(f"{harm} WHERE subscription_id = $1 AND {to}", life.id)
+            differing = await found()
+            await doing.rollback()
+            assert any(named in difference for difference in differing), differing
+        assert await found() == []

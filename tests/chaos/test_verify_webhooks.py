@@ -1,0 +1,193 @@
+"""The judge of webhooks names everything that is planted in what an endpoint was otherwise rightly told."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from .faults import Span
+from .verify_webhooks import Event, differences_told, event_of
+from .webhook_receivers import Arrival
+
+LINE = {"kind": "SERVICE_FEE", "from": "2027-01-01", "to": "2027-02-01", "amount": 60000}
+HAPPENED = ("TRIAL_STARTED", "SWITCHED_TO_PAID", "SERVICE_FEES_POSTED")
+
+
+def due() -> list[Event]:
+    """What happened to two subscriptions of one customer."""
+    return [
+        event_of(
+            {
+                "subscription_id": subscription_id,
+                "customer_id": "C-1",
+                "sequence": sequence,
+                "event": event,
+                "state": "TRIAL" if sequence == 1 else "ACTIVE",
+                "time": f"2027-0{sequence}-01T00:00:00+09:00",
+                "message": f"{event} happened.",
+                "ledger": [LINE] if event == "SERVICE_FEES_POSTED" else [],
+            }
+        )
+        for subscription_id in ("one", "two")
+        for sequence, event in enumerate(HAPPENED, start=1)
+    ]
+
+
+def arrival(event: Event, at: float, answer: int | None = 200) -> Arrival:
+    """Signed a second before it came."""
+    headers = {
+        "webhook-id": event["id"],
+        "webhook-timestamp": str(int(at) - 1),
+        "content-type": "application/cloudevents+json",
+    }
+    return Arrival(at, headers, json.dumps(event).encode(), verified=True, answer=answer)
+
+
+class Told:
+    """What came: each event of `due` once, one every ten seconds from 10 on, nothing lost meanwhile."""
+
+    def __init__(self) -> None:
+        self.arrivals = [arrival(event, number * 10) for number, event in enumerate(due(), start=1)]
+        self.unsettled: list[Span] = []
+
+    def differences(self) -> list[str]:
+        return differences_told(self.arrivals, due(), self.unsettled)
+
+    def change(self, place: int, **fields: Any) -> None:
+        """Another field in an event."""
+        event = json.loads(self.arrivals[place].body)
+        self.arrivals[place] = replace(self.arrivals[place], body=json.dumps(event | fields).encode())
+
+    def change_data(self, place: int, **fields: Any) -> None:
+        self.change(place, data=json.loads(self.arrivals[place].body)["data"] | fields)
+
+    def head(self, place: int, **headers: str) -> None:
+        """Another header of a call."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.arrivals[place] = replace(
+            self.arrivals[place], headers={**self.arrivals[place].headers, **named}
+        )
+
+    def again(self, place: int, at: float) -> None:
+        """An event is told once more, behind all that came before that moment."""
+        self.arrivals.append(arrival(json.loads(self.arrivals[place].body), at))
+        self.arrivals.sort(key=lambda each: each.at)
+
+
+def swapped(told: Told) -> None:
+    told.arrivals[1], told.arrivals[2] = told.arrivals[2], told.arrivals[1]
+
+
+def of_another(told: Told) -> None:
+    told.arrivals.append(arrival(due()[0] | {"id": "three.1", "subject": "three"}, 70))
+
+
+def refused_and_passed_over(told: Told) -> None:
+    told.arrivals[0] = replace(told.arrivals[0], answer=500)
+
+
+def gone_back(told: Told) -> None:
+    told.again(0, 25)
+    told.unsettled.append((10, 25))
+
+
+PLANTED: dict[str, tuple[Callable[[Told], object], str]] = {
+    "an event never told": (
+        lambda told: told.arrivals.pop(2),
+        "one.3 (worksub.subscription.service_fees_posted) was never delivered",
+    ),
+    "an event never taken": (
+        lambda told: told.arrivals.append(replace(told.arrivals.pop(5), answer=None)),
+        "two.3 (worksub.subscription.service_fees_posted) was never delivered",
+    ),
+    "an event of another customer's": (of_another, "three.1 is no event of this customer's"),
+    "two events swapped": (swapped, "one.3 was told before the one before it was taken"),
+    "one told before the one before it was taken": (
+        refused_and_passed_over,
+        "one.2 was told before the one before it was taken",
+    ),
+    "an earlier one told again after a later one": (gone_back, "one.1 was told again after one.2"),
+    "one told again that had been settled": (
+        lambda told: told.again(2, 31),
+        "one.3 was told again, and no answer can have been lost",
+    ),
+    "another type": (
+        lambda told: told.change(1, type="worksub.subscription.canceled"),
+        "one.2 has type worksub.subscription.canceled, by the record it is "
+        "worksub.subscription.switched_to_paid",
+    ),
+    "another time": (
+        lambda told: told.change(1, time="2027-02-01T00:00:01+09:00"),
+        "one.2 has time 2027-02-01T00:00:01+09:00, by the record it is 2027-02-01T00:00:00+09:00",
+    ),
+    "another number": (lambda told: told.change(1, sequence="0000000003"), "one.2 has sequence 0000000003"),
+    "a line left out": (lambda told: told.change_data(2, ledger=[]), "one.3 has data"),
+    "more than the page says": (lambda told: told.change_data(0, account="acme"), "one.1 has data"),
+    "a field too many": (
+        lambda told: told.change(0, actor="acme"),
+        "one.1 has actor acme, by the record it is",
+    ),
+    "a person's name": (
+        lambda told: told.change_data(0, message="zq1q"),
+        "one.1 has the word zq1q, which names somebody",
+    ),
+    "a wrong signature": (
+        lambda told: told.arrivals.__setitem__(0, replace(told.arrivals[0], verified=False)),
+        "the signature of one.1 is none of the endpoint's secret",
+    ),
+    "another id in the header": (
+        lambda told: told.head(0, webhook_id="one.2"),
+        "one.1 came under the webhook-id one.2",
+    ),
+    "another media type": (
+        lambda told: told.head(0, content_type="text/plain"),
+        "one.1 came as text/plain",
+    ),
+}
+
+
+@pytest.mark.parametrize(("plant", "said"), PLANTED.values(), ids=PLANTED)
+def test_what_is_planted_in_what_was_told_is_named(plant: Callable[[Told], object], said: str) -> None:
+    told = Told()
+    plant(told)
+    assert any(said in difference for difference in told.differences())
+
+
+def refused_first(told: Told) -> None:
+    told.arrivals.insert(0, arrival(due()[0], 5, answer=500))
+
+
+def left_without_an_answer_first(told: Told) -> None:
+    told.arrivals.insert(0, arrival(due()[0], 5, answer=None))
+
+
+def told_again_for_a_lost_answer(told: Told) -> None:
+    told.again(0, 15)
+    told.unsettled.append((14, 14.5))
+
+
+def late_from_a_process_that_was_held_up(told: Told) -> None:
+    gone_back(told)
+    told.head(2, webhook_timestamp="11")
+
+
+def nothing_out_of_the_ordinary(told: Told) -> None:
+    pass
+
+
+RIGHT = (
+    nothing_out_of_the_ordinary,
+    refused_first,
+    left_without_an_answer_first,
+    told_again_for_a_lost_answer,
+    late_from_a_process_that_was_held_up,
+)
+
+
+@pytest.mark.parametrize("happens", RIGHT, ids=lambda happens: happens.__name__)
+def test_what_is_promised_is_no_difference(happens: Callable[[Told], object]) -> None:
+    told = Told()
+    happens(told)
+    assert told.differences() == []

@@ -1,0 +1,266 @@
+"""The verdict on one life: what the record must hold by the rules and by the oracle, and what it holds.
+
+Nothing here asks the service for its opinion: it compares what callers were told and what SQL and Temporal
+show with what pure functions make of the same commands.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import zip_longest
+from typing import Any
+
+from property import oracle
+
+from subscription.business_calendar import KST
+from subscription.catalogue import PriceBook
+from subscription.scenario import Document, read_scenario, simulate
+
+from .drive_subscription import Lived
+from .observed_state import Facts
+from .planned_subscriptions import CATALOGUE, PlannedLife
+
+_COLUMNS = ("key", "kind", "from", "to", "plan", "members", "amount", "effective_at")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must have become of a life, by the rules; and by the oracle, which knows no renames."""
+
+    document: Document
+    by_oracle: dict[str, Any]
+    account: str
+    """The name that it holds at the end, if it lives."""
+    answers: list[str]
+    """The ids of the commands that were accepted."""
+    agreements: int
+    """How often the terms were agreed to: with the request, and with each upgrade."""
+
+    @property
+    def over(self) -> bool:
+        return self.document.final.state.over
+
+
+def expected_of(planned: PlannedLife, subscription_id: str, book: PriceBook) -> Expected:
+    document = simulate(read_scenario(planned.scenario), book, subscription_id)
+    steps = planned.scenario["steps"]
+    [account] = planned.scenario["request"]["account"].values()
+    accepted = [
+        oracle.command_of(step)
+        for step, outcome in zip(steps, document.outcomes, strict=True)
+        if outcome.accepted
+    ]
+    for command, argument in accepted:
+        if command == "rename_account":
+            account = argument["group"]
+    known = [_as_the_oracle_reads(step) for step in steps if "rename_account" not in step]
+    return Expected(
+        document=document,
+        by_oracle=oracle.judge({**planned.scenario, "steps": known}, CATALOGUE),
+        account=account,
+        answers=sorted(planned.kept(argument["id"]) for _, argument in accepted if "id" in argument),
+        agreements=1 + sum(command == "upgrade" for command, _ in accepted),
+    )
+
+
+def _as_the_oracle_reads(step: dict[str, Any]) -> dict[str, Any]:
+    """To the oracle no option is null, which on the wire has no place for an id."""
+    option = step.get("change_renewal_option")
+    return {**step, "change_renewal_option": None} if option and option["term"] is None else step
+
+
+def differences(lived: Lived, expected: Expected, facts: Facts) -> list[str]:
+    """Everything in which this life is not as it must be, each as a sentence."""
+    if not lived.is_over:
+        return [f"it is stuck: {lived.doing}"]
+    return [
+        *_of_answers(lived, expected),
+        *_of_events(expected, facts),
+        *_of_lines(expected, facts),
+        *_of_the_oracle(lived, expected, facts),
+        *_of_the_row(lived.planned, expected, facts),
+        *(_of_the_erased(facts) if expected.over else _of_the_living(expected, facts)),
+        *(f"a workflow task failed: {failure}" for failure in facts.failed_tasks),
+    ]
+
+
+def left_by_the_refused(facts: Facts) -> list[str]:
+    """What a refused request has left behind: nothing may be (R9)."""
+    left = {
+        "a row": facts.row,
+        "events": facts.events,
+        "lines": facts.lines,
+        "names": facts.names,
+        "rows that may name a person": facts.personal,
+        "a running workflow": facts.running,
+        "its words in": sorted(facts.found_in),
+    }
+    return [f"the refused request has left {what}: {found}" for what, found in left.items() if found]
+
+
+# -- what callers heard ------------------------------------------------------------------------------
+
+
+def _of_answers(lived: Lived, expected: Expected) -> Iterator[str]:
+    accepted = [copies[0]["accepted"] for copies in lived.requests]
+    if accepted.count(True) != 1:
+        yield f"{accepted.count(True)} of {len(accepted)} requests for one name were accepted"
+    for copies in lived.requests:
+        yield from _of_copies("a request", copies)
+        if not copies[0]["accepted"] and "NAME_TAKEN" not in str(copies[0]):
+            yield f"a rival's request was refused with {copies[0]['code']}"
+    for place, (copies, outcome) in enumerate(zip(lived.answers, expected.document.outcomes, strict=True)):
+        what = f"step {place} ({outcome.command} at {outcome.at})"
+        yield from _of_copies(what, copies)
+        heard = (copies[0]["accepted"], copies[0]["code"])
+        if heard != (outcome.accepted, outcome.code):
+            yield f"{what} was answered {heard}, by the rules it is {(outcome.accepted, outcome.code)}"
+
+
+def _of_copies(what: str, copies: list[dict[str, Any]]) -> Iterator[str]:
+    for copy in copies[1:]:
+        if copy != copies[0]:
+            yield f"{what} was sent again and answered differently: {copies[0]}, then {copy}"
+
+
+# -- what happened -----------------------------------------------------------------------------------
+
+
+def _of_events(expected: Expected, facts: Facts) -> Iterator[str]:
+    due = [(entry.event, entry.state.value, entry.at) for entry in expected.document.timeline]
+    numbers = [number for number, *_ in facts.events]
+    if numbers != [*range(1, len(numbers) + 1)]:
+        yield f"the events are numbered {numbers}"
+    wanted, found = Counter(event for event, *_ in due), Counter(event for _, event, *_ in facts.events)
+    for event, count in (wanted - found).items():
+        yield f"{event} is missing, {count} of {wanted[event]} times"
+    for event, count in (found - wanted).items():
+        yield f"{event} is there {count} times too often"
+    if wanted != found:
+        return
+    for (event, state, at), (number, recorded, recorded_state, recorded_at) in zip(
+        due, facts.events, strict=True
+    ):
+        if recorded != event:
+            yield f"event {number} is {recorded}, in the place of {event}"
+        elif recorded_at != at:
+            yield f"event {number}, {event}, is dated {_written(recorded_at)} and was due {_written(at)}"
+        elif recorded_state != state:
+            yield f"after event {number}, {event}, it is {recorded_state} in the place of {state}"
+
+
+def _of_lines(expected: Expected, facts: Facts) -> Iterator[str]:
+    due = {
+        line.key: shown | {"key": line.key}
+        for line, shown in zip(expected.document.ledger, expected.document.to_json()["ledger"], strict=True)
+    }
+    charged = [_shown(line) for line in facts.lines]
+    for key, count in Counter(line["key"] for line in charged).items():
+        if count > 1:
+            yield f"the line {key} is there {count} times"
+    for key in due.keys() - {line["key"] for line in charged}:
+        yield f"the line {key} is missing: {due[key]['amount']} KRW"
+    for line in charged:
+        right = due.get(line["key"])
+        if right is None:
+            yield f"the line {line['key']} is one too many: {line['amount']} KRW"
+            continue
+        for column in _COLUMNS:
+            if line[column] != right[column]:
+                yield f"the line {line['key']} has {column} {line[column]}, right is {right[column]}"
+    if sorted(due) == sorted(line["key"] for line in charged) and [*due] != [line["key"] for line in charged]:
+        yield "the lines are not in the order in which they were due"
+
+
+def _of_the_oracle(lived: Lived, expected: Expected, facts: Facts) -> Iterator[str]:
+    """The same money and the same end, worked out by code that shares nothing with the service."""
+    charged = [
+        {column: value for column, value in _shown(line).items() if column != "key"} for line in facts.lines
+    ]
+    for place, (found, right) in enumerate(zip_longest(charged, expected.by_oracle["ledger"]), start=1):
+        if found != right:
+            yield f"line {place} is {found}, by the oracle {right}"
+    heard = [
+        copies[0]["accepted"]
+        for step, copies in zip(lived.planned.scenario["steps"], lived.answers, strict=True)
+        if "rename_account" not in step
+    ]
+    if heard != expected.by_oracle["accepted"]:
+        yield f"accepted were {heard}, by the oracle {expected.by_oracle['accepted']}"
+    if facts.row and facts.row["state"] != expected.by_oracle["state"]:
+        yield f"it is {facts.row['state']}, by the oracle {expected.by_oracle['state']}"
+
+
+def _of_the_row(planned: PlannedLife, expected: Expected, facts: Facts) -> Iterator[str]:
+    final, row = expected.document.final, facts.row
+    if row is None:
+        yield "it has no row"
+        return
+    right = {
+        "state": final.state,
+        "access": final.access,
+        "sequence": len(expected.document.timeline),
+        "next_deadline": final.next and final.next.what,
+        "next_deadline_at": final.next and final.next.at,
+    }
+    for column, value in right.items():
+        if row[column] != value:
+            yield f"its row has {column} {row[column]}, right is {value}"
+    answered = sorted(id_ for id_ in facts.answers if planned.chose(id_))
+    if answered != expected.answers:
+        yield f"answers are kept to the commands {answered}, accepted were {expected.answers}"
+    if facts.agreements != expected.agreements:
+        yield f"the terms were agreed to {facts.agreements} times, right is {expected.agreements}"
+
+
+# -- how it is left ----------------------------------------------------------------------------------
+
+
+def _of_the_living(expected: Expected, facts: Facts) -> Iterator[str]:
+    if facts.names != [expected.account]:
+        yield f"it holds the names {facts.names}, right is {expected.account}"
+    workspace, row = facts.workspace, facts.row
+    if row and (
+        workspace is None or any(workspace[key] != row[key] for key in ("plan", "members", "access"))
+    ):
+        yield f"its workspace is {workspace}, and its row says {row}"
+    if not facts.running:
+        yield "its workflow does not run"
+    if facts.pending_activities:
+        yield f"{facts.pending_activities} activities of it are still pending"
+    if facts.needs_attention:
+        yield "it still says that it needs attention"
+    if facts.certificates:
+        yield f"it lives, and its erasure is certified: {facts.certificates}"
+
+
+def _of_the_erased(facts: Facts) -> Iterator[str]:
+    for table, rows in facts.personal.items():
+        yield f"it is erased, and {table} still has {rows} rows of it"
+    for where in sorted(facts.found_in):
+        yield f"it is erased, and its words can be read in {where}"
+    if facts.certificates != ["DATABASE", "HISTORIES"]:
+        yield f"its erasure is certified for {facts.certificates}"
+    if facts.row and facts.row["request_fingerprint"] is not None:
+        yield "the fingerprint of its request is still there"
+    if facts.running or facts.runs > 1:
+        yield f"{facts.runs} runs of its workflow can be read, running: {facts.running}"
+
+
+def _shown(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of the record in the words of a scenario's document."""
+    return {
+        "key": line["key"],
+        "kind": line["kind"],
+        "from": line["first_day"].isoformat(),
+        "to": line["end_day"].isoformat(),
+        "plan": line["plan"],
+        "members": line["members"],
+        "amount": line["amount"],
+        "effective_at": _written(line["effective_at"]),
+    }
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(KST).isoformat()

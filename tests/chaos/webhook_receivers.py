@@ -1,0 +1,83 @@
+"""Where customers receive webhooks: real HTTP, and at times a receiver that fails, hangs, or is away."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from support.http_server import served
+
+Mood: TypeAlias = Literal["well", "failing", "hanging"]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One call of an endpoint. `at` is when it came, `verified` the verdict of Standard Webhooks' library."""
+
+    at: float
+    headers: Mapping[str, str]
+    body: bytes
+    verified: bool
+    answer: int | None
+    """None if it was left without one."""
+
+    @property
+    def taken(self) -> bool:
+        return self.answer == 200
+
+
+class Receiver:
+    """One customer's endpoint, with a port of its own to which it comes back. `arrivals` is all that came."""
+
+    def __init__(self, customer_id: str) -> None:
+        self.customer_id = customer_id
+        self.url = ""
+        self.secret = ""
+        self.mood: Mood = "well"
+        self.arrivals: list[Arrival] = []
+        self.called = asyncio.Event()
+        self._failed: set[str] = set()
+        self._standing = AsyncExitStack()
+        self._port = 0
+
+    async def open(self) -> None:
+        self.url = await self._standing.enter_async_context(served(self, port=self._port))
+        self._port = int(self.url.rpartition(":")[2])
+
+    async def close(self) -> None:
+        await self._standing.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        at, request = time.time(), Request(scope, receive)
+        body, headers = await request.body(), dict(request.headers)
+        answer = self._answer_to(headers.get("webhook-id", ""))
+        self.called.set()
+        self.arrivals.append(Arrival(at, headers, body, self._verifies(headers, body), answer))
+        if answer is None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        else:
+            await Response(status_code=answer)(scope, receive, send)
+
+    def _answer_to(self, event_id: str) -> int | None:
+        if self.mood == "hanging":
+            return None
+        # Each once: what is refused again and again is left alone for longer than a run lasts.
+        if self.mood == "failing" and event_id not in self._failed:
+            self._failed.add(event_id)
+            return 500
+        return 200
+
+    def _verifies(self, headers: dict[str, str], body: bytes) -> bool:
+        try:
+            Webhook(self.secret).verify(body, headers)
+        except WebhookVerificationError:
+            return False
+        return True

@@ -1,0 +1,84 @@
+"""`worksub` where little is as it should be: no home, no terminal, no output, other alphabets, odd files."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+from support.cli_runner import ROOT, Cli, command
+
+LIFE = str(ROOT / "tests" / "examples" / "01-trial-lapses.yaml")
+REQUEST = str(ROOT / "examples" / "request.yaml")
+
+
+async def in_a_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str, str]:
+    """How a line of a shell ends, in which `$W` is the command."""
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        f"set -o pipefail\n{line}",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "W": " ".join(command(())),
+            "LIFE": LIFE,
+            **environment,
+        },
+        cwd=cli.directory,
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    assert b"Traceback" not in err
+    assert b"fault of worksub" not in err
+    return process.returncode, out.decode(), err.decode(errors="replace")
+
+
+SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
+    "no home and no language": ("$W simulate $LIFE", {}, 0),
+    "output in ASCII": ("$W simulate $LIFE --json", {"PYTHONIOENCODING": "ascii"}, 0),
+    "one column": ("$W simulate $LIFE", {"COLUMNS": "1"}, 0),
+    "output that is closed": ("$W simulate $LIFE >&-", {}, 0),
+    "errors that nobody hears": ("$W simulate none.yaml 2>&-", {}, 2),
+    "input that is closed": (f"$W request {REQUEST} <&-", {}, 2),
+    "a confirmation, and input that is closed": ("$W cancel ID --date today <&-", {}, 2),
+    "a reader of one line": ("$W simulate $(yes $LIFE | head -300) | head -1", {}, 141),
+    "a reader of one byte": ("$W simulate $(yes $LIFE | head -300) --json | head -c 1", {}, 141),
+    "a full disk": ("$W simulate $LIFE --json >/dev/full", {}, 3),
+    "a full disk, for people": ("$W simulate $LIFE >/dev/full", {}, 3),
+    "a file without an end": ("$W simulate /dev/zero", {}, 2),
+    "a pipe": ("$W simulate <(cat $LIFE)", {}, 0),
+    "a name that is no text": (r"$W simulate $'\xff.yaml'", {}, 2),
+    "an id that is no text": (r"$W switch $'\xff' --date 2027-01-01 --term ANNUAL", {}, 3),
+}
+
+
+@pytest.mark.parametrize("what", [*SURROUNDINGS])
+async def test_a_command_ends_well_wherever_it_is(alone: Cli, what: str) -> None:
+    line, environment, code = SURROUNDINGS[what]
+    ended, out, _ = await in_a_shell(alone, line, **environment)
+    assert ended == code
+    assert ("ERASED" in out) == (ended == 0 and ">&-" not in line)
+
+
+async def test_errors_that_nobody_hears_do_not_come_out_as_the_answer(alone: Cli) -> None:
+    assert await in_a_shell(alone, "$W simulate none.yaml 2>&-") == (2, "", "")
+
+
+async def test_json_is_json_in_any_alphabet(alone: Cli, tmp_path: Path) -> None:
+    """What the output cannot spell is escaped, as JSON escapes it."""
+    ended, out, _ = await in_a_shell(
+        alone, r"$W simulate $'구독\xff.yaml' --json", PYTHONIOENCODING="ascii", PYTHONUTF8="0"
+    )
+    assert ended == 2
+    assert out.isascii()
+    assert json.loads(out)["error"]["problems"][0]["file"] == "구독\udcff.yaml"
+
+
+async def test_the_name_of_a_file_does_not_steer_the_terminal(alone: Cli) -> None:
+    _, _, err = await in_a_shell(alone, r"$W simulate $'\e]0;owned\a\xe2\x80\xae.yaml'")
+    assert "\\x1b]0;owned\\x07\\u202e.yaml: cannot be read" in err

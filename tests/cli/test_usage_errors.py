@@ -1,0 +1,64 @@
+"""Commands that cannot be understood end with code 2, and say how they are used."""
+
+import asyncio
+
+from support.cli_runner import Cli
+
+MISUSES: list[tuple[list[str], str]] = [
+    (["swich"], "No such command 'swich'"),
+    (["status"], "Missing"),
+    (["status", "a", "b"], "unexpected extra argument"),
+    (["status", "a", "--verbose"], "No such option"),
+    (["list", "--state", "HAPPY"], "'HAPPY' is not one of PROVISIONING, TRIAL"),
+    (["list", "--limit", "0"], "'--limit': it must be greater than or equal to 1"),
+    (["list", "--limit", "many"], "'--limit': it must be a whole number"),
+    (["list", "sleeping"], "'sleeping' is not one of trials-ending, reservations-due, contracts-ending"),
+    (["list", "suspended", "--query", "Plan = 'basic'"], "either suspended or --query"),
+    (["list", "--query", " "], "--query has nothing in it"),
+    (["switch", "a", "--term", "ANNUAL"], "--date"),
+    (
+        ["switch", "a", "--term", "WEEKLY", "--date", "2027-01-01"],
+        "'WEEKLY' is not one of MONTHLY, ANNUAL",
+    ),
+    (["switch", "a", "--term", "ANNUAL", "--date", "2027-02-30"], "'2027-02-30' is not a date"),
+    (["switch", "a", "--term", "ANNUAL", "--date", "20270201"], "write it as 2027-01-31"),
+    (["switch", "a", "--term", "ANNUAL", "--date", "today", "--members", "0"], "--members"),
+    (["renewal", "a"], "either --term"),
+    (["renewal", "a", "--term", "ANNUAL", "--none"], "either --term"),
+    (["renewal", "a", "--none", "--plan", "lite"], "--none goes with neither"),
+    (["upgrade", "a", "--agree"], "--plan, --members or --term"),
+    (["cancel", "a", "--date", "today"], "must be confirmed"),
+    (["rename", "a"], "either --group or --domain"),
+    (["clock", "advance", "a"], "how much time is to pass"),
+    (["clock", "advance", "a", "-3"], "No such option"),
+    (["clock", "run-to", "a", "2027-01-01T10:00:00"], "neither a date such as 2027-01-31 nor"),
+    (["clock", "advance", "a", "36526"], "36525"),
+    (["simulate"], "Missing argument"),
+    (["simulate", "a.yaml", "--engine", "magic"], "'--engine': 'magic' is not one of"),
+]
+
+
+async def test_a_misuse_is_explained(alone: Cli) -> None:
+    ends = await asyncio.gather(*(alone.run(*arguments, "--json") for arguments, _ in MISUSES))
+    for (arguments, said), ended in zip(MISUSES, ends, strict=True):
+        assert (ended.code, ended.error["code"]) == (2, "USAGE"), arguments
+        assert said in ended.error["message"], arguments
+
+
+async def test_people_hear_of_a_misuse_on_standard_error(alone: Cli) -> None:
+    ended = await alone.run("switch", "a", "--term", "ANNUAL", "--date", "soon")
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "Error in date: " in ended.err
+    assert "`worksub switch --help` says how it is used." in ended.err
+
+
+async def test_help_names_every_command(alone: Cli) -> None:
+    ended = await alone.run()
+    assert ended.code == 0
+    commands = (
+        "demo dev worker setup check-name request status list timeline ledger switch renewal upgrade cancel "
+        "withdraw quote rename verify-domain upcoming explain clock simulate doctor"
+    )
+    for command in commands.split():
+        assert f" {command} " in ended.out

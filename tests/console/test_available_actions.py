@@ -1,0 +1,157 @@
+"""What may be asked now, and a life as a picture: always what the rules say."""
+
+from support.scenario_builder import Life
+
+from adapters.language import Language
+from entrypoints.console.available_actions import (
+    Action,
+    Outlook,
+    coming,
+    cost_of,
+    outlook,
+    plans_to_upgrade_to,
+    refusals,
+)
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.i18n import Words
+from entrypoints.console.lifecycle_chart import Kind, Picture, picture_of
+from starter.client import Standing
+from subscription.commands import read_command
+from subscription.refusals import Code, Refused
+
+
+def standing(life: Life) -> Standing:
+    return Standing(state=life.state, now=life.now, book=life.book)
+
+
+def possible(life: Life) -> set[str]:
+    return {action.value for action, refused in refusals(standing(life)).items() if refused is None}
+
+
+def pictured(life: Life) -> Picture:
+    picture = picture_of(standing(life), life.events)
+    assert picture is not None
+    return picture
+
+
+def stretches(life: Life) -> list[tuple[Kind, str, str, bool]]:
+    return [
+        (each.kind, f"{each.start:%Y-%m-%d %H:%M}", f"{each.end:%Y-%m-%d %H:%M}", each.planned)
+        for each in pictured(life).stretches
+    ]
+
+
+def test_each_state_offers_what_its_rules_allow() -> None:
+    life = Life.requested("2026-12-01 09:00")
+    assert possible(life) == {"switch", "cancel", "rename"}
+    assert possible(life.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
+    paid = Life.paid("2027-01-01", "MONTHLY")
+    assert possible(paid) == {"renewal", "upgrade", "cancel", "rename"}
+    paid.asks("cancel", date="2027-05-01")
+    assert possible(paid) == {"renewal", "upgrade", "cancel", "withdraw", "rename"}
+    assert possible(paid.at("2027-05-01")) == set()
+
+
+def test_the_reason_is_the_rules_own() -> None:
+    why = refusals(standing(Life.requested("2026-12-01 09:00")))
+    assert {action: refused.code for action, refused in why.items() if refused} == {
+        Action.RENEWAL: Code.NOT_YET_PAID,
+        Action.UPGRADE: Code.NOT_YET_PAID,
+        Action.WITHDRAW: Code.NOTHING_RESERVED,
+        Action.DOMAIN: Code.NO_PROOF_AWAITED,
+    }
+
+
+def test_the_highest_annual_contract_can_still_have_more_members() -> None:
+    life = Life.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
+    assert "upgrade" not in possible(life)
+    assert "upgrade" in possible(Life.paid("2027-01-01", "ANNUAL", plan="premium", members=99_999))
+    assert list(plans_to_upgrade_to(standing(life.copy()))) != []
+    assert list(plans_to_upgrade_to(standing(Life.paid("2027-01-01", "MONTHLY")))) == ["basic", "premium"]
+
+
+def test_a_name_changed_a_moment_ago_cannot_be_changed_again() -> None:
+    life = Life.requested("2026-12-01 09:00").asks("rename_account", group="other")
+    assert "rename" not in possible(life)
+    assert "rename" in possible(life.at("2026-12-02 09:00"))
+
+
+def test_an_outlook_is_what_then_happens() -> None:
+    life = Life.requested("2026-12-20 10:00")
+    command = read_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert not isinstance(command, Refused)
+    foreseen = outlook(standing(life), command)
+    assert isinstance(foreseen, Outlook)
+    lived = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
+    assert (*foreseen.caused, *foreseen.coming.events)[: len(lived.events) - 1] == tuple(lived.events[1:5])
+
+
+def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
+    life = Life.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
+    ahead = coming(life.state, life.book, 6)
+    assert ahead.fees_left_out
+    assert [(event.event, f"{event.at:%Y-%m-%d}") for event in ahead.events] == [
+        ("SERVICE_FEES_POSTED", "2027-02-01"),
+        ("SERVICE_FEES_POSTED", "2027-03-01"),
+        ("CANCELED", "2027-12-01"),
+        ("ERASED", "2027-12-01"),
+    ]
+    soon = Life.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-02-15")
+    assert not coming(soon.state, soon.book, 6).fees_left_out
+
+
+def test_what_a_switch_and_an_upgrade_cost_is_known_before() -> None:
+    life = Life.requested("2026-12-20 10:00", plan="lite", members=10)
+    switch = read_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert not isinstance(switch, Refused)
+    cost = cost_of(standing(life), switch)
+    assert cost is not None
+    # Ten members at 3,000 for each of twelve whole months.
+    assert (cost.monthly, cost.monthly_now, cost.total) == (30_000, 0, 360_000)
+    withdrawal = read_command("withdraw_reservation", {})
+    assert not isinstance(withdrawal, Refused)
+    assert cost_of(standing(life), withdrawal) is None
+
+
+def test_a_trial_is_pictured_up_to_its_cancellation() -> None:
+    assert stretches(Life.requested("2026-12-01 09:00")) == [
+        (Kind.TRIAL, "2026-12-01 09:00", "2026-12-31 09:00", False),
+        (Kind.GRACE, "2026-12-31 09:00", "2027-01-30 09:00", True),
+    ]
+    assert pictured(Life.requested("2026-12-01 09:00")).ends
+
+
+def test_contracts_and_what_is_reserved_are_pictured() -> None:
+    life = Life.requested("2026-12-20 10:00").asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
+    life.at("2027-03-01 12:00").asks("cancel", date="2027-07-01")
+    assert stretches(life) == [
+        (Kind.TRIAL, "2026-12-20 10:00", "2027-01-01 00:00", False),
+        (Kind.ANNUAL, "2027-01-01 00:00", "2027-07-01 00:00", False),
+    ]
+    picture = pictured(life)
+    assert picture.reserved == 100.0
+    assert picture.today is not None
+    assert 0 < picture.today < 100
+
+
+def test_an_upgrade_to_an_annual_contract_begins_a_stretch_of_its_own() -> None:
+    life = Life.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").asks("upgrade", term="ANNUAL")
+    assert [(kind, start) for kind, start, _, _ in stretches(life)][:2] == [
+        (Kind.MONTHLY, "2027-01-01 09:00"),
+        (Kind.ANNUAL, "2027-01-10 09:00"),
+    ]
+
+
+def test_every_event_of_a_life_is_said_in_both_languages() -> None:
+    life = Life.requested("2026-12-20 10:00", account={"domain": "acme.co.kr"}).proves("acme.co.kr")
+    life.asks("rename_account", domain="other.co.kr").asks("rename_account", domain="acme.co.kr")
+    life.asks("switch_to_paid", date="2027-01-05", term="ANNUAL").asks("withdraw_reservation")
+    life.at("2027-01-20").asks("switch_to_paid", term="ANNUAL").asks("rename_account", group="other")
+    life.asks("change_renewal_option", term="MONTHLY", plan="lite").asks("upgrade", plan="premium")
+    life.at("2028-02-01").asks("cancel", date="2028-03-01").at("2028-03-01")
+    assert len({event.event for event in life.events}) == 16
+    for language in Language:
+        speak = Speaker(Words(language), life.book)
+        for event in life.events:
+            assert speak.event(event)
+            assert "%" not in speak.event(event)

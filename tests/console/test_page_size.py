@@ -1,0 +1,54 @@
+"""How much a page weighs, as a browser asks for it: a limit in bytes, for time depends on the machine."""
+
+from importlib import resources
+
+import pytest
+from support.console_server import Hosted
+from support.html_forms import sign_in
+from support.subscription_driver import Life
+
+from entrypoints.console.rendering import asset
+
+PAGES = {
+    "/subscriptions": 2_000,
+    "/request": 3_000,
+    "/subscriptions/{id}": 6_000,
+    "/subscriptions/{id}/upgrade": 3_000,
+    "/subscriptions/{id}/renewal": 3_000,
+    "/subscriptions/{id}/cancel": 3_500,
+    "/subscriptions/{id}/rename": 2_500,
+}
+
+
+@pytest.fixture(scope="module")
+async def a_year(console: Hosted) -> Life:
+    """A subscription that has been paid for a year."""
+    life = await console.house.paid("2026-01-01 09:00", term="ANNUAL")
+    await life.passes_to("2027-01-01 00:00")
+    return life
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_is_light_after_a_year(console: Hosted, a_year: Life, path: str) -> None:
+    async with console.browser("ko") as browser:
+        await sign_in(browser, a_year.request["customer_id"])
+        address = (await browser.get(path)).url.path if path == "/request" else path.format(id=a_year.id)
+        async with browser.stream("GET", address) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["content-encoding"] == "gzip"
+            await answer.aread()
+            assert answer.num_bytes_downloaded <= PAGES[path]
+
+
+async def test_a_page_needs_one_sheet_one_script_and_one_picture_which_are_kept(console: Hosted) -> None:
+    heaviest = {"console.css": 5_000, "console.js": 2_500, "icon.svg": 1_000}
+    there = {file.name for file in resources.files("entrypoints.console").joinpath("static").iterdir()}
+    assert there == set(heaviest)
+    async with console.browser() as browser:
+        page = await browser.get("/sign-in")
+        for name, most in heaviest.items():
+            assert asset(name) in page.text
+            async with browser.stream("GET", asset(name)) as answer:
+                await answer.aread()
+                assert answer.num_bytes_downloaded <= most
+                assert "immutable" in answer.headers["cache-control"]

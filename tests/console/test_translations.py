@@ -1,0 +1,124 @@
+"""What the console says: all of it in Korean too, and every refusal and event in words."""
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from unit.subscription.test_refusals import SAMPLES
+
+from adapters.language import Language
+from entrypoints.console import refusal_messages
+from entrypoints.console.i18n import Words, language_of
+from subscription import event_messages
+from subscription.business_calendar import KST
+from subscription.messages import KINDS, places_in
+from subscription.password_policy import password_problems
+from subscription.refusals import SENTENCES, Code, Problem, Refused
+
+CONSOLE = Path(refusal_messages.__file__).parent
+_PLACES = re.compile(r"%\((\w+)\)s")
+
+
+def _said() -> set[str]:
+    found = extract_from_dir(
+        CONSOLE,
+        method_map=[("**.py", "python"), ("**/templates/**.html", "jinja2")],
+        options_map={"**/templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true"}},
+        keywords={"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_n": (1, 2), "N_": None},
+    )
+    said = {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
+    return said | set(event_messages.SENTENCES.values())
+
+
+def test_everything_is_said_in_korean_and_nothing_else_is_kept() -> None:
+    with (CONSOLE / "locale" / "ko.po").open("rb") as file:
+        catalogue = read_po(file)
+    kept = {}
+    for entry in catalogue:
+        if entry.id:
+            key = entry.id if isinstance(entry.id, str) else entry.id[0]
+            kept[key] = entry.string if isinstance(entry.string, str) else (entry.string or ("",))[0]
+            assert not entry.fuzzy, key
+    assert kept.keys() == _said()
+    for message, korean in kept.items():
+        assert korean, message
+        assert set(_PLACES.findall(korean)) <= set(_PLACES.findall(message)), message
+        assert set(_PLACES.findall(message)) - {"n"} <= set(_PLACES.findall(korean)), message
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("key", SENTENCES)
+def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Language) -> None:
+    code, _, reason = key.partition(".")
+    template = refusal_messages.template_of(code, reason)
+    assert template is not None
+    left_out = (
+        places_in(SENTENCES[key]) if code in refusal_messages.FOR_OPERATORS else refusal_messages.LEFT_OUT
+    )
+    assert places_in(template) == places_in(SENTENCES[key]) - left_out
+    values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
+    refused = Refused.of(Code(code), reason=reason or None, **values)
+    said = refusal_messages.refusal_words(refused, Words(language))
+    assert "%(" not in said
+    assert bool(re.search("[가-힣]", said)) == (language is Language.KO), said
+    # The English message is for other readers: no word of it is read here.
+    unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
+    assert refusal_messages.refusal_words(unread, Words(language)) == said
+
+
+def test_the_dates_of_a_refusal_are_written_as_the_language_writes_them() -> None:
+    refused = Refused.of(Code.DATE_TOO_LATE, "date", latest=date(2027, 12, 5))
+    assert refused.message == "The latest possible date is 2027-12-05."
+    assert refusal_messages.refusal_words(refused, Words(Language.KO)) == (
+        "선택할 수 있는 마지막 날짜는 2027년 12월 5일입니다."
+    )
+    assert refusal_messages.refusal_words(refused, Words(Language.EN)) == (
+        "The latest possible date is 5 Dec 2027."
+    )
+
+
+def test_what_is_possible_from_a_moment_on_is_never_said_of_an_earlier_minute() -> None:
+    refused = Refused.of(Code.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST))
+    assert refused.message.endswith("from 2027-01-31 10:20:01 KST.")
+    assert refusal_messages.refusal_words(refused, Words(Language.EN)).endswith("from 31 Jan 2027, 10:21.")
+
+
+def test_a_refusal_with_problems_says_each_of_them_once() -> None:
+    problems = (Problem.of(Code.MISSING_FIELD, "plan"), Problem.of(Code.MISSING_FIELD, "term"))
+    refused = Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the argument")
+    assert refused.message == "plan is missing; term is missing."
+    assert refusal_messages.refusal_words(refused, Words(Language.EN)) == (
+        "Something that was entered cannot be read. This is missing."
+    )
+
+
+def test_each_rule_of_a_password_is_said_in_words_of_its_own() -> None:
+    broken = {
+        problem.key: problem for word in ("", "abcabc", "aaa ", "가") for problem in password_problems(word)
+    }
+    assert broken.keys() == {key for key in SENTENCES if key.startswith("INVALID_PASSWORD.")}
+    for language in Language:
+        said = {refusal_messages.refusal_words(problem, Words(language)) for problem in broken.values()}
+        assert len(said) == len(broken) == 7
+
+
+def test_the_language_is_what_was_chosen_or_what_the_browser_asks_for() -> None:
+    assert language_of("en", "ko") is Language.EN
+    assert language_of(None, "fr, en-US;q=0.8, ko;q=0.5") is Language.EN
+    assert language_of("xx", "ko-KR,ko;q=0.9,en;q=0.8") is Language.KO
+    assert language_of(None, "de, en;q=0") is Language.KO
+    assert language_of(None, "") is Language.KO
+
+
+def test_money_and_dates_are_written_as_the_language_writes_them() -> None:
+    korean, english = Words(Language.KO), Words(Language.EN)
+    assert (korean.won(36000), english.won(36000)) == ("36,000원", "₩36,000")
+    assert (korean.members(1), english.members(1), english.members(20)) == (
+        "구성원 1명",
+        "1 member",
+        "20 members",
+    )

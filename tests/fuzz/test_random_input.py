@@ -1,0 +1,267 @@
+"""Bad input in bulk: each is accepted by the rules or refused with a code, and nothing else ever happens.
+
+The seed of each is its number, so a failure can be repeated.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.scenario_builder import BOOK, catalogue_text, on, request_body
+from support.sizes import SIZES
+from temporalio.api.common.v1 import Payload
+
+from adapters.settings import SettingsError, read_catalogue
+from adapters.temporal.data_converter import data_converter
+from entrypoints.cli.yaml_documents import DocumentError, read_documents
+from subscription.adjustment import Adjust
+from subscription.apply import apply_all
+from subscription.business_calendar import KST
+from subscription.catalogue import Catalogue, CatalogueError, PriceBook, parse_catalogue
+from subscription.commands import COMMANDS, Command, QuoteCancellation, read_command, read_quote
+from subscription.deadlines import caught_up
+from subscription.decide import Accepted, decide, start_trial
+from subscription.forecast import Quote, quote_cancellation
+from subscription.refusals import Code, Problem, Refused
+from subscription.request import Request, read_request
+from subscription.scenario import ScenarioError, read_scenario, simulate
+from subscription.state import Subscription, provisioning
+from subscription.validation import check, is_storable, problems_of
+
+from .mutations import Malice
+
+INPUTS = SIZES.hostile_inputs
+
+NOW = on("2027-03-15 09:00")
+_CODES = frozenset(Code)
+_BIGINT = 2**63
+_CATALOGUE_CODES = _CODES | {"CATALOGUE_MISFIT", "CATALOGUE_SYNTAX"}
+
+COMMANDS_IN_ORDER: Mapping[str, Mapping[str, Any]] = {
+    "switch_to_paid": {"date": "2027-03-15", "term": "ANNUAL", "plan": "premium", "members": 20},
+    "change_renewal_option": {"term": "ANNUAL", "plan": "lite", "members": 5},
+    "upgrade": {
+        "plan": "premium",
+        "members": 20,
+        "term": "ANNUAL",
+        "agreed_terms": request_body()["agreed_terms"],
+    },
+    "cancel": {"date": "2027-03-15", "confirmation": "admin@acme"},
+    "withdraw_reservation": {},
+    "rename_account": {"group": "other"},
+    "check_domain": {},
+}
+CARRIED = {"id": "order-1", "by": "Hong Gildong", "at": "2027-03-15T09:00:00+09:00"}
+
+
+def _living(*commands: tuple[str, Mapping[str, Any]], account: Mapping[str, str]) -> Subscription:
+    """A subscription that was requested an hour ago, and has been told these commands."""
+    request = read_request(request_body(account=account), BOOK, NOW)
+    assert isinstance(request, Request)
+    began = NOW - timedelta(hours=1)
+    started = start_trial(began, request.account.account, request.agreed_terms, BOOK.versions[0], "token")
+    state = apply_all(provisioning("subscription", request), (started,))
+    for name, argument in commands:
+        command = read_command(name, argument)
+        assert isinstance(command, Command)
+        decision = decide(state, command, NOW, BOOK)
+        assert isinstance(decision, Accepted)
+        state = apply_all(state, decision.events)
+    return state
+
+
+GROUP = {"group": "acme"}
+STATES = (
+    _living(account=GROUP),
+    _living(account={"domain": "acme.kr"}),
+    _living(("switch_to_paid", {"date": "2027-03-15", "term": "MONTHLY"}), account=GROUP),
+    _living(("cancel", {"date": "2027-03-20", "confirmation": "admin@acme"}), account=GROUP),
+    caught_up(
+        _living(("cancel", {"date": "2027-03-15", "confirmation": "admin@acme"}), account=GROUP), NOW, BOOK
+    ),
+)
+
+
+def _is_refused_well(refused: Refused) -> str:
+    """Its code, once it is clear that it can be sent, kept and shown."""
+    assert refused.message
+    for problem in refused.problems:
+        assert problem.code in _CODES
+    assert len(refused.model_dump_json().encode()) < 100_000
+    return refused.code
+
+
+def _can_be_kept(written: str) -> None:
+    """What goes into the record: text without a null character, amounts that a column holds."""
+    assert is_storable(written)
+    assert "\\u0000" not in written.replace("\\\\", "")
+
+
+def _first_code(problems: Sequence[Problem], known: Set[str]) -> str:
+    codes = [problem.code for problem in problems]
+    assert {*codes} <= known
+    return codes[0]
+
+
+def _of_a_request(malice: Malice) -> str:
+    read = read_request(malice.spoiled(request_body(simulated_at=CARRIED["at"])), BOOK, NOW)
+    if isinstance(read, Refused):
+        return _is_refused_well(read)
+    _can_be_kept(read.model_dump_json())
+    assert read.fingerprint()
+    return "accepted"
+
+
+def _of_a_command(malice: Malice) -> str:
+    name = malice.one_of([*COMMANDS] * 9 + [malice.text()])
+    command = read_command(name, malice.spoiled({**COMMANDS_IN_ORDER.get(name, {}), **CARRIED}))
+    if isinstance(command, Refused):
+        return _is_refused_well(command)
+    assert is_storable(f"{command.id} {command.by}")
+    assert command.fingerprint()
+    state = malice.one_of(STATES)
+    decision = decide(state, command, NOW, BOOK)
+    if isinstance(decision, Refused):
+        return _is_refused_well(decision)
+    for event in decision.events:
+        _can_be_kept(event.model_dump_json())
+        assert all(0 < line.amount < _BIGINT for line in event.lines)
+    _can_be_kept(caught_up(apply_all(state, decision.events), NOW, BOOK).model_dump_json())
+    return "accepted"
+
+
+def _of_a_quote(malice: Malice) -> str:
+    asked = read_quote(malice.spoiled({"date": "2027-06-01", "at": CARRIED["at"]}))
+    if isinstance(asked, Refused):
+        return _is_refused_well(asked)
+    assert isinstance(asked, QuoteCancellation)
+    quote = quote_cancellation(malice.one_of(STATES), asked.date, max(asked.at or NOW, NOW), BOOK)
+    if isinstance(quote, Refused):
+        return _is_refused_well(quote)
+    assert isinstance(quote, Quote)
+    return "accepted"
+
+
+def _of_a_payload(malice: Malice) -> str:
+    """As a workflow decodes what was sent to it: JSON, or something that was JSON once."""
+    name = malice.one_of([*COMMANDS])
+    body = malice.spoiled({**COMMANDS_IN_ORDER[name], **CARRIED})
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=malice.bytes_of(body))
+    try:
+        argument = data_converter().payload_converter.from_payload(payload)
+    except Exception:  # as the workflow's own decoder does, whatever it is
+        argument = payload.data
+    read = read_command(name, argument)
+    return _is_refused_well(read) if isinstance(read, Refused) else "accepted"
+
+
+def _of_an_adjustment(malice: Malice) -> str:
+    body = {
+        "subscription_id": "s", "id": "a", "key": "s/SERVICE_FEE/2027-01-01", "amount": -100,
+        "reason": "GOODWILL", "reference": "T-1",
+    }  # fmt: skip
+    try:
+        adjust = check(Adjust, malice.spoiled(body))
+    except ValueError as error:
+        return str(problems_of(error)[0].code)  # type: ignore[arg-type]
+    _can_be_kept(adjust.model_dump_json())
+    assert abs(adjust.amount) < _BIGINT
+    return "accepted"
+
+
+SCENARIO = {
+    "name": "a life",
+    "request": {"at": "2027-01-04T09:00:00+09:00", "plan": "basic", "members": 10, "account": GROUP},
+    "steps": [
+        {"at": "2027-01-05T09:00:00+09:00", "switch_to_paid": {"date": "2027-01-31", "term": "ANNUAL"}},
+        {"at": "2027-03-15T09:00:00+09:00", "upgrade": {"plan": "premium", "members": 20}},
+        {"at": "2027-06-01T09:00:00+09:00", "cancel": {"date": "2027-07-01"}},
+    ],
+    "until": "2027-09-01T00:00:00+09:00",
+}
+_NEAR = datetime(2100, 1, 1, tzinfo=KST)
+
+
+def _of_a_scenario(malice: Malice) -> str:
+    try:
+        scenario = read_scenario(malice.spoiled(SCENARIO))
+    except ScenarioError as error:
+        return _first_code(error.problems, _CODES)
+    if scenario.until < _NEAR:  # thousands of years take their time, and are lived all the same
+        assert simulate(scenario, BOOK, "subscription").to_json()
+    return "accepted"
+
+
+def _of_a_catalogue(malice: Malice) -> str:
+    text = malice.damaged(catalogue_text().encode()).decode("utf-8", "replace")
+    try:
+        catalogue = parse_catalogue(text)
+    except CatalogueError as error:
+        return _first_code([problem for _, problem in error.problems], _CATALOGUE_CODES)
+    written = catalogue.model_dump_json()
+    _can_be_kept(written)
+    assert PriceBook(versions=(Catalogue.model_validate_json(written),)).versions[0] == catalogue
+    return "accepted"
+
+
+KINDS: Mapping[str, tuple[Callable[[Malice], str], float]] = {
+    "requests": (_of_a_request, 0.35),
+    "commands": (_of_a_command, 0.35),
+    "payloads": (_of_a_payload, 0.15),
+    "quotes": (_of_a_quote, 0.05),
+    "adjustments": (_of_an_adjustment, 0.03),
+    "scenarios": (_of_a_scenario, 0.04),
+    "catalogues": (_of_a_catalogue, 0.03),
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS])
+def test_each_is_accepted_or_refused_with_a_code(kind: str) -> None:
+    of_one, share = KINDS[kind]
+    codes: Counter[str] = Counter()
+    for seed in range(int(INPUTS * share)):
+        try:
+            codes[of_one(Malice(seed))] += 1
+        except Exception as error:
+            raise AssertionError(f"{kind}, seed {seed}: {error!r}") from error
+    print(f"{codes.total():,} {kind}: {dict(codes.most_common())}")
+    assert codes["accepted"] > 0
+    assert len(codes) > 1
+
+
+def test_a_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "file.yaml"
+    told: Counter[str] = Counter()
+    for seed in range(INPUTS // 50):
+        malice = Malice(seed)
+        written = yaml.safe_dump(SCENARIO, allow_unicode=True).encode()
+        file.write_bytes(malice.damaged(written if seed % 2 else malice.bytes_of(malice.spoiled(SCENARIO))))
+        try:
+            told["read"] += bool(read_documents(file))
+        except DocumentError as error:
+            told[str(error).removeprefix(str(file))[:2]] += 1
+    print(f"{told.total():,} files of YAML: {dict(told.most_common())}")
+    # With a line, without one where nothing could be read, and some that were read after all.
+    assert {*told} == {"read", ", ", ": "}
+
+
+def test_a_catalogue_is_read_or_refused_whatever_is_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.toml"
+    read = 0
+    for seed in range(INPUTS // 50):
+        file.write_bytes(Malice(seed).damaged(catalogue_text().encode()))
+        with suppress(SettingsError):
+            read += bool(read_catalogue(file))
+    assert 0 < read < INPUTS // 50
+
+
+def test_refusals_can_be_written_as_json() -> None:
+    refused = read_command("cancel", {"a\ud800": 1, "\u202e": 2})
+    assert isinstance(refused, Refused)
+    assert json.loads(refused.model_dump_json())["code"] == Code.INVALID_ARGUMENT

@@ -1,0 +1,185 @@
+"""Any byte sequence gets an answer below 500 or a closed connection, and leaves no traceback in the log."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from support.encryption_keys import new_keyring
+from support.html_forms import Form, forms_of, sign_in, submit
+from support.http_server import served
+from support.service_env import PASSWORD
+
+from adapters.observability.health_server import Health, health_served
+from adapters.temporal.payload_codec import Encryption
+from dev_stack.child_server import free_ports
+from entrypoints.codec_server.app import codec_app
+from entrypoints.codec_server.authentication import TokenHolders
+from entrypoints.http.protocol import HttpLimits
+
+from .conftest import Front
+from .mutations import Malice
+from .raw_http import drawn, listed, status_of
+
+SHORT = HttpLimits(head_seconds=1, body_seconds=1)
+
+
+async def statuses(port: int, requests: Iterable[bytes]) -> list[int | None]:
+    """Those of all requests, of which none may be a fault of the server."""
+    few = asyncio.Semaphore(40)
+
+    async def one(sent: bytes) -> int | None:
+        async with few:
+            status = await status_of(port, sent)
+        assert status is None or status < 500 or status in (501, 503, 505), (status, sent[:300])
+        return status
+
+    return list(await asyncio.gather(*map(one, requests)))
+
+
+def assert_no_fault(log: pytest.LogCaptureFixture) -> None:
+    assert not [record for record in log.records if record.exc_info or record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    "sent", ["OPTIONS * HTTP/1.1", "CONNECT a.example:443 HTTP/1.1", "GET foo HTTP/1.1", "GET ?a HTTP/1.1"]
+)
+async def test_a_target_that_is_no_path_is_a_bad_request(
+    front: Front, sent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await status_of(front.port, f"{sent}\r\nHost: 127.0.0.1\r\n\r\n".encode()) == 400
+    assert_no_fault(caplog)
+
+
+async def test_the_api_and_the_console(front: Front, caplog: pytest.LogCaptureFixture) -> None:
+    found = await statuses(front.port, [*listed(), *(drawn(seed) for seed in range(1_500))])
+    assert {200, 303, 400, 401, 404, 405, 408} <= set(found)
+    assert_no_fault(caplog)
+
+
+async def test_the_codec_server(caplog: pytest.LogCaptureFixture) -> None:
+    app = codec_app(
+        Encryption(new_keyring()), namespace="n", origin="https://a.example", callers=TokenHolders({})
+    )
+    async with served(app, limits=SHORT) as url:
+        found = await statuses(
+            int(url.rpartition(":")[2]), [*listed(), *(drawn(seed) for seed in range(500))]
+        )
+    assert {400, 401, 404, 405} <= set(found)
+    assert_no_fault(caplog)
+
+
+async def test_the_health_server(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    [port] = free_ports(1)
+    async with health_served("127.0.0.1", port, Health()):
+        found = await statuses(port, [sent for sent in listed() if sent.count(b"\r\n\r\n") == 1])
+    assert {200, 400, 404} <= set(found)
+    assert_no_fault(caplog)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_forms_queries_and_cookies(front: Front, seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    malice = Malice(seed)
+    life = await front.house.requested(customer_id="C-forms")
+    async with httpx.AsyncClient(base_url=front.url, follow_redirects=True, timeout=40) as browser:
+        await sign_in(browser, "C-forms")
+        page = await browser.get("/works/sign-in")
+        account = f"admin@{life.request['account']['group']}"
+        await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        for path in PAGES:
+            page = await browser.get(path.format(life.id))
+            for form in forms_of(page):
+                if not form.action.endswith(("/sign-out", "/language")):
+                    for _ in range(3):
+                        assert (await sends(browser, page, form, malice)).status_code < 500
+        for _ in range(40):
+            query = {name: unicode(malice) for name in ("next", "after", "state", "date")}
+            path = f"/{malice.one_of(PLACES)}/{quote(unicode(malice), safe='')}"
+            assert (await browser.get(path, params=query)).status_code < 500
+            printable = "".join(c for c in unicode(malice) if " " <= c <= "~")
+            cookies = "; ".join(f"{name}={printable}" for name in ("console", "request-draft", "language"))
+            assert (
+                await browser.get("/request/product", headers={"cookie": cookies.strip()})
+            ).status_code < 500
+    assert_no_fault(caplog)
+
+
+PAGES = (
+    *(
+        "/works",
+        "/sign-in",
+        "/request/product",
+        "/request/terms",
+        "/request/information",
+        "/subscriptions/{}",
+    ),
+    *(
+        "/subscriptions/{}",
+        "/subscriptions/{}/switch",
+        "/subscriptions/{}/rename",
+        "/subscriptions/{}/cancel",
+    ),
+)
+PLACES = ("request", "invoices", "subscriptions", "sign-in", "static", "request/complete", "works")
+
+
+async def sends(
+    browser: httpx.AsyncClient, page: httpx.Response, form: Form, malice: Malice
+) -> httpx.Response:
+    """The form with a third of its fields spoiled."""
+    spoiled = {name: unicode(malice) for name in form.fields if name != "proof" and malice.one_of((0, 0, 1))}
+    fields: dict[str, Any] = {**form.fields, **spoiled}
+    if form.method == "get":
+        return await browser.get(form.action, params=fields)
+    sent_from = {"origin": str(browser.base_url).rstrip("/"), "referer": str(page.url)}
+    return await browser.post(form.action, data=fields, headers=sent_from)
+
+
+def unicode(malice: Malice) -> str:
+    return malice.text().encode("utf-8", "ignore").decode()
+
+
+async def test_null_characters_in_the_forms_of_admin(front: Front, caplog: pytest.LogCaptureFixture) -> None:
+    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+        page = await browser.get("/works/sign-in")
+        for fields in ({"account": "admin@a\0b"}, {"password": "\0"}, {"x\0": "1"}, {"account": "\0@\0"}):
+            answer = await submit(browser, page, "/works/sign-in", **{"account": "a@b", **fields})
+            assert answer.status_code == 400
+    assert_no_fault(caplog)
+
+
+@pytest.mark.parametrize("path", ["/v1/subscriptions", "/v1/nothing", "/healthz", "/sign-in", "/missing"])
+async def test_no_answer_is_kept_by_caches_or_guessed_at(front: Front, path: str) -> None:
+    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+        headers = (await browser.get(path)).headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "console.example.evil.example", "0.0.0.0", "10.0.0.7:80", ""]
+)
+async def test_the_console_answers_to_its_own_name_alone(front: Front, host: str) -> None:
+    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+        page = await browser.get("/sign-in")
+        sent = {"origin": f"http://{host}", "host": host}
+        fields = {**forms_of(page)[-1].fields, "as": "operator"}
+        for answer in (
+            await browser.get("/sign-in", headers={"host": host}),
+            await browser.post("/sign-in/developer", data=fields, headers=sent),
+        ):
+            assert answer.status_code == 400
+            assert "set-cookie" not in answer.headers
+
+
+async def test_a_proxys_client_elsewhere_is_no_developer(front: Front) -> None:
+    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+        page = await browser.get("/sign-in")
+        fields = {**forms_of(page)[-1].fields, "as": "operator"}
+        sent = {"origin": front.url, "x-forwarded-for": "203.0.113.7"}
+        answer = await browser.post("/sign-in/developer", data=fields, headers=sent)
+        assert answer.status_code == 404
+        assert "console" not in answer.cookies

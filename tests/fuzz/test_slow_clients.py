@@ -1,0 +1,169 @@
+"""Clients that send slowly, or nothing, or do not read are cut off; and so many are served at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+from support.http_server import served
+from support.polling import eventually
+
+from entrypoints.http.protocol import HttpLimits
+
+from .conftest import Front
+
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
+SHORT = HttpLimits(connections=3, head_seconds=0.5, body_seconds=0.5, reading_seconds=0.5)
+
+
+async def reads_the_body(scope: Scope, receive: Receive, send: Send) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message["body"]
+        more = message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def answers_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def connected(
+    app: ASGIApp, limits: HttpLimits = SHORT
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with served(app, limits=limits) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+
+async def all_of(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(30):
+        return await reader.read()
+
+
+@pytest.mark.parametrize("sent", [b"", b"P", HEAD, HEAD + b"a: b"])
+async def test_who_does_not_finish_the_head_is_cut_off(sent: bytes) -> None:
+    async with connected(reads_the_body) as (reader, writer):
+        writer.write(sent)
+        assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 9\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"]
+)
+async def test_who_does_not_finish_the_body_is_cut_off(framing: bytes) -> None:
+    async with connected(reads_the_body) as (reader, writer):
+        writer.write(HEAD + framing)
+        assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_byte_now_and_then_does_not_help() -> None:
+    async with connected(reads_the_body) as (reader, writer):
+        writer.write(HEAD)
+
+        async def dribble() -> None:
+            while not writer.is_closing():
+                writer.write(b"a: b\r\n")
+                await asyncio.sleep(0.05)
+
+        dribbling = asyncio.create_task(dribble())
+        try:
+            assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
+        except ConnectionResetError:
+            pass  # what was on its way met the closed socket
+        finally:
+            dribbling.cancel()
+
+
+async def test_a_body_that_goes_on_after_the_answer_is_cut_off() -> None:
+    async with connected(answers_at_once) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: 9\r\n\r\nabc")
+        answered = await all_of(reader)
+    assert answered.startswith(b"HTTP/1.1 401 ")
+    assert b"408" not in answered
+
+
+async def test_a_second_request_has_the_same_time() -> None:
+    async with connected(reads_the_body) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: 0\r\n\r\n" + HEAD)
+        answered = await all_of(reader)
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert answered.count(b"HTTP/1.1 408 ") == 1
+
+
+async def test_who_does_not_read_is_cut_off() -> None:
+    ended = asyncio.Event()
+
+    async def never_ends(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def write() -> None:
+            while True:
+                await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
+                await asyncio.sleep(0)
+
+        writing = asyncio.create_task(write())
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        writing.cancel()
+        ended.set()
+
+    async with connected(never_ends) as (_, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(30):
+            await ended.wait()
+
+
+async def test_beyond_the_bound_connections_are_refused_and_taken_again_later() -> None:
+    limits = HttpLimits(connections=3, head_seconds=60)
+    request = HEAD + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    async with served(reads_the_body, limits=limits) as url, AsyncExitStack() as opened:
+        port = int(url.rpartition(":")[2])
+
+        async def open_one() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            opened.callback(writer.close)
+            return reader, writer
+
+        held = [await open_one() for _ in range(3)]
+        reader, _ = await open_one()
+        assert (await all_of(reader)).startswith(b"HTTP/1.1 503 ")
+        held[0][1].close()
+
+        async def is_taken() -> bool:
+            reader, writer = await open_one()
+            writer.write(request)
+            return (await all_of(reader)).startswith(b"HTTP/1.1 200 ")
+
+        await eventually("there is room again", is_taken)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n",
+        b"HTTP/1.0\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+async def test_a_body_of_ambiguous_length_is_refused_and_nothing_after_it_is_read(
+    front: Front, framing: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    writer.write(b"POST /v1/subscriptions " + framing + b"Host: a\r\n\r\n0\r\n\r\n" + smuggled)
+    answered = await all_of(reader)
+    writer.close()
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert answered.count(b"HTTP/1.1") == 1

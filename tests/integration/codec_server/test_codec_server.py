@@ -1,0 +1,456 @@
+"""The codec server over real HTTP: it decrypts for those who may ask, and for nobody else."""
+
+import asyncio
+import base64
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from google.protobuf.json_format import MessageToDict
+from support.encryption_keys import new_keyring
+from support.http_server import served
+from temporalio.api.common.v1 import Payload, Payloads
+
+from adapters.settings import SettingsError
+from adapters.temporal.encryption_keys import KEYS, Keyring
+from adapters.temporal.payload_codec import Encryption
+from entrypoints.codec_server.app import MAX_BODY_BYTES, codec_app
+from entrypoints.codec_server.authentication import Callers, EitherWay, Issuer, SignedIn, TokenHolders
+from entrypoints.codec_server.operator_tokens import digest_of, new_token, token_line
+from entrypoints.codec_server.rate_limits import Limit
+from entrypoints.codec_server.settings import codec_settings_from
+
+PERSON = "한빛서점 Hanbit"
+ORIGIN, NAMESPACE, AUDIENCE = "https://temporal.example", "worksub", "worksub-codec"
+TOKEN = new_token()
+CLEAR = Payload(metadata={"encoding": b"json/plain"}, data=f'"{PERSON}"'.encode())
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Message
+    body: str
+
+    @property
+    def code(self) -> str:
+        """The code of a refusal, which has a request id too, the same as the header's."""
+        document = json.loads(self.body)
+        assert document["request_id"] == self.headers["X-Request-Id"]
+        return str(document["code"])
+
+    @property
+    def message(self) -> str:
+        return str(json.loads(self.body)["message"])
+
+    @property
+    def payloads(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.body)["payloads"])
+
+
+class CodecServer(NamedTuple):
+    url: str
+    keyring: Keyring
+
+    async def asked(
+        self, path: str, body: bytes, *, method: str = "POST", token: str | None = TOKEN, **headers: str
+    ) -> Answer:
+        sent = {"Origin": ORIGIN, "X-Namespace": NAMESPACE, "Content-Type": "application/json"}
+        sent |= {"Authorization": f"Bearer {token}"} if token else {}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        request = Request(self.url + path, body, sent, method=method)
+
+        def ask() -> Answer:
+            try:
+                with urlopen(request, timeout=10) as answer:
+                    return Answer(answer.status, answer.headers, answer.read().decode())
+            except HTTPError as error:
+                return Answer(error.code, error.headers, error.read().decode())
+
+        return await asyncio.to_thread(ask)
+
+    async def body(self) -> bytes:
+        """Something that it can decrypt, as the Web UI would send it."""
+        return in_json(await Encryption(self.keyring).encode([CLEAR, CLEAR]))
+
+
+def in_json(payloads: list[Payload]) -> bytes:
+    return json.dumps(MessageToDict(Payloads(payloads=payloads))).encode()
+
+
+@asynccontextmanager
+async def codec_server(callers: Callers | None = None, **options: Any) -> AsyncIterator[CodecServer]:
+    keyring = new_keyring()
+    app = codec_app(
+        Encryption(keyring),
+        namespace=NAMESPACE,
+        origin=ORIGIN,
+        callers=callers or TokenHolders({digest_of(TOKEN): "kim"}),
+        **options,
+    )
+    async with served(app) as url:
+        yield CodecServer(url, keyring)
+
+
+async def test_it_decodes_what_the_web_ui_sends() -> None:
+    async with codec_server() as server:
+        answer = await server.asked("/decode", await server.body())
+    assert answer.status == 200
+    written = {
+        "metadata": {"encoding": base64.b64encode(b"json/plain").decode()},
+        "data": base64.b64encode(CLEAR.data).decode(),
+    }
+    assert answer.payloads == [written, written]
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_it_encodes_only_where_that_is_switched_on() -> None:
+    async with codec_server() as server:
+        refused = await server.asked("/encode", in_json([CLEAR]))
+    assert (refused.status, "WORKSUB_CODEC_ENCODE" in refused.message) == (403, True)
+    async with codec_server(encodes=True) as server:
+        encoded = await server.asked("/encode", in_json([CLEAR]))
+        assert PERSON not in encoded.body
+        assert (await server.asked("/decode", encoded.body.encode())).payloads == json.loads(
+            in_json([CLEAR])
+        )["payloads"]
+
+
+async def test_browsers_are_told_that_only_the_uis_pages_may_ask() -> None:
+    asking = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "x-namespace"}
+    async with codec_server() as server:
+        ours = await server.asked("/decode", b"", method="OPTIONS", token=None, **asking)
+        theirs = await server.asked(
+            "/decode", b"", method="OPTIONS", token=None, Origin="https://evil.example", **asking
+        )
+        page = await server.asked("/decode", await server.body(), Origin="https://evil.example")
+        no_page = await server.asked("/decode", await server.body(), Origin=ORIGIN)
+    assert (ours.status, ours.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
+    assert theirs.headers["Access-Control-Allow-Origin"] is None
+    assert (page.status, page.headers["Access-Control-Allow-Origin"]) == (403, None)
+    assert no_page.status == 200
+
+
+async def test_who_has_no_token_or_another_one_gets_nothing() -> None:
+    async with codec_server() as server:
+        body = await server.body()
+        for token, headers in (
+            (None, {}),
+            (new_token(), {}),
+            ("", {}),
+            (None, {"Authorization": f"Basic {TOKEN}"}),
+            (digest_of(TOKEN), {}),
+            ("a.b.c", {}),
+        ):
+            answer = await server.asked("/decode", body, token=token, **headers)
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert TOKEN not in answer.body
+
+
+async def test_what_it_cannot_answer_is_refused_with_a_sentence() -> None:
+    stranger = await Encryption(other := new_keyring()).encode([CLEAR])
+    async with codec_server() as server:
+        unknown = await server.asked("/decode", in_json(stranger))
+        assert (unknown.status, other.keys[0].id in unknown.message) == (422, True)
+        for body in (b"", b"{", b'{"payloads": 5}', b"\xff"):
+            assert (await server.asked("/decode", body)).status == 400
+        deep = b'{"payloads":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+        assert (await server.asked("/decode", deep)).status == 400
+        assert (await server.asked("/decode", b"x" * (MAX_BODY_BYTES + 1))).status == 413
+        assert (await server.asked("/decode", await server.body(), X_Namespace="other")).status == 404
+        for path in ("/", "/docs", "/openapi.json", "/decode/"):
+            assert (await server.asked(path, b"{}")).status in (404, 307)
+        assert (await server.asked("/decode", b"", method="GET")).status == 405
+
+
+async def test_who_asks_too_often_must_wait() -> None:
+    now = [0.0]
+    async with codec_server(asking=Limit(2, 1.0, lambda: now[0])) as server:
+        body = await server.body()
+        assert [(await server.asked("/decode", body)).status for _ in range(3)] == [200, 200, 429]
+        now[0] += 1
+        assert [(await server.asked("/decode", body)).status for _ in range(2)] == [200, 429]
+
+
+async def test_who_fails_too_often_is_not_even_listened_to() -> None:
+    now = [0.0]
+    async with codec_server(failing=Limit(2, 0.1, lambda: now[0])) as server:
+        body = await server.body()
+        guesses = [(await server.asked("/decode", body, token=new_token())).status for _ in range(3)]
+        assert guesses == [401, 401, 429]
+        assert (await server.asked("/decode", body)).status == 429
+        now[0] += 10
+        assert (await server.asked("/decode", body)).status == 200
+
+
+async def test_of_many_guesses_at_once_as_many_are_judged_as_the_limit_has() -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(signed_in, failing=Limit(5, 0.0), asking=Limit(10, 0.0)) as server:
+            body, past = await server.body(), datetime.now(UTC) - timedelta(hours=1)
+
+            async def burst(token: str, size: int) -> Counter[int]:
+                asked = (server.asked("/decode", body, token=token) for _ in range(size))
+                return Counter(answer.status for answer in await asyncio.gather(*asked))
+
+            # Fewer at once than the failures that are allowed; all are right, so none counts as one.
+            assert sum([await burst(provider.token(), 4) for _ in range(4)], Counter()) == {200: 10, 429: 6}
+            assert await burst(provider.token(exp=past), 30) == {401: 5, 429: 25}
+
+
+async def test_the_log_has_who_asked_for_how_much_and_nothing_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with codec_server() as server:
+            await server.asked("/decode", await server.body())
+            await server.asked("/decode", await server.body(), token=None)
+            await server.asked(f"/{TOKEN}", await server.body())
+    told = [(record.getMessage(), getattr(record, "fields", None)) for record in caplog.records]
+    shown = ("caller", "payloads", "code", "status")
+    per_message = {"Answered.": ("route", "status"), "sign-in refused": ("server", "code")}
+    ours = [
+        (message, {name: fields[name] for name in per_message.get(message, shown) if name in fields})
+        for message, fields in told
+        if fields
+    ]
+    assert ours == [
+        ("payloads decoded", {"caller": "token kim", "payloads": 2}),
+        ("Answered.", {"route": "/decode", "status": 200}),
+        ("codec refused", {"status": 401, "code": "CREDENTIALS_MISSING"}),
+        ("Answered.", {"route": "/decode", "status": 401}),
+        ("sign-in refused", {"server": "codec", "code": "CREDENTIALS_MISSING"}),
+        ("codec refused", {"status": 404, "code": "NO_SUCH_PATH"}),
+        ("Answered.", {"route": None, "status": 404}),
+    ]
+    assert not any(word in caplog.text for word in (PERSON, TOKEN, digest_of(TOKEN)))
+
+
+async def test_every_refusal_has_a_code_and_a_request_id() -> None:
+    encrypted = in_json(await Encryption(new_keyring()).encode([CLEAR]))
+    async with codec_server(asking=Limit(4, 0.0), failing=Limit(2, 0.0)) as server:
+        body = await server.body()
+        refusals = [
+            await server.asked("/decode", body, Origin="https://evil.example"),
+            await server.asked("/decode", body, X_Namespace="other"),
+            await server.asked("/encode", in_json([CLEAR])),
+            await server.asked("/decode", encrypted),
+            await server.asked("/decode", b"{"),
+            await server.asked("/decode", b"x" * (MAX_BODY_BYTES + 1)),
+            await server.asked("/decode", b"", method="GET"),
+            await server.asked("/elsewhere", b"{}"),
+            await server.asked("/decode", b"{}"),
+            await server.asked("/decode", body, token=None),
+            await server.asked("/decode", body, token=new_token()),
+            await server.asked("/decode", body),
+        ]
+        named = await server.asked("/decode", body, X_Request_Id="ours-4711")
+    assert [(each.status, each.code) for each in refusals] == [
+        (403, "ORIGIN_REFUSED"),
+        (404, "NAMESPACE_UNKNOWN"),
+        (403, "ENCODING_OFF"),
+        (422, "KEY_UNKNOWN"),
+        (400, "MALFORMED_BODY"),
+        (413, "BODY_TOO_LARGE"),
+        (405, "METHOD_NOT_ALLOWED"),
+        (404, "NO_SUCH_PATH"),
+        (429, "RATE_LIMITED"),
+        (401, "CREDENTIALS_MISSING"),
+        (401, "CREDENTIALS_UNKNOWN"),
+        (429, "TOO_MANY_FAILURES"),
+    ]
+    assert named.headers["X-Request-Id"] == "ours-4711"
+
+
+# -- people who sign in ------------------------------------------------------------------------------
+
+
+class Provider:
+    """An OpenID Connect provider as far as its keys go, on a port of this machine."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = "https://login.example"
+        self.url = ""
+        self.asked = 0
+        self.kid = "1"
+
+    def rotate(self) -> None:
+        """From now on there is another key, under another id."""
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.kid = f"{int(self.kid) + 1}"
+
+    def token(self, key: Any = None, algorithm: str = "ES256", **claims: Any) -> str:
+        lives_until = datetime.now(UTC) + timedelta(hours=1)
+        usual = {"iss": self.name, "aud": AUDIENCE, "sub": "u-1042", "exp": lives_until}
+        sent = {name: value for name, value in {**usual, **claims}.items() if value is not None}
+        return jwt.encode(sent, key or self.key, algorithm=algorithm, headers={"kid": self.kid})
+
+    def keys(self) -> bytes:
+        public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
+        return json.dumps({"keys": [{**public, "kid": self.kid, "use": "sig", "alg": "ES256"}]}).encode()
+
+
+@contextmanager
+def open_provider() -> Iterator[Provider]:
+    provider = Provider()
+
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            provider.asked += 1
+            body = provider.keys()
+            self.send_response(200 if self.path == "/keys" else 503)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+        provider.url = f"http://127.0.0.1:{server.server_address[1]}/keys"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield provider
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def test_a_sign_in_counts_if_it_is_the_issuers_for_us_and_not_over() -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        callers = EitherWay(TokenHolders({digest_of(TOKEN): "kim"}), signed_in)
+        async with codec_server(callers, failing=Limit(100, 1.0)) as server:
+            body = await server.body()
+            for token in (provider.token(), TOKEN, provider.token(aud=["other", AUDIENCE])):
+                assert (await server.asked("/decode", body, token=token)).status == 200
+            assert provider.asked == 1, "keys are kept"
+            past = datetime.now(UTC) - timedelta(minutes=5)
+            forged = ec.generate_private_key(ec.SECP256R1())
+            header, claims, signature = provider.token().split(".")
+            none = base64.urlsafe_b64encode(b'{"alg":"none","kid":"1"}').rstrip(b"=").decode()
+            for token in (
+                provider.token(exp=past),
+                provider.token(exp=None),
+                provider.token(aud="another application"),
+                provider.token(aud=None),
+                provider.token(iss="https://evil.example"),
+                provider.token(sub=None),
+                provider.token(nbf=datetime.now(UTC) + timedelta(hours=1)),
+                provider.token(forged),
+                provider.token("a secret that is long enough to be one", "HS256"),
+                f"{none}.{claims}.",
+                f"{header}.{claims}.{signature[:-4]}AAAA",
+                "not.a.token",
+            ):
+                assert (await server.asked("/decode", body, token=token)).status == 401
+
+
+async def test_a_provider_that_is_silent_is_nobodys_fault() -> None:
+    with open_provider() as provider:
+        token = provider.token()
+    async with codec_server(SignedIn(Issuer(provider.name, AUDIENCE, provider.url))) as server:
+        answer = await server.asked("/decode", await server.body(), token=token)
+    assert (answer.status, answer.code) == (503, "ISSUER_UNREACHABLE")
+
+
+async def test_a_provider_that_fails_is_not_asked_for_its_keys_by_each_caller() -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, f"{provider.url}/elsewhere"))
+        async with codec_server(signed_in) as server:
+            body, token = await server.body(), provider.token()
+            answers = [await server.asked("/decode", body, token=token) for _ in range(20)]
+    assert {(answer.status, answer.code) for answer in answers} == {(503, "ISSUER_UNREACHABLE")}
+    assert provider.asked < len(answers)
+
+
+async def test_a_rotated_key_is_accepted_at_once_and_invented_ones_cause_few_fetches() -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(signed_in, failing=Limit(1000, 1.0)) as server:
+            body = await server.body()
+            for _ in range(3):
+                assert (await server.asked("/decode", body, token=provider.token())).status == 200
+                provider.rotate()
+            fetched, token = provider.asked, provider.token()
+            provider.rotate()  # the token's key is not published any more
+            answers = [await server.asked("/decode", body, token=token) for _ in range(20)]
+    assert {(answer.status, answer.code) for answer in answers} == {(401, "TOKEN_INVALID")}
+    assert fetched == 3
+    assert 1 <= provider.asked - fetched <= 5
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(5, 200), (15, 401), (60, 401)])
+async def test_an_expired_token_is_accepted_within_the_leeway_of_ten_seconds(
+    seconds: int, status: int
+) -> None:
+    with open_provider() as provider:
+        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(signed_in) as server:
+            token = provider.token(exp=datetime.now(UTC) - timedelta(seconds=seconds))
+            answer = await server.asked("/decode", await server.body(), token=token)
+    assert answer.status == status
+    assert status == 200 or answer.code == "TOKEN_EXPIRED"
+
+
+# -- settings ----------------------------------------------------------------------------------------
+
+KEY = {KEYS: str(new_keyring().keys[0])}
+OIDC = {
+    "WORKSUB_CODEC_OIDC_ISSUER": "https://login.example",
+    "WORKSUB_CODEC_OIDC_AUDIENCE": AUDIENCE,
+    "WORKSUB_CODEC_OIDC_KEYS_URL": "https://login.example/keys",
+}
+ENOUGH = {**KEY, **OIDC, "WORKSUB_CODEC_ORIGIN": ORIGIN}
+
+
+def test_without_more_it_decodes_and_listens_on_this_machine() -> None:
+    settings = codec_settings_from(ENOUGH, NAMESPACE)
+    assert (str(settings.address), settings.origin, settings.encodes) == ("127.0.0.1:8234", ORIGIN, False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({KEYS: ""}, "nothing to decrypt with"),
+        ({"WORKSUB_CODEC_ORIGIN": "*"}, "WORKSUB_CODEC_ORIGIN is '\\*'"),
+        ({"WORKSUB_CODEC_ORIGIN": f"{ORIGIN}/ui"}, "without a path"),
+        ({"WORKSUB_CODEC_OIDC_AUDIENCE": ""}, "WORKSUB_CODEC_OIDC_AUDIENCE is not set"),
+        (dict.fromkeys(OIDC, ""), "Nobody could ask"),
+        ({"WORKSUB_CODEC_ADDRESS": "8234"}, "WORKSUB_CODEC_ADDRESS is '8234'"),
+        ({"WORKSUB_CODEC_ENCODE": "perhaps"}, "must be true or false"),
+        ({"WORKSUB_CODEC_TOKENS_FILE": "/nowhere"}, "/nowhere cannot be read"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(changed: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        codec_settings_from({**ENOUGH, **changed}, NAMESPACE)
+
+
+async def test_tokens_are_kept_hashed_in_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"# operators\n{token_line('kim', TOKEN)}\n")
+    assert TOKEN not in file.read_text()
+    only_tokens = {**ENOUGH, **dict.fromkeys(OIDC, ""), "WORKSUB_CODEC_TOKENS_FILE": str(file)}
+    callers = codec_settings_from(only_tokens, NAMESPACE).callers
+    assert await callers.named(f"Bearer {TOKEN}") == "token kim"
+    file.write_text(f"kim:{TOKEN}\n")
+    with pytest.raises(SettingsError, match="line 1, is not NAME:SHA256") as refused:
+        codec_settings_from(only_tokens, NAMESPACE)
+    assert TOKEN not in str(refused.value)

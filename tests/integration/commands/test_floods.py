@@ -1,0 +1,219 @@
+"""Floods: whoever asks, and however often, a subscription goes on, and nothing of it grows without bound."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import pytest
+from support.frequent_continue_as_new import EVENTS_A_RUN, hasty_server
+from support.polling import eventually, together
+from support.service_env import House, fresh, open_house
+from support.subscription_driver import Life
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
+from subscription.refusals import Code
+from subscription.state import State
+from workflows.lifecycle import MOST_NOTED_A_DAY
+from workflows.registry import LONGEST_TASK_SECONDS, RUNNER, WORKFLOWS, extend_deadlock_detection
+
+CALLERS = 10
+# An update takes up to 14 events, and a server lets ten of one workflow wait at a time.
+LAST_STEPS = CALLERS * 14
+
+
+@pytest.fixture(scope="module")
+async def hasty_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    async with hasty_server(tmp_path_factory.mktemp("hasty")) as address:
+        yield await Client.connect(address, data_converter=data_converter())
+
+
+@pytest.fixture(scope="module")
+async def hasty(stack: EmbeddedStack, hasty_temporal: Client) -> AsyncIterator[House]:
+    async with open_house(stack, hasty_temporal) as house:
+        yield house
+
+
+async def lengths_of_runs(life: Life) -> list[int]:
+    return [len(await life.history(run)) for run in await life.run_ids()]
+
+
+async def refusals(house: House, life: Life) -> tuple[int, int]:
+    """How many refused signals have an entry of their own, and how many are counted beside them."""
+    row = await house.owner.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE NOT detail->>'code' = $2) AS noted,
+               coalesce(sum((detail->>'count')::int) FILTER (WHERE detail->>'code' = $2), 0) AS counted
+          FROM lifecycle_events WHERE subscription_id = $1 AND event = 'REFUSED'
+        """,
+        life.id,
+        Code.TOO_MANY_SIGNALS,
+    )
+    assert row is not None
+    return row["noted"], row["counted"]
+
+
+async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(hasty: House) -> None:
+    life = await hasty.requested(account={"domain": f"{fresh('flooded')}.example"})
+
+    async def asks_again_and_again(caller: int) -> None:
+        for number in range(20):
+            await life.client.check_domain(life.id, id=f"{caller}-{number}")
+
+    await together(asks_again_and_again(caller) for caller in range(CALLERS))
+    lengths = await lengths_of_runs(life)
+    assert len(lengths) > 5
+    assert max(lengths) < EVENTS_A_RUN + LAST_STEPS
+    assert await life.failed_tasks() == []
+    # Commands without effect are not remembered.
+    kept = await hasty.owner.fetchval(
+        "SELECT count(*) FROM command_answers WHERE subscription_id = $1", life.id
+    )
+    assert kept == 0
+    answer = await life.asks("cancel", date=f"{await life.today()}")
+    assert answer.state is State.CANCELED
+
+
+async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: House) -> None:
+    life = await hasty.paid("2027-01-10 09:00")
+    chosen = {f"choice-{number}": number for number in range(1, 231)}
+
+    async def chooses(id_: str, members: int) -> str:
+        answer = await life.asks(
+            "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=members, id=id_
+        )
+        return answer.message
+
+    said = {id_: await chooses(id_, members) for id_, members in chosen.items()}
+    for id_ in ("choice-1", "choice-30", "choice-230"):
+        assert await chooses(id_, chosen[id_]) == said[id_]
+    for id_ in ("choice-1", "choice-230"):
+        refused = await life.refused(
+            "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=999, id=id_
+        )
+        assert refused.code is Code.COMMAND_ID_REUSED
+    refused = await life.refused("withdraw_reservation", at="2027-01-10 09:00", id="never-sent")
+    assert refused.code is Code.NOTHING_RESERVED
+    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == len(chosen)
+    # What a transition carries does not grow with the ids.
+    snapshot = await hasty.owner.fetchval(
+        "SELECT snapshot::text FROM subscriptions WHERE subscription_id = $1", life.id
+    )
+    assert "choice-" not in snapshot
+    await life.is_cancelled("2027-01-10 10:00")
+    assert await chooses("choice-1", 1) == said["choice-1"]
+    refused = await life.refused("change_renewal_option", term="ANNUAL", members=999, id="choice-1")
+    assert refused.code is Code.COMMAND_ID_REUSED
+
+
+async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(hasty: House) -> None:
+    life = await hasty.requested()
+    sent = MOST_NOTED_A_DAY + 50
+    await together(life.handle.signal("withdraw_reservation", {"by": f"somebody {n}"}) for n in range(sent))
+    await life.client.settle(life.id)
+    assert await refusals(hasty, life) == (MOST_NOTED_A_DAY, 0)
+    assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + 2 * sent
+
+    day = await life.today()
+    now = await life.client.clock(life.id).now()
+    await life.sleeps_until(now + timedelta(days=1))
+
+    async def counted() -> bool:
+        return await refusals(hasty, life) == (MOST_NOTED_A_DAY, 50)
+
+    await eventually("the rest of the day is counted", counted)
+    entry = next(
+        entry for entry in await life.client.timeline(life.id) if "noted one by one" in entry.message
+    )
+    assert f"{day}" in entry.message
+    assert "50" in entry.message
+    assert await life.failed_tasks() == []
+
+
+async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
+    stack: EmbeddedStack, hasty_temporal: Client
+) -> None:
+    async with open_house(stack, hasty_temporal, works=False) as house:
+        async with house.worker():
+            life = await house.paid("2027-01-10 09:00")
+        sent = 2_500  # more than may wait at a time
+        senders = asyncio.Semaphore(100)
+
+        async def send(argument: dict[str, str]) -> None:
+            async with senders:
+                await life.handle.signal("change_renewal_option", argument)
+
+        at = "2027-01-10T09:00:00+09:00"
+        await send({"term": "MONTHLY", "at": at})
+        await send({"term": "ANNUAL", "at": at})
+        await together(send({"term": "FOR EVER"}) for _ in range(sent))
+        async with house.worker():
+            await life.client.settle(life.id)
+            assert await refusals(house, life) == (MOST_NOTED_A_DAY, 0)
+            events = await life.events()
+            assert events[:4] == [
+                "TRIAL_STARTED",
+                "SWITCHED_TO_PAID",
+                "RENEWAL_OPTION_CHANGED",
+                "RENEWAL_OPTION_CHANGED",
+            ]
+            renewal = (await life.status()).renewal
+            assert renewal is not None
+            assert renewal.term == "ANNUAL"
+            await life.asks("upgrade", at="2027-01-10 10:00", members=20)
+            assert await life.failed_tasks() == []
+            runs = await life.run_ids()
+            assert len(runs) > 2
+            for run in runs[:-1]:
+                assert is_ended_by_a_quiet_task(await life.history(run))
+
+
+def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
+    """Return whether no signal came before the last task: in a task that reads signals, others come in."""
+    completed = [
+        number
+        for number, event in enumerate(history)
+        if event.HasField("workflow_task_completed_event_attributes")
+    ]
+    between = history[completed[-2] : completed[-1]] if len(completed) > 1 else history
+    return not any(event.HasField("workflow_execution_signaled_event_attributes") for event in between)
+
+
+async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, temporal: Client) -> None:
+    """On a server that would suggest a new run much later. A longer one is replayed for too long."""
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            life = await house.paid("2027-01-10 09:00")
+        runs = len(await life.has_run(2))
+        await together(life.handle.signal("withdraw_reservation", {}) for _ in range(499))
+        async with house.worker():
+            await life.client.settle(life.id)
+            assert len(await life.run_ids()) == runs
+            await life.handle.signal("withdraw_reservation", {})
+            await life.has_run(runs + 1)
+            await life.client.settle(life.id)
+            assert await refusals(house, life) == (MOST_NOTED_A_DAY, 0)
+            assert await life.failed_tasks() == []
+
+
+async def test_what_is_no_command_begins_new_runs_too(hasty: House) -> None:
+    """Signals and updates that change nothing do not wake the main loop, but their events count."""
+    life = await hasty.requested()
+    for number in range(EVENTS_A_RUN):
+        await life.handle.signal("needs_attention", {"needed": number % 2 == 0})
+        if number % 5 == 0:
+            await life.handle.execute_update("request")
+    await life.client.settle(life.id)
+    assert len(await lengths_of_runs(life)) > 1
+    assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + LAST_STEPS
+
+
+async def test_sdk_still_has_the_bound_that_is_extended(temporal: Client) -> None:
+    worker = Worker(temporal, task_queue="unserved", workflows=WORKFLOWS, workflow_runner=RUNNER)
+    assert worker._workflow_worker is not None
+    assert worker._workflow_worker._deadlock_timeout_seconds == 2
+    extend_deadlock_detection(worker)
+    assert worker._workflow_worker._deadlock_timeout_seconds == LONGEST_TASK_SECONDS

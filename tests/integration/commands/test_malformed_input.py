@@ -1,0 +1,298 @@
+"""Bad input through the real servers: every caller hears a code, no task fails, and life goes on."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fuzz.mutations import Malice
+from support.malformed_payloads import payload
+from support.polling import eventually, together
+from support.service_env import House, fresh
+from support.sizes import SIZES
+from support.subscription_driver import Life, failed_tasks, has_closed
+from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from subscription.commands import COMMANDS
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.refusals import Code, Refused, RefusedError
+
+START = "2027-01-10 09:00"
+AT = "2027-01-10T09:00:00+09:00"
+MEGABYTE = 2**20
+SENT_EACH_WAY = max(100, SIZES.hostile_inputs // 100)
+
+IN_ORDER: Mapping[str, Mapping[str, Any]] = {
+    "switch_to_paid": {"date": "2027-01-20", "term": "ANNUAL", "plan": "premium", "members": 20, "at": AT},
+    "change_renewal_option": {"term": "ANNUAL", "at": AT},
+    "upgrade": {"members": 20, "agreed_terms": [{"id": "service", "version": "2026-01"}], "at": AT},
+    "cancel": {"date": "2027-01-20", "confirmation": "admin@nobody", "by": "operator", "at": AT},
+    "withdraw_reservation": {"by": "operator", "at": AT},
+    "rename_account": {"group": "other", "by": "operator", "at": AT},
+    "check_domain": {"at": AT},
+}
+
+
+async def is_well(life: Life) -> None:
+    """It answers, and none of its tasks has failed."""
+    async with asyncio.timeout(30):
+        await life.client.settle(life.id)
+        assert (await life.status()).subscription_id == life.id
+    assert await life.failed_tasks() == []
+
+
+def spoiled(seed: int) -> tuple[str, Any]:
+    """A command and bytes that were meant for it."""
+    malice = Malice(seed)
+    name = malice.one_of([*COMMANDS])
+    return name, payload(malice.bytes_of(malice.spoiled(IN_ORDER[name])))
+
+
+async def outcome_of_update(life: Life, name: str, argument: Any) -> str:
+    try:
+        await life.handle.execute_update(name, argument)
+    except WorkflowUpdateFailedError as failure:
+        return str(failure.cause.type if isinstance(failure.cause, ApplicationError) else failure.cause)
+    return "accepted"
+
+
+async def test_hundreds_of_bad_updates_are_each_answered_with_a_code(house: House) -> None:
+    lives = [await house.requested(START) for _ in range(5)]
+    codes: Counter[str] = Counter()
+
+    async def one(number: int, life: Life) -> None:
+        for seed in range(number, SENT_EACH_WAY, len(lives)):
+            codes[await outcome_of_update(life, *spoiled(seed))] += 1
+
+    await together(one(number, life) for number, life in enumerate(lives))
+    print(dict(codes.most_common()))
+    assert {*codes} - {"accepted"} <= {*Code}
+    assert codes[Code.INVALID_ARGUMENT] > SENT_EACH_WAY / 2
+    await together(is_well(life) for life in lives)
+
+
+async def test_hundreds_of_bad_signals_are_each_in_the_timeline(house: House) -> None:
+    lives = [await house.requested(START) for _ in range(5)]
+
+    async def one(number: int, life: Life) -> None:
+        seeds = range(number, SENT_EACH_WAY, len(lives))
+        for seed in seeds:
+            name, argument = spoiled(seed)
+            await life.handle.signal(name, argument)
+        await is_well(life)
+        # A look for a proof that is awaited and not there is accepted, and has nothing to tell.
+        events = Counter(await life.events())
+        assert events["REFUSED"] >= len(seeds) * 3 / 4
+
+    await together(one(number, life) for number, life in enumerate(lives))
+
+
+async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: House) -> None:
+    codes: Counter[str] = Counter()
+
+    async def one(seed: int) -> None:
+        malice = Malice(seed)
+        body = malice.spoiled(house.request_body(simulated_at=AT))
+        judged = await house.judged(body) if isinstance(body, dict) else None
+        handle = await house.temporal.start_workflow(
+            "SubscriptionWorkflow",
+            payload(malice.bytes_of(body)),
+            id=WORKFLOW_ID_PREFIX + fresh("spoiled"),
+            task_queue=house.task_queue,
+        )
+        by_hand = house.temporal.get_workflow_handle(handle.id)
+        began = await eventually(f"{handle.id} is judged", lambda: _is_judged(house, handle.id), seconds=60)
+        if began == "REJECTED":
+            await has_closed(by_hand)
+        assert failed_tasks([event async for event in by_hand.fetch_history_events()]) == []
+        codes[judged.code if isinstance(judged, Refused) else "accepted"] += 1
+        codes[f"by hand: {began}"] += 1
+
+    gate = asyncio.Semaphore(20)
+
+    async def in_turn(seed: int) -> None:
+        async with gate:
+            await one(seed)
+
+    requests = SENT_EACH_WAY // 4
+    await together(in_turn(seed) for seed in range(requests))
+    print(dict(codes.most_common()))
+    assert codes[Code.REQUEST_REFUSED] > requests / 2
+    assert codes["by hand: REJECTED"] > requests / 2
+
+
+async def _is_judged(house: House, workflow_id: str) -> str:
+    description = await house.temporal.get_workflow_handle(workflow_id).describe()
+    if description.status and description.status.name == "COMPLETED":
+        return "REJECTED"
+    recorded = await house.owner.fetchval(
+        "SELECT state FROM subscriptions WHERE subscription_id = $1",
+        workflow_id.removeprefix(WORKFLOW_ID_PREFIX),
+    )
+    return "began" if recorded else ""
+
+
+# -- what is refused before it is sent ---------------------------------------------------------------
+
+
+async def refusal(asked: Any) -> Refused:
+    with pytest.raises(RefusedError) as refused:
+        await asked
+    return refused.value.refused
+
+
+@pytest.mark.parametrize("megabytes", [1, 3, 5])
+async def test_what_is_too_large_for_temporal_is_refused_with_a_code(house: House, megabytes: int) -> None:
+    """Its own limits are 2 MB for a payload and 4 MB for a message, and it has no code for either."""
+    life = await house.requested(START)
+    much = "x" * megabytes * MEGABYTE
+    for name, argument in (
+        ("cancel", {"date": "2027-01-20", "confirmation": much}),
+        ("cancel", {much: 1}),
+        ("rename_account", {"domain": f"{much}.kr"}),
+        ("withdraw_reservation", {"id": much}),
+        ("withdraw_reservation", {"by": much}),
+        ("upgrade", {"members": 20, "agreed_terms": [{"id": much, "version": "1"}]}),
+    ):
+        refused = await refusal(life.client.command(life.id, name, argument))
+        assert refused.code == Code.INVALID_ARGUMENT
+        assert len(refused.model_dump_json()) < 5_000
+    judged = await house.judged(house.request_body(company_name=much))
+    assert isinstance(judged, Refused)
+    assert [problem.code for problem in judged.problems] == [Code.INVALID_COMPANY_NAME]
+    await is_well(life)
+
+
+async def test_what_is_sent_past_the_client_and_is_too_large_harms_nothing(house: House) -> None:
+    life = await house.requested(START)
+    much = {"date": "2027-01-20", "confirmation": "x" * 5 * MEGABYTE}
+    with pytest.raises(RPCError) as of_the_update:
+        await life.handle.execute_update("cancel", much)
+    with pytest.raises(RPCError) as of_the_signal:
+        await life.handle.signal("cancel", {**much, "confirmation": "x" * 3 * MEGABYTE})
+    assert of_the_update.value.status is RPCStatusCode.RESOURCE_EXHAUSTED
+    assert of_the_signal.value.status is RPCStatusCode.INVALID_ARGUMENT
+    assert await outcome_of_update(life, "cancel", {**much, "confirmation": "x" * MEGABYTE}) == (
+        Code.INVALID_ARGUMENT
+    )
+    await is_well(life)
+
+
+UNKEEPABLE = ("a\0b", "\ud800", "x" * 101, "x" * 3_000, "")
+
+
+@pytest.mark.parametrize("subscription_id", UNKEEPABLE)
+async def test_an_id_that_no_subscription_can_have_is_not_found(house: House, subscription_id: str) -> None:
+    client = house.client
+    for asked in (
+        client.status(subscription_id),
+        client.timeline(subscription_id),
+        client.ledger(subscription_id),
+        client.upcoming(subscription_id),
+        client.command(subscription_id, "check_domain", {}),
+        client.settle(subscription_id),
+    ):
+        assert (await refusal(asked)).code == Code.SUBSCRIPTION_NOT_FOUND
+
+
+async def test_what_no_table_can_hold_is_not_found(house: House) -> None:
+    client = house.client
+    assert (await refusal(client.invoice("a\0b"))).code == Code.INVOICE_NOT_FOUND
+    assert (await refusal(client.notice(2**63))).code == Code.NOTICE_NOT_FOUND
+    assert (await refusal(client.reconciliation("\ud800"))).code == Code.RECONCILIATION_NOT_FOUND
+    assert await client.list(customer_id="a\0b") == []
+    assert await client.list(after="\ud800") == []
+    assert await client.invoices(customer_id="'; DROP TABLE invoices; --") == []
+
+
+@pytest.mark.parametrize("subscription_id", ["a\0b", "line\nbreak", "\u202eevil", "x" * 101])
+async def test_a_workflow_under_an_id_that_no_table_can_hold_is_rejected(
+    house: House, subscription_id: str
+) -> None:
+    handle = await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        house.request_body(),
+        id=WORKFLOW_ID_PREFIX + subscription_id,
+        task_queue=house.task_queue,
+    )
+    handle = house.temporal.get_workflow_handle(handle.id)
+    await has_closed(handle)
+    result = await handle.result()
+    assert (result["state"], result["code"]) == ("REJECTED", Code.INVALID_ID)
+
+
+@pytest.mark.parametrize("begins", ["soon", "0001-01-01T00:00:00+14:00", "2027-01-01", 5, [], "a\0b"])
+async def test_r9_a_beginning_that_is_no_time_is_refused_with_the_rest(house: House, begins: Any) -> None:
+    judged = await house.judged(house.request_body(simulated_at=begins, members=0))
+    assert isinstance(judged, Refused)
+    assert {problem.field for problem in judged.problems} == {"simulated_at", "members"}
+
+
+async def test_thousands_of_years_are_not_worked_out_at_once(house: House) -> None:
+    """A task has two seconds, and 7,000 years are 84,000 months."""
+    life = await house.paid(START, "MONTHLY")
+    far = {"date": "2027-01-20", "at": "9000-01-01T00:00:00+09:00"}
+    with pytest.raises(WorkflowQueryFailedError, match="20 years"):
+        await life.handle.query("quote_cancellation", far)
+    refused = await life.refused("cancel", date="2027-01-20", at="9000-01-01 00:00")
+    assert (refused.code, refused.field) == (Code.INVALID_INSTANT, "at")
+    await is_well(life)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amount", 2**63),
+        ("amount", -(10**30)),
+        ("amount", 10.0),
+        ("amount", True),
+        ("subscription_id", "a\0b"),
+        ("key", "a\0b"),
+        ("key", "x" * 3 * MEGABYTE),
+        ("reference", "<b>"),
+    ],
+)
+async def test_an_adjustment_that_no_ledger_can_hold_is_refused(house: House, field: str, value: Any) -> None:
+    """It would be tried for ever by a workflow that nobody looks at."""
+    body = {
+        "subscription_id": "s",
+        "id": "a",
+        "key": "s/SERVICE_FEE/2027-01-01",
+        "amount": -100,
+        "reason": "GOODWILL",
+        "reference": "T-1",
+    }
+    refused = await refusal(house.client.adjust({**body, field: value}))
+    assert (refused.code, refused.field) == (Code.INVALID_ARGUMENT, field)
+
+
+JOBS: list[tuple[str, Any]] = [
+    ("InvoicesWorkflow", {"month": "x2027-03y"}),
+    ("InvoicesWorkflow", {"month": "0000-05"}),
+    ("InvoicesWorkflow", {"month": "2027-03\n"}),
+    ("PurgeWorkflow", {"grace_minutes": 10**12}),
+    ("ReconcileWorkflow", {"grace_minutes": 10**12}),
+    ("ReconcileWorkflow", {"after": "a\0b"}),
+    ("ReconcileWorkflow", {"looked_at": 10**12}),
+    ("NoticesWorkflow", {"day": "9999-12-31"}),
+    ("NoticesWorkflow", {"day": "0001-01-01"}),
+    ("NoticesWorkflow", {"after": "a\0b"}),
+    ("NoticesDeliveryWorkflow", {"day": "9999-12-31"}),
+    ("AdjustmentWorkflow", {"subscription_id": "a\0b"}),
+    ("AdjustmentWorkflow", [1, 2]),
+]
+
+
+@pytest.mark.parametrize(("job", "argument"), JOBS)
+async def test_a_job_that_could_never_be_done_fails_at_once(house: House, job: str, argument: Any) -> None:
+    """And is not tried for ever by a worker that has other things to do."""
+    with pytest.raises(WorkflowFailureError) as failure:
+        async with asyncio.timeout(20):
+            await house.temporal.execute_workflow(
+                job, argument, id=fresh("hostile-job"), task_queue=house.task_queue
+            )
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == Code.INVALID_ARGUMENT

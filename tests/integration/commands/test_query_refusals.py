@@ -1,0 +1,35 @@
+"""Refusals of queries begin with their code, for a failed query returns its message alone."""
+
+import pytest
+from support.service_env import House
+from temporalio.client import WorkflowQueryFailedError
+
+from subscription.refusals import Code
+
+REFUSED: dict[str, tuple[object, Code]] = {
+    "a date that is none": ({"date": "soon"}, Code.INVALID_ARGUMENT),
+    "a misspelt field": ({"dates": "2027-01-01"}, Code.INVALID_ARGUMENT),
+    "no argument": (None, Code.INVALID_ARGUMENT),
+    "a date that has passed": ({"date": "2020-01-01"}, Code.DATE_IN_THE_PAST),
+    "a time that is too late": (
+        {"date": "2027-01-01", "at": "2227-01-01T00:00:00+09:00"},
+        Code.INVALID_INSTANT,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_a_refused_query_has_its_code_in_front(house: House, case: str) -> None:
+    argument, code = REFUSED[case]
+    life = await house.requested()
+    with pytest.raises(WorkflowQueryFailedError) as failed:
+        await life.handle.query("quote_cancellation", argument)
+    assert str(failed.value).startswith(f"{code}: ")
+
+
+async def test_what_is_over_is_refused_with_its_code(house: House) -> None:
+    life = await house.requested()
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.handle.result()
+    with pytest.raises(WorkflowQueryFailedError, match=r"^SUBSCRIPTION_ENDED: "):
+        await life.handle.query("quote_cancellation", {"date": "2027-01-01"})

@@ -1,0 +1,325 @@
+"""Signals: the same commands for operators; what is wrong with one goes into the timeline; life goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from support.data_search import found_in_database
+from support.malformed_payloads import LONE_SURROGATE, MISFITS, NOT_JSON
+from support.polling import each, eventually, together
+from support.service_env import House, fresh
+from support.subscription_driver import Life
+from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from starter.requests import subscription_id_for
+from subscription.commands import COMMANDS
+from subscription.refusals import Code
+from subscription.state import State
+
+START = "2027-01-10 09:00"
+# Signals without a time of their own count by the clock, which is a moment after the start.
+LATER = "2027-01-10 10:00"
+
+
+async def signalled(life: Life, name: str, *arguments: Any, events: int) -> list[str]:
+    """The events of the record, once a signal has added so many."""
+    before = len(await life.events())
+    await life.handle.signal(name, args=arguments)
+
+    async def recorded() -> list[str]:
+        found = await life.events()
+        return found[before:] if len(found) >= before + events else []
+
+    return await eventually(f"{name} {arguments} is in the record", recorded)
+
+
+async def refusal_codes(house: House, life: Life) -> list[tuple[str, str]]:
+    rows = await house.owner.fetch(
+        """
+        SELECT detail->>'command' AS command, detail->>'code' AS code FROM lifecycle_events
+         WHERE subscription_id = $1 AND event = 'REFUSED' ORDER BY sequence
+        """,
+        life.id,
+    )
+    return [(row["command"], row["code"]) for row in rows]
+
+
+@asynccontextmanager
+async def goes_on(life: Life) -> AsyncIterator[None]:
+    """Whatever is done to this life, it answers afterwards, and none of its workflow tasks has failed."""
+    try:
+        yield
+        async with asyncio.timeout(20):
+            answer = await life.asks("rename_account", at=LATER, group=fresh("still-alive"))
+        assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
+        assert await life.failed_tasks() == []
+    except BaseException:
+        # Or it would go on stalling beside the other tests.
+        await life.handle.terminate("a test has failed")
+        raise
+
+
+async def test_every_command_works_as_a_signal(house: House) -> None:
+    life = await house.requested(START)
+    today = {"date": "2027-01-10", "at": f"{START}+09:00".replace(" ", "T")}
+    at = {"at": today["at"]}
+    domain = f"{fresh('signalled')}.example"
+    steps: list[tuple[str, dict[str, Any], list[str]]] = [
+        ("rename_account", {"domain": domain, **at}, ["RENAME_HELD"]),
+        ("switch_to_paid", {**today, "date": "2027-01-20", "term": "MONTHLY"}, ["SWITCH_RESERVED"]),
+        ("withdraw_reservation", at, ["RESERVATION_WITHDRAWN"]),
+        ("switch_to_paid", {**today, "term": "MONTHLY"}, ["SWITCHED_TO_PAID"]),
+        ("change_renewal_option", {"term": "ANNUAL", **at}, ["RENEWAL_OPTION_CHANGED"]),
+        ("upgrade", {"members": 20, "agreed_terms": life.request["agreed_terms"], **at}, ["UPGRADED"]),
+    ]
+    for name, argument, events in steps:
+        assert await signalled(life, name, argument, events=1) == events
+
+    token = (await life.status()).proofs[0].txt_value
+    house.dns.publish_txt(domain, token)
+    assert await signalled(life, "check_domain", at, events=1) == ["ACCOUNT_RENAMED"]
+    assert await life.failed_tasks() == []
+
+    confirmation = await life.confirmation()
+    assert confirmation == f"admin@{domain}"
+    events = await signalled(life, "cancel", {**today, "confirmation": confirmation}, events=1)
+    assert events[0] == "CANCELED"
+    await life.passes_to(START)
+    await life.has_closed()
+
+
+async def test_null_means_no_renewal_option_and_nothing_at_all_does_not(house: House) -> None:
+    life = await house.paid(START)
+    await life.asks("change_renewal_option", at=START, term="ANNUAL")
+    assert await signalled(life, "change_renewal_option", events=1) == ["REFUSED"]
+    assert (await life.status()).renewal is not None
+    assert await signalled(life, "change_renewal_option", None, events=1) == ["RENEWAL_OPTION_CHANGED"]
+    assert (await life.status()).renewal is None
+
+
+MISREAD: dict[str, list[Any]] = {
+    "a list": [[1]],
+    "a text": ["now"],
+    "a number": [5],
+    "null": [None],
+    "unknown fields": [{"colour": "red"}],
+    "wrong types": [{"date": 20270110, "confirmation": ["x"], "id": {}, "by": 5, "at": []}],
+    "no argument": [],
+    **{f"misfit {number}": [misfit] for number, misfit in enumerate(MISFITS)},
+}
+
+
+async def test_what_cannot_be_read_is_refused_in_the_timeline_and_life_goes_on(house: House) -> None:
+    async def one(what: str, arguments: list[Any]) -> None:
+        life = await house.requested(START)
+        async with goes_on(life):
+            assert await signalled(life, "cancel", *arguments, events=1) == ["REFUSED"], what
+            assert await refusal_codes(house, life) == [("cancel", Code.INVALID_ARGUMENT)], what
+            assert (await life.status()).state is State.TRIAL
+
+    await together(one(what, arguments) for what, arguments in MISREAD.items())
+
+
+async def test_extra_arguments_are_dropped(house: House) -> None:
+    life = await house.requested(START)
+    switch = {"date": "2027-01-20", "term": "MONTHLY"}
+    async with goes_on(life):
+        await life.handle.execute_update("switch_to_paid", args=[switch, "and", ["more"]])
+        quote = await life.handle.query("quote_cancellation", args=[{"date": "2027-01-10"}, "and", ["more"]])
+        assert quote["total"] == 0
+        events = await signalled(life, "withdraw_reservation", {}, "and", ["more"], events=1)
+        assert events == ["RESERVATION_WITHDRAWN"]
+
+
+async def test_a_signal_that_nobody_knows_is_refused_whatever_comes_with_it(house: House) -> None:
+    async def one(*arguments: Any) -> None:
+        life = await house.requested(START)
+        async with goes_on(life):
+            assert await signalled(life, "make_coffee", *arguments, events=1) == ["REFUSED"]
+            assert [code for _, code in await refusal_codes(house, life)] == [Code.UNKNOWN_COMMAND]
+
+    await together(
+        [one(), one(None), one({"date": "x"}), one("a", ["b"]), one("a", "b", "c"), one(LONE_SURROGATE)]
+    )
+
+
+async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(house: House) -> None:
+    life = await house.requested(START)
+    wrong = {
+        "change_renewal_option": ({"term": "ANNUAL"}, Code.NOT_YET_PAID),
+        "upgrade": ({"members": 20, "agreed_terms": []}, Code.NOT_YET_PAID),
+        "withdraw_reservation": ({}, Code.NOTHING_RESERVED),
+        "check_domain": ({}, Code.NO_PROOF_AWAITED),
+        "rename_account": (life.request["account"], Code.NAME_UNCHANGED),
+        "cancel": ({"date": "2027-01-10", "confirmation": "nobody@all"}, Code.CONFIRMATION_DIFFERS),
+        "switch_to_paid": ({"date": "2026-12-31", "term": "ANNUAL"}, Code.DATE_IN_THE_PAST),
+    }
+    assert {*wrong} == {*COMMANDS}
+    async with goes_on(life):
+        for name, (argument, code) in wrong.items():
+            assert await signalled(life, name, argument, events=1) == ["REFUSED"]
+            assert (await refusal_codes(house, life))[-1] == (name, code)
+        entry = (await life.client.timeline(life.id))[-1]
+        assert entry.message.startswith("switch_to_paid was refused: The date must be today")
+
+
+async def test_a_signal_that_comes_with_the_start_is_judged_once_the_trial_has_started(house: House) -> None:
+    body = house.request_body()
+    life = Life(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
+    await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        body,
+        id=life.workflow_id,
+        task_queue=house.task_queue,
+        start_signal="rename_account",
+        start_signal_args=[{"group": fresh("early")}],
+    )
+    await house.client.request(body)
+    await life.client.settle(life.id)
+    assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
+    assert await life.failed_tasks() == []
+
+
+async def test_r22_a_signal_sent_twice_with_an_id_counts_once(house: House) -> None:
+    life = await house.paid(START)
+    argument = {"term": "ANNUAL", "id": "signalled-twice"}
+    assert await signalled(life, "change_renewal_option", argument, events=1) == ["RENEWAL_OPTION_CHANGED"]
+    await life.handle.signal("change_renewal_option", argument)
+    await life.client.settle(life.id)
+    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 1
+    assert await refusal_codes(house, life) == []
+
+
+async def test_a_hundred_signals_at_once_are_all_in_the_timeline(house: House) -> None:
+    life = await house.paid(START)
+    before = len(await life.events())
+    await together(life.handle.signal("withdraw_reservation", {"by": f"operator {n}"}) for n in range(100))
+
+    async def all_recorded() -> bool:
+        return len(await life.events()) == before + 100
+
+    await eventually("all refusals are recorded", all_recorded)
+    assert await life.failed_tasks() == []
+
+
+# What a person typed into the wrong place must neither stop the life nor stay after it.
+
+POISON: dict[str, tuple[str, Any]] = {
+    "said by a null character": ("withdraw_reservation", {"by": "a\x00b"}),
+    "a rename, said by a null character": ("rename_account", {"group": "poison-by", "by": "a\x00b"}),
+    "an id with a null character": ("check_domain", {"id": "a\x00b"}),
+    "a field with a null character": ("cancel", {"a\x00b": 1}),
+    "a plan with a null character": (
+        "switch_to_paid",
+        {"date": "2027-01-10", "term": "ANNUAL", "plan": "a\x00b"},
+    ),
+    "a name with a null character": ("make\x00coffee", {}),
+    "a very long name": ("x" * 900, {}),
+    "a very long field": ("cancel", {"x" * 1_500_000: 1}),
+    "very many fields": ("cancel", {f"f{number}": 1 for number in range(100_000)}),
+    "very many wrong terms": ("upgrade", {"members": 20, "agreed_terms": [{}] * 100_000}),
+}
+
+
+async def test_a_poisonous_signal_does_not_stop_a_life(house: House) -> None:
+    async def one(name: str, argument: Any) -> None:
+        life = await house.requested(START)
+        async with goes_on(life):
+            assert await signalled(life, name, argument, events=1) == ["REFUSED"]
+
+    await each({what: one(name, argument) for what, (name, argument) in POISON.items()})
+
+
+async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscription(house: House) -> None:
+    life = await house.requested(START)
+    typed = "Hong Gildong 010-2345-6789"
+    await signalled(life, "cancel", {typed: typed}, events=1)
+    await signalled(life, typed, {}, events=1)
+    await life.is_cancelled(LATER)
+    assert await found_in_database(house, [typed]) == []
+
+
+# -- updates and queries -----------------------------------------------------------------------------
+
+
+async def test_what_cannot_be_read_is_refused_by_code_as_an_update(house: House) -> None:
+    life = await house.requested(START)
+
+    async def one(arguments: list[Any]) -> None:
+        with pytest.raises(WorkflowUpdateFailedError) as failure:
+            await life.handle.execute_update("cancel", args=arguments)
+        assert isinstance(failure.value.cause, ApplicationError)
+        assert failure.value.cause.type == Code.INVALID_ARGUMENT
+
+    async with goes_on(life):
+        await together(one(arguments) for arguments in MISREAD.values())
+        assert await life.events() == ["TRIAL_STARTED"]
+
+
+async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(house: House) -> None:
+    life = await house.requested(START)
+
+    async def one(arguments: list[Any]) -> None:
+        with pytest.raises(WorkflowUpdateFailedError) as failure:
+            await life.handle.execute_update("make_coffee", args=arguments)
+        assert isinstance(failure.value.cause, ApplicationError)
+        assert failure.value.cause.type == Code.UNKNOWN_COMMAND
+
+    odd: list[list[Any]] = [[], [None], [{}], ["a", ["b"]], [1, 2, 3]]
+    async with goes_on(life):
+        await together(one(arguments) for arguments in odd)
+
+
+async def test_what_is_no_command_does_without_an_argument_too(house: House) -> None:
+    life = await house.requested(START)
+    async with goes_on(life):
+        assert (await life.handle.execute_update("settle"))["message"] == "All that was due is done."
+        assert (await life.handle.execute_update("request"))["subscription_id"] == life.id
+        with pytest.raises(WorkflowQueryFailedError, match=r"date is missing|INVALID_ARGUMENT"):
+            await life.handle.query("quote_cancellation")
+
+
+async def test_an_update_that_is_no_command_stalls_nothing(house: House) -> None:
+    async def one(name: str, arguments: list[Any]) -> None:
+        life = await house.requested(START)
+        async with goes_on(life), asyncio.timeout(20):
+            with suppress(WorkflowUpdateFailedError):
+                await life.handle.execute_update(name, args=arguments, result_type=RawValue)
+
+    odd: list[list[Any]] = [[], [None], [{}], [["x"]], ["a", "b"], [NOT_JSON]]
+    names = ("request", "settle", "make_coffee")
+    await each({f"{name} {arguments}": one(name, arguments) for name in names for arguments in odd})
+
+
+async def test_queries_answer_a_plain_handle(house: House) -> None:
+    life = await house.paid(START)
+    status = await life.handle.query("status")
+    assert (status["state"], status["term"]) == ("ACTIVE", "ANNUAL")
+    timeline = await life.handle.query("timeline")
+    assert [entry["event"] for entry in timeline] == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
+    upcoming = await life.handle.query("upcoming")
+    assert upcoming[0]["entry"]["event"] == "SERVICE_FEES_POSTED"
+    assert upcoming[0]["entry"]["at"] == "2027-02-01T00:00:00+09:00"
+    quote = await life.handle.query("quote_cancellation", {"date": "2027-07-10"})
+    assert quote["penalty"] == sum(
+        line["amount"] for line in quote["ledger"] if line["kind"] != "SERVICE_FEE"
+    )
+    assert quote["free_on"] == "2028-01-10"
+    for name, extra in (("status", ["x"]), ("timeline", [None]), ("upcoming", [{}, 1])):
+        assert await life.handle.query(name, args=extra) is not None
+    assert await life.failed_tasks() == []
+
+
+async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(house: House) -> None:
+    async def one(arguments: list[Any]) -> None:
+        life = await house.paid(START)
+        async with goes_on(life):
+            with pytest.raises(WorkflowQueryFailedError, match=r"argument|date|INVALID_ARGUMENT|DATE_"):
+                await life.handle.query("quote_cancellation", args=arguments)
+
+    odd: list[list[Any]] = [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [NOT_JSON]]
+    await each({f"{arguments}": one(arguments) for arguments in odd})

@@ -1,0 +1,409 @@
+"""Activities: each may run again at any time, in full or late, and changes nothing then."""
+
+import asyncio
+import dataclasses
+import json
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+from pydantic import ValidationError
+from support.data_search import found_in_database
+from support.polling import eventually, together
+from support.service_env import House, fresh, on, open_house
+from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
+
+from activities.catalogue import CatalogueActivities
+from activities.domain_verification import DomainOwnershipActivities
+from activities.erasure import PERSONAL_DATA, ErasureActivities, HistoryActivities
+from activities.provisioning import ProvisioningActivities
+from activities.transitions import RecordDivergedError, RecordingActivities
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces, wanted_workspace
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import (
+    AnswerRecalled,
+    AnswerToKeep,
+    AnswerWanted,
+    DeleteHistories,
+    Erase,
+    KnownEdition,
+    NameTaken,
+    ProofWanted,
+    Provision,
+    Provisioned,
+    Recorded,
+    RequestRefused,
+    TokenWanted,
+    Transition,
+)
+from subscription.apply import apply, apply_all
+from subscription.catalogue import PriceBook
+from subscription.commands import Command, read_command
+from subscription.deadlines import due_first
+from subscription.decide import Accepted, Findings, decide
+from subscription.events import Erased, Event
+from subscription.refusals import Code, Refused
+from subscription.state import Subscription
+from subscription.timeline import Answer
+
+START = on("2027-01-10 09:00")
+
+
+class Hands(NamedTuple):
+    """The activities of a house without a worker, called as a worker would call them."""
+
+    provisioning: ProvisioningActivities
+    recording: RecordingActivities
+    erasure: ErasureActivities
+    workspaces: PostgresWorkspaces
+    house: House
+
+    async def provisioned(self, **changes: Any) -> tuple[Subscription, Provision, PriceBook]:
+        body = self.house.request_body(simulated_at=START.isoformat(), **changes)
+        wanted = Provision(subscription_id=fresh("subscription"), request=body, accepted_at=START)
+        result = await self.provisioning.provision_subscription(wanted)
+        assert isinstance(result, Provisioned)
+        return result.state, wanted, PriceBook(versions=result.catalogues)
+
+    async def asked(
+        self, state: Subscription, book: PriceBook, name: str, **argument: Any
+    ) -> tuple[Subscription, Transition]:
+        """Record what a command causes; the state after it, and the transition."""
+        command = read_command(name, argument)
+        assert isinstance(command, Command)
+        decision = decide(state, command, START, book, Findings(token="token"))
+        assert isinstance(decision, Accepted), decision
+        after = apply_all(state, decision.events)
+        kept = None
+        if command.id:
+            answer = Answer(
+                command=name,
+                message=decision.message,
+                state=after.state,
+                access=after.access,
+                events=(),
+                ledger=(),
+            )
+            kept = AnswerToKeep(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
+        transition = transition_of(state, after, decision.events, book, kept)
+        assert await self.recording.record_transition(transition) == Recorded()
+        return after, transition
+
+    async def erase(self, state: Subscription) -> Erase:
+        event = Erased(at=START)
+        after = apply(state, event)
+        return Erase(subscription_id=state.subscription_id, sequence=after.sequence, event=event, state=after)
+
+
+def transition_of(
+    state: Subscription,
+    after: Subscription,
+    events: tuple[Event, ...],
+    book: PriceBook,
+    kept: AnswerToKeep | None = None,
+) -> Transition:
+    return Transition(
+        subscription_id=state.subscription_id,
+        first_sequence=state.sequence + 1,
+        events=events,
+        state=after,
+        edition=book.edition,
+        answer=kept,
+        by=("somebody",),
+    )
+
+
+@pytest.fixture(scope="module")
+async def hands(stack: EmbeddedStack, temporal: Client) -> Any:
+    async with open_house(stack, temporal, works=False) as house:
+        workspaces = PostgresWorkspaces(house.pool)
+        yield Hands(
+            ProvisioningActivities(house.pool, workspaces, allow_simulation=True),
+            RecordingActivities(house.pool, workspaces),
+            ErasureActivities(house.pool, workspaces),
+            workspaces,
+            house,
+        )
+
+
+async def everything(house: House) -> dict[str, list[str]]:
+    """Every row of every table, but for the database's own time."""
+    tables = await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {
+        table: [
+            row[0]
+            for row in await house.owner.fetch(
+                f"SELECT (to_jsonb(t) - 'recorded_at')::text FROM {table} t ORDER BY 1"
+            )
+        ]
+        for [table] in tables
+    }
+
+
+async def test_provisioning_again_changes_nothing_and_answers_the_same(hands: Hands) -> None:
+    wanted = Provision(
+        subscription_id=fresh("subscription"), request=hands.house.request_body(), accepted_at=START
+    )
+    first = await hands.provisioning.provision_subscription(wanted)
+    before = await everything(hands.house)
+    later = wanted.model_copy(update={"accepted_at": START + timedelta(minutes=1)})
+    for again in (wanted, later):
+        assert await hands.provisioning.provision_subscription(again) == first
+    assert await everything(hands.house) == before
+
+
+async def test_provisioning_twice_at_once_is_once(hands: Hands) -> None:
+    """An attempt that was given up may still be at work when the next one begins."""
+    for _ in range(15):
+        body = hands.house.request_body(account={"domain": f"{fresh('at-once')}.example"})
+        wanted = Provision(subscription_id=fresh("subscription"), request=body, accepted_at=START)
+        attempts = [hands.provisioning.provision_subscription(wanted) for _ in range(6)]
+        results = await asyncio.gather(*attempts, return_exceptions=True)
+        # To fail is all right, for then it is tried again; to refuse what has been accepted is not.
+        told = [result for result in results if not isinstance(result, asyncpg.UniqueViolationError)]
+        assert isinstance(told[0], Provisioned)
+        assert told == [told[0]] * len(told)
+        assert await hands.provisioning.provision_subscription(wanted) == told[0]
+
+
+async def test_r9_a_refused_provisioning_leaves_nothing(hands: Hands) -> None:
+    state, _, _ = await hands.provisioned()
+    assert state.account is not None
+    body = hands.house.request_body(account={"group": state.account.name})
+    before = await everything(hands.house)
+    for _ in range(2):
+        wanted = Provision(subscription_id="the-loser", request=body, accepted_at=START)
+        result = await hands.provisioning.provision_subscription(wanted)
+        assert isinstance(result, RequestRefused)
+        assert result.refused.code is Code.NAME_TAKEN
+    assert await everything(hands.house) == before
+
+
+async def test_r12_a_domain_token_is_the_same_however_often_asked_and_unlike_any_other(
+    hands: Hands,
+) -> None:
+    state, _, _ = await hands.provisioned()
+    wanted = TokenWanted(subscription_id=state.subscription_id, domain="one.example")
+    tokens = await together(hands.provisioning.issue_domain_token(wanted) for _ in range(5))
+    assert tokens == [tokens[0]] * 5
+    assert len(bytes.fromhex(tokens[0].token)) * 8 >= 128
+    other_domain = wanted.model_copy(update={"domain": "two.example"})
+    other, _, _ = await hands.provisioned()
+    other_owner = wanted.model_copy(update={"subscription_id": other.subscription_id})
+    for different in (other_domain, other_owner):
+        assert (await hands.provisioning.issue_domain_token(different)).token != tokens[0].token
+
+
+async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> None:
+    state, _, book = await hands.provisioned()
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("rename_account", {"domain": f"{fresh('held')}.example", "id": "rename"}),
+        ("rename_account", {"group": fresh("new-name")}),
+        ("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL", "id": "switch"}),
+        ("upgrade", {"members": 20, "agreed_terms": hands.house.request_body()["agreed_terms"]}),
+        ("cancel", {"date": "2027-05-01", "confirmation": None}),
+    ]
+    recorded = []
+    for name, argument in steps:
+        if name == "cancel":
+            assert state.account is not None
+            argument = {**argument, "confirmation": f"admin@{state.account.name}"}
+        state, transition = await hands.asked(state, book, name, **argument)
+        recorded.append(transition)
+        before = await everything(hands.house)
+        assert await hands.recording.record_transition(transition) == Recorded()
+        assert await everything(hands.house) == before
+    # Late attempts, of what has long been overtaken.
+    for transition in recorded:
+        assert await hands.recording.record_transition(transition) == Recorded()
+        assert await everything(hands.house) == before
+
+
+async def test_recording_at_once_is_once(hands: Hands) -> None:
+    state, _, book = await hands.provisioned()
+    state, _ = await hands.asked(state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL")
+    event = due_first(state, on("2027-02-01"), book)
+    assert event is not None
+    transition = transition_of(state, apply(state, event), (event,), book)
+    results = await together(hands.recording.record_transition(transition) for _ in range(6))
+    assert results == [Recorded()] * 6
+    lines = await hands.house.client.ledger(state.subscription_id)
+    assert [line.key for line in lines] == [f"{state.subscription_id}/SERVICE_FEE/2027-01-10"]
+
+
+async def test_a_transition_out_of_turn_is_not_written(hands: Hands) -> None:
+    state, _, book = await hands.provisioned()
+    command = read_command("switch_to_paid", {"date": "2027-01-20", "term": "ANNUAL"})
+    assert not isinstance(command, Refused)
+    decision = decide(state, command, START, book)
+    assert isinstance(decision, Accepted)
+    ahead = state.model_copy(update={"sequence": state.sequence + 1})
+    before = await everything(hands.house)
+    for early in (ahead, state.model_copy(update={"subscription_id": "nobody"})):
+        with pytest.raises(RecordDivergedError, match="ends at"):
+            await hands.recording.record_transition(
+                transition_of(early, apply_all(early, decision.events), decision.events, book)
+            )
+    assert await everything(hands.house) == before
+
+
+async def test_another_event_under_a_recorded_number_is_not_written(hands: Hands) -> None:
+    state, _, book = await hands.provisioned()
+    _, transition = await hands.asked(state, book, "switch_to_paid", date="2027-01-20", term="ANNUAL")
+    before = await everything(hands.house)
+    event = due_first(state, on("2027-03-01"), book)
+    assert event is not None
+    with pytest.raises(RecordDivergedError, match="recorded as another one"):
+        await hands.recording.record_transition(transition_of(state, apply(state, event), (event,), book))
+    assert await hands.recording.record_transition(transition) == Recorded()
+    assert await everything(hands.house) == before
+
+
+async def test_r5_a_rename_to_a_taken_name_writes_nothing(hands: Hands) -> None:
+    (state, _, book), (holder, _, _) = await together([hands.provisioned(), hands.provisioned()])
+    assert holder.account is not None
+    command = read_command("rename_account", {"group": holder.account.name})
+    assert not isinstance(command, Refused)
+    decision = decide(state, command, START, book)
+    assert isinstance(decision, Accepted)
+    before = await everything(hands.house)
+    transition = transition_of(state, apply_all(state, decision.events), decision.events, book)
+    assert await hands.recording.record_transition(transition) == NameTaken()
+    assert await everything(hands.house) == before
+
+
+async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
+    state, _, book = await hands.provisioned()
+    argument = {"date": "2027-01-20", "term": "ANNUAL", "id": "read"}
+    await hands.asked(state, book, "switch_to_paid", **argument)
+    command = read_command("switch_to_paid", argument)
+    assert isinstance(command, Command)
+    before = await everything(hands.house)
+    catalogues, looks = (
+        CatalogueActivities(hands.house.pool),
+        DomainOwnershipActivities([hands.house.dns.address]),
+    )
+    for _ in range(2):
+        wanted = AnswerWanted(
+            subscription_id=state.subscription_id, command_id="read", fingerprint=command.fingerprint()
+        )
+        recalled = await hands.recording.recall_answer(wanted)
+        assert recalled.answer is not None
+        assert recalled.answer.command == "switch_to_paid"
+        other = wanted.model_copy(update={"fingerprint": "another"})
+        assert await hands.recording.recall_answer(other) == AnswerRecalled(reused=True)
+        unknown = wanted.model_copy(update={"command_id": "unknown"})
+        assert await hands.recording.recall_answer(unknown) == AnswerRecalled()
+        too_old = other.model_copy(update={"since": START + timedelta(seconds=1)})
+        assert await hands.recording.recall_answer(too_old) == AnswerRecalled()
+        assert (await catalogues.newer_catalogues(KnownEdition(edition=0))).newer == book.versions
+        assert (await catalogues.newer_catalogues(KnownEdition(edition=book.edition))).newer == ()
+        proof = ProofWanted(tokens={"acme.example": "t"}, cname_target="verify.example")
+        assert (await looks.look_for_proof(proof)).proved == ()
+    assert await everything(hands.house) == before
+
+
+async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: Hands) -> None:
+    state, provision, book = await hands.provisioned(account={"domain": f"{fresh('gone')}.example"})
+    state, rename = await hands.asked(state, book, "rename_account", group=fresh("gone"), id="rename")
+    state, cancel = await hands.asked(
+        state, book, "cancel", date="2027-01-10", confirmation=f"admin@{state.account and state.account.name}"
+    )
+    erase = await hands.erase(state)
+    first = await hands.erasure.erase_subscription(erase)
+    assert set(first.rows) == {*PERSONAL_DATA}
+    expected = {"account_names": 1, "administrators": 1, "companies": 1, "workspaces": 1, "domain_tokens": 1}
+    assert {table: first.rows[table] for table in expected} == expected
+    before = await everything(hands.house)
+    assert await together(hands.erasure.erase_subscription(erase) for _ in range(3)) == [first] * 3
+
+    # Late attempts of what came before it bring nothing back.
+    for transition in (rename, cancel):
+        await hands.recording.record_transition(transition)
+    await hands.provisioning.provision_subscription(provision)
+    with pytest.raises(ValidationError):  # there is none to answer with
+        await hands.provisioning.issue_domain_token(
+            TokenWanted(subscription_id=state.subscription_id, domain="late.example")
+        )
+    await hands.workspaces.put(wanted_workspace(state.model_copy(update={"sequence": 99})))
+    assert await everything(hands.house) == before
+    assert await found_in_database(hands.house, [provision.request["company_name"]]) != []  # of others
+    assert await found_in_database(hands.house, [provision.request["account"]["domain"]]) == []
+
+
+async def test_r31_an_erasure_that_is_broken_off_has_erased_nothing(hands: Hands) -> None:
+    state, _, book = await hands.provisioned()
+    assert state.account is not None
+    state, _ = await hands.asked(
+        state, book, "cancel", date="2027-01-10", confirmation=f"admin@{state.account.name}"
+    )
+    erase = await hands.erase(state)
+    before = await everything(hands.house)
+    async with hands.house.owner.acquire() as other, other.transaction():
+        # Somebody else has the last of the tables, so the erasure comes to it and no further.
+        await other.execute("LOCK TABLE event_notes")
+        attempt = asyncio.create_task(hands.erasure.erase_subscription(erase))
+
+        async def waits() -> bool:
+            return bool(await hands.house.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await eventually("the erasure waits", waits)
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+    assert await everything(hands.house) == before
+    certificate = await hands.erasure.erase_subscription(erase)
+    assert certificate.rows["workspaces"] == certificate.rows["account_names"] == 1
+
+
+async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
+    state, _, _ = await hands.provisioned()
+
+    async def members() -> int:
+        return int(
+            await hands.house.owner.fetchval(
+                "SELECT members FROM workspaces WHERE subscription_id = $1", state.subscription_id
+            )
+        )
+
+    newer = state.model_copy(update={"sequence": 5, "members": 50})
+    older = state.model_copy(update={"sequence": 4, "members": 40})
+    for wish in (newer, older, newer):
+        await hands.workspaces.put(wanted_workspace(wish))
+        assert await members() == 50
+
+
+async def test_r31_deleting_the_histories_again_changes_nothing(house: House) -> None:
+    life = await house.requested()
+    first_run = (await life.handle.describe()).run_id
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.has_closed()
+    certificates = await house.client.certificates(life.id)
+    assert [dict(certificate.rows) for certificate in certificates][1]["workflow_runs"] == 1
+
+    description = await life.handle.describe()
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(
+        environment.info, workflow_id=life.workflow_id, workflow_run_id=description.run_id
+    )
+    ended_at = certificates[0].erased_at
+    unknown_run = "d6ad3c0e-0f5c-4f5e-9d55-0d1a0e6f4a11"
+    wanted = DeleteHistories(run_ids=(first_run or "", unknown_run), erased_at=ended_at)
+    histories = HistoryActivities(house.pool, house.temporal)
+    for _ in range(2):
+        assert (await environment.run(histories.delete_histories, wanted)).runs == 2
+        assert await house.client.certificates(life.id) == certificates
+        assert (await life.handle.result())["state"] == "ERASED"
+
+
+async def test_answers_are_kept_in_words_that_can_be_read_again(hands: Hands) -> None:
+    state, _, book = await hands.provisioned()
+    _, transition = await hands.asked(
+        state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL", id="kept"
+    )
+    stored = await hands.house.owner.fetchval(
+        "SELECT answer::text FROM command_answers WHERE subscription_id = $1", state.subscription_id
+    )
+    assert transition.answer is not None
+    assert json.loads(stored) == json.loads(transition.answer.answer.model_dump_json())

@@ -1,0 +1,224 @@
+"""The database holds what the rules promise: migrations once, the record append-only, whoever asks."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support.markdown_pages import page, tables
+from support.polling import together
+from support.service_env import TEMPLATE, House, catalogue, create_database
+from temporalio.client import Client
+
+from adapters.postgres import migrate as schema
+from adapters.postgres.migrate import migrate, migrations
+from adapters.postgres.pool import DatabaseError, connected
+from dev_stack.stack import EmbeddedStack
+from starter.setup import set_up
+
+ROOT = Path(__file__).parents[3]
+APPEND_ONLY = (
+    "catalogue_versions",
+    "lifecycle_events",
+    "ledger_lines",
+    "terms_agreements",
+    "command_answers",
+    "erasure_certificates",
+)
+ALSO_APPEND_ONLY = ("invoices", "invoice_entries", "ledger_adjustments")
+CHANGES = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE")
+
+
+@pytest.fixture(scope="module")
+async def recorded(house: House) -> House:
+    """A house in which every append-only table has rows."""
+    life = await house.paid("2027-01-15 09:00")
+    await life.asks("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
+    await life.is_cancelled("2027-03-15 09:00")
+    for table in APPEND_ONLY:
+        assert await house.owner.fetchval(f"SELECT count(*) FROM {table}") > 0, table
+    return house
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["update", "delete", "truncate"])
+@pytest.mark.parametrize("table", [*APPEND_ONLY, *ALSO_APPEND_ONLY])
+async def test_r22_the_record_is_append_only_for_the_worker_and_for_its_owner(
+    recorded: House, table: str, change: str
+) -> None:
+    statement = change.format(table, await first_column(recorded, table))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await recorded.pool.execute(statement)
+    with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+        await recorded.owner.execute(statement)
+
+
+async def first_column(house: House, table: str) -> str:
+    column: str = await house.owner.fetchval(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = $1 AND ordinal_position = 1",
+        table,
+    )
+    return column
+
+
+async def test_the_reader_changes_nothing_and_sees_no_administrator(recorded: House) -> None:
+    async with connected(recorded.database_url, "worksub_reader", connections=1) as reading:
+        tables = await recorded.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for [table] in tables:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await reading.execute(f"DELETE FROM {table}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reading.fetch("SELECT * FROM administrators")
+
+
+async def test_the_worker_cannot_change_the_schema(recorded: House) -> None:
+    for statement in ("DROP TABLE ledger_lines", "ALTER TABLE ledger_lines DISABLE TRIGGER append_only"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await recorded.pool.execute(statement)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await recorded.pool.execute("CREATE TABLE public.mine (id int)")
+
+
+async def test_several_who_migrate_at_once_apply_everything_once(stack: EmbeddedStack) -> None:
+    url = await create_database(stack, "migrated_at_once", "template1")
+    applied = await together(migrate(url) for _ in range(5))
+    names = [migration.name for migration in migrations()]
+    assert sorted(applied, key=len) == [[], [], [], [], names]
+    assert await migrate(url) == []
+
+
+async def test_a_published_migration_that_was_changed_is_refused(stack: EmbeddedStack) -> None:
+    url = await create_database(stack, "migration_changed", TEMPLATE)
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "UPDATE schema_migrations SET checksum = 'of other contents' WHERE name = $1", migrations()[0].name
+    )
+    with pytest.raises(DatabaseError, match=rf"{migrations()[0].name} has changed since it was applied"):
+        await migrate(url)
+    await connection.close()
+
+
+async def test_a_migration_that_is_missing_is_applied_alone(
+    stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await create_database(stack, "migration_missing", "template1")
+    *earlier, last = migrations()
+    with monkeypatch.context() as the_release_before:
+        the_release_before.setattr(schema, "migrations", lambda: earlier)
+        assert await migrate(url) == [migration.name for migration in earlier]
+    assert await migrate(url) == [last.name]
+    assert await migrate(url) == []
+
+
+def test_no_migration_defines_again_what_another_defines() -> None:
+    defined = re.findall(
+        r"CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|TABLE|VIEW|TRIGGER) (\w+)",
+        "".join(migration.sql for migration in migrations()),
+    )
+    # The triggers of several tables have one name, that of the rule that they hold.
+    several = {("TRIGGER", "append_only"), ("TRIGGER", "refuse_return")}
+    assert {each for each, times in Counter(defined).items() if times > 1} <= several
+
+
+async def test_setting_up_again_changes_nothing(stack: EmbeddedStack, temporal: Client) -> None:
+    url = await create_database(stack, "set_up_again", "template1")
+    first = await set_up(temporal, url, catalogue())
+    assert first.migrations == tuple(migration.name for migration in migrations())
+    assert first.published == catalogue().version
+    again = await set_up(temporal, url, catalogue())
+    assert (again.migrations, again.published, again.search_attributes) == ((), None, ())
+
+
+RIGHTS = {"reads": "SELECT", "adds": "INSERT", "changes": "UPDATE", "deletes": "DELETE"}
+ROLES = {
+    "the worker": "worksub_worker",
+    "people and services": "worksub_reader",
+    "the API": "worksub_api",
+    "who runs the service": "worksub_admin",
+    "the console": "worksub_console",
+    "the product": "worksub_product",
+}
+
+
+async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house: House) -> None:
+    [told] = [table for table in tables(page("SECURITY.md")) if "the worker" in table.header]
+    known = {
+        row[0]: [
+            frozenset(word for word in cell.replace(",", " ").split() if word in RIGHTS) for cell in row[1:]
+        ]
+        for row in told.rows
+    }
+    assert list(told.header[1:]) == [*ROLES]
+    for [table] in await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        granted = [
+            frozenset([word for word, right in RIGHTS.items() if await may(house, role, table, right)])
+            for role in ROLES.values()
+        ]
+        assert granted == known[table], table
+        for role in ROLES.values():
+            for right in ("TRUNCATE", "TRIGGER", "REFERENCES"):
+                assert not await house.owner.fetchval(
+                    "SELECT has_table_privilege($1, $2, $3)", role, table, right
+                )
+
+
+@pytest.mark.parametrize("role", ["worksub_api", "worksub_admin"])
+async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(house: House, role: str) -> None:
+    readable = await house.owner.fetch(
+        """
+        SELECT table_name, column_name FROM information_schema.columns
+         WHERE table_name IN ('subscriptions', 'lifecycle_events', 'webhook_secrets')
+           AND has_column_privilege($1, format('%I.%I', table_schema, table_name), column_name, 'SELECT')
+        """,
+        role,
+    )
+    assert {tuple(each) for each in readable} == {
+        ("subscriptions", "subscription_id"),
+        ("subscriptions", "customer_id"),
+        ("lifecycle_events", "subscription_id"),
+        ("lifecycle_events", "sequence"),
+        ("lifecycle_events", "event"),
+        ("webhook_secrets", "endpoint_id"),
+        ("webhook_secrets", "created_at"),
+        ("webhook_secrets", "ends_at"),
+    }
+
+
+async def may(house: House, role: str, table: str, right: str) -> bool:
+    """On the whole table, or on a column of it."""
+    kind = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
+    return bool(await house.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
+
+
+SOURCES = [
+    path
+    for package in ("adapters", "activities", "starter", "entrypoints")
+    for path in (ROOT / package).rglob("*")
+]
+NAMED_CONFLICT = re.compile(
+    r"INSERT INTO (?:public\.)?(?P<table>\w+)(?:(?!INSERT INTO).)*?ON CONFLICT \((?P<columns>[^)]*)\)",
+    re.DOTALL,
+)
+
+
+async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(house: House) -> None:
+    """A conflict on a unique index that `ON CONFLICT (column)` does not name is an error, in a race alone."""
+    named = {
+        (found["table"], tuple(found["columns"].split(", ")))
+        for path in SOURCES
+        if path.suffix in (".py", ".sql")
+        for found in NAMED_CONFLICT.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert ("account_names", ("name",)) in named
+    for table, columns in named:
+        rows = await house.owner.fetch(
+            """
+            SELECT array_agg(attname::text ORDER BY attnum) AS columns, bool_or(attidentity = 'a') AS numbered
+              FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+             WHERE indrelid = $1::text::regclass AND indisunique GROUP BY indexrelid
+            """,
+            table,
+        )
+        # A value that PostgreSQL alone draws conflicts with none.
+        possible = {tuple(row["columns"]) for row in rows if not row["numbered"]}
+        assert possible == {tuple(columns)}, f"ON CONFLICT ({', '.join(columns)}) of {table}"

@@ -1,0 +1,271 @@
+"""Finding subscriptions: the record and Temporal give the same answer to each ready-made question."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from support.polling import eventually, together
+from support.service_env import House, fresh
+from support.subscription_driver import Life
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from starter.filters import READY_MADE, Selection, customer_is, month_of, state_is, week_of
+from starter.search import Found, InvalidQueryError
+from subscription.state import State
+
+# A Wednesday: its week is from Monday the 15th to Sunday the 21st.
+TODAY = date(2027, 3, 17)
+
+Made = tuple[Life, set[str]]
+Making = Callable[[House, str], Coroutine[Any, Any, Made]]
+
+
+def at_nine(day: date) -> str:
+    return f"{day} 09:00"
+
+
+def days_from(text: str, number: int) -> list[date]:
+    return [date.fromisoformat(text) + timedelta(days=n) for n in range(number)]
+
+
+def this_week(day: date) -> bool:
+    return date(2027, 3, 15) <= day <= date(2027, 3, 21)
+
+
+# Each makes one life, and says which questions it answers to.
+
+
+def trial(requested: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        life = await house.requested(at_nine(requested), customer_id=payer)
+        return life, {"trials-ending"} if this_week(requested + timedelta(days=30)) else set()
+
+    return make
+
+
+def switching(day: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        life = await house.requested("2027-02-20 09:00", customer_id=payer)  # its trial ends on 22 March
+        await life.asks("switch_to_paid", at="2027-02-20 09:00", date=f"{day}", term="MONTHLY")
+        return life, {"reservations-due"} if this_week(day) else set()
+
+    return make
+
+
+def monthly(day: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        life = await house.paid(at_nine(day), "MONTHLY", customer_id=payer)
+        # Begun on 1 February it lasts to the end of February, begun on 1 March to the end of March.
+        return life, {"contracts-ending"} if date(2027, 2, 2) <= day <= date(2027, 3, 1) else set()
+
+    return make
+
+
+def leaving(day: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        life = await house.paid("2027-01-10 09:00", "ANNUAL", customer_id=payer)
+        await life.asks("cancel", at="2027-01-10 10:00", date=f"{day}")
+        return life, {"reservations-due"} if this_week(day) else set()
+
+    return make
+
+
+def suspended(requested: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        account = (
+            {"domain": f"{fresh('lapsed')}.example"} if requested.day % 2 else {"group": fresh("lapsed")}
+        )
+        life = await house.requested(at_nine(requested), customer_id=payer, account=account)
+        await life.passes_to(at_nine(requested + timedelta(days=30)))
+        return life, {"suspended"}
+
+    return make
+
+
+def restricted(requested: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        account = {"domain": f"{fresh('unproved')}.example"}
+        life = await house.requested(at_nine(requested), customer_id=payer, account=account)
+        if requested.day % 2:
+            await life.asks("switch_to_paid", at=at_nine(requested), date=f"{requested}", term="ANNUAL")
+        return life, {"restricted"}
+
+    return make
+
+
+def ended(requested: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        life = await house.requested(at_nine(requested), customer_id=payer)
+        await life.is_cancelled(at_nine(requested))
+        return life, set()
+
+    return make
+
+
+def in_need(requested: date) -> Making:
+    async def make(house: House, payer: str) -> Made:
+        life = await house.requested(at_nine(requested), customer_id=payer)
+        await life.handle.signal("needs_attention", {"needed": True})
+        return life, {"needs-attention"}
+
+    return make
+
+
+LIVES = [
+    *map(trial, days_from("2027-02-06", 25)),
+    *map(switching, days_from("2027-03-05", 17)),
+    *map(monthly, days_from("2027-01-28", 35)),
+    *map(leaving, days_from("2027-03-05", 25)),
+    *map(suspended, days_from("2026-12-01", 28)),
+    *map(restricted, days_from("2027-01-05", 30)),
+    *map(ended, days_from("2027-01-05", 20)),
+    *map(in_need, days_from("2027-01-05", 20)),
+]
+
+
+class People:
+    """Two hundred lives of one customer, and which of them answer to each question."""
+
+    def __init__(self, payer: str, made: list[Made]) -> None:
+        self.payer = customer_is(payer)
+        self.lives = [life for life, _ in made]
+        self.answering = {name: {life.id for life, names in made if name in names} for name in READY_MADE}
+
+
+@pytest.fixture(scope="module")
+async def people(house: House) -> AsyncIterator[People]:
+    payer, seats = fresh("payer"), asyncio.Semaphore(20)
+
+    async def made(make: Making) -> Made:
+        async with seats:
+            return await make(house, payer)
+
+    found = People(payer, await together(made(make) for make in LIVES))
+
+    async def are_shown() -> bool:
+        needing = await house.client.find(READY_MADE["needs-attention"].on(TODAY) + found.payer)
+        return needing.total == len(found.answering["needs-attention"])
+
+    await eventually("what was signalled is listed", are_shown)
+    yield found
+    # Or the domains that nobody proves would be looked for beside the other tests.
+    living = [life for life in found.lives if (await life.status()).state is not State.ERASED]
+    await together(life.handle.terminate("the tests are over") for life in living)
+
+
+async def all_pages(house: House, selection: Selection, query: str | None = None) -> list[Found]:
+    pages, after = [], ""
+    while True:
+        page = await house.client.find(selection, query=query, after=after, limit=7)
+        pages.append(page)
+        if page.after is None:
+            return pages
+        after = page.after
+
+
+def ids(pages: list[Found]) -> list[str]:
+    return [each.subscription_id for page in pages for each in page.subscriptions]
+
+
+def test_the_questions_have_different_and_enough_answers(people: People) -> None:
+    assert len(people.lives) == 200
+    assert {name: len(found) for name, found in people.answering.items()} == {
+        "trials-ending": 7,
+        "reservations-due": 14,
+        "contracts-ending": 28,
+        "suspended": 28,
+        "restricted": 30,
+        "needs-attention": 20,
+    }
+
+
+@pytest.mark.parametrize("name", READY_MADE)
+async def test_a_ready_made_question_finds_what_it_means_page_by_page(
+    house: House, people: People, name: str
+) -> None:
+    pages = await all_pages(house, READY_MADE[name].on(TODAY) + people.payer)
+    assert ids(pages) == sorted(people.answering[name])
+    assert {page.total for page in pages} == {len(people.answering[name])}
+    assert [page.unrecorded for page in pages if page.unrecorded] == []
+
+
+@pytest.mark.parametrize("name", sorted({*READY_MADE} - {"reservations-due"}))
+async def test_temporal_answers_the_same_question_alike(house: House, people: People, name: str) -> None:
+    query = (await house.client.find(READY_MADE[name].on(TODAY) + people.payer)).query
+    assert query is not None
+    runs = [run.id async for run in house.temporal.list_workflows(query)]
+    assert sorted(runs) == sorted(f"subscription-{each}" for each in people.answering[name])
+    assert sorted(ids(await all_pages(house, (), query))) == sorted(people.answering[name])
+
+
+async def test_no_search_attribute_tells_what_is_reserved(house: House, people: People) -> None:
+    page = await house.client.find(READY_MADE["reservations-due"].on(TODAY) + people.payer)
+    assert page.query is None
+
+
+async def test_a_query_and_conditions_hold_together(house: House, people: People) -> None:
+    selection = state_is(State.ACTIVE) + people.payer
+    pages = await all_pages(house, selection, "Access = 'RESTRICTED' OR Access = 'NONE'")
+    active = ids(await all_pages(house, selection))
+    assert ids(pages) == [each for each in active if each in people.answering["restricted"]]
+    assert pages[0].total == 16  # on the odd days from 5 January to 3 February
+
+
+async def test_a_workflow_that_the_record_does_not_have_is_named(house: House) -> None:
+    subscription_id, payer = fresh("stranger"), fresh("payer-of-a-stranger")
+    await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        id=f"subscription-{subscription_id}",
+        task_queue=fresh("nobody-works-here"),
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(SearchAttributeKey.for_keyword("CustomerId"), payer)]
+        ),
+    )
+    handle = house.temporal.get_workflow_handle(f"subscription-{subscription_id}")
+    try:
+
+        async def found() -> tuple[str, ...]:
+            page = await house.client.find(query=f"CustomerId = '{payer}'")
+            assert page.subscriptions == ()
+            return page.unrecorded
+
+        assert await eventually("it is listed", found) == (subscription_id,)
+    finally:
+        await handle.terminate("the test is over")
+
+
+BAD_QUERIES = {
+    "Plann = 'basic'": "invalid search attribute: Plann",
+    "Plan = ": "syntax error",
+    "Plan = 'a') OR (Plan = 'b'": "syntax error",
+    "NextDeadline < 'soon'": "unable to parse datetime 'soon'",
+    "NeedsAttention = 'yes'": "NeedsAttention of type Bool",
+    "Plan = 'basic' ORDER BY Plan": "'ORDER BY' clause",
+    "GROUP BY ExecutionStatus": "syntax error",
+}
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES)
+async def test_a_query_that_temporal_cannot_read_is_refused_with_its_words(house: House, query: str) -> None:
+    with pytest.raises(InvalidQueryError, match=BAD_QUERIES[query]):
+        await house.client.find(query=query)
+
+
+WEEKS = {
+    "2027-03-14": ("2027-03-08", "2027-03-15"),
+    "2027-03-15": ("2027-03-15", "2027-03-22"),
+    "2027-03-21": ("2027-03-15", "2027-03-22"),
+    "2027-01-01": ("2026-12-28", "2027-01-04"),
+}
+
+
+@pytest.mark.parametrize("day", WEEKS)
+def test_a_week_is_from_monday_to_monday(day: str) -> None:
+    monday, next_monday = map(date.fromisoformat, WEEKS[day])
+    assert week_of(date.fromisoformat(day)) == (monday, next_monday)
+
+
+def test_a_month_ends_where_the_next_begins() -> None:
+    assert month_of(date(2027, 12, 31)) == (date(2027, 12, 1), date(2028, 1, 1))

@@ -1,0 +1,326 @@
+"""Time: what fell due while nothing was running is done later, once, in order, dated when due (R23)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from support.polling import eventually, together
+from support.service_env import House, fresh, on, open_house
+from support.subscription_driver import Life
+from temporalio.client import Client, WorkflowHistory
+
+from dev_stack.stack import EmbeddedStack
+from subscription.business_calendar import first_of_next_month, start_of
+from subscription.deadlines import Deadline, Due
+from subscription.refusals import Code
+from subscription.state import State
+from workflows.registry import replayer
+
+START = "2027-01-15 09:00"
+HOUR = timedelta(hours=1)
+Commands = tuple[tuple[str, str, Mapping[str, Any]], ...]
+
+# What is asked while the worker runs; then it is away from one moment to another; what must have happened.
+MISSED: dict[str, tuple[Commands, str, str, list[tuple[str, str]]]] = {
+    "the end of the trial": (
+        (),
+        "2027-02-13 09:00",
+        "2027-02-16 09:00",
+        [("TRIAL_ENDED", "2027-02-14 09:00")],
+    ),
+    "the end of the grace period": (
+        (),
+        "2027-03-15 09:00",
+        "2027-03-18 09:00",
+        [("CANCELED", "2027-03-16 09:00"), ("ERASED", "2027-03-16 09:00")],
+    ),
+    "a reserved switch and the fees of a month": (
+        (("2027-01-20 09:00", "switch_to_paid", {"date": "2027-01-30", "term": "MONTHLY"}),),
+        "2027-01-29 09:00",
+        "2027-02-01 09:00",
+        [("SWITCHED_TO_PAID", "2027-01-30 00:00"), ("SERVICE_FEES_POSTED", "2027-02-01 00:00")],
+    ),
+    "the end of a period on the first of a month": (
+        (("2027-02-01 09:00", "switch_to_paid", {"date": "2027-02-01", "term": "ANNUAL"}),),
+        "2028-01-30 09:00",
+        "2028-02-02 09:00",
+        [("SERVICE_FEES_POSTED", "2028-02-01 00:00"), ("CONTRACT_RENEWED", "2028-02-01 00:00")],
+    ),
+    "a reserved cancellation on the first of a month": (
+        (
+            ("2027-01-20 09:00", "switch_to_paid", {"date": "2027-01-20", "term": "ANNUAL"}),
+            ("2027-02-20 09:00", "cancel", {"date": "2027-04-01"}),
+        ),
+        "2027-03-30 09:00",
+        "2027-04-02 09:00",
+        [
+            ("SERVICE_FEES_POSTED", "2027-04-01 00:00"),
+            ("CANCELED", "2027-04-01 00:00"),
+            ("ERASED", "2027-04-01 00:00"),
+        ],
+    ),
+    "monthly periods and fees around the end of February": (
+        (("2027-01-31 09:00", "switch_to_paid", {"date": "2027-01-31", "term": "MONTHLY"}),),
+        "2027-02-27 09:00",
+        "2027-03-02 09:00",
+        [("CONTRACT_RENEWED", "2027-02-28 00:00"), ("SERVICE_FEES_POSTED", "2027-03-01 00:00")],
+    ),
+}
+
+
+BROUGHT_ABOUT = {
+    Due.SERVICE_FEES: "SERVICE_FEES_POSTED",
+    Due.CANCELLATION: "CANCELED",
+    Due.SWITCH_TO_PAID: "SWITCHED_TO_PAID",
+    Due.TRIAL_END: "TRIAL_ENDED",
+    Due.GRACE_END: "CANCELED",
+    Due.CONTRACT_END: "CONTRACT_RENEWED",
+    Due.ERASURE: "ERASED",
+}
+
+
+def test_every_kind_of_deadline_is_among_those_that_are_missed() -> None:
+    missed = [event for _, _, _, happened in MISSED.values() for event, _ in happened]
+    assert set(BROUGHT_ABOUT) == set(Due)
+    assert set(BROUGHT_ABOUT.values()) == set(missed)
+    assert missed.count("CANCELED") == 2  # at the end of the grace period, and as it was reserved
+
+
+@asynccontextmanager
+async def working(house: House) -> AsyncIterator[None]:
+    async with house.worker():
+        yield
+
+
+async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_dated_when_due(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+
+        async def before(commands: Commands, away_from: str) -> tuple[Life, int]:
+            life = await house.requested(START)
+            for at, command, argument in commands:
+                await life.asks(command, at=at, **argument)
+            await life.passes_to(away_from)
+            return life, len(await life.events())
+
+        async with working(house):
+            lives = await together(before(asked, away) for asked, away, _, _ in MISSED.values())
+        waking = [
+            asyncio.create_task(life.passes_to(back))
+            for (life, _), (_, _, back, _) in zip(lives, MISSED.values(), strict=True)
+        ]
+        async with working(house):
+            await asyncio.gather(*waking)
+            for (life, known), (what, (_, _, _, expected)) in zip(lives, MISSED.items(), strict=True):
+                assert (await life.happened())[known:] == expected, what
+                keys = [line.key for line in await life.ledger()]
+                assert len(keys) == len(set(keys))
+                assert await life.failed_tasks() == []
+
+
+async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_comes_back(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with working(house):
+            life = await house.requested()
+            started = (await life.status()).started_at
+            assert started is not None
+            await life.sleeps_until(started + timedelta(days=29))
+        # The clock comes to the end of the trial and stands there, for nobody does what is due.
+        passing = asyncio.create_task(life.clock.advance_to(started + timedelta(days=61)))
+        async with working(house):
+            assert not await passing
+            await life.has_closed()
+            entries = await life.client.timeline(life.id)
+            assert [(entry.event, entry.at - started) for entry in entries] == [
+                ("TRIAL_STARTED", timedelta(0)),
+                ("TRIAL_ENDED", timedelta(days=30)),
+                ("CANCELED", timedelta(days=60)),
+                ("ERASED", timedelta(days=60)),
+            ]
+
+
+async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lifes_own_clock(
+    house: House,
+) -> None:
+    life = await house.requested()
+    today = await life.today()
+    await life.asks("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
+    await life.sleeps_until(start_of(today + timedelta(days=3)) - timedelta(minutes=1))
+    assert (await life.status()).state is State.TRIAL
+    await life.sleeps_until(start_of(today + timedelta(days=3)) + timedelta(minutes=1))
+    switched = (await life.client.timeline(life.id))[-1]
+    assert (switched.event, switched.at) == ("SWITCHED_TO_PAID", start_of(today + timedelta(days=3)))
+
+
+# At one instant, what is due comes before what is asked.
+
+
+async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: House) -> None:
+    async def trial_end() -> None:
+        life = await house.requested(START)
+        answer = await life.asks("switch_to_paid", at="2027-02-14 09:00", date="2027-02-14", term="ANNUAL")
+        assert answer.state is State.ACTIVE
+        assert (await life.happened())[1:] == [
+            ("TRIAL_ENDED", "2027-02-14 09:00"),
+            ("SWITCHED_TO_PAID", "2027-02-14 09:00"),
+        ]
+
+    async def grace_end() -> None:
+        life = await house.requested(START)
+        refused = await life.refused(
+            "switch_to_paid", at="2027-03-16 09:00", date="2027-03-16", term="ANNUAL"
+        )
+        assert refused.code in (Code.SUBSCRIPTION_ENDED, Code.DATE_TOO_LATE)
+        await life.passes_to("2027-03-16 09:00")
+        assert (await life.happened())[-2:] == [
+            ("CANCELED", "2027-03-16 09:00"),
+            ("ERASED", "2027-03-16 09:00"),
+        ]
+
+    async def reserved_switch() -> None:
+        life = await house.requested(START)
+        await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+        refused = await life.refused("withdraw_reservation", at="2027-02-01 00:00")
+        assert refused.code is Code.NOTHING_RESERVED
+        assert (await life.asks("upgrade", at="2027-02-01 00:00", members=20)).state is State.ACTIVE
+        assert (await life.happened())[-2:] == [
+            ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
+            ("UPGRADED", "2027-02-01 00:00"),
+        ]
+
+    async def reserved_cancellation() -> None:
+        life = await house.paid(START, "MONTHLY")
+        await life.asks("cancel", at=START, date="2027-02-01")
+        confirmation = await life.confirmation()
+        refused = await life.refused("withdraw_reservation", at="2027-02-01 00:00")
+        assert refused.code in (Code.SUBSCRIPTION_ENDED, Code.NOTHING_RESERVED)
+        refused = await life.refused(
+            "cancel", at="2027-02-01 00:00", date="2027-02-01", confirmation=confirmation
+        )
+        assert refused.code is Code.SUBSCRIPTION_ENDED
+        await life.passes_to("2027-02-01 00:00")
+        assert (await life.events()).count("CANCELED") == 1
+
+    async def contract_end() -> None:
+        life = await house.paid("2027-02-01 09:00", "ANNUAL")
+        answer = await life.asks("cancel", at="2028-02-01 00:00", date="2028-02-01")
+        assert [line.kind for line in answer.ledger] == []  # free on the day after the period
+        await life.passes_to("2028-02-01 00:00")
+        assert (await life.happened())[-4:] == [
+            ("SERVICE_FEES_POSTED", "2028-02-01 00:00"),
+            ("CONTRACT_RENEWED", "2028-02-01 00:00"),
+            ("CANCELED", "2028-02-01 00:00"),
+            ("ERASED", "2028-02-01 00:00"),
+        ]
+
+    await together([trial_end(), grace_end(), reserved_switch(), reserved_cancellation(), contract_end()])
+
+
+async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_between(house: House) -> None:
+    life = await house.paid(START, "MONTHLY")
+    await life.passes_to("2029-01-20 09:00")
+    months = [f"{year}-{month:02}" for year in (2027, 2028, 2029) for month in range(1, 13)][1:25]
+    assert (await life.happened())[2:] == [
+        each
+        for month in months
+        for each in (("SERVICE_FEES_POSTED", f"{month}-01 00:00"), ("CONTRACT_RENEWED", f"{month}-15 00:00"))
+    ]
+    assert [amount for *_, amount in await life.posted()] == [72_000 * 17 // 31, *[72_000] * 23]
+
+
+async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its_histories_short(
+    house: House,
+) -> None:
+    life = await house.paid("2027-02-01 09:00", "ANNUAL")
+    await life.asks("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
+    for year in range(2028, 2038):
+        await life.passes_to(f"{year}-02-01 00:00")
+    firsts = [f"{year}-{month:02}-01" for year in range(2027, 2038) for month in range(1, 13)][1:122]
+    fees = [("SERVICE_FEE", first, end, 60_000) for first, end in pairwise(firsts)]
+    assert await life.posted() == fees
+    assert len(fees) == 120
+    assert (await life.events()).count("CONTRACT_RENEWED") == 10
+    # Each year ends a run, so that none grows with the life: the first holds the request alone.
+    runs = [len(await life.history(run)) for run in await life.has_run(12)]
+    assert max(runs) < 200
+    await life.is_cancelled("2037-02-15 09:00")
+    # Half of February 2037 was used at 6,000 in the place of 7,200; half of it and 11 months were to come.
+    assert (await life.posted())[len(fees) :] == [
+        ("SERVICE_FEE", "2037-02-01", "2037-02-15", 30_000),
+        ("DISCOUNT_REPAYMENT", "2037-02-01", "2037-02-15", 6_000),
+        ("EARLY_TERMINATION_FEE", "2037-02-15", "2038-02-01", (30_000 + 11 * 60_000) // 10),
+    ]
+    histories = (await life.client.certificates(life.id))[1]
+    assert histories.rows["workflow_runs"] >= 12
+
+
+@pytest.mark.parametrize("by", ["update", "signal"])
+async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
+    house: House, by: str
+) -> None:
+    life = await house.requested(START)
+    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
+    at = on("2027-05-03 09:00").isoformat()
+    if by == "update":
+        await life.asks("change_renewal_option", at="2027-05-03 09:00", term="ANNUAL")
+    else:
+        await life.handle.signal("change_renewal_option", {"term": "ANNUAL", "at": at})
+        await life.passes_to("2027-05-03 09:00")
+    events = await life.events()
+    assert events[2:] == ["SWITCHED_TO_PAID", *["SERVICE_FEES_POSTED", "CONTRACT_RENEWED"] * 3, events[-1]]
+    assert events[-1] == "RENEWAL_OPTION_CHANGED"
+
+
+async def test_a_simulated_life_does_not_go_back_in_time(house: House) -> None:
+    life = await house.requested(START)
+    await life.passes_to("2027-02-14 09:00")
+    refused = await life.refused("withdraw_reservation", at="2027-02-14 08:59")
+    assert (refused.code, refused.field) == (Code.CLOCK_PASSED, "at")
+
+
+async def test_a_restarted_worker_replays_every_history_to_the_same_commands(house: House) -> None:
+    life = await house.requested(START, account={"domain": f"{fresh('replayed')}.example"})
+    await life.handle.signal("withdraw_reservation", {})
+    await life.asks("switch_to_paid", at="2027-01-16 09:00", date="2027-02-01", term="MONTHLY", id="switch")
+    await life.asks("rename_account", at="2027-02-03 09:00", group=fresh("replayed"))
+    await life.passes_to("2028-03-05 00:00")
+    await life.asks("cancel", at="2028-03-05 09:00", date="2028-04-01")
+    today = replayer()
+    for run in await life.has_run(3):
+        history = WorkflowHistory(life.workflow_id, await life.history(run))
+        await today.replay_workflow(history)
+
+
+async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks_comes_after_them(
+    house: House,
+) -> None:
+    life = await house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    turn = first_of_next_month(await life.today())
+    await life.clock.advance_to(start_of(turn))
+    assert await life.ledger() == []
+    assert (await life.status()).next == Deadline(at=start_of(turn), what=Due.SERVICE_FEES)
+
+    await life.asks("change_renewal_option", term="MONTHLY")
+    assert [line.effective_at for line in await life.ledger()] == [start_of(turn)]
+    assert await life.events() == [
+        "TRIAL_STARTED",
+        "SWITCHED_TO_PAID",
+        "SERVICE_FEES_POSTED",
+        "RENEWAL_OPTION_CHANGED",
+    ]
+
+    next_turn = first_of_next_month(turn)
+    await life.clock.advance_to(start_of(next_turn) + HOUR)
+
+    async def both() -> bool:
+        return [line.effective_at for line in await life.ledger()] == [start_of(turn), start_of(next_turn)]
+
+    await eventually("the second month is charged, and nobody asked", both)

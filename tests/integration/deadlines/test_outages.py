@@ -1,0 +1,95 @@
+"""PostgreSQL is away while something falls due: it shows, nothing is lost, and nothing is done twice."""
+
+import asyncio
+import re
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.polling import eventually
+from support.service_env import catalogue, open_house
+from support.subscription_driver import Life
+from support.tcp_proxy import Door
+from temporalio.client import Client, WorkflowHandle
+
+from adapters.postgres.pool import UNREACHABLE
+from adapters.temporal.search_attributes import NEEDS_ATTENTION
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.stack import EmbeddedStack
+from starter.requests import subscription_id_for
+from starter.setup import set_up
+from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.state import State
+
+DATABASE = "outage"
+
+
+async def needs_attention(handle: WorkflowHandle[Any, Any]) -> bool:
+    return bool((await handle.describe()).typed_search_attributes.get(NEEDS_ATTENTION))
+
+
+async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it_is_back(
+    stack: EmbeddedStack, temporal: Client, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as standing, Door() as door:
+        async with PostgresServer(tmp_path) as server:
+            url = await server.ensure_database(DATABASE)
+            await set_up(temporal, url, catalogue())
+            house = await standing.enter_async_context(
+                open_house(stack, temporal, database_url=door.leads_to_database(url))
+            )
+            life = await house.requested()
+            started = (await life.status()).started_at
+            assert started is not None
+
+        # The server has stopped. Somebody asks for a subscription, and the clocks go on.
+        body = house.request_body()
+        with pytest.raises(UNREACHABLE):
+            await house.client.request(body)
+        asked = Life(house.client, temporal, subscription_id_for(body["request_id"]), body)
+        await temporal.start_workflow(
+            "SubscriptionWorkflow",
+            body,
+            id=WORKFLOW_ID_PREFIX + asked.id,
+            task_queue=house.task_queue,
+        )
+        passing = [
+            asyncio.create_task(life.clock.advance_to(started + timedelta(days=40))),
+            asyncio.create_task(asked.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
+        ]
+        for late in (life, asked):
+            await eventually("it is shown that it needs attention", partial(needs_attention, late.handle))
+        listed = {
+            found.id: await found.memo_value(ATTENTION_MEMO, type_hint=Attention)
+            async for found in temporal.list_workflows(
+                "NeedsAttention = true AND ExecutionStatus = 'Running'"
+            )
+        }
+        for late, effect in ((life, "record_transition"), (asked, "provision_subscription")):
+            attention = listed[late.workflow_id]
+            assert attention.kind is AttentionKind.EFFECT_FAILS
+            assert re.fullmatch(rf"{effect} fails with \w+", attention.reason or "")
+        assert (await life.handle.query("status"))["state"] == State.TRIAL
+
+        async with PostgresServer(tmp_path) as server:
+            door.leads_to_database(server.dsn(DATABASE))
+            await asyncio.gather(*passing)
+            for late in (life, asked):
+                await late.client.settle(late.id)
+                assert not await needs_attention(late.handle)
+                assert ATTENTION_MEMO not in (await late.handle.describe()).raw_info.memo.fields
+                assert await late.failed_tasks() == []
+            entries = await life.client.timeline(life.id)
+            assert [(entry.event, entry.at - started) for entry in entries] == [
+                ("TRIAL_STARTED", timedelta(0)),
+                ("TRIAL_ENDED", timedelta(days=30)),
+            ]
+            assert await asked.events() == ["TRIAL_STARTED"]
+            assert (await house.client.request(body)).subscription_id == asked.id
+            await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+            assert (await life.status()).state is State.ACTIVE
+            await standing.aclose()

@@ -1,0 +1,267 @@
+"""Lives whose payloads are encrypted: through rotations, without a key for a while, with what is damaged."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli_runner import Cli
+from support.encryption_keys import new_key, new_keyring
+from support.polling import eventually
+from support.service_env import House, fresh, open_house
+from support.subscription_driver import Life
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from adapters.temporal.data_converter import encrypting
+from adapters.temporal.encrypted_payload import UnknownKeyError
+from adapters.temporal.encryption_keys import KEYS, Key, Keyring
+from adapters.temporal.key_usage import keys_in_use
+from adapters.temporal.payload_codec import Encryption
+from dev_stack.stack import EmbeddedStack
+from starter.client import SubscriptionClient
+from starter.replay import replay
+from subscription.refusals import Code
+
+START = "2027-01-10 09:00"
+OPTION = {"term": "ANNUAL", "at": "2027-01-11T09:00:00+09:00"}
+
+
+async def speaking(stack: EmbeddedStack, *keys: Key) -> Client:
+    """A client with these keys, of which the first one encrypts; the others read."""
+    converter = encrypting(Keyring(keys))
+    return await Client.connect(stack.addresses.temporal_address, data_converter=converter)
+
+
+@asynccontextmanager
+async def a_house(stack: EmbeddedStack, *keys: Key, works: bool = True) -> AsyncIterator[House]:
+    async with open_house(stack, await speaking(stack, *keys), works=works) as house:
+        yield house
+
+
+async def with_keys(house: House, stack: EmbeddedStack, *keys: Key) -> House:
+    """The same house, to which other keys are spoken."""
+    temporal = await speaking(stack, *keys)
+    client = SubscriptionClient(temporal, house.owner, task_queue=house.task_queue)
+    return dataclasses.replace(house, temporal=temporal, client=client)
+
+
+def seen_by(house: House, life: Life) -> Life:
+    return Life(house.client, house.temporal, life.id, life.request)
+
+
+async def is_tried_again(life: Life) -> None:
+    async def failed_once() -> bool:
+        described = (await life.handle.describe()).raw_description
+        return described.pending_workflow_task.attempt > 1
+
+    await eventually("its task is tried again", failed_once)
+
+
+async def is_carried_out(life: Life) -> None:
+    async def changed() -> bool:
+        return "RENEWAL_OPTION_CHANGED" in await life.events()
+
+    await eventually("what was signalled is carried out", changed)
+    assert "REFUSED" not in await life.events()
+
+
+async def refusals_of(house: House, life: Life) -> list[tuple[str, str]]:
+    rows = await house.owner.fetch(
+        """
+        SELECT detail->>'command' AS command, detail->>'code' AS code FROM lifecycle_events
+         WHERE subscription_id = $1 AND event = 'REFUSED' ORDER BY sequence
+        """,
+        life.id,
+    )
+    return [(row["command"], row["code"]) for row in rows]
+
+
+async def waits(life: Life, key: Key, caplog: pytest.LogCaptureFixture) -> None:
+    """Its tasks are tried again and again, and the log says what for."""
+    await is_tried_again(life)
+    said = f"Something is encrypted with the key {key.id}, which this process does not have: add that key"
+    assert any(record.getMessage().startswith(said) for record in caplog.records)
+
+
+async def test_a_life_without_its_key_waits_and_goes_on_when_the_key_is_there(
+    stack: EmbeddedStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, new = new_key(), new_key()
+    caplog.set_level(logging.ERROR)
+    async with a_house(stack, old, works=False) as house:
+        async with house.worker():
+            life = await house.paid(START)
+        # Workers with the new key alone: what the workflow has written itself is closed to them.
+        caller = seen_by(await with_keys(house, stack, old, new), life)
+        without = await with_keys(house, stack, new)
+        async with without.worker():
+            more = partial(caller.asks, "upgrade", at="2027-01-11 09:00", members=20, id="more")
+            asked = asyncio.create_task(more())
+            await waits(life, old, caplog)
+        everybodys = await with_keys(house, stack, new, old)
+        async with everybodys.worker():
+            # Temporal gives up a call whose task has failed too often; the same again has the same answer.
+            await asyncio.gather(asked, return_exceptions=True)
+            assert "UPGRADED" in [entry.event for entry in (await more()).events]
+
+
+def damaged(whole: Payload) -> dict[str, Payload]:
+    """Arguments that nobody can read, of which it is seen whether or not the key is there."""
+    return {
+        "other version": Payload(metadata={**whole.metadata, "encryption-version": b"2"}, data=whole.data),
+        "no key id": Payload(metadata={"encoding": b"binary/encrypted"}, data=b"x"),
+        "no encoding": Payload(data=b"x"),
+        "too short": Payload(metadata=whole.metadata, data=whole.data[:20]),
+    }
+
+
+def corrupted(whole: Payload) -> dict[str, Payload]:
+    """Arguments that only the key shows to be damaged."""
+    return {
+        "corrupted tag": Payload(metadata=whole.metadata, data=whole.data[:-1] + b"!"),
+        "truncated": Payload(metadata=whole.metadata, data=whole.data[:30]),
+    }
+
+
+async def enciphered(keyring: Keyring) -> Payload:
+    [whole] = await Encryption(keyring).encode([Payload(metadata={"encoding": b"json/plain"}, data=b"{}")])
+    return whole
+
+
+async def answer_to(handle: WorkflowHandle[Any, Any], name: str, arguments: list[Any]) -> str:
+    """The code of a refused update; of one whose answer this client cannot read, that there is one."""
+    try:
+        await handle.execute_update(name, args=arguments, result_type=RawValue)
+    except WorkflowUpdateFailedError as failure:
+        return str(failure.cause.type if isinstance(failure.cause, ApplicationError) else failure.cause)
+    except UnknownKeyError:
+        return "encrypted"
+    return "accepted"
+
+
+@pytest.mark.parametrize("encrypts", [True, False], ids=["with keys", "without keys"])
+async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_nothing(
+    stack: EmbeddedStack, encrypts: bool
+) -> None:
+    """Signals, updates and queries, alone and beside other arguments; no task fails."""
+    ours, strange = new_keyring(), new_keyring()
+    whole, foreign = await enciphered(ours), await enciphered(strange)
+    sent = [(payload, Code.INVALID_ARGUMENT) for payload in damaged(foreign).values()]
+    sent += [(payload, Code.KEY_UNKNOWN) for payload in (foreign, *corrupted(foreign).values())]
+    sent += [
+        (payload, Code.INVALID_ARGUMENT if encrypts else Code.KEY_UNKNOWN)
+        for payload in corrupted(whole).values()
+    ]
+    async with a_house(stack, *(ours.keys if encrypts else ())) as house:
+        life = await house.paid(START)
+        handle = (await speaking(stack)).get_workflow_handle(life.workflow_id)
+        for payload, code in sent:
+            refused = "encrypted" if encrypts else code
+            for arguments in ([RawValue(payload)], [RawValue(payload), RawValue(payload), "more"]):
+                assert await answer_to(handle, "cancel", arguments) == refused
+                for name in ("settle", "request"):
+                    answer = await answer_to(handle, name, arguments)
+                    assert answer == refused or code is not Code.KEY_UNKNOWN
+                with pytest.raises((WorkflowQueryFailedError, UnknownKeyError)):
+                    await handle.query("quote_cancellation", args=arguments)
+                await handle.signal("needs_attention", args=arguments)
+                await handle.signal("change_renewal_option", args=arguments)
+        await life.client.settle(life.id)
+        assert await refusals_of(house, life) == [
+            ("change_renewal_option", code) for _, code in sent for _ in range(2)
+        ]
+        await life.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
+        assert await life.failed_tasks() == []
+
+
+async def test_an_undecodable_header_stops_nothing(stack: EmbeddedStack) -> None:
+    strange = new_keyring()
+    async with a_house(stack, *new_keyring().keys) as house:
+        life = await house.paid(START)
+        request = SignalWorkflowExecutionRequest(
+            namespace=house.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id),
+            signal_name="withdraw_reservation",
+        )
+        request.header.fields["_tracer-data"].CopyFrom(await enciphered(strange))
+        await house.temporal.workflow_service.signal_workflow_execution(request)
+        await life.client.settle(life.id)
+        assert await refusals_of(house, life) == [("withdraw_reservation", "NOTHING_RESERVED")]
+        assert await life.failed_tasks() == []
+
+
+async def test_a_command_with_a_key_against_a_service_without_one_says_so(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
+    key = new_key()
+    async with a_house(stack) as house:
+        life = await house.paid(START)
+        settings = {
+            "DATABASE_URL": house.database_url,
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+            KEYS: str(key),
+        }
+        lacking = await Cli(settings, tmp_path).run("withdraw", life.id, "--json")
+        assert (lacking.code, lacking.error["code"]) == (3, "KEY_UNKNOWN")
+        assert key.id in lacking.error["message"]
+
+
+async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack: EmbeddedStack) -> None:
+    old, new = new_key(), new_key()
+    async with a_house(stack, old, works=False) as house:
+        async with house.worker():
+            life = await house.paid(START)
+        rotated = await with_keys(house, stack, new, old)
+        query = f"TaskQueue = '{house.task_queue}'"
+
+        async def counted() -> dict[str | None, tuple[bool, bool, bool]]:
+            found = await keys_in_use(rotated.temporal, Keyring((new, old)), query=query)
+            return {each.key_id: (each.known, each.encrypts, each.payloads > 0) for each in found}
+
+        assert await counted() == {
+            new.id: (True, True, False),
+            old.id: (True, False, True),
+            None: (True, False, False),
+        }
+        async with rotated.worker():
+            after = seen_by(rotated, life)
+            await after.passes_to("2027-02-01 00:00")
+            assert (await counted())[new.id] == (True, True, True)
+            replayed = await replay(rotated.temporal, query)
+            assert (replayed.replayed > 0, replayed.failed) == (True, ())
+            await after.is_cancelled("2027-02-10 09:00")
+            await after.has_only_its_last_run()
+        assert (await counted())[old.id] == (True, False, False), "the old key may go"
+
+
+async def test_a_command_says_which_key_it_lacks(stack: EmbeddedStack, tmp_path: Path) -> None:
+    ours, theirs = new_key(), new_key()
+    async with a_house(stack, theirs, ours) as house:
+        settings = {
+            "DATABASE_URL": house.database_url,
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+            KEYS: str(ours),
+        }
+        cli = Cli(settings, tmp_path)
+        started = await house.temporal.start_workflow(
+            "PurgeWorkflow", {"grace_minutes": 60}, id=fresh("purge"), task_queue=house.task_queue
+        )
+        await started.result()
+        found = await cli.json("codec", "keys", "--query", f"WorkflowId = '{started.id}'")
+        known = {each["key_id"]: each["known"] for each in found["keys"] if each["payloads"]}
+        assert known == {theirs.id: False}
+        life = await house.paid(START)
+        lacking = await cli.run("clock", "run-to", life.id, "2027-01-12", "--json")
+        assert (lacking.code, lacking.error["code"]) == (3, "KEY_UNKNOWN")
+        assert theirs.id in lacking.error["message"]
+        unreadable = await cli.with_settings(**{KEYS: "no key"}).run("list", "--json")
+        assert (unreadable.code, unreadable.error["code"]) == (2, "SETTINGS")

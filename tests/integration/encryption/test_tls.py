@@ -1,0 +1,225 @@
+"""TLS, client certificates and API keys, to Temporal and to PostgreSQL, with certificates made here."""
+
+import os
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+from support.cli_runner import Cli
+from support.service_env import House
+from support.tls_proxy import front, kept, postgres_front
+
+from adapters.postgres.pool import UNREACHABLE, DatabaseError, connected, place_of
+from adapters.temporal.client import ConnectionSettingsError, NoAnswerError, connect
+from dev_stack.stack import EmbeddedStack
+
+API_KEY = "an api key that nobody may read"
+LONG_AGO = datetime.now(UTC) - timedelta(days=2)
+
+
+class Papers(NamedTuple):
+    """Who vouches for whom. `settings` are what a client needs that has a certificate."""
+
+    authority: trustme.CA
+    directory: Path
+
+    @property
+    def authority_file(self) -> str:
+        return kept(self.directory / "ca.pem", self.authority.cert_pem.bytes())
+
+    def client(self, authority: trustme.CA | None = None, name: str = "worksub") -> dict[str, str]:
+        """The client's own certificate and key, as files, by what PostgreSQL calls them."""
+        issued = (authority or self.authority).issue_cert(f"{name}@example.com", common_name=name)
+        place = self.directory / f"{name}-{'ours' if authority is None else 'theirs'}"
+        chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
+        return {
+            "sslcert": kept(place.with_suffix(".pem"), chain),
+            "sslkey": kept(place.with_suffix(".key"), issued.private_key_pem.bytes()),
+        }
+
+    def server_context(self, host: str = "localhost", *, not_after: datetime | None = None) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.authority.issue_cert(host, not_after=not_after).configure_cert(context)
+        return context
+
+    def demanding(self) -> ssl.SSLContext:
+        context = self.server_context()
+        context.verify_mode = ssl.CERT_REQUIRED
+        self.authority.configure_trust(context)
+        return context
+
+    @property
+    def to_temporal(self) -> dict[str, str]:
+        return {"TEMPORAL_TLS": "true", "TEMPORAL_TLS_SERVER_CA_CERT_PATH": self.authority_file}
+
+    def mtls(self, files: dict[str, str]) -> dict[str, str]:
+        return {
+            **self.to_temporal,
+            "TEMPORAL_TLS_CLIENT_CERT_PATH": files["sslcert"],
+            "TEMPORAL_TLS_CLIENT_KEY_PATH": files["sslkey"],
+        }
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Papers:
+    return Papers(trustme.CA(), tmp_path)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "type[Telling]":
+    Telling.monkeypatch = monkeypatch
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
+    return Telling
+
+
+class Telling:
+    """What a client that is set up like this is told."""
+
+    monkeypatch: pytest.MonkeyPatch
+
+    @classmethod
+    async def connects(cls, address: str, settings: dict[str, str]) -> None:
+        with cls.monkeypatch.context() as environment:
+            for name, value in {"TEMPORAL_ADDRESS": address, **settings}.items():
+                environment.setenv(name, value)
+            client = await connect()
+            assert await client.service_client.check_health()
+
+    @classmethod
+    async def refused(cls, address: str, settings: dict[str, str]) -> str:
+        with pytest.raises((ConnectionSettingsError, NoAnswerError)) as error:
+            await cls.connects(address, settings)
+        assert API_KEY not in str(error.value)
+        assert "PRIVATE KEY" not in str(error.value)
+        return str(error.value)
+
+
+async def test_temporal_over_tls(stack: EmbeddedStack, papers: Papers, told: type[Telling]) -> None:
+    behind = stack.addresses.temporal_address
+    async with front(behind, papers.server_context()) as address:
+        await told.connects(address, papers.to_temporal)
+        assert "TEMPORAL_TLS" in await told.refused(address, {})
+        stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
+        said = await told.refused(
+            address, {**papers.to_temporal, "TEMPORAL_TLS_SERVER_CA_CERT_PATH": stranger}
+        )
+        assert "TEMPORAL_TLS_SERVER_CA_CERT_PATH" in said
+    async with front(behind, papers.server_context("other.example")) as address:
+        assert "TEMPORAL_TLS_SERVER_NAME" in await told.refused(address, papers.to_temporal)
+        named = {**papers.to_temporal, "TEMPORAL_TLS_SERVER_NAME": "other.example"}
+        await told.connects(address, named)
+    async with front(behind, papers.server_context(not_after=LONG_AGO)) as address:
+        assert "certificate that is not trusted" in await told.refused(address, papers.to_temporal)
+    assert "does not speak TLS" in await told.refused(behind, papers.to_temporal)
+
+
+async def test_temporal_with_client_certificates(
+    stack: EmbeddedStack, papers: Papers, told: type[Telling]
+) -> None:
+    async with front(stack.addresses.temporal_address, papers.demanding()) as address:
+        ours, theirs = papers.client(), papers.client(trustme.CA())
+        await told.connects(address, papers.mtls(ours))
+        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await told.refused(address, papers.to_temporal)
+        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await told.refused(address, papers.mtls(theirs))
+        mixed = papers.mtls({"sslcert": ours["sslcert"], "sslkey": theirs["sslkey"]})
+        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await told.refused(address, mixed)
+        missing = papers.mtls({"sslcert": ours["sslcert"], "sslkey": "/no/such.key"})
+        assert "No such file" in await told.refused(address, missing)
+
+
+async def test_temporal_with_an_api_key(stack: EmbeddedStack, papers: Papers, told: type[Telling]) -> None:
+    async with front(stack.addresses.temporal_address, papers.server_context(), API_KEY) as address:
+        trusting = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": papers.authority_file}
+        await told.connects(address, {**trusting, "TEMPORAL_API_KEY": API_KEY})
+        for key in ({"TEMPORAL_API_KEY": f"not {API_KEY}"}, {"TEMPORAL_TLS": "true"}):
+            assert "TEMPORAL_API_KEY" in await told.refused(address, {**trusting, **key})
+
+
+async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
+    stack: EmbeddedStack, house: House, papers: Papers, tmp_path: Path
+) -> None:
+    async with front(stack.addresses.temporal_address, papers.server_context(), API_KEY) as address:
+        settings = {
+            "DATABASE_URL": house.database_url,
+            "TEMPORAL_ADDRESS": address,
+            "TEMPORAL_TLS_SERVER_CA_CERT_PATH": papers.authority_file,
+            "TEMPORAL_API_KEY": API_KEY,
+        }
+        assert len(await Cli(settings, tmp_path).json("schedules", "list")) == 4
+        wrong = await Cli({**settings, "TEMPORAL_API_KEY": f"not {API_KEY}"}, tmp_path).run(
+            "schedules", "list", "--json"
+        )
+        assert (wrong.code, wrong.error["code"]) == (3, "TEMPORAL_UNREACHABLE")
+        assert "TEMPORAL_API_KEY" in wrong.error["message"]
+        assert API_KEY not in wrong.out + wrong.err
+
+
+# -- PostgreSQL, whose embedded build speaks no TLS itself ------------------------------------------------
+
+
+def url_of(house: House, papers: Papers, address: str, **parameters: str) -> str:
+    """The URL of the house's database, with TLS as strict as it can be, and through a front."""
+    sent = {"sslmode": "verify-full", "sslrootcert": papers.authority_file, **parameters}
+    words = "&".join(f"{name}={value}" for name, value in sent.items())
+    login, _, place = house.database_url.rpartition("@")
+    return f"{login}@{address}/{place.partition('/')[2]}?{words}"
+
+
+async def is_let_in(url: str) -> None:
+    async with connected(url, "worksub_reader", connections=1) as pool:
+        assert await pool.fetchval("SELECT current_user") == "worksub_reader"
+
+
+async def told_of(url: str) -> str:
+    with pytest.raises(DatabaseError) as refused:
+        await is_let_in(url)
+    assert "PRIVATE KEY" not in str(refused.value)
+    assert url.split("@")[0].rpartition(":")[2] not in str(refused.value), "the password"
+    return str(refused.value)
+
+
+async def test_postgresql_over_tls(house: House, papers: Papers) -> None:
+    behind = place_of(house.database_url).partition("/")[0]
+    async with postgres_front(behind, papers.server_context()) as address:
+        await is_let_in(url_of(house, papers, address))
+        stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
+        assert "sslrootcert" in await told_of(url_of(house, papers, address, sslrootcert=stranger))
+        missing = await told_of(url_of(house, papers, address, sslrootcert="/no/such.pem"))
+        assert "/no/such.pem" in missing
+    async with postgres_front(behind, papers.server_context("other.example")) as address:
+        assert "host name" in await told_of(url_of(house, papers, address))
+    async with postgres_front(behind, papers.server_context(not_after=LONG_AGO)) as address:
+        assert "expired" in await told_of(url_of(house, papers, address))
+    assert "sslmode" in await told_of(url_of(house, papers, behind))
+
+
+async def test_postgresql_with_client_certificates(house: House, papers: Papers) -> None:
+    behind = place_of(house.database_url).partition("/")[0]
+    ours, theirs = papers.client(), papers.client(trustme.CA())
+    async with postgres_front(behind, papers.demanding()) as address:
+        await is_let_in(url_of(house, papers, address, **ours))
+        for refused in ({}, theirs):
+            # Whether the alert or the end of the connection is seen first, is chance.
+            with pytest.raises((DatabaseError, *UNREACHABLE)):
+                await is_let_in(url_of(house, papers, address, **refused))
+        mixed = {**ours, "sslkey": theirs["sslkey"]}
+        assert "sslkey" in await told_of(url_of(house, papers, address, **mixed))
+        missing = {**ours, "sslkey": "/no/such.key"}
+        assert "sslkey" in await told_of(url_of(house, papers, address, **missing))
+
+
+async def test_a_command_whose_database_shows_the_wrong_certificate_ends_with_3(
+    stack: EmbeddedStack, house: House, papers: Papers, tmp_path: Path
+) -> None:
+    behind = place_of(house.database_url).partition("/")[0]
+    async with postgres_front(behind, papers.server_context("other.example")) as address:
+        settings = {
+            "DATABASE_URL": url_of(house, papers, address),
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+        }
+        wrong = await Cli(settings, tmp_path).run("list", "--json")
+        assert (wrong.code, wrong.error["code"]) == (3, "DATABASE_NOT_USABLE")
+        assert "host name" in wrong.error["message"]

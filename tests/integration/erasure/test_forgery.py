@@ -1,0 +1,294 @@
+"""What somebody who has taken over the worker can do in the database: erase, and certify just that (R31)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from support.polling import eventually
+from support.service_env import House
+from support.subscription_driver import Life
+
+from activities.erasure import PERSONAL_DATA
+from subscription.state import State
+
+Connection = asyncpg.Connection
+NO_RIGHT = asyncpg.InsufficientPrivilegeError
+REFUSED = asyncpg.RestrictViolationError
+
+CERTIFICATE = "INSERT INTO erasure_certificates (subscription_id, part, erased_at, rows) VALUES ('{0}', {1})"
+CANCELED = """
+    UPDATE subscriptions SET sequence = sequence + 1 WHERE subscription_id = '{0}';
+    INSERT INTO lifecycle_events (subscription_id, sequence, event, state, effective_at, message, detail)
+    SELECT subscription_id, sequence, 'CANCELED', 'CANCELED', now(), 'Cancelled.', '{{}}'
+      FROM subscriptions WHERE subscription_id = '{0}';
+"""
+ERASED = """
+    UPDATE subscriptions SET state = 'ERASED', sequence = sequence + 1 WHERE subscription_id = '{0}';
+    INSERT INTO lifecycle_events (subscription_id, sequence, event, state, effective_at, message, detail)
+    SELECT subscription_id, sequence, 'ERASED', 'ERASED', now(), 'Erased.', '{{}}'
+      FROM subscriptions WHERE subscription_id = '{0}';
+"""
+END = CANCELED + ERASED
+NAMELESS = """
+    UPDATE subscriptions
+       SET snapshot = snapshot || '{{"account": null, "admin_id": null, "claim": null}}'
+     WHERE subscription_id = '{0}';
+"""
+ERASE = "SELECT erase_personal_data('{0}')"
+
+FORGERIES = {
+    "written by hand": (CERTIFICATE.format("{0}", "'DATABASE', now(), '{{}}'"), NO_RIGHT),
+    "of the histories, by hand": (CERTIFICATE.format("{0}", "'HISTORIES', now(), '{{}}'"), NO_RIGHT),
+    "of another, changed": ("UPDATE erasure_certificates SET subscription_id = '{0}'", NO_RIGHT),
+    "copied in": ("COPY erasure_certificates FROM STDIN", NO_RIGHT),
+    "for a living one": (ERASE, REFUSED),
+    "for nobody": ("SELECT erase_personal_data('nobody')", REFUSED),
+    "for one whose row alone says that it is erased": (
+        "UPDATE subscriptions SET state = 'ERASED' WHERE subscription_id = '{0}';" + ERASE,
+        REFUSED,
+    ),
+    "for one whose events alone say so": (
+        END + "UPDATE subscriptions SET state = 'ACTIVE' WHERE subscription_id = '{0}';" + ERASE,
+        REFUSED,
+    ),
+    "for one that has had an event since": (
+        END
+        + NAMELESS
+        + "UPDATE subscriptions SET sequence = sequence - 1 WHERE subscription_id = '{0}';"
+        + ERASE,
+        REFUSED,
+    ),
+    "for one that nobody has cancelled": (ERASED + NAMELESS + ERASE, REFUSED),
+    "for one whose state still names somebody": (END + ERASE, REFUSED),
+    "with tables of one's own": (
+        """
+        CREATE TEMP TABLE subscriptions AS SELECT '{0}' AS subscription_id, 'ERASED' AS state, 1 AS sequence,
+                                                  '{{}}'::jsonb AS snapshot;
+        CREATE TEMP TABLE lifecycle_events AS SELECT '{0}' AS subscription_id, 1 AS sequence,
+                                                     'ERASED' AS event, now() AS effective_at;
+        CREATE TEMP TABLE personal_data (relation text);
+        CREATE TEMP TABLE erasure_certificates (LIKE public.erasure_certificates);
+        SET search_path = pg_temp, public;
+        SELECT public.erase_personal_data('{0}');
+        """,
+        REFUSED,
+    ),
+    "with functions and operators of one's own": (
+        END
+        + """
+        CREATE FUNCTION pg_temp.names_somebody(jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+        CREATE FUNCTION pg_temp.never(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+        CREATE OPERATOR pg_temp.= (FUNCTION = pg_temp.never, LEFTARG = text, RIGHTARG = text);
+        SET search_path = pg_temp, public, pg_catalog;
+        SELECT public.erase_personal_data('{0}');
+        """,
+        REFUSED,
+    ),
+    "without any table to delete from": ("DELETE FROM personal_data", NO_RIGHT),
+    "as the owner": ("SET ROLE worksub_owner", NO_RIGHT),
+    "as a superuser": ("SET ROLE postgres", asyncpg.PostgresError),
+    "as somebody else's session": ("SET SESSION AUTHORIZATION worksub_owner", NO_RIGHT),
+    "with the triggers asleep": ("SET session_replication_role = replica", NO_RIGHT),
+    "with a trigger disabled": ("ALTER TABLE erasure_certificates DISABLE TRIGGER append_only", NO_RIGHT),
+    "with a trigger of one's own": (
+        """
+        CREATE FUNCTION pg_temp.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER keep BEFORE DELETE ON companies FOR EACH ROW EXECUTE FUNCTION pg_temp.keep();
+        """,
+        NO_RIGHT,
+    ),
+    "with a rule of one's own": ("CREATE RULE keep AS ON DELETE TO companies DO INSTEAD NOTHING", NO_RIGHT),
+    "with a function in the way": (
+        "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        NO_RIGHT,
+    ),
+    "with another function in its place": (
+        """
+        CREATE OR REPLACE FUNCTION public.names_somebody(snapshot jsonb) RETURNS boolean LANGUAGE sql
+            AS 'SELECT false'
+        """,
+        NO_RIGHT,
+    ),
+    "with its settings changed": ("ALTER FUNCTION erase_personal_data RESET search_path", NO_RIGHT),
+    "with a schema of one's own": ("CREATE SCHEMA mine", NO_RIGHT),
+    "with rights of one's own making": (
+        "GRANT INSERT ON erasure_certificates TO worksub_worker;"
+        + CERTIFICATE.format("{0}", "'DATABASE', now(), '{{}}'"),
+        NO_RIGHT,
+    ),
+    "with a role of one's own": ("CREATE ROLE mine SUPERUSER", NO_RIGHT),
+    "by the trigger's function": ("SELECT refuse_return()", NO_RIGHT),
+    "by the owner's procedure": ("CALL erased_with_its_subscription('companies')", NO_RIGHT),
+    "by a program of the server": ("COPY companies FROM PROGRAM 'true'", NO_RIGHT),
+    "with a sequence set back": ("SELECT setval('notices_number_seq', 1)", NO_RIGHT),
+    "under another id": (
+        "UPDATE subscriptions SET subscription_id = 'other' WHERE subscription_id = '{0}'",
+        NO_RIGHT,
+    ),
+    "at another time than the clock's": (
+        """
+        INSERT INTO lifecycle_events
+            (subscription_id, sequence, event, state, effective_at, message, detail, recorded_at)
+        VALUES ('{0}', 99, 'ERASED', 'ERASED', now(), '', '{{}}', '2020-01-01')
+        """,
+        NO_RIGHT,
+    ),
+    "after the rows have been deleted one by one": (
+        "DELETE FROM companies WHERE subscription_id = '{0}'",
+        NO_RIGHT,
+    ),
+}
+
+
+@pytest.fixture
+async def thief(house: House) -> AsyncIterator[Connection]:
+    """A session with the worker's login and no role set: all that this process could do."""
+    connection = await asyncpg.connect(house.worker_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def living(house: House) -> Life:
+    return await house.requested()
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+async def test_r31_no_certificate_is_forged(house: House, thief: Connection, living: Life, how: str) -> None:
+    statements, error = FORGERIES[how]
+    with pytest.raises(error):
+        async with thief.transaction():
+            await thief.execute(statements.format(living.id))
+    assert await living.client.certificates(living.id) == []
+    assert await rows_of(house, living) == {
+        **dict.fromkeys(PERSONAL_DATA, 0),
+        **dict.fromkeys(("account_names", "administrators", "companies", "workspaces", "event_notes"), 1),
+    }
+
+
+async def test_r31_histories_of_what_lives_are_certified_by_nobody(thief: Connection, living: Life) -> None:
+    await thief.execute("SELECT certify_histories($1, 7)", living.id)
+    assert await living.client.certificates(living.id) == []
+
+
+async def test_r31_whoever_causes_an_erasure_has_a_certificate_of_just_that(
+    house: House, thief: Connection
+) -> None:
+    life = await house.requested()
+    before = await rows_of(house, life)
+    await thief.execute(END.format(life.id))
+    await thief.execute(NAMELESS.format(life.id))
+    for _ in range(2):
+        await thief.execute(ERASE.format(life.id))
+    assert await rows_of(house, life) == dict.fromkeys(PERSONAL_DATA, 0)
+    [certificate] = await life.client.certificates(life.id)
+    assert dict(certificate.rows) == before
+
+
+async def test_r31_what_is_erased_stays_so(house: House, thief: Connection) -> None:
+    life = await house.requested()
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.has_closed()
+    certificates = await life.client.certificates(life.id)
+    for statement in (
+        "INSERT INTO account_names (name, kind, subscription_id) VALUES ('again', 'GROUP', '{0}')",
+        "INSERT INTO administrators VALUES ('{0}', 'hong', '$argon2id$v=19$m=19456,t=2,p=1$')",
+        "INSERT INTO companies VALUES ('{0}', 'Acme', '+8221234567')",
+        "INSERT INTO members VALUES ('{0}', 'hong')",
+        "INSERT INTO workspaces VALUES ('{0}', 'acme', 'KR', 'VPC', 'basic', 1, 'FULL', 1)",
+        "INSERT INTO domain_tokens VALUES ('{0}', 'acme.example', 'token')",
+        "INSERT INTO event_notes VALUES ('{0}', 1, 'hong', '{{}}')",
+        "UPDATE subscriptions SET state = 'ACTIVE' WHERE subscription_id = '{0}'",
+        """
+        UPDATE subscriptions SET snapshot = snapshot || '{{"admin_id": "hong"}}' WHERE subscription_id = '{0}'
+        """,
+    ):
+        with pytest.raises(REFUSED, match="is erased"):
+            await thief.execute(statement.format(life.id))
+    with pytest.raises(NO_RIGHT):
+        await thief.execute("UPDATE subscriptions SET request_fingerprint = 'of a request'")
+    await thief.execute("SELECT certify_histories($1, 7)", life.id)
+    assert await life.client.certificates(life.id) == certificates
+    assert (await life.status()).state is State.ERASED
+
+
+async def test_r31_what_comes_meanwhile_is_erased_or_refused(house: House, thief: Connection) -> None:
+    life = await house.requested()
+    late = await asyncpg.connect(house.worker_url)
+    try:
+        await thief.execute(END.format(life.id) + NAMELESS.format(life.id))
+        writing = late.transaction()
+        await writing.start()
+        await late.execute("INSERT INTO members VALUES ($1, 'before')", life.id)
+        erasing = thief.transaction()
+        await erasing.start()
+        erased = asyncio.ensure_future(thief.execute(ERASE.format(life.id)))
+        await waits(house, thief)
+        await writing.commit()
+        await erased
+        refused = asyncio.ensure_future(late.execute("INSERT INTO members VALUES ($1, 'after')", life.id))
+        await waits(house, late)
+        await erasing.commit()
+        with pytest.raises(REFUSED, match="is erased"):
+            await refused
+    finally:
+        await late.close()
+    [certificate] = await life.client.certificates(life.id)
+    assert certificate.rows["members"] == 1
+    assert await rows_of(house, life) == dict.fromkeys(PERSONAL_DATA, 0)
+
+
+async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(house: House) -> None:
+    """A superuser has to say aloud, table by table, that it is no longer append-only."""
+    async with house.owner.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        for change in (
+            "UPDATE ledger_lines SET amount = 1",
+            "DELETE FROM invoices",
+            "TRUNCATE invoices CASCADE",
+        ):
+            with pytest.raises(REFUSED, match="append-only"):
+                async with connection.transaction():
+                    await connection.execute(change)
+
+
+async def test_the_database_erases_from_every_table_that_may_name_a_person(house: House) -> None:
+    known = await house.owner.fetch("SELECT relation FROM personal_data")
+    assert {relation for [relation] in known} == {*PERSONAL_DATA}
+    guarded = await house.owner.fetch(
+        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'refuse_return'"
+    )
+    assert {table for [table] in guarded} == {*PERSONAL_DATA}
+
+
+async def test_what_runs_with_the_owners_rights_looks_nowhere_else_and_is_for_nobody_unasked(
+    house: House,
+) -> None:
+    for name, config, acl in await house.owner.fetch(
+        """
+        SELECT proname, proconfig, coalesce(proacl, acldefault('f', proowner))::text
+          FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
+        """
+    ):
+        assert config == ["search_path=pg_catalog, pg_temp"], name
+        grantees = {entry.partition("=")[0] for entry in acl.strip("{}").split(",")}
+        assert "" not in grantees, f"{name} is for everybody"
+
+
+async def rows_of(house: House, life: Life) -> dict[str, int]:
+    return {
+        table: await house.owner.fetchval(f"SELECT count(*) FROM {table} WHERE subscription_id = $1", life.id)
+        for table in PERSONAL_DATA
+    }
+
+
+async def waits(house: House, connection: Connection) -> None:
+    async def for_a_lock() -> bool:
+        return bool(
+            await house.owner.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted", connection.get_server_pid()
+            )
+        )
+
+    await eventually("it waits for a lock", for_a_lock)

@@ -1,0 +1,196 @@
+"""A person is put into every part of the house and, after the erasure, is nowhere in it (R31)."""
+
+import json
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.cli_runner import Cli
+from support.data_search import found_in_workflow, is_gone_from_workflow
+from support.encryption_keys import new_keyring
+from support.observability import Collector, collecting, scraped
+from support.personal_data_canary import (
+    Canary,
+    bytes_of,
+    dead_rows,
+    die,
+    dump_of,
+    found_in_every_table,
+    recovered,
+    swept,
+    told_by_temporal,
+)
+from support.polling import eventually, together
+from support.reconcile_job import reconciled
+from support.request_files import request_file
+from support.service_env import fresh, open_stack
+from support.subscription_driver import Life
+from support.worker_env import Office, open_office
+from support.worker_process import WorkerProcess, worker_process
+from temporalio.client import WorkflowUpdateFailedError
+
+from adapters.temporal.encryption_keys import Keyring
+from dev_stack.child_server import free_ports
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.stack import EmbeddedStack
+
+PERSONAL_TABLES = {
+    *("account_names", "administrators", "companies", "domain_tokens", "event_notes"),
+    *("notice_letters", "workspaces", "subscriptions"),
+}
+
+
+@dataclass
+class Place:
+    """An office with a worker that is watched from all sides."""
+
+    office: Office
+    worker: WorkerProcess
+    collector: Collector
+    metrics_url: str
+    cli: Cli
+
+    async def told_outside(self) -> bytes:
+        """Log, metrics and traces."""
+        metrics = await scraped(self.metrics_url)
+        return self.worker.output.encode() + metrics.text.encode() + self.collector.received
+
+
+async def lived(place: Place, canary: Canary) -> Life:
+    """A life in which all of it is used, in every way in which something can be told to the service."""
+    house = place.office.house
+    request = request_file(
+        place.cli,
+        account={"group": canary.group},
+        admin_id=canary.admin,
+        company_name=canary.company,
+        company_phone=canary.phone,
+    )
+    answer = await place.cli.json("request", request, "--password-stdin", typed=canary.password)
+    life = Life(house.client, house.temporal, answer["subscription_id"], {})
+    today = f"{await life.today()}"
+    canary.password_hash = await house.owner.fetchval("SELECT password_hash FROM administrators")
+    await life.asks("rename_account", domain=canary.domain, by=canary.caller, id=fresh("rename"))
+    [proof] = (await life.status()).proofs
+    canary.token = proof.txt_value.partition("=")[2]
+    with pytest.raises(WorkflowUpdateFailedError):
+        await life.handle.execute_update("rename_account", {"group": "line", "by": canary.nonsense})
+    await life.refused("check_domain", colour=canary.other_group, by=canary.caller)
+    await life.handle.signal("cancel", {"date": today, "confirmation": f"{canary.admin}@elsewhere"})
+    await life.handle.signal("make_coffee", {"by": canary.caller, "for": canary.nonsense})
+    await life.asks("switch_to_paid", date=today, term="ANNUAL", by=canary.caller)
+    told_on = await life.today() + timedelta(days=3)
+    await house.temporal.execute_workflow(
+        "NoticesWorkflow", {"day": f"{told_on}"}, id=fresh("notices"), task_queue=house.task_queue
+    )
+    # The nightly job finds what is missing, and brings it back out of the histories.
+    await house.owner.execute("DELETE FROM companies")
+    assert (await reconciled(house))["repaired"] >= 1
+    return life
+
+
+async def is_gone(place: Place, life: Life, canary: Canary) -> None:
+    """Nothing is left but in PostgreSQL, which is looked at apart."""
+    temporal = place.office.house.temporal
+    await is_gone_from_workflow(temporal, life.workflow_id, canary.values)
+    await life.has_only_its_last_run()
+
+    async def temporal_tells_nothing() -> bool:
+        return not canary.found_in(await told_by_temporal(temporal))
+
+    await eventually("no workflow of the namespace tells of it", temporal_tells_nothing)
+    assert canary.found_in(await place.told_outside()) == set()
+    for command in (
+        ("findings", "--json"),
+        ("notices", "list", "--json"),
+        ("list", "--json"),
+        ("status", life.id, "--json"),
+        ("timeline", life.id, "--json"),
+        ("ledger", life.id, "--json"),
+        ("schedules", "list", "--json"),
+    ):
+        assert canary.found_in(json.dumps(await place.cli.json(*command[:-1]), ensure_ascii=False)) == set()
+
+
+async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary: Canary) -> Office:
+    metrics = f"127.0.0.1:{free_ports(1)[0]}"
+    with collecting() as collector:
+        async with open_office(stack, home, keyring=keyring) as office:
+            settings = {**office.settings, **collector.settings}
+            watched = {**settings, "WORKSUB_METRICS_ADDRESS": metrics, "WORKSUB_LOG_FORMAT": "json"}
+            async with worker_process(watched, home) as worker:
+                await worker.says("Working on")
+                place = Place(office, worker, collector, f"http://{metrics}/metrics", Cli(settings, home))
+                life = await lived(place, canary)
+                await is_everywhere_it_should_be(place, life, canary, keyring)
+                await life.asks("cancel", date=f"{await life.today()}", by=canary.caller)
+                await life.has_closed()
+                await is_gone(place, life, canary)
+                worker.send(signal.SIGTERM)
+                assert await worker.exit_code() == 0
+                assert canary.found_in(worker.output) == set()
+            return office
+
+
+async def is_everywhere_it_should_be(place: Place, life: Life, canary: Canary, keyring: Keyring) -> None:
+    """That the search finds what there is; but of what is encrypted only the names, in search attributes."""
+    house = place.office.house
+    await swept(house.owner_url)
+    found = await found_in_every_table(house.owner_url, [canary])
+    assert {table for table, _ in found} == PERSONAL_TABLES
+    kept_as_typed = {canary.phone, canary.password, canary.nonsense, canary.other_group}
+    assert {value for _, value in found} == {*canary.values} - kept_as_typed
+    in_histories = await found_in_workflow(house.temporal, life.workflow_id, canary.values)
+    assert {value for _, value in in_histories} >= {canary.company, canary.phone, canary.admin, canary.token}
+    as_it_is = canary.found_in(await told_by_temporal(house.temporal))
+    if not keyring:
+        assert as_it_is >= {canary.company, canary.phone, canary.admin, canary.caller}
+        return
+    assert as_it_is <= {*canary.names}
+    assert canary.found_in(await told_by_temporal(house.temporal, with_names=False)) == set()
+    await place.office.stack.temporal.checkpoint()
+    on_disk = await bytes_of([database_of_temporal(place.office.home.parent)])
+    assert canary.found_in(on_disk) <= {*canary.names}
+
+
+def database_of_temporal(directory: Path) -> Path:
+    return directory / "stack" / "temporal" / "temporal.db"
+
+
+async def test_r31_nothing_of_the_canary_is_left_in_the_house(tmp_path: Path) -> None:
+    keyrings = [Keyring(), new_keyring()]
+    canaries = [Canary() for _ in keyrings]
+    homes = [tmp_path / f"home-{number}" for number in range(len(keyrings))]
+    for home in homes:
+        home.mkdir()
+    async with open_stack(tmp_path / "stack") as stack:
+        offices = await together(
+            whole_life(stack, home, keyring, canary)
+            for home, keyring, canary in zip(homes, keyrings, canaries, strict=True)
+        )
+        urls = [office.house.owner_url for office in offices]
+        for url in urls:
+            assert await found_in_every_table(url, canaries) == []
+            await swept(url)
+            assert [canary.found_in(await dead_rows(url)) for canary in canaries] == [set(), set()]
+            assert [canary.found_in(await dump_of(url)) for canary in canaries] == [set(), set()]
+
+        async def temporals_file_has_nothing() -> bool:
+            await stack.temporal.checkpoint()
+            content = await bytes_of([database_of_temporal(tmp_path)])
+            return not any(canary.found_in(content) for canary in canaries)
+
+        await eventually("the bytes are gone from Temporal's database file", temporals_file_has_nothing)
+        logs = list((tmp_path / "stack").rglob("*.log"))
+        for canary in canaries:
+            assert canary.found_in(await bytes_of(logs)) == set(), "the servers' own logs"
+        await die(stack.postgres)
+    directory = tmp_path / "stack" / "postgres"
+    async with PostgresServer(directory) as restarted:
+        assert "redo done" in await recovered(directory)
+        for url in urls:
+            again = restarted.dsn(url.rpartition("/")[2])
+            assert await found_in_every_table(again, canaries) == []
+            assert [canary.found_in(await dump_of(again)) for canary in canaries] == [set(), set()]

@@ -1,0 +1,137 @@
+"""The job `purge`: what should be gone and what is past its retention is deleted, and nothing else."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from support.corruption import forgotten, told
+from support.data_search import found_in_workflow, is_gone_from_workflow
+from support.orphaned_histories import run_that_is_left
+from support.polling import together
+from support.reconcile_job import reconciled
+from support.service_env import House, fresh
+from support.subscription_driver import Life
+from temporalio.client import WorkflowFailureError
+
+from activities.retention import RETENTIONS
+from subscription.refusals import Code
+from subscription.state import State
+
+
+async def purged(house: House, argument: Any = None) -> dict[str, Any]:
+    report: dict[str, Any] = await house.temporal.execute_workflow(
+        "PurgeWorkflow", argument or {"grace_minutes": 0}, id=fresh("purge"), task_queue=house.task_queue
+    )
+    return report
+
+
+async def gone(house: House) -> Life:
+    life = await house.paid("2026-01-10 09:00")
+    await life.is_cancelled("2026-03-01 09:00")
+    return life
+
+
+async def test_r31_what_is_left_of_the_erased_and_the_refused_is_deleted_and_nobody_else_is_touched(
+    office: House,
+) -> None:
+    living, erased = await together([office.paid("2026-01-10 09:00"), gone(office)])
+    request = office.request_body(company_name=fresh("Hanyang"))
+    left = await run_that_is_left(office, erased.workflow_id, request)
+    refused = await run_that_is_left(office, f"subscription-{fresh('refused')}", request)
+    values = [request["company_name"]]
+    for workflow_id in (left, refused):
+        assert await found_in_workflow(office.temporal, workflow_id, values)
+    before, runs = [await told(office, life) for life in (living, erased)], await living.run_ids()
+
+    report = await purged(office)
+
+    assert report["summary"] == "Deleted: 2 histories."
+    for workflow_id in (left, refused):
+        await is_gone_from_workflow(office.temporal, workflow_id, values)
+    assert [await told(office, life) for life in (living, erased)] == before
+    assert await living.run_ids() == runs
+    assert (await erased.status()).state is State.ERASED
+    assert (await purged(office))["summary"] == "Nothing was past its retention."
+
+
+async def test_what_has_just_ended_is_left_to_clear_itself_away(office: House) -> None:
+    left = await run_that_is_left(office, f"subscription-{fresh('refused')}", office.request_body())
+    assert (await purged(office, {"grace_minutes": 10}))["histories"] == 0
+    assert await found_in_workflow(office.temporal, left, ["Acme Korea"])
+
+
+async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(office: House) -> None:
+    running, lost = await together(office.paid("2026-01-10 09:00") for _ in range(2))
+    runs = [await life.has_run(2) for life in (running, lost)]
+    for life in (running, lost):
+        await forgotten(office, life)
+    await lost.handle.terminate(reason="by an operator's mistake")
+    assert (await purged(office))["histories"] == 0
+    assert [await life.run_ids() for life in (running, lost)] == runs
+
+
+async def test_reports_are_kept_for_a_quarter(office: House) -> None:
+    [retention] = [each for each in RETENTIONS if each.table == "reconciliations"]
+    assert retention.kept == timedelta(days=92)
+    await office.requested()
+    runs = []
+    for _ in range(2):
+        await office.owner.execute("DELETE FROM companies")
+        runs.append((await reconciled(office))["run"])
+    old, recent = runs
+    for run, age in ((old, timedelta(days=93)), (recent, timedelta(days=91))):
+        await office.owner.execute(
+            "UPDATE reconciliations SET started_at = clock_timestamp() - $2::interval WHERE run = $1",
+            run,
+            age,
+        )
+
+    report = await purged(office)
+
+    assert (report["summary"], report["rows"]["reconciliations"]) == ("Deleted: 1 of reconciliations.", 1)
+    assert [row["run"] for row in await office.owner.fetch("SELECT run FROM reconciliations")] == [recent]
+    findings = await office.owner.fetch("SELECT run FROM reconciliation_findings")
+    assert [row["run"] for row in findings] == [recent]
+
+
+async def test_a_purge_that_is_started_with_nonsense_says_so(office: House) -> None:
+    for argument in ({"grace_minutes": -1}, {"days": 5}, "now"):
+        with pytest.raises(WorkflowFailureError) as failure:
+            await purged(office, argument)
+        assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+
+
+async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(office: House) -> None:
+    life = await office.requested(account={"domain": f"{fresh('letters')}.example"})
+    settled = {"TRIAL_ENDING": (89, 91, 401), "DOMAIN_UNPROVED": (401,)}
+    for kind, ages in settled.items():
+        for number, age in enumerate(ages):
+            await office.owner.execute(
+                """
+                WITH notice AS (
+                    INSERT INTO notices (subscription_id, customer_id, kind, about, days, state, settled_at)
+                    VALUES ($1, 'C-1', $2, '2026-01-01', $3, 'SENT', clock_timestamp() - $4::interval)
+                    RETURNING number, subscription_id)
+                INSERT INTO notice_letters (number, subscription_id, recipient, subject, body)
+                SELECT number, subscription_id, 'admin@acme.example', '', '' FROM notice
+                """,
+                life.id,
+                kind,
+                number,
+                timedelta(days=age),
+            )
+
+    rows = (await purged(office))["rows"]
+
+    # Of four letters, three are older than 90 days; of two notices older than 400, one may be due again.
+    assert (rows["notice_letters"], rows["notices"]) == (3, 1)
+    left = await office.owner.fetch("SELECT kind, days FROM notices ORDER BY kind, days")
+    assert [tuple(row) for row in left] == [("DOMAIN_UNPROVED", 0), ("TRIAL_ENDING", 0), ("TRIAL_ENDING", 1)]
+
+
+async def test_a_history_under_an_id_that_no_table_can_hold_stops_no_job_and_is_deleted(
+    office: House,
+) -> None:
+    await run_that_is_left(office, "subscription-a\0b", office.request_body())
+    assert (await reconciled(office))["found"] == 0
+    assert (await purged(office))["histories"] == 1

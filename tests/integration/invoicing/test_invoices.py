@@ -1,0 +1,356 @@
+"""Invoices and adjustments: a month is closed once, with numbers without gaps, and nothing is edited."""
+
+import asyncio
+import io
+from datetime import date, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from rich.console import Console
+from support.polling import eventually, together
+from support.service_env import House, fresh, on
+from support.subscription_driver import Life
+from temporalio.client import WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
+
+from activities.invoicing import InvoicingActivities
+from activities.ledger_adjustments import insert_adjustment
+from adapters.invoice_html import invoice_page
+from adapters.language import Language
+from entrypoints.cli.views.tables import invoice_view
+from subscription.adjustment import Adjust, AdjustmentReason
+from subscription.catalogue import PriceBook, Supplier
+from subscription.invoice import (
+    CorrectedInvoice,
+    Invoice,
+    InvoicedAdjustment,
+    InvoicedSubscription,
+    InvoicesIssued,
+    IssueInvoices,
+    invoice_for,
+)
+from subscription.refusals import Code, RefusedError
+from subscription.validation import check
+
+MARCH = date(2026, 3, 1)
+LATEST = {"agreed_terms": [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]}
+
+
+async def closed(house: House, month: str = "2026-03") -> dict[str, Any]:
+    report: dict[str, Any] = await house.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": month}, id=fresh("close"), task_queue=house.task_queue
+    )
+    return report
+
+
+async def upgraded_in_march(house: House, **changes: Any) -> Life:
+    """R21's example: 14 days of 36,000 and 17 of 72,000 make 16,258 and 39,483 KRW."""
+    life = await house.paid("2026-03-01 09:00", term="MONTHLY", plan="lite", **changes)
+    await life.asks("upgrade", at="2026-03-15 09:00", plan="basic", **LATEST)
+    await life.passes_to("2026-04-01 00:00")
+    return life
+
+
+def amounts(invoice: Invoice) -> list[list[int]]:
+    return [[entry.amount for entry in each.entries] for each in invoice.subscriptions]
+
+
+async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_percent(office: House) -> None:
+    first = await upgraded_in_march(office, customer_id="C-1")
+    # 20 members at list 12,000 for the whole of March.
+    second = await office.paid(
+        "2026-03-01 09:00", term="MONTHLY", plan="premium", members=20, customer_id="C-1"
+    )
+    await second.passes_to("2026-04-01 00:00")
+    other = await upgraded_in_march(office, customer_id="C-2")
+
+    report = await closed(office)
+
+    # C-1: 55,741 + 240,000 = 295,741; a tenth of it is 29,574.1. C-2: 55,741 and 5,574.1.
+    assert report["summary"] == "2 invoices for 2026-03, 386,630 KRW in all with VAT."
+    [mine, theirs] = await office.client.invoices(month=MARCH)
+    assert (mine.supply_amount, mine.vat_amount, mine.total) == (295_741, 29_574, 325_315)
+    assert (theirs.supply_amount, theirs.vat_amount, theirs.total) == (55_741, 5_574, 61_315)
+    assert [number[4:] for number in (mine.number, theirs.number)] == ["-000001", "-000002"]
+    by_id = {each.subscription_id: [entry.amount for entry in each.entries] for each in mine.subscriptions}
+    assert by_id == {first.id: [16_258, 39_483], second.id: [240_000]}
+    assert [each.subscription_id for each in theirs.subscriptions] == [other.id]
+
+    again = await together([closed(office), closed(office)])
+    assert [(each["issued"], each["total"]) for each in again] == [(0, 0), (0, 0)]
+    assert await office.client.invoices() == [mine, theirs]
+
+
+async def test_a_line_that_comes_late_is_on_the_next_invoice(office: House) -> None:
+    await upgraded_in_march(office, customer_id="C-1")
+    await closed(office)
+    late = await upgraded_in_march(office, customer_id="C-1")
+    assert (await closed(office))["issued"] == 0
+
+    assert (await closed(office, "2026-04"))["issued"] == 1
+    [_, april] = await office.client.invoices(customer_id="C-1")
+    assert {each.subscription_id for each in april.subscriptions} == {late.id}
+    assert amounts(april) == [[16_258, 39_483]]
+
+
+async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numbers(office: House) -> None:
+    await together(upgraded_in_march(office, customer_id=f"C-{number:02}") for number in range(12))
+
+    async def five_are_issued() -> bool:
+        return bool(await office.owner.fetchval("SELECT count(*) = 5 FROM invoices"))
+
+    async with office.owner.acquire() as connection:
+        # The sixth invoice to be written fails, as if the worker had died with it half done.
+        await connection.execute(
+            """
+            CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'broken off' USING ERRCODE = 'admin_shutdown'; END $$;
+            CREATE TRIGGER break_off BEFORE INSERT ON invoices
+                FOR EACH ROW WHEN (NEW.customer_id = 'C-05') EXECUTE FUNCTION break_off();
+            """
+        )
+        closing = asyncio.gather(closed(office), closed(office))
+        await eventually("five are issued", five_are_issued)
+        await connection.execute("DROP TRIGGER break_off ON invoices")
+    await closing
+    invoices = await office.client.invoices()
+    assert [int(invoice.number[5:]) for invoice in invoices] == list(range(1, 13))
+    assert [invoice.customer_id for invoice in invoices] == sorted(f"C-{number:02}" for number in range(12))
+
+
+async def test_two_runs_that_number_by_different_years_issue_a_month_once(office: House) -> None:
+    await upgraded_in_march(office)
+    activities = InvoicingActivities(office.pool)
+
+    async def issued(year: int) -> InvoicesIssued:
+        wanted = IssueInvoices(month=MARCH, issued_on=date(year, 1, 1))
+        answer: InvoicesIssued = await ActivityEnvironment().run(activities.issue_invoices, wanted)
+        return answer
+
+    async def both_wait() -> bool:
+        waiting: int = await office.owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return waiting == 2
+
+    # Each of them has looked for open entries, or waits for the other one to issue them.
+    async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE invoice_entries IN SHARE MODE")
+        runs = [group.create_task(issued(year)) for year in (2027, 2028)]
+        await eventually("both wait", both_wait)
+    answers = [run.result() for run in runs]
+    assert sorted(answer.issued for answer in answers) == [0, 1]
+    assert [answer.failed for answer in answers] == [(), ()]
+    assert len(await office.client.invoices()) == 1
+
+
+async def test_an_invoice_is_never_changed(office: House) -> None:
+    await upgraded_in_march(office)
+    await closed(office)
+    for pool in (office.pool, office.owner):
+        for statement in (
+            "UPDATE invoices SET total = 0, supply = 0, vat = 0",
+            "DELETE FROM invoice_entries",
+        ):
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.RestrictViolationError)):
+                await pool.execute(statement)
+
+
+async def test_a_month_that_has_not_ended_is_not_closed(office: House) -> None:
+    for argument, code in (
+        ({"month": "2999-01"}, Code.MONTH_NOT_ENDED),
+        ({"month": "March"}, Code.INVALID_ARGUMENT),
+        ({"moth": "2026-03"}, Code.INVALID_ARGUMENT),
+        ([], Code.INVALID_ARGUMENT),
+    ):
+        with pytest.raises(WorkflowFailureError) as failure:
+            await office.temporal.execute_workflow(
+                "InvoicesWorkflow", argument, id=fresh("close"), task_queue=office.task_queue
+            )
+        assert getattr(failure.value.cause, "type", None) == code
+
+
+def adjustment(life: Life, amount: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "subscription_id": life.id,
+        "id": "T-1",
+        "key": f"{life.id}/SERVICE_FEE/2026-03-15",
+        "amount": amount,
+        "reason": "WRONG_CHARGE",
+        "reference": "T-1",
+        **changes,
+    }
+
+
+async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: House) -> None:
+    life = await upgraded_in_march(office, customer_id="C-1")
+    before = await life.ledger()
+    first = await office.client.adjust(adjustment(life, -9_483))
+    assert await office.client.adjust(adjustment(life, -9_483)) == first
+    assert await office.client.adjustments(life.id) == [first]
+    assert await life.ledger() == before
+
+    async def refused(**changes: Any) -> tuple[str, str | None]:
+        with pytest.raises(RefusedError) as refusal:
+            await office.client.adjust(adjustment(life, **{"amount": -1, **changes}))
+        return refusal.value.refused.code, refusal.value.refused.field
+
+    assert await refused() == (Code.ADJUSTMENT_ID_REUSED, "id")
+    # 30,000 of the 39,483 are left.
+    assert await refused(id="T-2", amount=-30_001) == (Code.ADJUSTED_TOO_MUCH, "amount")
+    assert await refused(id="T-2", amount=0) == (Code.INVALID_VALUE, "amount")
+    assert await refused(id="T-2", key=f"{life.id}/SERVICE_FEE/2026-03-16") == (Code.LINE_NOT_FOUND, "key")
+    assert await refused(id="T-2", reason="BECAUSE") == (Code.INVALID_ARGUMENT, "reason")
+    assert await refused(id="no spaces") == (Code.INVALID_ARGUMENT, "id")
+
+    # Made today, so it waits for today's month; that one has not ended, and March has its lines alone.
+    await closed(office)
+    [march] = await office.client.invoices()
+    assert amounts(march) == [[16_258, 39_483]]
+
+
+async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(office: House) -> None:
+    """Cancelled on 1 February of an annual contract: reserved, and on the day at 09:00 (R28, R30)."""
+    reserved = await office.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
+    await reserved.asks("cancel", at="2026-01-15 09:00", date="2026-02-01")
+    await reserved.passes_to("2026-02-01 00:00")
+    asked = await office.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-asked")
+    await asked.is_cancelled("2026-02-01 09:00")
+    await closed(office, "2026-01")
+    await closed(office, "2026-02")
+    for customer in ("C-reserved", "C-asked"):
+        january, february = await office.client.invoices(customer_id=customer)
+        assert [entry.kind for each in january.subscriptions for entry in each.entries] == ["SERVICE_FEE"]
+        assert [entry.kind for each in february.subscriptions for entry in each.entries] == [
+            "DISCOUNT_REPAYMENT",
+            "EARLY_TERMINATION_FEE",
+        ]
+
+
+async def test_an_adjustment_has_the_size_of_its_line(office: House) -> None:
+    """The line of 39,483 is adjusted by as much at most, and a reversal takes back what there is."""
+    life = await upgraded_in_march(office)
+
+    async def refused(amount: int, **changes: Any) -> tuple[str, object]:
+        with pytest.raises(RefusedError) as refusal:
+            await office.client.adjust(adjustment(life, amount, id=fresh("T"), **changes))
+        return refusal.value.refused.code, refusal.value.refused.parameters.get("left")
+
+    assert await refused(39_484) == (Code.ADJUSTED_TOO_MUCH, 39_483)
+    assert await refused(10**17) == (Code.INVALID_ARGUMENT, None)
+    assert await refused(100, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 0)
+    await office.client.adjust(adjustment(life, -1_000, id="T-1"))
+    assert await refused(-1, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 1_000)
+    assert await refused(1_001, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 1_000)
+    await office.client.adjust(adjustment(life, 1_000, id="T-2", reason="REVERSAL"))
+    assert await refused(-1, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 0)
+    with pytest.raises(asyncpg.CheckViolationError, match="at most what its line charged"):
+        await office.pool.execute(
+            """
+            INSERT INTO ledger_adjustments (subscription_id, adjustment_id, customer_id, line_key, amount,
+                                            reason, reference, effective_at)
+            VALUES ($1, 'T-3', 'C-1', $2, 39484, 'GOODWILL', 'T-3', now())
+            """,
+            life.id,
+            f"{life.id}/SERVICE_FEE/2026-03-15",
+        )
+
+
+async def test_a_credit_note_gives_back_the_tax_that_was_charged(office: House) -> None:
+    """116 KRW a line: two invoices of one line have 11 each, one invoice of two lines has 23."""
+    days = ("2026-03-01", "2026-03-02")
+    small = [await one_day(office, day, customer_id=f"C-{day}") for day in days]
+    whole = [await one_day(office, day, customer_id="C-whole") for day in days]
+    await closed(office)
+    taxed = {each.customer_id: each.vat_amount for each in await office.client.invoices()}
+    assert taxed == {"C-2026-03-01": 11, "C-2026-03-02": 11, "C-whole": 23}
+    activities = InvoicingActivities(office.pool)
+    for number, life in enumerate((*small, *whole)):
+        async with office.pool.acquire() as connection:
+            key = f"{life.id}/SERVICE_FEE/{days[number % 2]}"
+            wanted = check(Adjust, {**adjustment(life, -116), "key": key})
+            # In April the first line of each customer, in May the second one of C-whole.
+            at = on("2026-05-10") if number == 3 else on("2026-04-10")
+            await insert_adjustment(connection, wanted, at)
+    for month in (4, 5):
+        wanted_invoices = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 1))
+        await ActivityEnvironment().run(activities.issue_invoices, wanted_invoices)
+    by_customer: dict[str, list[int]] = {}
+    for invoice in await office.client.invoices():
+        by_customer.setdefault(invoice.customer_id, []).append(invoice.vat_amount)
+    # C-whole: 232 has 23, the 116 that are left in April have 11, and nothing is left in May.
+    assert by_customer == {"C-2026-03-01": [11, -11], "C-2026-03-02": [11, -11], "C-whole": [23, -12, -11]}
+
+
+def test_small_invoices_and_their_credit_note_mirror_each_other() -> None:
+    """5 and 5 without tax: the credit note of -10 gives none back. 10 with 1: it gives back 1."""
+    small = [
+        CorrectedInvoice(number=f"2026-00000{n}", vat_percent=10, supply_before=5, supply_after=0)
+        for n in (1, 2)
+    ]
+    whole = [CorrectedInvoice(number="2026-000003", vat_percent=10, supply_before=10, supply_after=0)]
+    assert [credit_note(-10, small).vat_amount, credit_note(-10, whole).vat_amount] == [0, -1]
+
+
+def test_a_credit_note_says_what_it_corrects_on_its_page_and_at_the_terminal() -> None:
+    whole = [CorrectedInvoice(number="2026-000003", vat_percent=10, supply_before=10, supply_after=0)]
+    nothing_sold = PriceBook(versions=())
+    korean, english = (invoice_page(credit_note(-10, whole), each, nothing_sold) for each in Language)
+    for words in ("정정 대상 청구서", "2026-000003", "-1 (10%)", "서비스 이용요금, 2026년 3월 1일"):
+        assert words in korean
+    for words in ("Corrected invoices", "2026-000003", "-1 (10%)", "for Service fee, 1 Mar 2026"):
+        assert words in english
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(invoice_view(credit_note(-10, whole)))
+    for words in ("for SERVICE_FEE/2026-03-01", "2026-000003", "Change of VAT (KRW)"):
+        assert words in shown.getvalue()
+
+
+def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
+    entry = InvoicedAdjustment(
+        key="s/ADJUSTMENT/T-1",
+        corrects="s/SERVICE_FEE/2026-03-01",
+        reason=AdjustmentReason.WRONG_CHARGE,
+        reference="T-1",
+        amount=amount,
+    )
+    return invoice_for(
+        "customer",
+        MARCH,
+        [InvoicedSubscription(subscription_id="s", entries=(entry,))],
+        number="2026-000004",
+        issued_on=date(2026, 5, 1),
+        vat_percent=10,
+        supplier=Supplier(),
+        corrected=corrected,
+    )
+
+
+async def one_day(house: House, day: str, **changes: Any) -> Life:
+    """A life with a line of one day: 1/31 x 3,600 = 116 KRW."""
+    life = await house.paid(f"{day} 09:00", term="MONTHLY", plan="lite", members=1, **changes)
+    await life.is_cancelled(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
+    return life
+
+
+async def test_an_erased_subscription_is_adjusted_too(office: House) -> None:
+    life = await upgraded_in_march(office)
+    await life.is_cancelled("2026-04-01 09:00")
+    made = await office.client.adjust(adjustment(life, -39_483))
+    assert await office.client.adjustments(life.id) == [made]
+
+
+async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(office: House) -> None:
+    await upgraded_in_march(office, customer_id="C-1")
+    await closed(office)
+    [invoice] = await office.client.invoices()
+    book = await office.client.price_book()
+    korean, english = (invoice_page(invoice, language, book) for language in Language)
+    for words in ("공급가액", "부가가치세", "61,315", "서비스 이용요금", "2026년 3월 15일 ~ 2026년 3월 31일"):
+        assert words in korean
+    for words in ("Supply amount", "VAT", "61,315", "Service fee", "39,483", "15 Mar 2026 ~ 31 Mar 2026"):
+        assert words in english
+    odd = invoice.model_copy(update={"customer_id": "<script>alert(1)</script>"})
+    assert "<script>" not in invoice_page(odd, Language.EN, book)

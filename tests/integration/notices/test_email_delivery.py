@@ -1,0 +1,314 @@
+"""Delivery: whatever a mail server does, no notice is lost, and one that comes twice can be recognised."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+from support.polling import eventually, together
+from support.service_env import House, open_house
+from support.smtp_server import PASSWORD, SENDER, USER, MailRoom, silent_server
+from support.subscription_driver import Life
+from temporalio.client import Client
+
+from adapters.email.settings import MailServer
+from dev_stack.child_server import LOOPBACK, free_ports
+from dev_stack.stack import EmbeddedStack
+from entrypoints.cli.doctor import Verdict, database_findings
+from subscription.notice_outbox import NoticeState, OutboxNotice
+
+from .test_notices import address, trial, works_on
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for everybody in it is told; its worker is for the test to run."""
+    async with open_house(stack, temporal, works=False) as house:
+        yield house
+
+
+async def notice_of(life: Life) -> OutboxNotice:
+    [notice] = await life.client.notices(subscription_id=life.id)
+    return notice
+
+
+async def is_sent(house: House, count: int) -> None:
+    """Wait until so many are sent, by whichever workflow."""
+
+    async def sent() -> bool:
+        return len(await house.client.notices(state=NoticeState.SENT)) == count
+
+    await eventually(f"{count} are sent", sent, seconds=60)
+
+
+async def try_at_once(house: House) -> None:
+    """What was put off may be tried now, as if its pause had passed."""
+    await house.owner.execute("UPDATE notices SET next_attempt_at = clock_timestamp()")
+
+
+# -- refused, put off --------------------------------------------------------------------------------
+
+
+async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(office: House) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        unknown, *known = await together(trial(office) for _ in range(3))
+        room.to_recipient = lambda recipient: (
+            f"550 5.1.1 <{recipient}>: no such user" if recipient == address(unknown) else "250 OK"
+        )
+        report = await works_on(office)
+        assert report["summary"] == "3 new notices. 2 sent, 1 given up, 0 waiting."
+        assert (await works_on(office))["given_up"] == 0
+    assert sorted(message["To"] for message in room.taken) == sorted(map(address, known))
+    notice = await notice_of(unknown)
+    assert (notice.state, notice.attempts) == (NoticeState.GIVEN_UP, 1)
+    # The server's words name the address.
+    assert notice.last_error == "the address is refused: 550 5.1.1"
+
+
+async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(office: House) -> None:
+    refusals = iter(["451 4.7.1 greylisted"])
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        life = await trial(office)
+        room.to_recipient = lambda recipient: next(refusals, "250 OK")
+        report = await works_on(office)
+        assert report["summary"] == "1 new notice. 0 sent, 0 given up, 1 waiting."
+        notice = await notice_of(life)
+        assert (notice.attempts, notice.last_error) == (1, "the address is refused: 451 4.7.1")
+        assert notice.next_attempt_at is not None
+        assert notice.next_attempt_at - notice.queued_at > timedelta(seconds=1)
+        await is_sent(office, 1)
+    assert len(room.taken) == 1
+    assert (await notice_of(life)).attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "reason"),
+    [
+        ("554 5.6.0 not like this", NoticeState.GIVEN_UP, "the letter is refused: 554 5.6.0"),
+        ("452 4.3.1 no room", NoticeState.WAITING, "the letter is refused: 452 4.3.1"),
+        ("451 later", NoticeState.WAITING, "the letter is refused: 451"),
+    ],
+)
+async def test_so_it_is_with_a_letter(office: House, answer: str, state: NoticeState, reason: str) -> None:
+    async def to_letter(recipient: str) -> str:
+        return answer
+
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        room.to_letter = to_letter
+        life = await trial(office)
+        await works_on(office)
+        notice = await notice_of(life)
+        assert (notice.state, notice.attempts, notice.last_error) == (state, 1, reason)
+    assert room.taken == []
+
+
+async def test_after_three_days_of_attempts_it_is_given_up(office: House) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        room.to_recipient = lambda recipient: "452 4.2.2 mailbox full"
+        life = await trial(office)
+        await works_on(office)
+        await office.owner.execute("UPDATE notices SET attempts = 18")
+        for attempts, state in ((19, NoticeState.WAITING), (20, NoticeState.GIVEN_UP)):
+            await try_at_once(office)
+            await works_on(office)
+            notice = await notice_of(life)
+            assert (notice.attempts, notice.state) == (attempts, state)
+        assert notice.last_error == "the address is refused: 452 4.2.2"
+    assert room.taken == []
+
+
+async def test_the_doctor_says_what_could_not_be_sent(office: House) -> None:
+    async def finding() -> tuple[Verdict, str]:
+        findings = {each.what: each async for each in database_findings(office.database_url, "here")}
+        return findings["notices"].verdict, findings["notices"].text
+
+    async with office.worker():
+        life = await trial(office)
+        assert await finding() == (Verdict.OK, "All could be sent.")
+        await works_on(office)
+        verdict, text = await finding()
+        assert verdict is Verdict.NOTE
+        assert text == "Waiting to be sent: 1 (no mail server is set: WORKSUB_SMTP_URL)."
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        room.to_recipient = lambda recipient: "550 no such user"
+        await works_on(office)
+        verdict, text = await finding()
+        assert verdict is Verdict.NOTE
+        assert text.startswith("Given up in the last 7 days: 1; `worksub notices list --state GIVEN_UP`")
+    assert address(life) not in text
+
+
+# -- a server in trouble -----------------------------------------------------------------------------
+
+
+async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(office: House) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        lives = await together(trial(office) for _ in range(2))
+        room.to_sender = "553 5.7.1 not you"
+        report = await works_on(office)
+        trouble = "the sender is refused: 553 5.7.1"
+        assert report["summary"] == f"2 new notices. 0 sent, 0 given up, 2 waiting: {trouble}."
+        for life in lives:
+            notice = await notice_of(life)
+            assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, trouble)
+        room.to_sender = "250 OK"
+        await is_sent(office, 2)
+    assert len(room.taken) == 2
+
+
+async def test_a_server_that_is_away_and_comes_back_gets_all_that_waits(office: House) -> None:
+    [port] = free_ports(1)
+    async with office.worker(mail_server=MailServer(host=LOOPBACK, port=port, sender=SENDER)):
+        lives = await together(trial(office) for _ in range(3))
+        report = await works_on(office)
+        assert report["summary"].endswith("3 waiting: the mail server cannot be reached.")
+        assert {(await notice_of(life)).attempts for life in lives} == {0}
+        async with MailRoom(port) as room:
+            await is_sent(office, 3)
+    assert len(set(room.message_ids)) == len(room.taken) == 3
+
+
+async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(office: House) -> None:
+    async with silent_server() as silent, office.worker(mail_server=silent):
+        life = await trial(office)
+        report = await works_on(office)
+        assert report["summary"].endswith("1 waiting: the mail server does not answer.")
+        assert (await notice_of(life)).attempts == 0
+
+
+async def test_a_server_that_hangs_with_every_letter_is_left_alone_after_three(office: House) -> None:
+    async def to_letter(recipient: str) -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server(answer_seconds=2.0)):
+        room.to_letter = to_letter
+        await together(trial(office) for _ in range(4))
+        report = await works_on(office)
+        assert report["summary"].endswith("4 waiting: the mail server breaks off again and again.")
+        assert sorted([each.attempts for each in await office.client.notices()]) == [0, 1, 1, 1]
+
+
+async def test_a_server_that_dies_with_one_letter_gets_the_others_and_then_that_one(
+    office: House,
+) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        lives = await together(trial(office) for _ in range(4))
+        broken_off: list[str] = []
+
+        async def to_letter(recipient: str) -> str:
+            if not broken_off:
+                broken_off.append(recipient)
+                room.hang_up()
+            return "250 OK"
+
+        room.to_letter = to_letter
+        report = await works_on(office)
+        assert (report["sent"], report["waiting"]) == (3, 1)
+        [waiting] = await office.client.notices(state=NoticeState.WAITING)
+        assert waiting.recipient == broken_off[0]
+        assert (waiting.attempts, waiting.last_error) == (1, "the connection to the mail server broke")
+        await is_sent(office, 4)
+    # It had taken that one before it died, so it has it twice, with one and the same message id.
+    assert len(room.taken) == 5
+    assert len(set(room.message_ids)) == 4
+    assert [len(room.to(address(life))) for life in lives].count(2) == 1
+    first, second = room.to(broken_off[0])
+    assert first.get_content() == second.get_content()
+
+
+async def test_a_server_that_closes_for_a_while_is_come_back_to(office: House) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        life = await trial(office)
+        room.to_recipient = lambda recipient: "421 4.3.2 closing"
+        report = await works_on(office)
+        assert report["summary"].endswith("1 waiting: the mail server closes: 421 4.3.2.")
+        assert (await notice_of(life)).attempts == 0
+        room.to_recipient = lambda recipient: "250 OK"
+        await is_sent(office, 1)
+
+
+async def test_what_was_taken_and_could_not_be_noted_is_sent_again_with_the_same_id(office: House) -> None:
+    interrupted = asyncio.Event()
+
+    async def to_letter(recipient: str) -> str:
+        if not interrupted.is_set():
+            interrupted.set()
+            await office.owner.execute(
+                """
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND state = 'idle in transaction'
+                """
+            )
+        return "250 OK"
+
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        room.to_letter = to_letter
+        await trial(office)
+        assert (await works_on(office))["sent"] == 1
+        assert (await works_on(office))["sent"] == 0
+    assert len(room.taken) == 2
+    assert len(set(room.message_ids)) == 1
+
+
+# -- TLS and a login ---------------------------------------------------------------------------------
+
+
+class Vault:
+    """A certificate for the mail server, and whom to trust for it."""
+
+    def __init__(self, directory: Path) -> None:
+        authority = trustme.CA()
+        self.authority_file = directory / "authority.pem"
+        authority.cert_pem.write_to_path(self.authority_file)
+        self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(LOOPBACK).configure_cert(self.tls)
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(tmp_path)
+
+
+# aiosmtpd does not know that a connection which begins with TLS has it.
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+@pytest.mark.parametrize("implicit", [False, True], ids=["smtp", "smtps"])
+async def test_a_login_goes_over_tls_to_a_server_that_is_trusted(
+    office: House, vault: Vault, monkeypatch: pytest.MonkeyPatch, implicit: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))
+    async with MailRoom(tls=vault.tls, implicit=implicit) as room:
+        server = room.mail_server(tls=implicit, user=USER, password=PASSWORD)
+        async with office.worker(mail_server=server):
+            await trial(office)
+            report = await works_on(office)
+    assert report["sent"] == 1
+    assert room.over_tls == [True]
+
+
+async def test_what_is_wrong_with_login_or_tls_is_said_without_the_password(
+    office: House, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office.worker():
+        await trial(office)
+        await works_on(office)
+
+    async def trouble(server: MailServer) -> str:
+        async with office.worker(mail_server=server):
+            summary: str = (await works_on(office))["summary"]
+        return summary.partition("waiting: ")[2]
+
+    async with MailRoom(tls=vault.tls) as room, MailRoom() as plain:
+        login = room.mail_server(user=USER, password=PASSWORD)
+        assert await trouble(login) == "the mail server's certificate is not trusted."
+        monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))
+        wrong = room.mail_server(user=USER, password="guessed")
+        assert await trouble(wrong) == "the mail server refuses the login: 535 5.7.8."
+        refusing = "the mail server offers no TLS or no login, and the settings ask for them."
+        assert await trouble(plain.mail_server(user=USER, password=PASSWORD)) == refusing
+        assert await trouble(plain.mail_server(tls=True)) == "the mail server does not speak TLS as expected."
+    assert PASSWORD not in repr(login)
+    assert room.taken == plain.taken == []

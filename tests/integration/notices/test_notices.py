@@ -1,0 +1,308 @@
+"""Notices: each is told once, in Korean and in English, and nobody is told what no longer holds."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from support.data_search import found_in_database
+from support.polling import eventually, together
+from support.service_env import House, catalogue, fresh, open_house, publish
+from support.smtp_server import SENDER, MailRoom
+from support.subscription_driver import Life
+from temporalio.client import Client, WorkflowFailureError
+
+from activities.notifications import NO_SERVER
+from dev_stack.stack import EmbeddedStack
+from subscription.notice_outbox import NoticeKind, NoticeState
+from subscription.refusals import Code
+from workflows import notifications
+
+WEDNESDAY = "2027-06-23"
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house of its own, for everybody in it is told; its worker is for the test to run."""
+    async with open_house(stack, temporal, works=False) as house:
+        yield house
+
+
+async def works_on(house: House, day: str | None = WEDNESDAY) -> dict[str, Any]:
+    """The job's report for a day; without one, for today."""
+    report: dict[str, Any] = await house.temporal.execute_workflow(
+        "NoticesWorkflow", *([{"day": day}] if day else []), id=fresh("notices"), task_queue=house.task_queue
+    )
+    return report
+
+
+async def outbox(house: House, life: Life | None = None) -> list[tuple[NoticeKind, str, int, NoticeState]]:
+    found = await house.client.notices(subscription_id=life.id if life else None, limit=1000)
+    return [(each.kind, each.about.isoformat(), each.days, each.state) for each in found]
+
+
+async def trial(house: House, **changes: Any) -> Life:
+    """Its trial ends on 30 June 2027 at 10:00, so on the 23rd that is a week away."""
+    return await house.requested("2027-05-31 10:00", **changes)
+
+
+def address(life: Life) -> str:
+    return f"admin@{life.request['account']['group']}.worksmobile.example"
+
+
+# -- what is told ------------------------------------------------------------------------------------
+
+
+async def one_of_each_kind(house: House) -> dict[NoticeKind, Life]:
+    ending = await trial(house)
+    switching = await house.requested("2027-06-10 09:00", plan="lite")
+    await switching.asks("switch_to_paid", at="2027-06-10 09:00", date="2027-06-24", term="ANNUAL")
+    leaving = await house.paid("2027-03-01 09:00", plan="lite")
+    await leaving.asks("cancel", at="2027-03-01 09:00", date="2027-06-24")
+    renewing = await house.paid("2026-07-23 09:00", plan="lite")
+    option = {"term": "ANNUAL", "plan": "basic", "members": 5}
+    await renewing.asks("change_renewal_option", at="2026-07-23 09:00", **option)
+    unproved = await house.requested("2027-06-20 09:00", account={"domain": f"{fresh('acme')}.co.kr"})
+    renaming = await house.paid("2027-06-20 09:00")
+    await renaming.asks("rename_account", at="2027-06-20 09:00", domain=f"{fresh('acme')}.co.kr")
+    return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unproved, renaming), strict=True))
+
+
+async def test_each_kind_arrives_in_korean_and_in_english_and_once(office: House) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        lives = await one_of_each_kind(office)
+        report = await works_on(office)
+        again = await together([works_on(office), works_on(office), works_on(office)])
+
+        assert report["summary"] == "6 new notices. 6 sent, 0 given up, 0 waiting."
+        assert {each["told"] + each["sent"] for each in again} == {0}
+        assert len(room.taken) == len(set(room.message_ids)) == 6
+        assert [state for *_, state in await outbox(office)] == [NoticeState.SENT] * 6
+
+    def text(kind: NoticeKind) -> str:
+        subscription = f"구독: {lives[kind].id}"
+        [message] = [each for each in room.taken if subscription in each.get_content()]
+        return f"{message['To']}\n{message['Subject']}\n{message.get_content()}"
+
+    ending = text(NoticeKind.TRIAL_ENDING)
+    assert address(lives[NoticeKind.TRIAL_ENDING]) in ending
+    assert "[NAVER WORKS] 무료 체험이 2027년 6월 30일(수)에 끝납니다 / " in ending
+    assert " / Your free trial ends on 30 June 2027 (Wed)\n" in ending
+    assert "2027년 7월 30일(금) 10:00에 서비스가 해지되고" in ending
+    assert "canceled on 30 July 2027 (Fri) at 10:00 Korean time" in ending
+
+    switching = text(NoticeKind.SWITCH_DUE)
+    assert "연 단위 계약, 2027년 6월 24일(목)부터 2028년 6월 23일(금)까지" in switching
+    assert "3,000 KRW a member a month, 30,000 KRW a month in all (before VAT)" in switching
+
+    # June: 23/30 of 30,000. Repayment: 6,000 for 3 months and 23/30, 22,600. A tenth of the 247,000 that
+    # 7/30 of June and 8 months would have cost: 24,700.
+    leaving = text(NoticeKind.CANCELLATION_DUE)
+    assert "청구되는 금액은 70,300원이며, 그중 47,300원은" in leaving
+    assert "70,300 KRW, 47,300 KRW of it for leaving before the contract period ends" in leaving
+
+    renewing = text(NoticeKind.CONTRACT_ENDING)
+    assert "계약 기간이 2027년 7월 22일(목)에 끝납니다" in renewing
+    assert "연 단위 계약, 2028년 7월 22일(토)까지" in renewing
+    assert "Plan: Basic, 5 members" in renewing
+    assert "This is the renewal option that you chose." in renewing
+
+    unproved = text(NoticeKind.DOMAIN_UNPROVED)
+    domain = lives[NoticeKind.DOMAIN_UNPROVED].request["account"]["domain"]
+    assert f"admin@{domain}" in unproved
+    [proof] = (await lives[NoticeKind.DOMAIN_UNPROVED].status()).proofs
+    assert unproved.count(f'{domain}  TXT  "{proof.txt_value}"') == 2
+
+    [proof] = (await lives[NoticeKind.RENAME_UNPROVED].status()).proofs
+    assert proof.cname_name in text(NoticeKind.RENAME_UNPROVED)
+
+
+async def test_a_letter_is_in_order_for_every_mail_server(office: House) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        life = await trial(office)
+        await works_on(office)
+    [message], [envelope], [raw] = room.taken, room.envelopes, room.raw
+    assert raw.isascii()
+    assert max(map(len, raw.splitlines())) <= 998
+    assert envelope == ("notices@works.example", [address(life)])
+    assert (message["From"], message["To"]) == (f"{SENDER}", address(life))
+    assert (message["Auto-Submitted"], message["Content-Language"]) == ("auto-generated", "ko, en")
+    assert message["Message-ID"].endswith("@works.example>")
+    assert message["Date"].datetime.tzinfo is not None
+    assert message.get_content_type() == "text/plain"
+    assert message.get_content_charset() == "utf-8"
+    [kept] = await office.client.notices()
+    assert (kept.subject, kept.recipient) == (message["Subject"], address(life))
+    assert (kept.body or "").splitlines() == message.get_content().splitlines()
+
+
+async def test_what_was_missed_is_told_late_unless_something_nearer_is_due(office: House) -> None:
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        life = await trial(office)
+        for day in ("2027-06-22", "2027-06-25", "2027-06-26", "2027-06-29", "2027-06-30", "2027-07-01"):
+            await works_on(office, day)
+    ends = "2027-06-30"
+    assert await outbox(office, life) == [
+        (NoticeKind.TRIAL_ENDING, ends, 7, NoticeState.SENT),
+        (NoticeKind.TRIAL_ENDING, ends, 1, NoticeState.SENT),
+    ]
+    assert len(room.taken) == 2
+
+
+async def test_by_itself_the_job_works_for_today(office: House) -> None:
+    await publish(office.pool, catalogue("2020-02", "2020-02-01", **{"days = 30  ": "days = 5  "}))
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        life = await office.requested()
+        report = await works_on(office, None)
+    assert (report["told"], report["sent"]) == (1, 1)
+    assert report["day"] == (await life.today()).isoformat()
+    [notice] = await office.client.notices()
+    status = await life.status()
+    assert status.trial_ends_at is not None
+    assert (notice.about, notice.days) == (status.trial_ends_at.date(), 7)
+
+
+async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
+    office: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each of them goes on in a new run after its first page.
+    monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        life = await trial(office)
+        await office.owner.execute(
+            """
+            INSERT INTO subscriptions
+            SELECT (jsonb_populate_record(original, jsonb_build_object(
+                       'subscription_id', 'copy-' || n, 'request_id', 'copy-' || n,
+                       'snapshot', original.snapshot || jsonb_build_object('subscription_id', 'copy-' || n))
+                   )).*
+              FROM subscriptions AS original, generate_series(1, 520) AS n WHERE subscription_id = $1
+            """,
+            life.id,
+        )
+        reports = await together([works_on(office), works_on(office)])
+
+        async def nothing_waits() -> bool:
+            return not await office.client.notices(state=NoticeState.WAITING)
+
+        await eventually("nothing waits", nothing_waits)
+        went_on = f"TaskQueue = '{office.task_queue}' AND ExecutionStatus = 'ContinuedAsNew'"
+        assert (await office.temporal.count_workflows(went_on)).count >= 2
+    assert sum(report["told"] for report in reports) == 521
+    assert len(room.message_ids) == len(set(room.message_ids)) == 521
+
+
+@pytest.mark.parametrize("argument", [{"day": "soon"}, {"day": 3}, {"date": WEDNESDAY}, [WEDNESDAY]])
+async def test_an_argument_that_cannot_be_read_fails_the_run(house: House, argument: Any) -> None:
+    with pytest.raises(WorkflowFailureError) as failure:
+        await house.temporal.execute_workflow(
+            "NoticesWorkflow", argument, id=fresh("notices"), task_queue=house.task_queue
+        )
+    assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+
+
+# -- what no longer holds ----------------------------------------------------------------------------
+
+
+async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(office: House) -> None:
+    async with office.worker():
+        life = await trial(office)
+        report = await works_on(office)
+        [notice] = await office.client.notices()
+        assert report["summary"] == "1 new notice. No mail server is set; waiting in the outbox: 1."
+        assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, NO_SERVER)
+        assert (notice.recipient, notice.settled_at) == (address(life), None)
+        # The outbox is for others to send from then, so it goes on saying only what holds.
+        await works_on(office, "2027-06-27")
+        assert [state for *_, state in await outbox(office)] == [NoticeState.OUTDATED, NoticeState.WAITING]
+
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        assert (await works_on(office, "2027-06-28"))["sent"] == 1
+    assert len(room.taken) == 1
+
+
+async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(office: House) -> None:
+    async with office.worker():
+        life = await office.paid("2026-07-23 09:00", plan="lite")
+        await works_on(office)
+        await life.asks("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        report = await works_on(office, "2027-06-24")
+    assert (report["told"], report["sent"]) == (0, 1)
+    assert "Plan: Premium, 10 members" in room.taken[0].get_content()
+
+
+async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_again(office: House) -> None:
+    async with office.worker():
+        life = await office.requested("2027-06-10 09:00")
+        await life.asks("cancel", at="2027-06-10 09:00", date="2027-06-24")
+        await works_on(office)
+        await life.asks("withdraw_reservation", at="2027-06-10 10:00")
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        assert (await works_on(office))["summary"] == "0 new notices. 0 sent, 0 given up, 0 waiting."
+        told = (NoticeKind.CANCELLATION_DUE, "2027-06-24", 1)
+        assert await outbox(office) == [(*told, NoticeState.OUTDATED)]
+        await life.asks("cancel", at="2027-06-10 11:00", date="2027-06-24")
+        assert (await works_on(office))["sent"] == 1
+        await life.asks("withdraw_reservation", at="2027-06-10 12:00")
+        await life.asks("cancel", at="2027-06-10 13:00", date="2027-06-24")
+        assert (await works_on(office))["sent"] == 0
+    assert await outbox(office) == [(*told, NoticeState.SENT)]
+    assert len(room.taken) == 1
+
+
+# -- erasure (R31) -----------------------------------------------------------------------------------
+
+
+async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them(office: House) -> None:
+    async with office.worker():
+        group = fresh("hanbit")
+        life = await trial(office, admin_id="hong.gildong", account={"group": group})
+        await works_on(office)
+        found = await found_in_database(office, ["hong.gildong", group])
+        assert {"notice_letters"} < {table for table, _ in found}
+        await life.is_cancelled("2027-06-20 09:00")
+        [certificate, _] = await office.client.certificates(life.id)
+        assert certificate.rows["notice_letters"] == 1
+        assert await found_in_database(office, ["hong.gildong", group]) == []
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        assert (await works_on(office, "2027-06-24"))["waiting"] == 0
+        assert room.taken == []
+    [notice] = await office.client.notices(subscription_id=life.id)
+    assert (notice.state, notice.recipient, notice.body) == (NoticeState.OUTDATED, None, None)
+
+
+async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_follows(office: House) -> None:
+    on_its_way, may_arrive = asyncio.Event(), asyncio.Event()
+
+    async def to_letter(recipient: str) -> str:
+        on_its_way.set()
+        await may_arrive.wait()
+        return "250 OK"
+
+    async def the_erasure_waits() -> bool:
+        return bool(
+            await office.owner.fetchval(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'
+                   AND query LIKE '%notices SET state = ''OUTDATED''%'
+                """
+            )
+        )
+
+    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+        room.to_letter = to_letter
+        life = await trial(office)
+        working = asyncio.create_task(works_on(office))
+        await on_its_way.wait()
+        leaving = asyncio.create_task(life.asks("cancel", at="2027-06-20 09:00", date="2027-06-20"))
+        await eventually("the erasure waits", the_erasure_waits)
+        assert await office.client.certificates(life.id) == []
+        may_arrive.set()
+        await asyncio.gather(working, leaving)
+        await life.has_closed()
+        assert (await works_on(office, "2027-06-27"))["told"] == 0
+    assert len(room.taken) == 1
+    [notice] = await office.client.notices()
+    assert (notice.state, notice.recipient) == (NoticeState.SENT, None)

@@ -1,0 +1,128 @@
+"""The health endpoint: what orchestrators and people are told of a worker, and when."""
+
+import asyncio
+import json
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+from support.observability import fetched, probed
+from support.polling import eventually
+from support.tcp_proxy import Door
+from support.worker_env import Office, open_office
+from support.worker_process import WorkerProcess, worker_process
+
+from adapters.observability.health_server import Health, health_served
+from dev_stack.child_server import free_ports
+from dev_stack.stack import EmbeddedStack
+
+
+@pytest.fixture(scope="module")
+async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    async with open_office(stack, tmp_path_factory.mktemp("health")) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def probed_worker(office: Office, **settings: str) -> AsyncIterator[tuple[WorkerProcess, str]]:
+    """A worker, and the URL of its health."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    watched = {**office.settings, "WORKSUB_HEALTH_ADDRESS": address, **settings}
+    async with worker_process(watched, office.home) as worker:
+        await worker.says(f"Health at http://{address}/readyz.")
+        yield worker, f"http://{address}"
+
+
+async def test_a_worker_is_alive_from_the_beginning_and_ready_once_it_can_work(
+    office: Office, stack: EmbeddedStack
+) -> None:
+    async with Door() as to_temporal, Door() as to_postgresql:
+        url = to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+        to_postgresql.leads_to("")
+        through = {"DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
+        async with probed_worker(office, **through) as (worker, health):
+            waiting, idle = "it is waited for", "it does not ask for work"
+            assert await probed(f"{health}/livez") == (200, {})
+            assert await probed(f"{health}/readyz") == (
+                503,
+                {"Temporal": waiting, "PostgreSQL": waiting, "worker": idle},
+            )
+            to_temporal.leads_to(stack.addresses.temporal_address)
+            await worker.says("Waiting for PostgreSQL")
+            assert await probed(f"{health}/readyz") == (503, {"PostgreSQL": waiting, "worker": idle})
+            to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+            await worker.says("Working on")
+            await is_ready(health)
+
+            to_postgresql.closes()
+            status, problems = await probed(f"{health}/readyz")
+            assert (status, list(problems)) == (503, ["PostgreSQL"])
+            assert problems["PostgreSQL"].startswith("it does not answer (Connection")
+            to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+            await is_ready(health)
+
+            to_temporal.closes()
+            status, problems = await probed(f"{health}/readyz")
+            assert (status, list(problems)) == (503, ["Temporal"])
+            assert await probed(f"{health}/livez") == (200, {})
+            to_temporal.leads_to(stack.addresses.temporal_address)
+            await is_ready(health)
+
+
+async def is_ready(health: str) -> None:
+    async def answers() -> bool:
+        return await probed(f"{health}/readyz") == (200, {})
+
+    await eventually("the worker is ready", answers)
+
+
+async def test_a_worker_that_finishes_what_it_began_is_not_ready(office: Office) -> None:
+    async with probed_worker(office) as (worker, health):
+        await worker.says("Working on")
+        async with office.house.owner.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE account_names IN EXCLUSIVE MODE")
+            asking = asyncio.create_task(office.house.requested())
+            await eventually("an activity waits for the lock", partial(somebody_waits, office))
+            worker.send(signal.SIGTERM)
+            await worker.says("Stopping")
+            status, problems = await probed(f"{health}/readyz")
+            assert (status, problems["worker"]) == (503, "it finishes what it has begun, and stops")
+        assert await worker.exit_code() == 0
+    async with probed_worker(office):
+        await asking
+
+
+async def somebody_waits(office: Office) -> bool:
+    waiting = """
+        SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
+         WHERE datname = current_database() AND NOT granted
+    """
+    return bool(await office.house.owner.fetchval(waiting))
+
+
+async def test_other_paths_say_which_ones_there_are(office: Office) -> None:
+    async with probed_worker(office) as (_, health):
+        status, body = await fetched(f"{health}/metrics")
+        assert (status, json.loads(body)) == (404, {"paths": ["/livez", "/readyz"]})
+
+
+async def test_an_event_loop_that_hangs_is_not_alive() -> None:
+    port = free_ports(1)[0]
+    serving, goes_on = threading.Event(), threading.Event()
+
+    async def hang() -> None:
+        async with health_served("127.0.0.1", port, Health()):
+            serving.set()
+            goes_on.wait()
+
+    hanging = threading.Thread(target=lambda: asyncio.run(hang()))
+    hanging.start()
+    await asyncio.to_thread(serving.wait)
+    try:
+        assert await probed(f"http://127.0.0.1:{port}/livez") == (503, {"worker": "its event loop hangs"})
+    finally:
+        goes_on.set()
+        await asyncio.to_thread(hanging.join)

@@ -1,0 +1,223 @@
+"""What a worker writes and sends out while it works: enough to find a subscription, and nobody's name."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from support.cli_runner import Cli
+from support.data_search import found_in_database
+from support.markdown_pages import ROOT, page, tables
+from support.observability import collecting, scraped
+from support.polling import eventually
+from support.request_files import request_file
+from support.service_env import House, fresh
+from support.subscription_driver import Life, failed_tasks, has_closed
+from support.worker_env import open_office
+from support.worker_process import WorkerProcess, worker_process
+from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFailedError
+
+from adapters.observability.tracing_interceptor import Tracing
+from dev_stack.child_server import free_ports
+from dev_stack.stack import EmbeddedStack
+from subscription.ids import WORKFLOW_ID_PREFIX
+
+COMPANY, ADMIN, PHONE, PASSWORD = "한빛서점 Hanbit", "minji.park", "02-555-0199", "Correct4Horse"
+DOMAIN, GROUP, CALLER, NONSENSE = "hanbit.example", "hanbit-novels", "Kim Chulsoo of sales", "010-9876-5432"
+PERSONAL = (COMPANY, ADMIN, PHONE, "8225550199", PASSWORD, "argon2", DOMAIN, GROUP, CALLER, NONSENSE)
+
+
+async def test_a_whole_life_is_told_and_nobody_is_named(stack: EmbeddedStack, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    with collecting() as collector:
+        async with open_office(stack, tmp_path) as office:
+            settings = {**office.settings, **collector.settings}
+            watched = {**settings, "WORKSUB_METRICS_ADDRESS": address, "WORKSUB_LOG_FORMAT": "json"}
+            async with worker_process(watched, office.home) as worker:
+                await worker.says("Working on")
+                life = await everything_goes_wrong_once(office.house, Cli(settings, office.home), worker)
+                metrics = await scraped(f"http://{address}/metrics")
+                worker.send(signal.SIGTERM)
+                assert await worker.exit_code() == 0
+    assert life.id in worker.output
+    assert life.id.encode() in collector.received
+    for told in (worker.output.encode(), metrics.text.encode(), collector.received):
+        assert [name for name in PERSONAL if name.encode() in told] == []
+    is_told([json.loads(line) for line in worker.output.splitlines()], life.id)
+
+
+def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
+    assert {field for line in log for field in line} <= set(documented_fields())
+    assert all(datetime.fromisoformat(line["time"]).utcoffset() is not None for line in log)
+    ours = [line for line in log if line.get("subscription_id") == subscription_id]
+    assert [line["event"] for line in ours if line["message"] == "event recorded"] == [
+        *("TRIAL_STARTED", "REFUSED", "REFUSED", "ACCOUNT_RENAMED", "CANCELED", "ERASED")
+    ]
+    assert [(line["command"], line["code"]) for line in ours if line["message"] == "command refused"] == [
+        ("rename_account", "INVALID_ARGUMENT"),
+        ("cancel", "CONFIRMATION_DIFFERS"),
+        ("an unknown signal", "UNKNOWN_COMMAND"),
+    ]
+    failed = [line for line in ours if line["message"] == "attempt failed"]
+    assert {line["activity"] for line in failed} == {"provision_subscription", "record_transition"}
+    assert {line["error"] for line in failed} == {"RaiseError"}
+    assert {line["where"][-1].partition(":")[0] for line in failed} == {
+        "activities/provisioning.py",
+        "adapters/postgres/subscription_repository.py",
+    }
+    words = "Failed handling activation on workflow with run ID "
+    unknown, *_ = [line for line in log if line["message"].startswith(words)]
+    assert (unknown["level"], unknown["error"]) == ("ERROR", "NotFoundError")
+    assert UUID(unknown["message"].removeprefix(words))
+
+
+async def everything_goes_wrong_once(house: House, cli: Cli, worker: WorkerProcess) -> Life:
+    """A life of which PostgreSQL will not take one thing after the other, and says aloud what it was."""
+    async with refused_aloud(house, worker, "companies"):
+        request = request_file(
+            cli, account={"domain": DOMAIN}, admin_id=ADMIN, company_name=COMPANY, company_phone=PHONE
+        )
+        requesting = asyncio.create_task(cli.json("request", request, "--password-stdin", typed=PASSWORD))
+    life = Life(house.client, house.temporal, (await requesting)["subscription_id"], {})
+    assert {COMPANY, ADMIN, DOMAIN} <= {value for _, value in await found_in_database(house, PERSONAL)}
+
+    today = f"{await life.today()}"
+    with pytest.raises(WorkflowUpdateFailedError):
+        await life.handle.execute_update("rename_account", {"group": GROUP, "colour": NONSENSE, "by": CALLER})
+    config = house.temporal.config()
+    config["interceptors"] = [Tracing(TracerProvider().get_tracer("caller"))]
+    handle = Client(**config).get_workflow_handle(life.workflow_id)
+    await handle.signal("cancel", {"date": today, "confirmation": f"{ADMIN}@elsewhere", "by": CALLER})
+    await handle.signal(NONSENSE, {"by": CALLER})
+    async with refused_aloud(house, worker, "account_names"):
+        renaming = asyncio.create_task(life.asks("rename_account", group=GROUP, by=CALLER))
+    await renaming
+    await strangers_ask(house, life)
+    confirmation = await life.confirmation()
+    async with refused_aloud(house, worker, "event_notes"):
+        ending = asyncio.create_task(life.asks("cancel", date=today, confirmation=confirmation, by=CALLER))
+    await ending
+    await life.has_closed()
+    return life
+
+
+@asynccontextmanager
+async def refused_aloud(house: House, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
+    """What is begun in this block fails once, for the table takes no row, and the error quotes it."""
+    failed_before = worker.output.count("attempt failed")
+    await house.owner.execute(
+        f"""
+        CREATE FUNCTION refuse_{table}() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no row for %', NEW USING DETAIL = NEW; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_{table}();
+        """
+    )
+    yield
+
+    async def has_failed() -> bool:
+        return worker.output.count("attempt failed") > failed_before
+
+    await eventually("an attempt has failed", has_failed)
+    await house.owner.execute(f"DROP TRIGGER refuse ON {table}")
+
+
+async def strangers_ask(house: House, life: Life) -> None:
+    """A request by hand that makes no sense, a question that makes none, and a workflow that nobody knows."""
+    by_hand = await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        {"company_name": COMPANY, "company_phone": NONSENSE, "account": {"group": f"-{GROUP}-"}},
+        id=WORKFLOW_ID_PREFIX + fresh("by-hand"),
+        task_queue=house.task_queue,
+    )
+    await has_closed(by_hand)
+    with pytest.raises(WorkflowQueryFailedError):
+        await life.handle.query("quote_cancellation", {"date": NONSENSE, CALLER: COMPANY})
+    unknown = await house.temporal.start_workflow(
+        "UnknownWorkflow", {"company_name": COMPANY}, id=fresh("unknown"), task_queue=house.task_queue
+    )
+
+    async def has_failed() -> bool:
+        return bool(failed_tasks([event async for event in unknown.fetch_history_events()]))
+
+    await eventually("its task has failed", has_failed)
+    await unknown.terminate()
+
+
+def documented_fields() -> list[str]:
+    [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "field"]
+    return table.column("field")
+
+
+FOREIGN = r"""
+import logging, warnings
+from adapters.observability.logging import LogFormat, write_logs
+
+write_logs(LogFormat("{log_format}"))
+someone = logging.getLogger("library")
+someone.warning("%s has %d calls in %s", "acme", 7, "0b5b0f1e-8a14-4cf4-9cc0-3d4e1ad1c1f0")
+someone.error("It failed with Key (name)=(acme)")
+someone.error(f"Task exception was never retrieved\nfuture: <Task exception=ValueError('acme')>")
+someone.info("acme")
+warnings.warn("input_value='acme'")
+try:
+    try:
+        raise ValueError("acme")
+    except ValueError as error:
+        raise RuntimeError("acme") from error
+except RuntimeError:
+    someone.exception("It failed")
+"""
+
+
+def test_of_what_libraries_log_only_what_is_harmless_is_kept() -> None:
+    lines = [json.loads(line) for line in logged(FOREIGN, "json")]
+    assert [line["message"] for line in lines[:3]] == [
+        "… has 7 calls in 0b5b0f1e-8a14-4cf4-9cc0-3d4e1ad1c1f0",
+        "It failed with Key",
+        "Task exception was never retrieved",
+    ]
+    assert lines[4]["message"] == "It failed"
+    assert lines[4]["error"] == "RuntimeError from ValueError"
+    assert not any("acme" in json.dumps(line) for line in lines)
+    assert not any("acme" in line for line in logged(FOREIGN, "text"))
+
+
+OURS = r"""
+import logging
+from adapters.observability.logging import LogFormat, write_logs
+
+write_logs(LogFormat("{log_format}"))
+fields = {"subscription_id": "by\nhand", "attempt": 2, "activity": None, "command": "an unknown signal"}
+logging.getLogger("worksub").info("command refused", extra={"fields": fields})
+"""
+
+
+def test_a_line_stays_a_line_whatever_an_id_is_made_of() -> None:
+    [line] = logged(OURS, "text")
+    assert line.partition(" INFO ")[2] == (
+        r'command refused subscription_id="by\nhand" attempt=2 command="an unknown signal"'
+    )
+    [line] = logged(OURS, "json")
+    assert json.loads(line).items() >= {"subscription_id": "by\nhand", "attempt": 2, "level": "INFO"}.items()
+
+
+def logged(program: str, log_format: str) -> list[str]:
+    """The lines that a program writes to its standard output."""
+    ran = subprocess.run(
+        [sys.executable, "-c", program.replace("{log_format}", log_format)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert ran.stderr == ""
+    return ran.stdout.splitlines()

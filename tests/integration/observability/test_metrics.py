@@ -1,0 +1,395 @@
+"""Metrics: what a worker tells Prometheus of some lives, worked out by hand."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from prometheus_client import generate_latest
+from support.markdown_pages import ROOT, page, tables
+from support.observability import Scraped, in_text, scraped
+from support.polling import eventually
+from support.service_env import House, fresh, open_house
+from support.subscription_driver import Life, failed_tasks
+from support.worker_env import open_office
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
+
+from adapters.observability.gauges import SCHEDULED_JOBS, Sampler
+from adapters.observability.sdk_runtime import telemetry_runtime
+from adapters.temporal.data_converter import data_converter
+from dev_stack.child_server import free_ports
+from dev_stack.stack import EmbeddedStack
+from entrypoints.http.metrics import HttpMetrics
+from starter.schedules import JOBS, apply_schedules, pause
+
+PROMETHEUS_OWN = {"up": {"job", "instance"}}
+DASHBOARD = json.loads(page("ops/grafana/worksub.json"))
+RULES = [
+    rule
+    for file in ("alerts.yml", "alerts-api.yml", "alerts-codec.yml")
+    for group in yaml.safe_load(page(f"ops/prometheus/{file}"))["groups"]
+    for rule in group["rules"]
+]
+
+
+@pytest.fixture(scope="module")
+async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
+    """What Prometheus reads after the lives below."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    runtime = telemetry_runtime(address)
+    async with open_office(stack, tmp_path_factory.mktemp("watched"), runtime) as office:
+        house = office.house
+        async with house.worker():
+            await a_life_with_troubles(house)
+            await a_trial_that_ends(house)
+            await a_simulated_life(house)
+            await something_to_look_at(house)
+            await workflows_that_fail(house)
+            await a_paused_schedule(house)
+            await Sampler(house.pool, house.temporal, runtime.metric_meter).sample()
+            yield await scraped(f"http://{address}/metrics")
+
+
+async def a_life_with_troubles(house: House) -> None:
+    life = await house.requested()
+    today = f"{await life.today()}"
+    await life.refused("cancel", date=today, confirmation="nobody@nowhere")
+    await life.handle.signal("cancel", {"date": today})
+    await life.handle.signal("erase_everything")
+    await life.asks("switch_to_paid", date=today, term="ANNUAL")
+    await renamed_at_the_second_attempt(house, life)
+    await life.asks("cancel", date=today)
+    await life.has_closed()
+
+
+async def renamed_at_the_second_attempt(house: House, life: Life) -> None:
+    await house.owner.execute("ALTER TABLE account_names RENAME TO elsewhere")
+    renaming = asyncio.create_task(life.asks("rename_account", group=fresh("acme")))
+
+    async def has_failed() -> bool:
+        description = await life.handle.describe()
+        return any(each.attempt > 1 for each in description.raw_description.pending_activities)
+
+    await eventually("an attempt has failed", has_failed)
+    await house.owner.execute("ALTER TABLE elsewhere RENAME TO account_names")
+    await renaming
+
+
+async def a_trial_that_ends(house: House) -> None:
+    life = await house.requested()
+    trial_ends_at = (await life.status()).trial_ends_at
+    assert trial_ends_at is not None
+    await life.sleeps_until(trial_ends_at + timedelta(hours=1))
+
+
+async def a_simulated_life(house: House) -> None:
+    """Two months, at whose end nothing is owed for the present one."""
+    life = await house.paid("2027-01-01 09:00", term="MONTHLY")
+    await life.passes_to("2027-03-01 00:00")
+    await life.is_cancelled("2027-03-01 09:00")
+
+
+async def something_to_look_at(house: House) -> None:
+    """A subscription that needs attention, its deadline an hour ago, and two comparisons with findings."""
+    life = await house.requested()
+    await life.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+
+    async def is_listed() -> bool:
+        return (await house.temporal.count_workflows("NeedsAttention = true")).count > 0
+
+    await eventually("it is listed", is_listed)
+    await house.owner.execute(
+        """
+        UPDATE subscriptions SET next_deadline_at = clock_timestamp() - interval '1 hour'
+         WHERE subscription_id = $1
+        """,
+        life.id,
+    )
+    await house.owner.execute(
+        """
+        INSERT INTO reconciliations (run, started_at, finished_at, looked_at) VALUES
+            ('the latest', '2027-03-15 03:00Z', '2027-03-15 03:05Z', 4),
+            ('the one before', '2027-03-14 03:00Z', '2027-03-14 03:05Z', 4);
+        INSERT INTO reconciliation_findings (run, subscription_id, code, message, repaired, well_at) VALUES
+            ('the latest', 'a', 'ROW_DIFFERS', '', true, NULL),
+            ('the latest', 'b', 'WORKFLOW_STUCK', '', false, NULL),
+            ('the latest', 'c', 'CHARGE_UNRECKONED', '', false, NULL),
+            ('the latest', 'd', 'WORKFLOW_STUCK', '', false, '2027-03-15 09:00Z'),
+            ('the one before', 'e', 'WORKFLOW_STUCK', '', false, NULL)
+        """
+    )
+    await webhooks_to_look_at(house)
+
+
+async def webhooks_to_look_at(house: House) -> None:
+    """One waits for two hours and another for one, two are parked, and one of an endpoint that is no more.
+
+    Two trial deliveries of `worksub webhooks test`, one older than all others, count nowhere.
+    """
+    await house.owner.execute(
+        """
+        INSERT INTO webhook_endpoints (endpoint_id, customer_id, url, removed_at) VALUES
+            ('here', 'nobody', 'https://hooks.example', NULL),
+            ('removed', 'nobody', 'https://hooks.example', clock_timestamp());
+        WITH event AS (SELECT subscription_id, sequence, row_number() OVER () AS number FROM lifecycle_events)
+        INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence, state, queued_at, settled_at)
+        SELECT endpoint_id, subscription_id, sequence, state, queued_at, settled_at
+          FROM event JOIN (VALUES
+            (1, 'here', 'WAITING', clock_timestamp() - interval '2 hours', NULL::timestamptz),
+            (2, 'here', 'WAITING', clock_timestamp() - interval '1 hour', NULL),
+            (3, 'here', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z'),
+            (4, 'here', 'PARKED', '2027-03-10 04:00Z', '2027-03-13 04:00Z'),
+            (5, 'here', 'DELIVERED', '2027-03-10 05:00Z', '2027-03-10 05:00Z'),
+            (6, 'removed', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z'))
+               AS delivery (number, endpoint_id, state, queued_at, settled_at) USING (number);
+        INSERT INTO webhook_deliveries (endpoint_id, state, queued_at, settled_at) VALUES
+            ('here', 'WAITING', clock_timestamp() - interval '9 hours', NULL),
+            ('here', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z')
+        """
+    )
+
+
+async def workflows_that_fail(house: House) -> None:
+    """A job with a wrong argument, and a workflow that the worker does not know, whose tasks fail."""
+    with pytest.raises(WorkflowFailureError):
+        await house.temporal.execute_workflow(
+            "InvoicesWorkflow", {"month": "soon"}, id=fresh("job"), task_queue=house.task_queue
+        )
+    unknown = await house.temporal.start_workflow(
+        "UnknownWorkflow", id=fresh("unknown"), task_queue=house.task_queue
+    )
+
+    async def has_failed() -> bool:
+        events = [event async for event in unknown.fetch_history_events()]
+        return bool(failed_tasks(events))
+
+    await eventually("its task has failed", has_failed)
+    await unknown.terminate()
+
+
+async def a_paused_schedule(house: House) -> None:
+    """Every job has its schedule; that of the invoices is paused."""
+    await apply_schedules(house.temporal)
+    [invoices] = [job for job in JOBS if job.name == "invoices"]
+    await pause(house.temporal, invoices, "in a test")
+
+    async def are_listed() -> bool:
+        listed = [each async for each in await house.temporal.list_schedules()]
+        return sorted(bool(each.schedule and each.schedule.state.paused) for each in listed) == [
+            *([False] * (len(JOBS) - 1)),
+            True,
+        ]
+
+    await eventually("all schedules are listed", are_listed)
+
+
+# -- the numbers -------------------------------------------------------------------------------------
+
+
+def test_every_event_that_was_recorded_is_counted_once(watched: Scraped) -> None:
+    assert watched.values("worksub_transitions_total", by="event") == {
+        "TRIAL_STARTED": 4,
+        "SWITCHED_TO_PAID": 2,
+        "ACCOUNT_RENAMED": 1,
+        "REFUSED": 2,
+        "TRIAL_ENDED": 1,
+        "SERVICE_FEES_POSTED": 2,
+        "CONTRACT_RENEWED": 2,
+        "CANCELED": 2,
+        "ERASED": 2,
+    }
+
+
+def test_every_ledger_line_is_counted_once(watched: Scraped) -> None:
+    # The simulated life pays two months; the other leaves an annual contract on its first day.
+    lines = watched.values("worksub_ledger_lines_total", by="kind")
+    assert lines == {"SERVICE_FEE": 2, "EARLY_TERMINATION_FEE": 1}
+
+
+def test_every_refusal_is_counted_by_its_code(watched: Scraped) -> None:
+    def refusals(command: str, code: str, asked_by: str) -> float | None:
+        return watched.value("worksub_refusals_total", command=command, code=code, asked_by=asked_by)
+
+    assert refusals("cancel", "CONFIRMATION_DIFFERS", "UPDATE") == 1
+    assert refusals("cancel", "INVALID_ARGUMENT", "SIGNAL") == 1
+    assert refusals("an unknown signal", "UNKNOWN_COMMAND", "SIGNAL") == 1
+    assert watched.value("worksub_refusals_total") == 3
+
+
+def test_lateness_is_by_the_clock_that_the_deadline_was_due_by(watched: Scraped) -> None:
+    # The trial's month passed on its own clock. What a simulated life does when it is told to is not late.
+    met = watched.values("worksub_deadline_lateness_seconds_count", by="event")
+    assert met == {"TRIAL_ENDED": 1, "ERASED": 1}
+    assert watched.values("worksub_deadline_lateness_seconds_bucket", by="event", le="3600") == met
+
+
+def test_attempts_that_fail_are_counted_by_the_kind_of_error(watched: Scraped) -> None:
+    failures = watched.values("worksub_effect_failures_total", by="error", activity_type="record_transition")
+    assert set(failures) == {"UndefinedTableError"}
+    assert failures["UndefinedTableError"] >= 1
+
+
+def test_the_gauges_are_what_the_record_and_temporal_say(watched: Scraped) -> None:
+    assert watched.values("worksub_subscriptions", by="state") == {
+        "PROVISIONING": 0,
+        "REJECTED": 0,
+        "TRIAL": 1,
+        "SUSPENDED": 1,
+        "ACTIVE": 0,
+        "CANCELED": 0,
+        "ERASED": 2,
+    }
+    assert watched.value("worksub_deadlines_overdue") == 1
+    longest = watched.value("worksub_deadlines_overdue_longest_seconds")
+    assert longest is not None
+    assert longest >= 3600
+    assert watched.values("worksub_needing_attention", by="kind") == {
+        "EFFECT_FAILS": 0,
+        "COMPARISON": 0,
+        "OPERATOR": 1,
+        "UNKNOWN": 0,
+    }
+    assert watched.value("worksub_reconciliation_findings") == 2
+    at = watched.value("worksub_reconciliation_timestamp_seconds")
+    assert at == datetime(2027, 3, 15, 3, 5, tzinfo=UTC).timestamp()
+    assert watched.value("worksub_webhooks_waiting") == 2
+    waiting_for = watched.value("worksub_webhooks_waiting_longest_seconds")
+    assert waiting_for is not None
+    assert 2 * 3600 <= waiting_for < 9 * 3600
+    assert watched.value("worksub_webhooks_parked") == 2
+
+
+def test_a_paused_schedule_is_not_active(watched: Scraped) -> None:
+    assert watched.values("worksub_schedule_active", by="schedule") == {
+        "reconcile": 1,
+        "purge": 1,
+        "invoices": 0,
+        "notices": 1,
+    }
+
+
+def test_every_job_that_has_a_schedule_is_watched() -> None:
+    assert tuple(job.schedule_id for job in JOBS) == tuple(f"worksub-{name}" for name in SCHEDULED_JOBS)
+
+
+async def test_a_comparison_that_never_ran_is_as_old_as_the_database(stack: EmbeddedStack) -> None:
+    measured = MetricBuffer(10_000)
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=measured))
+    client = await Client.connect(stack.addresses.temporal_address, runtime=runtime)
+    async with open_house(stack, client, works=False) as house:
+        await Sampler(house.pool, client, runtime.metric_meter).sample()
+        set_up_at = await house.owner.fetchval("SELECT min(applied_at) FROM schema_migrations")
+    gauges = {update.metric.name: update.value for update in measured.retrieve_updates()}
+    assert gauges["worksub_reconciliation_timestamp_seconds"] == set_up_at.timestamp()
+    assert gauges["worksub_reconciliation_findings"] == 0
+
+
+async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
+    measured = MetricBuffer(100_000)
+    client = await Client.connect(
+        stack.addresses.temporal_address,
+        data_converter=data_converter(),
+        runtime=Runtime(telemetry=TelemetryConfig(metrics=measured)),
+    )
+    counted: list[str] = []
+    async with open_house(stack, client, works=False) as house:
+        for _ in range(2):  # the second worker knows nothing of the life, so it replays it
+            async with house.worker():
+                if not counted:
+                    life = await house.requested()
+                    trial_ends_at = (await life.status()).trial_ends_at
+                    assert trial_ends_at is not None
+                    await life.sleeps_until(trial_ends_at + timedelta(hours=1))
+                await life.refused("withdraw_reservation")
+            counted += [update.metric.name for update in measured.retrieve_updates()]
+    assert counted.count("temporal_workflow_task_replay_latency") > 0
+    assert counted.count("worksub_deadline_lateness") == 1
+    assert counted.count("worksub_refusals") == 2
+
+
+# -- what is written about them ----------------------------------------------------------------------
+
+
+def test_the_page_has_every_metric_of_ours_with_its_labels(watched: Scraped) -> None:
+    [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "metric"]
+    documented = {metric: (kind, set(re.findall(r"\w+", labels))) for metric, kind, labels, _ in table.rows}
+    assert documented == {
+        family.name + ("_total" if family.type == "counter" else ""): (
+            family.type,
+            {label for sample in family.samples for label in sample.labels} - {"le"},
+        )
+        for family in watched.families.values()
+        if family.name.startswith("worksub_")
+    }
+
+
+def questions() -> Iterator[Any]:
+    """Every PromQL expression of the dashboard and the alerts."""
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", []):
+            yield pytest.param(target["expr"], id=f"dashboard: {panel['title']} {target['refId']}")
+    for rule in RULES:
+        yield pytest.param(rule["expr"], id=f"alert: {rule['alert']}")
+
+
+@pytest.mark.parametrize("question", list(questions()))
+def test_a_question_is_about_metrics_that_exist(watched: Scraped, question: str) -> None:
+    known = watched.labels() | of_http_servers() | PROMETHEUS_OWN
+    asked = Asked()
+    promql_parser.walk(promql_parser.parse(question), asked.visit)
+    assert asked.series <= known.keys()
+    for selected, matched in asked.matched:
+        assert matched <= known[selected]
+    assert asked.grouped <= set().union(*(known[series] for series in asked.series))
+
+
+def of_http_servers() -> dict[str, set[str]]:
+    """The labels of every time series of an HTTP server that has answered a request."""
+    metrics = HttpMetrics("api")
+    metrics.issuer_gauge()
+    metrics.count_request(server="api", route="/v1/catalogue", method="GET", status=200, seconds=0.1)
+    return in_text(generate_latest(metrics.registry).decode()).labels()
+
+
+class Asked:
+    """What an expression names: time series, the labels that it picks them by, those that it groups by."""
+
+    def __init__(self) -> None:
+        self.series: set[str] = set()
+        self.matched: list[tuple[str, set[str]]] = []
+        self.grouped: set[str] = set()
+
+    def visit(self, part: Any) -> None:
+        match part:
+            case promql_parser.VectorSelector(name=str(name), matchers=matchers):
+                self.series.add(name)
+                self.matched.append((name, {each.name for each in matchers.matchers}))
+            case promql_parser.AggregateExpr(modifier=modifier) if modifier:
+                self.grouped |= set(modifier.labels)
+
+
+def test_every_metric_of_ours_is_shown_on_the_dashboard(watched: Scraped) -> None:
+    shown = json.dumps(DASHBOARD)
+    ours = {family.name for family in watched.families.values() if family.name.startswith("worksub_")}
+    assert {name for name in ours if name not in shown} <= {"worksub_reconciliation_timestamp_seconds"}
+
+
+def test_the_page_says_of_every_alert_what_to_do() -> None:
+    [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "alert"]
+    assert {alert: severity for alert, severity, _, _ in table.rows} == {
+        rule["alert"]: rule["labels"]["severity"] for rule in RULES
+    }
+    assert all(meaning and advice for _, _, meaning, advice in table.rows)
+
+
+def test_prometheus_reads_the_alerts_and_scrapes_the_job_that_they_ask_about() -> None:
+    sample = yaml.safe_load(page("ops/prometheus/prometheus.yml"))
+    assert [(ROOT / "ops" / "prometheus" / name).is_file() for name in sample["rule_files"]] == [True] * 3
+    jobs = [each["job_name"] for each in sample["scrape_configs"]]
+    assert jobs == ["worksub", "worksub-api", "worksub-codec"]

@@ -1,0 +1,191 @@
+"""Traces: what is asked is one trace, from the caller through the workflow to the activity."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support.cli_runner import Cli
+from support.observability import Collector, collecting
+from support.request_files import PASSWORD, request_file
+from support.service_env import fresh, open_house
+from support.worker_env import Office, open_office
+from support.worker_process import worker_process
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
+
+from adapters.observability.tracing_interceptor import Tracing
+from adapters.temporal.data_converter import data_converter
+from dev_stack.stack import EmbeddedStack
+
+CALLER, WORKER = "worksub", "worksub-worker"
+NOBODY_COLLECTS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+
+
+@pytest.fixture(scope="module")
+async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    async with open_office(stack, tmp_path_factory.mktemp("traces")) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def traced(office: Office, collector: Collector) -> AsyncIterator[Cli]:
+    """`worksub` and a worker, both traced; the worker's last spans have arrived when the block is left."""
+    settings = {**office.settings, **collector.settings}
+    async with worker_process(settings, office.home) as worker:
+        await worker.says("Working on")
+        yield Cli(settings, office.home)
+        worker.send(signal.SIGTERM)
+        assert await worker.exit_code() == 0
+
+
+async def requested(cli: Cli) -> str:
+    answer = await cli.json("request", request_file(cli), "--password-stdin", typed=PASSWORD)
+    return str(answer["subscription_id"])
+
+
+async def test_a_request_is_one_trace(office: Office) -> None:
+    with collecting() as collector:
+        async with traced(office, collector) as cli:
+            subscription_id = await requested(cli)
+    assert collector.tree("StartUpdateWithStartWorkflow:SubscriptionWorkflow") == [
+        f"{CALLER} StartUpdateWithStartWorkflow:SubscriptionWorkflow",
+        [f"{WORKER} HandleUpdate:request"],
+        [
+            f"{WORKER} RunWorkflow:SubscriptionWorkflow",
+            [
+                f"{WORKER} StartActivity:provision_subscription",
+                [f"{WORKER} RunActivity:provision_subscription"],
+            ],
+        ],
+    ]
+    for span in collector.spans:
+        assert span.attributes["temporalWorkflowID"] == f"subscription-{subscription_id}"
+
+
+async def test_each_command_is_a_trace_of_its_own(office: Office) -> None:
+    with collecting() as collector:
+        async with traced(office, collector) as cli:
+            subscription_id = await requested(cli)
+            await cli.json("switch", subscription_id, "--date", "today", "--term", "ANNUAL")
+            refused = await cli.run("withdraw", subscription_id)
+            assert refused.code == 1
+    assert collector.tree("StartWorkflowUpdate:switch_to_paid") == [
+        f"{CALLER} StartWorkflowUpdate:switch_to_paid",
+        [
+            f"{WORKER} HandleUpdate:switch_to_paid",
+            [f"{WORKER} StartActivity:record_transition", [f"{WORKER} RunActivity:record_transition"]],
+        ],
+    ]
+    assert collector.tree("StartWorkflowUpdate:withdraw_reservation") == [
+        f"{CALLER} StartWorkflowUpdate:withdraw_reservation",
+        [f"{WORKER} RefuseUpdate:withdraw_reservation"],
+    ]
+    [refusal] = [span for span in collector.spans if span.name.startswith("RefuseUpdate")]
+    assert refusal.attributes["worksub.refusal_code"] == "NOTHING_RESERVED"
+
+
+async def test_what_falls_due_by_itself_is_in_nobodys_trace(office: Office) -> None:
+    with collecting() as collector:
+        async with traced(office, collector) as cli:
+            cli = cli.with_settings(OTEL_SERVICE_NAME="console")
+            subscription_id = await requested(cli)
+            account = (await cli.json("status", subscription_id))["account"]
+            await cli.json("cancel", subscription_id, "--date", "today", "--confirm", account)
+    assert collector.tree("RunActivity:erase_subscription") == [f"{WORKER} RunActivity:erase_subscription"]
+    assert collector.tree("StartWorkflowUpdate:cancel")[0] == "console StartWorkflowUpdate:cancel"
+
+
+async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
+    exported = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    traced = await connected_to(stack, Tracing(provider.get_tracer("worksub")))
+    async with open_house(stack, traced, works=False) as house:
+        async with house.worker():
+            life = await house.requested()
+            await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+        async with house.worker():  # it knows nothing of the life, so it replays it
+            await life.refused("withdraw_reservation")
+    names = [span.name for span in exported.get_finished_spans()]
+    assert names.count("HandleUpdate:switch_to_paid") == 1
+    assert names.count("StartActivity:record_transition") == 1
+    assert names.count("RefuseUpdate:withdraw_reservation") == 1
+
+
+@pytest.mark.parametrize("nonsense", [b"no JSON", b"[]", b'{"traceparent": "nobody"}'])
+async def test_a_header_that_cannot_be_read_stalls_nothing(stack: EmbeddedStack, nonsense: bytes) -> None:
+    traced = await connected_to(stack, Tracing(TracerProvider().get_tracer("worksub")))
+    async with open_house(stack, traced) as house:
+        life = await house.requested()
+        stranger = await connected_to(stack, SendsAsTrace(nonsense))
+        await stranger.get_workflow_handle(life.workflow_id).signal(
+            "rename_account", {"group": fresh("renamed")}
+        )
+        assert await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+        assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "SWITCHED_TO_PAID"]
+        assert await life.failed_tasks() == []
+
+
+async def connected_to(stack: EmbeddedStack, interceptor: Interceptor) -> Client:
+    return await Client.connect(
+        stack.addresses.temporal_address,
+        data_converter=data_converter(),
+        interceptors=[interceptor],
+    )
+
+
+class SendsAsTrace(Interceptor):
+    """A client whose signals have this in the place of a trace."""
+
+    def __init__(self, data: bytes) -> None:
+        self.header = Payload(metadata={"encoding": b"json/plain"}, data=data)
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        header = self.header
+
+        class Sending(OutboundInterceptor):
+            async def signal_workflow(self, input: SignalWorkflowInput) -> None:
+                input.headers = {"_tracer-data": header}
+                await super().signal_workflow(input)
+
+        return Sending(next)
+
+
+async def test_without_a_collector_a_command_says_so_and_ends(office: Office) -> None:
+    async with worker_process(office.settings, office.home) as worker:
+        await worker.says("Working on")
+        cli = Cli({**office.settings, **NOBODY_COLLECTS}, office.home)
+        ended = await cli.run("request", request_file(cli), "--password-stdin", "--json", typed=PASSWORD)
+    assert ended.code == 0
+    assert ended.json["state"] == "TRIAL"
+    assert [line for line in ended.err.splitlines() if "spans" in line] == [
+        "Failed to export spans batch due to timeout, max retries or shutdown."
+    ]
+
+
+async def test_another_protocol_is_refused_by_worker_and_command(office: Office) -> None:
+    settings = {**office.settings, **NOBODY_COLLECTS, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    async with worker_process(settings, office.home) as worker:
+        assert await worker.exit_code() == 2
+    assert worker.output == "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, or not be set.\n"
+    ended = await Cli(settings, office.home).run("list", "--json")
+    assert (ended.code, ended.error["code"]) == (3, "TEMPORAL_SETTINGS")
+    assert ended.error["message"] + "\n" == worker.output
+
+
+async def test_opentelemetry_must_be_there_only_if_traces_are_asked_for(
+    office: Office, tmp_path: Path
+) -> None:
+    (tmp_path / "opentelemetry").mkdir()
+    (tmp_path / "opentelemetry" / "__init__.py").write_text("raise ImportError('as if not installed')\n")
+    without = {**office.settings, "PYTHONPATH": str(tmp_path)}
+    async with worker_process({**without, **NOBODY_COLLECTS}, office.home) as worker:
+        assert await worker.exit_code() == 2
+    assert worker.output.endswith("is not installed: pip install 'worksub[tracing]'.\n")
+    async with worker_process(without, office.home) as worker:
+        await worker.says("Working on")

@@ -1,0 +1,160 @@
+"""What people see of a life in Temporal's UI: summaries, card and descriptions, which name nobody."""
+
+import calendar
+from datetime import timedelta
+from typing import Any
+
+from support.polling import eventually
+from support.service_env import House
+from support.subscription_driver import Life
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.sdk.v1 import WorkflowMetadata
+
+from subscription.business_calendar import add_months, first_of_month, start_of
+from subscription.commands import COMMANDS
+
+START = "2027-01-10 09:00"
+
+
+async def summary_of(life: Life, event: HistoryEvent) -> str | None:
+    if not event.user_metadata.HasField("summary"):
+        return None
+    [summary] = await life.temporal.data_converter.decode([event.user_metadata.summary], [str])
+    return str(summary)
+
+
+async def summaries(life: Life, *event_types: Any) -> list[str | None]:
+    events = [event for event in await life.whole_history() if event.event_type in event_types]
+    return [await summary_of(life, event) for event in events]
+
+
+async def sleeps_until(life: Life, what: str) -> None:
+    """Wait until it does: a clock that is moved sooner leaves out the timer."""
+
+    async def sleeps() -> bool:
+        return what in await summaries(life, EventType.EVENT_TYPE_TIMER_STARTED)
+
+    await eventually(f"it sleeps until {what}", sleeps)
+
+
+async def metadata(life: Life) -> WorkflowMetadata:
+    answer: WorkflowMetadata = await life.handle.query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    return answer
+
+
+async def card(life: Life) -> dict[str, str]:
+    """The card that the UI shows, by its rows."""
+    lines = (await metadata(life)).current_details.splitlines()
+    rows = (line.removeprefix("- **").partition("**: ") for line in lines)
+    return {name: value for name, _, value in rows}
+
+
+async def test_a_workflow_says_whose_it_is_and_what_was_requested(house: House) -> None:
+    life = await house.requested(members=1)
+    described = await life.handle.describe()
+    assert await described.static_summary() == f"{life.request['customer_id']}: basic, 1 member, VPC"
+
+
+async def test_every_timer_and_every_step_says_what_it_is_about(house: House) -> None:
+    life = await house.paid(START, "MONTHLY")
+    await sleeps_until(life, "service fees for January 2027")
+    await life.passes_to("2027-02-01 00:00")
+    await sleeps_until(life, "contract period ends")
+    await life.passes_to("2027-02-10 00:00")
+    await sleeps_until(life, "service fees for February 2027")
+    await life.asks("cancel", at="2027-02-10 00:00", date="2027-02-20")
+    timers = await summaries(life, EventType.EVENT_TYPE_TIMER_STARTED)
+    # The switch may have come before it slept for the first time.
+    assert [timer for timer in dict.fromkeys(timers) if timer != "trial ends"] == [
+        "service fees for January 2027",
+        "contract period ends",
+        "service fees for February 2027",
+        "reserved cancellation",
+    ]
+    # What falls due is done within the workflow's task, or as an activity where that took long.
+    steps = await summaries(
+        life, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_MARKER_RECORDED
+    )
+    assert [step for step in dict.fromkeys(steps) if step] == [
+        "SWITCHED_TO_PAID",
+        "SERVICE_FEES_POSTED",
+        "CONTRACT_RENEWED",
+        "CANCELLATION_RESERVED",
+    ]
+
+
+async def test_the_card_shows_where_it_stands_and_what_comes_next(house: House) -> None:
+    life = await house.requested(START, account={"domain": "card.example"})
+    await life.asks("switch_to_paid", at=START, date="2027-01-20", term="ANNUAL", members=12)
+    assert await card(life) == {
+        "Customer": life.request["customer_id"],
+        "State": "TRIAL",
+        "Access": "RESTRICTED, until the ownership of the domain is proved",
+        "Plan": "basic, 10 members",
+        "Trial ends": "2027-02-09 09:00 KST",
+        "Grace ends": "2027-03-11 09:00 KST",
+        "Reserved": "switch to paid on 2027-01-20",
+        "Next": "reserved switch to paid, 2027-01-20 00:00 KST",
+    }
+    await life.passes_to("2027-01-20 00:00")
+    await life.asks("change_renewal_option", at="2027-01-21 09:00", term="MONTHLY", members=3)
+    await life.asks("rename_account", at="2027-01-22 09:00", domain="another.example")
+    # 9 days of January, from the 20th to the 28th: 9 / 31 × 12 × 6,000.
+    await life.asks("cancel", at="2027-01-29 09:00", date="2027-03-01")
+    assert await card(life) == {
+        "Customer": life.request["customer_id"],
+        "State": "ACTIVE",
+        "Access": "RESTRICTED, until the ownership of the domain is proved",
+        "Plan": "basic, 12 members",
+        "Contract": "annual, 2027-01-20 to 2028-01-20",
+        "Renewal": "monthly on the plan that it has then for 3 members",
+        "Reserved": "cancellation on 2027-03-01",
+        "New name": "a domain is held until its ownership is proved",
+        "Next": "service fees for January 2027, 2027-02-01 00:00 KST",
+        "Due so far in January 2027": "20,903 KRW",
+    }
+
+
+async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(house: House) -> None:
+    life = await house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+    month = add_months(first_of_month(await life.today()), 1)
+    await life.sleeps_until(start_of(month))
+    # Nothing happens to it in these days, so only the look itself can have brought the card up to date.
+    await life.sleeps_until(start_of(month) + timedelta(days=5))
+    days = calendar.monthrange(month.year, month.month)[1]
+    # 5 days of 10 members at 7,200.
+    assert (await card(life))[f"Due so far in {month:%B %Y}"] == f"{72_000 * 5 // days:,} KRW"
+
+
+async def test_every_handler_is_described(house: House) -> None:
+    life = await house.requested(START)
+    definition = (await metadata(life)).definition
+    described = {each.name: each.description for each in definition.update_definitions}
+    assert {name: described[name] for name in COMMANDS} == {
+        name: command.title for name, command in COMMANDS.items()
+    }
+    ours = [
+        each
+        for each in (
+            *definition.update_definitions,
+            *definition.signal_definitions,
+            *definition.query_definitions,
+        )
+        if not each.name.startswith("__")
+    ]
+    assert [each.name for each in ours if not (each.name and each.description)] == []
+
+
+async def test_nothing_of_it_names_anybody(house: House) -> None:
+    life = await house.requested(START, account={"domain": "secret-acme.example"}, admin_id="secret.admin")
+    await life.asks("switch_to_paid", at=START, date=START[:10], term="ANNUAL", by="secret kim")
+    await life.asks("rename_account", at="2027-01-12 09:00", domain="secret-other.example", by="secret kim")
+    token = (await life.status()).proofs[0].txt_value
+    said = [(await metadata(life)).current_details]
+    said += [f"{await summary_of(life, event)}" for event in await life.whole_history()]
+    for secret in ("secret", "Acme Korea", token.partition("=")[2]):
+        assert [words for words in said if secret in words] == []

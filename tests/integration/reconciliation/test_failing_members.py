@@ -1,0 +1,229 @@
+"""Jobs with a member that cannot be worked on: it is named, and all others are done, also the next time."""
+
+import asyncio
+from datetime import date
+from typing import Any
+
+import asyncpg
+import pytest
+from support.corruption import damaged, has_lost_its_histories
+from support.orphaned_histories import run_that_is_left
+from support.polling import eventually, together
+from support.reconcile_job import codes, found
+from support.service_env import House, fresh, open_house
+from support.smtp_server import MailRoom
+from support.subscription_driver import Life
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.batch import Batch
+from adapters.outages import concerns_all
+from adapters.postgres.pool import _COMMAND_SECONDS, connected
+from dev_stack.stack import EmbeddedStack
+from integration.erasure.test_retention import purged
+from integration.invoicing.test_invoices import closed, upgraded_in_march
+from integration.notices.test_notices import outbox, trial, works_on
+from integration.worker.test_temporal_tools import first_task, reset
+from subscription.batch import MemberFailure, failure_words, named
+
+UNREADABLE = "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1"
+
+
+async def takes_its_id(house: House, life: Life, kind: str) -> None:
+    """A workflow that no worker can run takes the place of the subscription's."""
+    await life.handle.terminate(reason="by an operator's mistake")
+    await house.temporal.start_workflow(kind, id=life.workflow_id, task_queue=house.task_queue)
+
+    async def fails() -> bool:
+        described = (await life.handle.describe()).raw_description
+        return described.pending_workflow_task.attempt > 1
+
+    await eventually("its task fails", fails)
+
+
+async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office: House) -> None:
+    lives = sorted(await together(office.requested() for _ in range(6)), key=lambda life: life.id)
+    unreadable, strange, lost, dated, well, last = lives
+    await damaged(office, UNREADABLE, unreadable.id)
+    await has_lost_its_histories(unreadable)
+    await takes_its_id(office, strange, "NobodyRunsThis")
+    await damaged(
+        office, "UPDATE subscriptions SET started_at = '20000-01-01' WHERE subscription_id = $1", dated.id
+    )
+    stranger = await office.temporal.start_workflow(
+        "NobodyRunsThis", id=fresh("stranger"), task_queue=office.task_queue
+    )
+    for number in range(2):
+        victim = (lost, last)[number]
+        await victim.handle.terminate(reason="by an operator's mistake")
+        said = await codes(office)
+        assert said.pop(victim.id) == [("WORKFLOW_MISSING", True)]
+        assert said.pop(unreadable.id) == [("UNREADABLE", False), ("WORKFLOW_MISSING", False)]
+        assert said.pop(strange.id) == [("WORKFLOW_STUCK", False)]
+        assert said.pop(dated.id) == [("UNREADABLE", False)]
+        assert said.pop(None) == [("UNKNOWN_WORKFLOW", False)] * len([strange, stranger])
+        assert said == {}
+    assert await well.events() == ["TRIAL_STARTED"]
+
+
+async def test_a_reset_that_did_no_harm_is_named(office: House) -> None:
+    life = await office.paid("2026-01-10 09:00")
+    await life.passes_to("2026-04-01 00:00")
+    await reset(life, await first_task(life))
+    await life.passes_to("2026-05-01 00:00")
+    for _ in range(2):
+        assert await codes(office) == {life.id: [("WORKFLOW_RESET", True)]}
+
+
+async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house, house.worker():
+        bad, *others = sorted(await together(trial(house) for _ in range(3)), key=lambda life: life.id)
+        await damaged(house, UNREADABLE, bad.id)
+        for told in (2, 0):
+            report = await works_on(house)
+            assert (report["told"], report["failed"]) == (told, 1)
+            assert report["failures"] == [{"member": bad.id, "error": "ValidationError"}]
+            assert f"1 failed: {bad.id} (ValidationError)." in report["summary"]
+        assert [len(await outbox(house, life)) for life in (bad, *others)] == [0, 1, 1]
+
+
+async def test_notices_are_sent_to_all_who_come_after_one_that_cannot_be_worked_on(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            bad, *others = sorted(await together(trial(house) for _ in range(3)), key=lambda life: life.id)
+            assert (await works_on(house))["told"] == 3
+        await damaged(house, UNREADABLE, bad.id)
+        async with MailRoom() as room, house.worker(mail_server=room.mail_server()):
+            # The first run also fails to fill the outbox for it, the second leaves it alone for an hour.
+            for sent, failed in ((2, 2), (0, 1)):
+                report = await works_on(house)
+                assert (report["sent"], report["failed"]) == (sent, failed)
+                assert {failure["member"] for failure in report["failures"]} == {bad.id}
+        assert [await states_of(house, life) for life in (bad, *others)] == [["WAITING"], ["SENT"], ["SENT"]]
+        [waits] = await house.client.notices(subscription_id=bad.id)
+        assert waits.last_error == "it could not be worked on (ValidationError)"
+
+
+async def states_of(house: House, life: Life) -> list[str]:
+    return [state.value for *_, state in await outbox(house, life)]
+
+
+async def test_the_server_cancels_a_statement_before_the_process_gives_up(office: House) -> None:
+    async with connected(office.worker_url, "worksub_worker", connections=1) as pool:
+        seconds = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"
+        assert await pool.fetchval(seconds) < _COMMAND_SECONDS
+    assert not concerns_all(asyncpg.QueryCanceledError("a lock"))
+
+
+async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits(office: House) -> None:
+    bad = await upgraded_in_march(office, customer_id="C-1")
+    good = await upgraded_in_march(office, customer_id="C-2")
+    line = "UPDATE ledger_lines SET line = jsonb_set(line, '{amount}', '9223372036854775807')"
+    await damaged(office, f"{line} WHERE subscription_id = $1", bad.id)
+    for issued in (1, 0):
+        report = await closed(office)
+        assert (report["issued"], report["failed"]) == (issued, 1)
+        [failure] = report["failures"]
+        assert failure["member"] == "C-1"
+    [invoice] = await office.client.invoices(month=date(2026, 3, 1))
+    assert (invoice.customer_id, invoice.number[4:]) == ("C-2", "-000001")
+    assert {each.subscription_id for each in invoice.subscriptions} == {good.id}
+
+
+async def test_purge_deletes_what_comes_after_a_table_that_fails(office: House) -> None:
+    left = await run_that_is_left(office, f"subscription-{fresh('refused')}", office.request_body())
+    await office.owner.execute("REVOKE DELETE ON reconciliations FROM worksub_worker")
+    for histories in (1, 0):
+        report = await purged(office)
+        assert (report["histories"], report["failed"]) == (histories, 1)
+        assert report["failures"] == [{"member": "reconciliations", "error": "InsufficientPrivilegeError"}]
+    assert left
+
+
+async def test_an_invoice_that_cannot_be_examined_hides_no_other(office: House) -> None:
+    await together(upgraded_in_march(office, customer_id=f"C-{number}") for number in range(3))
+    await closed(office)
+    first, second, third = [invoice.number for invoice in await office.client.invoices()]
+    await damaged(office, "UPDATE invoices SET document = '[1]' WHERE number = $1", first)
+    await damaged(
+        office,
+        "UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '1e300') WHERE number = $1",
+        second,
+    )
+    await damaged(office, "DELETE FROM invoice_entries WHERE number = $1", third)
+    await damaged(
+        office,
+        """
+        INSERT INTO invoices (number, customer_id, month, issued_on, supply, vat, total, document)
+        VALUES ('by hand', 'C-9', '2026-03-01', '2026-04-03', 1, 0, 1, '{}')
+        """,
+    )
+    for _ in range(2):
+        findings = await found(office)
+        assert {finding.code for finding in findings} == {"INVOICE_DIFFERS"}
+        named_invoices = {finding.message.split(":")[0] for finding in findings}
+        assert named_invoices == {f"Invoice {each}" for each in (first, second, third, "by hand")}
+
+
+async def failing(error: Exception) -> None:
+    await asyncio.sleep(0)
+    raise error
+
+
+OF_ONE = [
+    ValueError("x"),
+    asyncpg.DataError("beyond 64 bits"),
+    asyncpg.CharacterNotInRepertoireError("NUL"),
+    asyncpg.QueryCanceledError("too slow"),
+    *(
+        RPCError("", status, b"")
+        for status in RPCStatusCode
+        if status.name not in ("UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "OK")
+    ),
+    RPCError("workflow update was aborted", RPCStatusCode.UNAVAILABLE, b""),
+]
+OF_ALL = [
+    ConnectionRefusedError(),
+    TimeoutError(),
+    asyncpg.InterfaceError("pool is closed"),
+    asyncpg.AdminShutdownError("going down"),
+    asyncpg.ReadOnlySQLTransactionError("standby"),
+    asyncpg.DiskFullError("no space"),
+    *(
+        RPCError("", status, b"")
+        for status in (
+            RPCStatusCode.UNAVAILABLE,
+            RPCStatusCode.UNAUTHENTICATED,
+            RPCStatusCode.PERMISSION_DENIED,
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("error", OF_ONE, ids=repr)
+async def test_an_error_of_one_member_is_kept_with_it(error: Exception) -> None:
+    batch = Batch("test")
+    await batch.alone("one", failing(error))
+    assert batch.failures == [MemberFailure(member="one", error=type(error).__name__)]
+
+
+@pytest.mark.parametrize("error", OF_ALL, ids=repr)
+async def test_an_error_of_all_members_is_raised(error: Exception) -> None:
+    batch = Batch("test")
+    with pytest.raises(type(error)):
+        await batch.alone("one", failing(error))
+    assert concerns_all(error)
+    assert batch.failures == []
+
+
+def test_a_report_names_a_hundred_failures_and_says_how_many_there_are() -> None:
+    failures: list[Any] = [MemberFailure(member=f"s-{number}", error="ValueError") for number in range(250)]
+    assert len(named(failures)) == 100
+    words = failure_words(250, failures)
+    assert words.startswith(" 250 failed: s-0 (ValueError), s-1 (ValueError)")
+    assert words.endswith("and 245 more.")
+    assert failure_words(0, ()) == ""

@@ -1,0 +1,386 @@
+"""Damage that the job `reconcile` only reports: it shows in lists until somebody has put it right."""
+
+import asyncio
+import json
+from datetime import date, timedelta
+from typing import Any
+
+from support.corruption import damaged, forgotten, has_lost_its_histories, has_lost_its_run, told
+from support.paused_workflows import paused
+from support.polling import eventually, together
+from support.reconcile_job import codes, found, gets_attention
+from support.service_env import House, fresh, on, open_house
+from support.subscription_driver import Life
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.invoicing import InvoicingActivities
+from activities.ledger_adjustments import insert_adjustment
+from dev_stack.stack import EmbeddedStack
+from integration.invoicing.test_invoices import adjustment, one_day
+from subscription.adjustment import Adjust
+from subscription.invoice import IssueInvoices
+from subscription.validation import check
+
+
+async def charged(house: House) -> Life:
+    """10 members of basic at 7,200 KRW for two months: 51,096 KRW for January's 22 days, and 72,000."""
+    life = await house.paid("2026-01-10 09:00", term="MONTHLY")
+    await life.passes_to("2026-03-01 00:00")
+    return life
+
+
+# What is planted, by the code under which it is found. $1 is the subscription.
+PLANTED = {
+    "LINE_UNEXPECTED": (
+        """
+        INSERT INTO ledger_lines
+        SELECT subscription_id || '/SERVICE_FEE/2025-01-01', subscription_id, sequence, 7, customer_id, kind,
+               '2025-01-01', '2025-02-01', 1000, effective_at, line, recorded_at
+          FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
+        """,
+        "The ledger has SERVICE_FEE/2025-01-01, which no event charges so.",
+        "DELETE FROM ledger_lines WHERE subscription_id = $1 AND position = 7",
+    ),
+    "LINE_UNEXPECTED, an amount": (
+        "UPDATE ledger_lines SET amount = 1 WHERE subscription_id = $1 AND amount = 72000",
+        "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
+        "UPDATE ledger_lines SET amount = 72000 WHERE subscription_id = $1 AND amount = 1",
+    ),
+    "LINE_UNEXPECTED, a customer": (
+        "UPDATE ledger_lines SET customer_id = 'C-X' WHERE subscription_id = $1 AND amount = 72000",
+        "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
+        """
+        UPDATE ledger_lines AS line SET customer_id = row.customer_id FROM subscriptions AS row
+         WHERE line.subscription_id = $1 AND row.subscription_id = $1
+        """,
+    ),
+    "EVENT_DIFFERS": (
+        "UPDATE lifecycle_events SET event = 'UPGRADED' WHERE subscription_id = $1 AND sequence = 2",
+        "Event 2 is listed as another one than it is.",
+        "UPDATE lifecycle_events SET event = 'SWITCHED_TO_PAID' WHERE subscription_id = $1 AND sequence = 2",
+    ),
+    "EVENT_DIFFERS, unreadable": (
+        """
+        UPDATE lifecycle_events SET detail = jsonb_build_object('was', detail)
+         WHERE subscription_id = $1 AND sequence = 2
+        """,
+        "Event 2 cannot be read.",
+        """
+        UPDATE lifecycle_events SET detail = detail -> 'was' WHERE subscription_id = $1 AND sequence = 2
+        """,
+    ),
+    "CHARGE_DIFFERS": (
+        """
+        WITH dearer AS (
+            UPDATE ledger_lines SET amount = 72001, line = jsonb_set(line, '{amount}', '72001')
+             WHERE subscription_id = $1 AND amount = 72000
+            RETURNING sequence)
+        UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '72001')
+         WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM dearer)
+        """,
+        "SERVICE_FEES_POSTED of 2026-03-01 charges 72,001 KRW in 1 line; "
+        "the rules reckon 72,000 KRW in 1 line.",
+        """
+        WITH right_one AS (
+            UPDATE ledger_lines SET amount = 72000, line = jsonb_set(line, '{amount}', '72000')
+             WHERE subscription_id = $1 AND amount = 72001
+            RETURNING sequence)
+        UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '72000')
+         WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM right_one)
+        """,
+    ),
+    "WORKFLOW_DIFFERS": (
+        """
+        UPDATE lifecycle_events
+           SET detail = jsonb_set(detail, '{trial_ends_at}', '"2026-02-08T09:00:00+09:00"')
+         WHERE subscription_id = $1 AND sequence = 1
+        """,
+        "Its events tell another trial_ends_at than its workflow.",
+        """
+        UPDATE lifecycle_events
+           SET detail = jsonb_set(detail, '{trial_ends_at}', '"2026-02-09T09:00:00+09:00"')
+         WHERE subscription_id = $1 AND sequence = 1
+        """,
+    ),
+    "ADJUSTMENT_DIFFERS": (
+        """
+        INSERT INTO ledger_adjustments
+        SELECT subscription_id, 'T-1', customer_id, key, -72001, 'GOODWILL', 'T-1', effective_at
+          FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
+        """,
+        "Adjustments give back more of SERVICE_FEE/2026-02-01 than it charges.",
+        "DELETE FROM ledger_adjustments WHERE subscription_id = $1",
+    ),
+}
+
+
+async def test_what_only_somebody_can_put_right_is_shown_until_it_is(office: House) -> None:
+    lives = dict(zip(PLANTED, await together(charged(office) for _ in PLANTED), strict=True))
+    before = {what: await told(office, life) for what, life in lives.items()}
+    for what, (plant, _, _) in PLANTED.items():
+        await damaged(office, plant, lives[what].id)
+
+    findings = await found(office)
+
+    assert {(each.subscription_id, each.code.value, each.message) for each in findings} == {
+        (lives[what].id, what.partition(",")[0], message) for what, (_, message, _) in PLANTED.items()
+    }
+    assert not any(finding.repaired for finding in findings)
+    for life in lives.values():
+        await gets_attention(life)
+    assert [each.message for each in await found(office)] == [each.message for each in findings]
+
+    for what, (_, _, amend) in PLANTED.items():
+        await damaged(office, amend, lives[what].id)
+        assert await told(office, lives[what]) == before[what], what
+    assert await found(office) == []
+    for life in lives.values():
+        await gets_attention(life, needed=False)
+
+
+async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow(office: House) -> None:
+    failing, elsewhere, sound = await together(office.requested() for _ in range(3))
+    await office.owner.execute(
+        """
+        CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
+        CREATE TRIGGER broken BEFORE INSERT ON lifecycle_events FOR EACH ROW WHEN (NEW.sequence > 1)
+            EXECUTE FUNCTION break();
+        """
+    )
+    asked = asyncio.create_task(failing.asks("rename_account", group=fresh("renamed")))
+    await eventually("it has failed", lambda: is_failing(failing))
+    await elsewhere.handle.terminate(reason="by an operator's mistake")
+    await office.temporal.start_workflow(
+        "SubscriptionWorkflow", id=elsewhere.workflow_id, task_queue="misspelt"
+    )
+
+    findings = await found(office)
+
+    assert {(each.subscription_id, each.code, each.message, each.repaired) for each in findings} == {
+        (failing.id, "WORKFLOW_STUCK", "record_transition keeps failing, with RaiseError.", False),
+        (
+            elsewhere.id,
+            "WORKFLOW_STUCK",
+            "It waits on task queue misspelt, which is not the service's.",
+            False,
+        ),
+    }
+    await gets_attention(failing)
+    await office.owner.execute("DROP TRIGGER broken ON lifecycle_events")
+    await asked
+    await elsewhere.handle.terminate(reason="to be started anew")
+    assert await codes(office) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}
+    await gets_attention(failing, needed=False)
+    assert await found(office) == []
+    assert await sound.events() == ["TRIAL_STARTED"]
+
+
+async def is_failing(life: Life) -> bool:
+    pending = (await life.handle.describe()).raw_description.pending_activities
+    return any(each.HasField("last_failure") for each in pending)
+
+
+@workflow.defn(name="SubscriptionWorkflow")
+class OfAnotherRelease:
+    """What it does cannot be replayed by the workflow of this release."""
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.sleep(timedelta(days=1))
+
+
+async def test_a_workflow_that_cannot_be_replayed_is_found_before_its_day_comes(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            life = await house.requested()
+            await life.handle.terminate(reason="by an operator's mistake")
+        runner = UnsandboxedWorkflowRunner()
+        async with Worker(
+            temporal, task_queue=house.task_queue, workflows=[OfAnotherRelease], workflow_runner=runner
+        ):
+            await temporal.start_workflow(
+                "SubscriptionWorkflow", id=life.workflow_id, task_queue=house.task_queue
+            )
+            await eventually("it sleeps", lambda: is_asleep(life))
+        async with house.worker():
+            [finding] = await found(house)
+            assert (finding.code, finding.repaired) == ("WORKFLOW_STUCK", False)
+            assert finding.message.startswith("Its tasks keep failing")
+
+
+async def is_asleep(life: Life) -> bool:
+    return any(event.HasField("timer_started_event_attributes") for event in await life.history())
+
+
+async def test_what_neither_side_can_tell_any_more_is_named(office: House) -> None:
+    rowless, nameless, unreadable, erased = await together(charged(office) for _ in range(4))
+    await erased.is_cancelled("2026-03-02 09:00")
+    # The run in which they were requested is past its retention.
+    for life in (rowless, nameless):
+        await has_lost_its_run(life, (await life.has_run(2))[0])
+    await forgotten(office, rowless)
+    await damaged(office, "DELETE FROM companies WHERE subscription_id = $1", nameless.id)
+    await damaged(
+        office, "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1", unreadable.id
+    )
+    await has_lost_its_histories(unreadable)
+    await damaged(
+        office, "DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 2", erased.id
+    )
+
+    assert await codes(office) == {
+        rowless.id: [("ROW_MISSING", False)],
+        nameless.id: [("DATA_MISSING", False)],
+        unreadable.id: [("UNREADABLE", False), ("WORKFLOW_MISSING", False)],
+        erased.id: [("EVENT_MISSING", False)],
+    }
+    await gets_attention(rowless)
+    await gets_attention(nameless)
+
+
+async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: House) -> None:
+    await together(charged(office) for _ in range(5))
+    await office.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-02"}, id=fresh("close"), task_queue=office.task_queue
+    )
+    first, second, third, fourth, fifth = [invoice.number for invoice in await office.client.invoices()]
+    assert await found(office) == []
+    for statement, argument in (
+        ("DELETE FROM invoice_entries WHERE number = $1", second),
+        ("UPDATE invoices SET supply = supply + 1, vat = vat - 1 WHERE number = $1", third),
+        ("UPDATE invoices SET document = jsonb_set(document, '{vat_amount}', '0') WHERE number = $1", fourth),
+        ("DELETE FROM invoice_entries WHERE number = $1", fifth),
+        ("DELETE FROM invoices WHERE number = $1", fifth),
+    ):
+        await damaged(office, statement, argument)
+
+    findings = await found(office)
+
+    year = first[:4]
+    assert {(each.subscription_id, each.code, each.message) for each in findings} == {
+        (
+            None,
+            "INVOICE_DIFFERS",
+            f"Invoice {second}: its entries are not those that are marked as invoiced.",
+        ),
+        (None, "INVOICE_DIFFERS", f"Invoice {third}: it is listed as another one than it is."),
+        (None, "INVOICE_DIFFERS", f"Invoice {fourth}: it is listed as another one than it is."),
+        (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its sums are not those of its entries."),
+        (None, "INVOICE_MISSING", f"The last invoice of {year} is number 4, and 5 are counted."),
+    }
+    await damaged(office, "DELETE FROM invoices WHERE number = $1", second)
+    messages = [each.message for each in await found(office)]
+    assert f"Invoice {second} is missing." in messages
+
+
+async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(office: House) -> None:
+    life = await charged(office)
+    await office.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-02"}, id=fresh("close"), task_queue=office.task_queue
+    )
+    [invoice] = await office.client.invoices()
+    await damaged(office, "UPDATE ledger_lines SET amount = 1 WHERE amount = 72000")
+    assert [(each.subscription_id, each.code.value, each.message) for each in await found(office)] == [
+        (
+            None,
+            "INVOICE_DIFFERS",
+            f"Invoice {invoice.number}: the ledger has {life.id}/SERVICE_FEE/2026-02-01 otherwise.",
+        ),
+        (
+            life.id,
+            "LINE_UNEXPECTED",
+            "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
+        ),
+    ]
+
+
+async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(office: House) -> None:
+    """Two lines of 116 KRW on one invoice; one is given back in April, the other in May.
+
+    The tax of 232 is 23, of the 116 that are left in April 11, and of nothing 0. So the credit notes have
+    12 and 11.
+    """
+    days = ("2026-03-01", "2026-03-02")
+    lives = [await one_day(office, day, customer_id="C-whole") for day in days]
+    activities = InvoicingActivities(office.pool)
+
+    async def issued(month: int) -> None:
+        wanted = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 3))
+        await ActivityEnvironment().run(activities.issue_invoices, wanted)
+
+    await issued(3)
+    for life, day, at in zip(lives, days, ("2026-04-10", "2026-05-10"), strict=True):
+        wanted = check(Adjust, {**adjustment(life, -116), "key": f"{life.id}/SERVICE_FEE/{day}"})
+        async with office.pool.acquire() as connection:
+            await insert_adjustment(connection, wanted, on(at))
+    await issued(4)
+    await issued(5)
+    whole, april, may = await office.client.invoices()
+    assert [(each.supply_amount, each.vat_amount) for each in (whole, april, may)] == [
+        (232, 23),
+        (-116, -12),
+        (-116, -11),
+    ]
+    assert await found(office) == []
+
+    # Both documents stay consistent in themselves.
+    change = "UPDATE invoices SET vat = $2, total = $3, document = document || $4::jsonb WHERE number = $1"
+    none: dict[str, Any] = {"corrected": [], "vat_amount": -11, "total": -127}
+    [corrected] = may.corrected
+    twice = corrected.model_copy(update={"supply_before": 232, "supply_after": 116})
+    first = {"corrected": [twice.model_dump()], "vat_amount": -12, "total": -128}
+    await damaged(office, change, april.number, -11, -127, json.dumps(none))
+    await damaged(office, change, may.number, -12, -128, json.dumps(first))
+    said = "corrects earlier invoices otherwise than its adjustments do"
+    for _ in range(2):
+        assert [(each.code.value, each.repaired, each.message) for each in await found(office)] == [
+            ("INVOICE_DIFFERS", False, f"Invoice {april.number}: it {said}."),
+            ("INVOICE_DIFFERS", False, f"Invoice {may.number}: it {said}."),
+        ]
+
+    # A value that PostgreSQL cannot compute with spoils the comparison of the invoices that it concerns.
+    await damaged(
+        office,
+        """UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '"ten"') WHERE number = $1""",
+        whole.number,
+    )
+    unexamined = "its corrections could not be examined (InvalidTextRepresentationError)"
+    assert [each.message for each in await found(office)] == [
+        f"Invoice {whole.number}: it cannot be read.",
+        f"Invoice {april.number}: {unexamined}.",
+        f"Invoice {may.number}: {unexamined}.",
+    ]
+
+
+async def test_a_paused_workflow_is_named_and_is_not_replaced(office: House) -> None:
+    """With a row that is well, and with one that lacks an event that its histories still have."""
+    well, lacking, running = await together(charged(office) for _ in range(3))
+    before = await told(office, lacking)
+    await damaged(
+        office,
+        """
+        WITH lost AS (DELETE FROM ledger_lines WHERE subscription_id = $1 AND sequence = 2)
+        DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 2
+        """,
+        lacking.id,
+    )
+    runs = [await life.run_ids() for life in (well, lacking)]
+    async with paused(office.temporal, well.id), paused(office.temporal, lacking.id):
+        assert await codes(office) == {
+            well.id: [("WORKFLOW_PAUSED", False)],
+            lacking.id: [("WORKFLOW_PAUSED", False), ("EVENT_MISSING", True)],
+        }
+        assert await told(office, lacking) == before
+        [finding, _] = await found(office)
+        assert finding.message.startswith("Its workflow has been paused since 20")
+        # Who has paused it, and why, are an operator's words.
+        assert "T-4711" not in finding.message
+    assert [await life.run_ids() for life in (well, lacking)] == runs
+    assert await found(office) == []
+    for life in (well, lacking, running):
+        await gets_attention(life, needed=False)

@@ -1,0 +1,309 @@
+"""One side is of yesterday, or both: what is known is made good, and nobody pays twice or comes back."""
+
+import random
+import shlex
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from property.scenario_strategies import scenarios
+from support.backups import TASK_QUEUE, Backup, backed_up, postgres, restored, restored_database, run
+from support.corruption import told
+from support.data_search import found_in_database, is_gone_from_workflow
+from support.markdown_pages import blocks, page
+from support.polling import together
+from support.reconcile_job import codes, found
+from support.service_env import House, catalogue, catalogue_text, fresh, open_house
+from support.sizes import SIZES
+from support.subscription_driver import Life
+from temporalio.client import Client
+
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.postgres_server import WORKER, as_login
+from dev_stack.scenario_runner import simulate_by_rules
+from dev_stack.stack import EmbeddedStack
+from dev_stack.temporal_server import TemporalServer
+from subscription.catalogue import PriceBook
+from subscription.commands import written_out
+from subscription.ledger import LedgerLine
+from subscription.refusals import RefusedError
+from subscription.scenario import Scenario, Step, filled_in, read_scenario, sample_request
+from subscription.state import State
+
+BOOK = PriceBook(versions=(catalogue(),))
+FIRST = "2027-01-10T09:00:00+09:00"
+# No name is changed, for in these tests the names are each life's own.
+_LEFT_OUT = ("rename_account", "confirm_domain", "check_domain")
+
+
+def drawn() -> list[dict[str, Any]]:
+    """Lives that begin after today, the same in every run."""
+    made: list[list[dict[str, Any]]] = []
+    one = scenarios(tomllib.loads(catalogue_text()))
+
+    @seed(20270110)
+    @settings(max_examples=3, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(one, min_size=SIZES.restored_lives, max_size=SIZES.restored_lives))
+    def draw(scenarios: list[dict[str, Any]]) -> None:
+        made.append(scenarios)
+
+    draw()
+    return made[-1]
+
+
+def written() -> list[dict[str, Any]]:
+    """Lives that are in the middle of something when the backup is made, or begin after it."""
+    switch = {"at": FIRST, "switch_to_paid": {"date": "2027-01-10", "term": "ANNUAL"}}
+    more = {"at": "2027-02-15T09:00:00+09:00", "upgrade": {"members": 20}}
+    option = {"at": "2027-02-16T09:00:00+09:00", "change_renewal_option": {"term": "ANNUAL"}}
+    leave = {"at": "2027-03-20T09:00:00+09:00", "cancel": {"date": "2027-03-20"}}
+    until = "2027-04-02T00:00:00+09:00"
+    request = {"at": FIRST, "plan": "basic", "members": 10}
+    return [
+        {"name": name, "request": request, "steps": steps, "until": until}
+        for name, steps in {
+            "is upgraded after it": [switch, more, option],
+            "leaves after it": [switch, leave],
+            "is only billed": [switch, more],
+            "begins after it": [switch, more],
+            "begins and leaves after it": [switch, leave],
+        }.items()
+    ]
+
+
+class Story(Life):
+    """A life as it is written down, and as it is lived: some of it before the backup, the rest after."""
+
+    scenario: Scenario
+    before: int
+    """So many of its steps were taken before the backup; -1 if it was not even requested."""
+    lost: set[str]
+    """The commands that were accepted after it."""
+
+    async def takes(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            await self.client.settle(self.id, step.at)
+            argument = filled_in(step, BOOK, "")
+            if isinstance(argument, dict) and argument.get("confirmation") == "":
+                argument = {**argument, "confirmation": await self.confirmation()}
+            argument = written_out(step.command, argument)
+            if isinstance(argument, dict):
+                argument = {**argument, "at": step.at.isoformat()}
+            try:
+                await self.client.command(self.id, step.command, argument)
+            except RefusedError:
+                continue
+            self.lost.add(step.command)
+
+    async def goes_on(self) -> None:
+        """To its end, or as far as it is written down."""
+        await self.takes(self.scenario.steps[max(self.before, 0) :])
+        await self.client.settle(self.id, self.scenario.until)
+        if (await self.status()).state is State.ERASED:
+            await self.has_closed()
+
+    async def charged(self, house: House) -> list[tuple[Any, ...]]:
+        return charges(await house.client.ledger(self.id))
+
+    def reckoned(self) -> list[tuple[Any, ...]]:
+        """The ledger by the rules alone."""
+        [document] = simulate_by_rules([self.scenario], BOOK)
+        return charges(document.ledger)
+
+
+def charges(lines: Sequence[LedgerLine]) -> list[tuple[Any, ...]]:
+    return [(line.kind, line.first_day, line.end_day, line.amount) for line in lines]
+
+
+async def begun(house: House, scenario: Scenario, before: int, **changes: Any) -> Story:
+    body = {
+        **sample_request(scenario, BOOK, fresh("request")),
+        "account": {"group": fresh("hanyang")},
+        "company_name": f"{fresh('Hanyang')} Trading",
+        "simulated_at": scenario.starts_at.isoformat(),
+        **changes,
+    }
+    answer = await house.client.request(body)
+    story = Story(house.client, house.temporal, answer.subscription_id, body)
+    story.scenario, story.before, story.lost = scenario, before, set()
+    if before > 0:
+        await story.takes(scenario.steps[:before])
+        story.lost = set()
+    return story
+
+
+@dataclass(frozen=True)
+class Days:
+    """What was kept of two days, and who lived on them."""
+
+    yesterday: Backup
+    today: Backup
+    stories: list[Story]
+    ended: list[Story]
+    """Those that were erased after the first backup."""
+    known: dict[str, dict[str, list[Any]]]
+    """All that the record had of each in the end."""
+    certificates: Path
+    """What was kept apart of the last day."""
+
+
+@pytest.fixture(scope="module")
+async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> Days:
+    directory, chance = tmp_path_factory.mktemp("days"), random.Random(20270110)
+    scenarios = [read_scenario(_without_names(each)) for each in (*written(), *drawn())]
+    async with TemporalServer(directory / "temporal", search_attributes={}) as server:
+        temporal = await Client.connect(server.address, data_converter=data_converter())
+        await register_search_attributes(temporal)
+        async with open_house(stack, temporal, task_queue=TASK_QUEUE) as house:
+            begins_later = [each for each in scenarios if each.name.startswith("begins")]
+            stories = await together(
+                begun(house, each, chance.randint(0, len(each.steps)) if each.name == "generated" else 1)
+                for each in scenarios
+                if each not in begins_later
+            )
+            over = {story.id for story in stories if (await story.status()).state is State.ERASED}
+            for story in stories:
+                if story.id in over:
+                    await story.has_closed()
+            yesterday = await backed_up(house, directory / "temporal", directory / "yesterday")
+            stories += await together(begun(house, each, -1) for each in begins_later)
+            await together(story.goes_on() for story in stories)
+            [left] = [story for story in stories if story.scenario.name == "leaves after it"]
+            [billed] = [story.scenario for story in stories if story.scenario.name == "is only billed"]
+            heir = await begun(house, billed, -1, account=left.request["account"])
+            await heir.goes_on()
+            stories.append(heir)
+            today = await backed_up(house, directory / "temporal", directory / "today")
+            for story in stories:
+                assert await story.charged(house) == story.reckoned(), story.scenario.name
+            ended = [
+                each
+                for each in stories
+                if each.id not in over and (await each.status()).state is State.ERASED
+            ]
+            assert len(ended) >= 2
+            assert any(story.lost for story in stories if story not in ended)
+            known = {story.id: await told(house, story) for story in stories}
+            await run(postgres("psql"), house.people_url, "--command", KEEP_APART, cwd=directory)
+    return Days(yesterday, today, stories, ended, known, directory / "certificates.tsv")
+
+
+[KEEP_APART, PUT_BACK] = [
+    block.text.partition("<<'SQL'\n")[2].rpartition("SQL")[0] or shlex.split(block.text)[-1]
+    for block in blocks(page("docs/schedules.md"), "sh")
+    if "certificates.tsv" in block.text
+]
+
+
+def _without_names(scenario: dict[str, Any]) -> dict[str, Any]:
+    return {**scenario, "steps": [step for step in scenario["steps"] if not step.keys() & {*_LEFT_OUT}]}
+
+
+async def nobody_is_named(house: House, stories: Sequence[Story]) -> None:
+    for story in stories:
+        assert (await house.client.status(story.id)).state is State.ERASED
+    assert await found_in_database(house, [story.request["company_name"] for story in stories]) == []
+
+
+def once(charged: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether no day is in two service fees."""
+    fees = sorted((first, end) for kind, first, end, _ in charged if kind == "SERVICE_FEE")
+    return all(end <= first for (_, end), (first, _) in pairwise(fees))
+
+
+async def test_the_database_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
+    async with restored(stack, days.yesterday.database, days.today.temporal, tmp_path / "site") as house:
+        findings = await codes(house)
+        for story in days.stories:
+            if story in days.ended:
+                continue
+            assert await told(house, story) == days.known[story.id], story.scenario.name
+            assert await story.charged(house) == story.reckoned()
+        back = [story for story in days.ended if story.before >= 0]
+        assert {story.id: findings[story.id] for story in days.ended} == {
+            **{story.id: [("END_MISSING", True)] for story in back},
+            # Its histories were deleted with all that they told, and the record has never had it.
+            **{story.id: [("ROW_MISSING", False)] for story in days.ended if story not in back},
+        }
+        await nobody_is_named(house, back)
+        for story in back:
+            charged = await story.charged(house)
+            assert once(charged)
+            if story.lost <= {"cancel"}:
+                assert charged == story.reckoned(), story.scenario.name
+        unknown = {story.id for story in days.ended if story not in back}
+        assert {each.subscription_id for each in await found(house)} == unknown
+
+
+async def test_temporal_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
+    async with restored(stack, days.today.database, days.yesterday.temporal, tmp_path / "site") as house:
+        findings = await codes(house)
+        for story in days.stories:
+            assert await told(house, story) == days.known[story.id], story.scenario.name
+            assert await story.charged(house) == story.reckoned()
+        for story in days.ended:
+            # Its workflow lived again, or there has never been one.
+            assert findings.get(story.id, [("DATA_LEFT", True)]) == [("DATA_LEFT", True)]
+            site = Life(house.client, house.temporal, story.id, story.request)
+            names = [story.request["company_name"]]
+            await is_gone_from_workflow(house.temporal, site.workflow_id, names, await site.run_ids())
+        assert {code for told in findings.values() for code, repaired in told if not repaired} == set()
+        assert await found(house) == []
+
+
+async def test_both_are_of_yesterday_and_what_was_erased_stays_erased(
+    stack: EmbeddedStack, days: Days, tmp_path: Path
+) -> None:
+    """Nothing tells of the last day but the certificates that were kept apart."""
+    async with restored(stack, days.yesterday.database, days.yesterday.temporal, tmp_path / "site") as house:
+        await run(
+            postgres("psql"),
+            house.database_url,
+            "--set=ON_ERROR_STOP=1",
+            cwd=days.certificates.parent,
+            typed=PUT_BACK,
+        )
+        findings = await codes(house)
+        back = [story for story in days.ended if story.before >= 0]
+        for story in back:
+            assert ("END_MISSING", True) in findings[story.id], findings[story.id]
+        await nobody_is_named(house, back)
+        for story in back:
+            assert once(await story.charged(house))
+            certificates = {table: days.known[story.id][table] for table in ("erasure_certificates",)}
+            assert {**await told(house, story), **certificates} == await told(house, story)
+        assert await found(house) == []
+        # The others go on from yesterday, and are asked again what they were asked.
+        for story in days.stories:
+            if story.before >= 0 and story not in days.ended and story.lost:
+                again = Story(house.client, house.temporal, story.id, story.request)
+                again.scenario, again.before, again.lost = story.scenario, story.before, set()
+                await again.goes_on()
+                assert await again.charged(house) == story.reckoned(), story.scenario.name
+
+
+async def test_a_restored_database_guards_what_it_has_as_before(stack: EmbeddedStack, days: Days) -> None:
+    url = await restored_database(stack, days.today.database)
+    connection = await asyncpg.connect(as_login(url, WORKER))
+    try:
+        for change in ("UPDATE ledger_lines SET amount = 1", "DELETE FROM erasure_certificates"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(change)
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await connection.execute("INSERT INTO members VALUES ($1, 'hong')", days.ended[0].id)
+    finally:
+        await connection.close()
+    owner = await asyncpg.connect(url)
+    try:
+        with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+            await owner.execute("DELETE FROM erasure_certificates")
+    finally:
+        await owner.close()

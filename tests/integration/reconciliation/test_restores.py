@@ -1,0 +1,283 @@
+"""The day after: one side was restored from a backup, or is gone, and the other one tells the rest."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from support.corruption import Backup, has_lost_its_histories, has_lost_its_run, is_set_back, told
+from support.namespaces import new_namespace
+from support.polling import eventually, together
+from support.reconcile_job import codes, found, gets_attention, needs_attention
+from support.service_env import House, catalogue, fresh, open_house, publish
+from support.subscription_driver import Life
+
+from adapters.postgres import catalogue_repository
+from adapters.postgres.catalogue_repository import PublishingError, price_book
+from dev_stack.stack import EmbeddedStack
+from integration.requests.test_catalogues import DEARER
+from subscription.business_calendar import day_of
+from subscription.catalogue import Catalogue
+from subscription.state import State
+
+
+async def paid(house: House) -> Life:
+    """On a clock of its own, which is ahead of the real one: nothing falls due by itself."""
+    life = await house.requested()
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
+    await months_pass(life, 2)
+    return life
+
+
+async def months_pass(life: Life, months: int) -> None:
+    await life.sleeps_until(await life.clock.now() + timedelta(days=31 * months))
+
+
+async def is_cancelled_today(life: Life) -> None:
+    await life.asks("cancel", date=f"{await life.today()}")
+    await life.has_closed()
+
+
+async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(office: House) -> None:
+    untouched, busy, left, corrected = await together(paid(office) for _ in range(4))
+    backup = await Backup.of(office)
+
+    await busy.asks("upgrade", members=20, id="more")
+    await busy.asks("rename_account", group=fresh("renamed"), by="somebody")
+    await months_pass(busy, 2)
+    await is_cancelled_today(left)
+    key = (await corrected.ledger())[0].key
+    await office.client.adjust(
+        {
+            "subscription_id": corrected.id,
+            "id": "T-1",
+            "key": key,
+            "amount": -100,
+            "reason": "GOODWILL",
+            "reference": "T-1",
+        }
+    )
+    new = await paid(office)
+    lives = (untouched, busy, corrected, new)
+    before = [await told(office, life) for life in lives]
+    ending = await told(office, left)
+
+    await backup.is_restored()
+    # Somebody asks for something before anybody has noticed.
+    asked = asyncio.create_task(busy.asks("change_renewal_option", term="ANNUAL", id="option"))
+    await eventually("it is asked", lambda: is_diverged(busy))
+
+    assert await codes(office) == {
+        busy.id: [("EVENT_MISSING", True)],
+        left.id: [("END_MISSING", True)],
+        corrected.id: [("ADJUSTMENT_MISSING", True)],
+        new.id: [("ROW_MISSING", True)],
+    }
+
+    assert (await asked).message.startswith("The next contract")
+    assert (await busy.events())[-1] == "RENEWAL_OPTION_CHANGED"
+    for life, known in zip(lives, before, strict=True):
+        if life is not busy:
+            assert await told(office, life) == known
+    assert (await told(office, busy))["ledger_lines"] == before[1]["ledger_lines"]
+    assert await found(office) == []
+    # Reckoned anew, it is the same, and nothing of a person is back.
+    # But for how many rows were erased, and the answer to the cancellation, which nobody knows any more.
+    unknown: dict[str, list[Any]] = {"erasure_certificates": [], "command_answers": []}
+    assert await told(office, left) | unknown == ending | unknown
+    assert (await left.status()).state is State.ERASED
+
+
+async def test_two_runs_at_once_restore_an_adjustment_once(office: House) -> None:
+    life = await paid(office)
+    backup = await Backup.of(office)
+    wanted = {"subscription_id": life.id, "id": "T-1", "key": (await life.ledger())[0].key, "amount": -100}
+    await office.client.adjust({**wanted, "reason": "GOODWILL", "reference": "T-1"})
+    known = await told(office, life)
+    await backup.is_restored()
+
+    async def both_wait() -> bool:
+        waiting: int = await office.owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return waiting == 2
+
+    async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", life.id)
+        runs = [group.create_task(found(office)) for _ in range(2)]
+        await eventually("both are about to restore it", both_wait)
+    findings = [finding for run in runs for finding in run.result()]
+    assert {(each.code.value, each.repaired) for each in findings} == {("ADJUSTMENT_MISSING", True)}
+    assert await told(office, life) == known
+
+
+async def dearer_since_a_month(office: House) -> Catalogue:
+    """Publish a version whose day has passed, as on that day."""
+    today: datetime = await office.pool.fetchval("SELECT clock_timestamp()")
+    newer = catalogue("dearer", f"{day_of(today) - timedelta(days=30)}", **DEARER)
+    assert await publish(office.pool, newer)
+    return newer
+
+
+async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workflows(office: House) -> None:
+    untouched, busy = await together(paid(office) for _ in range(2))
+    backup = await Backup.of(office)
+    newer = await dearer_since_a_month(office)
+    await busy.asks("upgrade", members=20)
+    new = await paid(office)
+    lives = (untouched, busy, new)
+    book, before = await price_book(office.pool), [await told(office, life) for life in lives]
+    await backup.is_restored()
+    with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
+        await catalogue_repository.publish(office.pool, newer)
+
+    assert await codes(office) == {
+        busy.id: [("CATALOGUE_MISSING", True), ("EVENT_MISSING", True)],
+        new.id: [("ROW_MISSING", True)],
+    }
+
+    assert await price_book(office.pool) == book
+    assert [await told(office, life) for life in lives] == before
+    assert not await catalogue_repository.publish(office.pool, newer)
+    assert await found(office) == []
+
+
+async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(office: House) -> None:
+    """Its refusal came after a look for newer prices, and recorded nothing."""
+    life = await paid(office)
+    backup = await Backup.of(office)
+    await dearer_since_a_month(office)
+    await life.refused("upgrade", plan="no-such-plan")
+    await backup.is_restored()
+    asked = asyncio.create_task(life.asks("change_renewal_option", term="ANNUAL"))
+    await eventually("it is not recorded", lambda: is_diverged(life))
+
+    assert await codes(office) == {life.id: [("CATALOGUE_MISSING", True)]}
+
+    await asked
+    assert await found(office) == []
+
+
+async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_person(office: House) -> None:
+    life = await paid(office)
+    backup = await Backup.of(office)
+    await dearer_since_a_month(office)
+    await life.asks("upgrade", members=20)
+    await backup.is_restored()
+    assert await publish(office.pool, catalogue("other", "2040-01-01", **DEARER))
+    said = await codes(office)
+    assert said == {life.id: [("CATALOGUE_MISSING", False), ("EVENT_MISSING", True)]}
+
+
+async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_backup_is(
+    office: House,
+) -> None:
+    life = await paid(office)
+    backup = await Backup.of(office)
+    await is_cancelled_today(life)
+    ending, certificates = await told(office, life), await life.client.certificates(life.id)
+    await has_lost_its_histories(life)
+    await office.owner.execute("CREATE TABLE apart AS TABLE erasure_certificates")
+    await backup.is_restored()
+    await office.owner.execute("INSERT INTO erasure_certificates TABLE apart")
+
+    assert await codes(office) == {life.id: [("END_MISSING", True)]}
+
+    assert await told(office, life) | {"command_answers": []} == ending | {"command_answers": []}
+    assert await life.client.certificates(life.id) == certificates
+    assert await found(office) == []
+
+
+async def is_diverged(life: Life) -> bool:
+    pending = (await life.handle.describe()).raw_description.pending_activities
+    return any(each.last_failure.application_failure_info.type == "RecordDivergedError" for each in pending)
+
+
+async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person(office: House) -> None:
+    backup = await Backup.of(office)
+    first = await paid(office)
+    await backup.is_restored()
+    second = await office.requested(account=first.request["account"])
+
+    assert await codes(office) == {first.id: [("NAME_DIFFERS", False), ("ROW_MISSING", True)]}
+
+    await gets_attention(first)
+    assert not await needs_attention(second)
+    assert await codes(office) == {first.id: [("NAME_DIFFERS", False)]}
+    await first.asks("rename_account", group=fresh("renamed"))
+    assert await found(office) == []
+    await gets_attention(first, needed=False)
+
+
+async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_twice(office: House) -> None:
+    life = await office.paid("2024-01-10 09:00", term="MONTHLY")
+    await life.passes_to("2024-12-15 00:00")
+    backup = await Backup.of(office)
+    ledger = await life.ledger()
+    # A contract year ends, a new run begins, and the histories of the earlier ones go with time.
+    await life.passes_to("2025-02-15 00:00")
+    for run in (await life.has_run(3))[:2]:
+        await has_lost_its_run(life, run)
+    await backup.is_restored()
+
+    [finding] = await found(office)
+
+    # 24 events in eleven months; then the fees of two months, and the periods that began on 10 January and
+    # 10 February.
+    assert (finding.code, finding.repaired) == ("EVENT_MISSING", False)
+    assert finding.message == "The record lacks event 25 to 28."
+    assert await life.ledger() == ledger
+    await gets_attention(life)
+    # The life goes on from where it was, and the gap is named as long as it is there.
+    await life.passes_to("2025-03-01 00:00")
+    assert (await life.posted())[len(ledger) :] == [("SERVICE_FEE", "2025-02-01", "2025-03-01", 72_000)]
+    assert [(each.code, each.message) for each in await found(office)] == [(finding.code, finding.message)]
+
+
+async def test_a_server_of_yesterday_catches_up_with_the_record(office: House) -> None:
+    quiet, commanded, waiting = await together(paid(office) for _ in range(3))
+    for life in (quiet, commanded, waiting):
+        await life.asks("upgrade", members=20, id="more")
+    for life in (commanded, waiting):
+        await months_pass(life, 2)
+    before = [await told(office, life) for life in (quiet, commanded)]
+    events, ledger = await waiting.events(), await waiting.ledger()
+    for life in (quiet, commanded, waiting):
+        await is_set_back(life)
+    # It takes a command, and cannot record what it makes of it.
+    asked = asyncio.create_task(waiting.asks("rename_account", group=fresh("renamed"), id="rename"))
+    await eventually("it is stuck", lambda: is_diverged(waiting))
+
+    assert await codes(office) == {
+        life.id: [("WORKFLOW_BEHIND", True)] for life in (quiet, commanded, waiting)
+    }
+
+    assert [await told(office, life) for life in (quiet, commanded)] == before
+    # The workflow that has taken its place is asked again, and does it once.
+    assert (await asked).command == "rename_account"
+    assert (await waiting.events(), await waiting.ledger()) == ([*events, "ACCOUNT_RENAMED"], ledger)
+    assert await commanded.asks("upgrade", members=20, id="more")
+    assert await found(office) == []
+
+
+async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
+    office: House, stack: EmbeddedStack
+) -> None:
+    trials = await together(office.requested() for _ in range(25))
+    paying = await together(paid(office) for _ in range(3))
+    gone = await office.requested()
+    await is_cancelled_today(gone)
+    ledgers = [await life.ledger() for life in paying]
+    elsewhere = await new_namespace(office.temporal)
+    async with open_house(
+        stack, elsewhere, database_url=office.database_url, task_queue=office.task_queue
+    ) as moved:
+        lives = [*trials, *paying]
+        assert await codes(moved) == {life.id: [("WORKFLOW_MISSING", True)] for life in lives}
+        assert await found(moved) == []
+        assert [await life.ledger() for life in paying] == ledgers
+        for life in lives:
+            assert await Life(moved.client, elsewhere, life.id, life.request).asks(
+                "cancel", date=f"{await life.today()}"
+            )

@@ -1,0 +1,166 @@
+"""A run of the job `reconcile`: page by page, broken off and resumed, and what it says when it is done."""
+
+import asyncio
+import dataclasses
+
+import pytest
+from support.corruption import damaged
+from support.polling import eventually, together
+from support.reconcile_job import found, reconciled
+from support.service_env import House, fresh, open_house
+from support.subscription_driver import Life
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
+
+from activities.reconciliation.activities import ReconciliationActivities
+from activities.reconciliation.record_snapshot import page_of_ids
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from dev_stack.stack import EmbeddedStack
+from subscription.reconciliation import ReconcilePage
+from subscription.refusals import Code, RefusedError
+
+
+async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothing(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            lives = sorted(await together(house.requested() for _ in range(105)), key=lambda life: life.id)
+            # A page has a hundred. The second cannot be finished: of one subscription nothing can be said.
+            lost = (lives[3], lives[102], lives[104])
+            await together(life.handle.terminate(reason="by an operator's mistake") for life in lost)
+        await house.owner.execute(
+            f"""
+            CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'broken off' USING ERRCODE = 'admin_shutdown'; END $$;
+            CREATE TRIGGER break_off BEFORE INSERT ON reconciliation_findings
+                FOR EACH ROW WHEN (NEW.subscription_id = '{lives[102].id}') EXECUTE FUNCTION break_off();
+            """
+        )
+        first = asyncio.create_task(house.worker().run())
+        running = asyncio.create_task(reconciled(house))
+        await eventually("the others are said", lambda: are_said(house, lives[3], lives[104]))
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await house.owner.execute("DROP TRIGGER break_off ON reconciliation_findings")
+        async with house.worker():
+            report = await running
+            findings = await house.client.findings(report["run"])
+            assert [finding.subscription_id for finding in findings] == sorted(life.id for life in lost)
+            assert {(finding.code, finding.repaired) for finding in findings} == {("WORKFLOW_MISSING", True)}
+            assert (
+                report["summary"]
+                == "105 subscriptions looked at, 3 findings: 3 repaired, 0 left to somebody."
+            )
+            assert report["by_code"] == {"WORKFLOW_MISSING": 3}
+            assert await found(house) == []
+
+
+async def are_said(house: House, *lives: Life) -> bool:
+    said = await house.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
+    return {row["subscription_id"] for row in said} == {life.id for life in lives}
+
+
+async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: House) -> None:
+    with pytest.raises(RefusedError) as none_yet:
+        await office.client.reconciliation()
+    assert none_yet.value.refused.code is Code.RECONCILIATION_NOT_FOUND
+    life = await office.requested()
+    await damaged(office, "UPDATE lifecycle_events SET event = 'UPGRADED'")
+    await damaged(office, "DELETE FROM account_names")
+
+    handle = await office.temporal.start_workflow(
+        "ReconcileWorkflow", id=fresh("reconcile"), task_queue=office.task_queue
+    )
+    report = await handle.result()
+
+    summary = "1 subscription looked at, 2 findings: 1 repaired, 1 left to somebody."
+    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    assert metadata.current_details == f"{summary}\n- **EVENT_DIFFERS**: 1\n- **NAME_DIFFERS**: 1"
+    assert report == {
+        "summary": summary,
+        "run": handle.result_run_id,
+        "looked_at": 1,
+        "found": 2,
+        "repaired": 1,
+        "by_code": {"EVENT_DIFFERS": 1, "NAME_DIFFERS": 1},
+    }
+    recorded = await office.client.reconciliation()
+    assert (recorded.run, recorded.looked_at, recorded.found, recorded.repaired) == (report["run"], 1, 2, 1)
+    assert recorded.finished_at is not None
+    findings = await office.client.findings(report["run"])
+    assert [(finding.code, finding.subscription_id) for finding in findings] == [
+        ("EVENT_DIFFERS", life.id),
+        ("NAME_DIFFERS", life.id),
+    ]
+    assert await office.client.findings(report["run"], limit=1) == findings[:1]
+    with pytest.raises(RefusedError):
+        await office.client.reconciliation("no-such-run")
+
+
+async def test_a_run_that_is_started_with_nonsense_says_so(office: House) -> None:
+    for argument in ({"grace_minutes": -1}, {"grace": 5}, {"step": "LUNCH"}, "now"):
+        with pytest.raises(WorkflowFailureError) as failure:
+            await office.temporal.execute_workflow(
+                "ReconcileWorkflow", argument, id=fresh("reconcile"), task_queue=office.task_queue
+            )
+        assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+
+
+async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeated(office: House) -> None:
+    lives = await together(office.requested() for _ in range(3))
+    await lives[0].handle.terminate(reason="by an operator's mistake")
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, task_queue=office.task_queue)
+    signs: list[object] = []
+    environment.on_heartbeat = lambda *details: signs.append(details)
+    activities = ReconciliationActivities(
+        office.pool, office.temporal, PostgresWorkspaces(office.pool), office.seals
+    )
+    page = ReconcilePage(run="by-hand", grace_minutes=0)
+
+    first = await environment.run(activities.reconcile_record, page)
+    again = await environment.run(activities.reconcile_record, page)
+
+    assert (first.looked_at, first.found, first.next_after) == (3, 1, None)
+    assert (again.looked_at, again.found) == (3, 0)
+    assert len(signs) >= 6
+    [finding] = await office.client.findings("by-hand")
+    assert (finding.subscription_id, finding.repaired) == (lives[0].id, True)
+
+
+async def test_what_is_long_erased_has_its_turn_once_in_four_weeks(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            life = await house.requested()
+        for number, (days, certified) in enumerate(
+            [(8, "{DATABASE,HISTORIES}"), (8, "{DATABASE}"), (6, "{DATABASE,HISTORIES}")]
+        ):
+            await damaged(
+                house,
+                """
+                WITH erased AS (
+                    INSERT INTO subscriptions
+                    SELECT copied.*
+                      FROM subscriptions AS kept, generate_series(1, 280) AS each,
+                           concat($2::int, '-', each) AS id,
+                           jsonb_build_object('subscription_id', id, 'request_id', id) AS its,
+                           jsonb_build_object('state', 'ERASED') AS erased,
+                           jsonb_populate_record(kept, its || erased) AS copied
+                     WHERE kept.subscription_id = $1 RETURNING subscription_id
+                )
+                INSERT INTO erasure_certificates
+                SELECT subscription_id, part, now(), '{}', now() - make_interval(days => $3)
+                  FROM erased, unnest($4::text::text[]) AS part
+                """,
+                *(life.id, number, days, certified),
+            )
+        page = await page_of_ids(house.pool, "", 1000)
+        turn, uncertified, lately = [sum(name.startswith(f"{n}-") for name in page) for n in range(3)]
+        # Of 280 some ten have their turn in each of the 28 nights.
+        assert 0 < turn < 40
+        assert uncertified == lately == 280
+        assert life.id in page

@@ -1,0 +1,316 @@
+"""Published prices never change, newer ones reach every life in time, a quote is what is charged (R19)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+
+import pytest
+from support.polling import eventually, together
+from support.service_env import House, catalogue, on, open_house, publish
+from temporalio.client import Client
+
+from activities.transitions import RecordingActivities
+from adapters.postgres import catalogue_repository
+from adapters.postgres.catalogue_repository import PublishingError, price_book
+from adapters.postgres.subscription_repository import snapshot
+from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import BookOutdated, Recorded, Transition
+from subscription.apply import apply
+from subscription.business_calendar import day_of
+from subscription.catalogue import PriceBook
+from subscription.deadlines import due_first, fall_due
+from subscription.events import Event
+from subscription.refusals import Code, Refused
+from subscription.state import State, Subscription
+
+START = "2027-01-10 09:00"
+SERVICE_TERMS = 'id = "service"\nversion = "2026-01"'
+DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
+
+
+@pytest.fixture
+async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house whose catalogue is for the test to change."""
+    async with open_house(stack, temporal) as house:
+        yield house
+
+
+async def test_a_catalogue_is_published_once_whoever_else_tries(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        newer = catalogue("newer", "2027-06-01", **DEARER)
+        published = await together(publish(house.pool, newer) for _ in range(5))
+        assert sorted(published) == [False, False, False, False, True]
+        assert not await publish(house.pool, catalogue())
+        assert (await price_book(house.pool)).edition == 2
+
+
+async def test_a_version_that_is_published_concurrently_is_not_an_error(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house, house.owner.acquire() as connection:
+        newer = catalogue("newer", "2027-06-01", **DEARER)
+
+        async def waits() -> bool:
+            return bool(
+                await house.owner.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+            )
+
+        # Under another number, so that only the version and the date are taken.
+        async with asyncio.TaskGroup() as group, connection.transaction():
+            await connection.execute(
+                "INSERT INTO catalogue_versions (number, version, effective_from, document)"
+                " VALUES (3, $1, $2, $3)",
+                newer.version,
+                newer.effective_from,
+                newer.model_dump_json(),
+            )
+            publishing = group.create_task(publish(house.pool, newer))
+            await eventually("the publication waits for the other one", waits)
+        assert not publishing.result()
+
+
+async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temporal: Client) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        book = await price_book(house.pool)
+        with pytest.raises(PublishingError, match=r"2020-01 is published with other contents.*new `version`"):
+            await publish(house.pool, catalogue(**DEARER))
+        for day in ("2019-12-31", "2020-01-01"):
+            with pytest.raises(PublishingError, match=r"must come into force after 2020-01"):
+                await publish(house.pool, catalogue("other", day, **DEARER))
+        assert await price_book(house.pool) == book
+
+
+async def test_a_version_is_not_in_force_before_the_day_on_which_it_is_published(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    """The day is that of the database's clock: whoever publishes has the same one."""
+    async with open_house(stack, temporal, works=False) as house:
+        today = day_of(await house.pool.fetchval("SELECT clock_timestamp()"))
+        for days_ago in (2, 30):
+            late = catalogue("late", f"{today - timedelta(days=days_ago)}", **DEARER)
+            with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
+                await catalogue_repository.publish(house.pool, late)
+        # By tomorrow's and by today's date, should it become midnight here.
+        assert await catalogue_repository.publish(
+            house.pool, catalogue("soon", f"{today + timedelta(days=1)}", **DEARER)
+        )
+        assert not await catalogue_repository.publish(house.pool, catalogue())
+
+
+async def test_r25_no_version_gives_a_plan_the_rank_of_another(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        premium = '[plans.premium]\ntitle = "Premium"\nrank = 3\nlist = 12000\nannual = 10000\n'
+        plus = '[plans.plus]\ntitle = "Plus"\nrank = 3\nlist = 8000\nannual = 6500\n'
+        assert await publish(house.pool, catalogue("no-premium", "2027-01-01", **{premium: ""}))
+        with pytest.raises(
+            PublishingError, match=r"plans.plus.rank is the rank of plans.premium since"
+        ) as reused:
+            await publish(house.pool, catalogue("reused", "2027-02-01", **{premium: plus}))
+        assert reused.value.refused.code is Code.CATALOGUE_NOT_PUBLISHABLE
+        own = plus.replace("rank = 3", "rank = 4")
+        assert await publish(house.pool, catalogue("own", "2027-02-01", **{premium: own}))
+
+
+async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_published_later(shop: House) -> None:
+    life = await shop.requested(START)
+    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+    assert await publish(shop.pool, catalogue("newer", "2027-02-01", **DEARER))
+    await life.passes_to("2027-03-01 00:00")
+    assert await life.posted() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 8000)]
+    assert await life.happened() == [
+        ("TRIAL_STARTED", "2027-01-10 09:00"),
+        ("SWITCH_RESERVED", "2027-01-10 09:00"),
+        ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
+        ("SERVICE_FEES_POSTED", "2027-03-01 00:00"),
+    ]
+    assert await life.failed_tasks() == []
+
+
+async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(shop: House) -> None:
+    life = await shop.paid(START, "MONTHLY")
+    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    await life.passes_to("2027-03-01 00:00")
+    assert await life.posted() == [
+        ("SERVICE_FEE", "2027-01-10", "2027-02-01", 72_000 * 22 // 31),
+        ("SERVICE_FEE", "2027-02-01", "2027-02-10", 72_000 * 9 // 28),
+        ("SERVICE_FEE", "2027-02-10", "2027-03-01", 92_000 * 19 // 28),
+    ]
+
+
+async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: House) -> None:
+    life = await shop.paid(START)
+    assert (await life.refused("upgrade", at=START, plan="gold")).code is Code.PLAN_NOT_SOLD
+    gold = '[plans.gold]\ntitle = "Gold"\nrank = 4\nlist = 20000\nannual = 18000\n\n[plans.premium]'
+    newer = catalogue("newer", "2027-01-10", **{"[plans.premium]": gold})
+    assert await publish(shop.pool, newer)
+    answer = await life.asks("upgrade", at=START, plan="gold")
+    assert "at 18,000 KRW" in answer.message
+
+
+async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop: House) -> None:
+    """The workflow knows the first edition alone until a command makes it load the next one."""
+    life = await shop.paid(START, "MONTHLY")
+    seen = {"sequence": len(await life.events()), "date": "2027-01-20", "edition": 1}
+    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    at = "2027-01-20 09:00"
+    refused = await life.refused("upgrade", at=at, plan="premium", expects=seen)
+    assert refused.code is Code.CHANGED_MEANWHILE
+    await life.asks("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
+
+
+async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: House) -> None:
+    keeps, wants = await together([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
+    basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
+    assert await publish(shop.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
+    assert (await wants.refused("upgrade", at=START, plan="basic")).code is Code.PLAN_NOT_SOLD
+    await keeps.asks("upgrade", at=START, members=20)
+    await keeps.passes_to("2027-02-10 00:00")
+    assert (await keeps.events())[-1] == "CONTRACT_RENEWED"
+    assert (await keeps.status()).plan == "basic"
+    refused = await shop.judged(shop.request_body(simulated_at="2027-02-10T09:00:00+09:00"))
+    assert isinstance(refused, Refused)
+    assert [(problem.field, problem.code) for problem in refused.problems] == [("plan", Code.PLAN_NOT_SOLD)]
+
+
+async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_longer_has(
+    shop: House,
+) -> None:
+    life = await shop.requested(START, plan="lite")
+    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
+    basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
+    newer = catalogue(
+        "newer",
+        "2027-02-01",
+        **{
+            basic: "",
+            SERVICE_TERMS: SERVICE_TERMS.replace("2026-01", "2027-02"),
+            "max_members = 100000": "max_members = 5",
+            "fee_percent = 10": "fee_percent = 20",
+        },
+    )
+    assert await publish(shop.pool, newer)
+    # As promised in January: basic at its last prices, 10 members. The percentage is that of the first day.
+    await life.is_cancelled("2027-03-01 09:00")
+    assert await life.happened() == [
+        ("TRIAL_STARTED", "2027-01-10 09:00"),
+        ("SWITCH_RESERVED", "2027-01-10 09:00"),
+        ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
+        ("SERVICE_FEES_POSTED", "2027-03-01 00:00"),
+        ("CANCELED", "2027-03-01 09:00"),
+        ("ERASED", "2027-03-01 09:00"),
+    ]
+    assert await life.posted() == [
+        ("SERVICE_FEE", "2027-02-01", "2027-03-01", 60_000),
+        ("DISCOUNT_REPAYMENT", "2027-02-01", "2027-03-01", 12_000),
+        ("EARLY_TERMINATION_FEE", "2027-03-01", "2028-02-01", 11 * 60_000 * 20 // 100),
+    ]
+
+
+async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop: House) -> None:
+    life = await shop.paid(START)
+    newer_terms = SERVICE_TERMS.replace("2026-01", "2027-02")
+    newer = catalogue("newer", "2027-02-01", **{SERVICE_TERMS: newer_terms})
+    assert await publish(shop.pool, newer)
+    at = "2027-02-01 09:00"
+    assert (await life.refused("upgrade", at=at, members=20)).code is Code.TERMS_NOT_AGREED
+    agreed = [{"id": "service", "version": "2027-02"}, {"id": "privacy", "version": "2026-01"}]
+    assert (await life.asks("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
+    kept = await shop.owner.fetch(
+        "SELECT term_version FROM terms_agreements WHERE subscription_id = $1 AND term_id = 'service'"
+        " ORDER BY sequence",
+        life.id,
+    )
+    assert [row["term_version"] for row in kept] == ["2026-01", "2027-02"]
+
+
+async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogue_has_changed(
+    shop: House,
+) -> None:
+    life = await shop.requested()
+    first = await shop.client.request(life.request)
+    newer_terms = SERVICE_TERMS.replace("2026-01", "newer")
+    newer = catalogue("newer", f"{await life.today()}", **{SERVICE_TERMS: newer_terms})
+    assert await publish(shop.pool, newer)
+    assert await shop.client.request(life.request) == first
+
+
+async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanwhile(shop: House) -> None:
+    life = await shop.paid(START, "MONTHLY")
+    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    quote = await life.client.quote_cancellation(life.id, date(2027, 3, 1))
+    upcoming = await life.client.upcoming(life.id)
+    await life.asks("cancel", at=START, date="2027-03-01")
+    await life.passes_to("2027-03-01 00:00")
+    charged = await life.ledger()
+    assert [(line.key, line.amount) for line in quote.ledger] == [(line.key, line.amount) for line in charged]
+    foreseen = [line for coming in upcoming for line in coming.ledger][: len(charged)]
+    assert [(line.key, line.amount) for line in foreseen] == [(line.key, line.amount) for line in charged]
+
+
+async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: House) -> None:
+    life = await shop.paid(START, "MONTHLY")
+    state = await snapshot(shop.pool, life.id)
+    assert state is not None
+    event = due_first(state, on("2027-02-01"), await price_book(shop.pool))
+    assert event is not None
+    newer = catalogue("newer", "2027-01-20", **DEARER)
+    assert await publish(shop.pool, newer)
+    transition = transition_of(state, event, PriceBook(versions=(await price_book(shop.pool)).versions[:1]))
+    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    before = await life.client.timeline(life.id)
+    assert await recording.record_transition(transition) == BookOutdated(newer=(newer,))
+    assert await life.client.timeline(life.id) == before
+    assert await life.ledger() == []
+    up_to_date = transition.model_copy(update={"edition": 2})
+    assert await recording.record_transition(up_to_date) == Recorded()
+    assert len(await life.ledger()) == 1
+
+
+async def test_r19_what_was_recorded_by_a_newer_book_is_judged_by_it_again(shop: House) -> None:
+    """A worker may die after a task has written, and the next task then knows only the older prices."""
+    life = await shop.paid(START, "MONTHLY")
+    state = await snapshot(shop.pool, life.id)
+    assert state is not None
+    older = await price_book(shop.pool)
+    for event in fall_due(state, on("2027-02-01"), older):
+        state = await recorded(shop, state, event, older)
+    newer = catalogue("newer", "2027-01-20", **DEARER)
+    assert await publish(shop.pool, newer)
+    book = await price_book(shop.pool)
+    outdated, renewed = (due_first(state, on("2027-02-15"), each) for each in (older, book))
+    assert outdated
+    assert renewed
+    assert outdated != renewed
+    await recorded(shop, state, renewed, book)
+    before = await life.client.timeline(life.id)
+    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    answer = await recording.record_transition(transition_of(state, outdated, older))
+    assert answer == BookOutdated(newer=(newer,))
+    assert await recording.record_transition(transition_of(state, renewed, book)) == Recorded()
+    assert await life.client.timeline(life.id) == before
+
+
+def transition_of(state: Subscription, event: Event, book: PriceBook) -> Transition:
+    return Transition(
+        subscription_id=state.subscription_id,
+        first_sequence=state.sequence + 1,
+        events=(event,),
+        state=apply(state, event),
+        edition=book.edition,
+    )
+
+
+async def recorded(shop: House, state: Subscription, event: Event, book: PriceBook) -> Subscription:
+    """The state after the event, which is in the record then."""
+    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    transition = transition_of(state, event, book)
+    assert await recording.record_transition(transition) == Recorded()
+    return transition.state

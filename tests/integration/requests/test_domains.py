@@ -1,0 +1,260 @@
+"""Domain ownership over real DNS: found when it is published, never an error when it is not (R10-R13)."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from support.polling import together
+from support.service_env import House, fresh, open_house
+from support.subscription_driver import Life
+from temporalio.client import Client
+
+from activities.domain_verification import DomainOwnershipActivities
+from dev_stack.dns_server import DnsServer
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import ProofWanted
+from subscription.refusals import Code
+from subscription.state import Access
+
+START = "2027-01-10 09:00"
+CNAME_TARGET = "verify.worksmobile.example"
+
+
+@pytest.fixture
+async def street(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+    """A house whose DNS server is for the test to break."""
+    async with open_house(stack, temporal) as house:
+        yield house
+
+
+async def on_a_domain(house: House, at: str | None = START) -> tuple[Life, str]:
+    """A life whose domain has been looked at once, in vain."""
+    domain = f"{fresh('owned')}.example"
+    life = await house.requested(at, account={"domain": domain})
+    await life.client.settle(life.id)
+    return life, domain
+
+
+async def holder(house: House, name: str) -> str | None:
+    found: str | None = await house.owner.fetchval(
+        "SELECT subscription_id FROM account_names WHERE name = $1", name
+    )
+    return found
+
+
+# -- the proof (R11, R12) ----------------------------------------------------------------------------
+
+
+async def test_r12_a_txt_record_proves_the_domain(house: House) -> None:
+    life, domain = await on_a_domain(house)
+    status = await life.status()
+    assert status.access is Access.RESTRICTED
+    [proof] = status.proofs
+    assert (proof.txt_name, proof.cname_name) == (domain, f"{proof.txt_value.split('=')[1]}.{domain}")
+    house.dns.publish_txt(domain, "something else")
+    house.dns.publish_txt(proof.txt_name, proof.txt_value)
+    answer = await life.asks("check_domain", at="2027-01-10 09:01")
+    assert [entry.event for entry in answer.events] == ["DOMAIN_CONFIRMED"]
+    assert answer.access is Access.FULL
+    assert (await life.status()).proofs == ()
+    assert (await life.refused("check_domain", at="2027-01-10 09:02")).code is Code.NO_PROOF_AWAITED
+
+
+async def test_r12_a_cname_record_proves_the_domain(house: House) -> None:
+    life, _ = await on_a_domain(house)
+    [proof] = (await life.status()).proofs
+    assert proof.cname_target == CNAME_TARGET
+    house.dns.publish_cname(proof.cname_name, proof.cname_target)
+    answer = await life.asks("check_domain", at="2027-01-10 09:01")
+    assert answer.access is Access.FULL
+
+
+async def test_r12_each_token_is_random_and_its_own(house: House) -> None:
+    lives = await together(on_a_domain(house) for _ in range(4))
+    tokens = {(await life.status()).proofs[0].txt_value.split("=")[1] for life, _ in lives}
+    assert len(tokens) == 4
+    assert all(len(bytes.fromhex(token)) * 8 >= 128 for token in tokens)
+
+
+async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(street: House) -> None:
+    life, domain = await on_a_domain(street)
+    [proof] = (await life.status()).proofs
+    token = proof.txt_value.split("=")[1]
+    minute = iter(f"2027-01-10 09:{minute:02}" for minute in range(1, 60))
+
+    async def not_yet() -> None:
+        answer = await life.asks("check_domain", at=next(minute))
+        assert answer.events == ()
+        assert answer.access is Access.RESTRICTED
+
+    await not_yet()  # NXDOMAIN
+    for wrong in (token, f"naver-works-verification={token}0", "naver-works-verification="):
+        street.dns.publish_txt(domain, wrong)
+    street.dns.publish_txt(f"www.{domain}", proof.txt_value)
+    await not_yet()  # another token, or another name
+    street.dns.clear()
+    street.dns.publish_cname(proof.cname_name, "verify.somebody.example")
+    await not_yet()  # a CNAME to elsewhere
+    street.dns.clear()
+    street.dns.publish_txt(domain, proof.txt_value)
+    street.dns.answer_with = "servfail"
+    await not_yet()
+    street.dns.answer_with = "timeout"
+    await together([not_yet(), nothing_is_found_where_no_resolver_is()])
+    street.dns.answer_with = "normal"
+    assert (await life.asks("check_domain", at=next(minute))).access is Access.FULL
+    assert await life.failed_tasks() == []
+
+
+async def nothing_is_found_where_no_resolver_is() -> None:
+    wanted = ProofWanted(tokens={"acme.example": "token"}, cname_target=CNAME_TARGET)
+    looks = [DomainOwnershipActivities([address]) for address in ("127.0.0.1:1", "::1", "192.0.2.1")]
+    found = await together(look.look_for_proof(wanted) for look in looks)
+    assert [each.proved for each in found] == [(), (), ()]
+
+
+async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looked_up(house: House) -> None:
+    with DnsServer() as dns:
+        looks = DomainOwnershipActivities([dns.address])
+        longest = ".".join(["a" * 63] * 3 + ["b" * 50, "example"])[:253]
+        names = [longest, "xn--9n2bp8q.example", "exact.example"]
+        for name in names:
+            dns.publish_txt(name, "naver-works-verification=token")
+        dns.publish_txt("exact.example", "v" * 255)
+        wanted = ProofWanted(tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET)
+        # A token is put before the name for the CNAME, which the longest name leaves no room for.
+        assert (await looks.look_for_proof(wanted)).proved == tuple(names)
+
+
+# -- looking (R13) -----------------------------------------------------------------------------------
+
+
+async def test_r13_scheduled_looks_find_the_proof_and_stop(house: House) -> None:
+    """On the life's own clock: at once, every 5 minutes, then hourly; nobody asks."""
+    life, domain = await on_a_domain(house, None)
+    started = (await life.status()).started_at
+    assert started is not None
+    [proof] = (await life.status()).proofs
+    await life.sleeps_until(started + timedelta(hours=2, minutes=30))
+    assert await life.events() == ["TRIAL_STARTED"]
+    looks = await looks_in_history(life)
+    assert looks == 1 + 12 + 1  # at once, 12 in the first hour, one an hour later
+
+    house.dns.publish_txt(domain, proof.txt_value)
+    await life.sleeps_until(started + timedelta(hours=3, minutes=1))
+    [_, confirmed] = await life.client.timeline(life.id)
+    assert confirmed.event == "DOMAIN_CONFIRMED"
+    assert timedelta(hours=3) <= confirmed.at - started < timedelta(hours=3, minutes=1)
+    assert (await life.status()).access is Access.FULL
+
+    looks = await looks_in_history(life)
+    await life.sleeps_until(started + timedelta(days=10))
+    assert await looks_in_history(life) == looks
+
+
+async def looks_in_history(life: Life) -> int:
+    return sum(
+        event.activity_task_scheduled_event_attributes.activity_type.name == "look_for_proof"
+        for event in await life.whole_history()
+    )
+
+
+async def test_r13_looks_that_were_missed_are_not_made_up_for(house: House) -> None:
+    life, _ = await on_a_domain(house)
+    before = await looks_in_history(life)
+    await life.passes_to("2027-01-15 09:00")
+    assert await looks_in_history(life) == before + 1
+
+
+# -- changing the name (R10) -------------------------------------------------------------------------
+
+
+async def test_r10_a_rename_to_a_domain_is_held_until_it_is_proved_and_frees_the_old_name_then(
+    house: House,
+) -> None:
+    life = await house.requested(START)
+    old, new = life.request["account"]["group"], f"{fresh('new')}.example"
+    answer = await life.asks("rename_account", at=START, domain=new)
+    assert [entry.event for entry in answer.events] == ["RENAME_HELD"]
+    assert answer.access is Access.FULL
+    assert (await life.status()).account == f"admin@{old}"
+    assert await holder(house, old) == await holder(house, new) == life.id
+    refused = await (await house.requested(START)).refused("rename_account", at=START, domain=new)
+    assert refused.code is Code.NAME_TAKEN
+
+    [proof] = (await life.status()).proofs
+    house.dns.publish_txt(proof.txt_name, proof.txt_value)
+    answer = await life.asks("check_domain", at="2027-01-10 09:03")
+    assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
+    assert answer.access is Access.FULL
+    assert (await life.status()).account == f"admin@{new}"
+    assert (await holder(house, old), await holder(house, new)) == (None, life.id)
+    description = await life.handle.describe()
+    shown = {pair.key.name: pair.value for pair in description.typed_search_attributes}
+    assert shown["AccountName"] == new
+
+
+async def test_r10_renaming_back_withdraws_and_frees_the_held_name(house: House) -> None:
+    life = await house.requested(START)
+    old, new = life.request["account"], f"{fresh('withdrawn')}.example"
+    await life.asks("rename_account", at=START, domain=new)
+    answer = await life.asks("rename_account", at=START, **old)
+    assert [entry.event for entry in answer.events] == ["RENAME_WITHDRAWN"]
+    assert await holder(house, new) is None
+    assert (await life.status()).proofs == ()
+    assert (await life.refused("rename_account", at=START, **old)).code is Code.NAME_UNCHANGED
+    # Nothing has changed, so nothing is locked either.
+    assert (await life.asks("rename_account", at=START, group=fresh("at-once"))).events
+
+
+async def test_r10_a_new_rename_replaces_the_one_that_is_held(house: House) -> None:
+    life = await house.requested(START)
+    first, second = f"{fresh('first')}.example", f"{fresh('second')}.example"
+    await life.asks("rename_account", at=START, domain=first)
+    await life.asks("rename_account", at=START, domain=second)
+    assert (await holder(house, first), await holder(house, second)) == (None, life.id)
+    group = fresh("third")
+    await life.asks("rename_account", at=START, group=group)
+    assert (await holder(house, second), await holder(house, group)) == (None, life.id)
+    assert (await life.status()).proofs == ()
+
+
+async def test_r10_a_group_rename_frees_the_old_name_at_once_and_locks_for_24_hours(house: House) -> None:
+    life = await house.requested(START)
+    old, new = life.request["account"], fresh("renamed")
+    await life.asks("rename_account", at=START, group=new)
+    taken = await house.requested(START, account=old)
+    assert await holder(house, old["group"]) == taken.id
+    for at in (START, "2027-01-11 08:59"):
+        for wanted in ({"group": fresh("again")}, {"domain": f"{fresh('again')}.example"}):
+            refused = await life.refused("rename_account", at=at, **wanted)
+            assert refused.code is Code.RENAMED_TOO_RECENTLY
+    await life.asks("rename_account", at="2027-01-11 09:00", group=fresh("again"))
+    assert await holder(house, new) is None
+
+
+async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(house: House) -> None:
+    lives = await together(house.requested(START) for _ in range(6))
+    wanted = f"{fresh('wanted')}.example"
+
+    async def gets_it(life: Life) -> bool:
+        try:
+            await life.asks("rename_account", at=START, domain=wanted)
+        except Exception:
+            assert (await life.refused("rename_account", at=START, domain=wanted)).code is Code.NAME_TAKEN
+            return False
+        return True
+
+    assert (await together(gets_it(life) for life in lives)).count(True) == 1
+    tokens = await house.owner.fetchval("SELECT count(*) FROM account_names WHERE name = $1", wanted)
+    assert tokens == 1
+
+
+async def test_r11_leaving_an_unproved_domain_for_a_group_name_lifts_the_restriction(house: House) -> None:
+    life, domain = await on_a_domain(house)
+    assert (await life.status()).access is Access.RESTRICTED
+    answer = await life.asks("rename_account", at=START, group=fresh("unrestricted"))
+    assert answer.access is Access.FULL
+    assert await holder(house, domain) is None
+    access = await house.owner.fetchval("SELECT access FROM workspaces WHERE subscription_id = $1", life.id)
+    assert access == "FULL"

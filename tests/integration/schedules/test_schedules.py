@@ -1,0 +1,160 @@
+"""The schedules of the jobs: declared in one place, applied as declared, and run as one asks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from support.namespaces import new_namespace
+from support.polling import eventually
+from support.service_env import House, open_house
+from temporalio.client import (
+    Client,
+    ScheduleCalendarSpec,
+    ScheduleOverlapPolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from adapters.temporal.client import TASK_QUEUE
+from dev_stack.stack import EmbeddedStack
+from starter.schedules import (
+    JOBS,
+    TIME_ZONE,
+    Applied,
+    Job,
+    JobFailedError,
+    NotAppliedError,
+    Scheduled,
+    apply_schedules,
+    list_schedules,
+    pause,
+    result_of,
+    resume,
+    trigger,
+)
+from subscription.business_calendar import KST
+
+BY_NAME = {job.name: job for job in JOBS}
+RECONCILE, PURGE = BY_NAME["reconcile"], BY_NAME["purge"]
+
+
+@pytest.fixture
+async def namespace(temporal: Client) -> Client:
+    """A namespace of its own, for in the one that is shared the schedules are everybody's."""
+    return await new_namespace(temporal)
+
+
+@pytest.fixture
+async def office(stack: EmbeddedStack, namespace: Client) -> AsyncIterator[House]:
+    """A house without a worker in that namespace, at the address to which schedules send."""
+    async with open_house(stack, namespace, works=False, task_queue=TASK_QUEUE) as house:
+        yield house
+
+
+async def listed(client: Client) -> dict[str, Scheduled]:
+    return {each.name: each for each in await list_schedules(client)}
+
+
+async def test_applied_again_nothing_changes(namespace: Client) -> None:
+    assert set((await apply_schedules(namespace)).values()) == {Applied.CREATED}
+    assert set((await apply_schedules(namespace)).values()) == {Applied.UNCHANGED}
+
+
+async def test_what_was_changed_by_hand_is_corrected_and_what_is_paused_stays_so(namespace: Client) -> None:
+    await apply_schedules(namespace)
+    declared = (await namespace.get_schedule_handle("worksub-reconcile").describe()).schedule
+    noon = ScheduleSpec(
+        calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(12)])], time_zone_name="Europe/Paris"
+    )
+    await pause(namespace, RECONCILE, "the mail server is moved")
+
+    def changed(found: ScheduleUpdateInput) -> ScheduleUpdate:
+        schedule = found.description.schedule
+        policy = replace(schedule.policy, overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+        return ScheduleUpdate(replace(schedule, spec=noon, policy=policy))
+
+    await namespace.get_schedule_handle("worksub-reconcile").update(changed)
+
+    assert (await apply_schedules(namespace))["reconcile"] is Applied.UPDATED
+
+    corrected = (await namespace.get_schedule_handle("worksub-reconcile").describe()).schedule
+    assert (corrected.spec, corrected.policy) == (declared.spec, declared.policy)
+    found = (await listed(namespace))["reconcile"]
+    assert (found.paused, found.pause_note, found.next_run_at) == (True, "the mail server is moved", None)
+    await resume(namespace, RECONCILE)
+    assert not (await listed(namespace))["reconcile"].paused
+    assert set((await apply_schedules(namespace)).values()) == {Applied.UNCHANGED}
+
+
+async def test_a_list_shows_the_next_run_in_korea_and_what_is_not_applied(namespace: Client) -> None:
+    assert not any(each.applied for each in await list_schedules(namespace))
+    await apply_schedules(namespace)
+    for each in await list_schedules(namespace):
+        job = BY_NAME[each.name]
+        assert each.applied
+        assert each.last_run is None
+        assert each.next_run_at is not None
+        at = each.next_run_at.astimezone(KST)
+        assert (at.hour, at.minute, job.day or at.day) == (job.hour, job.minute, at.day)
+    assert TIME_ZONE == "Asia/Seoul"
+
+
+async def test_a_job_that_is_not_applied_can_be_neither_run_nor_paused(namespace: Client) -> None:
+    for attempt in (trigger(namespace, PURGE), pause(namespace, PURGE, "why"), resume(namespace, PURGE)):
+        with pytest.raises(NotAppliedError, match="purge"):
+            await attempt
+
+
+async def test_a_job_that_is_triggered_runs_now_and_is_listed_with_what_it_said(office: House) -> None:
+    await apply_schedules(office.temporal)
+    await pause(office.temporal, PURGE, "not by itself")
+    async with office.worker():
+        report = await result_of(await trigger(office.temporal, PURGE))
+    assert report["summary"] == "Nothing was past its retention."
+    last = (await listed(office.temporal))["purge"].last_run
+    assert last is not None
+    assert (last.status, last.summary) == ("COMPLETED", report["summary"])
+
+
+async def test_a_job_is_triggered_again_after_a_run_that_is_under_way(office: House) -> None:
+    await apply_schedules(office.temporal)
+    first = await trigger(office.temporal, RECONCILE)
+    waiting = asyncio.create_task(trigger(office.temporal, RECONCILE))
+    await eventually("it waits", lambda: is_buffered(office.temporal, RECONCILE))
+    assert not waiting.done()
+    async with office.worker():
+        await result_of(first)
+        second = await waiting
+        assert second.run_id != first.run_id
+        assert (await result_of(second))["summary"] == "0 subscriptions looked at, nothing is amiss."
+
+
+async def is_buffered(client: Client, job: Job) -> bool:
+    described = await client.get_schedule_handle(job.schedule_id).describe()
+    return described.raw_description.info.buffer_size > 0
+
+
+async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(office: House) -> None:
+    await apply_schedules(office.temporal)
+    run = await trigger(office.temporal, PURGE)
+    await run.terminate(reason="by an operator")
+    with pytest.raises(JobFailedError, match="by an operator"):
+        await result_of(run)
+
+    async def is_listed() -> bool:
+        last = (await listed(office.temporal))["purge"].last_run
+        return last is not None and (last.status, last.summary) == ("TERMINATED", None)
+
+    await eventually("the list shows it", is_listed)
+
+
+async def test_what_was_missed_while_nothing_ran_is_made_up_for(namespace: Client) -> None:
+    await apply_schedules(namespace)
+    for job in JOBS:
+        described = await namespace.get_schedule_handle(job.schedule_id).describe()
+        assert described.schedule.policy.catchup_window == timedelta(days=7)
+        assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP

@@ -1,0 +1,281 @@
+"""SIGKILL at moments chosen by hand: whatever was half done is done once, by the worker that comes next.
+
+Each life is brought to its moment and stopped there, from the outside: by a trigger of the test's own in
+PostgreSQL, by a row that the test has locked, by a door to Temporal that closes, or by a server that lets a
+new run begin only after seconds. Then the worker, a process as operators run it, is killed; the next one has
+to finish what was begun. So the lives of a moment are killed together, for each waits its ten seconds.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from support.blocking_triggers import Holds, holds_in
+from support.data_search import is_gone_from_workflow
+from support.polling import eventually, together
+from support.service_env import House, catalogue_text, fresh, open_house
+from support.subscription_driver import Life
+from support.tcp_proxy import Door
+from support.worker_process import WorkerProcess, worker_process
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from activities.erasure import PERSONAL_DATA
+from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.stack import EmbeddedStack
+from dev_stack.temporal_server import TemporalServer
+from starter.requests import subscription_id_for
+from subscription.business_calendar import start_of
+from subscription.ledger import LineKind
+from subscription.refusals import Code
+from subscription.state import State
+
+# A run that goes on in a new one within so long of its start has its successor wait for the rest of it.
+BETWEEN_RUNS = 'history.workflowIdReuseMinimalInterval="5s"'
+
+ERASING = (
+    "workspaces/DELETE",
+    "account_names/DELETE",
+    "administrators/DELETE",
+    "companies/DELETE",
+    "domain_tokens/DELETE",
+    "event_notes/DELETE",
+    "lifecycle_events/INSERT/ERASED",
+    "erasure_certificates/INSERT/DATABASE",
+    "erasure_certificates/INSERT/HISTORIES",
+)
+"""After each of these steps of an erasure a worker dies: the last one is in the last run of the workflow."""
+
+FEE = "lifecycle_events/INSERT/SERVICE_FEES_POSTED"
+MONTHLY = 60_000
+"""What ten members pay a month on the plan basic under an annual contract, in KRW."""
+
+
+@pytest.fixture
+async def house(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[House]:
+    """A house without a worker, on a server of its own."""
+    async with TemporalServer(
+        tmp_path / "temporal", search_attributes={}, dynamic_config=[BETWEEN_RUNS]
+    ) as server:
+        temporal = await Client.connect(server.address, data_converter=data_converter())
+        await register_search_attributes(temporal)
+        async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as opened:
+            yield opened
+
+
+async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> None:
+    (tmp_path / "catalogue.toml").write_text(catalogue_text())
+    settings = {
+        "DATABASE_URL": house.worker_url,
+        "TEMPORAL_ADDRESS": house.temporal.service_client.config.target_host,
+        "WORKSUB_CATALOGUE": str(tmp_path / "catalogue.toml"),
+        "WORKSUB_DNS_RESOLVERS": house.dns.address,
+    }
+    working = partial(worker_process, home=tmp_path)
+    async with holds_in(house) as holds, Door() as door:
+        # The first one keeps nothing in memory, so that Temporal does not wait for it to remember.
+        async with working({**settings, "WORKSUB_CACHED_WORKFLOWS": "0"}) as worker:
+            domains = [{"domain": f"{fresh('erased')}.example"} for _ in ERASING]
+            switching, leaving, charged, *erased = await together(
+                [*(house.requested() for _ in range(3)), *(house.requested(account=name) for name in domains)]
+            )
+            for step, life in zip(ERASING, erased, strict=True):
+                await holds.hold(f"{step}/{life.id}")
+            today = await charged.today()
+            switched = {"date": f"{today}", "term": "ANNUAL"}
+            await together(life.asks("switch_to_paid", **switched) for life in (leaving, charged))
+            ends = [asyncio.create_task(life.asks("cancel", date=f"{today}", id="end")) for life in erased]
+            for step, life in zip(ERASING, erased, strict=True):
+                await holds.has_stopped(f"{step}/{life.id}")
+            await dies(worker)
+        await holds.let_go()
+
+        door.leads_to(settings["TEMPORAL_ADDRESS"])
+        async with (
+            working({**settings, "TEMPORAL_ADDRESS": door.address}) as worker,
+            locked(house, "subscriptions", switching),
+            locked(house, "workspaces", leaving),
+        ):
+            switch = asyncio.create_task(switching.asks("switch_to_paid", **switched, id="switch"))
+            cancellation = {"date": f"{today}", "confirmation": await leaving.confirmation(), "id": "leave"}
+            leave = asyncio.create_task(leaving.asks("cancel", **cancellation))
+            unheard, requesting = await are_half_requested(house, holds)
+            await eventually("the switch is accepted", partial(has_accepted_an_update, switching))
+            await eventually("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
+            await eventually("the second run has begun", partial(is_in_its_second_run, charged))
+            resting = await house.requested()
+            await resting.asks("rename_account", group=fresh("resting"))
+            await eventually("a run is over, and the next not begun", partial(is_between_two_runs, resting))
+            passing = await has_a_fee_that_nobody_heard_of(charged, holds, door)
+            await dies(worker)
+        assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4
+        assert await is_between_two_runs(resting)
+        assert await switching.events() == ["TRIAL_STARTED"]
+        # One has its record, of which its workflow has not heard; one had taken its name, and has neither.
+        alive = {life.id for life in (switching, leaving, charged, resting, unheard)}
+        assert await names_held(house) - {life.id for life in erased} == alive
+        assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+        [fee] = await fees_recorded(house, charged)
+        early = asyncio.create_task(unheard.asks("switch_to_paid", **switched, id="early"))
+        await holds.let_go()
+
+        async with working(settings):
+            nameless = (await requesting)[0]
+            assert await nameless.events() == ["TRIAL_STARTED"]
+            assert await resting.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
+            for answer, life in ((early, unheard), (switch, switching)):
+                assert (await answer).state is State.ACTIVE
+                assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
+            assert [line.kind for line in (await leave).ledger] == [LineKind.EARLY_TERMINATION_FEE]
+            await leaving.has_closed()
+            assert await leaving.ledger() == list((await leave).ledger)
+            assert await leaving.asks("cancel", **cancellation) == await leave
+            other = await leaving.refused("cancel", **{**cancellation, "confirmation": "another account"})
+            assert other.code is Code.COMMAND_ID_REUSED
+            await passing
+            assert await fees_recorded(house, charged) == [fee]
+            await goes_on_after_its_fee(charged, today)
+            await asyncio.gather(*ends)
+            await together(life.has_closed() for life in erased)
+            for life in erased:
+                await is_erased_once(house, life)
+            assert await names_held(house) == {
+                life.id for life in (nameless, resting, unheard, switching, charged)
+            }
+            for life in (switching, charged):
+                assert await life.failed_tasks() == []
+
+
+async def are_half_requested(house: House, holds: Holds) -> tuple[Life, "asyncio.Future[tuple[Life, Life]]"]:
+    """Two that are stopped on the way, of which the first is returned, and what both wait for.
+
+    The first is recorded, and what did it has not answered; the second has its name, and no record yet.
+    """
+    unheard, nameless = (unstarted(house, house.request_body()) for _ in range(2))
+    recorded, named = (
+        f"workspaces/INSERT/{unheard.id}",
+        f"lifecycle_events/INSERT/TRIAL_STARTED/{nameless.id}",
+    )
+    for key in (recorded, named):
+        await holds.hold(key)
+
+    async def requested(life: Life) -> Life:
+        assert (await house.client.request(life.request)).subscription_id == life.id
+        return life
+
+    requesting = asyncio.gather(requested(nameless), requested(unheard))
+    await holds.has_stopped(recorded)
+    assert (await requested(unheard), requesting.done()) == (unheard, False)  # from the record
+    await holds.has_stopped(named)
+    return unheard, requesting
+
+
+async def has_a_fee_that_nobody_heard_of(charged: Life, holds: Holds, door: Door) -> "asyncio.Task[bool]":
+    """A month's turn is committed by a worker that can tell Temporal nothing any more; the clock that moves.
+
+    The write is a local activity: that it has been made is told with the end of the workflow's task alone.
+    """
+    await holds.hold(f"{FEE}/{charged.id}")
+    first = next_month(await charged.today())
+    passing = asyncio.create_task(charged.clock.advance_to(start_of(first + timedelta(days=1))))
+    await holds.has_stopped(f"{FEE}/{charged.id}")
+    door.closes()
+    await holds.let_go(f"{FEE}/{charged.id}")
+    await eventually("the fee is committed", partial(is_recorded, charged, "SERVICE_FEES_POSTED"))
+    return passing
+
+
+async def fees_recorded(house: House, life: Life) -> list[asyncpg.Record]:
+    """Its events of service fees with their lines, as they were written, and when."""
+    return await house.owner.fetch(
+        """
+        SELECT * FROM lifecycle_events AS event JOIN ledger_lines AS line USING (subscription_id, sequence)
+         WHERE subscription_id = $1 AND event.event = 'SERVICE_FEES_POSTED'
+        """,
+        life.id,
+    )
+
+
+async def goes_on_after_its_fee(charged: Life, today: date) -> None:
+    """The days of the first month are on one line, and the month after it is charged as well."""
+    first = next_month(today)
+    second = next_month(first)
+    await charged.sleeps_until(start_of(second + timedelta(days=1)))
+    days = (first - today).days
+    assert await charged.posted() == [
+        ("SERVICE_FEE", f"{today}", f"{first}", MONTHLY * days // (today.day - 1 + days)),
+        ("SERVICE_FEE", f"{first}", f"{second}", MONTHLY),
+    ]
+    fees = ["SERVICE_FEES_POSTED"] * 2
+    assert await charged.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", *fees]
+
+
+def next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+
+
+def unstarted(house: House, body: dict[str, Any]) -> Life:
+    return Life(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
+
+
+async def dies(worker: WorkerProcess) -> None:
+    worker.send(signal.SIGKILL)
+    assert await worker.exit_code() == -signal.SIGKILL
+
+
+async def is_in_its_second_run(life: Life) -> bool:
+    return len(await life.run_ids()) == 2 and not await is_between_two_runs(life)
+
+
+async def is_between_two_runs(life: Life) -> bool:
+    """Whether it has gone on in a new run, of which no task has begun."""
+    events = await life.history()
+    first = events[0].workflow_execution_started_event_attributes
+    begun = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED in [event.event_type for event in events]
+    return bool(first.continued_execution_run_id) and not begun
+
+
+async def names_held(house: House) -> set[str]:
+    """Who holds a name, by what is committed."""
+    rows = await house.owner.fetch("SELECT subscription_id FROM account_names")
+    return {row["subscription_id"] for row in rows}
+
+
+@asynccontextmanager
+async def locked(house: House, table: str, life: Life) -> AsyncIterator[None]:
+    """Nobody else gets at this row."""
+    async with house.owner.acquire() as connection, connection.transaction():
+        await connection.execute(f"SELECT FROM {table} WHERE subscription_id = $1 FOR UPDATE", life.id)
+        yield
+
+
+async def has_accepted_an_update(life: Life) -> bool:
+    accepted = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+    return accepted in [event.event_type for event in await life.history()]
+
+
+async def is_recorded(life: Life, event: str) -> bool:
+    return event in await life.events()
+
+
+async def is_erased_once(house: House, life: Life) -> None:
+    assert await life.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
+    database, histories = await life.client.certificates(life.id)
+    once = dict.fromkeys(
+        ("account_names", "administrators", "companies", "workspaces", "domain_tokens", "event_notes"), 1
+    )
+    assert {table: rows for table, rows in database.rows.items() if rows} == once
+    assert histories.rows == {"workflow_runs": 1}
+    for table in PERSONAL_DATA:
+        query = f"SELECT count(*) FROM {table} WHERE subscription_id = $1"
+        assert await house.owner.fetchval(query, life.id) == 0
+    await is_gone_from_workflow(house.temporal, life.workflow_id, [life.request["account"]["domain"]])

@@ -1,0 +1,307 @@
+"""Attempts by a client of Temporal's namespace to forge the input of a run, or to call activities."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from support.polling import eventually
+from support.reconcile_job import codes
+from support.service_env import House, fresh, on, open_house
+from support.subscription_driver import Life
+from temporalio import activity, workflow
+from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.interceptors.caller_verification import NOT_THE_SERVICE
+from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.worker_keys import worker_seals
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import ACTIVITIES, CALLERS, DeleteHistories, Erase, Transition
+from subscription.apply import apply_all
+from subscription.catalogue import PriceBook
+from subscription.event_replay import ending
+from subscription.events import Erased
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.invoice import IssueInvoices
+from subscription.message_authentication import Seals, UnknownSealKeyError
+from subscription.notice_outbox import DeliverNotices, TellNotices
+from subscription.reconciliation import FinishReconciliation
+from subscription.retention import PurgeRows
+from subscription.state import Subscription
+from workflows.registry import WORKFLOWS
+from workflows.run_input import Resumed
+
+PAID = "2027-01-10 09:00"
+
+
+@workflow.defn(name="SubscriptionWorkflow")
+class Impostor:
+    """A workflow of the attacker, under the genuine type, that calls an activity of the service."""
+
+    @workflow.run
+    async def run(self, call: dict[str, Any]) -> Any:
+        return await workflow.execute_activity(
+            call["name"],
+            call["argument"],
+            task_queue=call["queue"],
+            start_to_close_timeout=timedelta(seconds=20),
+            retry_policy=RetryPolicy(maximum_attempts=2),
+        )
+
+
+@workflow.defn(name="Stranger")
+class Stranger(Impostor):
+    @workflow.run
+    async def run(self, call: dict[str, Any]) -> Any:
+        return await Impostor.run(self, call)
+
+
+@asynccontextmanager
+async def attacking(temporal: Client) -> AsyncIterator[str]:
+    """The task queue of the attacker's own worker."""
+    queue = fresh("attacker")
+    async with Worker(
+        temporal,
+        task_queue=queue,
+        workflows=[Impostor, Stranger],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        yield queue
+
+
+async def arguments(house: House, life: Life) -> dict[str, Any]:
+    """The argument of each of these activities, as the service itself could send it."""
+    state, at = await state_of(house, life), on("2027-01-11 09:00")
+    canceled, erased = ending(state, at, await price_book(house.pool))
+    assert isinstance(erased, Erased)
+    after = apply_all(state, (canceled, erased))
+    return {
+        "erase_subscription": Erase(
+            subscription_id=life.id, sequence=after.sequence, event=erased, state=after
+        ),
+        "record_transition": Transition(
+            subscription_id=life.id,
+            first_sequence=state.sequence + 1,
+            events=(canceled,),
+            state=apply_all(state, (canceled,)),
+            edition=99,
+        ),
+        "delete_histories": DeleteHistories(run_ids=(), erased_at=at),
+        "tell_notices": TellNotices(day=at.date()),
+        "deliver_notices": DeliverNotices(day=at.date()),
+        "purge_rows": PurgeRows(),
+        "issue_invoices": IssueInvoices(month=date(2027, 1, 1), issued_on=date(2027, 2, 3)),
+        "finish_reconciliation": FinishReconciliation(run="forged", looked_at=7),
+    }
+
+
+async def untouched(house: House, life: Life, before: Subscription) -> None:
+    assert await life.client.certificates(life.id) == []
+    assert await state_of(house, life) == before
+
+
+async def state_of(house: House, life: Life) -> Subscription:
+    return Subscription.model_validate_json(
+        await house.owner.fetchval("SELECT snapshot FROM subscriptions WHERE subscription_id = $1", life.id)
+    )
+
+
+@pytest.mark.parametrize("call", ["erase_subscription", "record_transition", "delete_histories"])
+@pytest.mark.parametrize("kind", ["SubscriptionWorkflow", "Stranger"])
+@pytest.mark.parametrize("under_its_id", [True, False], ids=["under its id", "under another id"])
+async def test_an_activity_is_refused_to_a_workflow_of_the_attacker(
+    house: House, kind: str, call: str, under_its_id: bool
+) -> None:
+    life = await house.paid(PAID)
+    before = await state_of(house, life)
+    argument = (await arguments(house, life))[call]
+    if under_its_id:
+        await life.handle.terminate(reason="to take its id")
+    async with attacking(house.temporal) as queue:
+        with pytest.raises(WorkflowFailureError) as failure:
+            await house.temporal.execute_workflow(
+                kind,
+                {"name": call, "argument": argument, "queue": house.task_queue},
+                id=life.workflow_id if under_its_id else fresh("attack"),
+                task_queue=queue,
+            )
+    assert isinstance(failure.value.cause, ActivityError)
+    assert isinstance(failure.value.cause.cause, ApplicationError)
+    assert failure.value.cause.cause.type == NOT_THE_SERVICE
+    await untouched(house, life, before)
+
+
+CALLS = [
+    *("erase_subscription", "record_transition", "delete_histories", "tell_notices"),
+    *("deliver_notices", "purge_rows", "issue_invoices", "finish_reconciliation"),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_activity_is_called_without_a_workflow(house: House, call: str) -> None:
+    life = await house.paid(PAID)
+    before = await state_of(house, life)
+    argument = (await arguments(house, life))[call]
+    with pytest.raises(ActivityFailureError) as failure:
+        await house.temporal.execute_activity(
+            call,
+            argument,
+            id=fresh("standalone"),
+            task_queue=house.task_queue,
+            start_to_close_timeout=timedelta(seconds=20),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == NOT_THE_SERVICE
+    await untouched(house, life, before)
+
+
+def test_every_activity_has_a_caller_of_its_own() -> None:
+    assert CALLERS.keys() == ACTIVITIES.keys()
+    kinds = {workflow._Definition.must_from_class(each).name for each in WORKFLOWS}
+    assert {caller for callers in CALLERS.values() for caller in callers} == kinds
+
+
+def forged(state: Subscription, book: PriceBook) -> Resumed:
+    """The state of a subscription at a thousand times its price, with a clock a year ahead."""
+    [rate] = state.rates
+    dear = rate.model_copy(update={"list_price": 9_990_000, "annual_price": 9_990_000})
+    return Resumed(
+        state=state.model_copy(update={"rates": (dear,)}),
+        book=book,
+        clock_offset=timedelta(days=400),
+        run_ids=(),
+        timeline=(),
+        request_fingerprint="",
+    )
+
+
+@pytest.mark.parametrize("call", ["record_transition", "delete_histories"])
+async def test_reconcile_writes_nothing_that_only_an_attackers_history_says(office: House, call: str) -> None:
+    life = await office.paid(PAID)
+    before = await state_of(office, life)
+    argument = (await arguments(office, life))[call]
+    await life.handle.terminate(reason="to take its id")
+    async with attacking(office.temporal) as queue, accomplices(office.temporal) as helping:
+        await office.temporal.execute_workflow(
+            "SubscriptionWorkflow",
+            {"name": call, "argument": argument, "queue": helping},
+            id=life.workflow_id,
+            task_queue=queue,
+        )
+    found = await codes(office)
+    assert found == {life.id: [("WORKFLOW_MISSING", True)]}
+    await untouched(office, life, before)
+    assert (await life.status()).state == before.state
+
+
+@asynccontextmanager
+async def accomplices(temporal: Client) -> AsyncIterator[str]:
+    """The task queue of a worker that says it has done what the service's activities do."""
+
+    @activity.defn(name="record_transition")
+    async def record_transition(_: Any) -> Any:
+        return {"outcome": "RECORDED", "events": []}
+
+    @activity.defn(name="delete_histories")
+    async def delete_histories(_: Any) -> Any:
+        return {"runs": 1}
+
+    queue = fresh("accomplices")
+    async with Worker(temporal, task_queue=queue, activities=[record_transition, delete_histories]):
+        yield queue
+
+
+@pytest.mark.parametrize("way", ["a retry policy", "a cron schedule"])
+@pytest.mark.parametrize("known", [True, False], ids=["of a subscription", "of none"])
+async def test_a_forged_state_is_not_believed_in_a_later_run(
+    stack: EmbeddedStack, temporal: Client, way: str, known: bool
+) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            life = await house.paid(PAID)
+        before = await state_of(house, life)
+        resumed, workflow_id = forged(before, await price_book(house.pool)), life.workflow_id
+        if known:
+            await life.handle.terminate(reason="to take its id")
+        else:
+            other = fresh("nobody")
+            workflow_id = WORKFLOW_ID_PREFIX + other
+            stolen = resumed.state.model_copy(update={"subscription_id": other})
+            resumed = resumed.model_copy(update={"state": stolen})
+        options: dict[str, Any] = (
+            {"retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100))}
+            if way == "a retry policy"
+            else {"cron_schedule": "@every 1s"}
+        )
+        # The first run is over before a worker sees it, so that the next one has a run before it.
+        first = await temporal.start_workflow(
+            "SubscriptionWorkflow",
+            resumed,
+            id=workflow_id,
+            task_queue=house.task_queue,
+            run_timeout=timedelta(seconds=3),
+            **options,
+        )
+        handle = temporal.get_workflow_handle(workflow_id)
+
+        async def has_another_run() -> bool:
+            return (await handle.describe()).run_id != first.result_run_id
+
+        await eventually("another run has followed", has_another_run)
+        seen = await temporal.get_workflow_handle(workflow_id).describe()
+        async with house.worker():
+
+            async def has_been_worked_on() -> bool:
+                described = await handle.describe()
+                return described.run_id != seen.run_id or described.history_length > 5
+
+            await eventually("a worker has taken it up", has_been_worked_on)
+            with suppress(RPCError):  # a refused one has ended already
+                await handle.terminate(reason="the attack is over")
+        assert await house.owner.fetchval("SELECT max(amount) FROM ledger_lines") is None
+        assert await state_of(house, life) == before
+        assert await house.owner.fetchval("SELECT count(*) FROM subscriptions") == 1
+
+
+async def test_a_seal_is_of_one_workflow_one_run_and_one_argument() -> None:
+    seals = Seals((b"new", b"old"))
+    seal = seals.of_run("subscription-1", "run", [b"state"])
+    assert seals.is_of_run(seal, "subscription-1", "run", [b"state"])
+    for other in (
+        ("subscription-2", "run", [b"state"]),
+        ("subscription-1", "another run", [b"state"]),
+        ("subscription-1", "run", [b"another state"]),
+        ("subscription-1", "run", [b"st", b"ate"]),
+    ):
+        assert not seals.is_of_run(seal, *other)
+    assert not seals.is_of_call(seal, "subscription-1", "run", [b"state"])
+    assert not seals.is_of_run("", "subscription-1", "run", [b"state"])
+
+
+async def test_a_key_that_was_replaced_still_verifies_and_an_unknown_one_is_waited_for() -> None:
+    old = Seals((b"old",)).of_call("subscription-1", "erase_subscription", [b"{}"])
+    assert Seals((b"new", b"old")).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
+    with pytest.raises(UnknownSealKeyError):
+        Seals((b"new",)).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
+
+
+async def test_runs_and_calls_go_on_under_a_new_key(stack: EmbeddedStack, temporal: Client) -> None:
+    async with open_house(stack, temporal, works=False) as house:
+        async with house.worker():
+            life = await house.paid(PAID)
+            await life.has_run(2)
+        await house.owner.execute("INSERT INTO worker_keys DEFAULT VALUES")
+        rotated = dataclasses.replace(house, seals=await worker_seals(house.pool))
+        assert rotated.seals.keys[1:] == house.seals.keys
+        async with rotated.worker():
+            await life.asks("rename_account", at="2027-01-11 09:00", group=fresh("rotated"))
+            await life.passes_to("2027-02-02 09:00")
+        assert "SERVICE_FEES_POSTED" in await life.events()
+        assert await life.failed_tasks() == []

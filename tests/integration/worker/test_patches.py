@@ -1,0 +1,62 @@
+"""The life of a patch, as docs/upgrading.md has it: which code replays which histories."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from replay.command_comparison import differences
+from replay.corpus import RecordedLife
+from replay.recording_env import open_scene
+from replay.scenarios import KINDS
+from temporalio import workflow
+
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import KnownEdition
+from subscription.model import Frozen
+from workflows.activity_calls import carry_out
+
+PATCH = "ask-for-prices-first"
+
+
+async def before(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
+    return await carry_out(name, argument, *shown_and_urgent)
+
+
+async def patched(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
+    if workflow.patched(PATCH):
+        return await without_the_patch(name, argument, *shown_and_urgent)
+    return await before(name, argument, *shown_and_urgent)
+
+
+async def deprecated(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
+    workflow.deprecate_patch(PATCH)
+    return await without_the_patch(name, argument, *shown_and_urgent)
+
+
+async def without_the_patch(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
+    await carry_out("newer_catalogues", KnownEdition(edition=1))
+    return await carry_out(name, argument, *shown_and_urgent)
+
+
+Release = Callable[..., Coroutine[Any, Any, Any]]
+REPLAYS: dict[Release, tuple[Release, ...]] = {
+    before: (before,),
+    patched: (before, patched, deprecated),
+    deprecated: (patched, deprecated, without_the_patch),
+    without_the_patch: (deprecated, without_the_patch),
+}
+
+
+async def test_each_release_replays_what_the_one_before_it_began(
+    stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = {}
+    async with open_scene(stack) as scene:
+        for release in REPLAYS:
+            monkeypatch.setattr("workflows.lifecycle.carry_out", release)
+            runs = await KINDS["cancelled-in-the-trial"].live(scene)
+            lives[release] = RecordedLife("today", release.__name__, tuple(runs))
+    for release in REPLAYS:
+        monkeypatch.setattr("workflows.lifecycle.carry_out", release)
+        replayed = {each for each in REPLAYS if not await differences(lives[each])}
+        assert replayed == {*REPLAYS[release]}, release.__name__

@@ -1,0 +1,100 @@
+"""What workflows name exists, exactly as they name it."""
+
+import typing
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from support.service_env import House, open_house
+from temporalio import activity, workflow
+from temporalio.client import Client
+
+from adapters.temporal.search_attributes import (
+    REGISTRY,
+    missing_by_asking,
+    missing_search_attributes,
+    register_search_attributes,
+)
+from dev_stack.stack import EmbeddedStack
+from subscription.activity_contracts import ACTIVITIES
+from subscription.commands import COMMANDS
+from workflows.subscription import SubscriptionWorkflow
+
+SEARCH_ATTRIBUTES = {
+    "SubscriptionState": "KEYWORD",
+    "Access": "KEYWORD",
+    "Plan": "KEYWORD",
+    "Term": "KEYWORD",
+    "AccountName": "KEYWORD",
+    "CustomerId": "KEYWORD",
+    "NextDeadline": "DATETIME",
+    "TrialEndsAt": "DATETIME",
+    "ContractEndsAt": "DATETIME",
+    "NeedsAttention": "BOOL",
+}
+
+
+Definitions = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+async def registered(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Definitions]:
+    """The activities of a worker by their names."""
+    async with open_house(stack, temporal, works=False) as house, house.worker() as worker:
+        functions = worker.config(active_config=True)["activities"]
+        definitions = [activity._Definition.must_from_callable(function) for function in functions]
+        yield {definition.name or "": definition for definition in definitions}
+
+
+def test_the_worker_has_every_activity_that_workflows_name_and_no_other(registered: Definitions) -> None:
+    assert {*registered} == {*ACTIVITIES}
+
+
+@pytest.mark.parametrize("name", ACTIVITIES)
+def test_an_activity_takes_and_gives_what_workflows_expect(registered: Definitions, name: str) -> None:
+    argument, result = ACTIVITIES[name]
+    assert registered[name].arg_types == [argument]
+    assert typing.get_type_hints(registered[name].fn, include_extras=True)["return"] == result
+
+
+def test_every_command_is_an_update_with_a_validator_and_a_signal() -> None:
+    definition = workflow._Definition.must_from_class(SubscriptionWorkflow)
+    assert {name for name in definition.updates if name} == {*COMMANDS, "request", "settle"}
+    assert {name for name in definition.signals if name} == {*COMMANDS, "needs_attention"}
+    assert None in definition.signals, "there is a handler for signals that nobody knows"
+    assert None in definition.updates, "and one for updates"
+    assert {*definition.queries} == {"status", "timeline", "upcoming", "quote_cancellation", "snapshot"}
+    for name, update in definition.updates.items():
+        assert update.validator is not None, name
+    handlers: list[Any] = [*definition.updates.values(), *definition.signals.values()]
+    handlers += definition.queries.values()
+    assert [handler.name for handler in handlers if not handler.description] == []
+
+
+def test_the_search_attributes_are_those_of_the_public_interface() -> None:
+    assert {key.name: key.indexed_value_type.name for key in REGISTRY} == SEARCH_ATTRIBUTES
+
+
+async def test_every_search_attribute_is_registered_and_again_changes_nothing(temporal: Client) -> None:
+    assert await missing_search_attributes(temporal) == []
+    assert await register_search_attributes(temporal) == []
+    # As on Temporal Cloud, where nobody may list them; the system's own namespace has none of ours.
+    assert await missing_by_asking(temporal) == []
+    elsewhere = await Client.connect(temporal.service_client.config.target_host, namespace="temporal-system")
+    assert await missing_by_asking(elsewhere) == [*SEARCH_ATTRIBUTES]
+
+
+async def test_only_registered_search_attributes_are_ever_set(house: House) -> None:
+    life = await house.paid("2027-01-10 09:00")
+    description = await life.handle.describe()
+    present = {pair.key.name: pair.value for pair in description.typed_search_attributes}
+    assert {*present} <= {*SEARCH_ATTRIBUTES} | {"BuildIds", "TemporalReportedProblems"}
+    assert present["SubscriptionState"] == "ACTIVE"
+    assert present["Access"] == "FULL"
+    assert (present["Plan"], present["Term"]) == ("basic", "ANNUAL")
+    assert present["AccountName"] == life.request["account"]["group"]
+    assert present["CustomerId"] == life.request["customer_id"]
+    listed = house.temporal.list_workflows(
+        f"CustomerId = '{life.request['customer_id']}' AND ExecutionStatus = 'Running'"
+    )
+    assert [found.id async for found in listed] == [life.workflow_id]

@@ -1,0 +1,45 @@
+"""A release is tried on what is running, before its workers are: each run replays, or is named with why."""
+
+from typing import Any
+
+import pytest
+from support.polling import eventually
+from support.service_env import House
+
+from starter.replay import replay
+from subscription.activity_contracts import KnownEdition
+from subscription.model import Frozen
+from workflows.activity_calls import carry_out
+
+START = "2027-01-10 09:00"
+
+
+async def careless(name: str, argument: Frozen, *more: Any) -> Any:
+    await carry_out("newer_catalogues", KnownEdition(edition=1))
+    return await carry_out(name, argument, *more)
+
+
+async def test_what_runs_replays_or_is_named_with_the_reason(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, paid = await house.requested(START), await house.paid(START)
+    # The switch ends the run of the request; this is in the one that goes on.
+    await paid.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
+    both = f"WorkflowId IN ('{trial.workflow_id}', '{paid.workflow_id}') AND ExecutionStatus = 'Running'"
+
+    async def listed() -> bool:
+        return len([run async for run in house.temporal.list_workflows(both)]) == 2
+
+    await eventually("both are listed", listed)
+    looked: list[int] = []
+    as_it_is = await replay(house.temporal, both, on_progress=looked.append)
+    assert (as_it_is.replayed, as_it_is.failed, looked) == (2, (), [1, 2])
+    assert (await replay(house.temporal, both, limit=1)).replayed == 1
+
+    monkeypatch.setattr("workflows.lifecycle.carry_out", careless)
+    # Nothing has been asked of the one in its trial, so its history knows nothing of the edit.
+    edited = await replay(house.temporal, both)
+    assert edited.replayed == 1
+    [failed] = edited.failed
+    assert failed.workflow_id == paid.workflow_id
+    assert failed.reason.startswith("[TMPRL1100] Nondeterminism error: Activity type of scheduled event")

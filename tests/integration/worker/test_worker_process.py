@@ -1,0 +1,321 @@
+"""The worker process: it says what it does, waits for its servers, stops in good order, and loses nothing."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.polling import eventually, together
+from support.service_env import catalogue_text, create_database, fresh
+from support.subscription_driver import Life
+from support.tcp_proxy import Door
+from support.worker_env import Office, open_office, register_namespace
+from support.worker_process import worker_process
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from adapters.temporal.client import TASK_QUEUE
+from dev_stack.child_server import free_ports
+from dev_stack.postgres_server import PostgresServer
+from dev_stack.stack import EmbeddedStack
+from subscription.refusals import Code
+
+CONNECTED = ("Connected to Temporal at", "Connected to PostgreSQL at", f"Working on task queue {TASK_QUEUE}")
+
+
+@pytest.fixture(scope="module")
+async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    async with open_office(stack, tmp_path_factory.mktemp("office")) as opened:
+        yield opened
+
+
+# -- stopping ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
+    office: Office, stack: EmbeddedStack, number: signal.Signals
+) -> None:
+    mail = {
+        "WORKSUB_SMTP_URL": "smtp://worksub@127.0.0.1:2525",
+        "WORKSUB_SMTP_PASSWORD": "mail secret",
+        "WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>",
+    }
+    async with worker_process(office.settings | mail, office.home) as worker:
+        for line in (*CONNECTED, "Notices are sent by 127.0.0.1:2525, as notices@works.example."):
+            await worker.says(line)
+        assert stack.addresses.temporal_address in worker.output
+        assert f"namespace {office.settings['TEMPORAL_NAMESPACE']}" in worker.output
+        life = await office.house.requested()
+        await is_refused_without_a_stack_trace(life)
+        worker.send(number)
+        assert await worker.exit_code() == 0
+    lines = worker.output.splitlines()
+    assert lines[-1].endswith(" INFO Stopped.")
+    assert not any(word in worker.output for word in ("Traceback", "Error", "error"))
+    password = office.settings["DATABASE_URL"].split(":")[2].split("@")[0]
+    assert password not in worker.output
+    assert "mail secret" not in worker.output
+    assert await life.events() == ["TRIAL_STARTED"]
+
+
+async def is_refused_without_a_stack_trace(life: Life) -> None:
+    """Operators read refusals in Temporal's UI, which would show one."""
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await life.handle.execute_update("check_domain", {})
+    refusal = refused.value.cause
+    assert isinstance(refusal, ApplicationError)
+    assert refusal.type == Code.NO_PROOF_AWAITED
+    assert refusal.failure is not None
+    assert refusal.failure.stack_trace == ""
+
+
+async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done_once(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
+    async def broken_off(by: signal.Signals, code: int) -> None:
+        home = tmp_path / by.name
+        home.mkdir()
+        async with open_office(stack, home) as office:
+            living = asyncio.create_task(many_lives(office, 12))
+            async with worker_process(office.settings, home) as worker:
+                await eventually("some lives have begun", partial(have_begun, office, 4))
+                worker.send(by)
+                assert await worker.exit_code() == code
+            async with worker_process(office.settings, home) as worker:
+                await are_lived_once(await living)
+                worker.send(signal.SIGTERM)
+                assert await worker.exit_code() == 0
+            assert not await names_are_held(office, 1)
+
+    await together([broken_off(signal.SIGTERM, 0), broken_off(signal.SIGKILL, -signal.SIGKILL)])
+
+
+async def many_lives(office: Office, count: int) -> list[Life]:
+    """So many are requested, changed and cancelled, all at once."""
+
+    async def lived() -> Life:
+        life = await office.house.requested()
+        await life.asks("rename_account", group=fresh("office"), id="rename")
+        await life.asks("cancel", date=f"{await life.today()}", id="the-end")
+        return life
+
+    return await together(lived() for _ in range(count))
+
+
+async def have_begun(office: Office, count: int) -> bool:
+    """Return whether so many have been requested; names would not do, because erasures release them."""
+    query = "SELECT count(*) FROM lifecycle_events WHERE event = 'TRIAL_STARTED'"
+    return int(await office.house.owner.fetchval(query)) >= count
+
+
+async def names_are_held(office: Office, count: int) -> bool:
+    return int(await office.house.owner.fetchval("SELECT count(*) FROM account_names")) >= count
+
+
+async def are_lived_once(lives: list[Life]) -> None:
+    await together(life.has_closed() for life in lives)
+    for life in lives:
+        assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
+        [_, histories] = await life.client.certificates(life.id)
+        assert histories.rows == {"workflow_runs": 2}
+        assert await life.failed_tasks() == []
+
+
+# -- waiting -----------------------------------------------------------------------------------------
+
+
+async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
+    office: Office, stack: EmbeddedStack
+) -> None:
+    async with Door() as to_temporal, Door() as to_postgresql:
+        url = to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+        to_postgresql.leads_to("")
+        settings = {**office.settings, "DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
+        async with worker_process(settings, office.home) as worker:
+            await worker.says(f"Waiting for Temporal: {to_temporal.address} does not answer: ")
+            to_temporal.leads_to(stack.addresses.temporal_address)
+            await worker.says("Connected to Temporal")
+            await worker.says("Waiting for PostgreSQL: ")
+            to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+            await worker.says("Working on")
+            assert "Traceback" not in worker.output
+            worker.send(signal.SIGTERM)
+            assert await worker.exit_code() == 0
+
+
+@pytest.mark.parametrize("missing", ["Temporal", "PostgreSQL"])
+async def test_it_stops_while_it_waits(office: Office, missing: str) -> None:
+    nowhere = f"127.0.0.1:{free_ports(1)[0]}"
+    settings = {
+        "Temporal": {"TEMPORAL_ADDRESS": nowhere},
+        "PostgreSQL": {"DATABASE_URL": f"postgresql://worksub@{nowhere}/worksub"},
+    }
+    async with worker_process({**office.settings, **settings[missing]}, office.home) as worker:
+        await worker.says(f"Waiting for {missing}: ")
+        worker.send(signal.SIGTERM)
+        assert await worker.exit_code(seconds=10) == 0
+        assert worker.output.splitlines()[-1].endswith(" INFO Stopped.")
+
+
+# -- what is wrong -----------------------------------------------------------------------------------
+
+
+class Wrong(NamedTuple):
+    """Settings that cannot work, and what the one sentence about them must name."""
+
+    settings: dict[str, str]
+    names: tuple[str, ...]
+
+
+async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str, Wrong]:
+    url = office.settings["DATABASE_URL"]
+    password = url.split(":")[2].split("@")[0]
+    home = office.home
+
+    def file(name: str, text: str) -> str:
+        (home / name).write_text(text)
+        return str(home / name)
+
+    not_text = home / "not-text.toml"
+    not_text.write_bytes(b"version = '\xff\xfe'")
+    below = catalogue_text().replace("annual = 6000", "annual = 60000")
+    line = below.splitlines().index("[plans.basic]") + 1
+    bare = fresh("bare")
+    await register_namespace(office.stack, bare)
+    outsider = await login_without_a_role(office)
+    taken = office.stack.addresses.temporal_address
+    empty = await create_database(office.stack, fresh("empty").replace("-", "_"), "template0")
+    return {
+        "no database URL": Wrong({"DATABASE_URL": ""}, ("DATABASE_URL is not set", "postgresql://")),
+        "nonsense for a URL": Wrong({"DATABASE_URL": "nonsense"}, ("DATABASE_URL",)),
+        "a port that is none": Wrong({"DATABASE_URL": "postgresql://a@127.0.0.1:port/x"}, ("DATABASE_URL",)),
+        "a port too high": Wrong({"DATABASE_URL": "postgresql://a@127.0.0.1:99999/x"}, ("DATABASE_URL",)),
+        "another kind of database": Wrong({"DATABASE_URL": "mysql://a@127.0.0.1/x"}, ("PostgreSQL URL",)),
+        "no TLS at the database": Wrong({"DATABASE_URL": f"{url}?sslmode=require"}, ("sslmode",)),
+        # Whether or not Temporal is up, for it is not asked.
+        "a URL that is none, Temporal away": Wrong(
+            {"DATABASE_URL": "nonsense", "TEMPORAL_ADDRESS": "127.0.0.1:1"}, ("DATABASE_URL",)
+        ),
+        "a wrong password": Wrong(
+            {"DATABASE_URL": url.replace(password, "wrong")}, ("password", "DATABASE_URL")
+        ),
+        "an unknown database": Wrong({"DATABASE_URL": f"{url}_not"}, ("does not exist", "worksub setup")),
+        "no schema": Wrong({"DATABASE_URL": empty}, ("worksub setup",)),
+        "no schema on a fresh server": Wrong({"DATABASE_URL": new_server.dsn()}, ("worksub setup",)),
+        "a login without a role": Wrong({"DATABASE_URL": outsider}, ("DATABASE_URL",)),
+        "no such catalogue": Wrong(
+            {"WORKSUB_CATALOGUE": str(home / "none.toml")}, ("none.toml", "No such file")
+        ),
+        "a catalogue that is not text": Wrong({"WORKSUB_CATALOGUE": str(not_text)}, ("not-text.toml",)),
+        "a catalogue that is not TOML": Wrong(
+            {"WORKSUB_CATALOGUE": file("syntax.toml", "version = 1\n[[[")}, ("syntax.toml", "line 2")
+        ),
+        "a catalogue that makes no sense": Wrong(
+            {"WORKSUB_CATALOGUE": file("below.toml", below)}, (f"below.toml, line {line}", "annual price")
+        ),
+        "a changed catalogue": Wrong(
+            {"WORKSUB_CATALOGUE": file("changed.toml", catalogue_text().replace("6000", "5000"))},
+            ("2020-01", "never changes", "`version`"),
+        ),
+        "an earlier catalogue": Wrong(
+            {"WORKSUB_CATALOGUE": file("earlier.toml", catalogue_text("earlier", "2019-01-01"))},
+            ("earlier", "effective_from"),
+        ),
+        "an unknown namespace": Wrong({"TEMPORAL_NAMESPACE": "no-such-namespace"}, ("no-such-namespace",)),
+        "an address that is none": Wrong({"TEMPORAL_ADDRESS": "::nonsense::"}, ("TEMPORAL_ADDRESS",)),
+        "an address without a port": Wrong(
+            {"TEMPORAL_ADDRESS": "127.0.0.1"}, ("TEMPORAL_ADDRESS", "localhost:7233")
+        ),
+        "an address with a scheme": Wrong(
+            {"TEMPORAL_ADDRESS": f"http://{office.settings['TEMPORAL_ADDRESS']}"}, ("TEMPORAL_ADDRESS",)
+        ),
+        "TLS that is asked for by a wrong word": Wrong({"TEMPORAL_TLS": "no"}, ("TEMPORAL_TLS", "true")),
+        "TLS that Temporal does not speak": Wrong({"TEMPORAL_TLS": "true"}, ("TLS", "TEMPORAL_TLS")),
+        "a certificate that is none": Wrong(
+            {
+                "TEMPORAL_TLS_CLIENT_CERT_PATH": str(not_text),
+                "TEMPORAL_TLS_CLIENT_KEY_PATH": str(not_text),
+            },
+            ("TEMPORAL_TLS_CLIENT_CERT_PATH",),
+        ),
+        "no such file of profiles": Wrong({"TEMPORAL_CONFIG_FILE": "/no/such.toml"}, ("/no/such.toml",)),
+        "an unknown profile": Wrong({"TEMPORAL_PROFILE": "no-such-profile"}, ("no-such-profile",)),
+        "a broken Temporal file": Wrong(
+            {"TEMPORAL_CONFIG_FILE": file("temporal.toml", "[profile")}, ("Temporal's settings",)
+        ),
+        "a certificate that is not there": Wrong(
+            {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/no/such.pem", "TEMPORAL_TLS_CLIENT_KEY_PATH": "/no/such.key"},
+            ("/no/such.",),
+        ),
+        "a resolver that is none": Wrong(
+            {"WORKSUB_DNS_RESOLVERS": "127.0.0.1:dns"}, ("WORKSUB_DNS_RESOLVERS",)
+        ),
+        "a resolver by name": Wrong({"WORKSUB_DNS_RESOLVERS": "resolver"}, ("WORKSUB_DNS_RESOLVERS",)),
+        "metrics at no address": Wrong(
+            {"WORKSUB_METRICS_ADDRESS": "localhost:9464"}, ("WORKSUB_METRICS_ADDRESS", "127.0.0.1:")
+        ),
+        "metrics where another listens": Wrong(
+            {"WORKSUB_METRICS_ADDRESS": taken}, ("WORKSUB_METRICS_ADDRESS", taken, "Address already in use")
+        ),
+        "health at no port": Wrong({"WORKSUB_HEALTH_ADDRESS": "127.0.0.1"}, ("WORKSUB_HEALTH_ADDRESS",)),
+        "health where another listens": Wrong(
+            {"WORKSUB_HEALTH_ADDRESS": taken}, ("WORKSUB_HEALTH_ADDRESS", taken, "Address already in use")
+        ),
+        "a log format that is none": Wrong({"WORKSUB_LOG_FORMAT": "xml"}, ("text or json",)),
+        "a deployment without a build": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "worksub"}, ("TEMPORAL_WORKER_BUILD_ID is not", "or neither")
+        ),
+        "a build without a deployment": Wrong(
+            {"TEMPORAL_WORKER_BUILD_ID": "0.1.0"}, ("TEMPORAL_DEPLOYMENT_NAME is not", "or neither")
+        ),
+        "a deployment that Temporal has no name for": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "work.sub", "TEMPORAL_WORKER_BUILD_ID": "0.1.0"},
+            ("TEMPORAL_DEPLOYMENT_NAME is 'work.sub'", "letters, digits, hyphens"),
+        ),
+        "a build that Temporal has no name for": Wrong(
+            {"TEMPORAL_DEPLOYMENT_NAME": "worksub", "TEMPORAL_WORKER_BUILD_ID": "v1:2"},
+            ("TEMPORAL_WORKER_BUILD_ID is 'v1:2'", "letters, digits, hyphens"),
+        ),
+        "no search attributes": Wrong(
+            {"TEMPORAL_NAMESPACE": bare},
+            ("search attributes", "SubscriptionState", "worksub setup"),
+        ),
+    }
+
+
+async def login_without_a_role(office: Office) -> str:
+    """The URL of somebody who may sign in, and no more."""
+    await office.house.owner.execute("CREATE ROLE outsider LOGIN PASSWORD 'outside'")
+    server = office.settings["DATABASE_URL"].rpartition("@")[2]
+    return f"postgresql://outsider:outside@{server}"  # pragma: allowlist secret
+
+
+async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
+    office: Office, tmp_path: Path
+) -> None:
+    at_once = asyncio.Semaphore(4)
+
+    async def said(what: str, wrong: Wrong) -> str | None:
+        """What is not as it should be about the sentence, if anything."""
+        settings = {**office.settings, **wrong.settings}
+        async with at_once, worker_process(settings, office.home, forked=True) as worker:
+            try:
+                code = await worker.exit_code(seconds=60)
+            except AssertionError as error:
+                return f"{what}: {error}"
+        missing = [name for name in wrong.names if name not in worker.output]
+        news = ("Connected to", "is encrypted with")
+        sentences = [line for line in worker.output.splitlines() if not any(word in line for word in news)]
+        if code == 2 and not missing and len(sentences) == 1 and "Traceback" not in worker.output:
+            return None
+        return f"{what}: exit code {code}, without {missing}:\n{worker.output}"
+
+    async with PostgresServer(tmp_path) as new_server:
+        settings = await wrong_settings(office, new_server)
+        found = await together(said(what, wrong) for what, wrong in settings.items())
+    complaints = [complaint for complaint in found if complaint is not None]
+    assert not complaints, "\n\n".join(complaints)

@@ -1,0 +1,1 @@
+"""Property tests: generated subscriptions, compared with an independent oracle."""

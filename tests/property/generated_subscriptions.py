@@ -1,0 +1,231 @@
+"""Lives that hypothesis draws, with what was wished for, asked and answered in each.
+
+A drawn wish says what a person would say ("cancel on the latest date"); it becomes a command when its
+moment has come, so that most wishes are possible and the rest are only just not.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any, NamedTuple
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from support.scenario_builder import BOOK, TOKEN, Life, catalogue, day, request_body
+from support.sizes import IS_LARGE, SIZES
+
+from subscription.business_calendar import KST, first_of_next_month, start_of
+from subscription.commands import Command
+from subscription.deadlines import next_deadline
+from subscription.decide import Findings, latest_cancellation, latest_switch
+from subscription.refusals import Refused
+from subscription.request import Request, read_request
+from subscription.state import State
+
+settings.register_profile(
+    "lives",
+    max_examples=SIZES.rule_cases,
+    deadline=None,
+    derandomize="CI" in os.environ and not IS_LARGE,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+LIVES = settings.get_profile("lives")
+
+ONE_DAY = timedelta(days=1)
+SECRET = "zq"  # stands in every name of a person or an account here, and nowhere else
+
+# Prices rise, the fee doubles and lite goes in the middle of many of these lives.
+CHANGING = BOOK.extended(
+    [
+        catalogue("2028-03-01", plans={"lite": {"list": 4_000, "annual": 3_300}}),
+        catalogue("2028-08-15", plans={"lite": None}, cancellation={"fee_percent": 20}),
+    ]
+)
+
+
+# -- lives -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wish:
+    pace: str
+    number: int
+    command: str
+    date: str
+    plan: str | None
+    members: int | None
+    term: str
+
+
+class Told(NamedTuple):
+    """A command as it was really sent, to be sent again in another life."""
+
+    at: datetime
+    command: Command | Refused
+    found: Findings
+
+
+@dataclass
+class Lived:
+    life: Life
+    request: Request
+    requested_at: datetime
+    told: list[Told] = field(default_factory=list)
+
+    def sends(self, name: str, argument: dict[str, Any]) -> None:
+        """Send a command now."""
+        proved = tuple(claim.name for claim in self.life.state.claims) if name == "proof" else ()
+        command = self.life.read("check_domain" if name == "proof" else name, argument)
+        told = Told(self.life.now, command, Findings(token=TOKEN, proved=proved))
+        self.told.append(told)
+        self.life.hears(told.command, told.found)
+
+    def again(self, woken_at: Iterable[datetime] = (), zone: tzinfo = KST) -> Life:
+        """The same commands at the same moments, in a process that wakes at other moments as well."""
+        life = Life(self.request, self.requested_at.astimezone(zone), self.life.book)
+        awake = sorted(moment for moment in woken_at if moment > self.requested_at)
+        for told in self.told:
+            while awake and awake[0] < told.at:
+                life.at(awake.pop(0).astimezone(zone))
+            life.at(told.at.astimezone(zone)).hears(told.command, told.found)
+        return life.at(self.life.now.astimezone(zone))
+
+
+def moment_of(life: Life, wish: Wish) -> datetime:
+    deadline = next_deadline(life.state)
+    due = deadline.at if deadline else life.now + ONE_DAY
+    month_ends = start_of(first_of_next_month(life.today))
+    moments = {
+        "now": life.now,
+        "hours": life.now + timedelta(hours=wish.number),
+        "days": life.now + timedelta(days=wish.number),
+        "midnight": start_of(life.today + timedelta(days=wish.number)),
+        # A trial would lapse.
+        "months": life.now + timedelta(days=wish.number * (9 if life.state.contract else 1)),
+        "due": due,
+        "just before due": due - timedelta(microseconds=1),
+        "last of the month": month_ends - timedelta(minutes=1),
+        "first of the month": month_ends + timedelta(minutes=1),
+    }
+    return max(life.now, moments[wish.pace])
+
+
+def date_of(life: Life, wish: Wish) -> date:
+    latest = latest_date(life, wish.command)
+    contract = life.state.contract
+    dates = {
+        "today": life.today,
+        "tomorrow": life.today + ONE_DAY,
+        "yesterday": life.today - ONE_DAY,
+        "later": life.today + timedelta(days=wish.number),
+        "first of the month": first_of_next_month(life.today),
+        "latest": latest,
+        "past the latest": latest + ONE_DAY,
+        "period end": contract.end_day if contract else latest,
+    }
+    return dates[wish.date]
+
+
+def latest_date(life: Life, command: str) -> date:
+    if not life.state.state.commandable:
+        return life.today
+    return (
+        latest_switch(life.state)
+        if command == "switch_to_paid"
+        else latest_cancellation(life.state, life.today)
+    )
+
+
+def argument_of(life: Life, wish: Wish) -> dict[str, Any]:
+    members = max(1, life.state.members + wish.members) if wish.members is not None else None
+    choice = {"plan": wish.plan, "members": members}
+    match wish.command:
+        case "switch_to_paid":
+            return {"date": f"{date_of(life, wish)}", "term": wish.term, **choice}
+        case "change_renewal_option":
+            return {"term": wish.term, **choice} if wish.number % 4 else {"term": None}
+        case "upgrade":
+            return {**choice, "term": wish.term if wish.number % 2 else None}
+        case "cancel":
+            return {"date": f"{date_of(life, wish)}"}
+        case "rename_account":
+            name = f"{SECRET}-{wish.number % 3}"
+            return {"domain": f"{name}.kr"} if wish.number % 2 else {"group": name}
+        case _:
+            return {}
+
+
+PACES = ["now", "hours", "days", "midnight", "months", "months", "due", "due", "just before due"]
+PACES += ["last of the month", "first of the month"]
+ASKED = ["switch_to_paid", "switch_to_paid", "cancel", "cancel", "withdraw_reservation", "upgrade", "upgrade"]
+ASKED += ["change_renewal_option", "change_renewal_option", "rename_account", "proof", "check_domain"]
+DATES = ["tomorrow", "later", "later", "later", "latest", "latest", "first of the month", "period end"]
+DATES += ["today", "yesterday", "past the latest"]
+# What is of no use in a state, and what is asked in its place most of the time.
+UNPAID = {"upgrade": "switch_to_paid", "change_renewal_option": "switch_to_paid"}
+PAID = {"switch_to_paid": "upgrade"}
+
+
+def fitting(life: Life, wish: Wish) -> Wish:
+    if wish.number % 5 == 0:
+        return wish
+    other = PAID if life.state.state is State.ACTIVE else UNPAID
+    if life.state.reservation is None:
+        other = {"withdraw_reservation": "cancel", **other}
+    else:
+        other = {"check_domain": "withdraw_reservation", **other}
+    return replace(wish, command=other.get(wish.command, wish.command))
+
+
+terms = st.sampled_from(["ANNUAL", "MONTHLY"])
+plans = st.sampled_from([None, None, "lite", "basic", "premium"])
+wishes = st.builds(
+    Wish,
+    pace=st.sampled_from(PACES),
+    number=st.integers(0, 45),
+    command=st.sampled_from(ASKED),
+    date=st.sampled_from(DATES),
+    plan=plans,
+    members=st.sampled_from([None, None, -1, 1, 7]),
+    term=terms,
+)
+LEAP_DAY, MONTH_END = datetime(2028, 2, 29, 13, tzinfo=KST), datetime(2027, 1, 31, tzinfo=KST)
+beginnings = st.one_of(
+    st.sampled_from([LEAP_DAY, MONTH_END]),
+    st.datetimes(datetime(2027, 1, 1), datetime(2028, 12, 31)).map(lambda moment: moment.replace(tzinfo=KST)),
+    st.dates(day("2027-01-01"), day("2028-12-31")).map(start_of),
+)
+accounts = st.sampled_from([{"group": f"{SECRET}-own"}, {"domain": f"{SECRET}-own.kr"}])
+books = st.sampled_from([BOOK, CHANGING])
+
+
+@st.composite
+def lives(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Lived:
+    """A life up to some moment; `switched` begins it with a switch to paid that is soon due."""
+    at, book = draw(beginnings), draw(books)
+    body = request_body(
+        account=draw(accounts),
+        admin_id=f"{SECRET}.keeper",
+        members=draw(st.sampled_from([1, 10])),
+        plan="lite",
+    )
+    if book.sold("lite", at.date()) is None:
+        body["plan"] = "basic"
+    request = read_request(body, book, at)
+    assert isinstance(request, Request), request
+    lived = Lived(Life(request, at, book), request, at)
+    if switched or draw(st.integers(0, 2)):
+        soon = lived.life.today + timedelta(days=draw(st.integers(0, 40)))
+        lived.sends("switch_to_paid", {"date": f"{soon}", "term": draw(terms)})
+        if soon > lived.life.today:
+            lived.life.at(start_of(soon))
+    for drawn in draw(st.lists(wishes, max_size=most)):
+        lived.life.at(moment_of(lived.life, drawn))
+        wish = fitting(lived.life, drawn)
+        lived.sends(wish.command, argument_of(lived.life, wish))
+        if lived.life.state.state.over:
+            break
+    # What an immediate cancellation has made due is done too.
+    lived.life.at(lived.life.now)
+    return lived

@@ -1,0 +1,229 @@
+"""One life on the running service and by the rules: told the same, and the same after every step.
+
+The ledger is compared with the oracle's as well, as far as that reaches: one catalogue, commands that can
+be read, no new names.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from support.service_env import House, publish
+from support.subscription_driver import Life
+from temporalio.client import WorkflowQueryFailedError
+
+from property import oracle
+from subscription.catalogue import Catalogue
+from subscription.forecast import Quote, quote_cancellation
+from subscription.refusals import Refused, RefusedError
+from subscription.state import Subscription
+from subscription.status import Status
+from subscription.timeline import Answer
+
+from .expected_results import Reckoning
+
+T = TypeVar("T")
+
+
+class SideBySide:
+    """`accepted` are the commands with an id that were; `asked_after_the_end` counts what came too late.
+
+    Its methods are for a thread other than that of the loop on which the house lives.
+    """
+
+    tally: Counter[str] = Counter()  # noqa: RUF012
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        house: House,
+        life: Life,
+        rules: Reckoning,
+        other: oracle.Life,
+    ) -> None:
+        self.house, self.life, self.rules = house, life, rules
+        self.accepted: list[tuple[str, dict[str, Any]]] = []
+        self.asked_after_the_end = 0
+        self._loop = loop
+        self._oracle: oracle.Life | None = other
+        self._oracle_knows_access = True
+        self._is_outdated = False
+        self._ahead = rules.now - self._run(life.clock.now())
+        self.passes_to(rules.now)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
+
+    # -- what is done to both ------------------------------------------------------------------------
+
+    def passes_to(self, moment: datetime, *, on_the_clock: bool = False) -> None:
+        """Time passes: somebody asks for what is due, or the clock moves and the timers fire."""
+        if on_the_clock:
+            self._run(self.life.clock.advance_to(moment - self._ahead))
+        self._settle(moment)
+        self._compare()
+
+    def publish(self, newer: Catalogue) -> None:
+        """The workflow hears of it only when it next records something; the oracle never does."""
+        self._run(publish(self.house.owner, newer))
+        self.rules.publish(newer)
+        self._oracle, self._is_outdated = None, True
+        self._compare()
+
+    def prove(self, *, by_signal: bool) -> None:
+        """Publish the proofs of all domains while the service is told to look."""
+        with ExitStack() as published:
+            for proof in self._run(self.life.status()).proofs:
+                published.enter_context(self.house.dns.published_txt(proof.txt_name, proof.txt_value))
+            confirmed: tuple[str, dict[str, Any]] = ("confirm_domain", {})
+            argument = {"at": self.rules.now.isoformat()}
+            self.tell("check_domain", argument, by_signal=by_signal, proved=True, of_the_oracle=confirmed)
+
+    def tell(
+        self,
+        command: str,
+        argument: Any,
+        *,
+        by_signal: bool = False,
+        proved: bool = False,
+        of_the_oracle: tuple[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Tell a command; `of_the_oracle` is the same in its words: without, it follows refusals alone."""
+        over, happened = self.rules.state.state.over, len(self.rules.timeline)
+        self.asked_after_the_end += over
+        by_signal = by_signal and not over
+        answered = self.rules.asked(command, argument, by_signal=by_signal, proved=proved)
+        if by_signal:
+            self._run(self.life.handle.signal(command, argument))
+            self._settle(self.rules.now)
+            if isinstance(answered, Refused):
+                self._is_in_the_timeline(command, answered)
+        else:
+            got = self._run(_outcome(self.life.client.command(self.life.id, command, argument)))
+            assert _comparable(got) == _comparable(answered), (command, argument)
+        self.tally[answered.code if isinstance(answered, Refused) else f"accepted: {command}"] += 1
+        if not isinstance(answered, Refused):
+            self._is_outdated &= not answered.events
+            self._oracle_knows_access &= command != "rename_account"
+            if of_the_oracle is None and len(self.rules.timeline) > happened:
+                self._oracle = None
+            if isinstance(argument, dict) and argument.get("id"):
+                self.accepted.append((command, argument))
+        if of_the_oracle:
+            self._oracle_answers(*of_the_oracle, not isinstance(answered, Refused))
+        self._settle(self.rules.now)
+        self._compare()
+
+    def quote(self, day: date) -> None:
+        """The record has no clock of its own: it quotes as of what happened last."""
+        rules = self.rules
+        assert rules.state.last_at is not None
+        by_rules = quote_cancellation(rules.state, day, rules.state.last_at, rules.book)
+        got = self._run(_outcome(self.life.client.quote_cancellation(self.life.id, day)))
+        assert _comparable(got) == _comparable(by_rules)
+
+    # -- what must be the same -----------------------------------------------------------------------
+
+    def _settle(self, moment: datetime) -> None:
+        before = len(self.rules.timeline)
+        self.rules.passes_to(moment)
+        self._run(self.life.client.settle(self.life.id, self.rules.now))
+        self._is_outdated &= len(self.rules.timeline) == before
+        if self._oracle:
+            self._oracle.run_to(self.rules.now)
+
+    def _is_in_the_timeline(self, command: str, refused: Refused) -> None:
+        """The moment of a refusal is the clock's, which may be anything since the last event."""
+        entry = self._run(self.life.client.timeline(self.life.id))[len(self.rules.timeline)]
+        assert entry.event == "REFUSED"
+        assert self.rules.state.last_at is not None
+        assert self.rules.state.last_at <= entry.at <= self.rules.now
+        self.rules.refused_in_the_timeline(command, refused, entry.at)
+
+    def _compare(self) -> None:
+        rules = self.rules
+        shown = self._run(self._shown())
+        by_rules = (_without_secrets(rules.status), rules.timeline, rules.ledger, rules.upcoming())
+        assert shown == by_rules
+        if self._oracle:
+            columns = ("kind", "from", "to", "plan", "members", "amount", "effective_at")
+            written = [line.model_dump(mode="json") for line in rules.ledger]
+            assert self._oracle.ledger == [{column: line[column] for column in columns} for line in written]
+            assert self._oracle.state == rules.state.state
+            assert not self._oracle_knows_access or self._oracle.access == rules.state.access
+
+    async def _shown(self) -> tuple[Any, ...]:
+        client, subscription_id = self.life.client, self.life.id
+        return (
+            _without_secrets(await client.status(subscription_id)),
+            await client.timeline(subscription_id),
+            await client.ledger(subscription_id),
+            await client.upcoming(subscription_id),
+        )
+
+    def _oracle_answers(self, command: str, argument: dict[str, Any], accepted: bool) -> None:
+        if self._oracle is None or command in ("rename_account", "check_domain"):
+            return
+        wish = {key: value for key, value in argument.items() if key not in ("at", "id", "agreed_terms")}
+        if command != "confirm_domain" or self._oracle_knows_access:
+            assert self._oracle.obey(command, None if wish == {"term": None} else wish) == accepted
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def part(self) -> None:
+        """See that the workflow itself shows the same as the record, and end it; no task of it has failed."""
+        self._run(self._part())
+
+    async def _part(self) -> None:
+        if self.rules.state.state.over:
+            await self.life.has_closed()
+            return
+        handle = self.life.handle
+        try:
+            snapshot = await handle.query("snapshot", result_type=Subscription)
+            assert _bare(snapshot) == _bare(self.rules.state)
+            latest = [entry.model_dump(mode="json") for entry in self.rules.timeline[-100:]]
+            assert await handle.query("timeline") == latest
+            if not self._is_outdated:
+                assert await self._quoted() == _comparable(self.rules.quote(self.rules.now.date()))
+            assert await self.life.failed_tasks() == []
+        finally:
+            await handle.terminate("it has been lived far enough")
+
+    async def _quoted(self) -> Any:
+        now = self.rules.now
+        argument = {"date": now.date().isoformat(), "at": now.isoformat()}
+        try:
+            return await self.life.handle.query("quote_cancellation", argument, result_type=Quote)
+        except WorkflowQueryFailedError as failure:
+            return str(failure)
+
+
+async def _outcome(asked: Coroutine[Any, Any, T]) -> T | Refused:
+    try:
+        return await asked
+    except RefusedError as refusal:
+        return refusal.refused
+
+
+def _comparable(outcome: Answer | Quote | Refused) -> Any:
+    return (outcome.code, outcome.message, outcome.field) if isinstance(outcome, Refused) else outcome
+
+
+def _without_secrets(status: Status) -> Status:
+    proofs = tuple(proof.model_copy(update={"txt_value": "", "cname_name": ""}) for proof in status.proofs)
+    return status.model_copy(update={"proofs": proofs})
+
+
+def _bare(state: Subscription) -> Subscription:
+    """Without what only the service knows: secrets, the next look at the DNS."""
+    blank = {"token": "", "since": state.last_at, "next_look_at": state.last_at}
+    return state.model_copy(
+        update={
+            "claim": state.claim and state.claim.model_copy(update=blank),
+            "rename_claim": state.rename_claim and state.rename_claim.model_copy(update=blank),
+        }
+    )

@@ -1,0 +1,285 @@
+"""A machine of hypothesis that thinks up lives: what is asked, how it is written, and when it comes."""
+
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from support.service_env import catalogue, fresh, open_house, publish
+from support.subscription_driver import Life
+from temporalio.client import Client
+
+from dev_stack.stack import EmbeddedStack
+from property import oracle
+from property.scenario_strategies import catalogues
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.commands import COMMANDS
+from subscription.request import Request, read_request
+from subscription.scenario import agreed_terms
+
+from . import command_strategies
+from .command_strategies import A_DAY, argument_of, day_of_wish, moment_of
+from .expected_results import Reckoning
+from .service_vs_rules import SideBySide
+
+LONGEST_LIFE = timedelta(days=12 * 366)
+MOST_CATALOGUES, ENOUGH_AFTER_THE_END = 3, 4
+HOME = os.environ.get("TZ")
+
+
+a_whole_command = rule(
+    command=command_strategies.commands,
+    pace=command_strategies.paces,
+    number=command_strategies.numbers,
+    day=command_strategies.days,
+    plan=command_strategies.plans,
+    members=command_strategies.members,
+    term=command_strategies.terms,
+    zone=command_strategies.written_zones,
+    named=st.booleans(),
+)
+
+
+def as_long_as_it_goes_on(machine: "LifeMachine") -> bool:
+    return not machine.is_enough
+
+
+def _live_in(zone: str | None) -> None:
+    """The time zone of this process, and so of the worker in it, which is to make no difference."""
+    os.environ.pop("TZ", None)
+    if zone is not None:
+        os.environ["TZ"] = zone
+    time.tzset()
+
+
+def beside_the_shipped(sold: dict[str, Any]) -> dict[str, Any]:
+    """The drawn catalogue with plans and ranks that the shipped one, which came before it, does not have."""
+    plans = {f"new-{name}": {**plan, "rank": plan["rank"] + 100} for name, plan in sold["plans"].items()}
+    return {**sold, "plans": plans}
+
+
+class LifeMachine(RuleBasedStateMachine):
+    """One life in a house of its own. Hypothesis runs it in a thread; the house lives on the loop."""
+
+    def __init__(self, stack: EmbeddedStack, temporal: Client, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._stack, self._temporal, self._loop = stack, temporal, loop
+        self._open = AsyncExitStack()
+        self._both: SideBySide | None = None
+
+    @property
+    def both(self) -> SideBySide:
+        assert self._both is not None
+        return self._both
+
+    @property
+    def reckoning(self) -> Reckoning:
+        return self.both.rules
+
+    # -- the beginning and the end -------------------------------------------------------------------
+
+    @initialize(
+        sold=catalogues(),
+        at=command_strategies.beginnings,
+        zone=command_strategies.process_zones,
+        written=command_strategies.written_zones,
+        plan=st.integers(0, 3),
+        members=st.integers(1, 30),
+        on_a_domain=st.sampled_from([False, False, True]),
+        pays=st.sampled_from(["ANNUAL", "ANNUAL", "MONTHLY", None]),
+    )
+    def begins(
+        self,
+        sold: dict[str, Any],
+        at: datetime,
+        zone: str,
+        written: timezone,
+        plan: int,
+        members: int,
+        on_a_domain: bool,
+        pays: str | None,
+    ) -> None:
+        _live_in(zone)
+        sold = beside_the_shipped(sold)
+        self.taken, name = fresh("neighbour"), fresh("model")
+        wish = {
+            "plan": list(sold["plans"])[plan % len(sold["plans"])],
+            "members": min(members, sold["account"].get("max_members", members)),
+            "account": {"domain": f"{name}.example"} if on_a_domain else {"group": name},
+        }
+        opened = self._opened(Catalogue.model_validate(sold), at, written, wish)
+        house, life, rules = asyncio.run_coroutine_threadsafe(opened, self._loop).result(timeout=60)
+        other = oracle.Life({**wish, "at": at.isoformat()}, sold)
+        self._end = at + LONGEST_LIFE
+        self._both = SideBySide(self._loop, house, life, rules, other)
+        if pays:
+            switch = {"date": at.date().isoformat(), "term": pays, "at": at.isoformat()}
+            self.both.tell("switch_to_paid", switch, of_the_oracle=("switch_to_paid", switch))
+
+    async def _opened(
+        self, sold: Catalogue, at: datetime, written: timezone, wish: dict[str, Any]
+    ) -> tuple[Any, Life, Reckoning]:
+        """A house with this catalogue, in which somebody holds a name, and the life that is wished."""
+        house = await self._open.enter_async_context(open_house(self._stack, self._temporal))
+        await publish(house.owner, sold)
+        book = PriceBook(versions=(catalogue(), sold))
+        terms = {"agreed_terms": agreed_terms(book, at)}
+        plan = {"plan": wish["plan"], "members": 1}
+        beside = house.request_body(
+            account={"group": self.taken}, simulated_at=at.isoformat(), **plan, **terms
+        )
+        body = house.request_body(simulated_at=at.astimezone(written).isoformat(), **wish, **terms)
+        await house.client.request(beside)
+        answer = await house.client.request(body)
+        request = read_request(body, book, at)
+        assert isinstance(request, Request), request
+        rules = Reckoning(answer.subscription_id, request, at, book, frozenset({self.taken}))
+        assert answer.trial_ends_at == rules.state.trial_ends_at
+        return house, Life(house.client, self._temporal, answer.subscription_id, body), rules
+
+    def teardown(self) -> None:
+        _live_in(HOME)
+        try:
+            if self._both:
+                self._both.part()
+        finally:
+            asyncio.run_coroutine_threadsafe(self._open.aclose(), self._loop).result(timeout=60)
+
+    @property
+    def is_enough(self) -> bool:
+        """Of what is over, a few answers are enough."""
+        return self.both.asked_after_the_end >= ENOUGH_AFTER_THE_END
+
+    @precondition(lambda self: self.is_enough)
+    @rule()
+    def rests(self) -> None:
+        """Something must always be possible."""
+
+    # -- time ----------------------------------------------------------------------------------------
+
+    @precondition(as_long_as_it_goes_on)
+    @rule(pace=command_strategies.paces, number=command_strategies.numbers)
+    def time_passes(self, pace: str, number: int) -> None:
+        self.both.passes_to(self._moment(pace, number))
+
+    @precondition(lambda self: not self.is_enough and not self.reckoning.state.claims)
+    @rule(pace=command_strategies.paces, number=command_strategies.numbers)
+    def time_passes_on_the_clock(self, pace: str, number: int) -> None:
+        self.both.passes_to(self._moment(pace, number), on_the_clock=True)
+
+    def _moment(self, pace: str, number: int) -> datetime:
+        return min(moment_of(self.reckoning, pace, number), max(self._end, self.reckoning.now))
+
+    # -- what is asked -------------------------------------------------------------------------------
+
+    @precondition(as_long_as_it_goes_on)
+    @a_whole_command
+    def asks(self, **wish: Any) -> None:
+        self._tell(**wish)
+
+    @precondition(as_long_as_it_goes_on)
+    @a_whole_command
+    def asks_at_once(self, pace: str, **wish: Any) -> None:
+        """Hypothesis takes every rule as often as another, and what is asked is what it is about."""
+        self._tell(pace="now", **wish)
+
+    @precondition(as_long_as_it_goes_on)
+    @a_whole_command
+    def signals(self, **wish: Any) -> None:
+        self._tell(by_signal=True, **wish)
+
+    def _tell(
+        self,
+        command: str,
+        pace: str,
+        number: int,
+        zone: timezone,
+        named: bool,
+        by_signal: bool = False,
+        **wish: Any,
+    ) -> None:
+        self.both.passes_to(self._moment(pace, number))
+        argument = argument_of(self.reckoning, command, number=number, taken=self.taken, **wish)
+        argument["at"] = self.reckoning.now.astimezone(zone).isoformat()
+        if named:
+            argument["id"] = fresh("id")
+        self.both.tell(command, argument, by_signal=by_signal, of_the_oracle=(command, argument))
+
+    @precondition(lambda self: not self.is_enough and self.both.accepted)
+    @rule(
+        which=st.integers(0, 50),
+        changed=st.sampled_from([None, None, "another", "by"]),
+        by_signal=st.booleans(),
+    )
+    def asks_again(self, which: int, changed: str | None, by_signal: bool) -> None:
+        """What was accepted under an id, under it again: the same, another command, another `by` (R22)."""
+        command, argument = self.both.accepted[which % len(self.both.accepted)]
+        if changed == "by":
+            argument = {**argument, "by": "somebody else"}
+        if changed == "another":
+            command, argument = "rename_account", {"group": fresh("again"), "id": argument["id"]}
+        self.both.tell(command, {**argument, "at": self.reckoning.now.isoformat()}, by_signal=by_signal)
+
+    @precondition(as_long_as_it_goes_on)
+    @rule(
+        command=command_strategies.commands,
+        field=command_strategies.fields,
+        value=command_strategies.bad_values,
+        years=st.sampled_from([0, 0, 0, -1, 30, 7_000]),
+        by_signal=st.booleans(),
+    )
+    def asks_badly(self, command: str, field: str, value: Any, years: int, by_signal: bool) -> None:
+        """With a field that cannot be, or at a time of which the clock cannot be told."""
+        argument = argument_of(self.reckoning, command, day="tomorrow", number=3)
+        at = self.reckoning.now
+        if years:
+            at = at.replace(month=1, day=1, year=at.year + years)
+        else:
+            argument |= {field: value}
+        self.both.tell(command, {**argument, "at": at.isoformat()}, by_signal=by_signal)
+
+    @precondition(lambda self: not self.reckoning.state.state.over)
+    @rule(
+        argument=st.sampled_from([[], "now", 5, True, [{}], {"colour": "red"}]),
+        command=st.sampled_from([*COMMANDS, "no_such_command"]),
+    )
+    def signals_what_is_no_argument(self, argument: Any, command: str) -> None:
+        self.both.tell(command, argument, by_signal=True)
+
+    @precondition(lambda self: self.reckoning.state.claims)
+    @rule(by_signal=st.booleans())
+    def proves_its_domains(self, by_signal: bool) -> None:
+        self.both.prove(by_signal=by_signal)
+        assert not self.reckoning.state.claims
+
+    @precondition(as_long_as_it_goes_on)
+    @rule(day=command_strategies.days, number=st.integers(0, 400))
+    def is_quoted(self, day: str, number: int) -> None:
+        self.both.quote(day_of_wish(self.reckoning, "cancel", day, number))
+
+    # -- what is sold --------------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.is_enough and len(self.reckoning.book.versions) < 2 + MOST_CATALOGUES)
+    @rule(after=st.integers(1, 400), factor=st.sampled_from([0, 2, 3]), trimmed=st.booleans())
+    def a_catalogue_is_published(self, after: int, factor: int, trimmed: bool) -> None:
+        """Other prices, one plan less, another fee: what holds from which day on is for the rules to say."""
+        last = self.reckoning.book.versions[-1]
+        plans = {
+            name: plan.model_copy(update={"list": plan.list * factor, "annual": plan.annual * factor})
+            for name, plan in sorted(last.plans.items(), key=lambda each: each[1].rank)
+        }
+        if trimmed and len(plans) > 1:
+            plans.popitem()
+        newer = last.model_copy(
+            update={
+                "version": f"edition-{self.reckoning.book.edition + 1}",
+                "effective_from": max(last.effective_from, self.reckoning.now.date()) + after * A_DAY,
+                "plans": plans,
+                "cancellation": last.cancellation.model_copy(update={"fee_percent": 50}),
+            }
+        )
+        self.both.publish(newer)

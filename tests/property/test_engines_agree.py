@@ -1,0 +1,194 @@
+"""The running service makes of a scenario exactly what the rules alone make of it."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from support.sizes import SIZES
+
+from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from dev_stack.scenario_runner import simulate_by_rules, simulate_on_temporal
+from property.scenario_strategies import catalogues, scenarios
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.idempotency import MOST_RECENT
+from subscription.scenario import Scenario, read_scenario
+
+PAID = {"date": "2027-01-04", "term": "ANNUAL"}
+ANNUAL, MONTHLY = {"term": "ANNUAL"}, {"term": "MONTHLY"}
+
+Drawing = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+@st.composite
+def drawings(draw: st.DrawFn) -> Drawing:
+    """A catalogue, and so many lives under it."""
+    catalogue = draw(catalogues())
+    lives = [draw(scenarios(catalogue)) for _ in range(SIZES.lives_on_both_engines)]
+    for number, life in enumerate(lives):
+        if number % 5:  # an unproved domain is looked for hundreds of times a year, so a few are enough
+            life["request"]["account"] = {"group": "acme"}
+    return catalogue, lives
+
+
+def drawn() -> Drawing:
+    """One drawing, the same in every run; the first that hypothesis makes is its simplest, so the last."""
+    made: list[Drawing] = []
+
+    @seed(20261122)
+    @settings(max_examples=5, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(drawings())
+    def draw(drawing: Drawing) -> None:
+        made.append(drawing)
+
+    draw()
+    return made[-1]
+
+
+def by_hand() -> list[dict[str, Any]]:
+    """Lives on which the engines once differed."""
+    start, until = "2027-01-04T09:00:00+09:00", "2027-02-01T00:00:00+09:00"
+    acme, other = {"domain": "acme.example"}, {"domain": "other.example"}
+    return [
+        {
+            "name": "a proof that was found once is not there for a later claim of the same name",
+            "request": {"at": start, "account": acme},
+            "steps": [
+                {"at": "2027-01-04T10:00:00+09:00", "confirm_domain": {}},
+                {"at": "2027-01-04T11:00:00+09:00", "rename_account": {"group": "acme"}},
+                {"at": "2027-01-06T11:00:00+09:00", "rename_account": acme},
+                {"at": "2027-01-06T12:00:00+09:00", "check_domain": {}},
+                {"at": "2027-01-06T13:00:00+09:00", "rename_account": other},
+                {"at": "2027-01-06T14:00:00+09:00", "confirm_domain": None},
+            ],
+            "until": until,
+        },
+        {
+            "name": "what null means",
+            "request": {"at": start},
+            "steps": [
+                {"at": "2027-01-05T09:00:00+09:00", "upgrade": None},
+                {"at": "2027-01-05T09:00:00+09:00", "withdraw_reservation": None},
+                {
+                    "at": "2027-01-05T09:00:00+09:00",
+                    "switch_to_paid": {"date": "2027-01-05", "term": "ANNUAL"},
+                },
+                {"at": "2027-01-05T09:00:00+09:00", "change_renewal_option": None},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": None},
+                {"at": "2027-01-05T09:00:00+09:00", "upgrade": {"plan": "", "members": 20}},
+            ],
+            "until": until,
+        },
+        {
+            "name": "an accepted command is sent again under its id, and another one under it",
+            "request": {"at": start},
+            "steps": [
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "withdraw_reservation": {"id": "b"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-08", "id": "a"}},
+                {"at": "2027-01-10T09:00:00+09:00", "cancel": {"date": "2027-01-10", "id": "c"}},
+                {"at": "2027-01-11T09:00:00+09:00", "cancel": {"date": "2027-01-10", "id": "c"}},
+                {"at": "2027-01-11T09:00:00+09:00", "withdraw_reservation": {"id": "c"}},
+            ],
+            "until": until,
+        },
+        {
+            "name": "a microsecond before midnight, with a deadline at it",
+            "request": {"at": "2027-01-04T23:59:59.999999+09:00"},
+            "steps": [
+                {
+                    "at": "2027-01-04T23:59:59.999999+09:00",
+                    "switch_to_paid": {"date": "2027-01-05", "term": "ANNUAL"},
+                },
+                {"at": "2027-01-04T23:59:59.999999+09:00", "cancel": {"date": "2027-01-04"}},
+            ],
+            "until": "2027-01-04T23:59:59.999999+09:00",
+        },
+        {
+            "name": "it ends before what is reserved",
+            "request": {"at": "2027-01-04T23:59:59.999999+09:00"},
+            "steps": [{"at": "2027-01-04T23:59:59.999999+09:00", "cancel": {"date": "2027-01-05"}}],
+            "until": "2027-01-04T23:59:59.999999+09:00",
+        },
+        {
+            "name": "a command without effect leaves its id to another one",
+            "request": {"at": start, "account": acme},
+            "steps": [
+                {"at": "2027-01-05T09:00:00+09:00", "check_domain": {"id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "cancel": {"date": "2027-01-09", "id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "check_domain": {"id": "a"}},
+                {"at": "2027-01-05T09:00:00+09:00", "withdraw_reservation": {"id": "a"}},
+            ],
+            "until": until,
+        },
+        {
+            "name": "an id is free again once another command is accepted after 31 days, to the microsecond",
+            "request": {"at": start},
+            "steps": [
+                {"at": start, "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": ANNUAL | {"id": "b"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "change_renewal_option": ANNUAL | {"id": "c"}},
+                {"at": "2027-02-04T09:00:00+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "switch_to_paid": PAID | {"id": "a"}},
+            ],
+            "until": "2027-02-04T09:00:00+09:00",
+        },
+        {
+            "name": "after the end an id is never free again",
+            "request": {"at": start},
+            "steps": [
+                {"at": start, "cancel": {"date": "2027-01-04", "id": "a"}},
+                {"at": "2027-02-10T09:00:00+09:00", "cancel": {"date": "2027-01-04", "id": "a"}},
+                {"at": "2027-02-10T09:00:00+09:00", "cancel": {"date": "2027-01-05", "id": "a"}},
+            ],
+            "until": "2027-02-10T09:00:00+09:00",
+        },
+        {
+            "name": "more ids than a workflow knows itself",
+            "request": {"at": start},
+            "steps": [
+                {"at": start, "switch_to_paid": PAID | {"id": "a"}},
+                *(
+                    {"at": start, "change_renewal_option": option | {"id": f"{number}{option['term']}"}}
+                    for number in range(MOST_RECENT // 2 + 1)
+                    for option in (MONTHLY, ANNUAL)
+                ),
+                {"at": "2027-02-04T08:59:59.999999+09:00", "switch_to_paid": PAID | {"id": "a"}},
+                {"at": "2027-02-04T08:59:59.999999+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+                {"at": "2027-02-04T09:00:00+09:00", "change_renewal_option": MONTHLY | {"id": "a"}},
+            ],
+            "until": "2027-02-04T09:00:00+09:00",
+        },
+    ]
+
+
+async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
+    book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
+    lives = [read_scenario(scenario) for scenario in by_hand()]
+    by_rules = simulate_by_rules(lives, book)
+    assert [[outcome.accepted for outcome in document.outcomes] for document in by_rules] == [
+        [True, True, True, True, True, True],
+        [False, False, True, True, False, False],
+        [True, True, True, False, True, True, False],
+        [True, True],
+        [True],
+        [True, True, True, False, False],
+        [True, True, False, True, False, True, True, False],
+        [True, True, False],
+        [True, *[True] * (MOST_RECENT + 2), True, False, True],
+    ]
+    on_temporal = await simulate_on_temporal(lives, book)
+    assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]
+
+
+async def test_generated_lives_come_to_the_same_on_temporal() -> None:
+    catalogue, written = drawn()
+    book = PriceBook(versions=(Catalogue.model_validate(catalogue),))
+    lives: list[Scenario] = [read_scenario(scenario) for scenario in written]
+    by_rules = simulate_by_rules(lives, book)
+    on_temporal = await simulate_on_temporal(lives, book)
+    assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]

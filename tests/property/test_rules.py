@@ -1,0 +1,365 @@
+"""What holds for every life, whatever is asked and whenever: lives are drawn, lived and looked at."""
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from support.scenario_builder import BOOK, TOKEN, request_body
+
+from subscription.apply import apply_all
+from subscription.business_calendar import first_of_next_month, start_of
+from subscription.catalogue import PriceBook
+from subscription.commands import COMMANDS, read_command, read_quote
+from subscription.deadlines import fall_due, next_deadline
+from subscription.decide import Accepted, Findings, decide
+from subscription.event_replay import ending, lasting, misreckoned, retold
+from subscription.events import EVENT, private_fields
+from subscription.forecast import Quote, quote_cancellation, upcoming
+from subscription.refusals import Refused
+from subscription.request import Request, read_request
+from subscription.scenario import ScenarioError, read_scenario
+from subscription.state import ReservedCancellation, State, Subscription
+from subscription.summary_card import card
+
+from .generated_subscriptions import (
+    LIVES,
+    ONE_DAY,
+    SECRET,
+    Lived,
+    Wish,
+    argument_of,
+    latest_date,
+    lives,
+    plans,
+    terms,
+    wishes,
+)
+
+# -- the ledger --------------------------------------------------------------------------------------
+
+
+@LIVES
+@given(lives(switched=True), st.integers(0, 400))
+def test_r21_service_fees_charge_every_paid_day_once_and_no_other(lived: Lived, days: int) -> None:
+    life = lived.life.at(lived.life.now + timedelta(days=days))
+    if life.state.state is State.ACTIVE:
+        life.answered("cancel")
+    first_days = [event.contract.first_day for event in life.events if event.event == "SWITCHED_TO_PAID"]
+    ended = [event.billed_up_to for event in life.events if event.event == "CANCELED"]
+    assume(first_days)
+
+    fees = [line for line in life.ledger if line.kind == "SERVICE_FEE"]
+    edges = [first_days[0], *(line.end_day for line in fees)]
+    assert [line.first_day for line in fees] == edges[:-1]
+    assert [edges[-1]] == ended
+    for line in fees:
+        assert line.end_day <= first_of_next_month(line.first_day)
+    for line, following in pairwise(fees):
+        same_rate = (line.plan, line.members, line.pieces[0].price) == (
+            following.plan,
+            following.members,
+            following.pieces[0].price,
+        )
+        assert not same_rate or following.first_day.day == 1, "a run was broken for nothing"
+
+
+@LIVES
+@given(lives(switched=True))
+def test_r21_every_charged_day_has_the_last_rate_that_was_set_by_its_end(lived: Lived) -> None:
+    life = lived.life.at(lived.life.now + timedelta(days=70))
+    rates = [e.rate for e in life.events if e.event in ("SWITCHED_TO_PAID", "UPGRADED", "CONTRACT_RENEWED")]
+    for line in life.ledger:
+        if line.kind == "SERVICE_FEE":
+            for n in range((line.end_day - line.first_day).days):
+                rate = [r for r in rates if r.first_day <= line.first_day + n * ONE_DAY][-1]
+                assert (line.plan, line.members, line.pieces[0].price) == (
+                    rate.plan,
+                    rate.members,
+                    rate.price,
+                )
+
+
+@LIVES
+@given(lives(switched=True))
+def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(lived: Lived) -> None:
+    ledger = lived.life.at(lived.life.now + timedelta(days=400)).ledger
+    assert len({line.key for line in ledger}) == len(ledger)
+    assert all(line.amount > 0 for line in ledger)
+
+
+# -- quotes and reservations -------------------------------------------------------------------------
+
+
+@LIVES
+@given(lives(switched=True), st.integers(0, 100))
+def test_r30_what_is_quoted_is_what_is_charged(lived: Lived, percent: int) -> None:
+    life = lived.life
+    days = (latest_date(life, "cancel") - life.today).days * percent // 100
+    asked = life.today + timedelta(days=days)
+    quoted = life.quoted(asked)
+    answer = life.copy().answered("cancel", date=f"{asked}")
+    if isinstance(quoted, Refused):
+        assert isinstance(answer, Refused)
+        assert (quoted.code, quoted.message) == (answer.code, answer.message)
+        return
+    charged = life.copy().asks("cancel", date=f"{asked}").at(max(life.now, start_of(asked)))
+    assert charged.state.state is State.ERASED
+    assert tuple(charged.ledger[len(life.ledger) :]) == quoted.ledger
+    assert quoted.total == sum(line.amount for line in quoted.ledger)
+    assert quoted.penalty == sum(line.amount for line in quoted.ledger if line.kind != "SERVICE_FEE")
+
+
+@LIVES
+@given(lives(), wishes, st.integers(0, 100))
+def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: Wish, percent: int) -> None:
+    without = lived.life
+    if without.state.reservation is not None:
+        without.asks("withdraw_reservation")
+    command = "switch_to_paid" if without.state.state is not State.ACTIVE and wish.number % 2 else "cancel"
+    reserved = without.copy()
+    reserved.answered(command, **argument_of(reserved, replace(wish, command=command)))
+    deadline = next_deadline(reserved.state)
+    assume(reserved.state.reservation is not None)
+    assert deadline is not None
+
+    # Some moment before anything falls due.
+    time_left = deadline.at - reserved.now - timedelta(microseconds=1)
+    reserved.at(reserved.now + time_left * percent // 100).asks("withdraw_reservation")
+    counted = {"sequence", "last_at"}
+    assert reserved.state.model_dump(exclude=counted) == without.state.model_dump(exclude=counted)
+    later = reserved.now + timedelta(days=500)
+    assert reserved.at(later).ledger == without.at(later).ledger
+
+
+@LIVES
+@given(lives())
+def test_r32_at_most_one_thing_is_reserved_and_its_date_is_to_come(lived: Lived) -> None:
+    life = lived.life
+    if reservation := life.state.reservation:
+        assert reservation.date > life.today
+        assert life.state.state.commandable
+        assert isinstance(reservation, ReservedCancellation) or life.state.state is not State.ACTIVE
+
+
+# -- time --------------------------------------------------------------------------------------------
+
+
+@LIVES
+@given(lives(), st.lists(st.integers(0, 1000), max_size=8))
+def test_r23_waking_late_is_waking_on_time(lived: Lived, wakings: list[int]) -> None:
+    span = lived.life.now - lived.requested_at
+    woken = lived.again(lived.requested_at + span * n / 1000 for n in wakings)
+    assert woken.timeline == lived.life.timeline
+    assert woken.ledger == lived.life.ledger
+    assert woken.state == lived.life.state
+
+
+@LIVES
+@given(lives(switched=True), st.integers(1, 800))
+def test_r23_sleeping_is_waking_at_every_deadline(lived: Lived, days: int) -> None:
+    asleep, awake = lived.life, lived.life.copy()
+    until = asleep.now + timedelta(days=days)
+    missed = fall_due(asleep.state, until, asleep.book)
+    while (deadline := next_deadline(awake.state)) and deadline.at <= until:
+        awake.at(deadline.at)
+    assert awake.events[len(asleep.events) :] == missed
+    assert [event.at for event in missed] == sorted(event.at for event in missed)
+
+
+@LIVES
+@given(lives())
+def test_r33_the_clock_may_be_read_in_any_zone(lived: Lived) -> None:
+    elsewhere = lived.again(zone=UTC)
+    assert elsewhere.state == lived.life.state
+    assert elsewhere.ledger == lived.life.ledger
+
+
+# -- refusals ----------------------------------------------------------------------------------------
+
+numbers = st.one_of(st.integers(), st.floats(), st.just(10**4000))
+scalars = st.one_of(st.none(), st.booleans(), numbers, st.text(max_size=8), st.dates(), st.datetimes())
+anything = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+any_day = st.dates().map(str) | st.sampled_from(["0001-01-01", "9999-12-31", "2028-02-29"])
+# Each field has a value of its kind in most draws, however extreme, so that it comes to be judged.
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "date": any_day | anything,
+    "term": terms | anything,
+    "plan": plans | anything,
+    "members": st.none() | st.integers(1) | numbers,
+    "agreed_terms": st.just(
+        [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
+    )
+    | anything,
+    "confirmation": st.just(f"{SECRET}.keeper@{SECRET}-own") | anything,
+    "group": st.just("some-name") | anything,
+    "domain": st.just("some.name.kr") | anything,
+    "id": st.none() | st.just("id-1") | anything,
+    "at": st.datetimes(timezones=st.just(UTC)).map(str) | anything,
+}
+
+
+def anything_asked() -> st.SearchStrategy[tuple[str, Any]]:
+    """A command of any name, with an argument between the very likely and the absurd."""
+    arguments: list[st.SearchStrategy[tuple[str, Any]]] = [st.tuples(st.text(max_size=8), anything)]
+    for name, shape in COMMANDS.items():
+        known = {key: FIELDS[key] for key in shape.model_fields if key in FIELDS}
+        likely = st.fixed_dictionaries({}, optional=known)
+        arguments.append(st.tuples(st.just(name), likely | anything))
+    return st.one_of(arguments)
+
+
+@LIVES
+@given(lives(most=5), st.lists(anything_asked(), min_size=1, max_size=8))
+def test_r09_whatever_is_asked_is_answered_and_a_refusal_changes_nothing(
+    lived: Lived, asked: list[tuple[str, Any]]
+) -> None:
+    life = lived.life
+    for name, argument in asked:
+        before = life.state
+        command = read_command(name, argument)
+        assert isinstance(command, Refused) or command.fingerprint()
+        answer = life.hears(command, Findings(token=TOKEN))
+        assert isinstance(answer, Accepted | Refused)
+        if isinstance(answer, Refused):
+            assert life.state is before
+            assert answer.message
+
+
+@LIVES
+@given(lives(most=5), st.lists(anything_asked(), min_size=1, max_size=5), st.data())
+def test_r27_before_the_start_and_after_the_end_every_command_is_refused(
+    lived: Lived, asked: list[tuple[str, Any]], data: st.DataObject
+) -> None:
+    life = lived.life
+    life.answered("cancel")
+    canceled, provisioned = life.state, life.provisioned
+    erased = life.at(life.now).state
+    state = data.draw(st.sampled_from([canceled, provisioned, erased]))
+    for name, argument in asked:
+        command = read_command(name, argument)
+        if not isinstance(command, Refused):
+            assert isinstance(decide(state, command, life.now, life.book), Refused)
+
+
+@LIVES
+@given(lives(most=4), st.dates())
+def test_r28_a_quote_for_any_date_is_answered(lived: Lived, asked: date) -> None:
+    quoted = lived.life.quoted(asked)
+    assert isinstance(quoted, Quote | Refused)
+
+
+@LIVES
+@given(anything, anything)
+def test_what_cannot_be_read_is_refused_in_words(one: object, other: object) -> None:
+    at = datetime(2027, 1, 1, tzinfo=UTC)
+    for body in (
+        one,
+        {"account": one, "members": other, "agreed_terms": one},
+        request_body(company_phone=one),
+    ):
+        assert isinstance(read_request(body, BOOK, at), Request | Refused)
+        read_quote(body)
+        read_quote({"date": one, "at": other})
+    likely = {"name": "x", "request": {"at": one, "plan": other}, "steps": other, "until": other}
+    stepping = likely | {
+        "request": {"at": f"{at}"},
+        "steps": [{"at": f"{at}", "cancel": one}],
+        "until": f"{at}",
+    }
+    for scenario in (one, likely, stepping, stepping | {"steps": one}):
+        # Anything else that it may raise would be a fault.
+        with suppress(ScenarioError):
+            read_scenario(scenario)
+
+
+# -- the record --------------------------------------------------------------------------------------
+
+
+@LIVES
+@given(lives())
+def test_every_state_and_event_survives_json(lived: Lived) -> None:
+    life = lived.life
+    for state in (life.provisioned, life.state, life.at(life.now + timedelta(days=100)).state):
+        assert Subscription.model_validate_json(state.model_dump_json()) == state
+    for event in life.events:
+        assert EVENT.validate_json(EVENT.dump_json(event)) == event
+    for entry in life.timeline:
+        assert type(entry).model_validate_json(entry.model_dump_json()) == entry
+    assert PriceBook.model_validate_json(life.book.model_dump_json()) == life.book
+
+
+@LIVES
+@given(lives())
+def test_a_state_is_what_its_events_make_of_it(lived: Lived) -> None:
+    life = lived.life
+    assert apply_all(life.provisioned, life.events) == life.state
+    assert life.state.sequence == len(life.events)
+
+
+@LIVES
+@given(lives(), st.booleans())
+def test_a_state_and_its_charges_are_retold_by_what_erasure_leaves_of_its_events(
+    lived: Lived, leaves: bool
+) -> None:
+    life = lived.life
+    if leaves:
+        life.answered("cancel")
+        life.at(life.now)
+    left = [
+        EVENT.validate_json(event.model_dump_json(exclude=set(private_fields(event))))
+        for event in life.events
+    ]
+    assert lasting(retold(life.state, left)) == lasting(life.state)
+    assert list(misreckoned(life.state, left, life.book)) == []
+
+
+@LIVES
+@given(lives(), st.integers(0, 400))
+def test_an_end_of_which_only_the_moment_is_known_is_what_cancelling_then_comes_to(
+    lived: Lived, days: int
+) -> None:
+    life = lived.life
+    before, known = life.state, len(life.events)
+    life.at(life.now + timedelta(days=days)).answered("cancel")
+    life.at(life.now)
+    ended_at = life.state.ended_at
+    assert ended_at is not None
+    assert ending(before, ended_at, life.book) == tuple(life.events[known:])
+
+
+@LIVES
+@given(lives(), st.lists(wishes, max_size=5))
+def test_r31_nothing_that_is_said_names_a_person(lived: Lived, more: list[Wish]) -> None:
+    life = lived.life
+    for wish in more:
+        lived.sends(wish.command, argument_of(life, wish))
+    coming = upcoming(life.state, life.now, life.book, limit=6)
+    quoted = quote_cancellation(life.state, life.today, life.now, life.book)
+    said = [card(life.state, life.now), *(answer.message for answer in life.answers)]
+    said += [model.model_dump_json() for model in (*life.timeline, *life.ledger, *coming, quoted)]
+    said += [event.model_dump_json(exclude=set(private_fields(event))) for event in life.events]
+    said += [answer.model_dump_json() for answer in life.answers if isinstance(answer, Refused)]
+    assert not [words for words in said if SECRET in words or TOKEN in words]
+
+
+@LIVES
+@given(lives())
+def test_r31_the_erased_state_names_no_one(lived: Lived) -> None:
+    life = lived.life
+    assert life.state.state.over or SECRET in life.state.model_dump_json()
+    life.answered("cancel")
+    erased = life.at(life.now).state.model_dump_json()
+    assert json.loads(erased)["state"] == "ERASED"
+    assert SECRET not in erased
+    assert TOKEN not in erased

@@ -1,0 +1,32 @@
+"""The rules agree with a second, independently written reading of the same rules, on random lives."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from support.sizes import SIZES
+
+from property import oracle
+from property.scenario_strategies import lives
+from subscription.catalogue import Catalogue, PriceBook
+from subscription.scenario import Document, read_scenario, simulate
+
+
+def comparable(document: Document) -> dict[str, Any]:
+    """A document in the oracle's terms."""
+    written = document.to_json()
+    columns = ("kind", "from", "to", "plan", "members", "amount", "effective_at")
+    return {
+        "accepted": [outcome["accepted"] for outcome in written["outcomes"]],
+        "ledger": [{column: line[column] for column in columns} for line in written["ledger"]],
+        "state": written["final"]["state"],
+        "access": written["final"]["access"],
+    }
+
+
+@settings(max_examples=SIZES.oracle_cases, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lives())
+def test_the_rules_and_the_oracle_agree(life: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    catalogue, scenario = life
+    book = PriceBook(versions=(Catalogue.model_validate(catalogue),))
+    document = simulate(read_scenario(scenario), book, "subscription")
+    assert comparable(document) == oracle.judge(scenario, catalogue)

@@ -1,0 +1,41 @@
+"""The running service and the rules never part, whatever is asked and whenever (R1-R33).
+
+The small size always draws the same lives, the large one others each time.
+"""
+
+import asyncio
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from support.sizes import IS_LARGE, SIZES
+from temporalio.client import Client
+
+from dev_stack.stack import EmbeddedStack
+
+from .service_vs_rules import SideBySide
+from .state_machine import LifeMachine
+
+settings.register_profile(
+    "machine",
+    max_examples=SIZES.machine_lives,
+    stateful_step_count=SIZES.machine_steps,
+    derandomize=not IS_LARGE,
+    database=None,
+    deadline=None,
+    # Shrinking a failure would take an hour, and its steps can be read.
+    phases=[Phase.generate],
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+async def test_the_service_and_the_rules_live_the_same_life(stack: EmbeddedStack, temporal: Client) -> None:
+    loop = asyncio.get_running_loop()
+
+    class Machine(LifeMachine):
+        def __init__(self) -> None:
+            super().__init__(stack, temporal, loop)
+
+    profile = settings.get_profile("machine")
+    await asyncio.to_thread(run_state_machine_as_test, Machine, settings=profile)
+    print(dict(SideBySide.tally.most_common()))

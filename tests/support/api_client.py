@@ -1,0 +1,124 @@
+"""A reception: the API of a house, answering on a port of its own, and those who come to it."""
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from adapters.postgres.pool import connected
+from entrypoints.api.app import create_app
+from entrypoints.api.app_state import Service
+from entrypoints.api.rate_limits import Rates
+from starter.api_keys import Keys
+from starter.client import SubscriptionClient
+from support.http_server import served
+from support.service_env import House
+from support.subscription_driver import Life
+
+BODY_FIELDS_OF_ITS_OWN = ("request_id", "customer_id")
+
+
+class Visitor:
+    """Somebody with a key. Every answer is looked at: what is no success must be a problem document."""
+
+    def __init__(self, http: httpx.AsyncClient, customer_id: str | None) -> None:
+        self.http = http
+        self.customer_id = customer_id
+
+    async def gets(self, path: str, status: int = 200, **query: Any) -> Any:
+        return _looked_at(await self.http.get(f"/v1{path}", params=query or None), status)
+
+    async def posts(
+        self, path: str, body: Any, status: int = 200, *, key: str | None = None, **headers: str
+    ) -> Any:
+        sent = {"Idempotency-Key": key or uuid.uuid4().hex, **headers}
+        return _looked_at(await self.http.post(f"/v1{path}", json=body, headers=sent), status)
+
+    async def requests(self, house: House, **changes: Any) -> str:
+        """The id of a subscription that this visitor has requested."""
+        answer = await self.posts("/subscriptions", self.request_body(house, **changes), 201)
+        return str(answer["subscription_id"])
+
+    def request_body(self, house: House, **changes: Any) -> dict[str, Any]:
+        body = house.request_body(**changes)
+        for name in BODY_FIELDS_OF_ITS_OWN:
+            if name not in changes:
+                del body[name]
+        if self.customer_id is None and "customer_id" not in changes:
+            body["customer_id"] = "C-1"
+        return body
+
+
+def _looked_at(answer: httpx.Response, status: int) -> Any:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["x-request-id"]
+    assert answer.headers["ratelimit"]
+    assert answer.headers["ratelimit-policy"]
+    document = answer.json()
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (document["status"], document["request_id"]) == (status, answer.headers["x-request-id"])
+        assert document["type"].endswith(document["code"])
+        assert document["title"]
+        assert document["detail"]
+    return document
+
+
+@dataclass
+class Reception:
+    """`url` is where it answers."""
+
+    house: House
+    service: Service
+    keys: Keys
+    url: str
+    visitors: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def visitor(self, customer_id: str | None) -> Visitor:
+        """Somebody with a new key: a customer, or an operator."""
+        made = await self.keys.create(customer_id, "test")
+        return await self.with_token(made.token, customer_id)
+
+    async def with_token(self, token: str | None, customer_id: str | None = None) -> Visitor:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=40)
+        return Visitor(await self.visitors.enter_async_context(http), customer_id)
+
+    def life(self, subscription_id: str) -> Life:
+        return Life(self.house.client, self.house.temporal, subscription_id, {})
+
+
+@asynccontextmanager
+async def open_reception(
+    house: House, *, database_url: str | None = None, rates: Rates | None = None, **settings: Any
+) -> AsyncIterator[Reception]:
+    """`database_url` is the way that the API itself goes to the database."""
+    url = database_url or house.web_url
+    async with (
+        connected(url, "worksub_reader", connections=8) as reading,
+        connected(url, "worksub_api", connections=2) as own,
+        connected(house.people_url, "worksub_admin", connections=1) as admin,
+    ):
+        service = Service(
+            temporal=house.temporal,
+            reading=reading,
+            client=SubscriptionClient(house.temporal, reading, task_queue=house.task_queue),
+            own=own,
+            keys=Keys(own),
+            rates=rates or Rates("100000/minute", "100000/minute"),
+            **settings,
+        )
+        async with served(create_app(service)) as url:
+            reception = Reception(house, service, Keys(admin), url)
+            try:
+                async with reception.visitors:
+                    yield reception
+            finally:
+                service.stopping.set()
+
+
+def without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}

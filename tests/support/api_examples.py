@@ -1,0 +1,107 @@
+"""The examples in the API's description, told by the rules; `make openapi` writes them down."""
+
+import base64
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from standardwebhooks import Webhook
+
+from entrypoints.api.examples import SUBSCRIPTION_ID
+from subscription.commands import SwitchToPaid
+from subscription.decide import Accepted
+from subscription.explain import explain
+from subscription.forecast import ChangeQuote, quote_switch, upcoming
+from subscription.status import status_of
+from subscription.timeline import Answer, RequestAnswer, timeline_entry
+from subscription.webhook_events import Told, cloud_event
+from support.scenario_builder import BOOK, Life, day
+
+_PLAIN_ID = "sub-1"
+
+
+def told() -> dict[str, Any]:
+    """One document for each answer that the description shows."""
+    life = Life.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
+    assert life.state.trial_ends_at is not None
+    started = RequestAnswer(
+        subscription_id=_PLAIN_ID, state=life.state.state, trial_ends_at=life.state.trial_ends_at
+    )
+    switch = life.read("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert isinstance(switch, SwitchToPaid)
+    change = quote_switch(life.state, switch, life.now, BOOK)
+    assert isinstance(change, ChangeQuote)
+    accepted = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").answers[-1]
+    assert isinstance(accepted, Accepted)
+    answer = Answer(
+        command="switch_to_paid",
+        message=accepted.message,
+        state=life.state.state,
+        access=life.state.access,
+        events=tuple(timeline_entry(event, life.state) for event in accepted.events),
+        ledger=(),
+    )
+    life.at("2027-06-10 09:00")
+    shortened = change.model_copy(update={"ledger": change.ledger[:1]})
+    documents = {
+        "request": started,
+        "command": answer,
+        "status": status_of(life.state, BOOK.domain_policy),
+        "timeline": {"items": life.timeline[:2], "next": "Mg"},
+        "ledger": _page(life.ledger[-1:]),
+        "explanations": _page([explain(life.ledger[-1])]),
+        "upcoming": _page(upcoming(life.state, life.now, BOOK, limit=2)),
+        "quotes": {"a cancellation": life.quoted(day("2027-07-01")), "a switch": shortened},
+    }
+    text = json.dumps(documents, default=_as_json, ensure_ascii=False)
+    return dict(json.loads(text.replace(_PLAIN_ID, SUBSCRIPTION_ID)))
+
+
+SAMPLE_SECRET = "whsec_" + base64.b64encode(b"a secret that only this page has").decode()
+SAMPLE_SENT_AT = datetime(2027, 1, 31, 15, 0, 4, tzinfo=UTC)
+
+
+def webhook_sample() -> tuple[dict[str, str], str]:
+    """Return the headers and the body of a call as docs/webhooks.md shows it: the fees of a first month."""
+    life = Life.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
+    life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
+    life.at("2027-02-01 00:00")
+    entry = next(each for each in life.timeline if each.event == "SERVICE_FEES_POSTED")
+    event = cloud_event(
+        Told(
+            subscription_id=SUBSCRIPTION_ID,
+            customer_id=life.state.customer_id,
+            sequence=entry.sequence,
+            event=entry.event,
+            state=entry.state,
+            message=entry.message,
+            ledger=tuple(life.ledger),
+        ),
+        entry.at,
+    )
+    body = event.model_dump_json(exclude_none=True).replace(_PLAIN_ID, SUBSCRIPTION_ID)
+    headers = {
+        "webhook-id": event.id,
+        "webhook-timestamp": str(int(SAMPLE_SENT_AT.timestamp())),
+        "webhook-signature": Webhook(SAMPLE_SECRET).sign(event.id, SAMPLE_SENT_AT, body),
+    }
+    return headers, body
+
+
+def _page(items: Iterable[Any]) -> dict[str, Any]:
+    return {"items": list(items), "next": None}
+
+
+def _as_json(value: Any) -> Any:
+    assert isinstance(value, BaseModel), value
+    return value.model_dump(mode="json")
+
+
+def written() -> str:
+    return json.dumps(told(), ensure_ascii=False, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(written(), end="")

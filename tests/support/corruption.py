@@ -1,0 +1,165 @@
+"""Doing to a record what nobody may: a superuser can, with its triggers and foreign keys asleep."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import ResetReapplyExcludeType
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    ResetWorkflowExecutionRequest,
+)
+
+from activities.erasure import PERSONAL_DATA
+from adapters.postgres.pool import Connection
+from subscription.event_replay import lasting
+from subscription.state import Subscription
+
+from .polling import eventually
+from .service_env import House, fresh
+from .subscription_driver import Life, is_known
+
+# In the order in which foreign keys let them be filled.
+TABLES_OF_A_SUBSCRIPTION = (
+    "subscriptions",
+    "lifecycle_events",
+    "ledger_lines",
+    "ledger_adjustments",
+    "terms_agreements",
+    "command_answers",
+    "erasure_certificates",
+    *PERSONAL_DATA,
+)
+
+
+async def damaged(house: House, statement: str, *arguments: Any) -> None:
+    async with house.owner.acquire() as connection, connection.transaction():
+        guarded = [table for table in await _guarded(connection) if table in statement]
+        async with unguarded(connection, guarded):
+            await connection.execute(statement, *arguments)
+
+
+@asynccontextmanager
+async def unguarded(connection: Connection, tables: Iterable[str]) -> AsyncIterator[None]:
+    """Whatever is changed in these append-only tables is changed: inside a transaction of a superuser."""
+    await connection.execute("SET LOCAL session_replication_role = replica")
+    for table in tables:
+        await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
+    yield
+    for table in tables:
+        await connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only")
+
+
+async def _guarded(connection: Connection) -> list[str]:
+    rows = await connection.fetch(
+        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only'"
+    )
+    return [table for [table] in rows]
+
+
+async def forgotten(house: House, life: Life) -> None:
+    """The record loses a whole subscription."""
+    for table in reversed(TABLES_OF_A_SUBSCRIPTION):
+        await damaged(house, f"DELETE FROM {table} WHERE subscription_id = $1", life.id)
+
+
+async def told(house: House, life: Life) -> dict[str, list[Any]]:
+    """All that the record has of a life, but for when it was written."""
+    return {
+        table: [
+            {column: _told(column, value) for column, value in row.items() if column not in _WRITTEN}
+            for row in await house.owner.fetch(
+                f"SELECT * FROM {table} AS t WHERE subscription_id = $1 ORDER BY t::text", life.id
+            )
+        ]
+        for table in TABLES_OF_A_SUBSCRIPTION
+    }
+
+
+# The product's `version` is the number of the event at which it was last told what to be, late or not.
+_WRITTEN = ("recorded_at", "held_since", "answered_at", "version")
+
+
+def _told(column: str, value: Any) -> Any:
+    """When a domain is looked for next is no part of what was recorded."""
+    return lasting(Subscription.model_validate_json(value)) if column == "snapshot" else value
+
+
+async def has_lost_its_histories(life: Life) -> None:
+    """The server forgets a workflow altogether."""
+    for run_id in await life.run_ids():
+        await has_lost_its_run(life, run_id)
+
+    async def is_forgotten() -> bool:
+        return not await is_known(life.handle)
+
+    await eventually("the workflow is gone", is_forgotten)
+
+
+async def has_lost_its_run(life: Life, run_id: str) -> None:
+    await life.temporal.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(
+            namespace=life.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
+        ),
+        retry=True,
+    )
+
+    async def is_forgotten() -> bool:
+        return run_id not in await life.run_ids()
+
+    await eventually("the run is gone", is_forgotten)
+
+
+async def is_set_back(life: Life) -> None:
+    """The workflow is where its present run began, as in a server that was restored from a backup."""
+    run_id = (await life.handle.describe()).run_id
+    first = next(
+        event.event_id
+        for event in await life.history(run_id)
+        if event.HasField("workflow_task_completed_event_attributes")
+    )
+    await life.temporal.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=life.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
+            reason="restored from a backup",
+            workflow_task_finish_event_id=first,
+            request_id=fresh("reset"),
+            reset_reapply_exclude_types=[
+                ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
+                ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
+            ],
+        ),
+        retry=True,
+    )
+
+
+class Backup:
+    """A copy of the whole database, from which it can be restored while the service runs."""
+
+    def __init__(self, house: House, tables: list[str]) -> None:
+        self._house = house
+        self._tables = tables
+
+    @classmethod
+    async def of(cls, house: House) -> "Backup":
+        async with house.owner.acquire() as connection:
+            await connection.execute("CREATE SCHEMA backup")
+            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            for [table] in tables:
+                await connection.execute(f"CREATE TABLE backup.{table} AS TABLE public.{table}")
+        return cls(house, [table for [table] in tables])
+
+    async def is_restored(self) -> None:
+        async with (
+            self._house.owner.acquire() as connection,
+            connection.transaction(),
+            unguarded(connection, await _guarded(connection)),
+        ):
+            for table in self._tables:
+                await connection.execute(f"DELETE FROM public.{table}")
+                await connection.execute(
+                    f"INSERT INTO public.{table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}"
+                )

@@ -1,0 +1,79 @@
+"""Looking for something everywhere it could have been kept."""
+
+from collections.abc import Sequence
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.temporal.key_usage import payloads_in
+
+from .polling import eventually
+from .service_env import House
+
+
+async def found_in_database(house: House, values: Sequence[str]) -> list[tuple[str, str]]:
+    """In which tables which of the values stand, in whatever column."""
+    tables = await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    found = []
+    for [table] in tables:
+        rows = await house.owner.fetch(
+            f"SELECT DISTINCT v FROM {table} t, unnest($1::text[]) v WHERE strpos(t::text, v) > 0", values
+        )
+        found += [(table, row["v"]) for row in rows]
+    return found
+
+
+async def found_in_workflow(
+    client: Client, workflow_id: str, values: Sequence[str], runs: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """Which of the values can be read in a run of the workflow: in its events, search attributes or memo.
+
+    `runs` are looked at beside those that the server lists. What is encrypted is read with the client's keys.
+    """
+    listed = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    readable = {run.run_id: run.raw_info.SerializeToString() for run in listed}
+    for run_id in {*readable, *runs}:
+        readable[run_id] = readable.get(run_id, b"") + await told_of(client, workflow_id, run_id)
+    return [
+        (run_id, value) for run_id, text in readable.items() for value in values if value.encode() in text
+    ]
+
+
+async def is_gone_from_workflow(
+    client: Client, workflow_id: str, values: Sequence[str], runs: Sequence[str] = ()
+) -> None:
+    """Wait until none of the values can be read: a run leaves the lists a moment after its history."""
+
+    async def nothing_is_found() -> bool:
+        return not await found_in_workflow(client, workflow_id, values, runs)
+
+    await eventually(f"nothing of {', '.join(values)} is left of {workflow_id}", nothing_is_found)
+
+
+async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
+    """Everything that the server tells of a run, and what is encrypted in it; nothing if it is gone."""
+    told, page, codec = b"", b"", client.data_converter.payload_codec
+    while True:
+        try:
+            answer = await client.workflow_service.get_workflow_execution_history(
+                GetWorkflowExecutionHistoryRequest(
+                    namespace=client.namespace,
+                    execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                    next_page_token=page,
+                ),
+                retry=True,
+            )
+            description = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return told
+        told += answer.SerializeToString() + description.raw_description.SerializeToString()
+        if codec:
+            for payload in await codec.decode([*payloads_in(answer)]):
+                told += payload.SerializeToString()
+        page = answer.next_page_token
+        if not page:
+            return told

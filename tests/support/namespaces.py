@@ -1,0 +1,36 @@
+"""Namespaces of one's own on the server that all tests share."""
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import register_search_attributes
+
+from .polling import eventually
+from .service_env import fresh
+
+
+async def new_namespace(anywhere: Client) -> Client:
+    """A client of an empty namespace with our search attributes."""
+    address, name = anywhere.service_client.config.target_host, fresh("namespace")
+    await anywhere.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
+        ),
+        retry=True,
+    )
+    client = await Client.connect(address, namespace=name, data_converter=data_converter())
+
+    async def is_known() -> bool:
+        try:
+            await register_search_attributes(client)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    await eventually("the server knows the namespace", is_known)
+    return client

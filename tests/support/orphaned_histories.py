@@ -1,0 +1,31 @@
+"""Histories that nobody has cleared away."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import WorkflowExecutionStatus
+
+from .polling import eventually
+from .service_env import House
+
+
+async def run_that_is_left(house: House, workflow_id: str, request: Mapping[str, Any]) -> str:
+    """A run with a request that never began and was closed by hand; returns the workflow's id."""
+    handle = await house.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        dict(request),
+        id=workflow_id,
+        task_queue=house.task_queue,
+        start_delay=timedelta(days=1),
+    )
+    await handle.terminate(reason="by an operator's mistake")
+
+    async def is_listed() -> bool:
+        query = f"RunId = '{handle.result_run_id}' AND ExecutionStatus = 'Terminated'"
+        return [run.status async for run in house.temporal.list_workflows(query)] == [
+            WorkflowExecutionStatus.TERMINATED
+        ]
+
+    await eventually("the lists show that it was terminated", is_listed)
+    return workflow_id

@@ -1,0 +1,219 @@
+"""A house: one database, one task queue and one worker on the servers that all tests share."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from adapters.email.settings import MailServer
+from adapters.postgres import catalogue_repository
+from adapters.postgres.pool import Pool, connected
+from adapters.postgres.worker_keys import worker_seals
+from dev_stack.dns_server import DnsServer
+from dev_stack.postgres_server import OWNER, PEOPLE, SUPERUSER, WEB, WORKER, as_login
+from dev_stack.stack import EmbeddedStack
+from starter.client import SubscriptionClient
+from starter.setup import set_up
+from subscription.business_calendar import KST
+from subscription.catalogue import Catalogue, parse_catalogue
+from subscription.message_authentication import Seals
+from subscription.refusals import Refused, RefusedError
+from subscription.timeline import RequestAnswer
+from worker import create_worker
+
+from .subscription_driver import Life
+
+CATALOGUE_FILE = Path(__file__).parents[2] / "catalogue.toml"
+TEMPLATE = "worksub_template"
+PASSWORD = "Correct4Horse"
+# Of PASSWORD, at the least cost that is accepted; computed once, because hashing is slow by design.
+PASSWORD_HASH = (
+    "$argon2id$v=19$m=19456,t=2,p=1$C6MlUKmKR5Kc+057IypfNA$8P+40GbAxALyRlFjettoYxM2myg39niVRkANFZfbpfk"
+)
+TERMS = ({"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"})
+
+_numbers = itertools.count(1)
+
+
+def on(text: str) -> datetime:
+    """`on("2027-03-15 09:00")`: a moment on the Korean clock; without a time, the start of that day."""
+    return datetime.fromisoformat(text).replace(tzinfo=KST)
+
+
+def catalogue_text(version: str = "2020-01", effective_from: str = "2020-01-01", **replaced: str) -> str:
+    """The repository's catalogue, in force whenever these tests run, with some passages replaced."""
+    text = CATALOGUE_FILE.read_text(encoding="utf-8")
+    replacements = {'version = "2026-11"': f'version = "{version}"', "2026-11-01": effective_from, **replaced}
+    for old, new in replacements.items():
+        assert old in text, f"the catalogue has no passage {old}"
+        text = text.replace(old, new)
+    return text
+
+
+def catalogue(version: str = "2020-01", effective_from: str = "2020-01-01", **replaced: str) -> Catalogue:
+    return parse_catalogue(catalogue_text(version, effective_from, **replaced))
+
+
+async def publish(pool: Pool, newer: Catalogue) -> bool:
+    """Publish a version on the day from which it is in force, which the clocks of the lives here show."""
+    return await catalogue_repository.publish(pool, newer, today=newer.effective_from)
+
+
+def fresh(prefix: str) -> str:
+    """A name that no other test uses."""
+    return f"{prefix}-{next(_numbers)}"
+
+
+@dataclass(frozen=True)
+class House:
+    """What a test needs of the service, each part with the login that it has in production.
+
+    `database_url` is for setting up. `owner` may do anything in the database, to look behind it all.
+    """
+
+    temporal: Client
+    database_url: str
+    task_queue: str
+    pool: Pool
+    owner: Pool
+    client: SubscriptionClient
+    dns: DnsServer
+    seals: Seals
+
+    @property
+    def owner_url(self) -> str:
+        """As `owner`, for what goes there by itself."""
+        return as_login(self.database_url, SUPERUSER)
+
+    @property
+    def worker_url(self) -> str:
+        """For a worker process."""
+        return as_login(self.database_url, WORKER)
+
+    @property
+    def web_url(self) -> str:
+        """For a process that answers over HTTP."""
+        return as_login(self.database_url, WEB)
+
+    @property
+    def people_url(self) -> str:
+        """For a process that asks."""
+        return as_login(self.database_url, PEOPLE)
+
+    def worker(self, *, allow_simulation: bool = True, mail_server: MailServer | None = None) -> Worker:
+        return create_worker(
+            self.temporal,
+            self.pool,
+            self.seals,
+            dns_resolvers=[self.dns.address],
+            mail_server=mail_server,
+            task_queue=self.task_queue,
+            allow_simulation=allow_simulation,
+        )
+
+    def request_body(self, **changes: Any) -> dict[str, Any]:
+        """A request that is in order, for a name and under an id of its own, with some fields changed."""
+        name = fresh("acme")
+        return {
+            "request_id": name,
+            "customer_id": f"customer-of-{name}",
+            "region": "KR",
+            "platform": "VPC",
+            "plan": "basic",
+            "members": 10,
+            "agreed_terms": list(TERMS),
+            "account": {"group": name},
+            "admin_id": "admin",
+            "password_hash": PASSWORD_HASH,
+            "company_name": "Acme Korea",
+            "company_phone": "02-1234-5678",
+            **changes,
+        }
+
+    async def requested(self, at: str | None = None, **changes: Any) -> Life:
+        """A life whose trial has started: now, on a clock of its own, or at another time, simulated."""
+        simulated = {} if at is None else {"simulated_at": on(at).isoformat()}
+        body = self.request_body(**simulated, **changes)
+        answer = await self.client.request(body)
+        return Life(self.client, self.temporal, answer.subscription_id, body)
+
+    async def paid(self, at: str, term: str = "ANNUAL", **changes: Any) -> Life:
+        """A simulated life that switched to paid in the hour in which it was requested."""
+        life = await self.requested(at, **changes)
+        await life.asks("switch_to_paid", at=at, date=at[:10], term=term)
+        return life
+
+    async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refused:
+        """The answer to a request, whichever it is."""
+        try:
+            return await self.client.request(body)
+        except RefusedError as refusal:
+            return refusal.refused
+
+
+@asynccontextmanager
+async def open_stack(directory: Path) -> AsyncIterator[EmbeddedStack]:
+    """The servers that many houses share, with a database to copy theirs from."""
+    async with EmbeddedStack(directory, search_attributes={}) as running:
+        await spare_the_disk(running)
+        client = await Client.connect(running.addresses.temporal_address)
+        await set_up(client, await running.postgres.ensure_database(TEMPLATE), catalogue())
+        yield running
+
+
+async def spare_the_disk(stack: EmbeddedStack) -> None:
+    """No test takes the power away from this server, and hundreds of lives are thousands of commits."""
+    connection = await asyncpg.connect(stack.postgres.dsn())
+    await connection.execute("ALTER SYSTEM SET fsync = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()
+
+
+@asynccontextmanager
+async def open_house(
+    stack: EmbeddedStack,
+    temporal: Client,
+    *,
+    works: bool = True,
+    database_url: str | None = None,
+    task_queue: str | None = None,
+) -> AsyncIterator[House]:
+    """A house of one's own; with `works=False` its worker is for the test to run."""
+    name = fresh("house").replace("-", "_")
+    queue = task_queue or name
+    url = database_url or await create_database(stack, name)
+    with DnsServer() as dns:
+        async with (
+            connected(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
+            connected(as_login(url, PEOPLE), "worksub_reader", connections=8) as reading,
+            asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
+        ):
+            client = SubscriptionClient(temporal, reading, task_queue=queue)
+            house = House(temporal, url, queue, pool, owner, client, dns, await worker_seals(pool))
+            if works:
+                async with house.worker():
+                    yield house
+            else:
+                yield house
+
+
+_creating = asyncio.Lock()
+
+
+async def create_database(stack: EmbeddedStack, name: str, template: str = TEMPLATE) -> str:
+    """A database of this name, set up as the template is; its URL."""
+    async with _creating:  # two at a time would find the template in use
+        connection = await asyncpg.connect(stack.postgres.dsn())
+        try:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}")
+        finally:
+            await connection.close()
+    return stack.postgres.dsn(name, OWNER)

@@ -1,0 +1,148 @@
+"""docs/operations.md as a person uses it: each recipe's commands, typed into a shell."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from dev_stack.stack import EmbeddedStack
+from support.service_env import House
+from support.subscription_driver import Life
+
+from .markdown_pages import blocks, page, shell_lines
+
+EVERYDAY = "Find", "Look", "Steer", "Many at once", "What not to do"
+RECOVERY = "When something goes wrong", "After a disaster"
+"""The chapters, by the test that tries their recipes."""
+
+CATALOGUE = "catalogue.toml"
+"""The file in the shell's directory with the version that is published in its house."""
+
+_TEXT = page("docs/operations.md")
+_RECIPE = re.compile(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+_CHAPTER = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_PATIENCE_SECONDS = 60.0
+
+
+def chapters() -> list[str]:
+    """The headings of the chapters that have recipes."""
+    return [chapter for chapter, text in _CHAPTER.findall(_TEXT) if _RECIPE.search(text)]
+
+
+def recipes(*of_chapters: str) -> list[str]:
+    """The headings of the recipes of these chapters that are to be typed into a shell."""
+    return [
+        heading
+        for chapter, text in _CHAPTER.findall(_TEXT)
+        if chapter in of_chapters
+        for heading, recipe in _RECIPE.findall(text)
+        if blocks(recipe, "sh")
+    ]
+
+
+def commands_of(heading: str) -> list[list[str]]:
+    """The commands of a recipe, by its shell blocks."""
+    [text] = [text for name, text in _RECIPE.findall(_TEXT) if name == heading]
+    return [list(shell_lines(f"```sh\n{block.text}```\n")) for block in blocks(text, "sh")]
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell of somebody who looks after the subscriptions of a house."""
+
+    stack: EmbeddedStack
+    house: House
+    directory: Path
+
+    async def types(
+        self, commands: Sequence[str], replaced: Mapping[str, str], *, codes: Sequence[int] = ()
+    ) -> list[str]:
+        """What each command prints. Its exit code is 0 unless `codes` say otherwise."""
+        printed = []
+        for number, command in enumerate(commands):
+            for example, real in replaced.items():
+                command = re.sub(rf"(?<![\w.]){re.escape(example)}(?![\w.])", real, command)
+            ended = await self._run(command)
+            assert ended.code == (codes[number] if codes else 0), f"{command}\n{ended.out}"
+            printed.append(ended.out)
+        return printed
+
+    async def _run(self, command: str) -> Ended:
+        temporal = self.house.temporal
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-c",
+            command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=self.directory,
+            env={
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "HOME": str(self.directory),
+                "PYTHONUTF8": "1",
+                "TEMPORAL_ADDRESS": temporal.service_client.config.target_host,
+                "TEMPORAL_NAMESPACE": temporal.namespace,
+                "DATABASE_URL": self.house.database_url,
+                "WORKSUB_CATALOGUE": str(self.directory / CATALOGUE),
+            },
+        )
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            out, _ = await process.communicate()
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode())
+
+
+Recipe = Callable[[Shell, list[list[str]]], Awaitable[None]]
+RECIPES: dict[str, Recipe] = {}
+"""How each recipe is tried, by its heading: with a shell, and its commands by blocks."""
+
+
+def recipe(heading: str) -> Callable[[Recipe], Recipe]:
+    def register(test: Recipe) -> Recipe:
+        RECIPES[heading] = test
+        return test
+
+    return register
+
+
+# -- lives that examples speak of --------------------------------------------------------------------
+
+
+async def in_days(life: Life, days: int) -> str:
+    return f"{await life.today() + timedelta(days=days)}"
+
+
+async def paid(shell: Shell, **changes: Any) -> Life:
+    life = await shell.house.requested(**changes)
+    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+    return life
+
+
+async def unproved(shell: Shell, domain: str) -> Life:
+    """A domain of which the proof has been published just after it was looked for."""
+    life = await shell.house.requested(account={"domain": domain})
+    await life.client.settle(life.id)
+    shell.house.dns.publish_txt(domain, (await life.status()).proofs[0].txt_value)
+    return life
+
+
+async def named(life: Life) -> dict[str, str]:
+    """What stands for this life in examples."""
+    return {
+        "ID": life.id,
+        "acme": life.request["account"].get("group", "acme"),
+        "C-1000482": life.request["customer_id"],
+        "2027-01-01": await in_days(life, 10),
+        "2027-07-01": await in_days(life, 20),
+    }

@@ -1,0 +1,223 @@
+"""One subscription as tests speak of it: what it is asked, what it answers, and what is left of it."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from starter.client import SubscriptionClient
+from starter.subscription_clock import TestClock
+from subscription.business_calendar import KST, day_of
+from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.ledger import LedgerLine
+from subscription.refusals import Code, Refused, RefusedError
+from subscription.status import Status
+from subscription.timeline import Answer
+
+from .polling import eventually
+
+
+class Life:
+    """A subscription by its id. Times of day are written as in `2027-03-15 09:00`, on the Korean clock."""
+
+    def __init__(
+        self, client: SubscriptionClient, temporal: Client, subscription_id: str, request: dict[str, Any]
+    ) -> None:
+        self.client = client
+        self.temporal = temporal
+        self.id = subscription_id
+        self.request = request
+
+    @property
+    def workflow_id(self) -> str:
+        return WORKFLOW_ID_PREFIX + self.id
+
+    @property
+    def handle(self) -> WorkflowHandle[Any, Any]:
+        """Without a run id: whatever run there is."""
+        return self.temporal.get_workflow_handle(self.workflow_id)
+
+    @property
+    def clock(self) -> TestClock:
+        return self.client.clock(self.id)
+
+    # -- asking --------------------------------------------------------------------------------------
+
+    async def asks(self, command: str, *, at: str | None = None, **argument: Any) -> Answer:
+        """A command that is accepted. A confirmation that is left out is the right one."""
+        return await self.client.command(self.id, command, await self._argument(command, at, argument))
+
+    async def refused(self, command: str, *, at: str | None = None, **argument: Any) -> Refused:
+        """A command that is refused."""
+        try:
+            answer = await self.asks(command, at=at, **argument)
+        except RefusedError as refusal:
+            return refusal.refused
+        raise AssertionError(f"{command} was accepted: {answer}")
+
+    async def passes_to(self, moment: str) -> None:
+        """In a simulated life: all is done that is due at that moment."""
+        await self.client.settle(self.id, _moment(moment))
+
+    async def is_cancelled(self, at: str) -> None:
+        """A simulated life is cancelled for the day of that moment, erased, and its histories deleted."""
+        await self.asks("cancel", at=at, date=at[:10])
+        await self.passes_to(at)
+        await self.has_closed()
+
+    async def sleeps_until(self, moment: datetime) -> None:
+        """In a life on its own clock: time passes, and what falls due is done."""
+        await self.clock.advance_to(moment)
+        await self.client.settle(self.id)
+
+    async def today(self) -> date:
+        """The business date by the life's own clock; in a simulated life it is the real one's."""
+        return day_of(await self.clock.now())
+
+    async def confirmation(self) -> str:
+        status = await self.client.status(self.id)
+        return status.account or ""
+
+    async def _argument(self, command: str, at: str | None, argument: dict[str, Any]) -> dict[str, Any]:
+        if command == "cancel" and "confirmation" not in argument:
+            argument = {**argument, "confirmation": await self.confirmation()}
+        if command == "upgrade" and "agreed_terms" not in argument:
+            argument = {**argument, "agreed_terms": self.request["agreed_terms"]}
+        return argument if at is None else {**argument, "at": _moment(at).isoformat()}
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    async def status(self) -> Status:
+        return await self.client.status(self.id)
+
+    async def events(self) -> list[str]:
+        return [entry.event for entry in await self.client.timeline(self.id)]
+
+    async def happened(self) -> list[tuple[str, str]]:
+        """Each event with the moment of business time at which it counts."""
+        return [
+            (entry.event, f"{entry.at.astimezone(KST):%Y-%m-%d %H:%M}")
+            for entry in await self.client.timeline(self.id)
+        ]
+
+    async def ledger(self) -> list[LedgerLine]:
+        return await self.client.ledger(self.id)
+
+    async def posted(self) -> list[tuple[str, str, str, int]]:
+        return [
+            (line.kind.value, f"{line.first_day}", f"{line.end_day}", line.amount)
+            for line in await self.ledger()
+        ]
+
+    # -- behind the scenes ---------------------------------------------------------------------------
+
+    async def run_ids(self) -> list[str]:
+        """The runs that the server can list, the oldest first."""
+        runs = [run async for run in self.temporal.list_workflows(f"WorkflowId = '{self.workflow_id}'")]
+        return [run.run_id for run in sorted(runs, key=lambda run: run.start_time)]
+
+    async def has_run(self, times: int) -> list[str]:
+        """Wait until the server lists so many runs: a new one begins after its cause has been answered."""
+
+        async def listed() -> list[str] | None:
+            runs = await self.run_ids()
+            return runs if len(runs) >= times else None
+
+        runs = await eventually(f"{times} runs are listed", listed)
+        assert runs is not None
+        return runs
+
+    async def has_only_its_last_run(self) -> None:
+        """Wait until the server lists one run: the others leave its lists a moment after their histories."""
+
+        async def listed() -> bool:
+            return len(await self.run_ids()) == 1
+
+        await eventually("one run is listed", listed)
+
+    async def has_started(self) -> bool:
+        """Whether a workflow that was started anew has found its record."""
+        try:
+            await self.client.settle(self.id)
+        except RefusedError as refusal:
+            if refusal.refused.code is not Code.NOT_YET_STARTED:
+                raise
+            return False
+        return True
+
+    async def has_closed(self) -> None:
+        """Wait for the workflow's last run to end: the histories of the others are deleted then."""
+        await has_closed(self.handle)
+
+    async def history(self, run_id: str | None = None) -> list[HistoryEvent]:
+        handle = self.temporal.get_workflow_handle(self.workflow_id, run_id=run_id)
+        return [event async for event in handle.fetch_history_events()]
+
+    async def whole_history(self) -> list[HistoryEvent]:
+        """The events of every run that can still be read."""
+        events = []
+        for run_id in await self.run_ids():
+            try:
+                events += await self.history(run_id)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:  # it has just been erased
+                    raise
+        return events
+
+    async def failed_tasks(self) -> list[str]:
+        return failed_tasks(await self.whole_history())
+
+
+async def is_known(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Whether the server knows this workflow or, if the handle names one, this run of it."""
+    try:
+        await handle.describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+async def has_closed(handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait for a workflow to complete; one that was never started counts as well."""
+
+    async def is_over() -> bool:
+        try:
+            description = await handle.describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return True
+        return description.status is WorkflowExecutionStatus.COMPLETED
+
+    await eventually(f"{handle.id} has closed", is_over)
+
+
+# The server's own reasons: something new had come in, or more signals than it keeps waiting.
+_HARMLESS = (
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+)
+
+
+def failed_tasks(events: Iterable[HistoryEvent]) -> list[str]:
+    """Why workflow tasks failed, if the worker or what it answered was to blame."""
+    failures = (
+        event.workflow_task_failed_event_attributes
+        for event in events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+    )
+    return [
+        f"{WorkflowTaskFailedCause.Name(failed.cause)}: {failed.failure.message}"
+        for failed in failures
+        if failed.cause not in _HARMLESS
+    ]
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=KST)

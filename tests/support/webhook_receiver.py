@@ -1,0 +1,90 @@
+"""A receiver of webhooks, as a customer would run one: real HTTP, and whatever may be the matter with it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from standardwebhooks import Webhook
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from support.http_server import served
+from support.polling import eventually
+
+
+class Receiver:
+    """`status` is what it answers, `hangs` whether it does; `bad` are subjects that it answers with 500."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.status = 200
+        self.hangs = False
+        self.headers: dict[str, str] = {}
+        self._released = asyncio.Event()
+        self._released.set()
+        self.bad: set[str] = set()
+        self.calls: list[tuple[dict[str, str], bytes]] = []
+        self.taken: list[dict[str, Any]] = []
+        self._at_once: set[str] = set()
+        self.overlapped = False
+        """Whether two events of one subject were ever under way at the same time."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        self.calls.append((dict(request.headers), body))
+        event = json.loads(body)
+        subject = event.get("subject", "")
+        self.overlapped |= subject in self._at_once
+        self._at_once.add(subject)
+        try:
+            await asyncio.sleep(60 if self.hangs else 0.01)
+            await self._released.wait()
+        finally:
+            self._at_once.discard(subject)
+        status = 500 if subject in self.bad else self.status
+        if status == 200:
+            self.taken.append(event)
+        await Response(status_code=status, headers={"Location": self.url, **self.headers})(
+            scope, receive, send
+        )
+
+    def holds(self) -> None:
+        """Hold every response from now on, until `releases`."""
+        self._released.clear()
+
+    def releases(self) -> None:
+        self._released.set()
+
+    def of(self, subject: str) -> list[int]:
+        """The numbers of the events of a subscription that it has taken, in the order in which they came."""
+        return [event["data"]["sequence"] for event in self.taken if event.get("subject") == subject]
+
+    async def has(self, subject: str, *sequences: int) -> None:
+        async def it_has() -> bool:
+            return self.of(subject) == list(sequences)
+
+        await eventually(f"{sequences} of {subject} have arrived", it_has)
+
+    async def is_called(self, times: int) -> None:
+        async def it_is() -> bool:
+            return len(self.calls) >= times
+
+        await eventually(f"it is called {times} times", it_is)
+
+    def verifies(self, secret: str) -> bool:
+        """Whether all that it was sent is signed with this secret."""
+        for headers, body in self.calls:
+            Webhook(secret).verify(body, headers)
+        return bool(self.calls)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    async with served(receiver) as url:
+        receiver.url = f"{url}/hook"
+        yield receiver

@@ -1,0 +1,68 @@
+"""An office: what a worker process needs, and a house to look at what it does."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.runtime import Runtime
+
+from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.data_converter import encrypting
+from adapters.temporal.encryption_keys import KEYS, Keyring, keyring_from
+from adapters.temporal.search_attributes import register_search_attributes
+from dev_stack.stack import EmbeddedStack
+
+from .service_env import House, catalogue_text, fresh, open_house
+
+
+class Office(NamedTuple):
+    """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
+
+    stack: EmbeddedStack
+    house: House
+    settings: dict[str, str]
+    home: Path
+
+
+@asynccontextmanager
+async def open_office(
+    stack: EmbeddedStack, home: Path, runtime: Runtime | None = None, keyring: Keyring | None = None
+) -> AsyncIterator[Office]:
+    """`runtime` is for workers in this process; by default they measure nothing. `keyring` is what is
+    encrypted with, by default that of the environment.
+    """
+    keyring = keyring_from(os.environ) if keyring is None else keyring
+    (home / "catalogue.toml").write_text(catalogue_text())
+    namespace = fresh("office")
+    await register_namespace(stack, namespace)
+    temporal = await Client.connect(
+        stack.addresses.temporal_address,
+        namespace=namespace,
+        data_converter=encrypting(keyring),
+        runtime=runtime,
+    )
+    await register_search_attributes(temporal)
+    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
+        settings = {
+            "DATABASE_URL": house.worker_url,
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+            "TEMPORAL_NAMESPACE": namespace,
+            "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
+            "WORKSUB_DNS_RESOLVERS": house.dns.address,
+            KEYS: ",".join(map(str, keyring.keys)),
+        }
+        yield Office(stack, house, settings, home)
+
+
+async def register_namespace(stack: EmbeddedStack, namespace: str) -> None:
+    temporal = await Client.connect(stack.addresses.temporal_address)
+    await temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600)
+        )
+    )

@@ -1,0 +1,92 @@
+"""The worker as operators run it: a process of its own, with an environment of its own."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from adapters.temporal.encryption_keys import KEYS, KEYS_FILE
+from support.forked_process import ForkedProcess, start_forked
+
+_ROOT = Path(__file__).parents[2]
+_SETTINGS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG")
+_SHARED = (KEYS, KEYS_FILE)  # the whole suite may run encrypted
+
+
+class WorkerProcess:
+    """`output` is what it has said so far, on both of its streams."""
+
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
+        self._process = process
+        self.output = ""
+        self._listening = asyncio.create_task(self._listen())
+
+    async def says(self, text: str, *, seconds: float = 20.0) -> None:
+        """Wait until it has said this."""
+        try:
+            async with asyncio.timeout(seconds):
+                while text not in self.output:
+                    if self._listening.done():
+                        raise AssertionError(f"it ended without saying {text!r}:\n{self.output}")
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"it did not say {text!r} within {seconds:.0f} s:\n{self.output}") from None
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def exit_code(self, *, seconds: float = 25.0) -> int:
+        """Wait until it has ended."""
+        try:
+            async with asyncio.timeout(seconds):
+                code = await self._process.wait()
+                await self._listening
+                return code
+        except TimeoutError:
+            raise AssertionError(f"it did not end within {seconds:.0f} s:\n{self.output}") from None
+
+    async def end(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        await self._listening
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            self.output += line.decode()
+
+
+@asynccontextmanager
+async def worker_process(
+    settings: Mapping[str, str], home: Path, *, forked: bool = False
+) -> AsyncIterator[WorkerProcess]:
+    """Run `python -m worker` with these settings, and with none of this process's own.
+
+    `forked` has the fork server run it, for workers that end by themselves.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_SETTINGS)
+    }
+    environment = {**inherited, "HOME": str(home), "XDG_CONFIG_HOME": str(home), **settings}
+    process: asyncio.subprocess.Process | ForkedProcess
+    if forked:
+        process = await start_forked(
+            "worker", (), environment=environment, directory=_ROOT, stderr_to_stdout=True
+        )
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker"),
+            cwd=_ROOT,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    running = WorkerProcess(process)
+    try:
+        yield running
+    finally:
+        await running.end()

@@ -1,0 +1,195 @@
+"""The letters of notices: each says, in both languages, what will happen, when, and what can be done."""
+
+from typing import Any
+
+import pytest
+from support.scenario_builder import Life, book_of, catalogue, day
+
+from adapters.email.notice_emails import Letter, letter
+from subscription.notice_outbox import NoticeKind
+from subscription.notices import notices_due
+
+
+def written(life: Life, on_day: str, kind: NoticeKind | None = None) -> Letter:
+    """The letter of the one notice that is due on a day, or of the one of this kind."""
+    [notice] = [each for each in notices_due(life.state, day(on_day), life.book) if kind in (None, each.kind)]
+    return letter(notice, life.book)
+
+
+def says(life: Life, on_day: str, *words: str) -> None:
+    text = written(life, on_day).body
+    assert [each for each in words if each not in text] == [], text
+
+
+def trial(**changes: Any) -> Life:
+    """From 1 January 2027 at 10:00: the trial ends on 31 January at 10:00, the grace on 2 March."""
+    return Life.requested("2027-01-01 10:00", **changes)
+
+
+def annual(**changes: Any) -> Life:
+    """Lite for 10 members, from 1 January 2027 to 1 January 2028."""
+    return Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
+
+
+def test_a_letter_as_a_whole() -> None:
+    assert written(trial(), "2027-01-24") == Letter(
+        recipient="admin@acme.worksmobile.example",
+        subject="[NAVER WORKS] 무료 체험이 2027년 1월 31일(일)에 끝납니다 "
+        "/ Your free trial ends on 31 January 2027 (Sun)",
+        body="""\
+admin@acme 관리자님께
+
+NAVER WORKS 무료 체험이 2027년 1월 31일(일) 10:00에 끝납니다.
+
+그때부터 이용이 중지되고 데이터는 보관됩니다. 유료로 전환하지 않으시면 2027년 3월 2일(화) 10:00에 \
+서비스가 해지되고 모든 데이터가 영구히 삭제됩니다.
+
+계속 이용하시려면 그 전에 유료로 전환해 주십시오. \
+전환하실 때 요금제와 구성원 수, 월 단위 또는 연 단위 계약을 고르실 수 있습니다.
+
+이 메일은 발신 전용입니다. 구독: sub-1
+
+----------------------------------------------------------------------
+
+To the administrator admin@acme
+
+The free trial of NAVER WORKS ends on 31 January 2027 (Sun) at 10:00 Korean time.
+
+From then on use is suspended, and the data are kept. Without a switch to a paid plan the service is \
+canceled on 2 March 2027 (Tue) at 10:00 Korean time, and all data will be permanently deleted.
+
+To go on using it, switch to a paid plan before that. \
+When you switch you choose a plan, the number of members, and a monthly or an annual contract.
+
+Mail to this address is not read. Subscription: sub-1
+""",
+    )
+
+
+def test_the_end_of_a_trial_says_what_then_comes() -> None:
+    without_grace = trial(book=book_of(catalogue(trial={"grace_days": 0})))
+    says(
+        without_grace,
+        "2027-01-30",
+        "그때 서비스가 해지되고 모든 데이터가 영구히 삭제됩니다.",
+        "The service is canceled then, and all data will be permanently deleted.",
+    )
+    says(
+        trial().asks("switch_to_paid", date="2027-02-10", term="ANNUAL"),
+        "2027-01-30",
+        "예약하신 대로 2027년 2월 10일(수)에 유료로 전환되면",
+        "You can use it again from 10 February 2027 (Wed), when it is switched to a paid plan as you",
+    )
+    says(
+        trial().asks("cancel", date="2027-02-10"),
+        "2027-01-30",
+        "예약하신 대로 2027년 2월 10일(수)에 서비스가 해지되고",
+        "On 10 February 2027 (Wed), as you reserved, the service is canceled, and all data",
+    )
+
+
+def test_a_switch_says_contract_plan_and_price() -> None:
+    life = trial().asks("switch_to_paid", date="2027-01-15", term="MONTHLY", plan="premium", members=1)
+    says(
+        life,
+        "2027-01-14",
+        "- 계약: 월 단위 계약, 2027년 1월 15일(금)부터 2027년 2월 14일(일)까지",
+        "- 요금제: Premium, 구성원 1명",
+        "- 요금: 구성원 1명당 월 12,000원, 합계 월 12,000원 (부가가치세 별도)",
+        "- Contract: monthly, from 15 January 2027 (Fri) to 14 February 2027 (Sun)",
+        "- Plan: Premium, 1 member\n",
+        "If you do not want this, withdraw the reservation before then, or reserve another date.",
+    )
+
+
+def test_a_cancellation_says_what_it_costs() -> None:
+    early = annual().at("2027-06-01").asks("cancel", date="2027-07-01")
+    says(early, "2027-06-30", "84,000원이며, 그중 54,000원은", "84,000 KRW, 54,000 KRW of it for leaving")
+    monthly = Life.paid("2027-01-01", "MONTHLY", plan="lite", members=10).asks("cancel", date="2027-01-16")
+    # 15/31 × 36,000 = 17,419.4
+    says(
+        monthly, "2027-01-15", "17,419원이며, 해지에 따른 위약금은 없습니다", "nothing of it is for canceling"
+    )
+    says(
+        trial().asks("cancel", date="2027-01-16"),
+        "2027-01-15",
+        "해지에 따라 청구되는 금액은 없습니다.",
+        "Nothing is charged for canceling.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (
+            None,
+            (
+                "갱신 옵션이 설정되어 있지 않아 월 단위 계약으로 이어집니다.",
+                "- 계약: 월 단위 계약, 2028년 1월 31일(월)까지",
+                "It is monthly because no renewal option is set.",
+                "Price: 3,600 KRW a member a month, 36,000 KRW a month in all (before VAT)",
+            ),
+        ),
+        (
+            {"term": "ANNUAL", "plan": "basic", "members": 5},
+            (
+                "고르신 갱신 옵션에 따른 것입니다.",
+                "- 계약: 연 단위 계약, 2028년 12월 31일(일)까지",
+                "This is the renewal option that you chose.",
+                "Plan: Basic, 5 members",
+                "Price: 6,000 KRW a member a month, 30,000 KRW a month in all (before VAT)",
+            ),
+        ),
+    ],
+)
+def test_the_end_of_a_contract_says_what_follows_and_why(
+    option: dict[str, Any] | None, words: tuple[str, ...]
+) -> None:
+    life = annual().asks("change_renewal_option", **option) if option else annual()
+    says(
+        life,
+        "2027-12-02",
+        "연 단위 계약의 기간이 2027년 12월 31일(금)에 끝납니다.",
+        "From 1 January 2028 (Sat) the next contract follows:",
+        "해지일을 2028년 1월 1일(토)로 예약해 주십시오. 그날의 해지에는 위약금이 없습니다.",
+        "reserve the cancellation for 1 January 2028 (Sat): on that day it costs no fee.",
+        *words,
+    )
+
+
+def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
+    later = Life.paid("2027-01-01", "MONTHLY").asks("cancel", date="2027-03-15")
+    says(
+        later,
+        "2027-01-25",
+        "2027년 3월 15일(월)로 해지가 예약되어 있으므로",
+        "It is monthly because a cancellation is reserved for 15 March 2027 (Mon)",
+    )
+    assert "no fee" not in written(later, "2027-01-25").body
+    says(
+        annual().at("2027-06-01").asks("cancel", date="2028-01-01"),
+        "2027-12-02",
+        "예약하신 대로 2028년 1월 1일(토) 0시에 서비스가 해지되고",
+        "There is no fee for it, as the period is over.",
+    )
+
+
+def test_a_domain_says_which_records_are_missing() -> None:
+    life = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
+    present = written(life, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
+    new = written(life, "2027-01-04", NoticeKind.RENAME_UNPROVED)
+    assert present.recipient == new.recipient == "admin@acme.co.kr"
+    for each, domain in ((present, "acme.co.kr"), (new, "acme.example")):
+        records = (
+            f'{domain}  TXT  "naver-works-verification=c2VjcmV0LXRva2Vu"\n'
+            f"c2VjcmV0LXRva2Vu.{domain}  CNAME  verify.worksmobile.example\n"
+        )
+        assert each.body.count(records) == 2
+        assert each.subject.count(domain) == 2
+    assert "Use is restricted until it is." in present.body
+    assert "Until it is, the present name stays." in new.body
+
+
+def test_words_of_the_catalogue_are_never_taken_for_markup() -> None:
+    odd = catalogue(plans={"lite": {"title": "Lite & <b>{{ 7 * 7 }}</b>"}})
+    says(annual(book=book_of(odd)), "2027-12-02", "Plan: Lite & <b>{{ 7 * 7 }}</b>, 10 members")

@@ -1,0 +1,66 @@
+"""Argon2 in its thread pool: bounded, refusing beyond the bound, and free again afterwards."""
+
+import asyncio
+
+import pytest
+from support.service_env import PASSWORD, PASSWORD_HASH
+
+from adapters.password_hashing import HashingBusyError, PasswordHashing
+from subscription.password_hash_policy import password_hash_problem
+
+
+async def test_what_is_hashed_is_acceptable_and_verified() -> None:
+    hashing = PasswordHashing()
+    hashed = await hashing.hash(PASSWORD, "C-1")
+    assert password_hash_problem(hashed) is None
+    assert await hashing.verify(hashed, PASSWORD)
+    assert not await hashing.verify(hashed, "Wrong4Horse")
+    assert not await hashing.verify(None, PASSWORD)
+
+
+async def test_those_beyond_the_bound_are_refused_and_their_places_come_back() -> None:
+    hashing = PasswordHashing(threads=1, waiting=2, patience=60)
+    for _ in range(2):
+        answers = await asyncio.gather(
+            *(hashing.verify(PASSWORD_HASH, PASSWORD) for _ in range(10)), return_exceptions=True
+        )
+        assert answers.count(True) == 3
+        assert sum(isinstance(answer, HashingBusyError) for answer in answers) == 7
+
+
+async def test_one_customer_leaves_places_for_others() -> None:
+    hashing = PasswordHashing(threads=1, waiting=5, patience=60)
+    greedy = [asyncio.create_task(hashing.hash(PASSWORD, "C-1")) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert await hashing.hash(PASSWORD, "C-2")
+    assert await hashing.verify(PASSWORD_HASH, PASSWORD)
+    answers = await asyncio.gather(*greedy, return_exceptions=True)
+    assert sum(isinstance(answer, HashingBusyError) for answer in answers) == 8
+    assert await hashing.hash(PASSWORD, "C-1")
+
+
+async def test_waiting_has_an_end() -> None:
+    hashing = PasswordHashing(threads=1, waiting=5, patience=0)
+    first = asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD))
+    await asyncio.sleep(0)
+    with pytest.raises(HashingBusyError):
+        await hashing.verify(PASSWORD_HASH, PASSWORD)
+    assert await first
+
+
+async def test_a_caller_who_leaves_gives_the_place_back_when_the_thread_is_done() -> None:
+    hashing = PasswordHashing(threads=1, waiting=0, patience=60)
+    leaving = asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+    async def comes_back() -> bool:
+        while True:
+            try:
+                return await hashing.verify(PASSWORD_HASH, PASSWORD)
+            except HashingBusyError:
+                await asyncio.sleep(0)
+
+    assert await comes_back()

@@ -1,0 +1,227 @@
+"""Payloads are encrypted: nothing shows, nothing is taken for what it is not, and old keys go on reading."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from support.encryption_keys import new_key, new_keyring
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
+
+from adapters.temporal.data_converter import data_converter, encrypting
+from adapters.temporal.encrypted_payload import Envelope, UnknownKeyError
+from adapters.temporal.encryption_keys import (
+    KEYS,
+    KEYS_FILE,
+    EncryptionSettingsError,
+    Key,
+    Keyring,
+    keyring_from,
+)
+from adapters.temporal.payload_codec import Encryption
+from subscription.refusals import Code
+
+PERSON = "한빛서점 Hanbit"
+
+
+async def encrypted(keyring: Keyring, value: str = PERSON) -> Payload:
+    [payload] = await encrypting(keyring).encode([value])
+    return payload
+
+
+async def read(converter: DataConverter, payload: Payload) -> str:
+    [value] = await converter.decode([payload], [str])
+    return str(value)
+
+
+async def test_what_is_encrypted_shows_its_key_and_nothing_else() -> None:
+    keyring = new_keyring()
+    payload = await encrypted(keyring)
+    assert dict(payload.metadata) == {
+        "encoding": b"binary/encrypted",
+        "encryption-version": b"1",
+        "encryption-key-id": keyring.keys[0].id.encode(),
+    }
+    assert not any(word.encode() in payload.SerializeToString() for word in (*PERSON.split(), "json/plain"))
+    assert await read(encrypting(keyring), payload) == PERSON
+
+
+async def test_the_format_is_one_that_other_programs_can_read() -> None:
+    """As docs/encryption.md says it, with nothing of ours but the key."""
+    key = new_key()
+    payload = await encrypted(Keyring((key,)))
+    nonce, ciphertext = payload.data[:12], payload.data[12:]
+    clear = AESGCM(key.secret).decrypt(nonce, ciphertext, f"worksub payload\n1\n{key.id}".encode())
+    assert Payload.FromString(clear).data == f'"{PERSON}"'.encode()
+
+
+async def test_no_nonce_is_used_twice() -> None:
+    keyring = new_keyring()
+    payloads = await Encryption(keyring).encode([Payload(data=b"the same")] * 10_000)
+    assert len({payload.data[:12] for payload in payloads}) == 10_000
+    assert len({payload.data[12:] for payload in payloads}) == 10_000
+
+
+async def test_what_was_in_the_clear_stays_readable() -> None:
+    [payload] = await data_converter({}).encode([PERSON])
+    assert await read(encrypting(new_keyring()), payload) == PERSON
+
+
+async def test_after_a_rotation_old_and_new_are_read_by_whoever_has_both_keys() -> None:
+    old, new = new_key(), new_key()
+    before, during, after = (Keyring(keys) for keys in ((old,), (old, new), (new, old)))
+    written = {keyring: await encrypted(keyring) for keyring in (before, during, after)}
+    assert {Envelope.of(payload).key_id for payload in written.values()} == {old.id, new.id}  # type: ignore[union-attr]
+    for keyring in (during, after):
+        assert [await read(encrypting(keyring), payload) for payload in written.values()] == [PERSON] * 3
+    with pytest.raises(UnknownKeyError, match=new.id):
+        await read(encrypting(before), written[after])
+
+
+@pytest.mark.parametrize("keyring", [new_keyring(), Keyring()], ids=["another key", "no key"])
+async def test_an_unknown_key_is_named_with_what_to_do(keyring: Keyring) -> None:
+    other = new_keyring()
+    with pytest.raises(UnknownKeyError) as unknown:
+        await read(encrypting(keyring), await encrypted(other))
+    said = str(unknown.value)
+    assert other.keys[0].id in said
+    assert f"add that key to {KEYS_FILE} or {KEYS}" in said
+    assert str(other.keys[0]) not in said
+
+
+def damaged(payload: Payload) -> Sequence[Payload]:
+    """Every bit of the data flipped, one at a time; and what else can be changed."""
+    flipped = []
+    for position in range(len(payload.data)):
+        data = bytearray(payload.data)
+        data[position] ^= 1
+        flipped.append(Payload(metadata=payload.metadata, data=bytes(data)))
+    renamed = Payload(metadata=payload.metadata, data=payload.data)
+    renamed.metadata["encryption-version"] = b"2"
+    return [*flipped, renamed, Payload(metadata=payload.metadata, data=payload.data[:20])]
+
+
+async def test_nothing_that_was_changed_is_taken_for_what_it_was() -> None:
+    keyring = new_keyring()
+    codec = Encryption(keyring)
+    for payload in damaged(await encrypted(keyring)):
+        [decoded] = await codec.decode([payload])
+        assert decoded.data == payload.data
+        with pytest.raises(ValueError, match="not by this service"):
+            await read(encrypting(keyring), payload)
+
+
+async def test_a_payload_does_not_open_under_another_keys_name() -> None:
+    one, other = new_key(), new_key()
+    keyring = Keyring((one, other))
+    payload = await encrypted(keyring)
+    payload.metadata["encryption-key-id"] = other.id.encode()
+    [decoded] = await Encryption(keyring).decode([payload])
+    assert decoded.data == payload.data
+
+
+async def failure_of(error: Exception, converter: DataConverter) -> Failure:
+    failure = Failure()
+    await converter.encode_failure(error, failure)
+    return failure
+
+
+async def test_the_words_of_a_failure_are_encrypted_and_come_back() -> None:
+    converter = encrypting(new_keyring())
+    try:
+        raise RuntimeError(PERSON) from ValueError(f"{PERSON} again")
+    except RuntimeError as error:
+        failure = await failure_of(error, converter)
+    sent = failure.SerializeToString()
+    assert PERSON.encode() not in sent
+    assert b"test_payload_codec.py" not in sent, "where it happened is encrypted too"
+    assert (failure.message, failure.cause.message) == ("Encoded failure", "Encoded failure")
+    told = await converter.decode_failure(failure)
+    assert isinstance(told, ApplicationError)
+    assert (told.message, told.type) == (PERSON, "RuntimeError")
+    # What is passed on is what came, and is not wrapped again.
+    again = await converter.decode_failure(await failure_of(told, converter))
+    assert isinstance(again, ApplicationError)
+    assert again.message == PERSON
+
+
+async def test_a_refusals_code_stays_readable_and_its_words_do_not() -> None:
+    converter = encrypting(new_keyring())
+    refusal = ApplicationError(f"{PERSON} is taken.", {"name": PERSON}, type=Code.NAME_TAKEN)
+    failure = await failure_of(refusal, converter)
+    assert (failure.application_failure_info.type, failure.message) == ("NAME_TAKEN", "NAME_TAKEN")
+    assert PERSON.encode() not in failure.SerializeToString()
+    told = await converter.decode_failure(failure)
+    assert isinstance(told, ApplicationError)
+    assert (told.message, told.details[0]) == (f"{PERSON} is taken.", {"name": PERSON})
+
+
+# -- where keys come from ----------------------------------------------------------------------------
+
+
+def key_file(directory: Path, text: str, mode: int = 0o600) -> dict[str, str]:
+    file = directory / "keys"
+    file.write_text(text)
+    file.chmod(mode)
+    return {KEYS_FILE: str(file)}
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o440])
+def test_keys_come_from_a_file_the_one_in_use_first(tmp_path: Path, mode: int) -> None:
+    keys = new_key(), new_key()
+    text = f"# since March\n{keys[0]}\n\n# until March\n{keys[1]}\n"
+    assert keyring_from(key_file(tmp_path, text, mode)).keys == keys
+
+
+def test_or_from_the_environment() -> None:
+    keys = new_key(), new_key()
+    assert keyring_from({KEYS: f"{keys[0]}, {keys[1]}"}).keys == keys
+    assert not keyring_from({KEYS: "", KEYS_FILE: ""})
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o644, 0o606, 0o660, 0o777])
+def test_a_file_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(EncryptionSettingsError, match=rf"its mode is {mode:04o}.*chmod 600"):
+        keyring_from(key_file(tmp_path, f"{new_key()}\n", mode))
+
+
+GOOD = str(new_key())
+SHORT = base64.b64encode(b"sixteen bytes ok").decode()
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (f"{GOOD}\nnonsense\n", "line 2 is not a key"),
+        (SHORT, "line 1 is not a key, which is 32 bytes"),
+        (f"{GOOD}\n# again\n{GOOD}\n", "line 3 is a key that stands there already"),
+        ("# nothing yet\n", "has no key; make one with `worksub codec generate-key`"),
+        ("열쇠", "is not a list of keys"),
+    ],
+    ids=["nonsense", "short", "twice", "empty", "letters"],
+)
+def test_what_is_no_list_of_keys_is_refused_without_repeating_any(
+    tmp_path: Path, written: str, said: str
+) -> None:
+    with pytest.raises(EncryptionSettingsError, match=said) as refused:
+        keyring_from(key_file(tmp_path, written))
+    assert not any(key in str(refused.value) for key in (GOOD, SHORT, "nonsense"))
+
+
+def test_a_file_that_is_not_there_and_two_settings_at_once_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EncryptionSettingsError, match="No such file"):
+        keyring_from({KEYS_FILE: str(tmp_path / "nowhere")})
+    with pytest.raises(EncryptionSettingsError, match="both set"):
+        keyring_from({KEYS: GOOD, **key_file(tmp_path, GOOD)})
+
+
+def test_a_key_is_named_by_its_id_and_never_shown() -> None:
+    key = Key(bytes(range(32)))
+    assert key.id == Key(bytes(range(32))).id
+    assert len(key.id) == 16
+    assert str(key) not in repr(Keyring((key,)))
+    assert "secret" not in repr(key)

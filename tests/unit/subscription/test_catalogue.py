@@ -1,0 +1,430 @@
+"""The catalogue: what makes no sense, and what a newer version changes (R19)."""
+
+import pytest
+from support.scenario_builder import (
+    BOOK,
+    Life,
+    book_of,
+    catalogue,
+    catalogue_text,
+    day,
+    default_catalogue,
+    fee,
+    read,
+    repayment,
+    termination,
+)
+
+from subscription.catalogue import Catalogue, CatalogueError, NoticePolicy, PriceBook, parse_catalogue
+from subscription.refusals import Code
+from subscription.request import Request
+
+# -- what makes no sense -----------------------------------------------------------------------------
+
+
+def line_of(start: str, text: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), start=1) if line.lstrip().startswith(start))
+
+
+def edited(old: str, new: str) -> str:
+    """The repository's catalogue with the one line that starts with `old` replaced."""
+    lines = catalogue_text().splitlines()
+    lines[line_of(old, catalogue_text()) - 1] = new
+    return "\n".join(lines)
+
+
+def refusal(text: str) -> CatalogueError:
+    with pytest.raises(CatalogueError) as caught:
+        parse_catalogue(text, "shop.toml")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("version", 'version = ""', "version"),
+        ("version", 'version = "a b"', "version"),
+        ("effective_from", 'effective_from = "soon"', "effective_from"),
+        ("effective_from", "effective_from = 2026-11-01T00:00:00", "effective_from"),
+        ("effective_from", "effective_from = 20261101", "effective_from"),
+        ("timezone", 'timezone = "Asia/Tokyo"', "timezone"),
+        ("currency", 'currency = "USD"', "currency"),
+        ("currency", 'currencies = "KRW"', "currencies"),
+        ("days", "days = -1", "trial.days"),
+        ("days", "days = 30.5", "trial.days"),
+        ("grace_days", "grace_days = -1", "trial.grace_days"),
+        ("grace_days", 'grace_days = "30"', "trial.grace_days"),
+        ("fee_percent", "fee_percent = 101", "cancellation.fee_percent"),
+        ("fee_percent", "fee_percent = -1", "cancellation.fee_percent"),
+        ("fee_percent", "fee_percent = 9.5", "cancellation.fee_percent"),
+        ("rename_lock_hours", "rename_lock_hours = -1", "account.rename_lock_hours"),
+        ("max_members", "max_members = 0", "account.max_members"),
+        ("max_members", "max_members = true", "account.max_members"),
+        ("then_every_minutes", "then_every_minutes = 0", "domain.then_every_minutes"),
+        ("trial_days", "trial_days = [7, 3, 3]", "notices.trial_days"),
+        ("trial_days", "trial_days = 7", "notices.trial_days"),
+        ("reservation_days", "reservation_days = [0]", "notices.reservation_days.0"),
+        ("annual_contract_days", "annual_contract_days = [30, 366]", "notices.annual_contract_days.1"),
+        ("annual_contract_days", 'annual_contract_days = ["30"]', "notices.annual_contract_days.0"),
+        # A month may have 28 days, and nobody is told on the first day that the contract ends.
+        ("monthly_contract_days", "monthly_contract_days = [28]", "notices.monthly_contract_days.0"),
+        ("unproved_domain_days", "unproved_domain_days = [1.5]", "notices.unproved_domain_days.0"),
+        ("group_mail_domain", 'group_mail_domain = "@worksmobile"', "notices.group_mail_domain"),
+        ('id = "privacy"', 'id = "service"', "terms.1.id"),
+        ('id = "privacy"', "id = 2", "terms.1.id"),
+        ("required = false", 'required = "no"', "terms.2.required"),
+        ("rank = 2", "rank = 1", "plans.basic.rank"),
+        ("rank = 2", "rank = 3", "plans.premium.rank"),
+        ("rank = 2", "rank = 2.5", "plans.basic.rank"),
+        ("list = 3600", "list = -1", "plans.lite.list"),
+        ("list = 3600", "list = 3600.0", "plans.lite.list"),
+        ("list = 3600", 'list = "3600"', "plans.lite.list"),
+        ("list = 3600", "list = 1e3", "plans.lite.list"),
+        ("annual = 3000", "annual = -1", "plans.lite.annual"),
+        ("annual = 3000", "yearly = 3000", "plans.lite.yearly"),
+        ('title = "Lite"', 'title = ""', "plans.lite.title"),
+        # A price that falls with rank: basic's 6,000 is below lite's, premium's 10,000 below basic's.
+        ("annual = 6000", "annual = 2999", "plans.basic.annual"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_with_its_line(old: str, new: str, field: str) -> None:
+    error = refusal(edited(old, new))
+    expected = line_of(old, catalogue_text())
+    if field == "plans.premium.rank":  # both have the rank; the one that comes later is named
+        expected = line_of("rank = 3", catalogue_text())
+    assert (expected, field) in [(line, problem.field) for line, problem in error.problems]
+    assert f"shop.toml, line {expected}: {field} " in str(error)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "told_at"),
+    [
+        # Where there is no line of its own, the nearest around it is told.
+        ("rank = 1", "", "plans.lite.rank", "[plans.lite]"),
+        ("fee_percent", "", "cancellation.fee_percent", "[cancellation]"),
+        ("annual = 3000", "annual = 3601", "plans.lite", "[plans.lite]"),
+        (
+            "{ every_minutes = 5",
+            "{ every_minutes = 0, up_to_hours = 1 },",
+            "domain.looks.0.every_minutes",
+            "looks",
+        ),
+        ("{ every_minutes = 5", "{ every_minutes = 5, up_to_hours = 72 },", "domain", "[domain]"),
+        # The list price of lite is raised above that of basic, which is then the one that falls with rank.
+        ("list = 3600", "list = 7201", "plans.basic.list", "list = 7200"),
+    ],
+)
+def test_what_has_no_line_of_its_own_is_refused_at_the_nearest(
+    old: str, new: str, field: str, told_at: str
+) -> None:
+    [(line, problem)] = refusal(edited(old, new)).problems
+    assert (line, problem.field) == (line_of(told_at, catalogue_text()), field)
+
+
+def test_a_table_that_is_missing_is_named() -> None:
+    text = edited("[cancellation]", "").replace("fee_percent = 10", "")
+    assert "cancellation is missing" in str(refusal(text))
+
+
+def test_there_must_be_a_plan() -> None:
+    without_plans = catalogue_text().partition("[plans.lite]")[0]
+    assert "plans is missing" in str(refusal(without_plans))
+    assert "plans" in str(refusal(without_plans + "[plans]\n"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("rank = 1", "rank ="),
+        ("rank = 1", "= 1"),
+        ("rank = 1", 'title = "Again"'),
+        ("effective_from", "effective_from = 2026-13-01"),
+        ("[plans.basic]", "[plans.basic"),
+        ("[plans.basic]", "[plans.lite]"),
+    ],
+)
+def test_what_is_not_toml_is_refused_with_its_line(old: str, new: str) -> None:
+    assert f"line {line_of(old, catalogue_text())}, " in str(refusal(edited(old, new)))
+
+
+def test_a_number_that_is_too_long_to_read_is_refused_like_any_other_nonsense() -> None:
+    assert "is not TOML" in str(refusal(edited("list = 3600", f"list = 1{'0' * 5_000}")))
+
+
+def test_a_quoted_table_name_still_has_its_line() -> None:
+    text = edited("[plans.lite]", '[plans."lite"]').replace("list = 3600", "list = -1")
+    assert f"line {line_of('list = 3600', catalogue_text())}: plans.lite.list " in str(refusal(text))
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    text = edited("days", "days = -1").replace("fee_percent = 10", "fee_percent = 1000")
+    assert [problem.field for _, problem in refusal(text).problems] == [
+        "trial.days",
+        "cancellation.fee_percent",
+    ]
+
+
+def test_the_cap_of_members_is_100_000_unless_given() -> None:
+    assert parse_catalogue(edited("max_members", "")).account.max_members == 100_000
+
+
+def test_prices_may_stay_the_same_from_rank_to_rank_and_be_zero() -> None:
+    same = {"list": 0, "annual": 0}
+    catalogue(plans={"lite": same, "basic": same, "premium": same})
+
+
+def test_ranks_need_not_follow_each_other() -> None:
+    catalogue(plans={"lite": {"rank": -5}, "basic": {"rank": 0}, "premium": {"rank": 900}})
+
+
+def test_the_catalogue_of_the_repository() -> None:
+    sold = default_catalogue()
+    assert {name: (plan.list, plan.annual) for name, plan in sold.plans.items()} == {
+        "lite": (3_600, 3_000),
+        "basic": (7_200, 6_000),
+        "premium": (12_000, 10_000),
+    }
+    assert (sold.trial.days, sold.trial.grace_days, sold.cancellation.fee_percent) == (30, 30, 10)
+    assert sold.notices == NoticePolicy()
+    assert (sold.notices.trial_days, sold.notices.reservation_days) == ((7, 3, 1), (1,))
+    assert (sold.notices.annual_contract_days, sold.notices.monthly_contract_days) == ((30, 7), (7,))
+    assert sold.notices.unproved_domain_days == (3,)
+
+
+# -- versions (R19): from 1 July 2027 lite costs 4,000 and 3,300, and leaving early 20% ---------------
+
+LATER = catalogue(
+    "2027-07-01",
+    plans={"lite": {"list": 4_000, "annual": 3_300}},
+    cancellation={"fee_percent": 20},
+)
+DEARER = book_of(default_catalogue(), LATER)
+
+
+def lite(first_day: str, term: str, book: PriceBook = DEARER) -> Life:
+    return Life.paid(first_day, term, book, plan="lite", members=10)
+
+
+def charges(life: Life) -> list[tuple[str, str, str, int]]:
+    return [line for line in life.posted if line.kind != "SERVICE_FEE"]
+
+
+def test_r19_a_version_is_in_force_from_its_date() -> None:
+    versions = [DEARER.in_force(day(d)) for d in ("2026-10-31", "2026-11-01", "2027-06-30", "2027-07-01")]
+    assert versions == [None, default_catalogue(), default_catalogue(), LATER]
+
+
+def test_r19_of_two_versions_from_one_date_the_one_published_last_counts() -> None:
+    again = catalogue("2027-07-01", cancellation={"fee_percent": 5})
+    assert DEARER.extended([again]).in_force(day("2027-07-01")) == again
+
+
+def test_r19_a_book_only_grows() -> None:
+    assert (BOOK.edition, BOOK.extended([LATER])) == (1, DEARER)
+    assert DEARER.edition == 2
+
+
+def test_r19_a_contract_keeps_its_prices_and_the_next_takes_those_of_its_own_first_day() -> None:
+    life = lite("2027-01-01", "ANNUAL").asks("change_renewal_option", term="ANNUAL").at("2028-02-01")
+    assert life.posted[-2:] == [
+        fee("2027-12-01", "2028-01-01", 30_000),
+        fee("2028-01-01", "2028-02-01", 33_000),
+    ]
+
+
+def test_r19_a_monthly_contract_takes_the_new_price_at_its_next_period() -> None:
+    life = lite("2027-06-15", "MONTHLY").at("2027-08-01")
+    assert life.posted[-2:] == [
+        fee("2027-07-01", "2027-07-15", 16_258),  # 14/31 × 36,000 = 16,258.06
+        fee("2027-07-15", "2027-08-01", 21_935),  # 17/31 × 40,000 = 21,935.48
+    ]
+
+
+def test_r19_an_upgrade_takes_the_prices_in_force_on_its_day() -> None:
+    life = lite("2027-01-01", "ANNUAL").at("2027-07-11").asks("upgrade", members=20).at("2027-08-01")
+    assert life.posted[-2:] == [
+        fee("2027-07-01", "2027-07-11", 9_677),  # 10/31 × 30,000 = 9,677.4
+        fee("2027-07-11", "2027-08-01", 44_709),  # 21/31 × 20 × 3,300 = 44,709.7
+    ]
+
+
+def test_r19_r30_each_day_is_repaid_at_the_prices_that_it_had() -> None:
+    life = lite("2027-01-01", "ANNUAL").at("2027-07-11").asks("upgrade", members=20)
+    assert charges(life.at("2027-08-01").asks("cancel")) == [
+        # 6 × 6,000 + 10/31 × 6,000 + 21/31 × 20 × 700 = 36,000 + 1,935.5 + 9,483.9 = 47,419.4
+        repayment("2027-01-01", "2027-08-01", 47_419),
+        termination("2027-08-01", "2028-01-01", 33_000),  # 10% × 5 × 66,000
+    ]
+
+
+def test_r19_a_contract_keeps_its_fee_percentage() -> None:
+    life = lite("2027-01-01", "ANNUAL").at("2027-10-01").asks("cancel")
+    assert charges(life)[1:] == [termination("2027-10-01", "2028-01-01", 9_000)]  # 10% × 3 × 30,000
+
+
+def test_r19_the_next_contract_has_the_percentage_of_its_own_first_day() -> None:
+    life = lite("2027-01-01", "ANNUAL").asks("change_renewal_option", term="ANNUAL")
+    assert charges(life.at("2028-10-01").asks("cancel"))[1:] == [
+        termination("2028-10-01", "2029-01-01", 19_800)  # 20% × 3 × 33,000
+    ]
+
+
+def test_r19_r25_so_has_the_annual_contract_of_an_upgrade() -> None:
+    life = lite("2027-06-01", "MONTHLY").at("2027-07-01").asks("upgrade", term="ANNUAL")
+    assert charges(life.asks("cancel")) == [
+        termination("2027-07-01", "2028-07-01", 79_200)  # 20% × 12 × 33,000
+    ]
+
+
+def test_r19_a_reserved_switch_takes_the_prices_of_its_own_date() -> None:
+    life = Life.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
+    life.asks("switch_to_paid", date="2027-07-01", term="MONTHLY").at("2027-08-01")
+    assert life.posted == [fee("2027-07-01", "2027-08-01", 40_000)]
+
+
+def test_r19_r23_however_late_it_is_recorded() -> None:
+    life = Life.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
+    life.asks("switch_to_paid", date="2027-06-30", term="ANNUAL").at("2027-07-20")
+    assert (life.state.rate.price, life.state.contract and life.state.contract.fee_percent) == (3_000, 10)
+
+
+# -- a plan that is sold no longer (R19): from 1 October 2027 there is no lite ------------------------
+
+GONE = DEARER.extended([catalogue("2027-10-01", plans={"lite": None})])
+
+
+def test_r19_a_plan_no_longer_sold_is_kept_and_renewed_at_its_last_prices() -> None:
+    life = lite("2027-06-15", "ANNUAL", GONE).asks("change_renewal_option", term="ANNUAL").at("2028-08-01")
+    assert (life.period, life.state.plan) == (("ANNUAL", "2028-06-15", "2029-06-15"), "lite")
+    assert life.posted[-1] == fee("2028-07-01", "2028-08-01", 33_000)
+
+
+def test_r19_without_an_option_it_is_kept_month_by_month() -> None:
+    life = lite("2027-09-01", "MONTHLY", GONE).at("2027-12-01")
+    assert life.posted[-1] == fee("2027-11-01", "2027-12-01", 40_000)
+
+
+def test_r19_it_can_still_be_named_by_who_has_it() -> None:
+    life = lite("2027-09-01", "ANNUAL", GONE).at("2027-10-01")
+    life.asks("change_renewal_option", term="ANNUAL", plan="lite", members=4)
+
+
+def test_r19_its_members_can_grow() -> None:
+    life = lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").asks("upgrade", members=20).at("2027-12-01")
+    assert life.posted[-1] == fee("2027-11-01", "2027-12-01", 80_000)
+
+
+def test_r19_it_can_be_left_for_a_higher_one() -> None:
+    life = lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").asks("upgrade", plan="basic")
+    assert life.state.plan == "basic"
+
+
+def test_r19_it_cannot_be_newly_chosen() -> None:
+    paid = Life.paid("2027-09-01", "ANNUAL", GONE, plan="basic").at("2027-10-01")
+    option = paid.refused("change_renewal_option", term="ANNUAL", plan="lite")
+    trial = Life.requested("2027-09-20 09:00", GONE, plan="basic").at("2027-10-01")
+    switch = trial.refused("switch_to_paid", term="ANNUAL", plan="lite")
+    for refused in (option, switch):
+        assert (refused.code, refused.field) == (Code.PLAN_NOT_SOLD, "plan")
+    assert isinstance(read("2027-09-30 23:59", GONE, plan="lite"), Request)
+    assert not isinstance(read("2027-10-01 00:00", GONE, plan="lite"), Request)
+
+
+def test_r19_a_higher_plan_that_is_gone_cannot_be_upgraded_to() -> None:
+    no_premium = book_of(default_catalogue(), catalogue("2027-10-01", plans={"premium": None}))
+    life = Life.paid("2027-09-01", "ANNUAL", no_premium).at("2027-10-01")
+    assert life.refused("upgrade", plan="premium").code is Code.PLAN_NOT_SOLD
+
+
+def test_r16_r19_a_trial_keeps_the_plan_that_it_asked_for() -> None:
+    life = Life.requested("2027-09-20 09:00", GONE, plan="lite", members=10).at("2027-10-05 09:00")
+    life.asks("switch_to_paid", term="MONTHLY")
+    assert life.state.rate.price == 4_000
+
+
+def test_r19_a_plan_that_is_new_can_be_chosen_from_its_day() -> None:
+    plus = {"title": "Plus", "rank": 4, "list": 20_000, "annual": 15_000}
+    book = book_of(default_catalogue(), catalogue("2027-07-01", plans={"plus": plus}))
+    life = Life.paid("2027-06-01", "MONTHLY", book).at("2027-06-30")
+    assert life.refused("upgrade", plan="plus").code is Code.PLAN_NOT_SOLD
+    assert life.at("2027-07-01").asks("upgrade", plan="plus").state.plan == "plus"
+
+
+def test_r19_more_members_than_a_newer_cap_can_be_kept_but_not_increased() -> None:
+    book = book_of(default_catalogue(), catalogue("2027-07-01", account={"max_members": 5}))
+    life = Life.paid("2027-06-01", "MONTHLY", book, members=10).at("2027-07-01")
+    assert life.refused("upgrade", members=11).code is Code.TOO_MANY_MEMBERS
+    life.asks("upgrade", plan="premium").asks("change_renewal_option", term="ANNUAL", members=10)
+    assert life.state.members == 10
+
+
+# -- what can be published beside what is (R19, R25) --------------------------------------------------
+
+
+def unpublishable(newer: Catalogue, *versions: Catalogue, today: str = "2026-11-30") -> list[tuple[str, str]]:
+    """What is wrong with publishing a version, as (field, reason)."""
+    refused = book_of(*versions).refusal_of(newer, day(today))
+    if refused is None:
+        return []
+    assert refused.code is Code.CATALOGUE_NOT_PUBLISHABLE
+    return [(str(problem.field), str(problem.reason)) for problem in refused.problems]
+
+
+def test_r19_a_version_is_in_force_from_the_day_of_its_publication_at_the_earliest() -> None:
+    first = default_catalogue()
+    assert unpublishable(catalogue("2026-11-20"), first) == [("effective_from", "IN_THE_PAST")]
+    assert unpublishable(catalogue("2026-11-29"), first) == [("effective_from", "IN_THE_PAST")]
+    assert unpublishable(catalogue("2026-11-30"), first) == []
+    assert unpublishable(catalogue("2026-12-01"), first) == []
+    assert unpublishable(catalogue("2020-01-01")) == []
+
+
+def test_r19_a_version_comes_after_all_others_and_never_changes() -> None:
+    first = default_catalogue()
+    assert unpublishable(catalogue("2026-10-01"), first) == [("effective_from", "NOT_LATER")]
+    changed = catalogue("2027-01-01").model_copy(update={"version": first.version})
+    assert unpublishable(changed, first) == [("version", "CHANGED")]
+
+
+PLUS = {"title": "Plus", "rank": 3, "list": 8_000, "annual": 6_500}
+
+
+def test_r25_a_rank_belongs_to_one_plan_for_ever() -> None:
+    first = default_catalogue()
+    reused = catalogue("2026-12-05", plans={"premium": None, "plus": PLUS})
+    assert unpublishable(reused, first) == [("plans.plus.rank", "RANK_REUSED")]
+    without = catalogue("2026-12-05", plans={"premium": None})
+    later = catalogue("2027-12-05", plans={"premium": None, "plus": PLUS})
+    assert unpublishable(without, first) == []
+    assert unpublishable(later, first, without) == [("plans.plus.rank", "RANK_REUSED")]
+    assert (
+        unpublishable(catalogue("2026-12-05", plans={"premium": None, "plus": {**PLUS, "rank": 9}}), first)
+        == []
+    )
+
+
+def test_r25_a_plan_has_one_rank_for_ever() -> None:
+    first = default_catalogue()
+    moved = catalogue("2026-12-05", plans={"premium": {"rank": 7}})
+    assert unpublishable(moved, first) == [("plans.premium.rank", "RANK_CHANGED")]
+    swapped = catalogue(
+        "2026-12-05",
+        plans={
+            "lite": {"rank": 2, "list": 7200, "annual": 6000},
+            "basic": {"rank": 1, "list": 3600, "annual": 3000},
+        },
+    )
+    assert unpublishable(swapped, first) == [
+        ("plans.lite.rank", "RANK_CHANGED"),
+        ("plans.lite.rank", "RANK_REUSED"),
+        ("plans.basic.rank", "RANK_CHANGED"),
+        ("plans.basic.rank", "RANK_REUSED"),
+    ]
+
+
+def test_r25_two_plans_of_one_rank_are_no_upgrade_of_each_other() -> None:
+    """A price book from before ranks were checked at publication."""
+    book = book_of(default_catalogue(), catalogue("2026-12-05", plans={"premium": None, "plus": PLUS}))
+    life = Life.paid("2026-12-01", "ANNUAL", book, plan="premium", members=100).at("2026-12-05")
+    assert life.refused("upgrade", plan="plus", members=101).code is Code.LOWERED_BY_UPGRADE
+    assert life.asks("upgrade", members=101).state.plan == "premium"

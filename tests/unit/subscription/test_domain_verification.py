@@ -1,0 +1,178 @@
+"""The ownership of a domain: R11 to R13."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from support.scenario_builder import TOKEN, Life, default_catalogue, on
+
+from subscription.catalogue import DomainPolicy
+from subscription.decide import proofs_found
+from subscription.domain_verification import DomainClaim, claim, proof_of
+from subscription.refusals import Code
+from subscription.status import status_of
+
+POLICY = default_catalogue().domain
+
+
+def on_a_domain() -> Life:
+    return Life.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
+
+
+# -- R11 ---------------------------------------------------------------------------------------------
+
+
+def test_r11_a_domain_is_restricted_until_it_is_proved() -> None:
+    life = on_a_domain()
+    assert (life.state.state, life.state.access) == ("TRIAL", "RESTRICTED")
+    assert life.proves("acme.co.kr").state.access == "FULL"
+
+
+def test_r11_a_group_name_never_is() -> None:
+    life = Life.requested("2027-01-01 09:00", account={"group": "acme"})
+    assert (life.state.access, life.state.claims) == ("FULL", ())
+
+
+def test_r11_the_trial_clock_runs_meanwhile() -> None:
+    waiting, proved = on_a_domain(), on_a_domain().proves("acme.co.kr")
+    assert waiting.state.trial_ends_at == proved.state.trial_ends_at == on("2027-01-31 09:00")
+
+
+def test_r11_switching_is_allowed_and_the_answer_says_that_use_is_restricted() -> None:
+    assert "restricted" in on_a_domain().asks("switch_to_paid", date="2027-01-10", term="ANNUAL").message
+    life = on_a_domain().asks("switch_to_paid", term="ANNUAL")
+    assert "restricted" in life.message
+    assert (life.state.state, life.state.access) == ("ACTIVE", "RESTRICTED")
+
+
+def test_r11_once_proved_the_answer_says_nothing_of_it() -> None:
+    life = on_a_domain().proves("acme.co.kr").asks("switch_to_paid", term="ANNUAL")
+    assert "restricted" not in life.message
+    assert life.state.access == "FULL"
+
+
+def test_r11_the_proof_counts_in_every_state_that_has_access() -> None:
+    life = on_a_domain().at("2027-02-01 09:00")
+    assert (life.state.state, life.state.access) == ("SUSPENDED", "NONE")
+    assert life.proves("acme.co.kr").state.access == "NONE"
+    assert life.asks("switch_to_paid", term="MONTHLY").state.access == "FULL"
+
+
+# -- R12 ---------------------------------------------------------------------------------------------
+
+
+def test_r12_the_two_records_of_which_one_proves_the_ownership() -> None:
+    proof = proof_of("acme.co.kr", "t0ken", POLICY.cname_target)
+    assert (proof.txt_name, proof.txt_value) == ("acme.co.kr", "naver-works-verification=t0ken")
+    assert (proof.cname_name, proof.cname_target) == ("t0ken.acme.co.kr", "verify.worksmobile.example")
+
+
+def test_r12_each_name_has_its_own_token() -> None:
+    life = on_a_domain()
+    assert life.state.claim is not None
+    assert (life.state.claim.name, life.state.claim.token) == ("acme.co.kr", TOKEN)
+    started = life.events[0]
+    assert started.event == "TRIAL_STARTED"
+    assert started.claim == life.state.claim
+
+
+def test_r12_the_status_shows_what_is_still_to_be_published() -> None:
+    life = on_a_domain().asks("rename_account", domain="two.kr")
+    shown = status_of(life.state, POLICY).proofs
+    assert shown == tuple(proof_of(name, TOKEN, POLICY.cname_target) for name in ("acme.co.kr", "two.kr"))
+    assert status_of(life.proves("acme.co.kr", "two.kr").state, POLICY).proofs == ()
+
+
+# -- R13 ---------------------------------------------------------------------------------------------
+
+SINCE = on("2027-01-01 09:00")
+
+
+def looks(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
+    """How long after the claim each look takes place, when every one is made on time."""
+    waiting, found = claim("acme.co.kr", TOKEN, SINCE), []
+    while (look := waiting.next_look_at) <= until:
+        found.append(look - SINCE)
+        waiting = waiting.looked_at(look, policy)
+        assert waiting.next_look_at > look
+    return found
+
+
+def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
+    minutes = [timedelta(minutes=m) for m in range(0, 60, 5)]
+    hours = [timedelta(hours=h) for h in range(1, 72)]
+    days = [timedelta(hours=72 + 24 * d) for d in range(4)]
+    assert looks(SINCE + timedelta(days=6)) == minutes + hours + days
+
+
+@pytest.mark.parametrize(
+    ("looked", "following"),
+    [
+        ("2027-01-01 09:23", "2027-01-01 09:25"),  # four were missed, one was made
+        ("2027-01-01 09:59:59", "2027-01-01 10:00"),
+        ("2027-01-03 01:30", "2027-01-03 02:00"),  # 40½ hours: hourly by now
+        ("2027-01-04 08:59", "2027-01-04 09:00"),  # the last hourly one is at 72 hours
+        ("2027-01-05 13:00", "2027-01-06 09:00"),  # 100 hours: daily, at 120
+        ("2027-12-31 09:00", "2028-01-01 09:00"),
+    ],
+)
+def test_r13_looks_that_were_missed_are_not_made_up_for(looked: str, following: str) -> None:
+    waiting = claim("acme.co.kr", TOKEN, SINCE).looked_at(on(looked), POLICY)
+    assert waiting.next_look_at == on(following)
+
+
+def test_r13_a_look_that_was_asked_for_leaves_the_schedule_as_it_is() -> None:
+    # The schedule counts from the claim, so a look out of turn moves nothing.
+    waiting = claim("acme.co.kr", TOKEN, SINCE).looked_at(on("2027-01-01 09:05"), POLICY)
+    assert waiting.looked_at(on("2027-01-01 09:07"), POLICY) == waiting
+
+
+def test_r13_how_often_is_policy() -> None:
+    policy = DomainPolicy.model_validate(
+        {"looks": [{"every_minutes": 30, "up_to_hours": 1}], "then_every_minutes": 120}
+    )
+    assert looks(SINCE + timedelta(hours=5), policy) == [timedelta(minutes=m) for m in (0, 30, 60, 180, 300)]
+
+
+def test_r13_a_pace_that_does_not_fit_its_stage_still_ends_with_the_stage() -> None:
+    policy = DomainPolicy.model_validate(
+        {"looks": [{"every_minutes": 40, "up_to_hours": 1}], "then_every_minutes": 60}
+    )
+    assert looks(SINCE + timedelta(hours=2), policy) == [timedelta(minutes=m) for m in (0, 40, 60, 120)]
+
+
+def test_r13_not_yet_is_an_answer_and_changes_nothing() -> None:
+    life = on_a_domain()
+    before = life.state
+    life.asks("check_domain")
+    assert "not found yet" in life.message
+    assert life.state == before
+
+
+def test_r13_looking_goes_on_as_long_as_the_subscription_lives() -> None:
+    life = on_a_domain()
+    for moment in ("2027-01-15 09:00", "2027-02-15 09:00", "2027-03-01 09:00"):
+        assert [c.name for c in life.at(moment).state.claims] == ["acme.co.kr"]
+    assert life.at("2027-03-02 09:00").state.claims == ()
+
+
+def test_r13_once_proved_looking_stops() -> None:
+    life = on_a_domain().proves("acme.co.kr")
+    assert life.state.claims == ()
+    assert life.refused("check_domain").code is Code.NO_PROOF_AWAITED
+
+
+def test_r13_there_is_nothing_to_look_for_on_a_group_name() -> None:
+    life = Life.requested("2027-01-01 09:00")
+    assert life.refused("check_domain").code is Code.NO_PROOF_AWAITED
+
+
+def test_r13_a_proof_that_comes_too_late_changes_nothing() -> None:
+    # The answer to a look can arrive after the name has been left.
+    life = on_a_domain().asks("rename_account", group="acme")
+    assert proofs_found(life.state, ("acme.co.kr",), life.now) == ()
+
+
+def test_r13_a_claim_is_due_to_be_looked_at_from_its_first_moment() -> None:
+    assert claim("acme.co.kr", TOKEN, SINCE) == DomainClaim(
+        name="acme.co.kr", token=TOKEN, since=SINCE, next_look_at=SINCE
+    )

@@ -1,0 +1,263 @@
+"""Everything that an event says reaches its sentence, in every language."""
+
+import re
+from typing import Any, get_args
+
+import pytest
+from support.scenario_builder import BOOK, Life, day, on
+
+from adapters.language import Language
+from entrypoints.console.event_messages import Speaker
+from entrypoints.console.i18n import Words
+from subscription.commands import read_command
+from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
+from subscription.event_messages import SENTENCES, statements_of
+from subscription.event_text import sentence
+from subscription.events import (
+    AccountRenamed,
+    Canceled,
+    CancellationReserved,
+    CommandRefused,
+    ContractRenewed,
+    DomainConfirmed,
+    Erased,
+    Event,
+    MonthlyCost,
+    RenameHeld,
+    RenameWithdrawn,
+    RenewalOptionChanged,
+    ReservationWithdrawn,
+    ServiceFeesPosted,
+    SwitchedToPaid,
+    SwitchReserved,
+    TrialEnded,
+    TrialStarted,
+    Upgraded,
+)
+from subscription.forecast import upcoming
+from subscription.ledger import service_fees
+from subscription.messages import KINDS, places_in
+from subscription.refusals import Code, Refused
+from subscription.request import AccountKind
+from subscription.state import ReservedCancellation, ReservedSwitch
+
+AT = on("2027-03-20 09:00")
+CONTRACT = Contract(
+    term=ContractTerm.ANNUAL,
+    first_day=day("2026-12-20"),
+    end_day=day("2027-12-20"),
+    chain_first_day=day("2026-12-20"),
+    fee_percent=10,
+)
+RATE = Rate(
+    first_day=day("2027-03-20"),
+    plan="premium",
+    members=15,
+    list_price=12_000,
+    annual_price=10_000,
+    term=ContractTerm.ANNUAL,
+)
+SWITCH = ReservedSwitch(date=day("2027-04-01"), term=ContractTerm.ANNUAL, plan="basic", members=10)
+OPTION = RenewalTerms(term=ContractTerm.ANNUAL, plan="premium", members=15)
+FEES = service_fees("s", (RATE,), day("2027-03-20"), day("2027-04-01"), AT)
+REFUSED = Refused.of(Code.DATE_TOO_LATE, "date", latest=day("2028-01-01"))
+
+# An event of each kind, and for each of its fields another value.
+CASES: list[tuple[Event, dict[str, Any]]] = [
+    (
+        TrialStarted(at=AT, trial_ends_at=AT, grace_ends_at=AT, agreed_terms=()),
+        {"trial_ends_at": on("2027-05-01 09:00")},
+    ),
+    (TrialEnded(at=AT, grace_ends_at=AT), {"grace_ends_at": on("2027-05-01 09:00")}),
+    (
+        SwitchReserved(at=AT, switch=SWITCH),
+        {"switch": SWITCH.model_copy(update={"members": 11}), "replaced": day("2027-04-02")},
+    ),
+    (
+        SwitchedToPaid(at=AT, contract=CONTRACT, rate=RATE),
+        {
+            "contract": CONTRACT.model_copy(update={"end_day": day("2027-12-21")}),
+            "rate": RATE.model_copy(update={"annual_price": 9_000}),
+            "cleared": ReservedCancellation(date=day("2027-04-02")),
+        },
+    ),
+    (RenewalOptionChanged(at=AT, option=None), {"option": OPTION}),
+    (
+        Upgraded(at=AT, contract=CONTRACT, rate=RATE, agreed_terms=()),
+        {
+            "contract": CONTRACT.model_copy(update={"end_day": day("2027-12-21")}),
+            "rate": RATE.model_copy(update={"first_day": day("2027-03-21")}),
+        },
+    ),
+    (
+        Upgraded(
+            at=AT,
+            contract=CONTRACT,
+            rate=RATE,
+            agreed_terms=(),
+            raised_option=OPTION,
+            raised_cost=MonthlyCost(before=15_000, after=150_000),
+        ),
+        {
+            "raised_option": OPTION.model_copy(update={"members": None}),
+            "raised_cost": MonthlyCost(before=15_000, after=160_000),
+        },
+    ),
+    (
+        ServiceFeesPosted(at=AT, billed_up_to=day("2027-04-01"), posted=()),
+        {"billed_up_to": day("2027-04-02"), "posted": FEES},
+    ),
+    (
+        ContractRenewed(at=AT, contract=CONTRACT, rate=RATE),
+        {
+            "contract": CONTRACT.model_copy(update={"first_day": day("2026-12-21")}),
+            "rate": RATE.model_copy(update={"plan": "basic"}),
+        },
+    ),
+    (
+        CancellationReserved(at=AT, date=day("2027-04-01")),
+        {"date": day("2027-04-02"), "replaced": day("2027-05-01")},
+    ),
+    (
+        ReservationWithdrawn(at=AT, withdrawn=SWITCH),
+        {"withdrawn": ReservedCancellation(date=SWITCH.date)},
+    ),
+    (
+        Canceled(at=AT, because="ASKED", billed_up_to=None, posted=()),
+        {"because": "RESERVED", "posted": FEES, "cleared": SWITCH},
+    ),
+    (Erased(at=AT), {}),
+    (DomainConfirmed(at=AT), {}),
+    (AccountRenamed(at=AT, kind=AccountKind.GROUP), {"kind": AccountKind.DOMAIN}),
+    (RenameHeld(at=AT), {}),
+    (RenameWithdrawn(at=AT), {}),
+    (
+        CommandRefused.of(AT, "cancel", REFUSED),
+        {"command": "upgrade", "code": "ALREADY_PAID", "parameters": {"latest": "2028-02-01"}},
+    ),
+]
+
+# What an event keeps and its sentence leaves to another one, to the entry's own time, or to programs.
+UNSAID = {
+    "at": "the time of the entry",
+    "event": "the kind",
+    "agreed_terms": "kept as evidence",
+    "claim": "private",
+    "account": "private",
+    "released": "private",
+    "reason": "the same sentence in other words",
+    "problems": "said after the refusal",
+    "message": "the refusal in English",
+    ("TRIAL_STARTED", "grace_ends_at"): "said when the trial ends",
+    ("CANCELED", "billed_up_to"): "the day of the cancellation",
+    ("REFUSED", "count"): "said by the refusal's own sentence, as its parameter `more`",
+}
+
+
+def said(event: Event, language: Language | None, *, to_come: bool = False) -> str:
+    if language is None:
+        return sentence(event, to_come=to_come)
+    return Speaker(Words(language), BOOK).event(event, to_come=to_come)
+
+
+@pytest.mark.parametrize("language", [None, *Language])
+@pytest.mark.parametrize(("event", "others"), CASES)
+def test_every_field_of_every_event_reaches_its_sentence(
+    event: Event, others: dict[str, Any], language: Language | None
+) -> None:
+    for field, value in others.items():
+        changed = event.model_copy(update={field: value})
+        if isinstance(changed, CommandRefused) and language is None:
+            continue  # whose English sentence is the refusal's own
+        for to_come in (False, True):
+            assert said(changed, language, to_come=to_come) != said(event, language, to_come=to_come), field
+
+
+def test_no_field_of_an_event_is_left_out_unless_it_is_declared() -> None:
+    kinds = get_args(get_args(Event)[0])
+    for kind in kinds:
+        tried = {field for event, others in CASES if type(event) is kind for field in others}
+        name = kind.model_fields["event"].default
+        for field in kind.model_fields.keys() - tried:
+            assert field in UNSAID or (name, field) in UNSAID, f"{name}.{field}"
+    assert {type(event) for event, _ in CASES} == set(kinds)
+
+
+@pytest.mark.parametrize(("event", "others"), CASES)
+def test_korean_is_korean_and_no_place_stays_open(event: Event, others: dict[str, Any]) -> None:
+    for each in (event, *(event.model_copy(update={field: value}) for field, value in others.items())):
+        for language in (None, *Language):
+            for to_come in (False, True):
+                words = said(each, language, to_come=to_come)
+                assert "%(" not in words
+                assert bool(re.search("[가-힣]", words)) == (language is Language.KO), words
+
+
+def test_every_sentence_has_parameters_of_known_kinds() -> None:
+    assert all(places_in(template) <= KINDS.keys() for template in SENTENCES.values())
+    for event, _ in CASES:
+        for to_come in (False, True):
+            for statement in statements_of(event, to_come=to_come):
+                assert places_in(SENTENCES[statement.key]) == statement.parameters.keys(), statement.key
+
+
+def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
+    life = (
+        Life.paid("2026-12-20", "ANNUAL", members=10)
+        .at("2027-03-20")
+        .asks("upgrade", plan="premium", members=15)
+    )
+    assert sentence(life.events[-1]) == (
+        "Upgraded to premium for 15 members at 10,000 KRW a member a month, which counts from 2027-03-20 on; "
+        "the annual contract goes on to 2027-12-20."
+    )
+    assert said(life.events[-1], Language.EN) == (
+        "Upgraded to Premium for 15 members at ₩10,000 a member a month, which counts from 20 Mar 2027 on; "
+        "the annual contract goes on to 19 Dec 2027."
+    )
+
+
+def test_r25_a_raised_option_says_what_it_will_cost() -> None:
+    """5 members on lite are 5 x 3,000 a year, 15 on premium 15 x 10,000."""
+    life = Life.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
+    life.asks("change_renewal_option", term="ANNUAL", plan="lite", members=5)
+    life.at("2027-03-20").asks("upgrade", plan="premium", members=15)
+    assert sentence(life.events[-1]).endswith(
+        "The renewal option is raised with it: an annual contract on premium for 15 members; at the present "
+        "prices that is 150,000 KRW a month instead of 15,000 KRW."
+    )
+    assert "월 15,000원에서 월 150,000원" in said(life.events[-1], Language.KO)
+
+
+def test_r32_the_console_says_which_reservation_is_replaced() -> None:
+    life = (
+        Life.paid("2027-01-01", "MONTHLY").asks("cancel", date="2027-05-01").asks("cancel", date="2027-06-01")
+    )
+    assert said(life.events[-1], Language.EN) == (
+        "The cancellation is reserved for 1 Jun 2027, in place of the one for 1 May 2027."
+    )
+
+
+def test_what_has_not_happened_is_not_said_as_if_it_had() -> None:
+    life = Life.requested("2026-12-01 09:00")
+    words = [coming.entry.message for coming in upcoming(life.state, life.now, life.book)]
+    assert words == [
+        "The trial ends and use is suspended; without a switch to a paid plan the service is canceled on "
+        "2027-01-30 at 09:00 KST.",
+        "The subscription is canceled at the end of the grace period. Nothing is charged. All data will be "
+        "permanently deleted.",
+        "All data is permanently deleted.",
+    ]
+    paid = Life.paid("2027-01-01", "MONTHLY")
+    for coming in upcoming(paid.state, paid.now, paid.book):
+        assert not re.search(r"\b(was|were|has|have)\b|[Ss]witched|Upgraded|Canceled", coming.entry.message)
+
+
+def test_a_refusal_in_the_timeline_names_its_command_once_and_is_said_in_korean() -> None:
+    refused = read_command("switch_to_paid", {"term": "ANNUAL"})
+    assert isinstance(refused, Refused)
+    event = CommandRefused.of(AT, "switch_to_paid", refused)
+    assert sentence(event) == "switch_to_paid was refused: date is missing."
+    assert said(event, Language.KO) == (
+        "유료 전환이(가) 거부되었습니다: 입력한 내용을 읽을 수 없습니다. 필수 항목입니다."
+    )

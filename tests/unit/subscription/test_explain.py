@@ -1,0 +1,126 @@
+"""Why a ledger line is what it is: R20, R21 and R30 in numbers that anyone can repeat."""
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from math import floor
+
+import pytest
+from rich.console import Console
+from support.scenario_builder import BOOK, Life, day
+
+from adapters.invoice_html import invoice_page
+from adapters.language import Language
+from entrypoints.cli.views.tables import invoice_view, ledger_table
+from subscription.explain import Explanation, explain
+from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
+from subscription.ledger import LedgerLine
+
+
+def number(words: str) -> Fraction:
+    """`16,258 2/31` read back as an exact number."""
+    return sum((Fraction(part.replace(",", "")) for part in words.split()), start=Fraction(0))
+
+
+def upgraded_in_march() -> list[LedgerLine]:
+    life = Life.paid("2027-03-01", "MONTHLY", plan="lite", members=10)
+    return life.at("2027-03-15").asks("upgrade", plan="basic").at("2027-04-01").ledger
+
+
+def cancelled_in_july() -> list[LedgerLine]:
+    life = Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
+    return life.at("2027-07-01").asks("cancel").ledger
+
+
+def with_three_rates() -> list[LedgerLine]:
+    life = (
+        Life.paid("2027-01-15", "ANNUAL", plan="lite", members=3).at("2027-02-03").asks("upgrade", members=7)
+    )
+    return life.at("2028-01-02").asks("upgrade", plan="premium").at("2028-01-09").asks("cancel").ledger
+
+
+def sum_of_steps(explained: Explanation) -> Fraction:
+    return sum((number(step.exact) for step in explained.steps), start=Fraction(0))
+
+
+@pytest.mark.parametrize("lines", [upgraded_in_march, cancelled_in_july, with_three_rates])
+def test_r20_an_explanation_adds_up_to_its_line(lines: Callable[[], list[LedgerLine]]) -> None:
+    for line in lines():
+        explained = explain(line)
+        exact = sum_of_steps(explained) * explained.percent / 100
+        assert number(explained.exact) == exact
+        assert floor(exact) == explained.amount == line.amount
+
+
+@pytest.mark.parametrize("lines", [upgraded_in_march, cancelled_in_july, with_three_rates])
+def test_r20_every_step_is_its_share_of_a_calendar_month(lines: Callable[[], list[LedgerLine]]) -> None:
+    for line in lines():
+        steps = explain(line).steps
+        for step in steps:
+            assert number(step.exact) == Fraction(step.price * step.members * step.days, step.days_in_month)
+        # The steps are the line's days, each once and in order.
+        ends = [line.first_day, *(step.end_day for step in steps)]
+        assert ends[:-1] == [step.first_day for step in steps]
+        assert ends[-1] == line.end_day
+
+
+def test_r21_the_example_in_words() -> None:
+    first, second = map(explain, upgraded_in_march())
+    assert (first.rule, first.amount) == ("R21", 16_258)
+    # 14 × 36,000 = 504,000 = 31 × 16,258 + 2
+    assert first.arithmetic == "14/31 × 10 × 3,600 = 16,258 2/31, rounded down to 16,258 KRW"
+    # 17 × 72,000 = 1,224,000 = 31 × 39,483 + 27
+    assert second.arithmetic == "17/31 × 10 × 7,200 = 39,483 27/31, rounded down to 39,483 KRW"
+
+
+def test_r30_the_example_in_words() -> None:
+    repaid, left = map(explain, cancelled_in_july()[-2:])
+    assert (repaid.rule, repaid.amount, len(repaid.steps)) == ("R30", 36_000, 6)
+    assert repaid.arithmetic.startswith("31/31 × 10 × (3,600 - 3,000) + 28/28 × 10 × (3,600 - 3,000) + ")
+    assert repaid.arithmetic.endswith(" = 36,000, rounded down to 36,000 KRW")
+    assert (left.rule, left.amount, left.percent) == ("R30", 18_000, 10)
+    assert left.arithmetic.startswith("10% × (31/31 × 10 × 3,000 + ")
+    assert left.arithmetic.endswith(" = 18,000, rounded down to 18,000 KRW")
+
+
+def test_r30_a_repayment_names_each_rate_for_its_own_days() -> None:
+    [repaid] = [explain(line) for line in with_three_rates() if line.kind == "DISCOUNT_REPAYMENT"]
+    assert [(step.plan, step.members, step.days) for step in repaid.steps] == [
+        ("lite", 3, 17),  # 15 to 31 January
+        ("lite", 3, 2),  # 1 and 2 February
+        ("lite", 7, 26),  # 3 to 28 February
+        *(("lite", 7, days) for days in (31, 30, 31, 30, 31, 31, 30, 31, 30, 31)),
+        ("lite", 7, 1),  # 1 January 2028
+        ("premium", 7, 7),  # 2 to 8 January
+    ]
+
+
+def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
+    """Basic for 10 members until 20 March, premium for 15 from then on."""
+    life = Life.paid("2026-12-20", "ANNUAL", plan="basic", members=10).at("2027-03-20")
+    life.asks("upgrade", plan="premium", members=15).at("2027-05-20").asks("cancel")
+    repaid = next(line for line in life.ledger if line.kind == "DISCOUNT_REPAYMENT")
+    assert [(f"{rate.first_day}", f"{rate.end_day}", rate.plan, rate.members) for rate in repaid.rates] == [
+        ("2026-12-20", "2027-03-20", "basic", 10),
+        ("2027-03-20", "2027-05-20", "premium", 15),
+    ]
+    invoiced = InvoicedLine.of(repaid)
+    assert (invoiced.rates, invoiced.amount, invoiced.key) == (repaid.rates, repaid.amount, repaid.key)
+    assert InvoicedLine.model_validate_json(invoiced.model_dump_json()) == invoiced
+    invoice = invoice_for(
+        "customer",
+        day("2027-05-01"),
+        [InvoicedSubscription(subscription_id="s", entries=(invoiced,))],
+        number="2027-000001",
+        issued_on=day("2027-06-01"),
+        vat_percent=10,
+        supplier=BOOK.versions[0].invoice.supplier,
+    )
+    page = invoice_page(invoice, Language.EN, BOOK)
+    assert "<td>Basic<br>Premium</td>" in page
+    assert '<td class="count">10<br>15</td>' in page
+    for table in (ledger_table([repaid]), invoice_view(invoice)):
+        shown = io.StringIO()
+        Console(file=shown, width=200).print(table)
+        for rate in ("basic", "premium", " 10 ", " 15 "):
+            assert rate in shown.getvalue()

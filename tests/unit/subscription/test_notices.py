@@ -1,0 +1,373 @@
+"""What customers are told, and on which days: each once, and only what will really happen."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.scenario_builder import BOOK, Life, book_of, catalogue, day, on
+
+from subscription.catalogue import NoticePolicy
+from subscription.events import Canceled, ContractRenewed, SwitchedToPaid, TrialEnded
+from subscription.notice_outbox import NoticeKind, pause_after
+from subscription.notices import Notice, notices_due, recipient
+from subscription.request import Account, AccountKind
+
+TRIAL_ENDING, SWITCH_DUE, CANCELLATION_DUE, CONTRACT_ENDING, DOMAIN_UNPROVED, RENAME_UNPROVED = NoticeKind
+
+Told = tuple[NoticeKind, str, int]
+
+
+def told(life: Life, on_day: str) -> list[Told]:
+    """What is due on a day, if nothing more was asked until then."""
+    return [(each.kind, each.about.isoformat(), each.days) for each in due(life, on_day)]
+
+
+def due(life: Life, on_day: str) -> tuple[Notice, ...]:
+    return notices_due(life.state, day(on_day), life.book)
+
+
+def the_one(life: Life, on_day: str) -> Notice:
+    [notice] = due(life, on_day)
+    return notice
+
+
+def trial(**changes: Any) -> Life:
+    """From 1 January 2027 at 10:00: the trial ends on 31 January at 10:00, the grace on 2 March."""
+    return Life.requested("2027-01-01 10:00", **changes)
+
+
+def annual(**changes: Any) -> Life:
+    """Lite for 10 members, from 1 January 2027 to 1 January 2028: 30,000 a month, 36,000 at list."""
+    return Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
+
+
+# -- the days ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on_day", "days"),
+    [
+        ("2027-01-01", None),
+        ("2027-01-23", None),
+        ("2027-01-24", 7),
+        ("2027-01-25", 7),
+        ("2027-01-27", 7),
+        ("2027-01-28", 3),
+        ("2027-01-29", 3),
+        ("2027-01-30", 1),
+        ("2027-01-31", None),
+        ("2027-02-01", None),
+    ],
+)
+def test_the_end_of_a_trial_is_told_by_the_day_reached_last(on_day: str, days: int | None) -> None:
+    assert told(trial(), on_day) == ([(TRIAL_ENDING, "2027-01-31", days)] if days else [])
+
+
+@pytest.mark.parametrize(
+    ("on_day", "days"),
+    [
+        ("2027-12-01", None),
+        ("2027-12-02", 30),
+        ("2027-12-24", 30),
+        ("2027-12-25", 7),
+        ("2027-12-31", 7),
+        ("2028-01-01", None),
+    ],
+)
+def test_so_is_the_end_of_an_annual_contract(on_day: str, days: int | None) -> None:
+    assert told(annual(), on_day) == ([(CONTRACT_ENDING, "2028-01-01", days)] if days else [])
+
+
+@pytest.mark.parametrize(
+    ("first_day", "end_day", "first_told"),
+    [
+        ("2027-01-31", "2027-02-28", "2027-02-21"),
+        ("2028-01-31", "2028-02-29", "2028-02-22"),
+        ("2027-02-01", "2027-03-01", "2027-02-22"),
+        ("2027-12-28", "2028-01-28", "2028-01-21"),
+    ],
+)
+def test_a_monthly_contract_is_told_a_week_before_and_not_when_it_begins(
+    first_day: str, end_day: str, first_told: str
+) -> None:
+    life = Life.paid(first_day, "MONTHLY")
+    days = days_from(first_day, end_day)
+    assert [on_day for on_day in days if told(life, on_day)] == days_from(first_told, end_day)
+    assert told(life, first_told) == [(CONTRACT_ENDING, end_day, 7)]
+
+
+def test_the_periods_of_a_chain_are_told_by_its_own_ends() -> None:
+    life = Life.paid("2027-01-31", "MONTHLY").at("2027-03-01")
+    assert told(life, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
+    leap = Life.paid("2028-02-29", "ANNUAL")
+    assert told(leap, "2029-01-29") == [(CONTRACT_ENDING, "2029-02-28", 30)]
+
+
+def test_a_trial_that_is_shorter_than_a_week_is_told_on_its_second_day() -> None:
+    life = trial(book=book_of(catalogue(trial={"days": 5})))
+    assert [
+        on_day
+        for on_day in days_from("2027-01-01", "2027-01-08")
+        if (TRIAL_ENDING, "2027-01-06", 7) in told(life, on_day)
+    ] == ["2027-01-01", "2027-01-02"]
+
+
+def test_the_days_are_policy_and_none_means_never() -> None:
+    book = book_of(catalogue(notices={"trial_days": [10], "annual_contract_days": []}))
+    assert told(trial(book=book), "2027-01-21") == [(TRIAL_ENDING, "2027-01-31", 10)]
+    assert told(annual(book=book), "2027-12-31") == []
+    never: dict[str, list[int]] = {name: [] for name in NoticePolicy.model_fields if name.endswith("_days")}
+    silent = trial(book=book_of(catalogue(notices=never)), account={"domain": "acme.co.kr"})
+    assert [on_day for on_day in days_from("2027-01-01", "2027-03-01") if told(silent, on_day)] == []
+
+
+def test_the_policy_is_always_that_of_the_newest_version() -> None:
+    later = catalogue("2030-01-01", notices={"trial_days": [2]})
+    life = trial(book=book_of(catalogue(), later))
+    assert told(life, "2027-01-28") == []
+    assert told(life, "2027-01-29") == [(TRIAL_ENDING, "2027-01-31", 2)]
+
+
+# -- each once, whatever days were missed ------------------------------------------------------------
+
+
+@given(st.sets(st.integers(0, 40)))
+def test_whatever_days_are_missed_each_is_told_once_and_in_time(worked: set[int]) -> None:
+    life = trial()
+    ends = day("2027-01-31")
+    seen = [
+        (each.key, ends - today)
+        for today in (day("2027-01-01") + timedelta(days=number) for number in sorted(worked))
+        for each in notices_due(life.state, today, BOOK)
+    ]
+    first_time = dict(reversed(seen))
+    # The job works on the day numbered 30 - n when n days are left; 7 covers 7 to 4, 3 covers 3 and 2.
+    expected = {days for days, until in ((7, 4), (3, 2), (1, 1)) if worked & {*range(30 - days, 31 - until)}}
+    assert {key[2] for key in first_time} == expected
+    assert all(timedelta(0) < left <= timedelta(days=key[2]) for key, left in first_time.items())
+
+
+def test_a_state_that_has_fallen_behind_is_told_what_it_will_be_by_then() -> None:
+    # Nothing worked since December, so the record still has the contract that ended on 1 January 2028.
+    assert told(annual(), "2028-01-24") == []
+    assert told(annual(), "2028-01-25") == [(CONTRACT_ENDING, "2028-02-01", 7)]
+    assert told(trial(), "2027-02-28") == []
+
+
+def test_a_clock_that_is_ahead_is_at_least_at_its_last_event() -> None:
+    life = annual().at("2027-12-26")
+    assert told(life, "2026-11-25") == []
+    life.asks("change_renewal_option", term="ANNUAL")
+    assert told(life, "2026-11-25") == [(CONTRACT_ENDING, "2028-01-01", 7)]
+
+
+# -- what will happen --------------------------------------------------------------------------------
+
+
+def test_r15_after_the_trial_comes_the_grace_and_then_the_end() -> None:
+    notice = the_one(trial(), "2027-01-30")
+    assert notice.happens == TrialEnded(at=on("2027-01-31 10:00"), grace_ends_at=on("2027-03-02 10:00"))
+    assert isinstance(notice.then, Canceled)
+    assert (notice.then.because, notice.then.at) == ("GRACE_ENDED", on("2027-03-02 10:00"))
+
+
+def test_r15_without_a_grace_the_end_of_the_trial_is_told_as_the_end() -> None:
+    notice = the_one(trial(book=book_of(catalogue(trial={"grace_days": 0}))), "2027-01-30")
+    assert isinstance(notice.happens, Canceled)
+    assert notice.key == (TRIAL_ENDING, day("2027-01-31"), 1)
+
+
+def test_the_end_of_the_grace_is_not_told_again() -> None:
+    life = trial().at("2027-02-01")
+    assert [on_day for on_day in days_from("2027-02-01", "2027-03-05") if told(life, on_day)] == []
+
+
+def test_r16_a_switch_before_the_end_of_the_trial_is_told_in_its_place() -> None:
+    life = trial().asks("switch_to_paid", date="2027-01-31", term="ANNUAL", plan="basic", members=20)
+    assert told(life, "2027-01-29") == []
+    notice = the_one(life, "2027-01-30")
+    assert notice.key == (SWITCH_DUE, day("2027-01-31"), 1)
+    assert isinstance(notice.happens, SwitchedToPaid)
+    rate = notice.happens.rate
+    assert (rate.plan, rate.members, rate.price) == ("basic", 20, 6_000)
+    assert notice.happens.contract.end_day == day("2028-01-31")
+
+
+def test_r16_a_switch_in_the_grace_is_told_with_the_end_of_the_trial_and_on_its_own_day() -> None:
+    life = trial().asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
+    notice = the_one(life, "2027-01-30")
+    assert notice.kind is TRIAL_ENDING
+    assert isinstance(notice.then, SwitchedToPaid)
+    assert told(life.at("2027-02-01"), "2027-02-09") == [(SWITCH_DUE, "2027-02-10", 1)]
+
+
+def test_r32_only_what_is_still_reserved_is_told() -> None:
+    life = trial().asks("switch_to_paid", date="2027-01-10", term="MONTHLY")
+    assert told(life, "2027-01-09") == [(SWITCH_DUE, "2027-01-10", 1)]
+    life.asks("switch_to_paid", date="2027-01-12", term="MONTHLY")
+    assert told(life, "2027-01-09") == []
+    assert told(life, "2027-01-11") == [(SWITCH_DUE, "2027-01-12", 1)]
+    life.asks("withdraw_reservation")
+    assert told(life, "2027-01-11") == []
+    life.asks("cancel", date="2027-01-12")
+    assert told(life, "2027-01-11") == [(CANCELLATION_DUE, "2027-01-12", 1)]
+    assert told(life, "2027-01-24") == []
+
+
+def test_r30_a_cancellation_is_told_with_what_is_charged_at_that_moment() -> None:
+    # June 30,000; repayment 6 × 6,000 = 36,000; fee 10% × 6 × 30,000 = 18,000.
+    life = annual().at("2027-05-20").asks("cancel", date="2027-07-01")
+    notice = the_one(life, "2027-06-30")
+    assert notice.key == (CANCELLATION_DUE, day("2027-07-01"), 1)
+    assert (notice.charged, notice.penalty) == (84_000, 54_000)
+    assert told(trial().asks("cancel", date="2027-01-20"), "2027-01-19") == [
+        (CANCELLATION_DUE, "2027-01-20", 1)
+    ]
+
+
+# -- the end of a contract ---------------------------------------------------------------------------
+
+
+def renewal(life: Life, on_day: str) -> ContractRenewed:
+    happens = the_one(life, on_day).happens
+    assert isinstance(happens, ContractRenewed)
+    return happens
+
+
+@pytest.mark.parametrize(
+    ("option", "term", "end_day", "plan", "members", "price"),
+    [
+        (None, "MONTHLY", "2028-02-01", "lite", 10, 3_600),
+        ({"term": None}, "MONTHLY", "2028-02-01", "lite", 10, 3_600),
+        ({"term": "MONTHLY", "plan": "basic"}, "MONTHLY", "2028-02-01", "basic", 10, 7_200),
+        ({"term": "ANNUAL"}, "ANNUAL", "2029-01-01", "lite", 10, 3_000),
+        ({"term": "ANNUAL", "members": 3}, "ANNUAL", "2029-01-01", "lite", 3, 3_000),
+        ({"term": "ANNUAL", "plan": "premium", "members": 30}, "ANNUAL", "2029-01-01", "premium", 30, 10_000),
+    ],
+)
+def test_r24_it_is_told_with_what_follows_by_the_renewal_option(
+    option: dict[str, Any] | None, term: str, end_day: str, plan: str, members: int, price: int
+) -> None:
+    life = annual()
+    if option is not None:
+        life.asks("change_renewal_option", **option)
+    follows = renewal(life, "2027-12-02")
+    assert (follows.contract.term, follows.contract.end_day.isoformat()) == (term, end_day)
+    assert (follows.rate.plan, follows.rate.members, follows.rate.price) == (plan, members, price)
+
+
+def test_r19_at_the_prices_that_will_be_in_force() -> None:
+    dearer = catalogue("2028-01-01", plans={"lite": {"list": 4_000}})
+    assert renewal(annual(book=book_of(catalogue(), dearer)), "2027-12-31").rate.price == 4_000
+
+
+def test_r24_while_a_later_cancellation_is_reserved_months_follow() -> None:
+    life = Life.paid("2027-01-01", "MONTHLY").asks("change_renewal_option", term="ANNUAL")
+    life.asks("cancel", date="2027-03-15")
+    assert renewal(life, "2027-01-25").contract.term == "MONTHLY"
+
+
+def test_r30_a_cancellation_on_the_day_after_the_end_is_what_the_end_brings() -> None:
+    life = annual().at("2027-06-01").asks("cancel", date="2028-01-01")
+    notice = the_one(life, "2027-12-02")
+    assert notice.key == (CONTRACT_ENDING, day("2028-01-01"), 30)
+    assert isinstance(notice.happens, Canceled)
+    assert notice.penalty == 0
+    assert told(life, "2027-12-31") == [
+        (CANCELLATION_DUE, "2028-01-01", 1),
+        (CONTRACT_ENDING, "2028-01-01", 7),
+    ]
+
+
+def test_a_contract_that_is_cancelled_before_its_end_is_not_said_to_end_then() -> None:
+    life = annual().at("2027-06-01").asks("cancel", date="2027-12-31")
+    assert told(life, "2027-12-02") == told(life, "2027-12-25") == []
+    assert told(life, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
+
+
+def test_r25_an_upgrade_to_a_year_moves_the_end() -> None:
+    life = Life.paid("2027-01-01", "MONTHLY").at("2027-01-26")
+    assert told(life, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
+    life.asks("upgrade", term="ANNUAL")
+    assert told(life, "2027-01-26") == []
+    assert told(life, "2027-12-27") == [(CONTRACT_ENDING, "2028-01-26", 30)]
+
+
+# -- domains -----------------------------------------------------------------------------------------
+
+
+def test_r11_a_domain_that_is_unproved_after_three_days_is_told_until_it_is_proved() -> None:
+    life = trial(account={"domain": "acme.co.kr"})
+    assert told(life, "2027-01-03") == []
+    assert told(life, "2027-01-04") == told(life, "2027-01-20") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
+    life.at("2027-01-20 12:00").proves("acme.co.kr")
+    assert told(life, "2027-01-21") == []
+
+
+def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day() -> None:
+    life = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
+    assert told(life, "2027-01-04") == [
+        (DOMAIN_UNPROVED, "2027-01-01", 3),
+        (RENAME_UNPROVED, "2027-01-01", 3),
+    ]
+    held = Life.paid("2027-01-01", "ANNUAL").at("2027-01-05").asks("rename_account", domain="acme.co.kr")
+    assert told(held, "2027-01-07") == []
+    assert told(held, "2027-01-08") == [(RENAME_UNPROVED, "2027-01-05", 3)]
+    held.asks("rename_account", group="acme")
+    assert told(held, "2027-01-08") == []
+
+
+def test_of_several_days_after_the_latest_that_was_reached_counts() -> None:
+    book = book_of(catalogue(notices={"unproved_domain_days": [10, 3]}))
+    life = trial(book=book, account={"domain": "acme.co.kr"})
+    assert told(life, "2027-01-10") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
+    assert told(life, "2027-01-11") == [(DOMAIN_UNPROVED, "2027-01-01", 10)]
+
+
+def test_a_subscription_that_has_ended_is_told_nothing() -> None:
+    life = trial(account={"domain": "acme.co.kr"}).asks("cancel")
+    assert told(life, "2027-01-24") == []
+    assert told(life.at("2027-01-02"), "2027-01-24") == []
+
+
+# -- who is told -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("account", "admin_id", "address"),
+    [
+        ({"group": "acme"}, "admin", "admin@acme.worksmobile.example"),
+        ({"domain": "acme.co.kr"}, "hong.gil-dong_1", "hong.gil-dong_1@acme.co.kr"),
+        # R6 allows dots where a mail address has them only in quotes.
+        ({"domain": "acme.co.kr"}, ".admin", '".admin"@acme.co.kr'),
+        ({"domain": "acme.co.kr"}, "ad..min", '"ad..min"@acme.co.kr'),
+        ({"domain": "한국.kr"}, "..", '".."@xn--3e0b707e.kr'),
+    ],
+)
+def test_r6_the_administrator_is_told_at_the_account(
+    account: dict[str, str], admin_id: str, address: str
+) -> None:
+    life = trial(account=account, admin_id=admin_id)
+    assert recipient(life.state, BOOK.notice_policy) == address
+
+
+def test_the_address_on_a_group_name_is_policy() -> None:
+    policy = NoticePolicy(group_mail_domain="mail.example")
+    state = trial().state.model_copy(update={"account": Account(kind=AccountKind.GROUP, name="hanbit")})
+    assert recipient(state, policy) == "admin@hanbit.mail.example"
+
+
+# -- trying again ------------------------------------------------------------------------------------
+
+
+def test_the_pauses_grow_fourfold_up_to_six_hours() -> None:
+    seconds = [pause_after(failures).total_seconds() for failures in range(1, 10)]
+    assert seconds == [2, 8, 32, 128, 512, 2_048, 8_192, 21_600, 21_600]
+    assert pause_after(10_000) == timedelta(hours=6)
+
+
+def days_from(first_day: str, end_day: str) -> list[str]:
+    length = (day(end_day) - day(first_day)).days
+    return [(day(first_day) + timedelta(days=number)).isoformat() for number in range(length)]

@@ -1,0 +1,90 @@
+"""The rules know no clock, no chance and no world: `subscription` is pure (R33)."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[3] / "subscription"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Whatever reads the machine's clock, draws lots, opens files or reaches the network.
+FORBIDDEN_CALLS = {
+    *("now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime"),
+    *("uuid1", "uuid4", "urandom", "token_hex", "token_bytes", "token_urlsafe"),
+    *("open", "read_text", "read_bytes", "write_text", "getenv", "input", "print", "exec", "eval"),
+}
+FORBIDDEN_IMPORTS = {
+    *("temporalio", "asyncpg", "dns", "asyncio", "concurrent", "threading", "multiprocessing"),
+    *("time", "random", "secrets", "uuid", "socket", "ssl", "http", "urllib.request", "subprocess"),
+    *("os", "sys", "pathlib", "io", "tempfile", "zoneinfo", "locale", "logging"),
+    *("adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints", "worker"),
+}
+
+
+def parsed(module: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(module.read_text(encoding="utf-8"), filename=module.name))
+
+
+def names_called(module: Path) -> set[str]:
+    calls = [node.func for node in parsed(module) if isinstance(node, ast.Call)]
+    return {
+        called.attr if isinstance(called, ast.Attribute) else called.id
+        for called in calls
+        if isinstance(called, ast.Attribute | ast.Name)
+    }
+
+
+def modules_imported(module: Path) -> set[str]:
+    """With the packages that they are in: `urllib.parse` is also `urllib`."""
+    found: set[str] = set()
+    for node in parsed(module):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name for whole in names for name in accumulate(whole.split("."), "{}.{}".format)}
+    return found
+
+
+def test_the_rules_are_where_this_test_looks() -> None:
+    assert {"decide.py", "apply.py", "deadlines.py"} <= {module.name for module in MODULES}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_r33_no_rule_reads_the_machines_clock_draws_lots_or_opens_files(module: Path) -> None:
+    assert names_called(module) & FORBIDDEN_CALLS == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_no_rule_imports_the_world(module: Path) -> None:
+    assert modules_imported(module) & FORBIDDEN_IMPORTS == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_r33_no_rule_takes_a_moment_to_be_in_the_machines_zone(module: Path) -> None:
+    # `astimezone()` and `fromtimestamp(x)` without a zone read the zone of the machine.
+    for node in parsed(module):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in ("fromtimestamp", "timestamp", "mktime")
+            assert node.func.attr != "astimezone" or node.args
+
+
+def test_importing_the_rules_brings_in_neither_temporal_nor_the_world() -> None:
+    everything = ", ".join(f"subscription.{module.stem}" for module in MODULES if module.stem != "__init__")
+    # A fresh interpreter: this one has imported the world for other tests.
+    program = f"import sys, {everything}; print(*sorted(m.partition('.')[0] for m in sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    imported = set(ran.stdout.split())
+    assert "subscription" in imported
+    world = {"temporalio", "asyncpg", "dns", "asyncio", "adapters", "workflows", "activities", "starter"}
+    assert imported & world == set()

@@ -1,0 +1,109 @@
+"""Each refusal has a sentence, formatted from its parameters; no message is written anywhere else."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subscription.messages import KINDS, Kind, Plain, places_in, written
+from subscription.refusals import SENTENCES, Code, Problem, Refused, key_of
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
+MAKERS = {"of", "refuse", "misfit"}
+NO_PARAMETERS = {"reason", "judged_by_catalogue"}
+
+SAMPLES = {
+    Kind.DAY: "2027-01-31",
+    Kind.MOMENT: "2027-01-31T10:20:30+09:00",
+    Kind.NOT_BEFORE: "2027-01-31T10:20:30+09:00",
+    Kind.NUMBER: 1234,
+    Kind.KRW: 36000,
+    Kind.MEMBERS: 25,
+    Kind.PLAN: "basic",
+    Kind.TEXT: "one thing",
+    Kind.TEXTS: ("lite", "basic"),
+    Kind.TERMS: ("service/2026-01",),
+}
+
+
+def made() -> Iterator[tuple[str, ast.Call]]:
+    """Every call that makes a refusal of a code that stands in it, with its place."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and _maker(node) in MAKERS and _code(node):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def _maker(call: ast.Call) -> str | None:
+    match call.func:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=ast.Name(id="Refused" | "Problem"), attr=name):
+            return name
+    return None
+
+
+def _code(call: ast.Call) -> str | None:
+    match call.args:
+        case [ast.Attribute(value=ast.Name(id="Code"), attr=code), *_]:
+            return code
+    return None
+
+
+def _reason(call: ast.Call) -> ast.expr | None:
+    return next((each.value for each in call.keywords if each.arg == "reason"), None)
+
+
+def test_every_refusal_that_is_made_has_a_sentence_of_these_parameters() -> None:
+    for place, call in made():
+        reason = _reason(call)
+        if reason is not None and not isinstance(reason, ast.Constant):
+            continue  # one of several reasons, which the rules' own tests go through
+        key = key_of(str(_code(call)), str(reason.value) if reason else None)
+        assert key in SENTENCES, place
+        given = {each.arg for each in call.keywords if each.arg} - NO_PARAMETERS
+        if all(each.arg for each in call.keywords):
+            assert given == places_in(SENTENCES[key]), place
+
+
+def test_no_message_is_written_beside_the_table() -> None:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path == ROOT / "subscription" / "refusals.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    given = {each.arg for each in node.keywords}
+                    assert not (node.func.id == "Refused" and given & {"message"}), f"{path}:{node.lineno}"
+
+
+def test_the_table_has_a_sentence_for_every_code_and_none_for_another() -> None:
+    assert {key.partition(".")[0] for key in SENTENCES} == {code.value for code in Code}
+    assert all(places_in(template) <= KINDS.keys() for template in SENTENCES.values())
+
+
+@pytest.mark.parametrize("key", SENTENCES)
+def test_every_sentence_can_be_formatted_from_its_parameters(key: str) -> None:
+    code, _, reason = key.partition(".")
+    values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
+    refused = Refused.of(Code(code), "date", reason=reason or None, **values)
+    assert "%(" not in refused.message
+    assert refused.message == written(SENTENCES[key], refused.parameters, Plain())
+    assert Refused.model_validate_json(refused.model_dump_json()) == refused
+    problem = Problem.of(Code(code), "date", reason=reason or None, **values)
+    assert (problem.key, problem.message) == (key, refused.message)
+
+
+def test_a_parameter_is_written_by_its_kind() -> None:
+    refused = Refused.of(
+        Code.TERMS_NOT_AGREED, reason="MISSING", terms=("service/2026-01", "privacy/2026-02")
+    )
+    assert refused.message == "must agree to service in version 2026-01, privacy in version 2026-02"
+    assert refused.parameters == {"terms": ("service/2026-01", "privacy/2026-02")}
+    assert Refused.of(Code.ADJUSTED_TOO_MUCH, left=36000).message == (
+        "Only 36,000 KRW of that line are left to give back."
+    )

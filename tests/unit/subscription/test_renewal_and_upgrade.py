@@ -1,0 +1,295 @@
+"""The renewal option and the upgrade: R24 to R26. Prices: lite 3,600/3,000, basic 7,200/6,000."""
+
+from typing import Any
+
+import pytest
+from support.scenario_builder import Life, book_of, catalogue, default_catalogue, fee
+
+from subscription.commands import read_command
+from subscription.decide import NOTHING_FOUND
+from subscription.refusals import Code
+
+YEAR, NEXT_YEAR = "2027-01-01", "2028-01-01"
+
+
+def annual(**changes: Any) -> Life:
+    """Basic for 10 members, from 1 January 2027 to 1 January 2028."""
+    return Life.paid(YEAR, "ANNUAL", **{"plan": "basic", "members": 10, **changes})
+
+
+def monthly(**changes: Any) -> Life:
+    return Life.paid(YEAR, "MONTHLY", **{"plan": "basic", "members": 10, **changes})
+
+
+def stands(life: Life) -> tuple[str, str, int]:
+    """Term, plan and members of the contract."""
+    return life.period[0], life.state.plan, life.state.members
+
+
+# -- R24 ---------------------------------------------------------------------------------------------
+
+
+def test_r24_without_an_option_a_monthly_contract_follows() -> None:
+    life = annual().at(NEXT_YEAR)
+    assert life.period == ("MONTHLY", "2028-01-01", "2028-02-01")
+    assert stands(life) == ("MONTHLY", "basic", 10)
+
+
+def test_r24_none_stays_none() -> None:
+    assert stands(annual().at("2028-07-15")) == ("MONTHLY", "basic", 10)
+
+
+def test_r24_the_chosen_term_follows_and_goes_on_being_chosen() -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL")
+    assert life.at(NEXT_YEAR).period == ("ANNUAL", "2028-01-01", "2029-01-01")
+    assert life.at("2029-01-01").period == ("ANNUAL", "2029-01-01", "2030-01-01")
+
+
+def test_r24_a_lower_plan_and_fewer_members_are_possible_here() -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL", plan="lite", members=4)
+    assert stands(life.at(NEXT_YEAR)) == ("ANNUAL", "lite", 4)
+    assert life.at("2028-02-01").posted[-1] == fee("2028-01-01", "2028-02-01", 12_000)  # 4 × 3,000
+
+
+def test_r24_saving_changes_nothing_before_the_periods_end() -> None:
+    life, untouched = annual(), annual()
+    life.asks("change_renewal_option", term="MONTHLY", plan="lite", members=1)
+    assert stands(life.at("2027-12-31 23:59:59")) == ("ANNUAL", "basic", 10)
+    assert life.posted == untouched.at(life.now).posted
+
+
+def test_r24_plan_and_members_left_out_are_as_they_stand_at_the_end() -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL")
+    life.at("2027-06-01").asks("upgrade", plan="premium", members=20)
+    assert stands(life.at(NEXT_YEAR)) == ("ANNUAL", "premium", 20)
+
+
+def test_r24_it_may_be_saved_any_number_of_times_and_the_last_counts() -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL", plan="premium")
+    life.asks("change_renewal_option", term="ANNUAL", members=7)
+    # Nothing of the first option is left in the second.
+    assert stands(life.at(NEXT_YEAR)) == ("ANNUAL", "basic", 7)
+
+
+def test_r24_an_option_can_be_taken_back() -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL").asks("change_renewal_option", term=None)
+    assert stands(life.at(NEXT_YEAR)) == ("MONTHLY", "basic", 10)
+
+
+def test_r24_null_on_the_wire_is_no_option() -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL")
+    life.hears(read_command("change_renewal_option", None), NOTHING_FOUND)
+    assert life.state.renewal is None
+
+
+def test_r24_chosen_members_are_chosen_again_at_every_end() -> None:
+    life = monthly().asks("change_renewal_option", term="MONTHLY", members=5).at("2027-02-01")
+    assert life.state.members == 5
+    life.asks("change_renewal_option", term="MONTHLY", members=3)
+    assert (life.at("2027-03-01").state.members, life.at("2027-04-01").state.members) == (3, 3)
+
+
+def test_r24_a_monthly_contract_can_become_annual_at_its_end() -> None:
+    life = monthly().asks("change_renewal_option", term="ANNUAL").at("2027-02-01")
+    assert life.period == ("ANNUAL", "2027-02-01", "2028-02-01")
+
+
+def test_r24_while_a_cancellation_is_reserved_only_months_follow() -> None:
+    life = monthly().asks("change_renewal_option", term="ANNUAL", plan="lite", members=2)
+    life.asks("cancel", date="2027-03-15").at("2027-02-01")
+    assert life.period == ("MONTHLY", "2027-02-01", "2027-03-01")
+    assert stands(life) == ("MONTHLY", "basic", 10)
+
+
+def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
+    life = monthly().asks("change_renewal_option", term="ANNUAL").asks("cancel", date="2027-03-15")
+    life.at("2027-02-10").asks("withdraw_reservation").at("2027-03-01")
+    assert life.period == ("ANNUAL", "2027-03-01", "2028-03-01")
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        ({"term": "ANNUAL", "plan": "gold"}, Code.PLAN_NOT_SOLD),
+        ({"term": "ANNUAL", "plan": ""}, Code.INVALID_ARGUMENT),
+        ({"term": "ANNUAL", "members": 100_001}, Code.TOO_MANY_MEMBERS),
+        ({"term": "ANNUAL", "members": 0}, Code.INVALID_ARGUMENT),
+        ({"term": None, "members": 3}, Code.INVALID_ARGUMENT),
+        ({"plan": "lite"}, Code.INVALID_ARGUMENT),
+    ],
+)
+def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code: Code) -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL")
+    assert life.refused("change_renewal_option", **option).code is code
+    assert life.state.renewal is not None
+
+
+# -- R25 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wish", "becomes"),
+    [
+        ({"plan": "premium"}, ("MONTHLY", "premium", 10)),
+        ({"members": 11}, ("MONTHLY", "basic", 11)),
+        ({"term": "ANNUAL"}, ("ANNUAL", "basic", 10)),
+        ({"plan": "premium", "members": 10, "term": "MONTHLY"}, ("MONTHLY", "premium", 10)),
+        ({"plan": "premium", "members": 12, "term": "ANNUAL"}, ("ANNUAL", "premium", 12)),
+    ],
+)
+def test_r25_at_least_one_of_the_three_goes_up(
+    wish: dict[str, object], becomes: tuple[str, str, int]
+) -> None:
+    assert stands(monthly().at("2027-01-10").asks("upgrade", **wish)) == becomes
+
+
+@pytest.mark.parametrize("wish", [{}, {"plan": "basic"}, {"members": 10}, {"term": "MONTHLY"}])
+def test_r25_an_upgrade_that_raises_nothing_is_refused(wish: dict[str, object]) -> None:
+    assert monthly().refused("upgrade", **wish).code is Code.NOT_AN_UPGRADE
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"plan": "lite"}, "plan"),
+        ({"members": 9}, "members"),
+        ({"term": "MONTHLY"}, "term"),
+        ({"plan": "lite", "members": 100}, "plan"),
+        ({"plan": "premium", "members": 9}, "members"),
+        ({"plan": "premium", "term": "MONTHLY"}, "term"),
+    ],
+)
+def test_r25_none_of_the_three_may_go_down(wish: dict[str, object], field: str) -> None:
+    refusal = annual().refused("upgrade", **wish)
+    assert (refusal.code, refusal.field) == (Code.LOWERED_BY_UPGRADE, field)
+
+
+@pytest.mark.parametrize(
+    ("wish", "code"),
+    [
+        ({"plan": "gold"}, Code.PLAN_NOT_SOLD),
+        ({"plan": "", "members": 20}, Code.INVALID_ARGUMENT),
+        ({"members": 100_001}, Code.TOO_MANY_MEMBERS),
+    ],
+)
+def test_r25_what_is_not_sold_is_refused(wish: dict[str, object], code: Code) -> None:
+    assert annual().refused("upgrade", **wish).code is code
+
+
+def test_r03_r25_it_agrees_to_the_current_terms_again() -> None:
+    renewed = [
+        {"id": "service", "version": "2027-06", "required": True},
+        {"id": "privacy", "version": "2026-01", "required": True},
+    ]
+    book = book_of(default_catalogue(), catalogue("2027-06-01", terms=renewed))
+    agreed_then = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
+    agreed_now = [{"id": "service", "version": "2027-06"}, {"id": "privacy", "version": "2026-01"}]
+    life = Life.paid(YEAR, "ANNUAL", book, members=10).at("2027-05-31")
+    life.asks("upgrade", members=11, agreed_terms=agreed_then).at("2027-06-01")
+    refusal = life.refused("upgrade", members=12, agreed_terms=agreed_then)
+    assert (refusal.code, refusal.field) == (Code.TERMS_NOT_AGREED, "agreed_terms")
+    assert life.refused("upgrade", members=12, agreed_terms=[]).code is Code.TERMS_NOT_AGREED
+    upgraded = life.asks("upgrade", members=12, agreed_terms=agreed_now).events[-1]
+    assert upgraded.event == "UPGRADED"
+    assert [term.version for term in upgraded.agreed_terms] == ["2027-06", "2026-01"]
+
+
+def test_r25_the_agreement_must_be_sent() -> None:
+    refusal = annual().refused("upgrade", members=11, agreed_terms=None)
+    assert refusal.field == "agreed_terms"
+
+
+def test_r25_a_higher_plan_or_more_members_keep_the_period() -> None:
+    life = annual().at("2027-06-01").asks("upgrade", plan="premium", members=20)
+    assert life.period == ("ANNUAL", "2027-01-01", "2028-01-01")
+
+
+def test_r25_the_new_rate_counts_from_that_day() -> None:
+    life = annual().at("2027-06-11 18:00").asks("upgrade", members=20).at("2027-07-01")
+    assert life.posted[-2:] == [
+        fee("2027-06-01", "2027-06-11", 20_000),  # 10/30 × 60,000
+        fee("2027-06-11", "2027-07-01", 80_000),  # 20/30 × 120,000
+    ]
+
+
+def test_r25_monthly_to_annual_is_a_new_contract_from_that_day() -> None:
+    life = monthly().at("2027-04-11").asks("upgrade", term="ANNUAL").at("2027-05-01")
+    assert life.period == ("ANNUAL", "2027-04-11", "2028-04-11")
+    assert life.posted[-2:] == [
+        fee("2027-04-01", "2027-04-11", 24_000),  # 10/30 × 72,000
+        fee("2027-04-11", "2027-05-01", 40_000),  # 20/30 × 60,000
+    ]
+
+
+def test_r25_a_reserved_cancellation_stays() -> None:
+    life = annual().asks("cancel", date="2027-09-01").asks("upgrade", members=11)
+    assert life.state.reservation is not None
+    assert life.at("2027-09-01").state.state == "ERASED"
+
+
+@pytest.mark.parametrize(
+    ("option", "wish", "raised"),
+    [
+        # Named and overtaken: raised to what was bought.
+        ({"plan": "lite"}, {"plan": "premium"}, ("premium", None)),
+        ({"members": 5}, {"members": 20}, (None, 20)),
+        ({"plan": "lite", "members": 5}, {"plan": "premium", "members": 20}, ("premium", 20)),
+        # Only what this upgrade has overtaken.
+        ({"plan": "lite", "members": 5}, {"members": 20}, ("lite", 20)),
+        ({"plan": "lite", "members": 5}, {"plan": "premium"}, ("premium", 5)),
+    ],
+)
+def test_r25_an_overtaken_option_is_raised_and_the_answer_says_so(
+    option: dict[str, Any], wish: dict[str, Any], raised: tuple[str | None, int | None]
+) -> None:
+    life = annual().asks("change_renewal_option", term="ANNUAL", **option).asks("upgrade", **wish)
+    assert life.state.renewal is not None
+    assert (life.state.renewal.plan, life.state.renewal.members) == raised
+    assert life.state.renewal.term == "ANNUAL"
+    assert "renewal option is raised" in life.message
+
+
+@pytest.mark.parametrize(
+    ("option", "wish"),
+    [
+        ({}, {"plan": "premium", "members": 20}),
+        ({"plan": "premium"}, {"plan": "premium"}),
+        ({"members": 30}, {"members": 20}),
+        ({"members": 20}, {"members": 20}),
+        ({"plan": "lite"}, {"members": 20}),
+        ({"members": 5}, {"plan": "premium"}),
+    ],
+)
+def test_r25_an_option_that_is_not_overtaken_stays_as_it_is(
+    option: dict[str, Any], wish: dict[str, Any]
+) -> None:
+    life = annual().asks("change_renewal_option", term="MONTHLY", **option)
+    before = life.state.renewal
+    assert life.asks("upgrade", **wish).state.renewal == before
+    assert "option" not in life.message
+
+
+def test_r25_no_option_is_still_none_after_an_upgrade() -> None:
+    assert annual().asks("upgrade", members=20).state.renewal is None
+
+
+# -- R26 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["2027-01-10", "2027-02-10"], ids=["trial", "grace"])
+@pytest.mark.parametrize(
+    ("command", "argument"), [("upgrade", {"members": 20}), ("change_renewal_option", {"term": "ANNUAL"})]
+)
+def test_r26_in_trial_or_grace_both_are_refused_with_the_reason(
+    moment: str, command: str, argument: dict[str, Any]
+) -> None:
+    refusal = Life.requested("2027-01-01 09:00").at(moment).refused(command, **argument)
+    assert refusal.code is Code.NOT_YET_PAID
+    assert "after the switch" in refusal.message
+
+
+@pytest.mark.parametrize("date", ["2027-01-01", "2027-01-02"])
+def test_r26_once_active_a_switch_is_refused_with_the_reason(date: str) -> None:
+    refusal = annual().refused("switch_to_paid", date=date, term="ANNUAL")
+    assert refusal.code is Code.ALREADY_PAID
+    assert "paid plan already" in refusal.message

@@ -1,0 +1,519 @@
+"""Requesting a subscription: R1 to R9."""
+
+import unicodedata
+from typing import Any
+
+import pytest
+from support.scenario_builder import (
+    BOOK,
+    Life,
+    book_of,
+    catalogue,
+    default_catalogue,
+    on,
+    problems,
+    read,
+    request_body,
+)
+
+from subscription.commands import Command, confirmation_for, read_command
+from subscription.password_policy import password_problems
+from subscription.refusals import Code, Refused
+from subscription.request import Account, AccountKind, Request, name_taken, read_request
+
+TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
+LABEL = "a" * 63
+
+
+def accepted(**changes: Any) -> Request:
+    answer = read(**changes)
+    assert isinstance(answer, Request), answer
+    return answer
+
+
+# -- R1, R2 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", ["VPC", "CLASSIC"])
+def test_r01_the_platform_is_vpc_or_classic(platform: str) -> None:
+    assert problems(platform=platform) == []
+
+
+@pytest.mark.parametrize("region", ["US", "kr", "Korea", "", None, 82])
+def test_r01_the_region_is_korea_and_nothing_else(region: object) -> None:
+    assert problems(region=region) == [("region", Code.INVALID_VALUE)]
+
+
+@pytest.mark.parametrize("platform", ["vpc", "CLOUD", None])
+def test_r01_there_is_no_other_platform(platform: object) -> None:
+    assert problems(platform=platform) == [("platform", Code.INVALID_VALUE)]
+
+
+@pytest.mark.parametrize("plan", ["lite", "basic", "premium"])
+def test_r02_every_plan_of_the_catalogue_begins_as_a_free_trial(plan: str) -> None:
+    life = Life.requested("2027-01-01 09:00", plan=plan)
+    assert life.state.state == "TRIAL"
+    assert (life.state.plan, life.state.contract, life.ledger) == (plan, None, [])
+
+
+@pytest.mark.parametrize("plan", ["gold", "Basic", ""])
+def test_r02_a_plan_that_is_not_in_the_catalogue_is_refused(plan: str) -> None:
+    assert problems(plan=plan) == [("plan", Code.PLAN_NOT_SOLD)]
+
+
+@pytest.mark.parametrize("members", [1, 100_000])
+def test_r02_members_go_up_to_the_cap_of_the_catalogue(members: int) -> None:
+    assert problems(members=members) == []
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        (0, Code.INVALID_VALUE),
+        (-1, Code.INVALID_VALUE),
+        (100_001, Code.TOO_MANY_MEMBERS),
+        (10**30, Code.TOO_MANY_MEMBERS),
+        ("10", Code.WRONG_TYPE),
+        (10.0, Code.WRONG_TYPE),
+        (True, Code.WRONG_TYPE),
+    ],
+)
+def test_r02_members_that_there_cannot_be_are_refused(members: object, code: Code) -> None:
+    assert problems(members=members) == [("members", code)]
+
+
+# -- R3 ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("agreed", [TERMS, [*TERMS, {"id": "marketing", "version": "2026-01"}], TERMS[::-1]])
+def test_r03_every_required_term_in_its_current_version_is_enough(agreed: object) -> None:
+    assert problems(agreed_terms=agreed) == []
+
+
+@pytest.mark.parametrize(
+    "agreed",
+    [
+        [],
+        TERMS[:1],
+        [TERMS[0], {"id": "privacy", "version": "2025-01"}],
+        [*TERMS, {"id": "marketing", "version": "2025-01"}],
+        [*TERMS, {"id": "unheard-of", "version": "1"}],
+    ],
+)
+def test_r03_a_missing_outdated_or_unknown_term_is_refused(agreed: object) -> None:
+    assert problems(agreed_terms=agreed) == [("agreed_terms", Code.TERMS_NOT_AGREED)]
+
+
+def test_r03_the_refusal_names_what_is_missing() -> None:
+    answer = read(agreed_terms=TERMS[:1])
+    assert isinstance(answer, Refused)
+    assert "privacy in version 2026-01" in answer.message
+
+
+def test_r03_what_was_agreed_and_when_is_kept() -> None:
+    started = Life.requested("2027-01-01 09:00", agreed_terms=TERMS).events[0]
+    assert started.event == "TRIAL_STARTED"
+    assert [(term.id, term.version) for term in started.agreed_terms] == [
+        ("service", "2026-01"),
+        ("privacy", "2026-01"),
+    ]
+    assert started.at == on("2027-01-01 09:00")
+
+
+# -- R4, R5 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["ab", "a1", "12", "a-b", "a-b-c", "a" * 22, "linen", "admins", "online", "works-mobile", "1-2"]
+)
+def test_r04_a_possible_group_name(name: str) -> None:
+    assert accepted(account={"group": name}).account.account == Account(kind=AccountKind.GROUP, name=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "a", "a" * 23),
+        *("-ab", "ab-", "a--b", "--"),
+        *("Acme", "ac me", "ac_me", "ac.me", "에이스", "acmé", "ab\n", "a\u0661"),
+        *("line", "admin"),
+        *("worksmobile", "my-worksmobile-1", "lineworks", "xlineworksx"),
+    ],
+)
+def test_r04_an_impossible_group_name(name: str) -> None:
+    assert problems(account={"group": name}) == [("account.group", Code.INVALID_GROUP_NAME)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("acme.co.kr", "a.b", "1.kr", "a-b.kr", "a--b.kr", "acme.k1"),
+        f"{LABEL}.kr",
+        f"{LABEL}.{LABEL}.{LABEL}.{'a' * 61}",  # 3 × 63 + 61 and three dots: 253
+    ],
+)
+def test_r04_a_possible_domain_name(name: str) -> None:
+    assert accepted(account={"domain": name}).account.account == Account(kind=AccountKind.DOMAIN, name=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "acme", ".kr", "acme.", "a..kr", "acme.kr."),
+        *("-a.kr", "a-.kr", "a_b.kr", "a b.kr", "a/b.kr", "acme.kr\n", "*.kr"),
+        *("acme.1", "192.168.0.1"),
+        f"{LABEL}a.kr",
+        f"{LABEL}.{LABEL}.{LABEL}.{'a' * 62}",
+        *("xn--a.kr", "acme.xn--0"),
+        *("한국..kr", "한국.1", "\u200d.kr", f"{'한' * 63}.kr"),
+    ],
+)
+def test_r04_an_impossible_domain_name(name: str) -> None:
+    assert problems(account={"domain": name}) == [("account.domain", Code.INVALID_DOMAIN_NAME)]
+
+
+@pytest.mark.parametrize("spelled", ["한국.kr", "한국.KR", "한국\u3002kr", "xn--3e0b707e.kr"])
+def test_r04_r05_an_internationalised_name_is_one_name_however_it_is_spelled(spelled: str) -> None:
+    # Two spellings of one name must meet in one place, or both could be held.
+    assert accepted(account={"domain": spelled}).account.account.name == "xn--3e0b707e.kr"
+
+
+@pytest.mark.parametrize("account", [{}, {"group": "acme", "domain": "acme.co.kr"}, {"group": None}])
+def test_r04_the_name_is_either_of_the_two_and_never_guessed(account: object) -> None:
+    assert problems(account=account) == [("account", Code.INVALID_VALUE)]
+
+
+def test_r04_a_name_without_its_kind_is_refused() -> None:
+    assert problems(account="acme.co.kr") == [("account", Code.WRONG_TYPE)]
+
+
+def test_r05_a_name_that_is_left_is_told_to_be_free() -> None:
+    life = Life.requested("2027-01-01 09:00", account={"group": "acme"})
+    renamed = life.asks("rename_account", group="acme-2").events[-1]
+    assert renamed.event == "ACCOUNT_RENAMED"
+    assert renamed.released == ("acme",)
+
+
+@pytest.mark.parametrize(("kind", "field"), [("GROUP", "account.group"), ("DOMAIN", "account.domain")])
+def test_r05_a_name_that_is_taken_is_refused_at_its_field(kind: str, field: str) -> None:
+    refusal = name_taken(AccountKind(kind))
+    assert (refusal.code, refusal.field) == (Code.NAME_TAKEN, field)
+    assert [(p.field, p.code) for p in refusal.problems] == [(field, Code.NAME_TAKEN)]
+
+
+def test_r05_an_erased_subscription_holds_no_name() -> None:
+    life = Life.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
+    life.proves("acme.co.kr").asks("rename_account", domain="acme.kr").asks("cancel").at(life.now)
+    assert (life.state.state, life.state.account, life.state.claims) == ("ERASED", None, ())
+
+
+# -- R6, R7 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("admin_id", ["ab", "..", "-_", ".a", "a.", "12", "a" * 40, "kim.min-ji_1"])
+def test_r06_a_possible_admin_id(admin_id: str) -> None:
+    assert accepted(admin_id=admin_id).admin_id == admin_id
+
+
+@pytest.mark.parametrize(
+    "admin_id", ["", "a", "a" * 41, "Admin", "ad min", "ad@min", "관리자", "admin\n", "\uff41dmin"]
+)
+def test_r06_an_impossible_admin_id(admin_id: str) -> None:
+    assert problems(admin_id=admin_id) == [("admin_id", Code.INVALID_ADMIN_ID)]
+
+
+@pytest.mark.parametrize(
+    ("account", "name"), [({"group": "acme"}, "kim@acme"), ({"domain": "acme.co.kr"}, "kim@acme.co.kr")]
+)
+def test_r06_the_account_is_the_id_at_the_name(account: dict[str, str], name: str) -> None:
+    request = accepted(account=account, admin_id="kim")
+    assert confirmation_for(request.admin_id, request.account.account) == name
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Passw0rd",
+        "Ab1xQ" * 8,
+        "!~Qw7mK{",
+        "Qw7yza24",  # y, z, a: the alphabet does not go round
+        "Qw890bdf",  # 8, 9, 0: neither do the digits
+        "@ABxq1z7",  # @ stands before A among the characters, but is no letter
+        "/01xQ9:w",  # nor is / a digit before 0
+        "aAaKq19z",  # not the same character: the case is another
+        "aaKaaK11",  # twice in a row, and twice again
+        "acegIK13",  # going up by two
+    ],
+)
+def test_r07_a_password_that_may_be_chosen(password: str) -> None:
+    assert password_problems(password) == ()
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("Passw0r", "8 to 40 characters"),
+        ("Ab1xQ" * 8 + "z", "8 to 40 characters"),
+        ("passw0rd", "uppercase"),
+        ("PASSW0RD", "lowercase"),
+        ("Password", "digit"),
+        ("Pass w0rd", "printable ASCII characters without spaces"),
+        ("Passw0rdé", "printable ASCII"),
+        ("Passw0rd\x7f", "printable ASCII"),
+        ("Passw0rd\t", "printable ASCII"),
+    ],
+)
+def test_r07_a_password_that_may_not_be_chosen(password: str, said: str) -> None:
+    [problem] = password_problems(password)
+    assert said in problem.message
+    assert (problem.field, problem.code) == ("password", Code.INVALID_PASSWORD)
+
+
+@pytest.mark.parametrize("run", ["abc", "CBA", "321", "789", "aBc", "XyZ", "zYx", "012"])
+def test_r07_a_password_has_no_three_consecutive_characters(run: str) -> None:
+    [problem] = password_problems(f"Kq7{run}Kq7")
+    assert "follow each other" in problem.message
+
+
+@pytest.mark.parametrize("run", ["aaa", "AAA", "111", "!!!", "aaaa"])
+def test_r07_a_password_has_no_character_three_times_in_a_row(run: str) -> None:
+    [problem] = password_problems(f"Kq7{run}Kq7")
+    assert "same character" in problem.message
+
+
+def test_r07_everything_wrong_with_a_password_is_said_at_once() -> None:
+    # Too short; no uppercase letter, no digit; abc; !!!.
+    assert len(password_problems("abc!!!")) == 5
+
+
+@pytest.mark.parametrize("text", ["Passw0rd", "", "$2b$12$abcdefghijklmnopqrstuv", "$argon2i$v=19$m=1$aa$bb"])
+def test_r07_only_an_argon2id_hash_is_taken(text: str) -> None:
+    assert problems(password_hash=text) == [("password_hash", Code.INVALID_PASSWORD_HASH)]
+
+
+_SALT, _DIGEST = "c2FtcGxlc2FsdHNhbXBsZQ", "c2FtcGxlaGFzaHNhbXBsZWhhc2hzYW1wbGVoYXNoc2E"
+
+
+@pytest.mark.parametrize("cost", ["m=19456,t=2,p=1", "m=65536,t=3,p=4", "m=65536,t=4,p=1"])
+def test_r07_a_hash_of_bounded_cost_is_taken(cost: str) -> None:
+    assert not problems(password_hash=f"$argon2id$v=19${cost}${_SALT}${_DIGEST}")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        f"v=19$m=2097152,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65537,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=4000000000,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=5,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=5${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=0${_SALT}${_DIGEST}",
+        f"v=19$m=19455,t=2,p=1${_SALT}${_DIGEST}",
+        f"v=19$m=19456,t=1,p=1${_SALT}${_DIGEST}",
+        f"v=19$m=8,t=1,p=1${_SALT}${_DIGEST}",
+        f"v=16$m=65536,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=065536,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=٦٥٥٣٦,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$t=3,m=65536,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=4,data=AAAA${_SALT}${_DIGEST}",
+        f"m=65536,t=3,p=4${_SALT}${_DIGEST}",
+        f"v=19$m=65536,t=3,p=4$c2FsdA${_DIGEST}",
+        f"v=19$m=65536,t=3,p=4${_SALT}$c2hvcnQ",
+        f"v=19$m=65536,t=3,p=4${_SALT[:-1]}R${_DIGEST}",  # of bits that no encoder sets
+        f"v=19$m=65536,t=3,p=4${_SALT}${'A' * 200}",
+        f"v=19$m=65536,t=3,p=4${_SALT}${_DIGEST}\n",
+    ],
+)
+def test_r07_a_hash_of_any_other_cost_is_refused_and_what_is_allowed_is_said(parameters: str) -> None:
+    refused = read(password_hash=f"$argon2id${parameters}")
+    assert isinstance(refused, Refused)
+    [problem] = refused.problems
+    assert (problem.field, problem.code) == ("password_hash", Code.INVALID_PASSWORD_HASH)
+    assert "version 19, m 19456 to 65536 KiB, t 2 to 4, p 1 to 4" in problem.message
+
+
+def test_r07_a_password_in_the_clear_has_no_place_in_a_request_and_is_not_repeated() -> None:
+    answer = read(password="Passw0rd")
+    assert isinstance(answer, Refused)
+    assert [(p.field, p.code) for p in answer.problems] == [("password", Code.UNKNOWN_FIELD)]
+    assert "Passw0rd" not in answer.model_dump_json()
+
+
+# -- R8, R9 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["A", "주식회사 에이스", "x" * 100, "O'Neill & Söhne <KG>"])
+def test_r08_a_company_name(name: str) -> None:
+    assert accepted(company_name=name).company_name == name
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "Ac\nme", "Ac\x00me", "Ac\u202eme"])
+def test_r08_an_impossible_company_name(name: str) -> None:
+    assert problems(company_name=name) == [("company_name", Code.INVALID_COMPANY_NAME)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("02-1234-5678", "+82212345678"),
+        ("010 1234 5678", "+821012345678"),
+        ("+82 2-1234-5678", "+82212345678"),
+        ("+1 650-253-0000", "+16502530000"),
+    ],
+)
+def test_r08_a_phone_number_is_korean_unless_it_says_otherwise_and_kept_as_e164(
+    typed: str, kept: str
+) -> None:
+    assert accepted(company_phone=typed).company_phone == kept
+
+
+@pytest.mark.parametrize("typed", ["", "abc", "112", "+82", "9" * 300])
+def test_r08_an_impossible_phone_number(typed: str) -> None:
+    assert problems(company_phone=typed) == [("company_phone", Code.INVALID_PHONE)]
+
+
+def test_r09_everything_that_is_wrong_is_said_field_by_field() -> None:
+    found = problems(region="US", plan="gold", account={"group": "-"}, admin_id="A", company_phone="?")
+    assert found == [
+        ("region", Code.INVALID_VALUE),
+        ("plan", Code.PLAN_NOT_SOLD),
+        ("account.group", Code.INVALID_GROUP_NAME),
+        ("admin_id", Code.INVALID_ADMIN_ID),
+        ("company_phone", Code.INVALID_PHONE),
+    ]
+
+
+@pytest.mark.parametrize("field", sorted(request_body()))
+def test_r09_every_field_must_be_there_and_no_other(field: str) -> None:
+    body = request_body()
+    del body[field]
+    body[f"{field}s"] = "x"
+    answer = read_request(body, BOOK, on("2027-01-01 09:00"))
+    assert isinstance(answer, Refused)
+    assert {(p.field, p.code) for p in answer.problems} == {
+        (field, Code.MISSING_FIELD),
+        (f"{field}s", Code.UNKNOWN_FIELD),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"members": "10"}, "must be a whole number, without quotes"),
+        ({"members": 0}, "must be 1 or more"),
+        ({"region": "US"}, "must be 'KR'"),
+        ({"plan": 7}, "must be text, in quotes if it looks like a number"),
+        ({"agreed_terms": "service"}, "must be a list"),
+        ({"agreed_terms": [{"id": "a" * 65, "version": "1"}]}, "must have 64 characters or fewer"),
+        ({"account": "acme"}, "must be an object of named fields"),
+    ],
+)
+def test_r09_each_problem_says_what_would_be_right(change: dict[str, Any], said: str) -> None:
+    answer = read(**change)
+    assert isinstance(answer, Refused)
+    assert [problem.message for problem in answer.problems] == [said]
+
+
+@pytest.mark.parametrize("body", [None, [], "request", 7, {}, {1: 2}])
+def test_r09_what_is_not_a_request_at_all_is_refused(body: object) -> None:
+    answer = read_request(body, BOOK, on("2027-01-01 09:00"))
+    assert isinstance(answer, Refused)
+    assert answer.code is Code.REQUEST_REFUSED
+
+
+def test_r09_a_request_before_anything_is_sold_is_refused() -> None:
+    answer = read(at="2026-10-31 23:59")
+    assert isinstance(answer, Refused)
+    assert answer.code is Code.NOTHING_ON_SALE
+
+
+def test_r09_the_request_is_judged_by_the_catalogue_in_force_at_its_moment() -> None:
+    book = book_of(default_catalogue(), catalogue("2027-07-01", plans={"lite": None}))
+    assert isinstance(read(at="2027-06-30 23:59", book=book, plan="lite"), Request)
+    assert isinstance(read(at="2027-07-01 00:00", book=book, plan="lite"), Refused)
+
+
+@pytest.mark.parametrize("request_id", ["", "a b", "-a", "a\n", "a" * 101, "é", 5])
+def test_r09_an_impossible_request_id(request_id: object) -> None:
+    assert [field for field, _ in problems(request_id=request_id)] == ["request_id"]
+
+
+def test_r09_the_same_body_is_known_again_whatever_the_salt_of_the_hash() -> None:
+    salted_anew = f"$argon2id$v=19$m=65536,t=3,p=4$b3RoZXJzYWx0b3RoZXJzYQ${_DIGEST[::-1]}"
+    assert accepted().fingerprint() == accepted(password_hash=salted_anew).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "change", [{"plan": "lite"}, {"members": 11}, {"account": {"group": "b2"}}, {"admin_id": "kim"}]
+)
+def test_r09_another_body_is_told_apart(change: dict[str, Any]) -> None:
+    assert accepted().fingerprint() != accepted(**change).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "much",
+    [{f"f{number}": 1 for number in range(1_001)}, {"agreed_terms": [{"id": "a", "version": "b"}] * 400}],
+)
+def test_r9_what_is_far_too_much_is_not_read_to_its_end(much: dict[str, object]) -> None:
+    refused = read_request(much, BOOK, on("2027-01-01 09:00"))
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.message) == (Code.REQUEST_REFUSED, "There is far too much in the request.")
+    misread = read_command("upgrade", much)
+    assert isinstance(misread, Refused)
+    assert misread.message == "There is far too much in the argument."
+
+
+# -- texts as people type them -----------------------------------------------------------------------
+
+# 60 characters, of which macOS writes each of the Hangul syllables as two or three letters.
+NFC_NAME = "주식회사 " + "가나다라마바사아자차카타파하" * 3 + " 서울특별시 지사"
+NFD_NAME = unicodedata.normalize("NFD", NFC_NAME)
+
+
+def test_r8_characters_are_counted_and_kept_after_they_are_composed() -> None:
+    assert len(NFC_NAME) <= 100 < len(NFD_NAME)
+    typed = read(company_name=NFD_NAME)
+    assert isinstance(typed, Request)
+    assert typed.company_name == NFC_NAME
+    also = read(company_name=NFC_NAME)
+    assert isinstance(also, Request)
+    assert typed.fingerprint() == also.fingerprint()
+
+
+def test_r22_a_command_is_the_same_however_its_texts_are_composed() -> None:
+    by = "관리자"
+    commands = [
+        read_command("check_domain", {"by": unicodedata.normalize(form, by)}) for form in ("NFC", "NFD")
+    ]
+    assert [command.by for command in commands if isinstance(command, Command)] == [by, by]
+
+
+@pytest.mark.parametrize(
+    "spelled", ["ACME.co.kr", "Acme.Co.KR", "\uff21\uff23\uff2d\uff25.co.kr", "acme.co.kr"]
+)
+def test_r4_a_domain_is_lowercase_however_it_is_typed(spelled: str) -> None:
+    request = read(account={"domain": spelled})
+    assert isinstance(request, Request)
+    assert request.account.account.name == "acme.co.kr"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "https://acme.co.kr/",
+        "http://acme.co.kr",
+        "acme.co.kr/path",
+        "acme.co.kr:443",
+        "user@acme.co.kr",
+        "a.kr?b",
+        "acme.co.kr.",
+        " acme.co.kr",
+        "acme .co.kr",
+    ],
+)
+def test_r4_what_is_no_domain_alone_says_what_would_be_one(typed: str) -> None:
+    refused = read(account={"domain": typed})
+    assert isinstance(refused, Refused)
+    [problem] = refused.problems
+    assert problem.key == "INVALID_DOMAIN_NAME.NOT_A_DOMAIN"
+    assert "a domain such as acme.co.kr" in problem.message

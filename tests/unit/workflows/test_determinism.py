@@ -1,0 +1,83 @@
+"""Workflow code is deterministic. It runs without a sandbox, so this watches over it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+WORKFLOWS = Path(__file__).parents[3] / "workflows"
+
+FORBIDDEN_MODULES = set(
+    "asyncio multiprocessing os random secrets socket subprocess threading time uuid".split()  # noqa: SIM905
+)
+# Tasks and shields run on the workflow's own event loop; its clock is not asked.
+ALLOWED_MODULES = {("deadline_timer.py", "asyncio"), ("cancellation_shield.py", "asyncio")}
+FORBIDDEN_CALLS = {"now", "utcnow", "today", "fromtimestamp", "open", "input", "print", "id", "hash", "set"}
+
+# A query answers somebody who looks at a real clock, and leaves nothing in the history. A job has the
+# workflow's clock, which replays.
+ALLOWED = {
+    ("adjustment.py", "workflow.now"),
+    ("attention.py", "workflow.now"),
+    ("subscription.py", "datetime.now"),
+    ("subscription.py", "workflow.now"),
+    ("lifecycle.py", "workflow.now"),
+    ("notifications.py", "workflow.now"),
+}
+OWN_NOW = "self.now", "life.now"
+
+FILES = sorted(WORKFLOWS.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_workflow_asks_neither_the_machine_nor_chance(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imported = {name for node in ast.walk(tree) for name in modules_of(node)}
+    assert {(file.name, name) for name in imported & FORBIDDEN_MODULES} <= ALLOWED_MODULES
+    asked = {called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    odd = {name for name in asked if name.rpartition(".")[2] in FORBIDDEN_CALLS and name not in OWN_NOW}
+    assert {(file.name, name) for name in odd} <= ALLOWED
+
+
+def modules_of(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module.partition(".")[0]}
+    return set()
+
+
+def called(node: ast.Call) -> str:
+    return ast.unparse(node.func)
+
+
+def test_the_real_clock_is_asked_in_queries_alone() -> None:
+    tree = ast.parse((WORKFLOWS / "subscription.py").read_text(encoding="utf-8"))
+    asking = {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(isinstance(node, ast.Call) and called(node) == "datetime.now" for node in ast.walk(function))
+    }
+    callers = {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(
+            isinstance(node, ast.Call) and called(node) == "self._asking_time" for node in ast.walk(function)
+        )
+    }
+    assert asking == {"_asking_time"}
+    assert callers == {"upcoming", "quote_cancellation", "card_of_now"}
+
+
+def test_no_module_keeps_anything_that_changes() -> None:
+    """What is loaded once is shared by all lives, so nothing at module level may be a mutable collection."""
+    for file in FILES:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
+                node.value, ast.List | ast.Set | ast.ListComp
+            ):
+                pytest.fail(
+                    f"{file.name}, line {node.lineno}: a tuple or frozenset can be shared, this cannot"
+                )
