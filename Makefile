@@ -89,7 +89,7 @@ corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for e
 	@PYTHONPATH=tests $(BIN)/python -m replay.record_corpus
 
 chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each from outside (CHAOS_MINUTES, CHAOS_SEED)
-	@PYTHONPATH=tests $(BIN)/python -m chaos.main --page docs/promises.md
+	@PYTHONPATH=tests $(BIN)/python -m chaos.main --page docs/guarantees.md
 
 openapi: $(VENV)/dev ## Write the description of the HTTP API anew
 	@PYTHONPATH=tests $(BIN)/python -m support.api_examples > examples.json.new && mv examples.json.new entrypoints/api/examples.json

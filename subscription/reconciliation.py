@@ -15,7 +15,7 @@ GRACE_MINUTES, MOST_GRACE_MINUTES = 10, 10 * 365 * 24 * 60
 
 
 class FindingCode(StrEnum):
-    """What was found. The codes are a public interface; docs/schedules.md has their meanings."""
+    """What was found. The codes are a public interface; docs/scheduled-jobs.md has their meanings."""
 
     # The workflow against the record.
     WORKFLOW_MISSING = "WORKFLOW_MISSING"

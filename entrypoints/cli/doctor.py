@@ -196,7 +196,7 @@ async def _logins(pool: Pool) -> Finding:
 async def _limits(pool: Pool) -> Finding:
     """Report logins that can take all connections, hold locks for ever or fill the disk."""
     if lacking := [text for each in await logins(pool) if (text := each.text)]:
-        text = f"{'; '.join(lacking)}: docs/running.md, Logins, has the statements that set them."
+        text = f"{'; '.join(lacking)}: docs/deployment.md, Logins, has the statements that set them."
         return Finding(what="login limits", verdict=Verdict.NOTE, text=text)
     text = "Each login has a limit of connections and time limits."
     return Finding(what="login limits", verdict=Verdict.OK, text=text)

@@ -111,7 +111,7 @@ def test_a_secret_and_the_number_of_shards_have_no_default(missing: str) -> None
 def test_nothing_else_must_be_set_and_every_variable_is_documented() -> None:
     documented = {
         name
-        for table in tables(page("docs/running.md"))
+        for table in tables(page("docs/deployment.md"))
         if table.header[0] == "variable"
         for cell in table.column("variable")
         for name in re.findall(r"\w+", cell)
@@ -122,7 +122,7 @@ def test_nothing_else_must_be_set_and_every_variable_is_documented() -> None:
 
 
 def test_the_page_makes_an_env_file_that_only_its_owner_reads(tmp_path: Path) -> None:
-    [script] = [block.text for block in blocks(page("docs/running.md"), "sh") if "> .env" in block.text]
+    [script] = [block.text for block in blocks(page("docs/deployment.md"), "sh") if "> .env" in block.text]
     subprocess.run(["sh", "-c", script], cwd=tmp_path, check=True)
     made = tmp_path / ".env"
     values = dict(line.split("=") for line in made.read_text(encoding="utf-8").splitlines())
@@ -255,7 +255,7 @@ def test_the_image_is_of_this_version() -> None:
 
 
 def test_the_services_of_the_page_are_those_of_the_file() -> None:
-    table = next(t for t in tables(page("docs/running.md")) if t.header[0] == "service")
+    table = next(t for t in tables(page("docs/deployment.md")) if t.header[0] == "service")
     assert table.column("service") == list(SERVICES)
     assert {row[0] for row in table.rows if row[2] == "done"} == ONE_SHOTS
 

@@ -9,7 +9,7 @@ from support.markdown_pages import ROOT, page, tables
 _TEST = re.compile(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)")
 
 PROMISES = [
-    row for table in tables(page("docs/promises.md")) if "promise" in table.header for row in table.rows
+    row for table in tables(page("docs/guarantees.md")) if "promise" in table.header for row in table.rows
 ]
 
 
@@ -41,7 +41,7 @@ def test_the_figures_of_a_run_have_their_place() -> None:
         mischief={"SIGKILL of a worker": 12},
         differences=(),
     )
-    written = figures.written_into(page("docs/promises.md"))
+    written = figures.written_into(page("docs/guarantees.md"))
     assert "| seed | 4711 |" in written
     assert "| SIGKILL of a worker | 12 |" in written
     assert figures.written_into(written) == written

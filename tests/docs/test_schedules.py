@@ -1,4 +1,4 @@
-"""docs/schedules.md has every job with its time, every finding, and every retention."""
+"""docs/scheduled-jobs.md has every job with its time, every finding, and every retention."""
 
 from support.markdown_pages import page, tables
 
@@ -6,7 +6,7 @@ from activities.retention import RETENTIONS
 from starter.schedules import JOBS
 from subscription.reconciliation import GRACE_MINUTES, FindingCode
 
-TEXT = page("docs/schedules.md")
+TEXT = page("docs/scheduled-jobs.md")
 
 
 def test_every_job_is_listed_with_its_time() -> None:

@@ -198,7 +198,7 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
 
 [KEEP_APART, PUT_BACK] = [
     block.text.partition("<<'SQL'\n")[2].rpartition("SQL")[0] or shlex.split(block.text)[-1]
-    for block in blocks(page("docs/schedules.md"), "sh")
+    for block in blocks(page("docs/scheduled-jobs.md"), "sh")
     if "certificates.tsv" in block.text
 ]
 
