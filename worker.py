@@ -20,39 +20,39 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.catalogue import CatalogueActivities
-from activities.domain_verification import DomainOwnershipActivities
+from activities.domain_verification import DomainVerificationActivities
 from activities.erasure import ErasureActivities, HistoryActivities
 from activities.interceptors.caller_verification import CallerInterceptor
 from activities.interceptors.heartbeat import HeartbeatInterceptor
 from activities.invoicing import InvoicingActivities
-from activities.ledger_adjustments import AdjustingActivities
-from activities.metrics import ReportingInterceptor
+from activities.ledger_adjustments import LedgerAdjustmentActivities
+from activities.metrics import FailureReportingInterceptor
 from activities.notifications import DeliveringActivities, TellingActivities
 from activities.provisioning import ProvisioningActivities
 from activities.reconciliation.activities import ReconciliationActivities
-from activities.retention import PurgingActivities
-from activities.transitions import RecordingActivities
+from activities.retention import RetentionActivities
+from activities.transitions import TransitionActivities
 from adapters.attention_copy import attention_copied
 from adapters.email.settings import MailServer
-from adapters.observability.gauges import sampled
-from adapters.observability.health_server import Health, health_served
-from adapters.observability.logging import write_logs
+from adapters.observability.gauges import run_gauge_sampler
+from adapters.observability.health_server import WorkerHealth, serve_health
+from adapters.observability.logging import configure_logging
 from adapters.observability.sdk_runtime import metrics_served, telemetry_runtime
 from adapters.postgres.catalogue_repository import PublishingError, publish
-from adapters.postgres.pool import UNREACHABLE, DatabaseError, Pool, connected, place_of
+from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_pool, redacted_location
 from adapters.postgres.worker_keys import worker_seals
-from adapters.postgres.workspace_provisioner import PostgresWorkspaces
-from adapters.settings import DEFAULT_CACHED_WORKFLOWS, Settings, SettingsError, settings_from
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
+from adapters.settings import DEFAULT_CACHED_WORKFLOWS, SettingsError, WorkerSettings, load_worker_settings
 from adapters.temporal.client import TASK_QUEUE, ConnectionSettingsError, connect
 from adapters.temporal.encryption_keys import EncryptionSettingsError, keyring_from
 from adapters.temporal.search_attributes import missing_search_attributes
-from adapters.webhooks.dispatcher import CONNECTIONS, webhooks_delivered
+from adapters.webhooks.dispatcher import CONNECTIONS, run_webhook_dispatcher
 from subscription.message_authentication import Seals
 from workflows.interceptors.message_authentication import SealingInterceptor
-from workflows.registry import INTERCEPTORS, RUNNER, WORKFLOWS, extend_deadlock_detection
+from workflows.registry import INTERCEPTORS, WORKFLOW_RUNNER, WORKFLOWS, extend_deadlock_detection
 
 _DRAIN = timedelta(seconds=20)
-_CONNECTIONS_FOR_PEOPLE = 2
+_RESERVED_CONNECTIONS = 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 
 _log = logging.getLogger("worksub")
@@ -76,11 +76,11 @@ def create_worker(
 
     As a version of a `deployment`, it gets no tasks until that version is current or ramping there.
     """
-    workspaces = PostgresWorkspaces(pool)
+    workspaces = PostgresWorkspaceProvisioner(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
-    recording = RecordingActivities(pool, workspaces)
+    recording = TransitionActivities(pool, workspaces)
     reconciliation = ReconciliationActivities(pool, client, workspaces, seals)
-    purging = PurgingActivities(pool, client)
+    purging = RetentionActivities(pool, client)
     worker = Worker(
         client,
         task_queue=task_queue,
@@ -91,10 +91,10 @@ def create_worker(
             recording.record_transition,
             recording.recall_answer,
             CatalogueActivities(pool).newer_catalogues,
-            DomainOwnershipActivities(dns_resolvers).look_for_proof,
+            DomainVerificationActivities(dns_resolvers).look_for_proof,
             ErasureActivities(pool, workspaces).erase_subscription,
             HistoryActivities(pool, client).delete_histories,
-            AdjustingActivities(pool).adjust_ledger,
+            LedgerAdjustmentActivities(pool).adjust_ledger,
             InvoicingActivities(pool).issue_invoices,
             reconciliation.reconcile_record,
             reconciliation.reconcile_running,
@@ -110,13 +110,13 @@ def create_worker(
         interceptors=[
             *INTERCEPTORS,
             SealingInterceptor(seals),
-            ReportingInterceptor(),
+            FailureReportingInterceptor(),
             CallerInterceptor(seals),
             HeartbeatInterceptor(),
         ],
-        workflow_runner=RUNNER,
+        workflow_runner=WORKFLOW_RUNNER,
         # What falls due, however many at once, leaves connections for what somebody has asked.
-        max_concurrent_local_activities=max(1, pool.get_max_size() - _CONNECTIONS_FOR_PEOPLE),
+        max_concurrent_local_activities=max(1, pool.get_max_size() - _RESERVED_CONNECTIONS),
         deployment_config=deployment,
         graceful_shutdown_timeout=_DRAIN,
         max_cached_workflows=cached_workflows,
@@ -125,21 +125,21 @@ def create_worker(
     return worker
 
 
-async def serve(settings: Settings, *, allow_simulation: bool = False) -> None:
+async def serve(settings: WorkerSettings, *, allow_simulation: bool = False) -> None:
     """Work until SIGTERM or SIGINT, then finish what was begun. Waits for servers that are not up yet.
 
     No setting allows simulation: a worker that serves customers has no way to.
 
     Raises `SettingsError` where waiting will not help.
     """
-    write_logs(settings.log_format)
+    configure_logging(settings.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         async with AsyncExitStack() as stack:
             await _work(settings, stop, stack, allow_simulation=allow_simulation)
-    except _StoppedError:
+    except _ShutdownRequestedError:
         pass
     except UndefinedTableError:
         raise SettingsError("The database is not set up yet: run `worksub setup`.") from None
@@ -149,41 +149,43 @@ async def serve(settings: Settings, *, allow_simulation: bool = False) -> None:
 
 
 async def _work(
-    settings: Settings, stop: asyncio.Event, stack: AsyncExitStack, *, allow_simulation: bool
+    settings: WorkerSettings, stop: asyncio.Event, stack: AsyncExitStack, *, allow_simulation: bool
 ) -> None:
     health = await _health(settings, stack)
     runtime = await _runtime(settings, stack)
-    client = await _patiently("Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop)
-    await _patiently("Temporal", partial(_check_namespace, client), stop)
+    client = await _with_timeout(
+        "Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop
+    )
+    await _with_timeout("Temporal", partial(_check_namespace, client), stop)
     if keyring := keyring_from(os.environ):
         _log.info(f"What Temporal keeps is encrypted with the key {keyring.keys[0].id}.")
     health.client = client
     _log.info(
         f"Connected to Temporal at {client.service_client.config.target_host}, namespace {client.namespace}."
     )
-    pool = await _patiently(
+    pool = await _with_timeout(
         "PostgreSQL",
-        lambda: stack.enter_async_context(connected(settings.database_url, "worksub_worker")),
+        lambda: stack.enter_async_context(create_pool(settings.database_url, "worksub_worker")),
         stop,
     )
     health.pool = pool
-    _log.info(f"Connected to PostgreSQL at {place_of(settings.database_url)}.")
-    if await _patiently("PostgreSQL", partial(publish, pool, settings.catalogue), stop):
+    _log.info(f"Connected to PostgreSQL at {redacted_location(settings.database_url)}.")
+    if await _with_timeout("PostgreSQL", partial(publish, pool, settings.catalogue), stop):
         _log.info(f"Published catalogue version {settings.catalogue.version}.")
     mail_server = settings.mail_server
     if mail_server:
         _log.info(f"Notices are sent by {mail_server.address}, as {mail_server.sender.addr_spec}.")
     await stack.enter_async_context(attention_copied(pool, client))
     if settings.metrics_address:
-        await stack.enter_async_context(sampled(pool, client, runtime.metric_meter))
-    sending = connected(settings.database_url, "worksub_worker", connections=CONNECTIONS)
+        await stack.enter_async_context(run_gauge_sampler(pool, client, runtime.metric_meter))
+    sending = create_pool(settings.database_url, "worksub_worker", connections=CONNECTIONS)
     await stack.enter_async_context(
-        webhooks_delivered(await stack.enter_async_context(sending), anywhere=settings.webhooks_anywhere)
+        run_webhook_dispatcher(await stack.enter_async_context(sending), anywhere=settings.webhooks_anywhere)
     )
     async with create_worker(
         client,
         pool,
-        await _patiently("PostgreSQL", partial(worker_seals, pool), stop),
+        await _with_timeout("PostgreSQL", partial(worker_seals, pool), stop),
         dns_resolvers=settings.dns_resolvers,
         mail_server=mail_server,
         allow_simulation=allow_simulation,
@@ -192,17 +194,17 @@ async def _work(
     ) as health.worker:
         _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
         if settings.deployment:
-            _log.info(_told_of(settings.deployment.version))
+            _log.info(_deployment_message(settings.deployment.version))
         await stop.wait()
         health.stopping = True
         _log.info("Stopping: finishing what was begun.")
 
 
-async def _health(settings: Settings, stack: AsyncExitStack) -> Health:
-    health, address = Health(), settings.health_address
+async def _health(settings: WorkerSettings, stack: AsyncExitStack) -> WorkerHealth:
+    health, address = WorkerHealth(), settings.health_address
     if address:
         try:
-            await stack.enter_async_context(health_served(address.host, address.port, health))
+            await stack.enter_async_context(serve_health(address.host, address.port, health))
         except OSError as error:
             raise SettingsError(
                 f"WORKSUB_HEALTH_ADDRESS: nothing can listen on {address}: {error.strerror}."
@@ -211,7 +213,7 @@ async def _health(settings: Settings, stack: AsyncExitStack) -> Health:
     return health
 
 
-async def _runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
+async def _runtime(settings: WorkerSettings, stack: AsyncExitStack) -> Runtime:
     address = settings.metrics_address
     if address is None:
         return telemetry_runtime(None)
@@ -225,17 +227,17 @@ async def _runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
     return runtime
 
 
-class _StoppedError(Exception):
+class _ShutdownRequestedError(Exception):
     """The signal to stop came while a server was still waited for."""
 
 
-async def _patiently(server: str, attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
+async def _with_timeout(server: str, attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
     """The attempt's result as soon as the server answers; says why it waits, at growing intervals."""
     pause = _FIRST_PAUSE
     while True:
         try:
             return await attempt()
-        except (RuntimeError, RPCError, *UNREACHABLE) as error:
+        except (RuntimeError, RPCError, *CONNECT_ERRORS) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             _log.info(f"Waiting for {server}: {reason}")
         try:
@@ -243,7 +245,7 @@ async def _patiently(server: str, attempt: Callable[[], Awaitable[T]], stop: asy
         except TimeoutError:
             pause = min(pause * 2, _LONGEST_PAUSE)
         else:
-            raise _StoppedError
+            raise _ShutdownRequestedError
 
 
 async def _check_namespace(client: Client) -> None:
@@ -267,7 +269,7 @@ async def _check_namespace(client: Client) -> None:
         )
 
 
-def _told_of(version: WorkerDeploymentVersion) -> str:
+def _deployment_message(version: WorkerDeploymentVersion) -> str:
     return (
         f"Build {version.build_id} of deployment {version.deployment_name}: "
         "it gets work while Temporal has it as the current or the ramping version."
@@ -277,7 +279,7 @@ def _told_of(version: WorkerDeploymentVersion) -> str:
 def main() -> int:
     """Run the worker; the exit code is 0 after an orderly stop, 2 for a setting that is wrong."""
     try:
-        asyncio.run(serve(settings_from(os.environ)))
+        asyncio.run(serve(load_worker_settings(os.environ)))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,9 +2,9 @@
 
 from temporalio import activity
 
-from adapters.postgres.catalogue_repository import newer_versions
+from adapters.postgres.catalogue_repository import versions_after
 from adapters.postgres.pool import Pool
-from subscription.activity_contracts import KnownEdition, NewerCatalogues
+from subscription.activity_contracts import NewerCataloguesInput, NewerCataloguesResult
 
 
 class CatalogueActivities:
@@ -12,5 +12,5 @@ class CatalogueActivities:
         self._pool = pool
 
     @activity.defn
-    async def newer_catalogues(self, known: KnownEdition) -> NewerCatalogues:
-        return NewerCatalogues(newer=await newer_versions(self._pool, known.edition))
+    async def newer_catalogues(self, known: NewerCataloguesInput) -> NewerCataloguesResult:
+        return NewerCataloguesResult(newer=await versions_after(self._pool, known.edition))

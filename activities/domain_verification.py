@@ -12,14 +12,14 @@ from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.TXT import TXT
 from temporalio import activity
 
-from adapters.settings import Address
-from subscription.activity_contracts import ProofFound, ProofWanted
-from subscription.domain_verification import DomainProof, proof_of
+from adapters.settings import HostPort
+from subscription.activity_contracts import DomainCheckInput, DomainCheckResult
+from subscription.domain_verification import VerificationRecords, verification_records
 
 _LOOK_SECONDS = 5.0
 
 
-class DomainOwnershipActivities:
+class DomainVerificationActivities:
     """`resolvers`: addresses such as `127.0.0.1:5353` or `1.1.1.1`; none means those of this machine."""
 
     def __init__(self, resolvers: Sequence[str] = ()) -> None:
@@ -29,14 +29,17 @@ class DomainOwnershipActivities:
         self._resolver.lifetime = _LOOK_SECONDS
 
     @activity.defn
-    async def look_for_proof(self, wanted: ProofWanted) -> ProofFound:
-        proofs = [proof_of(domain, token, wanted.cname_target) for domain, token in wanted.tokens.items()]
+    async def look_for_proof(self, wanted: DomainCheckInput) -> DomainCheckResult:
+        proofs = [
+            verification_records(domain, token, wanted.cname_target)
+            for domain, token in wanted.tokens.items()
+        ]
         found = await asyncio.gather(*(self._is_published(proof) for proof in proofs))
-        return ProofFound(
+        return DomainCheckResult(
             proved=tuple(proof.domain for proof, published in zip(proofs, found, strict=True) if published)
         )
 
-    async def _is_published(self, proof: DomainProof) -> bool:
+    async def _is_published(self, proof: VerificationRecords) -> bool:
         txt, cname = await asyncio.gather(
             self._records(proof.txt_name, "TXT"), self._records(proof.cname_name, "CNAME")
         )
@@ -54,5 +57,5 @@ class DomainOwnershipActivities:
 
 
 def _nameserver(address: str) -> dns.nameserver.Nameserver:
-    host, port = Address.read(address, usual_port="53")
+    host, port = HostPort.read(address, usual_port="53")
     return dns.nameserver.Do53Nameserver(host, port)

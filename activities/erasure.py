@@ -10,8 +10,8 @@ from activities import metrics
 from adapters.postgres import notice_outbox, subscription_repository
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
-from adapters.temporal.executions import delete_runs, listed_runs
-from subscription.activity_contracts import DeleteHistories, Erase, HistoriesDeleted
+from adapters.temporal.executions import delete_runs, list_runs
+from subscription.activity_contracts import DeleteHistoriesInput, DeleteHistoriesResult, EraseInput
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.timeline import ErasureCertificate
 
@@ -35,11 +35,11 @@ class ErasureActivities:
         self._workspaces = workspaces
 
     @activity.defn
-    async def erase_subscription(self, erase: Erase) -> ErasureCertificate:
+    async def erase_subscription(self, erase: EraseInput) -> ErasureCertificate:
         """Erase and certify in one transaction; erasing twice is harmless and answers the same."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await subscription_repository.recorded_sequence(connection, erase.subscription_id)
-            issued = await subscription_repository.issued_certificate(
+            await subscription_repository.lock_row_and_get_sequence(connection, erase.subscription_id)
+            issued = await subscription_repository.get_certificate(
                 connection, erase.subscription_id, "DATABASE"
             )
             if issued:
@@ -50,7 +50,7 @@ class ErasureActivities:
 
 
 async def erase_within(
-    connection: Connection, erase: Erase, provisioner: WorkspaceProvisioner
+    connection: Connection, erase: EraseInput, provisioner: WorkspaceProvisioner
 ) -> ErasureCertificate:
     """Erase and certify in the transaction of this connection."""
     await subscription_repository.update_subscription(connection, erase.state)
@@ -62,7 +62,7 @@ async def delete_personal_data(
     connection: Connection, subscription_id: str, provisioner: WorkspaceProvisioner
 ) -> ErasureCertificate:
     """Of what is recorded as erased; the certificate is the first one's, whatever is deleted now."""
-    await notice_outbox.outdate_all(connection, subscription_id)
+    await notice_outbox.expire_all(connection, subscription_id)
     await provisioner.delete(subscription_id)
     return await subscription_repository.erase_personal_data(connection, subscription_id)
 
@@ -73,11 +73,11 @@ class HistoryActivities:
         self._client = client
 
     @activity.defn
-    async def delete_histories(self, wanted: DeleteHistories) -> HistoriesDeleted:
+    async def delete_histories(self, wanted: DeleteHistoriesInput) -> DeleteHistoriesResult:
         """Delete every run of this workflow but the one that asks; returns once none can be read."""
         info = activity.info()
         workflow_id = info.workflow_id or ""
-        listed = [run.run_id for run in await listed_runs(self._client, workflow_id)]
+        listed = [run.run_id for run in await list_runs(self._client, workflow_id)]
         runs = {*wanted.run_ids, *listed} - {info.workflow_run_id or ""}
         await delete_runs(self._client, workflow_id, sorted(runs))
         if wanted.erased_at is not None:
@@ -85,4 +85,4 @@ class HistoryActivities:
             await subscription_repository.certify_histories(
                 self._pool, erased, wanted.forgotten + len(wanted.run_ids)
             )
-        return HistoriesDeleted(runs=wanted.forgotten + len(wanted.run_ids))
+        return DeleteHistoriesResult(runs=wanted.forgotten + len(wanted.run_ids))

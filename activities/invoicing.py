@@ -7,7 +7,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.batch import Batch
-from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Connection, Pool
 from subscription.adjustment import adjustment_key
 from subscription.business_calendar import first_of_next_month
@@ -21,7 +21,7 @@ from subscription.invoice import (
     InvoicesIssued,
     IssueInvoices,
     by_subscription,
-    cut_of,
+    cutoff_of,
     invoice_for,
     invoice_number,
 )
@@ -55,7 +55,7 @@ class InvoicingActivities:
     async def _policy(self, month: date) -> InvoicePolicy:
         """That of the catalogue in force on the month's last day."""
         last_day = first_of_next_month(month) - timedelta(days=1)
-        catalogue = (await price_book(self._pool)).in_force(last_day)
+        catalogue = (await load_price_book(self._pool)).in_force(last_day)
         return catalogue.invoice if catalogue else InvoicePolicy()
 
     async def _page(self, wanted: IssueInvoices) -> list[str]:
@@ -88,7 +88,7 @@ class InvoicingActivities:
                                      WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)))
              ORDER BY customer_id
             """,
-            cut_of(month),
+            cutoff_of(month),
             month,
             customers,
         )
@@ -157,7 +157,7 @@ async def _open_entries(
          ORDER BY subscription_id, sequence, position
         """,
         customer_id,
-        cut_of(month),
+        cutoff_of(month),
     )
     adjustments = await connection.fetch(
         """
@@ -168,7 +168,7 @@ async def _open_entries(
          ORDER BY subscription_id, effective_at, adjustment_id
         """,
         customer_id,
-        cut_of(month),
+        cutoff_of(month),
     )
     return by_subscription(
         [

@@ -7,24 +7,24 @@ from temporalio import activity
 
 from adapters.postgres.pool import Connection, Pool
 from subscription.adjustment import (
-    Adjust,
-    AdjustAsOf,
-    Adjusted,
     Adjustment,
+    AdjustmentApplied,
+    AdjustmentInput,
     AdjustmentRefused,
-    AdjustResult,
+    AdjustmentRequest,
+    AdjustmentResult,
     adjustment_key,
     refusal_of,
 )
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 
 
-class AdjustingActivities:
+class LedgerAdjustmentActivities:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @activity.defn
-    async def adjust_ledger(self, as_of: AdjustAsOf) -> AdjustResult:
+    async def adjust_ledger(self, as_of: AdjustmentInput) -> AdjustmentResult:
         """Add a compensating line, or say why not; sent again it gives the first answer again."""
         wanted = as_of.wanted
         async with self._pool.acquire() as connection, connection.transaction():
@@ -38,10 +38,12 @@ class AdjustingActivities:
             refused = await _refused(connection, wanted)
             if refused:
                 return AdjustmentRefused(refused=refused)
-            return Adjusted(adjustment=await insert_adjustment(connection, wanted, as_of.effective_at))
+            return AdjustmentApplied(
+                adjustment=await insert_adjustment(connection, wanted, as_of.effective_at)
+            )
 
 
-async def _earlier(connection: Connection, wanted: Adjust) -> Adjustment | None:
+async def _earlier(connection: Connection, wanted: AdjustmentRequest) -> Adjustment | None:
     row = await connection.fetchrow(
         """
         SELECT line_key, amount, reason, reference, effective_at
@@ -53,7 +55,7 @@ async def _earlier(connection: Connection, wanted: Adjust) -> Adjustment | None:
     return _adjustment(wanted, row) if row else None
 
 
-def _first_answer(wanted: Adjust, earlier: Adjustment) -> Adjusted | AdjustmentRefused:
+def _first_answer(wanted: AdjustmentRequest, earlier: Adjustment) -> AdjustmentApplied | AdjustmentRefused:
     same = (earlier.corrects, earlier.amount, earlier.reason, earlier.reference) == (
         wanted.key,
         wanted.amount,
@@ -61,25 +63,27 @@ def _first_answer(wanted: Adjust, earlier: Adjustment) -> Adjusted | AdjustmentR
         wanted.reference,
     )
     if same:
-        return Adjusted(adjustment=earlier)
-    return AdjustmentRefused(refused=Refused.of(Code.ADJUSTMENT_ID_REUSED, "id"))
+        return AdjustmentApplied(adjustment=earlier)
+    return AdjustmentRefused(refused=Refusal.of(RefusalCode.ADJUSTMENT_ID_REUSED, "id"))
 
 
-async def _refused(connection: Connection, wanted: Adjust) -> Refused | None:
+async def _refused(connection: Connection, wanted: AdjustmentRequest) -> Refusal | None:
     charged = await connection.fetchval(
         "SELECT amount FROM ledger_lines WHERE subscription_id = $1 AND key = $2",
         wanted.subscription_id,
         wanted.key,
     )
     if charged is None:
-        return Refused.of(Code.LINE_NOT_FOUND, "key")
+        return Refusal.of(RefusalCode.LINE_NOT_FOUND, "key")
     adjusted = await connection.fetchval(
         "SELECT coalesce(sum(amount), 0)::bigint FROM ledger_adjustments WHERE line_key = $1", wanted.key
     )
     return refusal_of(wanted, charged, adjusted)
 
 
-async def insert_adjustment(connection: Connection, wanted: Adjust, effective_at: datetime) -> Adjustment:
+async def insert_adjustment(
+    connection: Connection, wanted: AdjustmentRequest, effective_at: datetime
+) -> Adjustment:
     """Add the line, in effect from that moment on."""
     row = await connection.fetchrow(
         """
@@ -100,7 +104,7 @@ async def insert_adjustment(connection: Connection, wanted: Adjust, effective_at
     return _adjustment(wanted, row)
 
 
-def _adjustment(wanted: Adjust, row: Any) -> Adjustment:
+def _adjustment(wanted: AdjustmentRequest, row: Any) -> Adjustment:
     return Adjustment(
         key=adjustment_key(wanted.subscription_id, wanted.id),
         corrects=row["line_key"],

@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from adapters.observability.logging import kind_of
+from adapters.observability.logging import error_type
 from subscription.events import Event
 from subscription.ids import subscription_id_of
 
@@ -37,7 +37,7 @@ def count_failure(error: Exception) -> None:
     failures = activity.metric_meter().create_counter(
         "worksub_effect_failures", "Attempts at effects that failed, and are made again"
     )
-    failures.add(1, {"error": kind_of(error)})
+    failures.add(1, {"error": error_type(error)})
 
 
 def _failed(error: Exception) -> None:
@@ -62,7 +62,7 @@ def _who(subscription_id: str | None) -> dict[str, Any]:
     }
 
 
-class _Reported(ActivityInboundInterceptor):
+class _FailureReportingInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         try:
             return await super().execute_activity(input)
@@ -76,8 +76,8 @@ def _is_expected(error: Exception) -> bool:
     return isinstance(error, ApplicationError) and error.category is ApplicationErrorCategory.BENIGN
 
 
-class ReportingInterceptor(Interceptor):
+class FailureReportingInterceptor(Interceptor):
     """Counts and logs the attempts that failed. What is only looked at again later has not failed."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Reported(next)
+        return _FailureReportingInbound(next)

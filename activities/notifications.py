@@ -15,18 +15,24 @@ from temporalio import activity
 
 from activities.batch import Batch
 from adapters.email.settings import MailServer
-from adapters.email.smtp_sender import Interrupted, Mailer, NotTaken, ServerTrouble, mail
+from adapters.email.smtp_sender import (
+    SmtpConnectionLostError,
+    SmtpRejectedError,
+    SmtpSender,
+    SmtpServerError,
+    build_message,
+)
 from adapters.postgres import notice_outbox
-from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Connection, Pool
 from subscription.catalogue import PriceBook
 from subscription.notice_outbox import (
-    DeliverNotices,
-    NoticesDelivered,
+    DeliverNoticesInput,
+    DeliverNoticesResult,
     NoticeState,
-    NoticesTold,
-    TellNotices,
-    pause_after,
+    QueueNoticesInput,
+    QueueNoticesResult,
+    retry_delay,
 )
 from subscription.notices import NoticeKey, notices_due
 from subscription.state import Subscription
@@ -58,23 +64,25 @@ class DeliveringActivities:
         self._server = server
 
     @activity.defn
-    async def deliver_notices(self, wanted: DeliverNotices) -> NoticesDelivered:
+    async def deliver_notices(self, wanted: DeliverNoticesInput) -> DeliverNoticesResult:
         """Send a page of what may be tried now, unless it no longer holds."""
         if self._server is None:
-            await notice_outbox.say_why_all_wait(self._pool, NO_SERVER)
-            return NoticesDelivered(waiting=(await notice_outbox.waiting(self._pool)).count, no_server=True)
+            await notice_outbox.set_waiting_reason(self._pool, NO_SERVER)
+            return DeliverNoticesResult(
+                waiting=(await notice_outbox.queue_depth(self._pool)).count, no_server=True
+            )
         outcomes: Counter[_Outcome] = Counter()
         batch, trouble = Batch("notices"), None
         try:
-            async with Mailer(self._server) as mailer:
+            async with SmtpSender(self._server) as mailer:
                 await self._deliver(mailer, wanted.day, outcomes, batch)
-        except ServerTrouble as error:
+        except SmtpServerError as error:
             trouble = str(error)
-            await notice_outbox.say_why_all_wait(self._pool, trouble)
-        left = await notice_outbox.waiting(self._pool)
+            await notice_outbox.set_waiting_reason(self._pool, trouble)
+        left = await notice_outbox.queue_depth(self._pool)
         tried = outcomes.total() > outcomes[_Outcome.NOT_OURS]
         at_once = left.next_in_seconds is not None and left.next_in_seconds <= 0
-        return NoticesDelivered(
+        return DeliverNoticesResult(
             sent=outcomes[_Outcome.SENT],
             given_up=outcomes[_Outcome.GIVEN_UP],
             waiting=left.count,
@@ -84,11 +92,13 @@ class DeliveringActivities:
             next_in_seconds=left.next_in_seconds,
         )
 
-    async def _deliver(self, mailer: Mailer, day: date, outcomes: Counter[_Outcome], batch: Batch) -> None:
-        book = await price_book(self._pool)
+    async def _deliver(
+        self, mailer: SmtpSender, day: date, outcomes: Counter[_Outcome], batch: Batch
+    ) -> None:
+        book = await load_price_book(self._pool)
         clock = asyncio.get_running_loop()
         ends, interrupted = clock.time() + _NOTICES_PER_PAGE_SECONDS, 0
-        for number, subscription_id in await notice_outbox.to_be_tried(self._pool, _NOTICES_PER_PAGE):
+        for number, subscription_id in await notice_outbox.due_notices(self._pool, _NOTICES_PER_PAGE):
             activity.heartbeat()
             if clock.time() > ends:
                 return
@@ -98,54 +108,54 @@ class DeliveringActivities:
             # One letter that a server stumbles over is that letter's matter; several are the server's.
             interrupted = interrupted + 1 if outcome is _Outcome.INTERRUPTED else 0
             if interrupted == _MOST_INTERRUPTED_IN_A_ROW:
-                raise ServerTrouble("the mail server breaks off again and again")
+                raise SmtpServerError("the mail server breaks off again and again")
 
     async def _alone(
-        self, mailer: Mailer, number: int, subscription_id: str, day: date, book: PriceBook, batch: Batch
+        self, mailer: SmtpSender, number: int, subscription_id: str, day: date, book: PriceBook, batch: Batch
     ) -> _Outcome | None:
         """Try one notice; None if it failed unforeseen, and was put off so that others have their turn."""
 
         async def tried() -> _Outcome:
-            await notice_outbox.bring_up_to_date(self._pool, subscription_id, day, book)
+            await notice_outbox.sync_notices(self._pool, subscription_id, day, book)
             await mailer.ready()
             return await self._attempt(mailer, number)
 
         before = len(batch.failures)
-        outcome = await batch.alone(subscription_id, tried(), of_all=(ServerTrouble,))
+        outcome = await batch.alone(subscription_id, tried(), of_all=(SmtpServerError,))
         if len(batch.failures) > before:
             reason = f"it could not be worked on ({batch.failures[-1].error})"
             async with self._pool.acquire() as connection:
-                await notice_outbox.put_off(connection, number, _UNFORESEEN_PAUSE, reason)
+                await notice_outbox.reschedule(connection, number, _UNFORESEEN_PAUSE, reason)
         return outcome
 
-    async def _attempt(self, mailer: Mailer, number: int) -> _Outcome:
+    async def _attempt(self, mailer: SmtpSender, number: int) -> _Outcome:
         assert self._server is not None
-        async with notice_outbox.taken(self._pool, number) as (connection, notice):
+        async with notice_outbox.claim(self._pool, number) as (connection, notice):
             if notice is None:
                 return _Outcome.NOT_OURS
             try:
-                message = mail(notice.letter, self._server.sender, notice.name)
+                message = build_message(notice.letter, self._server.sender, notice.name)
                 await mailer.send(message, notice.letter.recipient)
-            except NotTaken as refusal:
+            except SmtpRejectedError as refusal:
                 if refusal.for_good:
                     await notice_outbox.settle(connection, number, NoticeState.GIVEN_UP, str(refusal))
                     return _Outcome.GIVEN_UP
                 return await _later(connection, notice, str(refusal), _Outcome.PUT_OFF)
-            except Interrupted as break_off:
+            except SmtpConnectionLostError as break_off:
                 return await _later(connection, notice, str(break_off), _Outcome.INTERRUPTED)
             await notice_outbox.settle(connection, number, NoticeState.SENT)
             return _Outcome.SENT
 
 
 async def _later(
-    connection: Connection, notice: notice_outbox.Taken, reason: str, outcome: _Outcome
+    connection: Connection, notice: notice_outbox.ClaimedDelivery, reason: str, outcome: _Outcome
 ) -> _Outcome:
     """Put off, or given up if that was the last attempt."""
     attempts = notice.attempts + 1
     if attempts >= _MOST_ATTEMPTS:
         await notice_outbox.settle(connection, notice.number, NoticeState.GIVEN_UP, reason)
         return _Outcome.GIVEN_UP
-    await notice_outbox.put_off(connection, notice.number, pause_after(attempts), reason)
+    await notice_outbox.reschedule(connection, notice.number, retry_delay(attempts), reason)
     return outcome
 
 
@@ -157,10 +167,10 @@ class TellingActivities:
         self._pool = pool
 
     @activity.defn
-    async def tell_notices(self, wanted: TellNotices) -> NoticesTold:
+    async def tell_notices(self, wanted: QueueNoticesInput) -> QueueNoticesResult:
         """Fill the outbox for a page of subscriptions; done again, it adds nothing."""
         page = await self._page(wanted.after)
-        book = await price_book(self._pool)
+        book = await load_price_book(self._pool)
         known = await notice_outbox.states(self._pool, [row["subscription_id"] for row in page])
         batch, told = Batch("notices"), 0
         for row in page:
@@ -169,7 +179,7 @@ class TellingActivities:
             subscription_id = row["subscription_id"]
             step = self._tell(row, known[subscription_id], wanted.day, book)
             told += await batch.alone(subscription_id, step) or 0
-        return NoticesTold(
+        return QueueNoticesResult(
             told=told,
             failed=tuple(batch.failures),
             next_after=page[-1]["subscription_id"] if len(page) == _SUBSCRIPTIONS_PER_PAGE else None,
@@ -184,7 +194,7 @@ class TellingActivities:
             notice_outbox.is_new(each, known) for each in due
         ):
             return 0
-        return await notice_outbox.bring_up_to_date(self._pool, row["subscription_id"], day, book)
+        return await notice_outbox.sync_notices(self._pool, row["subscription_id"], day, book)
 
     async def _page(self, after: str) -> Sequence[Any]:
         rows: Sequence[Any] = await self._pool.fetch(

@@ -9,27 +9,27 @@ from temporalio import activity
 
 from activities import metrics
 from adapters.postgres import subscription_repository
-from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
 from subscription.activity_contracts import (
-    Provision,
+    DomainTokenInput,
+    DomainTokenResult,
     Provisioned,
+    ProvisionInput,
     ProvisionResult,
     RequestRefused,
-    Token,
-    TokenWanted,
 )
 from subscription.apply import apply
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
 from subscription.decide import start_trial
 from subscription.events import TrialStarted
-from subscription.refusals import Code, Refused, RefusedError, refuse
-from subscription.request import Request, name_taken, read_request
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
+from subscription.request import Request, name_taken_refusal, parse_request
 from subscription.state import Subscription, provisioning
 from subscription.timeline import timeline_entry
-from subscription.validation import check
+from subscription.validation import parse_strict
 
 
 class ProvisioningActivities:
@@ -41,25 +41,25 @@ class ProvisioningActivities:
         self._allow_simulation = allow_simulation
 
     @activity.defn
-    async def provision_subscription(self, wanted: Provision) -> ProvisionResult:
+    async def provision_subscription(self, wanted: ProvisionInput) -> ProvisionResult:
         """Everything at once or nothing, in one transaction.
 
         What is recorded already is the truth, for a retry as for a workflow that is started anew.
         """
         try:
             provisioned = await self._provision(wanted)
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             return RequestRefused(refused=refusal.refused)
         await self._workspaces.put(wanted_workspace(provisioned.state))
         return provisioned
 
-    async def _provision(self, wanted: Provision) -> Provisioned:
+    async def _provision(self, wanted: ProvisionInput) -> Provisioned:
         async with self._pool.acquire() as connection, connection.transaction():
-            await subscription_repository.alone_with(connection, wanted.subscription_id)
-            book = await price_book(connection)
+            await subscription_repository.lock_subscription_id(connection, wanted.subscription_id)
+            book = await load_price_book(connection)
             state = await subscription_repository.snapshot(connection, wanted.subscription_id)
             if state is not None:
-                return await _as_recorded(connection, state, book, wanted.request)
+                return await _existing(connection, state, book, wanted.request)
             request = self._judged(wanted, book)
             state, started = await _start(connection, request, wanted, book)
         metrics.recorded(wanted.subscription_id, 1, (started,))
@@ -70,30 +70,32 @@ class ProvisioningActivities:
             catalogues=book.versions,
         )
 
-    def _judged(self, wanted: Provision, book: PriceBook) -> Request:
-        request = read_request(wanted.request, book, wanted.accepted_at)
-        if isinstance(request, Refused):
-            raise RefusedError(request)
+    def _judged(self, wanted: ProvisionInput, book: PriceBook) -> Request:
+        request = parse_request(wanted.request, book, wanted.accepted_at)
+        if isinstance(request, Refusal):
+            raise RefusalError(request)
         if request.simulated_at is not None and not self._allow_simulation:
-            raise refuse(Code.SIMULATION_NOT_ALLOWED, "simulated_at")
+            raise refusal(RefusalCode.SIMULATION_NOT_ALLOWED, "simulated_at")
         return request
 
     @activity.defn
-    async def issue_domain_token(self, wanted: TokenWanted) -> Token:
+    async def issue_domain_token(self, wanted: DomainTokenInput) -> DomainTokenResult:
         """The secret of one subscription and domain: 128 random bits, the same however often asked (R12)."""
         async with self._pool.acquire() as connection, connection.transaction():
-            return Token(token=await _domain_token(connection, wanted.subscription_id, wanted.domain))
+            return DomainTokenResult(
+                token=await _domain_token(connection, wanted.subscription_id, wanted.domain)
+            )
 
 
-async def _as_recorded(
+async def _existing(
     connection: Connection, state: Subscription, book: PriceBook, sent: Mapping[str, Any]
 ) -> Provisioned:
     if state.state.over:
         if not await subscription_repository.was_requested_so(
             connection, state.subscription_id, _fingerprint(sent)
         ):
-            raise refuse(Code.REQUEST_ID_REUSED, "request_id")
-        raise refuse(Code.SUBSCRIPTION_ENDED)
+            raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
+        raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
     return Provisioned(
         state=state,
         timeline=await subscription_repository.latest_timeline(connection, state.subscription_id),
@@ -104,13 +106,13 @@ async def _as_recorded(
 
 def _fingerprint(sent: Mapping[str, Any]) -> str | None:
     try:
-        return check(Request, dict(sent)).fingerprint()
+        return parse_strict(Request, dict(sent)).fingerprint()
     except ValidationError:
         return None
 
 
 async def _start(
-    connection: Connection, request: Request, wanted: Provision, book: PriceBook
+    connection: Connection, request: Request, wanted: ProvisionInput, book: PriceBook
 ) -> tuple[Subscription, TrialStarted]:
     account = request.account.account
     catalogue = book.in_force(day_of(wanted.accepted_at))
@@ -119,19 +121,19 @@ async def _start(
     started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
     state = apply(provisioning(wanted.subscription_id, request), started)
     if not await subscription_repository.insert_subscription(connection, state, request):
-        raise refuse(Code.REQUEST_ID_REUSED, "request_id")
-    if not await subscription_repository.take_name(
+        raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
+    if not await subscription_repository.reserve_name(
         connection, state.subscription_id, account.name, account.kind
     ):
-        raise RefusedError(name_taken(account.kind))
-    await keep_people(connection, state.subscription_id, request)
+        raise RefusalError(name_taken_refusal(account.kind))
+    await save_contacts(connection, state.subscription_id, request)
     if started.claim:
-        await keep_token(connection, state.subscription_id, started.claim.name, started.claim.token)
+        await save_domain_token(connection, state.subscription_id, started.claim.name, started.claim.token)
     await subscription_repository.insert_events(connection, state, 1, (started,))
     return state, started
 
 
-async def keep_people(connection: Connection, subscription_id: str, request: Request) -> None:
+async def save_contacts(connection: Connection, subscription_id: str, request: Request) -> None:
     """Keep the administrator and the company of a request; what is there already stays."""
     await connection.execute(
         """
@@ -151,14 +153,14 @@ async def keep_people(connection: Connection, subscription_id: str, request: Req
 
 
 async def _domain_token(connection: Connection, subscription_id: str, domain: str) -> str:
-    await keep_token(connection, subscription_id, domain, secrets.token_hex(16))
+    await save_domain_token(connection, subscription_id, domain, secrets.token_hex(16))
     token: str = await connection.fetchval(
         "SELECT token FROM domain_tokens WHERE subscription_id = $1 AND domain = $2", subscription_id, domain
     )
     return token
 
 
-async def keep_token(connection: Connection, subscription_id: str, domain: str, token: str) -> None:
+async def save_domain_token(connection: Connection, subscription_id: str, domain: str, token: str) -> None:
     """Keep the secret of a living subscription and domain; the first one stays."""
     await connection.execute(
         """

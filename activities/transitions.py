@@ -4,20 +4,26 @@ from temporalio import activity
 
 from activities import metrics
 from adapters.postgres import subscription_repository
-from adapters.postgres.catalogue_repository import has_edition, newer_versions
+from adapters.postgres.catalogue_repository import has_edition, versions_after
 from adapters.postgres.command_answers import recalled_answer
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
 from subscription.activity_contracts import (
     AnswerRecalled,
-    AnswerWanted,
-    BookOutdated,
     NameTaken,
+    PriceBookOutdated,
     Recorded,
     RecordResult,
+    StoredAnswerInput,
     Transition,
 )
-from subscription.events import AccountRenamed, RenameHeld, RenameWithdrawn, ServiceFeesPosted, is_same
+from subscription.events import (
+    AccountRenamed,
+    RenameHeld,
+    RenameWithdrawn,
+    ServiceFeesPosted,
+    equal_except_private,
+)
 from subscription.request import AccountKind
 
 
@@ -25,14 +31,14 @@ class RecordDivergedError(Exception):
     """The record and the workflow tell different lives; nothing is written until an operator has looked."""
 
 
-class _NothingWrittenError(Exception):
+class _RollbackWithResultError(Exception):
     """Rolls the transaction back and answers."""
 
-    def __init__(self, result: NameTaken | BookOutdated) -> None:
+    def __init__(self, result: NameTaken | PriceBookOutdated) -> None:
         self.result = result
 
 
-class RecordingActivities:
+class TransitionActivities:
     def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner) -> None:
         self._pool = pool
         self._workspaces = workspaces
@@ -43,7 +49,7 @@ class RecordingActivities:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 written = await _record(connection, transition)
-        except _NothingWrittenError as nothing:
+        except _RollbackWithResultError as nothing:
             return nothing.result
         if written:
             metrics.recorded(transition.subscription_id, transition.first_sequence, transition.events)
@@ -52,14 +58,14 @@ class RecordingActivities:
         return Recorded(events=transition.events if _is_local() else ())
 
     @activity.defn
-    async def recall_answer(self, wanted: AnswerWanted) -> AnswerRecalled:
+    async def recall_answer(self, wanted: StoredAnswerInput) -> AnswerRecalled:
         """The original answer to a command that was accepted under this id (R22)."""
         return await recalled_answer(self._pool, wanted)
 
 
 async def _record(connection: Connection, transition: Transition) -> bool:
     """Whether the events are written now, and were not by an earlier attempt."""
-    recorded = await subscription_repository.recorded_sequence(connection, transition.subscription_id)
+    recorded = await subscription_repository.lock_row_and_get_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
         raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
     if recorded >= transition.first_sequence:
@@ -92,20 +98,20 @@ async def _is_recorded(connection: Connection, transition: Transition) -> bool:
     recorded = await subscription_repository.recorded_event(
         connection, transition.subscription_id, transition.first_sequence
     )
-    return recorded is not None and is_same(recorded, first)
+    return recorded is not None and equal_except_private(recorded, first)
 
 
 async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
     if not await has_edition(connection, transition.edition):
         raise RecordDivergedError(f"the record has fewer than {transition.edition} catalogue versions")
-    if newer := await newer_versions(connection, transition.edition):
-        raise _NothingWrittenError(BookOutdated(newer=newer))
+    if newer := await versions_after(connection, transition.edition):
+        raise _RollbackWithResultError(PriceBookOutdated(newer=newer))
 
 
 async def _keep_answer(connection: Connection, transition: Transition) -> None:
     if transition.answer:
         sequence = transition.first_sequence - 1 + len(transition.events)
-        await subscription_repository.keep_answer(
+        await subscription_repository.save_answer(
             connection, transition.subscription_id, sequence, transition.answer
         )
 
@@ -115,5 +121,5 @@ def _is_local() -> bool:
 
 
 async def _take(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:
-    if not await subscription_repository.take_name(connection, subscription_id, name, kind):
-        raise _NothingWrittenError(NameTaken())
+    if not await subscription_repository.reserve_name(connection, subscription_id, name, kind):
+        raise _RollbackWithResultError(NameTaken())

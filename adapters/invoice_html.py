@@ -98,7 +98,7 @@ def invoice_page(invoice: Invoice, language: Language, book: PriceBook) -> str:
         return written_day(day, language)
 
     def title(rate: ChargedRate) -> str:
-        return book.offer(rate.plan, rate.first_day).title
+        return book.plan_terms(rate.plan, rate.first_day).title
 
     page: Any = _PAGES.get_template("invoice.html")
     html: str = page.render(

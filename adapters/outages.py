@@ -3,7 +3,7 @@
 import asyncpg
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.postgres.pool import GOING
+from adapters.postgres.pool import CONNECTION_ERRORS
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 
 _TEMPORAL_IS_AWAY = (
@@ -19,4 +19,4 @@ def concerns_all(error: BaseException) -> bool:
         return False  # a value that PostgreSQL cannot hold, or a query that was too slow for this member
     if isinstance(error, RPCError):
         return error.status in _TEMPORAL_IS_AWAY and outcome_of(error) is Outcome.OUTAGE
-    return isinstance(error, (*GOING, asyncpg.InsufficientResourcesError))
+    return isinstance(error, (*CONNECTION_ERRORS, asyncpg.InsufficientResourcesError))

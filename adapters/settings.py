@@ -11,7 +11,7 @@ from temporalio.worker import WorkerDeploymentConfig
 from adapters.email.settings import MailServer, MailSettingsError, mail_server
 from adapters.files import TooLargeError, read_text
 from adapters.observability.logging import LogFormat
-from adapters.postgres.pool import DatabaseError, check_url
+from adapters.postgres.pool import DatabaseError, validate_url
 from adapters.temporal.worker_deployment import VersionSettingsError, deployment_from
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 
@@ -23,7 +23,7 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message is one sentence that says which and what would be right."""
 
 
-class Address(NamedTuple):
+class HostPort(NamedTuple):
     """Where to listen, or whom to ask."""
 
     host: str
@@ -44,14 +44,14 @@ class Address(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkerSettings:
     """What the worker takes from its environment, beside Temporal's and OpenTelemetry's own settings."""
 
     database_url: str
     catalogue: Catalogue
     dns_resolvers: tuple[str, ...]
-    metrics_address: Address | None
-    health_address: Address | None
+    metrics_address: HostPort | None
+    health_address: HostPort | None
     log_format: LogFormat
     mail_server: MailServer | None
     deployment: WorkerDeploymentConfig | None
@@ -60,9 +60,9 @@ class Settings:
     cached_workflows: int
 
 
-def settings_from(environment: Mapping[str, str]) -> Settings:
+def load_worker_settings(environment: Mapping[str, str]) -> WorkerSettings:
     """Read the settings; raises `SettingsError`."""
-    return Settings(
+    return WorkerSettings(
         database_url=database_url_from(environment),
         catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
         dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
@@ -71,12 +71,12 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         mail_server=_mail_server(environment),
         deployment=_deployment(environment),
-        webhooks_anywhere=webhooks_anywhere(environment),
+        webhooks_anywhere=allow_private_webhook_targets(environment),
         cached_workflows=_cached_workflows(environment.get("WORKSUB_CACHED_WORKFLOWS")),
     )
 
 
-def webhooks_anywhere(environment: Mapping[str, str]) -> bool:
+def allow_private_webhook_targets(environment: Mapping[str, str]) -> bool:
     """Whether webhooks may go to internal addresses and over plain HTTP; raises `SettingsError`."""
     targets = environment.get("WORKSUB_WEBHOOK_TARGETS") or "public"
     if targets not in ("public", "any"):
@@ -93,7 +93,7 @@ def database_url_from(environment: Mapping[str, str]) -> str:
             "as in postgresql://worksub@localhost:5432/worksub."
         )
     try:
-        check_url(url)
+        validate_url(url)
     except DatabaseError as error:
         raise SettingsError(str(error)) from None
     return url
@@ -103,7 +103,7 @@ def _resolvers(setting: str) -> tuple[str, ...]:
     addresses = tuple(address.strip() for address in setting.split(",") if address.strip())
     for address in addresses:
         try:
-            Address.read(address, usual_port="53")
+            HostPort.read(address, usual_port="53")
         except ValueError:
             raise SettingsError(
                 f"WORKSUB_DNS_RESOLVERS names {address!r}, which is not an IP address, with or without a "
@@ -112,13 +112,13 @@ def _resolvers(setting: str) -> tuple[str, ...]:
     return addresses
 
 
-def listening_address(name: str, environment: Mapping[str, str]) -> Address | None:
+def listening_address(name: str, environment: Mapping[str, str]) -> HostPort | None:
     """Where to listen, by the setting of this name, if it is set; raises `SettingsError`."""
     text = environment.get(name)
     if not text:
         return None
     try:
-        return Address.read(text)
+        return HostPort.read(text)
     except ValueError:
         raise SettingsError(
             f"{name} is {text!r}, which is not an IP address and a port, as in 127.0.0.1:8080."

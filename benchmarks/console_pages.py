@@ -19,7 +19,7 @@ import httpx
 from temporalio.client import Client
 
 from adapters.password_hashing import hashed
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from adapters.temporal.executions import is_worked_on
@@ -64,7 +64,7 @@ async def _service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             async with (
                 worker_process(directory / "worker", addresses, at) as worker,
                 api_process(directory / "api", addresses, at) as api,
-                connected(addresses.people_url, "worksub_reader", connections=2) as reading,
+                create_pool(addresses.people_url, "worksub_reader", connections=2) as reading,
             ):
                 await worker.wait_until(lambda: is_worked_on(temporal))
                 await api.wait_until(is_listening)

@@ -7,18 +7,18 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from activities.provisioning import ProvisioningActivities
-from activities.transitions import RecordingActivities
+from activities.transitions import TransitionActivities
 from adapters.postgres.pool import Pool
-from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from benchmarks.implementations import fields
-from subscription.activity_contracts import Provision, Provisioned, Recorded, Transition
+from subscription.activity_contracts import Provisioned, ProvisionInput, Recorded, Transition
 from subscription.apply import apply_all
 from subscription.business_calendar import add_months, first_of_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import SwitchToPaid
 from subscription.contract import ContractTerm
-from subscription.deadlines import due_first
-from subscription.decide import Accepted, decide
+from subscription.deadlines import next_due_event
+from subscription.decide import Decision, decide
 from subscription.events import Event
 from subscription.state import Subscription
 
@@ -62,17 +62,17 @@ async def live(pool: Pool, book: PriceBook, today: date, months: int) -> Subscri
     month = first_of_month(today)
     paid_from = add_months(month, -months)
     begun = start_of(paid_from) - timedelta(days=10)
-    workspaces = PostgresWorkspaces(pool)
+    workspaces = PostgresWorkspaceProvisioner(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=False)
     request = fields(book) | {"request_id": str(TEMPLATE), "customer_id": _CUSTOMER}
     request["account"] = {"group": _NAME}
     provisioned = await provisioning.provision_subscription(
-        Provision(subscription_id=str(TEMPLATE), request=request, accepted_at=begun)
+        ProvisionInput(subscription_id=str(TEMPLATE), request=request, accepted_at=begun)
     )
     assert isinstance(provisioned, Provisioned)
-    life = _Life(RecordingActivities(pool, workspaces), provisioned.state, book)
+    life = _Life(TransitionActivities(pool, workspaces), provisioned.state, book)
     await life.switch(SwitchToPaid(date=paid_from, term=ContractTerm.ANNUAL), begun + timedelta(hours=1))
-    while event := due_first(life.state, start_of(month), book):
+    while event := next_due_event(life.state, start_of(month), book):
         await life.happen((event,))
     return life.state
 
@@ -93,12 +93,12 @@ async def copied(owner: Pool, numbers: range) -> list[str]:
 
 
 class _Life:
-    def __init__(self, recording: RecordingActivities, state: Subscription, book: PriceBook) -> None:
+    def __init__(self, recording: TransitionActivities, state: Subscription, book: PriceBook) -> None:
         self._recording, self.state, self._book = recording, state, book
 
     async def switch(self, command: SwitchToPaid, now: datetime) -> None:
         decision = decide(self.state, command, now, self._book)
-        assert isinstance(decision, Accepted)
+        assert isinstance(decision, Decision)
         await self.happen(decision.events)
 
     async def happen(self, events: tuple[Event, ...]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 from temporalio.client import Client
 
-from adapters.postgres.pool import Pool, connected
+from adapters.postgres.pool import Pool, create_pool
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from benchmarks.baseline_temporal.tables import SCHEMA
@@ -110,7 +110,7 @@ async def ground(
             temporal=temporal,
             plain_temporal=await Client.connect(address),
             owner=await enter(asyncpg.create_pool(our_url, min_size=1, max_size=2)),
-            reader=await enter(connected(stack.addresses.people_url, "worksub_reader")),
+            reader=await enter(create_pool(stack.addresses.people_url, "worksub_reader")),
             dbos_pool=await enter(asyncpg.create_pool(dbos_url, min_size=1, max_size=2)),
             servers=Servers(stack.temporal.pid, stack.postgres.pid),
             say=say,

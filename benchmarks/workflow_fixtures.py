@@ -28,8 +28,8 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.message_authentication import Seals
 from subscription.state import Subscription
 from workflows.interceptors.message_authentication import SealingInterceptor
-from workflows.run_input import Resumed
-from workflows.search_attributes import all_of
+from workflows.run_input import ResumeInput
+from workflows.search_attributes import all_search_attributes
 
 _QUEUE = "seeds"
 _AT_ONCE = 20
@@ -56,7 +56,7 @@ async def seed_ours(
     async def seed(row: asyncpg.Record) -> str:
         workflow_id: str = WORKFLOW_ID_PREFIX + row["subscription_id"]
         state = Subscription.model_validate_json(row["snapshot"])
-        stage = Resumed(
+        stage = ResumeInput(
             state=state,
             book=book,
             clock_offset=ahead,
@@ -69,7 +69,7 @@ async def seed_ours(
             stage,
             id=workflow_id,
             task_queue=_QUEUE,
-            search_attributes=all_of(TypedSearchAttributes.empty, state),
+            search_attributes=all_search_attributes(TypedSearchAttributes.empty, state),
         )
         return workflow_id
 

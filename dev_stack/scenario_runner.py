@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 from temporalio.client import Client
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.postgres.worker_keys import worker_seals
 from adapters.temporal.data_converter import data_converter
 from dev_stack.postgres_server import OWNER, PEOPLE, WORKER
@@ -20,26 +20,26 @@ from starter.client import SubscriptionClient
 from starter.read_model import ReadModel
 from starter.requests import subscription_id_for
 from starter.setup import set_up
-from starter.subscription_clock import TestClock
+from starter.subscription_clock import SubscriptionClock
 from subscription.catalogue import PriceBook
-from subscription.commands import written_out
+from subscription.commands import expand_null
 from subscription.deadlines import next_deadline
-from subscription.decide import Accepted
-from subscription.domain_verification import DomainClaim, proof_of
-from subscription.refusals import Code, RefusedError
+from subscription.decide import Decision
+from subscription.domain_verification import PendingDomain, verification_records
+from subscription.refusals import RefusalCode, RefusalError
 from subscription.scenario import (
     CONFIRM_DOMAIN,
-    Document,
-    Final,
-    Outcome,
+    CommandOutcome,
+    FinalState,
     Scenario,
-    Step,
+    ScenarioResult,
+    ScenarioStep,
     confirmation_in,
-    filled_in,
     outcome,
     refused_request,
     sample_request,
     simulate,
+    with_default_arguments,
 )
 from worker import create_worker
 
@@ -55,7 +55,7 @@ _TEMPLATE = "worksub_template"
 _SLIP = timedelta(minutes=30)
 
 
-class ClockSlippedError(Exception):
+class ClockOverrunError(Exception):
     """A life's clock passed a command's time before the command was judged: the result would be wrong."""
 
 
@@ -64,7 +64,7 @@ def request_id_for(number: int, scenario: Scenario) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number}/{scenario.name}"))
 
 
-def simulate_by_rules(scenarios: Sequence[Scenario], book: PriceBook) -> list[Document]:
+def simulate_by_rules(scenarios: Sequence[Scenario], book: PriceBook) -> list[ScenarioResult]:
     """What the rules alone make of the scenarios."""
     return [
         simulate(scenario, book, subscription_id_for(request_id_for(number, scenario)))
@@ -77,11 +77,11 @@ async def simulate_on_temporal(
     book: PriceBook,
     *,
     on_progress: Callable[[str], None] = lambda sentence: None,
-    on_done: Callable[[Document], None] = lambda document: None,
-) -> list[Document]:
+    on_done: Callable[[ScenarioResult], None] = lambda document: None,
+) -> list[ScenarioResult]:
     """What the running service makes of the scenarios, each in a database and with a worker of its own.
 
-    Raises `StackError` if the servers do not start, `ClockSlippedError` if a machine is far too busy.
+    Raises `StackError` if the servers do not start, `ClockOverrunError` if a machine is far too busy.
     """
     from dev_stack.stack import EmbeddedStack  # which is not installed everywhere
 
@@ -94,9 +94,9 @@ async def simulate_on_temporal(
                 await set_up(client, template, catalogue, today=catalogue.effective_from)
             places = asyncio.Semaphore(LIVES_AT_ONCE)
 
-            async def live(number: int, scenario: Scenario) -> Document:
+            async def live(number: int, scenario: Scenario) -> ScenarioResult:
                 async with places:
-                    document = await _SimulatedLife(stack, client, number, scenario, book).live()
+                    document = await _ScenarioRun(stack, client, number, scenario, book).live()
                 on_done(document)
                 return document
 
@@ -115,7 +115,7 @@ async def _spare_the_disk(stack: "EmbeddedStack") -> None:
         await connection.close()
 
 
-class _SimulatedLife:
+class _ScenarioRun:
     def __init__(
         self, stack: "EmbeddedStack", client: Client, number: int, scenario: Scenario, book: PriceBook
     ) -> None:
@@ -125,7 +125,7 @@ class _SimulatedLife:
         self._id = subscription_id_for(self._request_id)
         self._confirmation = ""
 
-    async def live(self) -> Document:
+    async def live(self) -> ScenarioResult:
         async with self._house() as (client, read):
             request = {
                 **sample_request(self._scenario, self._book, self._request_id),
@@ -134,7 +134,7 @@ class _SimulatedLife:
             }
             try:
                 await client.request(request)
-            except RefusedError as refusal:
+            except RefusalError as refusal:
                 return refused_request(self._scenario, refusal.refused)
             clock = client.clock(self._id)
             ahead = self._scenario.starts_at - await clock.now()
@@ -152,8 +152,8 @@ class _SimulatedLife:
         await self._create_database()
         postgres = self._stack.postgres
         async with (
-            connected(postgres.dsn(self._name, WORKER), "worksub_worker", connections=2) as pool,
-            connected(postgres.dsn(self._name, PEOPLE), "worksub_reader", connections=1) as reading,
+            create_pool(postgres.dsn(self._name, WORKER), "worksub_worker", connections=2) as pool,
+            create_pool(postgres.dsn(self._name, PEOPLE), "worksub_reader", connections=1) as reading,
             create_worker(
                 self._temporal,
                 pool,
@@ -172,50 +172,50 @@ class _SimulatedLife:
         finally:
             await connection.close()
 
-    async def _pass_to(self, moment: datetime, clock: TestClock, ahead: timedelta) -> None:
+    async def _pass_to(self, moment: datetime, clock: SubscriptionClock, ahead: timedelta) -> None:
         await clock.advance_to(moment - ahead)
         if await clock.now() - (moment - ahead) > _SLIP:
-            raise ClockSlippedError(f"{self._scenario.name}: its clock was to stop at {moment}.")
+            raise ClockOverrunError(f"{self._scenario.name}: its clock was to stop at {moment}.")
 
-    async def _take(self, step: Step, client: SubscriptionClient, read: ReadModel) -> Outcome:
+    async def _take(self, step: ScenarioStep, client: SubscriptionClient, read: ReadModel) -> CommandOutcome:
         # What is due comes first, so that names and states are those of the step's own time.
         await client.settle(self._id, step.at)
         state = await read.snapshot(self._id)
         assert state is not None
         self._confirmation = confirmation_in(state, self._confirmation)
-        argument = filled_in(step, self._book, self._confirmation)
+        argument = with_default_arguments(step, self._book, self._confirmation)
         command = "check_domain" if step.command == CONFIRM_DOMAIN else step.command
-        argument = written_out(command, argument)
+        argument = expand_null(command, argument)
         if isinstance(argument, dict):
             argument = {**argument, "at": step.at.isoformat()}
         claims = state.claims if step.command == CONFIRM_DOMAIN else ()
         try:
             with self._proofs_published(claims):
                 answer = await client.command(self._id, command, argument)
-        except RefusedError as refusal:
-            if refusal.refused.code is Code.CLOCK_PASSED:
-                raise ClockSlippedError(f"{self._scenario.name}: {refusal.refused.message}") from None
+        except RefusalError as refusal:
+            if refusal.refused.code is RefusalCode.CLOCK_PASSED:
+                raise ClockOverrunError(f"{self._scenario.name}: {refusal.refused.message}") from None
             return outcome(step, refusal.refused)
-        return outcome(step, Accepted(events=(), message=answer.message))
+        return outcome(step, Decision(events=(), message=answer.message))
 
     @contextmanager
-    def _proofs_published(self, claims: Sequence[DomainClaim]) -> Iterator[None]:
+    def _proofs_published(self, claims: Sequence[PendingDomain]) -> Iterator[None]:
         """Only for this step, as in a simulation by the rules alone: a later claim is not proved by it."""
         with ExitStack() as published:
             for claim in claims:
-                proof = proof_of(claim.name, claim.token, self._book.domain_policy.cname_target)
+                proof = verification_records(claim.name, claim.token, self._book.domain_policy.cname_target)
                 published.enter_context(self._stack.dns.published_txt(proof.txt_name, proof.txt_value))
             yield
 
     async def _document(
-        self, outcomes: Sequence[Outcome], client: SubscriptionClient, read: ReadModel
-    ) -> Document:
+        self, outcomes: Sequence[CommandOutcome], client: SubscriptionClient, read: ReadModel
+    ) -> ScenarioResult:
         state = await read.snapshot(self._id)
         assert state is not None
-        return Document(
+        return ScenarioResult(
             name=self._scenario.name,
             outcomes=tuple(outcomes),
             timeline=tuple(await client.timeline(self._id)),
             ledger=tuple(await client.ledger(self._id)),
-            final=Final(state=state.state, access=state.access, next=next_deadline(state)),
+            final=FinalState(state=state.state, access=state.access, next=next_deadline(state)),
         )

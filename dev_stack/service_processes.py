@@ -20,7 +20,7 @@ _USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT = 9464, 9465, 8080
 
 
 @dataclass(frozen=True)
-class WatchedAt:
+class ServiceAddresses:
     """Where a worker tells how it is, and where the API answers."""
 
     metrics_address: str
@@ -48,15 +48,15 @@ class WatchedAt:
         return f"http://localhost:{self.api_address.rpartition(':')[2]}"
 
 
-def chosen_addresses(ports: UsualPorts) -> WatchedAt:
+def chosen_addresses(ports: UsualPorts) -> ServiceAddresses:
     """Return the addresses for the worker and the API, which stay reserved as long as `ports`."""
     usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT)
-    return WatchedAt(*(f"{LOOPBACK}:{ports.choose(port)}" for port in usual))
+    return ServiceAddresses(*(f"{LOOPBACK}:{ports.choose(port)}" for port in usual))
 
 
 @asynccontextmanager
 async def worker_process(
-    directory: Path, addresses: StackAddresses, watched_at: WatchedAt | None = None
+    directory: Path, addresses: StackAddresses, watched_at: ServiceAddresses | None = None
 ) -> AsyncIterator[ChildProcess]:
     """`python worker.py` for an embedded stack; its log is `directory/worker.log`. It dies with this process.
 
@@ -79,7 +79,7 @@ async def worker_process(
 
 @asynccontextmanager
 async def api_process(
-    directory: Path, addresses: StackAddresses, watched_at: WatchedAt
+    directory: Path, addresses: StackAddresses, watched_at: ServiceAddresses
 ) -> AsyncIterator[ChildProcess]:
     """`worksub api` for an embedded stack; its log is `directory/api.log`."""
     settings = {
@@ -118,7 +118,7 @@ def _of_the_stack(addresses: StackAddresses) -> dict[str, str]:
     }
 
 
-def _settings(addresses: StackAddresses, watched_at: WatchedAt | None) -> dict[str, str]:
+def _settings(addresses: StackAddresses, watched_at: ServiceAddresses | None) -> dict[str, str]:
     catalogue = os.environ.get("WORKSUB_CATALOGUE")
     return {
         # The child works in another directory.

@@ -38,22 +38,22 @@ class ApiKey(Frozen):
         return Caller(self.customer_id)
 
 
-class NewKey(Frozen):
+class IssuedKey(Frozen):
     """A key as it is made; its `token` is shown now and never again."""
 
     key: ApiKey
     token: str
 
 
-class NoSuchKeyError(Exception):
+class ApiKeyNotFoundError(Exception):
     """There is no key of that prefix that still opens anything."""
 
 
-class Keys:
+class ApiKeyStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def create(self, customer_id: str | None, label: str, lasts: timedelta | None = None) -> NewKey:
+    async def create(self, customer_id: str | None, label: str, lasts: timedelta | None = None) -> IssuedKey:
         """A key for one customer, or for operators; for ever, or for so long."""
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
         token = f"wsk_{prefix}_{secrets.token_urlsafe(32)}"
@@ -69,7 +69,7 @@ class Keys:
             lasts,
         )
         assert row is not None
-        return NewKey(key=ApiKey.model_validate(dict(row)), token=token)
+        return IssuedKey(key=ApiKey.model_validate(dict(row)), token=token)
 
     async def list(self, customer_id: str | None = None) -> list[ApiKey]:
         """All keys, or one customer's, the newest first."""
@@ -82,10 +82,10 @@ class Keys:
         )
         return [ApiKey.model_validate(dict(row)) for row in rows]
 
-    async def rotate(self, prefix: str, overlap: timedelta) -> NewKey:
+    async def rotate(self, prefix: str, overlap: timedelta) -> IssuedKey:
         """Another key for the same caller, to last as long as the old one, which opens for `overlap` still.
 
-        Raises `NoSuchKeyError`.
+        Raises `ApiKeyNotFoundError`.
         """
         lasts: timedelta | None = await self._pool.fetchval(
             "SELECT ends_at - created_at FROM api_keys WHERE prefix = $1", prefix
@@ -94,7 +94,7 @@ class Keys:
         return await self.create(old.customer_id, old.label, lasts)
 
     async def revoke(self, prefix: str) -> ApiKey:
-        """The key opens nothing from now on. Raises `NoSuchKeyError`."""
+        """The key opens nothing from now on. Raises `ApiKeyNotFoundError`."""
         return await self._end(prefix, timedelta())
 
     async def opening(self, token: str) -> ApiKey | None:
@@ -137,7 +137,7 @@ class Keys:
             after,
         )
         if row is None:
-            raise NoSuchKeyError
+            raise ApiKeyNotFoundError
         return ApiKey.model_validate(dict(row))
 
 

@@ -13,22 +13,22 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from adapters.postgres.pool import Pool
 from adapters.temporal.client import TASK_QUEUE
-from starter.commands import Updates, refusal_in
-from starter.filters import Selection
-from starter.queries import SubscriptionReader
-from starter.requests import Requests, subscription_id_for
-from starter.search import Finder, Found
-from starter.subscription_clock import TestClock
-from subscription.adjustment import Adjust, Adjustment
+from starter.commands import CommandSender, refusal_in
+from starter.filters import Filters
+from starter.queries import SubscriptionQueries
+from starter.requests import RequestSubmitter, subscription_id_for
+from starter.search import SearchPage, SubscriptionSearch
+from starter.subscription_clock import SubscriptionClock
+from subscription.adjustment import Adjustment, AdjustmentRequest
 from subscription.business_calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
-from subscription.commands import Command, Expected, SwitchToPaid, Upgrade, read_command
+from subscription.commands import Command, Expected, SwitchToPaid, Upgrade, parse_command
 from subscription.contract import ContractTerm
-from subscription.deadlines import caught_up
+from subscription.deadlines import advance
 from subscription.forecast import (
     ChangeQuote,
-    Coming,
     Quote,
+    UpcomingEvent,
     quote_cancellation,
     quote_switch,
     quote_upgrade,
@@ -37,17 +37,17 @@ from subscription.forecast import (
 from subscription.idempotency import REMEMBERED_FOR
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
-from subscription.refusals import Code, Refused, RefusedError
+from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.request import Account
 from subscription.state import Subscription
 from subscription.timeline import Answer, RequestAnswer
-from subscription.validation import check, problems_of
+from subscription.validation import parse_strict, problems_from
 
 T = TypeVar("T")
 CommandT = TypeVar("CommandT", bound=Command)
 
 
-class Standing(Frozen):
+class CurrentState(Frozen):
     """All that the rules need to judge a command now: the state after what is due, the time, the prices."""
 
     state: Subscription
@@ -60,19 +60,19 @@ class Standing(Frozen):
         return Expected(sequence=self.state.sequence, date=day_of(self.now), edition=self.book.edition)
 
 
-class SubscriptionClient(SubscriptionReader):
+class SubscriptionClient(SubscriptionQueries):
     """Requests, commands and questions about subscriptions.
 
-    Every method raises `RefusedError` where the rules say no, `RPCError` or `OSError` where a server
+    Every method raises `RefusalError` where the rules say no, `RPCError` or `OSError` where a server
     cannot be reached, and `RPCTimeoutOrCancelledError` where it went away in the middle.
     """
 
     def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:
         super().__init__(pool)
         self._temporal = temporal
-        self._finder = Finder(temporal, self._read)
-        self._requests = Requests(temporal, self._read, task_queue)
-        self._updates = Updates(temporal, self._read)
+        self._finder = SubscriptionSearch(temporal, self._read)
+        self._requests = RequestSubmitter(temporal, self._read, task_queue)
+        self._updates = CommandSender(temporal, self._read)
         self._task_queue = task_queue
 
     # -- requesting (R1-R9) --------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class SubscriptionClient(SubscriptionReader):
         """Return whether a request of this id was accepted before."""
         return await self._read.exists(subscription_id_for(request_id), None)
 
-    async def check_request(self, data: Mapping[str, Any]) -> Refused | None:
+    async def check_request(self, data: Mapping[str, Any]) -> Refusal | None:
         """All that is wrong with a request as things stand, without making it; None if nothing is."""
         return await self._requests.check(data)
 
@@ -161,7 +161,7 @@ class SubscriptionClient(SubscriptionReader):
         at = await self._read.accepted_at(subscription_id, command_id)
         if at is None:
             return False
-        state = await self._read.existing(subscription_id)
+        state = await self._read.get_snapshot(subscription_id)
         return state.state.over or await self._now(state) - at < REMEMBERED_FOR
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
@@ -171,14 +171,14 @@ class SubscriptionClient(SubscriptionReader):
     # -- ledgers and invoices ------------------------------------------------------------------------
 
     async def adjust(self, data: Mapping[str, Any]) -> Adjustment:
-        """Correct a ledger line by a compensating one; `data` has the fields of `Adjust`.
+        """Correct a ledger line by a compensating one; `data` has the fields of `AdjustmentRequest`.
 
         Works for subscriptions that have ended too. Sent again it gives the first answer again.
         """
         try:
-            wanted = check(Adjust, dict(data))
+            wanted = parse_strict(AdjustmentRequest, dict(data))
         except ValidationError as error:
-            raise RefusedError(_unreadable(error)) from None
+            raise RefusalError(_unreadable(error)) from None
         try:
             adjustment: Adjustment = await self._temporal.execute_workflow(
                 "AdjustmentWorkflow",
@@ -191,20 +191,20 @@ class SubscriptionClient(SubscriptionReader):
                 static_summary=f"{wanted.reason} {wanted.reference}: {wanted.amount:,} KRW",
             )
         except WorkflowFailureError as error:
-            raise RefusedError(refusal_in(error)) from None
+            raise RefusalError(refusal_in(error)) from None
         return adjustment
 
     # -- questions -----------------------------------------------------------------------------------
 
-    async def standing(self, subscription_id: str) -> Standing:
+    async def standing(self, subscription_id: str) -> CurrentState:
         """Where it stands by its own clock (R33), for the rules to be asked before anything is done."""
-        state, book = await self._read.existing(subscription_id), await self._read.price_book()
+        state, book = await self._read.get_snapshot(subscription_id), await self._read.price_book()
         now = await self._now(state)
-        return Standing(state=caught_up(state, now, book), now=now, book=book)
+        return CurrentState(state=advance(state, now, book), now=now, book=book)
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""
-        state = await self._read.existing(subscription_id)
+        state = await self._read.get_snapshot(subscription_id)
         book = await self._read.price_book()
         return _not_refused(quote_cancellation(state, day, await self._now(state), book))
 
@@ -220,7 +220,7 @@ class SubscriptionClient(SubscriptionReader):
         """What this switch to paid would cost, by the subscription's own clock (R16, R33)."""
         argument = {"date": day.isoformat(), "term": term, "plan": plan, "members": members}
         switch = _command("switch_to_paid", _given(argument), SwitchToPaid)
-        state = await self._read.existing(subscription_id)
+        state = await self._read.get_snapshot(subscription_id)
         book = await self._read.price_book()
         return _not_refused(quote_switch(state, switch, await self._now(state), book))
 
@@ -235,39 +235,39 @@ class SubscriptionClient(SubscriptionReader):
         """What this upgrade would cost now, by the subscription's own clock (R25, R33)."""
         argument = {"plan": plan, "members": members, "term": term}
         upgrade = _command("upgrade", {**_given(argument), "agreed_terms": []}, Upgrade)
-        state = await self._read.existing(subscription_id)
+        state = await self._read.get_snapshot(subscription_id)
         book = await self._read.price_book()
         return _not_refused(quote_upgrade(state, upgrade, await self._now(state), book))
 
-    async def upcoming(self, subscription_id: str) -> tuple[Coming, ...]:
+    async def upcoming(self, subscription_id: str) -> tuple[UpcomingEvent, ...]:
         """The next things that will happen if nothing is asked."""
-        state = await self._read.existing(subscription_id)
+        state = await self._read.get_snapshot(subscription_id)
         if state.state.over:
             return ()
         return upcoming(state, await self._now(state), await self._read.price_book())
 
     async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
         """The terms of service that an upgrade must agree to now, by the subscription's own clock (R25)."""
-        today = day_of(await self._now(await self._read.existing(subscription_id)))
+        today = day_of(await self._now(await self._read.get_snapshot(subscription_id)))
         catalogue = (await self._read.price_book()).in_force(today)
         return required_terms(catalogue) if catalogue else ()
 
     async def find(
-        self, selection: Selection = (), *, query: str | None = None, after: str = "", limit: int = 50
-    ) -> Found:
+        self, selection: Filters = (), *, query: str | None = None, after: str = "", limit: int = 50
+    ) -> SearchPage:
         """A page of the subscriptions of which all conditions hold.
 
         With `query`, in Temporal's visibility query language, of the living ones alone. Raises
-        `InvalidQueryError`, and `RefusedError` for a value that names nothing.
+        `InvalidQueryError`, and `RefusalError` for a value that names nothing.
         """
         await self.check_selection(selection)
         if query is not None:
             return await self._finder.asked(query, selection, after=after, limit=limit)
         return await self._finder.selected(selection, after=after, limit=limit)
 
-    def clock(self, subscription_id: str) -> TestClock:
+    def clock(self, subscription_id: str) -> SubscriptionClock:
         """The subscription's own clock (R33)."""
-        return TestClock(self._temporal, WORKFLOW_ID_PREFIX + subscription_id)
+        return SubscriptionClock(self._temporal, WORKFLOW_ID_PREFIX + subscription_id)
 
     async def _now(self, state: Subscription) -> datetime:
         """The time by the subscription's own clock, and never before what has already happened."""
@@ -277,18 +277,18 @@ class SubscriptionClient(SubscriptionReader):
         return max(now, state.last_at) if state.last_at else now
 
 
-def _not_refused(judged: T | Refused) -> T:
-    if isinstance(judged, Refused):
-        raise RefusedError(judged)
+def _not_refused(judged: T | Refusal) -> T:
+    if isinstance(judged, Refusal):
+        raise RefusalError(judged)
     return judged
 
 
-def _unreadable(error: ValidationError) -> Refused:
-    return Refused.of_problems(Code.INVALID_ARGUMENT, problems_of(error), whole="the argument")
+def _unreadable(error: ValidationError) -> Refusal:
+    return Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems_from(error), whole="the argument")
 
 
 def _command(name: str, argument: Mapping[str, Any], kind: type[CommandT]) -> CommandT:
-    command = _not_refused(read_command(name, argument))
+    command = _not_refused(parse_command(name, argument))
     assert isinstance(command, kind)
     return command
 

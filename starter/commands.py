@@ -16,31 +16,31 @@ from adapters.temporal.rpc_errors import Outcome, outcome_of
 from starter.read_model import ReadModel, no_such_subscription
 from starter.retry import LONGEST_PAUSE_SECONDS, retried
 from subscription.business_calendar import KST
-from subscription.commands import read_command
+from subscription.commands import parse_command
 from subscription.decide import decide
 from subscription.idempotency import ID_REUSED
 from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
-from subscription.refusals import Code, Refused, RefusedError, refuse
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
 from subscription.timeline import Answer
 
 
-class WorkflowLostError(Exception):
+class WorkflowMissingError(Exception):
     """The record has the subscription as living, and this Temporal namespace has no workflow for it."""
 
 
-class Updates:
+class CommandSender:
     def __init__(self, temporal: Client, read: ReadModel) -> None:
         self._temporal = temporal
         self._read = read
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
-        """The answer to a command; raises `RefusedError`, or `WorkflowLostError`.
+        """The answer to a command; raises `RefusalError`, or `WorkflowMissingError`.
 
         What cannot be read is refused here: the servers have limits of their own, and no codes for them.
         """
-        command = read_command(name, argument)
-        if isinstance(command, Refused):
-            raise RefusedError(command)
+        command = parse_command(name, argument)
+        if isinstance(command, Refusal):
+            raise RefusalError(command)
         if not isinstance(argument, Mapping) or argument.get("id") is None:
             return await self._update(subscription_id, name, argument, str(uuid.uuid4()))
         # Temporal answers any update of a known id as it did the first, whatever is asked, and a refusal
@@ -48,7 +48,7 @@ class Updates:
         update_id = _update_id(name, argument)
         try:
             return await self._update(subscription_id, name, argument, update_id)
-        except RefusedError:
+        except RefusalError:
             return await self._update(subscription_id, name, argument, f"{update_id}/{uuid.uuid4()}")
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
@@ -57,8 +57,8 @@ class Updates:
             await self._update(
                 subscription_id, "settle", {"at": at.isoformat()} if at else {}, str(uuid.uuid4())
             )
-        except RefusedError as refusal:
-            if refusal.refused.code is not Code.SUBSCRIPTION_ENDED:
+        except RefusalError as refusal:
+            if refusal.refused.code is not RefusalCode.SUBSCRIPTION_ENDED:
                 raise
 
     async def _update(self, subscription_id: str, name: str, argument: Any, update_id: str) -> Answer:
@@ -72,13 +72,13 @@ class Updates:
                 )
             except WorkflowUpdateFailedError as error:
                 refused = refusal_in(error)
-                if refused.code is Code.SUBSCRIPTION_ENDED:
+                if refused.code is RefusalCode.SUBSCRIPTION_ENDED:
                     return await self._answer_from_the_record(subscription_id, name, argument, refused)
-                if refused.code is Code.NOT_YET_STARTED and await self._read.snapshot(subscription_id):
+                if refused.code is RefusalCode.NOT_YET_STARTED and await self._read.snapshot(subscription_id):
                     # Its request may have been answered from the record, of which it has not heard yet.
                     await asyncio.sleep(LONGEST_PAUSE_SECONDS)
                     continue
-                raise RefusedError(refused) from None
+                raise RefusalError(refused) from None
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND or outcome_of(error) is not Outcome.REFUSED:
                     raise
@@ -86,29 +86,29 @@ class Updates:
             return answer
 
     async def _answer_from_the_record(
-        self, subscription_id: str, name: str, argument: Any, refused: Refused | None = None
+        self, subscription_id: str, name: str, argument: Any, refused: Refusal | None = None
     ) -> Answer:
         """No workflow is there to ask any more: the first answer again, or the refusal by the last state.
 
         `refused` is what the workflow said with its last breath, before the record said the same.
         """
-        state = await self._read.existing(subscription_id)
+        state = await self._read.get_snapshot(subscription_id)
         if name == "settle":
-            raise refuse(Code.SUBSCRIPTION_ENDED)
-        command = read_command(name, argument)
-        if isinstance(command, Refused):
-            raise RefusedError(command)
+            raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
+        command = parse_command(name, argument)
+        if isinstance(command, Refusal):
+            raise RefusalError(command)
         earlier = await self._read.answer(subscription_id, command)
         if earlier.reused:
-            raise RefusedError(ID_REUSED)
+            raise RefusalError(ID_REUSED)
         if earlier.answer is not None:
             return earlier.answer
         decision = decide(state, command, datetime.now(KST), await self._read.price_book())
-        if isinstance(decision, Refused):
-            raise RefusedError(decision)
+        if isinstance(decision, Refusal):
+            raise RefusalError(decision)
         if refused is not None:
-            raise RefusedError(refused)
-        raise WorkflowLostError(
+            raise RefusalError(refused)
+        raise WorkflowMissingError(
             f"By the record subscription {subscription_id} is {state.state}, "
             "but Temporal has no workflow for it."
         )
@@ -119,9 +119,9 @@ def _update_id(name: str, argument: Mapping[str, Any]) -> str:
     return f"{argument['id']}/{hashlib.sha256(body.encode()).hexdigest()[:16]}"
 
 
-def refusal_in(error: WorkflowUpdateFailedError | WorkflowFailureError) -> Refused:
+def refusal_in(error: WorkflowUpdateFailedError | WorkflowFailureError) -> Refusal:
     """The refusal that the workflow raised; what is not one of ours is passed on as it is."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.details:
-        return Refused.model_validate(cause.details[0])
+        return Refusal.model_validate(cause.details[0])
     raise error

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from starter.filters import Selection
+from starter.filters import Filters
 from subscription.catalogue import PriceBook
 from subscription.contract import ContractTerm
-from subscription.refusals import Code, Problem, Refused, RefusedError
+from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
 from subscription.state import Access, State
 
 _PLAN = "plan"
@@ -24,17 +24,17 @@ _COMPARED = re.compile(
 _LITERAL = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
-def selects_by_plan(selection: Selection) -> bool:
+def selects_by_plan(selection: Filters) -> bool:
     return any(each.column == _PLAN for each in selection)
 
 
-def check_selection(selection: Selection, book: PriceBook) -> None:
-    """Raise `RefusedError` for a plan that no published catalogue version has."""
+def check_selection(selection: Filters, book: PriceBook) -> None:
+    """Raise `RefusalError` for a plan that no published catalogue version has."""
     plans = plans_ever(book)
     wanted = [str(each.value) for each in selection if each.column == _PLAN]
     _refuse(
         [
-            Problem.of(Code.INVALID_VALUE, _PLAN, reason="NAMES_NOTHING", found=value, plans=plans)
+            Problem.of(RefusalCode.INVALID_VALUE, _PLAN, reason="NAMES_NOTHING", found=value, plans=plans)
             for value in wanted
             if value not in plans
         ]
@@ -42,12 +42,12 @@ def check_selection(selection: Selection, book: PriceBook) -> None:
 
 
 def check_query(query: str, book: PriceBook) -> None:
-    """Raise `RefusedError` for a value in a visibility query that its search attribute never has."""
+    """Raise `RefusalError` for a value in a visibility query that its search attribute never has."""
     known = {**_FIXED, "Plan": plans_ever(book)}
     _refuse(
         [
             Problem.of(
-                Code.INVALID_VALUE,
+                RefusalCode.INVALID_VALUE,
                 "query",
                 reason="QUERY_NAMES_NOTHING",
                 attribute=name,
@@ -73,4 +73,4 @@ def _values_compared(query: str) -> Iterator[tuple[str, str]]:
 
 def _refuse(problems: Sequence[Problem]) -> None:
     if problems:
-        raise RefusedError(Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the filter"))
+        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the filter"))

@@ -8,7 +8,7 @@ from subscription.business_calendar import first_of_month, first_of_next_month, 
 from subscription.contract import ContractTerm
 from subscription.state import Access, State
 
-LIVING = "WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
+RUNNING_SUBSCRIPTIONS = "WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
 """The present run of every living subscription, in the visibility query language.
 
 A paused workflow is open and has the status "Paused", so the status would leave it out.
@@ -16,7 +16,7 @@ A paused workflow is open and has the status "Paused", so the status would leave
 
 
 @dataclass(frozen=True)
-class Condition:
+class Filter:
     """How something known of a subscription compares with a value.
 
     `column` is where the record has it, `attribute` the search attribute; None if it is not there.
@@ -28,56 +28,56 @@ class Condition:
     value: str | bool | int | date | datetime
 
 
-Selection = tuple[Condition, ...]
+Filters = tuple[Filter, ...]
 """Conditions that must all hold; none at all selects everything."""
 
 
-def state_is(state: State) -> Selection:
-    return (Condition("state", "SubscriptionState", "=", state.value),)
+def state_is(state: State) -> Filters:
+    return (Filter("state", "SubscriptionState", "=", state.value),)
 
 
-def access_is(access: Access) -> Selection:
-    return (Condition("access", "Access", "=", access.value),)
+def access_is(access: Access) -> Filters:
+    return (Filter("access", "Access", "=", access.value),)
 
 
-def plan_is(plan: str) -> Selection:
-    return (Condition("plan", "Plan", "=", plan),)
+def plan_is(plan: str) -> Filters:
+    return (Filter("plan", "Plan", "=", plan),)
 
 
-def term_is(term: ContractTerm) -> Selection:
-    return (Condition("term", "Term", "=", term.value),)
+def term_is(term: ContractTerm) -> Filters:
+    return (Filter("term", "Term", "=", term.value),)
 
 
-def customer_is(customer_id: str) -> Selection:
-    return (Condition("customer_id", "CustomerId", "=", customer_id),)
+def customer_is(customer_id: str) -> Filters:
+    return (Filter("customer_id", "CustomerId", "=", customer_id),)
 
 
-def column_is(column: str, value: str | int | None) -> Selection:
+def column_is(column: str, value: str | int | None) -> Filters:
     """Select by a column of the record, where a value is given."""
-    return (Condition(column, None, "=", value),) if value is not None else ()
+    return (Filter(column, None, "=", value),) if value is not None else ()
 
 
-def column_between(column: str, first: date | datetime | None, before: date | datetime | None) -> Selection:
+def column_between(column: str, first: date | datetime | None, before: date | datetime | None) -> Filters:
     """Select a half-open range of a column of the record; a bound that is not given does not limit it."""
     bounds = ((">=", first), ("<", before))
-    return tuple(Condition(column, None, operator, value) for operator, value in bounds if value is not None)
+    return tuple(Filter(column, None, operator, value) for operator, value in bounds if value is not None)
 
 
-NEEDS_ATTENTION: Selection = (Condition(None, "NeedsAttention", "=", True),)
+NEEDS_ATTENTION: Filters = (Filter(None, "NeedsAttention", "=", True),)
 
 
-def trial_ends_in(first_day: date, end_day: date) -> Selection:
+def trial_ends_in(first_day: date, end_day: date) -> Filters:
     return state_is(State.TRIAL) + _between(
         "trial_ends_at", "TrialEndsAt", start_of(first_day), start_of(end_day)
     )
 
 
-def reserved_for(first_day: date, end_day: date) -> Selection:
+def reserved_for(first_day: date, end_day: date) -> Filters:
     """The date on which a reserved switch or cancellation happens, which no search attribute tells."""
     return _between("reservation_date", None, first_day, end_day)
 
 
-def last_contract_day_in(first_day: date, end_day: date) -> Selection:
+def last_contract_day_in(first_day: date, end_day: date) -> Filters:
     """A contract's last day is the one before its half-open end, which is what is kept of it (R18)."""
     day = timedelta(days=1)
     return state_is(State.ACTIVE) + _between("contract_to", "ContractEndsAt", first_day + day, end_day + day)
@@ -85,32 +85,34 @@ def last_contract_day_in(first_day: date, end_day: date) -> Selection:
 
 def _between(
     column: str | None, attribute: str | None, first: date | datetime, end: date | datetime
-) -> Selection:
-    return (Condition(column, attribute, ">=", first), Condition(column, attribute, "<", end))
+) -> Filters:
+    return (Filter(column, attribute, ">=", first), Filter(column, attribute, "<", end))
 
 
 @dataclass(frozen=True)
-class ReadyMade:
+class NamedFilter:
     """A selection that is often wanted, as it is meant on a day."""
 
     meaning: str
-    on: Callable[[date], Selection]
+    on: Callable[[date], Filters]
 
 
-READY_MADE = {
-    "trials-ending": ReadyMade("trials that end this week", lambda day: trial_ends_in(*week_of(day))),
-    "reservations-due": ReadyMade(
+NAMED_FILTERS = {
+    "trials-ending": NamedFilter("trials that end this week", lambda day: trial_ends_in(*week_of(day))),
+    "reservations-due": NamedFilter(
         "switches and cancellations that are reserved for this week", lambda day: reserved_for(*week_of(day))
     ),
-    "contracts-ending": ReadyMade(
+    "contracts-ending": NamedFilter(
         "contracts whose last day is in this month", lambda day: last_contract_day_in(*month_of(day))
     ),
-    "suspended": ReadyMade("trials that ended without a switch to paid", lambda _: state_is(State.SUSPENDED)),
-    "restricted": ReadyMade(
+    "suspended": NamedFilter(
+        "trials that ended without a switch to paid", lambda _: state_is(State.SUSPENDED)
+    ),
+    "restricted": NamedFilter(
         "subscriptions whose use is restricted until a domain is proved",
         lambda _: access_is(Access.RESTRICTED),
     ),
-    "needs-attention": ReadyMade(
+    "needs-attention": NamedFilter(
         "what keeps failing, or was found amiss by the nightly comparison", lambda _: NEEDS_ATTENTION
     ),
 }
@@ -126,23 +128,23 @@ def month_of(day: date) -> tuple[date, date]:
     return first_of_month(day), first_of_next_month(day)
 
 
-def is_recorded(selection: Selection) -> bool:
+def supported_by_database(selection: Filters) -> bool:
     """Whether the record alone can answer it."""
     return all(condition.column for condition in selection)
 
 
-def as_sql(selection: Selection) -> tuple[str, list[object]]:
+def to_sql(selection: Filters) -> tuple[str, list[object]]:
     """A condition on the table `subscriptions`, and its parameters."""
     parts = [f"{each.column} {each.operator} ${n}" for n, each in enumerate(selection, start=1)]
     return " AND ".join(parts) or "true", [each.value for each in selection]
 
 
-def as_visibility_query(selection: Selection) -> str | None:
+def to_visibility_query(selection: Filters) -> str | None:
     """The same of Temporal, as one may type it in the Web UI; None if it does not know enough."""
     if not all(condition.attribute for condition in selection):
         return None
     parts = [f"{each.attribute} {each.operator} {_literal(each.value)}" for each in selection]
-    return " AND ".join([*parts, LIVING])
+    return " AND ".join([*parts, RUNNING_SUBSCRIPTIONS])
 
 
 def _literal(value: str | bool | int | date | datetime) -> str:

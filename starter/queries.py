@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError
 
 from adapters.postgres.pool import Pool
 from starter.filter_values import check_selection, selects_by_plan
-from starter.filters import Selection, customer_is, state_is
-from starter.read_model import Listed, ReadModel, no_such_subscription
+from starter.filters import Filters, customer_is, state_is
+from starter.read_model import ReadModel, SubscriptionSummary, no_such_subscription
 from subscription.account_names import account_name
 from subscription.activity_contracts import CustomerEvent
 from subscription.adjustment import Adjustment, adjustment_key
@@ -23,7 +23,7 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import Code, refuse
+from subscription.refusals import RefusalCode, refusal
 from subscription.request import Account
 from subscription.state import State
 from subscription.status import Status, status_of
@@ -33,7 +33,7 @@ _SHORTEST_BEGINNING = 4
 """Fewer characters of an id would mean many subscriptions."""
 
 
-class Availability(Frozen):
+class NameAvailability(Frozen):
     """Whether an account name could be requested now; only a request takes it (R5)."""
 
     name: str
@@ -41,10 +41,10 @@ class Availability(Frozen):
     available: bool
 
 
-class SubscriptionReader:
+class SubscriptionQueries:
     """Questions about subscriptions, also while Temporal is away.
 
-    Every method raises `RefusedError` where the rules say no, and `OSError` where the database is away.
+    Every method raises `RefusalError` where the rules say no, and `OSError` where the database is away.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -54,12 +54,12 @@ class SubscriptionReader:
         """What is sold today, by the real clock; None if nothing is yet (R2, R19)."""
         return (await self._read.price_book()).in_force(day_of(datetime.now(KST)))
 
-    async def check_name(self, account: Account) -> Availability:
+    async def check_name(self, account: Account) -> NameAvailability:
         holder = await self._read.holder(account.name)
-        return Availability(name=account.name, kind=account.kind, available=holder is None)
+        return NameAvailability(name=account.name, kind=account.kind, available=holder is None)
 
     async def status(self, subscription_id: str) -> Status:
-        state = await self._read.existing(subscription_id)
+        state = await self._read.get_snapshot(subscription_id)
         return status_of(state, (await self._read.price_book()).domain_policy)
 
     async def check_exists(self, subscription_id: str, *, customer_id: str | None = None) -> None:
@@ -109,7 +109,7 @@ class SubscriptionReader:
         """Every ledger line taken apart, or the one with this key."""
         lines = [line for line in await self.ledger(subscription_id) if key in (None, line.key)]
         if key is not None and not lines:
-            raise refuse(Code.LINE_NOT_FOUND, "key")
+            raise refusal(RefusalCode.LINE_NOT_FOUND, "key")
         return [explain(line) for line in lines]
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
@@ -136,7 +136,7 @@ class SubscriptionReader:
         """With `customer_id`, only if it is that customer's."""
         invoice = await self._read.invoice(number, customer_id)
         if invoice is None:
-            raise refuse(Code.INVOICE_NOT_FOUND, "number")
+            raise refusal(RefusalCode.INVOICE_NOT_FOUND, "number")
         return invoice
 
     async def invoices(
@@ -159,7 +159,7 @@ class SubscriptionReader:
         """With `customer_id`, only if it is that customer's."""
         notice = await self._read.notice(number, customer_id)
         if notice is None:
-            raise refuse(Code.NOTICE_NOT_FOUND, "number")
+            raise refusal(RefusalCode.NOTICE_NOT_FOUND, "number")
         return notice
 
     async def notices(
@@ -189,8 +189,8 @@ class SubscriptionReader:
         found = await self._read.reconciliation(run)
         if found is None:
             if run:
-                raise refuse(Code.RECONCILIATION_NOT_FOUND, "run", reason="RUN")
-            raise refuse(Code.RECONCILIATION_NOT_FOUND)
+                raise refusal(RefusalCode.RECONCILIATION_NOT_FOUND, "run", reason="RUN")
+            raise refusal(RefusalCode.RECONCILIATION_NOT_FOUND)
         return found
 
     async def findings(self, run: str, *, skip: int = 0, limit: int = 1000) -> list[ReportedFinding]:
@@ -213,17 +213,19 @@ class SubscriptionReader:
         beginning = reference if len(reference) >= _SHORTEST_BEGINNING else None
         return await self._read.meant_by(beginning, name, admin_id if at else None, limit=limit)
 
-    async def listed(self, ids: Sequence[str]) -> Sequence[Listed]:
+    async def listed(self, ids: Sequence[str]) -> Sequence[SubscriptionSummary]:
         """Return the subscriptions with these ids, in the order given, without those not recorded."""
         rows = await self._read.listed(ids)
         return [rows[each] for each in ids if each in rows]
 
-    async def check_selection(self, selection: Selection) -> None:
-        """Raise `RefusedError` if a condition names a plan that was never published."""
+    async def check_selection(self, selection: Filters) -> None:
+        """Raise `RefusalError` if a condition names a plan that was never published."""
         if selects_by_plan(selection):
             check_selection(selection, await self.price_book())
 
-    async def select(self, selection: Selection, *, after: str = "", limit: int = 50) -> list[Listed]:
+    async def select(
+        self, selection: Filters, *, after: str = "", limit: int = 50
+    ) -> list[SubscriptionSummary]:
         """Those of which all conditions hold, in the order of their ids; the record must know of them all."""
         await self.check_selection(selection)
         return await self._read.list(selection, after=after, limit=limit)
@@ -235,7 +237,7 @@ class SubscriptionReader:
         customer_id: str | None = None,
         after: str = "",
         limit: int = 50,
-    ) -> list[Listed]:
+    ) -> list[SubscriptionSummary]:
         """Subscriptions in the order of their ids, those after the id `after`."""
         selection = (state_is(state) if state else ()) + (customer_is(customer_id) if customer_id else ())
         return await self.select(selection, after=after, limit=limit)

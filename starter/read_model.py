@@ -7,28 +7,28 @@ from typing import Literal, NamedTuple
 
 from adapters.postgres.command_answers import recalled_answer
 from adapters.postgres.pool import Pool
-from adapters.postgres.read_only_pool import Asked
-from starter.filters import Selection, as_sql
-from subscription.activity_contracts import AnswerRecalled, AnswerWanted, CustomerEvent
+from adapters.postgres.read_only_pool import ReadOnlyPool
+from starter.filters import Filters, to_sql
+from subscription.activity_contracts import AnswerRecalled, CustomerEvent, StoredAnswerInput
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.attention import Attention
 from subscription.business_calendar import Day, Instant
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import Command
 from subscription.contract import ContractTerm
-from subscription.deadlines import Due
-from subscription.events import EVENT, Event
+from subscription.deadlines import DeadlineKind
+from subscription.events import EVENT_ADAPTER, Event
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import Code, RefusedError, refuse
+from subscription.refusals import RefusalCode, RefusalError, refusal
 from subscription.state import Access, State, Subscription
 from subscription.timeline import ErasureCertificate, RequestAnswer, TimelineEntry
 
 
-class Listed(Frozen):
+class SubscriptionSummary(Frozen):
     """A subscription as lists show it."""
 
     subscription_id: str
@@ -45,17 +45,17 @@ class Listed(Frozen):
     reservation: Literal["SWITCH_TO_PAID", "CANCELLATION"] | None
     reservation_date: Day | None
     next_deadline_at: Instant | None
-    next_deadline: Due | None
+    next_deadline: DeadlineKind | None
 
 
-def no_such_subscription() -> RefusedError:
-    return refuse(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id")
+def no_such_subscription() -> RefusalError:
+    return refusal(RefusalCode.SUBSCRIPTION_NOT_FOUND, "subscription_id")
 
 
 ACCOUNT_NAME = "(snapshot -> 'account' ->> 'name')"
 """The account's name, as an expression in SQL."""
 _NAMED = f"{ACCOUNT_NAME} AS account_name"
-_LISTED = ", ".join(_NAMED if name == "account_name" else name for name in Listed.model_fields)
+_LISTED = ", ".join(_NAMED if name == "account_name" else name for name in SubscriptionSummary.model_fields)
 
 
 class RecordedRequest(Frozen):
@@ -65,7 +65,7 @@ class RecordedRequest(Frozen):
     answer: RequestAnswer
 
 
-class Beforehand(NamedTuple):
+class RequestContext(NamedTuple):
     """What is known before a request is made: what is sold, who holds its name, the same one sent earlier."""
 
     book: PriceBook
@@ -75,7 +75,7 @@ class Beforehand(NamedTuple):
 
 class ReadModel:
     def __init__(self, pool: Pool) -> None:
-        self._pool = Asked(pool)
+        self._pool = ReadOnlyPool(pool)
         self._unguarded = pool
 
     async def price_book(self) -> PriceBook:
@@ -88,8 +88,8 @@ class ReadModel:
         )
         return Subscription.model_validate_json(document) if document else None
 
-    async def existing(self, subscription_id: str) -> Subscription:
-        """The whole state as it was last recorded; raises `RefusedError` if there is no such subscription."""
+    async def get_snapshot(self, subscription_id: str) -> Subscription:
+        """The whole state as it was last recorded; raises `RefusalError` if there is no such subscription."""
         state = await self.snapshot(subscription_id)
         if state is None:
             raise no_such_subscription()
@@ -107,9 +107,9 @@ class ReadModel:
         )
         return found
 
-    async def before_request(
+    async def request_context(
         self, request_id: str | None, name: str | None, fingerprint: str = ""
-    ) -> Beforehand:
+    ) -> RequestContext:
         """All that a request is judged by, in one question; what is sold alone where it has no id or name."""
         row = await self._pool.fetchrow(
             """
@@ -135,7 +135,7 @@ class ReadModel:
                 trial_ends_at=row["trial_ends_at"],
             ),
         )
-        return Beforehand(PriceBook(versions=versions), row["holder"], earlier)
+        return RequestContext(PriceBook(versions=versions), row["holder"], earlier)
 
     async def holder(self, name: str) -> str | None:
         """The live subscription that holds the name; None if it is free (R5)."""
@@ -182,7 +182,7 @@ class ReadModel:
             "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence",
             subscription_id,
         )
-        return [EVENT.validate_json(row["detail"]) for row in rows]
+        return [EVENT_ADAPTER.validate_json(row["detail"]) for row in rows]
 
     async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
         rows = await self._pool.fetch(
@@ -363,7 +363,7 @@ class ReadModel:
             return AnswerRecalled()
         return await recalled_answer(
             self._unguarded,
-            AnswerWanted(
+            StoredAnswerInput(
                 subscription_id=subscription_id, command_id=command.id, fingerprint=command.fingerprint()
             ),
         )
@@ -392,9 +392,9 @@ class ReadModel:
             for row in rows
         ]
 
-    async def list(self, selection: Selection, *, after: str, limit: int) -> list[Listed]:
+    async def list(self, selection: Filters, *, after: str, limit: int) -> list[SubscriptionSummary]:
         """The subscriptions selected, in the order of their ids, those after the id `after`."""
-        condition, values = as_sql(selection)
+        condition, values = to_sql(selection)
         rows = await self._pool.fetch(
             f"""
             SELECT {_LISTED} FROM subscriptions
@@ -405,11 +405,11 @@ class ReadModel:
             after,
             limit,
         )
-        return [Listed.model_validate(dict(row)) for row in rows]
+        return [SubscriptionSummary.model_validate(dict(row)) for row in rows]
 
-    async def count(self, selection: Selection) -> int:
+    async def count(self, selection: Filters) -> int:
         """How many subscriptions are selected."""
-        condition, values = as_sql(selection)
+        condition, values = to_sql(selection)
         return (
             await self._pool.fetchval(
                 f"SELECT count(*) FROM subscriptions WHERE {condition}",  # noqa: S608 - as above
@@ -418,10 +418,10 @@ class ReadModel:
             or 0
         )
 
-    async def listed(self, ids: Sequence[str]) -> dict[str, Listed]:
+    async def listed(self, ids: Sequence[str]) -> dict[str, SubscriptionSummary]:
         """Those of these ids that the record has."""
         rows = await self._pool.fetch(
             f"SELECT {_LISTED} FROM subscriptions WHERE subscription_id = ANY($1)",  # noqa: S608 - field names
             ids,
         )
-        return {row["subscription_id"]: Listed.model_validate(dict(row)) for row in rows}
+        return {row["subscription_id"]: SubscriptionSummary.model_validate(dict(row)) for row in rows}

@@ -9,23 +9,23 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 
 from adapters.temporal.client import TASK_QUEUE
 from subscription.model import Frozen
-from workflows.registry import replayer, told_shortly
+from workflows.registry import replay_failure_reason, replayer
 
 RUNNING = f"TaskQueue = '{TASK_QUEUE}' AND CloseTime IS NULL"
 """The runs with which this release's workers would go on."""
 
 
-class NotReplayed(Frozen):
+class ReplayFailure(Frozen):
     workflow_id: str
     run_id: str
     reason: str
 
 
-class Replayed(Frozen):
+class ReplayReport(Frozen):
     """How many histories lead to the commands that stand in them, and which do not."""
 
     replayed: int
-    failed: tuple[NotReplayed, ...]
+    failed: tuple[ReplayFailure, ...]
 
 
 @contextmanager
@@ -47,7 +47,7 @@ async def replay(
     *,
     limit: int | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
-) -> Replayed:
+) -> ReplayReport:
     """Replay the runs that the visibility query finds; nothing of them is changed.
 
     `on_progress` is called after each, with how many there have been.
@@ -63,8 +63,10 @@ async def replay(
                 else:
                     failed.append(_not_replayed(result.history, result.replay_failure))
                 on_progress(replayed + len(failed))
-    return Replayed(replayed=replayed, failed=tuple(failed))
+    return ReplayReport(replayed=replayed, failed=tuple(failed))
 
 
-def _not_replayed(history: WorkflowHistory, failure: Exception) -> NotReplayed:
-    return NotReplayed(workflow_id=history.workflow_id, run_id=history.run_id, reason=told_shortly(failure))
+def _not_replayed(history: WorkflowHistory, failure: Exception) -> ReplayFailure:
+    return ReplayFailure(
+        workflow_id=history.workflow_id, run_id=history.run_id, reason=replay_failure_reason(failure)
+    )

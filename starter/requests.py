@@ -16,16 +16,16 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.commands import refusal_in
-from starter.read_model import Beforehand, ReadModel
+from starter.read_model import ReadModel, RequestContext
 from starter.retry import retried
 from subscription.business_calendar import KST, Instant
-from subscription.event_text import summary_words
+from subscription.event_text import workflow_summary
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Wire
-from subscription.refusals import Code, Refused, RefusedError, refuse
-from subscription.request import Request, name_taken, read_request
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
+from subscription.request import Request, name_taken_refusal, parse_request
 from subscription.timeline import RequestAnswer
-from subscription.validation import check, has_too_many_values
+from subscription.validation import has_too_many_values, parse_strict
 
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 
@@ -38,7 +38,9 @@ def subscription_id_for(request_id: str) -> str:
 def _begins_at(data: Mapping[str, Any]) -> datetime:
     """Now, but for a simulation; what is no time at all is refused with the rest of the request."""
     try:
-        return check(_Simulated, {"simulated_at": data.get("simulated_at")}).simulated_at or datetime.now(KST)
+        return parse_strict(
+            _Simulated, {"simulated_at": data.get("simulated_at")}
+        ).simulated_at or datetime.now(KST)
     except ValidationError:
         return datetime.now(KST)
 
@@ -47,46 +49,48 @@ class _Simulated(Wire):
     simulated_at: Instant | None
 
 
-class Requests:
+class RequestSubmitter:
     def __init__(self, temporal: Client, read: ReadModel, task_queue: str) -> None:
         self._temporal = temporal
         self._read = read
         self._task_queue = task_queue
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
-        """The answer to a request, once its trial has started; raises `RefusedError`."""
+        """The answer to a request, once its trial has started; raises `RefusalError`."""
         while True:
-            known = await self._known(data)
-            if (first := _first_answer(data, known)) is not None:
+            known = await self._load_context(data)
+            if (first := _previous_answer(data, known)) is not None:
                 return first
-            request = _judged(data, known)
-            taken = _taken(request, known)
+            request = _validate(data, known)
+            taken = _name_taken_error(request, known)
             # Sent before and never answered, it would take the name as soon as that is free again.
-            if taken and not await self._is_under_way(request):
+            if taken and not await self._is_running(request):
                 raise taken
             try:
                 answer = await self._start(data, request)
-            except RefusedError as refusal:
+            except RefusalError as refusal:
                 # The same request may have been accepted a moment ago, from another process or by hand.
-                if refusal.refused.code is not Code.REQUEST_ID_REUSED:
+                if refusal.refused.code is not RefusalCode.REQUEST_ID_REUSED:
                     raise
-                if (first := _first_answer(data, await self._known(data))) is not None:
+                if (first := _previous_answer(data, await self._load_context(data))) is not None:
                     return first
                 raise
             if answer is not None:
                 return answer
 
-    async def check(self, data: Mapping[str, Any]) -> Refused | None:
+    async def check(self, data: Mapping[str, Any]) -> Refusal | None:
         """All that is wrong with a request as things stand, without making it; None if nothing is."""
-        known = await self._known(data)
+        known = await self._load_context(data)
         try:
-            if _first_answer(data, known) is None and (taken := _taken(_judged(data, known), known)):
+            if _previous_answer(data, known) is None and (
+                taken := _name_taken_error(_validate(data, known), known)
+            ):
                 raise taken
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             return refusal.refused
         return None
 
-    async def _is_under_way(self, request: Request) -> bool:
+    async def _is_running(self, request: Request) -> bool:
         handle = self._temporal.get_workflow_handle(
             WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
         )
@@ -97,11 +101,11 @@ class Requests:
                 raise
             return False
 
-    async def _known(self, data: Mapping[str, Any]) -> Beforehand:
-        request = _shape_of(data)
+    async def _load_context(self, data: Mapping[str, Any]) -> RequestContext:
+        request = _try_parse(data)
         if request is None:
-            return await self._read.before_request(None, None)
-        return await self._read.before_request(
+            return await self._read.request_context(None, None)
+        return await self._read.request_context(
             request.request_id, request.account.account.name, request.fingerprint()
         )
 
@@ -118,7 +122,7 @@ class Requests:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=summary_words(request),
+                static_summary=workflow_summary(request),
             )
             answer: RequestAnswer = await self._temporal.execute_update_with_start_workflow(
                 "request",
@@ -133,42 +137,42 @@ class Requests:
             return await retried(started)
         except WorkflowUpdateFailedError as error:
             refused = refusal_in(error)
-            if refused.code is not Code.SUBSCRIPTION_ENDED:
-                raise RefusedError(refused) from None
+            if refused.code is not RefusalCode.SUBSCRIPTION_ENDED:
+                raise RefusalError(refused) from None
             await self._temporal.get_workflow_handle(workflow_id).result()
             return None
 
 
-def _shape_of(data: Mapping[str, Any]) -> Request | None:
+def _try_parse(data: Mapping[str, Any]) -> Request | None:
     """The request, whether or not the rules accept it; None if it cannot be read."""
     if has_too_many_values(data):
         return None
     try:
-        return check(Request, dict(data))
+        return parse_strict(Request, dict(data))
     except ValidationError:
         return None
 
 
-def _first_answer(data: Mapping[str, Any], known: Beforehand) -> RequestAnswer | None:
+def _previous_answer(data: Mapping[str, Any], known: RequestContext) -> RequestAnswer | None:
     """The answer to a request that was accepted before, whatever has changed since (R9)."""
-    request, earlier = _shape_of(data), known.earlier
+    request, earlier = _try_parse(data), known.earlier
     if request is None or earlier is None:
         return None
     if not earlier.same:
-        raise refuse(Code.REQUEST_ID_REUSED, "request_id")
+        raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
     return earlier.answer
 
 
-def _judged(data: Mapping[str, Any], known: Beforehand) -> Request:
+def _validate(data: Mapping[str, Any], known: RequestContext) -> Request:
     """Refuse what can be refused before anything exists."""
-    request = read_request(dict(data), known.book, _begins_at(data))
-    if isinstance(request, Refused):
-        raise RefusedError(request)
+    request = parse_request(dict(data), known.book, _begins_at(data))
+    if isinstance(request, Refusal):
+        raise RefusalError(request)
     return request
 
 
-def _taken(request: Request, known: Beforehand) -> RefusedError | None:
+def _name_taken_error(request: Request, known: RequestContext) -> RefusalError | None:
     """The refusal of a request whose name another subscription holds (R5)."""
     if known.holder in (None, subscription_id_for(request.request_id)):
         return None
-    return RefusedError(name_taken(request.account.account.kind))
+    return RefusalError(name_taken_refusal(request.account.account.kind))

@@ -38,7 +38,7 @@ from subscription.model import Frozen
 TIME_ZONE = "Asia/Seoul"
 
 # A job that was missed while Temporal was down is made up for, as long as it may still matter.
-_AFTER_PEOPLE = Priority(priority_key=4)  # what people ask has 2, what falls due 3
+_JOB_PRIORITY = Priority(priority_key=4)  # what people ask has 2, what falls due 3
 _CATCH_UP = timedelta(days=7)
 _LOOK_SECONDS = 0.2
 
@@ -86,7 +86,7 @@ class JobFailedError(Exception):
     """A run of a job ended without a report; the message says why."""
 
 
-class Applied(StrEnum):
+class ApplyResult(StrEnum):
     CREATED = "CREATED"
     UPDATED = "UPDATED"
     UNCHANGED = "UNCHANGED"
@@ -100,7 +100,7 @@ class LastRun(Frozen):
     summary: str | None
 
 
-class Scheduled(Frozen):
+class ScheduleStatus(Frozen):
     """A schedule as it stands in the namespace, or that it is not `applied` there yet."""
 
     name: str
@@ -113,12 +113,12 @@ class Scheduled(Frozen):
     last_run: LastRun | None = None
 
 
-async def apply_schedules(client: Client) -> dict[str, Applied]:
+async def apply_schedules(client: Client) -> dict[str, ApplyResult]:
     """Create what is missing and correct what differs, by name. Who paused a schedule finds it paused."""
     return {job.name: await _apply(client, job) for job in JOBS}
 
 
-async def list_schedules(client: Client) -> list[Scheduled]:
+async def list_schedules(client: Client) -> list[ScheduleStatus]:
     return [await _scheduled(client, job) for job in JOBS]
 
 
@@ -150,31 +150,31 @@ async def result_of(run: WorkflowHandle[Any, Any]) -> dict[str, Any]:
 
 async def pause(client: Client, job: Job, note: str) -> None:
     """Nothing of this job starts by itself until it is resumed. Raises `NotAppliedError`."""
-    with _unless_applied(job):
+    with _translate_not_found(job):
         await _handle(client, job).pause(note=note)
 
 
 async def resume(client: Client, job: Job) -> None:
     """Raises `NotAppliedError`."""
-    with _unless_applied(job):
+    with _translate_not_found(job):
         await _handle(client, job).unpause(note=job.note)
 
 
-async def _apply(client: Client, job: Job) -> Applied:
+async def _apply(client: Client, job: Job) -> ApplyResult:
     try:
         await client.create_schedule(job.schedule_id, _schedule(job))
-        return Applied.CREATED
+        return ApplyResult.CREATED
     except ScheduleAlreadyRunningError:
         pass
     present = (await _handle(client, job).describe()).schedule
-    if _as_declared(present, job):
-        return Applied.UNCHANGED
+    if _is_up_to_date(present, job):
+        return ApplyResult.UNCHANGED
 
     def corrected(found: ScheduleUpdateInput) -> ScheduleUpdate:
         return ScheduleUpdate(replace(_schedule(job), state=found.description.schedule.state))
 
     await _handle(client, job).update(corrected)
-    return Applied.UPDATED
+    return ApplyResult.UPDATED
 
 
 def _schedule(job: Job) -> Schedule:
@@ -188,7 +188,7 @@ def _schedule(job: Job) -> Schedule:
             id=job.schedule_id,
             task_queue=TASK_QUEUE,
             static_summary=job.note,
-            priority=_AFTER_PEOPLE,
+            priority=_JOB_PRIORITY,
         ),
         spec=ScheduleSpec(calendars=[calendar], time_zone_name=TIME_ZONE),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP),
@@ -196,11 +196,11 @@ def _schedule(job: Job) -> Schedule:
     )
 
 
-def _as_declared(present: Schedule, job: Job) -> bool:
-    return _essence(present) == _essence(_schedule(job))
+def _is_up_to_date(present: Schedule, job: Job) -> bool:
+    return _comparable_fields(present) == _comparable_fields(_schedule(job))
 
 
-def _essence(schedule: Schedule) -> tuple[Any, ...]:
+def _comparable_fields(schedule: Schedule) -> tuple[Any, ...]:
     """What the declaration decides, without what the server adds."""
     action = schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
@@ -222,8 +222,8 @@ def _essence(schedule: Schedule) -> tuple[Any, ...]:
     )
 
 
-async def _scheduled(client: Client, job: Job) -> Scheduled:
-    about = Scheduled(name=job.name, times=job.times, note=job.note, applied=False)
+async def _scheduled(client: Client, job: Job) -> ScheduleStatus:
+    about = ScheduleStatus(name=job.name, times=job.times, note=job.note, applied=False)
     try:
         found = await _description(_handle(client, job), job)
     except NotAppliedError:
@@ -262,12 +262,12 @@ async def _last_run(client: Client, workflow_id: str) -> LastRun | None:
 
 
 async def _description(handle: ScheduleHandle, job: Job) -> ScheduleDescription:
-    with _unless_applied(job):
+    with _translate_not_found(job):
         return await handle.describe()
 
 
 @contextmanager
-def _unless_applied(job: Job) -> Iterator[None]:
+def _translate_not_found(job: Job) -> Iterator[None]:
     try:
         yield
     except RPCError as error:

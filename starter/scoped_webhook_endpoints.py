@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from adapters.postgres.pool import Pool
 from starter.caller import Caller
-from starter.webhook_endpoints import Endpoint, NoSuchEndpointError, Webhooks
+from starter.webhook_endpoints import Endpoint, EndpointNotFoundError, WebhookEndpointStore
 from subscription.model import Frozen
-from subscription.refusals import Code, refuse
+from subscription.refusals import RefusalCode, refusal
 
 MOST_ENDPOINTS = 20
 """A customer has so many at most."""
@@ -22,7 +22,7 @@ class TooManyEndpointsError(Exception):
 
 
 class WebhookDesk:
-    """`Webhooks` for one caller. An endpoint of another customer does not exist: `NoSuchEndpointError`.
+    """`WebhookEndpointStore` for one caller. An endpoint of another customer does not exist: `EndpointNotFoundError`.
 
     `pool` is in the role `worksub_api`.
     """
@@ -30,7 +30,7 @@ class WebhookDesk:
     def __init__(self, pool: Pool, caller: Caller) -> None:
         self._pool = pool
         self._caller = caller
-        self.reading = Webhooks(pool)
+        self.reading = WebhookEndpointStore(pool)
 
     async def endpoints(self) -> list[Endpoint]:
         return await self.reading.list(self._caller.customer_id)
@@ -39,14 +39,14 @@ class WebhookDesk:
         for each in await self.reading.list(self._caller.customer_id):
             if each.endpoint_id == endpoint_id:
                 return each
-        raise NoSuchEndpointError
+        raise EndpointNotFoundError
 
     async def write(
         self,
         key: str,
         body: Mapping[str, Any],
         answer_type: type[T],
-        change: Callable[[Webhooks], Awaitable[T]],
+        change: Callable[[WebhookEndpointStore], Awaitable[T]],
         *,
         endpoint_id: str | None = None,
         secrets: frozenset[str] = frozenset(),
@@ -77,9 +77,9 @@ class WebhookDesk:
                 )
                 assert earlier is not None
                 if earlier["fingerprint"] != fingerprint:
-                    raise refuse(Code.COMMAND_ID_REUSED, "id")
+                    raise refusal(RefusalCode.COMMAND_ID_REUSED, "id")
                 return answer_type.model_validate_json(earlier["answer"]), True
-            answer = await change(Webhooks(connection))
+            answer = await change(WebhookEndpointStore(connection))
             await connection.execute(
                 "UPDATE api_writes SET answer = $3 WHERE caller = $1 AND key = $2",
                 caller,
@@ -88,7 +88,7 @@ class WebhookDesk:
             )
             return answer, False
 
-    async def check_number(self, webhooks: Webhooks, customer_id: str | None) -> None:
+    async def check_number(self, webhooks: WebhookEndpointStore, customer_id: str | None) -> None:
         """Raise `TooManyEndpointsError`; one transaction at a time counts the endpoints of a customer."""
         if customer_id is not None and await webhooks.count_locked(customer_id) >= MOST_ENDPOINTS:
             raise TooManyEndpointsError

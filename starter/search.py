@@ -8,8 +8,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.attention_copy import attention_of
 from starter.filter_values import check_query
-from starter.filters import Selection, as_visibility_query, is_recorded
-from starter.read_model import Listed, ReadModel
+from starter.filters import Filters, supported_by_database, to_visibility_query
+from starter.read_model import ReadModel, SubscriptionSummary
 from subscription.attention import ATTENTION_MEMO, ShownAttention
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
@@ -17,7 +17,7 @@ from subscription.model import Frozen
 _PAGE_OF_TEMPORAL = 1000
 
 
-class Found(Frozen):
+class SearchPage(Frozen):
     """A page of subscriptions in the order of their ids, of `total` that there are in all.
 
     `attention` are the reasons of those that need attention, where Temporal was asked.
@@ -25,7 +25,7 @@ class Found(Frozen):
     Temporal knows and the record does not. `query` asks the same of Temporal; None if Temporal cannot tell.
     """
 
-    subscriptions: tuple[Listed, ...]
+    subscriptions: tuple[SubscriptionSummary, ...]
     unrecorded: tuple[str, ...] = ()
     attention: dict[str, ShownAttention] = Field(default_factory=dict)
     total: int
@@ -37,39 +37,39 @@ class InvalidQueryError(Exception):
     """Temporal cannot read a visibility query; the message is Temporal's."""
 
 
-class Finder:
+class SubscriptionSearch:
     def __init__(self, temporal: Client, read: ReadModel) -> None:
         self._temporal = temporal
         self._read = read
 
-    async def selected(self, selection: Selection, *, after: str, limit: int) -> Found:
+    async def selected(self, selection: Filters, *, after: str, limit: int) -> SearchPage:
         """Those of which all conditions hold."""
-        query = as_visibility_query(selection)
-        if not is_recorded(selection):
+        query = to_visibility_query(selection)
+        if not supported_by_database(selection):
             assert query is not None, "what the record does not know is a search attribute"
             return await self._by(query, after, limit)
         # One more than is shown tells whether there are more.
         listed = await self._read.list(selection, after=after, limit=limit + 1)
-        return Found(
+        return SearchPage(
             subscriptions=tuple(listed[:limit]),
             total=await self._read.count(selection),
             after=listed[limit - 1].subscription_id if len(listed) > limit else None,
             query=query,
         )
 
-    async def asked(self, query: str, selection: Selection, *, after: str, limit: int) -> Found:
+    async def asked(self, query: str, selection: Filters, *, after: str, limit: int) -> SearchPage:
         """The living ones for which a visibility query holds, and all conditions.
 
-        Raises `InvalidQueryError`, and `RefusedError` for a value that its search attribute never has.
+        Raises `InvalidQueryError`, and `RefusalError` for a value that its search attribute never has.
         """
         # First by itself, so that what is wrong is said of what was written.
         await self._check(query)
         check_query(query, await self._read.price_book())
-        conditions = as_visibility_query(selection)
+        conditions = to_visibility_query(selection)
         assert conditions is not None
         return await self._by(f"({query}) AND {conditions}", after, limit)
 
-    async def _by(self, query: str, after: str, limit: int) -> Found:
+    async def _by(self, query: str, after: str, limit: int) -> SearchPage:
         await self._check(query)
         # Temporal gives no order to page by, so all ids are read, and a page of them kept.
         runs = self._temporal.list_workflows(query, page_size=_PAGE_OF_TEMPORAL)
@@ -82,7 +82,7 @@ class Finder:
         ids = nsmallest(limit + 1, (each for each in found if each > after))
         shown = ids[:limit]
         rows = await self._read.listed(shown)
-        return Found(
+        return SearchPage(
             subscriptions=tuple(rows[each] for each in shown if each in rows),
             unrecorded=tuple(each for each in shown if each not in rows),
             attention={

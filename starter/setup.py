@@ -6,14 +6,14 @@ from temporalio.client import Client
 
 from adapters.postgres.catalogue_repository import publish
 from adapters.postgres.migrate import migrate
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.temporal.search_attributes import register_search_attributes
-from starter.schedules import Applied, apply_schedules
+from starter.schedules import ApplyResult, apply_schedules
 from subscription.catalogue import Catalogue
 from subscription.model import Frozen
 
 
-class SetUp(Frozen):
+class SetupReport(Frozen):
     """What was missing or different: migrations, the catalogue version, search attributes, schedules."""
 
     migrations: tuple[str, ...]
@@ -22,19 +22,21 @@ class SetUp(Frozen):
     schedules: tuple[str, ...]
 
 
-async def set_up(client: Client, owner_url: str, catalogue: Catalogue, *, today: date | None = None) -> SetUp:
+async def set_up(
+    client: Client, owner_url: str, catalogue: Catalogue, *, today: date | None = None
+) -> SetupReport:
     """Migrate the database at `owner_url`, publish the catalogue, make the namespace ready.
 
     `today` is for simulations: see `publish`. Raises `DatabaseError` or `PublishingError` where waiting
     will not help.
     """
     migrations = await migrate(owner_url)
-    async with connected(owner_url, "worksub_worker", connections=1) as pool:
+    async with create_pool(owner_url, "worksub_worker", connections=1) as pool:
         published = await publish(pool, catalogue, today=today)
     applied = await apply_schedules(client)
-    return SetUp(
+    return SetupReport(
         migrations=tuple(migrations),
         published=catalogue.version if published else None,
         search_attributes=tuple(await register_search_attributes(client)),
-        schedules=tuple(name for name, what in applied.items() if what is not Applied.UNCHANGED),
+        schedules=tuple(name for name, what in applied.items() if what is not ApplyResult.UNCHANGED),
     )

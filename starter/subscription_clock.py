@@ -26,13 +26,13 @@ SHORTEST_SKIP = timedelta(seconds=5)
 _moving: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
 
-class TestClockUnavailable(Exception):  # noqa: N818
+class ClockNotSupportedError(Exception):
     """The server cannot move a workflow's clock. The message is a sentence for a person."""
 
     __test__ = False  # for pytest, which takes the name for a test's
 
 
-class TestClock:
+class SubscriptionClock:
     """The clock of one workflow, found by its id through every continue-as-new.
 
     Timers that lie between now and the target fire in their order, and what they cause is done in between;
@@ -116,7 +116,7 @@ class TestClock:
             await moving
         except RPCError as error:
             if error.status in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.INVALID_ARGUMENT):
-                raise TestClockUnavailable(
+                raise ClockNotSupportedError(
                     "This Temporal server cannot move a workflow's clock. The embedded server can; "
                     "any other needs version 1.32 and the dynamic configuration "
                     f"frontend.WorkflowTimeSkippingEnabled=true. It answered: {error.message}"

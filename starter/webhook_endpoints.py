@@ -57,7 +57,7 @@ class Delivery(Frozen):
     settled_at: Instant | None
 
 
-class NoSuchEndpointError(Exception):
+class EndpointNotFoundError(Exception):
     """There is no endpoint of that id."""
 
 
@@ -69,7 +69,7 @@ _DELIVERY = """
 """
 
 
-class Webhooks:
+class WebhookEndpointStore:
     """On a pool, or a connection in a transaction, of a role that cannot read the secrets that are there."""
 
     def __init__(self, pool: Pool | Connection) -> None:
@@ -118,7 +118,7 @@ class Webhooks:
             status,
         )
         if not found:
-            raise NoSuchEndpointError
+            raise EndpointNotFoundError
 
     async def remove(self, endpoint_id: str) -> None:
         """Nothing is sent there any more; what waits is parked, and the secrets are deleted."""
@@ -131,7 +131,7 @@ class Webhooks:
                 endpoint_id,
             )
             if not found:
-                raise NoSuchEndpointError
+                raise EndpointNotFoundError
             await connection.execute("DELETE FROM webhook_secrets WHERE endpoint_id = $1", endpoint_id)
             await connection.execute(
                 """
@@ -265,16 +265,16 @@ async def _in_transaction(database: Pool | Connection) -> AsyncIterator[Connecti
 
 
 async def _check(connection: Connection | Pool, endpoint_id: str) -> None:
-    """Raises `NoSuchEndpointError`."""
+    """Raises `EndpointNotFoundError`."""
     if not await connection.fetchval(
         "SELECT EXISTS (SELECT FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL)",
         endpoint_id,
     ):
-        raise NoSuchEndpointError
+        raise EndpointNotFoundError
 
 
 async def _lock(connection: Connection, endpoint_id: str) -> None:
-    """Keep every other change of the endpoint waiting; raise `NoSuchEndpointError`."""
+    """Keep every other change of the endpoint waiting; raise `EndpointNotFoundError`."""
     found = await connection.fetchval(
         """
         SELECT true FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL FOR NO KEY UPDATE
@@ -282,7 +282,7 @@ async def _lock(connection: Connection, endpoint_id: str) -> None:
         endpoint_id,
     )
     if not found:
-        raise NoSuchEndpointError
+        raise EndpointNotFoundError
 
 
 async def _new_secret(connection: Connection, endpoint_id: str) -> NewSecret:

@@ -9,21 +9,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from subscription.adjustment import AdjustAsOf, AdjustResult
+from subscription.adjustment import AdjustmentInput, AdjustmentResult
 from subscription.business_calendar import Instant
 from subscription.catalogue import Catalogue
 from subscription.events import Erased, Event
 from subscription.invoice import InvoicesIssued, IssueInvoices
 from subscription.model import Frozen
-from subscription.notice_outbox import DeliverNotices, NoticesDelivered, NoticesTold, TellNotices
-from subscription.reconciliation import FinishReconciliation, Reconciled, ReconcilePage, ReconcileReport
-from subscription.refusals import Refused
-from subscription.retention import HistoriesPurged, PurgeHistories, PurgeRows, RowsPurged
+from subscription.notice_outbox import (
+    DeliverNoticesInput,
+    DeliverNoticesResult,
+    QueueNoticesInput,
+    QueueNoticesResult,
+)
+from subscription.reconciliation import (
+    FinishReconciliation,
+    ReconcilePage,
+    ReconcilePageResult,
+    ReconcileReport,
+)
+from subscription.refusals import Refusal
+from subscription.retention import PurgeHistoriesInput, PurgeHistoriesResult, PurgeRowsInput, PurgeRowsResult
 from subscription.state import State, Subscription
 from subscription.timeline import Answer, ErasureCertificate, TimelineEntry
 
 
-class Provision(Frozen):
+class ProvisionInput(Frozen):
     """Take the name, create account, administrator and workspace, record that the trial has started."""
 
     subscription_id: str
@@ -49,13 +59,13 @@ class RequestRefused(Frozen):
     """The request is refused, and nothing of it is left (R9)."""
 
     outcome: Literal["REFUSED"] = "REFUSED"
-    refused: Refused
+    refused: Refusal
 
 
 ProvisionResult = Annotated[Provisioned | RequestRefused, Field(discriminator="outcome")]
 
 
-class AnswerToKeep(Frozen):
+class StoredAnswer(Frozen):
     """The answer to a command with an id, and the fingerprint that tells another body under it (R22)."""
 
     command_id: str
@@ -75,7 +85,7 @@ class Transition(Frozen):
     events: tuple[Event, ...]
     state: Subscription
     edition: int
-    answer: AnswerToKeep | None = None
+    answer: StoredAnswer | None = None
     by: tuple[str | None, ...] = ()
 
     def asked_by(self, sequence: int) -> str | None:
@@ -101,25 +111,25 @@ class NameTaken(Frozen):
     outcome: Literal["NAME_TAKEN"] = "NAME_TAKEN"
 
 
-class BookOutdated(Frozen):
+class PriceBookOutdated(Frozen):
     """Nothing was written: the prices were judged by an older book; these versions are newer (R19)."""
 
     outcome: Literal["BOOK_OUTDATED"] = "BOOK_OUTDATED"
     newer: tuple[Catalogue, ...]
 
 
-RecordResult = Annotated[Recorded | NameTaken | BookOutdated, Field(discriminator="outcome")]
+RecordResult = Annotated[Recorded | NameTaken | PriceBookOutdated, Field(discriminator="outcome")]
 
 
-class KnownEdition(Frozen):
+class NewerCataloguesInput(Frozen):
     edition: int
 
 
-class NewerCatalogues(Frozen):
+class NewerCataloguesResult(Frozen):
     newer: tuple[Catalogue, ...]
 
 
-class AnswerWanted(Frozen):
+class StoredAnswerInput(Frozen):
     """The answer to a command that was accepted under this id. An id of before `since` may be used again."""
 
     subscription_id: str
@@ -135,27 +145,27 @@ class AnswerRecalled(Frozen):
     reused: bool = False
 
 
-class TokenWanted(Frozen):
+class DomainTokenInput(Frozen):
     subscription_id: str
     domain: str
 
 
-class Token(Frozen):
+class DomainTokenResult(Frozen):
     token: str
 
 
-class ProofWanted(Frozen):
+class DomainCheckInput(Frozen):
     """Look for the proof of each of these domains, each with its own token (R12)."""
 
     tokens: Mapping[str, str]
     cname_target: str
 
 
-class ProofFound(Frozen):
+class DomainCheckResult(Frozen):
     proved: tuple[str, ...]
 
 
-class Erase(Frozen):
+class EraseInput(Frozen):
     """Delete all data of a subscription and certify it (R31)."""
 
     subscription_id: str
@@ -176,7 +186,7 @@ class CustomerEvent(Frozen):
     message: str
 
 
-class DeleteHistories(Frozen):
+class DeleteHistoriesInput(Frozen):
     """Delete every earlier run of this workflow; `run_ids` are those that it knows of (R31).
 
     `erased_at` asks for a certificate; a request that was refused has nothing to certify. `forgotten` is how
@@ -188,31 +198,31 @@ class DeleteHistories(Frozen):
     erased_at: Instant | None = None
 
 
-class HistoriesDeleted(Frozen):
+class DeleteHistoriesResult(Frozen):
     runs: int
 
 
 ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
-    "provision_subscription": (Provision, ProvisionResult),
+    "provision_subscription": (ProvisionInput, ProvisionResult),
     "record_transition": (Transition, RecordResult),
-    "newer_catalogues": (KnownEdition, NewerCatalogues),
-    "recall_answer": (AnswerWanted, AnswerRecalled),
-    "issue_domain_token": (TokenWanted, Token),
-    "look_for_proof": (ProofWanted, ProofFound),
-    "erase_subscription": (Erase, ErasureCertificate),
-    "delete_histories": (DeleteHistories, HistoriesDeleted),
-    "adjust_ledger": (AdjustAsOf, AdjustResult),
+    "newer_catalogues": (NewerCataloguesInput, NewerCataloguesResult),
+    "recall_answer": (StoredAnswerInput, AnswerRecalled),
+    "issue_domain_token": (DomainTokenInput, DomainTokenResult),
+    "look_for_proof": (DomainCheckInput, DomainCheckResult),
+    "erase_subscription": (EraseInput, ErasureCertificate),
+    "delete_histories": (DeleteHistoriesInput, DeleteHistoriesResult),
+    "adjust_ledger": (AdjustmentInput, AdjustmentResult),
     "issue_invoices": (IssueInvoices, InvoicesIssued),
-    "reconcile_record": (ReconcilePage, Reconciled),
-    "reconcile_running": (ReconcilePage, Reconciled),
-    "reconcile_closed": (ReconcilePage, Reconciled),
-    "reconcile_adjustments": (ReconcilePage, Reconciled),
-    "reconcile_invoices": (ReconcilePage, Reconciled),
+    "reconcile_record": (ReconcilePage, ReconcilePageResult),
+    "reconcile_running": (ReconcilePage, ReconcilePageResult),
+    "reconcile_closed": (ReconcilePage, ReconcilePageResult),
+    "reconcile_adjustments": (ReconcilePage, ReconcilePageResult),
+    "reconcile_invoices": (ReconcilePage, ReconcilePageResult),
     "finish_reconciliation": (FinishReconciliation, ReconcileReport),
-    "purge_histories": (PurgeHistories, HistoriesPurged),
-    "purge_rows": (PurgeRows, RowsPurged),
-    "tell_notices": (TellNotices, NoticesTold),
-    "deliver_notices": (DeliverNotices, NoticesDelivered),
+    "purge_histories": (PurgeHistoriesInput, PurgeHistoriesResult),
+    "purge_rows": (PurgeRowsInput, PurgeRowsResult),
+    "tell_notices": (QueueNoticesInput, QueueNoticesResult),
+    "deliver_notices": (DeliverNoticesInput, DeliverNoticesResult),
 }
 
 CALLERS: Mapping[str, tuple[str, ...]] = {

@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field
 from subscription.business_calendar import Instant
 from subscription.ledger import LineKey
 from subscription.model import Frozen, Wire
-from subscription.refusals import Code, Refused
-from subscription.validation import storable
+from subscription.refusals import Refusal, RefusalCode
+from subscription.validation import require_storable
 
-_Text = Annotated[str, Field(max_length=200), AfterValidator(storable)]
+_Text = Annotated[str, Field(max_length=200), AfterValidator(require_storable)]
 MOST_KRW = 2**53 - 1
 """The largest amount of an entry that every reader of JSON reads exactly."""
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
@@ -27,7 +27,7 @@ class AdjustmentReason(StrEnum):
     """Takes an earlier adjustment back."""
 
 
-class Adjust(Wire):
+class AdjustmentRequest(Wire):
     """Correct the line of this key by `amount` KRW before VAT: below zero gives money back.
 
     `id` names the adjustment: sent again under it, nothing is done twice. `reference` is a ticket's number.
@@ -41,10 +41,10 @@ class Adjust(Wire):
     reference: Reference
 
 
-class AdjustAsOf(Frozen):
+class AdjustmentInput(Frozen):
     """An adjustment to be made, in effect from when its workflow was asked for it, however long it takes."""
 
-    wanted: Adjust
+    wanted: AdjustmentRequest
     effective_at: Instant
 
 
@@ -64,20 +64,20 @@ class Adjustment(Frozen):
         return LineKey.of(self.corrects)
 
 
-class Adjusted(Frozen):
+class AdjustmentApplied(Frozen):
     outcome: Literal["ADJUSTED"] = "ADJUSTED"
     adjustment: Adjustment
 
 
 class AdjustmentRefused(Frozen):
     outcome: Literal["REFUSED"] = "REFUSED"
-    refused: Refused
+    refused: Refusal
 
 
-AdjustResult = Annotated[Adjusted | AdjustmentRefused, Field(discriminator="outcome")]
+AdjustmentResult = Annotated[AdjustmentApplied | AdjustmentRefused, Field(discriminator="outcome")]
 
 
-def refusal_of(wanted: Adjust, charged: int, adjusted: int) -> Refused | None:
+def refusal_of(wanted: AdjustmentRequest, charged: int, adjusted: int) -> Refusal | None:
     """Return why a line cannot be adjusted so, or None.
 
     `charged` is the line's own amount, `adjusted` the sum of its adjustments until now. What is given back or
@@ -85,18 +85,18 @@ def refusal_of(wanted: Adjust, charged: int, adjusted: int) -> Refused | None:
     and no more: it has the opposite sign of their sum.
     """
     if wanted.amount == 0:
-        return Refused.of(Code.INVALID_VALUE, "amount", reason="ADJUSTED_BY_ZERO")
+        return Refusal.of(RefusalCode.INVALID_VALUE, "amount", reason="ADJUSTED_BY_ZERO")
     if wanted.reason is AdjustmentReason.REVERSAL:
         after = adjusted + wanted.amount
         if wanted.amount * adjusted >= 0 or after * adjusted < 0:
-            return Refused.of(Code.REVERSED_TOO_MUCH, "amount", left=abs(adjusted))
+            return Refusal.of(RefusalCode.REVERSED_TOO_MUCH, "amount", left=abs(adjusted))
         return None
     if adjusted + wanted.amount < -charged:
-        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", left=charged + adjusted)
+        return Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, "amount", left=charged + adjusted)
     if adjusted + wanted.amount > charged:
-        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", reason="ADDED", left=charged - adjusted)
+        return Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, "amount", reason="ADDED", left=charged - adjusted)
     if abs(wanted.amount) > charged:
-        return Refused.of(Code.ADJUSTED_TOO_MUCH, "amount", reason="AT_ONCE", left=charged)
+        return Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, "amount", reason="AT_ONCE", left=charged)
     return None
 
 

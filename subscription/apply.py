@@ -24,7 +24,7 @@ from subscription.events import (
     TrialStarted,
     Upgraded,
 )
-from subscription.ledger import with_rate
+from subscription.ledger import append_rate
 from subscription.state import ReservedCancellation, State, Subscription
 
 
@@ -116,5 +116,5 @@ def _under_contract(state: Subscription, contract: Contract, rate: Rate) -> dict
         "contract": contract,
         "plan": rate.plan,
         "members": rate.members,
-        "rates": with_rate(state.rates, rate, still_needed_from),
+        "rates": append_rate(state.rates, rate, still_needed_from),
     }

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from subscription.refusals import Code, misfit
+from subscription.refusals import RefusalCode, misfit
 
 # A fixed offset, not a zone of the time zone database: a replay years later must see the same midnights.
 KST = timezone(timedelta(hours=9), "KST")
@@ -49,7 +49,7 @@ def first_of_next_month(day: date) -> date:
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
-def months_of(first_day: date, end_day: date) -> Iterator[tuple[date, date]]:
+def split_by_month(first_day: date, end_day: date) -> Iterator[tuple[date, date]]:
     """The period [first_day, end_day) cut at the first of every month, as half-open periods in order."""
     while first_day < end_day:
         cut = min(first_of_next_month(first_day), end_day)
@@ -62,16 +62,16 @@ def _read_instant(value: object) -> object:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise misfit(Code.INVALID_INSTANT) from None
+            raise misfit(RefusalCode.INVALID_INSTANT) from None
     return value
 
 
 def _in_korea(value: datetime) -> datetime:
     if value.tzinfo is None:
-        raise misfit(Code.INVALID_INSTANT, reason="NO_OFFSET")
+        raise misfit(RefusalCode.INVALID_INSTANT, reason="NO_OFFSET")
     # Looked at before the conversion, which fails at the very ends of what Python can count.
     if not _EARLIEST <= value.year <= _LATEST:
-        raise misfit(Code.INVALID_INSTANT, reason="OUT_OF_RANGE")
+        raise misfit(RefusalCode.INVALID_INSTANT, reason="OUT_OF_RANGE")
     return value.astimezone(KST)
 
 
@@ -82,7 +82,7 @@ def _read_date(value: object) -> object:
                 raise ValueError
             value = date.fromisoformat(value)
         except ValueError:
-            raise misfit(Code.INVALID_DATE) from None
+            raise misfit(RefusalCode.INVALID_DATE) from None
     return value
 
 

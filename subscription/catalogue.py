@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 from subscription.account_names import domain_name
 from subscription.business_calendar import Day
 from subscription.model import Frozen, Wire
-from subscription.refusals import Code, Problem, Refused, misfit
-from subscription.validation import check, has_control_characters, problems_of
+from subscription.refusals import Problem, Refusal, RefusalCode, misfit
+from subscription.validation import has_control_characters, parse_strict, problems_from
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Price = Annotated[int, Field(ge=0, le=10_000_000_000, description="KRW a member a month, before VAT")]
@@ -25,19 +25,19 @@ _MOST_KRW_A_MONTH = 5 * 10**14
 
 def _printed(text: str) -> str:
     if has_control_characters(text):
-        raise misfit(Code.INVALID_VALUE, reason="INVISIBLE")
+        raise misfit(RefusalCode.INVALID_VALUE, reason="INVISIBLE")
     return text
 
 
 Title = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printed)]
 
 
-class Trial(Wire):
+class TrialPolicy(Wire):
     days: Annotated[int, Field(ge=0, le=3650)]
     grace_days: Annotated[int, Field(ge=0, le=3650)]
 
 
-class Cancellation(Wire):
+class CancellationPolicy(Wire):
     fee_percent: Annotated[int, Field(ge=0, le=100)]
 
 
@@ -55,7 +55,7 @@ class AccountPolicy(Wire):
 _YEAR_OF_MINUTES = 365 * 24 * 60
 
 
-class Looks(Wire):
+class CheckInterval(Wire):
     every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)]
     up_to_hours: Annotated[int, Field(ge=1, le=10 * 365 * 24)]
 
@@ -64,9 +64,9 @@ class DomainPolicy(Wire):
     """How ownership of a domain is proved and how often it is looked for (R12, R13)."""
 
     cname_target: Annotated[str, AfterValidator(domain_name)] = "verify.worksmobile.example"
-    looks: Annotated[tuple[Looks, ...], Field(strict=False, max_length=20)] = (
-        Looks(every_minutes=5, up_to_hours=1),
-        Looks(every_minutes=60, up_to_hours=72),
+    looks: Annotated[tuple[CheckInterval, ...], Field(strict=False, max_length=20)] = (
+        CheckInterval(every_minutes=5, up_to_hours=1),
+        CheckInterval(every_minutes=60, up_to_hours=72),
     )
     then_every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)] = 1440
 
@@ -74,7 +74,7 @@ class DomainPolicy(Wire):
     def _stages_follow_each_other(self) -> Self:
         bounds = [stage.up_to_hours for stage in self.looks]
         if bounds != sorted(set(bounds)):
-            raise misfit(Code.INVALID_VALUE, reason="LOOKS_GO_UP")
+            raise misfit(RefusalCode.INVALID_VALUE, reason="LOOKS_GO_UP")
         return self
 
 
@@ -97,7 +97,7 @@ class InvoicePolicy(Wire):
 
 def _each_once(days: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(days)) < len(days):
-        raise misfit(Code.INVALID_VALUE, reason="TWICE")
+        raise misfit(RefusalCode.INVALID_VALUE, reason="TWICE")
     return days
 
 
@@ -146,7 +146,7 @@ class Plan(Wire):
     @model_validator(mode="after")
     def _annual_is_the_lower(self) -> Self:
         if self.annual > self.list:
-            raise misfit(Code.INVALID_VALUE, reason="ANNUAL_ABOVE_LIST")
+            raise misfit(RefusalCode.INVALID_VALUE, reason="ANNUAL_ABOVE_LIST")
         return self
 
 
@@ -157,8 +157,8 @@ class Catalogue(Wire):
     effective_from: Day
     timezone: Literal["Asia/Seoul"] = "Asia/Seoul"
     currency: Literal["KRW"] = "KRW"
-    trial: Trial
-    cancellation: Cancellation
+    trial: TrialPolicy
+    cancellation: CancellationPolicy
     billing: BillingPolicy = Field(default_factory=BillingPolicy)
     account: AccountPolicy
     domain: DomainPolicy = Field(default_factory=DomainPolicy)
@@ -173,31 +173,31 @@ class Catalogue(Wire):
         return tuple(sorted(self.plans, key=lambda plan: self.plans[plan].rank))
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check_consistency(self) -> Self:
         ranked = sorted(self.plans.items(), key=lambda entry: entry[1].rank)
         for (lower_id, lower), (higher_id, higher) in pairwise(ranked):
             if lower.rank == higher.rank:
-                raise _misfit(f"plans.{higher_id}.rank", f"is also the rank of plans.{lower_id}")
+                raise _inconsistent(f"plans.{higher_id}.rank", f"is also the rank of plans.{lower_id}")
             for price in ("list", "annual"):
                 if getattr(higher, price) < getattr(lower, price):
-                    raise _misfit(
+                    raise _inconsistent(
                         f"plans.{higher_id}.{price}",
                         f"must not be below that of plans.{lower_id}, which has a lower rank",
                     )
         for plan_id, plan in ranked:
             if plan.list * self.account.max_members > _MOST_KRW_A_MONTH:
-                raise _misfit(
+                raise _inconsistent(
                     f"plans.{plan_id}.list",
                     f"is too high for {self.account.max_members:,} members (account.max_members): "
                     f"together more than {_MOST_KRW_A_MONTH:,} KRW a month",
                 )
         for index, term in enumerate(self.terms):
             if term.id in {other.id for other in self.terms[:index]}:
-                raise _misfit(f"terms.{index}.id", "is the id of another term too")
+                raise _inconsistent(f"terms.{index}.id", "is the id of another term too")
         return self
 
 
-def _misfit(path: str, message: str) -> PydanticCustomError:
+def _inconsistent(path: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("CATALOGUE_MISFIT", "{message}", {"path": path, "message": message})
 
 
@@ -214,18 +214,18 @@ class PriceBook(Frozen):
         """How many versions this book knows: it only ever grows, so this says which book it is."""
         return len(self.versions)
 
-    def extended(self, newer: Iterable[Catalogue]) -> "PriceBook":
+    def with_versions(self, newer: Iterable[Catalogue]) -> "PriceBook":
         return PriceBook(versions=(*self.versions, *newer))
 
-    def refusal_of(self, newer: Catalogue, today: date) -> Refused | None:
+    def refusal_of(self, newer: Catalogue, today: date) -> Refusal | None:
         """Return why a version cannot be published on `today` beside those that are, or None if it can."""
         problems = [*self._problems_of_version(newer, today), *self._problems_of_ranks(newer)]
         if not problems:
             return None
-        return Refused.of_problems(Code.CATALOGUE_NOT_PUBLISHABLE, problems, whole="the catalogue")
+        return Refusal.of_problems(RefusalCode.CATALOGUE_NOT_PUBLISHABLE, problems, whole="the catalogue")
 
     def _problems_of_version(self, newer: Catalogue, today: date) -> Iterator[Problem]:
-        code = Code.CATALOGUE_NOT_PUBLISHABLE
+        code = RefusalCode.CATALOGUE_NOT_PUBLISHABLE
         if any(version.version == newer.version for version in self.versions):
             yield Problem.of(code, "version", reason="CHANGED", version=newer.version)
         if not self.versions:
@@ -247,7 +247,7 @@ class PriceBook(Frozen):
         owners = {rank: (plan_id, version) for plan_id, (rank, version) in first_seen.items()}
         for plan_id, plan in newer.plans.items():
             field = f"plans.{plan_id}.rank"
-            code = Code.CATALOGUE_NOT_PUBLISHABLE
+            code = RefusalCode.CATALOGUE_NOT_PUBLISHABLE
             rank, since = first_seen.get(plan_id, (plan.rank, ""))
             if rank != plan.rank:
                 yield Problem.of(code, field, reason="RANK_CHANGED", rank=rank, version=since)
@@ -257,17 +257,17 @@ class PriceBook(Frozen):
 
     def is_lower(self, plan: str, than: str, day: date) -> bool:
         """Return whether a plan is below another one; two plans of one rank are below each other (R25)."""
-        return plan != than and self.offer(plan, day).rank <= self.offer(than, day).rank
+        return plan != than and self.plan_terms(plan, day).rank <= self.plan_terms(than, day).rank
 
     def in_force(self, day: date) -> Catalogue | None:
         return next((v for v in reversed(self.versions) if v.effective_from <= day), None)
 
-    def sold(self, plan: str, day: date) -> Plan | None:
+    def plan_on_sale(self, plan: str, day: date) -> Plan | None:
         """The plan as it can be newly chosen on `day`."""
         catalogue = self.in_force(day)
         return catalogue.plans.get(plan) if catalogue else None
 
-    def offer(self, plan: str, day: date) -> Plan:
+    def plan_terms(self, plan: str, day: date) -> Plan:
         """The plan's prices and rank on `day`, or its last ones; `KeyError` if it was never sold."""
         for version in reversed(self.versions):
             if version.effective_from <= day and plan in version.plans:
@@ -280,7 +280,7 @@ class PriceBook(Frozen):
         return self.versions[-1].domain
 
     @property
-    def spread(self) -> timedelta:
+    def billing_window(self) -> timedelta:
         """How long the posting of service fees takes: that of the newest version as well."""
         return timedelta(minutes=self.versions[-1].billing.spread_minutes if self.versions else 0)
 
@@ -306,9 +306,9 @@ def _at_line(source: str, line: int | None, problem: Problem) -> str:
 def parse_catalogue(text: str, source: str = "catalogue.toml") -> Catalogue:
     """Read a catalogue; raises `CatalogueError` with the line of everything that is wrong."""
     try:
-        return check(Catalogue, tomllib.loads(text))
+        return parse_strict(Catalogue, tomllib.loads(text))
     except ValidationError as error:
-        problems = [_located(problem, text) for problem in _catalogue_problems(error)]
+        problems = [_with_line_number(problem, text) for problem in _catalogue_problems(error)]
         raise CatalogueError(source, problems) from None
     except (ValueError, RecursionError) as error:  # not TOML, or more than Python reads
         raise CatalogueError(source, [(None, _syntax_problem(error))]) from None
@@ -324,14 +324,14 @@ def _catalogue_problems(error: ValidationError) -> list[Problem]:
         for found in error.errors(include_url=False, include_input=False)
         if found["type"] == "CATALOGUE_MISFIT"
     ]
-    return misfits or list(problems_of(error))
+    return misfits or list(problems_from(error))
 
 
 _TABLE = re.compile(r"\s*(\[\[?)\s*([^\]\s]+)\s*\]\]?")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 
 
-def _located(problem: Problem, text: str) -> tuple[int | None, Problem]:
+def _with_line_number(problem: Problem, text: str) -> tuple[int | None, Problem]:
     """The line on which the field stands, or else the nearest thing around it; no TOML library tells it."""
     lines = _lines_of_paths(text)
     parts = (problem.field or "").split(".")

@@ -11,11 +11,11 @@ from pydantic.json_schema import SkipJsonSchema
 from subscription.business_calendar import Day, Instant
 from subscription.contract import MembersField, PlanField, RenewalTerms, TermField
 from subscription.model import Wire
-from subscription.refusals import Code, Problem, Refused, misfit
+from subscription.refusals import Problem, Refusal, RefusalCode, misfit
 from subscription.request import Account, AccountName, TermAgreement
-from subscription.validation import check, has_control_characters, has_too_many_values, problems_of
+from subscription.validation import has_control_characters, has_too_many_values, parse_strict, problems_from
 
-_Shape = TypeVar("_Shape", bound=Wire)
+_ModelT = TypeVar("_ModelT", bound=Wire)
 _WHOLE = "the argument"
 
 
@@ -25,13 +25,13 @@ def is_command_id(value: str) -> bool:
 
 def _command_id(value: str) -> str:
     if not is_command_id(value):
-        raise misfit(Code.INVALID_ID, reason="COMMAND")
+        raise misfit(RefusalCode.INVALID_ID, reason="COMMAND")
     return value
 
 
-def _who(value: str) -> str:
+def _validate_actor(value: str) -> str:
     if has_control_characters(value):
-        raise misfit(Code.INVALID_VALUE, reason="INVISIBLE")
+        raise misfit(RefusalCode.INVALID_VALUE, reason="INVISIBLE")
     return value
 
 
@@ -57,7 +57,7 @@ class Command(Wire):
     title: ClassVar[str]
 
     id: Annotated[str, AfterValidator(_command_id)] | None = None
-    by: Annotated[str, Field(max_length=200), AfterValidator(_who)] | None = None
+    by: Annotated[str, Field(max_length=200), AfterValidator(_validate_actor)] | None = None
     expects: SkipJsonSchema[Expected | None] = None
     at: Instant | None = None
 
@@ -93,7 +93,7 @@ class ChangeRenewalOption(Command):
     @model_validator(mode="after")
     def _none_has_no_terms(self) -> Self:
         if self.term is None and (self.plan is not None or self.members is not None):
-            raise misfit(Code.INVALID_VALUE, reason="TERM_MISSING")
+            raise misfit(RefusalCode.INVALID_VALUE, reason="TERM_MISSING")
         return self
 
     @property
@@ -168,47 +168,50 @@ _NULL_WRITTEN_OUT: Mapping[str, Mapping[str, None]] = {
 }
 
 
-def read_command(name: str, argument: object, *, without: Collection[str] = ()) -> Command | Refused:
+def parse_command(name: str, argument: object, *, without: Collection[str] = ()) -> Command | Refusal:
     """Return the command that a caller sends, or all that is wrong with it.
 
     `without` are fields that the caller's interface does not take, so that no message offers them.
     """
     shape = COMMANDS.get(name)
     if shape is None:
-        return Refused.of(Code.UNKNOWN_COMMAND, commands=tuple(COMMANDS))
-    return _read(shape, written_out(name, argument), without)
+        return Refusal.of(RefusalCode.UNKNOWN_COMMAND, commands=tuple(COMMANDS))
+    return _read(shape, expand_null(name, argument), without)
 
 
-def written_out(name: str, argument: object) -> object:
+def expand_null(name: str, argument: object) -> object:
     """The argument itself, or what `null` stands for where a command takes that."""
     return _NULL_WRITTEN_OUT.get(name) if argument is None else argument
 
 
-def read_quote(argument: object) -> QuoteCancellation | Refused:
+def parse_quote(argument: object) -> QuoteCancellation | Refusal:
     """The argument of a quote, or all that is wrong with it."""
     return _read(QuoteCancellation, argument)
 
 
-def _read(shape: type[_Shape], argument: object, without: Collection[str] = ()) -> _Shape | Refused:
+def _read(shape: type[_ModelT], argument: object, without: Collection[str] = ()) -> _ModelT | Refusal:
     if not isinstance(argument, Mapping):
-        return Refused.of(Code.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
+        return Refusal.of(RefusalCode.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if has_too_many_values(argument):
-        return Refused.of(Code.INVALID_ARGUMENT, reason="TOO_MUCH")
+        return Refusal.of(RefusalCode.INVALID_ARGUMENT, reason="TOO_MUCH")
     try:
-        return check(shape, argument)
+        return parse_strict(shape, argument)
     except ValidationError as error:
-        problems = problems_of(error)
-        return Refused.of_problems(
-            Code.INVALID_ARGUMENT, problems, whole=_WHOLE, message=f"{_in_words(problems, shape, without)}."
+        problems = problems_from(error)
+        return Refusal.of_problems(
+            RefusalCode.INVALID_ARGUMENT,
+            problems,
+            whole=_WHOLE,
+            message=f"{_join_problems(problems, shape, without)}.",
         )
 
 
-def _in_words(problems: Sequence[Problem], shape: type[Wire], without: Collection[str]) -> str:
+def _join_problems(problems: Sequence[Problem], shape: type[Wire], without: Collection[str]) -> str:
     """All problems as one sentence. It may be kept, so it does not repeat names that a caller made up."""
     words = [
         f"{problem.field or _WHOLE} {problem.message}"
         for problem in problems
-        if problem.code != Code.UNKNOWN_FIELD
+        if problem.code != RefusalCode.UNKNOWN_FIELD
     ]
     if len(words) < len(problems):
         known = ", ".join(name for name in shape.model_fields if name not in without)

@@ -24,7 +24,7 @@ from subscription.model import Frozen
 from subscription.state import ReservedCancellation, ReservedSwitch, State, Subscription
 
 
-class Due(StrEnum):
+class DeadlineKind(StrEnum):
     """What can fall due; at one instant in this order (R23)."""
 
     SERVICE_FEES = "SERVICE_FEES"
@@ -38,14 +38,14 @@ class Due(StrEnum):
 
 class Deadline(Frozen):
     at: Instant
-    what: Due
+    what: DeadlineKind
 
 
 _FORESEEABLE = timedelta(days=20 * 366)
 """Ten years of trial and ten of grace are the longest time in which nothing may happen."""
 
 
-def is_foreseeable(state: Subscription, moment: datetime) -> bool:
+def is_within_horizon(state: Subscription, moment: datetime) -> bool:
     """Whether what falls due until then may be worked out at once: not so for thousands of years."""
     return state.last_at is None or moment - state.last_at <= _FORESEEABLE
 
@@ -57,74 +57,74 @@ def next_deadline(state: Subscription) -> Deadline | None:
 
 def next_change(state: Subscription) -> Deadline | None:
     """What next changes something for the customer: all but a month's service fee, which only charges."""
-    return _earliest((at, what) for at, what in _deadlines(state) if what is not Due.SERVICE_FEES)
+    return _earliest((at, what) for at, what in _deadlines(state) if what is not DeadlineKind.SERVICE_FEES)
 
 
-def due_first(state: Subscription, now: datetime, book: PriceBook) -> Event | None:
+def next_due_event(state: Subscription, now: datetime, book: PriceBook) -> Event | None:
     """What the earliest deadline at or before `now` brings about, dated when it was due (R23)."""
     deadline = next_deadline(state)
     if deadline is None or deadline.at > now:
         return None
-    return _brought_about(state, deadline, book)
+    return _event_for(state, deadline, book)
 
 
-def fall_due(state: Subscription, now: datetime, book: PriceBook) -> list[Event]:
+def due_events(state: Subscription, now: datetime, book: PriceBook) -> list[Event]:
     """All that is due at `now`, in due order, each dated when it was due (R23)."""
     events: list[Event] = []
-    while event := due_first(state, now, book):
+    while event := next_due_event(state, now, book):
         events.append(event)
         state = apply(state, event)
     return events
 
 
-def caught_up(state: Subscription, now: datetime, book: PriceBook) -> Subscription:
+def advance(state: Subscription, now: datetime, book: PriceBook) -> Subscription:
     """The state after all that is due at `now`."""
-    for event in fall_due(state, now, book):
+    for event in due_events(state, now, book):
         state = apply(state, event)
     return state
 
 
-def _earliest(deadlines: Iterable[tuple[datetime, Due]]) -> Deadline | None:
+def _earliest(deadlines: Iterable[tuple[datetime, DeadlineKind]]) -> Deadline | None:
     first = min(deadlines, key=itemgetter(0), default=None)
     return Deadline(at=first[0], what=first[1]) if first else None
 
 
-def _deadlines(state: Subscription) -> Iterator[tuple[datetime, Due]]:
+def _deadlines(state: Subscription) -> Iterator[tuple[datetime, DeadlineKind]]:
     """Every deadline that stands, in the order that holds at one instant (R23)."""
     if state.billed_up_to and state.state is State.ACTIVE:
-        yield start_of(first_of_next_month(state.billed_up_to)), Due.SERVICE_FEES
+        yield start_of(first_of_next_month(state.billed_up_to)), DeadlineKind.SERVICE_FEES
     match state.reservation:
         case ReservedCancellation(date=day):
-            yield start_of(day), Due.CANCELLATION
+            yield start_of(day), DeadlineKind.CANCELLATION
         case ReservedSwitch(date=day):
-            yield start_of(day), Due.SWITCH_TO_PAID
+            yield start_of(day), DeadlineKind.SWITCH_TO_PAID
     if state.state is State.TRIAL and state.trial_ends_at:
-        yield state.trial_ends_at, Due.TRIAL_END
+        yield state.trial_ends_at, DeadlineKind.TRIAL_END
     if state.state is State.SUSPENDED and state.grace_ends_at:
-        yield state.grace_ends_at, Due.GRACE_END
+        yield state.grace_ends_at, DeadlineKind.GRACE_END
     if state.state is State.ACTIVE and state.contract:
-        yield start_of(state.contract.end_day), Due.CONTRACT_END
+        yield start_of(state.contract.end_day), DeadlineKind.CONTRACT_END
     if state.state is State.CANCELED and state.ended_at:
-        yield state.ended_at, Due.ERASURE
+        yield state.ended_at, DeadlineKind.ERASURE
 
 
-def _brought_about(state: Subscription, deadline: Deadline, book: PriceBook) -> Event:
+def _event_for(state: Subscription, deadline: Deadline, book: PriceBook) -> Event:
     at = deadline.at
     match deadline.what:
-        case Due.SERVICE_FEES:
+        case DeadlineKind.SERVICE_FEES:
             return _service_fees_posted(state, at)
-        case Due.CANCELLATION:
-            return canceled(state, at, "RESERVED")
-        case Due.SWITCH_TO_PAID:
+        case DeadlineKind.CANCELLATION:
+            return cancellation_event(state, at, "RESERVED")
+        case DeadlineKind.SWITCH_TO_PAID:
             assert isinstance(state.reservation, ReservedSwitch)
-            return switched_to_paid(state, state.reservation, at, book)
-        case Due.TRIAL_END:
+            return switch_event(state, state.reservation, at, book)
+        case DeadlineKind.TRIAL_END:
             return _trial_ended(state, at)
-        case Due.GRACE_END:
-            return canceled(state, at, "GRACE_ENDED")
-        case Due.CONTRACT_END:
+        case DeadlineKind.GRACE_END:
+            return cancellation_event(state, at, "GRACE_ENDED")
+        case DeadlineKind.CONTRACT_END:
             return _contract_renewed(state, at, book)
-        case Due.ERASURE:
+        case DeadlineKind.ERASURE:
             return Erased(at=at)
 
 
@@ -141,11 +141,11 @@ def _service_fees_posted(state: Subscription, at: datetime) -> ServiceFeesPosted
 def _trial_ended(state: Subscription, at: datetime) -> TrialEnded | Canceled:
     assert state.grace_ends_at is not None
     if state.grace_ends_at == at:
-        return canceled(state, at, "TRIAL_ENDED")
+        return cancellation_event(state, at, "TRIAL_ENDED")
     return TrialEnded(at=at, grace_ends_at=state.grace_ends_at)
 
 
-def canceled(
+def cancellation_event(
     state: Subscription,
     at: datetime,
     because: Literal["ASKED", "RESERVED", "TRIAL_ENDED", "GRACE_ENDED"],
@@ -160,12 +160,12 @@ def canceled(
         at=at,
         because=because,
         billed_up_to=today,
-        posted=fees + _leaving_early(state, today, at),
+        posted=fees + _early_termination_lines(state, today, at),
         cleared=cleared,
     )
 
 
-def _leaving_early(state: Subscription, today: date, at: datetime) -> tuple[LedgerLine, ...]:
+def _early_termination_lines(state: Subscription, today: date, at: datetime) -> tuple[LedgerLine, ...]:
     contract = state.contract
     assert contract is not None
     free_day = contract.begun_by_renewal and today == contract.first_day
@@ -174,7 +174,7 @@ def _leaving_early(state: Subscription, today: date, at: datetime) -> tuple[Ledg
     return termination_charges(state.subscription_id, contract, state.rates, today, at)
 
 
-def switched_to_paid(
+def switch_event(
     state: Subscription, switch: ReservedSwitch, at: datetime, book: PriceBook
 ) -> SwitchedToPaid:
     """The first contract begins, and what else was reserved is cleared (R17, R19)."""
@@ -182,7 +182,7 @@ def switched_to_paid(
     return SwitchedToPaid(
         at=at,
         contract=first_contract(switch.term, today, book),
-        rate=rate_of(switch.plan, book.offer(switch.plan, today), switch.members, switch.term, today),
+        rate=rate_of(switch.plan, book.plan_terms(switch.plan, today), switch.members, switch.term, today),
         cleared=None if state.reservation == switch else state.reservation,
     )
 
@@ -206,7 +206,7 @@ def _contract_renewed(state: Subscription, at: datetime, book: PriceBook) -> Con
     return ContractRenewed(
         at=at,
         contract=_next_contract(state.contract, terms.term, book),
-        rate=rate_of(plan, book.offer(plan, today), members, terms.term, today),
+        rate=rate_of(plan, book.plan_terms(plan, today), members, terms.term, today),
     )
 
 

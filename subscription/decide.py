@@ -18,8 +18,8 @@ from subscription.commands import (
     confirmation_for,
 )
 from subscription.contract import ContractTerm, Rate, RenewalTerms, rate_of
-from subscription.deadlines import canceled, first_contract, switched_to_paid
-from subscription.domain_verification import claim
+from subscription.deadlines import cancellation_event, first_contract, switch_event
+from subscription.domain_verification import new_pending_domain
 from subscription.event_text import accepted_message
 from subscription.events import (
     AccountRenamed,
@@ -36,19 +36,19 @@ from subscription.events import (
     Upgraded,
 )
 from subscription.model import Frozen
-from subscription.refusals import Code, Refused, RefusedError, refuse
-from subscription.request import Account, AccountKind, TermAgreement, terms_lacking
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
+from subscription.request import Account, AccountKind, TermAgreement, missing_terms_message
 from subscription.state import ReservedCancellation, ReservedSwitch, State, Subscription
 
 
-class Accepted(Frozen):
+class Decision(Frozen):
     """What a command causes, and that in words."""
 
     events: tuple[Event, ...]
     message: str
 
 
-class Findings(Frozen):
+class ExternalFacts(Frozen):
     """What the service found out in the world, where a command cannot be judged without it.
 
     `token` is the secret for a domain that a rename would hold (R12); `proved` are the domains whose
@@ -59,7 +59,7 @@ class Findings(Frozen):
     proved: tuple[str, ...] = ()
 
 
-NOTHING_FOUND = Findings()
+NO_FACTS = ExternalFacts()
 
 
 def decide(
@@ -67,15 +67,15 @@ def decide(
     command: Command,
     now: datetime,
     book: PriceBook,
-    found: Findings = NOTHING_FOUND,
-) -> Accepted | Refused:
+    found: ExternalFacts = NO_FACTS,
+) -> Decision | Refusal:
     """Judge a command on a state on which all that is due at `now` has been done (R23)."""
     try:
         _check_commandable(state)
         _check_expected(state, command.expects, now, book)
-        events = _caused(state, command, now, book, found)
-        return Accepted(events=events, message=accepted_message(state, events))
-    except RefusedError as refusal:
+        events = _events_for(state, command, now, book, found)
+        return Decision(events=events, message=accepted_message(state, events))
+    except RefusalError as refusal:
         return refusal.refused
 
 
@@ -93,11 +93,11 @@ def start_trial(
         trial_ends_at=trial_ends_at,
         grace_ends_at=trial_ends_at + timedelta(days=catalogue.trial.grace_days),
         agreed_terms=agreed_terms,
-        claim=claim(account.name, token, now) if account.kind is AccountKind.DOMAIN else None,
+        claim=new_pending_domain(account.name, token, now) if account.kind is AccountKind.DOMAIN else None,
     )
 
 
-def proofs_found(state: Subscription, proved: tuple[str, ...], now: datetime) -> tuple[Event, ...]:
+def domain_verified_events(state: Subscription, proved: tuple[str, ...], now: datetime) -> tuple[Event, ...]:
     """What follows from having found these domains proved (R10, R11)."""
     events: list[Event] = []
     if state.claim and state.claim.name in proved:
@@ -109,9 +109,9 @@ def proofs_found(state: Subscription, proved: tuple[str, ...], now: datetime) ->
 
 def _check_commandable(state: Subscription) -> None:
     if state.state is State.PROVISIONING:
-        raise refuse(Code.NOT_YET_STARTED)
-    if not state.state.commandable:
-        raise refuse(Code.SUBSCRIPTION_ENDED)
+        raise refusal(RefusalCode.NOT_YET_STARTED)
+    if not state.state.accepts_commands:
+        raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
 
 
 def _check_expected(state: Subscription, expected: Expected | None, now: datetime, book: PriceBook) -> None:
@@ -119,13 +119,13 @@ def _check_expected(state: Subscription, expected: Expected | None, now: datetim
     if expected is None:
         return
     if (expected.sequence, expected.date) != (state.sequence, day_of(now)):
-        raise refuse(Code.CHANGED_MEANWHILE)
+        raise refusal(RefusalCode.CHANGED_MEANWHILE)
     if expected.edition is not None and expected.edition != book.edition:
-        raise refuse(Code.CHANGED_MEANWHILE, judged_by_catalogue=True)
+        raise refusal(RefusalCode.CHANGED_MEANWHILE, judged_by_catalogue=True)
 
 
-def _caused(
-    state: Subscription, command: Command, now: datetime, book: PriceBook, found: Findings
+def _events_for(
+    state: Subscription, command: Command, now: datetime, book: PriceBook, found: ExternalFacts
 ) -> tuple[Event, ...]:
     match command:
         case SwitchToPaid():
@@ -151,15 +151,15 @@ def _caused(
 def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: PriceBook) -> Event:
     today = day_of(now)
     if state.state is State.ACTIVE:
-        raise refuse(Code.ALREADY_PAID)
+        raise refusal(RefusalCode.ALREADY_PAID)
     _check_date(command.date, today, latest_switch(state))
     plan, members = command.plan or state.plan, command.members or state.members
     _check_choice(state, plan, members, today, book)
     switch = ReservedSwitch(date=command.date, term=command.term, plan=plan, members=members)
     if command.date == today:
-        return switched_to_paid(state, switch, now, book)
+        return switch_event(state, switch, now, book)
     if isinstance(state.reservation, ReservedCancellation):
-        raise refuse(Code.CANCELLATION_RESERVED, "date", date=state.reservation.date)
+        raise refusal(RefusalCode.CANCELLATION_RESERVED, "date", date=state.reservation.date)
     return SwitchReserved(
         at=now, switch=switch, replaced=state.reservation.date if state.reservation else None
     )
@@ -190,16 +190,16 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
     plan, members = command.plan or state.plan, command.members or state.members
     term = command.term or state.contract.term
     _check_choice(state, plan, members, today, book)
-    offer = book.offer(plan, today)
+    offer = book.plan_terms(plan, today)
     if book.is_lower(plan, state.plan, today):
         raise _lowered("plan")
     higher_plan = plan != state.plan
-    more_members = _raises("members", state.members, members)
-    to_annual = _raises("term", state.contract.term.months, term.months)
+    more_members = _is_increase("members", state.members, members)
+    to_annual = _is_increase("term", state.contract.term.months, term.months)
     if not (higher_plan or more_members or to_annual):
-        raise refuse(Code.NOT_AN_UPGRADE, judged_by_catalogue=True)
+        raise refusal(RefusalCode.NOT_AN_UPGRADE, judged_by_catalogue=True)
     _check_terms(command.agreed_terms, today, book)
-    raised = _raised_option(
+    raised = _adjusted_renewal_option(
         state.renewal, plan if higher_plan else None, members if more_members else None, today, book
     )
     rate = rate_of(plan, offer, members, term, today)
@@ -228,20 +228,22 @@ def _raised_cost(
 def _monthly(option: RenewalTerms, plan: str, members: int, today: date, book: PriceBook) -> int:
     chosen = option.plan or plan
     count = option.members or members
-    return rate_of(chosen, book.offer(chosen, today), count, option.term, today).price * count
+    return rate_of(chosen, book.plan_terms(chosen, today), count, option.term, today).price * count
 
 
-def _raises(field: str, present: int, asked: int) -> bool:
+def _is_increase(field: str, present: int, asked: int) -> bool:
     if asked < present:
         raise _lowered(field)
     return asked > present
 
 
-def _lowered(field: str) -> RefusedError:
-    return refuse(Code.LOWERED_BY_UPGRADE, field, reason=field.upper(), judged_by_catalogue=field == "plan")
+def _lowered(field: str) -> RefusalError:
+    return refusal(
+        RefusalCode.LOWERED_BY_UPGRADE, field, reason=field.upper(), judged_by_catalogue=field == "plan"
+    )
 
 
-def _raised_option(
+def _adjusted_renewal_option(
     option: RenewalTerms | None, plan: str | None, members: int | None, today: date, book: PriceBook
 ) -> RenewalTerms | None:
     """The renewal option with what this upgrade has overtaken raised (R25); None if nothing is."""
@@ -257,20 +259,22 @@ def _raised_option(
 
 def _check_paid(state: Subscription, what: Literal["RENEWAL_OPTION", "UPGRADE"]) -> None:
     if state.state is not State.ACTIVE:
-        raise refuse(Code.NOT_YET_PAID, reason=what)
+        raise refusal(RefusalCode.NOT_YET_PAID, reason=what)
 
 
 def _check_choice(state: Subscription, plan: str, members: int, today: date, book: PriceBook) -> None:
     """A plan must be sold to be newly chosen, and members have a cap; what one has can be kept (R19)."""
-    sold: Plan | None = book.sold(plan, today)
+    sold: Plan | None = book.plan_on_sale(plan, today)
     catalogue = book.in_force(today)
     if plan != state.plan and sold is None:
         if catalogue is None:
-            raise refuse(Code.PLAN_NOT_SOLD, "plan", reason="NONE", judged_by_catalogue=True)
-        raise refuse(Code.PLAN_NOT_SOLD, "plan", judged_by_catalogue=True, plans=catalogue.plans_by_rank)
+            raise refusal(RefusalCode.PLAN_NOT_SOLD, "plan", reason="NONE", judged_by_catalogue=True)
+        raise refusal(
+            RefusalCode.PLAN_NOT_SOLD, "plan", judged_by_catalogue=True, plans=catalogue.plans_by_rank
+        )
     if catalogue and members > max(state.members, catalogue.account.max_members):
-        raise refuse(
-            Code.TOO_MANY_MEMBERS,
+        raise refusal(
+            RefusalCode.TOO_MANY_MEMBERS,
             "members",
             judged_by_catalogue=True,
             most_members=catalogue.account.max_members,
@@ -279,10 +283,10 @@ def _check_choice(state: Subscription, plan: str, members: int, today: date, boo
 
 def _check_terms(agreed: tuple[TermAgreement, ...], today: date, book: PriceBook) -> None:
     catalogue = book.in_force(today)
-    if catalogue and (lacking := terms_lacking(agreed, catalogue)):
+    if catalogue and (lacking := missing_terms_message(agreed, catalogue)):
         reason, terms = lacking
-        raise refuse(
-            Code.TERMS_NOT_AGREED,
+        raise refusal(
+            RefusalCode.TERMS_NOT_AGREED,
             "agreed_terms",
             reason=f"{reason}_IN_UPGRADE",
             judged_by_catalogue=True,
@@ -298,12 +302,12 @@ def _cancel(state: Subscription, command: Cancel, now: datetime) -> Event:
     assert state.account is not None
     assert state.admin_id is not None
     if command.confirmation != confirmation_for(state.admin_id, state.account):
-        raise refuse(Code.CONFIRMATION_DIFFERS, "confirmation")
+        raise refusal(RefusalCode.CONFIRMATION_DIFFERS, "confirmation")
     _check_date(command.date, today, latest_cancellation(state, today))
     if command.date == today:
-        return canceled(state, now, "ASKED")
+        return cancellation_event(state, now, "ASKED")
     if isinstance(state.reservation, ReservedSwitch):
-        raise refuse(Code.SWITCH_RESERVED, "date", date=state.reservation.date)
+        raise refusal(RefusalCode.SWITCH_RESERVED, "date", date=state.reservation.date)
     return CancellationReserved(
         at=now, date=command.date, replaced=state.reservation.date if state.reservation else None
     )
@@ -321,27 +325,27 @@ def latest_cancellation(state: Subscription, today: date) -> date:
 
 def _withdraw(state: Subscription, now: datetime) -> Event:
     if state.reservation is None:
-        raise refuse(Code.NOTHING_RESERVED)
+        raise refusal(RefusalCode.NOTHING_RESERVED)
     return ReservationWithdrawn(at=now, withdrawn=state.reservation)
 
 
 def _check_date(asked: date, today: date, latest: date) -> None:
     if asked < today:
-        raise refuse(Code.DATE_IN_THE_PAST, "date", today=today)
+        raise refusal(RefusalCode.DATE_IN_THE_PAST, "date", today=today)
     if asked > latest:
-        raise refuse(Code.DATE_TOO_LATE, "date", latest=latest)
+        raise refusal(RefusalCode.DATE_TOO_LATE, "date", latest=latest)
 
 
 # -- the account and its domain (R10, R13) -----------------------------------------------------------
 
 
 def _rename(
-    state: Subscription, command: RenameAccount, now: datetime, book: PriceBook, found: Findings
+    state: Subscription, command: RenameAccount, now: datetime, book: PriceBook, found: ExternalFacts
 ) -> Event:
     wanted, held = command.account, state.rename_claim
     if wanted == state.account:
         if held is None:
-            raise refuse(Code.NAME_UNCHANGED)
+            raise refusal(RefusalCode.NAME_UNCHANGED)
         return RenameWithdrawn(at=now, released=(held.name,))
     _check_rename_lock(state, now, book)
     if wanted.kind is AccountKind.GROUP:
@@ -349,7 +353,7 @@ def _rename(
     if held and held.name == wanted.name:
         return RenameHeld(at=now, claim=held)
     return RenameHeld(
-        at=now, claim=claim(wanted.name, found.token, now), released=(held.name,) if held else ()
+        at=now, claim=new_pending_domain(wanted.name, found.token, now), released=(held.name,) if held else ()
     )
 
 
@@ -359,7 +363,9 @@ def _check_rename_lock(state: Subscription, now: datetime, book: PriceBook) -> N
         return
     free_at = state.renamed_at + rename_lock(catalogue)
     if now < free_at:
-        raise refuse(Code.RENAMED_TOO_RECENTLY, judged_by_catalogue=True, free_at=_whole_second(free_at))
+        raise refusal(
+            RefusalCode.RENAMED_TOO_RECENTLY, judged_by_catalogue=True, free_at=_whole_second(free_at)
+        )
 
 
 def _whole_second(moment: datetime) -> datetime:
@@ -380,7 +386,7 @@ def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -
     )
 
 
-def _check_domain(state: Subscription, now: datetime, found: Findings) -> tuple[Event, ...]:
+def _check_domain(state: Subscription, now: datetime, found: ExternalFacts) -> tuple[Event, ...]:
     if not state.claims:
-        raise refuse(Code.NO_PROOF_AWAITED)
-    return proofs_found(state, found.proved, now)
+        raise refusal(RefusalCode.NO_PROOF_AWAITED)
+    return domain_verified_events(state, found.proved, now)

@@ -7,7 +7,7 @@ from subscription.catalogue import DomainPolicy
 from subscription.model import Frozen
 
 
-class DomainClaim(Frozen):
+class PendingDomain(Frozen):
     """A domain whose ownership this subscription has still to prove."""
 
     name: str
@@ -15,12 +15,12 @@ class DomainClaim(Frozen):
     since: Instant
     next_look_at: Instant
 
-    def looked_at(self, now: datetime, policy: DomainPolicy) -> "DomainClaim":
+    def looked_at(self, now: datetime, policy: DomainPolicy) -> "PendingDomain":
         """The claim after a look that found nothing; looks that were missed are not made up for (R13)."""
-        return self.model_copy(update={"next_look_at": _first_look_after(now, self.since, policy)})
+        return self.model_copy(update={"next_look_at": _next_check_after(now, self.since, policy)})
 
 
-class DomainProof(Frozen):
+class VerificationRecords(Frozen):
     """The two records of which one is to be published at the domain (R12)."""
 
     domain: str
@@ -30,8 +30,8 @@ class DomainProof(Frozen):
     cname_target: str
 
 
-def proof_of(domain: str, token: str, cname_target: str) -> DomainProof:
-    return DomainProof(
+def verification_records(domain: str, token: str, cname_target: str) -> VerificationRecords:
+    return VerificationRecords(
         domain=domain,
         txt_name=domain,
         txt_value=f"naver-works-verification={token}",
@@ -40,20 +40,20 @@ def proof_of(domain: str, token: str, cname_target: str) -> DomainProof:
     )
 
 
-def claim(name: str, token: str, now: datetime) -> DomainClaim:
+def new_pending_domain(name: str, token: str, now: datetime) -> PendingDomain:
     """A claim from now on, to be looked at at once (R13)."""
-    return DomainClaim(name=name, token=token, since=now, next_look_at=now)
+    return PendingDomain(name=name, token=token, since=now, next_look_at=now)
 
 
-def last_look(claim: DomainClaim, now: datetime, policy: DomainPolicy) -> datetime | None:
+def last_check_at(claim: PendingDomain, now: datetime, policy: DomainPolicy) -> datetime | None:
     """When it was looked at by the schedule; None before the first look (R13)."""
     look, following = None, claim.since
     while following <= now:
-        look, following = following, _first_look_after(following, claim.since, policy)
+        look, following = following, _next_check_after(following, claim.since, policy)
     return look
 
 
-def _first_look_after(now: datetime, since: datetime, policy: DomainPolicy) -> datetime:
+def _next_check_after(now: datetime, since: datetime, policy: DomainPolicy) -> datetime:
     elapsed, begun = now - since, timedelta(0)
     for stage in policy.looks:
         end = timedelta(hours=stage.up_to_hours)

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from subscription.apply import apply
 from subscription.catalogue import PriceBook
-from subscription.deadlines import canceled, due_first, fall_due
-from subscription.domain_verification import DomainClaim
+from subscription.deadlines import cancellation_event, due_events, next_due_event
+from subscription.domain_verification import PendingDomain
 from subscription.events import Canceled, Erased, Event, ServiceFeesPosted
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -33,16 +33,16 @@ _PERSONAL = ("account", "admin_id", "claim", "rename_claim")
 """The fields of a state that name a person; its events tell them only until erasure."""
 
 
-class Misreckoned(Frozen):
+class ChargeMismatch(Frozen):
     """An event that charges something else than the rules reckon from what happened before it."""
 
     event: Event
     reckoned: tuple[LedgerLine, ...]
 
 
-def retold(base: Subscription, events: Sequence[Event]) -> Subscription:
+def rebuild_state(base: Subscription, events: Sequence[Event]) -> Subscription:
     """The state by its events, with what they do not tell taken from `base`."""
-    told = _beginning_of(base)
+    told = _initial_state(base)
     for event in events:
         told = apply(told, event)
     changes = {field: getattr(told, field) for field in _TOLD_BY_EVENTS}
@@ -53,7 +53,7 @@ def retold(base: Subscription, events: Sequence[Event]) -> Subscription:
     return base.model_copy(update=changes)
 
 
-def lasting(state: Subscription) -> Subscription:
+def without_transient_fields(state: Subscription) -> Subscription:
     """The state without what changes between events: when to look for a proof."""
     return state.model_copy(
         update={
@@ -63,27 +63,29 @@ def lasting(state: Subscription) -> Subscription:
     )
 
 
-def misreckoned(base: Subscription, events: Sequence[Event], book: PriceBook) -> Iterator[Misreckoned]:
+def charge_mismatches(
+    base: Subscription, events: Sequence[Event], book: PriceBook
+) -> Iterator[ChargeMismatch]:
     """Every event whose ledger lines are not those that the rules reckon (R21, R30)."""
-    state = _beginning_of(base)
+    state = _initial_state(base)
     for event in events:
         reckoned = _reckoned(state, event, book)
         if event.lines != reckoned:
-            yield Misreckoned(event=event, reckoned=reckoned)
+            yield ChargeMismatch(event=event, reckoned=reckoned)
         state = apply(state, event)
 
 
-def ending(state: Subscription, ended_at: datetime, book: PriceBook) -> tuple[Event, ...]:
+def cancellation_events(state: Subscription, ended_at: datetime, book: PriceBook) -> tuple[Event, ...]:
     """The events from here to an end of which only the moment is known: by the rules, as if asked then."""
-    events = fall_due(state, ended_at, book)
+    events = due_events(state, ended_at, book)
     for event in events:
         state = apply(state, event)
-    if state.state.commandable:
-        events += [canceled(state, ended_at, "ASKED"), Erased(at=ended_at)]
+    if state.state.accepts_commands:
+        events += [cancellation_event(state, ended_at, "ASKED"), Erased(at=ended_at)]
     return tuple(events)
 
 
-def _beginning_of(base: Subscription) -> Subscription:
+def _initial_state(base: Subscription) -> Subscription:
     return Subscription(
         subscription_id=base.subscription_id,
         customer_id=base.customer_id,
@@ -97,13 +99,13 @@ def _beginning_of(base: Subscription) -> Subscription:
 def _reckoned(before: Subscription, event: Event, book: PriceBook) -> tuple[LedgerLine, ...]:
     match event:
         case Canceled(because="ASKED"):
-            return canceled(before, event.at, "ASKED").lines
+            return cancellation_event(before, event.at, "ASKED").lines
         case Canceled() | ServiceFeesPosted():
-            due = due_first(before, event.at, book)
+            due = next_due_event(before, event.at, book)
             return due.lines if due else ()
         case _:
             return ()
 
 
-def _before_any_look(claim: DomainClaim | None) -> DomainClaim | None:
+def _before_any_look(claim: PendingDomain | None) -> PendingDomain | None:
     return claim and claim.model_copy(update={"next_look_at": claim.since})

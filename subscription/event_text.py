@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from subscription.business_calendar import day_of
 from subscription.contract import RenewalTerms
-from subscription.deadlines import Deadline, Due
+from subscription.deadlines import Deadline, DeadlineKind
 from subscription.event_messages import SENTENCES, formatted, statements_of
 from subscription.events import CommandRefused, Event, SwitchedToPaid, SwitchReserved
 from subscription.messages import Plain
@@ -17,43 +17,43 @@ def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
     """What an accepted command caused, as sentences; says when use is restricted (R11)."""
     if not events:
         return SENTENCES["NO_PROOF_YET"]
-    said = [sentence(event) for event in events]
+    said = [event_message(event) for event in events]
     if state.claim and any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
         said.append(SENTENCES["RESTRICTED"])
     return " ".join(said)
 
 
-def won(amount: int) -> str:
+def format_krw(amount: int) -> str:
     return Plain().won(amount)
 
 
-def members_words(members: int) -> str:
+def format_members(members: int) -> str:
     return Plain().members(members)
 
 
 _DUE_WORDS = {
-    Due.CANCELLATION: "reserved cancellation",
-    Due.SWITCH_TO_PAID: "reserved switch to paid",
-    Due.TRIAL_END: "trial ends",
-    Due.GRACE_END: "grace period ends",
-    Due.CONTRACT_END: "contract period ends",
-    Due.ERASURE: "erasure",
+    DeadlineKind.CANCELLATION: "reserved cancellation",
+    DeadlineKind.SWITCH_TO_PAID: "reserved switch to paid",
+    DeadlineKind.TRIAL_END: "trial ends",
+    DeadlineKind.GRACE_END: "grace period ends",
+    DeadlineKind.CONTRACT_END: "contract period ends",
+    DeadlineKind.ERASURE: "erasure",
 }
 
 
-def deadline_words(deadline: Deadline) -> str:
+def format_deadline(deadline: Deadline) -> str:
     """What falls due, as timers and cards name it."""
-    if deadline.what is Due.SERVICE_FEES:
+    if deadline.what is DeadlineKind.SERVICE_FEES:
         return f"service fees for {day_of(deadline.at) - timedelta(days=1):%B %Y}"
     return _DUE_WORDS[deadline.what]
 
 
-def summary_words(of: Request | Subscription) -> str:
+def workflow_summary(of: Request | Subscription) -> str:
     """A workflow's summary. It cannot be changed later, so it names nobody but the billing account (R31)."""
-    return f"{of.customer_id}: {of.plan}, {members_words(of.members)}, {of.platform}"
+    return f"{of.customer_id}: {of.plan}, {format_members(of.members)}, {of.platform}"
 
 
-def sentence(event: Event, *, to_come: bool = False) -> str:
+def event_message(event: Event, *, to_come: bool = False) -> str:
     """Return everything that there is to say about an event; `to_come` if it has not happened yet."""
     said = [formatted(statement, Plain()) for statement in statements_of(event, to_come=to_come)]
     if isinstance(event, CommandRefused):
@@ -61,8 +61,10 @@ def sentence(event: Event, *, to_come: bool = False) -> str:
     return " ".join(said)
 
 
-def option_words(option: RenewalTerms) -> str:
+def format_renewal_option(option: RenewalTerms) -> str:
     """The terms of a next contract in words (R24)."""
     plan = f"on {option.plan}" if option.plan else "on the plan that it has then"
-    members = f"for {members_words(option.members)}" if option.members else "for the members that it has then"
+    members = (
+        f"for {format_members(option.members)}" if option.members else "for the members that it has then"
+    )
     return f"{option.term.lower()} {plan} {members}"

@@ -11,19 +11,19 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from subscription.business_calendar import Day, Instant
 from subscription.contract import Contract, Rate, RenewalTerms
-from subscription.domain_verification import DomainClaim
+from subscription.domain_verification import PendingDomain
 from subscription.ledger import LedgerLine
 from subscription.messages import Parameters
 from subscription.model import Frozen
-from subscription.refusals import Problem, Refused
+from subscription.refusals import Problem, Refusal
 from subscription.request import Account, AccountKind, TermAgreement
 from subscription.state import ReservedCancellation, ReservedSwitch
-from subscription.validation import without_callers_words
+from subscription.validation import redact_field_names
 
 Private = Field(json_schema_extra={"private": True})
 
 
-class Happened(Frozen):
+class BaseEvent(Frozen):
     """`at` is business time: the moment at which it was due or asked."""
 
     at: Instant
@@ -34,33 +34,33 @@ class Happened(Frozen):
         return ()
 
 
-class TrialStarted(Happened):
+class TrialStarted(BaseEvent):
     event: Literal["TRIAL_STARTED"] = "TRIAL_STARTED"
     trial_ends_at: Instant
     grace_ends_at: Instant
     agreed_terms: tuple[TermAgreement, ...]
-    claim: Annotated[DomainClaim | None, Private] = None
+    claim: Annotated[PendingDomain | None, Private] = None
 
 
-class TrialEnded(Happened):
+class TrialEnded(BaseEvent):
     event: Literal["TRIAL_ENDED"] = "TRIAL_ENDED"
     grace_ends_at: Instant
 
 
-class SwitchReserved(Happened):
+class SwitchReserved(BaseEvent):
     event: Literal["SWITCH_RESERVED"] = "SWITCH_RESERVED"
     switch: ReservedSwitch
     replaced: Day | None = None
 
 
-class SwitchedToPaid(Happened):
+class SwitchedToPaid(BaseEvent):
     event: Literal["SWITCHED_TO_PAID"] = "SWITCHED_TO_PAID"
     contract: Contract
     rate: Rate
     cleared: ReservedSwitch | ReservedCancellation | None = None
 
 
-class RenewalOptionChanged(Happened):
+class RenewalOptionChanged(BaseEvent):
     event: Literal["RENEWAL_OPTION_CHANGED"] = "RENEWAL_OPTION_CHANGED"
     option: RenewalTerms | None
 
@@ -70,7 +70,7 @@ class MonthlyCost(Frozen):
     after: int
 
 
-class Upgraded(Happened):
+class Upgraded(BaseEvent):
     event: Literal["UPGRADED"] = "UPGRADED"
     rate: Rate
     contract: Contract
@@ -80,7 +80,7 @@ class Upgraded(Happened):
     """What the renewal option would cost at the prices of this day, before it was raised and after."""
 
 
-class ServiceFeesPosted(Happened):
+class ServiceFeesPosted(BaseEvent):
     event: Literal["SERVICE_FEES_POSTED"] = "SERVICE_FEES_POSTED"
     billed_up_to: Day
     posted: tuple[LedgerLine, ...]
@@ -90,24 +90,24 @@ class ServiceFeesPosted(Happened):
         return self.posted
 
 
-class ContractRenewed(Happened):
+class ContractRenewed(BaseEvent):
     event: Literal["CONTRACT_RENEWED"] = "CONTRACT_RENEWED"
     contract: Contract
     rate: Rate
 
 
-class CancellationReserved(Happened):
+class CancellationReserved(BaseEvent):
     event: Literal["CANCELLATION_RESERVED"] = "CANCELLATION_RESERVED"
     date: Day
     replaced: Day | None = None
 
 
-class ReservationWithdrawn(Happened):
+class ReservationWithdrawn(BaseEvent):
     event: Literal["RESERVATION_WITHDRAWN"] = "RESERVATION_WITHDRAWN"
     withdrawn: Annotated[ReservedSwitch | ReservedCancellation, Field(discriminator="kind")]
 
 
-class Canceled(Happened):
+class Canceled(BaseEvent):
     event: Literal["CANCELED"] = "CANCELED"
     because: Literal["ASKED", "RESERVED", "TRIAL_ENDED", "GRACE_ENDED"]
     billed_up_to: Day | None
@@ -119,35 +119,35 @@ class Canceled(Happened):
         return self.posted
 
 
-class Erased(Happened):
+class Erased(BaseEvent):
     event: Literal["ERASED"] = "ERASED"
 
 
-class DomainConfirmed(Happened):
+class DomainConfirmed(BaseEvent):
     event: Literal["DOMAIN_CONFIRMED"] = "DOMAIN_CONFIRMED"
 
 
-class AccountRenamed(Happened):
+class AccountRenamed(BaseEvent):
     event: Literal["ACCOUNT_RENAMED"] = "ACCOUNT_RENAMED"
     kind: AccountKind
     account: Annotated[Account | None, Private] = None
     released: Annotated[tuple[str, ...], Private] = ()
 
 
-class RenameHeld(Happened):
+class RenameHeld(BaseEvent):
     """A domain name is held until its ownership is proved (R10)."""
 
     event: Literal["RENAME_HELD"] = "RENAME_HELD"
-    claim: Annotated[DomainClaim | None, Private] = None
+    claim: Annotated[PendingDomain | None, Private] = None
     released: Annotated[tuple[str, ...], Private] = ()
 
 
-class RenameWithdrawn(Happened):
+class RenameWithdrawn(BaseEvent):
     event: Literal["RENAME_WITHDRAWN"] = "RENAME_WITHDRAWN"
     released: Annotated[tuple[str, ...], Private] = ()
 
 
-class CommandRefused(Happened):
+class CommandRefused(BaseEvent):
     """A signal that the rules refused; a caller of an update hears it instead.
 
     With a `count` it stands for so many signals of a day, beyond those that have an entry of their own.
@@ -163,7 +163,7 @@ class CommandRefused(Happened):
     count: int = 0
 
     @classmethod
-    def of(cls, at: datetime, command: str, refused: Refused) -> "CommandRefused":
+    def of(cls, at: datetime, command: str, refused: Refusal) -> "CommandRefused":
         """The event keeps no name of a field that a caller made up: it may be personal data."""
         return cls(
             at=at,
@@ -171,7 +171,7 @@ class CommandRefused(Happened):
             code=refused.code,
             reason=refused.reason,
             parameters=refused.parameters,
-            problems=without_callers_words(refused.problems),
+            problems=redact_field_names(refused.problems),
             message=refused.message,
         )
 
@@ -206,7 +206,7 @@ Event = Annotated[
 EVENT_KINDS: tuple[str, ...] = tuple(
     kind.model_fields["event"].default for kind in get_args(get_args(Event)[0])
 )
-EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
+EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
 
 
 def private_fields(event: Event) -> frozenset[str]:
@@ -218,7 +218,7 @@ def private_fields(event: Event) -> frozenset[str]:
     )
 
 
-def is_same(one: Event, other: Event) -> bool:
+def equal_except_private(one: Event, other: Event) -> bool:
     """Whether the two say the same, but for what names a person."""
     private = set(private_fields(one))
     return one.model_dump(exclude=private) == other.model_dump(exclude=private)

@@ -2,10 +2,10 @@
 
 from fractions import Fraction
 
-from subscription.business_calendar import Day, days_in_month, months_of
-from subscription.ledger import LedgerLine, LineKind, Piece, charged
+from subscription.business_calendar import Day, days_in_month, split_by_month
+from subscription.ledger import LedgerLine, LineKind, LinePart, exact_amount
 from subscription.model import Frozen
-from subscription.money import amount
+from subscription.money import prorated_amount
 
 _RULES = {
     LineKind.SERVICE_FEE: ("R21", "the service fee for an unbroken run of days at one rate"),
@@ -20,7 +20,7 @@ _RULES = {
 }
 
 
-class Step(Frozen):
+class ExplanationStep(Frozen):
     """The days of one calendar month at one price."""
 
     first_day: Day
@@ -40,7 +40,7 @@ class Explanation(Frozen):
     key: str
     rule: str
     meaning: str
-    steps: tuple[Step, ...]
+    steps: tuple[ExplanationStep, ...]
     percent: int
     exact: str
     amount: int
@@ -49,7 +49,7 @@ class Explanation(Frozen):
 
 def explain(line: LedgerLine) -> Explanation:
     rule, meaning = _RULES[line.kind]
-    exact = charged(line.pieces, line.percent)
+    exact = exact_amount(line.pieces, line.percent)
     steps = tuple(step for piece in line.pieces for step in _steps(piece, line.kind))
     return Explanation(
         key=line.key,
@@ -63,9 +63,9 @@ def explain(line: LedgerLine) -> Explanation:
     )
 
 
-def _steps(piece: Piece, kind: LineKind) -> list[Step]:
+def _steps(piece: LinePart, kind: LineKind) -> list[ExplanationStep]:
     return [
-        Step(
+        ExplanationStep(
             first_day=start,
             end_day=end,
             days=(end - start).days,
@@ -78,13 +78,13 @@ def _steps(piece: Piece, kind: LineKind) -> list[Step]:
                 if kind is LineKind.DISCOUNT_REPAYMENT
                 else f"{piece.price:,}"
             ),
-            exact=_mixed(amount(piece.price, piece.members, start, end)),
+            exact=_mixed(prorated_amount(piece.price, piece.members, start, end)),
         )
-        for start, end in months_of(piece.first_day, piece.end_day)
+        for start, end in split_by_month(piece.first_day, piece.end_day)
     ]
 
 
-def _arithmetic(steps: tuple[Step, ...], line: LedgerLine, exact: Fraction) -> str:
+def _arithmetic(steps: tuple[ExplanationStep, ...], line: LedgerLine, exact: Fraction) -> str:
     terms = " + ".join(
         f"{step.days}/{step.days_in_month} × {step.members:,} × {_factor(step.price_in_words)}"
         for step in steps

@@ -11,17 +11,17 @@ from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import PriceBook, required_terms
 from subscription.commands import Cancel, SwitchToPaid, Upgrade, confirmation_for
 from subscription.contract import Contract, ContractTerm
-from subscription.deadlines import caught_up, due_first, is_foreseeable, next_deadline
+from subscription.deadlines import advance, is_within_horizon, next_deadline, next_due_event
 from subscription.decide import decide
 from subscription.events import Event
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 from subscription.request import TermAgreement
 from subscription.state import ReservedCancellation, Subscription
 from subscription.timeline import TimelineEntry, timeline_entry
 
-TOO_FAR_AHEAD = Refused.of(Code.INVALID_INSTANT, "at", reason="TOO_FAR_AHEAD")
+TOO_FAR_AHEAD = Refusal.of(RefusalCode.INVALID_INSTANT, "at", reason="TOO_FAR_AHEAD")
 
 
 class Quote(Frozen):
@@ -39,7 +39,7 @@ class Quote(Frozen):
     free_on: Day | None = None
 
 
-class QuoteOf(StrEnum):
+class QuoteKind(StrEnum):
     """What may be quoted before it is done."""
 
     CANCELLATION = "cancellation"
@@ -65,24 +65,24 @@ class ChangeQuote(Frozen):
     total: int
 
 
-class Coming(Frozen):
+class UpcomingEvent(Frozen):
     """One thing that will happen if nothing is asked, with the lines that it will post."""
 
     entry: TimelineEntry
     ledger: tuple[LedgerLine, ...]
 
 
-def quote_cancellation(state: Subscription, day: date, now: datetime, book: PriceBook) -> Quote | Refused:
+def quote_cancellation(state: Subscription, day: date, now: datetime, book: PriceBook) -> Quote | Refusal:
     """Return the cost of a cancellation on `day`, without making it; refused where the command would be."""
-    if not is_foreseeable(state, now):
+    if not is_within_horizon(state, now):
         return TOO_FAR_AHEAD
-    state = caught_up(state, now, book)
+    state = advance(state, now, book)
     confirmation = confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else ""
     decision = decide(state, Cancel(date=day, confirmation=confirmation), now, book)
-    if isinstance(decision, Refused):
+    if isinstance(decision, Refusal):
         return decision
     reserved = apply_all(state, decision.events)
-    coming = (event for event, _ in events_to_come(reserved, book))
+    coming = (event for event, _ in future_events(reserved, book))
     lines = tuple(line for event in (*decision.events, *coming) for line in event.lines)
     penalty = sum(line.amount for line in lines if line.kind is not LineKind.SERVICE_FEE)
     return Quote(
@@ -90,20 +90,20 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
         ledger=lines,
         total=sum(line.amount for line in lines),
         penalty=penalty,
-        free_on=_free_on(state) if penalty else None,
+        free_on=_penalty_free_from(state) if penalty else None,
     )
 
 
 def quote_switch(
     state: Subscription, switch: SwitchToPaid, now: datetime, book: PriceBook
-) -> ChangeQuote | Refused:
+) -> ChangeQuote | Refusal:
     """Return the cost of a switch to paid, without making it; refused where the command would be."""
     return _quote_change(state, switch, switch.date, now, book)
 
 
 def quote_upgrade(
     state: Subscription, upgrade: Upgrade, now: datetime, book: PriceBook
-) -> ChangeQuote | Refused:
+) -> ChangeQuote | Refusal:
     """The cost of an upgrade today, without making it; to ask, no terms need be agreed to."""
     today = day_of(now)
     catalogue = book.in_force(today)
@@ -114,14 +114,14 @@ def quote_upgrade(
 
 def _quote_change(
     state: Subscription, change: SwitchToPaid | Upgrade, day: date, now: datetime, book: PriceBook
-) -> ChangeQuote | Refused:
-    if not is_foreseeable(state, now):
+) -> ChangeQuote | Refusal:
+    if not is_within_horizon(state, now):
         return TOO_FAR_AHEAD
-    state = caught_up(state, now, book)
+    state = advance(state, now, book)
     decision = decide(state, change, now, book)
-    if isinstance(decision, Refused):
+    if isinstance(decision, Refusal):
         return decision
-    changed = caught_up(apply_all(state, decision.events), max(now, start_of(day)), book)
+    changed = advance(apply_all(state, decision.events), max(now, start_of(day)), book)
     contract = changed.contract
     assert contract is not None
     # From the day of the change on: an unbroken run of days at one rate may have begun before it.
@@ -132,7 +132,7 @@ def _quote_change(
             "billed_up_to": max(changed.billed_up_to, day),
         }
     )
-    lines = tuple(line for event, _ in events_to_come(left, book) for line in event.lines)
+    lines = tuple(line for event, _ in future_events(left, book) for line in event.lines)
     return ChangeQuote(
         date=day,
         plan=changed.plan,
@@ -145,23 +145,25 @@ def _quote_change(
     )
 
 
-def upcoming(state: Subscription, now: datetime, book: PriceBook, limit: int = 12) -> tuple[Coming, ...]:
+def upcoming(
+    state: Subscription, now: datetime, book: PriceBook, limit: int = 12
+) -> tuple[UpcomingEvent, ...]:
     """The next things that will happen if nothing is asked, in order."""
     return tuple(
-        Coming(entry=timeline_entry(event, after, to_come=True), ledger=event.lines)
-        for event, after in islice(events_to_come(caught_up(state, now, book), book), limit)
+        UpcomingEvent(entry=timeline_entry(event, after, to_come=True), ledger=event.lines)
+        for event, after in islice(future_events(advance(state, now, book), book), limit)
     )
 
 
-def events_to_come(state: Subscription, book: PriceBook) -> Iterator[tuple[Event, Subscription]]:
+def future_events(state: Subscription, book: PriceBook) -> Iterator[tuple[Event, Subscription]]:
     """What follows from this state if nothing is asked, each with the state after it; it may never end."""
     while deadline := next_deadline(state):
-        event = due_first(state, deadline.at, book)
+        event = next_due_event(state, deadline.at, book)
         assert event is not None
         state = apply(state, event)
         yield event, state
 
 
-def _free_on(state: Subscription) -> date | None:
+def _penalty_free_from(state: Subscription) -> date | None:
     contract = state.contract
     return contract.end_day if contract and contract.term is ContractTerm.ANNUAL else None

@@ -11,13 +11,13 @@ from enum import StrEnum
 from subscription.business_calendar import Instant
 from subscription.commands import Command
 from subscription.model import Frozen
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 
 REMEMBERED_FOR = timedelta(days=31)
 MOST_RECENT = 200
 """So many ids a workflow knows itself: at 200 characters each, some 60 KB in the input of a run."""
 
-ID_REUSED = Refused.of(Code.COMMAND_ID_REUSED, "id")
+ID_REUSED = Refusal.of(RefusalCode.COMMAND_ID_REUSED, "id")
 
 
 class Known(StrEnum):
@@ -41,7 +41,7 @@ class RecentCommands(Frozen):
     accepted: Mapping[str, AcceptedCommand] = {}
     dropped_at: Instant | None = None
 
-    def known(self, command: Command, now: datetime) -> Known | Refused:
+    def known(self, command: Command, now: datetime) -> Known | Refusal:
         """Whether this very command was accepted before; refused if its id belongs to another one."""
         if command.id is None:
             return Known.NEW

@@ -128,7 +128,7 @@ def invoice_number(year: int, sequence: int) -> str:
     return f"{year}-{sequence:06}"
 
 
-def cut_of(month: date) -> datetime:
+def cutoff_of(month: date) -> datetime:
     """Return the half-open end of a month: the start of the next one."""
     return start_of(first_of_next_month(month))
 

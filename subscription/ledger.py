@@ -9,10 +9,10 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from subscription.business_calendar import Day, Instant, months_of
+from subscription.business_calendar import Day, Instant, split_by_month
 from subscription.contract import Contract, Rate
 from subscription.model import Frozen
-from subscription.money import amount, rounded_down
+from subscription.money import prorated_amount, round_down
 
 
 class LineKind(StrEnum):
@@ -21,7 +21,7 @@ class LineKind(StrEnum):
     EARLY_TERMINATION_FEE = "EARLY_TERMINATION_FEE"
 
 
-class Piece(Frozen):
+class LinePart(Frozen):
     """Days at one price: a part of a ledger line's arithmetic.
 
     `price` is what the line counts, in KRW a member a month; for a repayment it is `list_price` less
@@ -38,7 +38,7 @@ class Piece(Frozen):
 
     @property
     def exact(self) -> Fraction:
-        return amount(self.price, self.members, self.first_day, self.end_day)
+        return prorated_amount(self.price, self.members, self.first_day, self.end_day)
 
 
 class ChargedRate(Frozen):
@@ -78,7 +78,7 @@ class LedgerLine(Frozen):
     amount: int
     effective_at: Instant
     percent: int = 100
-    pieces: tuple[Piece, ...]
+    pieces: tuple[LinePart, ...]
 
     @property
     def rates(self) -> tuple[ChargedRate, ...]:
@@ -96,7 +96,7 @@ class LedgerLine(Frozen):
         return tuple(rates)
 
 
-def charged(pieces: Iterable[Piece], percent: int) -> Fraction:
+def exact_amount(pieces: Iterable[LinePart], percent: int) -> Fraction:
     """The exact amount of a line: so many percent of the sum of its pieces."""
     exact = sum((piece.exact for piece in pieces), start=Fraction(0))
     return exact if percent == 100 else exact * percent / 100
@@ -108,7 +108,7 @@ def service_fees(
     """One line per unbroken run of days at one rate, within one calendar month (R21)."""
     lines = (
         _line(subscription_id, LineKind.SERVICE_FEE, [_piece(rate, start, end, rate.price)], rate, posted_at)
-        for month_first, month_end in months_of(first_day, end_day)
+        for month_first, month_end in split_by_month(first_day, end_day)
         for rate, start, end in _runs(rates, month_first, month_end)
     )
     return tuple(line for line in lines if line.amount)
@@ -133,7 +133,7 @@ def termination_charges(
     return tuple(line for line in lines if line.amount)
 
 
-def with_rate(rates: Sequence[Rate], new: Rate, keep_from: date) -> tuple[Rate, ...]:
+def append_rate(rates: Sequence[Rate], new: Rate, keep_from: date) -> tuple[Rate, ...]:
     """The rates with a new one from its first day on; the last change made on a day is that day's (R21).
 
     What lies wholly before `keep_from` is dropped.
@@ -163,8 +163,8 @@ def _runs(rates: Sequence[Rate], first_day: date, end_day: date) -> list[tuple[R
     return runs
 
 
-def _piece(rate: Rate, start: date, end: date, price: int) -> Piece:
-    return Piece(
+def _piece(rate: Rate, start: date, end: date, price: int) -> LinePart:
+    return LinePart(
         first_day=start,
         end_day=end,
         plan=rate.plan,
@@ -178,7 +178,7 @@ def _piece(rate: Rate, start: date, end: date, price: int) -> Piece:
 def _line(
     subscription_id: str,
     kind: LineKind,
-    pieces: Sequence[Piece],
+    pieces: Sequence[LinePart],
     rate: Rate,
     posted_at: datetime,
     percent: int = 100,
@@ -192,7 +192,7 @@ def _line(
         end_day=pieces[-1].end_day,
         plan=rate.plan,
         members=rate.members,
-        amount=rounded_down(charged(pieces, percent)),
+        amount=round_down(exact_amount(pieces, percent)),
         effective_at=posted_at,
         percent=percent,
         pieces=tuple(pieces),

@@ -4,10 +4,10 @@ from datetime import date
 from fractions import Fraction
 from functools import lru_cache
 
-from subscription.business_calendar import days_in_month, months_of
+from subscription.business_calendar import days_in_month, split_by_month
 
 
-def amount(price: int, members: int, first_day: date, end_day: date) -> Fraction:
+def prorated_amount(price: int, members: int, first_day: date, end_day: date) -> Fraction:
     """What `members` cost from `first_day` up to `end_day` at `price` KRW a member a month (R20)."""
     return price * members * _months(first_day, end_day)
 
@@ -19,12 +19,12 @@ def _months(first_day: date, end_day: date) -> Fraction:
     return sum(
         (
             Fraction((end - start).days, days_in_month(start.year, start.month))
-            for start, end in months_of(first_day, end_day)
+            for start, end in split_by_month(first_day, end_day)
         ),
         start=Fraction(0),
     )
 
 
-def rounded_down(exact: Fraction) -> int:
+def round_down(exact: Fraction) -> int:
     """Whole KRW of a ledger line (R20). No amount here is below zero."""
     return exact.numerator // exact.denominator

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from subscription.batch import MemberFailure
 from subscription.business_calendar import Day, Instant
 from subscription.model import Frozen, Wire
-from subscription.validation import storable
+from subscription.validation import require_storable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(hours=6)
 # Far enough inside what Python can count for the days that lie before and after it.
@@ -60,14 +60,14 @@ class OutboxNotice(Frozen):
     body: str | None
 
 
-class TellNotices(Frozen):
+class QueueNoticesInput(Frozen):
     """Put into the outbox what is due on a day, for a page of subscriptions after the id `after`."""
 
     day: Day
     after: str = ""
 
 
-class NoticesTold(Frozen):
+class QueueNoticesResult(Frozen):
     """So many notices are new; `next_after` is where the next page begins, None if there is none."""
 
     told: int
@@ -75,13 +75,13 @@ class NoticesTold(Frozen):
     next_after: str | None
 
 
-class DeliverNotices(Frozen):
+class DeliverNoticesInput(Frozen):
     """Send a page of what waits, if it still holds on this day."""
 
     day: Day
 
 
-class NoticesDelivered(Frozen):
+class DeliverNoticesResult(Frozen):
     """What a page came to.
 
     `waiting` counts all that is left, of which `more` can be tried at once. `trouble` is why nothing can
@@ -99,18 +99,18 @@ class NoticesDelivered(Frozen):
     next_in_seconds: float | None = None
 
 
-class NoticesStage(Wire):
+class NoticesWorkflowInput(Wire):
     """How far a run has come. Who starts one by hand may set `day`, to see what is told on it."""
 
     day: _JobsDay | None = None
-    after: Annotated[str, AfterValidator(storable)] = ""
+    after: Annotated[str, AfterValidator(require_storable)] = ""
     told: int = Field(default=0, ge=0)
     failed: int = Field(default=0, ge=0)
     failures: Annotated[tuple[MemberFailure, ...], Field(strict=False)] = ()  # a list, in JSON
 
 
-class DeliveryWanted(Wire):
-    """Go on trying what waits. `day` as in `NoticesStage`."""
+class NoticesDeliveryInput(Wire):
+    """Go on trying what waits. `day` as in `NoticesWorkflowInput`."""
 
     day: _JobsDay | None = None
 
@@ -128,7 +128,7 @@ class NoticesReport(Frozen):
     failures: tuple[MemberFailure, ...]
 
 
-def pause_after(failures: int) -> timedelta:
+def retry_delay(failures: int) -> timedelta:
     """How long to wait after so many failures in a row: 2 s, 8 s, 32 s and so on, up to 6 hours."""
     # Beyond 8 the longest pause is reached, and the powers would only grow.
     factor: int = 4 ** (min(failures, 8) - 1)

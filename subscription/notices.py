@@ -14,10 +14,10 @@ from itertools import pairwise
 from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import NoticePolicy, PriceBook
 from subscription.contract import ContractTerm
-from subscription.deadlines import caught_up
-from subscription.domain_verification import DomainClaim
+from subscription.deadlines import advance
+from subscription.domain_verification import PendingDomain
 from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid, TrialEnded
-from subscription.forecast import events_to_come
+from subscription.forecast import future_events
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind
@@ -43,7 +43,7 @@ class Notice(Frozen):
     happens: Event | None = None
     then: Event | None = None
     lines: tuple[LedgerLine, ...] = ()
-    claim: DomainClaim | None = None
+    claim: PendingDomain | None = None
 
     @property
     def key(self) -> NoticeKey:
@@ -63,11 +63,11 @@ class Notice(Frozen):
 def notices_due(state: Subscription, day: date, book: PriceBook) -> tuple[Notice, ...]:
     """What there is to tell on `day`, by the subscription's own clock at least as late as its last event."""
     today = max(day, day_of(state.last_at)) if state.last_at else day
-    state = caught_up(state, start_of(today), book)
-    if not state.state.commandable:
+    state = advance(state, start_of(today), book)
+    if not state.state.accepts_commands:
         return ()
     policy = book.notice_policy
-    return (*_of_what_comes(state, today, policy, book), *_of_domains(state, today, policy))
+    return (*_event_notices(state, today, policy, book), *_domain_notices(state, today, policy))
 
 
 def recipient(state: Subscription, policy: NoticePolicy) -> str:
@@ -84,20 +84,20 @@ def _local_part(admin_id: str) -> str:
     return admin_id if bare else f'"{admin_id}"'
 
 
-def _of_what_comes(
+def _event_notices(
     state: Subscription, today: date, policy: NoticePolicy, book: PriceBook
 ) -> Iterator[Notice]:
-    for notice in _occasions(state, today + _farthest(policy), book):
+    for notice in _upcoming_occasions(state, today + _lookahead(policy), book):
         left = (notice.about - today).days
         reached = [days for days in _days_before(notice, policy) if left <= days]
         if left > 0 and reached:
             yield notice.model_copy(update={"days": min(reached)})
 
 
-def _occasions(state: Subscription, last_day: date, book: PriceBook) -> Iterator[Notice]:
+def _upcoming_occasions(state: Subscription, last_day: date, book: PriceBook) -> Iterator[Notice]:
     """What happens next, up to `last_day` and to the first event that begins or ends a contract."""
     lines: tuple[LedgerLine, ...] = ()
-    for event, then in pairwise(event for event, _ in events_to_come(state, book)):
+    for event, then in pairwise(event for event, _ in future_events(state, book)):
         day = day_of(event.at)
         if day > last_day:
             return
@@ -134,7 +134,7 @@ def _days_before(notice: Notice, policy: NoticePolicy) -> tuple[int, ...]:
             return policy.reservation_days
 
 
-def _farthest(policy: NoticePolicy) -> timedelta:
+def _lookahead(policy: NoticePolicy) -> timedelta:
     """Beyond that nothing is looked for."""
     days = (
         *policy.trial_days,
@@ -145,7 +145,7 @@ def _farthest(policy: NoticePolicy) -> timedelta:
     return timedelta(days=max(days, default=0))
 
 
-def _of_domains(state: Subscription, today: date, policy: NoticePolicy) -> Iterator[Notice]:
+def _domain_notices(state: Subscription, today: date, policy: NoticePolicy) -> Iterator[Notice]:
     claims = {NoticeKind.DOMAIN_UNPROVED: state.claim, NoticeKind.RENAME_UNPROVED: state.rename_claim}
     for kind, claim in claims.items():
         if claim is None:

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from subscription.refusals import Code, Problem
+from subscription.refusals import Problem, RefusalCode
 
 
 def password_problems(password: str) -> tuple[Problem, ...]:
@@ -22,7 +22,7 @@ def password_problems(password: str) -> tuple[Problem, ...]:
         broken.append("CONSECUTIVE")
     if any(a == b == c for a, b, c in zip(password, password[1:], password[2:], strict=False)):
         broken.append("REPEATED")
-    return tuple(Problem.of(Code.INVALID_PASSWORD, "password", reason=rule) for rule in broken)
+    return tuple(Problem.of(RefusalCode.INVALID_PASSWORD, "password", reason=rule) for rule in broken)
 
 
 def _has_consecutive_run(password: str) -> bool:

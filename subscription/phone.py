@@ -1,6 +1,6 @@
 """Validation and normalization of company phone numbers (R8)."""
 
-from subscription.refusals import Code, misfit
+from subscription.refusals import RefusalCode, misfit
 
 
 def phone_number(text: str) -> str:
@@ -12,5 +12,5 @@ def phone_number(text: str) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_valid_number(number):
-        raise misfit(Code.INVALID_PHONE)
+        raise misfit(RefusalCode.INVALID_PHONE)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from subscription.business_calendar import Instant
 from subscription.model import Frozen, Wire
-from subscription.validation import storable
+from subscription.validation import require_storable
 
 GRACE_MINUTES, MOST_GRACE_MINUTES = 10, 10 * 365 * 24 * 60
 """What began or ended less than so long ago may still be under way."""
@@ -107,7 +107,7 @@ class ReconcilePage(Frozen):
     grace_minutes: int
 
 
-class Reconciled(Frozen):
+class ReconcilePageResult(Frozen):
     """What a page came to; `next_after` is where the next one begins, None if there is none."""
 
     looked_at: int
@@ -115,17 +115,17 @@ class Reconciled(Frozen):
     next_after: str | None = None
 
 
-class ReconcileStage(Wire):
+class ReconcileProgress(Wire):
     """How far a run has come. Who starts one by hand may set `grace_minutes` and leaves the rest out."""
 
     grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
     step: Annotated[ReconcileStep, Field(strict=False)] = ReconcileStep.RECORD
-    after: Annotated[str, AfterValidator(storable)] = ""
+    after: Annotated[str, AfterValidator(require_storable)] = ""
     looked_at: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     found: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
-    def after_page(self, page: Reconciled) -> "ReconcileStage":
-        return ReconcileStage(
+    def after_page(self, page: ReconcilePageResult) -> "ReconcileProgress":
+        return ReconcileProgress(
             grace_minutes=self.grace_minutes,
             step=self.step.following if page.next_after is None else self.step,
             after=page.next_after or "",

@@ -16,7 +16,7 @@ from subscription.messages import Parameters, Plain, Value, as_parameters, writt
 from subscription.model import Frozen
 
 
-class Code(StrEnum):
+class RefusalCode(StrEnum):
     """The refusal codes. They are a public interface: `ApplicationError.type` and `code` in JSON."""
 
     # What was sent cannot be read, or is not a possible value.
@@ -298,38 +298,38 @@ class Problem(_Said):
 
     @classmethod
     def of(
-        cls, code: Code, field: str | None = None, /, *, reason: str | None = None, **values: Value
+        cls, code: RefusalCode, field: str | None = None, /, *, reason: str | None = None, **values: Value
     ) -> "Problem":
         return cls(**_said(code, field, reason, values))
 
 
-class Refused(_Said):
+class Refusal(_Said):
     """The rules said no, and nothing changed.
 
     `judged_by_catalogue` says that a newer catalogue could have allowed it.
     """
 
-    code: Code
+    code: RefusalCode
     problems: tuple[Problem, ...] = ()
     judged_by_catalogue: bool = False
 
     @classmethod
     def of(
         cls,
-        code: Code,
+        code: RefusalCode,
         field: str | None = None,
         /,
         *,
         reason: str | None = None,
         judged_by_catalogue: bool = False,
         **values: Value,
-    ) -> "Refused":
+    ) -> "Refusal":
         return cls(**_said(code, field, reason, values), judged_by_catalogue=judged_by_catalogue)
 
     @classmethod
     def of_problems(
-        cls, code: Code, problems: Sequence[Problem], *, whole: str, message: str | None = None
-    ) -> "Refused":
+        cls, code: RefusalCode, problems: Sequence[Problem], *, whole: str, message: str | None = None
+    ) -> "Refusal":
         """A refusal for these problems; `whole` names what they are in, where they have no field."""
         said = "; ".join(f"{problem.field or whole} {problem.message}" for problem in problems)
         return cls(
@@ -337,29 +337,29 @@ class Refused(_Said):
         )
 
 
-class RefusedError(Exception):
+class RefusalError(Exception):
     """A refusal on its way out of the function that found it."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: Refusal) -> None:
         super().__init__(refused.message)
         self.refused = refused
 
 
-def refuse(
-    code: Code,
+def refusal(
+    code: RefusalCode,
     field: str | None = None,
     /,
     *,
     reason: str | None = None,
     judged_by_catalogue: bool = False,
     **values: Value,
-) -> RefusedError:
-    return RefusedError(
-        Refused.of(code, field, reason=reason, judged_by_catalogue=judged_by_catalogue, **values)
+) -> RefusalError:
+    return RefusalError(
+        Refusal.of(code, field, reason=reason, judged_by_catalogue=judged_by_catalogue, **values)
     )
 
 
-def misfit(code: Code, /, *, reason: str | None = None, **values: Value) -> PydanticCustomError:
+def misfit(code: RefusalCode, /, *, reason: str | None = None, **values: Value) -> PydanticCustomError:
     """Return the error by which a field's validator refuses a value."""
     said = _said(code, None, reason, values)
     return PydanticCustomError(
@@ -371,7 +371,9 @@ def key_of(code: str, reason: str | None) -> str:
     return f"{code}.{reason}" if reason else str(code)
 
 
-def _said(code: Code, field: str | None, reason: str | None, values: Mapping[str, Value]) -> dict[str, Any]:
+def _said(
+    code: RefusalCode, field: str | None, reason: str | None, values: Mapping[str, Value]
+) -> dict[str, Any]:
     parameters = as_parameters(values)
     return {
         "code": code.value,

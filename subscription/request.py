@@ -14,13 +14,13 @@ from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import ALLOWED, password_hash_problem
 from subscription.phone import phone_number
-from subscription.refusals import Code, Problem, Refused, misfit
+from subscription.refusals import Problem, Refusal, RefusalCode, misfit
 from subscription.validation import (
-    check,
     has_control_characters,
     has_too_many_values,
     is_blank,
-    problems_of,
+    parse_strict,
+    problems_from,
 )
 
 _OPAQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
@@ -47,7 +47,7 @@ class AccountName(Wire):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.group is None) == (self.domain is None):
-            raise misfit(Code.INVALID_VALUE, reason="GROUP_OR_DOMAIN")
+            raise misfit(RefusalCode.INVALID_VALUE, reason="GROUP_OR_DOMAIN")
         return self
 
     @property
@@ -71,37 +71,37 @@ def is_opaque_id(value: str) -> bool:
 
 def _opaque_id(value: str) -> str:
     if not is_opaque_id(value):
-        raise misfit(Code.INVALID_ID)
+        raise misfit(RefusalCode.INVALID_ID)
     return value
 
 
 def _company_name(value: str) -> str:
     if not 1 <= len(value) <= 100 or is_blank(value):
-        raise misfit(Code.INVALID_COMPANY_NAME, reason="LENGTH")
+        raise misfit(RefusalCode.INVALID_COMPANY_NAME, reason="LENGTH")
     if has_control_characters(value):
-        raise misfit(Code.INVALID_COMPANY_NAME, reason="INVISIBLE")
+        raise misfit(RefusalCode.INVALID_COMPANY_NAME, reason="INVISIBLE")
     return value
 
 
 def _argon2id_hash(value: str) -> str:
     if reason := password_hash_problem(value):
-        raise misfit(Code.INVALID_PASSWORD_HASH, reason=reason, allowed=ALLOWED)
+        raise misfit(RefusalCode.INVALID_PASSWORD_HASH, reason=reason, allowed=ALLOWED)
     return value
 
 
-def members_sold(value: int, info: ValidationInfo) -> int:
+def check_member_count(value: int, info: ValidationInfo) -> int:
     catalogue = _catalogue(info)
     if value < 1:
-        raise misfit(Code.INVALID_VALUE, reason="AT_LEAST", least=1)
+        raise misfit(RefusalCode.INVALID_VALUE, reason="AT_LEAST", least=1)
     if catalogue and value > catalogue.account.max_members:
-        raise misfit(Code.TOO_MANY_MEMBERS, reason="AT_MOST", most=catalogue.account.max_members)
+        raise misfit(RefusalCode.TOO_MANY_MEMBERS, reason="AT_MOST", most=catalogue.account.max_members)
     return value
 
 
-def _plan_sold(value: str, info: ValidationInfo) -> str:
+def _check_plan_on_sale(value: str, info: ValidationInfo) -> str:
     catalogue = _catalogue(info)
     if catalogue and value not in catalogue.plans:
-        raise misfit(Code.PLAN_NOT_SOLD, reason="ONE_OF", plans=catalogue.plans_by_rank)
+        raise misfit(RefusalCode.PLAN_NOT_SOLD, reason="ONE_OF", plans=catalogue.plans_by_rank)
     return value
 
 
@@ -109,9 +109,9 @@ def _required_terms_agreed(
     value: tuple[TermAgreement, ...], info: ValidationInfo
 ) -> tuple[TermAgreement, ...]:
     catalogue = _catalogue(info)
-    if catalogue and (lacking := terms_lacking(value, catalogue)):
+    if catalogue and (lacking := missing_terms_message(value, catalogue)):
         reason, terms = lacking
-        raise misfit(Code.TERMS_NOT_AGREED, reason=reason, terms=terms)
+        raise misfit(RefusalCode.TERMS_NOT_AGREED, reason=reason, terms=terms)
     return value
 
 
@@ -119,7 +119,7 @@ def _catalogue(info: ValidationInfo) -> Catalogue | None:
     return (info.context or {}).get("catalogue")
 
 
-def terms_lacking(
+def missing_terms_message(
     agreed: tuple[TermAgreement, ...], catalogue: Catalogue
 ) -> tuple[Literal["MISSING", "VERSIONS"], tuple[str, ...]] | None:
     """Return why these agreements are not enough, with the terms that would be; None if they are (R3)."""
@@ -140,8 +140,8 @@ class Request(Wire):
     customer_id: Annotated[str, AfterValidator(_opaque_id)]
     region: Literal["KR"]
     platform: Literal["VPC", "CLASSIC"]
-    plan: Annotated[str, AfterValidator(_plan_sold)]
-    members: Annotated[int, AfterValidator(members_sold)]
+    plan: Annotated[str, AfterValidator(_check_plan_on_sale)]
+    members: Annotated[int, AfterValidator(check_member_count)]
     agreed_terms: Annotated[
         tuple[TermAgreement, ...], Field(strict=False), AfterValidator(_required_terms_agreed)
     ]
@@ -159,26 +159,26 @@ class Request(Wire):
         return hashlib.sha256(body.encode()).hexdigest()
 
 
-def read_request(data: object, book: PriceBook, now: datetime) -> Request | Refused:
+def parse_request(data: object, book: PriceBook, now: datetime) -> Request | Refusal:
     """The request, or every single thing that is wrong with it (R9), by the catalogue in force now."""
     catalogue = book.in_force(day_of(now))
     if catalogue is None:
-        return Refused.of(Code.NOTHING_ON_SALE, judged_by_catalogue=True)
+        return Refusal.of(RefusalCode.NOTHING_ON_SALE, judged_by_catalogue=True)
     if not isinstance(data, dict):
-        return Refused.of(Code.REQUEST_REFUSED, reason="NOT_AN_OBJECT")
+        return Refusal.of(RefusalCode.REQUEST_REFUSED, reason="NOT_AN_OBJECT")
     if has_too_many_values(data):
-        return Refused.of(Code.REQUEST_REFUSED, reason="TOO_MUCH")
+        return Refusal.of(RefusalCode.REQUEST_REFUSED, reason="TOO_MUCH")
     return _read(data, catalogue)
 
 
-def _read(data: dict[str, Any], catalogue: Catalogue) -> Request | Refused:
+def _read(data: dict[str, Any], catalogue: Catalogue) -> Request | Refusal:
     try:
-        return check(Request, data, {"catalogue": catalogue})
+        return parse_strict(Request, data, {"catalogue": catalogue})
     except ValidationError as error:
-        return Refused.of_problems(Code.REQUEST_REFUSED, problems_of(error), whole="the request")
+        return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems_from(error), whole="the request")
 
 
-def name_taken(kind: AccountKind) -> Refused:
+def name_taken_refusal(kind: AccountKind) -> Refusal:
     """The refusal of a request whose name another live subscription holds (R5)."""
-    problem = Problem.of(Code.NAME_TAKEN, f"account.{kind.lower()}")
-    return Refused.of_problems(Code.NAME_TAKEN, (problem,), whole="the request")
+    problem = Problem.of(RefusalCode.NAME_TAKEN, f"account.{kind.lower()}")
+    return Refusal.of_problems(RefusalCode.NAME_TAKEN, (problem,), whole="the request")

@@ -10,20 +10,20 @@ from subscription.model import Frozen, Wire
 from subscription.reconciliation import GRACE_MINUTES, MOST_GRACE_MINUTES
 
 
-class PurgeWanted(Wire):
+class PurgeInput(Wire):
     """What a run may be started with by hand: how long ago a run must have closed to be purged."""
 
     grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
 
 
-class PurgeHistories(Frozen):
+class PurgeHistoriesInput(Frozen):
     """Delete what should be gone among a page of closed runs, after `after`."""
 
     grace_minutes: int
     after: str = ""
 
 
-class HistoriesPurged(Frozen):
+class PurgeHistoriesResult(Frozen):
     """So many histories were deleted; `next_after` is where the next page begins, None if there is none."""
 
     histories: int
@@ -31,11 +31,11 @@ class HistoriesPurged(Frozen):
     next_after: str | None
 
 
-class PurgeRows(Frozen):
+class PurgeRowsInput(Frozen):
     """Delete the rows that are past their retention."""
 
 
-class RowsPurged(Frozen):
+class PurgeRowsResult(Frozen):
     """How many rows of which table were deleted."""
 
     rows: Mapping[str, int]

@@ -9,19 +9,19 @@ from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_v
 from subscription.apply import apply
 from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import PriceBook, required_terms
-from subscription.commands import COMMANDS, CheckDomain, Command, confirmation_for, read_command
-from subscription.deadlines import Deadline, due_first, next_deadline
-from subscription.decide import Accepted, Findings, decide, start_trial
+from subscription.commands import COMMANDS, CheckDomain, Command, confirmation_for, parse_command
+from subscription.deadlines import Deadline, next_deadline, next_due_event
+from subscription.decide import Decision, ExternalFacts, decide, start_trial
 from subscription.events import Event
 from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import PLACEHOLDER
-from subscription.refusals import Code, Problem, Refused, misfit
-from subscription.request import Request, read_request
+from subscription.refusals import Problem, Refusal, RefusalCode, misfit
+from subscription.request import Request, parse_request
 from subscription.state import Access, State, Subscription, provisioning
 from subscription.timeline import TimelineEntry, timeline_entry
-from subscription.validation import check, problems_of
+from subscription.validation import parse_strict, problems_from
 
 CONFIRM_DOMAIN = "confirm_domain"
 
@@ -34,7 +34,7 @@ class ScenarioError(Exception):
         self.problems = problems
 
 
-class Step(Wire):
+class ScenarioStep(Wire):
     """One command of a scenario: its argument is judged when its time comes, as on the wire."""
 
     at: Instant
@@ -50,7 +50,7 @@ class Scenario(Wire):
     name: Annotated[str, Field(strict=False, coerce_numbers_to_str=True, min_length=1, max_length=200)]
     starts_at: Annotated[Instant, Field(validation_alias="request.at")]
     request: Mapping[str, Any]
-    steps: Annotated[tuple[Step, ...], Field(strict=False)] = ()
+    steps: Annotated[tuple[ScenarioStep, ...], Field(strict=False)] = ()
     until: Instant
 
     @model_validator(mode="before")
@@ -73,40 +73,42 @@ class Scenario(Wire):
 
     @field_validator("steps")
     @classmethod
-    def _in_time_order(cls, value: tuple[Step, ...], info: ValidationInfo) -> tuple[Step, ...]:
+    def _in_time_order(
+        cls, value: tuple[ScenarioStep, ...], info: ValidationInfo
+    ) -> tuple[ScenarioStep, ...]:
         last = info.data.get("starts_at")
         for number, step in enumerate(value, start=1):
             if last and step.at < last:
-                raise misfit(Code.INVALID_VALUE, reason="NOT_IN_TIME_ORDER", number=number)
+                raise misfit(RefusalCode.INVALID_VALUE, reason="NOT_IN_TIME_ORDER", number=number)
             last = step.at
         return value
 
     @model_validator(mode="after")
     def _end_last(self) -> Self:
         if self.until < max((step.at for step in self.steps), default=self.starts_at):
-            raise misfit(Code.INVALID_VALUE, reason="AFTER_THE_END")
+            raise misfit(RefusalCode.INVALID_VALUE, reason="AFTER_THE_END")
         return self
 
 
 def _step(entry: Any) -> Any:
     commands = [key for key in entry if key != "at"] if isinstance(entry, dict) else []
     if len(commands) != 1 or commands[0] not in (*COMMANDS, CONFIRM_DOMAIN):
-        raise misfit(Code.INVALID_VALUE, reason="NOT_A_STEP", commands=(*COMMANDS, CONFIRM_DOMAIN))
+        raise misfit(RefusalCode.INVALID_VALUE, reason="NOT_A_STEP", commands=(*COMMANDS, CONFIRM_DOMAIN))
     argument = entry[commands[0]]
     if isinstance(argument, dict) and "at" in argument:
-        raise misfit(Code.INVALID_VALUE, reason="AT_BESIDE")
+        raise misfit(RefusalCode.INVALID_VALUE, reason="AT_BESIDE")
     return {"at": entry.get("at"), "command": commands[0], "argument": argument}
 
 
 def read_scenario(data: object) -> Scenario:
     """Read a scenario; raises `ScenarioError`."""
     try:
-        return check(Scenario, data)
+        return parse_strict(Scenario, data)
     except ValidationError as error:
-        raise ScenarioError(problems_of(error)) from None
+        raise ScenarioError(problems_from(error)) from None
 
 
-class Outcome(Frozen):
+class CommandOutcome(Frozen):
     at: Instant
     command: str
     accepted: bool
@@ -114,20 +116,20 @@ class Outcome(Frozen):
     message: str
 
 
-class Final(Frozen):
+class FinalState(Frozen):
     state: State
     access: Access
     next: Deadline | None
 
 
-class Document(Frozen):
+class ScenarioResult(Frozen):
     """What a scenario came to: the same document from the rules alone and from the running service."""
 
     name: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CommandOutcome, ...]
     timeline: tuple[TimelineEntry, ...]
     ledger: tuple[LedgerLine, ...]
-    final: Final
+    final: FinalState
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(
@@ -170,7 +172,7 @@ def confirmation_in(state: Subscription, known: str = "") -> str:
     return confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else known
 
 
-def filled_in(step: Step, book: PriceBook, confirmation: str) -> Any:
+def with_default_arguments(step: ScenarioStep, book: PriceBook, confirmation: str) -> Any:
     """A step's argument with what scenarios leave out: the confirmation, the agreement to the terms."""
     if not isinstance(step.argument, Mapping):
         return step.argument
@@ -181,20 +183,20 @@ def filled_in(step: Step, book: PriceBook, confirmation: str) -> Any:
     return step.argument
 
 
-def outcome(step: Step, decision: Accepted | Refused) -> Outcome:
-    refused = isinstance(decision, Refused)
-    return Outcome(
+def outcome(step: ScenarioStep, decision: Decision | Refusal) -> CommandOutcome:
+    refused = isinstance(decision, Refusal)
+    return CommandOutcome(
         at=step.at,
         command=step.command,
         accepted=not refused,
-        code=decision.code if isinstance(decision, Refused) else None,
+        code=decision.code if isinstance(decision, Refusal) else None,
         message=decision.message,
     )
 
 
-def refused_request(scenario: Scenario, refused: Refused) -> Document:
+def refused_request(scenario: Scenario, refused: Refusal) -> ScenarioResult:
     """The document of a scenario whose request was refused: no step has anything to act on."""
-    return Document(
+    return ScenarioResult(
         name=scenario.name,
         outcomes=tuple(outcome(step, refused) for step in scenario.steps),
         timeline=(
@@ -207,19 +209,19 @@ def refused_request(scenario: Scenario, refused: Refused) -> Document:
             ),
         ),
         ledger=(),
-        final=Final(state=State.REJECTED, access=Access.NONE, next=None),
+        final=FinalState(state=State.REJECTED, access=Access.NONE, next=None),
     )
 
 
-def simulate(scenario: Scenario, book: PriceBook, subscription_id: str) -> Document:
+def simulate(scenario: Scenario, book: PriceBook, subscription_id: str) -> ScenarioResult:
     """What the rules alone make of a scenario."""
-    request = read_request(sample_request(scenario, book, subscription_id), book, scenario.starts_at)
-    if isinstance(request, Refused):
+    request = parse_request(sample_request(scenario, book, subscription_id), book, scenario.starts_at)
+    if isinstance(request, Refusal):
         return refused_request(scenario, request)
-    return _Life(subscription_id, request, scenario, book).lived()
+    return _ScenarioRun(subscription_id, request, scenario, book).lived()
 
 
-class _Life:
+class _ScenarioRun:
     """One life, lived by the rules alone."""
 
     def __init__(self, subscription_id: str, request: Request, scenario: Scenario, book: PriceBook) -> None:
@@ -227,55 +229,57 @@ class _Life:
         self._state: Subscription = provisioning(subscription_id, request)
         self._timeline: list[TimelineEntry] = []
         self._ledger: list[LedgerLine] = []
-        self._answers: dict[str | None, tuple[str, datetime, Accepted]] = {}
+        self._answers: dict[str | None, tuple[str, datetime, Decision]] = {}
         self._recent = RecentCommands()
         self._confirmation = ""
         catalogue = book.in_force(day_of(scenario.starts_at))
         assert catalogue is not None
         account = request.account.account
-        self._happen(
+        self._apply_event(
             start_trial(scenario.starts_at, account, request.agreed_terms, catalogue, token="simulated")
         )
 
-    def lived(self) -> Document:
+    def lived(self) -> ScenarioResult:
         outcomes = [self._take(step) for step in self._scenario.steps]
-        self._pass_to(self._scenario.until)
-        return Document(
+        self._advance_to(self._scenario.until)
+        return ScenarioResult(
             name=self._scenario.name,
             outcomes=tuple(outcomes),
             timeline=tuple(self._timeline),
             ledger=tuple(self._ledger),
-            final=Final(state=self._state.state, access=self._state.access, next=next_deadline(self._state)),
+            final=FinalState(
+                state=self._state.state, access=self._state.access, next=next_deadline(self._state)
+            ),
         )
 
-    def _take(self, step: Step) -> Outcome:
-        self._pass_to(step.at)
+    def _take(self, step: ScenarioStep) -> CommandOutcome:
+        self._advance_to(step.at)
         command = self._command(step)
-        return outcome(step, command if isinstance(command, Refused) else self._answered(step, command))
+        return outcome(step, command if isinstance(command, Refusal) else self._answered(step, command))
 
-    def _command(self, step: Step) -> Command | Refused:
+    def _command(self, step: ScenarioStep) -> Command | Refusal:
         if step.command == CONFIRM_DOMAIN:
-            return read_command(CheckDomain.name, step.argument)
+            return parse_command(CheckDomain.name, step.argument)
         self._confirmation = confirmation_in(self._state, self._confirmation)
-        argument = filled_in(step, self._book, self._confirmation)
-        return read_command(step.command, argument)
+        argument = with_default_arguments(step, self._book, self._confirmation)
+        return parse_command(step.command, argument)
 
-    def _answered(self, step: Step, command: Command) -> Accepted | Refused:
+    def _answered(self, step: ScenarioStep, command: Command) -> Decision | Refusal:
         first = self._first_answer(command, step.at)
         if first is not None:
             return first
         proved = tuple(claim.name for claim in self._state.claims) if step.command == CONFIRM_DOMAIN else ()
-        found = Findings(token="simulated", proved=proved)
+        found = ExternalFacts(token="simulated", proved=proved)
         decision = decide(self._state, command, step.at, self._book, found)
-        if isinstance(decision, Accepted):
+        if isinstance(decision, Decision):
             for event in decision.events:
-                self._happen(event)
+                self._apply_event(event)
             if command.id and decision.events:
                 self._recent = self._recent.adding(command, step.at)
                 self._answers[command.id] = command.fingerprint(), step.at, decision
         return decision
 
-    def _first_answer(self, command: Command, now: datetime) -> Accepted | Refused | None:
+    def _first_answer(self, command: Command, now: datetime) -> Decision | Refusal | None:
         """Return the first answer given under this id (R22); after the end it is known forever."""
         if command.id not in self._answers:
             return None
@@ -284,7 +288,7 @@ class _Life:
         if self._state.state.over:
             return first if is_same else ID_REUSED
         match self._recent.known(command, now):
-            case Refused() as refused:
+            case Refusal() as refused:
                 return refused
             case Known.NEW:
                 return None
@@ -293,11 +297,11 @@ class _Life:
             case _:
                 return ID_REUSED if now - accepted_at < REMEMBERED_FOR else None
 
-    def _pass_to(self, moment: datetime) -> None:
-        while event := due_first(self._state, moment, self._book):
-            self._happen(event)
+    def _advance_to(self, moment: datetime) -> None:
+        while event := next_due_event(self._state, moment, self._book):
+            self._apply_event(event)
 
-    def _happen(self, event: Event) -> None:
+    def _apply_event(self, event: Event) -> None:
         self._state = apply(self._state, event)
         self._timeline.append(timeline_entry(event, self._state))
         self._ledger.extend(event.lines)

@@ -9,11 +9,11 @@ from subscription.state import State, Subscription
 
 KEYWORDS = ("SubscriptionState", "Access", "Plan", "Term", "AccountName", "CustomerId")
 DATETIMES = ("NextDeadline", "TrialEndsAt", "ContractEndsAt")
-ATTENTION = "NeedsAttention"
+NEEDS_ATTENTION_NAME = "NeedsAttention"
 """No part of the state: set while somebody must look."""
 
 
-def visible(state: Subscription) -> Mapping[str, str | datetime | None]:
+def search_attribute_values(state: Subscription) -> Mapping[str, str | datetime | None]:
     """Every attribute with its value; None where it is unset. An erased subscription names nobody (R31)."""
     return dict.fromkeys((*KEYWORDS, *DATETIMES)) | _keywords(state) | _datetimes(state)
 
@@ -32,7 +32,7 @@ def _keywords(state: Subscription) -> dict[str, str | None]:
 
 
 def _datetimes(state: Subscription) -> dict[str, datetime | None]:
-    if not state.state.commandable:
+    if not state.state.accepts_commands:
         return {}
     change = next_change(state)
     return {

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from subscription.business_calendar import Day, Instant
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
-from subscription.domain_verification import DomainClaim
+from subscription.domain_verification import PendingDomain
 from subscription.model import Frozen
 from subscription.request import Account, Request
 
@@ -22,7 +22,7 @@ class State(StrEnum):
     REJECTED = "REJECTED"
 
     @property
-    def commandable(self) -> bool:
+    def accepts_commands(self) -> bool:
         return self in (State.TRIAL, State.SUSPENDED, State.ACTIVE)
 
     @property
@@ -70,8 +70,8 @@ class Subscription(Frozen):
     admin_id: str | None = None
     plan: str
     members: int
-    claim: DomainClaim | None = None
-    rename_claim: DomainClaim | None = None
+    claim: PendingDomain | None = None
+    rename_claim: PendingDomain | None = None
     renamed_at: Instant | None = None
     started_at: Instant | None = None
     trial_ends_at: Instant | None = None
@@ -97,7 +97,7 @@ class Subscription(Frozen):
         return self.rates[-1]
 
     @property
-    def claims(self) -> tuple[DomainClaim, ...]:
+    def claims(self) -> tuple[PendingDomain, ...]:
         """The domains that are still to be proved: the one in use, the one held for a change of name."""
         return tuple(claim for claim in (self.claim, self.rename_claim) if claim is not None)
 

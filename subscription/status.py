@@ -5,7 +5,7 @@ from subscription.catalogue import DomainPolicy
 from subscription.commands import confirmation_for
 from subscription.contract import Contract, ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, next_deadline
-from subscription.domain_verification import DomainProof, proof_of
+from subscription.domain_verification import VerificationRecords, verification_records
 from subscription.model import Frozen
 from subscription.state import Access, Reservation, State, Subscription
 
@@ -28,7 +28,7 @@ class Status(Frozen):
     trial_ends_at: Instant | None
     grace_ends_at: Instant | None
     next: Deadline | None
-    proofs: tuple[DomainProof, ...]
+    proofs: tuple[VerificationRecords, ...]
 
 
 def status_of(state: Subscription, policy: DomainPolicy) -> Status:
@@ -49,5 +49,7 @@ def status_of(state: Subscription, policy: DomainPolicy) -> Status:
         trial_ends_at=state.trial_ends_at,
         grace_ends_at=state.grace_ends_at,
         next=next_deadline(state),
-        proofs=tuple(proof_of(claim.name, claim.token, policy.cname_target) for claim in state.claims),
+        proofs=tuple(
+            verification_records(claim.name, claim.token, policy.cname_target) for claim in state.claims
+        ),
     )

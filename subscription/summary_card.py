@@ -4,23 +4,23 @@ from datetime import datetime
 
 from subscription.business_calendar import day_of, first_of_month
 from subscription.deadlines import next_deadline
-from subscription.event_text import deadline_words, members_words, option_words, won
+from subscription.event_text import format_deadline, format_krw, format_members, format_renewal_option
 from subscription.ledger import service_fees
 from subscription.state import Access, State, Subscription
 
 
-def card(state: Subscription, now: datetime) -> str:
+def summary_card(state: Subscription, now: datetime) -> str:
     """What an operator wants to see first; `now` is the subscription's own clock."""
     rows = [
         ("Customer", state.customer_id),
         ("State", state.state.value),
         ("Access", _access_words(state)),
-        ("Plan", f"{state.plan}, {members_words(state.members)}"),
+        ("Plan", f"{state.plan}, {format_members(state.members)}"),
     ]
-    if state.state.commandable:
-        rows += _what_comes(state)
+    if state.state.accepts_commands:
+        rows += _upcoming_rows(state)
     if state.state is State.ACTIVE:
-        rows.append((f"Due so far in {day_of(now):%B %Y}", won(_due_so_far(state, now))))
+        rows.append((f"Due so far in {day_of(now):%B %Y}", format_krw(_due_so_far(state, now))))
     return "\n".join(f"- **{name}**: {value}" for name, value in rows)
 
 
@@ -30,11 +30,13 @@ def _access_words(state: Subscription) -> str:
     return state.access
 
 
-def _what_comes(state: Subscription) -> list[tuple[str, str]]:
+def _upcoming_rows(state: Subscription) -> list[tuple[str, str]]:
     rows = []
     if contract := state.contract:
         rows.append(("Contract", f"{contract.term.lower()}, {contract.first_day} to {contract.end_day}"))
-        rows.append(("Renewal", option_words(state.renewal) if state.renewal else "monthly, as none is set"))
+        rows.append(
+            ("Renewal", format_renewal_option(state.renewal) if state.renewal else "monthly, as none is set")
+        )
     elif state.trial_ends_at and state.grace_ends_at:
         rows.append(("Trial ends", _moment(state.trial_ends_at)))
         rows.append(("Grace ends", _moment(state.grace_ends_at)))
@@ -44,7 +46,7 @@ def _what_comes(state: Subscription) -> list[tuple[str, str]]:
     if state.rename_claim:
         rows.append(("New name", "a domain is held until its ownership is proved"))
     if deadline := next_deadline(state):
-        rows.append(("Next", f"{deadline_words(deadline)}, {_moment(deadline.at)}"))
+        rows.append(("Next", f"{format_deadline(deadline)}, {_moment(deadline.at)}"))
     return rows
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from subscription.business_calendar import Instant
-from subscription.event_text import sentence
+from subscription.event_text import event_message
 from subscription.events import Event
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -56,5 +56,5 @@ def timeline_entry(event: Event, state_after: Subscription, *, to_come: bool = F
         at=event.at,
         event=event.event,
         state=state_after.state,
-        message=sentence(event, to_come=to_come),
+        message=event_message(event, to_come=to_come),
     )

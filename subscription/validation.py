@@ -7,31 +7,31 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from subscription.refusals import Code, Problem, misfit
+from subscription.refusals import Problem, RefusalCode, misfit
 
 T = TypeVar("T", bound=BaseModel)
 
-_OURS = frozenset(Code)
+_OURS = frozenset(RefusalCode)
 _MOST_PROBLEMS = 50
 _MOST_VALUES = 1_000
 _DEEPEST = 8
 _LONGEST_PATH = 200
-_BY_TYPE: Mapping[str, tuple[Code, str | None, Mapping[str, str]]] = {
-    "missing": (Code.MISSING_FIELD, None, {}),
-    "extra_forbidden": (Code.UNKNOWN_FIELD, None, {}),
-    "literal_error": (Code.INVALID_VALUE, "EXPECTED", {"expected": "expected"}),
-    "enum": (Code.INVALID_VALUE, "EXPECTED", {"expected": "expected"}),
-    "model_type": (Code.WRONG_TYPE, "OBJECT", {}),
-    "dict_type": (Code.WRONG_TYPE, "OBJECT", {}),
-    "tuple_type": (Code.WRONG_TYPE, "LIST", {}),
-    "list_type": (Code.WRONG_TYPE, "LIST", {}),
-    "int_type": (Code.WRONG_TYPE, "WHOLE_NUMBER", {}),
-    "string_type": (Code.WRONG_TYPE, "TEXT", {}),
-    "bool_type": (Code.WRONG_TYPE, "TRUTH", {}),
-    "greater_than_equal": (Code.INVALID_VALUE, "AT_LEAST", {"least": "ge"}),
-    "less_than_equal": (Code.INVALID_VALUE, "AT_MOST", {"most": "le"}),
-    "string_too_short": (Code.INVALID_VALUE, "TOO_SHORT", {"least": "min_length"}),
-    "string_too_long": (Code.INVALID_VALUE, "TOO_LONG", {"most": "max_length"}),
+_BY_TYPE: Mapping[str, tuple[RefusalCode, str | None, Mapping[str, str]]] = {
+    "missing": (RefusalCode.MISSING_FIELD, None, {}),
+    "extra_forbidden": (RefusalCode.UNKNOWN_FIELD, None, {}),
+    "literal_error": (RefusalCode.INVALID_VALUE, "EXPECTED", {"expected": "expected"}),
+    "enum": (RefusalCode.INVALID_VALUE, "EXPECTED", {"expected": "expected"}),
+    "model_type": (RefusalCode.WRONG_TYPE, "OBJECT", {}),
+    "dict_type": (RefusalCode.WRONG_TYPE, "OBJECT", {}),
+    "tuple_type": (RefusalCode.WRONG_TYPE, "LIST", {}),
+    "list_type": (RefusalCode.WRONG_TYPE, "LIST", {}),
+    "int_type": (RefusalCode.WRONG_TYPE, "WHOLE_NUMBER", {}),
+    "string_type": (RefusalCode.WRONG_TYPE, "TEXT", {}),
+    "bool_type": (RefusalCode.WRONG_TYPE, "TRUTH", {}),
+    "greater_than_equal": (RefusalCode.INVALID_VALUE, "AT_LEAST", {"least": "ge"}),
+    "less_than_equal": (RefusalCode.INVALID_VALUE, "AT_MOST", {"most": "le"}),
+    "string_too_short": (RefusalCode.INVALID_VALUE, "TOO_SHORT", {"least": "min_length"}),
+    "string_too_long": (RefusalCode.INVALID_VALUE, "TOO_LONG", {"most": "max_length"}),
 }
 """Pydantic's types of errors: our code, its reason, and where pydantic's context has its parameters."""
 _BOUNDS = frozenset({"AT_LEAST", "AT_MOST"})
@@ -44,10 +44,10 @@ _JOINERS = frozenset("\u200c\u200d")
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
-def check(shape: type[T], data: object, context: Mapping[str, Any] | None = None) -> T:
+def parse_strict(shape: type[T], data: object, context: Mapping[str, Any] | None = None) -> T:
     """Read what a caller sent as `shape`, without a field too many, every text in NFC.
 
-    Raises pydantic's `ValidationError`, which `problems_of` puts into words.
+    Raises pydantic's `ValidationError`, which `problems_from` puts into words.
     """
     return shape.model_validate(composed(data), context=dict(context or {}), extra="forbid")
 
@@ -89,32 +89,33 @@ def has_too_many_values(data: object) -> bool:
     return False
 
 
-def storable(text: str) -> str:
+def require_storable(text: str) -> str:
     """The text as it is, for a field of a model."""
     if not is_storable(text):
-        raise misfit(Code.INVALID_VALUE, reason="NULL_CHARACTER")
+        raise misfit(RefusalCode.INVALID_VALUE, reason="NULL_CHARACTER")
     return text
 
 
-def problems_of(error: ValidationError) -> tuple[Problem, ...]:
+def problems_from(error: ValidationError) -> tuple[Problem, ...]:
     """All that was wrong, field by field (R9), without the values, which may be personal data.
 
     Of what has more faults than anybody would read, the first 50 and how many more there are.
     """
     found = error.errors(include_url=False, include_input=False)
     problems = tuple(
-        problem_of(one["type"], one["loc"], one["msg"], one.get("ctx", {})) for one in found[:_MOST_PROBLEMS]
+        problem_from(one["type"], one["loc"], one["msg"], one.get("ctx", {}))
+        for one in found[:_MOST_PROBLEMS]
     )
     if len(found) > _MOST_PROBLEMS:
         more = len(found) - _MOST_PROBLEMS
-        problems += (Problem.of(Code.INVALID_VALUE, reason="MORE_PROBLEMS", more=more),)
+        problems += (Problem.of(RefusalCode.INVALID_VALUE, reason="MORE_PROBLEMS", more=more),)
     return problems
 
 
-def without_callers_words(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def redact_field_names(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """The problems as they may be kept: a name that a caller made up for a field may be personal data."""
     return tuple(
-        problem.model_copy(update={"field": None}) if problem.code == Code.UNKNOWN_FIELD else problem
+        problem.model_copy(update={"field": None}) if problem.code == RefusalCode.UNKNOWN_FIELD else problem
         for problem in problems
     )
 
@@ -134,7 +135,7 @@ def is_storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mapping[str, Any]) -> Problem:
+def problem_from(kind: str, path: tuple[int | str, ...], text: str, context: Mapping[str, Any]) -> Problem:
     """One finding of pydantic in our words: its type, where it was, its own words and what they are about."""
     field = _cut(".".join(str(part) for part in path)) or None
     if kind in _OURS:
@@ -143,16 +144,16 @@ def problem_of(kind: str, path: tuple[int | str, ...], text: str, context: Mappi
         code, reason, names = _BY_TYPE[kind]
         values = {ours: context[theirs] for ours, theirs in names.items()}
         if reason in _BOUNDS and not all(isinstance(value, int) for value in values.values()):  # of days
-            return Problem.of(Code.INVALID_VALUE, field, reason="OTHER", found=_lowered(text))
+            return Problem.of(RefusalCode.INVALID_VALUE, field, reason="OTHER", found=_lowered(text))
         return Problem.of(code, field, reason=reason, **values)
     of_type = kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance"))
-    code = Code.WRONG_TYPE if of_type else Code.INVALID_VALUE
+    code = RefusalCode.WRONG_TYPE if of_type else RefusalCode.INVALID_VALUE
     return Problem.of(code, field, reason="OTHER", found=_lowered(text))
 
 
 def problem_in(error: PydanticCustomError, field: str | None = None) -> Problem:
     """The problem that a validator of ours has raised, where it was called directly."""
-    return problem_of(error.type, (field,) if field else (), error.message(), error.context or {})
+    return problem_from(error.type, (field,) if field else (), error.message(), error.context or {})
 
 
 def _cut(path: str) -> str:

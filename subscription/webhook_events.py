@@ -16,7 +16,7 @@ _LONGEST_SLOW_PAUSE = timedelta(minutes=1)
 _LONGEST_EVENT_PAUSE = timedelta(hours=6)
 
 TYPE_PREFIX = "worksub.subscription."
-TRIAL_TYPE = "worksub.webhook.test"
+TEST_TYPE = "worksub.webhook.test"
 DATA_SCHEMA = "urn:worksub:schema:subscription-event:1"
 """The `$id` of the JSON Schema of `data`: docs/schemas/subscription-event.json, served by the API as well."""
 _SOURCE = "/worksub/subscriptions"
@@ -38,7 +38,7 @@ class EndpointStatus(StrEnum):
     """The endpoint has answered 410: events are neither queued nor sent, until it is enabled again."""
 
 
-class Told(Frozen):
+class EventPayload(Frozen):
     """`data` of an event: an entry of the timeline, whose it is, and the ledger lines that it posted."""
 
     subscription_id: str
@@ -62,14 +62,14 @@ class CloudEvent(Frozen):
     sequence: str | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str | None = None
-    data: Told | None = None
+    data: EventPayload | None = None
 
 
 def event_type(event: str) -> str:
     return TYPE_PREFIX + event.lower()
 
 
-def cloud_event(told: Told, at: datetime) -> CloudEvent:
+def cloud_event(told: EventPayload, at: datetime) -> CloudEvent:
     return CloudEvent(
         id=f"{told.subscription_id}.{told.sequence}",
         type=event_type(told.event),
@@ -81,21 +81,21 @@ def cloud_event(told: Told, at: datetime) -> CloudEvent:
     )
 
 
-def trial_event(number: int, at: datetime) -> CloudEvent:
+def test_event(number: int, at: datetime) -> CloudEvent:
     """What an endpoint is sent to see whether it listens."""
-    return CloudEvent(id=f"test.{number}", type=TRIAL_TYPE, time=at)
+    return CloudEvent(id=f"test.{number}", type=TEST_TYPE, time=at)
 
 
-def pause_of_event(attempts: int) -> timedelta:
+def event_retry_delay(attempts: int) -> timedelta:
     """How long to wait after so many failures of one event: 5 s, 20 s, 80 s and so on, up to 6 hours."""
     return min(timedelta(seconds=5 * 4 ** min(attempts - 1, 8)), _LONGEST_EVENT_PAUSE)
 
 
-def pause_of_endpoint(failures: int) -> timedelta:
+def endpoint_retry_delay(failures: int) -> timedelta:
     """How long nothing is sent to an endpoint that failed so often in a row: 2 s, 4 s, up to 10 minutes."""
     return min(timedelta(seconds=2 ** min(failures, 10)), _LONGEST_ENDPOINT_PAUSE)
 
 
 def pause_of_slow_endpoint(failures: int) -> timedelta:
     """Return the pause after a call that succeeded slowly: as after a failure, up to a minute."""
-    return min(pause_of_endpoint(failures), _LONGEST_SLOW_PAUSE)
+    return min(endpoint_retry_delay(failures), _LONGEST_SLOW_PAUSE)

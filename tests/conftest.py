@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.longest import place_of
-from support.service_env import House, open_house, open_stack
+from support.service_env import ServiceEnv, open_service_env, open_stack
 from temporalio.client import Client
 
 from adapters.temporal.data_converter import data_converter
@@ -55,13 +55,13 @@ async def temporal(stack: EmbeddedStack) -> Client:
 
 
 @pytest.fixture(scope="session")
-async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    async with open_house(stack, temporal) as opened:
+async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+    async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house of its own, for what is done there concerns everybody in it."""
-    async with open_house(stack, temporal) as opened:
+    async with open_service_env(stack, temporal) as opened:
         yield opened

@@ -13,7 +13,7 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError
 
-from workflows.attention import show_attention
+from workflows.attention import set_needs_attention
 
 with workflow.unsafe.imports_passed_through():
     from subscription.activity_contracts import ACTIVITIES
@@ -23,25 +23,25 @@ with workflow.unsafe.imports_passed_through():
 FAILING_FOR_LONG = timedelta(minutes=10)
 """After so long without success, an effect shows as `NeedsAttention`."""
 
-_AT_ONCE = timedelta(seconds=5)
+_LOCAL_TIMEOUT = timedelta(seconds=5)
 _AT_ONCE_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
-_WHILE_IT_SHOWS = timedelta(days=1)
+_RETRY_TIMEOUT_WHEN_FAILING = timedelta(days=1)
 _ONE_ATTEMPT = timedelta(seconds=60)
-_SIGN_OF_LIFE = timedelta(seconds=10)
+_HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 _PAUSE = timedelta(seconds=30)
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
 )
 
 
-FOR_A_PERSON = Priority(priority_key=2)
+INTERACTIVE_PRIORITY = Priority(priority_key=2)
 """What somebody waits for passes in front of what falls due (3) and of the scheduled jobs."""
 
 
-async def carry_out_at_once(
+async def execute_local_first(
     name: str, argument: Frozen, summary: str | None = None, priority: Priority = Priority.default
 ) -> Any:
-    """As `carry_out`, within this task of the workflow while the world answers at once.
+    """As `execute_until_success`, within this task of the workflow while the world answers at once.
 
     Only for what writes the same again when this task is made again, and after no longer than seconds.
     """
@@ -52,15 +52,15 @@ async def carry_out_at_once(
             argument,
             result_type=result_type,
             # Less than a task may take, so that a world that is away shows, and nobody's question waits.
-            schedule_to_close_timeout=_AT_ONCE,
+            schedule_to_close_timeout=_LOCAL_TIMEOUT,
             retry_policy=_AT_ONCE_RETRIES,
             summary=summary,
         )
     except FailureError:  # its last attempt's own error, which no ActivityError wraps
-        return await carry_out(name, argument, summary, priority)
+        return await execute_until_success(name, argument, summary, priority)
 
 
-async def carry_out(
+async def execute_until_success(
     name: str, argument: Frozen, summary: str | None = None, priority: Priority = Priority.default
 ) -> Any:
     """The result of the activity, however long it takes: what cannot work now may work later.
@@ -77,20 +77,20 @@ async def carry_out(
                 result_type=result_type,
                 # A bound on the whole of it costs no event, where a timer beside it would cost two. Once it
                 # shows, nothing hurries: an outage of weeks must not fill the history.
-                schedule_to_close_timeout=_WHILE_IT_SHOWS if failing else FAILING_FOR_LONG,
+                schedule_to_close_timeout=_RETRY_TIMEOUT_WHEN_FAILING if failing else FAILING_FOR_LONG,
                 start_to_close_timeout=_ONE_ATTEMPT,
-                heartbeat_timeout=_SIGN_OF_LIFE,
+                heartbeat_timeout=_HEARTBEAT_TIMEOUT,
                 retry_policy=_RETRIES,
                 summary=summary,
                 priority=priority,
             )
         except ActivityError as error:
             failing = True
-            show_attention(effect_fails(name, _error_type(error)))
+            set_needs_attention(effect_fails(name, _error_type(error)))
             await workflow.sleep(_PAUSE, summary=f"{name} keeps failing")
             continue
         if failing:
-            show_attention(None)
+            set_needs_attention(None)
         return result
 
 

@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 
 
-def show_attention(attention: Attention | None) -> None:
+def set_needs_attention(attention: Attention | None) -> None:
     """Set the mark and its reason, or remove both; write nothing where they are so already.
 
     A mark that gets another reason keeps the time at which it was set.

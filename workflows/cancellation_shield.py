@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def shielded(life: Coroutine[Any, Any, T], on_request: Callable[[], None]) -> T:
+async def run_shielded(life: Coroutine[Any, Any, T], on_request: Callable[[], None]) -> T:
     """What the life comes to. A request to cancel the workflow does not reach it, but `on_request`."""
     living = asyncio.ensure_future(life)
     while True:

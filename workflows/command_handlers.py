@@ -11,20 +11,20 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from adapters.temporal.encrypted_payload import UnknownKeyError
     from subscription.commands import COMMANDS
-    from subscription.refusals import Code, Refused
+    from subscription.refusals import Refusal, RefusalCode
     from subscription.timeline import Answer
 
-NOTHING = RawValue(Payload())
+NO_ARGUMENT = RawValue(Payload())
 """What a handler is given when its caller sent no argument."""
 
 _log = logging.getLogger("worksub")
 _missed_keys: dict[str, bool] = {}
 
-_Workflow = TypeVar("_Workflow", bound="TakesCommands")
+_Workflow = TypeVar("_Workflow", bound="CommandReceiver")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-class TakesCommands(Protocol):
+class CommandReceiver(Protocol):
     async def take_update(self, name: str, argument: Any) -> Answer: ...
 
     def judge_update(self, name: str, argument: Any) -> None: ...
@@ -32,7 +32,7 @@ class TakesCommands(Protocol):
     def take_signal(self, name: str, argument: RawValue) -> None: ...
 
 
-def takes_commands(cls: type[_Workflow]) -> type[_Workflow]:
+def with_command_handlers(cls: type[_Workflow]) -> type[_Workflow]:
     """Give a workflow class the handlers of all commands; to be applied before `workflow.defn`."""
     for command in COMMANDS.values():
         _add_update(cls, command.name, command.title)
@@ -41,11 +41,11 @@ def takes_commands(cls: type[_Workflow]) -> type[_Workflow]:
 
 
 def _add_update(cls: type[_Workflow], name: str, title: str) -> None:
-    async def handle(self: Any, argument: RawValue = NOTHING) -> Answer:
+    async def handle(self: Any, argument: RawValue = NO_ARGUMENT) -> Answer:
         answer: Answer = await self.take_update(name, read_argument(argument))
         return answer
 
-    def judge(self: Any, argument: RawValue = NOTHING) -> None:
+    def judge(self: Any, argument: RawValue = NO_ARGUMENT) -> None:
         self.judge_update(name, read_argument(argument))
 
     update = workflow.update(name=name, description=title)(_as_method(handle))
@@ -54,7 +54,7 @@ def _add_update(cls: type[_Workflow], name: str, title: str) -> None:
 
 
 def _add_signal(cls: type[_Workflow], name: str, title: str) -> None:
-    def handle(self: Any, argument: RawValue = NOTHING) -> None:
+    def handle(self: Any, argument: RawValue = NO_ARGUMENT) -> None:
         self.take_signal(name, argument)
 
     setattr(cls, f"signal_{name}", workflow.signal(name=name, description=title)(_as_method(handle)))
@@ -85,7 +85,7 @@ def _decoded(argument: RawValue) -> Any:
 
     No argument at all is an empty object, and never a null, which would clear a renewal option.
     """
-    if argument is NOTHING:
+    if argument is NO_ARGUMENT:
         return {}
     try:
         return workflow.payload_converter().from_payload(argument.payload)
@@ -103,4 +103,4 @@ def read_argument(argument: RawValue) -> Any:
     try:
         return _decoded(argument)
     except UnknownKeyError as error:
-        return Refused.of(Code.KEY_UNKNOWN, key_id=error.key_id)
+        return Refusal.of(RefusalCode.KEY_UNKNOWN, key_id=error.key_id)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 
-class Alarm:
+class DeadlineTimer:
     """Set anew for another moment only: a timer that is taken back and set again costs two events."""
 
     def __init__(self) -> None:

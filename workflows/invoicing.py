@@ -6,22 +6,22 @@ from typing import Annotated, Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from workflows.scheduled_job import one_page, read_argument, scheduled_day
+from workflows.scheduled_job import execute_page, read_argument, scheduled_day
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import Field
 
     from subscription.batch import MemberFailure, failure_words, named
     from subscription.business_calendar import add_months, first_of_month
-    from subscription.event_text import won
+    from subscription.event_text import format_krw
     from subscription.invoice import InvoicesIssued, InvoicesReport, IssueInvoices
     from subscription.model import Wire
-    from subscription.refusals import Code
+    from subscription.refusals import RefusalCode
 
 _MONTH = r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])$"
 
 
-class InvoicesWanted(Wire):
+class InvoicesInput(Wire):
     """The month to close, as `2027-03`; the one before today's if it is not given."""
 
     month: Annotated[str | None, Field(pattern=_MONTH)] = None
@@ -33,12 +33,12 @@ class InvoicesWorkflow:
 
     @workflow.run
     async def run(self, argument: Any = None) -> InvoicesReport:
-        wanted = read_argument(InvoicesWanted, argument)
+        wanted = read_argument(InvoicesInput, argument)
         today = scheduled_day()
         month = _first_day(wanted.month) if wanted.month else add_months(first_of_month(today), -1)
         if month >= first_of_month(today):
             raise ApplicationError(
-                f"{month:%Y-%m} has not ended yet.", type=Code.MONTH_NOT_ENDED, non_retryable=True
+                f"{month:%Y-%m} has not ended yet.", type=RefusalCode.MONTH_NOT_ENDED, non_retryable=True
             )
         return await self._close(month, today)
 
@@ -46,7 +46,7 @@ class InvoicesWorkflow:
         issued, total, failed, after = 0, 0, 0, ""
         failures: tuple[MemberFailure, ...] = ()
         while True:
-            page: InvoicesIssued = await one_page(
+            page: InvoicesIssued = await execute_page(
                 "issue_invoices",
                 IssueInvoices(month=month, issued_on=today, after=after),
                 summary=f"invoices of {month:%Y-%m}{f' after {after}' if after else ''}",
@@ -57,7 +57,7 @@ class InvoicesWorkflow:
                 break
             after = page.next_after
             workflow.set_current_details(f"{issued:,} invoices issued, up to customer {after}.")
-        summary = f"{issued:,} invoices for {month:%Y-%m}, {won(total)} in all with VAT."
+        summary = f"{issued:,} invoices for {month:%Y-%m}, {format_krw(total)} in all with VAT."
         summary += failure_words(failed, failures)
         workflow.set_current_details(summary)
         return InvoicesReport(

@@ -8,25 +8,25 @@ from temporalio import workflow
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
-from workflows.scheduled_job import one_page, read_argument
+from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
     from subscription.batch import MemberFailure, failure_words, named
     from subscription.business_calendar import day_of
     from subscription.notice_outbox import (
-        DeliverNotices,
-        DeliveryWanted,
-        NoticesDelivered,
+        DeliverNoticesInput,
+        DeliverNoticesResult,
+        NoticesDeliveryInput,
         NoticesReport,
-        NoticesStage,
-        NoticesTold,
-        TellNotices,
-        pause_after,
+        NoticesWorkflowInput,
+        QueueNoticesInput,
+        QueueNoticesResult,
+        retry_delay,
     )
 
 _PAGES_A_RUN = 200
 # Less than a day, for tomorrow's job begins another one.
-_TRYING = timedelta(hours=20)
+_DELIVERY_PERIOD = timedelta(hours=20)
 _SHORTEST_PAUSE = timedelta(seconds=1)
 
 
@@ -40,13 +40,13 @@ class NoticesWorkflow:
 
     @workflow.run
     async def run(self, argument: Any = None) -> NoticesReport:
-        stage = read_argument(NoticesStage, argument)
+        stage = read_argument(NoticesWorkflowInput, argument)
         for _ in range(_PAGES_A_RUN):
             day = stage.day or day_of(workflow.now())
-            page: NoticesTold = await one_page(
-                "tell_notices", TellNotices(day=day, after=stage.after), summary=f"what is due on {day}"
+            page: QueueNoticesResult = await execute_page(
+                "tell_notices", QueueNoticesInput(day=day, after=stage.after), summary=f"what is due on {day}"
             )
-            stage = NoticesStage(
+            stage = NoticesWorkflowInput(
                 day=stage.day,
                 after=page.next_after or "",
                 told=stage.told + page.told,
@@ -61,7 +61,7 @@ class NoticesWorkflow:
             workflow.continue_as_new(stage)
         delivered = await _delivered(stage.day)
         if delivered.waiting and not delivered.no_server:
-            await _go_on_trying(stage.day)
+            await _start_delivery_workflow(stage.day)
         failed, failures = stage.failed + len(delivered.failed), (*stage.failures, *delivered.failed)
         report = NoticesReport(
             summary=_summary(told, delivered) + failure_words(failed, failures),
@@ -83,8 +83,8 @@ class NoticesDeliveryWorkflow:
 
     @workflow.run
     async def run(self, argument: Any = None) -> None:
-        wanted = read_argument(DeliveryWanted, argument)
-        ends, troubles, pause = workflow.now() + _TRYING, 1, pause_after(1)
+        wanted = read_argument(NoticesDeliveryInput, argument)
+        ends, troubles, pause = workflow.now() + _DELIVERY_PERIOD, 1, retry_delay(1)
         while workflow.now() + pause < ends:
             await workflow.sleep(pause, summary="until the next attempt")
             delivered = await _delivered(wanted.day)
@@ -92,17 +92,17 @@ class NoticesDeliveryWorkflow:
             if not delivered.waiting or delivered.no_server:
                 return
             troubles = troubles + 1 if delivered.trouble else 0
-            pause = pause_after(troubles) if delivered.trouble else _until_the_next(delivered)
+            pause = retry_delay(troubles) if delivered.trouble else _until_the_next(delivered)
 
 
-async def _delivered(day: date | None) -> NoticesDelivered:
+async def _delivered(day: date | None) -> DeliverNoticesResult:
     """Page after page, until all that may be tried at present has been."""
     sent = given_up = 0
     failed: tuple[MemberFailure, ...] = ()
     while True:
-        page: NoticesDelivered = await one_page(
+        page: DeliverNoticesResult = await execute_page(
             "deliver_notices",
-            DeliverNotices(day=day or day_of(workflow.now())),
+            DeliverNoticesInput(day=day or day_of(workflow.now())),
             summary="what waits in the outbox",
         )
         sent, given_up = sent + page.sent, given_up + page.given_up
@@ -111,28 +111,28 @@ async def _delivered(day: date | None) -> NoticesDelivered:
             return page.model_copy(update={"sent": sent, "given_up": given_up, "failed": failed})
 
 
-async def _go_on_trying(day: date | None) -> None:
+async def _start_delivery_workflow(day: date | None) -> None:
     """In a workflow of its own, one at a time, so that the job's report need not wait."""
     # One that is under way tries these as well.
     with suppress(WorkflowAlreadyStartedError):
         await workflow.start_child_workflow(
             "NoticesDeliveryWorkflow",
-            DeliveryWanted(day=day),
+            NoticesDeliveryInput(day=day),
             id=f"worksub-notices-delivery-{workflow.info().task_queue}",
             parent_close_policy=ParentClosePolicy.ABANDON,
             static_summary="tries again what could not be sent yet",
         )
 
 
-def _until_the_next(delivered: NoticesDelivered) -> timedelta:
+def _until_the_next(delivered: DeliverNoticesResult) -> timedelta:
     return max(timedelta(seconds=delivered.next_in_seconds or 0), _SHORTEST_PAUSE)
 
 
-def _summary(told: int, delivered: NoticesDelivered) -> str:
+def _summary(told: int, delivered: DeliverNoticesResult) -> str:
     return f"{told:,} new {'notice' if told == 1 else 'notices'}. {_delivery_words(delivered)}"
 
 
-def _delivery_words(delivered: NoticesDelivered) -> str:
+def _delivery_words(delivered: DeliverNoticesResult) -> str:
     if delivered.no_server:
         return f"No mail server is set; waiting in the outbox: {delivered.waiting:,}."
     words = f"{delivered.sent:,} sent, {delivered.given_up:,} given up, {delivered.waiting:,} waiting"

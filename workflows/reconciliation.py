@@ -4,15 +4,15 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.scheduled_job import one_page, read_argument
+from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
     from subscription.reconciliation import (
         FinishReconciliation,
-        Reconciled,
         ReconcilePage,
+        ReconcilePageResult,
+        ReconcileProgress,
         ReconcileReport,
-        ReconcileStage,
         ReconcileStep,
     )
 
@@ -33,7 +33,7 @@ class ReconcileWorkflow:
 
     @workflow.run
     async def run(self, argument: Any = None) -> ReconcileReport:
-        stage = read_argument(ReconcileStage, argument)
+        stage = read_argument(ReconcileProgress, argument)
         run = workflow.info().first_execution_run_id
         pages = 0
         while stage.step is not ReconcileStep.REPORT:
@@ -45,16 +45,16 @@ class ReconcileWorkflow:
         return await _report(run, stage)
 
 
-async def _after_a_page(run: str, stage: ReconcileStage) -> ReconcileStage:
+async def _after_a_page(run: str, stage: ReconcileProgress) -> ReconcileProgress:
     name, summary = _STEPS[stage.step]
     wanted = ReconcilePage(run=run, after=stage.after, grace_minutes=stage.grace_minutes)
-    page: Reconciled = await one_page(name, wanted, summary=summary)
+    page: ReconcilePageResult = await execute_page(name, wanted, summary=summary)
     return stage.after_page(page)
 
 
-async def _report(run: str, stage: ReconcileStage) -> ReconcileReport:
+async def _report(run: str, stage: ReconcileProgress) -> ReconcileReport:
     wanted = FinishReconciliation(run=run, looked_at=stage.looked_at)
-    report: ReconcileReport = await one_page("finish_reconciliation", wanted, summary="the report")
+    report: ReconcileReport = await execute_page("finish_reconciliation", wanted, summary="the report")
     codes = "".join(f"\n- **{code}**: {number:,}" for code, number in report.by_code.items())
     workflow.set_current_details(report.summary + codes)
     return report

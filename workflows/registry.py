@@ -8,9 +8,9 @@ from temporalio.worker import Interceptor, Replayer, UnsandboxedWorkflowRunner, 
 
 from adapters.temporal.data_converter import data_converter
 from workflows.adjustment import AdjustmentWorkflow
-from workflows.interceptors.argument_trimming import OneArgumentInterceptor
-from workflows.interceptors.current_details import CardInterceptor
-from workflows.interceptors.metrics import MeasuringInterceptor
+from workflows.interceptors.argument_trimming import ArgumentTrimmingInterceptor
+from workflows.interceptors.current_details import CurrentDetailsInterceptor
+from workflows.interceptors.metrics import MetricsInterceptor
 from workflows.interceptors.query_refusals import QueryRefusalInterceptor
 from workflows.invoicing import InvoicesWorkflow
 from workflows.notifications import NoticesDeliveryWorkflow, NoticesWorkflow
@@ -29,15 +29,15 @@ WORKFLOWS: tuple[type, ...] = (
 )
 
 INTERCEPTORS: tuple[Interceptor, ...] = (
-    OneArgumentInterceptor(),
+    ArgumentTrimmingInterceptor(),
     QueryRefusalInterceptor(),
-    CardInterceptor(),
-    MeasuringInterceptor(),
+    CurrentDetailsInterceptor(),
+    MetricsInterceptor(),
 )
 
 # A sandbox around every step would cost as much as the step. Tests check what it would check: those in
 # tests/unit/workflows read what workflows import and call, and those in tests/replay what they do.
-RUNNER = UnsandboxedWorkflowRunner()
+WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
 
 
 LONGEST_TASK_SECONDS = 60
@@ -66,7 +66,7 @@ def replayer(
     """
     return Replayer(
         workflows=WORKFLOWS,
-        workflow_runner=RUNNER,
+        workflow_runner=WORKFLOW_RUNNER,
         debug_mode=True,  # without deadlock detection: see `extend_deadlock_detection`
         interceptors=(*INTERCEPTORS, *watching),
         data_converter=converter or data_converter(),
@@ -74,7 +74,7 @@ def replayer(
     )
 
 
-def told_shortly(failure: Exception) -> str:
+def replay_failure_reason(failure: Exception) -> str:
     """Why a history did not replay, without what the SDK wraps around it."""
     told = re.search(r'message: "((?:[^"\\]|\\.)*)"', str(failure))
     return told[1] if told else str(failure)

@@ -4,17 +4,17 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.scheduled_job import one_page, read_argument
+from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
     from subscription.batch import MemberFailure, named
     from subscription.retention import (
-        HistoriesPurged,
-        PurgeHistories,
+        PurgeHistoriesInput,
+        PurgeHistoriesResult,
+        PurgeInput,
         PurgeReport,
-        PurgeRows,
-        PurgeWanted,
-        RowsPurged,
+        PurgeRowsInput,
+        PurgeRowsResult,
         purge_report,
     )
 
@@ -25,9 +25,11 @@ class PurgeWorkflow:
 
     @workflow.run
     async def run(self, argument: Any = None) -> PurgeReport:
-        wanted = read_argument(PurgeWanted, argument)
+        wanted = read_argument(PurgeInput, argument)
         histories, failed, failures = await _histories(wanted.grace_minutes)
-        purged: RowsPurged = await one_page("purge_rows", PurgeRows(), summary="rows past their retention")
+        purged: PurgeRowsResult = await execute_page(
+            "purge_rows", PurgeRowsInput(), summary="rows past their retention"
+        )
         failed, failures = failed + len(purged.failed), (*failures, *purged.failed)
         report = purge_report(histories, purged.rows, failed, failures)
         workflow.set_current_details(report.summary)
@@ -38,9 +40,9 @@ async def _histories(grace_minutes: int) -> tuple[int, int, tuple[MemberFailure,
     histories, failed, after = 0, 0, ""
     failures: tuple[MemberFailure, ...] = ()
     while True:
-        page: HistoriesPurged = await one_page(
+        page: PurgeHistoriesResult = await execute_page(
             "purge_histories",
-            PurgeHistories(grace_minutes=grace_minutes, after=after),
+            PurgeHistoriesInput(grace_minutes=grace_minutes, after=after),
             summary="histories that should be gone",
         )
         histories, failed = histories + page.histories, failed + len(page.failed)

@@ -8,7 +8,7 @@ from subscription.business_calendar import Day, Instant
 from subscription.catalogue import PriceBook
 from subscription.idempotency import RecentCommands
 from subscription.model import Frozen
-from subscription.refusals import Problem, Refused
+from subscription.refusals import Problem, Refusal
 from subscription.state import State, Subscription
 from subscription.timeline import TimelineEntry
 
@@ -29,10 +29,10 @@ class WaitingSignal(Frozen):
 
     name: str
     argument: Mapping[str, Any] = {}
-    refused: Refused | None = None
+    refused: Refusal | None = None
 
 
-class Resumed(Frozen):
+class ResumeInput(Frozen):
     """A life that goes on from an earlier run.
 
     `clock_offset` is what a simulated life's clock is ahead of the workflow's. `run_ids` are the latest runs,
@@ -53,17 +53,17 @@ class Resumed(Frozen):
     signals: tuple[WaitingSignal, ...] = ()
 
 
-class Clearing(Frozen):
+class CleanupInput(Frozen):
     """A life that is over: what is left to do is deleting its histories. Nothing here names anyone (R31)."""
 
     stage: Literal["CLEARING"] = "CLEARING"
     run_ids: tuple[str, ...]
     forgotten: int = 0
     erased_at: Instant | None
-    result: "LifeResult"
+    result: "SubscriptionResult"
 
 
-class LifeResult(Frozen):
+class SubscriptionResult(Frozen):
     """What the workflow returns, as its last state; for a refused request, with what was wrong."""
 
     state: State
@@ -77,12 +77,12 @@ def with_run(run_ids: tuple[str, ...], forgotten: int, run_id: str) -> tuple[tup
     return known[-MOST_RUN_IDS:], forgotten + max(0, len(known) - MOST_RUN_IDS)
 
 
-def stage_of(argument: Any) -> Resumed | Clearing | None:
+def parse_run_input(argument: Any) -> ResumeInput | CleanupInput | None:
     """The stage that a run's argument names; None when it is a request."""
     if isinstance(argument, Mapping):
         match argument.get("stage"):
             case "RESUMED":
-                return Resumed.model_validate(argument)
+                return ResumeInput.model_validate(argument)
             case "CLEARING":
-                return Clearing.model_validate(argument)
+                return CleanupInput.model_validate(argument)
     return None

@@ -13,13 +13,13 @@ with workflow.unsafe.imports_passed_through():
     from subscription.activity_contracts import ACTIVITIES
     from subscription.business_calendar import day_of
     from subscription.model import Frozen, Wire
-    from subscription.refusals import Code
-    from subscription.validation import check, problems_of
+    from subscription.refusals import RefusalCode
+    from subscription.validation import parse_strict, problems_from
 
 _SCHEDULED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 _ONE_PAGE = timedelta(minutes=10)
-_SILENCE = timedelta(seconds=60)
+_HEARTBEAT_TIMEOUT = timedelta(seconds=60)
 _RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5))
 
 T = TypeVar("T", bound=Wire)
@@ -28,12 +28,12 @@ T = TypeVar("T", bound=Wire)
 def read_argument(shape: type[T], argument: Any) -> T:
     """What a job was started with, nothing at all included; a wrong one fails the run with what is wrong."""
     try:
-        return check(shape, {} if argument is None else argument)
+        return parse_strict(shape, {} if argument is None else argument)
     except ValidationError as error:
-        problems = problems_of(error)
+        problems = problems_from(error)
         raise ApplicationError(
             " ".join(f"{problem.field or 'The argument'} {problem.message}." for problem in problems),
-            type=Code.INVALID_ARGUMENT,
+            type=RefusalCode.INVALID_ARGUMENT,
             non_retryable=True,
         ) from None
 
@@ -44,7 +44,7 @@ def scheduled_day() -> date:
     return day_of(info.typed_search_attributes.get(_SCHEDULED_AT) or info.start_time)
 
 
-async def one_page(name: str, argument: Frozen, summary: str) -> Any:
+async def execute_page(name: str, argument: Frozen, summary: str) -> Any:
     """The result of an activity that works through one page and heartbeats; tried until it works."""
     _, result_type = ACTIVITIES[name]
     return await workflow.execute_activity(
@@ -52,7 +52,7 @@ async def one_page(name: str, argument: Frozen, summary: str) -> Any:
         argument,
         result_type=result_type,
         start_to_close_timeout=_ONE_PAGE,
-        heartbeat_timeout=_SILENCE,
+        heartbeat_timeout=_HEARTBEAT_TIMEOUT,
         retry_policy=_RETRIES,
         summary=summary,
     )

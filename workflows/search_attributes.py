@@ -11,20 +11,24 @@ from temporalio.common import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from adapters.temporal.search_attributes import _SHOWN, NEEDS_ATTENTION, REGISTRY
-    from subscription.search_attributes import ATTENTION, visible
+    from adapters.temporal.search_attributes import NEEDS_ATTENTION, REGISTRY, STATE_ATTRIBUTES
+    from subscription.search_attributes import NEEDS_ATTENTION_NAME, search_attribute_values
     from subscription.state import Subscription
 
 
-def changes(present: TypedSearchAttributes, state: Subscription) -> list[SearchAttributeUpdate[Any]]:
+def search_attribute_updates(
+    present: TypedSearchAttributes, state: Subscription
+) -> list[SearchAttributeUpdate[Any]]:
     """What must be upserted so that lists show this state; empty when they do."""
-    values = visible(state)
-    return [_update(key, values[key.name]) for key in _SHOWN if present.get(key) != values[key.name]]
+    values = search_attribute_values(state)
+    return [
+        _update(key, values[key.name]) for key in STATE_ATTRIBUTES if present.get(key) != values[key.name]
+    ]
 
 
-def all_of(present: TypedSearchAttributes, state: Subscription) -> TypedSearchAttributes:
+def all_search_attributes(present: TypedSearchAttributes, state: Subscription) -> TypedSearchAttributes:
     """Every attribute of this state, and whether somebody must look."""
-    values = {**visible(state), ATTENTION: present.get(NEEDS_ATTENTION)}
+    values = {**search_attribute_values(state), NEEDS_ATTENTION_NAME: present.get(NEEDS_ATTENTION)}
     pairs = [SearchAttributePair(key, values[key.name]) for key in REGISTRY if values[key.name] is not None]
     return TypedSearchAttributes(pairs)
 

@@ -3,16 +3,16 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.refusals import Code, Refused
+    from subscription.refusals import Refusal, RefusalCode
 
 
-def refused_start() -> Refused | None:
+def refused_start() -> Refusal | None:
     """Return the refusal of a start whose options would repeat or end the workflow; None if it has none."""
     info = workflow.info()
     if info.cron_schedule:
-        return Refused.of(Code.INVALID_START, reason="CRON_SCHEDULE")
+        return Refusal.of(RefusalCode.INVALID_START, reason="CRON_SCHEDULE")
     if info.retry_policy:
-        return Refused.of(Code.INVALID_START, reason="RETRY_POLICY")
+        return Refusal.of(RefusalCode.INVALID_START, reason="RETRY_POLICY")
     if info.execution_timeout or info.run_timeout:
-        return Refused.of(Code.INVALID_START, reason="TIMEOUT")
+        return Refusal.of(RefusalCode.INVALID_START, reason="TIMEOUT")
     return None

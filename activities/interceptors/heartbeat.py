@@ -15,7 +15,7 @@ from subscription.ids import subscription_id_of
 _EVERY_SECONDS = 3.0
 
 
-class _Alive(ActivityInboundInterceptor):
+class _HeartbeatInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         if info.heartbeat_timeout is None or subscription_id_of(info.workflow_id or "") is None:
@@ -37,4 +37,4 @@ class HeartbeatInterceptor(Interceptor):
     """Heartbeats for as long as an activity of a subscription runs."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Alive(next)
+        return _HeartbeatInbound(next)

@@ -5,17 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 from activities.reconciliation import record_checks, repair, restore
 from activities.reconciliation.catalogue_restore import restore_catalogues
-from activities.reconciliation.context import Look, Means
-from activities.reconciliation.history_reader import Transcript, transcript_of
-from activities.reconciliation.record_snapshot import Recorded, recorded
-from activities.reconciliation.workflow_probe import Hindrance, Standing
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck
+from activities.reconciliation.history_reader import HistoryTransitions, transcript_of
+from activities.reconciliation.record_snapshot import RecordSnapshot, recorded
+from activities.reconciliation.workflow_probe import Blocker, WorkflowStatus
 from adapters.postgres.subscription_repository import certify_histories
-from subscription.activity_contracts import DeleteHistories
-from subscription.billing_window import wakes_at
+from subscription.activity_contracts import DeleteHistoriesInput
+from subscription.billing_window import wake_time
 from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
 from subscription.deadlines import next_deadline
-from subscription.event_replay import lasting
+from subscription.event_replay import without_transient_fields
 from subscription.reconciliation import Finding, FindingCode
 from subscription.state import Subscription
 
@@ -26,15 +26,17 @@ _LONG_PAST = timedelta(hours=1)
 class _Compared:
     """The record as it was read before its workflow settled, and after the workflow was asked again."""
 
-    before: Recorded
-    standing: Standing
+    before: RecordSnapshot
+    standing: WorkflowStatus
     settled: bool
-    hindrance: Hindrance | None
-    now: Recorded
-    transcript: Transcript
+    hindrance: Blocker | None
+    now: RecordSnapshot
+    transcript: HistoryTransitions
 
 
-async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded | None:
+async def check_active(
+    means: ReconcileContext, look: SubscriptionCheck, before: RecordSnapshot
+) -> RecordSnapshot | None:
     """Compare it with its workflow; what the record has of it afterwards, None if it has nothing any more.
 
     What seems amiss is looked at once more when all that is due has been done: a subscription may be
@@ -59,7 +61,7 @@ async def look_at_living(means: Means, look: Look, before: Recorded) -> Recorded
     return await recorded(means.pool, before.id)
 
 
-async def _report_reset(look: Look, standing: Standing) -> None:
+async def _report_reset(look: SubscriptionCheck, standing: WorkflowStatus) -> None:
     """Report a reset that has done no harm; one that has is found by what differs."""
     if standing.reset_at is None:
         return
@@ -74,18 +76,20 @@ async def _report_reset(look: Look, standing: Standing) -> None:
     )
 
 
-def _is_well(means: Means, recorded: Recorded, workflow: Subscription) -> bool:
-    told = repair.truth(recorded, workflow)
+def _is_well(means: ReconcileContext, recorded: RecordSnapshot, workflow: Subscription) -> bool:
+    told = repair.expected_state(recorded, workflow)
     return (
         told is not None
-        and lasting(told) == lasting(workflow)
+        and without_transient_fields(told) == without_transient_fields(workflow)
         and not recorded.differs_from(told)
         and recorded.names == repair.names_of(told).keys()
         and not _long_past(told, means.book)
     )
 
 
-async def _compared(means: Means, before: Recorded, first: Standing) -> _Compared | None:
+async def _compared(
+    means: ReconcileContext, before: RecordSnapshot, first: WorkflowStatus
+) -> _Compared | None:
     """None if the subscription has been erased meanwhile."""
     hindrance = first.hindrance
     if hindrance and hindrance.never_answers:
@@ -96,7 +100,7 @@ async def _compared(means: Means, before: Recorded, first: Standing) -> _Compare
         answers = settled and standing.state is not None
         hindrance = None if answers else await means.workflows.hindrance(before.id)
     # Read before the record, like all that the record must know of.
-    transcript = Transcript() if standing.state else await transcript_of(means.histories, before.id)
+    transcript = HistoryTransitions() if standing.state else await transcript_of(means.histories, before.id)
     now = await recorded(means.pool, before.id)
     if now is None or now.is_erased:
         return None
@@ -106,7 +110,11 @@ async def _compared(means: Means, before: Recorded, first: Standing) -> _Compare
 
 
 async def _end(
-    means: Means, look: Look, compared: _Compared, ended: DeleteHistories, erased_at: datetime
+    means: ReconcileContext,
+    look: SubscriptionCheck,
+    compared: _Compared,
+    ended: DeleteHistoriesInput,
+    erased_at: datetime,
 ) -> None:
     message = (
         f"Its workflow ended on {erased_at:%Y-%m-%d %H:%M} KST, cancelled and erased; the record knows "
@@ -114,7 +122,9 @@ async def _end(
     )
 
     async def erased() -> bool:
-        done = await restore.end(means.pool, look.subscription_id, erased_at, means.book, means.workspaces)
+        done = await restore.record_end(
+            means.pool, look.subscription_id, erased_at, means.book, means.workspaces
+        )
         if done and not compared.standing.runs:
             await certify_histories(means.pool, look.subscription_id, len(ended.run_ids))
         return done
@@ -122,13 +132,13 @@ async def _end(
     await look.finds(FindingCode.END_MISSING, message, erased)
 
 
-async def _correct(means: Means, look: Look, compared: _Compared) -> None:
+async def _correct(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
     if await _restore_events(means, look, compared):
         await _correct_row(means, look, compared)
     await _correct_workflow(means, look, compared)
 
 
-async def _restore_events(means: Means, look: Look, compared: _Compared) -> bool:
+async def _restore_events(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> bool:
     """Whether the record has every event that it should have."""
     workflow = compared.standing.state
     # The row is believed only where nothing else tells how far it went.
@@ -139,17 +149,17 @@ async def _restore_events(means: Means, look: Look, compared: _Compared) -> bool
 
     async def restored() -> bool:
         whole = await restore.restore_events(means.pool, look.subscription_id, compared.transcript, workflow)
-        await restore.provide(means.pool, look.subscription_id, means.workspaces)
+        await restore.sync_workspace(means.pool, look.subscription_id, means.workspaces)
         return whole
 
     return await look.says(missing, restored)
 
 
-async def _correct_row(means: Means, look: Look, compared: _Compared) -> None:
+async def _correct_row(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
     now = await recorded(means.pool, look.subscription_id)
     assert now is not None
     workflow = compared.standing.state
-    told = repair.truth(now, workflow)
+    told = repair.expected_state(now, workflow)
     if told is None:
         if now.snapshot is None:
             await look.finds(FindingCode.UNREADABLE, "Its row cannot be read, and nothing else tells it.")
@@ -177,11 +187,11 @@ def _differing(one: Subscription, other: Subscription) -> list[str]:
     return [
         name
         for name in Subscription.model_fields
-        if getattr(lasting(one), name) != getattr(lasting(other), name)
+        if getattr(without_transient_fields(one), name) != getattr(without_transient_fields(other), name)
     ]
 
 
-async def _correct_workflow(means: Means, look: Look, compared: _Compared) -> None:
+async def _correct_workflow(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
     standing, hindrance = compared.standing, compared.hindrance
     if not standing.runs:
         message = f"Its workflow was {standing.closed_as}."
@@ -203,7 +213,7 @@ async def _correct_workflow(means: Means, look: Look, compared: _Compared) -> No
         await _look_at_deadline(means, look, compared)
 
 
-async def _started(means: Means, subscription_id: str, *, instead: bool = False) -> bool:
+async def _started(means: ReconcileContext, subscription_id: str, *, instead: bool = False) -> bool:
     """Start a workflow, which goes on from the row, so only if that can be read."""
     now = await recorded(means.pool, subscription_id)
     if now is None or now.snapshot is None:
@@ -219,8 +229,8 @@ def _is_behind(compared: _Compared) -> bool:
     return compared.settled or (hindrance is not None and hindrance.contradicts_the_record)
 
 
-async def _look_at_deadline(means: Means, look: Look, compared: _Compared) -> None:
-    before, now = (repair.truth(each, None) for each in (compared.before, compared.now))
+async def _look_at_deadline(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
+    before, now = (repair.expected_state(each, None) for each in (compared.before, compared.now))
     deadline = next_deadline(before) if before else None
     if before is None or now is None or deadline is None or not _long_past(before, means.book):
         return
@@ -240,5 +250,5 @@ async def _look_at_deadline(means: Means, look: Look, compared: _Compared) -> No
 
 def _long_past(state: Subscription, book: PriceBook) -> bool:
     """By the real clock."""
-    expected_at = wakes_at(state, book)
+    expected_at = wake_time(state, book)
     return expected_at is not None and expected_at < datetime.now(UTC) - _LONG_PAST

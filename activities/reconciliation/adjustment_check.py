@@ -10,30 +10,30 @@ from temporalio.client import WorkflowExecution as Run
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.ledger_adjustments import insert_adjustment
-from activities.reconciliation.context import Look, Means, guarded, made
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, guarded, run_checks
 from adapters.postgres.pool import Connection, Pool
-from adapters.postgres.subscription_repository import recorded_sequence
-from subscription.adjustment import Adjust, Adjustment
+from adapters.postgres.subscription_repository import lock_row_and_get_sequence
+from subscription.adjustment import Adjustment, AdjustmentRequest
 from subscription.reconciliation import FindingCode
 
 
 @dataclass(frozen=True)
-class _Made:
+class _CompletedAdjustment:
     """What was asked of a workflow that has made an adjustment, and what it answered."""
 
-    wanted: Adjust
+    wanted: AdjustmentRequest
     adjustment: Adjustment
 
 
-async def look_at_adjustments(means: Means, runs: Sequence[Run]) -> list[Look]:
+async def check_adjustments(means: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
     """Each of these completed workflows has made one adjustment."""
-    return await made(_look(means, run) for run in runs)
+    return await run_checks(_look(means, run) for run in runs)
 
 
-async def _look(means: Means, run: Run) -> Look:
+async def _look(means: ReconcileContext, run: Run) -> SubscriptionCheck:
     # Until its history is read, only the id of the workflow says what it was about.
-    unread = Look(means.report, run.id)
-    read: list[_Made] = []
+    unread = SubscriptionCheck(means.report, run.id)
+    read: list[_CompletedAdjustment] = []
 
     async def reading() -> None:
         if done := await _made_by(means.client, run):
@@ -42,11 +42,11 @@ async def _look(means: Means, run: Run) -> Look:
     await guarded(unread, reading())
     if not read:
         return unread
-    look = Look(means.report, read[0].wanted.subscription_id)
+    look = SubscriptionCheck(means.report, read[0].wanted.subscription_id)
     return await guarded(look, _look_at(means, look, read[0]))
 
 
-async def _look_at(means: Means, look: Look, done: _Made) -> None:
+async def _look_at(means: ReconcileContext, look: SubscriptionCheck, done: _CompletedAdjustment) -> None:
     if await _is_recorded(means.pool, done.wanted):
         return
 
@@ -54,7 +54,7 @@ async def _look_at(means: Means, look: Look, done: _Made) -> None:
         try:
             async with means.pool.acquire() as connection, connection.transaction():
                 # The row lock serializes with the activity and with another run of this job.
-                await recorded_sequence(connection, done.wanted.subscription_id)
+                await lock_row_and_get_sequence(connection, done.wanted.subscription_id)
                 if await _is_recorded(connection, done.wanted):
                     return True
                 await insert_adjustment(connection, done.wanted, done.adjustment.effective_at)
@@ -66,14 +66,14 @@ async def _look_at(means: Means, look: Look, done: _Made) -> None:
     await look.finds(FindingCode.ADJUSTMENT_MISSING, message, inserted)
 
 
-async def _made_by(client: Client, run: Run) -> _Made | None:
+async def _made_by(client: Client, run: Run) -> _CompletedAdjustment | None:
     """None if its history is gone or tells nothing that can be read."""
     handle = client.get_workflow_handle(run.id, run_id=run.run_id)
     try:
         events = (await handle.fetch_history()).events
         started = events[0].workflow_execution_started_event_attributes
         completed = events[-1].workflow_execution_completed_event_attributes
-        [wanted] = await client.data_converter.decode(started.input.payloads, [Adjust])
+        [wanted] = await client.data_converter.decode(started.input.payloads, [AdjustmentRequest])
         [adjustment] = await client.data_converter.decode(completed.result.payloads, [Adjustment])
     except (ValidationError, ValueError):
         return None
@@ -81,10 +81,10 @@ async def _made_by(client: Client, run: Run) -> _Made | None:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         return None
-    return _Made(wanted, adjustment)
+    return _CompletedAdjustment(wanted, adjustment)
 
 
-async def _is_recorded(connection: Connection | Pool, wanted: Adjust) -> bool:
+async def _is_recorded(connection: Connection | Pool, wanted: AdjustmentRequest) -> bool:
     """Whether the record has it; one of a subscription that it does not have is found with that."""
     found: bool = await connection.fetchval(
         """

@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from activities.reconciliation.history_reader import HistoryReader
 from activities.reconciliation.report import Report
-from activities.reconciliation.workflow_probe import Workflows
+from activities.reconciliation.workflow_probe import WorkflowProbe
 from adapters.outages import concerns_all
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
@@ -26,7 +26,7 @@ Repair = Callable[[], Awaitable[bool]]
 
 
 @dataclass
-class Means:
+class ReconcileContext:
     """What looks are made with. What began or ended less than `grace` ago may still be under way.
 
     `book` has the versions of the record, and those that were restored to it since.
@@ -38,13 +38,13 @@ class Means:
     book: PriceBook
     report: Report
     grace: timedelta
-    workflows: Workflows
+    workflows: WorkflowProbe
     histories: HistoryReader
     restoring_book: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass
-class Look:
+class SubscriptionCheck:
     """Whatever is found is reported first, and then repaired."""
 
     report: Report
@@ -77,7 +77,7 @@ class Look:
         return repaired
 
 
-async def guarded(look: Look, looking: Awaitable[None]) -> Look:
+async def guarded(look: SubscriptionCheck, looking: Awaitable[None]) -> SubscriptionCheck:
     """Run a check; an error that concerns this subscription alone becomes a finding."""
     try:
         await looking
@@ -88,18 +88,18 @@ async def guarded(look: Look, looking: Awaitable[None]) -> Look:
     return look
 
 
-async def unreadable(means: Means, failure: MemberFailure) -> Look:
+async def unreadable(means: ReconcileContext, failure: MemberFailure) -> SubscriptionCheck:
     """Report a subscription of which nothing can be read."""
-    look = Look(means.report, failure.member)
+    look = SubscriptionCheck(means.report, failure.member)
     await look.finds(FindingCode.UNREADABLE, f"It could not be examined: {failure.error}.")
     return look
 
 
-async def made(looks: Iterable[Coroutine[Any, Any, Look]]) -> list[Look]:
+async def run_checks(looks: Iterable[Coroutine[Any, Any, SubscriptionCheck]]) -> list[SubscriptionCheck]:
     """All of these looks, so many at a time; the first that fails ends the others."""
     seats = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(look: Coroutine[Any, Any, Look]) -> Look:
+    async def one(look: Coroutine[Any, Any, SubscriptionCheck]) -> SubscriptionCheck:
         try:
             async with seats:
                 activity.heartbeat()

@@ -3,21 +3,23 @@
 from temporalio.exceptions import ApplicationError
 
 from activities.reconciliation import record_checks, repair, restore
-from activities.reconciliation.context import Look, Means
-from activities.reconciliation.record_snapshot import Recorded
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck
+from activities.reconciliation.record_snapshot import RecordSnapshot
 from activities.reconciliation.record_snapshot import recorded as recorded_now
-from adapters.postgres.subscription_repository import certify_histories, issued_certificate
-from adapters.temporal.executions import delete_runs, listed_runs
+from adapters.postgres.subscription_repository import certify_histories, get_certificate
+from adapters.temporal.executions import delete_runs, list_runs
 from subscription.events import Erased
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.reconciliation import FindingCode
 
 
-async def look_at_erased(means: Means, look: Look, recorded: Recorded) -> Recorded:
+async def check_erased(
+    means: ReconcileContext, look: SubscriptionCheck, recorded: RecordSnapshot
+) -> RecordSnapshot:
     """What the record has of it afterwards."""
     if not any(isinstance(event, Erased) for event in recorded.events.values()):
         recorded = await _look_at_end(means, look, recorded)
-    snapshot, told = recorded.snapshot, repair.truth(recorded, None)
+    snapshot, told = recorded.snapshot, repair.expected_state(recorded, None)
     differing = recorded.differs_from(told) if told else []
     if snapshot is None:
         await look.finds(FindingCode.UNREADABLE, "Its row cannot be read.")
@@ -36,21 +38,23 @@ async def look_at_erased(means: Means, look: Look, recorded: Recorded) -> Record
     return recorded
 
 
-async def _look_at_end(means: Means, look: Look, recorded: Recorded) -> Recorded:
+async def _look_at_end(
+    means: ReconcileContext, look: SubscriptionCheck, recorded: RecordSnapshot
+) -> RecordSnapshot:
     """It is certified, and the record does not have it: the certificate was put back beside a backup."""
-    certificate = await issued_certificate(means.pool, recorded.id, "DATABASE")
+    certificate = await get_certificate(means.pool, recorded.id, "DATABASE")
     assert certificate is not None
     erased_at = certificate.erased_at
     message = f"By its certificate it was erased on {erased_at:%Y-%m-%d %H:%M} KST."
     await look.finds(
         FindingCode.END_MISSING,
         message,
-        lambda: restore.end(means.pool, recorded.id, erased_at, means.book, means.workspaces),
+        lambda: restore.record_end(means.pool, recorded.id, erased_at, means.book, means.workspaces),
     )
     return await recorded_now(means.pool, recorded.id) or recorded
 
 
-async def _look_at_histories(means: Means, look: Look) -> None:
+async def _look_at_histories(means: ReconcileContext, look: SubscriptionCheck) -> None:
     """Its last run, which deletes the others and certifies that, has not done so yet."""
     subscription_id = look.subscription_id
     if (await means.workflows.standing(subscription_id)).runs:
@@ -62,10 +66,10 @@ async def _look_at_histories(means: Means, look: Look) -> None:
         await look.finds(FindingCode.DATA_LEFT, message, lambda: delete_histories(means, subscription_id))
 
 
-async def delete_histories(means: Means, subscription_id: str) -> bool:
+async def delete_histories(means: ReconcileContext, subscription_id: str) -> bool:
     """Delete whatever run there is, a running one too, and certify it if nobody has; whether all are gone."""
     workflow_id = WORKFLOW_ID_PREFIX + subscription_id
-    runs = [run.run_id for run in await listed_runs(means.client, workflow_id)]
+    runs = [run.run_id for run in await list_runs(means.client, workflow_id)]
     try:
         await delete_runs(means.client, workflow_id, runs)
     except ApplicationError:

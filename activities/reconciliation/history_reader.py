@@ -15,8 +15,14 @@ from temporalio.api.history.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.temporal.executions import listed_runs
-from subscription.activity_contracts import ACTIVITIES, DeleteHistories, Provisioned, Recorded, Transition
+from adapters.temporal.executions import list_runs
+from subscription.activity_contracts import (
+    ACTIVITIES,
+    DeleteHistoriesInput,
+    Provisioned,
+    Recorded,
+    Transition,
+)
 from subscription.apply import apply_all
 from subscription.events import Event
 from subscription.ids import WORKFLOW_ID_PREFIX
@@ -28,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Transcript:
+class HistoryTransitions:
     """What the readable runs of a workflow tell, in the order in which it happened."""
 
     request: Mapping[str, Any] | None = None
@@ -36,7 +42,7 @@ class Transcript:
     begun: Subscription | None = None
     transitions: list[Transition] = field(default_factory=list)
     """Those that were recorded."""
-    ended: DeleteHistories | None = None
+    ended: DeleteHistoriesInput | None = None
     """What its last run does, if it has ended."""
 
     _given: Any = None
@@ -113,11 +119,11 @@ def _seal(header: Header) -> str:
     return header.fields[SEAL_HEADER].data.decode(errors="replace")
 
 
-async def transcript_of(reader: HistoryReader, subscription_id: str) -> Transcript:
+async def transcript_of(reader: HistoryReader, subscription_id: str) -> HistoryTransitions:
     """Read every run that is still there, the oldest first."""
     client, workflow_id = reader.client, WORKFLOW_ID_PREFIX + subscription_id
-    transcript = Transcript()
-    for run in await listed_runs(client, workflow_id):
+    transcript = HistoryTransitions()
+    for run in await list_runs(client, workflow_id):
         scheduled: dict[int, tuple[str, Sequence[Payload]]] = {}
         try:
             handle = client.get_workflow_handle(workflow_id, run_id=run.run_id)
@@ -135,7 +141,7 @@ async def _read(
     workflow_id: str,
     event: HistoryEvent,
     scheduled: dict[int, tuple[str, Sequence[Payload]]],
-    transcript: Transcript,
+    transcript: HistoryTransitions,
 ) -> None:
     if event.HasField("workflow_execution_started_event_attributes"):
         started = event.workflow_execution_started_event_attributes
@@ -149,7 +155,7 @@ async def _read(
         if name not in (*_TOLD, "delete_histories") or not await reader.is_call(workflow_id, asked):
             return
         if name == "delete_histories":
-            transcript.ended = await reader.decoded(asked.input.payloads, DeleteHistories)
+            transcript.ended = await reader.decoded(asked.input.payloads, DeleteHistoriesInput)
         else:
             scheduled[event.event_id] = (name, asked.input.payloads)
     elif event.HasField("activity_task_completed_event_attributes"):
@@ -169,7 +175,7 @@ async def _read(
 
 
 async def _learn(
-    reader: HistoryReader, argument: Sequence[Payload], result: Any, transcript: Transcript
+    reader: HistoryReader, argument: Sequence[Payload], result: Any, transcript: HistoryTransitions
 ) -> None:
     """What a step has come to. That of a local activity says in its result what else its argument says."""
     match result:

@@ -6,13 +6,13 @@ from temporalio.client import WorkflowExecution as Run
 from temporalio.exceptions import ApplicationError
 
 from activities.reconciliation.catalogue_restore import restore_catalogues
-from activities.reconciliation.context import Look, Means, guarded, made
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, guarded, run_checks
 from activities.reconciliation.erased_check import delete_histories
 from activities.reconciliation.history_reader import transcript_of
-from activities.reconciliation.orphaned_histories import Leftover, erased_since
+from activities.reconciliation.orphaned_histories import OrphanedHistory, erased_since
 from activities.reconciliation.record_snapshot import recorded
-from activities.reconciliation.restore import provide, restore_row
-from activities.reconciliation.subscription_check import examine
+from activities.reconciliation.restore import restore_row, sync_workspace
+from activities.reconciliation.subscription_check import check_subscription
 from adapters.temporal.executions import delete_runs
 from subscription.activity_contracts import CALLERS
 from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
@@ -22,7 +22,7 @@ from subscription.state import State
 _TYPES = frozenset(each for callers in CALLERS.values() for each in callers)
 
 
-async def look_at_running(means: Means, runs: Sequence[Run]) -> list[Look]:
+async def check_running_workflows(means: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
     """Running workflows: each must be of a subscription that the record has, and has not erased."""
     named = ((run.id.removeprefix(WORKFLOW_ID_PREFIX), run) for run in runs)
     by_id = {subscription_id: run for subscription_id, run in named if is_subscription_id(subscription_id)}
@@ -33,7 +33,7 @@ async def look_at_running(means: Means, runs: Sequence[Run]) -> list[Look]:
         for subscription_id, age in known.items()
         if age is not None and age > means.grace and not _is_clearing(by_id[subscription_id])
     ]
-    return await made(
+    return await run_checks(
         [
             *(_look(means, subscription_id, _look_at_lost) for subscription_id in lost),
             *(_look(means, subscription_id, _look_at_erased) for subscription_id in erased),
@@ -41,7 +41,7 @@ async def look_at_running(means: Means, runs: Sequence[Run]) -> list[Look]:
     )
 
 
-async def report_strangers(means: Means, runs: Sequence[Run]) -> int:
+async def report_strangers(means: ReconcileContext, runs: Sequence[Run]) -> int:
     """Report running workflows of a type that the service does not have, on its task queue."""
     strangers = [run for run in runs if run.workflow_type not in _TYPES]
     for run in strangers:
@@ -52,10 +52,10 @@ async def report_strangers(means: Means, runs: Sequence[Run]) -> int:
     return len(strangers)
 
 
-async def look_at_leftover(means: Means, leftover: Leftover) -> Look:
+async def check_orphaned_history(means: ReconcileContext, leftover: OrphanedHistory) -> SubscriptionCheck:
     """Histories of what is erased or was refused are deleted; what is lost is restored from them."""
 
-    async def delete(means: Means, look: Look) -> None:
+    async def delete(means: ReconcileContext, look: SubscriptionCheck) -> None:
         number = len(leftover.run_ids)
         message = f"{number} {'history was' if number == 1 else 'histories were'} left after the end."
         await look.finds(FindingCode.DATA_LEFT, message, lambda: _deleted(means, leftover))
@@ -64,13 +64,15 @@ async def look_at_leftover(means: Means, leftover: Leftover) -> Look:
 
 
 async def _look(
-    means: Means, subscription_id: str, looking: Callable[[Means, Look], Awaitable[None]]
-) -> Look:
-    look = Look(means.report, subscription_id)
+    means: ReconcileContext,
+    subscription_id: str,
+    looking: Callable[[ReconcileContext, SubscriptionCheck], Awaitable[None]],
+) -> SubscriptionCheck:
+    look = SubscriptionCheck(means.report, subscription_id)
     return await guarded(look, looking(means, look))
 
 
-async def _look_at_lost(means: Means, look: Look) -> None:
+async def _look_at_lost(means: ReconcileContext, look: SubscriptionCheck) -> None:
     """The record does not have it: it is entered again, as far as its histories tell it."""
     subscription_id = look.subscription_id
     standing = await means.workflows.standing(subscription_id)
@@ -99,15 +101,15 @@ async def _look_at_lost(means: Means, look: Look) -> None:
     async def entered() -> bool:
         if not await restore_row(means.pool, subscription_id, transcript, workflow):
             return False
-        await provide(means.pool, subscription_id, means.workspaces)
+        await sync_workspace(means.pool, subscription_id, means.workspaces)
         return True
 
     if await look.finds(FindingCode.ROW_MISSING, "The record does not have this subscription.", entered):
         now = await recorded(means.pool, subscription_id)
-        look.found += (await examine(means, now)).found if now else []
+        look.found += (await check_subscription(means, now)).found if now else []
 
 
-async def _look_at_erased(means: Means, look: Look) -> None:
+async def _look_at_erased(means: ReconcileContext, look: SubscriptionCheck) -> None:
     """A workflow that lives on, as in a Temporal that was restored from before the erasure, must not."""
     await means.workflows.settled(look.subscription_id)
     if (await means.workflows.standing(look.subscription_id)).state:
@@ -117,7 +119,7 @@ async def _look_at_erased(means: Means, look: Look) -> None:
         )
 
 
-async def _deleted(means: Means, leftover: Leftover) -> bool:
+async def _deleted(means: ReconcileContext, leftover: OrphanedHistory) -> bool:
     try:
         await delete_runs(means.client, leftover.workflow_id, leftover.run_ids)
     except ApplicationError:

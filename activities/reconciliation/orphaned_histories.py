@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.batch import Batch
 from adapters.postgres.pool import Pool
-from adapters.temporal.executions import quoted, run_page
+from adapters.temporal.executions import list_runs_page, quote_visibility_value
 from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
 from subscription.state import State
 
@@ -20,7 +20,7 @@ _A_PAGE = 200
 
 
 @dataclass(frozen=True)
-class Leftover:
+class OrphanedHistory:
     """Runs of one subscription that should have none; `lost` if it was one that the record does not have.
 
     What is lost may be all that is left of a subscription, so it is no leftover to be deleted.
@@ -37,14 +37,14 @@ class Leftover:
 
 async def leftover_page(
     client: Client, pool: Pool, task_queue: str, grace: timedelta, after: str, batch: Batch
-) -> tuple[list[Leftover], str | None]:
+) -> tuple[list[OrphanedHistory], str | None]:
     """What is left among a page of closed runs, and where the next page begins; None if there is none."""
     # A running one has not ended its own clearing away.
     query = (
-        f"WorkflowType = 'SubscriptionWorkflow' AND TaskQueue = {quoted(task_queue)} "
+        f"WorkflowType = 'SubscriptionWorkflow' AND TaskQueue = {quote_visibility_value(task_queue)} "
         "AND CloseTime IS NOT NULL"
     )
-    runs, next_after = await run_page(client, query, after, _A_PAGE)
+    runs, next_after = await list_runs_page(client, query, after, _A_PAGE)
     return await _left(client, pool, runs, grace, batch), next_after
 
 
@@ -64,7 +64,7 @@ async def erased_since(pool: Pool, ids: Collection[str]) -> Mapping[str, timedel
 
 async def _left(
     client: Client, pool: Pool, runs: Sequence[Run], grace: timedelta, batch: Batch
-) -> list[Leftover]:
+) -> list[OrphanedHistory]:
     long_ago = datetime.now(UTC) - grace
     closed: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -83,7 +83,7 @@ async def _left(
                 continue
         elif await batch.alone(subscription_id, _is_running(client, of_it[0].id)) is not False:
             continue
-        left.append(Leftover(subscription_id, tuple(run.run_id for run in runs), lost))
+        left.append(OrphanedHistory(subscription_id, tuple(run.run_id for run in runs), lost))
     return left
 
 

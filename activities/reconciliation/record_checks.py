@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from activities.reconciliation.record_snapshot import Recorded, Row
+from activities.reconciliation.record_snapshot import RecordSnapshot, Row
 from subscription.catalogue import PriceBook
-from subscription.event_replay import misreckoned
-from subscription.event_text import won
+from subscription.event_replay import charge_mismatches
+from subscription.event_text import format_krw
 from subscription.ledger import LedgerLine
 from subscription.reconciliation import Finding, FindingCode
 from subscription.state import Subscription
@@ -13,7 +13,7 @@ from subscription.state import Subscription
 _OF_EVERYBODY_LIVING = ("administrators", "companies")
 
 
-def missing_events(recorded: Recorded, up_to: int) -> Finding | None:
+def missing_events(recorded: RecordSnapshot, up_to: int) -> Finding | None:
     """The numbers that no event has, where `up_to` have been recorded."""
     missing = recorded.missing(up_to)
     if not missing:
@@ -23,7 +23,7 @@ def missing_events(recorded: Recorded, up_to: int) -> Finding | None:
     return _finding(recorded, FindingCode.EVENT_MISSING, message)
 
 
-def event_findings(recorded: Recorded) -> Iterator[Finding]:
+def event_findings(recorded: RecordSnapshot) -> Iterator[Finding]:
     """Events that cannot be read, or are indexed as others than they are."""
     for row in recorded.event_rows:
         event = recorded.events[row["sequence"]]
@@ -34,7 +34,7 @@ def event_findings(recorded: Recorded) -> Iterator[Finding]:
             yield _finding(recorded, FindingCode.EVENT_DIFFERS, message)
 
 
-def missing_lines(recorded: Recorded) -> Finding | None:
+def missing_lines(recorded: RecordSnapshot) -> Finding | None:
     """The ledger lines of recorded events that the ledger lacks."""
     missing = [
         line
@@ -47,7 +47,7 @@ def missing_lines(recorded: Recorded) -> Finding | None:
     return _finding(recorded, FindingCode.LINE_MISSING, message)
 
 
-def unexpected_lines(recorded: Recorded, customer_id: str) -> Finding | None:
+def unexpected_lines(recorded: RecordSnapshot, customer_id: str) -> Finding | None:
     """Ledger lines that no recorded event charges so, to this customer."""
     unexpected = [
         row["key"].removeprefix(f"{recorded.id}/")
@@ -60,9 +60,9 @@ def unexpected_lines(recorded: Recorded, customer_id: str) -> Finding | None:
     return _finding(recorded, FindingCode.LINE_UNEXPECTED, message)
 
 
-def charge_findings(recorded: Recorded, base: Subscription, book: PriceBook) -> Iterator[Finding]:
+def charge_findings(recorded: RecordSnapshot, base: Subscription, book: PriceBook) -> Iterator[Finding]:
     """Events whose charges are not what the rules reckon; nothing while events are missing."""
-    for found in misreckoned(base, recorded.readable_events or (), book):
+    for found in charge_mismatches(base, recorded.readable_events or (), book):
         event = found.event
         message = (
             f"{event.event} of {event.at:%Y-%m-%d} charges {_sum(event.lines)}; "
@@ -71,7 +71,7 @@ def charge_findings(recorded: Recorded, base: Subscription, book: PriceBook) -> 
         yield _finding(recorded, FindingCode.CHARGE_DIFFERS, message)
 
 
-def adjustment_findings(recorded: Recorded) -> Iterator[Finding]:
+def adjustment_findings(recorded: RecordSnapshot) -> Iterator[Finding]:
     """Adjustments of lines that are another's, or that give back more than was charged."""
     charged = {row["key"]: row for row in recorded.line_rows}
     for adjusted in recorded.adjusted:
@@ -88,7 +88,7 @@ def adjustment_findings(recorded: Recorded) -> Iterator[Finding]:
         yield _finding(recorded, FindingCode.ADJUSTMENT_DIFFERS, message)
 
 
-def missing_data(recorded: Recorded) -> Finding | None:
+def missing_data(recorded: RecordSnapshot) -> Finding | None:
     """What a living subscription must have of its people."""
     missing = [table for table in _OF_EVERYBODY_LIVING if not recorded.personal.get(table)]
     if not missing:
@@ -97,7 +97,7 @@ def missing_data(recorded: Recorded) -> Finding | None:
     return _finding(recorded, FindingCode.DATA_MISSING, message)
 
 
-def data_left(recorded: Recorded) -> Finding | None:
+def data_left(recorded: RecordSnapshot) -> Finding | None:
     """What names a person and is still there of an erased subscription (R31)."""
     left = {table: rows for table, rows in recorded.personal.items() if rows}
     if recorded.row["has_fingerprint"]:
@@ -108,7 +108,7 @@ def data_left(recorded: Recorded) -> Finding | None:
     return _finding(recorded, FindingCode.DATA_LEFT, f"Personal data were left after the erasure: {counted}.")
 
 
-def _is_charged(recorded: Recorded, row: Row, customer_id: str) -> bool:
+def _is_charged(recorded: RecordSnapshot, row: Row, customer_id: str) -> bool:
     """Whether the event of this row charges just this line; one that cannot be read is doubted elsewhere."""
     event = recorded.events.get(row["sequence"])
     if event is None:
@@ -128,14 +128,14 @@ def _document(text: str) -> LedgerLine | None:
         return None
 
 
-def _keys(recorded: Recorded, lines: Iterable[LedgerLine]) -> str:
+def _keys(recorded: RecordSnapshot, lines: Iterable[LedgerLine]) -> str:
     return ", ".join(line.key.removeprefix(f"{recorded.id}/") for line in lines)
 
 
 def _sum(lines: Sequence[LedgerLine]) -> str:
-    total = won(sum(line.amount for line in lines))
+    total = format_krw(sum(line.amount for line in lines))
     return f"{total} in {len(lines)} {'line' if len(lines) == 1 else 'lines'}"
 
 
-def _finding(recorded: Recorded, code: FindingCode, message: str) -> Finding:
+def _finding(recorded: RecordSnapshot, code: FindingCode, message: str) -> Finding:
     return Finding(subscription_id=recorded.id, code=code, message=message)

@@ -17,8 +17,8 @@ from activities.erasure import PERSONAL_DATA
 from adapters.outages import concerns_all
 from adapters.postgres.pool import Connection, Pool
 from subscription.deadlines import next_deadline
-from subscription.event_replay import lasting
-from subscription.events import EVENT, Erased, Event
+from subscription.event_replay import without_transient_fields
+from subscription.events import EVENT_ADAPTER, Erased, Event
 from subscription.ledger import LedgerLine
 from subscription.state import Subscription
 
@@ -62,7 +62,7 @@ _PAGE = """
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordSnapshot:
     """A subscription in the record. What cannot be read is None."""
 
     id: str
@@ -126,7 +126,9 @@ class Recorded:
     def differs_from(self, state: Subscription) -> list[str]:
         """The columns that do not show this state; `snapshot` if it is nothing but that."""
         columns = [name for name, value in COLUMNS.items() if self.row[name] != value(state)]
-        if columns or (self.snapshot and lasting(self.snapshot) == lasting(state)):
+        if columns or (
+            self.snapshot and without_transient_fields(self.snapshot) == without_transient_fields(state)
+        ):
             return columns
         return ["snapshot"]
 
@@ -136,7 +138,7 @@ async def page_of_ids(pool: Pool, after: str, limit: int) -> list[str]:
     return [row["subscription_id"] for row in await pool.fetch(_PAGE, after, limit, _NIGHTS)]
 
 
-async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[Recorded]:
+async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[RecordSnapshot]:
     """Read these subscriptions together, or each alone if one of them has a value that cannot be read."""
     try:
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
@@ -148,18 +150,18 @@ async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[Re
     return [each for each in read if each is not None]
 
 
-async def recorded(pool: Pool, subscription_id: str) -> Recorded | None:
+async def recorded(pool: Pool, subscription_id: str) -> RecordSnapshot | None:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
         return await recorded_within(connection, subscription_id)
 
 
-async def recorded_within(connection: Connection, subscription_id: str) -> Recorded | None:
+async def recorded_within(connection: Connection, subscription_id: str) -> RecordSnapshot | None:
     """As the transaction of this connection sees it."""
     found = await _recorded(connection, [subscription_id])
     return found[0] if found else None
 
 
-async def _recorded(connection: Connection, ids: Sequence[str]) -> list[Recorded]:
+async def _recorded(connection: Connection, ids: Sequence[str]) -> list[RecordSnapshot]:
     rows = await connection.fetch(
         f"""
         SELECT subscription_id, {", ".join(COLUMNS)}, snapshot,
@@ -208,7 +210,7 @@ async def _recorded(connection: Connection, ids: Sequence[str]) -> list[Recorded
         ids,
     )
     return [
-        Recorded(
+        RecordSnapshot(
             id=(subscription_id := row["subscription_id"]),
             row=row,
             event_rows=events[subscription_id],
@@ -239,7 +241,7 @@ async def _by_subscription(connection: Connection, query: str, ids: Sequence[str
 
 
 def _event(row: Row) -> Event:
-    return EVENT.validate_python(json.loads(row["detail"]) | json.loads(row["private"] or "{}"))
+    return EVENT_ADAPTER.validate_python(json.loads(row["detail"]) | json.loads(row["private"] or "{}"))
 
 
 def _read(reader: Callable[[Any], T], document: Any) -> T | None:

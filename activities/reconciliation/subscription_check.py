@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 
 from activities.reconciliation import record_checks, repair
-from activities.reconciliation.active_check import look_at_living
-from activities.reconciliation.context import Look, Means, guarded
-from activities.reconciliation.erased_check import look_at_erased
+from activities.reconciliation.active_check import check_active
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, guarded
+from activities.reconciliation.erased_check import check_erased
 from activities.reconciliation.history_reader import transcript_of
-from activities.reconciliation.record_snapshot import Recorded
+from activities.reconciliation.record_snapshot import RecordSnapshot
 from activities.reconciliation.restore import restore_people
 
 
-async def examine(means: Means, recorded: Recorded) -> Look:
-    look = Look(means.report, recorded.id)
+async def check_subscription(means: ReconcileContext, recorded: RecordSnapshot) -> SubscriptionCheck:
+    look = SubscriptionCheck(means.report, recorded.id)
     return await guarded(look, _examine(means, look, recorded))
 
 
-async def show_attention(means: Means, looks: Sequence[Look]) -> None:
+async def show_attention(means: ReconcileContext, looks: Sequence[SubscriptionCheck]) -> None:
     """Raised on what needs somebody; lowered on what needed somebody at an earlier look and is well now."""
     needed_before = await means.report.needed_somebody([look.subscription_id for look in looks])
     for look in looks:
@@ -29,17 +29,17 @@ async def show_attention(means: Means, looks: Sequence[Look]) -> None:
             await means.report.close(look.subscription_id, look.still_open)
 
 
-async def _examine(means: Means, look: Look, recorded: Recorded) -> None:
-    now: Recorded | None = recorded
+async def _examine(means: ReconcileContext, look: SubscriptionCheck, recorded: RecordSnapshot) -> None:
+    now: RecordSnapshot | None = recorded
     if recorded.is_erased:
-        now = await look_at_erased(means, look, recorded)
+        now = await check_erased(means, look, recorded)
     else:
-        now = await look_at_living(means, look, recorded)
+        now = await check_active(means, look, recorded)
     if now is not None:
         await _look_at_record(means, look, now)
 
 
-async def _look_at_record(means: Means, look: Look, recorded: Recorded) -> None:
+async def _look_at_record(means: ReconcileContext, look: SubscriptionCheck, recorded: RecordSnapshot) -> None:
     for finding in record_checks.event_findings(recorded):
         await look.says(finding)
     if missing := record_checks.missing_lines(recorded):

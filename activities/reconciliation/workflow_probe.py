@@ -37,7 +37,7 @@ from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.reconciliation import FindingCode
-from subscription.search_attributes import ATTENTION
+from subscription.search_attributes import NEEDS_ATTENTION_NAME
 from subscription.state import Subscription
 
 _PATIENCE, _LEAST_PATIENCE = 10.0, 1.0
@@ -51,7 +51,7 @@ _DIVERGED = RecordDivergedError.__name__
 
 
 @dataclass(frozen=True)
-class Hindrance:
+class Blocker:
     """Why a workflow does not go on, in words."""
 
     words: str
@@ -62,14 +62,14 @@ class Hindrance:
 
 
 @dataclass(frozen=True)
-class Standing:
+class WorkflowStatus:
     """How a workflow stands. `state` is None where it does not answer, has not begun, or is ending.
 
     `closed_as` is how it was closed, in words; None while it runs.
     """
 
     state: Subscription | None = None
-    hindrance: Hindrance | None = None
+    hindrance: Blocker | None = None
     closed_as: str | None = None
     reset_at: datetime | None = None
     """When somebody has reset it, as `temporal workflow reset` does; None if its run began otherwise."""
@@ -95,27 +95,27 @@ class Patience:
             self._left -= time.monotonic() - begun
 
 
-class Workflows:
+class WorkflowProbe:
     def __init__(self, client: Client, patience: Patience) -> None:
         self._client = client
         self._patience = patience
 
-    async def standing(self, subscription_id: str) -> Standing:
+    async def standing(self, subscription_id: str) -> WorkflowStatus:
         """As the workflow says itself, which replays it: one that cannot be replayed does not answer."""
         described = await self._described(subscription_id)
         if described is None:
-            return Standing(closed_as="lost")
+            return WorkflowStatus(closed_as="lost")
         if described.status is not WorkflowExecutionStatus.RUNNING:
             status = described.status.name if described.status else "closed"
-            return Standing(closed_as=status.lower().replace("_", " "))
+            return WorkflowStatus(closed_as=status.lower().replace("_", " "))
         hindrance = await self._hindrance(described)
         if hindrance and hindrance.never_answers:
-            return Standing(hindrance=hindrance)
+            return WorkflowStatus(hindrance=hindrance)
         extended = described.raw_description.workflow_extended_info
         reset_at = (
             extended.last_reset_time.ToDatetime(tzinfo=UTC) if extended.HasField("last_reset_time") else None
         )
-        return Standing(await self._state(subscription_id), hindrance, reset_at=reset_at)
+        return WorkflowStatus(await self._state(subscription_id), hindrance, reset_at=reset_at)
 
     async def _state(self, subscription_id: str) -> Subscription | None:
         state: Subscription | None = await self._answer(subscription_id, "snapshot", Subscription)
@@ -159,7 +159,7 @@ class Workflows:
             return error.status is RPCStatusCode.NOT_FOUND
         return True
 
-    async def hindrance(self, subscription_id: str) -> Hindrance | None:
+    async def hindrance(self, subscription_id: str) -> Blocker | None:
         """What a workflow that does not answer is hindered by; None if nothing is seen to fail for long."""
         for _ in range(_LOOKS_FOR_FAILURES):
             described = await self._described(subscription_id)
@@ -170,7 +170,7 @@ class Workflows:
             await asyncio.sleep(_LOOK_SECONDS)
         return None
 
-    async def _hindrance(self, described: WorkflowExecutionDescription) -> Hindrance | None:
+    async def _hindrance(self, described: WorkflowExecutionDescription) -> Blocker | None:
         if (
             described.raw_description.workflow_execution_info.status
             == Status.WORKFLOW_EXECUTION_STATUS_PAUSED
@@ -181,18 +181,18 @@ class Workflows:
                 return _failing(pending.activity_type.name, pending.last_failure)
         if described.task_queue != activity.info().task_queue:
             words = f"It waits on task queue {described.task_queue}, which is not the service's."
-            return Hindrance(words, never_answers=True)
+            return Blocker(words, never_answers=True)
         if described.workflow_type != "SubscriptionWorkflow":
-            return Hindrance("A workflow of another type has its id.", never_answers=True)
+            return Blocker("A workflow of another type has its id.", never_answers=True)
         attempts = described.raw_description.pending_workflow_task.attempt
         if attempts > 1:
             words = "Its tasks keep failing: Temporal's Web UI and the worker's log say why."
-            return Hindrance(words, never_answers=attempts >= _FAILS_FOR_LONG)
+            return Blocker(words, never_answers=attempts >= _FAILS_FOR_LONG)
         if _needs_attention(described) and not described.raw_description.pending_activities:
             return await self._failed_last(described)
         return None
 
-    async def _failed_last(self, described: WorkflowExecutionDescription) -> Hindrance | None:
+    async def _failed_last(self, described: WorkflowExecutionDescription) -> Blocker | None:
         """The effect that was given up last, if this is the pause before it is tried anew."""
         names: dict[int, str] = {}
         hindrance = None
@@ -258,21 +258,21 @@ class Workflows:
         return self._client.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
 
 
-def _paused(described: WorkflowExecutionDescription) -> Hindrance:
+def _paused(described: WorkflowExecutionDescription) -> Blocker:
     # Not the operator's identity and reason: both may name a person.
     pause = described.raw_description.workflow_extended_info.pause_info
     paused_at = pause.paused_time.ToDatetime(tzinfo=UTC).astimezone(KST)
     words = f"Its workflow has been paused since {paused_at:%Y-%m-%d %H:%M} KST."
-    return Hindrance(words, FindingCode.WORKFLOW_PAUSED, never_answers=True)
+    return Blocker(words, FindingCode.WORKFLOW_PAUSED, never_answers=True)
 
 
-def _failing(effect: str, failure: Failure) -> Hindrance:
+def _failing(effect: str, failure: Failure) -> Blocker:
     cause = failure.cause if failure.HasField("timeout_failure_info") else failure
     error = cause.application_failure_info.type or "a timeout"
     words = f"{effect} keeps failing, with {error}."
-    return Hindrance(words, contradicts_the_record=error == _DIVERGED)
+    return Blocker(words, contradicts_the_record=error == _DIVERGED)
 
 
 def _needs_attention(described: WorkflowExecutionDescription) -> bool:
     shown = {pair.key.name: pair.value for pair in described.typed_search_attributes}
-    return bool(shown.get(ATTENTION))
+    return bool(shown.get(NEEDS_ATTENTION_NAME))

@@ -10,13 +10,13 @@ from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
 from subscription.commands import confirmation_for
 from subscription.contract import ContractTerm, Rate
-from subscription.domain_verification import proof_of
-from subscription.event_text import members_words, won
+from subscription.domain_verification import verification_records
+from subscription.event_text import format_krw, format_members
 from subscription.model import Frozen
 from subscription.notices import Notice, recipient
 
 
-class Letter(Frozen):
+class NoticeEmail(Frozen):
     """What is sent: to whom, and plain text."""
 
     recipient: str
@@ -27,11 +27,11 @@ class Letter(Frozen):
 _Filters = Mapping[str, Callable[[Any], Any]]
 
 
-def letter(notice: Notice, book: PriceBook) -> Letter:
+def render_notice_email(notice: Notice, book: PriceBook) -> NoticeEmail:
     """The letter that tells this notice. It speaks of dates and not of days, for mail may be late."""
     facts = _facts(notice, book)
     korean, english = (_written(language, notice, facts) for language in (_KOREAN, _ENGLISH))
-    return Letter(
+    return NoticeEmail(
         recipient=recipient(notice.state, book.notice_policy),
         subject=f"[NAVER WORKS] {korean[0]} / {english[0]}",
         body=_ENGLISH.get_template("email.txt").render(
@@ -47,7 +47,7 @@ def _facts(notice: Notice, book: PriceBook) -> dict[str, Any]:
     assert state.admin_id is not None
 
     def title(rate: Rate) -> str:
-        return book.offer(rate.plan, rate.first_day).title
+        return book.plan_terms(rate.plan, rate.first_day).title
 
     return {
         "notice": notice,
@@ -57,7 +57,9 @@ def _facts(notice: Notice, book: PriceBook) -> dict[str, Any]:
         "renewal": state.renewal,
         "reserved": state.reservation,
         "title": title,
-        "proof": proof_of(claim.name, claim.token, book.domain_policy.cname_target) if claim else None,
+        "proof": verification_records(claim.name, claim.token, book.domain_policy.cname_target)
+        if claim
+        else None,
     }
 
 
@@ -115,8 +117,8 @@ _ENGLISH = _language(
     {
         "day": _english_day,
         "moment": lambda at: f"{_english_day(at)} at {at:%H:%M} Korean time",
-        "members": members_words,
-        "won": won,
+        "members": format_members,
+        "won": format_krw,
         "monthly": _monthly,
         "term": lambda term: term.lower(),
     },

@@ -17,22 +17,22 @@ from typing import Self
 
 import aiosmtplib
 
-from adapters.email.notice_emails import Letter
+from adapters.email.notice_emails import NoticeEmail
 from adapters.email.settings import MailServer
 
 _CLOSING = 421
 _ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s)")
 
 
-class ServerTrouble(Exception):  # noqa: N818
+class SmtpServerError(Exception):
     """Nothing can be sent at present, whatever it is; the message says why."""
 
 
-class Interrupted(Exception):  # noqa: N818
+class SmtpConnectionLostError(Exception):
     """The connection broke, or nothing was answered, while a mail was sent; perhaps it was taken."""
 
 
-class NotTaken(Exception):  # noqa: N818
+class SmtpRejectedError(Exception):
     """The server has refused this one mail, `for_good` or for now."""
 
     def __init__(self, message: str, *, for_good: bool) -> None:
@@ -40,7 +40,7 @@ class NotTaken(Exception):  # noqa: N818
         self.for_good = for_good
 
 
-def mail(letter: Letter, sender: Address, name: str) -> EmailMessage:
+def build_message(letter: NoticeEmail, sender: Address, name: str) -> EmailMessage:
     """The letter as a message; by its id, made of `name`, one that comes twice is known to be the same."""
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = sender
@@ -55,8 +55,8 @@ def mail(letter: Letter, sender: Address, name: str) -> EmailMessage:
     return message
 
 
-class Mailer:
-    """`async with Mailer(server) as mailer`: connected when first needed, and again after it broke."""
+class SmtpSender:
+    """`async with SmtpSender(server) as mailer`: connected when first needed, and again after it broke."""
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
@@ -72,10 +72,10 @@ class Mailer:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 async with asyncio.timeout(self._server.answer_seconds):
                     await self._connection.quit()
-        self._hang_up()
+        self._disconnect()
 
     async def ready(self) -> None:
-        """Be connected. Raises `ServerTrouble`."""
+        """Be connected. Raises `SmtpServerError`."""
         if self._connection and self._connection.is_connected:
             return
         server = self._server
@@ -93,11 +93,11 @@ class Mailer:
             async with asyncio.timeout(server.answer_seconds):
                 await self._connection.connect()
         except Exception as error:
-            self._hang_up()
-            raise ServerTrouble(_why_not_connected(error)) from None
+            self._disconnect()
+            raise SmtpServerError(_why_not_connected(error)) from None
 
     async def send(self, message: EmailMessage, recipient: str) -> None:
-        """Hand one mail in. Raises `NotTaken`, `Interrupted` or `ServerTrouble`."""
+        """Hand one mail in. Raises `SmtpRejectedError`, `SmtpConnectionLostError` or `SmtpServerError`."""
         assert self._connection is not None
         try:
             async with asyncio.timeout(self._server.answer_seconds):
@@ -109,23 +109,25 @@ class Mailer:
         except aiosmtplib.SMTPDataError as error:
             raise self._refused("the letter", error) from None
         except aiosmtplib.SMTPResponseException as error:
-            self._hang_up()
+            self._disconnect()
             what = "the mail server closes" if error.code == _CLOSING else "the sender is refused"
-            raise ServerTrouble(f"{what}: {_code(error)}") from None
+            raise SmtpServerError(f"{what}: {_code(error)}") from None
         except TimeoutError:
-            self._hang_up()
-            raise Interrupted("the mail server does not answer") from None
+            self._disconnect()
+            raise SmtpConnectionLostError("the mail server does not answer") from None
         except (aiosmtplib.SMTPException, OSError):
-            self._hang_up()
-            raise Interrupted("the connection to the mail server broke") from None
+            self._disconnect()
+            raise SmtpConnectionLostError("the connection to the mail server broke") from None
 
-    def _refused(self, what: str, error: aiosmtplib.SMTPResponseException) -> NotTaken | ServerTrouble:
+    def _refused(
+        self, what: str, error: aiosmtplib.SMTPResponseException
+    ) -> SmtpRejectedError | SmtpServerError:
         if error.code == _CLOSING:
-            self._hang_up()
-            return ServerTrouble(f"the mail server closes: {_code(error)}")
-        return NotTaken(f"{what} is refused: {_code(error)}", for_good=error.code >= 500)
+            self._disconnect()
+            return SmtpServerError(f"the mail server closes: {_code(error)}")
+        return SmtpRejectedError(f"{what} is refused: {_code(error)}", for_good=error.code >= 500)
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection:
             self._connection.close()
         self._connection = None

@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowExecution
 from temporalio.common import MetricMeter
 
 from adapters.attention_copy import MARKED
-from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
 from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.state import State
@@ -26,9 +26,9 @@ _log = logging.getLogger("worksub")
 
 
 @asynccontextmanager
-async def sampled(pool: Pool, client: Client, meter: MetricMeter) -> AsyncIterator[None]:
+async def run_gauge_sampler(pool: Pool, client: Client, meter: MetricMeter) -> AsyncIterator[None]:
     """Keep the gauges up to date while in this block."""
-    task = asyncio.create_task(Sampler(pool, client, meter).run())
+    task = asyncio.create_task(GaugeSampler(pool, client, meter).run())
     try:
         yield
     finally:
@@ -36,7 +36,7 @@ async def sampled(pool: Pool, client: Client, meter: MetricMeter) -> AsyncIterat
         await asyncio.wait({task})
 
 
-class Sampler:
+class GaugeSampler:
     """Each worker reads the same numbers, so of several workers' gauges the highest counts, not the sum."""
 
     def __init__(self, pool: Pool, client: Client, meter: MetricMeter) -> None:
@@ -113,7 +113,7 @@ class Sampler:
                       FROM subscriptions WHERE next_deadline_at < clock_timestamp()) AS past
              WHERE at < clock_timestamp()
             """,
-            (await price_book(self._pool)).spread,
+            (await load_price_book(self._pool)).billing_window,
         )
         count, longest = row or (0, None)
         self._overdue.set(count)

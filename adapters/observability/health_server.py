@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from adapters.observability.internal_http_server import Answer, internally_served
-from adapters.postgres.pool import FAILING, Pool
+from adapters.postgres.pool import DATABASE_ERRORS, Pool
 
 _PATIENCE_SECONDS = 3.0
 _LOOP_PATIENCE_SECONDS = 2 * _PATIENCE_SECONDS
@@ -21,7 +21,7 @@ _LOOP_PATIENCE_SECONDS = 2 * _PATIENCE_SECONDS
 Problems = Mapping[str, str]
 
 
-class Health:
+class WorkerHealth:
     """What readiness is judged by; whoever connects and starts the worker fills it in."""
 
     client: Client | None = None
@@ -56,7 +56,7 @@ async def _problem_of(attempt: Awaitable[Any]) -> str | None:
             await attempt
     except RPCError as error:
         return f"it answers {error.status.name}"
-    except FAILING as error:
+    except DATABASE_ERRORS as error:
         return f"it does not answer ({type(error).__name__})"
     return None
 
@@ -66,7 +66,7 @@ async def _nothing() -> Problems:
 
 
 @asynccontextmanager
-async def health_served(host: str, port: int, health: Health) -> AsyncIterator[None]:
+async def serve_health(host: str, port: int, health: WorkerHealth) -> AsyncIterator[None]:
     """Answer over HTTP while in this block; raises `OSError` if nothing can listen there.
 
     It answers from threads of its own, so that an event loop that hangs is noticed.

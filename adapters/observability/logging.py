@@ -47,11 +47,11 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def write_logs(log_format: LogFormat) -> None:
+def configure_logging(log_format: LogFormat) -> None:
     """From now on every log record and warning of this process is a line on standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLine() if log_format is LogFormat.JSON else _TextLine())
-    handler.addFilter(_is_news)
+    handler.addFilter(_not_reported_elsewhere)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
     # What cannot be written is lost; logging's own complaint would quote it on standard error.
@@ -61,7 +61,7 @@ def write_logs(log_format: LogFormat) -> None:
     workflow.logger.workflow_info_on_message = False
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _not_reported_elsewhere(record: logging.LogRecord) -> bool:
     """Whether nothing else says it: of attempts that fail we tell ourselves."""
     return getattr(record, "__temporal_error_identifier", None) != "ActivityFailure"
 
@@ -99,11 +99,11 @@ def _message(record: logging.LogRecord) -> str:
     words = str(record.msg)
     if isinstance(record.args, tuple):
         with contextlib.suppress(TypeError, ValueError):
-            words %= tuple(_harmless(value) for value in record.args)
+            words %= tuple(_redact(value) for value in record.args)
     return _END_OF_THE_FIRST_WORDS.split(words)[0].strip()
 
 
-def _harmless(value: object) -> object:
+def _redact(value: object) -> object:
     if isinstance(value, int | float):
         return value
     try:
@@ -117,7 +117,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     shown = {name: value for name, value in fields.items() if value is not None}
     if record.exc_info and record.exc_info[1]:
         _, error, came_through = record.exc_info
-        shown |= {"error": _chain(error), "where": list(_places(came_through))}
+        shown |= {"error": _exception_chain(error), "where": list(_stack_locations(came_through))}
     return shown
 
 
@@ -132,21 +132,21 @@ def _sdks_fields(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def kind_of(error: BaseException) -> str:
+def error_type(error: BaseException) -> str:
     """What the error is called in code: its class, or the type that it was given."""
     return (isinstance(error, ApplicationError) and error.type) or type(error).__name__
 
 
-def _chain(error: BaseException) -> str:
+def _exception_chain(error: BaseException) -> str:
     """The error's kind, and the kinds of what it came from."""
-    kinds = [kind_of(error)]
+    kinds = [error_type(error)]
     while cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
-        kinds.append(kind_of(cause))
+        kinds.append(error_type(cause))
         error = cause
     return " from ".join(kinds)
 
 
-def _places(came_through: TracebackType | None) -> Iterator[str]:
+def _stack_locations(came_through: TracebackType | None) -> Iterator[str]:
     """The latest places in our own code; where there is none, the very last one."""
     frames = traceback.extract_tb(came_through)
     ours = [(path, frame) for frame in frames if (path := _our_path(frame.filename))]

@@ -9,13 +9,13 @@ from temporalio.api.common.v1 import Payload
 _CAUSE: ContextVar[Payload | None] = ContextVar("cause", default=None)
 
 
-def present_cause() -> Payload | None:
+def current_trace_header() -> Payload | None:
     """The header that names the trace; None while nobody traces, and for what falls due by itself."""
     return _CAUSE.get()
 
 
 @contextmanager
-def caused_by(header: Payload | None) -> Iterator[None]:
+def use_trace_header(header: Payload | None) -> Iterator[None]:
     """What is done within is done for this trace."""
     token = _CAUSE.set(header)
     try:

@@ -33,11 +33,11 @@ def exporting_tracer(service: str) -> Tracer:
     patience = None if any(name in os.environ for name in _TIMEOUTS) else _PATIENCE_SECONDS
     name = os.environ.get("OTEL_SERVICE_NAME") or service
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
-    provider.add_span_processor(BatchSpanProcessor(AnonymousExporter(OTLPSpanExporter(timeout=patience))))
+    provider.add_span_processor(BatchSpanProcessor(RedactingSpanExporter(OTLPSpanExporter(timeout=patience))))
     return provider.get_tracer("worksub")
 
 
-class AnonymousExporter(SpanExporter):
+class RedactingSpanExporter(SpanExporter):
     """Passes spans on without what could name a person: unknown attributes, and the words of exceptions."""
 
     def __init__(self, exporter: SpanExporter) -> None:

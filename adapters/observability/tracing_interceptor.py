@@ -27,7 +27,7 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from adapters.observability.trace_context import caused_by, present_cause
+from adapters.observability.trace_context import current_trace_header, use_trace_header
 
 with workflow.unsafe.imports_passed_through():
     from subscription.commands import COMMANDS
@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
 REFUSAL_CODE = "worksub.refusal_code"
 
 
-class Tracing(TracingInterceptor):
+class CommandTracingInterceptor(TracingInterceptor):
     """Spans of clients, workflows and activities, for the `interceptors` of a client."""
 
     def __init__(self, tracer: Tracer) -> None:
@@ -44,7 +44,7 @@ class Tracing(TracingInterceptor):
         self.text_map_propagator = TraceContextTextMapPropagator()
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> Any:
-        class Traced(_TracedWorkflow):
+        class Traced(_TracingInbound):
             tracing = self
 
         return Traced
@@ -86,11 +86,11 @@ class Tracing(TracingInterceptor):
             return None
 
 
-class _TracedWorkflow(WorkflowInboundInterceptor):
-    tracing: ClassVar[Tracing]
+class _TracingInbound(WorkflowInboundInterceptor):
+    tracing: ClassVar[CommandTracingInterceptor]
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        super().init(_TracedCalls(outbound, self.tracing))
+        super().init(_TracingOutbound(outbound, self.tracing))
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
         with self._step(f"RunWorkflow:{workflow.info().workflow_type}", input):
@@ -123,11 +123,11 @@ class _TracedWorkflow(WorkflowInboundInterceptor):
     def _step(
         self, name: str, input: ExecuteWorkflowInput | HandleSignalInput | HandleUpdateInput
     ) -> AbstractContextManager[None]:
-        return caused_by(self.tracing.step(name, input.headers.get(self.tracing.header_key)))
+        return use_trace_header(self.tracing.step(name, input.headers.get(self.tracing.header_key)))
 
 
-class _TracedCalls(WorkflowOutboundInterceptor):
-    def __init__(self, next: WorkflowOutboundInterceptor, tracing: Tracing) -> None:
+class _TracingOutbound(WorkflowOutboundInterceptor):
+    def __init__(self, next: WorkflowOutboundInterceptor, tracing: CommandTracingInterceptor) -> None:
         super().__init__(next)
         self._tracing = tracing
 
@@ -140,6 +140,6 @@ class _TracedCalls(WorkflowOutboundInterceptor):
         return super().start_local_activity(input)
 
     def _trace(self, input: StartActivityInput | StartLocalActivityInput) -> None:
-        header = self._tracing.step(f"StartActivity:{input.activity}", present_cause())
+        header = self._tracing.step(f"StartActivity:{input.activity}", current_trace_header())
         if header is not None:
             input.headers = {**input.headers, self._tracing.header_key: header}

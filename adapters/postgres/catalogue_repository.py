@@ -6,18 +6,18 @@ from functools import lru_cache
 from adapters.postgres.pool import Connection, Pool
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.refusals import Refused
+from subscription.refusals import Refusal
 
 
 class PublishingError(Exception):
     """A catalogue that cannot be published beside those that already are."""
 
-    def __init__(self, version: str, refused: Refused) -> None:
+    def __init__(self, version: str, refused: Refusal) -> None:
         super().__init__(f"Catalogue version {version} cannot be published: {refused.message}")
         self.refused = refused
 
 
-async def newer_versions(connection: Connection | Pool, edition: int) -> tuple[Catalogue, ...]:
+async def versions_after(connection: Connection | Pool, edition: int) -> tuple[Catalogue, ...]:
     """The versions that a price book of this edition does not know."""
     rows = await connection.fetch(
         "SELECT document FROM catalogue_versions WHERE number > $1 ORDER BY number", edition
@@ -36,11 +36,11 @@ async def restore_versions(pool: Pool, book: PriceBook) -> bool:
 
     No day is compared: these versions were published before, when their day had not passed.
     """
-    known = await price_book(pool)
+    known = await load_price_book(pool)
     lost = book.versions[known.edition :]
     for number, catalogue in enumerate(lost, start=known.edition + 1):
         await _insert(pool, number, catalogue)
-    return (await price_book(pool)).versions[: book.edition] == book.versions
+    return (await load_price_book(pool)).versions[: book.edition] == book.versions
 
 
 @lru_cache(maxsize=100)
@@ -49,8 +49,8 @@ def _read(document: str) -> Catalogue:
     return Catalogue.model_validate_json(document)
 
 
-async def price_book(connection: Connection | Pool) -> PriceBook:
-    return PriceBook(versions=await newer_versions(connection, 0))
+async def load_price_book(connection: Connection | Pool) -> PriceBook:
+    return PriceBook(versions=await versions_after(connection, 0))
 
 
 async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None) -> bool:
@@ -59,7 +59,7 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
     `today` is the business day of the publication. It is the database's; only a simulated one has another.
     """
     while True:
-        book = await price_book(pool)
+        book = await load_price_book(pool)
         if catalogue in book.versions:
             return False
         refused = book.refusal_of(catalogue, today or await _today(pool))

@@ -1,11 +1,11 @@
 """Stored answers to accepted commands (R22)."""
 
 from adapters.postgres.pool import Pool
-from subscription.activity_contracts import AnswerRecalled, AnswerWanted
+from subscription.activity_contracts import AnswerRecalled, StoredAnswerInput
 from subscription.timeline import Answer
 
 
-async def recalled_answer(pool: Pool, wanted: AnswerWanted) -> AnswerRecalled:
+async def recalled_answer(pool: Pool, wanted: StoredAnswerInput) -> AnswerRecalled:
     """The original answer to the command that was accepted under this id, if one was (R22)."""
     row = await pool.fetchrow(
         """

@@ -6,10 +6,10 @@ from importlib import resources
 
 import asyncpg
 
-from adapters.postgres.pool import UNREACHABLE, DatabaseError, check_url
+from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, validate_url
 
 _LOCK_SECONDS = 30
-_BOOKKEEPING = """
+_CREATE_MIGRATIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     name       text        PRIMARY KEY,
     checksum   text        NOT NULL,
@@ -43,12 +43,12 @@ async def migrate(url: str, *, lock_seconds: float = _LOCK_SECONDS) -> list[str]
     Raises `DatabaseError` if a migration that was applied has been changed since, or if other sessions hold
     what it needs for longer than `lock_seconds`.
     """
-    check_url(url)
+    validate_url(url)
     try:
         connection = await asyncpg.connect(
             url, server_settings={"lock_timeout": f"{round(lock_seconds * 1000)}ms"}
         )
-    except UNREACHABLE:
+    except CONNECT_ERRORS:
         raise
     except (asyncpg.PostgresError, ValueError, asyncpg.InterfaceError) as error:
         raise DatabaseError(f"The database cannot be set up: {error}. Check the URL and its login.") from None
@@ -70,9 +70,9 @@ async def migrate(url: str, *, lock_seconds: float = _LOCK_SECONDS) -> list[str]
 async def _ensure_bookkeeping(connection: asyncpg.Connection) -> None:
     """Create the table of applied migrations; `IF NOT EXISTS` alone can fail when two create it at once."""
     try:
-        await connection.execute(_BOOKKEEPING)
+        await connection.execute(_CREATE_MIGRATIONS_TABLE)
     except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
-        await connection.execute(_BOOKKEEPING)
+        await connection.execute(_CREATE_MIGRATIONS_TABLE)
 
 
 async def _holders(connection: asyncpg.Connection) -> str:

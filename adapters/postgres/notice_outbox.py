@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from adapters.email.notice_emails import Letter, letter
+from adapters.email.notice_emails import NoticeEmail, render_notice_email
 from adapters.postgres.pool import Connection, Pool
 from subscription.catalogue import PriceBook
 from subscription.notice_outbox import NoticeKind, NoticeState
@@ -15,7 +15,7 @@ from subscription.state import Subscription
 
 
 @dataclass(frozen=True)
-class Waiting:
+class QueueDepth:
     """How many notices wait, and in how many seconds the first of them may be tried; None if none waits."""
 
     count: int
@@ -23,16 +23,16 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Taken:
+class ClaimedDelivery:
     """A notice that this transaction alone may send. `name` is the same for it at every attempt."""
 
     number: int
     name: str
     attempts: int
-    letter: Letter
+    letter: NoticeEmail
 
 
-async def bring_up_to_date(pool: Pool, subscription_id: str, day: date, book: PriceBook) -> int:
+async def sync_notices(pool: Pool, subscription_id: str, day: date, book: PriceBook) -> int:
     """The outbox has what is due for this subscription on `day`, in its present words; how much is new.
 
     What waits and is due no longer is outdated. What is being sent at this moment is left alone.
@@ -67,7 +67,7 @@ def is_new(notice: Notice, known: Mapping[NoticeKey, NoticeState]) -> bool:
     return known.get(notice.key, NoticeState.OUTDATED) is NoticeState.OUTDATED
 
 
-async def outdate_all(connection: Connection, subscription_id: str) -> None:
+async def expire_all(connection: Connection, subscription_id: str) -> None:
     """Nothing more is told to this subscription; what is being sent at this moment is waited for."""
     await connection.execute(
         """
@@ -78,7 +78,7 @@ async def outdate_all(connection: Connection, subscription_id: str) -> None:
     )
 
 
-async def to_be_tried(pool: Pool, limit: int) -> list[tuple[int, str]]:
+async def due_notices(pool: Pool, limit: int) -> list[tuple[int, str]]:
     """The numbers of notices that may be tried now, each with its subscription; the longest due first."""
     rows = await pool.fetch(
         """
@@ -92,7 +92,7 @@ async def to_be_tried(pool: Pool, limit: int) -> list[tuple[int, str]]:
 
 
 @asynccontextmanager
-async def taken(pool: Pool, number: int) -> AsyncIterator[tuple[Connection, Taken | None]]:
+async def claim(pool: Pool, number: int) -> AsyncIterator[tuple[Connection, ClaimedDelivery | None]]:
     """The notice, if it still waits for an attempt and nobody else is at it; no other can be meanwhile.
 
     An erasure waits until the transaction has ended, and then finds nothing that is still to be sent.
@@ -126,7 +126,7 @@ async def settle(
     )
 
 
-async def put_off(connection: Connection, number: int, pause: timedelta, last_error: str) -> None:
+async def reschedule(connection: Connection, number: int, pause: timedelta, last_error: str) -> None:
     """The attempt has failed, and another one is made after the pause."""
     await connection.execute(
         """
@@ -140,7 +140,7 @@ async def put_off(connection: Connection, number: int, pause: timedelta, last_er
     )
 
 
-async def say_why_all_wait(pool: Pool, reason: str) -> None:
+async def set_waiting_reason(pool: Pool, reason: str) -> None:
     """Nothing at all can be sent, which is no failed attempt of any of them."""
     await pool.execute(
         """
@@ -154,7 +154,7 @@ async def say_why_all_wait(pool: Pool, reason: str) -> None:
     )
 
 
-async def waiting(pool: Pool) -> Waiting:
+async def queue_depth(pool: Pool) -> QueueDepth:
     row = await pool.fetchrow(
         """
         SELECT count(*) AS count,
@@ -163,7 +163,7 @@ async def waiting(pool: Pool) -> Waiting:
         """
     )
     assert row is not None
-    return Waiting(row["count"], row["seconds"])
+    return QueueDepth(row["count"], row["seconds"])
 
 
 async def _correct_what_waits(
@@ -211,7 +211,7 @@ async def _add(connection: Connection, notice: Notice, book: PriceBook) -> bool:
 
 
 async def _write(connection: Connection, number: int, notice: Notice, book: PriceBook) -> None:
-    written = letter(notice, book)
+    written = render_notice_email(notice, book)
     await connection.execute(
         """
         INSERT INTO notice_letters (number, subscription_id, recipient, subject, body)
@@ -231,11 +231,11 @@ def _key(row: Any) -> NoticeKey:
     return NoticeKind(row["kind"]), row["about"], row["days"]
 
 
-def _taken(row: Any) -> Taken:
+def _taken(row: Any) -> ClaimedDelivery:
     kind, about, days = _key(row)
-    return Taken(
+    return ClaimedDelivery(
         number=row["number"],
         name=f"{row['subscription_id']}/{kind}/{about}/{days}",
         attempts=row["attempts"],
-        letter=Letter(recipient=row["recipient"], subject=row["subject"], body=row["body"]),
+        letter=NoticeEmail(recipient=row["recipient"], subject=row["subject"], body=row["body"]),
     )

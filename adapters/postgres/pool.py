@@ -22,7 +22,7 @@ _COMMAND_SECONDS = 30
 _STATEMENT_SECONDS = 25
 _TIME_LIMITS = {"statement_timeout": f"{_STATEMENT_SECONDS}s", "idle_in_transaction_session_timeout": "5min"}
 
-UNREACHABLE = (
+CONNECT_ERRORS = (
     OSError,
     asyncio.TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -31,8 +31,8 @@ UNREACHABLE = (
 )
 """What a database that is away, starting, stopping or too busy answers."""
 
-GOING = (
-    *UNREACHABLE,
+CONNECTION_ERRORS = (
+    *CONNECT_ERRORS,
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
@@ -40,7 +40,7 @@ GOING = (
 )
 """What a question ends in whose database goes away in the middle of it, or has another take its place."""
 
-FAILING = (*GOING, asyncpg.PostgresError)
+DATABASE_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError)
 """What any question to a database may end in."""
 
 
@@ -48,7 +48,7 @@ class DatabaseError(Exception):
     """The database cannot be used as it is; the message says what to do."""
 
 
-def check_url(url: str) -> None:
+def validate_url(url: str) -> None:
     """Raises `DatabaseError` if no database could be found by this URL, whatever runs there."""
     try:
         parts = urlsplit(url)
@@ -65,7 +65,7 @@ def check_url(url: str) -> None:
             raise DatabaseError(f"DATABASE_URL has {file} as its {name}, and there is no such file.")
 
 
-def place_of(url: str) -> str:
+def redacted_location(url: str) -> str:
     """Host, port and database, without the login."""
     try:
         parts = urlsplit(url)
@@ -75,20 +75,20 @@ def place_of(url: str) -> str:
 
 
 @asynccontextmanager
-async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIterator[Pool]:
+async def create_pool(url: str, role: Role, *, connections: int = 10) -> AsyncIterator[Pool]:
     """A pool on the database at `url`, acting as `role`.
 
     Raises `DatabaseError` where waiting will not help: a wrong URL, a login that may not, no schema.
     Raises one of `UNREACHABLE` where it may.
     """
-    check_url(url)
+    validate_url(url)
     try:
         pool = await asyncpg.create_pool(
             url,
             min_size=1,
             max_size=connections,
-            init=_speak_json,
-            reset=_leave_as_it_is,
+            init=_register_json_codec,
+            reset=_skip_reset,
             timeout=_CONNECT_SECONDS,
             command_timeout=_COMMAND_SECONDS,
             server_settings={
@@ -98,8 +98,8 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
                 **_TIME_LIMITS,
             },
         )
-    except UNREACHABLE as error:
-        if trouble := _trouble_of_tls(error):
+    except CONNECT_ERRORS as error:
+        if trouble := _tls_error_message(error):
             raise DatabaseError(f"DATABASE_URL asks for TLS, and {trouble}.") from None
         raise
     except asyncpg.InvalidCatalogNameError as error:
@@ -118,7 +118,7 @@ async def connected(url: str, role: Role, *, connections: int = 10) -> AsyncIter
         await _close(pool)
 
 
-def _trouble_of_tls(error: Exception) -> str | None:
+def _tls_error_message(error: Exception) -> str | None:
     """What keeps a connection from being made over TLS and will not pass by waiting; no secret is in it."""
     told = str(error)
     match error:
@@ -130,17 +130,17 @@ def _trouble_of_tls(error: Exception) -> str | None:
     return f"{told}: see sslmode" if "rejected SSL" in told else None
 
 
-async def _speak_json(connection: asyncpg.Connection) -> None:
+async def _register_json_codec(connection: asyncpg.Connection) -> None:
     """JSON goes in and comes out as text, which pydantic reads and writes itself."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=str)
 
 
-async def _leave_as_it_is(connection: asyncpg.Connection) -> None:
+async def _skip_reset(connection: asyncpg.Connection) -> None:
     """Nothing is ever set for longer than a transaction, so there is nothing to ask a server to take back."""
 
 
 async def _close(pool: Pool) -> None:
     try:
         await asyncio.wait_for(pool.close(), timeout=_CONNECT_SECONDS)
-    except (TimeoutError, *UNREACHABLE):
+    except (TimeoutError, *CONNECT_ERRORS):
         pool.terminate()

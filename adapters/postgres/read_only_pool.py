@@ -10,7 +10,7 @@ from subscription.validation import is_storable
 _BIGINT = range(-(2**63), 2**63)
 
 
-class Asked:
+class ReadOnlyPool:
     """A pool to read from. A question with a value that PostgreSQL cannot hold finds nothing."""
 
     def __init__(self, pool: Pool) -> None:

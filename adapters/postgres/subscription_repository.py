@@ -11,10 +11,10 @@ from typing import Literal
 import asyncpg
 
 from adapters.postgres.pool import Connection, Pool
-from subscription.activity_contracts import AnswerToKeep
+from subscription.activity_contracts import StoredAnswer
 from subscription.deadlines import next_deadline
-from subscription.event_text import sentence
-from subscription.events import EVENT, Event, TrialStarted, Upgraded, private_fields
+from subscription.event_text import event_message
+from subscription.events import EVENT_ADAPTER, Event, TrialStarted, Upgraded, private_fields
 from subscription.ledger import LedgerLine
 from subscription.request import Request
 from subscription.state import Subscription
@@ -23,7 +23,7 @@ from subscription.timeline import TIMELINE_KEPT, ErasureCertificate, TimelineEnt
 ErasedPart = Literal["DATABASE", "HISTORIES"]
 
 
-async def alone_with(connection: Connection, subscription_id: str) -> None:
+async def lock_subscription_id(connection: Connection, subscription_id: str) -> None:
     """Lock a subscription that has no row yet to be locked, until the transaction ends.
 
     The row is deleted at once: its insertion alone blocks others, which no advisory lock does that any
@@ -33,7 +33,7 @@ async def alone_with(connection: Connection, subscription_id: str) -> None:
     await connection.execute("DELETE FROM subscription_locks WHERE subscription_id = $1", subscription_id)
 
 
-async def recorded_sequence(connection: Connection, subscription_id: str) -> int | None:
+async def lock_row_and_get_sequence(connection: Connection, subscription_id: str) -> int | None:
     """The last event's number, with the row locked until the transaction ends; None if there is no row."""
     sequence: int | None = await connection.fetchval(
         "SELECT sequence FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription_id
@@ -68,7 +68,7 @@ async def recorded_event(connection: Connection, subscription_id: str, sequence:
         subscription_id,
         sequence,
     )
-    return EVENT.validate_json(detail) if detail else None
+    return EVENT_ADAPTER.validate_json(detail) if detail else None
 
 
 async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:
@@ -172,7 +172,7 @@ async def insert_event(
         event.event,
         state.state,
         event.at,
-        sentence(event),
+        event_message(event),
         event.model_dump_json(exclude=set(private)),
     )
     if private or asked_by:
@@ -220,8 +220,8 @@ async def insert_lines(
     )
 
 
-async def keep_answer(
-    connection: Connection, subscription_id: str, sequence: int, kept: AnswerToKeep
+async def save_answer(
+    connection: Connection, subscription_id: str, sequence: int, kept: StoredAnswer
 ) -> None:
     """The answer to a command, by the number of the last event before it was given (R22)."""
     await connection.execute(
@@ -237,7 +237,7 @@ async def keep_answer(
     )
 
 
-async def take_name(connection: Connection, subscription_id: str, name: str, kind: str) -> bool:
+async def reserve_name(connection: Connection, subscription_id: str, name: str, kind: str) -> bool:
     """Hold an account name; False if another live subscription does, whoever came at the same time (R5)."""
     # Of two at once the later one waits for the earlier, and then finds neither a place nor its own row.
     holder = await connection.fetchval(
@@ -298,7 +298,7 @@ async def certify_histories(connection: Connection | Pool, subscription_id: str,
     await connection.execute("SELECT certify_histories($1, $2)", subscription_id, runs)
 
 
-async def issued_certificate(
+async def get_certificate(
     connection: Connection | Pool, subscription_id: str, part: ErasedPart
 ) -> ErasureCertificate | None:
     row = await connection.fetchrow(

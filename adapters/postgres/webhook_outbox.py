@@ -17,12 +17,12 @@ from subscription.state import State
 from subscription.webhook_events import (
     PARKED_AFTER,
     CloudEvent,
-    Told,
+    EventPayload,
     cloud_event,
-    pause_of_endpoint,
-    pause_of_event,
+    endpoint_retry_delay,
+    event_retry_delay,
     pause_of_slow_endpoint,
-    trial_event,
+    test_event,
 )
 
 
@@ -103,11 +103,11 @@ async def contents(pool: Pool, delivery: Claimed) -> tuple[CloudEvent, tuple[str
     async with pool.acquire() as connection:
         secrets = await _secrets(connection, delivery.endpoint_id)
         if delivery.subscription_id is None or delivery.sequence is None:
-            return trial_event(delivery.number, delivery.queued_at), secrets
+            return test_event(delivery.number, delivery.queued_at), secrets
         return await _event(connection, delivery.subscription_id, delivery.sequence), secrets
 
 
-async def delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
+async def mark_delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
     """Settle a delivery. An endpoint that was slow is left alone for a while, as one that failed."""
     async with pool.acquire() as connection, connection.transaction():
         held = await connection.fetchval(
@@ -129,15 +129,21 @@ async def delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
             )
 
 
-async def put_off(pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()) -> None:
+async def reschedule(
+    pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()
+) -> None:
     """Retry an event that its endpoint has refused. Later events of its subscription wait, others do not."""
     async with pool.acquire() as connection, connection.transaction():
-        await _failed(connection, delivery, reason, max(retry_after, pause_of_event(delivery.attempts + 1)))
+        await _failed(
+            connection, delivery, reason, max(retry_after, event_retry_delay(delivery.attempts + 1))
+        )
 
 
-async def pause(pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()) -> None:
+async def pause_endpoint(
+    pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()
+) -> None:
     """Send nothing to an endpoint that is away for a while. What has waited too long for it is parked."""
-    pause = max(retry_after, pause_of_endpoint(delivery.failures + 1))
+    pause = max(retry_after, endpoint_retry_delay(delivery.failures + 1))
     async with pool.acquire() as connection, connection.transaction():
         if not await _failed(connection, delivery, reason, pause):
             return
@@ -235,7 +241,7 @@ async def _event(connection: Connection, subscription_id: str, sequence: int) ->
     )
     at: datetime = row["effective_at"]
     return cloud_event(
-        Told(
+        EventPayload(
             subscription_id=subscription_id,
             customer_id=row["customer_id"],
             sequence=sequence,

@@ -29,7 +29,7 @@ class WorkspaceProvisioner(Protocol):
         """Remove the workspace, within the transaction that records the erasure: if it fails, nothing is."""
 
 
-class PostgresWorkspaces:
+class PostgresWorkspaceProvisioner:
     """Workspaces as rows, for a product that reads them from the same database."""
 
     def __init__(self, pool: Pool) -> None:

@@ -15,13 +15,13 @@ from adapters.temporal.paused_status import read_paused_as_running
 read_paused_as_running()
 
 TASK_QUEUE = "subscriptions"
-_USUAL_ADDRESS = "localhost:7233"
+_DEFAULT_ADDRESS = "localhost:7233"
 
 _COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 _OUR_PROTOCOL = "http/protobuf"
 _CERTIFICATE_SETTINGS = "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
-_MISFITS = {
+_ERROR_MESSAGES = {
     "InvalidContentType": "does not speak TLS, which TEMPORAL_TLS, an API key or a certificate asks for",
     "InvalidCertificate": "shows a certificate that is not trusted: see TEMPORAL_TLS_SERVER_CA_CERT_PATH and "
     "TEMPORAL_TLS_SERVER_NAME",
@@ -34,7 +34,7 @@ _MISFITS = {
 }
 
 # How it sounds when whoever answers wants something else, or when it is just going away.
-_CUT_OFF = (
+_DISCONNECT_MARKERS = (
     "broken pipe",
     "operation was canceled",
     "close_notify",
@@ -49,14 +49,14 @@ class ConnectionSettingsError(Exception):
     """Temporal's settings (TEMPORAL_ADDRESS, profiles, TLS, API keys) or those of traces make no sense."""
 
 
-class NoAnswerError(RuntimeError):
+class TemporalUnavailableError(RuntimeError):
     """Nobody answers at Temporal's address; the message says where, and why."""
 
 
 async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runtime | None = None) -> Client:
     """A client by Temporal's own settings; `service` is who it is in traces.
 
-    Raises `ConnectionSettingsError`, or `NoAnswerError` if the server cannot be reached.
+    Raises `ConnectionSettingsError`, or `TemporalUnavailableError` if the server cannot be reached.
     """
     _check_environment()
     interceptors = tracing(service)
@@ -65,10 +65,10 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
     except Exception as error:
         words = " ".join(str(error).split())
         raise ConnectionSettingsError(f"Temporal's settings cannot be read: {words}.") from None
-    address = config.setdefault("target_host", _USUAL_ADDRESS)
+    address = config.setdefault("target_host", _DEFAULT_ADDRESS)
     if "://" in address or re.fullmatch(r".+:[0-9]+", address) is None:
         raise ConnectionSettingsError(
-            f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, as in {_USUAL_ADDRESS}."
+            f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, as in {_DEFAULT_ADDRESS}."
         )
     try:
         return await Client.connect(
@@ -76,12 +76,12 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
         )
     except ValueError as error:
         raise ConnectionSettingsError(
-            f"TEMPORAL_ADDRESS is not an address: {error}. It must be as in {_USUAL_ADDRESS}."
+            f"TEMPORAL_ADDRESS is not an address: {error}. It must be as in {_DEFAULT_ADDRESS}."
         ) from None
     except RuntimeError as error:
-        if misfit := misfit_in(str(error)):
+        if misfit := connection_error_message(str(error)):
             raise ConnectionSettingsError(f"Temporal at {address} {misfit}.") from None
-        raise NoAnswerError(f"{address} does not answer: {reason_in(str(error))}") from None
+        raise TemporalUnavailableError(f"{address} does not answer: {root_cause(str(error))}") from None
 
 
 def _check_environment() -> None:
@@ -94,16 +94,16 @@ def _check_environment() -> None:
         raise ConnectionSettingsError(f"TEMPORAL_CONFIG_FILE is {file}, and there is no such file.")
 
 
-def misfit_in(told: str) -> str | None:
+def connection_error_message(told: str) -> str | None:
     """What keeps a connection from being made and will not pass by waiting, out of what the SDK tells."""
-    return next((misfit for sign, misfit in _MISFITS.items() if sign in told), None)
+    return next((misfit for sign, misfit in _ERROR_MESSAGES.items() if sign in told), None)
 
 
-def reason_in(told: str) -> str:
+def root_cause(told: str) -> str:
     """Why a connection was not made, out of what the SDK tells: the innermost of its causes."""
     reasons = re.findall(r'(?:message|error): "([^"]+)"', told)
     reason = (reasons[-1] if reasons else told).partition(": https://")[0]
-    if any(sign in reason for sign in _CUT_OFF):
+    if any(sign in reason for sign in _DISCONNECT_MARKERS):
         wanted = f"if it wants TLS or a client's certificate, see TEMPORAL_TLS and {_CERTIFICATE_SETTINGS}"
         return f"{reason}; {wanted}"
     return reason
@@ -122,10 +122,10 @@ def tracing(service: str) -> Sequence[Interceptor]:
             raise ConnectionSettingsError(f"{name} must be {_OUR_PROTOCOL}, or not be set.")
     try:
         from adapters.observability.trace_exporter import exporting_tracer
-        from adapters.observability.tracing_interceptor import Tracing
+        from adapters.observability.tracing_interceptor import CommandTracingInterceptor
     except ImportError:
         raise ConnectionSettingsError(
             "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, and OpenTelemetry is not installed: "
             "pip install 'worksub[tracing]'."
         ) from None
-    return (Tracing(exporting_tracer(service)),)
+    return (CommandTracingInterceptor(exporting_tracer(service)),)

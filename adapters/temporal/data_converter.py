@@ -20,18 +20,18 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
-from adapters.temporal.encrypted_payload import ENCODING, Envelope, UnknownKeyError
+from adapters.temporal.encrypted_payload import ENCODING, EncryptedPayload, UnknownKeyError
 from adapters.temporal.encryption_keys import EncryptionSettingsError, Keyring, keyring_from
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
-_REFUSALS = frozenset(Code)
+_REFUSALS = frozenset(RefusalCode)
 
 # Temporal makes a converter for each workflow, and building what a type is read by takes longer than all the
 # rest of a month's turn. So all converters of a process share what they have built.
 _AS_PYDANTIC_WRITES_IT = tuple(PydanticPayloadConverter().converters.values())
 
 
-class RefusalsWithoutTrace(DefaultFailureConverter):
+class RefusalFailureConverter(DefaultFailureConverter):
     """A refusal is an answer, not a fault: where in our code it was made helps nobody who reads it."""
 
     def to_failure(
@@ -42,7 +42,7 @@ class RefusalsWithoutTrace(DefaultFailureConverter):
             failure.stack_trace = ""
 
 
-class WordsAsPayloads(RefusalsWithoutTrace):
+class EncryptedFailureConverter(RefusalFailureConverter):
     """Messages and stack traces as payloads, which are encrypted. In their place stands a refusal's code.
 
     A query's failure reaches its caller with that place alone, so the code is all that is told there.
@@ -61,7 +61,7 @@ class WordsAsPayloads(RefusalsWithoutTrace):
         failure.stack_trace = ""
 
 
-class Encrypted(EncodingPayloadConverter):
+class MissingKeyPayloadConverter(EncodingPayloadConverter):
     """What stands where nothing could be decrypted: no value, but the reason why there is none."""
 
     @property
@@ -72,7 +72,7 @@ class Encrypted(EncodingPayloadConverter):
         return None
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
-        envelope = Envelope.of(payload)
+        envelope = EncryptedPayload.of(payload)
         if envelope is None:
             raise ValueError("It is encrypted, and not by this service.")
         raise UnknownKeyError(envelope.key_id)
@@ -86,7 +86,7 @@ class Payloads(CompositePayloadConverter):
     """
 
     def __init__(self) -> None:
-        super().__init__(*_AS_PYDANTIC_WRITES_IT, Encrypted())
+        super().__init__(*_AS_PYDANTIC_WRITES_IT, MissingKeyPayloadConverter())
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         if type_hints is None and len(payloads) > 1:
@@ -94,7 +94,9 @@ class Payloads(CompositePayloadConverter):
         return super().from_payloads(payloads, type_hints)
 
 
-_IN_THE_CLEAR = DataConverter(payload_converter_class=Payloads, failure_converter_class=RefusalsWithoutTrace)
+_IN_THE_CLEAR = DataConverter(
+    payload_converter_class=Payloads, failure_converter_class=RefusalFailureConverter
+)
 
 
 def data_converter(environment: Mapping[str, str] = os.environ) -> DataConverter:
@@ -107,7 +109,7 @@ def encrypting(keyring: Keyring) -> DataConverter:
     if not keyring:
         return _IN_THE_CLEAR
     try:
-        from adapters.temporal.payload_codec import Encryption
+        from adapters.temporal.payload_codec import AesGcmPayloadCodec
     except ImportError:
         raise EncryptionSettingsError(
             "There are keys to encrypt with, and cryptography is not installed: "
@@ -115,6 +117,6 @@ def encrypting(keyring: Keyring) -> DataConverter:
         ) from None
     return DataConverter(
         payload_converter_class=Payloads,
-        payload_codec=Encryption(keyring),
-        failure_converter_class=WordsAsPayloads,
+        payload_codec=AesGcmPayloadCodec(keyring),
+        failure_converter_class=EncryptedFailureConverter,
     )

@@ -25,7 +25,7 @@ class UnknownKeyError(Exception):
         self.key_id = key_id
 
 
-class Envelope(NamedTuple):
+class EncryptedPayload(NamedTuple):
     """The key is named in the metadata, for all to see; the rest is the payload's data."""
 
     key_id: str

@@ -19,15 +19,15 @@ from adapters.temporal.client import TASK_QUEUE
 _LOOK_AGAIN_AFTER_SECONDS = (0.05, 0.1, 0.2, 0.4, *(0.5,) * 40)
 
 
-async def listed_runs(client: Client, workflow_id: str) -> list[Run]:
+async def list_runs(client: Client, workflow_id: str) -> list[Run]:
     """The runs that the server lists, the oldest first; one that has just been deleted may still be there."""
     if "\0" in workflow_id:  # which no server can look for, though it lets one start under it
         return []
-    runs = [run async for run in client.list_workflows(f"WorkflowId = {quoted(workflow_id)}")]
+    runs = [run async for run in client.list_workflows(f"WorkflowId = {quote_visibility_value(workflow_id)}")]
     return sorted(runs, key=lambda run: run.start_time)
 
 
-async def run_page(client: Client, query: str, after: str, limit: int) -> tuple[list[Run], str | None]:
+async def list_runs_page(client: Client, query: str, after: str, limit: int) -> tuple[list[Run], str | None]:
     """A page of the runs that a visibility query finds, and where the next begins; None if there is none."""
     runs = client.list_workflows(query, page_size=limit, next_page_token=b64decode(after))
     await runs.fetch_next_page()
@@ -53,7 +53,7 @@ async def delete_runs(client: Client, workflow_id: str, run_ids: Iterable[str]) 
     )
 
 
-def quoted(text: str) -> str:
+def quote_visibility_value(text: str) -> str:
     """The text as a value in a visibility query."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

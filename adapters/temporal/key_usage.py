@@ -9,12 +9,12 @@ from temporalio.api.history.v1 import MarkerRecordedEventAttributes
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.temporal.encrypted_payload import Envelope
+from adapters.temporal.encrypted_payload import EncryptedPayload
 from adapters.temporal.encryption_keys import Keyring
 from subscription.model import Frozen
 
 
-class KeyInUse(Frozen):
+class KeyUsage(Frozen):
     """`key_id` is None for what is in the clear. `known`: whether this process has the key."""
 
     key_id: str | None
@@ -32,7 +32,7 @@ async def keys_in_use(
     query: str = "",
     limit: int | None = None,
     on_progress: Callable[[int], None] = lambda runs: None,
-) -> list[KeyInUse]:
+) -> list[KeyUsage]:
     """Count the payloads of every run that can be read, closed ones included.
 
     Search attributes are never encrypted. A schedule's only payload is its note, which no worker reads.
@@ -56,7 +56,7 @@ async def keys_in_use(
     ids = [key.id for key in keyring.keys]
     named = [*ids, *sorted(key for key in payloads if key and key not in ids), None]
     return [
-        KeyInUse(
+        KeyUsage(
             key_id=key_id,
             known=key_id is None or key_id in ids,
             encrypts=key_id == (ids[0] if ids else None),
@@ -68,7 +68,7 @@ async def keys_in_use(
 
 
 def _key_of(payload: Payload) -> str | None:
-    envelope = Envelope.of(payload)
+    envelope = EncryptedPayload.of(payload)
     return envelope.key_id if envelope else None
 
 

@@ -15,14 +15,14 @@ from temporalio.converter import PayloadCodec
 from adapters.temporal.encrypted_payload import (
     ENCODING,
     NONCE_BYTES,
-    Envelope,
+    EncryptedPayload,
     UnknownKeyError,
     associated_data,
 )
 from adapters.temporal.encryption_keys import Keyring
 
 
-class Encryption(PayloadCodec):
+class AesGcmPayloadCodec(PayloadCodec):
     """Encrypts with the first key; reads what any of its keys has encrypted, and what nobody has."""
 
     def __init__(self, keyring: Keyring) -> None:
@@ -42,7 +42,7 @@ class Encryption(PayloadCodec):
     async def decrypted(self, payloads: Sequence[Payload]) -> list[Payload]:
         """All of these in the clear; raises `UnknownKeyError`."""
         for payload in payloads:
-            envelope = Envelope.of(payload)
+            envelope = EncryptedPayload.of(payload)
             if envelope and envelope.key_id not in self._ciphers:
                 raise UnknownKeyError(envelope.key_id)
         return [self._decrypted(payload) for payload in payloads]
@@ -51,10 +51,10 @@ class Encryption(PayloadCodec):
         key_id, nonce = self._in_use, os.urandom(NONCE_BYTES)
         clear = payload.SerializeToString()
         ciphertext = self._ciphers[key_id].encrypt(nonce, clear, associated_data(key_id))
-        return Envelope(key_id, nonce, ciphertext).as_payload()
+        return EncryptedPayload(key_id, nonce, ciphertext).as_payload()
 
     def _decrypted(self, payload: Payload) -> Payload:
-        envelope = Envelope.of(payload)
+        envelope = EncryptedPayload.of(payload)
         if envelope is None:
             return payload
         cipher = self._ciphers.get(envelope.key_id)

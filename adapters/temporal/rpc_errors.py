@@ -6,7 +6,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 _UPDATE_DROPPED = "workflow update was aborted"
 """How a server that is not away words UNAVAILABLE: a new run has overtaken the update."""
@@ -74,4 +74,4 @@ def is_paused(error: RPCError) -> bool:
 
 def _outcome_of_update(error: WorkflowUpdateFailedError) -> Outcome:
     kind = error.cause.type if isinstance(error.cause, ApplicationError) else None
-    return Outcome.RETRY if kind in (_CUT_OFF, Code.TRY_AGAIN) else Outcome.REFUSED
+    return Outcome.RETRY if kind in (_CUT_OFF, RefusalCode.TRY_AGAIN) else Outcome.REFUSED

@@ -8,16 +8,16 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeIndexedValueType, SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from subscription.search_attributes import ATTENTION, DATETIMES, KEYWORDS
+from subscription.search_attributes import DATETIMES, KEYWORDS, NEEDS_ATTENTION_NAME
 
-NEEDS_ATTENTION = SearchAttributeKey.for_bool(ATTENTION)
+NEEDS_ATTENTION = SearchAttributeKey.for_bool(NEEDS_ATTENTION_NAME)
 
-_SHOWN: tuple[SearchAttributeKey[Any], ...] = (
+STATE_ATTRIBUTES: tuple[SearchAttributeKey[Any], ...] = (
     *(SearchAttributeKey.for_keyword(name) for name in KEYWORDS),
     *(SearchAttributeKey.for_datetime(name) for name in DATETIMES),
 )
 
-REGISTRY = (*_SHOWN, NEEDS_ATTENTION)
+REGISTRY = (*STATE_ATTRIBUTES, NEEDS_ATTENTION)
 
 
 _TYPES = {
@@ -43,11 +43,11 @@ async def missing_search_attributes(client: Client) -> list[str]:
     except RPCError as error:
         if error.status not in _NOT_OFFERED:
             raise
-        return await missing_by_asking(client)
+        return await missing_by_query(client)
     return [key.name for key in REGISTRY if key.name not in known.custom_attributes]
 
 
-async def missing_by_asking(client: Client) -> list[str]:
+async def missing_by_query(client: Client) -> list[str]:
     """The same, where a server does not let its users list them: a query with an unknown one is refused."""
 
     async def is_known(name: str) -> bool:

@@ -13,10 +13,16 @@ from functools import partial
 
 from adapters.outages import concerns_all
 from adapters.postgres import webhook_outbox
-from adapters.postgres.pool import FAILING, Pool
+from adapters.postgres.pool import DATABASE_ERRORS, Pool
 from adapters.postgres.webhook_outbox import Claimed
 from adapters.webhooks.fairness import ReadyEndpoint, admitted
-from adapters.webhooks.http_client import PATIENCE_SECONDS, Caller, EndpointAway, EndpointGone, EventRefused
+from adapters.webhooks.http_client import (
+    PATIENCE_SECONDS,
+    EndpointGone,
+    EndpointUnavailableError,
+    EventRejectedError,
+    WebhookHttpClient,
+)
 
 _LOOK_SECONDS = 1.0
 # With the worker's own 20 seconds less than the 30 after which its container is killed.
@@ -35,11 +41,11 @@ _log = logging.getLogger("worksub")
 
 
 @asynccontextmanager
-async def webhooks_delivered(
+async def run_webhook_dispatcher(
     pool: Pool, *, anywhere: bool, patience: float = PATIENCE_SECONDS
 ) -> AsyncIterator[None]:
     """Deliver while in this block. On leaving, calls under way have a moment to finish."""
-    async with Caller(anywhere=anywhere, patience=patience) as caller:
+    async with WebhookHttpClient(anywhere=anywhere, patience=patience) as caller:
         dispatcher = Dispatcher(pool, caller, lease=timedelta(seconds=patience + _CLAIM_MARGIN_SECONDS))
         working = asyncio.create_task(dispatcher.work())
         try:
@@ -54,7 +60,7 @@ async def webhooks_delivered(
 class Dispatcher:
     """`lease` is for how long a delivery is claimed; it is longer than a call may last."""
 
-    def __init__(self, pool: Pool, caller: Caller, *, lease: timedelta) -> None:
+    def __init__(self, pool: Pool, caller: WebhookHttpClient, *, lease: timedelta) -> None:
         self._pool = pool
         self._caller = caller
         self._lease = lease
@@ -70,7 +76,7 @@ class Dispatcher:
             self._more.clear()
             try:
                 self._begin_turns(await webhook_outbox.ready_endpoints(self._pool))
-            except FAILING:
+            except DATABASE_ERRORS:
                 pass  # the database is away; the next poll tries again
             except Exception:
                 _log.exception("The webhook dispatcher has failed unforeseen, and goes on.")
@@ -109,7 +115,7 @@ class Dispatcher:
                 self._more.set()
                 if asyncio.get_running_loop().time() >= ends_at:
                     return
-        except FAILING as error:
+        except DATABASE_ERRORS as error:
             _log.warning("Webhooks wait for the database.", extra={"fields": {"error": type(error).__name__}})
         except Exception:
             _log.exception("A turn of a webhook endpoint has failed unforeseen.")
@@ -121,7 +127,7 @@ class Dispatcher:
         try:
             results = await asyncio.gather(*map(self._deliver, batch), return_exceptions=True)
         except asyncio.CancelledError:
-            with suppress(*FAILING):
+            with suppress(*DATABASE_ERRORS):
                 await webhook_outbox.release(self._pool, batch)
             raise
         for result in results:
@@ -137,7 +143,7 @@ class Dispatcher:
             if concerns_all(error):
                 raise
             _log.exception("A webhook event cannot be read.")
-            await webhook_outbox.put_off(self._pool, delivery, "the event cannot be read")
+            await webhook_outbox.reschedule(self._pool, delivery, "the event cannot be read")
             return False
         began = asyncio.get_running_loop().time()
         try:
@@ -145,16 +151,16 @@ class Dispatcher:
         except EndpointGone as gone:
             await webhook_outbox.disable(self._pool, delivery, str(gone))
             return False
-        except EventRefused as refusal:
-            await webhook_outbox.put_off(self._pool, delivery, str(refusal), refusal.retry_after)
+        except EventRejectedError as refusal:
+            await webhook_outbox.reschedule(self._pool, delivery, str(refusal), refusal.retry_after)
             return False
-        except EndpointAway as failure:
-            await webhook_outbox.pause(self._pool, delivery, str(failure), failure.retry_after)
+        except EndpointUnavailableError as failure:
+            await webhook_outbox.pause_endpoint(self._pool, delivery, str(failure), failure.retry_after)
             return False
         except Exception:
             _log.exception("A webhook event cannot be sent.")
-            await webhook_outbox.put_off(self._pool, delivery, "the event cannot be sent")
+            await webhook_outbox.reschedule(self._pool, delivery, "the event cannot be sent")
             return False
         slow = asyncio.get_running_loop().time() - began > _SLOW_SECONDS
-        await webhook_outbox.delivered(self._pool, delivery, slow=slow)
+        await webhook_outbox.mark_delivered(self._pool, delivery, slow=slow)
         return not slow

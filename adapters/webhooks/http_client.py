@@ -36,11 +36,11 @@ class _CallFailed(Exception):  # noqa: N818
         self.retry_after = retry_after
 
 
-class EventRefused(_CallFailed):
+class EventRejectedError(_CallFailed):
     """The endpoint has answered, but not with 2xx; the message names the status."""
 
 
-class EndpointAway(_CallFailed):
+class EndpointUnavailableError(_CallFailed):
     """The endpoint cannot be reached or does not answer; the message has the reason."""
 
 
@@ -52,7 +52,7 @@ class _InternalAddressError(Exception):
     """The host's name stands for an address that is not public."""
 
 
-class Caller:
+class WebhookHttpClient:
     """`anywhere` allows internal addresses and plain HTTP, as on the embedded stack, which is internal."""
 
     def __init__(self, *, anywhere: bool, patience: float = PATIENCE_SECONDS) -> None:
@@ -60,7 +60,7 @@ class Caller:
         self._patience = patience
         self._http = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
-            network_backend=_LookingAtAddresses(anywhere=anywhere),
+            network_backend=_PublicAddressBackend(anywhere=anywhere),
             # The dispatcher bounds its calls. With the pool's default of 10, slow ones would block others.
             max_connections=None,
             max_keepalive_connections=0,
@@ -78,10 +78,10 @@ class Caller:
     async def call(self, url: str, event: CloudEvent, secrets: Iterable[str]) -> None:
         """Return when the endpoint has taken it; no redirect is followed.
 
-        Raises `EventRefused` or `EndpointAway`.
+        Raises `EventRejectedError` or `EndpointUnavailableError`.
         """
         if problem := url_problem(url, anywhere=self._anywhere):
-            raise EndpointAway(f"its URL {problem}")
+            raise EndpointUnavailableError(f"its URL {problem}")
         body = event.model_dump_json(exclude_none=True)
         headers = _headers(event.id, body, secrets)
         try:
@@ -93,19 +93,19 @@ class Caller:
                 status: int = answer.status
                 retry_after = _retry_after(answer.headers)
         except TimeoutError:
-            raise EndpointAway(f"it did not answer within {self._patience:g} s") from None
+            raise EndpointUnavailableError(f"it did not answer within {self._patience:g} s") from None
         except _InternalAddressError:
-            raise EndpointAway("its name stands for an internal address") from None
+            raise EndpointUnavailableError("its name stands for an internal address") from None
         except ssl.SSLError as error:
-            raise EndpointAway(f"its certificate is not trusted ({error.reason})") from None
+            raise EndpointUnavailableError(f"its certificate is not trusted ({error.reason})") from None
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise EndpointAway(f"it cannot be reached ({type(error).__name__})") from None
+            raise EndpointUnavailableError(f"it cannot be reached ({type(error).__name__})") from None
         if status in _NOT_ABOUT_THE_EVENT:
-            raise EndpointAway(f"it answered {status}", retry_after)
+            raise EndpointUnavailableError(f"it answered {status}", retry_after)
         if status == HTTPStatus.GONE:
             raise EndpointGone(f"it answered {status}")
         if not 200 <= status < 300:
-            raise EventRefused(f"it answered {status}", retry_after)
+            raise EventRejectedError(f"it answered {status}", retry_after)
 
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> timedelta:
@@ -133,7 +133,7 @@ def _headers(event_id: str, body: str, secrets: Iterable[str]) -> dict[bytes | s
     }
 
 
-class _LookingAtAddresses(httpcore.AsyncNetworkBackend):
+class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
     """Connects to the very address that was looked at, whatever the name means a moment later."""
 
     def __init__(self, *, anywhere: bool) -> None:

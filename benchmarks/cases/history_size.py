@@ -18,7 +18,7 @@ from benchmarks.environment import Ground
 from benchmarks.implementations import OnTemporal, events_of
 from benchmarks.metrics import Figure
 from benchmarks.workload import Sizes
-from starter.subscription_clock import TestClock
+from starter.subscription_clock import SubscriptionClock
 from subscription.business_calendar import KST, add_months, day_of, first_of_next_month, start_of
 from workflows.registry import replayer
 
@@ -97,6 +97,6 @@ async def _lived(side: OnTemporal, steady_months: int) -> tuple[tuple[float, ...
 
 async def _size_after(side: OnTemporal, workflow_id: str, moment: datetime) -> _Size:
     """How much history there is when all that was due at `moment` has been done."""
-    await TestClock(side.temporal, workflow_id).advance_to(moment + timedelta(hours=12))
+    await SubscriptionClock(side.temporal, workflow_id).advance_to(moment + timedelta(hours=12))
     events = [event async for event in events_of(side.temporal, workflow_id)]
     return _Size(len(events), sum(event.ByteSize() for event in events), actions_in(events))

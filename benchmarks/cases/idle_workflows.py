@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from benchmarks.database_fixtures import TEMPLATE, copied, live
 from benchmarks.environment import Ground
 from benchmarks.implementations import OnDbos, times_taken_up
@@ -59,7 +59,7 @@ async def sleepers(ground: Ground, sizes: Sizes) -> list[Figure]:
     growing = Figure(f"its time against that over {tenth:,}", TIMES, 10.5)
     flat = Figure("its memory against that", TIMES, 1.1)
 
-    async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
+    async with create_pool(ground.worker_url, "worksub_worker", connections=1) as pool:
         await live(pool, ground.book, day_of(datetime.now(KST)), _MONTHS_LIVED)
     lives = _Lives(ground)
 

@@ -13,12 +13,12 @@ from temporalio.testing import ActivityEnvironment
 from activities.batch import Batch
 from activities.invoicing import InvoicingActivities
 from activities.reconciliation.record_snapshot import page_of_ids, recorded_page
-from adapters.postgres.pool import Pool, connected
+from adapters.postgres.pool import Pool, create_pool
 from benchmarks.database_fixtures import SUBSCRIPTIONS_A_CUSTOMER, copied, id_of, live
 from benchmarks.environment import Ground
 from benchmarks.metrics import Figure
 from benchmarks.workload import Sizes
-from starter.filters import READY_MADE, customer_is, state_is
+from starter.filters import NAMED_FILTERS, customer_is, state_is
 from starter.read_model import ReadModel
 from subscription.business_calendar import KST, add_months, day_of, first_of_month
 from subscription.invoice import IssueInvoices
@@ -42,7 +42,7 @@ async def rows(ground: Ground, sizes: Sizes) -> list[Figure]:
     invoiced = Figure("invoices issued", "1/s")
     ground.say(f"Writing {number:,} subscriptions…")
     today = day_of(datetime.now(KST))
-    async with connected(ground.worker_url, "worksub_worker") as pool:
+    async with create_pool(ground.worker_url, "worksub_worker") as pool:
         await live(pool, ground.book, today, _MONTHS_LIVED)
         begun = time.perf_counter()
         for first in range(0, number, _COPIED_AT_ONCE):
@@ -70,7 +70,7 @@ async def _asked(ground: Ground, number: int) -> Mapping[str, tuple[float, list[
     """Each question of the read model: its milliseconds, and the big tables that it has read to their end."""
     today = datetime.now(KST).date()
     answers = {}
-    async with connected(ground.people_url, "worksub_reader", connections=1) as pool:
+    async with create_pool(ground.people_url, "worksub_reader", connections=1) as pool:
         for name, ask in _questions(ReadModel(pool), id_of(number // 2), number, today).items():
             await ask()
             before = await _scans(ground.owner, pool)
@@ -94,7 +94,7 @@ def _questions(
         "adjustments": lambda: read.adjustments(subscription_id),
         "certificates": lambda: read.certificates(subscription_id),
         "who holds a name": lambda: read.holder("a-name-that-nobody-has"),
-        "before a request": lambda: read.before_request(
+        "before a request": lambda: read.request_context(
             "a-request-that-nobody-made", "a-name-that-nobody-has"
         ),
         "list": lambda: read.list((), after=subscription_id, limit=51),
@@ -106,7 +106,7 @@ def _questions(
             state=None, subscription_id=None, customer_id=None, after=0, limit=51
         ),
     }
-    for name, ready_made in READY_MADE.items():
+    for name, ready_made in NAMED_FILTERS.items():
         selection = ready_made.on(today)
         if all(condition.column for condition in selection):
             questions[f"list {name}"] = lambda chosen=selection: read.list(chosen, after="", limit=51)  # type: ignore[misc]

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
-from adapters.postgres.pool import Pool, connected
+from adapters.postgres.pool import Pool, create_pool
 from benchmarks.database_fixtures import copied, live
 from benchmarks.environment import Ground
 from benchmarks.implementations import Side
@@ -119,7 +119,7 @@ async def wave(ground: Ground, sizes: Sizes) -> list[Figure]:
     late_spread = Figure(f"the 1st {spread}: p99 lateness", "s")
     answered_spread = Figure(f"the 1st {spread}: a request's answer meanwhile", "s")
     today = day_of(datetime.now(KST))
-    async with connected(ground.worker_url, "worksub_worker", connections=1) as pool:
+    async with create_pool(ground.worker_url, "worksub_worker", connections=1) as pool:
         lived = await live(pool, ground.book, today, months=1)
     ids = await copied(ground.owner, ground.numbers(number))
     ours = await _ours(ground, sizes, lived, ids, _spread_over(ground.book, 0))

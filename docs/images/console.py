@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from temporalio.client import Client
 
 from adapters.password_hashing import hashed
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.postgres.worker_keys import worker_seals
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
@@ -47,9 +47,9 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             workflows = f"{addresses.ui_url}/namespaces/default/workflows"
             settings = ConsoleSettings(url=url, embedded=True, temporal_ui_url=workflows)
             async with (
-                connected(addresses.worker_url, "worksub_worker") as pool,
-                connected(addresses.people_url, "worksub_reader") as reading,
-                connected(addresses.web_url, "worksub_console") as writing,
+                create_pool(addresses.worker_url, "worksub_worker") as pool,
+                create_pool(addresses.people_url, "worksub_reader") as reading,
+                create_pool(addresses.web_url, "worksub_console") as writing,
                 create_worker(
                     temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]
                 ),

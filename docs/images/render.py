@@ -20,7 +20,7 @@ from rich.text import Text
 from temporalio.client import Client
 
 from adapters.password_hashing import hashed
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.postgres.worker_keys import worker_seals
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
@@ -28,7 +28,7 @@ from dev_stack.stack import EmbeddedStack
 from entrypoints.cli.demo import REQUEST_FILE, run_demo
 from entrypoints.cli.yaml_documents import read_documents
 from starter.client import SubscriptionClient
-from starter.filters import LIVING
+from starter.filters import RUNNING_SUBSCRIPTIONS
 from starter.setup import set_up
 from subscription.business_calendar import day_of
 from subscription.contract import ContractTerm
@@ -65,8 +65,8 @@ async def service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
             async with (
-                connected(addresses.worker_url, "worksub_worker") as pool,
-                connected(addresses.people_url, "worksub_reader") as reading,
+                create_pool(addresses.worker_url, "worksub_worker") as pool,
+                create_pool(addresses.people_url, "worksub_reader") as reading,
                 create_worker(
                     temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]
                 ),
@@ -100,7 +100,7 @@ async def temporal_ui_pictures() -> None:
             await page.add_init_script(
                 f"localStorage.setItem('namespace-workflow-table-columns', '{columns}')"
             )
-            await page.goto(f"{workflows}?query={quote(LIVING)}")
+            await page.goto(f"{workflows}?query={quote(RUNNING_SUBSCRIPTIONS)}")
             await page.get_by_text("RESTRICTED").first.wait_for()
             await page.screenshot(path=HERE / "operations-list.png", clip=beside_the_menu(1560, 560))
         async with browser(1420, 790) as page:

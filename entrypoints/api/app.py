@@ -8,11 +8,11 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrypoints.api import event_schema, health
-from entrypoints.api.app_state import Service
+from entrypoints.api.app_state import AppState
 from entrypoints.api.dependencies import check_query
 from entrypoints.api.docs import add_docs
 from entrypoints.api.exception_handlers import add_handlers
-from entrypoints.api.middleware import Doorway
+from entrypoints.api.middleware import RequestMiddleware
 from entrypoints.api.openapi_description import describe
 from entrypoints.api.response_headers import EntityTags, RateLimitHeaders
 from entrypoints.api.routes import (
@@ -61,7 +61,7 @@ def _operation_id(route: APIRoute) -> str:
     return first + "".join(each.capitalize() for each in others)
 
 
-class _Beside(Mount):
+class _NonApiMount(Mount):
     """All paths but the API's own: what is wrong with those is told in problem documents."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -73,14 +73,14 @@ class _Beside(Mount):
         await super().handle(scope, receive, send)
 
 
-def create_app(service: Service, console: ASGIApp | None = None) -> FastAPI:
+def create_app(service: AppState, console: ASGIApp | None = None) -> FastAPI:
     """The application that `worksub api` runs: the API, and the console beside it."""
     app = create_api()
     app.state.service = service
     app.add_middleware(EntityTags)
-    app.add_middleware(Doorway, patience=service.patience, metrics=service.metrics)
+    app.add_middleware(RequestMiddleware, patience=service.patience, metrics=service.metrics)
     app.add_middleware(RateLimitHeaders, rates=service.rates)
     service.metrics.watch_streams(lambda: service.streams.total())
     if console is not None:
-        app.router.routes.append(_Beside("/", app=console))
+        app.router.routes.append(_NonApiMount("/", app=console))
     return app

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from temporalio.client import Client
 
 from adapters.postgres.pool import Pool
-from entrypoints.api.rate_limits import Rates
+from entrypoints.api.rate_limits import RateLimits
 from entrypoints.http.issuer_check import IssuerWatch
 from entrypoints.http.metrics import HttpMetrics
-from starter.api_keys import Keys
+from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
 
 
 @dataclass(frozen=True)
-class Service:
+class AppState:
     """`reading` is a pool in the role `worksub_reader`, `own` in `worksub_api`.
 
     An answer begins within `patience` seconds.
@@ -26,8 +26,8 @@ class Service:
     reading: Pool
     client: SubscriptionClient
     own: Pool
-    keys: Keys
-    rates: Rates
+    keys: ApiKeyStore
+    rates: RateLimits
     webhooks_anywhere: bool = False
     """Whether webhooks may go to internal addresses and over plain HTTP."""
     command_rates: CommandRates = field(default_factory=CommandRates)

@@ -8,13 +8,13 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from entrypoints.api.app_state import Service
-from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError
+from entrypoints.api.app_state import AppState
+from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError
 from entrypoints.api.rate_limits import Quota
 from entrypoints.http.client_address import client_address
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.api_keys import ApiKey
-from starter.scoped_client import Desk
+from starter.scoped_client import ScopedClient
 from subscription.request import is_opaque_id
 
 _BEARER = HTTPBearer(
@@ -27,17 +27,17 @@ IDEMPOTENT_REPLAYED = "Idempotent-Replayed"
 KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
 
 
-def service_of(request: Request) -> Service:
-    service: Service = request.app.state.service
+def service_of(request: Request) -> AppState:
+    service: AppState = request.app.state.service
     return service
 
 
-AService = Annotated[Service, Depends(service_of)]
+ServiceDep = Annotated[AppState, Depends(service_of)]
 
 
 async def key_of(
     request: Request,
-    service: AService,
+    service: ServiceDep,
     sent: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
 ) -> ApiKey:
     """The key that was sent, if it opens anything and has not asked too much."""
@@ -50,7 +50,7 @@ async def key_of(
         _check_rate(request, await service.rates.stranger(client_address(request.scope)))
         raise ApiError(
             ApiCode.UNAUTHENTICATED,
-            EXAMPLES[ApiCode.UNAUTHENTICATED],
+            MESSAGES[ApiCode.UNAUTHENTICATED],
             headers={"WWW-Authenticate": 'Bearer realm="worksub"'},
         )
     request.state.key = key.prefix
@@ -62,13 +62,13 @@ def _check_rate(request: Request, quota: Quota) -> None:
     request.state.quota = quota
     if quota.wait is not None:
         headers = {"Retry-After": str(quota.wait)}
-        raise ApiError(ApiCode.RATE_LIMITED, EXAMPLES[ApiCode.RATE_LIMITED], headers=headers)
+        raise ApiError(ApiCode.RATE_LIMITED, MESSAGES[ApiCode.RATE_LIMITED], headers=headers)
 
 
-AKey = Annotated[ApiKey, Depends(key_of)]
+ApiKeyDep = Annotated[ApiKey, Depends(key_of)]
 
 
-async def check_query(request: Request, key: AKey) -> None:
+async def check_query(request: Request, key: ApiKeyDep) -> None:
     """Refuse a query parameter that the route does not have, or that is given more than once."""
     route: APIRoute = request.scope["route"]
     fields = get_flat_params(route.dependant)
@@ -83,11 +83,11 @@ async def check_query(request: Request, key: AKey) -> None:
             raise ApiError(ApiCode.REPEATED_PARAMETER, f"{name} may be given once only.", name)
 
 
-async def desk_of(service: AService, key: AKey) -> Desk:
-    return Desk(service.client, key.caller, service.command_rates)
+async def desk_of(service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
+    return ScopedClient(service.client, key.caller, service.command_rates)
 
 
-ADesk = Annotated[Desk, Depends(desk_of)]
+ClientDep = Annotated[ScopedClient, Depends(desk_of)]
 
 
 async def idempotency_key_of(
@@ -103,13 +103,13 @@ async def idempotency_key_of(
 ) -> str:
     if sent is None:
         raise ApiError(
-            ApiCode.IDEMPOTENCY_KEY_MISSING, EXAMPLES[ApiCode.IDEMPOTENCY_KEY_MISSING], IDEMPOTENCY_KEY
+            ApiCode.IDEMPOTENCY_KEY_MISSING, MESSAGES[ApiCode.IDEMPOTENCY_KEY_MISSING], IDEMPOTENCY_KEY
         )
     # The header's draft standard writes it as a string in quotes.
     key = sent[1:-1] if len(sent) > 1 and sent[0] == sent[-1] == '"' else sent
     if not is_opaque_id(key):
         raise ApiError(
-            ApiCode.INVALID_IDEMPOTENCY_KEY, EXAMPLES[ApiCode.INVALID_IDEMPOTENCY_KEY], IDEMPOTENCY_KEY
+            ApiCode.INVALID_IDEMPOTENCY_KEY, MESSAGES[ApiCode.INVALID_IDEMPOTENCY_KEY], IDEMPOTENCY_KEY
         )
     return key
 
@@ -120,4 +120,4 @@ def mark_replayed(response: Response, replayed: bool) -> None:
         response.headers[IDEMPOTENT_REPLAYED] = "true"
 
 
-AnIdempotencyKey = Annotated[str, Depends(idempotency_key_of)]
+IdempotencyKeyDep = Annotated[str, Depends(idempotency_key_of)]

@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter
 
 from subscription.events import EVENT_KINDS
-from subscription.webhook_events import DATA_SCHEMA, Told
+from subscription.webhook_events import DATA_SCHEMA, EventPayload
 
 router = APIRouter()
 
 
 def event_schema() -> dict[str, Any]:
     """Return the schema as JSON Schema 2020-12."""
-    schema = Told.model_json_schema(mode="serialization")
+    schema = EventPayload.model_json_schema(mode="serialization")
     schema["properties"]["event"]["enum"] = list(EVENT_KINDS)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -5,12 +5,14 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from subscription.events import EVENT_KINDS
-from subscription.refusals import Code, misfit
+from subscription.refusals import RefusalCode, misfit
 
 
 def _event_kind(value: str) -> str:
     if value not in EVENT_KINDS:
-        raise misfit(Code.INVALID_VALUE, reason="EXPECTED", expected=f"one of {', '.join(EVENT_KINDS)}")
+        raise misfit(
+            RefusalCode.INVALID_VALUE, reason="EXPECTED", expected=f"one of {', '.join(EVENT_KINDS)}"
+        )
     return value
 
 

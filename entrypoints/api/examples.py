@@ -54,12 +54,12 @@ _ANSWERS: dict[str, Any] = json.loads(
 )
 
 
-def shown(name: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
+def example_response(name: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: the answer of a route as an example."""
     return {status: {"content": {"application/json": {"example": late(_ANSWERS[name])}}}}
 
 
-def shown_each(name: str) -> dict[int | str, dict[str, Any]]:
+def example_responses(name: str) -> dict[int | str, dict[str, Any]]:
     """As `shown`, where there are several kinds of answer."""
     each = {title: {"value": late(answer)} for title, answer in _ANSWERS[name].items()}
     return {200: {"content": {"application/json": {"examples": each}}}}

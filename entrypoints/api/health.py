@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 from temporalio.service import RPCError
 
-from adapters.postgres.pool import FAILING
-from entrypoints.api.dependencies import AService
+from adapters.postgres.pool import DATABASE_ERRORS
+from entrypoints.api.dependencies import ServiceDep
 from entrypoints.api.problem_details import ApiCode, only_responses
 from subscription.model import Frozen
 
@@ -43,7 +43,7 @@ async def get_liveness() -> Health:
     "answer is a warning.",
     responses={503: {"model": Health}, **_PROBLEMS},
 )
-async def get_readiness(service: AService, response: Response) -> Health:
+async def get_readiness(service: ServiceDep, response: Response) -> Health:
     temporal, database = await asyncio.gather(
         _problem_of(service.temporal.service_client.check_health()),
         _problem_of(service.reading.fetchval("SELECT 1")),
@@ -61,6 +61,6 @@ async def _problem_of(attempt: Awaitable[Any]) -> str | None:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await attempt
-    except (RPCError, RuntimeError, *FAILING) as error:
+    except (RPCError, RuntimeError, *DATABASE_ERRORS) as error:
         return f"it does not answer ({type(error).__name__})"
     return None

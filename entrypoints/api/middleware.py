@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.api.exception_handlers import fault, own_answer
+from entrypoints.api.exception_handlers import error_response, internal_error_response
 from entrypoints.api.problem_details import ApiCode
 from entrypoints.http.metrics import HttpMetrics
 from entrypoints.http.request_log import ObservedRequest
@@ -15,7 +15,7 @@ from entrypoints.http.request_log import ObservedRequest
 MOST_BYTES = 65_536
 
 
-class Doorway:
+class RequestMiddleware:
     """An answer under `/v1` must begin within `patience` seconds."""
 
     def __init__(self, app: ASGIApp, patience: float, metrics: HttpMetrics) -> None:
@@ -50,7 +50,11 @@ class Doorway:
             failed = None if late else error
             if request.status is None:
                 request_id = request.request_id
-                response = own_answer(ApiCode.NO_ANSWER, request_id) if late else fault(request_id)
+                response = (
+                    error_response(ApiCode.NO_ANSWER, request_id)
+                    if late
+                    else internal_error_response(request_id)
+                )
                 limit = asyncio.timeout(None)  # the answer itself may take its time
                 async with limit:
                     await response(scope, receive, sending)

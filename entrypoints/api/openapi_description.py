@@ -10,10 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from entrypoints.api.dependencies import IDEMPOTENCY_KEY, KEY_PATTERN
 from entrypoints.api.problem_details import LATE, MEDIA_TYPE, ApiCode, ProblemDocument
 from entrypoints.api.request_body import definitions_of
-from subscription.adjustment import Adjust
+from subscription.adjustment import AdjustmentRequest
 from subscription.commands import COMMANDS
 from subscription.ledger import LineKind
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.request import Request
 
 VERSION = "1"
@@ -151,7 +151,7 @@ def describe(api: FastAPI) -> dict[str, Any]:
         contact={"name": "The operators of this installation"},
     )
     schemas: dict[str, Any] = found["components"]["schemas"]
-    schemas |= definitions_of(Request, Adjust, *COMMANDS.values())
+    schemas |= definitions_of(Request, AdjustmentRequest, *COMMANDS.values())
     problem = ProblemDocument.model_json_schema(ref_template=_REF + "{model}", mode="serialization")
     schemas |= {**problem.pop("$defs"), "ProblemDocument": problem}
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -159,7 +159,7 @@ def describe(api: FastAPI) -> dict[str, Any]:
     schemas |= {
         "ErrorCode": {
             "type": "string",
-            "enum": sorted({*Code, *ApiCode}),
+            "enum": sorted({*RefusalCode, *ApiCode}),
             "description": _CODES,
         }
     }

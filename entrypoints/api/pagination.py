@@ -10,7 +10,7 @@ from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
 
-from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError
+from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError
 from subscription.model import Frozen
 
 T = TypeVar("T")
@@ -28,10 +28,12 @@ class Page(Frozen, Generic[T]):
     next: str | None
 
 
-def page_of(found: Sequence[T], limit: int, of: str, position: Callable[[T], str]) -> Page[T]:
+def make_page(found: Sequence[T], limit: int, of: str, position: Callable[[T], str]) -> Page[T]:
     """A page of the list `of`. One entry more than the limit was found if there are more."""
     shown = found[:limit]
-    return Page(items=tuple(shown), next=cursor_at(of, position(shown[-1])) if len(found) > limit else None)
+    return Page(
+        items=tuple(shown), next=encode_cursor(of, position(shown[-1])) if len(found) > limit else None
+    )
 
 
 def whole(found: Iterable[T]) -> Page[T]:
@@ -39,12 +41,12 @@ def whole(found: Iterable[T]) -> Page[T]:
     return Page(items=tuple(found), next=None)
 
 
-def cursor_at(of: str, position: str) -> str:
+def encode_cursor(of: str, position: str) -> str:
     """Return the cursor of the list `of` behind an entry; no other list accepts it."""
     return base64.urlsafe_b64encode(f"{of} {position}".encode()).decode().rstrip("=")
 
 
-def after(of: str, cursor: str | None) -> str:
+def decode_cursor(of: str, cursor: str | None) -> str:
     """Return the position of a cursor of the list `of`, or an empty text, for its beginning, without one."""
     if cursor is None:
         return ""
@@ -53,18 +55,18 @@ def after(of: str, cursor: str | None) -> str:
     except (ValueError, binascii.Error):
         raise _invalid() from None
     list_name, _, position = text.rpartition(" ")
-    if not (position and position.isprintable()) or list_name != of or cursor_at(of, position) != cursor:
+    if not (position and position.isprintable()) or list_name != of or encode_cursor(of, position) != cursor:
         raise _invalid()
     return position
 
 
-def after_number(of: str, cursor: str | None) -> int:
+def decode_numeric_cursor(of: str, cursor: str | None) -> int:
     """As `after`, where positions are numbers."""
-    position = after(of, cursor)
+    position = decode_cursor(of, cursor)
     if position and not (position.isdecimal() and len(position) < 19):
         raise _invalid()
     return int(position or 0)
 
 
 def _invalid() -> ApiError:
-    return ApiError(ApiCode.INVALID_CURSOR, EXAMPLES[ApiCode.INVALID_CURSOR], "cursor")
+    return ApiError(ApiCode.INVALID_CURSOR, MESSAGES[ApiCode.INVALID_CURSOR], "cursor")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from subscription.messages import Parameters
 from subscription.model import Frozen
-from subscription.refusals import Code, Problem, Refused
+from subscription.refusals import Problem, Refusal, RefusalCode
 
 MEDIA_TYPE = "application/problem+json"
 LATE = "example: "
@@ -70,47 +70,47 @@ _STATUS: Mapping[str, HTTPStatus] = {
     ApiCode.WORKFLOW_LOST: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.WORKFLOW_PAUSED: HTTPStatus.CONFLICT,
     ApiCode.WORKFLOW_STUCK: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.TRY_AGAIN: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.KEY_UNKNOWN: HTTPStatus.SERVICE_UNAVAILABLE,
+    RefusalCode.TRY_AGAIN: HTTPStatus.SERVICE_UNAVAILABLE,
+    RefusalCode.KEY_UNKNOWN: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.NO_ANSWER: HTTPStatus.GATEWAY_TIMEOUT,
     ApiCode.FAULT: HTTPStatus.INTERNAL_SERVER_ERROR,
     **dict.fromkeys(
         (
-            Code.SUBSCRIPTION_NOT_FOUND,
-            Code.LINE_NOT_FOUND,
-            Code.INVOICE_NOT_FOUND,
-            Code.NOTICE_NOT_FOUND,
-            Code.RECONCILIATION_NOT_FOUND,
+            RefusalCode.SUBSCRIPTION_NOT_FOUND,
+            RefusalCode.LINE_NOT_FOUND,
+            RefusalCode.INVOICE_NOT_FOUND,
+            RefusalCode.NOTICE_NOT_FOUND,
+            RefusalCode.RECONCILIATION_NOT_FOUND,
         ),
         HTTPStatus.NOT_FOUND,
     ),
     # The state of things stands against it; the very same may be right at another time.
     **dict.fromkeys(
         (
-            Code.NAME_TAKEN,
-            Code.NAME_UNCHANGED,
-            Code.RENAMED_TOO_RECENTLY,
-            Code.NO_PROOF_AWAITED,
-            Code.NOTHING_ON_SALE,
-            Code.SWITCH_RESERVED,
-            Code.CANCELLATION_RESERVED,
-            Code.NOTHING_RESERVED,
-            Code.CHANGED_MEANWHILE,
-            Code.ALREADY_PAID,
-            Code.NOT_YET_PAID,
-            Code.NOT_YET_STARTED,
-            Code.SUBSCRIPTION_ENDED,
-            Code.ADJUSTED_TOO_MUCH,
-            Code.REVERSED_TOO_MUCH,
-            Code.MONTH_NOT_ENDED,
-            Code.CLOCK_PASSED,
-            Code.NO_TEST_CLOCK,
+            RefusalCode.NAME_TAKEN,
+            RefusalCode.NAME_UNCHANGED,
+            RefusalCode.RENAMED_TOO_RECENTLY,
+            RefusalCode.NO_PROOF_AWAITED,
+            RefusalCode.NOTHING_ON_SALE,
+            RefusalCode.SWITCH_RESERVED,
+            RefusalCode.CANCELLATION_RESERVED,
+            RefusalCode.NOTHING_RESERVED,
+            RefusalCode.CHANGED_MEANWHILE,
+            RefusalCode.ALREADY_PAID,
+            RefusalCode.NOT_YET_PAID,
+            RefusalCode.NOT_YET_STARTED,
+            RefusalCode.SUBSCRIPTION_ENDED,
+            RefusalCode.ADJUSTED_TOO_MUCH,
+            RefusalCode.REVERSED_TOO_MUCH,
+            RefusalCode.MONTH_NOT_ENDED,
+            RefusalCode.CLOCK_PASSED,
+            RefusalCode.NO_TEST_CLOCK,
         ),
         HTTPStatus.CONFLICT,
     ),
 }
 
-ALWAYS = (
+COMMON_CODES = (
     ApiCode.UNKNOWN_PARAMETER,
     ApiCode.REPEATED_PARAMETER,
     ApiCode.UNAUTHENTICATED,
@@ -160,7 +160,7 @@ class ApiError(Exception):
         self.headers = headers
 
 
-def document(
+def problem_details(
     code: str,
     detail: str,
     *,
@@ -180,8 +180,8 @@ def document(
     )
 
 
-def document_of(refused: Refused, request_id: str | None = None) -> ProblemDocument:
-    return document(
+def problem_from_refusal(refused: Refusal, request_id: str | None = None) -> ProblemDocument:
+    return problem_details(
         refused.code,
         refused.message,
         field=refused.field,
@@ -190,7 +190,7 @@ def document_of(refused: Refused, request_id: str | None = None) -> ProblemDocum
     ).model_copy(update={"reason": refused.reason, "parameters": refused.parameters})
 
 
-def answer(problem: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
+def problem_response(problem: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
     # In ASCII, for a field that a caller made up may be of what UTF-8 cannot write.
     content = json.dumps(problem.model_dump(mode="python"))
     return Response(content, problem.status, dict(headers or {}), MEDIA_TYPE)
@@ -203,7 +203,7 @@ def late(example: Any) -> str:
 
 def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: every answer that these codes make, beside those that any question may get."""
-    return only_responses(*codes, *ALWAYS)
+    return only_responses(*codes, *COMMON_CODES)
 
 
 def only_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -221,7 +221,9 @@ def _response(status: HTTPStatus, codes: Sequence[str]) -> dict[str, Any]:
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/ProblemDocument"},
                 "examples": {
-                    code: {"value": late(document(code, EXAMPLES.get(code, "…")).model_dump(mode="json"))}
+                    code: {
+                        "value": late(problem_details(code, MESSAGES.get(code, "…")).model_dump(mode="json"))
+                    }
                     for code in codes
                 },
             }
@@ -229,7 +231,7 @@ def _response(status: HTTPStatus, codes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-EXAMPLES: Mapping[str, str] = {
+MESSAGES: Mapping[str, str] = {
     ApiCode.UNAUTHENTICATED: "Send a key that is in force: Authorization: Bearer wsk_….",
     ApiCode.OPERATORS_ONLY: "Only operators may ask this.",
     ApiCode.NO_SUCH_PATH: "There is no such path; /docs shows those that there are.",
@@ -258,13 +260,13 @@ EXAMPLES: Mapping[str, str] = {
     ApiCode.NO_ANSWER: "There was no answer in time. It may still be carried out: send it again with the "
     "same Idempotency-Key.",
     ApiCode.FAULT: "This is a fault of the service; report it with the request_id.",
-    Code.KEY_UNKNOWN: "The service and its workers do not have the same keys; an operator must compare them.",
-    Code.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",
-    Code.NAME_TAKEN: "account.group is taken; choose another name.",
-    Code.REQUEST_REFUSED: "plan must be one of lite, basic, premium.",
-    Code.ALREADY_PAID: "The subscription is on a paid plan already; upgrade it instead.",
-    Code.NOT_YET_PAID: "An upgrade is possible only after the switch to a paid plan.",
-    Code.DATE_TOO_LATE: "The latest possible date is 2028-01-01.",
-    Code.COMMAND_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
-    Code.REQUEST_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
+    RefusalCode.KEY_UNKNOWN: "The service and its workers do not have the same keys; an operator must compare them.",
+    RefusalCode.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",
+    RefusalCode.NAME_TAKEN: "account.group is taken; choose another name.",
+    RefusalCode.REQUEST_REFUSED: "plan must be one of lite, basic, premium.",
+    RefusalCode.ALREADY_PAID: "The subscription is on a paid plan already; upgrade it instead.",
+    RefusalCode.NOT_YET_PAID: "An upgrade is possible only after the switch to a paid plan.",
+    RefusalCode.DATE_TOO_LATE: "The latest possible date is 2028-01-01.",
+    RefusalCode.COMMAND_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
+    RefusalCode.REQUEST_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
 }

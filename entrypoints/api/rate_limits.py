@@ -26,7 +26,7 @@ class Quota:
     wait: int | None
 
 
-class Rates:
+class RateLimits:
     """`each_key` and `strangers` are as in `600/minute`; strangers are counted by their address."""
 
     def __init__(self, each_key: str = "600/minute", strangers: str = "60/minute") -> None:

@@ -6,40 +6,40 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError
+from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError
 from subscription.model import Frozen
-from subscription.refusals import Code, Problem, Refused, RefusedError, refuse
+from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError, refusal
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 
 
-async def body_of(request: Request) -> Any:
+async def parse_json_body(request: Request) -> Any:
     """The JSON that was sent, whatever it is."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise ApiError(ApiCode.UNSUPPORTED_MEDIA_TYPE, EXAMPLES[ApiCode.UNSUPPORTED_MEDIA_TYPE])
+        raise ApiError(ApiCode.UNSUPPORTED_MEDIA_TYPE, MESSAGES[ApiCode.UNSUPPORTED_MEDIA_TYPE])
     try:
         return json.loads(
             await request.body(), object_pairs_hook=_each_name_once, parse_constant=_no_json_number
         )
     except (ValueError, RecursionError):
-        raise ApiError(ApiCode.MALFORMED_JSON, EXAMPLES[ApiCode.MALFORMED_JSON]) from None
+        raise ApiError(ApiCode.MALFORMED_JSON, MESSAGES[ApiCode.MALFORMED_JSON]) from None
 
 
-ABody = Annotated[Any, Depends(body_of)]
+JsonBodyDep = Annotated[Any, Depends(parse_json_body)]
 
 
-def fields_of(body: Any, *, apart_from: Iterable[str] = ()) -> Mapping[str, Any]:
+def require_object(body: Any, *, apart_from: Iterable[str] = ()) -> Mapping[str, Any]:
     """The body's named fields. `apart_from` are fields that the rules know and no caller may send here."""
     if not isinstance(body, dict):
-        raise refuse(Code.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
+        raise refusal(RefusalCode.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if unknown := [name for name in apart_from if name in body]:
-        problems = tuple(Problem.of(Code.UNKNOWN_FIELD, name) for name in unknown)
-        raise RefusedError(Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the body"))
+        problems = tuple(Problem.of(RefusalCode.UNKNOWN_FIELD, name) for name in unknown)
+        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the body"))
     return body
 
 
-def described(
+def body_schema(
     shape: type[Frozen],
     example: Mapping[str, Any],
     *,

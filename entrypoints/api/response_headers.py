@@ -7,7 +7,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.api.rate_limits import Quota, Rates
+from entrypoints.api.rate_limits import Quota, RateLimits
 from entrypoints.http.client_address import client_address
 
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
@@ -16,7 +16,7 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 class RateLimitHeaders:
     """Middleware that says in every answer how many requests are left."""
 
-    def __init__(self, app: ASGIApp, rates: Rates) -> None:
+    def __init__(self, app: ASGIApp, rates: RateLimits) -> None:
         self._app = app
         self._rates = rates
 

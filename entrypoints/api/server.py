@@ -9,19 +9,19 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
-from adapters.observability.logging import write_logs
-from adapters.postgres.pool import DatabaseError, connected, place_of
-from adapters.settings import Address, SettingsError
+from adapters.observability.logging import configure_logging
+from adapters.postgres.pool import DatabaseError, create_pool, redacted_location
+from adapters.settings import HostPort, SettingsError
 from adapters.temporal.client import ConnectionSettingsError, connect
 from entrypoints.api.app import create_app
-from entrypoints.api.app_state import Service
-from entrypoints.api.rate_limits import Rates
+from entrypoints.api.app_state import AppState
+from entrypoints.api.rate_limits import RateLimits
 from entrypoints.api.settings import ApiSettings
 from entrypoints.console.app import create_console
 from entrypoints.http.issuer_check import IssuerWatch, issuer_watched
 from entrypoints.http.metrics import HttpMetrics, metrics_served
-from entrypoints.http.server import HttpServer, listening
-from starter.api_keys import Keys
+from entrypoints.http.server import HttpServer, bind_socket
+from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
 
 _DRAIN_SECONDS = 20
@@ -33,7 +33,7 @@ _log = logging.getLogger("worksub")
 
 
 async def serve(
-    settings: ApiSettings, *, put_together: Callable[[Service, ASGIApp], ASGIApp] = create_app
+    settings: ApiSettings, *, put_together: Callable[[AppState, ASGIApp], ASGIApp] = create_app
 ) -> None:
     """Answer until SIGTERM or SIGINT, then finish what was begun.
 
@@ -41,11 +41,11 @@ async def serve(
 
     Raises `SettingsError` where waiting will not help, one of `UNREACHABLE` where PostgreSQL is away.
     """
-    write_logs(settings.log_format)
+    configure_logging(settings.log_format)
     if settings.console.embedded:
         _log.warning("Anybody on this machine signs in as any customer or operator: WORKSUB_CONSOLE_SIGN_IN.")
     try:
-        with listening(settings.address, "WORKSUB_API_ADDRESS") as opened:
+        with bind_socket(settings.address, "WORKSUB_API_ADDRESS") as opened:
             async with _service(settings) as service, _console(settings, service) as console:
                 app = put_together(service, console)
                 async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, service.metrics):
@@ -55,7 +55,7 @@ async def serve(
     _log.info("Stopped.")
 
 
-async def _answer(app: ASGIApp, service: Service, opened: socket.socket) -> None:
+async def _answer(app: ASGIApp, service: AppState, opened: socket.socket) -> None:
     server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
 
     def stop() -> None:
@@ -67,31 +67,31 @@ async def _answer(app: ASGIApp, service: Service, opened: socket.socket) -> None
         asyncio.get_running_loop().add_signal_handler(number, stop)
     host, port = opened.getsockname()[:2]
     _log.info(
-        f"Answering at http://{Address(host, port)}/v1, described at /docs; stop with Ctrl-C or SIGTERM."
+        f"Answering at http://{HostPort(host, port)}/v1, described at /docs; stop with Ctrl-C or SIGTERM."
     )
     await server.serve(sockets=[opened])
 
 
 @asynccontextmanager
-async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
+async def _service(settings: ApiSettings) -> AsyncIterator[AppState]:
     url = settings.database_url
     temporal = await connect(lazy=True, service="worksub-api")
     async with (
-        connected(url, "worksub_reader", connections=_READING) as reading,
-        connected(url, "worksub_api", connections=_OWN) as own,
+        create_pool(url, "worksub_reader", connections=_READING) as reading,
+        create_pool(url, "worksub_api", connections=_OWN) as own,
     ):
-        _log.info(f"Connected to PostgreSQL at {place_of(url)}.")
+        _log.info(f"Connected to PostgreSQL at {redacted_location(url)}.")
         metrics = HttpMetrics("api", "console")
         oidc = settings.console.oidc
         issuer = IssuerWatch(oidc.issuer if oidc else None, metrics.issuer_gauge())
         async with issuer_watched(issuer):
-            yield Service(
+            yield AppState(
                 temporal=temporal,
                 reading=reading,
                 client=SubscriptionClient(temporal, reading),
                 own=own,
-                keys=Keys(own),
-                rates=Rates(settings.rate_limit),
+                keys=ApiKeyStore(own),
+                rates=RateLimits(settings.rate_limit),
                 webhooks_anywhere=settings.webhooks_anywhere,
                 metrics=metrics,
                 issuer=issuer,
@@ -99,6 +99,6 @@ async def _service(settings: ApiSettings) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def _console(settings: ApiSettings, service: Service) -> AsyncIterator[ASGIApp]:
-    async with connected(settings.database_url, "worksub_console", connections=_OWN) as pool:
+async def _console(settings: ApiSettings, service: AppState) -> AsyncIterator[ASGIApp]:
+    async with create_pool(settings.database_url, "worksub_console", connections=_OWN) as pool:
         yield create_console(service.client, pool, settings.console, service.command_rates)

@@ -7,16 +7,16 @@ from limits import parse
 
 from adapters.observability.logging import LogFormat
 from adapters.settings import (
-    Address,
+    HostPort,
     SettingsError,
+    allow_private_webhook_targets,
     database_url_from,
     listening_address,
     log_format_of,
-    webhooks_anywhere,
 )
 from entrypoints.console.settings import ConsoleSettings, console_settings
 
-_USUAL_ADDRESS = Address("127.0.0.1", 8080)
+_USUAL_ADDRESS = HostPort("127.0.0.1", 8080)
 _USUAL_RATE = "600/minute"
 
 
@@ -25,8 +25,8 @@ class ApiSettings:
     """`rate_limit` is what each key may ask, as in `600/minute`."""
 
     database_url: str
-    address: Address
-    metrics_address: Address | None
+    address: HostPort
+    metrics_address: HostPort | None
     log_format: LogFormat
     rate_limit: str
     webhooks_anywhere: bool
@@ -42,7 +42,7 @@ def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
         metrics_address=listening_address("WORKSUB_API_METRICS_ADDRESS", environment),
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
         rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _USUAL_RATE),
-        webhooks_anywhere=webhooks_anywhere(environment),
+        webhooks_anywhere=allow_private_webhook_targets(environment),
         console=console_settings(environment, address),
     )
 

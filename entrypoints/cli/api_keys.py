@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from starter.api_keys import ApiKey, Keys, NewKey
+    from starter.api_keys import ApiKey, ApiKeyStore, IssuedKey
 
 app = typer.Typer(help="Who may ask the HTTP API.", no_args_is_help=True)
 PANEL = "Run the service"
@@ -86,13 +86,13 @@ def revoke_key(prefix: Prefix, as_json: AsJson = False) -> None:
     show(as_json, revoked, lambda: f"The key {prefix} opens nothing any more.")
 
 
-def _with_keys(ask: "Callable[[Keys], Awaitable[T]]") -> T:
-    from starter.api_keys import Keys, NoSuchKeyError
+def _with_keys(ask: "Callable[[ApiKeyStore], Awaitable[T]]") -> T:
+    from starter.api_keys import ApiKeyNotFoundError, ApiKeyStore
 
     with Session() as session:
         try:
-            return session.manage(lambda pool: ask(Keys(pool)))
-        except NoSuchKeyError:
+            return session.run_admin(lambda pool: ask(ApiKeyStore(pool)))
+        except ApiKeyNotFoundError:
             raise CommandError(
                 ExitCode.REFUSED,
                 "KEY_NOT_FOUND",
@@ -102,7 +102,7 @@ def _with_keys(ask: "Callable[[Keys], Awaitable[T]]") -> T:
             ) from None
 
 
-def _new_view(made: "NewKey") -> "RenderableType":
+def _new_view(made: "IssuedKey") -> "RenderableType":
     from rich.text import Text
 
     whose = f"customer {made.key.customer_id}" if made.key.customer_id else "the operators"

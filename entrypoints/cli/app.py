@@ -30,10 +30,10 @@ from entrypoints.cli import (
 from entrypoints.cli.errors import CommandError, ExitCode
 from entrypoints.cli.help import Panels
 from entrypoints.cli.output import (
-    give_up_the_output,
-    is_about_the_output,
-    open_what_is_closed,
-    say,
+    discard_stdout,
+    is_output_error,
+    print_status,
+    reopen_closed_streams,
     show_error,
 )
 
@@ -86,7 +86,7 @@ app.add_typer(reconciliation.app)
 
 def main() -> None:
     """The entry point of the console script."""
-    open_what_is_closed()
+    reopen_closed_streams()
     code = run(sys.argv[1:])
     # It is over, and what is pressed now changes nothing of how it ended.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -99,10 +99,10 @@ def run(arguments: Sequence[str]) -> int:
         code = _run(arguments)
         sys.stdout.flush()
     except OSError as error:  # of the output alone: every other one has been put into words
-        give_up_the_output()
+        discard_stdout()
         if error.errno == errno.EPIPE:
             return ExitCode.CUT_OFF
-        say(f"Error: the answer cannot be written: {error.strerror}.")
+        print_status(f"Error: the answer cannot be written: {error.strerror}.")
         return ExitCode.UNAVAILABLE
     return code
 
@@ -125,12 +125,12 @@ def _run(arguments: Sequence[str]) -> int:
     except SystemExit:  # only typer's own way to say that nobody reads on
         return ExitCode.CUT_OFF
     except Exception as error:
-        if isinstance(error, OSError) and is_about_the_output(error):
+        if isinstance(error, OSError) and is_output_error(error):
             raise
         show_error(as_json, _fault(error))
         return ExitCode.FAULT
     if result == ExitCode.INTERRUPTED:
-        say("\nInterrupted.")
+        print_status("\nInterrupted.")
     return int(result or ExitCode.DONE)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from entrypoints.cli.errors import usage_error
 from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, PageSize, SubscriptionId, Timeout
-from entrypoints.cli.output import say, show
+from entrypoints.cli.output import print_status, show
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def show_invoice(
     if as_json:
         show(True, {"number": number, "html": str(html)}, lambda: "")
     else:
-        say(f"Written to {html}.")
+        print_status(f"Written to {html}.")
 
 
 def _invoices_view(invoices: "list[Invoice]", last: str | None) -> "RenderableType":

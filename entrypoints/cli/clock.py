@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.date_arguments import clock_of, moment_meant
+from entrypoints.cli.date_arguments import parse_instant, subscription_now
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
 from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, Moment, SubscriptionId, Timeout
 from entrypoints.cli.output import console, show
@@ -39,7 +39,7 @@ def advance(
         raise usage_error("Say how much time is to pass: DAYS, --days or --hours.", field="days")
     with Session(timeout=timeout) as session:
         subscription_id = session.subscription(subscription_id)
-        _move(session, subscription_id, clock_of(session, subscription_id) + duration, as_json)
+        _move(session, subscription_id, subscription_now(session, subscription_id) + duration, as_json)
 
 
 @clock.command("run-to")
@@ -52,8 +52,8 @@ def run_to(
     """Let the time pass up to a date or an instant."""
     with Session(timeout=timeout) as session:
         subscription_id = session.subscription(subscription_id)
-        moment = moment_meant(session, subscription_id, target)
-        if moment < (now := clock_of(session, subscription_id)):
+        moment = parse_instant(session, subscription_id, target)
+        if moment < (now := subscription_now(session, subscription_id)):
             raise CommandError(
                 ExitCode.REFUSED,
                 "CLOCK_PASSED",
@@ -73,7 +73,7 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
     if session.ask(lambda client: client.status(subscription_id)).state.over:
         message = "The subscription has ended, and its clock with it."
         raise CommandError(ExitCode.REFUSED, "SUBSCRIPTION_ENDED", message)
-    begin = clock_of(session, subscription_id)
+    begin = subscription_now(session, subscription_id)
     if target - begin > timedelta(days=_MOST_DAYS):
         raise usage_error(f"At most {_MOST_DAYS:,} days can pass at once.", field="target")
     known = len(session.ask(lambda client: client.timeline(subscription_id)))
@@ -85,13 +85,13 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
             show_progress(now)
             if now > last:
                 last = now
-                session.sign_of_life()
+                session.reset_timeout()
 
         session.ask(lambda client: client.clock(subscription_id).advance_to(target, on_progress))
         session.ask(lambda client: client.settle(subscription_id))
     status = session.ask(lambda client: client.status(subscription_id))
     happened = session.ask(lambda client: client.timeline(subscription_id))[known:]
-    now = clock_of(session, subscription_id)
+    now = subscription_now(session, subscription_id)
     document = {
         "subscription_id": subscription_id,
         "now": now.isoformat(),

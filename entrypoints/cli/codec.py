@@ -8,13 +8,13 @@ import typer
 from entrypoints.cli import event_loop
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
 from entrypoints.cli.options import AsJson
-from entrypoints.cli.output import say, show
+from entrypoints.cli.output import print_status, show
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from adapters.temporal.key_usage import KeyInUse
+    from adapters.temporal.key_usage import KeyUsage
 
 app = typer.Typer(help="What encrypts what Temporal keeps, and decrypts it for people.", no_args_is_help=True)
 PANEL = "Run the service"
@@ -68,7 +68,7 @@ def keys(
                 keyring,
                 query=query,
                 limit=limit,
-                on_progress=lambda runs: session.sign_of_life(f"Read {runs:,} runs so far…"),
+                on_progress=lambda runs: session.reset_timeout(f"Read {runs:,} runs so far…"),
             )
         )
     show(as_json, {"keys": found}, lambda: _keys_table(found))
@@ -79,7 +79,7 @@ def serve(as_json: AsJson = False) -> None:
     """Run the codec server: it decrypts for the Web UI and the temporal command, until Ctrl-C or SIGTERM."""
     from temporalio.envconfig import ClientConfig
 
-    from adapters.observability.logging import LogFormat, write_logs
+    from adapters.observability.logging import LogFormat, configure_logging
     from adapters.settings import SettingsError, log_format_of
 
     try:
@@ -92,14 +92,16 @@ def serve(as_json: AsJson = False) -> None:
     try:
         settings = codec_settings_from(os.environ, namespace)
         log_format = log_format_of(os.environ.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT)
-        write_logs(LogFormat.JSON if as_json else log_format)
-        say(f"Decrypting for {settings.origin}, namespace {namespace}, at http://{settings.address}.")
+        configure_logging(LogFormat.JSON if as_json else log_format)
+        print_status(
+            f"Decrypting for {settings.origin}, namespace {namespace}, at http://{settings.address}."
+        )
         event_loop.run(serve_codec(settings))
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
 
 
-def _keys_table(found: "list[KeyInUse]") -> "RenderableType":
+def _keys_table(found: "list[KeyUsage]") -> "RenderableType":
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))

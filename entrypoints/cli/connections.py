@@ -25,7 +25,7 @@ _ADVICE = "Start the service (`worksub dev` runs all of it here), or check {sett
 
 
 @dataclass(frozen=True)
-class Record:
+class DatabaseTarget:
     """The database alone: all that is needed to read."""
 
     database_url: str
@@ -33,17 +33,17 @@ class Record:
     @property
     def database_address(self) -> str:
         """Without the login."""
-        from adapters.postgres.pool import place_of
+        from adapters.postgres.pool import redacted_location
 
-        return place_of(self.database_url)
+        return redacted_location(self.database_url)
 
     def in_words(self, error: Exception) -> Exception:
         """What a server's failure means to a person; what is none is given back as it is."""
         import asyncpg
 
-        from adapters.postgres.pool import UNREACHABLE, DatabaseError
+        from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError
 
-        if isinstance(error, UNREACHABLE):
+        if isinstance(error, CONNECT_ERRORS):
             reason = str(error) or type(error).__name__
             return unavailable(
                 "DATABASE_UNREACHABLE",
@@ -62,7 +62,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Services(Record):
+class ServiceTargets(DatabaseTarget):
     """Both servers. Temporal is connected to when it is first asked."""
 
     temporal: "Client"
@@ -79,15 +79,15 @@ class Services(Record):
 
         from adapters.postgres.catalogue_repository import PublishingError
         from adapters.temporal.encrypted_payload import UnknownKeyError
-        from starter.commands import WorkflowLostError
-        from starter.subscription_clock import TestClockUnavailable
+        from starter.commands import WorkflowMissingError
+        from starter.subscription_clock import ClockNotSupportedError
 
         match error:
             case UnknownKeyError():
                 return unavailable("KEY_UNKNOWN", str(error))
-            case TestClockUnavailable():
+            case ClockNotSupportedError():
                 return CommandError(ExitCode.REFUSED, "NO_TEST_CLOCK", str(error))
-            case WorkflowLostError():
+            case WorkflowMissingError():
                 return unavailable(
                     "WORKFLOW_LOST",
                     str(error),
@@ -107,9 +107,9 @@ class Services(Record):
         return super().in_words(error)
 
     def _temporal_is_away(self, told: str) -> CommandError:
-        from adapters.temporal.client import misfit_in, reason_in
+        from adapters.temporal.client import connection_error_message, root_cause
 
-        reason = misfit_in(told) or f"does not answer: {reason_in(told)}"
+        reason = connection_error_message(told) or f"does not answer: {root_cause(told)}"
         return unavailable(
             "TEMPORAL_UNREACHABLE",
             f"Temporal at {self.temporal_address} {reason}.",
@@ -120,11 +120,11 @@ class Services(Record):
         from temporalio.service import RPCStatusCode
 
         from adapters.temporal.rpc_errors import Outcome, is_paused, outcome_of
-        from subscription.refusals import Code, Refused
+        from subscription.refusals import Refusal, RefusalCode
 
         outcome = outcome_of(error)
         if error.status is RPCStatusCode.NOT_FOUND and outcome is Outcome.REFUSED:
-            return refusal(Refused.of(Code.SUBSCRIPTION_NOT_FOUND, "subscription_id"))
+            return refusal(Refusal.of(RefusalCode.SUBSCRIPTION_NOT_FOUND, "subscription_id"))
         if is_paused(error):
             return unavailable(
                 "WORKFLOW_PAUSED",
@@ -146,15 +146,15 @@ class Services(Record):
         )
 
 
-def find_record() -> Record:
+def find_record() -> DatabaseTarget:
     """Return where the record is, without connecting to it.
 
     Raises `CommandError` if neither the environment nor `worksub dev` says so, or one says half of it.
     """
     if addresses := dev_stack():
-        return Record(addresses.people_url)
+        return DatabaseTarget(addresses.people_url)
     if database_url := os.environ.get("DATABASE_URL"):
-        return Record(database_url)
+        return DatabaseTarget(database_url)
     if names := _naming_temporal():
         raise unavailable(
             "NOT_CONFIGURED",
@@ -168,7 +168,7 @@ def find_record() -> Record:
     )
 
 
-async def find_services() -> Services:
+async def find_services() -> ServiceTargets:
     """As `find_record`, with Temporal."""
     from adapters.temporal.client import ConnectionSettingsError, connect, tracing
 
@@ -176,8 +176,8 @@ async def find_services() -> Services:
     try:
         if addresses := dev_stack():
             client = await client_of(addresses, tracing("worksub"))
-            return Services(record.database_url, client, addresses.database_url)
-        return Services(record.database_url, await connect(lazy=True), record.database_url)
+            return ServiceTargets(record.database_url, client, addresses.database_url)
+        return ServiceTargets(record.database_url, await connect(lazy=True), record.database_url)
     except ConnectionSettingsError as error:
         raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
 

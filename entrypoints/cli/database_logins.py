@@ -38,7 +38,7 @@ _ROLES = [*get_args(Role), "worksub_product"]
 
 
 @dataclass(frozen=True)
-class SignedIn:
+class DatabaseLogin:
     """A process that is connected now, by its name, and the login whose rights it has in the end."""
 
     process: str
@@ -70,9 +70,9 @@ class SignedIn:
         return f"{words}, {self.excess}" if self.excess else words
 
 
-async def signed_in(pool: Pool) -> list[SignedIn]:
+async def signed_in(pool: Pool) -> list[DatabaseLogin]:
     """Every process of the service that is connected to this database now, this one too."""
-    return [SignedIn(**row) for row in await pool.fetch(_SIGNED_IN)]
+    return [DatabaseLogin(**row) for row in await pool.fetch(_SIGNED_IN)]
 
 
 @dataclass(frozen=True)

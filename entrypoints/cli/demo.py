@@ -17,7 +17,7 @@ from rich.text import Text
 from temporalio.client import Client
 
 from adapters.password_hashing import hashed
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.temporal.executions import is_worked_on
 from dev_stack.service_processes import worker_process
 from dev_stack.stack import EmbeddedStack
@@ -47,7 +47,7 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.password_policy import password_problems
 from subscription.phone import phone_number
-from subscription.refusals import Problem, RefusedError
+from subscription.refusals import Problem, RefusalError
 from subscription.timeline import ErasureCertificate, TimelineEntry
 
 REQUEST_FILE = Path(__file__).parents[2] / "examples" / "request.yaml"
@@ -65,7 +65,7 @@ _MISTAKES = {
 _BUSINESS_HOURS = timedelta(hours=10)
 
 
-class Remains(Frozen):
+class RemainingData(Frozen):
     """How often something of the customer could be read in one place, before the erasure and after it."""
 
     place: str
@@ -73,7 +73,7 @@ class Remains(Frozen):
     after: int
 
 
-class Summary(Frozen):
+class DemoSummary(Frozen):
     """What the demonstration came to."""
 
     subscription_id: str
@@ -81,7 +81,7 @@ class Summary(Frozen):
     timeline: tuple[TimelineEntry, ...]
     ledger: tuple[LedgerLine, ...]
     certificates: tuple[ErasureCertificate, ...]
-    remains: tuple[Remains, ...]
+    remains: tuple[RemainingData, ...]
     seconds: float
 
     @property
@@ -89,7 +89,7 @@ class Summary(Frozen):
         return not any(remains.after for remains in self.remains)
 
 
-async def run_demo(console: Console, catalogue: Catalogue) -> Summary:
+async def run_demo(console: Console, catalogue: Catalogue) -> DemoSummary:
     """Live a whole life on real servers in a temporary directory, for people to watch on `console`.
 
     Raises `StackError` if the servers do not start.
@@ -97,7 +97,7 @@ async def run_demo(console: Console, catalogue: Catalogue) -> Summary:
     begun = time.monotonic()
     with TemporaryDirectory(prefix="worksub-demo-") as directory:
         async with _servers(console, Path(directory), catalogue) as servers:
-            summary = await _Demo(console, servers, begun).live()
+            summary = await _DemoRun(console, servers, begun).live()
     return summary
 
 
@@ -122,12 +122,14 @@ async def _servers(console: Console, directory: Path, catalogue: Catalogue) -> A
             status.update("Starting the worker…")
             worker = await running.enter_async_context(worker_process(directory / "worker", stack.addresses))
             await worker.wait_until(lambda: is_worked_on(temporal))
-            pool = await running.enter_async_context(connected(stack.addresses.people_url, "worksub_reader"))
+            pool = await running.enter_async_context(
+                create_pool(stack.addresses.people_url, "worksub_reader")
+            )
         client = SubscriptionClient(temporal, pool)
         yield _Servers(stack, temporal, client, directory / "temporal" / "temporal.db")
 
 
-class _Demo:
+class _DemoRun:
     def __init__(self, console: Console, servers: _Servers, begun: float) -> None:
         self._console = console
         self._servers = servers
@@ -136,7 +138,7 @@ class _Demo:
         self._numbers = count(1)
         self._id = ""
 
-    async def live(self) -> Summary:
+    async def live(self) -> DemoSummary:
         [document] = read_documents(REQUEST_FILE)
         request = {**document.fields, "password_hash": hashed(_PASSWORD)}
         refused = await self._ask_for_the_impossible(request)
@@ -153,7 +155,9 @@ class _Demo:
         await self._cancel()
         runs |= await runs_of(self._servers.temporal, self._workflow_id)
         after = await self._remains(personal, runs)
-        remains = tuple(Remains(place=place, before=before[place], after=after[place]) for place in before)
+        remains = tuple(
+            RemainingData(place=place, before=before[place], after=after[place]) for place in before
+        )
         return await self._sum_up(refused, remains)
 
     # -- the acts ------------------------------------------------------------------------------------
@@ -163,7 +167,7 @@ class _Demo:
         problems = password_problems(_BAD_PASSWORD)
         try:
             await self._client.request({**request, **_MISTAKES})
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             problems = (*refusal.refused.problems, *problems)
         self._show(problems_table(problems))
         return problems
@@ -238,8 +242,8 @@ class _Demo:
                     break
                 await asyncio.sleep(0.05)
 
-    async def _sum_up(self, refused: tuple[Problem, ...], remains: tuple[Remains, ...]) -> Summary:
-        summary = Summary(
+    async def _sum_up(self, refused: tuple[Problem, ...], remains: tuple[RemainingData, ...]) -> DemoSummary:
+        summary = DemoSummary(
             subscription_id=self._id,
             refused=refused,
             timeline=tuple(await self._client.timeline(self._id)),

@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from adapters.settings import Address
+from adapters.settings import HostPort
 from adapters.temporal.encryption_keys import Keyring, keyring_from
 from adapters.temporal.executions import is_worked_on
 from dev_stack.addresses import StackAddresses
 from dev_stack.child_server import LOOPBACK, ChildProcess, ServerError, port_is_free
 from dev_stack.dns_server import DnsServer
 from dev_stack.reserved_ports import UsualPorts
-from dev_stack.service_processes import WatchedAt, api_process, chosen_addresses, worker_process
+from dev_stack.service_processes import ServiceAddresses, api_process, chosen_addresses, worker_process
 from dev_stack.stack import EmbeddedStack, StackEndedError
 from entrypoints.cli.connections import client_of
 from entrypoints.cli.dev_environment import surroundings_written
@@ -38,18 +38,18 @@ async def run_dev(
     catalogue: Catalogue,
     *,
     say: Callable[[str], None],
-    on_ready: Callable[[StackAddresses, WatchedAt], None],
+    on_ready: Callable[[StackAddresses, ServiceAddresses], None],
 ) -> None:
     """Run the servers, the worker and the API on the data in `directory` until SIGTERM or SIGINT.
 
     Raises `StackError` if the servers do not start or one of them ends, `PublishingError` or `DatabaseError`
     if the catalogue or the database does not fit.
     """
-    _be_cancelled_by_signals(say)
+    _cancel_on_signals(say)
     keyring = keyring_from(os.environ)
     try:
         with UsualPorts(say) as ports:
-            codec = Address(LOOPBACK, ports.choose(_USUAL_CODEC_PORT)) if keyring else None
+            codec = HostPort(LOOPBACK, ports.choose(_USUAL_CODEC_PORT)) if keyring else None
             async with EmbeddedStack(
                 directory,
                 search_attributes={},
@@ -63,7 +63,7 @@ async def run_dev(
                     stack.postgres.wait_for_end(),
                     stack.temporal.wait_for_end(),
                     _publish_records(directory / DNS_RECORDS, stack.dns, say),
-                    _keep_the_processes(directory, stack.addresses, chosen_addresses(ports), say, on_ready),
+                    _supervise_services(directory, stack.addresses, chosen_addresses(ports), say, on_ready),
                     *([_decrypt(codec, keyring, stack.addresses, say)] if codec else []),
                 )
     except asyncio.CancelledError:
@@ -73,7 +73,7 @@ async def run_dev(
 
 
 async def _decrypt(
-    address: Address, keyring: Keyring, addresses: StackAddresses, say: Callable[[str], None]
+    address: HostPort, keyring: Keyring, addresses: StackAddresses, say: Callable[[str], None]
 ) -> None:
     """For the Web UI, which would otherwise show what is encrypted as it is."""
     try:
@@ -84,7 +84,7 @@ async def _decrypt(
     await serve_here(address, keyring, namespace=addresses.namespace, origin=addresses.ui_url)
 
 
-def _be_cancelled_by_signals(say: Callable[[str], None]) -> None:
+def _cancel_on_signals(say: Callable[[str], None]) -> None:
     """The first signal stops everything in order; those that follow cannot hurry it."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
@@ -115,12 +115,12 @@ async def run_together(*work: Coroutine[Any, Any, None]) -> None:
         raise failures.exceptions[0] from None
 
 
-async def _keep_the_processes(
+async def _supervise_services(
     directory: Path,
     addresses: StackAddresses,
-    at: WatchedAt,
+    at: ServiceAddresses,
     say: Callable[[str], None],
-    on_ready: Callable[[StackAddresses, WatchedAt], None],
+    on_ready: Callable[[StackAddresses, ServiceAddresses], None],
 ) -> None:
     client = await client_of(addresses)
     api_answers = asyncio.Event()
@@ -134,10 +134,12 @@ async def _keep_the_processes(
         await process.wait_until(lambda: _is_listening(at.api_address))
         api_answers.set()
 
-    kept = [_keep("The worker", lambda: worker_process(directory / "worker", addresses, at), say, worked_on)]
+    kept = [
+        _supervise("The worker", lambda: worker_process(directory / "worker", addresses, at), say, worked_on)
+    ]
     if find_spec("uvicorn"):
         api = directory / "api"
-        kept.append(_keep("The API", lambda: api_process(api, addresses, at), say, answering))
+        kept.append(_supervise("The API", lambda: api_process(api, addresses, at), say, answering))
     else:
         say("What answers over HTTP is not installed: pip install 'worksub[api]'.")
         api_answers.set()
@@ -149,7 +151,7 @@ async def _is_listening(address: str) -> bool:
     return not port_is_free(int(address.rpartition(":")[2]))
 
 
-async def _keep(
+async def _supervise(
     name: str,
     begun: Callable[[], AbstractAsyncContextManager[ChildProcess]],
     say: Callable[[str], None],

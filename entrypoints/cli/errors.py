@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from subscription.refusals import Refused
+    from subscription.refusals import Refusal
 
 
 class ExitCode(IntEnum):
@@ -72,7 +72,7 @@ def unavailable(code: str, message: str, *, advice: str | None = None) -> Comman
     return CommandError(ExitCode.UNAVAILABLE, code, message, advice=advice)
 
 
-def refusal(refused: "Refused") -> CommandError:
+def refusal(refused: "Refusal") -> CommandError:
     """The rules' refusal, with everything that is wrong and what would help."""
     # The command and the service do not have the same keys: no rule has said no.
     exit_code = ExitCode.UNAVAILABLE if refused.code == "KEY_UNKNOWN" else ExitCode.REFUSED
@@ -91,11 +91,11 @@ def refusal(refused: "Refused") -> CommandError:
 @contextmanager
 def refusals_reported() -> Iterator[None]:
     """Refusals of the rules leave this block as errors of the command."""
-    from subscription.refusals import RefusedError
+    from subscription.refusals import RefusalError
 
     try:
         yield
-    except RefusedError as error:
+    except RefusalError as error:
         raise refusal(error.refused) from None
 
 

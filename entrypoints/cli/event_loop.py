@@ -27,7 +27,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         def interrupt() -> None:
             nonlocal interrupted
             interrupted = True
-            ignore_what_is_left(loop)
+            ignore_pending_futures(loop)
             this.cancel()
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,14 +46,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         collect_garbage()
 
 
-def keep_the_sdk_quiet() -> None:
+def disable_sdk_logging() -> None:
     """To be called before a first client: the SDK warns on standard output, where our answers go."""
     from temporalio.runtime import Runtime, TelemetryConfig
 
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
 
 
-def ignore_what_is_left(loop: "asyncio.AbstractEventLoop") -> None:
+def ignore_pending_futures(loop: "asyncio.AbstractEventLoop") -> None:
     """The SDK leaves futures behind when a call is given up, and the loop would print each as a traceback."""
     loop.set_exception_handler(lambda loop, context: None)
 

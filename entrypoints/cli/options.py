@@ -85,12 +85,12 @@ def _term(text: str) -> str:
 
 
 def _quote_of(text: str) -> str:
-    from subscription.forecast import QuoteOf
+    from subscription.forecast import QuoteKind
 
     try:
-        return QuoteOf(text.lower())
+        return QuoteKind(text.lower())
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(QuoteOf)}.") from None
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(QuoteKind)}.") from None
 
 
 def _state(text: str) -> str:
@@ -124,9 +124,9 @@ def _accesses() -> list[str]:
 
 
 def _quotable() -> list[str]:
-    from subscription.forecast import QuoteOf
+    from subscription.forecast import QuoteKind
 
-    return list(QuoteOf)
+    return list(QuoteKind)
 
 
 def _states() -> list[str]:

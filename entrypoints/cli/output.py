@@ -46,7 +46,7 @@ def show_json(document: Any) -> None:
     print(written, flush=True)
 
 
-def say(sentence: str) -> None:
+def print_status(sentence: str) -> None:
     """A word to the person who waits; never part of the answer.
 
     It may repeat the name of a file or an option, in which nothing is to steer the terminal.
@@ -60,26 +60,26 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def open_what_is_closed() -> None:
+def reopen_closed_streams() -> None:
     """A stream that our caller has closed leads nowhere, instead of being none at all."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
-def is_about_the_output(error: OSError) -> bool:
+def is_output_error(error: OSError) -> bool:
     """Whether nobody reads on (`| head -1`), or the disk that the answer goes to is full."""
     return error.errno in (errno.EPIPE, errno.ENOSPC)
 
 
-def give_up_the_output() -> None:
+def discard_stdout() -> None:
     """What is still to be written goes nowhere, or the interpreter would complain of it at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
-def ask_a_person(question: str) -> str:
+def prompt(question: str) -> str:
     """What is typed at the terminal; the question is no part of the answer that goes to standard output."""
     print(question, end="", file=sys.stderr, flush=True)
     return input()
@@ -93,7 +93,7 @@ def show_error(as_json: bool, error: CommandError) -> None:
     lines = [f"Error{place}: {_headline(error)}", *map(_problem_line, error.problems)]
     if error.advice:
         lines.append(error.advice)
-    say("\n".join(lines))
+    print_status("\n".join(lines))
 
 
 def _headline(error: CommandError) -> str:

@@ -4,7 +4,7 @@ import getpass
 import sys
 
 from subscription.password_policy import password_problems
-from subscription.refusals import Code, Problem
+from subscription.refusals import Problem, RefusalCode
 
 # No password may be longer than 40 characters, so what is longer is refused without being read to its end.
 _LONGEST_INPUT = 1000
@@ -15,7 +15,7 @@ def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tu
     password = getpass.getpass(question)
     problems = password_problems(password)
     if not problems and getpass.getpass("The same password again: ") != password:
-        problems = (Problem.of(Code.PASSWORDS_DIFFER, "password"),)
+        problems = (Problem.of(RefusalCode.PASSWORDS_DIFFER, "password"),)
     return password, problems
 
 

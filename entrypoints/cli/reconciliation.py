@@ -11,7 +11,7 @@ from entrypoints.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from starter.queries import SubscriptionReader
+    from starter.queries import SubscriptionQueries
     from subscription.reconciliation import Reconciliation, ReportedFinding
 
 app = typer.Typer()
@@ -28,7 +28,7 @@ def findings(
 ) -> None:
     """Show what reconciling has found: first what is left to somebody, then what was repaired."""
 
-    async def read(record: "SubscriptionReader") -> "tuple[Reconciliation, list[ReportedFinding]]":
+    async def read(record: "SubscriptionQueries") -> "tuple[Reconciliation, list[ReportedFinding]]":
         reconciliation = await record.reconciliation(run)
         return reconciliation, await record.findings(reconciliation.run, limit=limit)
 

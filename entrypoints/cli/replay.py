@@ -12,7 +12,7 @@ from entrypoints.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from starter.replay import Replayed
+    from starter.replay import ReplayReport
 
 app = typer.Typer()
 
@@ -41,7 +41,7 @@ def replay(
                 services.temporal,
                 query or RUNNING,
                 limit=limit,
-                on_progress=lambda count: session.sign_of_life(f"Replayed {count:,} runs so far…"),
+                on_progress=lambda count: session.reset_timeout(f"Replayed {count:,} runs so far…"),
             )
         )
     show(as_json, replayed, lambda: _view(replayed))
@@ -49,7 +49,7 @@ def replay(
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _view(replayed: "Replayed") -> "RenderableType":
+def _view(replayed: "ReplayReport") -> "RenderableType":
     from rich.table import Table
 
     if not replayed.failed:

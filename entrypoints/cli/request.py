@@ -9,14 +9,14 @@ import typer
 
 from entrypoints.cli.errors import check_standard_input, refusal, usage_error
 from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, Domain, Group, Timeout
-from entrypoints.cli.output import say, show
+from entrypoints.cli.output import print_status, show
 from entrypoints.cli.session import Session
 from subscription.password_hash_policy import PLACEHOLDER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from subscription.refusals import Problem, Refused
+    from subscription.refusals import Problem, Refusal
     from subscription.request import Account
     from subscription.state import State
     from subscription.timeline import RequestAnswer
@@ -77,7 +77,7 @@ def request(
         asked = {name: value for name, value in fields.items() if name not in _NOT_FOR_A_FILE}
         refused = session.ask(lambda client: client.check_request({**asked, "password_hash": PLACEHOLDER}))
         if refused or problems:
-            raise refusal(_together(refused, problems))
+            raise refusal(_run_all(refused, problems))
         typed = {**asked, "password_hash": password_hash or _hash_of_what_is_typed()}
         answer = session.ask(lambda client: client.request(typed))
         state = session.ask(lambda client: client.status(answer.subscription_id)).state
@@ -98,7 +98,7 @@ def hash_password(
     if password_stdin:
         password, problems = password_input.from_standard_input()
         if problems:
-            raise refusal(_together(None, problems))
+            raise refusal(_run_all(None, problems))
         password_hash = hashed(password)
     elif sys.stdin.isatty():
         password_hash = _hash_of_what_is_typed()
@@ -134,17 +134,19 @@ def account_named(group: str | None, domain: str | None) -> "Account":
     """The account that the options name, if it is a possible one (R4)."""
     from pydantic import ValidationError
 
-    from subscription.refusals import Code, Refused
+    from subscription.refusals import Refusal, RefusalCode
     from subscription.request import AccountName
-    from subscription.validation import check, problems_of
+    from subscription.validation import parse_strict, problems_from
 
     if (group is None) == (domain is None):
         raise usage_error("Say either --group or --domain.", field="group")
     try:
-        return check(AccountName, {"group": group, "domain": domain}).account
+        return parse_strict(AccountName, {"group": group, "domain": domain}).account
     except ValidationError as error:
-        problems = problems_of(error)
-        raise refusal(Refused.of_problems(Code(problems[0].code), problems, whole="the name")) from None
+        problems = problems_from(error)
+        raise refusal(
+            Refusal.of_problems(RefusalCode(problems[0].code), problems, whole="the name")
+        ) from None
 
 
 def _fields_of(file: Path) -> Mapping[str, Any]:
@@ -162,23 +164,23 @@ def _fields_of(file: Path) -> Mapping[str, Any]:
 
 
 def _problems_of_a_file(fields: Mapping[str, Any]) -> "tuple[Problem, ...]":
-    from subscription.refusals import Code, Problem
+    from subscription.refusals import Problem, RefusalCode
 
     return tuple(
-        Problem.of(Code.UNKNOWN_FIELD, name, reason=reason)
+        Problem.of(RefusalCode.UNKNOWN_FIELD, name, reason=reason)
         for name, reason in _NOT_FOR_A_FILE.items()
         if name in fields
     )
 
 
-def _together(refused: "Refused | None", problems: "tuple[Problem, ...]") -> "Refused":
+def _run_all(refused: "Refusal | None", problems: "tuple[Problem, ...]") -> "Refusal":
     """One refusal with everything that is wrong."""
-    from subscription.refusals import Code, Refused
+    from subscription.refusals import Refusal, RefusalCode
 
     if refused and not problems:
         return refused
     problems = (*(refused.problems if refused else ()), *problems)
-    return Refused.of_problems(Code.REQUEST_REFUSED, problems, whole="the request")
+    return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems, whole="the request")
 
 
 def _hash_of_what_is_typed() -> str:
@@ -186,11 +188,11 @@ def _hash_of_what_is_typed() -> str:
     from adapters.password_hashing import hashed
     from entrypoints.cli import password_input
 
-    say("8 to 40 characters, among them an uppercase letter, a lowercase letter and a digit.")
+    print_status("8 to 40 characters, among them an uppercase letter, a lowercase letter and a digit.")
     for _ in range(_ATTEMPTS):
         password, problems = password_input.from_terminal()
         if not problems:
             return hashed(password)
         for problem in problems:
-            say(f"The password {problem.message}.")
-    raise refusal(_together(None, problems))
+            print_status(f"The password {problem.message}.")
+    raise refusal(_run_all(None, problems))

@@ -6,7 +6,7 @@ import typer
 
 from entrypoints.cli.errors import CommandError, ExitCode
 from entrypoints.cli.options import AsJson, Timeout
-from entrypoints.cli.output import say, show
+from entrypoints.cli.output import print_status, show
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-    from entrypoints.cli.connections import Services
+    from entrypoints.cli.connections import ServiceTargets
     from starter.schedules import Job
 
 app = typer.Typer(help="What happens by itself, every night and every month.", no_args_is_help=True)
@@ -76,7 +76,7 @@ def trigger(
 
     with Session(timeout=timeout) as session:
         handle = session.work(_when_applied(lambda client: trigger(client, job)))
-        say(f"{job.name} has begun, as workflow {handle.id}.")
+        print_status(f"{job.name} has begun, as workflow {handle.id}.")
         if not wait:
             show(as_json, {"workflow_id": handle.id, "report": None}, lambda: "")
             return
@@ -110,8 +110,8 @@ def resume(job: JobName, as_json: AsJson = False) -> None:
     show(as_json, {"name": job.name, "paused": False}, lambda: f"{job.name} runs {job.times} again.")
 
 
-def _when_applied(task: "Callable[[Client], Awaitable[T]]") -> "Callable[[Services], Awaitable[T]]":
-    async def done(services: "Services") -> T:
+def _when_applied(task: "Callable[[Client], Awaitable[T]]") -> "Callable[[ServiceTargets], Awaitable[T]]":
+    async def done(services: "ServiceTargets") -> T:
         from starter.schedules import JobFailedError, NotAppliedError
 
         try:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from starter.client import SubscriptionClient
-    from starter.filters import ReadyMade
-    from starter.search import Found
+    from starter.filters import NamedFilter
+    from starter.search import SearchPage
 
 app = typer.Typer()
 
@@ -27,9 +27,9 @@ def _which(text: str) -> str:
 
 
 def _names() -> list[str]:
-    from starter.filters import READY_MADE
+    from starter.filters import NAMED_FILTERS
 
-    return list(READY_MADE)
+    return list(NAMED_FILTERS)
 
 
 @app.command("list", rich_help_panel="Ask about a subscription")
@@ -64,7 +64,7 @@ def list_subscriptions(
 
     What is given beside each other must all hold. Weeks begin on Monday; days are those of Korea.
     """
-    from starter.filters import READY_MADE, access_is, customer_is, plan_is, state_is, term_is
+    from starter.filters import NAMED_FILTERS, access_is, customer_is, plan_is, state_is, term_is
     from subscription.business_calendar import KST
     from subscription.contract import ContractTerm
     from subscription.state import Access, State
@@ -73,7 +73,7 @@ def list_subscriptions(
         raise usage_error(f"Say either {which} or --query.", field="query")
     if query is not None and not query.strip():
         raise usage_error("--query has nothing in it.", field="query")
-    ready_made = READY_MADE[which] if which else None
+    ready_made = NAMED_FILTERS[which] if which else None
     selection = ready_made.on(datetime.now(KST).date()) if ready_made else ()
     selection += state_is(State(state)) if state else ()
     selection += access_is(Access(access)) if access else ()
@@ -81,7 +81,7 @@ def list_subscriptions(
     selection += term_is(ContractTerm(term)) if term else ()
     selection += customer_is(customer) if customer is not None else ()
 
-    async def found(client: "SubscriptionClient") -> "Found":
+    async def found(client: "SubscriptionClient") -> "SearchPage":
         from starter.search import InvalidQueryError
 
         try:
@@ -100,7 +100,7 @@ def list_subscriptions(
     show(as_json, page, lambda: _view(page, ready_made))
 
 
-def _view(page: "Found", ready_made: "ReadyMade | None") -> "RenderableType":
+def _view(page: "SearchPage", ready_made: "NamedFilter | None") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 

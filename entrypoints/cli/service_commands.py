@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import typer
 
 from entrypoints.cli import event_loop
-from entrypoints.cli.connections import DEV_DIRECTORY, PROFILE_FILE, Services
+from entrypoints.cli.connections import DEV_DIRECTORY, PROFILE_FILE, ServiceTargets
 from entrypoints.cli.dev_stack_errors import embedded_errors_reported
 from entrypoints.cli.errors import CommandError, ExitCode, unavailable, usage_error
 from entrypoints.cli.options import AsJson
-from entrypoints.cli.output import console, say, show, show_json
+from entrypoints.cli.output import console, print_status, show, show_json
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from dev_stack.addresses import StackAddresses
-    from dev_stack.service_processes import WatchedAt
-    from entrypoints.cli.doctor import Finding
+    from dev_stack.service_processes import ServiceAddresses
+    from entrypoints.cli.doctor import CheckResult
     from subscription.catalogue import Catalogue
 
 app = typer.Typer()
@@ -36,7 +36,7 @@ def demo(as_json: AsJson = False) -> None:
     with embedded_errors_reported():
         from entrypoints.cli.demo import run_demo
 
-        event_loop.keep_the_sdk_quiet()
+        event_loop.disable_sdk_logging()
         summary = event_loop.run(run_demo(console(stderr=as_json), catalogue))
     if as_json:
         show_json(summary)
@@ -62,16 +62,16 @@ def dev(as_json: AsJson = False) -> None:
                 f"`worksub dev` runs here already, as process {owner}.",
                 advice="The other commands find it by themselves: try `worksub doctor`.",
             )
-        event_loop.keep_the_sdk_quiet()
+        event_loop.disable_sdk_logging()
         on_ready = _show_addresses if as_json else _invite
         try:
-            event_loop.run(run_dev(DEV_DIRECTORY, catalogue, say=say, on_ready=on_ready))
+            event_loop.run(run_dev(DEV_DIRECTORY, catalogue, say=print_status, on_ready=on_ready))
         except (PublishingError, DatabaseError) as error:
             advice = f"To begin anew with what is here now, delete {DEV_DIRECTORY}."
             raise usage_error(str(error), advice=advice) from None
 
 
-def _show_addresses(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
+def _show_addresses(addresses: "StackAddresses", watched_at: "ServiceAddresses") -> None:
     show_json(
         {
             **asdict(addresses),
@@ -83,7 +83,7 @@ def _show_addresses(addresses: "StackAddresses", watched_at: "WatchedAt") -> Non
     )
 
 
-def _invite(addresses: "StackAddresses", watched_at: "WatchedAt") -> None:
+def _invite(addresses: "StackAddresses", watched_at: "ServiceAddresses") -> None:
     from entrypoints.cli.dev import DNS_RECORDS
     from entrypoints.cli.dev_environment import ENVIRONMENT_FILE
 
@@ -126,12 +126,12 @@ def _activation() -> str:
 @app.command(rich_help_panel=_PANEL)
 def worker(as_json: AsJson = False) -> None:
     """Run the worker: it carries out everything, until Ctrl-C or SIGTERM. The same as `python worker.py`."""
-    from adapters.settings import SettingsError, settings_from
+    from adapters.settings import SettingsError, load_worker_settings
     from worker import serve
 
     environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
     try:
-        event_loop.run(serve(settings_from(environment)))
+        event_loop.run(serve(load_worker_settings(environment)))
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
 
@@ -139,7 +139,7 @@ def worker(as_json: AsJson = False) -> None:
 @app.command(rich_help_panel=_PANEL)
 def api(as_json: AsJson = False) -> None:
     """Answer over HTTP, until Ctrl-C or SIGTERM. `worksub keys` says who may ask."""
-    from adapters.postgres.pool import UNREACHABLE
+    from adapters.postgres.pool import CONNECT_ERRORS
     from adapters.settings import SettingsError
 
     try:
@@ -157,7 +157,7 @@ def api(as_json: AsJson = False) -> None:
         event_loop.run(serve(api_settings_from(environment)))
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
-    except UNREACHABLE as error:
+    except CONNECT_ERRORS as error:
         reason = str(error) or type(error).__name__
         raise unavailable(
             "DATABASE_UNREACHABLE",
@@ -188,19 +188,19 @@ def setup(as_json: AsJson = False) -> None:
 @app.command(rich_help_panel=_PANEL)
 def doctor(as_json: AsJson = False) -> None:
     """Look at everything the service needs; each line says that it is well, or what to do."""
-    from entrypoints.cli.doctor import Verdict
+    from entrypoints.cli.doctor import CheckStatus
 
     with Session() as session:
         findings = session.work(_examine)
     show(as_json, {"findings": findings}, lambda: _findings_view(findings))
     verdicts = {finding.verdict for finding in findings}
-    if Verdict.UNREACHABLE in verdicts:
+    if CheckStatus.UNREACHABLE in verdicts:
         raise typer.Exit(ExitCode.UNAVAILABLE)
-    if verdicts & {Verdict.MISSING, Verdict.WRONG}:
+    if verdicts & {CheckStatus.MISSING, CheckStatus.WRONG}:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-async def _examine(services: Services) -> "list[Finding]":
+async def _examine(services: ServiceTargets) -> "list[CheckResult]":
     from entrypoints.cli.doctor import database_findings, temporal_findings
 
     findings = [finding async for finding in temporal_findings(services.temporal)]
@@ -208,18 +208,18 @@ async def _examine(services: Services) -> "list[Finding]":
     return findings + [finding async for finding in database]
 
 
-def _findings_view(findings: "list[Finding]") -> "RenderableType":
+def _findings_view(findings: "list[CheckResult]") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from entrypoints.cli.doctor import Verdict
+    from entrypoints.cli.doctor import CheckStatus
 
     marks = {
-        Verdict.OK: Text("ok", style="green"),
-        Verdict.NOTE: Text("note", style="cyan"),
-        Verdict.MISSING: Text("missing", style="yellow"),
-        Verdict.WRONG: Text("wrong", style="yellow"),
-        Verdict.UNREACHABLE: Text("unreachable", style="red"),
+        CheckStatus.OK: Text("ok", style="green"),
+        CheckStatus.NOTE: Text("note", style="cyan"),
+        CheckStatus.MISSING: Text("missing", style="yellow"),
+        CheckStatus.WRONG: Text("wrong", style="yellow"),
+        CheckStatus.UNREACHABLE: Text("unreachable", style="red"),
     }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:

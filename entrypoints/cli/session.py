@@ -5,23 +5,23 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from entrypoints.cli.connections import Record, Services, find_record, find_services
+from entrypoints.cli.connections import DatabaseTarget, ServiceTargets, find_record, find_services
 from entrypoints.cli.errors import CommandError, refusals_reported, unavailable
-from entrypoints.cli.event_loop import collect_garbage, ignore_what_is_left, keep_the_sdk_quiet
+from entrypoints.cli.event_loop import collect_garbage, disable_sdk_logging, ignore_pending_futures
 from entrypoints.cli.options import DEFAULT_TIMEOUT
-from entrypoints.cli.output import say
+from entrypoints.cli.output import print_status
 
 if TYPE_CHECKING:
     from adapters.postgres.pool import Pool
     from starter.client import SubscriptionClient
-    from starter.queries import SubscriptionReader
+    from starter.queries import SubscriptionQueries
 
 _SILENCE_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
 _REPORT_SECONDS = 10.0
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=DatabaseTarget)
 
 
 class Session:
@@ -39,13 +39,13 @@ class Session:
         self._timeout = timeout
         self._runner = asyncio.Runner()
         self._resources = contextlib.AsyncExitStack()
-        self._services: Services | None = None
+        self._services: ServiceTargets | None = None
         self._pool: Pool | None = None
         self._last_sign_of_life = 0.0
         self._progress: str | None = None
 
     def __enter__(self) -> Self:
-        ignore_what_is_left(self._runner.get_loop())
+        ignore_pending_futures(self._runner.get_loop())
         return self
 
     def __exit__(
@@ -60,12 +60,12 @@ class Session:
                 self._services = None
                 collect_garbage()
 
-    def read(self, question: "Callable[[SubscriptionReader], Awaitable[T]]") -> T:
+    def read(self, question: "Callable[[SubscriptionQueries], Awaitable[T]]") -> T:
         """What the record answers."""
-        from starter.queries import SubscriptionReader
+        from starter.queries import SubscriptionQueries
 
-        async def asked(record: Record) -> T:
-            return await question(SubscriptionReader(await self._connected(record)))
+        async def asked(record: DatabaseTarget) -> T:
+            return await question(SubscriptionQueries(await self._connected(record)))
 
         return self._with_record(asked)
 
@@ -85,12 +85,12 @@ class Session:
         self.read(lambda record: record.check_exists(subscription_id))
         return subscription_id
 
-    def manage(self, task: "Callable[[Pool], Awaitable[T]]") -> T:
+    def run_admin(self, task: "Callable[[Pool], Awaitable[T]]") -> T:
         """Something done with what the record keeps for its administrators."""
-        from adapters.postgres.pool import connected
+        from adapters.postgres.pool import create_pool
 
-        async def managed(record: Record) -> T:
-            async with connected(record.database_url, "worksub_admin", connections=1) as pool:
+        async def managed(record: DatabaseTarget) -> T:
+            async with create_pool(record.database_url, "worksub_admin", connections=1) as pool:
                 return await task(pool)
 
         return self._with_record(managed)
@@ -99,23 +99,23 @@ class Session:
         """What the service answers."""
         from starter.client import SubscriptionClient
 
-        async def asked(services: Services) -> T:
+        async def asked(services: ServiceTargets) -> T:
             return await question(SubscriptionClient(services.temporal, await self._connected(services)))
 
         return self.work(asked)
 
-    def work(self, task: Callable[[Services], Awaitable[T]]) -> T:
+    def work(self, task: Callable[[ServiceTargets], Awaitable[T]]) -> T:
         """Something done with the servers themselves."""
 
         async def work() -> T:
             if self._services is None:
-                keep_the_sdk_quiet()
+                disable_sdk_logging()
                 self._services = await find_services()
             return await self._reported(self._services, task)
 
         return self._runner.run(work())
 
-    def sign_of_life(self, progress: str | None = None) -> None:
+    def reset_timeout(self, progress: str | None = None) -> None:
         """Restart the time limit during long work, and keep the progress to be printed every few seconds."""
         self._last_sign_of_life = self._runner.get_loop().time()
         self._progress = progress
@@ -126,17 +126,17 @@ class Session:
 
         self._runner.run(asyncio.sleep(seconds))
 
-    def _with_record(self, task: Callable[[Record], Awaitable[T]]) -> T:
+    def _with_record(self, task: Callable[[DatabaseTarget], Awaitable[T]]) -> T:
         async def work() -> T:
             return await self._reported(find_record(), task)
 
         return self._runner.run(work())
 
-    async def _connected(self, record: Record) -> "Pool":
-        from adapters.postgres.pool import connected
+    async def _connected(self, record: DatabaseTarget) -> "Pool":
+        from adapters.postgres.pool import create_pool
 
         if self._pool is None:
-            pool = connected(record.database_url, "worksub_reader", connections=2)
+            pool = create_pool(record.database_url, "worksub_reader", connections=2)
             self._pool = await self._resources.enter_async_context(pool)
         return self._pool
 
@@ -150,7 +150,7 @@ class Session:
     async def _patiently(self, answer: Awaitable[T]) -> T:
         import asyncio
 
-        self.sign_of_life()
+        self.reset_timeout()
         task = asyncio.ensure_future(answer)
         clock = asyncio.get_running_loop().time
         begin = clock()
@@ -164,7 +164,9 @@ class Session:
                 if silence > self._timeout:
                     raise self._no_answer()
                 if clock() > report_at and (self._progress or silence > _SILENCE_SECONDS):
-                    say(self._progress or self._waiting(None if report_at == first else clock() - begin))
+                    print_status(
+                        self._progress or self._waiting(None if report_at == first else clock() - begin)
+                    )
                     report_at = clock() + _REPORT_SECONDS
             return task.result()
         finally:

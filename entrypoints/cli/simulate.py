@@ -11,11 +11,11 @@ from entrypoints.cli import event_loop
 from entrypoints.cli.dev_stack_errors import embedded_errors_reported
 from entrypoints.cli.errors import CommandError, ExitCode, check_standard_input, unavailable, usage_error
 from entrypoints.cli.options import AsJson
-from entrypoints.cli.output import console, say, show_json
+from entrypoints.cli.output import console, print_status, show_json
 
 if TYPE_CHECKING:
     from subscription.catalogue import PriceBook
-    from subscription.scenario import Document, Scenario
+    from subscription.scenario import Scenario, ScenarioResult
 
 app = typer.Typer()
 
@@ -129,27 +129,29 @@ def _read(file: Path) -> "tuple[list[Scenario], list[dict[str, Any]]]":
     return scenarios, problems
 
 
-def _by_rules(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Document]":
+def _by_rules(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[ScenarioResult]":
     from dev_stack.scenario_runner import simulate_by_rules
 
     return simulate_by_rules(scenarios, book)
 
 
-def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Document]":
+def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[ScenarioResult]":
     done = itertools.count(1)
 
-    def on_done(document: "Document") -> None:
-        say(f"{next(done)} of {len(scenarios)} lived: {document.name}")
+    def on_done(document: "ScenarioResult") -> None:
+        print_status(f"{next(done)} of {len(scenarios)} lived: {document.name}")
 
     with embedded_errors_reported():
-        from dev_stack.scenario_runner import ClockSlippedError, simulate_on_temporal
+        from dev_stack.scenario_runner import ClockOverrunError, simulate_on_temporal
 
-        event_loop.keep_the_sdk_quiet()
+        event_loop.disable_sdk_logging()
         try:
-            return event_loop.run(simulate_on_temporal(scenarios, book, on_progress=say, on_done=on_done))
+            return event_loop.run(
+                simulate_on_temporal(scenarios, book, on_progress=print_status, on_done=on_done)
+            )
         except ExceptionGroup as group:  # the other lives were given up with the first that failed
             failure = group.exceptions[0]
-            if not isinstance(failure, ClockSlippedError):
+            if not isinstance(failure, ClockOverrunError):
                 raise failure from None
             advice = "This machine is too busy: simulate fewer scenarios at once."
             raise unavailable("CLOCK_SLIPPED", str(failure), advice=advice) from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from entrypoints.cli.date_arguments import day_meant
+from entrypoints.cli.date_arguments import parse_day
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
 from entrypoints.cli.options import (
     DEFAULT_TIMEOUT,
@@ -23,7 +23,7 @@ from entrypoints.cli.options import (
     Term,
     Timeout,
 )
-from entrypoints.cli.output import ask_a_person, console, say, show
+from entrypoints.cli.output import console, print_status, prompt, show
 from entrypoints.cli.request import account_named
 from entrypoints.cli.session import Session
 
@@ -56,7 +56,7 @@ def switch(
 
     with Session(timeout=timeout) as session:
         subscription_id = session.subscription(subscription_id)
-        day = day_meant(session, subscription_id, date)
+        day = parse_day(session, subscription_id, date)
         answer = session.ask(
             lambda client: client.switch_to_paid(
                 subscription_id,
@@ -168,7 +168,7 @@ def cancel(
         )
     with Session(timeout=timeout) as session:
         subscription_id = session.subscription(subscription_id)
-        day = day_meant(session, subscription_id, date)
+        day = parse_day(session, subscription_id, date)
         carried: dict[str, Any] = {**_carried(command_id, by)}
         if confirm is None:
             seen = session.ask(lambda client: client.standing(subscription_id))
@@ -251,10 +251,10 @@ def _show_answer(as_json: bool, answer: "Answer") -> None:
 
 
 def _ask_to_agree(terms: "Iterable[CatalogueTerm]") -> None:
-    say("An upgrade agrees to the current terms of service:")
+    print_status("An upgrade agrees to the current terms of service:")
     for term in terms:
-        say(f"  {term.id} in version {term.version}")
-    if ask_a_person("Do you agree? Type yes or no: ").strip().lower() not in ("y", "yes"):
+        print_status(f"  {term.id} in version {term.version}")
+    if prompt("Do you agree? Type yes or no: ").strip().lower() not in ("y", "yes"):
         raise CommandError(ExitCode.REFUSED, "TERMS_NOT_AGREED", "Not agreed, so nothing has changed.")
 
 
@@ -264,5 +264,5 @@ def _ask_to_confirm(session: Session, subscription_id: str, day: "calendar_date"
     quote = session.ask(lambda client: client.quote_cancellation(subscription_id, day))
     account = session.ask(lambda client: client.status(subscription_id)).account
     console(stderr=True).print(quote_view(quote))
-    say("All data will be permanently deleted.")
-    return ask_a_person(f"To confirm, type the account ({account}): ").strip()
+    print_status("All data will be permanently deleted.")
+    return prompt(f"To confirm, type the account ({account}): ").strip()

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from entrypoints.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
-    from starter.queries import SubscriptionReader
+    from starter.queries import SubscriptionQueries
 
 _SHOWN = 10
 
 
-async def only_one(record: "SubscriptionReader", reference: str) -> str:
+async def only_one(record: "SubscriptionQueries", reference: str) -> str:
     """Return the id that the reference means, or the reference itself where the record knows none.
 
     Raises `CommandError` with the candidates where the reference fits several subscriptions.
@@ -21,7 +21,7 @@ async def only_one(record: "SubscriptionReader", reference: str) -> str:
     return found[0] if found else reference
 
 
-async def _ambiguous(record: "SubscriptionReader", reference: str, found: list[str]) -> CommandError:
+async def _ambiguous(record: "SubscriptionQueries", reference: str, found: list[str]) -> CommandError:
     listed = await record.listed(found[:_SHOWN])
     number = f"more than {_SHOWN}" if len(found) > _SHOWN else str(len(found))
     return CommandError(

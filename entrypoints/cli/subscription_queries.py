@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from entrypoints.cli.date_arguments import day_meant
+from entrypoints.cli.date_arguments import parse_day
 from entrypoints.cli.errors import usage_error
 from entrypoints.cli.options import (
     DEFAULT_TIMEOUT,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from starter.client import SubscriptionClient
-    from starter.queries import SubscriptionReader
+    from starter.queries import SubscriptionQueries
     from subscription.attention import ShownAttention
     from subscription.forecast import ChangeQuote, Quote
     from subscription.status import Status
@@ -58,7 +58,7 @@ class Standing(NamedTuple):
     attention: "ShownAttention | None"
 
 
-async def _standing(record: "SubscriptionReader", subscription_id: str) -> Standing:
+async def _standing(record: "SubscriptionQueries", subscription_id: str) -> Standing:
     return Standing(
         await record.status(subscription_id),
         await record.certificates(subscription_id),
@@ -147,7 +147,7 @@ def quote(
     chosen = ContractTerm(term) if term else None
     with Session(timeout=timeout) as session:
         subscription_id = session.subscription(subscription_id)
-        day = day_meant(session, subscription_id, date or "today")
+        day = parse_day(session, subscription_id, date or "today")
 
         async def quoted(client: "SubscriptionClient") -> "Quote | ChangeQuote":
             match of:

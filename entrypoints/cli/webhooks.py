@@ -15,7 +15,7 @@ from entrypoints.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from starter.webhook_endpoints import Delivery, Endpoint, NewSecret, Webhooks
+    from starter.webhook_endpoints import Delivery, Endpoint, NewSecret, WebhookEndpointStore
 
 app = typer.Typer(help="Who is told of what happens, and what could not be told.", no_args_is_help=True)
 PANEL = "Run the service"
@@ -187,7 +187,7 @@ def _id_of(reference: str) -> str:
         return session.recorded(reference)
 
 
-async def _tried(webhooks: "Webhooks", endpoint: str) -> "Delivery":
+async def _tried(webhooks: "WebhookEndpointStore", endpoint: str) -> "Delivery":
     import asyncio
 
     from subscription.webhook_events import EndpointStatus
@@ -217,22 +217,22 @@ async def _tried(webhooks: "Webhooks", endpoint: str) -> "Delivery":
 
 def _anywhere() -> bool:
     """Whether internal addresses will do: as the workers are told, or on the stack of `worksub dev`."""
-    from adapters.settings import SettingsError, webhooks_anywhere
+    from adapters.settings import SettingsError, allow_private_webhook_targets
     from entrypoints.cli.connections import dev_stack
 
     try:
-        return webhooks_anywhere(os.environ) or dev_stack() is not None
+        return allow_private_webhook_targets(os.environ) or dev_stack() is not None
     except SettingsError as error:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
 
 
-def _with_webhooks(ask: "Callable[[Webhooks], Awaitable[T]]") -> T:
-    from starter.webhook_endpoints import NoSuchEndpointError, Webhooks
+def _with_webhooks(ask: "Callable[[WebhookEndpointStore], Awaitable[T]]") -> T:
+    from starter.webhook_endpoints import EndpointNotFoundError, WebhookEndpointStore
 
     with Session(timeout=2 * _PATIENCE_SECONDS) as session:
         try:
-            return session.manage(lambda pool: ask(Webhooks(pool)))
-        except NoSuchEndpointError:
+            return session.run_admin(lambda pool: ask(WebhookEndpointStore(pool)))
+        except EndpointNotFoundError:
             raise CommandError(
                 ExitCode.REFUSED,
                 "ENDPOINT_NOT_FOUND",

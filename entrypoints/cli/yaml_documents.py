@@ -31,7 +31,7 @@ class DocumentError(Exception):
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """One document of a file: what it says, and where each field stands, by its dotted path."""
 
     source: str
@@ -53,12 +53,12 @@ class _Loader(yaml.BaseLoader):
 _Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
 
 
-def read_documents(path: Path) -> list[Document]:
+def read_documents(path: Path) -> list[YamlDocument]:
     """Every document of a YAML file, each of which must be named fields; raises `DocumentError`."""
     source = "standard input" if path == STANDARD_INPUT else str(path)
     try:
         text = read_text(path)
-        documents = [_Reading(source).document(node) for node in yaml.compose_all(text, _Loader)]
+        documents = [_DocumentParser(source).document(node) for node in yaml.compose_all(text, _Loader)]
     except TooLargeError as error:
         raise DocumentError(source, None, str(error)) from None
     except UnicodeDecodeError as error:
@@ -77,7 +77,7 @@ def read_documents(path: Path) -> list[Document]:
     return [document for document in documents if document]
 
 
-class _Reading:
+class _DocumentParser:
     """One document being read."""
 
     def __init__(self, source: str) -> None:
@@ -85,14 +85,14 @@ class _Reading:
         self._lines: dict[str, int] = {}
         self._values = 0
 
-    def document(self, node: yaml.Node) -> Document | None:
+    def document(self, node: yaml.Node) -> YamlDocument | None:
         """None for an empty one, such as follows a last `---`."""
         fields = self._value(node, "", ())
         if fields is None:
             return None
         if not isinstance(fields, dict):
             raise self._error(node, "there must be named fields here, as in `name: value`")
-        return Document(self._source, fields, self._lines)
+        return YamlDocument(self._source, fields, self._lines)
 
     def _value(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> Any:
         self._values += 1

@@ -15,9 +15,9 @@ from starlette.exceptions import HTTPException
 from temporalio.api.common.v1 import Payload, Payloads
 
 from adapters.temporal.encrypted_payload import UnknownKeyError
-from adapters.temporal.payload_codec import Encryption
-from entrypoints.codec_server.authentication import Callers, IssuerSilentError, NotAllowedError
-from entrypoints.codec_server.rate_limits import Limit
+from adapters.temporal.payload_codec import AesGcmPayloadCodec
+from entrypoints.codec_server.authentication import Authenticator, IssuerUnavailableError, NotAllowedError
+from entrypoints.codec_server.rate_limits import TokenBucket
 from entrypoints.http.client_address import client_address
 from entrypoints.http.metrics import HttpMetrics
 from entrypoints.http.request_log import ObservedRequests
@@ -46,14 +46,14 @@ class CodecRefusal(HTTPException):
 
 
 def codec_app(
-    encryption: Encryption,
+    encryption: AesGcmPayloadCodec,
     *,
     namespace: str,
     origin: str,
-    callers: Callers,
+    callers: Authenticator,
     encodes: bool = False,
-    asking: Limit | None = None,
-    failing: Limit | None = None,
+    asking: TokenBucket | None = None,
+    failing: TokenBucket | None = None,
     metrics: HttpMetrics | None = None,
 ) -> FastAPI:
     """The application; it answers for one namespace, to browsers from one origin.
@@ -64,7 +64,7 @@ def codec_app(
     app.add_middleware(
         CORSMiddleware, allow_origins=[origin], allow_methods=["POST"], allow_headers=_HEADERS, max_age=600
     )
-    asking, failing = asking or Limit(400, 100.0), failing or Limit(100, 0.2)
+    asking, failing = asking or TokenBucket(400, 100.0), failing or TokenBucket(100, 0.2)
 
     async def let_in(request: Request) -> str:
         """Who asks, if they may."""
@@ -81,7 +81,7 @@ def codec_app(
         except NotAllowedError as error:
             refuse_sign_in(request.scope, error.code, error.cause)
             raise CodecRefusal(401, error.code, str(error), {"WWW-Authenticate": "Bearer"}) from None
-        except IssuerSilentError as error:
+        except IssuerUnavailableError as error:
             failing.give_back(place)
             refuse_sign_in(request.scope, SignInRefusal.ISSUER_UNREACHABLE, error)
             raise CodecRefusal(503, SignInRefusal.ISSUER_UNREACHABLE, str(error)) from None

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import jwt
 
 from entrypoints.codec_server.operator_tokens import digest_of
-from entrypoints.codec_server.rate_limits import Limit
+from entrypoints.codec_server.rate_limits import TokenBucket
 from entrypoints.http.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -30,23 +30,23 @@ class NotAllowedError(Exception):
         self.cause = cause
 
 
-class IssuerSilentError(Exception):
+class IssuerUnavailableError(Exception):
     """The keys that sign-ins are checked with cannot be had now."""
 
 
-class Callers(Protocol):
+class Authenticator(Protocol):
     async def named(self, authorization: str | None) -> str:
-        """Who asks, by the request's Authorization header. Raises `NotAllowedError`, `IssuerSilentError`."""
+        """Who asks, by the request's Authorization header. Raises `NotAllowedError`, `IssuerUnavailableError`."""
 
 
-class AnybodyHere:
+class AllowAll:
     """For a server that only this machine reaches, as `worksub dev` runs it."""
 
     async def named(self, authorization: str | None) -> str:
         return "this machine"
 
 
-class TokenHolders:
+class TokenAuthenticator:
     """Operators, by the SHA-256 of their tokens: those are 256 random bits, which nobody guesses."""
 
     def __init__(self, names_by_digest: Mapping[str, str]) -> None:
@@ -79,7 +79,7 @@ class _IssuerKeys(jwt.PyJWKClient):
 
     def __init__(self, url: str) -> None:
         super().__init__(url, timeout=_PATIENCE_SECONDS, cooldown_duration=0)
-        self._refetches = Limit(_REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND)
+        self._refetches = TokenBucket(_REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND)
         self._fetching = threading.Lock()
         self._failed_until = 0.0
 
@@ -99,7 +99,7 @@ class _IssuerKeys(jwt.PyJWKClient):
                 raise
 
 
-class SignedIn:
+class OidcAuthenticator:
     """People, by the access token that the Web UI has from their sign-in and passes on."""
 
     def __init__(self, issuer: Issuer) -> None:
@@ -120,7 +120,7 @@ class SignedIn:
                 options={"require": list(_NEEDED)},
             )
         except jwt.PyJWKClientConnectionError as error:
-            raise IssuerSilentError(f"{self._issuer.keys_url} does not answer.") from error
+            raise IssuerUnavailableError(f"{self._issuer.keys_url} does not answer.") from error
         except jwt.ExpiredSignatureError as error:
             raise NotAllowedError(SignInRefusal.TOKEN_EXPIRED, "The sign-in has expired.", error) from None
         except (jwt.PyJWTError, ValueError) as error:
@@ -129,10 +129,10 @@ class SignedIn:
         return f"subject {claims['sub']}"
 
 
-class EitherWay:
+class CombinedAuthenticator:
     """A sign-in is a JWT, of three parts; a token has one."""
 
-    def __init__(self, tokens: TokenHolders, signed_in: SignedIn) -> None:
+    def __init__(self, tokens: TokenAuthenticator, signed_in: OidcAuthenticator) -> None:
         self._tokens, self._signed_in = tokens, signed_in
 
     async def named(self, authorization: str | None) -> str:

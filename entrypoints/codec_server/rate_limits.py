@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-_REMEMBERED = 10_000
+_RETENTION = 10_000
 
 
-class Limit:
+class TokenBucket:
     """So many at once, refilled at so many a second, for each name."""
 
     def __init__(self, at_once: int, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -18,7 +18,7 @@ class Limit:
         left = self._now_left(name)
         if left < 1:
             return False
-        if name not in self._left and len(self._left) >= _REMEMBERED:
+        if name not in self._left and len(self._left) >= _RETENTION:
             self._left.pop(next(iter(self._left)))  # the one who has been known for longest
         self._left[name] = (left - 1, self._clock())
         return True

@@ -3,14 +3,14 @@
 import asyncio
 import signal
 
-from adapters.settings import Address
+from adapters.settings import HostPort
 from adapters.temporal.encryption_keys import Keyring
-from adapters.temporal.payload_codec import Encryption
+from adapters.temporal.payload_codec import AesGcmPayloadCodec
 from entrypoints.codec_server.app import codec_app
-from entrypoints.codec_server.authentication import AnybodyHere
+from entrypoints.codec_server.authentication import AllowAll
 from entrypoints.codec_server.settings import CodecSettings
 from entrypoints.http.metrics import HttpMetrics, metrics_served
-from entrypoints.http.server import HttpServer, listening
+from entrypoints.http.server import HttpServer, bind_socket
 
 _ADDRESS = "WORKSUB_CODEC_ADDRESS"
 _METRICS_ADDRESS = "WORKSUB_CODEC_METRICS_ADDRESS"
@@ -21,7 +21,7 @@ async def serve(settings: CodecSettings) -> None:
     """Answer until SIGTERM or SIGINT, then finish what was begun. Raises `SettingsError`."""
     metrics = HttpMetrics("codec")
     app = codec_app(
-        Encryption(settings.keyring),
+        AesGcmPayloadCodec(settings.keyring),
         namespace=settings.namespace,
         origin=settings.origin,
         callers=settings.callers,
@@ -35,15 +35,15 @@ async def serve(settings: CodecSettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    with listening(settings.address, _ADDRESS) as opened:
+    with bind_socket(settings.address, _ADDRESS) as opened:
         async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, metrics):
             await server.serve(sockets=[opened])
 
 
-async def serve_here(address: Address, keyring: Keyring, *, namespace: str, origin: str) -> None:
+async def serve_here(address: HostPort, keyring: Keyring, *, namespace: str, origin: str) -> None:
     """Decode and encode for everybody on this machine, as `worksub dev` does, until it is cancelled."""
     app = codec_app(
-        Encryption(keyring), namespace=namespace, origin=origin, callers=AnybodyHere(), encodes=True
+        AesGcmPayloadCodec(keyring), namespace=namespace, origin=origin, callers=AllowAll(), encodes=True
     )
-    with listening(address, _ADDRESS) as opened:
+    with bind_socket(address, _ADDRESS) as opened:
         await HttpServer(app, drain_seconds=_DRAIN_SECONDS).serve(sockets=[opened])

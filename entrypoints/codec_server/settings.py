@@ -5,9 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.settings import Address, SettingsError, listening_address
+from adapters.settings import HostPort, SettingsError, listening_address
 from adapters.temporal.encryption_keys import KEYS, KEYS_FILE, Keyring, keyring_from
-from entrypoints.codec_server.authentication import Callers, EitherWay, Issuer, SignedIn, TokenHolders
+from entrypoints.codec_server.authentication import (
+    Authenticator,
+    CombinedAuthenticator,
+    Issuer,
+    OidcAuthenticator,
+    TokenAuthenticator,
+)
 from entrypoints.codec_server.operator_tokens import TokensError, names_in
 
 _USUAL_ADDRESS = "127.0.0.1:8234"
@@ -18,12 +24,12 @@ _OIDC = ("WORKSUB_CODEC_OIDC_ISSUER", "WORKSUB_CODEC_OIDC_AUDIENCE", "WORKSUB_CO
 class CodecSettings:
     keyring: Keyring
     namespace: str
-    address: Address
+    address: HostPort
     origin: str
     """Of the Web UI, as browsers write it: scheme, host and port, and no path."""
-    callers: Callers
+    callers: Authenticator
     encodes: bool
-    metrics_address: Address | None
+    metrics_address: HostPort | None
 
 
 def codec_settings_from(environment: Mapping[str, str], namespace: str) -> CodecSettings:
@@ -42,9 +48,9 @@ def codec_settings_from(environment: Mapping[str, str], namespace: str) -> Codec
     )
 
 
-def _address(text: str) -> Address:
+def _address(text: str) -> HostPort:
     try:
-        return Address.read(text)
+        return HostPort.read(text)
     except ValueError:
         raise SettingsError(
             f"WORKSUB_CODEC_ADDRESS is {text!r}, which is not an IP address and a port, "
@@ -61,16 +67,16 @@ def _origin(text: str) -> str:
     return text.lower()
 
 
-def _callers(environment: Mapping[str, str]) -> Callers:
+def _callers(environment: Mapping[str, str]) -> Authenticator:
     file = environment.get("WORKSUB_CODEC_TOKENS_FILE")
     tokens = _token_holders(file) if file else None
     oidc = [environment.get(name) or "" for name in _OIDC]
     if any(oidc) and not all(oidc):
         missing = ", ".join(name for name, value in zip(_OIDC, oidc, strict=True) if not value)
         raise SettingsError(f"{missing} is not set; sign-ins are checked by issuer, audience and keys.")
-    signed_in = SignedIn(Issuer(*oidc)) if all(oidc) else None
+    signed_in = OidcAuthenticator(Issuer(*oidc)) if all(oidc) else None
     if tokens and signed_in:
-        return EitherWay(tokens, signed_in)
+        return CombinedAuthenticator(tokens, signed_in)
     callers = tokens or signed_in
     if callers is None:
         raise SettingsError(
@@ -80,9 +86,9 @@ def _callers(environment: Mapping[str, str]) -> Callers:
     return callers
 
 
-def _token_holders(file: str) -> TokenHolders:
+def _token_holders(file: str) -> TokenAuthenticator:
     try:
-        return TokenHolders(names_in(Path(file)))
+        return TokenAuthenticator(names_in(Path(file)))
     except TokensError as error:
         raise SettingsError(f"WORKSUB_CODEC_TOKENS_FILE: {error}") from None
 

@@ -13,22 +13,29 @@ from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
 from adapters.password_hashing import HashingBusyError
-from adapters.postgres.pool import GOING
+from adapters.postgres.pool import CONNECTION_ERRORS
 from adapters.temporal.encrypted_payload import UnknownKeyError
 from adapters.temporal.rpc_errors import Outcome, is_paused, outcome_of
-from entrypoints.console.page_context import Console, Turned, Visit, cookie_name, visit_of, words_of
-from entrypoints.console.sessions import LONGEST_HOURS, Realm
+from entrypoints.console.page_context import (
+    ConsoleApp,
+    PageContext,
+    ShortCircuitResponse,
+    cookie_name,
+    visit_of,
+    words_of,
+)
+from entrypoints.console.sessions import LONGEST_HOURS, SessionKind
 from entrypoints.console.urls import LANGUAGE, without_language
 from starter.command_rate_limits import TooManyCommandsError
-from subscription.refusals import Code, RefusedError
+from subscription.refusals import RefusalCode, RefusalError
 
 _log = logging.getLogger("worksub")
 
-Handler = Callable[[Visit], Awaitable[Response]]
+Handler = Callable[[PageContext], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class For(StrEnum):
+class Audience(StrEnum):
     """Whom a page is for; NOBODY is for the answer to an address that has no page."""
 
     NOBODY = "NOBODY"
@@ -38,7 +45,7 @@ class For(StrEnum):
     OPERATORS = "OPERATORS"
 
 
-def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endpoint:
+def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: SessionKind) -> Endpoint:
     """The handler behind all that every page has in common."""
 
     async def endpoint(request: Request) -> Response:
@@ -46,7 +53,7 @@ def guarded(console: Console, handler: Handler, whom: For, realm: Realm) -> Endp
         try:
             visit = await visit_of(console, request, realm)
             response = await _answer(visit, handler, whom)
-        except Turned as turned:
+        except ShortCircuitResponse as turned:
             return turned.response
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody receives
@@ -73,14 +80,14 @@ def _is_away(error: Exception) -> bool:
         return "client connect" in str(error)
     if isinstance(error, RPCError):
         return outcome_of(error) is not Outcome.REFUSED
-    if isinstance(error, RefusedError):
-        return error.refused.code is Code.KEY_UNKNOWN
-    return isinstance(error, (*GOING, RPCTimeoutOrCancelledError, UnknownKeyError))
+    if isinstance(error, RefusalError):
+        return error.refused.code is RefusalCode.KEY_UNKNOWN
+    return isinstance(error, (*CONNECTION_ERRORS, RPCTimeoutOrCancelledError, UnknownKeyError))
 
 
-async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
+async def _answer(visit: PageContext, handler: Handler, whom: Audience) -> Response:
     try:
-        return await _turned_away(visit, whom) or await handler(visit)
+        return await _access_denied_response(visit, whom) or await handler(visit)
     except TooManyCommandsError as error:
         return await _too_often(visit, error)
     except RPCError as error:
@@ -88,66 +95,66 @@ async def _answer(visit: Visit, handler: Handler, whom: For) -> Response:
             raise
         said = visit.words.say("The subscription is paused; nothing has changed. Try again later.")
         return await visit.page("refused.html", said=said, status=409)
-    except RefusedError as refusal:
+    except RefusalError as refusal:
         refused = refusal.refused
-        if refused.code in (Code.SUBSCRIPTION_NOT_FOUND, Code.INVOICE_NOT_FOUND):
+        if refused.code in (RefusalCode.SUBSCRIPTION_NOT_FOUND, RefusalCode.INVOICE_NOT_FOUND):
             return await visit.gone()
-        if refused.code is Code.KEY_UNKNOWN:
+        if refused.code is RefusalCode.KEY_UNKNOWN:
             raise
         return await visit.page("refused.html", said=visit.refusal(refused), status=409)
 
 
-async def _too_often(visit: Visit, error: TooManyCommandsError) -> Response:
+async def _too_often(visit: PageContext, error: TooManyCommandsError) -> Response:
     said = visit.words.say("This was sent too often for this subscription; wait a minute and send it again.")
     response = await visit.page("refused.html", said=said, status=429)
     response.headers["Retry-After"] = str(error.wait)
     return response
 
 
-async def _turned_away(visit: Visit, whom: For) -> Response | None:
-    if whom is For.NOBODY:
+async def _access_denied_response(visit: PageContext, whom: Audience) -> Response | None:
+    if whom is Audience.NOBODY:
         return None
-    if visit.request.method == "POST" and not _is_from_our_page(visit):
+    if visit.request.method == "POST" and not _has_valid_csrf_token(visit):
         return await visit.page("expired_form.html", status=403)
     visit.take_language()
     if visit.request.method == "GET" and LANGUAGE in visit.request.query_params:
         return await visit.go(without_language(visit.here))
-    if whom is For.ANYBODY:
+    if whom is Audience.ANYBODY:
         return None
     if visit.session is None:
         return await visit.go(sign_in_path(visit))
-    operator = visit.session.customer_id is None and visit.realm is Realm.CONSOLE
-    if (whom is For.OPERATORS and not operator) or (whom is For.CUSTOMERS and operator):
+    operator = visit.session.customer_id is None and visit.realm is SessionKind.CONSOLE
+    if (whom is Audience.OPERATORS and not operator) or (whom is Audience.CUSTOMERS and operator):
         return await visit.gone()
     return None
 
 
-def sign_in_path(visit: Visit) -> str:
+def sign_in_path(visit: PageContext) -> str:
     """Where to sign in, and to come back from it to the page that was asked for.
 
     Only who was signed in has a form of ours to send, and is told that the session has ended.
     """
     ended = visit.request.method == "POST"
-    if visit.realm is Realm.WORKS_ADMIN:
+    if visit.realm is SessionKind.WORKS_ADMIN:
         return "/works/sign-in?ended=1" if ended else "/works/sign-in"
     asked = {"next": visit.form_page} if visit.form_page != "/" else {}
     query = urlencode({**asked, "ended": "1"} if ended else asked)
     return f"/sign-in?{query}" if query else "/sign-in"
 
 
-def _is_from_our_page(visit: Visit) -> bool:
+def _has_valid_csrf_token(visit: PageContext) -> bool:
     headers = visit.request.headers
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
     if origin is not None and origin not in visit.console.settings.origins:
         return False
-    return visit.is_ours(visit.form.get("proof", ""))
+    return visit.verify_csrf_token(visit.form.get("proof", ""))
 
 
-def _set_cookies(visit: Visit, response: Response) -> None:
+def _set_cookies(visit: PageContext, response: Response) -> None:
     secure = visit.console.settings.secure
-    strict = visit.realm is Realm.WORKS_ADMIN
+    strict = visit.realm is SessionKind.WORKS_ADMIN
     for name, (value, seconds) in visit.cookies.items():
         response.set_cookie(
             name,
@@ -160,18 +167,18 @@ def _set_cookies(visit: Visit, response: Response) -> None:
         )
 
 
-def keep_signed_in(visit: Visit, token: str) -> None:
+def set_session_cookie(visit: PageContext, token: str) -> None:
     """The browser's new secret; the one that it had before signing in is worth nothing any more."""
     name = cookie_name(visit.realm, secure=visit.console.settings.secure)
     visit.cookies[name] = (token, LONGEST_HOURS * 3600)
     visit.token = token
 
 
-def forget(visit: Visit, name: str) -> None:
+def clear_cookie(visit: PageContext, name: str) -> None:
     visit.cookies[name] = ("", 0)
 
 
-class SafeHeaders:
+class SecurityHeadersMiddleware:
     """Nothing but this console's own files, no frames, no guessing of types, nothing kept by caches."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:

@@ -14,11 +14,11 @@ from starlette.staticfiles import StaticFiles
 
 from adapters.password_hashing import PasswordHashing
 from adapters.postgres.pool import Pool
-from entrypoints.console.access_control import For, Handler, SafeHeaders, guarded
+from entrypoints.console.access_control import Audience, Handler, SecurityHeadersMiddleware, protect
 from entrypoints.console.oidc_client import OidcClient
-from entrypoints.console.page_context import Console, Visit
-from entrypoints.console.rendering import Pages
-from entrypoints.console.sessions import Realm, Sessions
+from entrypoints.console.page_context import ConsoleApp, PageContext
+from entrypoints.console.rendering import TemplateRenderer
+from entrypoints.console.sessions import SessionKind, Sessions
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.console.urls import local_path
 from entrypoints.console.views import (
@@ -47,18 +47,18 @@ def create_console(
     hashing: PasswordHashing | None = None,
 ) -> Starlette:
     """`pool` acts as `worksub_console`: it keeps who is signed in, and what NAVER WORKS Admin writes."""
-    console = Console(
+    console = ConsoleApp(
         client=client,
         pool=pool,
         settings=settings,
         sessions=Sessions(pool),
-        pages=Pages(),
+        pages=TemplateRenderer(),
         hashing=hashing or PasswordHashing(),
         oidc=OidcClient(settings.oidc) if settings.oidc else None,
         command_rates=command_rates or CommandRates(),
     )
 
-    no_page = guarded(console, Visit.gone, For.NOBODY, Realm.CONSOLE)
+    no_page = protect(console, PageContext.gone, Audience.NOBODY, SessionKind.CONSOLE)
 
     async def missing(request: Request, _: Exception) -> Response:
         return await no_page(request)
@@ -73,7 +73,7 @@ def create_console(
             ),
         ],
         middleware=[
-            Middleware(SafeHeaders, secure=settings.secure),
+            Middleware(SecurityHeadersMiddleware, secure=settings.secure),
             Middleware(GZipMiddleware, minimum_size=500),
             # A site whose name is made to stand for this server must not be taken for the console.
             Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
@@ -82,33 +82,33 @@ def create_console(
     )
 
 
-def _console_routes(console: Console) -> Sequence[BaseRoute]:
-    def page(path: str, handler: Handler, whom: For, method: str = "GET") -> Route:
-        return Route(path, guarded(console, handler, whom, Realm.CONSOLE), methods=[method])
+def _console_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
+    def page(path: str, handler: Handler, whom: Audience, method: str = "GET") -> Route:
+        return Route(path, protect(console, handler, whom, SessionKind.CONSOLE), methods=[method])
 
     return [
-        page("/", my_product.home, For.SIGNED_IN),
-        page("/subscriptions", my_product.my_product, For.CUSTOMERS),
-        page("/operator", my_product.all_subscriptions, For.OPERATORS),
-        page("/sign-in", sign_in.sign_in, For.ANYBODY),
-        page("/sign-in/developer", sign_in.as_developer, For.ANYBODY, "POST"),
-        page("/sign-in/issuer", sign_in.to_issuer, For.ANYBODY),
-        page(sign_in.CALLBACK, sign_in.from_issuer, For.ANYBODY),
-        page(sign_in.SIGNED_OUT, sign_in.signed_out, For.ANYBODY),
-        page("/sign-out", sign_in.sign_out, For.SIGNED_IN, "POST"),
-        page("/language", choose_language, For.ANYBODY, "POST"),
-        page("/request", request_wizard.begin, For.CUSTOMERS),
-        page("/request/duplicates", request_wizard.duplicates, For.CUSTOMERS, "POST"),
-        page("/request/complete/{subscription_id}", request_wizard.complete, For.CUSTOMERS),
-        page("/request/{draft}/{step}", request_wizard.show, For.CUSTOMERS),
-        page("/request/{draft}/{step}", request_wizard.take, For.CUSTOMERS, "POST"),
-        page("/invoices/{number}", subscription_detail.invoice, For.SIGNED_IN),
+        page("/", my_product.home, Audience.SIGNED_IN),
+        page("/subscriptions", my_product.my_product, Audience.CUSTOMERS),
+        page("/operator", my_product.all_subscriptions, Audience.OPERATORS),
+        page("/sign-in", sign_in.sign_in, Audience.ANYBODY),
+        page("/sign-in/developer", sign_in.developer_sign_in, Audience.ANYBODY, "POST"),
+        page("/sign-in/issuer", sign_in.start_oidc, Audience.ANYBODY),
+        page(sign_in.CALLBACK, sign_in.oidc_callback, Audience.ANYBODY),
+        page(sign_in.SIGNED_OUT, sign_in.signed_out, Audience.ANYBODY),
+        page("/sign-out", sign_in.sign_out, Audience.SIGNED_IN, "POST"),
+        page("/language", choose_language, Audience.ANYBODY, "POST"),
+        page("/request", request_wizard.begin, Audience.CUSTOMERS),
+        page("/request/duplicates", request_wizard.duplicates, Audience.CUSTOMERS, "POST"),
+        page("/request/complete/{subscription_id}", request_wizard.complete, Audience.CUSTOMERS),
+        page("/request/{draft}/{step}", request_wizard.show, Audience.CUSTOMERS),
+        page("/request/{draft}/{step}", request_wizard.take, Audience.CUSTOMERS, "POST"),
+        page("/invoices/{number}", subscription_detail.invoice, Audience.SIGNED_IN),
     ]
 
 
-def _subscription_routes(console: Console) -> Sequence[BaseRoute]:
+def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
     def page(path: str, handler: Handler, method: str = "GET") -> Route:
-        endpoint = guarded(console, handler, For.SIGNED_IN, Realm.CONSOLE)
+        endpoint = protect(console, handler, Audience.SIGNED_IN, SessionKind.CONSOLE)
         return Route(f"/subscriptions/{{subscription_id}}{path}", endpoint, methods=[method])
 
     moving = [page("/clock", clock_controls.advance, "POST")] if console.settings.embedded else []
@@ -130,23 +130,25 @@ def _subscription_routes(console: Console) -> Sequence[BaseRoute]:
     ]
 
 
-def _works_routes(console: Console) -> Sequence[BaseRoute]:
-    def page(path: str, handler: Handler, whom: For = For.SIGNED_IN, method: str = "GET") -> Route:
-        return Route(f"/works{path}", guarded(console, handler, whom, Realm.WORKS_ADMIN), methods=[method])
+def _works_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
+    def page(path: str, handler: Handler, whom: Audience = Audience.SIGNED_IN, method: str = "GET") -> Route:
+        return Route(
+            f"/works{path}", protect(console, handler, whom, SessionKind.WORKS_ADMIN), methods=[method]
+        )
 
     return [
         page("", works.home),
-        page("/sign-in", works.show_sign_in, For.ANYBODY),
-        page("/sign-in", works.sign_in, For.ANYBODY, "POST"),
+        page("/sign-in", works.show_sign_in, Audience.ANYBODY),
+        page("/sign-in", works.sign_in, Audience.ANYBODY, "POST"),
         page("/company", works.set_company, method="POST"),
         page("/members", works.add_member, method="POST"),
         page("/members/remove", works.remove_member, method="POST"),
-        page("/language", choose_language, For.ANYBODY, "POST"),
+        page("/language", choose_language, Audience.ANYBODY, "POST"),
         page("/sign-out", works.sign_out, method="POST"),
     ]
 
 
-async def choose_language(visit: Visit) -> Response:
+async def choose_language(visit: PageContext) -> Response:
     """Back to the page, in the language that its form has chosen."""
     return RedirectResponse(local_path(visit.form.get("next", "/")), status_code=303)
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from adapters.language import Language
-from entrypoints.console.i18n import Words
+from entrypoints.console.i18n import Translator
 from entrypoints.console.refusal_messages import refusal_words
 from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
-from subscription.deadlines import Deadline, Due
+from subscription.deadlines import Deadline, DeadlineKind
 from subscription.event_messages import SENTENCES, Statement, statements_of
 from subscription.events import CommandRefused, Event
 from subscription.ledger import LedgerLine, LineKind
@@ -17,10 +17,10 @@ from subscription.messages import written
 from subscription.state import Access, ReservedCancellation, ReservedSwitch, State
 
 
-class Speaker:
+class MessageFormatter:
     """Says in one language what the rules have decided; plans go by their titles."""
 
-    def __init__(self, words: Words, book: PriceBook) -> None:
+    def __init__(self, words: Translator, book: PriceBook) -> None:
         self.words = words
         titles = {plan: offer.title for version in book.versions for plan, offer in version.plans.items()}
         self._writer = _Titled(words.language, titles)
@@ -54,13 +54,13 @@ class Speaker:
     def deadline(self, deadline: Deadline) -> str:
         say = self.words.say
         return {
-            Due.SERVICE_FEES: say("Service fees are charged"),
-            Due.CANCELLATION: say("Reserved cancellation"),
-            Due.SWITCH_TO_PAID: say("Reserved switch to paid"),
-            Due.TRIAL_END: say("The trial ends"),
-            Due.GRACE_END: say("The grace period ends and the service is canceled"),
-            Due.CONTRACT_END: say("The contract period ends"),
-            Due.ERASURE: say("Erasure"),
+            DeadlineKind.SERVICE_FEES: say("Service fees are charged"),
+            DeadlineKind.CANCELLATION: say("Reserved cancellation"),
+            DeadlineKind.SWITCH_TO_PAID: say("Reserved switch to paid"),
+            DeadlineKind.TRIAL_END: say("The trial ends"),
+            DeadlineKind.GRACE_END: say("The grace period ends and the service is canceled"),
+            DeadlineKind.CONTRACT_END: say("The contract period ends"),
+            DeadlineKind.ERASURE: say("Erasure"),
         }[deadline.what]
 
     def line_kind(self, kind: LineKind | str) -> str:
@@ -151,7 +151,7 @@ class Speaker:
         return written(self.words.translated(SENTENCES[statement.key]), statement.parameters, self._writer)
 
 
-class _Titled(Words):
+class _Titled(Translator):
     """A language's writer that writes a plan by its title."""
 
     def __init__(self, language: Language, titles: Mapping[str, str]) -> None:

@@ -57,7 +57,7 @@ def catalogue_of(language: Language) -> NullTranslations:
     return Translations(compiled)
 
 
-class Words:
+class Translator:
     """One language's way of saying things. What is said to `say` in English is looked up in its .po file."""
 
     def __init__(self, language: Language) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from starter.client import Standing
+from starter.client import CurrentState
 from subscription.business_calendar import start_of
 from subscription.events import (
     Canceled,
@@ -15,7 +15,7 @@ from subscription.events import (
     TrialStarted,
     Upgraded,
 )
-from subscription.forecast import events_to_come
+from subscription.forecast import future_events
 from subscription.model import Frozen
 
 _AHEAD = timedelta(days=400)
@@ -24,17 +24,17 @@ _WIDE_ENOUGH = 14.0
 """A stretch of so many percent has room for its name."""
 
 
-class Kind(StrEnum):
+class PhaseKind(StrEnum):
     TRIAL = "TRIAL"
     GRACE = "GRACE"
     MONTHLY = "MONTHLY"
     ANNUAL = "ANNUAL"
 
 
-class Stretch(Frozen):
+class Phase(Frozen):
     """From `start` up to `end`; `x` and `width` are percent of the picture."""
 
-    kind: Kind
+    kind: PhaseKind
     start: datetime
     end: datetime
     planned: bool
@@ -50,8 +50,8 @@ class Stretch(Frozen):
         return self.x + self.width / 2
 
 
-class Picture(Frozen):
-    stretches: tuple[Stretch, ...]
+class LifecycleChart(Frozen):
+    stretches: tuple[Phase, ...]
     first: datetime
     last: datetime
     today: float | None
@@ -60,12 +60,12 @@ class Picture(Frozen):
     """Whether the life ends where the picture does."""
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[PhaseKind, ...]:
         """Each once, as they come."""
         return tuple(dict.fromkeys(stretch.kind for stretch in self.stretches))
 
 
-def picture_of(standing: Standing, past: Sequence[Event]) -> Picture | None:
+def picture_of(standing: CurrentState, past: Sequence[Event]) -> LifecycleChart | None:
     """None for a life that has not begun."""
     state, now = standing.state, standing.now
     events = [*past[: state.sequence], *_ahead(standing)]
@@ -87,7 +87,7 @@ def picture_of(standing: Standing, past: Sequence[Event]) -> Picture | None:
         for stretch in stretches
     )
     reserved = start_of(state.reservation.date) if state.reservation else None
-    return Picture(
+    return LifecycleChart(
         stretches=placed,
         first=first,
         last=last,
@@ -97,19 +97,19 @@ def picture_of(standing: Standing, past: Sequence[Event]) -> Picture | None:
     )
 
 
-def _ahead(standing: Standing) -> Iterable[Event]:
-    for number, (event, _) in enumerate(events_to_come(standing.state, standing.book)):
+def _ahead(standing: CurrentState) -> Iterable[Event]:
+    for number, (event, _) in enumerate(future_events(standing.state, standing.book)):
         if event.at > standing.now + _AHEAD or number >= _MOST_EVENTS:
             return
         yield event
 
 
-def _stretches(events: Iterable[Event], now: datetime) -> list[Stretch]:
-    found: list[Stretch] = []
+def _stretches(events: Iterable[Event], now: datetime) -> list[Phase]:
+    found: list[Phase] = []
 
-    def begin(kind: Kind, start: datetime, end: datetime) -> None:
+    def begin(kind: PhaseKind, start: datetime, end: datetime) -> None:
         stop(start)
-        found.append(Stretch(kind=kind, start=start, end=end, planned=start > now))
+        found.append(Phase(kind=kind, start=start, end=end, planned=start > now))
 
     def stop(at: datetime) -> None:
         if found and found[-1].end > at:
@@ -120,13 +120,13 @@ def _stretches(events: Iterable[Event], now: datetime) -> list[Stretch]:
     for event in events:
         match event:
             case TrialStarted():
-                begin(Kind.TRIAL, event.at, event.trial_ends_at)
+                begin(PhaseKind.TRIAL, event.at, event.trial_ends_at)
             case TrialEnded():
-                begin(Kind.GRACE, event.at, event.grace_ends_at)
+                begin(PhaseKind.GRACE, event.at, event.grace_ends_at)
             case SwitchedToPaid(contract=contract) | ContractRenewed(contract=contract):
-                begin(Kind(contract.term.value), event.at, start_of(contract.end_day))
+                begin(PhaseKind(contract.term.value), event.at, start_of(contract.end_day))
             case Upgraded(contract=contract) if found and start_of(contract.end_day) != found[-1].end:
-                begin(Kind(contract.term.value), event.at, start_of(contract.end_day))
+                begin(PhaseKind(contract.term.value), event.at, start_of(contract.end_day))
             case Canceled():
                 stop(event.at)
     return found

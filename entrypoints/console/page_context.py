@@ -14,19 +14,19 @@ from adapters.language import Language
 from adapters.password_hashing import PasswordHashing
 from adapters.postgres.pool import Pool
 from entrypoints.console.i18n import COOKIE as LANGUAGE_COOKIE
-from entrypoints.console.i18n import Words, language_of
+from entrypoints.console.i18n import Translator, language_of
 from entrypoints.console.oidc_client import OidcClient
 from entrypoints.console.refusal_messages import refusal_words
-from entrypoints.console.rendering import Pages
-from entrypoints.console.sessions import Realm, Session, Sessions, new_token
+from entrypoints.console.rendering import TemplateRenderer
+from entrypoints.console.sessions import Session, SessionKind, Sessions, new_token
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.console.urls import LANGUAGE, form_of, page_of
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.caller import Caller
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
-from starter.scoped_client import Desk
-from subscription.refusals import Problem, Refused
+from starter.scoped_client import ScopedClient
+from subscription.refusals import Problem, Refusal
 from subscription.validation import composed, is_storable
 
 MOST_BYTES = 64 * 1024
@@ -35,20 +35,20 @@ _LANGUAGE_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Console:
+class ConsoleApp:
     """What every page needs of the process. `pool` acts as `worksub_console`."""
 
     client: SubscriptionClient
     pool: Pool
     settings: ConsoleSettings
     sessions: Sessions
-    pages: Pages
+    pages: TemplateRenderer
     hashing: PasswordHashing
     oidc: OidcClient | None = None
     command_rates: CommandRates = field(default_factory=CommandRates)
 
 
-class Turned(Exception):  # noqa: N818
+class ShortCircuitResponse(Exception):  # noqa: N818
     """The page cannot be shown; another answer takes its place."""
 
     def __init__(self, response: Response) -> None:
@@ -57,13 +57,13 @@ class Turned(Exception):  # noqa: N818
 
 
 @dataclass
-class Visit:
+class PageContext:
     """`token` is the browser's secret in this realm; a form is only taken with the proof made from it."""
 
-    console: Console
+    console: ConsoleApp
     request: Request
-    realm: Realm
-    words: Words
+    realm: SessionKind
+    words: Translator
     token: str
     session: Session | None
     form: Mapping[str, str] = field(default_factory=dict)
@@ -80,9 +80,9 @@ class Visit:
         return Caller(self.session.customer_id)
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> ScopedClient:
         """All that this caller may see and ask; another customer's subscription does not exist in it."""
-        return Desk(self.console.client, self.caller, self.console.command_rates)
+        return ScopedClient(self.console.client, self.caller, self.console.command_rates)
 
     @property
     def subscription_id(self) -> str:
@@ -108,7 +108,7 @@ class Visit:
         """Answer in the language that the form or the address chooses, now and later."""
         chosen = self.form.get(LANGUAGE) or self.request.query_params.get(LANGUAGE)
         if chosen in tuple(Language):
-            self.words = Words(Language(chosen))
+            self.words = Translator(Language(chosen))
             self.cookies[LANGUAGE_COOKIE] = (chosen, _LANGUAGE_SECONDS)
 
     @property
@@ -121,7 +121,7 @@ class Visit:
         """What a form must carry to be taken: whoever does not have the cookie cannot know it."""
         return hmac.new(self.token.encode(), b"form", hashlib.sha256).hexdigest()
 
-    def is_ours(self, proof: str) -> bool:
+    def verify_csrf_token(self, proof: str) -> bool:
         return hmac.compare_digest(self.proof.encode(), proof.encode())
 
     def refuse_sign_in(
@@ -158,10 +158,10 @@ class Visit:
             await self.console.sessions.tell(self.token, told)
         return RedirectResponse(path, status_code=303)
 
-    def refusal(self, refused: Refused | Problem) -> str:
+    def refusal(self, refused: Refusal | Problem) -> str:
         return refusal_words(refused, self.words)
 
-    def problems(self, refused: Refused, **renamed: str) -> dict[str, str]:
+    def problems(self, refused: Refusal, **renamed: str) -> dict[str, str]:
         """What is wrong by the field of the form; `""` is for the whole. `renamed` maps the rules' fields."""
         found = refused.problems or (
             Problem.model_validate(refused.model_dump(include=set(Problem.model_fields))),
@@ -178,24 +178,24 @@ class Visit:
         return await self.page("not_found.html", status=404)
 
 
-def cookie_name(realm: Realm, *, secure: bool) -> str:
-    name = "works-admin" if realm is Realm.WORKS_ADMIN else "console"
+def cookie_name(realm: SessionKind, *, secure: bool) -> str:
+    name = "works-admin" if realm is SessionKind.WORKS_ADMIN else "console"
     return f"__Host-{name}" if secure else name
 
 
-def words_of(request: Request) -> Words:
+def words_of(request: Request) -> Translator:
     asked = request.headers.get("accept-language", "")
-    return Words(language_of(request.cookies.get(LANGUAGE_COOKIE), asked))
+    return Translator(language_of(request.cookies.get(LANGUAGE_COOKIE), asked))
 
 
-async def visit_of(console: Console, request: Request, realm: Realm) -> Visit:
+async def visit_of(console: ConsoleApp, request: Request, realm: SessionKind) -> PageContext:
     """Read who asks and what; the form is read to its end only if it is small."""
     if not all(is_storable(text) for pair in request.query_params.multi_items() for text in pair):
-        raise Turned(Response("The address cannot be read.", status_code=400))
+        raise ShortCircuitResponse(Response("The address cannot be read.", status_code=400))
     cookies = request.cookies
     token = cookies.get(cookie_name(realm, secure=console.settings.secure), "")
     session = await console.sessions.find(token, realm) if token else None
-    visit = Visit(
+    visit = PageContext(
         console=console,
         request=request,
         realm=realm,
@@ -217,7 +217,7 @@ async def _form(request: Request) -> dict[str, tuple[str, ...]]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
-            raise Turned(Response("That is far too much.", status_code=413))
+            raise ShortCircuitResponse(Response("That is far too much.", status_code=413))
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
@@ -225,7 +225,7 @@ async def _form(request: Request) -> dict[str, tuple[str, ...]]:
         if not all(is_storable(text) for pair in pairs for text in pair):
             raise ValueError("null characters")
     except ValueError:
-        raise Turned(Response("The form cannot be read.", status_code=400)) from None
+        raise ShortCircuitResponse(Response("The form cannot be read.", status_code=400)) from None
     several: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         several[name] = (*several.get(name, ()), composed(value))

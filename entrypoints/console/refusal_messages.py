@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from entrypoints.console.i18n import Words
+from entrypoints.console.i18n import Translator
 from subscription.messages import written
-from subscription.refusals import Code, Problem, Refused, key_of
+from subscription.refusals import Problem, Refusal, RefusalCode, key_of
 
 
 def N_(message: str) -> str:  # noqa: N802
@@ -13,12 +13,12 @@ def N_(message: str) -> str:  # noqa: N802
 
 
 SENTENCES: Mapping[str, str] = {
-    Code.INVALID_ARGUMENT: N_("Something that was entered cannot be read."),
-    Code.MISSING_FIELD: N_("This is missing."),
-    Code.UNKNOWN_FIELD: N_("There is a field that is not known here."),
-    Code.WRONG_TYPE: N_("This cannot be read."),
+    RefusalCode.INVALID_ARGUMENT: N_("Something that was entered cannot be read."),
+    RefusalCode.MISSING_FIELD: N_("This is missing."),
+    RefusalCode.UNKNOWN_FIELD: N_("There is a field that is not known here."),
+    RefusalCode.WRONG_TYPE: N_("This cannot be read."),
     "WRONG_TYPE.WHOLE_NUMBER": N_("Enter a whole number, such as 10."),
-    Code.INVALID_VALUE: N_("This value is not possible."),
+    RefusalCode.INVALID_VALUE: N_("This value is not possible."),
     "INVALID_VALUE.AT_LEAST": N_("Enter %(least)s or more."),
     "INVALID_VALUE.AT_MOST": N_("Enter %(most)s or less."),
     "INVALID_VALUE.TOO_SHORT": N_("Enter %(least)s characters or more."),
@@ -30,31 +30,31 @@ SENTENCES: Mapping[str, str] = {
         "plan or number of members, or leave both as they are."
     ),
     "INVALID_VALUE.MORE_PROBLEMS": N_("There are %(more)s more problems."),
-    Code.INVALID_DATE: N_("Enter a date such as 2027-01-31."),
-    Code.INVALID_INSTANT: N_("Enter a date and a time."),
+    RefusalCode.INVALID_DATE: N_("Enter a date such as 2027-01-31."),
+    RefusalCode.INVALID_INSTANT: N_("Enter a date and a time."),
     "INVALID_INSTANT.TOO_FAR_AHEAD": N_("That time is too far ahead."),
-    Code.UNKNOWN_COMMAND: N_("There is no such command."),
-    Code.CANCEL_BY_COMMAND: N_("A subscription is canceled on its own page."),
-    Code.REQUEST_REFUSED: N_("The request cannot be accepted as it is."),
-    Code.REQUEST_ID_REUSED: N_("This request was sent before with other contents; begin a new one."),
-    Code.INVALID_GROUP_NAME: N_("This is not a possible group name."),
+    RefusalCode.UNKNOWN_COMMAND: N_("There is no such command."),
+    RefusalCode.CANCEL_BY_COMMAND: N_("A subscription is canceled on its own page."),
+    RefusalCode.REQUEST_REFUSED: N_("The request cannot be accepted as it is."),
+    RefusalCode.REQUEST_ID_REUSED: N_("This request was sent before with other contents; begin a new one."),
+    RefusalCode.INVALID_GROUP_NAME: N_("This is not a possible group name."),
     "INVALID_GROUP_NAME.LENGTH": N_("A group name has 2 to 22 characters."),
     "INVALID_GROUP_NAME.CHARACTERS": N_(
         "A group name has lowercase letters, digits and hyphens, and no hyphen first, last or twice running."
     ),
     "INVALID_GROUP_NAME.RESERVED": N_("A group name cannot be line or admin."),
     "INVALID_GROUP_NAME.CONTAINS": N_("A group name cannot contain worksmobile or lineworks."),
-    Code.INVALID_DOMAIN_NAME: N_("Enter a domain name such as acme.co.kr."),
+    RefusalCode.INVALID_DOMAIN_NAME: N_("Enter a domain name such as acme.co.kr."),
     "INVALID_DOMAIN_NAME.TOO_LONG": N_("A domain name has at most 253 characters."),
     "INVALID_DOMAIN_NAME.LABEL": N_(
         "Each part of a domain name has 1 to 63 letters, digits and hyphens, with no hyphen first or last, "
         "as in acme.co.kr."
     ),
     "INVALID_DOMAIN_NAME.DIGITS_LAST": N_("A domain name does not end in digits alone."),
-    Code.INVALID_ADMIN_ID: N_(
+    RefusalCode.INVALID_ADMIN_ID: N_(
         "An ID has 2 to 40 lowercase letters, digits, periods, hyphens or underscores."
     ),
-    Code.INVALID_PASSWORD: N_("The password does not keep to the rules beside it."),
+    RefusalCode.INVALID_PASSWORD: N_("The password does not keep to the rules beside it."),
     "INVALID_PASSWORD.LENGTH": N_("It must have 8 to 40 characters."),
     "INVALID_PASSWORD.CHARACTERS": N_("It must be of printable ASCII characters without spaces."),
     "INVALID_PASSWORD.NO_UPPERCASE": N_("It must have at least one uppercase letter."),
@@ -64,46 +64,46 @@ SENTENCES: Mapping[str, str] = {
         "It must not have three characters in a row that follow each other, as abc or 321 do."
     ),
     "INVALID_PASSWORD.REPEATED": N_("It must not have the same character three times in a row."),
-    Code.PASSWORDS_DIFFER: N_("The two passwords are not the same; type them again."),
-    Code.INVALID_PASSWORD_HASH: N_("Enter the password again."),
-    Code.INVALID_COMPANY_NAME: N_("A company name has 1 to 100 characters."),
+    RefusalCode.PASSWORDS_DIFFER: N_("The two passwords are not the same; type them again."),
+    RefusalCode.INVALID_PASSWORD_HASH: N_("Enter the password again."),
+    RefusalCode.INVALID_COMPANY_NAME: N_("A company name has 1 to 100 characters."),
     "INVALID_COMPANY_NAME.INVISIBLE": N_("A company name cannot have control or invisible characters."),
-    Code.INVALID_PHONE: N_("Enter a phone number such as 02-1234-5678 or +82 2-1234-5678."),
-    Code.INVALID_ID: N_("This is not a possible id."),
-    Code.INVALID_START: N_("The workflow was started with options that it does not allow."),
-    Code.SIMULATION_NOT_ALLOWED: N_("A subscription begins now, not at another time."),
-    Code.NAME_TAKEN: N_("This name is taken; choose another one."),
-    Code.NAME_UNCHANGED: N_("That is the present name already."),
-    Code.RENAMED_TOO_RECENTLY: N_(
+    RefusalCode.INVALID_PHONE: N_("Enter a phone number such as 02-1234-5678 or +82 2-1234-5678."),
+    RefusalCode.INVALID_ID: N_("This is not a possible id."),
+    RefusalCode.INVALID_START: N_("The workflow was started with options that it does not allow."),
+    RefusalCode.SIMULATION_NOT_ALLOWED: N_("A subscription begins now, not at another time."),
+    RefusalCode.NAME_TAKEN: N_("This name is taken; choose another one."),
+    RefusalCode.NAME_UNCHANGED: N_("That is the present name already."),
+    RefusalCode.RENAMED_TOO_RECENTLY: N_(
         "The name was changed a short while ago; it can be changed from %(free_at)s."
     ),
-    Code.NO_PROOF_AWAITED: N_("No domain of this subscription is waiting for a proof of ownership."),
-    Code.NOTHING_ON_SALE: N_("Nothing is on sale yet on this day."),
-    Code.PLAN_NOT_SOLD: N_("This plan is not on sale; choose one of those shown."),
-    Code.TOO_MANY_MEMBERS: N_("There can be %(most_members)s at most."),
+    RefusalCode.NO_PROOF_AWAITED: N_("No domain of this subscription is waiting for a proof of ownership."),
+    RefusalCode.NOTHING_ON_SALE: N_("Nothing is on sale yet on this day."),
+    RefusalCode.PLAN_NOT_SOLD: N_("This plan is not on sale; choose one of those shown."),
+    RefusalCode.TOO_MANY_MEMBERS: N_("There can be %(most_members)s at most."),
     "TOO_MANY_MEMBERS.AT_MOST": N_("There can be at most %(most)s members."),
-    Code.CATALOGUE_NOT_PUBLISHABLE: N_("This version of the catalogue cannot be published."),
-    Code.TERMS_NOT_AGREED: N_("Agree to all required terms to go on."),
-    Code.DATE_IN_THE_PAST: N_("The date must be today, %(today)s, or later."),
-    Code.DATE_TOO_LATE: N_("The latest possible date is %(latest)s."),
-    Code.SWITCH_RESERVED: N_(
+    RefusalCode.CATALOGUE_NOT_PUBLISHABLE: N_("This version of the catalogue cannot be published."),
+    RefusalCode.TERMS_NOT_AGREED: N_("Agree to all required terms to go on."),
+    RefusalCode.DATE_IN_THE_PAST: N_("The date must be today, %(today)s, or later."),
+    RefusalCode.DATE_TOO_LATE: N_("The latest possible date is %(latest)s."),
+    RefusalCode.SWITCH_RESERVED: N_(
         "A switch to paid is reserved for %(date)s; withdraw it first, or cancel today."
     ),
-    Code.CANCELLATION_RESERVED: N_(
+    RefusalCode.CANCELLATION_RESERVED: N_(
         "A cancellation is reserved for %(date)s; withdraw it first, or switch today."
     ),
-    Code.CHANGED_MEANWHILE: N_(
+    RefusalCode.CHANGED_MEANWHILE: N_(
         "Something has changed since you opened the page. Nothing was done; check it again "
         "before you confirm."
     ),
-    Code.NOTHING_RESERVED: N_("Neither a switch nor a cancellation is reserved."),
-    Code.CONFIRMATION_DIFFERS: N_("Type the administrator's account in full: ID@name."),
-    Code.ALREADY_PAID: N_("The subscription is on a paid plan already; upgrade it instead."),
-    Code.NOT_YET_PAID: N_("This is possible only after the switch to a paid plan."),
-    Code.NOT_AN_UPGRADE: N_(
+    RefusalCode.NOTHING_RESERVED: N_("Neither a switch nor a cancellation is reserved."),
+    RefusalCode.CONFIRMATION_DIFFERS: N_("Type the administrator's account in full: ID@name."),
+    RefusalCode.ALREADY_PAID: N_("The subscription is on a paid plan already; upgrade it instead."),
+    RefusalCode.NOT_YET_PAID: N_("This is possible only after the switch to a paid plan."),
+    RefusalCode.NOT_AN_UPGRADE: N_(
         "An upgrade needs a higher plan, more members, or an annual contract in place of a monthly one."
     ),
-    Code.LOWERED_BY_UPGRADE: N_(
+    RefusalCode.LOWERED_BY_UPGRADE: N_(
         "An upgrade cannot lower anything; a renewal option can, at the end of the contract period."
     ),
     "LOWERED_BY_UPGRADE.PLAN": N_(
@@ -116,26 +116,26 @@ SENTENCES: Mapping[str, str] = {
     "LOWERED_BY_UPGRADE.TERM": N_(
         "An upgrade cannot shorten the term; a renewal option can, at the end of the contract period."
     ),
-    Code.KEY_UNKNOWN: N_("It is encrypted with the key %(key_id)s, which the service does not have."),
-    Code.TOO_MANY_SIGNALS: N_("Signals refused on %(date)s beyond those noted one by one: %(more)s."),
-    Code.TRY_AGAIN: N_("The subscription is busy; nothing has changed. Try again in a moment."),
-    Code.NOT_YET_STARTED: N_("The subscription has not started yet; try again in a moment."),
-    Code.SUBSCRIPTION_ENDED: N_("The subscription has ended; nothing can be asked of it."),
-    Code.SUBSCRIPTION_NOT_FOUND: N_("There is no such subscription."),
-    Code.LINE_NOT_FOUND: N_("The ledger has no such line."),
-    Code.ADJUSTED_TOO_MUCH: N_("Only %(left)s can be given back."),
+    RefusalCode.KEY_UNKNOWN: N_("It is encrypted with the key %(key_id)s, which the service does not have."),
+    RefusalCode.TOO_MANY_SIGNALS: N_("Signals refused on %(date)s beyond those noted one by one: %(more)s."),
+    RefusalCode.TRY_AGAIN: N_("The subscription is busy; nothing has changed. Try again in a moment."),
+    RefusalCode.NOT_YET_STARTED: N_("The subscription has not started yet; try again in a moment."),
+    RefusalCode.SUBSCRIPTION_ENDED: N_("The subscription has ended; nothing can be asked of it."),
+    RefusalCode.SUBSCRIPTION_NOT_FOUND: N_("There is no such subscription."),
+    RefusalCode.LINE_NOT_FOUND: N_("The ledger has no such line."),
+    RefusalCode.ADJUSTED_TOO_MUCH: N_("Only %(left)s can be given back."),
     "ADJUSTED_TOO_MUCH.ADDED": N_("Only %(left)s more can be added."),
     "ADJUSTED_TOO_MUCH.AT_ONCE": N_("An adjustment can be of %(left)s at most."),
-    Code.REVERSED_TOO_MUCH: N_("Only %(left)s can be taken back."),
-    Code.ADJUSTMENT_ID_REUSED: N_("This adjustment was sent before with other contents."),
-    Code.MONTH_NOT_ENDED: N_("The month has not ended yet."),
-    Code.INVOICE_NOT_FOUND: N_("There is no such invoice."),
-    Code.NOTICE_NOT_FOUND: N_("There is no such notice."),
-    Code.RECONCILIATION_NOT_FOUND: N_("Nothing has been reconciled yet."),
+    RefusalCode.REVERSED_TOO_MUCH: N_("Only %(left)s can be taken back."),
+    RefusalCode.ADJUSTMENT_ID_REUSED: N_("This adjustment was sent before with other contents."),
+    RefusalCode.MONTH_NOT_ENDED: N_("The month has not ended yet."),
+    RefusalCode.INVOICE_NOT_FOUND: N_("There is no such invoice."),
+    RefusalCode.NOTICE_NOT_FOUND: N_("There is no such notice."),
+    RefusalCode.RECONCILIATION_NOT_FOUND: N_("Nothing has been reconciled yet."),
     "RECONCILIATION_NOT_FOUND.RUN": N_("There is no such comparison."),
-    Code.COMMAND_ID_REUSED: N_("This form was sent before with other contents; open the page again."),
-    Code.CLOCK_PASSED: N_("That time has passed already: something happened at %(last_at)s."),
-    Code.NO_TEST_CLOCK: N_("This clock cannot be moved."),
+    RefusalCode.COMMAND_ID_REUSED: N_("This form was sent before with other contents; open the page again."),
+    RefusalCode.CLOCK_PASSED: N_("That time has passed already: something happened at %(last_at)s."),
+    RefusalCode.NO_TEST_CLOCK: N_("This clock cannot be moved."),
 }
 """By code and reason; a reason that customers need not tell apart has the sentence of its code."""
 
@@ -145,14 +145,14 @@ LEFT_OUT = frozenset(
 """Parameters for programs and operators: a page shows its choices itself, and never internal ids."""
 
 
-FOR_OPERATORS = frozenset({Code.CATALOGUE_NOT_PUBLISHABLE})
+FOR_OPERATORS = frozenset({RefusalCode.CATALOGUE_NOT_PUBLISHABLE})
 """Codes that no page can meet; one sentence without parameters is enough for each."""
 
 
-def refusal_words(refused: Refused | Problem, words: Words) -> str:
+def refusal_words(refused: Refusal | Problem, words: Translator) -> str:
     """Return one sentence that says what is wrong and what would be right; more for several problems."""
     said = [_sentence(refused, words)]
-    if isinstance(refused, Refused):
+    if isinstance(refused, Refusal):
         said += [_sentence(problem, words) for problem in refused.problems]
     return " ".join(dict.fromkeys(said))
 
@@ -161,7 +161,7 @@ def template_of(code: str, reason: str | None) -> str | None:
     return SENTENCES.get(key_of(code, reason)) or SENTENCES.get(code)
 
 
-def _sentence(refused: Refused | Problem, words: Words) -> str:
+def _sentence(refused: Refusal | Problem, words: Translator) -> str:
     template = template_of(refused.code, refused.reason)
     if template is None:  # a worker of a newer release can have codes that this process does not know
         return refused.message

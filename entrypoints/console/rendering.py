@@ -8,16 +8,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adapters.language import Language
-from entrypoints.console.i18n import Words, catalogue_of
+from entrypoints.console.i18n import Translator, catalogue_of
 
 
-class Pages:
+class TemplateRenderer:
     """One set of templates for each language; a template says everything through gettext."""
 
     def __init__(self) -> None:
         self._sets = {language: _templates(language) for language in Language}
 
-    def render(self, template: str, words: Words, /, **context: Any) -> str:
+    def render(self, template: str, words: Translator, /, **context: Any) -> str:
         html: str = self._sets[words.language].get_template(template).render(words=words, **context)
         return html
 

@@ -14,13 +14,13 @@ from cryptography.fernet import Fernet, InvalidToken
 from pydantic import Field, ValidationError
 
 from subscription.model import Frozen
-from subscription.refusals import Code, Problem
+from subscription.refusals import Problem, RefusalCode
 
 KEPT_SECONDS = 3600
 MOST_KEPT = 3
 """A draft's cookie has 2.5 kB at most, and proxies take 8 kB of cookies."""
 _COOKIE = "request-draft-"
-NOT_A_NUMBER = Problem.of(Code.WRONG_TYPE, "members", reason="WHOLE_NUMBER")
+NOT_A_NUMBER = Problem.of(RefusalCode.WRONG_TYPE, "members", reason="WHOLE_NUMBER")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,100}")
 _ID = re.compile(r"[0-9a-f-]{36}")
 _MOST_BYTES = {
@@ -97,11 +97,11 @@ def cookie_of(draft_id: str) -> str:
     return _COOKIE + draft_id
 
 
-def sealed(draft: Draft, key: bytes) -> str:
+def encrypt_draft(draft: Draft, key: bytes) -> str:
     return Fernet(key).encrypt(draft.model_dump_json().encode()).decode()
 
 
-def opened(cookies: Mapping[str, str], draft_id: str, key: bytes) -> Draft | None:
+def decrypt_draft(cookies: Mapping[str, str], draft_id: str, key: bytes) -> Draft | None:
     """Return the draft; None for one that is too old, of another session, or has been changed."""
     if _ID.fullmatch(draft_id) is None:
         return None
@@ -125,7 +125,7 @@ def cookies_in(cookies: Mapping[str, str]) -> list[str]:
 def in_excess(cookies: Mapping[str, str], key: bytes) -> list[str]:
     """Return the cookies that have to go before one more draft is kept: unreadable ones, then the oldest."""
     ids = [name.removeprefix(_COOKIE) for name in cookies_in(cookies)]
-    readable = [draft_id for draft_id in ids if opened(cookies, draft_id, key)]
+    readable = [draft_id for draft_id in ids if decrypt_draft(cookies, draft_id, key)]
     readable.sort(key=lambda draft_id: Fernet(key).extract_timestamp(cookies[cookie_of(draft_id)].encode()))
     kept = readable[max(0, len(readable) - MOST_KEPT + 1) :]
     return [cookie_of(draft_id) for draft_id in ids if draft_id not in kept]

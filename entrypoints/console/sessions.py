@@ -16,7 +16,7 @@ IDLE_MINUTES = 30
 LONGEST_HOURS = 12
 
 
-class Realm(StrEnum):
+class SessionKind(StrEnum):
     """For what a session is good: it opens nothing of another realm."""
 
     CONSOLE = "CONSOLE"
@@ -30,7 +30,7 @@ class Session:
     `document` is what the sign-out needs: the ID token of the issuer.
     """
 
-    realm: Realm
+    realm: SessionKind
     customer_id: str | None
     subscription_id: str | None
     name: str
@@ -47,7 +47,7 @@ class Sessions:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def find(self, token: str, realm: Realm) -> Session | None:
+    async def find(self, token: str, realm: SessionKind) -> Session | None:
         """The living session of this token, which is seen by that."""
         row = await self._pool.fetchrow(
             f"""
@@ -66,7 +66,7 @@ class Sessions:
                 _hashed(token),
             )
         return Session(
-            realm=Realm(row["realm"]),
+            realm=SessionKind(row["realm"]),
             customer_id=row["customer_id"],
             subscription_id=row["subscription_id"],
             name=row["name"],
@@ -77,7 +77,7 @@ class Sessions:
 
     async def begin(
         self,
-        realm: Realm,
+        realm: SessionKind,
         *,
         customer_id: str | None = None,
         subscription_id: str | None = None,

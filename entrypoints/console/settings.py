@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from adapters.settings import Address, SettingsError
+from adapters.settings import HostPort, SettingsError
 
 # Browsers send a host of another script in Punycode, so only that form is accepted.
 _SCHEME_AND_HOST = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
@@ -70,7 +70,7 @@ class ConsoleSettings:
         return tuple(f"{parts.scheme}://{host}{port}" for host in self.hosts)
 
 
-def console_settings(environment: Mapping[str, str], listening_at: Address) -> ConsoleSettings:
+def console_settings(environment: Mapping[str, str], listening_at: HostPort) -> ConsoleSettings:
     """The settings of a deployment; raises `SettingsError`. Nobody is signed in without an issuer."""
     url = (environment.get("WORKSUB_CONSOLE_URL") or "http://localhost:8080").rstrip("/")
     parts = _parts_of(url)
@@ -95,7 +95,7 @@ def _parts_of(url: str) -> SplitResult:
     return parts
 
 
-def _is_a_developers(environment: Mapping[str, str], host: str | None, listening_at: Address) -> bool:
+def _is_a_developers(environment: Mapping[str, str], host: str | None, listening_at: HostPort) -> bool:
     sign_in = environment.get("WORKSUB_CONSOLE_SIGN_IN") or "oidc"
     if sign_in not in ("oidc", "developer"):
         raise SettingsError(f"WORKSUB_CONSOLE_SIGN_IN is {sign_in!r}; it must be oidc or developer.")

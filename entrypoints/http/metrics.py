@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from adapters.settings import Address
+from adapters.settings import HostPort
 from entrypoints.http.protocol import HttpLimits
-from entrypoints.http.server import HttpServer, listening
+from entrypoints.http.server import HttpServer, bind_socket
 from entrypoints.http.sign_in_refusals import SignInRefusal
 
 UNKNOWN_ROUTE = "unknown"
@@ -88,13 +88,13 @@ class HttpMetrics:
 
 @asynccontextmanager
 async def metrics_served(
-    address: Address | None, setting: str, metrics: HttpMetrics, *, limits: HttpLimits = _LIMITS
+    address: HostPort | None, setting: str, metrics: HttpMetrics, *, limits: HttpLimits = _LIMITS
 ) -> AsyncIterator[None]:
     """Answer `/metrics` at the address, if there is one; raise `SettingsError` if the address is taken."""
     if address is None:
         yield
         return
-    with listening(address, setting) as opened:
+    with bind_socket(address, setting) as opened:
         app = prometheus_client.make_asgi_app(metrics.registry)
         server = HttpServer(app, drain_seconds=_DRAIN_SECONDS, limits=limits)
         serving = asyncio.create_task(server.serve(sockets=[opened]))

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from adapters.settings import Address, SettingsError
+from adapters.settings import HostPort, SettingsError
 from entrypoints.http.protocol import BoundedProtocol, HttpLimits
 from entrypoints.http.request_guard import HttpGuard
 
@@ -44,7 +44,7 @@ class HttpServer(uvicorn.Server):
 
 
 @contextmanager
-def listening(address: Address, setting: str) -> Iterator[socket.socket]:
+def bind_socket(address: HostPort, setting: str) -> Iterator[socket.socket]:
     """A socket at the address while in this block; raises `SettingsError`, which names the setting."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:

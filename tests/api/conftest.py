@@ -3,35 +3,35 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.api_client import Reception, Visitor, open_reception
-from support.service_env import House, open_house
+from support.api_client import ApiClient, ApiServer, open_api_server
+from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
 
 
 @pytest.fixture(scope="session")
-async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    async with open_house(stack, temporal) as opened:
+async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+    async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-async def reception(house: House) -> AsyncIterator[Reception]:
-    async with open_reception(house) as opened:
+async def reception(house: ServiceEnv) -> AsyncIterator[ApiServer]:
+    async with open_api_server(house) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-async def operator(reception: Reception) -> Visitor:
+async def operator(reception: ApiServer) -> ApiClient:
     return await reception.visitor(None)
 
 
 @pytest.fixture(scope="session")
-async def acme(reception: Reception) -> Visitor:
+async def acme(reception: ApiServer) -> ApiClient:
     return await reception.visitor("C-acme")
 
 
 @pytest.fixture(scope="session")
-async def rival(reception: Reception) -> Visitor:
+async def rival(reception: ApiServer) -> ApiClient:
     return await reception.visitor("C-rival")

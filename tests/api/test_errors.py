@@ -9,22 +9,22 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from asyncpg import InternalClientError
-from support.api_client import Reception, Visitor, open_reception
-from support.polling import eventually
-from support.service_env import PASSWORD, House
-from support.tcp_proxy import Door
+from support.api_client import ApiClient, ApiServer, open_api_server
+from support.polling import wait_for
+from support.service_env import PASSWORD, ServiceEnv
+from support.tcp_proxy import TcpProxy
 from temporalio.client import Client
 
-from adapters.observability.logging import LogFormat, write_logs
+from adapters.observability.logging import LogFormat, configure_logging
 from dev_stack.postgres_server import WEB
 from entrypoints.api.app import create_api
 from entrypoints.api.problem_details import ApiCode, status_of
-from starter.api_keys import ApiKey, Keys
+from starter.api_keys import ApiKey, ApiKeyStore
 from starter.client import SubscriptionClient
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 
-async def test_what_cannot_be_read(acme: Visitor) -> None:
+async def test_what_cannot_be_read(acme: ApiClient) -> None:
     for content, media_type, status, code in (
         (b"{", "application/json", 400, "MALFORMED_JSON"),
         (b"\xff", "application/json", 400, "MALFORMED_JSON"),
@@ -42,7 +42,7 @@ async def test_what_cannot_be_read(acme: Visitor) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_body_without_an_announced_length_is_limited_too(acme: Visitor) -> None:
+async def test_a_body_without_an_announced_length_is_limited_too(acme: ApiClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 10_000
@@ -52,7 +52,7 @@ async def test_a_body_without_an_announced_length_is_limited_too(acme: Visitor) 
     assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
 
 
-async def test_paths_and_queries_that_are_wrong(acme: Visitor) -> None:
+async def test_paths_and_queries_that_are_wrong(acme: ApiClient) -> None:
     assert (await acme.gets("/nothing", 404))["code"] == "NO_SUCH_PATH"
     assert (await acme.posts("/catalogue", {}, 405))["code"] == "METHOD_NOT_ALLOWED"
     refused = await acme.gets("/subscriptions", 422, limit=0, state="HAPPY")
@@ -76,7 +76,7 @@ async def test_paths_and_queries_that_are_wrong(acme: Visitor) -> None:
         if path.startswith("/v1/")
     ],
 )
-async def test_no_route_ignores_a_query_parameter(operator: Visitor, method: str, path: str) -> None:
+async def test_no_route_ignores_a_query_parameter(operator: ApiClient, method: str, path: str) -> None:
     filled = re.sub(r"\{\w+\}", "1", path)
     for query, code, field in (
         ("sate=SUSPENDED", "UNKNOWN_PARAMETER", "sate"),
@@ -88,7 +88,7 @@ async def test_no_route_ignores_a_query_parameter(operator: Visitor, method: str
         assert (answer.status_code, problem["code"], problem["field"]) == (400, code, field)
 
 
-async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme: Visitor) -> None:
+async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme: ApiClient) -> None:
     refused = await acme.gets("/notices", 400, sate="WAITING")
     assert refused["detail"] == (
         "sate is not a query parameter of this path; known are cursor, kind, limit, state, subscription_id."
@@ -98,18 +98,18 @@ async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme:
     assert (answer.status_code, answer.json()["code"]) == (400, "REPEATED_PARAMETER")
 
 
-async def test_health_needs_no_key(reception: Reception) -> None:
+async def test_health_needs_no_key(reception: ApiServer) -> None:
     stranger = (await reception.with_token(None)).http
     assert (await stranger.get("/healthz")).json() == {"well": True, "problems": {}, "warnings": {}}
     assert (await stranger.get("/readyz")).status_code == 200
     assert "swagger" in (await stranger.get("/docs")).text
 
 
-async def test_with_the_database_away_it_says_so_and_comes_back(house: House) -> None:
-    async with Door() as door:
+async def test_with_the_database_away_it_says_so_and_comes_back(house: ServiceEnv) -> None:
+    async with TcpProxy() as door:
         url = door.leads_to_database(house.web_url)
         behind = url.partition("@")[2] and house.web_url.rpartition("@")[2].partition("/")[0]
-        async with open_reception(house, database_url=url) as reception:
+        async with open_api_server(house, database_url=url) as reception:
             visitor = await reception.visitor("C-outage")
             await visitor.gets("/subscriptions")
             door.closes()
@@ -121,11 +121,11 @@ async def test_with_the_database_away_it_says_so_and_comes_back(house: House) ->
             async def is_back() -> bool:
                 return (await visitor.http.get("/v1/subscriptions")).status_code == 200
 
-            await eventually("it answers again", is_back)
+            await wait_for("it answers again", is_back)
 
 
 async def test_a_question_in_whose_middle_the_database_stops_is_to_be_asked_again(
-    house: House, acme: Visitor
+    house: ServiceEnv, acme: ApiClient
 ) -> None:
     async def is_waiting() -> int | None:
         pid: int | None = await house.owner.fetchval(
@@ -136,40 +136,40 @@ async def test_a_question_in_whose_middle_the_database_stops_is_to_be_asked_agai
     async with house.owner.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE api_keys")
         asked = asyncio.create_task(acme.gets("/subscriptions", 503))
-        pid = await eventually("the key is looked for", is_waiting)
+        pid = await wait_for("the key is looked for", is_waiting)
         await house.owner.execute("SELECT pg_terminate_backend($1)", pid)
         assert (await asked)["code"] == "DATABASE_UNREACHABLE"
     await acme.gets("/subscriptions")
 
 
 async def test_where_asyncpg_has_lost_count_of_its_connections_the_question_is_to_be_asked_again(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
-    class LostCount(Keys):
+    class LostCount(ApiKeyStore):
         """Asyncpg does so at times when a server dies under many questions; no test can bring it about."""
 
         async def opening(self, token: str) -> ApiKey | None:
             raise InternalClientError
 
-    async with open_reception(house) as reception:
+    async with open_api_server(house) as reception:
         visitor = await reception.visitor("C-lost")
         object.__setattr__(reception.service, "keys", LostCount(house.pool))
         assert (await visitor.gets("/subscriptions", 503))["code"] == "DATABASE_UNREACHABLE"
 
 
-async def test_a_database_that_only_answers_is_enough_for_a_question(house: House) -> None:
+async def test_a_database_that_only_answers_is_enough_for_a_question(house: ServiceEnv) -> None:
     database = await house.owner.fetchval("SELECT current_database()")
     setting = f"ALTER ROLE {WEB} IN DATABASE {database}"
     await house.owner.execute(f"{setting} SET default_transaction_read_only = on")
     try:
-        async with open_reception(house) as reception:
+        async with open_api_server(house) as reception:
             await (await reception.visitor("C-standby")).gets("/subscriptions")
     finally:
         await house.owner.execute(f"{setting} RESET default_transaction_read_only")
 
 
-async def test_no_worker_is_no_answer_in_time(stack: object, house: House, temporal: Client) -> None:
-    async with open_reception(house, patience=0.5) as reception:
+async def test_no_worker_is_no_answer_in_time(stack: object, house: ServiceEnv, temporal: Client) -> None:
+    async with open_api_server(house, patience=0.5) as reception:
         service = reception.service
         alone = SubscriptionClient(temporal, service.reading, task_queue="nobody-works-here")
         object.__setattr__(service, "client", alone)
@@ -179,8 +179,10 @@ async def test_no_worker_is_no_answer_in_time(stack: object, house: House, tempo
         assert answer["code"] == "NO_ANSWER"
 
 
-async def test_an_unforeseen_fault_tells_nothing(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    async with open_reception(house) as reception:
+async def test_an_unforeseen_fault_tells_nothing(
+    house: ServiceEnv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_api_server(house) as reception:
         visitor = await reception.visitor("C-fault")
         object.__setattr__(reception.service, "client", None)
         answer = await visitor.gets("/catalogue", 500)
@@ -191,11 +193,11 @@ async def test_an_unforeseen_fault_tells_nothing(house: House, capsys: pytest.Ca
 
 
 async def test_the_log_has_ids_and_codes_and_nothing_personal(
-    house: House, reception: Reception, acme: Visitor, capsys: pytest.CaptureFixture[str]
+    house: ServiceEnv, reception: ApiServer, acme: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    write_logs(LogFormat.JSON)
+    configure_logging(LogFormat.JSON)
     try:
         body = acme.request_body(house, company_name="Secret Company")
         headers = {"Idempotency-Key": "log-1", "X-Request-Id": "req-4711"}
@@ -219,12 +221,12 @@ async def test_the_log_has_ids_and_codes_and_nothing_personal(
 
 
 def test_every_code_has_a_status() -> None:
-    assert {status_of(code).value for code in (*Code, *ApiCode)} == {
+    assert {status_of(code).value for code in (*RefusalCode, *ApiCode)} == {
         *(400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503, 504)
     }
 
 
-async def test_who_goes_away_in_the_middle_troubles_nobody(acme: Visitor) -> None:
+async def test_who_goes_away_in_the_middle_troubles_nobody(acme: ApiClient) -> None:
     """A connection that is cut in the middle of the body is nobody's trouble but the caller's."""
 
     async def cut() -> AsyncIterator[bytes]:

@@ -10,23 +10,23 @@ from unit.subscription.test_event_messages import CASES
 
 from entrypoints.api.event_schema import event_schema
 from subscription.business_calendar import KST
-from subscription.event_text import sentence
+from subscription.event_text import event_message
 from subscription.events import EVENT_KINDS, Event
 from subscription.state import State
-from subscription.webhook_events import Told, cloud_event
+from subscription.webhook_events import EventPayload, cloud_event
 
 PUBLISHED: dict[str, Any] = json.loads(page("docs/schemas/subscription-event.json"))
 
 
 def data_of(event: Event) -> dict[str, Any]:
     """Return `data` as it is sent when this event happens."""
-    told = Told(
+    told = EventPayload(
         subscription_id="0b5b0f1e-6f53-5a3e-9d0e-6f5b1d1f8f0a",
         customer_id="C-1000482",
         sequence=4,
         event=event.event,
         state=State.ACTIVE,
-        message=sentence(event),
+        message=event_message(event),
         ledger=event.lines,
     )
     sent = json.loads(cloud_event(told, event.at.astimezone(KST)).model_dump_json(exclude_none=True))

@@ -8,9 +8,9 @@ from support.markdown_pages import ROOT
 
 from entrypoints.api.app import create_api
 from entrypoints.api.examples import COMMANDS, REQUEST
-from subscription.commands import Command, read_command
+from subscription.commands import Command, parse_command
 from subscription.request import Request
-from subscription.validation import check
+from subscription.validation import parse_strict
 
 
 def test_the_answers_are_those_of_the_rules() -> None:
@@ -19,9 +19,9 @@ def test_the_answers_are_those_of_the_rules() -> None:
 
 
 def test_what_is_sent_can_be_read() -> None:
-    check(Request, {**REQUEST, "request_id": "order-4711"})
+    parse_strict(Request, {**REQUEST, "request_id": "order-4711"})
     for name, body in COMMANDS.items():
-        assert isinstance(read_command(name, body), Command)
+        assert isinstance(parse_command(name, body), Command)
 
 
 def _operations() -> list[Any]:

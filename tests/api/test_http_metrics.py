@@ -4,19 +4,19 @@ import asyncio
 import json
 
 import httpx
-from support.api_client import Reception, open_reception
+from support.api_client import ApiServer, open_api_server
 from support.html_forms import submit
-from support.http_server import a_place, answering
+from support.http_server import bind, serve_app
 from support.markdown_pages import page, tables
 from support.observability import Scraped, scraped
-from support.polling import eventually
-from support.service_env import House
+from support.polling import wait_for
+from support.service_env import ServiceEnv
 
-from adapters.postgres.pool import connected
-from adapters.settings import Address
+from adapters.postgres.pool import create_pool
+from adapters.settings import HostPort
 from dev_stack.child_server import free_ports
 from entrypoints.api.app import create_app
-from entrypoints.api.rate_limits import Rates
+from entrypoints.api.rate_limits import RateLimits
 from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.http.metrics import HttpMetrics, metrics_served
@@ -27,13 +27,13 @@ REQUESTS = "worksub_http_requests_total"
 
 
 async def metrics_of(metrics: HttpMetrics) -> Scraped:
-    address = Address("127.0.0.1", free_ports(1)[0])
+    address = HostPort("127.0.0.1", free_ports(1)[0])
     async with metrics_served(address, "a test", metrics):
         return await scraped(f"http://{address}/metrics")
 
 
-async def test_requests_are_counted_by_route_template_and_status_class(house: House) -> None:
-    async with open_reception(house) as reception:
+async def test_requests_are_counted_by_route_template_and_status_class(house: ServiceEnv) -> None:
+    async with open_api_server(house) as reception:
         visitor = await reception.visitor("C-counted")
         subscription_id = await visitor.requests(house)
         await visitor.gets(f"/subscriptions/{subscription_id}")
@@ -53,8 +53,8 @@ async def test_requests_are_counted_by_route_template_and_status_class(house: Ho
     assert "C-counted" not in found.text
 
 
-async def test_refused_keys_and_rate_limits_are_counted(house: House) -> None:
-    async with open_reception(house, rates=Rates("2/minute", "100/minute")) as reception:
+async def test_refused_keys_and_rate_limits_are_counted(house: ServiceEnv) -> None:
+    async with open_api_server(house, rates=RateLimits("2/minute", "100/minute")) as reception:
         nobody, guessing = await reception.with_token(None), await reception.with_token("wsk_guess")
         visitor = await reception.visitor("C-limited")
         for asking, statuses in ((nobody, [401]), (guessing, [401, 401]), (visitor, [200, 200, 429])):
@@ -70,8 +70,8 @@ async def test_refused_keys_and_rate_limits_are_counted(house: House) -> None:
     assert found.values("worksub_http_rate_limited_total", by="server") == {"api": 1, "console": 0}
 
 
-async def test_open_event_streams_are_counted(house: House) -> None:
-    async with open_reception(house) as reception:
+async def test_open_event_streams_are_counted(house: ServiceEnv) -> None:
+    async with open_api_server(house) as reception:
         visitor = await reception.visitor("C-streams")
         subscription_id = await visitor.requests(house)
         path = f"/v1/subscriptions/{subscription_id}/events"
@@ -83,15 +83,17 @@ async def test_open_event_streams_are_counted(house: House) -> None:
         async def are_closed() -> bool:
             return (await metrics_of(reception.service.metrics)).value("worksub_http_streams") == 0
 
-        await eventually("the streams are closed", are_closed)
+        await wait_for("the streams are closed", are_closed)
 
 
-async def test_pages_of_the_console_are_counted_as_the_consoles(house: House, reception: Reception) -> None:
-    with a_place("localhost") as place:
+async def test_pages_of_the_console_are_counted_as_the_consoles(
+    house: ServiceEnv, reception: ApiServer
+) -> None:
+    with bind("localhost") as place:
         settings = ConsoleSettings(url=place.url, embedded=True)
         async with (
-            connected(house.web_url, "worksub_console", connections=2) as pool,
-            answering(create_app(reception.service, create_console(house.client, pool, settings)), place),
+            create_pool(house.web_url, "worksub_console", connections=2) as pool,
+            serve_app(create_app(reception.service, create_console(house.client, pool, settings)), place),
             httpx.AsyncClient(base_url=place.url) as browser,
         ):
             await _visit_pages(browser)
@@ -109,7 +111,7 @@ async def _visit_pages(browser: httpx.AsyncClient) -> None:
     await browser.get("/static/console.css")
 
 
-async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadiness(house: House) -> None:
+async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadiness(house: ServiceEnv) -> None:
     port, metrics, nobody = free_ports(3)
     settings = {
         "WORKSUB_API_METRICS_ADDRESS": f"127.0.0.1:{metrics}",
@@ -123,7 +125,7 @@ async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadine
             found = await scraped(f"http://127.0.0.1:{metrics}/metrics")
             return found.value("worksub_issuer_reachable") == 0
 
-        await eventually("the issuer has been checked", is_down)
+        await wait_for("the issuer has been checked", is_down)
         ready = await http.get(f"http://127.0.0.1:{port}/readyz")
         assert (ready.status_code, ready.json()) == (
             200,
@@ -132,8 +134,8 @@ async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadine
         assert (await http.get(f"http://localhost:{port}/metrics")).status_code == 404
 
 
-async def test_the_page_has_every_metric_of_the_http_servers(house: House) -> None:
-    async with open_reception(house) as reception:
+async def test_the_page_has_every_metric_of_the_http_servers(house: ServiceEnv) -> None:
+    async with open_api_server(house) as reception:
         await (await reception.visitor("C-documented")).gets("/catalogue")
         reception.service.metrics.issuer_gauge()
         found = await metrics_of(reception.service.metrics)

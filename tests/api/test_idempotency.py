@@ -4,14 +4,14 @@ import asyncio
 import uuid
 from datetime import datetime, timedelta
 
-from support.api_client import Reception, Visitor, open_reception
+from support.api_client import ApiClient, ApiServer, open_api_server
 from support.paused_workflows import paused
-from support.polling import eventually, together
-from support.service_env import House, fresh
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, unique_name
 
-from adapters.postgres.pool import connected
-from entrypoints.api.rate_limits import Rates
-from starter.api_keys import Keys
+from adapters.postgres.pool import create_pool
+from entrypoints.api.rate_limits import RateLimits
+from starter.api_keys import ApiKeyStore
 from starter.command_rate_limits import CommandRates
 from subscription.business_calendar import KST
 
@@ -20,17 +20,17 @@ TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 
 async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
-    house: House, acme: Visitor
+    house: ServiceEnv, acme: ApiClient
 ) -> None:
     body, key = acme.request_body(house), uuid.uuid4().hex
-    answers = await together(acme.posts("/subscriptions", body, 201, key=key) for _ in range(8))
+    answers = await gather_all(acme.posts("/subscriptions", body, 201, key=key) for _ in range(8))
     assert all(answer == answers[0] for answer in answers)
     other = {**body, "members": 11}
     assert (await acme.posts("/subscriptions", other, 422, key=key))["code"] == "REQUEST_ID_REUSED"
 
 
 async def test_a_command_to_a_paused_subscription_is_accepted_after_the_pause(
-    house: House, acme: Visitor
+    house: ServiceEnv, acme: ApiClient
 ) -> None:
     subscription_id, key = await acme.requests(house), uuid.uuid4().hex
     path, switch = f"/subscriptions/{subscription_id}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}
@@ -41,7 +41,7 @@ async def test_a_command_to_a_paused_subscription_is_accepted_after_the_pause(
     await acme.posts(path, switch, key=key)
 
 
-async def test_r22_a_command_sent_again_is_not_done_twice(house: House, acme: Visitor) -> None:
+async def test_r22_a_command_sent_again_is_not_done_twice(house: ServiceEnv, acme: ApiClient) -> None:
     there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
     switch = {"date": TOMORROW, "term": "ANNUAL"}
     first = await acme.posts(f"{there}/switch-to-paid", switch, key=key)
@@ -54,14 +54,14 @@ async def test_r22_a_command_sent_again_is_not_done_twice(house: House, acme: Vi
 
 
 async def test_r22_an_operators_key_is_not_the_customers(
-    house: House, acme: Visitor, operator: Visitor
+    house: ServiceEnv, acme: ApiClient, operator: ApiClient
 ) -> None:
     there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
     await acme.posts(f"{there}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}, key=key)
     await operator.posts(f"{there}/withdraw-reservation", {}, key=key)
 
 
-async def test_every_write_needs_a_key(house: House, acme: Visitor) -> None:
+async def test_every_write_needs_a_key(house: ServiceEnv, acme: ApiClient) -> None:
     answer = await acme.http.post("/v1/subscriptions", json=acme.request_body(house))
     assert (answer.status_code, answer.json()["code"]) == (400, "IDEMPOTENCY_KEY_MISSING")
     for key in ("", "two words", "-first", "x" * 101):
@@ -69,8 +69,8 @@ async def test_every_write_needs_a_key(house: House, acme: Visitor) -> None:
         assert refused["code"] == "INVALID_IDEMPOTENCY_KEY"
 
 
-async def test_pages_have_everything_once(house: House, reception: Reception) -> None:
-    visitor = await reception.visitor(fresh("C"))
+async def test_pages_have_everything_once(house: ServiceEnv, reception: ApiServer) -> None:
+    visitor = await reception.visitor(unique_name("C"))
     requested = {await visitor.requests(house) for _ in range(3)}
     found, cursor = [], None
     while True:
@@ -81,7 +81,9 @@ async def test_pages_have_everything_once(house: House, reception: Reception) ->
     assert found == sorted(requested)
 
 
-async def test_a_key_opens_until_it_is_ended(house: House, reception: Reception, acme: Visitor) -> None:
+async def test_a_key_opens_until_it_is_ended(
+    house: ServiceEnv, reception: ApiServer, acme: ApiClient
+) -> None:
     keys = reception.keys
     made = await keys.create("C-keys", "billing")
     holder = await reception.with_token(made.token)
@@ -91,7 +93,7 @@ async def test_a_key_opens_until_it_is_ended(house: House, reception: Reception,
         [key] = [key for key in await keys.list("C-keys") if key.prefix == made.key.prefix]
         return key.last_used_at is not None
 
-    await eventually("its use is noted", was_used)
+    await wait_for("its use is noted", was_used)
     turned = await keys.rotate(made.key.prefix, timedelta(hours=1))
     newer = await reception.with_token(turned.token)
     await holder.gets("/subscriptions")
@@ -105,7 +107,7 @@ async def test_a_key_opens_until_it_is_ended(house: House, reception: Reception,
     await brief.gets("/subscriptions", 401)
 
 
-async def test_what_is_no_key_opens_nothing(reception: Reception, acme: Visitor) -> None:
+async def test_what_is_no_key_opens_nothing(reception: ApiServer, acme: ApiClient) -> None:
     made = await reception.keys.create("C-keys", "")
     right = made.token
     other = right[:-1] + ("A" if right[-1] != "A" else "B")
@@ -117,17 +119,17 @@ async def test_what_is_no_key_opens_nothing(reception: Reception, acme: Visitor)
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_the_database_has_no_key_but_its_hash(house: House, reception: Reception) -> None:
+async def test_the_database_has_no_key_but_its_hash(house: ServiceEnv, reception: ApiServer) -> None:
     made = await reception.keys.create("C-keys", "")
     secret = made.token.split("_", 2)[2]  # it may have that character in itself
     rows = await house.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
     assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
-    async with connected(house.web_url, "worksub_api", connections=1) as pool:
-        assert await Keys(pool).opening(made.token) is not None
+    async with create_pool(house.web_url, "worksub_api", connections=1) as pool:
+        assert await ApiKeyStore(pool).opening(made.token) is not None
 
 
-async def test_who_asks_too_much_waits(house: House) -> None:
-    async with open_reception(house, rates=Rates("3/minute", "2/minute")) as reception:
+async def test_who_asks_too_much_waits(house: ServiceEnv) -> None:
+    async with open_api_server(house, rates=RateLimits("3/minute", "2/minute")) as reception:
         eager, patient = await reception.visitor("C-eager"), await reception.visitor("C-patient")
         for _ in range(3):
             await eager.gets("/subscriptions")
@@ -141,8 +143,8 @@ async def test_who_asks_too_much_waits(house: House) -> None:
         await patient.gets("/subscriptions")
 
 
-async def test_every_answer_says_how_many_requests_are_left(house: House) -> None:
-    async with open_reception(house, rates=Rates("2/minute", "1/minute")) as reception:
+async def test_every_answer_says_how_many_requests_are_left(house: ServiceEnv) -> None:
+    async with open_api_server(house, rates=RateLimits("2/minute", "1/minute")) as reception:
         visitor = await reception.visitor("C-counted")
         for path, status, left in (
             ("catalogue", 200, 1),
@@ -158,7 +160,7 @@ async def test_every_answer_says_how_many_requests_are_left(house: House) -> Non
         assert answer.headers["RateLimit"].startswith('"address";r=0;t=')
 
 
-async def test_a_replay_is_marked(house: House, acme: Visitor) -> None:
+async def test_a_replay_is_marked(house: ServiceEnv, acme: ApiClient) -> None:
     async def sends(path: str, body: object, key: str) -> str | None:
         answer = await acme.http.post(f"/v1{path}", json=body, headers={"Idempotency-Key": key})
         assert answer.is_success, answer.text
@@ -175,7 +177,7 @@ async def test_a_replay_is_marked(house: House, acme: Visitor) -> None:
     assert await sends(path, {**switch, "term": "MONTHLY"}, uuid.uuid4().hex) is None
 
 
-async def test_what_has_not_changed_is_not_sent_again(house: House, acme: Visitor) -> None:
+async def test_what_has_not_changed_is_not_sent_again(house: ServiceEnv, acme: ApiClient) -> None:
     there = f"/v1/subscriptions/{await acme.requests(house)}"
     first = await acme.http.get(there)
     tag = first.headers["ETag"]
@@ -192,8 +194,8 @@ async def test_what_has_not_changed_is_not_sent_again(house: House, acme: Visito
     assert missing.status_code == 404
 
 
-async def test_a_flood_of_one_command_waits_and_keeps_no_other_one_out(house: House) -> None:
-    async with open_reception(house, command_rates=CommandRates("3/minute")) as reception:
+async def test_a_flood_of_one_command_waits_and_keeps_no_other_one_out(house: ServiceEnv) -> None:
+    async with open_api_server(house, command_rates=CommandRates("3/minute")) as reception:
         eager, rival = await reception.visitor("C-flooding"), await reception.visitor("C-rival")
         mine = f"/subscriptions/{await eager.requests(house)}"
         for _ in range(5):  # what is not theirs is not found, and counts for nothing

@@ -1,8 +1,8 @@
 """Odd values of query parameters: each is answered or refused, none is a fault or silently misread."""
 
 import pytest
-from support.api_client import Reception, Visitor
-from support.service_env import House, fresh
+from support.api_client import ApiClient, ApiServer
+from support.service_env import ServiceEnv, unique_name
 
 from entrypoints.api.app import create_api
 
@@ -39,7 +39,7 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(("path", "name"), PARAMETERS)
-async def test_no_value_of_a_query_parameter_is_a_fault(operator: Visitor, path: str, name: str) -> None:
+async def test_no_value_of_a_query_parameter_is_a_fault(operator: ApiClient, path: str, name: str) -> None:
     filled = path.replace("{number}", "1").replace("{run}", "run").replace("{subscription_id}", "none")
     filled = filled.replace("{endpoint_id}", "none")
     for value in ODD:
@@ -81,15 +81,15 @@ async def test_no_value_of_a_query_parameter_is_a_fault(operator: Visitor, path:
     ],
 )
 async def test_a_value_that_would_be_misread_is_refused(
-    operator: Visitor, path: str, name: str, value: str, code: str
+    operator: ApiClient, path: str, name: str, value: str, code: str
 ) -> None:
     refused = await operator.gets(path, 422, **{name: value})
     assert refused["code"] == "INVALID_ARGUMENT"
     assert [(each["field"], each["code"]) for each in refused["problems"]] == [(name, code)]
 
 
-async def test_a_cursor_belongs_to_its_list(house: House, reception: Reception) -> None:
-    visitor = await reception.visitor(fresh("C"))
+async def test_a_cursor_belongs_to_its_list(house: ServiceEnv, reception: ApiServer) -> None:
+    visitor = await reception.visitor(unique_name("C"))
     ids = sorted(
         [
             (await visitor.posts("/subscriptions", visitor.request_body(house), 201))["subscription_id"]
@@ -106,9 +106,9 @@ async def test_a_cursor_belongs_to_its_list(house: House, reception: Reception) 
         assert (await visitor.gets("/subscriptions", 400, cursor=wrong))["code"] == "INVALID_CURSOR"
 
 
-async def test_a_name_is_found_as_people_type_it(house: House, reception: Reception) -> None:
-    visitor = await reception.visitor(fresh("C"))
-    name = fresh("filter")
+async def test_a_name_is_found_as_people_type_it(house: ServiceEnv, reception: ApiServer) -> None:
+    visitor = await reception.visitor(unique_name("C"))
+    name = unique_name("filter")
     for account, typed in (
         ({"group": name}, (name, name.upper())),
         (

@@ -10,20 +10,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from support.polling import eventually
-from support.service_env import House, open_house
+from support.polling import wait_for
+from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import Client
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.temporal.client import TASK_QUEUE
 from dev_stack.stack import EmbeddedStack
-from starter.api_keys import Keys
+from starter.api_keys import ApiKeyStore
 
 ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def api_process(house: House, port: int, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def api_process(
+    house: ServiceEnv, port: int, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "entrypoints.cli", "api", "--json"),
         env={
@@ -52,9 +54,9 @@ async def api_process(house: House, port: int, **settings: str) -> AsyncIterator
 async def test_killed_in_the_middle_of_a_request_nothing_is_lost_or_done_twice(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
-        async with connected(house.people_url, "worksub_admin", connections=1) as pool:
-            token = (await Keys(pool).create("C-killed", "")).token
+    async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
+        async with create_pool(house.people_url, "worksub_admin", connections=1) as pool:
+            token = (await ApiKeyStore(pool).create("C-killed", "")).token
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         body = house.request_body(customer_id="C-killed")
@@ -66,7 +68,7 @@ async def test_killed_in_the_middle_of_a_request_nothing_is_lost_or_done_twice(
             async with api_process(house, port) as first:
                 # No worker yet, so the answer is still to come when the process dies.
                 asked = asyncio.create_task(http.post("/v1/subscriptions", json=body))
-                await eventually("the workflow has begun", lambda: begun(temporal))
+                await wait_for("the workflow has begun", lambda: begun(temporal))
                 first.kill()
                 [outcome] = await asyncio.gather(asked, return_exceptions=True)
                 assert isinstance(outcome, httpx.HTTPError)

@@ -3,13 +3,13 @@
 import asyncio
 from collections import Counter
 
-from support.api_client import Reception
+from support.api_client import ApiServer
 
-from entrypoints.api.rate_limits import Rates
+from entrypoints.api.rate_limits import RateLimits
 
 
 async def test_of_many_at_once_as_many_pass_as_the_limit_has() -> None:
-    rates = Rates("7/minute", "3/minute")
+    rates = RateLimits("7/minute", "3/minute")
     quotas = await asyncio.gather(*(rates.key("a") for _ in range(50)))
     assert [quota.wait for quota in quotas].count(None) == 7
     assert (await rates.key("b")).wait is None
@@ -18,7 +18,7 @@ async def test_of_many_at_once_as_many_pass_as_the_limit_has() -> None:
 
 
 async def test_of_many_endpoints_at_once_as_many_are_added_as_a_customer_may_have(
-    reception: Reception,
+    reception: ApiServer,
 ) -> None:
     visitor = await reception.visitor("C-endpoints")
 

@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from support.api_client import Reception, Visitor
-from support.service_env import House
+from support.api_client import ApiClient, ApiServer
+from support.service_env import ServiceEnv
 from support.sizes import SIZES
 
 CHECKS = [
@@ -31,7 +31,7 @@ CHECKS = [
 
 
 async def test_every_answer_is_one_that_is_described(
-    house: House, reception: Reception, acme: Visitor, operator: Visitor
+    house: ServiceEnv, reception: ApiServer, acme: ApiClient, operator: ApiClient
 ) -> None:
     living = await acme.requests(house)
     tried = await asyncio.to_thread(

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 import httpx
-from support.api_client import Reception, Visitor, open_reception
-from support.polling import eventually
-from support.service_env import House
-from support.tcp_proxy import Door
+from support.api_client import ApiClient, ApiServer, open_api_server
+from support.polling import wait_for
+from support.service_env import ServiceEnv
+from support.tcp_proxy import TcpProxy
 
 from subscription.business_calendar import KST
 from subscription.contract import ContractTerm
@@ -36,7 +36,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(
-    visitor: Visitor, subscription_id: str, after: str | None = None
+    visitor: ApiClient, subscription_id: str, after: str | None = None
 ) -> AsyncIterator[Listener]:
     headers = {"Last-Event-ID": after} if after else {}
     path = f"/v1/subscriptions/{subscription_id}/events"
@@ -45,7 +45,7 @@ async def listening(
 
 
 async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
-    house: House, acme: Visitor
+    house: ServiceEnv, acme: ApiClient
 ) -> None:
     subscription_id = await acme.requests(house)
     there = f"/subscriptions/{subscription_id}"
@@ -65,11 +65,11 @@ async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
         assert listener.answer.status_code == 204
 
 
-async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: House) -> None:
-    async with Door() as door:
+async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: ServiceEnv) -> None:
+    async with TcpProxy() as door:
         url = door.leads_to_database(house.web_url)
         behind = house.web_url.rpartition("@")[2].partition("/")[0]
-        async with open_reception(house, database_url=url, heartbeat=1.0) as reception:
+        async with open_api_server(house, database_url=url, heartbeat=1.0) as reception:
             visitor = await reception.visitor("C-stream")
             subscription_id = await visitor.requests(house)
             async with listening(visitor, subscription_id) as listener:
@@ -83,7 +83,9 @@ async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: Hou
                 assert await listener.hears("event") == "SWITCHED_TO_PAID"
 
 
-async def test_a_stream_ends_with_its_key(house: House, reception: Reception, operator: Visitor) -> None:
+async def test_a_stream_ends_with_its_key(
+    house: ServiceEnv, reception: ApiServer, operator: ApiClient
+) -> None:
     for end in (reception.keys.revoke, lambda prefix: reception.keys.rotate(prefix, timedelta())):
         subscription_id = await operator.requests(house, customer_id="C-leaver")
         made = await reception.keys.create("C-leaver", "leaves")
@@ -99,7 +101,7 @@ async def test_a_stream_ends_with_its_key(house: House, reception: Reception, op
             assert await listener.hears("event") == "the end"
 
 
-async def test_a_stream_ends_when_its_key_expires(house: House, reception: Reception) -> None:
+async def test_a_stream_ends_when_its_key_expires(house: ServiceEnv, reception: ApiServer) -> None:
     made = await reception.keys.create("C-expires", "expires", timedelta(hours=1))
     visitor = await reception.with_token(made.token, "C-expires")
     subscription_id = await visitor.requests(house)
@@ -113,7 +115,7 @@ async def test_a_stream_ends_when_its_key_expires(house: House, reception: Recep
 
 
 async def test_a_stream_ends_when_its_customer_loses_the_subscription(
-    house: House, reception: Reception
+    house: ServiceEnv, reception: ApiServer
 ) -> None:
     visitor = await reception.visitor("C-loses")
     subscription_id = await visitor.requests(house)
@@ -127,7 +129,7 @@ async def test_a_stream_ends_when_its_customer_loses_the_subscription(
         await house.owner.execute(moved, subscription_id, "C-loses")
 
 
-async def test_a_key_listens_to_so_many_streams_and_no_more(house: House, reception: Reception) -> None:
+async def test_a_key_listens_to_so_many_streams_and_no_more(house: ServiceEnv, reception: ApiServer) -> None:
     visitor = await reception.visitor("C-many")
     subscription_id = await visitor.requests(house)
     async with AsyncExitStack() as open_streams:
@@ -143,10 +145,10 @@ async def test_a_key_listens_to_so_many_streams_and_no_more(house: House, recept
         async with listening(visitor, subscription_id) as listener:
             return listener.answer.status_code == 200
 
-    await eventually("those who have gone are not counted", is_free)
+    await wait_for("those who have gone are not counted", is_free)
 
 
-async def test_an_id_that_is_none_is_refused(house: House, acme: Visitor) -> None:
+async def test_an_id_that_is_none_is_refused(house: ServiceEnv, acme: ApiClient) -> None:
     subscription_id = await acme.requests(house)
     for wrong in ("soon", "-1", str(2**40)):
         answer = await acme.http.get(
@@ -156,7 +158,7 @@ async def test_an_id_that_is_none_is_refused(house: House, acme: Visitor) -> Non
 
 
 async def test_of_many_streams_at_once_so_many_are_opened_and_all_places_come_back(
-    house: House, reception: Reception
+    house: ServiceEnv, reception: ApiServer
 ) -> None:
     visitor = await reception.visitor("C-burst")
     subscription_id = await visitor.requests(house)
@@ -171,4 +173,4 @@ async def test_of_many_streams_at_once_so_many_are_opened_and_all_places_come_ba
     async def all_are_closed() -> bool:
         return reception.service.streams[prefix] == 0
 
-    await eventually("all streams are closed", all_are_closed)
+    await wait_for("all streams are closed", all_are_closed)

@@ -3,9 +3,9 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from support.api_client import Reception, Visitor
-from support.polling import eventually
-from support.service_env import PASSWORD, TERMS, House, fresh
+from support.api_client import ApiClient, ApiServer
+from support.polling import wait_for
+from support.service_env import PASSWORD, TERMS, ServiceEnv, unique_name
 
 from entrypoints.api.app import create_api
 from subscription.business_calendar import KST
@@ -13,7 +13,7 @@ from subscription.business_calendar import KST
 TODAY = datetime.now(KST).date()
 
 
-async def test_what_is_on_sale(acme: Visitor) -> None:
+async def test_what_is_on_sale(acme: ApiClient) -> None:
     sold = await acme.gets("/catalogue")
     assert sold["plans"]["basic"] == {"title": "Basic", "rank": 2, "list": 7200, "annual": 6000}
     assert [(term["id"], term["version"]) for term in sold["terms"] if term["required"]] == [
@@ -21,8 +21,10 @@ async def test_what_is_on_sale(acme: Visitor) -> None:
     ]
 
 
-async def test_r5_a_name_is_checked_and_not_taken(house: House, acme: Visitor, rival: Visitor) -> None:
-    name = fresh("acme")
+async def test_r5_a_name_is_checked_and_not_taken(
+    house: ServiceEnv, acme: ApiClient, rival: ApiClient
+) -> None:
+    name = unique_name("acme")
     free = {"name": name, "kind": "GROUP", "available": True}
     assert await acme.gets("/check-name", group=name) == free
     await acme.requests(house, account={"group": name})
@@ -33,7 +35,9 @@ async def test_r5_a_name_is_checked_and_not_taken(house: House, acme: Visitor, r
     assert (await acme.gets("/check-name", 422, group="acme", domain="acme.kr"))["code"] == "INVALID_ARGUMENT"
 
 
-async def test_r9_all_that_is_wrong_with_a_request_is_said_at_once(house: House, acme: Visitor) -> None:
+async def test_r9_all_that_is_wrong_with_a_request_is_said_at_once(
+    house: ServiceEnv, acme: ApiClient
+) -> None:
     body = acme.request_body(house, plan="gold", admin_id="A", members="10")
     refused = await acme.posts("/subscriptions", body, 422)
     found = {(each["field"], each["code"]) for each in refused["problems"]}
@@ -43,7 +47,9 @@ async def test_r9_all_that_is_wrong_with_a_request_is_said_at_once(house: House,
     assert (await acme.posts("/subscriptions/check", acme.request_body(house)))["acceptable"]
 
 
-async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(house: House, acme: Visitor) -> None:
+async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(
+    house: ServiceEnv, acme: ApiClient
+) -> None:
     body = acme.request_body(house)
     del body["password_hash"]
     refused = await acme.posts("/subscriptions", {**body, "password": PASSWORD}, 422)
@@ -54,8 +60,8 @@ async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(house: Ho
     assert PASSWORD not in str(hashless)
 
 
-async def test_a_whole_life(house: House, reception: Reception, acme: Visitor) -> None:
-    name = fresh("acme")
+async def test_a_whole_life(house: ServiceEnv, reception: ApiServer, acme: ApiClient) -> None:
+    name = unique_name("acme")
     there = f"/subscriptions/{await acme.requests(house, account={'group': name})}"
     assert (await acme.gets(there))["state"] == "TRIAL"
     day = (TODAY + timedelta(days=1)).isoformat()
@@ -93,7 +99,7 @@ async def test_a_whole_life(house: House, reception: Reception, acme: Visitor) -
     assert over["code"] == "SUBSCRIPTION_ENDED"
 
 
-async def test_a_refused_command_says_why(house: House, acme: Visitor) -> None:
+async def test_a_refused_command_says_why(house: ServiceEnv, acme: ApiClient) -> None:
     there = f"/subscriptions/{await acme.requests(house)}"
     for command, body, status, code in (
         ("upgrade", {"members": 20, "agreed_terms": []}, 409, "NOT_YET_PAID"),
@@ -108,7 +114,7 @@ async def test_a_refused_command_says_why(house: House, acme: Visitor) -> None:
         assert (await acme.posts(f"{there}/{command}", body, status))["code"] == code
 
 
-async def test_a_refusal_offers_no_field_that_it_refuses(house: House, acme: Visitor) -> None:
+async def test_a_refusal_offers_no_field_that_it_refuses(house: ServiceEnv, acme: ApiClient) -> None:
     there = f"/subscriptions/{await acme.requests(house)}"
     refused = await acme.posts(f"{there}/check-domain", {"colour": "red"}, 422)
     assert refused["detail"].endswith("known are by.")
@@ -116,7 +122,9 @@ async def test_a_refusal_offers_no_field_that_it_refuses(house: House, acme: Vis
     assert refused["detail"].endswith("known are by, date, confirmation.")
 
 
-async def test_every_list_has_items_and_a_next(house: House, acme: Visitor, operator: Visitor) -> None:
+async def test_every_list_has_items_and_a_next(
+    house: ServiceEnv, acme: ApiClient, operator: ApiClient
+) -> None:
     subscription_id = await acme.requests(house)
     schemas = create_api().openapi()["components"]["schemas"]
     for path, operations in create_api().openapi()["paths"].items():
@@ -132,7 +140,9 @@ async def test_every_list_has_items_and_a_next(house: House, acme: Visitor, oper
             assert {"items", "next"} <= page.keys(), path
 
 
-async def test_invoices_and_notices_and_findings(house: House, operator: Visitor, acme: Visitor) -> None:
+async def test_invoices_and_notices_and_findings(
+    house: ServiceEnv, operator: ApiClient, acme: ApiClient
+) -> None:
     assert (await operator.gets("/invoices", month="2027-03-01"))["items"] == []
     assert (await operator.gets("/invoices/2020-000001", 404))["code"] == "INVOICE_NOT_FOUND"
     assert (await operator.gets("/notices", state="WAITING"))["items"] == []
@@ -153,15 +163,15 @@ async def test_invoices_and_notices_and_findings(house: House, operator: Visitor
     assert refused["code"] == "LINE_NOT_FOUND"
 
 
-async def test_finding(house: House, operator: Visitor, acme: Visitor) -> None:
-    subscription_id = await acme.requests(house, account={"domain": f"{fresh('acme')}.kr"})
+async def test_finding(house: ServiceEnv, operator: ApiClient, acme: ApiClient) -> None:
+    subscription_id = await acme.requests(house, account={"domain": f"{unique_name('acme')}.kr"})
     restricted = await acme.gets("/find", which="restricted")
     assert [each["subscription_id"] for each in restricted["items"]] == [subscription_id]
     assert (await operator.gets("/find", 400, query="Nonsense = 1"))["code"] == "INVALID_QUERY"
 
 
 async def test_operators_find_why_a_subscription_needs_attention(
-    house: House, operator: Visitor, acme: Visitor
+    house: ServiceEnv, operator: ApiClient, acme: ApiClient
 ) -> None:
     subscription_id = await acme.requests(house)
     handle = house.temporal.get_workflow_handle(f"subscription-{subscription_id}")
@@ -171,7 +181,7 @@ async def test_operators_find_why_a_subscription_needs_attention(
     async def found() -> dict[str, Any]:
         return dict((await operator.gets("/find", query=query))["attention"])
 
-    attention = (await eventually("it is found", found))[subscription_id]
+    attention = (await wait_for("it is found", found))[subscription_id]
     assert (attention["kind"], attention["reason"]) == ("OPERATOR", "T-4711")
     assert attention["advice"].endswith('The signal needs_attention with {"needed": false} removes it.')
     assert datetime.fromisoformat(attention["since"]).utcoffset() == timedelta(hours=9)

@@ -9,12 +9,12 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from support.api_client import Reception, Visitor, without
-from support.service_env import House, fresh
+from support.api_client import ApiClient, ApiServer, without
+from support.service_env import ServiceEnv, unique_name
 
 from entrypoints.api import health, routes
 from entrypoints.api.app import create_api
-from entrypoints.api.pagination import cursor_at
+from entrypoints.api.pagination import encode_cursor
 
 NOBODY = str(uuid.uuid4())
 _ONE = "/v1/subscriptions/{subscription_id}"
@@ -86,12 +86,12 @@ class Theirs:
 
 
 @pytest.fixture(scope="session")
-async def theirs(house: House, acme: Visitor) -> str:
+async def theirs(house: ServiceEnv, acme: ApiClient) -> str:
     return await acme.requests(house)
 
 
 @pytest.fixture(scope="module")
-async def billed(house: House) -> AsyncIterator[Theirs]:
+async def billed(house: ServiceEnv) -> AsyncIterator[Theirs]:
     """A subscription of another customer with an invoice and a notice, and their numbers.
 
     The notice goes again: elsewhere nobody is told of anything.
@@ -99,7 +99,7 @@ async def billed(house: House) -> AsyncIterator[Theirs]:
     life = await house.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-billed")
     await life.passes_to("2026-04-01 00:00")
     await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
+        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=house.task_queue
     )
     [invoice] = await house.client.invoices(customer_id="C-billed")
     notice = await house.owner.fetchval(
@@ -135,7 +135,7 @@ def test_no_route_is_left_out_of_the_description() -> None:
 
 
 @pytest.mark.parametrize("path", QUESTIONS)
-async def test_no_question_is_answered(rival: Visitor, theirs: str, path: str) -> None:
+async def test_no_question_is_answered(rival: ApiClient, theirs: str, path: str) -> None:
     for query in QUESTIONS[path]:
         question = path.removeprefix("/v1") + query
         found = await rival.gets(question.format(subscription_id=theirs), 404)
@@ -146,7 +146,7 @@ async def test_no_question_is_answered(rival: Visitor, theirs: str, path: str) -
 
 @pytest.mark.parametrize("path", COMMANDS)
 async def test_no_command_is_carried_out(
-    reception: Reception, acme: Visitor, rival: Visitor, theirs: str, path: str
+    reception: ApiServer, acme: ApiClient, rival: ApiClient, theirs: str, path: str
 ) -> None:
     command = path.removeprefix("/v1")
     before = await acme.gets(f"/subscriptions/{theirs}/timeline")
@@ -163,7 +163,7 @@ async def test_no_command_is_carried_out(
 
 @pytest.mark.parametrize("path", NUMBERED)
 async def test_what_has_a_number_is_not_found_by_it(
-    operator: Visitor, rival: Visitor, billed: Theirs, path: str
+    operator: ApiClient, rival: ApiClient, billed: Theirs, path: str
 ) -> None:
     numbered, (nobodys, code) = path.removeprefix("/v1"), NUMBERED[path]
     await operator.gets(numbered.format(number=billed.numbers[path]))
@@ -175,7 +175,7 @@ async def test_what_has_a_number_is_not_found_by_it(
 
 @pytest.mark.parametrize(("method", "path"), OWN)
 async def test_lists_have_nothing_of_the_others(
-    rival: Visitor, theirs: str, billed: Theirs, method: str, path: str
+    rival: ApiClient, theirs: str, billed: Theirs, method: str, path: str
 ) -> None:
     query = OWN[method, path]
     for asked in ("", f"?{query}"):
@@ -187,7 +187,7 @@ async def test_lists_have_nothing_of_the_others(
 
 @pytest.mark.parametrize("path", ["/notices", "/events"])
 async def test_a_list_of_a_subscription_of_another_customer_is_refused_as_one_of_none(
-    rival: Visitor, billed: Theirs, path: str
+    rival: ApiClient, billed: Theirs, path: str
 ) -> None:
     found = await rival.gets(path, 404, subscription_id=billed.subscription_id)
     nothing = await rival.gets(path, 404, subscription_id=NOBODY)
@@ -195,9 +195,9 @@ async def test_a_list_of_a_subscription_of_another_customer_is_refused_as_one_of
     assert without(found, "request_id") == without(nothing, "request_id")
 
 
-async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(rival: Visitor) -> None:
+async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(rival: ApiClient) -> None:
     for position in ("0", "00000000-0000-0000-0000-000000000000", "'OR/**/true--", "%"):
-        cursor = cursor_at("subscriptions", position)
+        cursor = encode_cursor("subscriptions", position)
         assert (await rival.gets("/subscriptions", cursor=cursor))["items"] == []
         elsewhere = base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
         assert (await rival.gets("/subscriptions", 400, cursor=elsewhere))["code"] == "INVALID_CURSOR"
@@ -206,7 +206,7 @@ async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(ri
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(OPERATORS))
-async def test_what_is_the_operators_alone(rival: Visitor, theirs: str, method: str, path: str) -> None:
+async def test_what_is_the_operators_alone(rival: ApiClient, theirs: str, method: str, path: str) -> None:
     there = path.removeprefix("/v1").format(subscription_id=theirs, run="run-1")
     if method == "GET":
         refused = await rival.gets(there, 403)
@@ -216,12 +216,14 @@ async def test_what_is_the_operators_alone(rival: Visitor, theirs: str, method: 
 
 
 @pytest.mark.parametrize("query", ["CustomerId = 'C-acme'", "A = 1) OR (B = 2"])
-async def test_temporals_own_language_is_the_operators_alone(rival: Visitor, query: str) -> None:
+async def test_temporals_own_language_is_the_operators_alone(rival: ApiClient, query: str) -> None:
     assert (await rival.gets("/find", 403, query=query))["code"] == "OPERATORS_ONLY"
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(REQUESTS))
-async def test_nobody_requests_in_anothers_name(house: House, rival: Visitor, method: str, path: str) -> None:
+async def test_nobody_requests_in_anothers_name(
+    house: ServiceEnv, rival: ApiClient, method: str, path: str
+) -> None:
     if path.endswith("webhook-endpoints"):
         body = {"url": "https://hooks.acme.example/", "customer_id": "C-acme"}
         refused = await rival.posts(path.removeprefix("/v1"), body, 403)
@@ -234,7 +236,7 @@ async def test_nobody_requests_in_anothers_name(house: House, rival: Visitor, me
 
 @pytest.mark.parametrize(("method", "path"), sorted(ENDPOINTS))
 async def test_a_webhook_endpoint_of_another_customer_is_not_there(
-    acme: Visitor, rival: Visitor, method: str, path: str
+    acme: ApiClient, rival: ApiClient, method: str, path: str
 ) -> None:
     body = {"url": "https://hooks.acme.example/"}
     theirs = (await acme.posts("/webhook-endpoints", body, 201))["endpoint_id"]
@@ -251,7 +253,7 @@ def _sent(method: str) -> dict[str, Any]:
     return {"json": {}, "headers": {"Idempotency-Key": uuid.uuid4().hex}} if method == "POST" else {}
 
 
-async def test_keys_of_two_customers_never_meet(house: House, acme: Visitor, rival: Visitor) -> None:
+async def test_keys_of_two_customers_never_meet(house: ServiceEnv, acme: ApiClient, rival: ApiClient) -> None:
     first, second = acme.request_body(house), rival.request_body(house)
     theirs = await acme.posts("/subscriptions", first, 201, key="order-1")
     mine = await rival.posts("/subscriptions", second, 201, key="order-1")
@@ -262,7 +264,7 @@ async def test_keys_of_two_customers_never_meet(house: House, acme: Visitor, riv
     assert refused["code"] == "NAME_TAKEN"
 
 
-async def test_operators_see_both(operator: Visitor, rival: Visitor, theirs: str) -> None:
+async def test_operators_see_both(operator: ApiClient, rival: ApiClient, theirs: str) -> None:
     assert (await operator.gets(f"/subscriptions/{theirs}"))["customer_id"] == "C-acme"
     listed = await operator.gets("/subscriptions", customer_id="C-acme", limit=200)
     assert theirs in [each["subscription_id"] for each in listed["items"]]

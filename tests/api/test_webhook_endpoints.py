@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.api_client import Reception, Visitor, open_reception
-from support.polling import eventually, together
-from support.service_env import House, fresh
+from support.api_client import ApiClient, ApiServer, open_api_server
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, unique_name
 from support.webhook_receiver import receiving
 
-from adapters.postgres.pool import connected
-from adapters.webhooks.dispatcher import webhooks_delivered
+from adapters.postgres.pool import create_pool
+from adapters.webhooks.dispatcher import run_webhook_dispatcher
 from starter.scoped_webhook_endpoints import MOST_ENDPOINTS
 from subscription.business_calendar import KST
 
@@ -20,18 +20,18 @@ TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 
 @pytest.fixture(scope="module")
-async def anywhere(house: House) -> AsyncIterator[Reception]:
+async def anywhere(house: ServiceEnv) -> AsyncIterator[ApiServer]:
     """The API of a deployment whose webhooks may go to internal addresses."""
-    async with open_reception(house, webhooks_anywhere=True) as opened:
+    async with open_api_server(house, webhooks_anywhere=True) as opened:
         yield opened
 
 
-async def test_a_customer_manages_an_endpoint(house: House, anywhere: Reception) -> None:
-    visitor = await anywhere.visitor(fresh("C"))
+async def test_a_customer_manages_an_endpoint(house: ServiceEnv, anywhere: ApiServer) -> None:
+    visitor = await anywhere.visitor(unique_name("C"))
     async with (
         receiving() as receiver,
-        connected(house.worker_url, "worksub_worker", connections=4) as pool,
-        webhooks_delivered(pool, anywhere=True),
+        create_pool(house.worker_url, "worksub_worker", connections=4) as pool,
+        run_webhook_dispatcher(pool, anywhere=True),
     ):
         wanted = {"url": receiver.url, "events": ["TRIAL_STARTED", "SWITCH_RESERVED"]}
         made = await visitor.posts("/webhook-endpoints", wanted, 201)
@@ -50,7 +50,7 @@ async def test_a_customer_manages_an_endpoint(house: House, anywhere: Reception)
             told = await visitor.gets(f"{there}/deliveries", state="DELIVERED")
             return [each["event"] for each in told["items"]] == [None, "TRIAL_STARTED"]
 
-        await eventually("both are delivered", all_delivered)
+        await wait_for("both are delivered", all_delivered)
         again = {"subscription_id": subscription_id}
         assert await visitor.posts(f"{there}/replay", again) == {"queued": 1}
         await receiver.has(subscription_id, 1, 1)
@@ -64,10 +64,10 @@ async def test_a_customer_manages_an_endpoint(house: House, anywhere: Reception)
     assert (await visitor.gets("/webhook-endpoints"))["items"] == []
 
 
-async def test_a_write_sent_again_is_done_once_and_shows_no_secret_again(anywhere: Reception) -> None:
-    visitor = await anywhere.visitor(fresh("C"))
+async def test_a_write_sent_again_is_done_once_and_shows_no_secret_again(anywhere: ApiServer) -> None:
+    visitor = await anywhere.visitor(unique_name("C"))
     body, key = {"url": "https://hooks.acme.example/"}, uuid.uuid4().hex
-    answers = await together(visitor.posts("/webhook-endpoints", body, 201, key=key) for _ in range(5))
+    answers = await gather_all(visitor.posts("/webhook-endpoints", body, 201, key=key) for _ in range(5))
     assert len({answer["endpoint_id"] for answer in answers}) == 1
     assert [answer["secret"] for answer in answers].count(None) == 4
     refused = await visitor.posts("/webhook-endpoints", {"url": "https://other.example/"}, 422, key=key)
@@ -79,8 +79,8 @@ async def test_a_write_sent_again_is_done_once_and_shows_no_secret_again(anywher
     assert [each.json()["secret"] is None for each in turned] == [False, True]
 
 
-async def test_what_is_wrong_with_an_endpoint(reception: Reception, operator: Visitor) -> None:
-    visitor = await reception.visitor(fresh("C"))
+async def test_what_is_wrong_with_an_endpoint(reception: ApiServer, operator: ApiClient) -> None:
+    visitor = await reception.visitor(unique_name("C"))
     for body, status, code, field in (
         ({"url": "http://hooks.acme.example/"}, 422, "INVALID_URL", "url"),
         ({"url": "https://169.254.169.254/"}, 422, "INVALID_URL", "url"),
@@ -98,9 +98,9 @@ async def test_what_is_wrong_with_an_endpoint(reception: Reception, operator: Vi
 
 
 async def test_a_replay_names_a_subscription_that_there_is(
-    house: House, reception: Reception, rival: Visitor
+    house: ServiceEnv, reception: ApiServer, rival: ApiClient
 ) -> None:
-    visitor = await reception.visitor(fresh("C"))
+    visitor = await reception.visitor(unique_name("C"))
     made = await visitor.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
     there = f"/webhook-endpoints/{made['endpoint_id']}/replay"
     of_another = await rival.requests(house)
@@ -114,8 +114,8 @@ async def test_a_replay_names_a_subscription_that_there_is(
     assert await visitor.posts(there, {"subscription_id": own}) == {"queued": 1}
 
 
-async def test_a_burst_makes_no_more_endpoints_than_a_customer_may_have(reception: Reception) -> None:
-    visitor = await reception.visitor(fresh("C"))
+async def test_a_burst_makes_no_more_endpoints_than_a_customer_may_have(reception: ApiServer) -> None:
+    visitor = await reception.visitor(unique_name("C"))
 
     async def creates() -> int:
         answer = await visitor.http.post(
@@ -125,16 +125,16 @@ async def test_a_burst_makes_no_more_endpoints_than_a_customer_may_have(receptio
         )
         return answer.status_code
 
-    statuses = await together(creates() for _ in range(MOST_ENDPOINTS + 5))
+    statuses = await gather_all(creates() for _ in range(MOST_ENDPOINTS + 5))
     assert sorted(statuses) == [201] * MOST_ENDPOINTS + [409] * 5
 
 
 async def test_a_program_catches_up_with_all_events_of_its_customer(
-    house: House, reception: Reception, operator: Visitor
+    house: ServiceEnv, reception: ApiServer, operator: ApiClient
 ) -> None:
-    customer = fresh("C")
+    customer = unique_name("C")
     visitor = await reception.visitor(customer)
-    ids = await together(visitor.requests(house) for _ in range(3))
+    ids = await gather_all(visitor.requests(house) for _ in range(3))
     for each in ids:
         await visitor.posts(f"/subscriptions/{each}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
     seen: list[dict[str, Any]] = []
@@ -159,9 +159,9 @@ async def test_a_program_catches_up_with_all_events_of_its_customer(
     assert (await visitor.gets("/events", 422, event="TRIAL"))["field"] == "event"
 
 
-async def test_a_list_is_filtered_by_every_column(house: House, reception: Reception) -> None:
-    visitor = await reception.visitor(fresh("C"))
-    name = fresh("filtered")
+async def test_a_list_is_filtered_by_every_column(house: ServiceEnv, reception: ApiServer) -> None:
+    visitor = await reception.visitor(unique_name("C"))
+    name = unique_name("filtered")
     reserved = await visitor.requests(house, account={"group": name}, plan="premium", members=7)
     await visitor.posts(f"/subscriptions/{reserved}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
     await visitor.requests(house, plan="basic", members=3)

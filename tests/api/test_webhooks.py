@@ -7,63 +7,70 @@ from datetime import datetime, timedelta
 
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
-from support.polling import eventually, together
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from support.webhook_receiver import receiving
 from temporalio.client import Client
 
 from adapters.postgres import webhook_outbox
-from adapters.postgres.pool import connected
-from adapters.webhooks.dispatcher import webhooks_delivered
+from adapters.postgres.pool import create_pool
+from adapters.webhooks.dispatcher import run_webhook_dispatcher
 from adapters.webhooks.fairness import SLOTS, ReadyEndpoint, admitted
-from adapters.webhooks.http_client import LONGEST_RETRY_AFTER, Caller, EndpointAway, EventRefused
+from adapters.webhooks.http_client import (
+    LONGEST_RETRY_AFTER,
+    EndpointUnavailableError,
+    EventRejectedError,
+    WebhookHttpClient,
+)
 from dev_stack.stack import EmbeddedStack
-from starter.webhook_endpoints import Delivery, Endpoint, NoSuchEndpointError, Webhooks
+from starter.webhook_endpoints import Delivery, Endpoint, EndpointNotFoundError, WebhookEndpointStore
 from subscription.business_calendar import KST
-from subscription.webhook_events import DeliveryState, EndpointStatus, trial_event
+from subscription.webhook_events import DeliveryState, EndpointStatus, test_event
 
 TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 TODAY = datetime.now(KST).date().isoformat()
 
 
 @pytest.fixture(scope="module")
-async def post(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+async def post(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house of its own, for couriers deliver to everybody in it."""
-    async with open_house(stack, temporal) as opened:
+    async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-async def webhooks(post: House) -> AsyncIterator[Webhooks]:
-    async with connected(post.people_url, "worksub_admin", connections=2) as pool:
-        yield Webhooks(pool)
+async def webhooks(post: ServiceEnv) -> AsyncIterator[WebhookEndpointStore]:
+    async with create_pool(post.people_url, "worksub_admin", connections=2) as pool:
+        yield WebhookEndpointStore(pool)
 
 
 @asynccontextmanager
-async def couriers(house: House, number: int = 1, *, patience: float = 10) -> AsyncIterator[None]:
+async def couriers(house: ServiceEnv, number: int = 1, *, patience: float = 10) -> AsyncIterator[None]:
     """So many processes' worth of couriers."""
     async with AsyncExitStack() as stack:
         for _ in range(number):
             pool = await stack.enter_async_context(
-                connected(house.worker_url, "worksub_worker", connections=8)
+                create_pool(house.worker_url, "worksub_worker", connections=8)
             )
-            await stack.enter_async_context(webhooks_delivered(pool, anywhere=True, patience=patience))
+            await stack.enter_async_context(run_webhook_dispatcher(pool, anywhere=True, patience=patience))
         yield
 
 
-async def changed_often(life: Life, times: int) -> None:
+async def changed_often(life: SubscriptionDriver, times: int) -> None:
     """A life with two more events for each time."""
     for _ in range(times):
         await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await life.asks("withdraw_reservation")
 
 
-async def test_every_event_is_told_signed_and_in_order(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_every_event_is_told_signed_and_in_order(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, receiving() as other, couriers(post):
         made = await webhooks.add(receiver.url, customer)
-        await webhooks.add(other.url, fresh("C"))
+        await webhooks.add(other.url, unique_name("C"))
         life = await post.requested(customer_id=customer)
         await life.asks("switch_to_paid", date=TODAY, term="ANNUAL")
         await life.asks("cancel", date=TODAY)
@@ -104,9 +111,9 @@ async def test_every_event_is_told_signed_and_in_order(post: House, webhooks: We
 
 
 async def test_what_a_receiver_refuses_waits_and_keeps_nobody_else_waiting(
-    post: House, webhooks: Webhooks
+    post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
-    customer = fresh("C")
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer)
         refused = await post.requested(customer_id=customer)
@@ -120,7 +127,7 @@ async def test_what_a_receiver_refuses_waits_and_keeps_nobody_else_waiting(
             of_the_refused = [each for each in told if each.subscription_id == refused.id]
             return of_the_refused if of_the_refused[0].last_error else None
 
-        first, *behind = await eventually("the refusal is noted", waiting) or []
+        first, *behind = await wait_for("the refusal is noted", waiting) or []
         assert (first.state, first.last_error) == (DeliveryState.WAITING, "it answered 500")
         assert [each.attempts for each in behind] == [0, 0]
         receiver.bad.clear()
@@ -129,9 +136,9 @@ async def test_what_a_receiver_refuses_waits_and_keeps_nobody_else_waiting(
 
 
 async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
-    post: House, webhooks: Webhooks
+    post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
-    customer = fresh("C")
+    customer = unique_name("C")
     async with receiving() as receiver, receiving() as other, couriers(post, patience=0.3):
         receiver.hangs = True
         made = await webhooks.add(receiver.url, customer)
@@ -152,18 +159,18 @@ async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
             found = await shown()
             return (found.failures, found.waiting) == (0, 0)
 
-        await eventually("nothing is sent there for a while", is_paused)
+        await wait_for("nothing is sent there for a while", is_paused)
         await changed_often(life, 1)
         receiver.hangs = False
         await receiver.has(life.id, 1, 2, 3)
-        await eventually("nothing waits any more", is_well)
+        await wait_for("nothing waits any more", is_well)
 
 
 async def test_receivers_that_hold_their_answers_keep_no_other_waiting(
-    post: House, webhooks: Webhooks
+    post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     """Neither another customer's endpoint nor their own customer's; and they hold no database connection."""
-    slow_customer, other_customer = fresh("C"), fresh("C")
+    slow_customer, other_customer = unique_name("C"), unique_name("C")
     async with AsyncExitStack() as receivers:
         held = [await receivers.enter_async_context(receiving()) for _ in range(5)]
         good, others = [await receivers.enter_async_context(receiving()) for _ in range(2)]
@@ -174,9 +181,9 @@ async def test_receivers_that_hold_their_answers_keep_no_other_waiting(
         await webhooks.add(others.url, other_customer)
         # A single connection: one call that held it would stop every other.
         pool = await receivers.enter_async_context(
-            connected(post.worker_url, "worksub_worker", connections=1)
+            create_pool(post.worker_url, "worksub_worker", connections=1)
         )
-        async with webhooks_delivered(pool, anywhere=True):
+        async with run_webhook_dispatcher(pool, anywhere=True):
             lives = [await post.requested(customer_id=slow_customer) for _ in range(3)]
             theirs = await post.requested(customer_id=other_customer)
             for receiver in held:
@@ -193,9 +200,9 @@ async def test_receivers_that_hold_their_answers_keep_no_other_waiting(
 
 
 async def test_many_hanging_receivers_of_one_customer_leave_room_for_others(
-    post: House, webhooks: Webhooks
+    post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
-    slow_customer, other_customer = fresh("C"), fresh("C")
+    slow_customer, other_customer = unique_name("C"), unique_name("C")
     async with receiving() as held, receiving() as good, couriers(post):
         held.holds()
         for _ in range(20):
@@ -210,8 +217,8 @@ async def test_many_hanging_receivers_of_one_customer_leave_room_for_others(
         await held.is_called(20)
 
 
-async def test_an_endpoint_that_is_gone_is_disabled(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_an_endpoint_that_is_gone_is_disabled(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         receiver.status = 410
         made = await webhooks.add(receiver.url, customer)
@@ -221,7 +228,7 @@ async def test_an_endpoint_that_is_gone_is_disabled(post: House, webhooks: Webho
             [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
             return found if found.status is EndpointStatus.DISABLED else None
 
-        found = await eventually("it is disabled", shown)
+        found = await wait_for("it is disabled", shown)
         assert found is not None
         assert (found.status_reason, found.waiting, found.parked) == ("it answered 410", 0, 1)
         await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
@@ -232,8 +239,10 @@ async def test_an_endpoint_that_is_gone_is_disabled(post: House, webhooks: Webho
         await receiver.has(life.id, 1, 2)
 
 
-async def test_a_paused_endpoint_gets_what_it_has_missed(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_a_paused_endpoint_gets_what_it_has_missed(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, receiving() as other, couriers(post):
         made = await webhooks.add(receiver.url, customer)
         await webhooks.add(other.url, customer)
@@ -245,8 +254,10 @@ async def test_a_paused_endpoint_gets_what_it_has_missed(post: House, webhooks: 
         await receiver.has(life.id, 1)
 
 
-async def test_only_events_that_an_endpoint_wants_are_sent(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_only_events_that_an_endpoint_wants_are_sent(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer, events=["SWITCH_RESERVED", "CANCELED"])
         life = await post.requested(customer_id=customer)
@@ -270,18 +281,18 @@ async def test_only_events_that_an_endpoint_wants_are_sent(post: House, webhooks
     ],
 )
 async def test_retry_after_is_heeded_and_bounded(status: int, header: str, pause: timedelta) -> None:
-    event = trial_event(1, datetime.now(KST))
-    async with receiving() as receiver, Caller(anywhere=True) as caller:
+    event = test_event(1, datetime.now(KST))
+    async with receiving() as receiver, WebhookHttpClient(anywhere=True) as caller:
         receiver.status, receiver.headers = status, {"Retry-After": header}
-        with pytest.raises((EndpointAway, EventRefused)) as failed:
+        with pytest.raises((EndpointUnavailableError, EventRejectedError)) as failed:
             await caller.call(receiver.url, event, ["c2VjcmV0"])
     assert failed.value.retry_after == pause
 
 
 async def test_an_endpoint_that_names_a_time_is_left_alone_until_then(
-    post: House, webhooks: Webhooks
+    post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
-    customer = fresh("C")
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         receiver.status, receiver.headers = 503, {"Retry-After": "1800"}
         made = await webhooks.add(receiver.url, customer)
@@ -294,7 +305,7 @@ async def test_an_endpoint_that_names_a_time_is_left_alone_until_then(
             )
             return left
 
-        left = await eventually("it is paused", paused_for)
+        left = await wait_for("it is paused", paused_for)
         assert left is not None
         assert timedelta(minutes=20) < left <= timedelta(minutes=30)
 
@@ -316,14 +327,16 @@ def test_turns_go_round_and_slow_endpoints_leave_room() -> None:
     assert len(admitted(crowd, [], {})) == SLOTS
 
 
-async def test_a_slow_endpoint_is_paused_as_a_failing_one(post: House, webhooks: Webhooks) -> None:
-    made = await webhooks.add("http://127.0.0.1:9/", fresh("C"))
+async def test_a_slow_endpoint_is_paused_as_a_failing_one(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    made = await webhooks.add("http://127.0.0.1:9/", unique_name("C"))
 
     async def shown() -> Endpoint:
         [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
         return found
 
-    async with connected(post.worker_url, "worksub_worker", connections=1) as pool:
+    async with create_pool(post.worker_url, "worksub_worker", connections=1) as pool:
         for slow, failures in ((True, 1), (True, 2), (False, 0)):
             number = await post.owner.fetchval(
                 "INSERT INTO webhook_deliveries (endpoint_id) VALUES ($1) RETURNING number", made.endpoint_id
@@ -335,7 +348,7 @@ async def test_a_slow_endpoint_is_paused_as_a_failing_one(post: House, webhooks:
             [claimed] = await webhook_outbox.claim(pool, made.endpoint_id, limit=4, lease=lease)
             assert claimed.number == number
             assert await webhook_outbox.claim(pool, made.endpoint_id, limit=4, lease=lease) == []
-            await webhook_outbox.delivered(pool, claimed, slow=slow)
+            await webhook_outbox.mark_delivered(pool, claimed, slow=slow)
             settled = await webhooks.delivery(number)
             assert settled is not None
             assert settled.state is DeliveryState.DELIVERED
@@ -343,8 +356,10 @@ async def test_a_slow_endpoint_is_paused_as_a_failing_one(post: House, webhooks:
             assert (found.failures, found.paused_until is not None) == (failures, slow)
 
 
-async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer)
         await webhooks.set_status(made.endpoint_id, EndpointStatus.PAUSED)
@@ -367,15 +382,17 @@ async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(post: House, 
             told = await webhooks.deliveries(made.endpoint_id)
             return "the event cannot be read" in [each.last_error for each in told]
 
-        await eventually("the failure is noted", noted)
+        await wait_for("the failure is noted", noted)
 
 
-async def test_many_couriers_neither_repeat_nor_reorder(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_many_couriers_neither_repeat_nor_reorder(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post, 3):
         await webhooks.add(receiver.url, customer)
-        lives = await together(post.requested(customer_id=customer) for _ in range(6))
-        await together(changed_often(life, 3) for life in lives)
+        lives = await gather_all(post.requested(customer_id=customer) for _ in range(6))
+        await gather_all(changed_often(life, 3) for life in lives)
         for life in lives:
             await receiver.has(life.id, 1, 2, 3, 4, 5, 6, 7)
         assert not receiver.overlapped
@@ -383,15 +400,17 @@ async def test_many_couriers_neither_repeat_nor_reorder(post: House, webhooks: W
         assert len(ids) == len(set(ids)) == 42
 
 
-async def test_what_was_under_way_when_a_courier_died_is_told_again(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_what_was_under_way_when_a_courier_died_is_told_again(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver:
         receiver.hangs = True
         await webhooks.add(receiver.url, customer)
         life = await post.requested(customer_id=customer)
-        async with connected(post.worker_url, "worksub_worker", connections=2) as pool:
+        async with create_pool(post.worker_url, "worksub_worker", connections=2) as pool:
             # Its claim runs out ten seconds after the longest call.
-            async with webhooks_delivered(pool, anywhere=True, patience=1):
+            async with run_webhook_dispatcher(pool, anywhere=True, patience=1):
                 await receiver.is_called(1)
                 # As if the process were killed: the connections are cut, nothing is settled.
                 pool.terminate()
@@ -401,8 +420,10 @@ async def test_what_was_under_way_when_a_courier_died_is_told_again(post: House,
         assert {headers["webhook-id"] for headers, _ in receiver.calls} == {f"{life.id}.1"}
 
 
-async def test_after_three_days_it_is_parked_and_told_when_asked_for(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_after_three_days_it_is_parked_and_told_when_asked_for(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         receiver.status = 400
         made = await webhooks.add(receiver.url, customer)
@@ -420,7 +441,7 @@ async def test_after_three_days_it_is_parked_and_told_when_asked_for(post: House
             found = await webhooks.deliveries(made.endpoint_id, state=DeliveryState.PARKED)
             return [each.last_error for each in found] == ["it answered 400"]
 
-        await eventually("it is parked", parked)
+        await wait_for("it is parked", parked)
         receiver.status = 200
         await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await receiver.has(life.id, 2)
@@ -429,9 +450,9 @@ async def test_after_three_days_it_is_parked_and_told_when_asked_for(post: House
 
 
 async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
-    post: House, webhooks: Webhooks
+    post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
-    customer = fresh("C")
+    customer = unique_name("C")
     async with receiving() as receiver:
         gone = receiver.url
     made = await webhooks.add(gone, customer)
@@ -446,11 +467,13 @@ async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
             found = await webhooks.deliveries(made.endpoint_id, state=DeliveryState.PARKED)
             return len(found) == len(lives)
 
-        await eventually("all of it is parked", all_parked)
+        await wait_for("all of it is parked", all_parked)
 
 
-async def test_a_secret_is_turned_and_both_sign_meanwhile(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_a_secret_is_turned_and_both_sign_meanwhile(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         old = await webhooks.add(receiver.url, customer)
         new = await webhooks.rotate(old.endpoint_id, timedelta(hours=1))
@@ -470,55 +493,57 @@ async def test_a_secret_is_turned_and_both_sign_meanwhile(post: House, webhooks:
             receiver.verifies(new.secret)
 
 
-async def test_of_secrets_that_are_turned_at_once_one_stays(post: House, webhooks: Webhooks) -> None:
+async def test_of_secrets_that_are_turned_at_once_one_stays(
+    post: ServiceEnv, webhooks: WebhookEndpointStore
+) -> None:
     """Each rotation ends the secrets before it, so that none signs for ever beside the newest one."""
-    made = await webhooks.add("https://receiver.example/", fresh("C"))
-    await together(webhooks.rotate(made.endpoint_id, timedelta(hours=1)) for _ in range(6))
+    made = await webhooks.add("https://receiver.example/", unique_name("C"))
+    await gather_all(webhooks.rotate(made.endpoint_id, timedelta(hours=1)) for _ in range(6))
     without_end = await post.owner.fetchval(
         "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND ends_at IS NULL", made.endpoint_id
     )
     assert without_end == 1
 
 
-async def test_a_removed_endpoint_is_not_changed(post: House, webhooks: Webhooks) -> None:
-    made = await webhooks.add("https://receiver.example/", fresh("C"))
+async def test_a_removed_endpoint_is_not_changed(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+    made = await webhooks.add("https://receiver.example/", unique_name("C"))
     await webhooks.remove(made.endpoint_id)
     for change in (
         webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED),
         webhooks.rotate(made.endpoint_id, timedelta()),
         webhooks.remove(made.endpoint_id),
     ):
-        with pytest.raises(NoSuchEndpointError):
+        with pytest.raises(EndpointNotFoundError):
             await change
 
 
-async def test_who_is_removed_is_told_no_more(post: House, webhooks: Webhooks) -> None:
-    customer = fresh("C")
+async def test_who_is_removed_is_told_no_more(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+    customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer)
         await webhooks.remove(made.endpoint_id)
         await post.requested(customer_id=customer)
-        with pytest.raises(NoSuchEndpointError):
+        with pytest.raises(EndpointNotFoundError):
             await webhooks.deliveries(made.endpoint_id)
         await asyncio.sleep(0)
         assert receiver.calls == []
 
 
-async def test_what_managers_may_not_see(post: House) -> None:
-    async with connected(post.people_url, "worksub_admin", connections=1) as pool:
+async def test_what_managers_may_not_see(post: ServiceEnv) -> None:
+    async with create_pool(post.people_url, "worksub_admin", connections=1) as pool:
         with pytest.raises(Exception, match="permission denied"):
             await pool.fetch("SELECT secret FROM webhook_secrets")
-    async with connected(post.people_url, "worksub_reader", connections=1) as pool:
+    async with create_pool(post.people_url, "worksub_reader", connections=1) as pool:
         for table in ("webhook_secrets", "webhook_endpoints", "api_keys"):
             with pytest.raises(Exception, match="permission denied"):
                 await pool.fetch(f"SELECT * FROM {table}")
 
 
 async def test_nothing_is_sent_inside_and_no_redirect_is_followed() -> None:
-    event = trial_event(1, datetime.now(KST))
+    event = test_event(1, datetime.now(KST))
     async with receiving() as receiver:
         port = receiver.url.rpartition(":")[2]
-        async with Caller(anywhere=False) as caller:
+        async with WebhookHttpClient(anywhere=False) as caller:
             for url in (
                 receiver.url,
                 f"https://localhost:{port}",
@@ -528,11 +553,11 @@ async def test_nothing_is_sent_inside_and_no_redirect_is_followed() -> None:
                 "https://2130706433/",
                 "https://0x7f.1/",
             ):
-                with pytest.raises(EndpointAway, match=r"internal|https|cannot be reached"):
+                with pytest.raises(EndpointUnavailableError, match=r"internal|https|cannot be reached"):
                     await caller.call(url, event, ["c2VjcmV0"])
         assert receiver.calls == []
         receiver.status = 302
-        async with Caller(anywhere=True) as caller:
-            with pytest.raises(EventRefused, match="302"):
+        async with WebhookHttpClient(anywhere=True) as caller:
+            with pytest.raises(EventRejectedError, match="302"):
                 await caller.call(receiver.url, event, ["c2VjcmV0"])
         assert len(receiver.calls) == 1

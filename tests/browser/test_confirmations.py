@@ -7,9 +7,9 @@ from datetime import date, timedelta
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route
-from support.console_server import Hosted
-from support.service_env import PASSWORD, fresh
-from support.subscription_driver import Life
+from support.console_server import ConsoleServer
+from support.service_env import PASSWORD, unique_name
+from support.subscription_driver import SubscriptionDriver
 
 from subscription.business_calendar import day_of
 
@@ -22,7 +22,7 @@ async def a_context(chromium: Browser, language: str = "en") -> AsyncIterator[Br
     await context.close()
 
 
-async def signed_in(context: BrowserContext, console: Hosted, customer: str) -> Page:
+async def signed_in(context: BrowserContext, console: ConsoleServer, customer: str) -> Page:
     page = await context.new_page()
     await page.goto(f"{console.url}/sign-in", wait_until="commit")
     await page.locator("#customer_id").fill(customer)
@@ -41,7 +41,7 @@ async def never_answered(route: Route) -> None:
 
 @pytest.mark.parametrize("script", [blocked, never_answered])
 async def test_a_cancellation_is_for_the_date_that_was_typed_without_the_script(
-    console: Hosted, chromium: Browser, script: Callable[[Route], Awaitable[None]]
+    console: ConsoleServer, chromium: Browser, script: Callable[[Route], Awaitable[None]]
 ) -> None:
     life = await console.house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
@@ -61,13 +61,13 @@ async def test_a_cancellation_is_for_the_date_that_was_typed_without_the_script(
     assert await reserved_for(life) == later
 
 
-async def reserved_for(life: Life) -> date | None:
+async def reserved_for(life: SubscriptionDriver) -> date | None:
     reserved = (await life.status()).reservation
     return reserved.date if reserved else None
 
 
-async def test_two_tabs_finalize_what_each_of_them_shows(console: Hosted, chromium: Browser) -> None:
-    customer = f"customer-of-{fresh('tabs')}"
+async def test_two_tabs_finalize_what_each_of_them_shows(console: ConsoleServer, chromium: Browser) -> None:
+    customer = f"customer-of-{unique_name('tabs')}"
     async with a_context(chromium) as context:
         await signed_in(context, console, customer)
         tabs = [
@@ -81,7 +81,7 @@ async def test_two_tabs_finalize_what_each_of_them_shows(console: Hosted, chromi
     assert {(each.plan, each.members) for each in listed} == {("lite", 3), ("premium", 99)}
 
 
-async def filled_in(context: BrowserContext, console: Hosted, plan: str, members: str) -> Page:
+async def filled_in(context: BrowserContext, console: ConsoleServer, plan: str, members: str) -> Page:
     """A request up to its check page. Enter sends each step: it is its button, and no other language."""
     page = await context.new_page()
     await page.goto(f"{console.url}/request")
@@ -91,7 +91,12 @@ async def filled_in(context: BrowserContext, console: Hosted, plan: str, members
     for term in ("service", "privacy"):
         await page.locator(f"[name=agreed][value^={term}]").check()
     await page.locator("main button.primary").click()
-    fields = {"group": fresh(plan), "admin_id": "admin", "password": PASSWORD, "password_again": PASSWORD}
+    fields = {
+        "group": unique_name(plan),
+        "admin_id": "admin",
+        "password": PASSWORD,
+        "password_again": PASSWORD,
+    }
     for name, value in {**fields, "company_name": "Acme", "company_phone": "02-1234-5678"}.items():
         await page.locator(f"#{name}").fill(value)
     await page.locator("#company_phone").press("Enter")
@@ -99,7 +104,7 @@ async def filled_in(context: BrowserContext, console: Hosted, plan: str, members
     return page
 
 
-async def goes_to_information(page: Page, console: Hosted) -> None:
+async def goes_to_information(page: Page, console: ConsoleServer) -> None:
     await page.goto(f"{console.url}/request")
     await page.locator("main button.primary").click()
     for term in ("service", "privacy"):
@@ -108,14 +113,14 @@ async def goes_to_information(page: Page, console: Hosted) -> None:
 
 
 async def test_what_was_said_of_a_name_goes_when_the_name_is_edited(
-    console: Hosted, chromium: Browser
+    console: ConsoleServer, chromium: Browser
 ) -> None:
     async with a_context(chromium) as context:
-        page = await signed_in(context, console, fresh("customer"))
+        page = await signed_in(context, console, unique_name("customer"))
         await goes_to_information(page, console)
         for edit in ("#group", "[name=kind][value=DOMAIN]"):
             await page.locator("[name=kind][value=GROUP]").check()
-            await page.locator("#group").fill(fresh("free"))
+            await page.locator("#group").fill(unique_name("free"))
             await page.get_by_role("button", name="Check for Duplicates").click()
             await page.get_by_text("can be used").wait_for()
             if edit == "#group":
@@ -126,7 +131,7 @@ async def test_what_was_said_of_a_name_goes_when_the_name_is_edited(
 
 
 async def test_a_late_answer_about_a_name_is_not_said_of_the_next_one(
-    console: Hosted, chromium: Browser
+    console: ConsoleServer, chromium: Browser
 ) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
@@ -136,10 +141,10 @@ async def test_a_late_answer_about_a_name_is_not_said_of_the_next_one(
         await route.continue_()
 
     async with a_context(chromium) as context:
-        page = await signed_in(context, console, fresh("customer"))
+        page = await signed_in(context, console, unique_name("customer"))
         await goes_to_information(page, console)
         await context.route("**/request/duplicates", answers_late, times=1)
-        await page.locator("#group").fill(fresh("free"))
+        await page.locator("#group").fill(unique_name("free"))
         await page.get_by_role("button", name="Check for Duplicates").click()
         await asked.wait()
         await page.locator("#group").fill("taken-by-another")
@@ -152,13 +157,13 @@ async def test_a_late_answer_about_a_name_is_not_said_of_the_next_one(
 
 
 async def test_where_the_script_gets_no_answer_the_page_checks_the_name_and_goes_no_further(
-    console: Hosted, chromium: Browser
+    console: ConsoleServer, chromium: Browser
 ) -> None:
     async with a_context(chromium) as context:
-        page = await signed_in(context, console, fresh("customer"))
+        page = await signed_in(context, console, unique_name("customer"))
         await goes_to_information(page, console)
         await context.route("**/request/duplicates", blocked)
-        name = fresh("free")
+        name = unique_name("free")
         for field, typed in {
             "group": name,
             "admin_id": "admin",
@@ -174,7 +179,7 @@ async def test_where_the_script_gets_no_answer_the_page_checks_the_name_and_goes
 
 
 async def test_another_language_keeps_what_was_typed_but_no_password(
-    console: Hosted, chromium: Browser
+    console: ConsoleServer, chromium: Browser
 ) -> None:
     life = await console.house.requested()
     async with a_context(chromium) as context:
@@ -199,7 +204,7 @@ async def test_another_language_keeps_what_was_typed_but_no_password(
 
 
 async def test_the_switch_form_reviews_on_enter_and_keeps_its_choices_in_another_language(
-    console: Hosted, chromium: Browser
+    console: ConsoleServer, chromium: Browser
 ) -> None:
     life = await console.house.requested()
     async with a_context(chromium) as context:

@@ -1,12 +1,12 @@
 """The API's description in a real browser: drawn from this server alone, under its strict policy."""
 
 from playwright.async_api import Browser
-from support.api_client import open_reception
-from support.service_env import House
+from support.api_client import open_api_server
+from support.service_env import ServiceEnv
 
 
-async def test_the_description_is_drawn_and_asks_nobody_else(house: House, chromium: Browser) -> None:
-    async with open_reception(house) as reception:
+async def test_the_description_is_drawn_and_asks_nobody_else(house: ServiceEnv, chromium: Browser) -> None:
+    async with open_api_server(house) as reception:
         context = await chromium.new_context()
         page = await context.new_page()
         asked: list[str] = []

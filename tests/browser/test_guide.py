@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 from playwright.async_api import Browser
-from support.browser_visitor import Visitor
-from support.console_server import Hosted
-from support.service_env import PASSWORD, fresh
+from support.browser_visitor import BrowserUser
+from support.console_server import ConsoleServer
+from support.service_env import PASSWORD, unique_name
 
 from adapters.language import Language
-from entrypoints.console.i18n import Words
+from entrypoints.console.i18n import Translator
 from subscription.business_calendar import day_of
-from subscription.refusals import Code, RefusedError
+from subscription.refusals import RefusalCode, RefusalError
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-async def test_the_guide(console: Hosted, chromium: Browser, reader: Reader) -> None:
+async def test_the_guide(console: ConsoleServer, chromium: Browser, reader: Reader) -> None:
     context = await chromium.new_context(
         java_script_enabled=reader.scripts,
         locale=reader.language.value,
@@ -46,8 +46,8 @@ async def test_the_guide(console: Hosted, chromium: Browser, reader: Reader) -> 
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    visitor = Visitor(page, console.url, Words(reader.language), scripts=reader.scripts)
-    name = fresh("guide")
+    visitor = BrowserUser(page, console.url, Translator(reader.language), scripts=reader.scripts)
+    name = unique_name("guide")
     await _signs_in(visitor, f"customer-of-{name}")
     await _requests(visitor, name)
     [listed] = await console.house.client.list(customer_id=f"customer-of-{name}")
@@ -62,14 +62,14 @@ async def test_the_guide(console: Hosted, chromium: Browser, reader: Reader) -> 
     assert [each for each in complaints if "status of 4" not in each] == []
 
 
-async def _signs_in(visitor: Visitor, customer_id: str) -> None:
+async def _signs_in(visitor: BrowserUser, customer_id: str) -> None:
     await visitor.goes_to("/")
     await visitor.types(customer_id=customer_id)
     await visitor.clicks("Sign in as this customer")
     await visitor.sees("No subscription yet")
 
 
-async def _requests(visitor: Visitor, name: str) -> None:
+async def _requests(visitor: BrowserUser, name: str) -> None:
     page = visitor.page
     await visitor.clicks("Request Product", "link")
     await page.locator("[name=plan][value=basic]").check()
@@ -103,7 +103,7 @@ async def _requests(visitor: Visitor, name: str) -> None:
     await visitor.looks()
 
 
-async def _administrates(visitor: Visitor, name: str) -> None:
+async def _administrates(visitor: BrowserUser, name: str) -> None:
     await visitor.clicks("Set Company Information", "link")
     if visitor.scripts:
         assert await visitor.page.locator("#account").input_value() == f"admin@{name}"
@@ -122,7 +122,7 @@ async def _administrates(visitor: Visitor, name: str) -> None:
     await visitor.looks()
 
 
-async def _switches(visitor: Visitor, path: str) -> None:
+async def _switches(visitor: BrowserUser, path: str) -> None:
     await visitor.goes_to(path)
     reason = visitor.page.locator("#why-upgrade")
     assert await reason.inner_text()
@@ -135,7 +135,7 @@ async def _switches(visitor: Visitor, path: str) -> None:
     assert await visitor.page.locator("tbody tr").count() == 1
 
 
-async def _upgrades(visitor: Visitor, path: str) -> None:
+async def _upgrades(visitor: BrowserUser, path: str) -> None:
     await visitor.goes_to(path)
     await visitor.clicks("Upgrade", "link")
     assert await visitor.page.locator("[name=plan][value=lite]").count() == 0
@@ -153,7 +153,7 @@ async def _upgrades(visitor: Visitor, path: str) -> None:
     await visitor.page.get_by_role("status").wait_for()
 
 
-async def _chooses_the_renewal(visitor: Visitor, path: str) -> None:
+async def _chooses_the_renewal(visitor: BrowserUser, path: str) -> None:
     await visitor.goes_to(path)
     await visitor.clicks("Change Renewal Option", "link")
     await visitor.page.locator("[name=term][value=MONTHLY]").check()
@@ -164,7 +164,9 @@ async def _chooses_the_renewal(visitor: Visitor, path: str) -> None:
     await visitor.page.get_by_role("status").wait_for()
 
 
-async def _cancels(visitor: Visitor, path: str, name: str, console: Hosted, subscription_id: str) -> None:
+async def _cancels(
+    visitor: BrowserUser, path: str, name: str, console: ConsoleServer, subscription_id: str
+) -> None:
     page, client = visitor.page, console.house.client
     standing = await client.standing(subscription_id)
     today, contract = day_of(standing.now), standing.state.contract
@@ -206,9 +208,9 @@ async def _cancels(visitor: Visitor, path: str, name: str, console: Hosted, subs
         await visitor.goes_to(path)
     await visitor.goes_to(path)
     await page.get_by_role("heading", level=1).get_by_text(visitor.say("Erased subscription")).wait_for()
-    with pytest.raises(RefusedError) as refusal:
+    with pytest.raises(RefusalError) as refusal:
         await client.withdraw_reservation(subscription_id)
-    assert refusal.value.refused.code is Code.SUBSCRIPTION_ENDED
+    assert refusal.value.refused.code is RefusalCode.SUBSCRIPTION_ENDED
     await visitor.goes_to("/works/sign-in")
     await visitor.types(account=f"admin@{name}", password=PASSWORD)
     await visitor.clicks("Sign in")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
-from support.console_server import Hosted, hosted
+from support.console_server import ConsoleServer, run_console
 from support.npm import install_packages
-from support.service_env import House
+from support.service_env import ServiceEnv
 
 from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port_is_free
 from entrypoints.console.settings import DEFAULT_SCOPE, ConsoleSettings, OidcSettings
@@ -36,7 +36,7 @@ class Provider:
 
 
 @asynccontextmanager
-async def provider_for(console: Hosted, port: int, directory: Path) -> AsyncIterator[Provider]:
+async def provider_for(console: ConsoleServer, port: int, directory: Path) -> AsyncIterator[Provider]:
     """Start a provider where the console is registered."""
     node = shutil.which("node")
     assert node, "These tests need Node.js 20"
@@ -72,7 +72,7 @@ async def provider_for(console: Hosted, port: int, directory: Path) -> AsyncIter
 
 @dataclass
 class Scene:
-    console: Hosted
+    console: ConsoleServer
     provider: Provider
     page: Page
 
@@ -106,14 +106,14 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(house: House, chromium: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(house: ServiceEnv, chromium: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
     async with scene_with(house, chromium, tmp_path) as opened:
         yield opened
 
 
 @asynccontextmanager
 async def scene_with(
-    house: House,
+    house: ServiceEnv,
     chromium: Browser,
     directory: Path,
     secret: str = SECRET,
@@ -122,7 +122,7 @@ async def scene_with(
     [port] = free_ports(1)
     oidc = OidcSettings(f"http://127.0.0.1:{port}", "console", secret, scope=scope)
     async with (
-        hosted(house, ConsoleSettings(url="", oidc=oidc)) as console,
+        run_console(house, ConsoleSettings(url="", oidc=oidc)) as console,
         provider_for(console, port, directory) as provider,
     ):
         context = await chromium.new_context(locale="en")
@@ -178,7 +178,7 @@ async def test_a_wrong_account_can_be_changed_for_another_one(scene: Scene) -> N
 
 
 async def test_without_the_scope_of_the_claims_the_account_is_unknown(
-    house: House, chromium: Browser, tmp_path: Path
+    house: ServiceEnv, chromium: Browser, tmp_path: Path
 ) -> None:
     async with scene_with(house, chromium, tmp_path, scope=DEFAULT_SCOPE) as scene:
         await scene.goes_to("/sign-in")
@@ -204,7 +204,7 @@ async def test_a_provider_that_is_down_is_named_as_the_reason(scene: Scene) -> N
 
 
 async def test_a_wrong_secret_is_named_as_the_reason(
-    house: House, chromium: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    house: ServiceEnv, chromium: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with scene_with(house, chromium, tmp_path, secret="another secret") as scene:
         await scene.goes_to("/sign-in")

@@ -11,17 +11,17 @@ from starlette.types import ASGIApp
 
 from chaos.client_process import SIMULATED_AT
 from entrypoints.api.app import create_app
-from entrypoints.api.app_state import Service
-from entrypoints.api.dependencies import AKey, AService, desk_of
+from entrypoints.api.app_state import AppState
+from entrypoints.api.dependencies import ApiKeyDep, ServiceDep, desk_of
 from entrypoints.api.server import serve
 from entrypoints.api.settings import api_settings_from
 from starter.caller import Caller
 from starter.client import SubscriptionClient
-from starter.scoped_client import Desk
+from starter.scoped_client import ScopedClient
 from subscription.timeline import Answer, RequestAnswer
 
 
-class SimulatedDesk(Desk):
+class SimulatedDesk(ScopedClient):
     """One caller, who asks at a time of their own."""
 
     def __init__(self, client: SubscriptionClient, caller: Caller, at: str) -> None:
@@ -35,11 +35,11 @@ class SimulatedDesk(Desk):
         return await super().command(subscription_id, name, {**argument, "at": self._at})
 
 
-async def simulated_desk_of(request: Request, service: AService, key: AKey) -> Desk:
+async def simulated_desk_of(request: Request, service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
     return SimulatedDesk(service.client, key.caller, request.headers[SIMULATED_AT])
 
 
-def create_simulated_app(service: Service, console: ASGIApp) -> ASGIApp:
+def create_simulated_app(service: AppState, console: ASGIApp) -> ASGIApp:
     app = create_app(service, console)
     app.dependency_overrides[desk_of] = simulated_desk_of
     return app

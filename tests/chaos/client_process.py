@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.temporal.client import connect
 from chaos.polling import ApiAwayError, patiently, quiet
 from entrypoints.api.problem_details import ApiCode
 from starter.client import SubscriptionClient
-from subscription.refusals import RefusedError
+from subscription.refusals import RefusalError
 
 SIMULATED_AT = "X-Simulated-At"
 """The header that says when something is asked: no field of the API does."""
@@ -55,7 +55,7 @@ class Client:
         heard = {"number": asked["number"], "accepted": False, "code": None, "answer": None}
         try:
             return heard | {"accepted": True, "answer": await patiently(lambda: ask(asked))}
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             return heard | {"code": refusal.refused.code}
         except SaidNoError as no:
             return heard | {"code": no.code}
@@ -102,7 +102,7 @@ async def main(database_url: str, api_url: str) -> None:
 
     asking: set[asyncio.Task[None]] = set()
     async with (
-        connected(database_url, "worksub_reader") as pool,
+        create_pool(database_url, "worksub_reader") as pool,
         httpx.AsyncClient(base_url=api_url, timeout=_PATIENCE_SECONDS) as api,
     ):
         client = Client(SubscriptionClient(await connect(runtime=quiet()), pool), api)

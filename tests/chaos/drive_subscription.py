@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from subscription.domain_verification import DomainClaim, proof_of
+from subscription.domain_verification import PendingDomain, verification_records
 from subscription.scenario import (
     CONFIRM_DOMAIN,
     Scenario,
-    Step,
+    ScenarioStep,
     confirmation_in,
-    filled_in,
     read_scenario,
     sample_request,
+    with_default_arguments,
 )
 
-from .environment import World
+from .environment import ChaosEnvironment
 from .planned_subscriptions import PlannedLife
 from .polling import patiently
 
@@ -47,7 +47,7 @@ class Lived:
 class Living:
     """One life; `live` fills `lived` in as it goes."""
 
-    def __init__(self, world: World, planned: PlannedLife, seed: int) -> None:
+    def __init__(self, world: ChaosEnvironment, planned: PlannedLife, seed: int) -> None:
         self.lived = Lived(planned)
         self._world = world
         self._chance = random.Random(f"{seed}/{planned.number}/copies")
@@ -94,17 +94,17 @@ class Living:
         self.lived.doing = f"what is due at {moment}"
         await patiently(lambda: client.settle(id_, moment))
 
-    async def _take(self, step: Step) -> list[dict[str, Any]]:
+    async def _take(self, step: ScenarioStep) -> list[dict[str, Any]]:
         id_, book = self.lived.subscription_id, self._world.book
         state = await patiently(lambda: self._world.read.snapshot(id_))
         assert state is not None
         if step.command == CONFIRM_DOMAIN:
             with self._proofs_published(state.claims):
                 return await self._confirmed(step)
-        argument = filled_in(step, book, confirmation_in(state))
+        argument = with_default_arguments(step, book, confirmation_in(state))
         return await self._ask(step.command, {**argument, "at": step.at.isoformat()})
 
-    async def _confirmed(self, step: Step) -> list[dict[str, Any]]:
+    async def _confirmed(self, step: ScenarioStep) -> list[dict[str, Any]]:
         """Asked for until the DNS has told the truth: a resolver that lies is "not yet" (R13)."""
         id_ = self.lived.subscription_id
         looks = itertools.count()
@@ -126,9 +126,11 @@ class Living:
         return list(await asyncio.gather(*asked))
 
     @contextmanager
-    def _proofs_published(self, claims: Sequence[DomainClaim]) -> Iterator[None]:
+    def _proofs_published(self, claims: Sequence[PendingDomain]) -> Iterator[None]:
         with ExitStack() as published:
             for claim in claims:
-                proof = proof_of(claim.name, claim.token, self._world.book.domain_policy.cname_target)
+                proof = verification_records(
+                    claim.name, claim.token, self._world.book.domain_policy.cname_target
+                )
                 published.enter_context(self._world.dns.published_txt(proof.txt_name, proof.txt_value))
             yield

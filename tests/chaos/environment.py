@@ -13,7 +13,7 @@ from typing import Self
 import asyncpg
 from temporalio.client import Client
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from dev_stack.child_server import (
@@ -26,11 +26,11 @@ from dev_stack.child_server import (
 )
 from dev_stack.postgres_server import PostgresServer
 from dev_stack.temporal_server import TemporalServer
-from starter.api_keys import Keys
+from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
 from starter.read_model import ReadModel
 from starter.setup import set_up
-from starter.webhook_endpoints import Webhooks
+from starter.webhook_endpoints import WebhookEndpointStore
 from subscription.catalogue import PriceBook
 
 from .dns_server import LyingDnsServer
@@ -46,8 +46,8 @@ _ASKERS = 2
 _EVENTS_A_RUN = 40
 
 
-class World:
-    """`async with World(directory) as world`: everything runs, and nothing has been asked yet.
+class ChaosEnvironment:
+    """`async with ChaosEnvironment(directory) as world`: everything runs, and nothing has been asked yet.
 
     Attributes, valid while it stands: `temporal` and `postgres`, the servers; `dns`; `workers`, two, of
     which the second keeps no workflow in memory; `api`; `askers`, the client processes; `tokens` and
@@ -103,7 +103,7 @@ class World:
         await set_up(self.client_of_temporal, owner_url, self.book.versions[0])
         async with self.owner() as owner:
             await _make_login(owner)
-        pool = await self._stack.enter_async_context(connected(self._url, "worksub_reader", connections=20))
+        pool = await self._stack.enter_async_context(create_pool(self._url, "worksub_reader", connections=20))
         self.client = SubscriptionClient(self.client_of_temporal, pool)
         self.read = ReadModel(pool)
         await self._let_customers_in()
@@ -127,12 +127,14 @@ class World:
 
     async def _let_customers_in(self) -> None:
         """Those who ask the API get a key, and an endpoint for what happens to their subscriptions."""
-        async with connected(self._url, "worksub_admin", connections=1) as pool:
+        async with create_pool(self._url, "worksub_admin", connections=1) as pool:
             for receiver in self.receivers:
                 await receiver.open()
                 self._stack.push_async_callback(receiver.close)
-                receiver.secret = (await Webhooks(pool).add(receiver.url, receiver.customer_id)).secret
-                key = await Keys(pool).create(receiver.customer_id, "chaos")
+                receiver.secret = (
+                    await WebhookEndpointStore(pool).add(receiver.url, receiver.customer_id)
+                ).secret
+                key = await ApiKeyStore(pool).create(receiver.customer_id, "chaos")
                 self.tokens[receiver.customer_id] = key.token
 
     async def _start_asker(self, settings: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from .environment import LOGIN, World
+from .environment import LOGIN, ChaosEnvironment
 from .webhook_receivers import Mood
 
 Mischief: TypeAlias = Callable[[], Awaitable[None]]
@@ -22,7 +22,7 @@ _SHORT = 0.3
 _LOSING_ANSWERS = ("worker", "PostgreSQL", "database")
 
 
-class Troublemaker:
+class FaultInjector:
     """Streams of mischief, at the workers, at who asks and is told, and at all else. Each kind comes once in
     every round of its stream.
 
@@ -30,7 +30,9 @@ class Troublemaker:
     into the database.
     """
 
-    def __init__(self, world: World, seed: int, tell: Callable[[str], None], *, long: bool) -> None:
+    def __init__(
+        self, world: ChaosEnvironment, seed: int, tell: Callable[[str], None], *, long: bool
+    ) -> None:
         self._world = world
         # One for each stream, or what is drawn would depend on which of them comes first.
         self._with_workers = random.Random(f"{seed}/workers")

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from support.polling import eventually
+from support.polling import wait_for
 
 from .drive_subscription import Lived, Living
-from .environment import World
-from .faults import Troublemaker
+from .environment import ChaosEnvironment
+from .faults import FaultInjector
 from .observed_state import is_calm, markers_by_table, read_record, read_what_happened, read_workflow
 from .planned_subscriptions import API_CUSTOMERS, PlannedLife, planned_lives
 from .report import Report
@@ -55,16 +55,16 @@ async def run(chaos: Chaos, tell: Callable[[str], None]) -> Report:
         tell(f"{time.monotonic() - began:6.1f} s  {what}")
 
     with TemporaryDirectory(prefix="worksub-chaos-") as directory:
-        async with World(Path(directory)) as world:
+        async with ChaosEnvironment(Path(directory)) as world:
             say(f"Servers and workers run; the seed is {chaos.seed}.")
-            trouble = Troublemaker(world, chaos.seed, say, long=chaos.long)
+            trouble = FaultInjector(world, chaos.seed, say, long=chaos.long)
             lived = await _live_in(world, chaos, trouble, say)
             say("Judging.")
             return await _judged(world, chaos, lived, trouble, began)
 
 
 async def _live_in(
-    world: World, chaos: Chaos, trouble: Troublemaker, say: Callable[[str], None]
+    world: ChaosEnvironment, chaos: Chaos, trouble: FaultInjector, say: Callable[[str], None]
 ) -> list[Lived]:
     """All lives that were begun, each lived to its end unless it is stuck."""
     until = time.monotonic() + chaos.minutes * 60
@@ -127,7 +127,7 @@ async def _all_or_stuck(
 
 
 async def _judged(
-    world: World, chaos: Chaos, lived: list[Lived], trouble: Troublemaker, began: float
+    world: ChaosEnvironment, chaos: Chaos, lived: list[Lived], trouble: FaultInjector, began: float
 ) -> Report:
     expected = {
         life.subscription_id: expected_of(life.planned, life.subscription_id, world.book) for life in lived
@@ -150,7 +150,7 @@ async def _judged(
             ("all webhooks are delivered", nothing_waits),
         ):
             try:
-                await eventually(what, is_so, seconds=_CLOSING_SECONDS)
+                await wait_for(what, is_so, seconds=_CLOSING_SECONDS)
             except AssertionError as missing:
                 found.append(str(missing))
         facts = await read_record(owner, ids)
@@ -168,7 +168,7 @@ async def _judged(
         for id_ in (life.subscription_id, *life.refused_rivals):
             try:
                 calm = partial(is_calm, world.client_of_temporal, id_)
-                await eventually(f"the workflow of {id_} is calm", calm, seconds=_CLOSING_SECONDS)
+                await wait_for(f"the workflow of {id_} is calm", calm, seconds=_CLOSING_SECONDS)
             except AssertionError as restless:
                 found.append(str(restless))
             await read_workflow(world.client_of_temporal, id_, facts[id_], life.planned.marker)

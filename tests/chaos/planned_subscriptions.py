@@ -15,7 +15,7 @@ from property.scenario_strategies import scenarios
 from adapters.settings import DEFAULT_CATALOGUE
 from starter.caller import Caller
 from starter.requests import subscription_id_for
-from subscription.commands import written_out
+from subscription.commands import expand_null
 from subscription.scenario import CONFIRM_DOMAIN
 
 CATALOGUE: dict[str, Any] = tomllib.loads(DEFAULT_CATALOGUE.read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def _add(steps: list[dict[str, Any]], moment: datetime, command: str, argument: 
 def _identified(step: dict[str, Any], number: int, place: int, marker: str) -> dict[str, Any]:
     """The step with an id to be sent again under, and with who asks."""
     [command] = [key for key in step if key != "at"]
-    argument = written_out(command, step[command])
+    argument = expand_null(command, step[command])
     if isinstance(argument, dict) and command != CONFIRM_DOMAIN:
         # A look for a proof is asked for until the DNS has told the truth, each time under an id of its own.
         argument = {**argument, "id": f"{number}-{place}", "by": f"clerk {marker}"}

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
 
-from adapters.postgres.pool import FAILING
+from adapters.postgres.pool import DATABASE_ERRORS
 
 T = TypeVar("T")
 
@@ -19,7 +19,13 @@ class ApiAwayError(Exception):
     """The API has said that it, or what it needs, is away."""
 
 
-AWAY = (*FAILING, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, httpx.TransportError, ApiAwayError)
+AWAY = (
+    *DATABASE_ERRORS,
+    RPCError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    httpx.TransportError,
+    ApiAwayError,
+)
 """What a server that is away, or goes away in the middle, ends a question in."""
 
 _PAUSE = 0.2

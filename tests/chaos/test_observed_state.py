@@ -3,9 +3,9 @@
 from typing import Any
 
 from support.corruption import unguarded
-from support.service_env import House
+from support.service_env import ServiceEnv
 
-from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.catalogue_repository import load_price_book
 from chaos.drive_subscription import Lived
 from chaos.observed_state import read_record, read_workflow
 from chaos.planned_subscriptions import PlannedLife
@@ -46,7 +46,7 @@ DAMAGE = (
 )
 
 
-async def test_damage_in_the_database_is_named(office: House) -> None:
+async def test_damage_in_the_database_is_named(office: ServiceEnv) -> None:
     request = {"plan": "basic", "members": 10, "account": {"group": MARKER}}
     life = await office.requested(START, **request)
     for step in STEPS:
@@ -62,7 +62,7 @@ async def test_damage_in_the_database_is_named(office: House) -> None:
     planned = PlannedLife(number=1, marker=MARKER, scenario=scenario, rivals=1, api_customer=None)
     accepted: list[dict[str, Any]] = [{"accepted": True, "code": None, "answer": {}}]
     lived = Lived(planned, life.id, requests=[accepted], answers=[accepted, accepted], is_over=True)
-    right = expected_of(planned, life.id, await price_book(office.pool))
+    right = expected_of(planned, life.id, await load_price_book(office.pool))
 
     async with office.owner.acquire() as connection:
 

@@ -15,7 +15,7 @@ from property import oracle
 
 from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
-from subscription.scenario import Document, read_scenario, simulate
+from subscription.scenario import ScenarioResult, read_scenario, simulate
 
 from .drive_subscription import Lived
 from .observed_state import Facts
@@ -28,7 +28,7 @@ _COLUMNS = ("key", "kind", "from", "to", "plan", "members", "amount", "effective
 class Expected:
     """What must have become of a life, by the rules; and by the oracle, which knows no renames."""
 
-    document: Document
+    document: ScenarioResult
     by_oracle: dict[str, Any]
     account: str
     """The name that it holds at the end, if it lives."""

@@ -4,11 +4,11 @@ import asyncio
 import gc
 import os
 
-from adapters.settings import settings_from
+from adapters.settings import load_worker_settings
 from worker import serve
 
 if __name__ == "__main__":
     try:
-        asyncio.run(serve(settings_from(os.environ), allow_simulation=True))
+        asyncio.run(serve(load_worker_settings(os.environ), allow_simulation=True))
     finally:
         gc.collect()  # as worker.py does

@@ -13,7 +13,7 @@ from support.service_env import PASSWORD_HASH
 from temporalio.client import Client
 
 from adapters.attention_copy import attention_copied
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from adapters.postgres.worker_keys import worker_seals
 from adapters.settings import read_catalogue
 from dev_stack.stack import EmbeddedStack
@@ -63,8 +63,8 @@ async def service(
     addresses, namespace = stack.addresses, await new_namespace(temporal)
     await set_up(namespace, addresses.database_url, read_catalogue(catalogue_file))
     async with (
-        connected(addresses.worker_url, "worksub_worker") as pool,
-        connected(addresses.people_url, "worksub_reader", connections=2) as reading,
+        create_pool(addresses.worker_url, "worksub_worker") as pool,
+        create_pool(addresses.people_url, "worksub_reader", connections=2) as reading,
         attention_copied(pool, namespace),
         create_worker(namespace, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]),
     ):

@@ -6,10 +6,10 @@ import asyncpg
 from support.cli_runner import Cli
 from support.webhook_receiver import receiving
 
-from adapters.postgres.pool import connected
-from adapters.webhooks.dispatcher import webhooks_delivered
+from adapters.postgres.pool import create_pool
+from adapters.webhooks.dispatcher import run_webhook_dispatcher
 from dev_stack.postgres_server import WEB, WORKER, as_login
-from starter.api_keys import Keys
+from starter.api_keys import ApiKeyStore
 
 from .conftest import Service
 
@@ -25,9 +25,9 @@ async def test_keys_are_made_listed_turned_and_ended(service: Service, cli: Cli)
         turned["key"]["prefix"]: "billing",
     }
     url = as_login(service.settings["DATABASE_URL"], WEB)
-    async with connected(url, "worksub_api", connections=1) as pool:
-        assert await Keys(pool).opening(token) is None
-        opened = await Keys(pool).opening(turned["token"])
+    async with create_pool(url, "worksub_api", connections=1) as pool:
+        assert await ApiKeyStore(pool).opening(token) is None
+        opened = await ApiKeyStore(pool).opening(turned["token"])
         assert opened is not None
         assert opened.caller.customer_id == "C-cli"
     shown = await cli.run("keys", "list")
@@ -52,8 +52,8 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
     url = as_login(service.settings["DATABASE_URL"], WORKER)
     async with (
         receiving() as receiver,
-        connected(url, "worksub_worker", connections=3) as pool,
-        webhooks_delivered(pool, anywhere=True),
+        create_pool(url, "worksub_worker", connections=3) as pool,
+        run_webhook_dispatcher(pool, anywhere=True),
     ):
         made = await anywhere.json("webhooks", "add", receiver.url, "--customer", "C-cli")
         endpoint = made["endpoint_id"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli, gone
 from support.observability import probed, scraped
-from support.polling import eventually
+from support.polling import wait_for
 from support.request_files import PASSWORD, request_file
 from support.usual_ports import USUAL_PORTS, usual_ports_held
 
@@ -55,9 +55,9 @@ async def ready_addresses(dev: asyncio.subprocess.Process) -> dict[str, str]:
     async with asyncio.timeout(PATIENCE_SECONDS):
         ready: dict[str, str] = json.loads(await dev.stdout.readline())
     assert ready["temporal_address"]
-    await eventually("the worker is ready", partial(is_ready, ready["health_url"]))
+    await wait_for("the worker is ready", partial(is_ready, ready["health_url"]))
     assert (await scraped(ready["metrics_url"])).values("temporal_num_pollers")
-    await eventually("the API is ready", partial(is_ready, f"{ready['api_url']}/readyz"))
+    await wait_for("the API is ready", partial(is_ready, f"{ready['api_url']}/readyz"))
     return ready
 
 

@@ -6,7 +6,7 @@ import typer
 from support.cli_runner import Cli
 
 from entrypoints.cli.app import app
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 
 def leaves(group: Any) -> list[Any]:
@@ -27,7 +27,7 @@ def test_every_command_takes_json() -> None:
 def test_advice_is_for_codes_that_there_are() -> None:
     from entrypoints.cli.errors import ADVICE
 
-    assert set(ADVICE) <= {code.value for code in Code}
+    assert set(ADVICE) <= {code.value for code in RefusalCode}
 
 
 async def test_help_has_every_command_under_a_heading(alone: Cli) -> None:

@@ -14,11 +14,11 @@ from dev_stack.scenario_runner import simulate_by_rules
 from entrypoints.cli.views.layout import Indented
 from entrypoints.cli.views.tables import ledger_table, list_table, proofs_view, simulated_view
 from entrypoints.cli.yaml_documents import read_documents
-from starter.read_model import Listed
+from starter.read_model import SubscriptionSummary
 from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
-from subscription.domain_verification import proof_of
-from subscription.scenario import Document, read_scenario
+from subscription.domain_verification import verification_records
+from subscription.scenario import ScenarioResult, read_scenario
 
 SCENARIO = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 SUBSCRIPTION = "d9a31f0d-37ec-563c-b621-a02a9ff03f97"
@@ -31,7 +31,7 @@ def shown(part: RenderableType, width: int) -> list[str]:
     return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
-def lived(file: Path) -> Document:
+def lived(file: Path) -> ScenarioResult:
     [document] = read_documents(file)
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
     [life] = simulate_by_rules([read_scenario(document.fields)], book)
@@ -64,7 +64,7 @@ def test_names_break_after_an_underscore_if_they_must() -> None:
 
 @pytest.mark.parametrize(("width", "fits_in_a_line"), [(80, False), (100, False), (160, True)])
 def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
-    each = Listed(
+    each = SubscriptionSummary(
         subscription_id=SUBSCRIPTION,
         customer_id="customer-48213",
         account_name="hanbit-books.example",
@@ -98,7 +98,9 @@ def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
 
 
 def test_a_dns_record_is_one_line_however_long_it_is() -> None:
-    proof = proof_of(f"{'long-' * 12}name.example", "0123456789abcdef" * 2, "verify.worksmobile.example")
+    proof = verification_records(
+        f"{'long-' * 12}name.example", "0123456789abcdef" * 2, "verify.worksmobile.example"
+    )
     *_, txt, cname = shown(Indented(proofs_view([proof])), 80)
     assert txt == f"    {proof.txt_name} TXT {proof.txt_value}"
     assert cname == f"    {proof.cname_name} CNAME {proof.cname_target}"

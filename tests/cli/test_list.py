@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from support.cli_runner import Cli
-from support.polling import eventually
+from support.polling import wait_for
 from support.request_files import fresh
 
-from starter.filters import READY_MADE, month_of, week_of
+from starter.filters import NAMED_FILTERS, month_of, week_of
 from subscription.business_calendar import KST
 
 from .conftest import Service
@@ -29,8 +29,8 @@ async def test_every_ready_made_question_is_answered(service: Service, cli: Cli)
     await cli.run("switch", first, "--date", f"{today + timedelta(days=1)}", "--term", "MONTHLY")
     answers = dict(
         zip(
-            READY_MADE,
-            await asyncio.gather(*(cli.json("list", name, "--customer", customer) for name in READY_MADE)),
+            NAMED_FILTERS,
+            await asyncio.gather(*(cli.json("list", name, "--customer", customer) for name in NAMED_FILTERS)),
             strict=True,
         )
     )
@@ -81,7 +81,7 @@ async def test_the_list_says_why_a_subscription_needs_attention(service: Service
     async def is_listed() -> bool:
         return bool((await cli.json(*listing))["total"])
 
-    await eventually("it is listed", is_listed)
+    await wait_for("it is listed", is_listed)
     [attention] = (await cli.json(*listing))["attention"].values()
     assert (attention["kind"], attention["reason"]) == ("OPERATOR", "T-4711")
     since = f"{datetime.fromisoformat(attention['since']):%Y-%m-%d %H:%M} KST"
@@ -94,7 +94,7 @@ async def test_the_list_says_why_a_subscription_needs_attention(service: Service
     async def is_copied() -> bool:
         return (await without_temporal.json("status", marked))["attention"] is not None
 
-    await eventually("a worker has copied the reason", is_copied)
+    await wait_for("a worker has copied the reason", is_copied)
     assert (await without_temporal.json("status", marked))["attention"] == attention
     shown = " ".join((await cli.run("status", marked)).out.split())
     assert f"Needs attention OPERATOR: T-4711, since {since}" in shown
@@ -104,7 +104,7 @@ async def test_the_list_says_why_a_subscription_needs_attention(service: Service
     async def is_removed() -> bool:
         return (await cli.json("status", marked))["attention"] is None
 
-    await eventually("a worker has removed the reason", is_removed)
+    await wait_for("a worker has removed the reason", is_removed)
 
 
 async def test_a_filter_value_that_names_nothing_is_refused(service: Service, cli: Cli) -> None:

@@ -1,7 +1,7 @@
 """`worksub replay`: what is running is tried on this release; a query that makes no sense is refused."""
 
 from support.cli_runner import Cli
-from support.polling import eventually
+from support.polling import wait_for
 
 from .conftest import Service
 
@@ -13,7 +13,7 @@ async def test_what_runs_replays_on_this_release(service: Service, cli: Cli) -> 
     async def is_listed() -> bool:
         return len([run async for run in service.temporal.list_workflows(query)]) == 1
 
-    await eventually("it is listed", is_listed)
+    await wait_for("it is listed", is_listed)
     assert await cli.json("replay", "--query", query) == {"replayed": 1, "failed": []}
     ended = await cli.run("replay", "--limit", "1")
     assert (ended.code, ended.out.strip(), ended.err) == (0, "All 1 replay on this release.", "")

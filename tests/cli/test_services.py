@@ -12,16 +12,16 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from support.cli_runner import PATIENCE_SECONDS, Cli
 from support.request_files import PASSWORD, request_file
-from support.tcp_proxy import Door
+from support.tcp_proxy import TcpProxy
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from dev_stack import temporal_server
 from dev_stack.postgres_server import PEOPLE, SUPERUSER, as_login
 from dev_stack.temporal_server import TemporalServer
 from entrypoints.cli.clock_skew import difference
-from entrypoints.cli.doctor import Verdict, temporal_findings
+from entrypoints.cli.doctor import CheckStatus, temporal_findings
 
 from .conftest import Service
 
@@ -84,7 +84,7 @@ async def test_a_server_that_is_away_is_named_with_its_address(service: Service,
 async def test_a_server_that_goes_away_in_the_middle_leaves_one_answer(
     service: Service, unserved: Cli
 ) -> None:
-    async with Door() as to_temporal:
+    async with TcpProxy() as to_temporal:
         to_temporal.leads_to(service.stack.addresses.temporal_address)
         cli = unserved.with_settings(TEMPORAL_ADDRESS=to_temporal.address)
         process = await cli.start(
@@ -205,7 +205,7 @@ async def test_the_doctor_says_who_signs_in_as_more_than_it_needs(service: Servi
     code, verdict, text = await logins(as_login(addresses.database_url, SUPERUSER))
     assert (code, verdict) == (1, "WRONG")
     assert f"{people} postgres, a superuser" in text
-    async with connected(addresses.database_url, "worksub_worker", connections=1):
+    async with create_pool(addresses.database_url, "worksub_worker", connections=1):
         code, verdict, text = await logins(addresses.people_url)
     assert (code, verdict) == (1, "WRONG")
     assert "worksub-worker signs in as worksub_owner, an owner of the record" in text
@@ -278,7 +278,7 @@ async def test_a_server_without_test_clocks_is_said_to_have_none(
     async with TemporalServer(tmp_path / "temporal", search_attributes={}) as server:
         client = await Client.connect(server.address)
         findings = {finding.what: finding async for finding in temporal_findings(client)}
-        assert findings["test clocks"].verdict is Verdict.NOTE
+        assert findings["test clocks"].verdict is CheckStatus.NOTE
         await client.start_workflow(
             "SubscriptionWorkflow", id=f"subscription-{subscription_id}", task_queue="nobody-listens"
         )

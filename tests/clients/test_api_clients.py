@@ -19,12 +19,12 @@ from support.http_server import served
 from support.markdown_pages import ROOT
 from support.request_files import fresh
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from dev_stack.postgres_server import WEB, as_login
 from entrypoints.api.app import create_app
-from entrypoints.api.app_state import Service as ApiService
-from entrypoints.api.rate_limits import Rates
-from starter.api_keys import Keys
+from entrypoints.api.app_state import AppState as ApiService
+from entrypoints.api.rate_limits import RateLimits
+from starter.api_keys import ApiKeyStore
 from subscription.business_calendar import KST
 
 from .conftest import HERE
@@ -42,27 +42,27 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-async def api(service: Service) -> AsyncIterator[tuple[str, Keys]]:
+async def api(service: Service) -> AsyncIterator[tuple[str, ApiKeyStore]]:
     """The URL of the API, and the keys that it accepts."""
     url = as_login(service.settings["DATABASE_URL"], WEB)
     async with (
-        connected(url, "worksub_reader", connections=4) as reading,
-        connected(url, "worksub_api", connections=2) as own,
-        connected(service.settings["DATABASE_URL"], "worksub_admin", connections=1) as admin,
+        create_pool(url, "worksub_reader", connections=4) as reading,
+        create_pool(url, "worksub_api", connections=2) as own,
+        create_pool(service.settings["DATABASE_URL"], "worksub_admin", connections=1) as admin,
     ):
         answering = ApiService(
             temporal=service.temporal,
             reading=reading,
             client=service.client,
             own=own,
-            keys=Keys(own),
-            rates=Rates(),
+            keys=ApiKeyStore(own),
+            rates=RateLimits(),
         )
         async with served(create_app(answering)) as at:
-            yield at, Keys(admin)
+            yield at, ApiKeyStore(admin)
 
 
-async def printed_by(command: list[str], api: tuple[str, Keys], **environment: str) -> dict[str, Any]:
+async def printed_by(command: list[str], api: tuple[str, ApiKeyStore], **environment: str) -> dict[str, Any]:
     """Return what a program prints that has the key of a new customer."""
     url, keys = api
     made = await keys.create(fresh("C"), "clients")
@@ -106,7 +106,7 @@ def test_linters_find_nothing_in_the_description(node_packages: Path) -> None:
 
 
 async def test_a_generated_typescript_client_is_strict_and_works(
-    node_packages: Path, api: tuple[str, Keys]
+    node_packages: Path, api: tuple[str, ApiKeyStore]
 ) -> None:
     build = node_packages / "build"
     build.mkdir(exist_ok=True)
@@ -117,7 +117,9 @@ async def test_a_generated_typescript_client_is_strict_and_works(
     check(await printed_by(["node", str(build / "api_client.js")], api))
 
 
-async def test_a_generated_python_client_is_strict_and_works(tmp_path: Path, api: tuple[str, Keys]) -> None:
+async def test_a_generated_python_client_is_strict_and_works(
+    tmp_path: Path, api: tuple[str, ApiKeyStore]
+) -> None:
     # The generator needs an older typer than this project, so it has an environment of its own.
     home = HERE / "build" / "python"
     if not (home / "bin" / "openapi-python-client").exists():

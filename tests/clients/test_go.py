@@ -10,7 +10,7 @@ import pytest
 from support.markdown_pages import blocks, page
 from support.request_files import fresh
 
-from starter.api_keys import Keys
+from starter.api_keys import ApiKeyStore
 
 from .conftest import HERE
 from .test_api_clients import HASH, api
@@ -44,7 +44,7 @@ async def ended(program: Path, url: str, key: str) -> tuple[int | None, str, str
     return process.returncode, printed.decode(), errors.decode()
 
 
-async def test_the_example_requests_a_subscription_once(program: Path, api: tuple[str, Keys]) -> None:
+async def test_the_example_requests_a_subscription_once(program: Path, api: tuple[str, ApiKeyStore]) -> None:
     url, keys = api
     key = (await keys.create(fresh("C"), "go")).token
     code, printed, errors = await ended(program, url, key)
@@ -53,7 +53,7 @@ async def test_the_example_requests_a_subscription_once(program: Path, api: tupl
     assert await ended(program, url, key) == (0, printed, "")
 
 
-async def test_the_example_prints_why_it_is_refused(program: Path, api: tuple[str, Keys]) -> None:
+async def test_the_example_prints_why_it_is_refused(program: Path, api: tuple[str, ApiKeyStore]) -> None:
     code, printed, errors = await ended(program, api[0], "no-key")
     assert (code, printed) == (1, "")
     assert errors.startswith("UNAUTHENTICATED: ")

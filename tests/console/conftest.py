@@ -3,20 +3,20 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.console_server import Hosted, hosted
-from support.service_env import House, open_house
+from support.console_server import ConsoleServer, run_console
+from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
 
 
 @pytest.fixture(scope="session")
-async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
-    async with open_house(stack, temporal) as opened:
+async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+    async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-async def console(house: House) -> AsyncIterator[Hosted]:
-    async with hosted(house) as running:
+async def console(house: ServiceEnv) -> AsyncIterator[ConsoleServer]:
+    async with run_console(house) as running:
         yield running

@@ -1,40 +1,40 @@
 """What may be asked now, and a life as a picture: always what the rules say."""
 
-from support.scenario_builder import Life
+from support.scenario_builder import ScenarioBuilder
 
 from adapters.language import Language
 from entrypoints.console.available_actions import (
     Action,
-    Outlook,
-    coming,
+    CommandPreview,
     cost_of,
-    outlook,
     plans_to_upgrade_to,
+    preview_command,
     refusals,
+    upcoming_events,
 )
-from entrypoints.console.event_messages import Speaker
-from entrypoints.console.i18n import Words
-from entrypoints.console.lifecycle_chart import Kind, Picture, picture_of
-from starter.client import Standing
-from subscription.commands import read_command
-from subscription.refusals import Code, Refused
+from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.i18n import Translator
+from entrypoints.console.lifecycle_chart import LifecycleChart, PhaseKind, picture_of
+from starter.client import CurrentState
+from subscription.commands import parse_command
+from subscription.refusals import Refusal, RefusalCode
 
 
-def standing(life: Life) -> Standing:
-    return Standing(state=life.state, now=life.now, book=life.book)
+def standing(life: ScenarioBuilder) -> CurrentState:
+    return CurrentState(state=life.state, now=life.now, book=life.book)
 
 
-def possible(life: Life) -> set[str]:
+def possible(life: ScenarioBuilder) -> set[str]:
     return {action.value for action, refused in refusals(standing(life)).items() if refused is None}
 
 
-def pictured(life: Life) -> Picture:
+def pictured(life: ScenarioBuilder) -> LifecycleChart:
     picture = picture_of(standing(life), life.events)
     assert picture is not None
     return picture
 
 
-def stretches(life: Life) -> list[tuple[Kind, str, str, bool]]:
+def stretches(life: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, bool]]:
     return [
         (each.kind, f"{each.start:%Y-%m-%d %H:%M}", f"{each.end:%Y-%m-%d %H:%M}", each.planned)
         for each in pictured(life).stretches
@@ -42,10 +42,10 @@ def stretches(life: Life) -> list[tuple[Kind, str, str, bool]]:
 
 
 def test_each_state_offers_what_its_rules_allow() -> None:
-    life = Life.requested("2026-12-01 09:00")
+    life = ScenarioBuilder.requested("2026-12-01 09:00")
     assert possible(life) == {"switch", "cancel", "rename"}
     assert possible(life.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
-    paid = Life.paid("2027-01-01", "MONTHLY")
+    paid = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
     assert possible(paid) == {"renewal", "upgrade", "cancel", "rename"}
     paid.asks("cancel", date="2027-05-01")
     assert possible(paid) == {"renewal", "upgrade", "cancel", "withdraw", "rename"}
@@ -53,42 +53,45 @@ def test_each_state_offers_what_its_rules_allow() -> None:
 
 
 def test_the_reason_is_the_rules_own() -> None:
-    why = refusals(standing(Life.requested("2026-12-01 09:00")))
+    why = refusals(standing(ScenarioBuilder.requested("2026-12-01 09:00")))
     assert {action: refused.code for action, refused in why.items() if refused} == {
-        Action.RENEWAL: Code.NOT_YET_PAID,
-        Action.UPGRADE: Code.NOT_YET_PAID,
-        Action.WITHDRAW: Code.NOTHING_RESERVED,
-        Action.DOMAIN: Code.NO_PROOF_AWAITED,
+        Action.RENEWAL: RefusalCode.NOT_YET_PAID,
+        Action.UPGRADE: RefusalCode.NOT_YET_PAID,
+        Action.WITHDRAW: RefusalCode.NOTHING_RESERVED,
+        Action.DOMAIN: RefusalCode.NO_PROOF_AWAITED,
     }
 
 
 def test_the_highest_annual_contract_can_still_have_more_members() -> None:
-    life = Life.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
     assert "upgrade" not in possible(life)
-    assert "upgrade" in possible(Life.paid("2027-01-01", "ANNUAL", plan="premium", members=99_999))
+    assert "upgrade" in possible(ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=99_999))
     assert list(plans_to_upgrade_to(standing(life.copy()))) != []
-    assert list(plans_to_upgrade_to(standing(Life.paid("2027-01-01", "MONTHLY")))) == ["basic", "premium"]
+    assert list(plans_to_upgrade_to(standing(ScenarioBuilder.paid("2027-01-01", "MONTHLY")))) == [
+        "basic",
+        "premium",
+    ]
 
 
 def test_a_name_changed_a_moment_ago_cannot_be_changed_again() -> None:
-    life = Life.requested("2026-12-01 09:00").asks("rename_account", group="other")
+    life = ScenarioBuilder.requested("2026-12-01 09:00").asks("rename_account", group="other")
     assert "rename" not in possible(life)
     assert "rename" in possible(life.at("2026-12-02 09:00"))
 
 
 def test_an_outlook_is_what_then_happens() -> None:
-    life = Life.requested("2026-12-20 10:00")
-    command = read_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
-    assert not isinstance(command, Refused)
-    foreseen = outlook(standing(life), command)
-    assert isinstance(foreseen, Outlook)
+    life = ScenarioBuilder.requested("2026-12-20 10:00")
+    command = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert not isinstance(command, Refusal)
+    foreseen = preview_command(standing(life), command)
+    assert isinstance(foreseen, CommandPreview)
     lived = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
     assert (*foreseen.caused, *foreseen.coming.events)[: len(lived.events) - 1] == tuple(lived.events[1:5])
 
 
 def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
-    life = Life.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
-    ahead = coming(life.state, life.book, 6)
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
+    ahead = upcoming_events(life.state, life.book, 6)
     assert ahead.fees_left_out
     assert [(event.event, f"{event.at:%Y-%m-%d}") for event in ahead.events] == [
         ("SERVICE_FEES_POSTED", "2027-02-01"),
@@ -96,37 +99,39 @@ def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
         ("CANCELED", "2027-12-01"),
         ("ERASED", "2027-12-01"),
     ]
-    soon = Life.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-02-15")
-    assert not coming(soon.state, soon.book, 6).fees_left_out
+    soon = ScenarioBuilder.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-02-15")
+    assert not upcoming_events(soon.state, soon.book, 6).fees_left_out
 
 
 def test_what_a_switch_and_an_upgrade_cost_is_known_before() -> None:
-    life = Life.requested("2026-12-20 10:00", plan="lite", members=10)
-    switch = read_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
-    assert not isinstance(switch, Refused)
+    life = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
+    switch = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert not isinstance(switch, Refusal)
     cost = cost_of(standing(life), switch)
     assert cost is not None
     # Ten members at 3,000 for each of twelve whole months.
     assert (cost.monthly, cost.monthly_now, cost.total) == (30_000, 0, 360_000)
-    withdrawal = read_command("withdraw_reservation", {})
-    assert not isinstance(withdrawal, Refused)
+    withdrawal = parse_command("withdraw_reservation", {})
+    assert not isinstance(withdrawal, Refusal)
     assert cost_of(standing(life), withdrawal) is None
 
 
 def test_a_trial_is_pictured_up_to_its_cancellation() -> None:
-    assert stretches(Life.requested("2026-12-01 09:00")) == [
-        (Kind.TRIAL, "2026-12-01 09:00", "2026-12-31 09:00", False),
-        (Kind.GRACE, "2026-12-31 09:00", "2027-01-30 09:00", True),
+    assert stretches(ScenarioBuilder.requested("2026-12-01 09:00")) == [
+        (PhaseKind.TRIAL, "2026-12-01 09:00", "2026-12-31 09:00", False),
+        (PhaseKind.GRACE, "2026-12-31 09:00", "2027-01-30 09:00", True),
     ]
-    assert pictured(Life.requested("2026-12-01 09:00")).ends
+    assert pictured(ScenarioBuilder.requested("2026-12-01 09:00")).ends
 
 
 def test_contracts_and_what_is_reserved_are_pictured() -> None:
-    life = Life.requested("2026-12-20 10:00").asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
+    life = ScenarioBuilder.requested("2026-12-20 10:00").asks(
+        "switch_to_paid", date="2027-01-01", term="ANNUAL"
+    )
     life.at("2027-03-01 12:00").asks("cancel", date="2027-07-01")
     assert stretches(life) == [
-        (Kind.TRIAL, "2026-12-20 10:00", "2027-01-01 00:00", False),
-        (Kind.ANNUAL, "2027-01-01 00:00", "2027-07-01 00:00", False),
+        (PhaseKind.TRIAL, "2026-12-20 10:00", "2027-01-01 00:00", False),
+        (PhaseKind.ANNUAL, "2027-01-01 00:00", "2027-07-01 00:00", False),
     ]
     picture = pictured(life)
     assert picture.reserved == 100.0
@@ -135,15 +140,17 @@ def test_contracts_and_what_is_reserved_are_pictured() -> None:
 
 
 def test_an_upgrade_to_an_annual_contract_begins_a_stretch_of_its_own() -> None:
-    life = Life.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").asks("upgrade", term="ANNUAL")
+    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").asks("upgrade", term="ANNUAL")
     assert [(kind, start) for kind, start, _, _ in stretches(life)][:2] == [
-        (Kind.MONTHLY, "2027-01-01 09:00"),
-        (Kind.ANNUAL, "2027-01-10 09:00"),
+        (PhaseKind.MONTHLY, "2027-01-01 09:00"),
+        (PhaseKind.ANNUAL, "2027-01-10 09:00"),
     ]
 
 
 def test_every_event_of_a_life_is_said_in_both_languages() -> None:
-    life = Life.requested("2026-12-20 10:00", account={"domain": "acme.co.kr"}).proves("acme.co.kr")
+    life = ScenarioBuilder.requested("2026-12-20 10:00", account={"domain": "acme.co.kr"}).proves(
+        "acme.co.kr"
+    )
     life.asks("rename_account", domain="other.co.kr").asks("rename_account", domain="acme.co.kr")
     life.asks("switch_to_paid", date="2027-01-05", term="ANNUAL").asks("withdraw_reservation")
     life.at("2027-01-20").asks("switch_to_paid", term="ANNUAL").asks("rename_account", group="other")
@@ -151,7 +158,7 @@ def test_every_event_of_a_life_is_said_in_both_languages() -> None:
     life.at("2028-02-01").asks("cancel", date="2028-03-01").at("2028-03-01")
     assert len({event.event for event in life.events}) == 16
     for language in Language:
-        speak = Speaker(Words(language), life.book)
+        speak = MessageFormatter(Translator(language), life.book)
         for event in life.events:
             assert speak.event(event)
             assert "%" not in speak.event(event)

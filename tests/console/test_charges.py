@@ -4,23 +4,23 @@ import re
 
 import httpx
 import pytest
-from support.console_server import Hosted
+from support.console_server import ConsoleServer
 from support.html_forms import sign_in
-from support.service_env import fresh
-from support.subscription_driver import Life
+from support.service_env import unique_name
+from support.subscription_driver import SubscriptionDriver
 
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 
 
 @pytest.fixture(scope="module")
-async def billed(console: Hosted) -> Life:
+async def billed(console: ConsoleServer) -> SubscriptionDriver:
     """R21's example, invoiced; then April, and a correction, which are on no invoice yet."""
     house = console.house
     life = await house.paid("2026-03-01 09:00", term="MONTHLY", plan="lite")
     await life.asks("upgrade", at="2026-03-15 09:00", plan="basic", agreed_terms=TERMS)
     await life.passes_to("2026-04-01 00:00")
     await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
+        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=house.task_queue
     )
     await life.passes_to("2026-05-01 00:00")
     await house.client.adjust(
@@ -37,7 +37,7 @@ async def billed(console: Hosted) -> Life:
 
 
 async def test_each_charge_has_its_invoice_and_what_has_none_is_summed_up(
-    console: Hosted, billed: Life
+    console: ConsoleServer, billed: SubscriptionDriver
 ) -> None:
     [invoice] = await console.house.client.invoices(customer_id=billed.request["customer_id"])
     async with console.browser() as browser:
@@ -57,7 +57,9 @@ async def test_each_charge_has_its_invoice_and_what_has_none_is_summed_up(
         assert rows(page, "Invoices") == [f"{invoice.number} March 2026 {issued} ₩61,315"]
 
 
-async def test_an_invoice_is_a_page_of_its_own_in_the_readers_language(console: Hosted, billed: Life) -> None:
+async def test_an_invoice_is_a_page_of_its_own_in_the_readers_language(
+    console: ConsoleServer, billed: SubscriptionDriver
+) -> None:
     [invoice] = await console.house.client.invoices(customer_id=billed.request["customer_id"])
     for language, heading in (("en", "Invoice"), ("ko", "이용요금 청구서")):
         async with console.browser(language) as browser:
@@ -76,14 +78,14 @@ async def test_an_invoice_is_a_page_of_its_own_in_the_readers_language(console: 
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_an_invoice_that_there_is_not_is_not_found(console: Hosted) -> None:
+async def test_an_invoice_that_there_is_not_is_not_found(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         for number in ("2026-999999", "x", "%00", "가"):
             assert (await browser.get(f"/invoices/{number}")).status_code == 404
 
 
-async def test_who_was_charged_nothing_is_told_so(console: Hosted) -> None:
+async def test_who_was_charged_nothing_is_told_so(console: ConsoleServer) -> None:
     life = await console.house.requested()
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])

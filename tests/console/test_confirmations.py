@@ -6,16 +6,16 @@ from datetime import date, timedelta
 import asyncpg
 import httpx
 import pytest
-from support.console_server import Hosted
+from support.console_server import ConsoleServer
 from support.html_forms import sign_in, submit
 from support.paused_workflows import paused
-from support.polling import together
-from support.service_env import PASSWORD, fresh
-from support.subscription_driver import Life
+from support.polling import gather_all
+from support.service_env import PASSWORD, unique_name
+from support.subscription_driver import SubscriptionDriver
 
 from adapters.language import Language
-from entrypoints.console.i18n import Words
-from entrypoints.console.works_admin.repository import Member, WorksRecord
+from entrypoints.console.i18n import Translator
+from entrypoints.console.works_admin.repository import Member, WorksAdminRepository
 from subscription.business_calendar import start_of
 
 from .test_guide import AGREED, filled_in
@@ -24,13 +24,13 @@ CHANGED = "Something has changed since you opened the page. Nothing was done"
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 
 
-async def annual(console: Hosted) -> Life:
+async def annual(console: ConsoleServer) -> SubscriptionDriver:
     life = await console.house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
     return life
 
 
-async def end_of(life: Life) -> date:
+async def end_of(life: SubscriptionDriver) -> date:
     contract = (await life.status()).contract
     assert contract is not None
     return contract.end_day
@@ -43,7 +43,9 @@ def hidden(page: httpx.Response, name: str) -> str:
 # -- cancel ------------------------------------------------------------------------------------------
 
 
-async def test_a_date_typed_on_the_cancel_page_is_reviewed_before_it_is_confirmed(console: Hosted) -> None:
+async def test_a_date_typed_on_the_cancel_page_is_reviewed_before_it_is_confirmed(
+    console: ConsoleServer,
+) -> None:
     life = await annual(console)
     later = await life.today() + timedelta(days=40)
     quoted = await console.house.client.quote_cancellation(life.id, later)
@@ -52,8 +54,8 @@ async def test_a_date_typed_on_the_cancel_page_is_reviewed_before_it_is_confirme
         page = await browser.get(f"/subscriptions/{life.id}/cancel")
         assert 'name="confirmation"' not in page.text
         page = await submit(browser, page, "/cancel", date=f"{later}")
-        assert f"Cancellation fee: {Words(Language.EN).won(quoted.penalty)} " in page.text
-        assert f"Schedule cancellation for {Words(Language.EN).day(later)}</button>" in page.text
+        assert f"Cancellation fee: {Translator(Language.EN).won(quoted.penalty)} " in page.text
+        assert f"Schedule cancellation for {Translator(Language.EN).day(later)}</button>" in page.text
         page = await submit(browser, page, "/cancel", method="post", confirmation=await life.confirmation())
         assert page.status_code == 200, page.text
     reserved = (await life.status()).reservation
@@ -62,7 +64,7 @@ async def test_a_date_typed_on_the_cancel_page_is_reviewed_before_it_is_confirme
 
 
 @pytest.mark.parametrize("changed", ["date", "shown", "nothing shown", "another session's"])
-async def test_a_cancellation_that_was_not_shown_is_not_done(console: Hosted, changed: str) -> None:
+async def test_a_cancellation_that_was_not_shown_is_not_done(console: ConsoleServer, changed: str) -> None:
     life = await annual(console)
     today = await life.today()
     async with console.browser() as browser, console.browser() as other:
@@ -87,7 +89,7 @@ async def test_a_cancellation_that_was_not_shown_is_not_done(console: Hosted, ch
     assert (await life.status()).reservation is None
 
 
-async def test_today_is_preselected_nowhere(console: Hosted) -> None:
+async def test_today_is_preselected_nowhere(console: ConsoleServer) -> None:
     life = await annual(console)
     today, end = await life.today(), await end_of(life)
     path = f"/subscriptions/{life.id}/cancel"
@@ -114,7 +116,7 @@ async def test_today_is_preselected_nowhere(console: Hosted) -> None:
         assert "지금 해지하고 모든 데이터 삭제</button>" in page.text
 
 
-async def test_nothing_is_one_click_away_after_a_sign_in(console: Hosted) -> None:
+async def test_nothing_is_one_click_away_after_a_sign_in(console: ConsoleServer) -> None:
     life = await annual(console)
     today, end = await life.today(), await end_of(life)
     async with console.browser() as browser:
@@ -133,7 +135,9 @@ async def test_nothing_is_one_click_away_after_a_sign_in(console: Hosted) -> Non
     assert (await life.events())[-1] == "SWITCHED_TO_PAID"
 
 
-async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confirmed(console: Hosted) -> None:
+async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confirmed(
+    console: ConsoleServer,
+) -> None:
     life = await console.house.requested()
     today = await life.today()
     await life.asks("switch_to_paid", date=f"{today + timedelta(days=5)}", term="ANNUAL")
@@ -149,14 +153,14 @@ async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confir
         assert "No cancellation fee on this date." in page.text
 
 
-async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(console: Hosted) -> None:
+async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(console: ConsoleServer) -> None:
     life = await annual(console)
     end = await end_of(life)
     await life.asks("change_renewal_option", term="ANNUAL")
     await life.sleeps_until(start_of(end) + timedelta(hours=9))
     tomorrow = await console.house.client.quote_cancellation(life.id, end + timedelta(days=1))
     assert tomorrow.penalty
-    costs = Words(Language.EN).won(tomorrow.penalty)
+    costs = Translator(Language.EN).won(tomorrow.penalty)
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
         page = await browser.get(f"/subscriptions/{life.id}/cancel")
@@ -171,7 +175,9 @@ async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(consol
 # -- switch, upgrade, renewal, rename, withdrawal, clock ------------------------------------------------
 
 
-async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown(console: Hosted) -> None:
+async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown(
+    console: ConsoleServer,
+) -> None:
     life = await console.house.requested()
     today = await life.today()
     async with console.browser() as browser:
@@ -191,7 +197,7 @@ async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown
     assert (await life.events())[-1] == "SWITCHED_TO_PAID"
 
 
-async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: Hosted) -> None:
+async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: ConsoleServer) -> None:
     life = await annual(console)
     chosen = {"review": "1", "plan": "premium", "members": "30", "term": "ANNUAL", "agreed": AGREED}
     async with console.browser() as browser:
@@ -207,7 +213,7 @@ async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: Ho
     assert (await life.status()).members == 30
 
 
-async def test_of_many_tabs_that_confirm_at_once_one_is_done(console: Hosted) -> None:
+async def test_of_many_tabs_that_confirm_at_once_one_is_done(console: ConsoleServer) -> None:
     life = await annual(console)
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -215,12 +221,12 @@ async def test_of_many_tabs_that_confirm_at_once_one_is_done(console: Hosted) ->
         for members in ("21", "22", "23", "24", "25", "26"):
             chosen = {"review": "1", "members": members, "term": "ANNUAL", "agreed": AGREED}
             tabs.append(await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen))
-        answers = await together(submit(browser, tab, "/upgrade") for tab in tabs)
+        answers = await gather_all(submit(browser, tab, "/upgrade") for tab in tabs)
     assert sorted(answer.status_code for answer in answers) == [200, *[409] * 5]
     assert (await life.events()).count("UPGRADED") == 1
 
 
-async def test_a_choice_that_has_become_impossible_is_a_conflict(console: Hosted) -> None:
+async def test_a_choice_that_has_become_impossible_is_a_conflict(console: ConsoleServer) -> None:
     life = await annual(console)
     chosen = {"review": "1", "members": "22", "term": "ANNUAL", "agreed": AGREED}
     async with console.browser() as browser:
@@ -234,7 +240,7 @@ async def test_a_choice_that_has_become_impossible_is_a_conflict(console: Hosted
     assert (await life.status()).members == 26
 
 
-async def test_terms_that_were_not_shown_are_not_agreed_to(console: Hosted) -> None:
+async def test_terms_that_were_not_shown_are_not_agreed_to(console: ConsoleServer) -> None:
     life = await annual(console)
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -248,7 +254,7 @@ async def test_terms_that_were_not_shown_are_not_agreed_to(console: Hosted) -> N
         assert page.status_code == 422
 
 
-async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: Hosted) -> None:
+async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: ConsoleServer) -> None:
     life = await annual(console)
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -260,21 +266,21 @@ async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: Hosted) -> 
         assert (await life.status()).renewal is None
 
 
-async def test_a_name_is_changed_from_the_one_that_was_shown(console: Hosted) -> None:
-    life = await console.house.requested(account={"domain": f"{fresh('shown')}.example"})
+async def test_a_name_is_changed_from_the_one_that_was_shown(console: ConsoleServer) -> None:
+    life = await console.house.requested(account={"domain": f"{unique_name('shown')}.example"})
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
         page = await browser.get(f"/subscriptions/{life.id}/rename")
-        held = f"{fresh('held')}.example"
+        held = f"{unique_name('held')}.example"
         await life.asks("rename_account", domain=held)
-        page = await submit(browser, page, "/rename", kind="GROUP", name=fresh("mine"))
+        page = await submit(browser, page, "/rename", kind="GROUP", name=unique_name("mine"))
         assert page.status_code == 409
         assert CHANGED in page.text
         assert held in page.text
     assert (await life.events())[-1] == "RENAME_HELD"
 
 
-async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console: Hosted) -> None:
+async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console: ConsoleServer) -> None:
     life = await annual(console)
     today = await life.today()
     await life.asks("cancel", date=f"{today + timedelta(days=40)}")
@@ -291,7 +297,9 @@ async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console:
 
 
 @pytest.mark.parametrize("action", ["/clock", "/withdraw"])
-async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(console: Hosted, action: str) -> None:
+async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(
+    console: ConsoleServer, action: str
+) -> None:
     life = await annual(console)
     await life.asks("cancel", date=f"{await life.today() + timedelta(days=40)}")
     async with console.browser("ko") as browser:
@@ -304,7 +312,7 @@ async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(console:
     assert (await life.status()).reservation is not None
 
 
-async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: Hosted) -> None:
+async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: ConsoleServer) -> None:
     life = await console.house.requested()
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -322,8 +330,8 @@ async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: Hos
 # -- the request ---------------------------------------------------------------------------------------
 
 
-async def test_two_tabs_request_what_each_of_them_shows(console: Hosted) -> None:
-    names = fresh("first"), fresh("second")
+async def test_two_tabs_request_what_each_of_them_shows(console: ConsoleServer) -> None:
+    names = unique_name("first"), unique_name("second")
     customer = f"customer-of-{names[0]}"
     async with console.browser() as browser:
         await sign_in(browser, customer)
@@ -336,8 +344,10 @@ async def test_two_tabs_request_what_each_of_them_shows(console: Hosted) -> None
     assert {(each.plan, each.members) for each in listed} == {("lite", 3), ("premium", 99)}
 
 
-async def test_a_draft_that_another_tab_has_changed_is_shown_before_it_is_sent(console: Hosted) -> None:
-    name = fresh("changed")
+async def test_a_draft_that_another_tab_has_changed_is_shown_before_it_is_sent(
+    console: ConsoleServer,
+) -> None:
+    name = unique_name("changed")
     customer = f"customer-of-{name}"
     async with console.browser() as browser:
         await sign_in(browser, customer)
@@ -356,9 +366,9 @@ async def test_a_draft_that_another_tab_has_changed_is_shown_before_it_is_sent(c
     assert (listed.plan, listed.members) == ("premium", 99)
 
 
-async def test_three_drafts_are_kept_and_fit_into_the_headers_of_a_proxy(console: Hosted) -> None:
+async def test_three_drafts_are_kept_and_fit_into_the_headers_of_a_proxy(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         drafts = []
         for number in range(5):
             page = await submit(browser, await browser.get("/request"), "/product", plan="basic")
@@ -386,7 +396,7 @@ async def test_three_drafts_are_kept_and_fit_into_the_headers_of_a_proxy(console
         assert "\N{GRINNING FACE}" in (await browser.get(drafts[4])).text
 
 
-async def test_after_erasure_the_completed_request_says_what_holds_now(console: Hosted) -> None:
+async def test_after_erasure_the_completed_request_says_what_holds_now(console: ConsoleServer) -> None:
     life = await console.house.requested()
     path = f"/request/complete/{life.id}"
     async with console.browser() as browser:
@@ -412,7 +422,12 @@ async def test_after_erasure_the_completed_request_says_what_holds_now(console: 
     [("en", "Enter a whole number, such as 10."), ("ko", "10과 같은 정수를 입력하십시오.")],
 )
 async def test_members_that_are_no_whole_number_are_said_to_be_none(
-    console: Hosted, a_paid_life: Life, a_trial: Life, typed: str, language: str, sentence: str
+    console: ConsoleServer,
+    a_paid_life: SubscriptionDriver,
+    a_trial: SubscriptionDriver,
+    typed: str,
+    language: str,
+    sentence: str,
 ) -> None:
     async with console.browser(language) as browser:
         await sign_in(browser, a_paid_life.request["customer_id"])
@@ -430,7 +445,9 @@ async def test_members_that_are_no_whole_number_are_said_to_be_none(
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "-99999999999999999999999"])
-async def test_fewer_members_than_one_are_too_few(console: Hosted, a_paid_life: Life, typed: str) -> None:
+async def test_fewer_members_than_one_are_too_few(
+    console: ConsoleServer, a_paid_life: SubscriptionDriver, typed: str
+) -> None:
     async with console.browser() as browser:
         await sign_in(browser, a_paid_life.request["customer_id"])
         page = await submit(browser, await browser.get("/request"), "/product", members=typed)
@@ -449,7 +466,11 @@ async def test_fewer_members_than_one_are_too_few(console: Hosted, a_paid_life: 
 )
 @pytest.mark.parametrize("chosen", [{"plan": "lite"}, {"members": "5"}, {"plan": "lite", "members": "5"}])
 async def test_no_renewal_option_with_a_plan_or_members_is_refused(
-    console: Hosted, a_paid_life: Life, chosen: dict[str, str], language: str, sentence: str
+    console: ConsoleServer,
+    a_paid_life: SubscriptionDriver,
+    chosen: dict[str, str],
+    language: str,
+    sentence: str,
 ) -> None:
     async with console.browser(language) as browser:
         await sign_in(browser, a_paid_life.request["customer_id"])
@@ -459,7 +480,7 @@ async def test_no_renewal_option_with_a_plan_or_members_is_refused(
 
 
 async def test_more_members_than_there_can_be_are_said_to_be_too_many(
-    console: Hosted, a_paid_life: Life
+    console: ConsoleServer, a_paid_life: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
         await sign_in(browser, a_paid_life.request["customer_id"])
@@ -474,18 +495,18 @@ async def test_more_members_than_there_can_be_are_said_to_be_too_many(
             assert (page.status_code, "whole number" in page.text) == (422, False)
 
 
-async def sign_in_again(browser: httpx.AsyncClient, life: Life) -> None:
+async def sign_in_again(browser: httpx.AsyncClient, life: SubscriptionDriver) -> None:
     await submit(browser, await browser.get("/subscriptions"), "/sign-out")
     await sign_in(browser, life.request["customer_id"])
 
 
 @pytest.fixture(scope="module")
-async def a_paid_life(console: Hosted) -> Life:
+async def a_paid_life(console: ConsoleServer) -> SubscriptionDriver:
     return await annual(console)
 
 
 @pytest.fixture(scope="module")
-async def a_trial(console: Hosted) -> Life:
+async def a_trial(console: ConsoleServer) -> SubscriptionDriver:
     return await console.house.requested()
 
 
@@ -493,7 +514,7 @@ async def a_trial(console: Hosted) -> Life:
 
 
 async def test_another_language_keeps_what_was_typed(
-    console: Hosted, a_paid_life: Life, a_trial: Life
+    console: ConsoleServer, a_paid_life: SubscriptionDriver, a_trial: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
         await sign_in(browser, a_paid_life.request["customer_id"])
@@ -527,7 +548,7 @@ async def test_another_language_keeps_what_was_typed(
 
 
 async def test_another_language_keeps_the_confirmation_and_cancels_nothing(
-    console: Hosted, a_paid_life: Life
+    console: ConsoleServer, a_paid_life: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
         await sign_in(browser, a_paid_life.request["customer_id"])
@@ -536,14 +557,14 @@ async def test_another_language_keeps_the_confirmation_and_cancels_nothing(
         page = await browser.get(f"/subscriptions/{a_paid_life.id}/cancel?review=1&date={later}")
         page = await submit(browser, page, "/cancel", method="post", confirmation=account, language="ko")
         assert f'value="{account}"' in page.text
-        assert f"{Words(Language.KO).day(later)} 해지 예약</button>" in page.text
+        assert f"{Translator(Language.KO).day(later)} 해지 예약</button>" in page.text
     assert (await a_paid_life.status()).reservation is None
 
 
 # -- NAVER WORKS Admin ---------------------------------------------------------------------------------
 
 
-async def test_an_administrator_changes_what_was_shown(console: Hosted) -> None:
+async def test_an_administrator_changes_what_was_shown(console: ConsoleServer) -> None:
     life = await console.house.requested(members=3)
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -568,7 +589,7 @@ async def test_an_administrator_changes_what_was_shown(console: Hosted) -> None:
         assert "All 3 seats are used." in page.text
 
 
-async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(console: Hosted) -> None:
+async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(console: ConsoleServer) -> None:
     life = await console.house.requested(members=3)
     account = await life.confirmation()
     names = [f"Company {number}" for number in range(8)]
@@ -576,8 +597,8 @@ async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(con
         page = await browser.get("/works/sign-in")
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
         page = await submit(browser, page, "/works/members", member_id="minji", name="Minji")
-        saved = await together(submit(browser, page, "/works/company", company_name=name) for name in names)
-        removed = await together(submit(browser, page, "/members/remove") for _ in range(8))
+        saved = await gather_all(submit(browser, page, "/works/company", company_name=name) for name in names)
+        removed = await gather_all(submit(browser, page, "/members/remove") for _ in range(8))
         shown = await browser.get("/works")
     assert Counter(answer.status_code for answer in saved) == {200: 1, 409: 7}
     done = names[[answer.status_code for answer in saved].index(200)]
@@ -585,7 +606,7 @@ async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(con
     assert Counter(answer.status_code for answer in removed) == {200: 1, 409: 7}
 
 
-async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console: Hosted) -> None:
+async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console: ConsoleServer) -> None:
     life = await console.house.requested()
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -597,11 +618,11 @@ async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console
             assert "The company information is saved." in again.text
 
 
-async def test_of_what_was_not_seen_nothing_is_written(console: Hosted) -> None:
+async def test_of_what_was_not_seen_nothing_is_written(console: ConsoleServer) -> None:
     """The comparison is part of the statement, so nothing that happens after a look at the row is undone."""
     life = await console.house.requested(members=3)
     pool = await asyncpg.create_pool(console.house.owner_url, min_size=1, max_size=1)
-    record = WorksRecord(pool)
+    record = WorksAdminRepository(pool)
     before = await record.company(life.id)
     assert before is not None
     other = before.model_copy(update={"company_name": "Other"})

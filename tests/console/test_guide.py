@@ -5,20 +5,20 @@ from datetime import timedelta
 
 import httpx
 from cryptography.fernet import Fernet
-from support.console_server import Hosted
+from support.console_server import ConsoleServer
 from support.html_forms import sign_in, submit
-from support.polling import together
-from support.service_env import PASSWORD, fresh
+from support.polling import gather_all
+from support.service_env import PASSWORD, unique_name
 
-from entrypoints.console.request_draft import opened
+from entrypoints.console.request_draft import decrypt_draft
 from subscription.business_calendar import day_of
 from subscription.request import Account, AccountKind
 
 AGREED = ["service:2026-01", "privacy:2026-01"]
 
 
-async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
-    name = fresh("guide")
+async def test_the_guide_from_request_to_erasure(console: ConsoleServer) -> None:
+    name = unique_name("guide")
     async with console.browser() as browser:
         await sign_in(browser, f"customer-of-{name}")
         page = await filled_in(browser, name)
@@ -70,9 +70,9 @@ async def test_the_guide_from_request_to_erasure(console: Hosted) -> None:
 
 
 async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_password(
-    console: Hosted,
+    console: ConsoleServer,
 ) -> None:
-    name = fresh("double")
+    name = unique_name("double")
     customer = f"customer-of-{name}"
     async with console.browser() as browser:
         await sign_in(browser, customer)
@@ -80,15 +80,15 @@ async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_
         back = await browser.get(page.url.path.replace("/check", "/information"))
         assert f'value="{name}"' in back.text
         assert PASSWORD not in back.text
-        answers = await together(submit(browser, page, "/check") for _ in range(3))
+        answers = await gather_all(submit(browser, page, "/check") for _ in range(3))
         assert [answer.status_code for answer in answers] == [200, 200, 200]
         assert len(await console.house.client.list(customer_id=customer)) == 1
 
 
 async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_its_hash(
-    console: Hosted,
+    console: ConsoleServer,
 ) -> None:
-    name = fresh("unfinished")
+    name = unique_name("unfinished")
     async with console.browser() as browser:
         await sign_in(browser, f"customer-of-{name}")
         page = await filled_in(browser, name)
@@ -96,18 +96,18 @@ async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_it
         key = await console.house.owner.fetchval(
             "SELECT key FROM console_sessions WHERE customer_id = $1", f"customer-of-{name}"
         )
-        draft = opened(browser.cookies, draft_id, key)
+        draft = decrypt_draft(browser.cookies, draft_id, key)
         assert draft is not None
         assert draft.group == name
         assert draft.password_hash.startswith("$argon2id$")
         assert PASSWORD not in draft.model_dump_json()
-        assert opened(browser.cookies, draft_id, Fernet.generate_key()) is None
+        assert decrypt_draft(browser.cookies, draft_id, Fernet.generate_key()) is None
         assert (await console.house.client.check_name(Account(kind=AccountKind.GROUP, name=name))).available
 
 
-async def test_a_step_that_is_too_early_leads_to_the_first_unfinished_one(console: Hosted) -> None:
+async def test_a_step_that_is_too_early_leads_to_the_first_unfinished_one(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         first = (await browser.get("/request")).url.path
         assert (await browser.get(first.replace("/product", "/check"))).url.path == first
 
@@ -133,8 +133,8 @@ async def filled_in(
     return page
 
 
-async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: Hosted) -> None:
-    domain = f"{fresh('proved')}.example"
+async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: ConsoleServer) -> None:
+    domain = f"{unique_name('proved')}.example"
     life = await console.house.requested(account={"domain": domain})
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -149,7 +149,7 @@ async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: Hos
         assert "Use is restricted" not in page.text
 
 
-async def test_a_name_is_changed_once_and_a_refusal_keeps_what_was_typed(console: Hosted) -> None:
+async def test_a_name_is_changed_once_and_a_refusal_keeps_what_was_typed(console: ConsoleServer) -> None:
     life, taken = await console.house.requested(), await console.house.requested()
     async with console.browser("ko") as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -158,14 +158,14 @@ async def test_a_name_is_changed_once_and_a_refusal_keeps_what_was_typed(console
         assert page.status_code == 422
         assert "이미 사용 중인 이름입니다" in page.text
         assert f'value="{taken.request["account"]["group"]}"' in page.text
-        page = await submit(browser, page, "/rename", name=fresh("renamed"))
+        page = await submit(browser, page, "/rename", name=unique_name("renamed"))
         assert "계정이 새 그룹 이름으로 바뀌었습니다" in page.text
         page = await browser.get(f"/subscriptions/{life.id}/rename")
         assert page.status_code == 409
         assert "최근에 이름을 변경했습니다" in page.text
 
 
-async def test_a_form_sent_twice_is_carried_out_once(console: Hosted) -> None:
+async def test_a_form_sent_twice_is_carried_out_once(console: ConsoleServer) -> None:
     life = await console.house.requested()
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])

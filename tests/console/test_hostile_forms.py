@@ -6,10 +6,10 @@ from datetime import timedelta
 import httpx
 import pytest
 from starlette.routing import Route
-from support.console_server import Hosted
+from support.console_server import ConsoleServer
 from support.html_forms import forms_of, sign_in, submit
-from support.service_env import PASSWORD, fresh
-from support.subscription_driver import Life
+from support.service_env import PASSWORD, unique_name
+from support.subscription_driver import SubscriptionDriver
 
 CHANGED = {
     "en": "Something has changed since you opened the page",
@@ -18,15 +18,15 @@ CHANGED = {
 PROOF = re.compile(r'name="proof" value="([0-9a-f]{64})"')
 
 
-async def annual(console: Hosted, customer: str) -> Life:
+async def annual(console: ConsoleServer, customer: str) -> SubscriptionDriver:
     life = await console.house.requested(customer_id=customer)
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
     return life
 
 
-async def signed_in_everywhere(console: Hosted, browser: httpx.AsyncClient) -> Life:
+async def signed_in_everywhere(console: ConsoleServer, browser: httpx.AsyncClient) -> SubscriptionDriver:
     """Sign in to the console and to NAVER WORKS Admin."""
-    customer = fresh("C")
+    customer = unique_name("C")
     life = await annual(console, customer)
     await sign_in(browser, customer)
     page = await browser.get("/works/sign-in")
@@ -34,7 +34,7 @@ async def signed_in_everywhere(console: Hosted, browser: httpx.AsyncClient) -> L
     return life
 
 
-def routes(console: Hosted, method: str) -> list[str]:
+def routes(console: ConsoleServer, method: str) -> list[str]:
     return [
         route.path
         for route in console.app.routes
@@ -42,11 +42,11 @@ def routes(console: Hosted, method: str) -> list[str]:
     ]
 
 
-def filled(path: str, life: Life) -> str:
+def filled(path: str, life: SubscriptionDriver) -> str:
     return path.format(subscription_id=life.id, draft="x", step="check", number="INV-1")
 
 
-async def test_no_post_is_taken_from_another_site(console: Hosted) -> None:
+async def test_no_post_is_taken_from_another_site(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         life = await signed_in_everywhere(console, browser)
         before = await life.events()
@@ -77,7 +77,7 @@ async def test_no_post_is_taken_from_another_site(console: Hosted) -> None:
     assert await life.events() == before
 
 
-async def test_every_answer_has_the_headers_and_is_kept_nowhere(console: Hosted) -> None:
+async def test_every_answer_has_the_headers_and_is_kept_nowhere(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         life = await signed_in_everywhere(console, browser)
         browser.follow_redirects = False
@@ -104,8 +104,10 @@ async def test_every_answer_has_the_headers_and_is_kept_nowhere(console: Hosted)
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-async def test_a_form_of_another_subscription_is_not_carried_out(console: Hosted, language: str) -> None:
-    customer = fresh("C")
+async def test_a_form_of_another_subscription_is_not_carried_out(
+    console: ConsoleServer, language: str
+) -> None:
+    customer = unique_name("C")
     shown, other = await annual(console, customer), await annual(console, customer)
     later = f"{await shown.today() + timedelta(days=40)}"
     before = await other.events()
@@ -117,7 +119,7 @@ async def test_a_form_of_another_subscription_is_not_carried_out(console: Hosted
             "&agreed=service:2026-01&agreed=privacy:2026-01",
             {},
         ),
-        "rename": ("/rename", {"name": fresh("renamed")}),
+        "rename": ("/rename", {"name": unique_name("renamed")}),
     }
     async with console.browser(language) as browser:
         await sign_in(browser, customer)
@@ -136,7 +138,7 @@ async def test_a_form_of_another_subscription_is_not_carried_out(console: Hosted
         page = await browser.get(f"/subscriptions/{shown.id}/rename")
         for each in forms_of(page):
             if "command_id" in each.fields:
-                away = {**each.fields, "name": fresh("renamed")}
+                away = {**each.fields, "name": unique_name("renamed")}
                 answer = await browser.post(
                     f"/subscriptions/{other.id}/withdraw", data=away, headers={"origin": console.url}
                 )
@@ -145,9 +147,9 @@ async def test_a_form_of_another_subscription_is_not_carried_out(console: Hosted
     assert (await shown.events()) == before
 
 
-async def test_each_hidden_field_of_a_confirmation_counts(console: Hosted) -> None:
+async def test_each_hidden_field_of_a_confirmation_counts(console: ConsoleServer) -> None:
     """A plan, a number, a contract or terms other than those that were reviewed are shown, not done."""
-    customer = fresh("C")
+    customer = unique_name("C")
     life = await annual(console, customer)
     before = await life.events()
     async with console.browser() as browser:
@@ -169,9 +171,9 @@ async def test_each_hidden_field_of_a_confirmation_counts(console: Hosted) -> No
     assert await life.events() == before
 
 
-async def test_the_terms_to_which_an_upgrade_agrees_stand_on_its_last_page(console: Hosted) -> None:
+async def test_the_terms_to_which_an_upgrade_agrees_stand_on_its_last_page(console: ConsoleServer) -> None:
     """A link can lead straight to the review, so the page itself says what is agreed to (R3, R25)."""
-    customer = fresh("C")
+    customer = unique_name("C")
     life = await annual(console, customer)
     async with console.browser() as browser:
         await sign_in(browser, customer)
@@ -190,10 +192,10 @@ async def test_the_terms_to_which_an_upgrade_agrees_stand_on_its_last_page(conso
     "name", ["request-draft-(", "request-draft-é", "request-draft-x y", "request-draft-"]
 )
 async def test_a_cookie_that_another_site_of_the_domain_has_set_breaks_no_page(
-    console: Hosted, name: str
+    console: ConsoleServer, name: str
 ) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, fresh("C"))
+        await sign_in(browser, unique_name("C"))
         cookies = f"console={browser.cookies['console']}; {name}=planted".encode()
         for path in ("/request", "/subscriptions"):
             answer = await browser.get(path, headers={b"cookie": cookies})

@@ -18,10 +18,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from support.console_server import Hosted, hosted
+from support.console_server import ConsoleServer, run_console
 from support.http_server import served
-from support.polling import together
-from support.service_env import House
+from support.polling import gather_all
+from support.service_env import ServiceEnv
 
 from entrypoints.console.oidc_discovery import Discovery
 from entrypoints.console.settings import ConsoleSettings, OidcSettings
@@ -126,11 +126,13 @@ class TestIssuer:
 
 
 @asynccontextmanager
-async def signed_in(house: House, issuer: TestIssuer) -> AsyncIterator[tuple[Hosted, httpx.AsyncClient]]:
+async def signed_in(
+    house: ServiceEnv, issuer: TestIssuer
+) -> AsyncIterator[tuple[ConsoleServer, httpx.AsyncClient]]:
     """A console in front of this issuer, and a browser."""
     async with served(issuer.app()) as issuer.url:
         settings = ConsoleSettings(url="", oidc=OidcSettings(issuer.url, "console", "a secret"))
-        async with hosted(house, settings) as console, console.browser() as browser:
+        async with run_console(house, settings) as console, console.browser() as browser:
             yield console, browser
 
 
@@ -199,7 +201,7 @@ async def signed_in(house: House, issuer: TestIssuer) -> AsyncIterator[tuple[Hos
     ],
 )
 async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
-    house: House, issuer: TestIssuer, code: str
+    house: ServiceEnv, issuer: TestIssuer, code: str
 ) -> None:
     async with signed_in(house, issuer) as (console, browser):
         answer = await browser.get("/sign-in/issuer?next=/subscriptions")
@@ -245,7 +247,7 @@ async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
         "null character in the name",
     ],
 )
-async def test_a_right_answer_signs_in(house: House, issuer: TestIssuer, sees: str) -> None:
+async def test_a_right_answer_signs_in(house: ServiceEnv, issuer: TestIssuer, sees: str) -> None:
     async with signed_in(house, issuer) as (_, browser):
         assert sees in (await browser.get("/sign-in/issuer")).text
 
@@ -259,7 +261,7 @@ async def test_a_right_answer_signs_in(house: House, issuer: TestIssuer, sees: s
     ],
 )
 async def test_the_prompt_is_one_that_the_issuer_knows(
-    house: House, offered: dict[str, Any], prompt: str
+    house: ServiceEnv, offered: dict[str, Any], prompt: str
 ) -> None:
     issuer = TestIssuer(offered=offered)
     async with signed_in(house, issuer) as (_, browser):
@@ -268,7 +270,7 @@ async def test_the_prompt_is_one_that_the_issuer_knows(
     assert [query.get("prompt") for query in issuer.asked] == [None, prompt]
 
 
-async def test_a_sign_in_under_way_takes_no_space_in_the_database(house: House) -> None:
+async def test_a_sign_in_under_way_takes_no_space_in_the_database(house: ServiceEnv) -> None:
     async with signed_in(house, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
         before = await house.owner.fetchval("SELECT count(*) FROM console_sessions")
@@ -282,7 +284,7 @@ async def test_a_sign_in_under_way_takes_no_space_in_the_database(house: House) 
     ["", "x", "gAAAAA==", sealed({"next": "/"}, "another secret")],
     ids=["nothing", "a letter", "too short", "another secret"],
 )
-async def test_a_state_that_was_not_encrypted_here_begins_no_session(house: House, cookie: str) -> None:
+async def test_a_state_that_was_not_encrypted_here_begins_no_session(house: ServiceEnv, cookie: str) -> None:
     async with signed_in(house, TestIssuer()) as (_, browser):
         browser.cookies.set("signing-in", cookie)
         answer = await browser.get("/sign-in/callback?code=a&state=b")
@@ -290,7 +292,7 @@ async def test_a_state_that_was_not_encrypted_here_begins_no_session(house: Hous
         assert "SIGN_IN_NOT_STARTED" in answer.text
 
 
-async def test_a_long_address_to_return_to_fits_into_the_cookie(house: House) -> None:
+async def test_a_long_address_to_return_to_fits_into_the_cookie(house: ServiceEnv) -> None:
     async with signed_in(house, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
         for length in (900, 5000):
@@ -302,11 +304,11 @@ async def test_a_long_address_to_return_to_fits_into_the_cookie(house: House) ->
 DISCOVERY = "/.well-known/openid-configuration"
 
 
-async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(house: House) -> None:
+async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(house: ServiceEnv) -> None:
     issuer = TestIssuer()
     async with signed_in(house, issuer) as (_, browser):
         browser.follow_redirects = False
-        answers = await together(browser.get("/sign-in/issuer") for _ in range(40))
+        answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(40))
         assert {answer.status_code for answer in answers} == {302}
         states = {parse_qs(answer.headers["location"].partition("?")[2])["state"][0] for answer in answers}
         assert len(states) == 40
@@ -315,10 +317,10 @@ async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(house: House)
     assert issuer.requests[DISCOVERY] == 1
 
 
-async def test_an_issuer_that_fails_is_not_asked_by_each_visitor(house: House) -> None:
+async def test_an_issuer_that_fails_is_not_asked_by_each_visitor(house: ServiceEnv) -> None:
     issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
     async with signed_in(house, issuer) as (_, browser):
-        answers = await together(browser.get("/sign-in/issuer") for _ in range(20))
+        answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(20))
     assert all("ISSUER_UNREACHABLE" in answer.text for answer in answers)
     assert issuer.requests[DISCOVERY] < len(answers)
 
@@ -351,7 +353,7 @@ async def test_a_failure_ends_when_the_issuer_is_back() -> None:
 
 @pytest.mark.parametrize(("language", "said"), [("en", "Too many sign-ins"), ("ko", "로그인 시도가 너무")])
 async def test_a_callback_that_is_repeated_is_no_flood_of_codes_at_the_issuer(
-    house: House, language: str, said: str
+    house: ServiceEnv, language: str, said: str
 ) -> None:
     """One cookie of a sign-in under way is enough for any number of callbacks with invented codes."""
     issuer = TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)})
@@ -361,7 +363,7 @@ async def test_a_callback_that_is_repeated_is_no_flood_of_codes_at_the_issuer(
         [state] = parse_qs(begun.headers["location"].partition("?")[2])["state"]
         cookie = f"signing-in={browser.cookies['signing-in']}"
         async with console.browser(language) as flooding:
-            answers = await together(
+            answers = await gather_all(
                 flooding.get(f"/sign-in/callback?code={code}&state={state}", headers={"cookie": cookie})
                 for code in range(70)
             )

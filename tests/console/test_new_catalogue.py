@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.console_server import Hosted, hosted
+from support.console_server import ConsoleServer, run_console
 from support.html_forms import sign_in, submit
-from support.service_env import catalogue, open_house, publish
+from support.service_env import catalogue, open_service_env, publish
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
@@ -14,13 +14,15 @@ DEARER = {"list = 7200": "list = 9200", "rename_lock_hours = 24": "rename_lock_h
 
 
 @pytest.fixture
-async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Hosted]:
+async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ConsoleServer]:
     """A console whose catalogue is for the test to change."""
-    async with open_house(stack, temporal) as house, hosted(house) as console:
+    async with open_service_env(stack, temporal) as house, run_console(house) as console:
         yield console
 
 
-async def test_r19_prices_that_a_page_did_not_show_are_shown_before_they_are_charged(shop: Hosted) -> None:
+async def test_r19_prices_that_a_page_did_not_show_are_shown_before_they_are_charged(
+    shop: ConsoleServer,
+) -> None:
     life = await shop.house.requested(plan="basic", members=10)
     async with shop.browser() as browser:
         await sign_in(browser, life.request["customer_id"])

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from support.console_server import Hosted, hosted
+from support.console_server import ConsoleServer, run_console
 from support.html_forms import sign_in
 from temporalio.client import Client
 
@@ -10,12 +10,12 @@ from starter.client import SubscriptionClient
 
 
 async def test_without_temporal_lists_are_shown_and_a_subscription_says_that_it_cannot_be(
-    console: Hosted,
+    console: ConsoleServer,
 ) -> None:
     life = await console.house.requested()
     nobody = await Client.connect("127.0.0.1:1", lazy=True)
     alone = replace(console.house, client=SubscriptionClient(nobody, console.house.pool))
-    async with hosted(alone) as lonely, lonely.browser("ko") as browser:
+    async with run_console(alone) as lonely, lonely.browser("ko") as browser:
         await sign_in(browser, life.request["customer_id"])
         assert life.id[:8] in (await browser.get("/subscriptions")).text
         page = await browser.get(f"/subscriptions/{life.id}")

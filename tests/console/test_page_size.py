@@ -3,9 +3,9 @@
 from importlib import resources
 
 import pytest
-from support.console_server import Hosted
+from support.console_server import ConsoleServer
 from support.html_forms import sign_in
-from support.subscription_driver import Life
+from support.subscription_driver import SubscriptionDriver
 
 from entrypoints.console.rendering import asset
 
@@ -21,7 +21,7 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-async def a_year(console: Hosted) -> Life:
+async def a_year(console: ConsoleServer) -> SubscriptionDriver:
     """A subscription that has been paid for a year."""
     life = await console.house.paid("2026-01-01 09:00", term="ANNUAL")
     await life.passes_to("2027-01-01 00:00")
@@ -29,7 +29,9 @@ async def a_year(console: Hosted) -> Life:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_is_light_after_a_year(console: Hosted, a_year: Life, path: str) -> None:
+async def test_a_page_is_light_after_a_year(
+    console: ConsoleServer, a_year: SubscriptionDriver, path: str
+) -> None:
     async with console.browser("ko") as browser:
         await sign_in(browser, a_year.request["customer_id"])
         address = (await browser.get(path)).url.path if path == "/request" else path.format(id=a_year.id)
@@ -40,7 +42,9 @@ async def test_a_page_is_light_after_a_year(console: Hosted, a_year: Life, path:
             assert answer.num_bytes_downloaded <= PAGES[path]
 
 
-async def test_a_page_needs_one_sheet_one_script_and_one_picture_which_are_kept(console: Hosted) -> None:
+async def test_a_page_needs_one_sheet_one_script_and_one_picture_which_are_kept(
+    console: ConsoleServer,
+) -> None:
     heaviest = {"console.css": 5_000, "console.js": 2_500, "icon.svg": 1_000}
     there = {file.name for file in resources.files("entrypoints.console").joinpath("static").iterdir()}
     assert there == set(heaviest)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.settings import Address, SettingsError
+from adapters.settings import HostPort, SettingsError
 from entrypoints.console.settings import console_settings
 
 ISSUER = {
@@ -11,7 +11,7 @@ ISSUER = {
     "WORKSUB_OIDC_CLIENT_SECRET": "secret",
 }
 
-LOOPBACK, EVERYWHERE = Address("127.0.0.1", 8080), Address("0.0.0.0", 8080)
+LOOPBACK, EVERYWHERE = HostPort("127.0.0.1", 8080), HostPort("0.0.0.0", 8080)
 
 
 def test_without_anything_nobody_signs_in() -> None:
@@ -98,9 +98,9 @@ def test_an_issuer_without_a_client_is_refused(missing: str) -> None:
 def test_anybody_as_anybody_needs_an_address_that_only_this_machine_reaches(host: str) -> None:
     developer = {"WORKSUB_CONSOLE_SIGN_IN": "developer"}
     with pytest.raises(SettingsError, match="WORKSUB_API_ADDRESS must be a loopback address") as refused:
-        console_settings(developer, Address(host, 8080))
+        console_settings(developer, HostPort(host, 8080))
     assert "WORKSUB_CONSOLE_SIGN_IN" in str(refused.value)
-    for loopback in (LOOPBACK, Address("127.0.0.53", 80), Address("::1", 8080)):
+    for loopback in (LOOPBACK, HostPort("127.0.0.53", 80), HostPort("::1", 8080)):
         assert console_settings(developer, loopback).embedded
 
 

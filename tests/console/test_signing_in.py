@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from support.console_server import Hosted, hosted
+from support.console_server import ConsoleServer, run_console
 from support.html_forms import sign_in, submit
-from support.service_env import House, fresh
+from support.service_env import ServiceEnv, unique_name
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port_is_free
 from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings, OidcSettings
@@ -55,8 +55,8 @@ def with_issuer(issuer: str) -> ConsoleSettings:
 @pytest.mark.parametrize(
     ("person", "sees"), [("minji", "subscriptions of C-77"), ("olga", "All subscriptions")]
 )
-async def test_an_issuer_says_who_somebody_is(house: House, issuer: str, person: str, sees: str) -> None:
-    async with hosted(house, with_issuer(issuer)) as console, console.browser() as browser:
+async def test_an_issuer_says_who_somebody_is(house: ServiceEnv, issuer: str, person: str, sees: str) -> None:
+    async with run_console(house, with_issuer(issuer)) as console, console.browser() as browser:
         wanted = "/subscriptions" if person == "minji" else "/operator"
         assert (await browser.get(wanted)).url.path == "/sign-in"
         away = await browser.get(f"/sign-in/issuer?next={wanted}")
@@ -70,8 +70,8 @@ async def test_an_issuer_says_who_somebody_is(house: House, issuer: str, person:
         assert (await browser.post("/sign-in/developer", data={})).status_code == 403
 
 
-async def test_an_account_without_a_customer_is_not_let_in(house: House, issuer: str) -> None:
-    async with hosted(house, with_issuer(issuer)) as console, console.browser() as browser:
+async def test_an_account_without_a_customer_is_not_let_in(house: ServiceEnv, issuer: str) -> None:
+    async with run_console(house, with_issuer(issuer)) as console, console.browser() as browser:
         away = await browser.get("/sign-in/issuer")
         back = await browser.post(str(away.url), data={"sub": "nobody"})
         assert back.status_code == 403
@@ -79,9 +79,9 @@ async def test_an_account_without_a_customer_is_not_let_in(house: House, issuer:
         assert (await browser.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(house: House, issuer: str) -> None:
+async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(house: ServiceEnv, issuer: str) -> None:
     async with (
-        hosted(house, with_issuer(issuer)) as console,
+        run_console(house, with_issuer(issuer)) as console,
         console.browser() as attacker,
         console.browser() as victim,
     ):
@@ -94,8 +94,8 @@ async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(house: Hou
         assert (await victim.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_without_an_issuer_and_off_the_embedded_stack_nobody_signs_in(house: House) -> None:
-    async with hosted(house, ConsoleSettings(url="")) as console, console.browser() as browser:
+async def test_without_an_issuer_and_off_the_embedded_stack_nobody_signs_in(house: ServiceEnv) -> None:
+    async with run_console(house, ConsoleSettings(url="")) as console, console.browser() as browser:
         page = await browser.get("/sign-in")
         assert "No way to sign in" in page.text
         assert "/sign-in/developer" not in page.text
@@ -104,9 +104,9 @@ async def test_without_an_issuer_and_off_the_embedded_stack_nobody_signs_in(hous
         assert (await browser.post(f"/subscriptions/{life.id}/clock")).status_code == 404
 
 
-async def test_signing_out_ends_the_session_for_a_stolen_cookie_too(console: Hosted) -> None:
+async def test_signing_out_ends_the_session_for_a_stolen_cookie_too(console: ConsoleServer) -> None:
     async with console.browser() as browser, console.browser() as thief:
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         thief.cookies.set("console", browser.cookies["console"])
         assert (await thief.get("/subscriptions")).url.path == "/subscriptions"
         await submit(browser, await browser.get("/subscriptions"), "/sign-out")
@@ -117,8 +117,8 @@ async def test_signing_out_ends_the_session_for_a_stolen_cookie_too(console: Hos
 @pytest.mark.parametrize(
     "column", ["seen_at = seen_at - interval '31 minutes'", "created_at = created_at - interval '13 hours'"]
 )
-async def test_sessions_end_when_idle_and_after_a_day_of_work(console: Hosted, column: str) -> None:
-    customer = fresh("customer")
+async def test_sessions_end_when_idle_and_after_a_day_of_work(console: ConsoleServer, column: str) -> None:
+    customer = unique_name("customer")
     async with console.browser() as browser:
         await sign_in(browser, customer)
         await console.house.owner.execute(
@@ -127,29 +127,29 @@ async def test_sessions_end_when_idle_and_after_a_day_of_work(console: Hosted, c
         assert (await browser.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_signing_in_changes_the_cookie(console: Hosted) -> None:
+async def test_signing_in_changes_the_cookie(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await browser.get("/sign-in")
         before = browser.cookies["console"]
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         assert browser.cookies["console"] != before
 
 
-async def test_signing_in_again_ends_the_session_before_it(console: Hosted) -> None:
+async def test_signing_in_again_ends_the_session_before_it(console: ConsoleServer) -> None:
     async with console.browser() as browser, console.browser() as thief:
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         thief.cookies.set("console", browser.cookies["console"])
         page = await browser.get("/subscriptions")
         proof = page.text.split('name="proof" value="')[1].split('"')[0]
-        who = {"customer_id": fresh("customer"), "as": "customer", "proof": proof}
+        who = {"customer_id": unique_name("customer"), "as": "customer", "proof": proof}
         again = await browser.post("/sign-in/developer", data=who, headers={"origin": console.url})
         assert who["customer_id"] in again.text
         assert (await thief.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_a_form_from_elsewhere_is_not_taken(console: Hosted) -> None:
+async def test_a_form_from_elsewhere_is_not_taken(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         page = await browser.get("/subscriptions")
         proof = page.text.split('name="proof" value="')[1].split('"')[0]
         refused = [
@@ -167,7 +167,7 @@ async def test_a_form_from_elsewhere_is_not_taken(console: Hosted) -> None:
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/%0d%0aLocation:x\r\n", "x"]
 )
-async def test_no_open_redirects(console: Hosted, elsewhere: str) -> None:
+async def test_no_open_redirects(console: ConsoleServer, elsewhere: str) -> None:
     async with console.browser() as browser:
         sign_in_page = await browser.get("/sign-in", params={"next": elsewhere})
         no_such_page = await browser.get("/no-such-page")
@@ -179,7 +179,7 @@ async def test_no_open_redirects(console: Hosted, elsewhere: str) -> None:
         assert arrived.headers["location"] == "/"
 
 
-async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> None:
+async def test_headers_and_cookies_are_strict(console: ConsoleServer, house: ServiceEnv) -> None:
     async with console.browser() as browser:
         answer = await browser.get("/sign-in")
         policy = answer.headers["content-security-policy"]
@@ -193,7 +193,7 @@ async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> 
         assert " style=" not in answer.text
         assert "<script>" not in answer.text
     settings = ConsoleSettings(url="https://console.example")
-    async with connected(house.web_url, "worksub_console", connections=1) as pool:
+    async with create_pool(house.web_url, "worksub_console", connections=1) as pool:
         transport = httpx.ASGITransport(create_console(house.client, pool, settings))
         async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
             answer = await safe.get("/sign-in")
@@ -202,16 +202,16 @@ async def test_headers_and_cookies_are_strict(console: Hosted, house: House) -> 
     assert "Secure" in answer.headers["set-cookie"]
 
 
-async def test_on_a_developers_machine_no_other_site_passes_for_it(console: Hosted) -> None:
+async def test_on_a_developers_machine_no_other_site_passes_for_it(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         assert (await browser.get("/sign-in", headers={"host": "rebound.example"})).status_code == 400
         own_address = console.url.replace("localhost", "127.0.0.1")
         browser.base_url = httpx.URL(own_address)
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         assert (await browser.get("/subscriptions")).url.path == "/subscriptions"
 
 
-async def test_far_too_much_is_refused_before_it_is_read_to_its_end(console: Hosted) -> None:
+async def test_far_too_much_is_refused_before_it_is_read_to_its_end(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         assert (await browser.post("/language", content=b"x=" + b"y" * 100_000)).status_code == 413
         assert (await browser.post("/language", content=b"\xff\xfe")).status_code == 400

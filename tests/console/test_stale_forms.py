@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from support.console_server import Hosted
+from support.console_server import ConsoleServer
 from support.html_forms import sign_in, submit
-from support.service_env import fresh
-from support.subscription_driver import Life
+from support.service_env import unique_name
+from support.subscription_driver import SubscriptionDriver
 
 from subscription.business_calendar import start_of
 
@@ -15,19 +15,19 @@ CHANGED = "Something has changed since you opened the page. Nothing was done"
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 
 
-async def paid(console: Hosted) -> Life:
+async def paid(console: ConsoleServer) -> SubscriptionDriver:
     """A life with an annual contract from today."""
     life = await console.house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
     return life
 
 
-async def ends_sessions(console: Hosted, life: Life) -> None:
+async def ends_sessions(console: ConsoleServer, life: SubscriptionDriver) -> None:
     customer = life.request["customer_id"]
     await console.house.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
 
 
-async def test_a_session_that_ends_in_the_middle_leads_back_to_the_form(console: Hosted) -> None:
+async def test_a_session_that_ends_in_the_middle_leads_back_to_the_form(console: ConsoleServer) -> None:
     life = await paid(console)
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -44,7 +44,7 @@ async def test_a_session_that_ends_in_the_middle_leads_back_to_the_form(console:
     assert (await life.status()).reservation is None
 
 
-async def test_an_administrator_whose_session_ends_is_told_so_too(console: Hosted) -> None:
+async def test_an_administrator_whose_session_ends_is_told_so_too(console: ConsoleServer) -> None:
     life = await console.house.requested()
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -57,7 +57,7 @@ async def test_an_administrator_whose_session_ends_is_told_so_too(console: Hoste
 
 
 async def test_a_form_of_an_earlier_sign_in_is_not_taken_and_its_page_can_be_opened_anew(
-    console: Hosted,
+    console: ConsoleServer,
 ) -> None:
     life = await paid(console)
     async with console.browser() as browser:
@@ -66,14 +66,16 @@ async def test_a_form_of_an_earlier_sign_in_is_not_taken_and_its_page_can_be_ope
         second_tab = await browser.get("/subscriptions")
         await submit(browser, second_tab, "/sign-out")
         await sign_in(browser, life.request["customer_id"])
-        page = await submit(browser, first_tab, "/rename", name=fresh("renamed"))
+        page = await submit(browser, first_tab, "/rename", name=unique_name("renamed"))
         assert page.status_code == 403
         assert "Nothing was done." in page.text
         assert f'href="/subscriptions/{life.id}/rename"' in page.text
     assert (await life.events())[-1] == "SWITCHED_TO_PAID"
 
 
-async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happens(console: Hosted) -> None:
+async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happens(
+    console: ConsoleServer,
+) -> None:
     life = await paid(console)
     async with console.browser() as browser:
         await sign_in(browser, life.request["customer_id"])
@@ -92,7 +94,7 @@ async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happen
     assert f"{reserved.date}" == later
 
 
-async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console: Hosted) -> None:
+async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console: ConsoleServer) -> None:
     life = await paid(console)
     later = f"{await life.today() + timedelta(days=40)}"
     await life.asks("cancel", date=later)
@@ -106,8 +108,10 @@ async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console:
     assert (await life.events()).count("RESERVATION_WITHDRAWN") == 1
 
 
-async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(console: Hosted) -> None:
-    name = fresh("forgotten")
+async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(
+    console: ConsoleServer,
+) -> None:
+    name = unique_name("forgotten")
     customer = f"customer-of-{name}"
     async with console.browser() as browser:
         await sign_in(browser, customer)
@@ -120,9 +124,9 @@ async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(c
     assert await console.house.client.list(customer_id=customer) == []
 
 
-async def test_the_language_can_be_chosen_where_something_is_wrong(console: Hosted) -> None:
+async def test_the_language_can_be_chosen_where_something_is_wrong(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, fresh("customer"))
+        await sign_in(browser, unique_name("customer"))
         page = await submit(browser, await browser.get("/request"), "/product", members="0")
         assert page.status_code == 422
         page = await submit(browser, page, "/product", language="ko")
@@ -130,7 +134,7 @@ async def test_the_language_can_be_chosen_where_something_is_wrong(console: Host
         assert "상품 선택" in page.text
 
 
-async def test_what_fails_unforeseen_is_a_page_that_says_so(console: Hosted) -> None:
+async def test_what_fails_unforeseen_is_a_page_that_says_so(console: ConsoleServer) -> None:
     life = await paid(console)
     owner = console.house.owner
     async with console.browser() as browser:
@@ -145,7 +149,7 @@ async def test_what_fails_unforeseen_is_a_page_that_says_so(console: Hosted) -> 
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-async def test_a_form_whose_command_is_no_longer_remembered_is_compared_again(console: Hosted) -> None:
+async def test_a_form_whose_command_is_no_longer_remembered_is_compared_again(console: ConsoleServer) -> None:
     """After 31 days of a test clock its command id is new again (R22)."""
     life = await paid(console)
     later = await life.today() + timedelta(days=90)

@@ -12,12 +12,12 @@ from unit.subscription.test_refusals import SAMPLES
 
 from adapters.language import Language
 from entrypoints.console import refusal_messages
-from entrypoints.console.i18n import Words, language_of
+from entrypoints.console.i18n import Translator, language_of
 from subscription import event_messages
 from subscription.business_calendar import KST
 from subscription.messages import KINDS, places_in
 from subscription.password_policy import password_problems
-from subscription.refusals import SENTENCES, Code, Problem, Refused
+from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode
 
 CONSOLE = Path(refusal_messages.__file__).parent
 _PLACES = re.compile(r"%\((\w+)\)s")
@@ -61,37 +61,41 @@ def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Lang
     )
     assert places_in(template) == places_in(SENTENCES[key]) - left_out
     values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
-    refused = Refused.of(Code(code), reason=reason or None, **values)
-    said = refusal_messages.refusal_words(refused, Words(language))
+    refused = Refusal.of(RefusalCode(code), reason=reason or None, **values)
+    said = refusal_messages.refusal_words(refused, Translator(language))
     assert "%(" not in said
     assert bool(re.search("[가-힣]", said)) == (language is Language.KO), said
     # The English message is for other readers: no word of it is read here.
     unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
-    assert refusal_messages.refusal_words(unread, Words(language)) == said
+    assert refusal_messages.refusal_words(unread, Translator(language)) == said
 
 
 def test_the_dates_of_a_refusal_are_written_as_the_language_writes_them() -> None:
-    refused = Refused.of(Code.DATE_TOO_LATE, "date", latest=date(2027, 12, 5))
+    refused = Refusal.of(RefusalCode.DATE_TOO_LATE, "date", latest=date(2027, 12, 5))
     assert refused.message == "The latest possible date is 2027-12-05."
-    assert refusal_messages.refusal_words(refused, Words(Language.KO)) == (
+    assert refusal_messages.refusal_words(refused, Translator(Language.KO)) == (
         "선택할 수 있는 마지막 날짜는 2027년 12월 5일입니다."
     )
-    assert refusal_messages.refusal_words(refused, Words(Language.EN)) == (
+    assert refusal_messages.refusal_words(refused, Translator(Language.EN)) == (
         "The latest possible date is 5 Dec 2027."
     )
 
 
 def test_what_is_possible_from_a_moment_on_is_never_said_of_an_earlier_minute() -> None:
-    refused = Refused.of(Code.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST))
+    refused = Refusal.of(
+        RefusalCode.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST)
+    )
     assert refused.message.endswith("from 2027-01-31 10:20:01 KST.")
-    assert refusal_messages.refusal_words(refused, Words(Language.EN)).endswith("from 31 Jan 2027, 10:21.")
+    assert refusal_messages.refusal_words(refused, Translator(Language.EN)).endswith(
+        "from 31 Jan 2027, 10:21."
+    )
 
 
 def test_a_refusal_with_problems_says_each_of_them_once() -> None:
-    problems = (Problem.of(Code.MISSING_FIELD, "plan"), Problem.of(Code.MISSING_FIELD, "term"))
-    refused = Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the argument")
+    problems = (Problem.of(RefusalCode.MISSING_FIELD, "plan"), Problem.of(RefusalCode.MISSING_FIELD, "term"))
+    refused = Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the argument")
     assert refused.message == "plan is missing; term is missing."
-    assert refusal_messages.refusal_words(refused, Words(Language.EN)) == (
+    assert refusal_messages.refusal_words(refused, Translator(Language.EN)) == (
         "Something that was entered cannot be read. This is missing."
     )
 
@@ -102,7 +106,7 @@ def test_each_rule_of_a_password_is_said_in_words_of_its_own() -> None:
     }
     assert broken.keys() == {key for key in SENTENCES if key.startswith("INVALID_PASSWORD.")}
     for language in Language:
-        said = {refusal_messages.refusal_words(problem, Words(language)) for problem in broken.values()}
+        said = {refusal_messages.refusal_words(problem, Translator(language)) for problem in broken.values()}
         assert len(said) == len(broken) == 7
 
 
@@ -115,7 +119,7 @@ def test_the_language_is_what_was_chosen_or_what_the_browser_asks_for() -> None:
 
 
 def test_money_and_dates_are_written_as_the_language_writes_them() -> None:
-    korean, english = Words(Language.KO), Words(Language.EN)
+    korean, english = Translator(Language.KO), Translator(Language.EN)
     assert (korean.won(36000), english.won(36000)) == ("36,000원", "₩36,000")
     assert (korean.members(1), english.members(1), english.members(20)) == (
         "구성원 1명",

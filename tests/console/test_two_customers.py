@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from starlette.routing import Mount, Route
-from support.console_server import Hosted
+from support.console_server import ConsoleServer
 from support.html_forms import sign_in, submit
-from support.polling import eventually
-from support.service_env import PASSWORD, House, fresh
-from support.subscription_driver import Life
+from support.polling import wait_for
+from support.service_env import PASSWORD, ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver
 
 from adapters.attention_copy import copy_attention
-from entrypoints.console.works_admin.repository import Member, WorksRecord
+from entrypoints.console.works_admin.repository import Member, WorksAdminRepository
 from subscription.invoice import Invoice
 
 NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
@@ -86,9 +86,9 @@ NOBODYS = "no-such-subscription"
 class Theirs:
     """The other customer's subscription, with all that a stranger must not see of it."""
 
-    life: Life
+    life: SubscriptionDriver
     invoice: Invoice
-    record: WorksRecord
+    record: WorksAdminRepository
 
     @property
     def customer(self) -> str:
@@ -123,22 +123,22 @@ class Theirs:
 
 
 @pytest.fixture(scope="module")
-async def theirs(console: Hosted) -> Theirs:
+async def theirs(console: ConsoleServer) -> Theirs:
     """A subscription that has paid for March, with an invoice and a member."""
     house = console.house
     life = await house.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
     await life.passes_to("2026-04-01 00:00")
     await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-03"}, id=fresh("close"), task_queue=house.task_queue
+        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=house.task_queue
     )
     [invoice] = await house.client.invoices(customer_id=life.request["customer_id"])
     await house.owner.execute("UPDATE subscriptions SET members = 9 WHERE subscription_id = $1", life.id)
-    record = WorksRecord(house.owner)
+    record = WorksAdminRepository(house.owner)
     assert await record.add_member(life.id, Member(member_id="minji", name="Kim Minji"))
     return Theirs(life, invoice, record)
 
 
-def test_every_route_of_the_console_is_tried(console: Hosted) -> None:
+def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:
     tried = [*NAMED, *OPERATORS, *OWN, *WORKS]
     assert len(tried) == len(set(tried))
     assert set(tried) == {
@@ -151,11 +151,13 @@ def test_every_route_of_the_console_is_tried(console: Hosted) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
-async def test_what_is_anothers_is_not_there(console: Hosted, theirs: Theirs, method: str, path: str) -> None:
+async def test_what_is_anothers_is_not_there(
+    console: ConsoleServer, theirs: Theirs, method: str, path: str
+) -> None:
     fields = theirs.meant_by({**NAMED, **OPERATORS}[method, path])
     before = await theirs.as_it_is()
     async with console.browser() as browser:
-        await sign_in(browser, fresh("stranger"))
+        await sign_in(browser, unique_name("stranger"))
         theirs_there = path.format(subscription_id=theirs.life.id, number=theirs.invoice.number)
         nobodys_there = path.format(subscription_id=NOBODYS, number="2026-999999")
         answer = await _asked(console, browser, method, theirs_there, fields)
@@ -167,12 +169,12 @@ async def test_what_is_anothers_is_not_there(console: Hosted, theirs: Theirs, me
 
 @pytest.mark.parametrize(("method", "path"), OWN)
 async def test_what_is_ones_own_has_nothing_of_the_others(
-    console: Hosted, theirs: Theirs, method: str, path: str
+    console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
     sent = theirs.meant_by(OWN[method, path])
     before = await theirs.as_it_is()
     async with console.browser() as browser:
-        await sign_in(browser, fresh("stranger"))
+        await sign_in(browser, unique_name("stranger"))
         draft = (await browser.get("/request")).url.path.split("/")[2]
         for step in ("product", "terms", "information", "check") if "{step}" in path else ("",):
             answer = await _asked(console, browser, method, path.format(step=step, draft=draft), sent)
@@ -183,7 +185,7 @@ async def test_what_is_ones_own_has_nothing_of_the_others(
 
 @pytest.mark.parametrize(("method", "path"), WORKS)
 async def test_an_administrator_reaches_ones_own_organization_alone(
-    console: Hosted, theirs: Theirs, method: str, path: str
+    console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
     own = await console.house.requested()
     sent = theirs.meant_by(WORKS[method, path])
@@ -201,7 +203,7 @@ async def test_an_administrator_reaches_ones_own_organization_alone(
 
 @pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
 async def test_who_is_not_signed_in_gets_nothing_at_all(
-    console: Hosted, theirs: Theirs, method: str, path: str
+    console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
     before = await theirs.as_it_is()
     async with console.browser() as browser:
@@ -214,7 +216,9 @@ async def test_who_is_not_signed_in_gets_nothing_at_all(
     assert await theirs.as_it_is() == before
 
 
-async def test_a_session_of_one_realm_opens_nothing_of_the_other(console: Hosted, theirs: Theirs) -> None:
+async def test_a_session_of_one_realm_opens_nothing_of_the_other(
+    console: ConsoleServer, theirs: Theirs
+) -> None:
     async with console.browser() as browser, console.browser() as other:
         await sign_in(browser, theirs.customer)
         other.cookies.set("works-admin", browser.cookies["console"])
@@ -228,7 +232,9 @@ async def test_a_session_of_one_realm_opens_nothing_of_the_other(console: Hosted
         assert (await other.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_operators_see_everybody_and_customers_only_themselves(console: Hosted, theirs: Theirs) -> None:
+async def test_operators_see_everybody_and_customers_only_themselves(
+    console: ConsoleServer, theirs: Theirs
+) -> None:
     async with console.browser() as browser:
         await sign_in(browser, "")
         assert theirs.life.id[:8] in await _text(browser, f"/operator?customer={theirs.customer}")
@@ -249,7 +255,7 @@ async def test_operators_see_everybody_and_customers_only_themselves(console: Ho
 
 
 async def test_operators_see_why_a_subscription_needs_attention(
-    house: House, console: Hosted, theirs: Theirs
+    house: ServiceEnv, console: ConsoleServer, theirs: Theirs
 ) -> None:
     await theirs.life.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
     page = f"/subscriptions/{theirs.life.id}"
@@ -262,7 +268,7 @@ async def test_operators_see_why_a_subscription_needs_attention(
                 shown = await _text(browser, page)
                 return shown if "OPERATOR: T-4711, since " in shown else None
 
-            shown = await eventually("the reason is shown", shown_to_operators)
+            shown = await wait_for("the reason is shown", shown_to_operators)
             assert shown is not None
             assert "Ask the operator who set the mark." in shown
         async with console.browser() as browser:
@@ -273,7 +279,7 @@ async def test_operators_see_why_a_subscription_needs_attention(
 
 
 async def _asked(
-    console: Hosted,
+    console: ConsoleServer,
     browser: httpx.AsyncClient,
     method: str,
     path: str,

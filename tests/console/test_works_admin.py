@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 from asyncpg import NotNullViolationError, RestrictViolationError, UniqueViolationError
-from support.console_server import Hosted, hosted
+from support.console_server import ConsoleServer, run_console
 from support.html_forms import submit
-from support.polling import eventually
-from support.service_env import PASSWORD, PASSWORD_HASH, fresh
+from support.polling import wait_for
+from support.service_env import PASSWORD, PASSWORD_HASH, unique_name
 
 from adapters.password_hashing import PasswordHashing
 
 
-async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_alike(console: Hosted) -> None:
+async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_alike(
+    console: ConsoleServer,
+) -> None:
     life = await console.house.requested()
     account = life.request["account"]["group"]
     async with console.browser() as browser:
@@ -30,8 +32,8 @@ async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_al
         assert f"WRONG_PASSWORD · {other_id}" in nobody.text
 
 
-async def test_guessing_is_slowed_down(console: Hosted) -> None:
-    account = f"admin@{fresh('guessed')}"
+async def test_guessing_is_slowed_down(console: ConsoleServer) -> None:
+    account = f"admin@{unique_name('guessed')}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         tried = [
@@ -43,8 +45,8 @@ async def test_guessing_is_slowed_down(console: Hosted) -> None:
         assert tried == [403, 403, 403, 403, 403, 429, 429]
 
 
-async def test_of_sixty_guesses_at_once_five_are_judged(console: Hosted) -> None:
-    account = f"admin@{fresh('guessed')}"
+async def test_of_sixty_guesses_at_once_five_are_judged(console: ConsoleServer) -> None:
+    account = f"admin@{unique_name('guessed')}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         answers = await asyncio.gather(
@@ -57,12 +59,12 @@ async def test_of_sixty_guesses_at_once_five_are_judged(console: Hosted) -> None
 
 
 async def test_beyond_the_bound_of_hashing_one_is_asked_to_come_again_and_nothing_is_counted(
-    console: Hosted,
+    console: ConsoleServer,
 ) -> None:
     life = await console.house.requested()
     account = f"admin@{life.request['account']['group']}"
     nobody_waits = PasswordHashing(threads=1, waiting=-1)
-    async with hosted(console.house, hashing=nobody_waits) as busy, busy.browser() as browser:
+    async with run_console(console.house, hashing=nobody_waits) as busy, busy.browser() as browser:
         for _ in range(7):
             page = await browser.get("/works/sign-in")
             page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
@@ -74,7 +76,7 @@ async def test_beyond_the_bound_of_hashing_one_is_asked_to_come_again_and_nothin
         assert page.url.path == "/works"
 
 
-async def test_a_right_password_is_not_counted(console: Hosted) -> None:
+async def test_a_right_password_is_not_counted(console: ConsoleServer) -> None:
     life = await console.house.requested()
     account = f"admin@{life.request['account']['group']}"
     for _ in range(7):
@@ -85,7 +87,7 @@ async def test_a_right_password_is_not_counted(console: Hosted) -> None:
 
 
 async def test_a_stored_hash_of_any_other_cost_is_not_computed(
-    console: Hosted, caplog: pytest.LogCaptureFixture
+    console: ConsoleServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     life = await console.house.requested()
     # Its 2 GiB would end this process.
@@ -103,14 +105,14 @@ async def test_a_stored_hash_of_any_other_cost_is_not_computed(
 
 
 async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
-    console: Hosted, stack_directory: Path
+    console: ConsoleServer, stack_directory: Path
 ) -> None:
     life = await console.house.requested(members=4)
     account = f"admin@{life.request['account']['group']}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
-        ids = [fresh("canary.member") for _ in range(12)]
+        ids = [unique_name("canary.member") for _ in range(12)]
         answers = await asyncio.gather(
             *(submit(browser, page, "/works/members", member_id=id, name="Minji") for id in ids)
         )
@@ -129,10 +131,10 @@ async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
 
 
 async def test_what_postgresql_refuses_is_not_quoted_in_its_log(
-    console: Hosted, stack_directory: Path
+    console: ConsoleServer, stack_directory: Path
 ) -> None:
     life = await console.house.requested()
-    canary = fresh("canary.refused")
+    canary = unique_name("canary.refused")
     insert = "INSERT INTO members (subscription_id, member_id) VALUES ($1, $2)"
     await console.house.owner.execute(insert, life.id, canary)
     with pytest.raises(UniqueViolationError, match=canary):
@@ -146,7 +148,7 @@ async def test_what_postgresql_refuses_is_not_quoted_in_its_log(
     assert "canary.refused" not in log
 
 
-async def test_it_is_closed_without_access_and_says_why(console: Hosted) -> None:
+async def test_it_is_closed_without_access_and_says_why(console: ConsoleServer) -> None:
     life = await console.house.requested()
     account = f"admin@{life.request['account']['group']}"
     async with console.browser() as browser:
@@ -161,7 +163,7 @@ async def test_it_is_closed_without_access_and_says_why(console: Hosted) -> None
         assert page.headers["location"] == "/works"
 
 
-async def test_what_it_keeps_is_erased_with_the_subscription(console: Hosted) -> None:
+async def test_what_it_keeps_is_erased_with_the_subscription(console: ConsoleServer) -> None:
     house = console.house
     life = await house.requested()
     account = f"admin@{life.request['account']['group']}"
@@ -178,7 +180,7 @@ async def test_what_it_keeps_is_erased_with_the_subscription(console: Hosted) ->
         async def is_erased() -> bool:
             return (await life.status()).state.over
 
-        await eventually("it is erased", is_erased)
+        await wait_for("it is erased", is_erased)
         certificate = (await house.client.certificates(life.id))[0]
         assert certificate.rows["members"] == 1
         for table in ("members", "companies", "console_sessions"):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.namespaces import new_namespace
-from support.service_env import catalogue, catalogue_text, open_house
+from support.service_env import catalogue, catalogue_text, open_service_env
 from support.shell_recipes import CATALOGUE, Shell
 from temporalio.client import Client
 
@@ -23,5 +23,5 @@ async def shell(
     namespace = await new_namespace(temporal)
     url = await stack.postgres.ensure_database("operations")
     await set_up(namespace, url, catalogue())
-    async with open_house(stack, namespace, database_url=url, task_queue=TASK_QUEUE) as house:
+    async with open_service_env(stack, namespace, database_url=url, task_queue=TASK_QUEUE) as house:
         yield Shell(stack, house, directory)

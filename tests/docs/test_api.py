@@ -12,7 +12,7 @@ from entrypoints.api.app import create_api
 from entrypoints.api.openapi import described, event_schema_described
 from entrypoints.api.problem_details import ApiCode, status_of
 from subscription.events import Event
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.webhook_events import DeliveryState, event_type
 
 API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
@@ -63,7 +63,7 @@ def test_a_union_says_by_what_its_members_are_told_apart() -> None:
     for union in (schemas["Reservation"], schemas["InvoiceEntry"]):
         for member in union["discriminator"]["mapping"].values():
             assert "kind" in schemas[member.rpartition("/")[2]]["required"]
-    assert set(schemas["ErrorCode"]["enum"]) == {*Code, *ApiCode}
+    assert set(schemas["ErrorCode"]["enum"]) == {*RefusalCode, *ApiCode}
 
 
 def test_every_code_of_the_api_is_explained_with_its_status() -> None:
@@ -74,7 +74,7 @@ def test_every_code_of_the_api_is_explained_with_its_status() -> None:
 def test_the_statuses_of_refusals_are_right() -> None:
     [table] = [each for each in API if each.header[0] == "status"]
     told = {name.strip("` ") for _, names in table.rows[:-1] for name in names.split(",")}
-    assert told == {code for code in Code if status_of(code).value != 422}
+    assert told == {code for code in RefusalCode if status_of(code).value != 422}
     for status, names in table.rows[:-1]:
         assert {status_of(name.strip("` ")).value for name in names.split(",")} == {int(status)}
 

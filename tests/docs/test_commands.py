@@ -17,10 +17,10 @@ from support.markdown_pages import PAGES, ROOT, inline_code, page, shell_lines, 
 from adapters.temporal.client import TASK_QUEUE
 from adapters.temporal.search_attributes import REGISTRY
 from entrypoints.cli.app import app
-from subscription.commands import COMMANDS, Command, QuoteCancellation, read_command, read_quote
-from subscription.notice_outbox import NoticesStage
-from subscription.refusals import Refused
-from subscription.validation import check
+from subscription.commands import COMMANDS, Command, QuoteCancellation, parse_command, parse_quote
+from subscription.notice_outbox import NoticesWorkflowInput
+from subscription.refusals import Refusal
+from subscription.validation import parse_strict
 
 WORKSUB = typer.main.get_command(app)
 COMMANDS_PAGE = page("docs/commands.md")
@@ -106,14 +106,14 @@ def test_what_a_temporal_command_sends_is_understood(line: str) -> None:
     argument = json.loads(words[words.index("--input") + 1])
     if "--type" in words:
         assert words[words.index("--type") + 1] == "NoticesWorkflow"
-        check(NoticesStage, argument)
+        parse_strict(NoticesWorkflowInput, argument)
         return
     name = words[words.index("--name") + 1]
     if name in NO_COMMANDS:
         assert isinstance(argument, dict)
         return
-    read = read_quote(argument) if name == "quote_cancellation" else read_command(name, argument)
-    assert isinstance(read, Refused if argument in MISTAKES else Command | QuoteCancellation)
+    read = parse_quote(argument) if name == "quote_cancellation" else parse_command(name, argument)
+    assert isinstance(read, Refusal if argument in MISTAKES else Command | QuoteCancellation)
 
 
 def test_the_successors_of_tctl_exist_with_their_options() -> None:
@@ -131,7 +131,7 @@ def test_the_names_on_the_wire_are_those_of_the_commands() -> None:
     table = next(t for t in tables(COMMANDS_PAGE) if t.header == ("name", "argument"))
     assert table.column("name") == list(COMMANDS)
     for name, argument in table.rows:
-        assert isinstance(read_command(name, json.loads(argument)), Command)
+        assert isinstance(parse_command(name, json.loads(argument)), Command)
 
 
 def test_the_search_attributes_are_those_of_the_registry() -> None:

@@ -15,7 +15,7 @@ import yaml
 from compose_spec import PyCompose
 from support.markdown_pages import ROOT, blocks, page, tables
 
-from adapters.observability.health_server import Health, health_served
+from adapters.observability.health_server import WorkerHealth, serve_health
 from dev_stack.child_server import free_ports
 
 TEXT = page("docker-compose.yml")
@@ -173,7 +173,7 @@ async def test_the_workers_health_check_asks_the_worker_whether_it_is_ready() ->
         process = await asyncio.create_subprocess_exec(sys.executable, *arguments[:-1], code)
         return await process.wait()
 
-    async with health_served("127.0.0.1", port, Health()):
+    async with serve_health("127.0.0.1", port, WorkerHealth()):
         assert await asked("/livez") == 0
         assert await asked("/readyz") == 1
 

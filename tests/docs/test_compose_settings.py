@@ -10,7 +10,7 @@ import pytest
 import yaml
 from support.markdown_pages import ROOT, page, tables
 
-from adapters.settings import settings_from
+from adapters.settings import load_worker_settings
 from adapters.temporal.encryption_keys import KEYS_FILE, Key, keyring_from
 from entrypoints.api.settings import api_settings_from
 from entrypoints.codec_server.operator_tokens import token_line
@@ -77,7 +77,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 READERS: dict[str, list[Callable[[Mapping[str, str]], object]]] = {
-    "worker": [settings_from, keyring_from],
+    "worker": [load_worker_settings, keyring_from],
     "api": [api_settings_from, keyring_from],
     "codec": [lambda environment: codec_settings_from(environment, "worksub")],
     "setup": [keyring_from],

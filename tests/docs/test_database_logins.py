@@ -15,9 +15,9 @@ from support.markdown_pages import ROOT
 
 from adapters.postgres.catalogue_repository import publish
 from adapters.postgres.migrate import migrate, migrations
-from adapters.postgres.pool import DatabaseError, connected
+from adapters.postgres.pool import DatabaseError, create_pool
 from dev_stack.postgres_server import PostgresServer
-from starter.api_keys import Keys
+from starter.api_keys import ApiKeyStore
 
 from .test_compose import SECRETS
 from .test_worked_examples import BOOK
@@ -35,12 +35,12 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]
 
 async def test_the_owner_sets_up(server: str) -> None:
     assert await migrate(_url(server, "worksub_owner")) == []
-    async with connected(_url(server, "worksub_owner"), "worksub_worker", connections=1) as pool:
+    async with create_pool(_url(server, "worksub_owner"), "worksub_worker", connections=1) as pool:
         assert await publish(pool, BOOK.versions[0])
 
 
 async def test_the_worker_adds_to_the_record_and_cannot_change_it(server: str) -> None:
-    async with connected(_url(server, "worksub_service"), "worksub_worker", connections=1) as pool:
+    async with create_pool(_url(server, "worksub_service"), "worksub_worker", connections=1) as pool:
         await pool.fetch("SELECT * FROM administrators")
         for forbidden in ("UPDATE ledger_lines SET amount = 1", "DELETE FROM lifecycle_events"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -48,12 +48,12 @@ async def test_the_worker_adds_to_the_record_and_cannot_change_it(server: str) -
 
 
 async def test_the_workers_health_check_reads(server: str) -> None:
-    async with connected(_url(server, "worksub_service"), "worksub_reader", connections=1) as pool:
+    async with create_pool(_url(server, "worksub_service"), "worksub_reader", connections=1) as pool:
         await pool.fetch("SELECT name FROM schema_migrations")
 
 
 async def test_operators_read_and_see_no_password_hash(server: str) -> None:
-    async with connected(_url(server, "worksub_operator"), "worksub_reader", connections=1) as pool:
+    async with create_pool(_url(server, "worksub_operator"), "worksub_reader", connections=1) as pool:
         await pool.fetch("SELECT * FROM subscriptions")
         for forbidden in ("SELECT * FROM administrators", "DELETE FROM workspaces"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -61,20 +61,20 @@ async def test_operators_read_and_see_no_password_hash(server: str) -> None:
 
 
 async def test_the_api_looks_keys_up_and_makes_none(server: str) -> None:
-    async with connected(_url(server, "worksub_operator"), "worksub_admin", connections=1) as pool:
-        made = await Keys(pool).create("C-1", "")
-    async with connected(_url(server, "worksub_web"), "worksub_api", connections=1) as pool:
-        assert await Keys(pool).opening(made.token)
+    async with create_pool(_url(server, "worksub_operator"), "worksub_admin", connections=1) as pool:
+        made = await ApiKeyStore(pool).create("C-1", "")
+    async with create_pool(_url(server, "worksub_web"), "worksub_api", connections=1) as pool:
+        assert await ApiKeyStore(pool).opening(made.token)
         for forbidden in ("DELETE FROM api_keys", "UPDATE api_keys SET customer_id = NULL"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await pool.execute(forbidden)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await Keys(pool).create("C-1", "")
+            await ApiKeyStore(pool).create("C-1", "")
 
 
 async def test_operators_cannot_act_as_the_worker(server: str) -> None:
     with pytest.raises(DatabaseError):
-        async with connected(_url(server, "worksub_operator"), "worksub_worker", connections=1):
+        async with create_pool(_url(server, "worksub_operator"), "worksub_worker", connections=1):
             pass
 
 
@@ -217,7 +217,7 @@ async def _logins(url: str) -> dict[str, Login]:
 
 
 async def _publishes_again(server: str) -> bool:
-    async with connected(_url(server, "worksub_owner"), "worksub_worker", connections=1) as pool:
+    async with create_pool(_url(server, "worksub_owner"), "worksub_worker", connections=1) as pool:
         return await publish(pool, BOOK.versions[0])
 
 

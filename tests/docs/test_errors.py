@@ -6,14 +6,14 @@ from support.markdown_pages import ROOT, page, tables
 
 from entrypoints.cli.errors import ExitCode
 from entrypoints.http.sign_in_refusals import SignInRefusal
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 TEXT = page("docs/errors.md")
 
 
 def test_every_code_is_explained_once() -> None:
     explained = [row for table in tables(TEXT) if table.header[0] == "code" for row in table.rows]
-    assert sorted(row[0] for row in explained) == sorted(code.value for code in Code)
+    assert sorted(row[0] for row in explained) == sorted(code.value for code in RefusalCode)
     assert all(meaning and advice for _, meaning, advice in explained)
 
 
@@ -21,7 +21,7 @@ def test_every_code_of_the_command_is_explained_once() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "entrypoints" / "cli").glob("*.py"))
     used = set(re.findall(r'(?:unavailable|CommandError)\(\s*(?:ExitCode\.\w+,\s*)?"([A-Z_]+)"', source))
     [explained] = [table for table in tables(TEXT) if table.header[0] == "code of the command"]
-    assert sorted(explained.column("code of the command")) == sorted(used - set(Code))
+    assert sorted(explained.column("code of the command")) == sorted(used - set(RefusalCode))
     assert {int(number) for number in explained.column("exit code")} <= set(ExitCode)
 
 

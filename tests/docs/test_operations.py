@@ -3,8 +3,8 @@
 import pytest
 from integration.worker.test_temporal_tools import first_task, reset
 from support.markdown_pages import page, tables
-from support.polling import eventually
-from support.service_env import fresh
+from support.polling import wait_for
+from support.service_env import unique_name
 from support.shell_recipes import (
     EVERYDAY,
     RECIPES,
@@ -19,18 +19,18 @@ from support.shell_recipes import (
     recipes,
     unproved,
 )
-from support.subscription_driver import Life
+from support.subscription_driver import SubscriptionDriver
 
-from starter.filters import READY_MADE
+from starter.filters import NAMED_FILTERS
 
 PAGE = page("docs/operations.md")
 
 
 @recipe("Find what is due or amiss")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested(account={"domain": f"{fresh('amiss')}.example"})
-    assert [command.split()[-1] for command in blocks[0]] == list(READY_MADE)
-    printed = dict(zip(READY_MADE, await shell.types(blocks[0], {}), strict=True))
+    life = await shell.house.requested(account={"domain": f"{unique_name('amiss')}.example"})
+    assert [command.split()[-1] for command in blocks[0]] == list(NAMED_FILTERS)
+    printed = dict(zip(NAMED_FILTERS, await shell.types(blocks[0], {}), strict=True))
     assert life.id in printed["restricted"]
     assert life.id not in printed["suspended"]
 
@@ -126,7 +126,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("Look for the proof of a domain")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    domain = f"{fresh('proved')}.example"
+    domain = f"{unique_name('proved')}.example"
     life = await unproved(shell, domain)
     assert "DOMAIN_CONFIRMED" in (await shell.types(blocks[0], {"ID": life.id}))[0]
 
@@ -148,7 +148,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async def both_are_done() -> bool:
         return await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "REFUSED"]
 
-    await eventually("both signals are in the timeline", both_are_done)
+    await wait_for("both signals are in the timeline", both_are_done)
     assert "There is no such command" in " ".join((await shell.types([timeline], {"ID": life.id}))[0].split())
 
 
@@ -168,14 +168,14 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert "All that was due is done." in (await shell.types(blocks[0], {"ID": life.id}))[0]
 
 
-async def shows_attention(life: Life, needed: bool) -> None:
+async def shows_attention(life: SubscriptionDriver, needed: bool) -> None:
     """Wait until the mark is set, or is not."""
 
     async def shown() -> bool:
         attributes = (await life.handle.describe()).typed_search_attributes
         return any(pair.key.name == "NeedsAttention" and pair.value for pair in attributes) is needed
 
-    await eventually(f"NeedsAttention is {needed}", shown)
+    await wait_for(f"NeedsAttention is {needed}", shown)
 
 
 @recipe("Mark a subscription for somebody to look at")
@@ -191,7 +191,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("Look for all missing domain proofs")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    domain = f"{fresh('batch')}.example"
+    domain = f"{unique_name('batch')}.example"
     life = await unproved(shell, domain)
     counted, started, _ = await shell.types(blocks[0], {})
     assert int(counted.removeprefix("Total: ")) >= 1
@@ -200,12 +200,12 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async def is_proved() -> bool:
         return (await life.events())[-1] == "DOMAIN_CONFIRMED"
 
-    await eventually("the batch has had the proof looked for", is_proved)
+    await wait_for("the batch has had the proof looked for", is_proved)
 
     async def is_completed() -> bool:
         return "Completed" in (await shell.types(blocks[0][2:], {}))[0]
 
-    await eventually("the batch is completed", is_completed)
+    await wait_for("the batch is completed", is_completed)
 
 
 @recipe("Mark many for somebody to look at")
@@ -245,7 +245,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async def is_refused() -> bool:
         return (await life.events())[-1] == "REFUSED"
 
-    await eventually("it is refused in the timeline", is_refused)
+    await wait_for("it is refused in the timeline", is_refused)
     assert "send the command cancel" in " ".join((await shell.types([timeline], {"ID": life.id}))[0].split())
 
 
@@ -255,7 +255,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await life.handle.terminate("by mistake")
     *_, timeline = await shell.types(blocks[0], {"ID": life.id})
     assert "SWITCHED_TO_PAID" in timeline
-    await eventually("the new workflow has started", life.has_started)
+    await wait_for("the new workflow has started", life.has_started)
     await life.asks("upgrade", members=20)
 
 
@@ -269,9 +269,9 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async def says_why() -> bool:
         return "is recorded as another one" in (await shell.types([describe], {"ID": life.id}))[0]
 
-    await eventually("the pending activity says why it fails", says_why)
+    await wait_for("the pending activity says why it fails", says_why)
     await shell.types(begin_anew, {"ID": life.id})
-    await eventually("the new workflow has started", life.has_started)
+    await wait_for("the new workflow has started", life.has_started)
     assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]
     await life.asks("upgrade", members=30)
 
@@ -287,4 +287,4 @@ def test_every_chapter_is_tried() -> None:
 
 def test_the_ready_made_questions_are_those_of_the_command() -> None:
     [table] = [table for table in tables(PAGE) if table.header[0] == "name"]
-    assert table.column("name") == list(READY_MADE)
+    assert table.column("name") == list(NAMED_FILTERS)

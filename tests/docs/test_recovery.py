@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from integration.worker.test_temporal_tools import first_task, reset
 from support.namespaces import new_namespace
-from support.polling import eventually
-from support.service_env import House, catalogue, create_database, fresh, open_house
+from support.polling import wait_for
+from support.service_env import ServiceEnv, catalogue, create_database, open_service_env, unique_name
 from support.shell_recipes import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
-from support.subscription_driver import Life
+from support.subscription_driver import SubscriptionDriver
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
@@ -40,13 +40,13 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     [describe], [try_now, timeline] = blocks
     await shell.house.owner.execute("REVOKE INSERT ON lifecycle_events FROM worksub_worker")
     try:
-        await life.handle.signal("rename_account", {"group": fresh("stuck")})
+        await life.handle.signal("rename_account", {"group": unique_name("stuck")})
 
         async def failure() -> str:
             printed = (await shell.types([describe], {"ID": life.id}))[0]
             return printed if "permission denied for table lifecycle_events" in printed else ""
 
-        printed = await eventually("the pending activity says why it fails", failure)
+        printed = await wait_for("the pending activity says why it fails", failure)
         pending = re.search(r"ActivityId\s+(\S+)", printed)
         assert pending is not None
         # Before the cause is removed, for after that the activity may succeed by its own retry first.
@@ -86,7 +86,7 @@ class _AnotherRelease:
         await workflow.sleep(timedelta(days=1))
 
 
-def worker_of_another_release(house: House) -> Worker:
+def worker_of_another_release(house: ServiceEnv) -> Worker:
     return Worker(
         house.temporal,
         task_queue=house.task_queue,
@@ -105,7 +105,9 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
             dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
         ) as server,
-        open_house(shell.stack, server.client, works=False, database_url=shell.house.database_url) as house,
+        open_service_env(
+            shell.stack, server.client, works=False, database_url=shell.house.database_url
+        ) as house,
     ):
         await register_search_attributes(server.client)
         shell = Shell(shell.stack, house, shell.directory)
@@ -119,7 +121,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
         async with worker_of_another_release(house):
             await life.handle.signal("check_domain", {})
-            await eventually("the problem is reported", is_reported)
+            await wait_for("the problem is reported", is_reported)
             assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": life.id}))[0]
             [said] = await shell.types([f"worksub withdraw {life.id} --json"], {}, codes=[3])
             assert '"code": "WORKFLOW_STUCK"' in said
@@ -128,7 +130,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             async def is_well() -> bool:
                 return not await is_reported()
 
-            await eventually("the list has emptied", is_well, seconds=60)
+            await wait_for("the list has emptied", is_well, seconds=60)
             await life.asks("upgrade", members=20)
 
 
@@ -137,7 +139,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 async def database(shell: Shell, temporal: Client) -> str:
     """The name of a new one, with the namespace set up for it."""
-    name = fresh("site").replace("-", "_")
+    name = unique_name("site").replace("-", "_")
     await set_up(temporal, await shell.stack.postgres.ensure_database(name), catalogue())
     return name
 
@@ -146,13 +148,13 @@ async def database(shell: Shell, temporal: Client) -> str:
 async def site(shell: Shell, temporal: Client, database: str) -> AsyncIterator[Shell]:
     """The shell of a service that works on this namespace and database."""
     url = shell.stack.postgres.dsn(database, OWNER)
-    async with open_house(shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE) as house:
+    async with open_service_env(shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE) as house:
         yield Shell(shell.stack, house, shell.directory)
 
 
-def in_house(life: Life, house: House) -> Life:
+def in_house(life: SubscriptionDriver, house: ServiceEnv) -> SubscriptionDriver:
     """The same subscription, as another house knows it."""
-    return Life(house.client, house.temporal, life.id, life.request)
+    return SubscriptionDriver(house.client, house.temporal, life.id, life.request)
 
 
 @recipe("The Temporal namespace is lost")

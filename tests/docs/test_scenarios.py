@@ -9,7 +9,7 @@ from support.markdown_pages import ROOT, blocks, page, tables
 from entrypoints.cli.app import run
 from subscription.catalogue import parse_catalogue
 from subscription.commands import COMMANDS
-from subscription.deadlines import Due
+from subscription.deadlines import DeadlineKind
 from subscription.scenario import CONFIRM_DOMAIN
 
 from .test_worked_examples import BOOK
@@ -48,7 +48,7 @@ def test_the_steps_are_the_commands() -> None:
 
 def test_the_deadlines_are_those_of_the_rules() -> None:
     table = next(t for t in tables(TEXT) if t.header[0] == "what")
-    assert table.column("what") == [due.value for due in Due]
+    assert table.column("what") == [due.value for due in DeadlineKind]
 
 
 def test_the_catalogue_is_the_one_that_is_shipped() -> None:

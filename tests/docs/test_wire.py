@@ -2,10 +2,10 @@
 
 import pytest
 from support.markdown_pages import page, tables
-from support.polling import eventually
-from support.service_env import fresh
+from support.polling import wait_for
+from support.service_env import unique_name
 from support.shell_recipes import Shell, in_days, named, paid, unproved
-from support.subscription_driver import Life
+from support.subscription_driver import SubscriptionDriver
 
 _TABLES = tables(page("docs/commands.md"))
 COMMANDS = {
@@ -24,13 +24,13 @@ CAUSED = {
 }
 
 
-async def ready_for(shell: Shell, command: str) -> Life:
+async def ready_for(shell: Shell, command: str) -> SubscriptionDriver:
     """A life of which the command can be asked."""
     match command:
         case "change_renewal_option" | "upgrade" | "cancel":
             return await paid(shell)
         case "check_domain":
-            return await unproved(shell, f"{fresh('wire')}.example")
+            return await unproved(shell, f"{unique_name('wire')}.example")
         case "withdraw_reservation":
             life = await shell.house.requested()
             await life.asks("switch_to_paid", date=await in_days(life, 10), term="MONTHLY")
@@ -52,7 +52,7 @@ async def test_a_command_works_as_an_update_and_as_a_signal(shell: Shell, way: s
         return (await life.events())[-1] == CAUSED[name]
 
     if way == "signal":
-        await eventually(f"{name} is in the timeline", caused)
+        await wait_for(f"{name} is in the timeline", caused)
     else:
         assert CAUSED[name] in printed
         assert await caused()
@@ -90,5 +90,5 @@ async def test_a_mistake_is_told_by_an_update_and_in_the_timeline_for_a_signal(s
         async def all_are_refused(number: int = number) -> bool:
             return (await life.events()).count("REFUSED") == number
 
-        await eventually(f"{typed} is refused in the timeline", all_are_refused)
-    await life.asks("rename_account", group=fresh("goes-on"))
+        await wait_for(f"{typed} is refused in the timeline", all_are_refused)
+    await life.asks("rename_account", group=unique_name("goes-on"))

@@ -9,7 +9,7 @@ import yaml
 from support.markdown_pages import ROOT, Table, blocks, page, tables
 
 from subscription.catalogue import PriceBook, parse_catalogue
-from subscription.scenario import Document, read_scenario, simulate
+from subscription.scenario import ScenarioResult, read_scenario, simulate
 
 RULES = page("docs/rules.md")
 BOOK = PriceBook(versions=(parse_catalogue((ROOT / "catalogue.toml").read_text(encoding="utf-8")),))
@@ -17,7 +17,7 @@ BOOK = PriceBook(versions=(parse_catalogue((ROOT / "catalogue.toml").read_text(e
 
 @dataclass(frozen=True)
 class Example:
-    document: Document
+    document: ScenarioResult
     tables: tuple[Table, ...]
 
     def table(self, first_column: str) -> Table | None:

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from support.api_client import Reception, open_reception
-from support.http_server import a_place, answering
-from support.service_env import House, open_house
+from support.api_client import ApiServer, open_api_server
+from support.http_server import bind, serve_app
+from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import Client
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from dev_stack.stack import EmbeddedStack
 from entrypoints.api.app import create_app
 from entrypoints.console.app import create_console
@@ -19,22 +19,22 @@ from entrypoints.http.protocol import HttpLimits
 
 @dataclass(frozen=True)
 class Front:
-    house: House
+    house: ServiceEnv
     url: str
     port: int
-    reception: Reception
+    reception: ApiServer
 
 
 @pytest.fixture(scope="session")
 async def front(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Front]:
     async with (
-        open_house(stack, temporal) as house,
-        open_reception(house) as reception,
-        connected(house.web_url, "worksub_console", connections=4) as pool,
+        open_service_env(stack, temporal) as house,
+        open_api_server(house) as reception,
+        create_pool(house.web_url, "worksub_console", connections=4) as pool,
     ):
-        with a_place() as place:
+        with bind() as place:
             console = create_console(house.client, pool, ConsoleSettings(url=place.url, embedded=True))
             # Short, because half of what is sent here never ends.
             limits = HttpLimits(head_seconds=1, body_seconds=1)
-            async with answering(create_app(reception.service, console), place, limits=limits):
+            async with serve_app(create_app(reception.service, console), place, limits=limits):
                 yield Front(house, place.url, place.opened.getsockname()[1], reception)

@@ -12,12 +12,12 @@ from adapters.settings import SettingsError, read_catalogue
 from subscription.account_names import domain_name
 from subscription.apply import apply_all
 from subscription.catalogue import Catalogue
-from subscription.commands import Command, read_command
-from subscription.decide import Accepted, decide, start_trial
+from subscription.commands import Command, parse_command
+from subscription.decide import Decision, decide, start_trial
 from subscription.forecast import Quote, quote_cancellation
 from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
-from subscription.refusals import Code
-from subscription.request import Request, read_request
+from subscription.refusals import RefusalCode
+from subscription.request import Request, parse_request
 from subscription.state import Subscription, provisioning
 
 NOW = on("2027-01-01 00:00")
@@ -31,14 +31,14 @@ DEAREST: dict[str, Any] = {
 def paid(book_catalogue: Catalogue = BOOK.versions[0], members: int = 10) -> Subscription:
     """A subscription with an annual contract on the highest plan, from New Year's Day on."""
     book = book_of(book_catalogue)
-    request = read_request(request_body(plan="premium", members=members), book, NOW)
+    request = parse_request(request_body(plan="premium", members=members), book, NOW)
     assert isinstance(request, Request)
     started = start_trial(NOW, request.account.account, request.agreed_terms, book_catalogue, "token")
     state = apply_all(provisioning("subscription", request), (started,))
-    switch = read_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    switch = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert isinstance(switch, Command)
     decision = decide(state, switch, NOW, book)
-    assert isinstance(decision, Accepted)
+    assert isinstance(decision, Decision)
     return apply_all(state, decision.events)
 
 
@@ -107,7 +107,7 @@ def test_r19_a_catalogue_by_which_something_could_never_be_done_is_refused(chang
     ],
 )  # fmt: skip
 def test_r8_a_company_name_has_nothing_that_is_not_seen(name: str) -> None:
-    assert problems_of_a_request(company_name=name) == [("company_name", Code.INVALID_COMPANY_NAME)]
+    assert problems_of_a_request(company_name=name) == [("company_name", RefusalCode.INVALID_COMPANY_NAME)]
 
 
 @pytest.mark.parametrize(
@@ -147,14 +147,16 @@ def test_r4_a_domain_is_kept_and_shown_in_ascii(written: str, kept: str) -> None
 )  # fmt: skip
 def test_r4_what_is_no_domain_is_refused(name: str) -> None:
     found = problems_of_a_request(account={"domain": name})
-    assert found == [("account.domain", Code.INVALID_DOMAIN_NAME)]
+    assert found == [("account.domain", RefusalCode.INVALID_DOMAIN_NAME)]
 
 
 @pytest.mark.parametrize(
     "name", ["\u0430cme", "\uff41\uff43\uff4d\uff45", "acme\u200b", "\u0661\u0662", "\u017fs"]
 )
 def test_r4_a_group_name_that_only_looks_right_is_refused(name: str) -> None:
-    assert problems_of_a_request(account={"group": name}) == [("account.group", Code.INVALID_GROUP_NAME)]
+    assert problems_of_a_request(account={"group": name}) == [
+        ("account.group", RefusalCode.INVALID_GROUP_NAME)
+    ]
 
 
 # -- files -------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from http import HTTPStatus
 
 import httpx
 import pytest
-from support.polling import eventually
+from support.polling import wait_for
 
 from adapters.observability.internal_http_server import Answer, Limits, internally_served
 from adapters.observability.sdk_runtime import metrics_served as worker_metrics_served
-from adapters.settings import Address
+from adapters.settings import HostPort
 from dev_stack.child_server import free_ports
 from entrypoints.http.metrics import HttpMetrics, metrics_served
 from entrypoints.http.protocol import HttpLimits
@@ -33,7 +33,7 @@ async def of_a_worker(*, connections: int = 32, seconds: float = 0.5) -> AsyncIt
 async def of_an_api(*, connections: int = 32, seconds: float = 0.5) -> AsyncIterator[int]:
     limits = HttpLimits(connections=connections, head_seconds=seconds, body_seconds=seconds)
     [port] = free_ports(1)
-    async with metrics_served(Address("127.0.0.1", port), "a test", HttpMetrics("api"), limits=limits):
+    async with metrics_served(HostPort("127.0.0.1", port), "a test", HttpMetrics("api"), limits=limits):
         yield port
 
 
@@ -110,7 +110,7 @@ async def test_connections_beyond_the_bound_are_closed_and_taken_again_later(ser
         async def is_taken() -> bool:
             return b" 200 OK" in await answered(port, REQUEST)
 
-        await eventually("there is room again", is_taken)
+        await wait_for("there is room again", is_taken)
 
 
 async def test_a_worker_answers_with_the_metrics_of_the_sdk() -> None:
@@ -122,5 +122,5 @@ async def test_a_worker_answers_with_the_metrics_of_the_sdk() -> None:
             answer = await client.get(f"http://127.0.0.1:{port}/metrics")
             return answer.status_code == 200 and "worksub_tried_total 3" in answer.text
 
-        await eventually("the metric is exported", is_counted)
+        await wait_for("the metric is exported", is_counted)
         assert (await client.get(f"http://127.0.0.1:{port}/other")).status_code == 404

@@ -20,26 +20,26 @@ from temporalio.api.common.v1 import Payload
 from adapters.settings import SettingsError, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from entrypoints.cli.yaml_documents import DocumentError, read_documents
-from subscription.adjustment import Adjust
+from subscription.adjustment import AdjustmentRequest
 from subscription.apply import apply_all
 from subscription.business_calendar import KST
 from subscription.catalogue import Catalogue, CatalogueError, PriceBook, parse_catalogue
-from subscription.commands import COMMANDS, Command, QuoteCancellation, read_command, read_quote
-from subscription.deadlines import caught_up
-from subscription.decide import Accepted, decide, start_trial
+from subscription.commands import COMMANDS, Command, QuoteCancellation, parse_command, parse_quote
+from subscription.deadlines import advance
+from subscription.decide import Decision, decide, start_trial
 from subscription.forecast import Quote, quote_cancellation
-from subscription.refusals import Code, Problem, Refused
-from subscription.request import Request, read_request
+from subscription.refusals import Problem, Refusal, RefusalCode
+from subscription.request import Request, parse_request
 from subscription.scenario import ScenarioError, read_scenario, simulate
 from subscription.state import Subscription, provisioning
-from subscription.validation import check, is_storable, problems_of
+from subscription.validation import is_storable, parse_strict, problems_from
 
 from .mutations import Malice
 
 INPUTS = SIZES.hostile_inputs
 
 NOW = on("2027-03-15 09:00")
-_CODES = frozenset(Code)
+_CODES = frozenset(RefusalCode)
 _BIGINT = 2**63
 _CATALOGUE_CODES = _CODES | {"CATALOGUE_MISFIT", "CATALOGUE_SYNTAX"}
 
@@ -62,16 +62,16 @@ CARRIED = {"id": "order-1", "by": "Hong Gildong", "at": "2027-03-15T09:00:00+09:
 
 def _living(*commands: tuple[str, Mapping[str, Any]], account: Mapping[str, str]) -> Subscription:
     """A subscription that was requested an hour ago, and has been told these commands."""
-    request = read_request(request_body(account=account), BOOK, NOW)
+    request = parse_request(request_body(account=account), BOOK, NOW)
     assert isinstance(request, Request)
     began = NOW - timedelta(hours=1)
     started = start_trial(began, request.account.account, request.agreed_terms, BOOK.versions[0], "token")
     state = apply_all(provisioning("subscription", request), (started,))
     for name, argument in commands:
-        command = read_command(name, argument)
+        command = parse_command(name, argument)
         assert isinstance(command, Command)
         decision = decide(state, command, NOW, BOOK)
-        assert isinstance(decision, Accepted)
+        assert isinstance(decision, Decision)
         state = apply_all(state, decision.events)
     return state
 
@@ -82,13 +82,13 @@ STATES = (
     _living(account={"domain": "acme.kr"}),
     _living(("switch_to_paid", {"date": "2027-03-15", "term": "MONTHLY"}), account=GROUP),
     _living(("cancel", {"date": "2027-03-20", "confirmation": "admin@acme"}), account=GROUP),
-    caught_up(
+    advance(
         _living(("cancel", {"date": "2027-03-15", "confirmation": "admin@acme"}), account=GROUP), NOW, BOOK
     ),
 )
 
 
-def _is_refused_well(refused: Refused) -> str:
+def _is_refused_well(refused: Refusal) -> str:
     """Its code, once it is clear that it can be sent, kept and shown."""
     assert refused.message
     for problem in refused.problems:
@@ -110,8 +110,8 @@ def _first_code(problems: Sequence[Problem], known: Set[str]) -> str:
 
 
 def _of_a_request(malice: Malice) -> str:
-    read = read_request(malice.spoiled(request_body(simulated_at=CARRIED["at"])), BOOK, NOW)
-    if isinstance(read, Refused):
+    read = parse_request(malice.spoiled(request_body(simulated_at=CARRIED["at"])), BOOK, NOW)
+    if isinstance(read, Refusal):
         return _is_refused_well(read)
     _can_be_kept(read.model_dump_json())
     assert read.fingerprint()
@@ -120,29 +120,29 @@ def _of_a_request(malice: Malice) -> str:
 
 def _of_a_command(malice: Malice) -> str:
     name = malice.one_of([*COMMANDS] * 9 + [malice.text()])
-    command = read_command(name, malice.spoiled({**COMMANDS_IN_ORDER.get(name, {}), **CARRIED}))
-    if isinstance(command, Refused):
+    command = parse_command(name, malice.spoiled({**COMMANDS_IN_ORDER.get(name, {}), **CARRIED}))
+    if isinstance(command, Refusal):
         return _is_refused_well(command)
     assert is_storable(f"{command.id} {command.by}")
     assert command.fingerprint()
     state = malice.one_of(STATES)
     decision = decide(state, command, NOW, BOOK)
-    if isinstance(decision, Refused):
+    if isinstance(decision, Refusal):
         return _is_refused_well(decision)
     for event in decision.events:
         _can_be_kept(event.model_dump_json())
         assert all(0 < line.amount < _BIGINT for line in event.lines)
-    _can_be_kept(caught_up(apply_all(state, decision.events), NOW, BOOK).model_dump_json())
+    _can_be_kept(advance(apply_all(state, decision.events), NOW, BOOK).model_dump_json())
     return "accepted"
 
 
 def _of_a_quote(malice: Malice) -> str:
-    asked = read_quote(malice.spoiled({"date": "2027-06-01", "at": CARRIED["at"]}))
-    if isinstance(asked, Refused):
+    asked = parse_quote(malice.spoiled({"date": "2027-06-01", "at": CARRIED["at"]}))
+    if isinstance(asked, Refusal):
         return _is_refused_well(asked)
     assert isinstance(asked, QuoteCancellation)
     quote = quote_cancellation(malice.one_of(STATES), asked.date, max(asked.at or NOW, NOW), BOOK)
-    if isinstance(quote, Refused):
+    if isinstance(quote, Refusal):
         return _is_refused_well(quote)
     assert isinstance(quote, Quote)
     return "accepted"
@@ -157,8 +157,8 @@ def _of_a_payload(malice: Malice) -> str:
         argument = data_converter().payload_converter.from_payload(payload)
     except Exception:  # as the workflow's own decoder does, whatever it is
         argument = payload.data
-    read = read_command(name, argument)
-    return _is_refused_well(read) if isinstance(read, Refused) else "accepted"
+    read = parse_command(name, argument)
+    return _is_refused_well(read) if isinstance(read, Refusal) else "accepted"
 
 
 def _of_an_adjustment(malice: Malice) -> str:
@@ -167,9 +167,9 @@ def _of_an_adjustment(malice: Malice) -> str:
         "reason": "GOODWILL", "reference": "T-1",
     }  # fmt: skip
     try:
-        adjust = check(Adjust, malice.spoiled(body))
+        adjust = parse_strict(AdjustmentRequest, malice.spoiled(body))
     except ValueError as error:
-        return str(problems_of(error)[0].code)  # type: ignore[arg-type]
+        return str(problems_from(error)[0].code)  # type: ignore[arg-type]
     _can_be_kept(adjust.model_dump_json())
     assert abs(adjust.amount) < _BIGINT
     return "accepted"
@@ -262,6 +262,6 @@ def test_a_catalogue_is_read_or_refused_whatever_is_in_the_file(tmp_path: Path) 
 
 
 def test_refusals_can_be_written_as_json() -> None:
-    refused = read_command("cancel", {"a\ud800": 1, "\u202e": 2})
-    assert isinstance(refused, Refused)
-    assert json.loads(refused.model_dump_json())["code"] == Code.INVALID_ARGUMENT
+    refused = parse_command("cancel", {"a\ud800": 1, "\u202e": 2})
+    assert isinstance(refused, Refusal)
+    assert json.loads(refused.model_dump_json())["code"] == RefusalCode.INVALID_ARGUMENT

@@ -13,11 +13,11 @@ from support.html_forms import Form, forms_of, sign_in, submit
 from support.http_server import served
 from support.service_env import PASSWORD
 
-from adapters.observability.health_server import Health, health_served
-from adapters.temporal.payload_codec import Encryption
+from adapters.observability.health_server import WorkerHealth, serve_health
+from adapters.temporal.payload_codec import AesGcmPayloadCodec
 from dev_stack.child_server import free_ports
 from entrypoints.codec_server.app import codec_app
-from entrypoints.codec_server.authentication import TokenHolders
+from entrypoints.codec_server.authentication import TokenAuthenticator
 from entrypoints.http.protocol import HttpLimits
 
 from .conftest import Front
@@ -62,7 +62,10 @@ async def test_the_api_and_the_console(front: Front, caplog: pytest.LogCaptureFi
 
 async def test_the_codec_server(caplog: pytest.LogCaptureFixture) -> None:
     app = codec_app(
-        Encryption(new_keyring()), namespace="n", origin="https://a.example", callers=TokenHolders({})
+        AesGcmPayloadCodec(new_keyring()),
+        namespace="n",
+        origin="https://a.example",
+        callers=TokenAuthenticator({}),
     )
     async with served(app, limits=SHORT) as url:
         found = await statuses(
@@ -74,7 +77,7 @@ async def test_the_codec_server(caplog: pytest.LogCaptureFixture) -> None:
 
 async def test_the_health_server(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     [port] = free_ports(1)
-    async with health_served("127.0.0.1", port, Health()):
+    async with serve_health("127.0.0.1", port, WorkerHealth()):
         found = await statuses(port, [sent for sent in listed() if sent.count(b"\r\n\r\n") == 1])
     assert {200, 400, 404} <= set(found)
     assert_no_fault(caplog)

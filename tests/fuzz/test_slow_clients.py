@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support.http_server import served
-from support.polling import eventually
+from support.polling import wait_for
 
 from entrypoints.http.protocol import HttpLimits
 
@@ -146,7 +146,7 @@ async def test_beyond_the_bound_connections_are_refused_and_taken_again_later() 
             writer.write(request)
             return (await all_of(reader)).startswith(b"HTTP/1.1 200 ")
 
-        await eventually("there is room again", is_taken)
+        await wait_for("there is room again", is_taken)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from support.service_env import fresh
+from support.service_env import unique_name
 
 from property.scenario_strategies import ODD_ZONES
 from subscription.business_calendar import KST, first_of_next_month, start_of
@@ -116,7 +116,7 @@ def moment_of(rules: Reckoning, pace: str, number: int) -> datetime:
 def day_of_wish(rules: Reckoning, command: str, word: str, number: int) -> date:
     state, today = rules.state, rules.now.date()
     latest = today
-    if state.state.commandable:
+    if state.state.accepts_commands:
         switches = command == "switch_to_paid" and state.grace_ends_at is not None
         latest = latest_switch(state) if switches else latest_cancellation(state, today)
     return {
@@ -159,7 +159,7 @@ def argument_of(
         case "cancel":
             return {"date": wanted, "confirmation": rules.status.account or "nobody"}
         case "rename_account":
-            group, domain = {"group": fresh("renamed")}, {"domain": f"{fresh('renamed')}.example"}
+            group, domain = {"group": unique_name("renamed")}, {"domain": f"{unique_name('renamed')}.example"}
             return [group, domain, {"group": taken or "admin"}, rules.present_name()][number % 4]
     return {}
 

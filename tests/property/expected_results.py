@@ -5,14 +5,14 @@ from datetime import date, datetime
 from subscription.apply import apply, apply_all
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.commands import COMMANDS, CheckDomain, Command, RenameAccount, read_command
-from subscription.deadlines import due_first, is_foreseeable
-from subscription.decide import Accepted, Findings, decide, start_trial
+from subscription.commands import COMMANDS, CheckDomain, Command, RenameAccount, parse_command
+from subscription.deadlines import is_within_horizon, next_due_event
+from subscription.decide import Decision, ExternalFacts, decide, start_trial
 from subscription.events import CommandRefused, Event
-from subscription.forecast import TOO_FAR_AHEAD, Coming, Quote, quote_cancellation, upcoming
+from subscription.forecast import TOO_FAR_AHEAD, Quote, UpcomingEvent, quote_cancellation, upcoming
 from subscription.idempotency import ID_REUSED, Known, RecentCommands
 from subscription.ledger import LedgerLine
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 from subscription.request import Request
 from subscription.state import Subscription, provisioning
 from subscription.status import Status, status_of
@@ -21,7 +21,7 @@ from subscription.timeline import Answer, TimelineEntry, timeline_entry
 TOKEN = "a secret of the service's own"
 """Stands for every token, of which the rules know nothing but that there is one."""
 
-_NAME_TAKEN = Refused.of(Code.NAME_TAKEN, reason="RENAME")
+_NAME_TAKEN = Refusal.of(RefusalCode.NAME_TAKEN, reason="RENAME")
 
 
 class Reckoning:
@@ -46,21 +46,21 @@ class Reckoning:
     # -- time ----------------------------------------------------------------------------------------
 
     def publish(self, catalogue: Catalogue) -> None:
-        self.book = self.book.extended([catalogue])
+        self.book = self.book.with_versions([catalogue])
 
     def passes_to(self, moment: datetime) -> None:
         self.now = max(self.now, moment)
-        while event := due_first(self.state, self.now, self.book):
+        while event := next_due_event(self.state, self.now, self.book):
             self._happens(event)
 
     # -- what is asked -------------------------------------------------------------------------------
 
     def asked(
         self, name: str, argument: object, *, by_signal: bool = False, proved: bool = False
-    ) -> Answer | Refused:
+    ) -> Answer | Refusal:
         """The answer to a command at the present moment, which is also its own time."""
-        command = read_command(name, argument)
-        if isinstance(command, Refused):
+        command = parse_command(name, argument)
+        if isinstance(command, Refusal):
             return command
         if command.id is None and not by_signal:  # an update has an id, and what is remembered, others forget
             self._updates += 1
@@ -68,27 +68,27 @@ class Reckoning:
         if self.state.state.over:
             return self._asked_after_the_end(command)
         known = self._recent.known(command, self.now)
-        if isinstance(known, Refused):
+        if isinstance(known, Refusal):
             return known
         if command.id and known is not Known.NEW:
             return self._first_answer(command)
         assert self.state.last_at is not None
         if command.at and command.at < self.state.last_at:
-            return Refused.of(Code.CLOCK_PASSED, "at", last_at=self.state.last_at)
-        if command.at and not is_foreseeable(self.state, command.at):
+            return Refusal.of(RefusalCode.CLOCK_PASSED, "at", last_at=self.state.last_at)
+        if command.at and not is_within_horizon(self.state, command.at):
             return TOO_FAR_AHEAD
         return self._judged(command, proved=proved)
 
-    def refused_in_the_timeline(self, name: str, refused: Refused, at: datetime) -> None:
+    def refused_in_the_timeline(self, name: str, refused: Refusal, at: datetime) -> None:
         """A signal has nobody to answer; `at` is what the clock showed, which no rule says."""
         named = name if name in COMMANDS else "an unknown signal"
         self._happens(CommandRefused.of(at, named, refused))
 
-    def _judged(self, command: Command, *, proved: bool) -> Answer | Refused:
+    def _judged(self, command: Command, *, proved: bool) -> Answer | Refusal:
         claims = tuple(claim.name for claim in self.state.claims) if proved else ()
-        found = Findings(token=TOKEN, proved=claims if isinstance(command, CheckDomain) else ())
+        found = ExternalFacts(token=TOKEN, proved=claims if isinstance(command, CheckDomain) else ())
         decision = decide(self.state, command, self.now, self.book, found)
-        if isinstance(decision, Refused):
+        if isinstance(decision, Refusal):
             return decision
         if isinstance(command, RenameAccount) and command.account.name in self._held:
             return _NAME_TAKEN
@@ -100,7 +100,7 @@ class Reckoning:
             self._answers[command.id] = command.fingerprint(), answer
         return answer
 
-    def _answer(self, command: Command, decision: Accepted) -> Answer:
+    def _answer(self, command: Command, decision: Decision) -> Answer:
         after = apply_all(self.state, decision.events)
         entries, state = [], self.state
         for event in decision.events:
@@ -115,14 +115,14 @@ class Reckoning:
             ledger=tuple(line for event in decision.events for line in event.lines),
         )
 
-    def _asked_after_the_end(self, command: Command) -> Answer | Refused:
+    def _asked_after_the_end(self, command: Command) -> Answer | Refusal:
         if command.id in self._answers:
             return self._first_answer(command)
         refused = decide(self.state, command, self.now, self.book)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Refusal)
         return refused
 
-    def _first_answer(self, command: Command) -> Answer | Refused:
+    def _first_answer(self, command: Command) -> Answer | Refusal:
         assert command.id is not None
         fingerprint, first = self._answers[command.id]
         return first if fingerprint == command.fingerprint() else ID_REUSED
@@ -133,10 +133,10 @@ class Reckoning:
     def status(self) -> Status:
         return status_of(self.state, self.book.domain_policy)
 
-    def upcoming(self) -> tuple[Coming, ...]:
+    def upcoming(self) -> tuple[UpcomingEvent, ...]:
         return () if self.state.state.over else upcoming(self.state, self.now, self.book)
 
-    def quote(self, day: date) -> Quote | Refused:
+    def quote(self, day: date) -> Quote | Refusal:
         return quote_cancellation(self.state, day, self.now, self.book)
 
     def present_name(self) -> dict[str, str]:

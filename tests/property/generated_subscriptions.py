@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from support.scenario_builder import BOOK, TOKEN, Life, catalogue, day, request_body
+from support.scenario_builder import BOOK, TOKEN, ScenarioBuilder, catalogue, day, request_body
 from support.sizes import IS_LARGE, SIZES
 
 from subscription.business_calendar import KST, first_of_next_month, start_of
 from subscription.commands import Command
 from subscription.deadlines import next_deadline
-from subscription.decide import Findings, latest_cancellation, latest_switch
-from subscription.refusals import Refused
-from subscription.request import Request, read_request
+from subscription.decide import ExternalFacts, latest_cancellation, latest_switch
+from subscription.refusals import Refusal
+from subscription.request import Request, parse_request
 from subscription.state import State
 
 settings.register_profile(
@@ -36,7 +36,7 @@ ONE_DAY = timedelta(days=1)
 SECRET = "zq"  # stands in every name of a person or an account here, and nowhere else
 
 # Prices rise, the fee doubles and lite goes in the middle of many of these lives.
-CHANGING = BOOK.extended(
+CHANGING = BOOK.with_versions(
     [
         catalogue("2028-03-01", plans={"lite": {"list": 4_000, "annual": 3_300}}),
         catalogue("2028-08-15", plans={"lite": None}, cancellation={"fee_percent": 20}),
@@ -62,13 +62,13 @@ class Told(NamedTuple):
     """A command as it was really sent, to be sent again in another life."""
 
     at: datetime
-    command: Command | Refused
-    found: Findings
+    command: Command | Refusal
+    found: ExternalFacts
 
 
 @dataclass
 class Lived:
-    life: Life
+    life: ScenarioBuilder
     request: Request
     requested_at: datetime
     told: list[Told] = field(default_factory=list)
@@ -77,13 +77,13 @@ class Lived:
         """Send a command now."""
         proved = tuple(claim.name for claim in self.life.state.claims) if name == "proof" else ()
         command = self.life.read("check_domain" if name == "proof" else name, argument)
-        told = Told(self.life.now, command, Findings(token=TOKEN, proved=proved))
+        told = Told(self.life.now, command, ExternalFacts(token=TOKEN, proved=proved))
         self.told.append(told)
         self.life.hears(told.command, told.found)
 
-    def again(self, woken_at: Iterable[datetime] = (), zone: tzinfo = KST) -> Life:
+    def again(self, woken_at: Iterable[datetime] = (), zone: tzinfo = KST) -> ScenarioBuilder:
         """The same commands at the same moments, in a process that wakes at other moments as well."""
-        life = Life(self.request, self.requested_at.astimezone(zone), self.life.book)
+        life = ScenarioBuilder(self.request, self.requested_at.astimezone(zone), self.life.book)
         awake = sorted(moment for moment in woken_at if moment > self.requested_at)
         for told in self.told:
             while awake and awake[0] < told.at:
@@ -92,7 +92,7 @@ class Lived:
         return life.at(self.life.now.astimezone(zone))
 
 
-def moment_of(life: Life, wish: Wish) -> datetime:
+def moment_of(life: ScenarioBuilder, wish: Wish) -> datetime:
     deadline = next_deadline(life.state)
     due = deadline.at if deadline else life.now + ONE_DAY
     month_ends = start_of(first_of_next_month(life.today))
@@ -111,7 +111,7 @@ def moment_of(life: Life, wish: Wish) -> datetime:
     return max(life.now, moments[wish.pace])
 
 
-def date_of(life: Life, wish: Wish) -> date:
+def date_of(life: ScenarioBuilder, wish: Wish) -> date:
     latest = latest_date(life, wish.command)
     contract = life.state.contract
     dates = {
@@ -127,8 +127,8 @@ def date_of(life: Life, wish: Wish) -> date:
     return dates[wish.date]
 
 
-def latest_date(life: Life, command: str) -> date:
-    if not life.state.state.commandable:
+def latest_date(life: ScenarioBuilder, command: str) -> date:
+    if not life.state.state.accepts_commands:
         return life.today
     return (
         latest_switch(life.state)
@@ -137,7 +137,7 @@ def latest_date(life: Life, command: str) -> date:
     )
 
 
-def argument_of(life: Life, wish: Wish) -> dict[str, Any]:
+def argument_of(life: ScenarioBuilder, wish: Wish) -> dict[str, Any]:
     members = max(1, life.state.members + wish.members) if wish.members is not None else None
     choice = {"plan": wish.plan, "members": members}
     match wish.command:
@@ -167,7 +167,7 @@ UNPAID = {"upgrade": "switch_to_paid", "change_renewal_option": "switch_to_paid"
 PAID = {"switch_to_paid": "upgrade"}
 
 
-def fitting(life: Life, wish: Wish) -> Wish:
+def fitting(life: ScenarioBuilder, wish: Wish) -> Wish:
     if wish.number % 5 == 0:
         return wish
     other = PAID if life.state.state is State.ACTIVE else UNPAID
@@ -210,11 +210,11 @@ def lives(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Lived:
         members=draw(st.sampled_from([1, 10])),
         plan="lite",
     )
-    if book.sold("lite", at.date()) is None:
+    if book.plan_on_sale("lite", at.date()) is None:
         body["plan"] = "basic"
-    request = read_request(body, book, at)
+    request = parse_request(body, book, at)
     assert isinstance(request, Request), request
-    lived = Lived(Life(request, at, book), request, at)
+    lived = Lived(ScenarioBuilder(request, at, book), request, at)
     if switched or draw(st.integers(0, 2)):
         soon = lived.life.today + timedelta(days=draw(st.integers(0, 40)))
         lived.sends("switch_to_paid", {"date": f"{soon}", "term": draw(terms)})

@@ -85,7 +85,7 @@ class Switch:
     members: int
 
 
-class Life:
+class OracleSubscription:
     """One subscription, from its request on; `run_to` lets time pass and `obey` hands it a command."""
 
     def __init__(self, request: Document, catalogue: Document) -> None:
@@ -401,7 +401,7 @@ def command_of(step: Document) -> tuple[str, Any]:
 
 def judge(scenario: Document, catalogue: Document) -> dict[str, Any]:
     """Live the whole scenario and say what became of it."""
-    life = Life(scenario["request"], catalogue)
+    life = OracleSubscription(scenario["request"], catalogue)
     accepted = []
     for step in scenario.get("steps") or []:
         life.run_to(as_instant(step["at"]))

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from property.oracle import KST, ONE_DAY, Life, days_between, months_after, start_of
+from property.oracle import KST, ONE_DAY, OracleSubscription, days_between, months_after, start_of
 
 ONE_SECOND = timedelta(seconds=1)
 LONGEST_LIFE = timedelta(days=3 * 366)
@@ -136,7 +136,7 @@ def requests(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
-def landmarks(life: Life) -> list[datetime]:
+def landmarks(life: OracleSubscription) -> list[datetime]:
     """The instants ahead at which something happens, or could."""
     tomorrow = life.today + ONE_DAY
     marks = [start_of(tomorrow), start_of(months_after(life.today.replace(day=1), 1))]
@@ -153,7 +153,7 @@ def landmarks(life: Life) -> list[datetime]:
 
 
 @st.composite
-def moments(draw: st.DrawFn, life: Life) -> datetime:
+def moments(draw: st.DrawFn, life: OracleSubscription) -> datetime:
     """When the next thing is asked: on a landmark, beside it, right away, or any time later."""
     how = draw(st.sampled_from(["on", "on", "beside", "after", "at once", "soon", "some day", "some day"]))
     mark = draw(st.sampled_from(landmarks(life)))
@@ -187,13 +187,13 @@ def terms() -> st.SearchStrategy[str]:
 
 
 @st.composite
-def chosen_plans(draw: st.DrawFn, life: Life) -> str:
+def chosen_plans(draw: st.DrawFn, life: OracleSubscription) -> str:
     """A plan, seldom one that is not for sale."""
     return draw(st.sampled_from([*list(life.plans) * 5, "nonesuch"]))
 
 
 @st.composite
-def chosen_members(draw: st.DrawFn, life: Life) -> int:
+def chosen_members(draw: st.DrawFn, life: OracleSubscription) -> int:
     """A number of members round the present one, seldom one that cannot be."""
     near = [life.members + n for n in (-3, -1, 0, 1, 2, 5)]
     possible = [n for n in (1, *near, life.max_members) if 1 <= n <= life.max_members]
@@ -201,7 +201,7 @@ def chosen_members(draw: st.DrawFn, life: Life) -> int:
 
 
 @st.composite
-def switches(draw: st.DrawFn, life: Life) -> dict[str, Any]:
+def switches(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any]:
     """A switch for today, near its limits, or between them."""
     today, latest = life.today, life.latest_switch_day()
     days = [today] * 14 + [today + ONE_DAY, latest] * 3 + [latest - ONE_DAY] * 2
@@ -218,7 +218,7 @@ def switches(draw: st.DrawFn, life: Life) -> dict[str, Any]:
 
 
 @st.composite
-def renewal_options(draw: st.DrawFn, life: Life) -> dict[str, Any] | None:
+def renewal_options(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any] | None:
     """Any terms, lower ones too, or none."""
     if draw(st.integers(0, 5)) == 0:
         return None
@@ -231,7 +231,7 @@ def renewal_options(draw: st.DrawFn, life: Life) -> dict[str, Any] | None:
 
 
 @st.composite
-def upgrades(draw: st.DrawFn, life: Life) -> dict[str, Any]:
+def upgrades(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any]:
     """Mostly upwards in one way or more; also sideways and down."""
     present_rank = life.plans[life.plan]["rank"]
     higher = [name for name, plan in life.plans.items() if plan["rank"] > present_rank]
@@ -257,7 +257,7 @@ def upgrades(draw: st.DrawFn, life: Life) -> dict[str, Any]:
 
 
 @st.composite
-def cancellations(draw: st.DrawFn, life: Life) -> dict[str, Any]:
+def cancellations(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any]:
     """A cancellation for today, near its limits and the period's end, or between."""
     today = life.today
     # Before a contract the period's dates mean nothing, and after the life nothing does.
@@ -275,7 +275,7 @@ def cancellations(draw: st.DrawFn, life: Life) -> dict[str, Any]:
 
 
 @st.composite
-def commands(draw: st.DrawFn, life: Life) -> tuple[str, Any]:
+def commands(draw: st.DrawFn, life: OracleSubscription) -> tuple[str, Any]:
     """What is asked next, leaning towards what makes sense in the present state."""
     reserved = life.cancel_day is not None or life.switch is not None
     if life.unpaid:
@@ -323,7 +323,7 @@ STORIES: dict[str, tuple[str, ...]] = {
 
 
 @st.composite
-def chapters(draw: st.DrawFn, life: Life, chapter: str) -> tuple[datetime, str, Any]:
+def chapters(draw: st.DrawFn, life: OracleSubscription, chapter: str) -> tuple[datetime, str, Any]:
     """One command of a story: when, what, and how."""
     today, now = life.today, life.clock
     moment = now + draw(st.sampled_from([0, 0, 1, 3])) * draw(st.sampled_from([ONE_SECOND, ONE_DAY]))
@@ -368,7 +368,7 @@ def chapters(draw: st.DrawFn, life: Life, chapter: str) -> tuple[datetime, str, 
 def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     """A whole scenario, in values that JSON can carry."""
     request = draw(requests(catalogue))
-    life = Life(request, catalogue)
+    life = OracleSubscription(request, catalogue)
     horizon = life.requested_at + LONGEST_LIFE
 
     steps: list[dict[str, Any]] = []

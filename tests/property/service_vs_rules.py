@@ -11,14 +11,14 @@ from contextlib import ExitStack
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from support.service_env import House, publish
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, publish
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowQueryFailedError
 
 from property import oracle
 from subscription.catalogue import Catalogue
 from subscription.forecast import Quote, quote_cancellation
-from subscription.refusals import Refused, RefusedError
+from subscription.refusals import Refusal, RefusalError
 from subscription.state import Subscription
 from subscription.status import Status
 from subscription.timeline import Answer
@@ -39,16 +39,16 @@ class SideBySide:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        house: House,
-        life: Life,
+        house: ServiceEnv,
+        life: SubscriptionDriver,
         rules: Reckoning,
-        other: oracle.Life,
+        other: oracle.OracleSubscription,
     ) -> None:
         self.house, self.life, self.rules = house, life, rules
         self.accepted: list[tuple[str, dict[str, Any]]] = []
         self.asked_after_the_end = 0
         self._loop = loop
-        self._oracle: oracle.Life | None = other
+        self._oracle: oracle.OracleSubscription | None = other
         self._oracle_knows_access = True
         self._is_outdated = False
         self._ahead = rules.now - self._run(life.clock.now())
@@ -99,13 +99,13 @@ class SideBySide:
         if by_signal:
             self._run(self.life.handle.signal(command, argument))
             self._settle(self.rules.now)
-            if isinstance(answered, Refused):
+            if isinstance(answered, Refusal):
                 self._is_in_the_timeline(command, answered)
         else:
             got = self._run(_outcome(self.life.client.command(self.life.id, command, argument)))
             assert _comparable(got) == _comparable(answered), (command, argument)
-        self.tally[answered.code if isinstance(answered, Refused) else f"accepted: {command}"] += 1
-        if not isinstance(answered, Refused):
+        self.tally[answered.code if isinstance(answered, Refusal) else f"accepted: {command}"] += 1
+        if not isinstance(answered, Refusal):
             self._is_outdated &= not answered.events
             self._oracle_knows_access &= command != "rename_account"
             if of_the_oracle is None and len(self.rules.timeline) > happened:
@@ -113,7 +113,7 @@ class SideBySide:
             if isinstance(argument, dict) and argument.get("id"):
                 self.accepted.append((command, argument))
         if of_the_oracle:
-            self._oracle_answers(*of_the_oracle, not isinstance(answered, Refused))
+            self._oracle_answers(*of_the_oracle, not isinstance(answered, Refusal))
         self._settle(self.rules.now)
         self._compare()
 
@@ -135,7 +135,7 @@ class SideBySide:
         if self._oracle:
             self._oracle.run_to(self.rules.now)
 
-    def _is_in_the_timeline(self, command: str, refused: Refused) -> None:
+    def _is_in_the_timeline(self, command: str, refused: Refusal) -> None:
         """The moment of a refusal is the clock's, which may be anything since the last event."""
         entry = self._run(self.life.client.timeline(self.life.id))[len(self.rules.timeline)]
         assert entry.event == "REFUSED"
@@ -202,15 +202,15 @@ class SideBySide:
             return str(failure)
 
 
-async def _outcome(asked: Coroutine[Any, Any, T]) -> T | Refused:
+async def _outcome(asked: Coroutine[Any, Any, T]) -> T | Refusal:
     try:
         return await asked
-    except RefusedError as refusal:
+    except RefusalError as refusal:
         return refusal.refused
 
 
-def _comparable(outcome: Answer | Quote | Refused) -> Any:
-    return (outcome.code, outcome.message, outcome.field) if isinstance(outcome, Refused) else outcome
+def _comparable(outcome: Answer | Quote | Refusal) -> Any:
+    return (outcome.code, outcome.message, outcome.field) if isinstance(outcome, Refusal) else outcome
 
 
 def _without_secrets(status: Status) -> Status:

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from support.service_env import catalogue, fresh, open_house, publish
-from support.subscription_driver import Life
+from support.service_env import catalogue, open_service_env, publish, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
@@ -18,7 +18,7 @@ from property import oracle
 from property.scenario_strategies import catalogues
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import COMMANDS
-from subscription.request import Request, read_request
+from subscription.request import Request, parse_request
 from subscription.scenario import agreed_terms
 
 from . import command_strategies
@@ -105,7 +105,7 @@ class LifeMachine(RuleBasedStateMachine):
     ) -> None:
         _live_in(zone)
         sold = beside_the_shipped(sold)
-        self.taken, name = fresh("neighbour"), fresh("model")
+        self.taken, name = unique_name("neighbour"), unique_name("model")
         wish = {
             "plan": list(sold["plans"])[plan % len(sold["plans"])],
             "members": min(members, sold["account"].get("max_members", members)),
@@ -113,7 +113,7 @@ class LifeMachine(RuleBasedStateMachine):
         }
         opened = self._opened(Catalogue.model_validate(sold), at, written, wish)
         house, life, rules = asyncio.run_coroutine_threadsafe(opened, self._loop).result(timeout=60)
-        other = oracle.Life({**wish, "at": at.isoformat()}, sold)
+        other = oracle.OracleSubscription({**wish, "at": at.isoformat()}, sold)
         self._end = at + LONGEST_LIFE
         self._both = SideBySide(self._loop, house, life, rules, other)
         if pays:
@@ -122,9 +122,9 @@ class LifeMachine(RuleBasedStateMachine):
 
     async def _opened(
         self, sold: Catalogue, at: datetime, written: timezone, wish: dict[str, Any]
-    ) -> tuple[Any, Life, Reckoning]:
+    ) -> tuple[Any, SubscriptionDriver, Reckoning]:
         """A house with this catalogue, in which somebody holds a name, and the life that is wished."""
-        house = await self._open.enter_async_context(open_house(self._stack, self._temporal))
+        house = await self._open.enter_async_context(open_service_env(self._stack, self._temporal))
         await publish(house.owner, sold)
         book = PriceBook(versions=(catalogue(), sold))
         terms = {"agreed_terms": agreed_terms(book, at)}
@@ -135,11 +135,11 @@ class LifeMachine(RuleBasedStateMachine):
         body = house.request_body(simulated_at=at.astimezone(written).isoformat(), **wish, **terms)
         await house.client.request(beside)
         answer = await house.client.request(body)
-        request = read_request(body, book, at)
+        request = parse_request(body, book, at)
         assert isinstance(request, Request), request
         rules = Reckoning(answer.subscription_id, request, at, book, frozenset({self.taken}))
         assert answer.trial_ends_at == rules.state.trial_ends_at
-        return house, Life(house.client, self._temporal, answer.subscription_id, body), rules
+        return house, SubscriptionDriver(house.client, self._temporal, answer.subscription_id, body), rules
 
     def teardown(self) -> None:
         _live_in(HOME)
@@ -206,7 +206,7 @@ class LifeMachine(RuleBasedStateMachine):
         argument = argument_of(self.reckoning, command, number=number, taken=self.taken, **wish)
         argument["at"] = self.reckoning.now.astimezone(zone).isoformat()
         if named:
-            argument["id"] = fresh("id")
+            argument["id"] = unique_name("id")
         self.both.tell(command, argument, by_signal=by_signal, of_the_oracle=(command, argument))
 
     @precondition(lambda self: not self.is_enough and self.both.accepted)
@@ -221,7 +221,7 @@ class LifeMachine(RuleBasedStateMachine):
         if changed == "by":
             argument = {**argument, "by": "somebody else"}
         if changed == "another":
-            command, argument = "rename_account", {"group": fresh("again"), "id": argument["id"]}
+            command, argument = "rename_account", {"group": unique_name("again"), "id": argument["id"]}
         self.both.tell(command, {**argument, "at": self.reckoning.now.isoformat()}, by_signal=by_signal)
 
     @precondition(as_long_as_it_goes_on)

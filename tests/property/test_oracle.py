@@ -13,7 +13,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from property.oracle import Life, as_date, as_instant, cost_of, days_between, judge, months_after
+from property.oracle import (
+    OracleSubscription,
+    as_date,
+    as_instant,
+    cost_of,
+    days_between,
+    judge,
+    months_after,
+)
 from property.scenario_strategies import catalogues, lives
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
@@ -116,7 +124,9 @@ def test_r18_month_arithmetic(day: str, months: int, later: str) -> None:
 
 def test_r18_a_monthly_chain_remembers_its_31st() -> None:
     """31 January, 28 February, 31 March: the clamped day is not counted on from."""
-    life = Life({"at": kst("2027-01-31"), "plan": "lite", "account": {"group": "acme"}}, CATALOGUE)
+    life = OracleSubscription(
+        {"at": kst("2027-01-31"), "plan": "lite", "account": {"group": "acme"}}, CATALOGUE
+    )
     assert life.obey("switch_to_paid", {"date": "2027-01-31", "term": "MONTHLY"})
     ends = []
     for _ in range(4):
@@ -222,7 +232,7 @@ def test_r24_leaving_keeps_the_option_for_another_day() -> None:
 
 def test_r25_only_what_was_overtaken_is_raised() -> None:
     """More members do not touch the lower plan that was chosen for later."""
-    life = Life({"at": kst("2027-01-10"), "plan": "basic", "members": 10}, CATALOGUE)
+    life = OracleSubscription({"at": kst("2027-01-10"), "plan": "basic", "members": 10}, CATALOGUE)
     assert life.obey("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"})
     assert life.obey("change_renewal_option", {"term": "ANNUAL", "plan": "lite", "members": 5})
     assert life.obey("upgrade", {"plan": "basic", "members": 11})

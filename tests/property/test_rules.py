@@ -14,17 +14,22 @@ from support.scenario_builder import BOOK, TOKEN, request_body
 from subscription.apply import apply_all
 from subscription.business_calendar import first_of_next_month, start_of
 from subscription.catalogue import PriceBook
-from subscription.commands import COMMANDS, read_command, read_quote
-from subscription.deadlines import fall_due, next_deadline
-from subscription.decide import Accepted, Findings, decide
-from subscription.event_replay import ending, lasting, misreckoned, retold
-from subscription.events import EVENT, private_fields
+from subscription.commands import COMMANDS, parse_command, parse_quote
+from subscription.deadlines import due_events, next_deadline
+from subscription.decide import Decision, ExternalFacts, decide
+from subscription.event_replay import (
+    cancellation_events,
+    charge_mismatches,
+    rebuild_state,
+    without_transient_fields,
+)
+from subscription.events import EVENT_ADAPTER, private_fields
 from subscription.forecast import Quote, quote_cancellation, upcoming
-from subscription.refusals import Refused
-from subscription.request import Request, read_request
+from subscription.refusals import Refusal
+from subscription.request import Request, parse_request
 from subscription.scenario import ScenarioError, read_scenario
 from subscription.state import ReservedCancellation, State, Subscription
-from subscription.summary_card import card
+from subscription.summary_card import summary_card
 
 from .generated_subscriptions import (
     LIVES,
@@ -103,8 +108,8 @@ def test_r30_what_is_quoted_is_what_is_charged(lived: Lived, percent: int) -> No
     asked = life.today + timedelta(days=days)
     quoted = life.quoted(asked)
     answer = life.copy().answered("cancel", date=f"{asked}")
-    if isinstance(quoted, Refused):
-        assert isinstance(answer, Refused)
+    if isinstance(quoted, Refusal):
+        assert isinstance(answer, Refusal)
         assert (quoted.code, quoted.message) == (answer.code, answer.message)
         return
     charged = life.copy().asks("cancel", date=f"{asked}").at(max(life.now, start_of(asked)))
@@ -142,7 +147,7 @@ def test_r32_at_most_one_thing_is_reserved_and_its_date_is_to_come(lived: Lived)
     life = lived.life
     if reservation := life.state.reservation:
         assert reservation.date > life.today
-        assert life.state.state.commandable
+        assert life.state.state.accepts_commands
         assert isinstance(reservation, ReservedCancellation) or life.state.state is not State.ACTIVE
 
 
@@ -164,7 +169,7 @@ def test_r23_waking_late_is_waking_on_time(lived: Lived, wakings: list[int]) -> 
 def test_r23_sleeping_is_waking_at_every_deadline(lived: Lived, days: int) -> None:
     asleep, awake = lived.life, lived.life.copy()
     until = asleep.now + timedelta(days=days)
-    missed = fall_due(asleep.state, until, asleep.book)
+    missed = due_events(asleep.state, until, asleep.book)
     while (deadline := next_deadline(awake.state)) and deadline.at <= until:
         awake.at(deadline.at)
     assert awake.events[len(asleep.events) :] == missed
@@ -227,11 +232,11 @@ def test_r09_whatever_is_asked_is_answered_and_a_refusal_changes_nothing(
     life = lived.life
     for name, argument in asked:
         before = life.state
-        command = read_command(name, argument)
-        assert isinstance(command, Refused) or command.fingerprint()
-        answer = life.hears(command, Findings(token=TOKEN))
-        assert isinstance(answer, Accepted | Refused)
-        if isinstance(answer, Refused):
+        command = parse_command(name, argument)
+        assert isinstance(command, Refusal) or command.fingerprint()
+        answer = life.hears(command, ExternalFacts(token=TOKEN))
+        assert isinstance(answer, Decision | Refusal)
+        if isinstance(answer, Refusal):
             assert life.state is before
             assert answer.message
 
@@ -247,16 +252,16 @@ def test_r27_before_the_start_and_after_the_end_every_command_is_refused(
     erased = life.at(life.now).state
     state = data.draw(st.sampled_from([canceled, provisioned, erased]))
     for name, argument in asked:
-        command = read_command(name, argument)
-        if not isinstance(command, Refused):
-            assert isinstance(decide(state, command, life.now, life.book), Refused)
+        command = parse_command(name, argument)
+        if not isinstance(command, Refusal):
+            assert isinstance(decide(state, command, life.now, life.book), Refusal)
 
 
 @LIVES
 @given(lives(most=4), st.dates())
 def test_r28_a_quote_for_any_date_is_answered(lived: Lived, asked: date) -> None:
     quoted = lived.life.quoted(asked)
-    assert isinstance(quoted, Quote | Refused)
+    assert isinstance(quoted, Quote | Refusal)
 
 
 @LIVES
@@ -268,9 +273,9 @@ def test_what_cannot_be_read_is_refused_in_words(one: object, other: object) -> 
         {"account": one, "members": other, "agreed_terms": one},
         request_body(company_phone=one),
     ):
-        assert isinstance(read_request(body, BOOK, at), Request | Refused)
-        read_quote(body)
-        read_quote({"date": one, "at": other})
+        assert isinstance(parse_request(body, BOOK, at), Request | Refusal)
+        parse_quote(body)
+        parse_quote({"date": one, "at": other})
     likely = {"name": "x", "request": {"at": one, "plan": other}, "steps": other, "until": other}
     stepping = likely | {
         "request": {"at": f"{at}"},
@@ -293,7 +298,7 @@ def test_every_state_and_event_survives_json(lived: Lived) -> None:
     for state in (life.provisioned, life.state, life.at(life.now + timedelta(days=100)).state):
         assert Subscription.model_validate_json(state.model_dump_json()) == state
     for event in life.events:
-        assert EVENT.validate_json(EVENT.dump_json(event)) == event
+        assert EVENT_ADAPTER.validate_json(EVENT_ADAPTER.dump_json(event)) == event
     for entry in life.timeline:
         assert type(entry).model_validate_json(entry.model_dump_json()) == entry
     assert PriceBook.model_validate_json(life.book.model_dump_json()) == life.book
@@ -317,11 +322,11 @@ def test_a_state_and_its_charges_are_retold_by_what_erasure_leaves_of_its_events
         life.answered("cancel")
         life.at(life.now)
     left = [
-        EVENT.validate_json(event.model_dump_json(exclude=set(private_fields(event))))
+        EVENT_ADAPTER.validate_json(event.model_dump_json(exclude=set(private_fields(event))))
         for event in life.events
     ]
-    assert lasting(retold(life.state, left)) == lasting(life.state)
-    assert list(misreckoned(life.state, left, life.book)) == []
+    assert without_transient_fields(rebuild_state(life.state, left)) == without_transient_fields(life.state)
+    assert list(charge_mismatches(life.state, left, life.book)) == []
 
 
 @LIVES
@@ -335,7 +340,7 @@ def test_an_end_of_which_only_the_moment_is_known_is_what_cancelling_then_comes_
     life.at(life.now)
     ended_at = life.state.ended_at
     assert ended_at is not None
-    assert ending(before, ended_at, life.book) == tuple(life.events[known:])
+    assert cancellation_events(before, ended_at, life.book) == tuple(life.events[known:])
 
 
 @LIVES
@@ -346,10 +351,10 @@ def test_r31_nothing_that_is_said_names_a_person(lived: Lived, more: list[Wish])
         lived.sends(wish.command, argument_of(life, wish))
     coming = upcoming(life.state, life.now, life.book, limit=6)
     quoted = quote_cancellation(life.state, life.today, life.now, life.book)
-    said = [card(life.state, life.now), *(answer.message for answer in life.answers)]
+    said = [summary_card(life.state, life.now), *(answer.message for answer in life.answers)]
     said += [model.model_dump_json() for model in (*life.timeline, *life.ledger, *coming, quoted)]
     said += [event.model_dump_json(exclude=set(private_fields(event))) for event in life.events]
-    said += [answer.model_dump_json() for answer in life.answers if isinstance(answer, Refused)]
+    said += [answer.model_dump_json() for answer in life.answers if isinstance(answer, Refusal)]
     assert not [words for words in said if SECRET in words or TOKEN in words]
 
 

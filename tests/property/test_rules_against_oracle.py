@@ -8,10 +8,10 @@ from support.sizes import SIZES
 from property import oracle
 from property.scenario_strategies import lives
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.scenario import Document, read_scenario, simulate
+from subscription.scenario import ScenarioResult, read_scenario, simulate
 
 
-def comparable(document: Document) -> dict[str, Any]:
+def comparable(document: ScenarioResult) -> dict[str, Any]:
     """A document in the oracle's terms."""
     written = document.to_json()
     columns = ("kind", "from", "to", "plan", "members", "amount", "effective_at")

@@ -22,7 +22,7 @@ from temporalio.worker import (
 )
 
 from subscription.activity_contracts import Recorded
-from workflows.registry import replayer, told_shortly
+from workflows.registry import replay_failure_reason, replayer
 
 from .corpus import RecordedLife
 from .recorded_effects import Effect, effects_of, first
@@ -42,7 +42,7 @@ async def differences(life: RecordedLife) -> list[str]:
         try:
             await today.replay_workflow(run)
         except Exception as error:
-            found.append(f"{where}: it does not replay: {told_shortly(error)}")
+            found.append(f"{where}: it does not replay: {replay_failure_reason(error)}")
         else:
             found += [f"{where}, {difference}" for difference in _differences(run, watch)]
     return found

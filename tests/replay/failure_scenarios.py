@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from support.frequent_continue_as_new import hasty_server
-from support.polling import eventually
-from support.service_env import catalogue, create_database, fresh, open_house, publish
-from support.tcp_proxy import Door
+from support.polling import wait_for
+from support.service_env import catalogue, create_database, open_service_env, publish, unique_name
+from support.tcp_proxy import TcpProxy
 from temporalio.client import WorkflowHistory
 
 from adapters.temporal.search_attributes import NEEDS_ATTENTION
@@ -38,24 +38,24 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
 async def database_away(scene: Scene) -> list[WorkflowHistory]:
     """An effect fails for longer than ten minutes, shows as needing attention, and is done at last."""
     async with AsyncExitStack() as standing:
-        door = await standing.enter_async_context(Door())
-        url = await create_database(scene.stack, fresh("away").replace("-", "_"))
+        door = await standing.enter_async_context(TcpProxy())
+        url = await create_database(scene.stack, unique_name("away").replace("-", "_"))
         house = await standing.enter_async_context(
             scene.house_of_ones_own(database_url=door.leads_to_database(url))
         )
         life = await scene.begun(house=house)
         door.closes()
-        await life.handle.signal("rename_account", {"group": fresh("late")})
+        await life.handle.signal("rename_account", {"group": unique_name("late")})
         await life.clock.advance_to(await life.clock.now() + timedelta(minutes=25))
 
         async def needs_attention(shown: bool) -> bool:
             described = await life.handle.describe()
             return bool(described.typed_search_attributes.get(NEEDS_ATTENTION)) is shown
 
-        await eventually("it needs attention", partial(needs_attention, True))
+        await wait_for("it needs attention", partial(needs_attention, True))
         door.leads_to_database(url)
-        await eventually("it is done", partial(knows_of, life, 2), seconds=60)
-        await eventually("it needs attention no longer", partial(needs_attention, False))
+        await wait_for("it is done", partial(knows_of, life, 2), seconds=60)
+        await wait_for("it needs attention no longer", partial(needs_attention, False))
         await life.client.settle(life.id)
         return await scene.runs_of(life)
 
@@ -65,7 +65,7 @@ async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHist
     with TemporaryDirectory(prefix="worksub-hasty-") as directory:
         async with hasty_server(Path(directory)) as address:
             temporal = await scene.connected(address)
-            async with open_house(scene.stack, temporal) as house:
+            async with open_service_env(scene.stack, temporal) as house:
                 life = await scene.paid("MONTHLY", house=house)
                 for number in range(1, 9):
                     await life.asks(
@@ -88,7 +88,7 @@ async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
         id=life.workflow_id,
         task_queue=scene.house.task_queue,
     )
-    await eventually("it lives again", life.has_started)
+    await wait_for("it lives again", life.has_started)
     await life.passes_to("2027-04-15 09:00")
     await life.ends_at("2027-04-15 10:00")
     return await scene.runs_of(life)

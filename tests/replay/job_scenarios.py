@@ -3,19 +3,19 @@
 from contextlib import suppress
 from typing import Any
 
-from support.service_env import House, fresh
+from support.service_env import ServiceEnv, unique_name
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 
-from subscription.refusals import RefusedError
+from subscription.refusals import RefusalError
 from workflows.registry import WORKFLOWS
 
 from .recording_env import Scene, kind_of_life
 
 
-async def job(scene: Scene, house: House, workflow: str, argument: Any = None) -> list[WorkflowHistory]:
+async def job(scene: Scene, house: ServiceEnv, workflow: str, argument: Any = None) -> list[WorkflowHistory]:
     """The run of a job, whatever came of it."""
     handle = await house.temporal.start_workflow(
-        workflow, argument, id=fresh("job"), task_queue=house.task_queue
+        workflow, argument, id=unique_name("job"), task_queue=house.task_queue
     )
     with suppress(WorkflowFailureError):
         await handle.result()
@@ -61,7 +61,7 @@ async def adjustments(scene: Scene) -> list[WorkflowHistory]:
             "reason": "GOODWILL",
             "reference": "T-1",
         }
-        with suppress(RefusedError):
+        with suppress(RefusalError):
             await life.client.adjust(wanted)
         runs += await scene.recorder.runs_of(scene.house.temporal, f"adjustment-{life.id}-{name}")
     return runs

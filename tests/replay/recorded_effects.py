@@ -7,9 +7,9 @@ from typing import Any
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import WorkflowHistory
 
-from activities.reconciliation.history_reader import Transcript, local_result
+from activities.reconciliation.history_reader import HistoryTransitions, local_result
 from adapters.temporal.data_converter import data_converter
-from subscription.activity_contracts import ACTIVITIES, Provision, Provisioned, Recorded
+from subscription.activity_contracts import ACTIVITIES, Provisioned, ProvisionInput, Recorded
 from subscription.model import Frozen
 
 
@@ -30,7 +30,7 @@ class Effect:
 def effects_of(run: WorkflowHistory) -> list[Effect]:
     """The run's effects in the order in which it asked for them; `ValueError` for what cannot be read."""
     results = dict(_results(run))
-    transcript = Transcript()
+    transcript = HistoryTransitions()
     effects = []
     for event in run.events:
         if event.HasField("workflow_execution_started_event_attributes"):
@@ -55,7 +55,7 @@ def effects_of(run: WorkflowHistory) -> list[Effect]:
     return effects
 
 
-def _told_by(result: Any, given: Any, transcript: Transcript) -> Frozen | None:
+def _told_by(result: Any, given: Any, transcript: HistoryTransitions) -> Frozen | None:
     match result:
         case Recorded(events=events):
             transcript.fell_due(events)
@@ -63,7 +63,7 @@ def _told_by(result: Any, given: Any, transcript: Transcript) -> Frozen | None:
         case Provisioned(state=state):
             transcript.provisioned(state)
             assert state.started_at is not None
-            return Provision(
+            return ProvisionInput(
                 subscription_id=state.subscription_id, request=given, accepted_at=state.started_at
             )
     return None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from support.service_env import House, on, open_house
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, kst, open_service_env
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client, WorkflowHistory
 
 from adapters.temporal.data_converter import encrypting
@@ -20,14 +20,14 @@ START = "2027-01-10 09:00"
 """When a life begins unless it says otherwise."""
 
 
-class DatedLife(Life):
+class DatedLife(SubscriptionDriver):
     """A simulated life whose clock is moved as time moves customers' clocks: its timers fire on the way."""
 
     ahead: timedelta
 
     async def runs_to(self, moment: str) -> None:
         """All that is due before that moment happens, each when it is due."""
-        await self.clock.advance_to(on(moment) - self.ahead)
+        await self.clock.advance_to(kst(moment) - self.ahead)
         await self.client.settle(self.id)
 
     async def ends_at(self, moment: str) -> None:
@@ -41,31 +41,31 @@ class Scene:
     """What a life takes place in: `house` is for all who are content with the usual."""
 
     stack: EmbeddedStack
-    house: House
+    house: ServiceEnv
     recorder: Recorder
 
     @asynccontextmanager
-    async def house_of_ones_own(self, **options: Any) -> AsyncIterator[House]:
+    async def house_of_ones_own(self, **options: Any) -> AsyncIterator[ServiceEnv]:
         """A house in which catalogues or the database may be changed, or a month closed for everybody."""
-        async with open_house(self.stack, self.house.temporal, **options) as house:
+        async with open_service_env(self.stack, self.house.temporal, **options) as house:
             yield house
 
     async def connected(self, address: str) -> Client:
         return await connected(address, self.recorder)
 
-    async def begun(self, at: str = START, *, house: House | None = None, **changes: Any) -> DatedLife:
+    async def begun(self, at: str = START, *, house: ServiceEnv | None = None, **changes: Any) -> DatedLife:
         life = await (house or self.house).requested(at, **changes)
         dated = DatedLife(life.client, life.temporal, life.id, life.request)
-        dated.ahead = on(at) - await life.clock.now()
+        dated.ahead = kst(at) - await life.clock.now()
         return dated
 
-    async def paid(self, term: str, *, house: House | None = None, **changes: Any) -> DatedLife:
+    async def paid(self, term: str, *, house: ServiceEnv | None = None, **changes: Any) -> DatedLife:
         """A life that switched to paid in the hour in which it was requested."""
         life = await self.begun(house=house, **changes)
         await life.asks("switch_to_paid", at=START, date=START[:10], term=term)
         return life
 
-    async def runs_of(self, *lives: Life) -> list[WorkflowHistory]:
+    async def runs_of(self, *lives: SubscriptionDriver) -> list[WorkflowHistory]:
         """Every run of these lives, to be called when nothing of them is under way."""
         return [run for life in lives for run in await self.recorder.runs_of(life.temporal, life.workflow_id)]
 
@@ -83,7 +83,7 @@ async def connected(address: str, recorder: Recorder) -> Client:
 async def open_scene(stack: EmbeddedStack) -> AsyncIterator[Scene]:
     recorder = Recorder()
     temporal = await connected(stack.addresses.temporal_address, recorder)
-    async with open_house(stack, temporal) as house:
+    async with open_service_env(stack, temporal) as house:
         yield Scene(stack, house, recorder)
 
 

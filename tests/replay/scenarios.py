@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from support.polling import together
+from support.polling import gather_all
 from temporalio.client import WorkflowHistory
 
 from . import failure_scenarios, job_scenarios, subscription_scenarios
@@ -30,7 +30,7 @@ async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[Wor
             return await kind.live(scene)
 
     chosen = list(kinds)
-    histories = await together(one(kind) for kind in chosen)
+    histories = await gather_all(one(kind) for kind in chosen)
     return {kind.name: runs for kind, runs in zip(chosen, histories, strict=True)}
 
 

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-from support.polling import eventually, together
-from support.service_env import fresh, on
-from support.subscription_driver import Life, has_closed
+from support.polling import gather_all, wait_for
+from support.service_env import kst, unique_name
+from support.subscription_driver import SubscriptionDriver, has_closed
 from temporalio.client import WorkflowHistory
 
 from starter.requests import subscription_id_for
@@ -22,14 +22,16 @@ async def name_taken_at_the_request(scene: Scene) -> list[WorkflowHistory]:
     body = scene.house.request_body(
         account=first.request["account"], simulated_at=first.request["simulated_at"]
     )
-    second = Life(scene.house.client, scene.house.temporal, subscription_id_for(body["request_id"]), body)
+    second = SubscriptionDriver(
+        scene.house.client, scene.house.temporal, subscription_id_for(body["request_id"]), body
+    )
     await started_by_hand(scene, second.workflow_id, body)
     return await scene.runs_of(second)
 
 
 @kind_of_life()
 async def nonsense_for_a_request(scene: Scene) -> list[WorkflowHistory]:
-    ids = [WORKFLOW_ID_PREFIX + fresh("by-hand"), fresh("order-of-the-operator")]
+    ids = [WORKFLOW_ID_PREFIX + unique_name("by-hand"), unique_name("order-of-the-operator")]
     for workflow_id in ids:
         await started_by_hand(scene, workflow_id, {"colour": "red"}, start_signal="withdraw_reservation")
     return [run for each in ids for run in await scene.recorder.runs_of(scene.house.temporal, each)]
@@ -166,7 +168,7 @@ async def late(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistory]:
-    life = await scene.begun(account={"domain": f"{fresh('owned')}.example"})
+    life = await scene.begun(account={"domain": f"{unique_name('owned')}.example"})
     await life.runs_to("2027-01-10 09:17")
     [proof] = (await life.status()).proofs
     scene.house.dns.publish_txt(proof.txt_name, proof.txt_value)
@@ -177,7 +179,7 @@ async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistor
 @kind_of_life(compared=False)
 async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
     """Looked at every five minutes, hourly, daily; it switches to paid, asks, and is cancelled unproved."""
-    life = await scene.begun(account={"domain": f"{fresh('never-owned')}.example"})
+    life = await scene.begun(account={"domain": f"{unique_name('never-owned')}.example"})
     await life.runs_to("2027-01-14 09:30")
     await life.asks("switch_to_paid", at="2027-01-14 10:00", date="2027-01-14", term="MONTHLY")
     await life.asks("check_domain", at="2027-01-14 10:00")
@@ -189,15 +191,15 @@ async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
 async def renamed(scene: Scene) -> list[WorkflowHistory]:
     """To a group; to a domain that is held, replaced, withdrawn, held again and proved when asked."""
     life = await scene.begun()
-    await life.asks("rename_account", at=START, group=fresh("renamed"))
+    await life.asks("rename_account", at=START, group=unique_name("renamed"))
     status = await life.status()
     assert status.account is not None
     await life.runs_to("2027-01-12 09:00")
     for account in (
-        {"domain": f"{fresh('held')}.example"},
-        {"domain": f"{fresh('held')}.example"},
+        {"domain": f"{unique_name('held')}.example"},
+        {"domain": f"{unique_name('held')}.example"},
         {"group": status.account.partition("@")[2]},
-        {"domain": f"{fresh('held')}.example"},
+        {"domain": f"{unique_name('held')}.example"},
     ):
         await life.asks("rename_account", at="2027-01-12 10:00", **account)
         await life.client.settle(life.id)  # a domain is looked at straight away
@@ -213,9 +215,9 @@ async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
 
     The run after the rename looks for the proof either before it accepts the switch or after that.
     """
-    life = await scene.begun(account={"domain": f"{fresh('pending')}.example"})
+    life = await scene.begun(account={"domain": f"{unique_name('pending')}.example"})
     await life.runs_to("2027-01-10 09:01")
-    await life.asks("rename_account", at="2027-01-10 09:02", domain=f"{fresh('pending')}.example")
+    await life.asks("rename_account", at="2027-01-10 09:02", domain=f"{unique_name('pending')}.example")
     await life.asks("switch_to_paid", at="2027-01-10 09:02", date="2027-02-01", term="ANNUAL")
     return await scene.runs_of(life)
 
@@ -225,7 +227,7 @@ async def name_taken_at_a_rename(scene: Scene) -> list[WorkflowHistory]:
     holder = await scene.house.requested(START)
     life = await scene.begun()
     await life.refused("rename_account", at=START, **holder.request["account"])
-    await life.asks("rename_account", at=START, group=fresh("free"))
+    await life.asks("rename_account", at=START, group=unique_name("free"))
     await life.client.settle(life.id)  # in the run that begins then
     return await scene.runs_of(life)
 
@@ -240,7 +242,7 @@ async def sent_again(scene: Scene) -> list[WorkflowHistory]:
     switch = {"date": "2027-01-10", "term": "MONTHLY", "id": "switch", "by": "a clerk"}
     await life.asks("switch_to_paid", at=START, **switch)
     await life.asks("change_renewal_option", at=START, term="ANNUAL", id="option")
-    await life.handle.execute_update("switch_to_paid", {**switch, "at": on(START).isoformat()})
+    await life.handle.execute_update("switch_to_paid", {**switch, "at": kst(START).isoformat()})
     await life.refused("change_renewal_option", at=START, term="MONTHLY", id="option")
     await life.runs_to("2027-02-20 09:00")
     await life.asks("switch_to_paid", at=START, **switch)
@@ -262,9 +264,9 @@ async def refused_by_the_newest_catalogue(scene: Scene) -> list[WorkflowHistory]
 async def signals(scene: Scene) -> list[WorkflowHistory]:
     """Commands as signals, good ones and bad ones, known and unknown."""
     life = await scene.begun()
-    at = {"at": on(START).isoformat()}
+    at = {"at": kst(START).isoformat()}
     sent: list[tuple[str, Any]] = [
-        ("rename_account", {**at, "group": fresh("signalled")}),
+        ("rename_account", {**at, "group": unique_name("signalled")}),
         ("switch_to_paid", {**at, "date": "2027-02-01", "term": "ANNUAL", "by": "an operator"}),
         ("withdraw_reservation", at),
         ("withdraw_reservation", at),
@@ -275,14 +277,14 @@ async def signals(scene: Scene) -> list[WorkflowHistory]:
     ]
     for number, (name, argument) in enumerate(sent, start=2):
         await life.handle.signal(name, argument)
-        await eventually(f"{name} has come to something", partial(knows_of, life, number))
+        await wait_for(f"{name} has come to something", partial(knows_of, life, number))
     for needed in (True, False):
         await life.handle.signal("needs_attention", {"needed": needed})
         await life.client.settle(life.id)
     return await scene.runs_of(life)
 
 
-async def knows_of(life: Life, events: int) -> bool:
+async def knows_of(life: SubscriptionDriver, events: int) -> bool:
     """Whether the workflow itself, and not only the record, knows of so many events."""
     return len(await life.handle.query("timeline")) == events
 
@@ -294,6 +296,6 @@ async def many_at_once(scene: Scene) -> list[WorkflowHistory]:
         life.asks("change_renewal_option", at=START, term="ANNUAL", members=number, id=f"choice-{number}")
         for number in range(1, 21)
     ]
-    await together([*choices, *(life.client.settle(life.id) for _ in range(5))])
+    await gather_all([*choices, *(life.client.settle(life.id) for _ in range(5))])
     await life.runs_to("2027-02-12 09:00")
     return await scene.runs_of(life)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.service_env import PASSWORD
 
-from subscription.activity_contracts import ACTIVITIES, Erase, Provisioned, Transition
+from subscription.activity_contracts import ACTIVITIES, EraseInput, Provisioned, Transition
 from subscription.commands import COMMANDS
-from subscription.events import EVENT
+from subscription.events import EVENT_ADAPTER
 from workflows.registry import WORKFLOWS
 
 from .corpus import (
@@ -75,7 +75,7 @@ def test_this_release_has_lived_every_kind_of_life(recorded_today: list[Recorded
         "workflows": {each.__name__ for each in WORKFLOWS} - {*workflows_in(recorded_today)},
         "activities": {*ACTIVITIES} - {effect.name for effect in effects},
         "outcomes": OUTCOMES - {getattr(effect.result, "outcome", "") for effect in effects},
-        "events": {*EVENT.json_schema()["discriminator"]["mapping"]} - {*events_in(effects)},
+        "events": {*EVENT_ADAPTER.json_schema()["discriminator"]["mapping"]} - {*events_in(effects)},
         "commands": {*COMMANDS} - {*updates_in(recorded_today)},
     }
     assert {what: names for what, names in lacking.items() if names} == {}, (
@@ -94,7 +94,7 @@ def events_in(effects: Iterable[Effect]) -> Iterator[str]:
         match effect.argument:
             case Transition(events=events):
                 yield from (event.event for event in events)
-            case Erase(event=event):
+            case EraseInput(event=event):
                 yield event.event
         if isinstance(effect.result, Provisioned):
             yield from (entry.event for entry in effect.result.timeline)

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from temporalio import workflow
 
-from subscription.activity_contracts import KnownEdition
+from subscription.activity_contracts import NewerCataloguesInput
 from subscription.commands import ChangeRenewalOption, Command
-from subscription.decide import Accepted, decide
+from subscription.decide import Decision, decide
 from subscription.model import Frozen
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 from subscription.state import Subscription
-from workflows.activity_calls import carry_out
+from workflows.activity_calls import execute_until_success
 
 from .command_comparison import differences
 from .corpus import RecordedLife, recorded_lives, releases
@@ -25,19 +25,19 @@ def life() -> RecordedLife:
 
 
 async def asking_for_prices_first(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
-    await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument, *others, **named)
+    await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+    return await execute_until_success(name, argument, *others, **named)
 
 
 async def asking_for_prices_first_if_patched(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
     if workflow.patched("ask-for-prices-first"):
-        await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument, *others, **named)
+        await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+    return await execute_until_success(name, argument, *others, **named)
 
 
-def refusing(state: Subscription, command: Command, *others: Any) -> Accepted | Refused:
+def refusing(state: Subscription, command: Command, *others: Any) -> Decision | Refusal:
     if isinstance(command, ChangeRenewalOption):
-        return Refused(code=Code.INVALID_VALUE, message="Not on a Thursday.")
+        return Refusal(code=RefusalCode.INVALID_VALUE, message="Not on a Thursday.")
     return decide(state, command, *others)
 
 

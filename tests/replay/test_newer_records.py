@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from subscription.activity_contracts import ACTIVITIES
-from workflows.run_input import stage_of
+from workflows.run_input import parse_run_input
 
 from .corpus import recorded_lives, releases
 from .recorded_effects import effects_of, first
@@ -51,7 +51,7 @@ def test_what_an_earlier_run_hands_on() -> None:
         for event in run.events
         if event.HasField("workflow_execution_continued_as_new_event_attributes")
     ]
-    stages = [stage for stage in map(stage_of, handed_on) if stage]
+    stages = [stage for stage in map(parse_run_input, handed_on) if stage]
     assert len(stages) > 50
     for stage in stages:
-        assert stage_of(newer(stage)) == stage
+        assert parse_run_input(newer(stage)) == stage

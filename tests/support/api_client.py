@@ -8,20 +8,20 @@ from typing import Any
 
 import httpx
 
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from entrypoints.api.app import create_app
-from entrypoints.api.app_state import Service
-from entrypoints.api.rate_limits import Rates
-from starter.api_keys import Keys
+from entrypoints.api.app_state import AppState
+from entrypoints.api.rate_limits import RateLimits
+from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
 from support.http_server import served
-from support.service_env import House
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv
+from support.subscription_driver import SubscriptionDriver
 
 BODY_FIELDS_OF_ITS_OWN = ("request_id", "customer_id")
 
 
-class Visitor:
+class ApiClient:
     """Somebody with a key. Every answer is looked at: what is no success must be a problem document."""
 
     def __init__(self, http: httpx.AsyncClient, customer_id: str | None) -> None:
@@ -37,12 +37,12 @@ class Visitor:
         sent = {"Idempotency-Key": key or uuid.uuid4().hex, **headers}
         return _looked_at(await self.http.post(f"/v1{path}", json=body, headers=sent), status)
 
-    async def requests(self, house: House, **changes: Any) -> str:
+    async def requests(self, house: ServiceEnv, **changes: Any) -> str:
         """The id of a subscription that this visitor has requested."""
         answer = await self.posts("/subscriptions", self.request_body(house, **changes), 201)
         return str(answer["subscription_id"])
 
-    def request_body(self, house: House, **changes: Any) -> dict[str, Any]:
+    def request_body(self, house: ServiceEnv, **changes: Any) -> dict[str, Any]:
         body = house.request_body(**changes)
         for name in BODY_FIELDS_OF_ITS_OWN:
             if name not in changes:
@@ -68,51 +68,51 @@ def _looked_at(answer: httpx.Response, status: int) -> Any:
 
 
 @dataclass
-class Reception:
+class ApiServer:
     """`url` is where it answers."""
 
-    house: House
-    service: Service
-    keys: Keys
+    house: ServiceEnv
+    service: AppState
+    keys: ApiKeyStore
     url: str
     visitors: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    async def visitor(self, customer_id: str | None) -> Visitor:
+    async def visitor(self, customer_id: str | None) -> ApiClient:
         """Somebody with a new key: a customer, or an operator."""
         made = await self.keys.create(customer_id, "test")
         return await self.with_token(made.token, customer_id)
 
-    async def with_token(self, token: str | None, customer_id: str | None = None) -> Visitor:
+    async def with_token(self, token: str | None, customer_id: str | None = None) -> ApiClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=40)
-        return Visitor(await self.visitors.enter_async_context(http), customer_id)
+        return ApiClient(await self.visitors.enter_async_context(http), customer_id)
 
-    def life(self, subscription_id: str) -> Life:
-        return Life(self.house.client, self.house.temporal, subscription_id, {})
+    def life(self, subscription_id: str) -> SubscriptionDriver:
+        return SubscriptionDriver(self.house.client, self.house.temporal, subscription_id, {})
 
 
 @asynccontextmanager
-async def open_reception(
-    house: House, *, database_url: str | None = None, rates: Rates | None = None, **settings: Any
-) -> AsyncIterator[Reception]:
+async def open_api_server(
+    house: ServiceEnv, *, database_url: str | None = None, rates: RateLimits | None = None, **settings: Any
+) -> AsyncIterator[ApiServer]:
     """`database_url` is the way that the API itself goes to the database."""
     url = database_url or house.web_url
     async with (
-        connected(url, "worksub_reader", connections=8) as reading,
-        connected(url, "worksub_api", connections=2) as own,
-        connected(house.people_url, "worksub_admin", connections=1) as admin,
+        create_pool(url, "worksub_reader", connections=8) as reading,
+        create_pool(url, "worksub_api", connections=2) as own,
+        create_pool(house.people_url, "worksub_admin", connections=1) as admin,
     ):
-        service = Service(
+        service = AppState(
             temporal=house.temporal,
             reading=reading,
             client=SubscriptionClient(house.temporal, reading, task_queue=house.task_queue),
             own=own,
-            keys=Keys(own),
-            rates=rates or Rates("100000/minute", "100000/minute"),
+            keys=ApiKeyStore(own),
+            rates=rates or RateLimits("100000/minute", "100000/minute"),
             **settings,
         )
         async with served(create_app(service)) as url:
-            reception = Reception(house, service, Keys(admin), url)
+            reception = ApiServer(house, service, ApiKeyStore(admin), url)
             try:
                 async with reception.visitors:
                     yield reception

@@ -11,20 +11,20 @@ from standardwebhooks import Webhook
 
 from entrypoints.api.examples import SUBSCRIPTION_ID
 from subscription.commands import SwitchToPaid
-from subscription.decide import Accepted
+from subscription.decide import Decision
 from subscription.explain import explain
 from subscription.forecast import ChangeQuote, quote_switch, upcoming
 from subscription.status import status_of
 from subscription.timeline import Answer, RequestAnswer, timeline_entry
-from subscription.webhook_events import Told, cloud_event
-from support.scenario_builder import BOOK, Life, day
+from subscription.webhook_events import EventPayload, cloud_event
+from support.scenario_builder import BOOK, ScenarioBuilder, day
 
 _PLAIN_ID = "sub-1"
 
 
 def told() -> dict[str, Any]:
     """One document for each answer that the description shows."""
-    life = Life.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
+    life = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
     assert life.state.trial_ends_at is not None
     started = RequestAnswer(
         subscription_id=_PLAIN_ID, state=life.state.state, trial_ends_at=life.state.trial_ends_at
@@ -34,7 +34,7 @@ def told() -> dict[str, Any]:
     change = quote_switch(life.state, switch, life.now, BOOK)
     assert isinstance(change, ChangeQuote)
     accepted = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").answers[-1]
-    assert isinstance(accepted, Accepted)
+    assert isinstance(accepted, Decision)
     answer = Answer(
         command="switch_to_paid",
         message=accepted.message,
@@ -65,12 +65,12 @@ SAMPLE_SENT_AT = datetime(2027, 1, 31, 15, 0, 4, tzinfo=UTC)
 
 def webhook_sample() -> tuple[dict[str, str], str]:
     """Return the headers and the body of a call as docs/webhooks.md shows it: the fees of a first month."""
-    life = Life.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
+    life = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
     life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
     life.at("2027-02-01 00:00")
     entry = next(each for each in life.timeline if each.event == "SERVICE_FEES_POSTED")
     event = cloud_event(
-        Told(
+        EventPayload(
             subscription_id=SUBSCRIPTION_ID,
             customer_id=life.state.customer_id,
             sequence=entry.sequence,

@@ -16,7 +16,7 @@ from dev_stack.postgres_server import OWNER, SUPERUSER, as_login
 from dev_stack.stack import EmbeddedStack
 from dev_stack.temporal_server import TemporalServer
 
-from .service_env import House, fresh, open_house
+from .service_env import ServiceEnv, open_service_env, unique_name
 
 TASK_QUEUE = "restored"
 
@@ -28,7 +28,7 @@ class Backup(NamedTuple):
     temporal: Path
 
 
-async def backed_up(house: House, server: Path, directory: Path) -> Backup:
+async def backed_up(house: ServiceEnv, server: Path, directory: Path) -> Backup:
     """Of a house that goes on working, and of the Temporal server whose data are in `server`."""
     backup = Backup(directory / "worksub.dump", directory / "temporal.db")
     url = as_login(house.database_url, SUPERUSER)
@@ -40,19 +40,19 @@ async def backed_up(house: House, server: Path, directory: Path) -> Backup:
 @asynccontextmanager
 async def restored(
     stack: EmbeddedStack, database: Path, temporal: Path, directory: Path
-) -> AsyncIterator[House]:
+) -> AsyncIterator[ServiceEnv]:
     """A house with a worker, on a database and a Temporal server as these two files have them."""
     url = await restored_database(stack, database)
     await asyncio.to_thread(_copy, temporal, directory / "temporal.db")
     async with TemporalServer(directory, search_attributes={}) as server:
         client = await Client.connect(server.address, data_converter=data_converter())
-        async with open_house(stack, client, database_url=url, task_queue=TASK_QUEUE) as house:
+        async with open_service_env(stack, client, database_url=url, task_queue=TASK_QUEUE) as house:
             yield house
 
 
 async def restored_database(stack: EmbeddedStack, dump: Path) -> str:
     """A new database with what the dump has; its owner's URL."""
-    name = fresh("restored").replace("-", "_")
+    name = unique_name("restored").replace("-", "_")
     connection = await asyncpg.connect(stack.postgres.dsn())
     try:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {OWNER}")

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from .polling import eventually
-from .service_env import House
+from .polling import wait_for
+from .service_env import ServiceEnv
 
 _TABLES = (
     "lifecycle_events",
@@ -32,7 +32,7 @@ $$;
 """
 
 
-class Holds:
+class BlockingTriggers:
     """What is held, by keys such as `account_names/DELETE/ID` or `lifecycle_events/INSERT/ERASED/ID`."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
@@ -56,7 +56,7 @@ class Holds:
                 )
             )
 
-        await eventually(f"{key} has stopped", waits, seconds=30)
+        await wait_for(f"{key} has stopped", waits, seconds=30)
 
     async def let_go(self, key: str | None = None) -> None:
         """Whoever stopped there, or anywhere, goes on.
@@ -70,7 +70,7 @@ class Holds:
 
 
 @asynccontextmanager
-async def holds_in(house: House) -> AsyncIterator[Holds]:
+async def holds_in(house: ServiceEnv) -> AsyncIterator[BlockingTriggers]:
     """Triggers of the test's own in the house's database; the service knows nothing of them."""
     connection = await asyncpg.connect(house.database_url)
     try:
@@ -80,6 +80,6 @@ async def holds_in(house: House) -> AsyncIterator[Holds]:
                 f"CREATE TRIGGER stop_if_held AFTER INSERT OR DELETE ON {table}"
                 " FOR EACH ROW EXECUTE FUNCTION stop_if_held()"
             )
-        yield Holds(connection)
+        yield BlockingTriggers(connection)
     finally:
         await connection.close()

@@ -3,13 +3,13 @@
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page
 
-from entrypoints.console.i18n import Words
+from entrypoints.console.i18n import Translator
 
 _axe = Axe()
 
 
-class Visitor:
-    def __init__(self, page: Page, url: str, words: Words, *, scripts: bool) -> None:
+class BrowserUser:
+    def __init__(self, page: Page, url: str, words: Translator, *, scripts: bool) -> None:
         self.page = page
         self.url = url
         self.say = words.say

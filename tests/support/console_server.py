@@ -8,20 +8,20 @@ import httpx
 from starlette.applications import Starlette
 
 from adapters.password_hashing import PasswordHashing
-from adapters.postgres.pool import connected
+from adapters.postgres.pool import create_pool
 from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.http.metrics import HttpMetrics
 from entrypoints.http.request_log import ObservedRequests
-from support.http_server import a_place, answering
-from support.service_env import House
+from support.http_server import bind, serve_app
+from support.service_env import ServiceEnv
 
 
 @dataclass(frozen=True)
-class Hosted:
+class ConsoleServer:
     """Where the console answers, the house behind it, and what it answers to."""
 
-    house: House
+    house: ServiceEnv
     url: str
     app: Starlette
     metrics: HttpMetrics
@@ -34,14 +34,14 @@ class Hosted:
 
 
 @asynccontextmanager
-async def hosted(
-    house: House, settings: ConsoleSettings | None = None, *, hashing: PasswordHashing | None = None
-) -> AsyncIterator[Hosted]:
+async def run_console(
+    house: ServiceEnv, settings: ConsoleSettings | None = None, *, hashing: PasswordHashing | None = None
+) -> AsyncIterator[ConsoleServer]:
     """Serve the console; without settings, as on a developer's own stack."""
-    with a_place("localhost") as place:
+    with bind("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
-        async with connected(house.web_url, "worksub_console", connections=4) as pool:
+        async with create_pool(house.web_url, "worksub_console", connections=4) as pool:
             app = create_console(house.client, pool, settings, hashing=hashing)
             metrics = HttpMetrics("console")
-            async with answering(ObservedRequests(app, metrics, "console"), place):
-                yield Hosted(house, place.url, app, metrics)
+            async with serve_app(ObservedRequests(app, metrics, "console"), place):
+                yield ConsoleServer(house, place.url, app, metrics)

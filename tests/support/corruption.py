@@ -13,12 +13,12 @@ from temporalio.api.workflowservice.v1 import (
 
 from activities.erasure import PERSONAL_DATA
 from adapters.postgres.pool import Connection
-from subscription.event_replay import lasting
+from subscription.event_replay import without_transient_fields
 from subscription.state import Subscription
 
-from .polling import eventually
-from .service_env import House, fresh
-from .subscription_driver import Life, is_known
+from .polling import wait_for
+from .service_env import ServiceEnv, unique_name
+from .subscription_driver import SubscriptionDriver, is_known
 
 # In the order in which foreign keys let them be filled.
 TABLES_OF_A_SUBSCRIPTION = (
@@ -33,7 +33,7 @@ TABLES_OF_A_SUBSCRIPTION = (
 )
 
 
-async def damaged(house: House, statement: str, *arguments: Any) -> None:
+async def damaged(house: ServiceEnv, statement: str, *arguments: Any) -> None:
     async with house.owner.acquire() as connection, connection.transaction():
         guarded = [table for table in await _guarded(connection) if table in statement]
         async with unguarded(connection, guarded):
@@ -58,13 +58,13 @@ async def _guarded(connection: Connection) -> list[str]:
     return [table for [table] in rows]
 
 
-async def forgotten(house: House, life: Life) -> None:
+async def forgotten(house: ServiceEnv, life: SubscriptionDriver) -> None:
     """The record loses a whole subscription."""
     for table in reversed(TABLES_OF_A_SUBSCRIPTION):
         await damaged(house, f"DELETE FROM {table} WHERE subscription_id = $1", life.id)
 
 
-async def told(house: House, life: Life) -> dict[str, list[Any]]:
+async def told(house: ServiceEnv, life: SubscriptionDriver) -> dict[str, list[Any]]:
     """All that the record has of a life, but for when it was written."""
     return {
         table: [
@@ -83,10 +83,12 @@ _WRITTEN = ("recorded_at", "held_since", "answered_at", "version")
 
 def _told(column: str, value: Any) -> Any:
     """When a domain is looked for next is no part of what was recorded."""
-    return lasting(Subscription.model_validate_json(value)) if column == "snapshot" else value
+    return (
+        without_transient_fields(Subscription.model_validate_json(value)) if column == "snapshot" else value
+    )
 
 
-async def has_lost_its_histories(life: Life) -> None:
+async def has_lost_its_histories(life: SubscriptionDriver) -> None:
     """The server forgets a workflow altogether."""
     for run_id in await life.run_ids():
         await has_lost_its_run(life, run_id)
@@ -94,10 +96,10 @@ async def has_lost_its_histories(life: Life) -> None:
     async def is_forgotten() -> bool:
         return not await is_known(life.handle)
 
-    await eventually("the workflow is gone", is_forgotten)
+    await wait_for("the workflow is gone", is_forgotten)
 
 
-async def has_lost_its_run(life: Life, run_id: str) -> None:
+async def has_lost_its_run(life: SubscriptionDriver, run_id: str) -> None:
     await life.temporal.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(
             namespace=life.temporal.namespace,
@@ -109,10 +111,10 @@ async def has_lost_its_run(life: Life, run_id: str) -> None:
     async def is_forgotten() -> bool:
         return run_id not in await life.run_ids()
 
-    await eventually("the run is gone", is_forgotten)
+    await wait_for("the run is gone", is_forgotten)
 
 
-async def is_set_back(life: Life) -> None:
+async def is_set_back(life: SubscriptionDriver) -> None:
     """The workflow is where its present run began, as in a server that was restored from a backup."""
     run_id = (await life.handle.describe()).run_id
     first = next(
@@ -126,7 +128,7 @@ async def is_set_back(life: Life) -> None:
             workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
             reason="restored from a backup",
             workflow_task_finish_event_id=first,
-            request_id=fresh("reset"),
+            request_id=unique_name("reset"),
             reset_reapply_exclude_types=[
                 ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
                 ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
@@ -139,12 +141,12 @@ async def is_set_back(life: Life) -> None:
 class Backup:
     """A copy of the whole database, from which it can be restored while the service runs."""
 
-    def __init__(self, house: House, tables: list[str]) -> None:
+    def __init__(self, house: ServiceEnv, tables: list[str]) -> None:
         self._house = house
         self._tables = tables
 
     @classmethod
-    async def of(cls, house: House) -> "Backup":
+    async def of(cls, house: ServiceEnv) -> "Backup":
         async with house.owner.acquire() as connection:
             await connection.execute("CREATE SCHEMA backup")
             tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")

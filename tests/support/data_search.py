@@ -9,11 +9,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.key_usage import payloads_in
 
-from .polling import eventually
-from .service_env import House
+from .polling import wait_for
+from .service_env import ServiceEnv
 
 
-async def found_in_database(house: House, values: Sequence[str]) -> list[tuple[str, str]]:
+async def found_in_database(house: ServiceEnv, values: Sequence[str]) -> list[tuple[str, str]]:
     """In which tables which of the values stand, in whatever column."""
     tables = await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     found = []
@@ -49,7 +49,7 @@ async def is_gone_from_workflow(
     async def nothing_is_found() -> bool:
         return not await found_in_workflow(client, workflow_id, values, runs)
 
-    await eventually(f"nothing of {', '.join(values)} is left of {workflow_id}", nothing_is_found)
+    await wait_for(f"nothing of {', '.join(values)} is left of {workflow_id}", nothing_is_found)
 
 
 async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:

@@ -8,27 +8,27 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
-from adapters.settings import Address
+from adapters.settings import HostPort
 from entrypoints.http.protocol import HttpLimits
-from entrypoints.http.server import HttpServer, listening
+from entrypoints.http.server import HttpServer, bind_socket
 
 _DRAIN_SECONDS = 1
 
 
-class Place(NamedTuple):
+class BoundSocket(NamedTuple):
     opened: socket.socket
     url: str
 
 
 @contextmanager
-def a_place(host: str = "127.0.0.1", port: int = 0) -> Iterator[Place]:
+def bind(host: str = "127.0.0.1", port: int = 0) -> Iterator[BoundSocket]:
     """For an application that must know its URL before it answers: on a free port, or on this one."""
-    with listening(Address(host, port), "a test") as opened:
-        yield Place(opened, f"http://{Address(host, opened.getsockname()[1])}")
+    with bind_socket(HostPort(host, port), "a test") as opened:
+        yield BoundSocket(opened, f"http://{HostPort(host, opened.getsockname()[1])}")
 
 
 @asynccontextmanager
-async def answering(app: ASGIApp, place: Place, **options: HttpLimits) -> AsyncIterator[None]:
+async def serve_app(app: ASGIApp, place: BoundSocket, **options: HttpLimits) -> AsyncIterator[None]:
     server = HttpServer(app, drain_seconds=_DRAIN_SECONDS, **options)
     serving = asyncio.create_task(server.serve(sockets=[place.opened]))
     try:
@@ -41,6 +41,6 @@ async def answering(app: ASGIApp, place: Place, **options: HttpLimits) -> AsyncI
 @asynccontextmanager
 async def served(app: ASGIApp, *, port: int = 0, **options: HttpLimits) -> AsyncIterator[str]:
     """The URL at which it answers."""
-    with a_place(port=port) as place:
-        async with answering(app, place, **options):
+    with bind(port=port) as place:
+        async with serve_app(app, place, **options):
             yield place.url

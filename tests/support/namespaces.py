@@ -8,13 +8,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.temporal.data_converter import data_converter
 from adapters.temporal.search_attributes import register_search_attributes
 
-from .polling import eventually
-from .service_env import fresh
+from .polling import wait_for
+from .service_env import unique_name
 
 
 async def new_namespace(anywhere: Client) -> Client:
     """A client of an empty namespace with our search attributes."""
-    address, name = anywhere.service_client.config.target_host, fresh("namespace")
+    address, name = anywhere.service_client.config.target_host, unique_name("namespace")
     await anywhere.workflow_service.register_namespace(
         RegisterNamespaceRequest(
             namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
@@ -32,5 +32,5 @@ async def new_namespace(anywhere: Client) -> Client:
             return False
         return True
 
-    await eventually("the server knows the namespace", is_known)
+    await wait_for("the server knows the namespace", is_known)
     return client

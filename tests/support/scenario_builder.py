@@ -17,19 +17,19 @@ from typing import Any, NamedTuple, Self
 from subscription.apply import apply
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook, parse_catalogue
-from subscription.commands import Command, confirmation_for, read_command
-from subscription.deadlines import due_first
-from subscription.decide import Accepted, Findings, decide, start_trial
+from subscription.commands import Command, confirmation_for, parse_command
+from subscription.deadlines import next_due_event
+from subscription.decide import Decision, ExternalFacts, decide, start_trial
 from subscription.events import Event
 from subscription.forecast import Quote, quote_cancellation
 from subscription.ledger import LedgerLine
 from subscription.password_hash_policy import PLACEHOLDER
-from subscription.refusals import Code, Refused
-from subscription.request import Request, read_request
+from subscription.refusals import Refusal, RefusalCode
+from subscription.request import Request, parse_request
 from subscription.scenario import agreed_terms
 from subscription.state import Subscription, provisioning
 from subscription.timeline import TimelineEntry, timeline_entry
-from subscription.validation import check
+from subscription.validation import parse_strict
 
 TOKEN = "c2VjcmV0LXRva2Vu"
 
@@ -59,7 +59,7 @@ def default_catalogue() -> Catalogue:
 def catalogue(effective_from: str = "2026-11-01", **changes: Any) -> Catalogue:
     """The repository's catalogue with some values changed; a plan that is None is sold no longer."""
     table = _merged(tomllib.loads(catalogue_text()), changes)
-    return check(Catalogue, {**table, "version": effective_from, "effective_from": effective_from})
+    return parse_strict(Catalogue, {**table, "version": effective_from, "effective_from": effective_from})
 
 
 def _merged(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,14 +99,14 @@ def request_body(**changes: Any) -> dict[str, Any]:
     }
 
 
-def read(at: str = "2027-01-01 09:00", book: PriceBook = BOOK, **changes: Any) -> Request | Refused:
-    return read_request(request_body(**changes), book, on(at))
+def read(at: str = "2027-01-01 09:00", book: PriceBook = BOOK, **changes: Any) -> Request | Refusal:
+    return parse_request(request_body(**changes), book, on(at))
 
 
 def problems(**changes: Any) -> list[tuple[str | None, str]]:
     """What is wrong with a request so changed, as (field, code); empty when it is in order."""
     answer = read(**changes)
-    return [(p.field, p.code) for p in answer.problems] if isinstance(answer, Refused) else []
+    return [(p.field, p.code) for p in answer.problems] if isinstance(answer, Refusal) else []
 
 
 # -- the ledger --------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def posted(lines: list[LedgerLine] | tuple[LedgerLine, ...]) -> list[Posted]:
 # -- a life ------------------------------------------------------------------------------------------
 
 
-class Life:
+class ScenarioBuilder:
     """One subscription, lived by the rules alone."""
 
     def __init__(self, request: Request, at: datetime, book: PriceBook = BOOK) -> None:
@@ -153,14 +153,14 @@ class Life:
         self.events: list[Event] = []
         self.timeline: list[TimelineEntry] = []
         self.ledger: list[LedgerLine] = []
-        self.answers: list[Accepted | Refused] = []
+        self.answers: list[Decision | Refusal] = []
         account = request.account.account
         self._happen(start_trial(at, account, request.agreed_terms, catalogue_then, TOKEN))
 
     @classmethod
     def requested(cls, at: str | datetime, book: PriceBook = BOOK, **changes: Any) -> Self:
         moment = on(at) if isinstance(at, str) else at
-        request = read_request(request_body(**changes), book, moment)
+        request = parse_request(request_body(**changes), book, moment)
         assert isinstance(request, Request), request
         return cls(request, moment, book)
 
@@ -180,51 +180,51 @@ class Life:
     def at(self, moment: str | datetime) -> Self:
         """Time passes, and all that falls due up to that moment is done."""
         self.now = on(moment) if isinstance(moment, str) else moment
-        while event := due_first(self.state, self.now, self.book):
+        while event := next_due_event(self.state, self.now, self.book):
             self._happen(event)
         return self
 
     def asks(self, command: str, **argument: Any) -> Self:
         """A command that the rules accept. A date left out is today, a confirmation the right one."""
         answer = self.answered(command, **argument)
-        assert isinstance(answer, Accepted), answer
+        assert isinstance(answer, Decision), answer
         return self
 
-    def refused(self, command: str, **argument: Any) -> Refused:
+    def refused(self, command: str, **argument: Any) -> Refusal:
         """A command that the rules refuse; nothing has changed then."""
         before = self.state
         answer = self.answered(command, **argument)
-        assert isinstance(answer, Refused), answer
+        assert isinstance(answer, Refusal), answer
         assert self.state == before
         return answer
 
     def proves(self, *domains: str) -> Self:
         """The proof of these domains is found when it is looked for now."""
-        answer = self.hears(self.read("check_domain", {}), Findings(proved=domains))
-        assert isinstance(answer, Accepted), answer
+        answer = self.hears(self.read("check_domain", {}), ExternalFacts(proved=domains))
+        assert isinstance(answer, Decision), answer
         return self
 
-    def answered(self, command: str, **argument: Any) -> Accepted | Refused:
-        return self.hears(self.read(command, argument), Findings(token=TOKEN))
+    def answered(self, command: str, **argument: Any) -> Decision | Refusal:
+        return self.hears(self.read(command, argument), ExternalFacts(token=TOKEN))
 
-    def read(self, command: str, argument: Mapping[str, Any]) -> Command | Refused:
+    def read(self, command: str, argument: Mapping[str, Any]) -> Command | Refusal:
         """A command's words on the wire, with what was left out filled in."""
-        return read_command(command, {**self._left_out(command), **argument})
+        return parse_command(command, {**self._left_out(command), **argument})
 
-    def hears(self, command: Command | Refused, found: Findings) -> Accepted | Refused:
+    def hears(self, command: Command | Refusal, found: ExternalFacts) -> Decision | Refusal:
         """Judge a command that has been read, and do what it causes."""
-        answer: Accepted | Refused = (
+        answer: Decision | Refusal = (
             command
-            if isinstance(command, Refused)
+            if isinstance(command, Refusal)
             else decide(self.state, command, self.now, self.book, found)
         )
         self.answers.append(answer)
-        if isinstance(answer, Accepted):
+        if isinstance(answer, Decision):
             for event in answer.events:
                 self._happen(event)
         return answer
 
-    def quoted(self, date: str | date) -> Quote | Refused:
+    def quoted(self, date: str | date) -> Quote | Refusal:
         asked = day(date) if isinstance(date, str) else date
         return quote_cancellation(self.state, asked, self.now, self.book)
 
@@ -238,9 +238,9 @@ class Life:
         return self.answers[-1].message
 
     @property
-    def last_refusal(self) -> Code | None:
+    def last_refusal(self) -> RefusalCode | None:
         answer = self.answers[-1]
-        return answer.code if isinstance(answer, Refused) else None
+        return answer.code if isinstance(answer, Refusal) else None
 
     @property
     def posted(self) -> list[Posted]:

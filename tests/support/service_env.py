@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 
 from adapters.email.settings import MailServer
 from adapters.postgres import catalogue_repository
-from adapters.postgres.pool import Pool, connected
+from adapters.postgres.pool import Pool, create_pool
 from adapters.postgres.worker_keys import worker_seals
 from dev_stack.dns_server import DnsServer
 from dev_stack.postgres_server import OWNER, PEOPLE, SUPERUSER, WEB, WORKER, as_login
@@ -25,11 +25,11 @@ from starter.setup import set_up
 from subscription.business_calendar import KST
 from subscription.catalogue import Catalogue, parse_catalogue
 from subscription.message_authentication import Seals
-from subscription.refusals import Refused, RefusedError
+from subscription.refusals import Refusal, RefusalError
 from subscription.timeline import RequestAnswer
 from worker import create_worker
 
-from .subscription_driver import Life
+from .subscription_driver import SubscriptionDriver
 
 CATALOGUE_FILE = Path(__file__).parents[2] / "catalogue.toml"
 TEMPLATE = "worksub_template"
@@ -43,7 +43,7 @@ TERMS = ({"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 _numbers = itertools.count(1)
 
 
-def on(text: str) -> datetime:
+def kst(text: str) -> datetime:
     """`on("2027-03-15 09:00")`: a moment on the Korean clock; without a time, the start of that day."""
     return datetime.fromisoformat(text).replace(tzinfo=KST)
 
@@ -67,13 +67,13 @@ async def publish(pool: Pool, newer: Catalogue) -> bool:
     return await catalogue_repository.publish(pool, newer, today=newer.effective_from)
 
 
-def fresh(prefix: str) -> str:
+def unique_name(prefix: str) -> str:
     """A name that no other test uses."""
     return f"{prefix}-{next(_numbers)}"
 
 
 @dataclass(frozen=True)
-class House:
+class ServiceEnv:
     """What a test needs of the service, each part with the login that it has in production.
 
     `database_url` is for setting up. `owner` may do anything in the database, to look behind it all.
@@ -121,7 +121,7 @@ class House:
 
     def request_body(self, **changes: Any) -> dict[str, Any]:
         """A request that is in order, for a name and under an id of its own, with some fields changed."""
-        name = fresh("acme")
+        name = unique_name("acme")
         return {
             "request_id": name,
             "customer_id": f"customer-of-{name}",
@@ -138,24 +138,24 @@ class House:
             **changes,
         }
 
-    async def requested(self, at: str | None = None, **changes: Any) -> Life:
+    async def requested(self, at: str | None = None, **changes: Any) -> SubscriptionDriver:
         """A life whose trial has started: now, on a clock of its own, or at another time, simulated."""
-        simulated = {} if at is None else {"simulated_at": on(at).isoformat()}
+        simulated = {} if at is None else {"simulated_at": kst(at).isoformat()}
         body = self.request_body(**simulated, **changes)
         answer = await self.client.request(body)
-        return Life(self.client, self.temporal, answer.subscription_id, body)
+        return SubscriptionDriver(self.client, self.temporal, answer.subscription_id, body)
 
-    async def paid(self, at: str, term: str = "ANNUAL", **changes: Any) -> Life:
+    async def paid(self, at: str, term: str = "ANNUAL", **changes: Any) -> SubscriptionDriver:
         """A simulated life that switched to paid in the hour in which it was requested."""
         life = await self.requested(at, **changes)
         await life.asks("switch_to_paid", at=at, date=at[:10], term=term)
         return life
 
-    async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refused:
+    async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refusal:
         """The answer to a request, whichever it is."""
         try:
             return await self.client.request(body)
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             return refusal.refused
 
 
@@ -163,13 +163,13 @@ class House:
 async def open_stack(directory: Path) -> AsyncIterator[EmbeddedStack]:
     """The servers that many houses share, with a database to copy theirs from."""
     async with EmbeddedStack(directory, search_attributes={}) as running:
-        await spare_the_disk(running)
+        await disable_fsync(running)
         client = await Client.connect(running.addresses.temporal_address)
         await set_up(client, await running.postgres.ensure_database(TEMPLATE), catalogue())
         yield running
 
 
-async def spare_the_disk(stack: EmbeddedStack) -> None:
+async def disable_fsync(stack: EmbeddedStack) -> None:
     """No test takes the power away from this server, and hundreds of lives are thousands of commits."""
     connection = await asyncpg.connect(stack.postgres.dsn())
     await connection.execute("ALTER SYSTEM SET fsync = off")
@@ -178,26 +178,26 @@ async def spare_the_disk(stack: EmbeddedStack) -> None:
 
 
 @asynccontextmanager
-async def open_house(
+async def open_service_env(
     stack: EmbeddedStack,
     temporal: Client,
     *,
     works: bool = True,
     database_url: str | None = None,
     task_queue: str | None = None,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[ServiceEnv]:
     """A house of one's own; with `works=False` its worker is for the test to run."""
-    name = fresh("house").replace("-", "_")
+    name = unique_name("house").replace("-", "_")
     queue = task_queue or name
     url = database_url or await create_database(stack, name)
     with DnsServer() as dns:
         async with (
-            connected(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
-            connected(as_login(url, PEOPLE), "worksub_reader", connections=8) as reading,
+            create_pool(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
+            create_pool(as_login(url, PEOPLE), "worksub_reader", connections=8) as reading,
             asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
         ):
             client = SubscriptionClient(temporal, reading, task_queue=queue)
-            house = House(temporal, url, queue, pool, owner, client, dns, await worker_seals(pool))
+            house = ServiceEnv(temporal, url, queue, pool, owner, client, dns, await worker_seals(pool))
             if works:
                 async with house.worker():
                     yield house

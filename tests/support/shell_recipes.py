@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dev_stack.stack import EmbeddedStack
-from support.service_env import House
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv
+from support.subscription_driver import SubscriptionDriver
 
 from .markdown_pages import blocks, page, shell_lines
 
@@ -62,7 +62,7 @@ class Shell:
     """A shell of somebody who looks after the subscriptions of a house."""
 
     stack: EmbeddedStack
-    house: House
+    house: ServiceEnv
     directory: Path
 
     async def types(
@@ -119,17 +119,17 @@ def recipe(heading: str) -> Callable[[Recipe], Recipe]:
 # -- lives that examples speak of --------------------------------------------------------------------
 
 
-async def in_days(life: Life, days: int) -> str:
+async def in_days(life: SubscriptionDriver, days: int) -> str:
     return f"{await life.today() + timedelta(days=days)}"
 
 
-async def paid(shell: Shell, **changes: Any) -> Life:
+async def paid(shell: Shell, **changes: Any) -> SubscriptionDriver:
     life = await shell.house.requested(**changes)
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
     return life
 
 
-async def unproved(shell: Shell, domain: str) -> Life:
+async def unproved(shell: Shell, domain: str) -> SubscriptionDriver:
     """A domain of which the proof has been published just after it was looked for."""
     life = await shell.house.requested(account={"domain": domain})
     await life.client.settle(life.id)
@@ -137,7 +137,7 @@ async def unproved(shell: Shell, domain: str) -> Life:
     return life
 
 
-async def named(life: Life) -> dict[str, str]:
+async def named(life: SubscriptionDriver) -> dict[str, str]:
     """What stands for this life in examples."""
     return {
         "ID": life.id,

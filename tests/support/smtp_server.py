@@ -21,8 +21,8 @@ USER, PASSWORD = "worksub", "mail secret"
 Answer = Callable[[str], Awaitable[str]]
 
 
-class MailRoom:
-    """`async with MailRoom() as room`: what it has taken is in `taken`, in the order in which it came.
+class SmtpServer:
+    """`async with SmtpServer() as room`: what it has taken is in `taken`, in the order in which it came.
 
     `to_recipient` and `to_letter` answer what comes, by the recipient's address. `to_sender` is the answer
     to everybody. Each is SMTP's: a code and words.

@@ -10,18 +10,18 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.client import SubscriptionClient
-from starter.subscription_clock import TestClock
+from starter.subscription_clock import SubscriptionClock
 from subscription.business_calendar import KST, day_of
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.ledger import LedgerLine
-from subscription.refusals import Code, Refused, RefusedError
+from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.status import Status
 from subscription.timeline import Answer
 
-from .polling import eventually
+from .polling import wait_for
 
 
-class Life:
+class SubscriptionDriver:
     """A subscription by its id. Times of day are written as in `2027-03-15 09:00`, on the Korean clock."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Life:
         return self.temporal.get_workflow_handle(self.workflow_id)
 
     @property
-    def clock(self) -> TestClock:
+    def clock(self) -> SubscriptionClock:
         return self.client.clock(self.id)
 
     # -- asking --------------------------------------------------------------------------------------
@@ -51,11 +51,11 @@ class Life:
         """A command that is accepted. A confirmation that is left out is the right one."""
         return await self.client.command(self.id, command, await self._argument(command, at, argument))
 
-    async def refused(self, command: str, *, at: str | None = None, **argument: Any) -> Refused:
+    async def refused(self, command: str, *, at: str | None = None, **argument: Any) -> Refusal:
         """A command that is refused."""
         try:
             answer = await self.asks(command, at=at, **argument)
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             return refusal.refused
         raise AssertionError(f"{command} was accepted: {answer}")
 
@@ -127,7 +127,7 @@ class Life:
             runs = await self.run_ids()
             return runs if len(runs) >= times else None
 
-        runs = await eventually(f"{times} runs are listed", listed)
+        runs = await wait_for(f"{times} runs are listed", listed)
         assert runs is not None
         return runs
 
@@ -137,14 +137,14 @@ class Life:
         async def listed() -> bool:
             return len(await self.run_ids()) == 1
 
-        await eventually("one run is listed", listed)
+        await wait_for("one run is listed", listed)
 
     async def has_started(self) -> bool:
         """Whether a workflow that was started anew has found its record."""
         try:
             await self.client.settle(self.id)
-        except RefusedError as refusal:
-            if refusal.refused.code is not Code.NOT_YET_STARTED:
+        except RefusalError as refusal:
+            if refusal.refused.code is not RefusalCode.NOT_YET_STARTED:
                 raise
             return False
         return True
@@ -195,7 +195,7 @@ async def has_closed(handle: WorkflowHandle[Any, Any]) -> None:
             return True
         return description.status is WorkflowExecutionStatus.COMPLETED
 
-    await eventually(f"{handle.id} has closed", is_over)
+    await wait_for(f"{handle.id} has closed", is_over)
 
 
 # The server's own reasons: something new had come in, or more signals than it keeps waiting.

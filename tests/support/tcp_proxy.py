@@ -7,7 +7,7 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 
-class Door:
+class TcpProxy:
     """Passes TCP connections on to the server at an address. With no server there, it cuts them.
 
     Attributes, valid while it is open: `address` ("host:port").

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from support.http_server import served
-from support.polling import eventually
+from support.polling import wait_for
 
 
 class Receiver:
@@ -67,13 +67,13 @@ class Receiver:
         async def it_has() -> bool:
             return self.of(subject) == list(sequences)
 
-        await eventually(f"{sequences} of {subject} have arrived", it_has)
+        await wait_for(f"{sequences} of {subject} have arrived", it_has)
 
     async def is_called(self, times: int) -> None:
         async def it_is() -> bool:
             return len(self.calls) >= times
 
-        await eventually(f"it is called {times} times", it_is)
+        await wait_for(f"it is called {times} times", it_is)
 
     def verifies(self, secret: str) -> bool:
         """Whether all that it was sent is signed with this secret."""

@@ -17,28 +17,28 @@ from adapters.temporal.encryption_keys import KEYS, Keyring, keyring_from
 from adapters.temporal.search_attributes import register_search_attributes
 from dev_stack.stack import EmbeddedStack
 
-from .service_env import House, catalogue_text, fresh, open_house
+from .service_env import ServiceEnv, catalogue_text, open_service_env, unique_name
 
 
-class Office(NamedTuple):
+class WorkerEnv(NamedTuple):
     """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
 
     stack: EmbeddedStack
-    house: House
+    house: ServiceEnv
     settings: dict[str, str]
     home: Path
 
 
 @asynccontextmanager
-async def open_office(
+async def open_worker_env(
     stack: EmbeddedStack, home: Path, runtime: Runtime | None = None, keyring: Keyring | None = None
-) -> AsyncIterator[Office]:
+) -> AsyncIterator[WorkerEnv]:
     """`runtime` is for workers in this process; by default they measure nothing. `keyring` is what is
     encrypted with, by default that of the environment.
     """
     keyring = keyring_from(os.environ) if keyring is None else keyring
     (home / "catalogue.toml").write_text(catalogue_text())
-    namespace = fresh("office")
+    namespace = unique_name("office")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
         stack.addresses.temporal_address,
@@ -47,7 +47,7 @@ async def open_office(
         runtime=runtime,
     )
     await register_search_attributes(temporal)
-    async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
+    async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
         settings = {
             "DATABASE_URL": house.worker_url,
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
@@ -56,7 +56,7 @@ async def open_office(
             "WORKSUB_DNS_RESOLVERS": house.dns.address,
             KEYS: ",".join(map(str, keyring.keys)),
         }
-        yield Office(stack, house, settings, home)
+        yield WorkerEnv(stack, house, settings, home)
 
 
 async def register_namespace(stack: EmbeddedStack, namespace: str) -> None:

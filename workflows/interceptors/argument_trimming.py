@@ -15,7 +15,7 @@ from temporalio.worker import (
 _QUERIES_WITH_AN_ARGUMENT = frozenset({"quote_cancellation"})
 
 
-class _OneArgument(WorkflowInboundInterceptor):
+class _ArgumentTrimming(WorkflowInboundInterceptor):
     async def handle_signal(self, input: HandleSignalInput) -> None:
         input.args = _one(input.args)
         await super().handle_signal(input)
@@ -39,6 +39,6 @@ def _one(args: Sequence[Any]) -> Sequence[Any]:
     return args if is_dynamic else args[:1]
 
 
-class OneArgumentInterceptor(Interceptor):
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_OneArgument]:
-        return _OneArgument
+class ArgumentTrimmingInterceptor(Interceptor):
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_ArgumentTrimming]:
+        return _ArgumentTrimming

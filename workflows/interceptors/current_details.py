@@ -16,15 +16,15 @@ from temporalio.worker import (
 
 
 @runtime_checkable
-class ShowsACard(Protocol):
+class HasCurrentDetails(Protocol):
     def card_of_now(self) -> str: ...
 
 
-class _CardOfNow(WorkflowInboundInterceptor):
+class _CurrentDetailsInbound(WorkflowInboundInterceptor):
     async def handle_query(self, input: HandleQueryInput) -> Any:
         answer = await super().handle_query(input)
         looked_at = workflow.instance()
-        if isinstance(answer, WorkflowMetadata) and isinstance(looked_at, ShowsACard):
+        if isinstance(answer, WorkflowMetadata) and isinstance(looked_at, HasCurrentDetails):
             answer.current_details = looked_at.card_of_now()
             _offer_no_other_names(answer)
         return answer
@@ -37,6 +37,8 @@ def _offer_no_other_names(metadata: WorkflowMetadata) -> None:
             definitions.remove(each)
 
 
-class CardInterceptor(Interceptor):
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_CardOfNow]:
-        return _CardOfNow
+class CurrentDetailsInterceptor(Interceptor):
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[_CurrentDetailsInbound]:
+        return _CurrentDetailsInbound

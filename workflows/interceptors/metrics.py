@@ -16,7 +16,7 @@ from temporalio.worker import (
 with workflow.unsafe.imports_passed_through():
     from subscription.events import Event
     from subscription.ids import subscription_id_of
-    from subscription.refusals import Code
+    from subscription.refusals import RefusalCode
 
 _log = logging.getLogger("worksub")
 
@@ -50,7 +50,7 @@ def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"], time
         )
 
 
-class _Measured(WorkflowInboundInterceptor):
+class _MetricsInbound(WorkflowInboundInterceptor):
     def handle_update_validator(self, input: HandleUpdateInput) -> None:
         try:
             super().handle_update_validator(input)
@@ -68,12 +68,12 @@ class _Measured(WorkflowInboundInterceptor):
 
 def _count(command: str, error: ApplicationError) -> None:
     """Count a refusal; TRY_AGAIN is none, because the client sends the command again to the next run."""
-    if error.type != Code.TRY_AGAIN:
+    if error.type != RefusalCode.TRY_AGAIN:
         refused(command, error.type or "", "UPDATE")
 
 
-class MeasuringInterceptor(Interceptor):
+class MetricsInterceptor(Interceptor):
     """Counts the updates that are refused; signals are counted where they are judged."""
 
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_Measured]:
-        return _Measured
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_MetricsInbound]:
+        return _MetricsInbound

@@ -12,9 +12,9 @@ from temporalio.worker import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.refusals import Code
+    from subscription.refusals import RefusalCode
 
-_CODES = frozenset(map(str, Code))
+_CODES = frozenset(map(str, RefusalCode))
 
 
 class _CodeInFront(WorkflowInboundInterceptor):

@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from entrypoints.api import examples
-from entrypoints.api.dependencies import ADesk, AnIdempotencyKey, mark_replayed
+from entrypoints.api.dependencies import ClientDep, IdempotencyKeyDep, mark_replayed
 from entrypoints.api.problem_details import ApiCode, responses
-from entrypoints.api.request_body import ABody, described, fields_of
-from subscription.commands import COMMANDS, Command, read_command
-from subscription.refusals import Code, Refused, RefusedError
+from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
+from subscription.commands import COMMANDS, Command, parse_command
+from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.timeline import Answer
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Commands"])
@@ -24,11 +24,11 @@ _ANY = (
     ApiCode.MALFORMED_JSON,
     ApiCode.UNSUPPORTED_MEDIA_TYPE,
     ApiCode.BODY_TOO_LARGE,
-    Code.INVALID_ARGUMENT,
-    Code.COMMAND_ID_REUSED,
-    Code.SUBSCRIPTION_NOT_FOUND,
-    Code.SUBSCRIPTION_ENDED,
-    Code.NOT_YET_STARTED,
+    RefusalCode.INVALID_ARGUMENT,
+    RefusalCode.COMMAND_ID_REUSED,
+    RefusalCode.SUBSCRIPTION_NOT_FOUND,
+    RefusalCode.SUBSCRIPTION_ENDED,
+    RefusalCode.NOT_YET_STARTED,
     ApiCode.WORKFLOW_LOST,
     ApiCode.WORKFLOW_PAUSED,
     ApiCode.NO_ANSWER,
@@ -43,46 +43,50 @@ OPERATIONS = {
     "check_domain": "check_domain",
 }
 """The operation of each command; its path is the command's name in kebab-case."""
-REFUSALS: dict[str, tuple[Code, ...]] = {
+REFUSALS: dict[str, tuple[RefusalCode, ...]] = {
     "switch_to_paid": (
-        Code.ALREADY_PAID,
-        Code.CANCELLATION_RESERVED,
-        Code.DATE_IN_THE_PAST,
-        Code.DATE_TOO_LATE,
-        Code.PLAN_NOT_SOLD,
-        Code.TOO_MANY_MEMBERS,
+        RefusalCode.ALREADY_PAID,
+        RefusalCode.CANCELLATION_RESERVED,
+        RefusalCode.DATE_IN_THE_PAST,
+        RefusalCode.DATE_TOO_LATE,
+        RefusalCode.PLAN_NOT_SOLD,
+        RefusalCode.TOO_MANY_MEMBERS,
     ),
-    "change_renewal_option": (Code.NOT_YET_PAID, Code.PLAN_NOT_SOLD, Code.TOO_MANY_MEMBERS),
+    "change_renewal_option": (
+        RefusalCode.NOT_YET_PAID,
+        RefusalCode.PLAN_NOT_SOLD,
+        RefusalCode.TOO_MANY_MEMBERS,
+    ),
     "upgrade": (
-        Code.NOT_YET_PAID,
-        Code.NOT_AN_UPGRADE,
-        Code.LOWERED_BY_UPGRADE,
-        Code.PLAN_NOT_SOLD,
-        Code.TOO_MANY_MEMBERS,
-        Code.TERMS_NOT_AGREED,
+        RefusalCode.NOT_YET_PAID,
+        RefusalCode.NOT_AN_UPGRADE,
+        RefusalCode.LOWERED_BY_UPGRADE,
+        RefusalCode.PLAN_NOT_SOLD,
+        RefusalCode.TOO_MANY_MEMBERS,
+        RefusalCode.TERMS_NOT_AGREED,
     ),
     "cancel": (
-        Code.SWITCH_RESERVED,
-        Code.CONFIRMATION_DIFFERS,
-        Code.DATE_IN_THE_PAST,
-        Code.DATE_TOO_LATE,
+        RefusalCode.SWITCH_RESERVED,
+        RefusalCode.CONFIRMATION_DIFFERS,
+        RefusalCode.DATE_IN_THE_PAST,
+        RefusalCode.DATE_TOO_LATE,
     ),
-    "withdraw_reservation": (Code.NOTHING_RESERVED,),
-    "rename_account": (Code.NAME_TAKEN, Code.NAME_UNCHANGED, Code.RENAMED_TOO_RECENTLY),
-    "check_domain": (Code.NO_PROOF_AWAITED,),
+    "withdraw_reservation": (RefusalCode.NOTHING_RESERVED,),
+    "rename_account": (RefusalCode.NAME_TAKEN, RefusalCode.NAME_UNCHANGED, RefusalCode.RENAMED_TOO_RECENTLY),
+    "check_domain": (RefusalCode.NO_PROOF_AWAITED,),
 }
 """What each command may be refused with, beside what any may."""
 
 
 def _asking(name: str) -> Callable[..., Awaitable[Answer]]:
     async def ask(
-        subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Response
+        subscription_id: str, desk: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
     ) -> Answer:
-        argument: dict[str, Any] = {**fields_of(body, apart_from=_NOT_IN_BODIES), "id": key}
+        argument: dict[str, Any] = {**require_object(body, apart_from=_NOT_IN_BODIES), "id": key}
         # What cannot be read is refused here, without troubling the workflow.
-        command = read_command(name, argument, without=_NOT_IN_BODIES)
-        if isinstance(command, Refused):
-            raise RefusedError(command)
+        command = parse_command(name, argument, without=_NOT_IN_BODIES)
+        if isinstance(command, Refusal):
+            raise RefusalError(command)
         replayed = await desk.was_accepted(subscription_id, key)
         answer = await desk.command(subscription_id, name, argument)
         mark_replayed(response, replayed)
@@ -98,8 +102,8 @@ def _add(name: str, command: type[Command]) -> None:
         methods=["POST"],
         name=OPERATIONS[name],
         response_model=Answer,
-        responses={**examples.shown("command"), **responses(*_ANY, *REFUSALS[name])},
-        openapi_extra=described(command, examples.COMMANDS[name], without=_NOT_IN_BODIES),
+        responses={**examples.example_response("command"), **responses(*_ANY, *REFUSALS[name])},
+        openapi_extra=body_schema(command, examples.COMMANDS[name], without=_NOT_IN_BODIES),
         summary=command.title,
         description="Sent again under its `Idempotency-Key` an accepted command gives the first answer again "
         "and does nothing, for at least 30 days; a refused one is judged anew (R22). `by` says who asks.",

@@ -9,12 +9,19 @@ from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
-from adapters.postgres.pool import FAILING
-from entrypoints.api.app_state import Service
-from entrypoints.api.dependencies import ADesk, AKey, AService
-from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError, document, document_of, responses
-from starter.scoped_client import Desk
-from subscription.refusals import Code, RefusedError
+from adapters.postgres.pool import DATABASE_ERRORS
+from entrypoints.api.app_state import AppState
+from entrypoints.api.dependencies import ApiKeyDep, ClientDep, ServiceDep
+from entrypoints.api.problem_details import (
+    MESSAGES,
+    ApiCode,
+    ApiError,
+    problem_details,
+    problem_from_refusal,
+    responses,
+)
+from starter.scoped_client import ScopedClient
+from subscription.refusals import RefusalCode, RefusalError
 from subscription.state import State
 from subscription.timeline import TimelineEntry
 
@@ -43,7 +50,7 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def _stream_slot(service: AService, key: AKey) -> AsyncIterator[None]:
+async def _stream_slot(service: ServiceDep, key: ApiKeyDep) -> AsyncIterator[None]:
     """Hold one of the key's streams until the response has ended; counted before anything is read."""
     service.streams[key.prefix] += 1
     try:
@@ -64,7 +71,7 @@ async def _stream_slot(service: AService, key: AKey) -> AsyncIterator[None]:
     response_class=StreamingResponse,
     responses={
         **_EVENT_STREAM,
-        **responses(Code.SUBSCRIPTION_NOT_FOUND, Code.INVALID_ARGUMENT),
+        **responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, RefusalCode.INVALID_ARGUMENT),
     },
     summary="The timeline as it happens, as server-sent events",
     description="From the beginning, or after the entry that `Last-Event-ID` names, which browsers send by "
@@ -72,9 +79,9 @@ async def _stream_slot(service: AService, key: AKey) -> AsyncIterator[None]:
 )
 async def stream_events(
     subscription_id: str,
-    desk: ADesk,
-    key: AKey,
-    service: AService,
+    desk: ClientDep,
+    key: ApiKeyDep,
+    service: ServiceDep,
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=2**31)] = 0,
 ) -> Response:
     told = await desk.timeline(subscription_id, after=last_event_id, limit=_PAGE)
@@ -88,14 +95,14 @@ async def stream_events(
 
 
 async def _stream(
-    desk: Desk, service: Service, prefix: str, subscription_id: str, after: int
+    desk: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
 ) -> AsyncIterator[bytes]:
     silent = 0.0
     yield format_sse_event(comment="the timeline", retry=1000)
     while not service.stopping.is_set():
         try:
             entries = await _permitted(desk, service, prefix, subscription_id, after)
-        except (ApiError, RefusedError) as error:
+        except (ApiError, RefusalError) as error:
             yield _closed(error)
             return
         for entry in entries:
@@ -114,26 +121,28 @@ async def _stream(
 
 
 async def _permitted(
-    desk: Desk, service: Service, prefix: str, subscription_id: str, after: int
+    desk: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
 ) -> list[TimelineEntry]:
     """Return the next entries that the key may read now, or none while the database is away.
 
-    Raises `ApiError` after the key was revoked or has expired, and `RefusedError` after its customer lost
+    Raises `ApiError` after the key was revoked or has expired, and `RefusalError` after its customer lost
     the subscription. The rights are checked after the read, so that no entry is sent without them.
     """
     try:
         entries = await desk.timeline(subscription_id, after=after, limit=_PAGE)
         in_force = await service.keys.in_force(prefix)
-    except FAILING:
+    except DATABASE_ERRORS:
         return []
     if not in_force:
-        raise ApiError(ApiCode.UNAUTHENTICATED, EXAMPLES[ApiCode.UNAUTHENTICATED])
+        raise ApiError(ApiCode.UNAUTHENTICATED, MESSAGES[ApiCode.UNAUTHENTICATED])
     return entries
 
 
-def _closed(error: ApiError | RefusedError) -> bytes:
+def _closed(error: ApiError | RefusalError) -> bytes:
     """Return the last event of a stream whose reader has lost the right to it; it says why."""
     problem = (
-        document_of(error.refused) if isinstance(error, RefusedError) else document(error.code, error.detail)
+        problem_from_refusal(error.refused)
+        if isinstance(error, RefusalError)
+        else problem_details(error.code, error.detail)
     )
     return format_sse_event(data_str=problem.model_dump_json(exclude_none=True), event=CLOSED)

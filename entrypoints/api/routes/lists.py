@@ -8,29 +8,37 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AfterValidator
 
-from entrypoints.api.dependencies import ADesk
+from entrypoints.api.dependencies import ClientDep
 from entrypoints.api.event_types import EventKind
-from entrypoints.api.pagination import Cursor, Limit, Page, after, after_number, cursor_at, page_of
-from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError, responses
+from entrypoints.api.pagination import (
+    Cursor,
+    Limit,
+    Page,
+    decode_cursor,
+    decode_numeric_cursor,
+    encode_cursor,
+    make_page,
+)
+from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError, responses
 from entrypoints.api.query_parameters import Members, Plan
-from starter.filters import READY_MADE, Selection, column_between, column_is, state_is
-from starter.read_model import ACCOUNT_NAME, Listed
+from starter.filters import NAMED_FILTERS, Filters, column_between, column_is, state_is
+from starter.read_model import ACCOUNT_NAME, SubscriptionSummary
 from starter.search import InvalidQueryError
 from subscription.account_names import account_name
 from subscription.activity_contracts import CustomerEvent
 from subscription.attention import ShownAttention
 from subscription.business_calendar import Day, Instant, day_of
 from subscription.contract import ContractTerm
-from subscription.deadlines import Due
+from subscription.deadlines import DeadlineKind
 from subscription.invoice import Invoice, InvoiceKind
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
-from subscription.refusals import Code, misfit
+from subscription.refusals import RefusalCode, misfit
 from subscription.state import Access, State
 
 router = APIRouter(prefix="/v1", tags=["Lists"])
 
-_PAGE = responses(ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT)
+_PAGE = responses(ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT)
 _OPAQUE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
 CustomerId = Annotated[
     str | None, Query(pattern=_OPAQUE, description="One customer's. To a customer, only their own are there.")
@@ -43,7 +51,7 @@ def _account_name(name: str | None) -> str | None:
 
 def _first_day(month: date | None) -> date | None:
     if month is not None and month.day != 1:
-        raise misfit(Code.INVALID_VALUE, reason="EXPECTED", expected="the first day of a month")
+        raise misfit(RefusalCode.INVALID_VALUE, reason="EXPECTED", expected="the first day of a month")
     return month
 
 
@@ -59,7 +67,7 @@ class SubscriptionFilter:
     members: Members = None
     term: ContractTerm | None = None
     reservation: Literal["SWITCH_TO_PAID", "CANCELLATION"] | None = None
-    next_deadline: Due | None = None
+    next_deadline: DeadlineKind | None = None
     trial_ends_at_from: Instant | None = None
     trial_ends_at_before: Instant | None = None
     contract_to_from: Day | None = None
@@ -70,7 +78,7 @@ class SubscriptionFilter:
     next_deadline_at_before: Instant | None = None
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> Filters:
         equal = (
             column_is(ACCOUNT_NAME, self.account_name)
             + column_is("access", self.access)
@@ -96,33 +104,35 @@ class SubscriptionFilter:
     description="Filters given beside each other must all hold.",
 )
 async def list_subscriptions(
-    desk: ADesk,
+    desk: ClientDep,
     filters: Annotated[SubscriptionFilter, Depends()],
     state: State | None = None,
     customer_id: CustomerId = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> Page[Listed]:
+) -> Page[SubscriptionSummary]:
     found = await desk.list(
         state=state,
         customer_id=customer_id,
         those=filters.selection,
-        after=after("subscriptions", cursor),
+        after=decode_cursor("subscriptions", cursor),
         limit=limit + 1,
     )
-    return page_of(found, limit, "subscriptions", lambda each: each.subscription_id)
+    return make_page(found, limit, "subscriptions", lambda each: each.subscription_id)
 
 
 @router.get(
     "/events",
-    responses=responses(Code.INVALID_ARGUMENT, Code.MISSING_FIELD, Code.SUBSCRIPTION_NOT_FOUND),
+    responses=responses(
+        RefusalCode.INVALID_ARGUMENT, RefusalCode.MISSING_FIELD, RefusalCode.SUBSCRIPTION_NOT_FOUND
+    ),
     summary="The events of all subscriptions of a customer",
     description="In the order in which they were recorded, for a program that catches up: it passes the "
     "`number` of the last event that it has handled as `after`. `next` is the `after` of the following page. "
     "No event appears later with a lower number. Operators name the customer.",
 )
 async def list_events(
-    desk: ADesk,
+    desk: ClientDep,
     after: Annotated[int, Query(ge=0, lt=2**63, description="The number of the last event handled.")] = 0,
     event: Annotated[EventKind | None, Query(description="Only this kind of event.")] = None,
     subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
@@ -136,7 +146,7 @@ async def list_events(
     return Page(items=tuple(shown), next=str(shown[-1].number) if len(found) > limit else None)
 
 
-class Which(StrEnum):
+class NamedFilterParam(StrEnum):
     """Questions that are often asked, in weeks and months of Korea."""
 
     TRIALS_ENDING = "trials-ending"
@@ -155,7 +165,7 @@ class SearchPage(Frozen):
     attention, by id, for operators; it is empty where the record alone was searched.
     """
 
-    items: tuple[Listed, ...]
+    items: tuple[SubscriptionSummary, ...]
     next: str | None
     unrecorded: tuple[str, ...]
     attention: dict[str, ShownAttention]
@@ -166,29 +176,29 @@ class SearchPage(Frozen):
 @router.get(
     "/find",
     responses=responses(
-        ApiCode.INVALID_CURSOR, ApiCode.INVALID_QUERY, Code.INVALID_ARGUMENT, ApiCode.OPERATORS_ONLY
+        ApiCode.INVALID_CURSOR, ApiCode.INVALID_QUERY, RefusalCode.INVALID_ARGUMENT, ApiCode.OPERATORS_ONLY
     ),
     summary="Subscriptions by a ready-made question, or by Temporal's query language",
     description="What is given beside each other must all hold. `query` is in Temporal's visibility query "
     'language, of living subscriptions, as `Plan = "basic"`; only operators may use it.',
 )
 async def find_subscriptions(
-    desk: ADesk,
-    which: Which | None = None,
+    desk: ClientDep,
+    which: NamedFilterParam | None = None,
     query: Annotated[str | None, Query(min_length=1, max_length=2000)] = None,
     state: State | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> SearchPage:
-    selection = READY_MADE[which].on(day_of(datetime.now(UTC))) if which else ()
+    selection = NAMED_FILTERS[which].on(day_of(datetime.now(UTC))) if which else ()
     selection += state_is(state) if state else ()
     try:
-        found = await desk.find(selection, query=query, after=after("find", cursor), limit=limit)
+        found = await desk.find(selection, query=query, after=decode_cursor("find", cursor), limit=limit)
     except InvalidQueryError:
-        raise ApiError(ApiCode.INVALID_QUERY, EXAMPLES[ApiCode.INVALID_QUERY], "query") from None
+        raise ApiError(ApiCode.INVALID_QUERY, MESSAGES[ApiCode.INVALID_QUERY], "query") from None
     return SearchPage(
         items=found.subscriptions,
-        next=cursor_at("find", found.after) if found.after else None,
+        next=encode_cursor("find", found.after) if found.after else None,
         unrecorded=found.unrecorded,
         attention=found.attention,
         total=found.total,
@@ -203,7 +213,7 @@ async def find_subscriptions(
     description="Invoices and credit notes that were issued for past months.",
 )
 async def list_invoices(
-    desk: ADesk,
+    desk: ClientDep,
     customer_id: CustomerId = None,
     month: Annotated[
         Day | None, AfterValidator(_first_day), Query(description="The first day of a month.")
@@ -216,32 +226,34 @@ async def list_invoices(
         customer_id=customer_id,
         month=month,
         kind=kind,
-        after=after("invoices", cursor),
+        after=decode_cursor("invoices", cursor),
         limit=limit + 1,
     )
-    return page_of(found, limit, "invoices", lambda each: each.number)
+    return make_page(found, limit, "invoices", lambda each: each.number)
 
 
 @router.get(
     "/invoices/{number}",
-    responses=responses(Code.INVOICE_NOT_FOUND, Code.INVALID_ARGUMENT),
+    responses=responses(RefusalCode.INVOICE_NOT_FOUND, RefusalCode.INVALID_ARGUMENT),
     summary="An invoice",
     description="An invoice or a credit note, with a line for each charge.",
 )
 async def get_invoice(
-    number: Annotated[str, Path(pattern=r"^[0-9]{4}-[0-9]{6,12}$", examples=["2027-000001"])], desk: ADesk
+    number: Annotated[str, Path(pattern=r"^[0-9]{4}-[0-9]{6,12}$", examples=["2027-000001"])], desk: ClientDep
 ) -> Invoice:
     return await desk.invoice(number)
 
 
 @router.get(
     "/notices",
-    responses=responses(ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT, Code.SUBSCRIPTION_NOT_FOUND),
+    responses=responses(
+        ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT, RefusalCode.SUBSCRIPTION_NOT_FOUND
+    ),
     summary="Notices to customers, in the order of their numbers",
     description="Notices that were sent, wait to be sent, or could not be.",
 )
 async def list_notices(
-    desk: ADesk,
+    desk: ClientDep,
     state: NoticeState | None = None,
     kind: NoticeKind | None = None,
     subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
@@ -252,17 +264,17 @@ async def list_notices(
         state=state,
         kind=kind,
         subscription_id=subscription_id,
-        after=after_number("notices", cursor),
+        after=decode_numeric_cursor("notices", cursor),
         limit=limit + 1,
     )
-    return page_of(found, limit, "notices", lambda each: str(each.number))
+    return make_page(found, limit, "notices", lambda each: str(each.number))
 
 
 @router.get(
     "/notices/{number}",
-    responses=responses(Code.NOTICE_NOT_FOUND, Code.INVALID_ARGUMENT),
+    responses=responses(RefusalCode.NOTICE_NOT_FOUND, RefusalCode.INVALID_ARGUMENT),
     summary="A notice",
     description="Its recipient and text are there until the subscription is erased.",
 )
-async def get_notice(number: Annotated[int, Path(ge=1, lt=2**63)], desk: ADesk) -> OutboxNotice:
+async def get_notice(number: Annotated[int, Path(ge=1, lt=2**63)], desk: ClientDep) -> OutboxNotice:
     return await desk.notice(number)

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response, status
 
 from entrypoints.api import examples
-from entrypoints.api.dependencies import ADesk, AnIdempotencyKey, mark_replayed
-from entrypoints.api.pagination import Cursor, Limit, Page, after_number, cursor_at
+from entrypoints.api.dependencies import ClientDep, IdempotencyKeyDep, mark_replayed
+from entrypoints.api.pagination import Cursor, Limit, Page, decode_numeric_cursor, encode_cursor
 from entrypoints.api.problem_details import ApiCode, responses
-from entrypoints.api.request_body import ABody, described, fields_of
-from subscription.adjustment import Adjust, Adjustment
+from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
+from subscription.adjustment import Adjustment, AdjustmentRequest
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 router = APIRouter(prefix="/v1", tags=["Operators"])
 
@@ -29,22 +29,22 @@ _RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
         ApiCode.UNSUPPORTED_MEDIA_TYPE,
         ApiCode.BODY_TOO_LARGE,
         ApiCode.OPERATORS_ONLY,
-        Code.INVALID_ARGUMENT,
-        Code.SUBSCRIPTION_NOT_FOUND,
-        Code.LINE_NOT_FOUND,
-        Code.ADJUSTED_TOO_MUCH,
-        Code.REVERSED_TOO_MUCH,
-        Code.ADJUSTMENT_ID_REUSED,
+        RefusalCode.INVALID_ARGUMENT,
+        RefusalCode.SUBSCRIPTION_NOT_FOUND,
+        RefusalCode.LINE_NOT_FOUND,
+        RefusalCode.ADJUSTED_TOO_MUCH,
+        RefusalCode.REVERSED_TOO_MUCH,
+        RefusalCode.ADJUSTMENT_ID_REUSED,
         ApiCode.NO_ANSWER,
     ),
-    openapi_extra=described(Adjust, examples.ADJUSTMENT, without=_NOT_IN_BODIES),
+    openapi_extra=body_schema(AdjustmentRequest, examples.ADJUSTMENT, without=_NOT_IN_BODIES),
     summary="Correct a line of the ledger by a compensating one",
     description="The `Idempotency-Key` is the adjustment's id: at most 40 letters, digits, `.`, `_` or `-`.",
 )
 async def create_adjustment(
-    subscription_id: str, desk: ADesk, key: AnIdempotencyKey, body: ABody, response: Response
+    subscription_id: str, desk: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
 ) -> Adjustment:
-    data = fields_of(body, apart_from=_NOT_IN_BODIES)
+    data = require_object(body, apart_from=_NOT_IN_BODIES)
     replayed = await desk.has_adjusted(subscription_id, key)
     adjustment = await desk.adjust({**data, "id": key, "subscription_id": subscription_id})
     mark_replayed(response, replayed)
@@ -53,38 +53,43 @@ async def create_adjustment(
 
 @router.get(
     "/reconciliations/latest",
-    responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND),
+    responses=responses(ApiCode.OPERATORS_ONLY, RefusalCode.RECONCILIATION_NOT_FOUND),
     summary="The newest comparison of Temporal with the record",
     description="When it ran, how many subscriptions it compared, and how many findings it had.",
 )
-async def get_latest_reconciliation(desk: ADesk) -> Reconciliation:
+async def get_latest_reconciliation(desk: ClientDep) -> Reconciliation:
     return await desk.reconciliation()
 
 
 @router.get(
     "/reconciliations/{run}",
-    responses=responses(ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND, Code.INVALID_ARGUMENT),
+    responses=responses(
+        ApiCode.OPERATORS_ONLY, RefusalCode.RECONCILIATION_NOT_FOUND, RefusalCode.INVALID_ARGUMENT
+    ),
     summary="A comparison of Temporal with the record",
     description="The run of the job with this name.",
 )
-async def get_reconciliation(run: Annotated[str, Path(pattern=_RUN)], desk: ADesk) -> Reconciliation:
+async def get_reconciliation(run: Annotated[str, Path(pattern=_RUN)], desk: ClientDep) -> Reconciliation:
     return await desk.reconciliation(run)
 
 
 @router.get(
     "/reconciliations/{run}/findings",
     responses=responses(
-        ApiCode.OPERATORS_ONLY, Code.RECONCILIATION_NOT_FOUND, Code.INVALID_ARGUMENT, ApiCode.INVALID_CURSOR
+        ApiCode.OPERATORS_ONLY,
+        RefusalCode.RECONCILIATION_NOT_FOUND,
+        RefusalCode.INVALID_ARGUMENT,
+        ApiCode.INVALID_CURSOR,
     ),
     summary="The findings of a comparison",
     description="First those that need an operator, then those that were repaired.",
 )
 async def list_reconciliation_findings(
-    run: Annotated[str, Path(pattern=_RUN)], desk: ADesk, cursor: Cursor = None, limit: Limit = 200
+    run: Annotated[str, Path(pattern=_RUN)], desk: ClientDep, cursor: Cursor = None, limit: Limit = 200
 ) -> Page[ReportedFinding]:
     await desk.reconciliation(run)
     of = f"findings {run}"
-    position = after_number(of, cursor)
+    position = decode_numeric_cursor(of, cursor)
     found = await desk.findings(run, skip=position, limit=limit + 1)
-    following = cursor_at(of, str(position + limit)) if len(found) > limit else None
+    following = encode_cursor(of, str(position + limit)) if len(found) > limit else None
     return Page(items=tuple(found[:limit]), next=following)

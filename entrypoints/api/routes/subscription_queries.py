@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from entrypoints.api import examples
-from entrypoints.api.dependencies import ADesk
-from entrypoints.api.pagination import Cursor, Limit, Page, after_number, page_of, whole
+from entrypoints.api.dependencies import ClientDep
+from entrypoints.api.pagination import Cursor, Limit, Page, decode_numeric_cursor, make_page, whole
 from entrypoints.api.problem_details import ApiCode, responses
 from entrypoints.api.query_parameters import Members, Plan
 from subscription.adjustment import Adjustment
@@ -16,64 +16,66 @@ from subscription.business_calendar import Day
 from subscription.catalogue import Term
 from subscription.contract import ContractTerm
 from subscription.explain import Explanation
-from subscription.forecast import ChangeQuote, Coming, Quote, QuoteOf
+from subscription.forecast import ChangeQuote, Quote, QuoteKind, UpcomingEvent
 from subscription.ledger import LedgerLine
-from subscription.refusals import Code, refuse
+from subscription.refusals import RefusalCode, refusal
 from subscription.status import Status
 from subscription.timeline import ErasureCertificate, TimelineEntry
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
 
-_NOT_FOUND = responses(Code.SUBSCRIPTION_NOT_FOUND)
-_CLOCK = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)
-_PAGE = responses(Code.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT)
+_NOT_FOUND = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND)
+_CLOCK = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)
+_PAGE = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT)
 
 
 @router.get(
     "",
-    responses={**examples.shown("status"), **_NOT_FOUND},
+    responses={**examples.example_response("status"), **_NOT_FOUND},
     summary="The status of a subscription",
     description="Plan, members, contract, renewal option, reservation and next deadline, from the record.",
 )
-async def get_subscription(subscription_id: str, desk: ADesk) -> Status:
+async def get_subscription(subscription_id: str, desk: ClientDep) -> Status:
     return await desk.status(subscription_id)
 
 
 @router.get(
     "/timeline",
-    responses={**examples.shown("timeline"), **_PAGE},
+    responses={**examples.example_response("timeline"), **_PAGE},
     summary="The events of a subscription, in order",
     description="They are answered also after its erasure.",
 )
 async def list_timeline_entries(
-    subscription_id: str, desk: ADesk, cursor: Cursor = None, limit: Limit = 100
+    subscription_id: str, desk: ClientDep, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TimelineEntry]:
     of = f"timeline {subscription_id}"
-    found = await desk.timeline(subscription_id, after=after_number(of, cursor), limit=limit + 1)
-    return page_of(found, limit, of, lambda entry: str(entry.sequence))
+    found = await desk.timeline(subscription_id, after=decode_numeric_cursor(of, cursor), limit=limit + 1)
+    return make_page(found, limit, of, lambda entry: str(entry.sequence))
 
 
 @router.get(
     "/ledger",
-    responses={**examples.shown("ledger"), **_NOT_FOUND},
+    responses={**examples.example_response("ledger"), **_NOT_FOUND},
     summary="The ledger of a subscription",
     description="Every line that was charged. A line is never changed; adjustments correct it.",
 )
-async def list_ledger_lines(subscription_id: str, desk: ADesk) -> Page[LedgerLine]:
+async def list_ledger_lines(subscription_id: str, desk: ClientDep) -> Page[LedgerLine]:
     return whole(await desk.ledger(subscription_id))
 
 
 @router.get(
     "/explanations",
     responses={
-        **examples.shown("explanations"),
-        **responses(Code.SUBSCRIPTION_NOT_FOUND, Code.LINE_NOT_FOUND, Code.INVALID_ARGUMENT),
+        **examples.example_response("explanations"),
+        **responses(
+            RefusalCode.SUBSCRIPTION_NOT_FOUND, RefusalCode.LINE_NOT_FOUND, RefusalCode.INVALID_ARGUMENT
+        ),
     },
     summary="The calculation of each ledger line",
     description="The days, rates and fractions of each line, or of the one with this `key` (R20).",
 )
 async def list_explanations(
-    subscription_id: str, desk: ADesk, key: Annotated[str | None, Query(max_length=200)] = None
+    subscription_id: str, desk: ClientDep, key: Annotated[str | None, Query(max_length=200)] = None
 ) -> Page[Explanation]:
     return whole(await desk.explain(subscription_id, key))
 
@@ -84,37 +86,37 @@ async def list_explanations(
     summary="The adjustments of a ledger",
     description="The compensating lines, in the order in which they were made.",
 )
-async def list_adjustments(subscription_id: str, desk: ADesk) -> Page[Adjustment]:
+async def list_adjustments(subscription_id: str, desk: ClientDep) -> Page[Adjustment]:
     return whole(await desk.adjustments(subscription_id))
 
 
 @router.get(
     "/upcoming",
-    responses={**examples.shown("upcoming"), **_CLOCK},
+    responses={**examples.example_response("upcoming"), **_CLOCK},
     summary="The next events, if no command is given",
     description="The next twelve, each with the ledger lines that it will post.",
 )
-async def list_upcoming_events(subscription_id: str, desk: ADesk) -> Page[Coming]:
+async def list_upcoming_events(subscription_id: str, desk: ClientDep) -> Page[UpcomingEvent]:
     return whole(await desk.upcoming(subscription_id))
 
 
 @router.get(
     "/quote",
     responses={
-        **examples.shown_each("quotes"),
+        **examples.example_responses("quotes"),
         **responses(
-            Code.SUBSCRIPTION_NOT_FOUND,
-            Code.INVALID_ARGUMENT,
-            Code.MISSING_FIELD,
-            Code.SUBSCRIPTION_ENDED,
-            Code.DATE_IN_THE_PAST,
-            Code.DATE_TOO_LATE,
-            Code.ALREADY_PAID,
-            Code.NOT_YET_PAID,
-            Code.NOT_AN_UPGRADE,
-            Code.LOWERED_BY_UPGRADE,
-            Code.PLAN_NOT_SOLD,
-            Code.TOO_MANY_MEMBERS,
+            RefusalCode.SUBSCRIPTION_NOT_FOUND,
+            RefusalCode.INVALID_ARGUMENT,
+            RefusalCode.MISSING_FIELD,
+            RefusalCode.SUBSCRIPTION_ENDED,
+            RefusalCode.DATE_IN_THE_PAST,
+            RefusalCode.DATE_TOO_LATE,
+            RefusalCode.ALREADY_PAID,
+            RefusalCode.NOT_YET_PAID,
+            RefusalCode.NOT_AN_UPGRADE,
+            RefusalCode.LOWERED_BY_UPGRADE,
+            RefusalCode.PLAN_NOT_SOLD,
+            RefusalCode.TOO_MANY_MEMBERS,
             ApiCode.NO_ANSWER,
         ),
     },
@@ -125,19 +127,19 @@ async def list_upcoming_events(subscription_id: str, desk: ADesk) -> Page[Coming
 )
 async def get_quote(
     subscription_id: str,
-    desk: ADesk,
+    desk: ClientDep,
     on: Annotated[Day | None, Query(examples=["2027-07-01"])] = None,
-    of: QuoteOf = QuoteOf.CANCELLATION,
+    of: QuoteKind = QuoteKind.CANCELLATION,
     term: ContractTerm | None = None,
     plan: Plan = None,
     members: Members = None,
 ) -> Annotated[Quote | ChangeQuote, Field(discriminator="kind")]:
     match of:
-        case QuoteOf.CANCELLATION:
+        case QuoteKind.CANCELLATION:
             return await desk.quote_cancellation(subscription_id, _given(on))
-        case QuoteOf.SWITCH:
+        case QuoteKind.SWITCH:
             return await desk.quote_switch(subscription_id, _given(on), term, plan=plan, members=members)
-        case QuoteOf.UPGRADE:
+        case QuoteKind.UPGRADE:
             return await desk.quote_upgrade(subscription_id, plan=plan, members=members, term=term)
 
 
@@ -147,7 +149,7 @@ async def get_quote(
     summary="The terms of service to which an upgrade must agree now",
     description="The required ones, each in its present version (R3).",
 )
-async def list_required_terms(subscription_id: str, desk: ADesk) -> Page[Term]:
+async def list_required_terms(subscription_id: str, desk: ClientDep) -> Page[Term]:
     return whole(await desk.required_terms(subscription_id))
 
 
@@ -157,11 +159,11 @@ async def list_required_terms(subscription_id: str, desk: ADesk) -> Page[Term]:
     summary="The certificates of an erasure",
     description="What was erased, how many rows of each, and when (R31). Empty before the erasure.",
 )
-async def list_erasure_certificates(subscription_id: str, desk: ADesk) -> Page[ErasureCertificate]:
+async def list_erasure_certificates(subscription_id: str, desk: ClientDep) -> Page[ErasureCertificate]:
     return whole(await desk.certificates(subscription_id))
 
 
 def _given(on: date | None) -> date:
     if on is None:
-        raise refuse(Code.MISSING_FIELD, "on", reason="DAY")
+        raise refusal(RefusalCode.MISSING_FIELD, "on", reason="DAY")
     return on

@@ -8,16 +8,16 @@ from pydantic import Field, ValidationError
 
 from adapters.webhooks.url_policy import url_problem
 from entrypoints.api import dependencies, examples
-from entrypoints.api.dependencies import AKey, AnIdempotencyKey, AService, mark_replayed
+from entrypoints.api.dependencies import ApiKeyDep, IdempotencyKeyDep, ServiceDep, mark_replayed
 from entrypoints.api.event_types import EventKind
-from entrypoints.api.pagination import Cursor, Limit, Page, after_number, page_of, whole
-from entrypoints.api.problem_details import EXAMPLES, ApiCode, ApiError, responses
-from entrypoints.api.request_body import ABody, described, fields_of
+from entrypoints.api.pagination import Cursor, Limit, Page, decode_numeric_cursor, make_page, whole
+from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError, responses
+from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
 from starter.scoped_webhook_endpoints import WebhookDesk
-from starter.webhook_endpoints import Delivery, Endpoint, Webhooks
+from starter.webhook_endpoints import Delivery, Endpoint, WebhookEndpointStore
 from subscription.model import Frozen, Wire
-from subscription.refusals import Code, Refused, RefusedError, refuse
-from subscription.validation import check, problems_of
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
+from subscription.validation import parse_strict, problems_from
 from subscription.webhook_events import DeliveryState, EndpointStatus
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["Webhooks"])
@@ -28,8 +28,8 @@ _WRITE = (
     ApiCode.MALFORMED_JSON,
     ApiCode.UNSUPPORTED_MEDIA_TYPE,
     ApiCode.BODY_TOO_LARGE,
-    Code.INVALID_ARGUMENT,
-    Code.COMMAND_ID_REUSED,
+    RefusalCode.INVALID_ARGUMENT,
+    RefusalCode.COMMAND_ID_REUSED,
 )
 _ONE = (ApiCode.ENDPOINT_NOT_FOUND,)
 _SECRET = frozenset({"secret"})
@@ -76,7 +76,7 @@ class Queued(Frozen):
     queued: int
 
 
-async def _desk_of(service: AService, key: AKey) -> WebhookDesk:
+async def _desk_of(service: ServiceDep, key: ApiKeyDep) -> WebhookDesk:
     return WebhookDesk(service.own, key.caller)
 
 
@@ -85,32 +85,39 @@ ADesk = Annotated[WebhookDesk, Depends(_desk_of)]
 
 def _read(shape: type[Any], body: Any) -> Any:
     try:
-        return check(shape, fields_of(body))
+        return parse_strict(shape, require_object(body))
     except ValidationError as error:
-        problems = problems_of(error)
-        raise RefusedError(Refused.of_problems(Code.INVALID_ARGUMENT, problems, whole="the body")) from None
+        problems = problems_from(error)
+        raise RefusalError(
+            Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the body")
+        ) from None
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
     responses=responses(*_WRITE, ApiCode.INVALID_URL, ApiCode.TOO_MANY_ENDPOINTS),
-    openapi_extra=described(NewEndpoint, examples.NEW_ENDPOINT),
+    openapi_extra=body_schema(NewEndpoint, examples.NEW_ENDPOINT),
     summary="Create a webhook endpoint",
     description="It receives the events from now on. The secret verifies their signatures and is shown once.",
 )
 async def create_webhook_endpoint(
-    desk: ADesk, key: AKey, service: AService, sent: AnIdempotencyKey, body: ABody, response: Response
+    desk: ADesk,
+    key: ApiKeyDep,
+    service: ServiceDep,
+    sent: IdempotencyKeyDep,
+    body: JsonBodyDep,
+    response: Response,
 ) -> EndpointSecret:
     wanted: NewEndpoint = _read(NewEndpoint, body)
     own = key.caller.customer_id
     if own is not None and wanted.customer_id not in (None, own):
-        raise ApiError(ApiCode.OPERATORS_ONLY, EXAMPLES[ApiCode.OPERATORS_ONLY], "customer_id")
+        raise ApiError(ApiCode.OPERATORS_ONLY, MESSAGES[ApiCode.OPERATORS_ONLY], "customer_id")
     if problem := url_problem(wanted.url, anywhere=service.webhooks_anywhere):
         raise ApiError(ApiCode.INVALID_URL, f"The URL {problem}.", "url")
     customer_id = own or wanted.customer_id
 
-    async def create(webhooks: Webhooks) -> EndpointSecret:
+    async def create(webhooks: WebhookEndpointStore) -> EndpointSecret:
         await desk.check_number(webhooks, customer_id)
         made = await webhooks.add(wanted.url, customer_id, events=wanted.events)
         return EndpointSecret(endpoint_id=made.endpoint_id, secret=made.secret)
@@ -155,11 +162,11 @@ async def remove_webhook_endpoint(endpoint_id: str, desk: ADesk) -> None:
 
 def _add_status(verb: str, status: EndpointStatus, summary: str, description: str) -> None:
     async def change(
-        endpoint_id: str, desk: ADesk, sent: AnIdempotencyKey, body: ABody, response: Response
+        endpoint_id: str, desk: ADesk, sent: IdempotencyKeyDep, body: JsonBodyDep, response: Response
     ) -> Endpoint:
         _read(Nothing, body)
 
-        async def set_status(webhooks: Webhooks) -> Endpoint:
+        async def set_status(webhooks: WebhookEndpointStore) -> Endpoint:
             await webhooks.set_status(endpoint_id, status)
             [changed] = [each for each in await webhooks.list() if each.endpoint_id == endpoint_id]
             return changed
@@ -176,7 +183,7 @@ def _add_status(verb: str, status: EndpointStatus, summary: str, description: st
         name=f"{verb}_webhook_endpoint",
         response_model=Endpoint,
         responses=responses(*_WRITE, *_ONE),
-        openapi_extra=described(Nothing, {}),
+        openapi_extra=body_schema(Nothing, {}),
         summary=summary,
         description=description,
     )
@@ -199,16 +206,16 @@ _add_status(
 @router.post(
     "/{endpoint_id}/rotate-secret",
     responses=responses(*_WRITE, *_ONE),
-    openapi_extra=described(Rotation, {"overlap_hours": 24}),
+    openapi_extra=body_schema(Rotation, {"overlap_hours": 24}),
     summary="Make a new secret for a webhook endpoint",
     description="For `overlap_hours` both secrets sign each request. The new one is shown once.",
 )
 async def rotate_webhook_secret(
-    endpoint_id: str, desk: ADesk, sent: AnIdempotencyKey, body: ABody, response: Response
+    endpoint_id: str, desk: ADesk, sent: IdempotencyKeyDep, body: JsonBodyDep, response: Response
 ) -> EndpointSecret:
     wanted: Rotation = _read(Rotation, body)
 
-    async def rotate(webhooks: Webhooks) -> EndpointSecret:
+    async def rotate(webhooks: WebhookEndpointStore) -> EndpointSecret:
         made = await webhooks.rotate(endpoint_id, timedelta(hours=wanted.overlap_hours))
         return EndpointSecret(endpoint_id=made.endpoint_id, secret=made.secret)
 
@@ -223,16 +230,16 @@ async def rotate_webhook_secret(
 @router.post(
     "/{endpoint_id}/test",
     responses=responses(*_WRITE, *_ONE),
-    openapi_extra=described(Nothing, {}),
+    openapi_extra=body_schema(Nothing, {}),
     summary="Send a test event to a webhook endpoint",
     description="The answer is the queued delivery; its result is in the list of deliveries a moment later.",
 )
 async def send_test_webhook(
-    endpoint_id: str, desk: ADesk, sent: AnIdempotencyKey, body: ABody, response: Response
+    endpoint_id: str, desk: ADesk, sent: IdempotencyKeyDep, body: JsonBodyDep, response: Response
 ) -> Delivery:
     _read(Nothing, body)
 
-    async def send(webhooks: Webhooks) -> Delivery:
+    async def send(webhooks: WebhookEndpointStore) -> Delivery:
         delivery = await webhooks.delivery(await webhooks.test(endpoint_id))
         assert delivery is not None
         return delivery
@@ -245,7 +252,7 @@ async def send_test_webhook(
 
 @router.get(
     "/{endpoint_id}/deliveries",
-    responses=responses(*_ONE, ApiCode.INVALID_CURSOR, Code.INVALID_ARGUMENT),
+    responses=responses(*_ONE, ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT),
     summary="The deliveries of a webhook endpoint",
     description="In the order in which they were queued, each with its attempts and its last error.",
 )
@@ -259,33 +266,33 @@ async def list_webhook_deliveries(
     await desk.endpoint(endpoint_id)
     of = f"deliveries {endpoint_id}"
     found = await desk.reading.deliveries(
-        endpoint_id, state=state, after=after_number(of, cursor), limit=limit + 1
+        endpoint_id, state=state, after=decode_numeric_cursor(of, cursor), limit=limit + 1
     )
-    return page_of(found, limit, of, lambda each: str(each.number))
+    return make_page(found, limit, of, lambda each: str(each.number))
 
 
 @router.post(
     "/{endpoint_id}/replay",
-    responses=responses(*_WRITE, *_ONE, Code.MISSING_FIELD, Code.SUBSCRIPTION_NOT_FOUND),
-    openapi_extra=described(Replay, {"subscription_id": examples.SUBSCRIPTION_ID, "from_sequence": 7}),
+    responses=responses(*_WRITE, *_ONE, RefusalCode.MISSING_FIELD, RefusalCode.SUBSCRIPTION_NOT_FOUND),
+    openapi_extra=body_schema(Replay, {"subscription_id": examples.SUBSCRIPTION_ID, "from_sequence": 7}),
     summary="Send events to a webhook endpoint again",
     description="All that is parked, or all events of one subscription, delivered or not.",
 )
 async def replay_webhook_deliveries(
     endpoint_id: str,
     desk: ADesk,
-    subscriptions: dependencies.ADesk,
-    sent: AnIdempotencyKey,
-    body: ABody,
+    subscriptions: dependencies.ClientDep,
+    sent: IdempotencyKeyDep,
+    body: JsonBodyDep,
     response: Response,
 ) -> Queued:
     wanted: Replay = _read(Replay, body)
     if wanted.subscription_id is None and wanted.from_sequence is not None:
-        raise refuse(Code.MISSING_FIELD, "subscription_id", reason="OF_FROM_SEQUENCE")
+        raise refusal(RefusalCode.MISSING_FIELD, "subscription_id", reason="OF_FROM_SEQUENCE")
     if wanted.subscription_id is not None:
         await subscriptions.check_exists(wanted.subscription_id)
 
-    async def replay(webhooks: Webhooks) -> Queued:
+    async def replay(webhooks: WebhookEndpointStore) -> Queued:
         if wanted.subscription_id is None:
             return Queued(queued=await webhooks.replay_parked(endpoint_id))
         return Queued(

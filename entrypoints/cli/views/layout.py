@@ -12,7 +12,7 @@ NARROWEST = 80
 """Columns that every terminal is taken to have."""
 
 
-class Lines(Table):
+class BorderlessTable(Table):
     """A table below an empty line, with nothing but a rule below its head."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Lines(Table):
         yield from super().__rich_console__(console, options)
 
 
-class Name:
+class BreakableIdentifier:
     """A NAME_OF_THIS_KIND, which is broken after its underscores if at all."""
 
     def __init__(self, name: str) -> None:
@@ -38,7 +38,7 @@ class Name:
         return Measurement(max(map(cell_len, parts), default=0), cell_len(self._name))
 
 
-class Fitting:
+class FirstThatFits:
     """The first where it fits into the terminal, else the second."""
 
     def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:

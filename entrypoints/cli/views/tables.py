@@ -8,25 +8,25 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from entrypoints.cli.views.layout import Fitting, Lines, Name
+from entrypoints.cli.views.layout import BorderlessTable, BreakableIdentifier, FirstThatFits
 from subscription.attention import ShownAttention
 from subscription.business_calendar import KST
 from subscription.ledger import LineKind
 from subscription.state import Access, ReservedSwitch, State
 
 if TYPE_CHECKING:
-    from starter.read_model import Listed
-    from starter.schedules import Scheduled
+    from starter.read_model import SubscriptionSummary
+    from starter.schedules import ScheduleStatus
     from subscription.adjustment import Adjustment
-    from subscription.domain_verification import DomainProof
+    from subscription.domain_verification import VerificationRecords
     from subscription.explain import Explanation
-    from subscription.forecast import ChangeQuote, Coming, Quote
+    from subscription.forecast import ChangeQuote, Quote, UpcomingEvent
     from subscription.invoice import CorrectedInvoice, Invoice
     from subscription.ledger import LedgerLine
     from subscription.notice_outbox import OutboxNotice
     from subscription.reconciliation import ReportedFinding
     from subscription.refusals import Problem
-    from subscription.scenario import Document
+    from subscription.scenario import ScenarioResult
     from subscription.status import Status
     from subscription.timeline import Answer, ErasureCertificate, TimelineEntry
 
@@ -145,7 +145,7 @@ def reservation_words(status: "Status") -> str:
             return f"the cancellation for {cancellation.date}"
 
 
-def proofs_view(proofs: "Iterable[DomainProof]") -> RenderableType:
+def proofs_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
     """The DNS records of which one must be published, each to be copied as one line, however long."""
     parts: list[RenderableType] = []
     for proof in proofs:
@@ -161,7 +161,12 @@ def proofs_view(proofs: "Iterable[DomainProof]") -> RenderableType:
 def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
     table = table_of("When (KST)", "Event", "State", "What happened")
     for entry in entries:
-        table.add_row(f"{entry.at:%Y-%m-%d %H:%M}", Name(entry.event), state_text(entry.state), entry.message)
+        table.add_row(
+            f"{entry.at:%Y-%m-%d %H:%M}",
+            BreakableIdentifier(entry.event),
+            state_text(entry.state),
+            entry.message,
+        )
     return table
 
 
@@ -174,7 +179,7 @@ def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
     table.columns[5].footer = won(sum(line.amount for line in lines))
     for line in lines:
         table.add_row(
-            Name(line.kind),
+            BreakableIdentifier(line.kind),
             str(line.first_day),
             str(line.end_day),
             "\n".join(rate.plan for rate in line.rates),
@@ -191,8 +196,8 @@ def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
         _, _, name = each.key.rpartition("/")
         table.add_row(
             name,
-            Name(f"{each.corrected.kind}/{each.corrected.first_day}"),
-            Name(each.reason),
+            BreakableIdentifier(f"{each.corrected.kind}/{each.corrected.first_day}"),
+            BreakableIdentifier(each.reason),
             each.reference,
             won(each.amount),
             f"{each.effective_at:%Y-%m-%d %H:%M}",
@@ -233,7 +238,9 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
                     "\n".join(rate.plan for rate in entry.rates),
                     "\n".join(f"{rate.members:,}" for rate in entry.rates),
                 )
-            table.add_row(subscription.subscription_id, Name(entry.kind), *details, won(entry.amount))
+            table.add_row(
+                subscription.subscription_id, BreakableIdentifier(entry.kind), *details, won(entry.amount)
+            )
     parts = [invoices_table([invoice]), table]
     if invoice.corrected:
         parts.append(corrected_invoices_table(invoice.corrected))
@@ -298,13 +305,13 @@ def _change_words(quote: "ChangeQuote") -> str:
     )
 
 
-def coming_table(coming: "Iterable[Coming]") -> Table:
+def coming_table(coming: "Iterable[UpcomingEvent]") -> Table:
     table = table_of("When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
     for each in coming:
         amount = sum(line.amount for line in each.ledger)
         table.add_row(
             f"{each.entry.at:%Y-%m-%d %H:%M}",
-            Name(each.entry.event),
+            BreakableIdentifier(each.entry.event),
             state_text(each.entry.state),
             won(amount) if amount else "",
             each.entry.message,
@@ -342,7 +349,7 @@ def explanation_view(explanation: "Explanation") -> RenderableType:
     )
 
 
-def list_table(listed: "Iterable[Listed]") -> RenderableType:
+def list_table(listed: "Iterable[SubscriptionSummary]") -> RenderableType:
     """A line for each subscription; where the terminal is too narrow for that, two."""
     wide = table_of(
         *("Subscription", "Customer", "Account", "State", "Access", "Plan", "Members", "Term", "Next"),
@@ -365,10 +372,10 @@ def list_table(listed: "Iterable[Listed]") -> RenderableType:
             f"{each.plan}, {members_words(each.members)}\n{term}",
             next_up,
         )
-    return Fitting(wide, narrow)
+    return FirstThatFits(wide, narrow)
 
 
-def schedules_table(schedules: "Iterable[Scheduled]") -> Table:
+def schedules_table(schedules: "Iterable[ScheduleStatus]") -> Table:
     table = table_of("Job", "Runs", "Next (KST)", "Last run", "What it said")
     for each in schedules:
         if not each.applied:
@@ -402,13 +409,13 @@ def certificates_view(certificates: "Sequence[ErasureCertificate]") -> Renderabl
     return Group(Text(heading, style="bold"), table)
 
 
-def simulated_view(document: "Document") -> RenderableType:
+def simulated_view(document: "ScenarioResult") -> RenderableType:
     outcomes = table_of("When (KST)", "Command", "Outcome", "Answer")
     for outcome in document.outcomes:
         outcomes.add_row(
             f"{outcome.at:%Y-%m-%d %H:%M}",
-            Name(outcome.command),
-            Name(outcome.code or "accepted"),
+            BreakableIdentifier(outcome.command),
+            BreakableIdentifier(outcome.code or "accepted"),
             outcome.message,
         )
     final = document.final
@@ -427,7 +434,9 @@ def simulated_view(document: "Document") -> RenderableType:
 def problems_table(problems: "Iterable[Problem]") -> Table:
     table = table_of("Field", "What is wrong", "Code")
     for problem in problems:
-        table.add_row(Name(problem.field or ""), problem.message, Name(problem.code))
+        table.add_row(
+            BreakableIdentifier(problem.field or ""), problem.message, BreakableIdentifier(problem.code)
+        )
     return table
 
 
@@ -449,7 +458,7 @@ def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
 
 
 def table_of(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    table = Lines()
+    table = BorderlessTable()
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table

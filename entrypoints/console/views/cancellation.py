@@ -8,22 +8,27 @@ from starlette.responses import Response
 
 from entrypoints.console.available_actions import (
     Action,
-    Outlook,
+    CommandPreview,
     account_words,
     free_day,
-    outlook,
     penalty_from_tomorrow,
+    preview_command,
     quote_of,
 )
 from entrypoints.console.confirmation_digest import digest, is_as_shown, was_carried_out
-from entrypoints.console.page_context import Visit
-from entrypoints.console.views.command_forms import ask, changed_meanwhile, done, form_page
-from starter.client import Standing
+from entrypoints.console.page_context import PageContext
+from entrypoints.console.views.command_forms import (
+    changed_meanwhile,
+    form_page,
+    redirect_with_result,
+    run_client,
+)
+from starter.client import CurrentState
 from subscription.business_calendar import day_of
 from subscription.commands import Cancel
 from subscription.decide import latest_cancellation
 from subscription.forecast import Quote
-from subscription.refusals import Refused, RefusedError
+from subscription.refusals import Refusal, RefusalError
 from subscription.state import ReservedCancellation
 
 
@@ -31,16 +36,16 @@ from subscription.state import ReservedCancellation
 class _Review:
     """A cancellation that the rules would accept, with what it costs and what it causes."""
 
-    standing: Standing
+    standing: CurrentState
     quote: Quote
-    foreseen: Outlook
+    foreseen: CommandPreview
     penalty_from_tomorrow: int
 
     @property
     def is_today(self) -> bool:
         return self.quote.date == day_of(self.standing.now)
 
-    def shown(self, visit: Visit) -> str:
+    def shown(self, visit: PageContext) -> str:
         """Return the digest of what the review page shows."""
         state = self.standing.state
         return digest(
@@ -57,7 +62,7 @@ class _Review:
         )
 
 
-async def show_cancel(visit: Visit) -> Response:
+async def show_cancel(visit: PageContext) -> Response:
     """Show the form for the date; with `review` in the query, show what that date costs, to be confirmed."""
     standing = await visit.desk.standing(visit.subscription_id)
     asked = visit.request.query_params
@@ -66,7 +71,7 @@ async def show_cancel(visit: Visit) -> Response:
     return await _form(visit, standing, asked.get("date"))
 
 
-async def take_cancel(visit: Visit) -> Response:
+async def take_cancel(visit: PageContext) -> Response:
     """Cancel on the date that was reviewed; where its page would show something else now, show that."""
     standing = await visit.desk.standing(visit.subscription_id)
     day, confirmation = visit.form.get("date", ""), visit.form.get("confirmation", "").strip()[:300]
@@ -77,14 +82,14 @@ async def take_cancel(visit: Visit) -> Response:
         if isinstance(review, str) or not is_as_shown(visit, review.shown(visit)):
             return await _review_or_form(visit, standing, day, {"": changed_meanwhile(visit)})
     try:
-        answer = await ask(visit, "cancel", {"date": day, "confirmation": confirmation}, standing)
-    except RefusedError as refusal:
+        answer = await run_client(visit, "cancel", {"date": day, "confirmation": confirmation}, standing)
+    except RefusalError as refusal:
         standing = await visit.desk.standing(visit.subscription_id)
         return await _review_or_form(visit, standing, day, visit.problems(refusal.refused))
-    return await done(visit, answer)
+    return await redirect_with_result(visit, answer)
 
 
-def _reviewed(visit: Visit, standing: Standing, day: str) -> _Review | str:
+def _reviewed(visit: PageContext, standing: CurrentState, day: str) -> _Review | str:
     """Return the review of this date, or what is wrong with it."""
     try:
         chosen = date.fromisoformat(day)
@@ -92,9 +97,9 @@ def _reviewed(visit: Visit, standing: Standing, day: str) -> _Review | str:
         return visit.words.say("Enter a date such as 2027-01-31.")
     quote = quote_of(standing, chosen)
     command = Cancel(date=chosen, confirmation=account_words(standing.state))
-    foreseen = quote if isinstance(quote, Refused) else outlook(standing, command)
-    if isinstance(quote, Refused) or isinstance(foreseen, Refused):
-        return visit.refusal(quote if isinstance(quote, Refused) else foreseen)  # type: ignore[arg-type]
+    foreseen = quote if isinstance(quote, Refusal) else preview_command(standing, command)
+    if isinstance(quote, Refusal) or isinstance(foreseen, Refusal):
+        return visit.refusal(quote if isinstance(quote, Refusal) else foreseen)  # type: ignore[arg-type]
     is_today = chosen == day_of(standing.now)
     return _Review(
         standing=standing,
@@ -105,8 +110,8 @@ def _reviewed(visit: Visit, standing: Standing, day: str) -> _Review | str:
 
 
 async def _review_or_form(
-    visit: Visit,
-    standing: Standing,
+    visit: PageContext,
+    standing: CurrentState,
     day: str,
     problems: Mapping[str, str] | None = None,
     *,
@@ -130,7 +135,7 @@ async def _review_or_form(
 
 
 async def _form(
-    visit: Visit, standing: Standing, day: str | None, problems: Mapping[str, str] | None = None
+    visit: PageContext, standing: CurrentState, day: str | None, problems: Mapping[str, str] | None = None
 ) -> Response:
     today, state = day_of(standing.now), standing.state
     begins_tomorrow = penalty_from_tomorrow(standing)
@@ -142,9 +147,9 @@ async def _form(
         standing,
         Action.CANCEL,
         date=_preselected(standing, free_on) if day is None or day == today.isoformat() else day,
-        latest=latest_cancellation(state, today) if state.state.commandable else today,
+        latest=latest_cancellation(state, today) if state.state.accepts_commands else today,
         free_on=free_on,
-        penalty_today=0 if isinstance(now, Refused) else now.penalty,
+        penalty_today=0 if isinstance(now, Refusal) else now.penalty,
         penalty_from_tomorrow=begins_tomorrow,
         tomorrow=today + timedelta(days=1),
         problems=problems or {},
@@ -152,7 +157,7 @@ async def _form(
     )
 
 
-def _preselected(standing: Standing, free_on: date | None) -> str:
+def _preselected(standing: CurrentState, free_on: date | None) -> str:
     """Return the date that the form begins with: what is reserved, the day without a fee, or none.
 
     It is never today, on which everything would be deleted at once.

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from starlette.responses import Response
 
 from entrypoints.console.confirmation_digest import is_as_shown
-from entrypoints.console.page_context import Visit
+from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_detail import clock_shown, shown
-from starter.subscription_clock import TestClockUnavailable
+from starter.subscription_clock import ClockNotSupportedError
 from subscription.deadlines import next_deadline
 
 
-async def advance(visit: Visit) -> Response:
+async def advance(visit: PageContext) -> Response:
     """Move the clock by a day, by a month, or to the next deadline, counted from what the page showed."""
     standing = await visit.desk.standing(visit.subscription_id)
     shown_at = visit.form.get("now", "")
@@ -28,7 +28,7 @@ async def advance(visit: Visit) -> Response:
     if target > standing.now:
         try:
             await (await visit.desk.clock(visit.subscription_id)).advance_to(target)
-        except TestClockUnavailable:
+        except ClockNotSupportedError:
             said = visit.words.say("This server cannot move a subscription's clock.")
             return await shown(visit, problems={"": said}, status=409)
         await visit.desk.settle(visit.subscription_id)

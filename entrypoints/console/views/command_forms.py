@@ -8,16 +8,18 @@ from starlette.responses import Response
 
 from entrypoints.console.available_actions import Action, catalogue_now, refusals
 from entrypoints.console.confirmation_digest import command_id, digest, is_as_shown, was_carried_out
-from entrypoints.console.event_messages import Speaker
-from entrypoints.console.page_context import Visit
+from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_detail import account_of, shown, withdrawal_shown
-from starter.client import Standing
+from starter.client import CurrentState
 from subscription.business_calendar import day_of
-from subscription.refusals import Code, Problem, RefusedError
+from subscription.refusals import Problem, RefusalCode, RefusalError
 from subscription.timeline import Answer
 
 
-async def ask(visit: Visit, name: str, argument: Mapping[str, Any], seen: Standing | None = None) -> Answer:
+async def run_client(
+    visit: PageContext, name: str, argument: Mapping[str, Any], seen: CurrentState | None = None
+) -> Answer:
     """Send a command, under the id of the form that it comes from: a double click does it once (R22).
 
     The rules refuse it if an event, a new day or a new catalogue version has come since `seen`, for which the
@@ -30,19 +32,19 @@ async def ask(visit: Visit, name: str, argument: Mapping[str, Any], seen: Standi
     return await visit.desk.command(visit.subscription_id, name, {**argument, **carried})
 
 
-async def done(visit: Visit, answer: Answer) -> Response:
+async def redirect_with_result(visit: PageContext, answer: Answer) -> Response:
     """Back on the subscription's page, which says what the command has caused."""
     events = [entry.sequence for entry in answer.events]
     happened = await visit.desk.history(visit.subscription_id)
-    speak = Speaker(visit.words, await visit.desk.price_book())
+    speak = MessageFormatter(visit.words, await visit.desk.price_book())
     said = " ".join(speak.event(happened[number - 1]) for number in events if number <= len(happened))
     return await visit.go(f"/subscriptions/{visit.subscription_id}", said or answer.message)
 
 
 async def form_page(
-    visit: Visit,
+    visit: PageContext,
     template: str,
-    standing: Standing,
+    standing: CurrentState,
     action: Action,
     *,
     status: int = 200,
@@ -57,53 +59,55 @@ async def form_page(
         state=standing.state,
         today=day_of(standing.now),
         account=account_of(standing),
-        speak=Speaker(visit.words, standing.book),
+        speak=MessageFormatter(visit.words, standing.book),
         command_id=str(uuid.uuid4()),
         refused=refused and visit.refusal(refused),
         **context,
     )
 
 
-def changed_meanwhile(visit: Visit) -> str:
+def changed_meanwhile(visit: PageContext) -> str:
     """What is said where a page confirms something else than it would show now."""
-    return visit.refusal(Problem.of(Code.CHANGED_MEANWHILE))
+    return visit.refusal(Problem.of(RefusalCode.CHANGED_MEANWHILE))
 
 
 # -- withdraw, domain proof ----------------------------------------------------------------------------
 
 
-async def withdraw(visit: Visit) -> Response:
+async def withdraw(visit: PageContext) -> Response:
     standing = await visit.desk.standing(visit.subscription_id)
     if not await was_carried_out(visit) and not is_as_shown(visit, withdrawal_shown(visit, standing)):
         return await shown(visit, problems={"": changed_meanwhile(visit)}, status=409)
     try:
-        return await done(visit, await ask(visit, "withdraw_reservation", {}, standing))
-    except RefusedError as refusal:
+        return await redirect_with_result(
+            visit, await run_client(visit, "withdraw_reservation", {}, standing)
+        )
+    except RefusalError as refusal:
         return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
 
 
-async def check_domain(visit: Visit) -> Response:
+async def check_domain(visit: PageContext) -> Response:
     say = visit.words.say
     try:
-        answer = await ask(visit, "check_domain", {})
-    except RefusedError as refusal:
+        answer = await run_client(visit, "check_domain", {})
+    except RefusalError as refusal:
         return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
     if not answer.events:
         not_yet = say("The proof was not found just now; looking goes on. DNS may take a while.")
         return await visit.go(f"/subscriptions/{visit.subscription_id}", not_yet)
-    return await done(visit, answer)
+    return await redirect_with_result(visit, answer)
 
 
 # -- rename (R10) --------------------------------------------------------------------------------------
 
 
-async def show_rename(visit: Visit) -> Response:
+async def show_rename(visit: PageContext) -> Response:
     standing = await visit.desk.standing(visit.subscription_id)
     account = standing.state.account
     return await _rename_page(visit, standing, account.kind.value if account else "GROUP", "")
 
 
-async def take_rename(visit: Visit) -> Response:
+async def take_rename(visit: PageContext) -> Response:
     standing = await visit.desk.standing(visit.subscription_id)
     kind = "DOMAIN" if visit.form.get("kind") == "DOMAIN" else "GROUP"
     name = visit.form.get("name", "").strip()[:300]
@@ -112,8 +116,10 @@ async def take_rename(visit: Visit) -> Response:
     if not await was_carried_out(visit) and not is_as_shown(visit, _rename_shown(visit, standing)):
         return await _rename_page(visit, standing, kind, name, {"": changed_meanwhile(visit)}, 409)
     try:
-        return await done(visit, await ask(visit, "rename_account", {kind.lower(): name}, standing))
-    except RefusedError as refusal:
+        return await redirect_with_result(
+            visit, await run_client(visit, "rename_account", {kind.lower(): name}, standing)
+        )
+    except RefusalError as refusal:
         problems = visit.problems(refusal.refused, group="name", domain="name", account_group="name")
         problems = {"name": " ".join(problems.values())}
         standing = await visit.desk.standing(visit.subscription_id)
@@ -121,8 +127,8 @@ async def take_rename(visit: Visit) -> Response:
 
 
 async def _rename_page(
-    visit: Visit,
-    standing: Standing,
+    visit: PageContext,
+    standing: CurrentState,
     kind: str,
     name: str,
     problems: Mapping[str, str] | None = None,
@@ -141,7 +147,7 @@ async def _rename_page(
     )
 
 
-def _rename_shown(visit: Visit, standing: Standing) -> str:
+def _rename_shown(visit: PageContext, standing: CurrentState) -> str:
     state = standing.state
     held = state.rename_claim.name if state.rename_claim else None
     return digest(visit, "rename", state.subscription_id, state.account, held)

@@ -8,24 +8,29 @@ from starlette.responses import Response
 
 from entrypoints.console.available_actions import (
     Action,
-    Outlook,
+    CommandPreview,
     catalogue_now,
     cost_of,
-    outlook,
     plans_to_choose,
     plans_to_upgrade_to,
+    preview_command,
 )
 from entrypoints.console.confirmation_digest import digest, is_as_shown, was_carried_out
-from entrypoints.console.page_context import Visit
+from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
-from entrypoints.console.views.command_forms import ask, changed_meanwhile, done, form_page
-from starter.client import Standing
+from entrypoints.console.views.command_forms import (
+    changed_meanwhile,
+    form_page,
+    redirect_with_result,
+    run_client,
+)
+from starter.client import CurrentState
 from subscription.business_calendar import day_of
-from subscription.commands import read_command
+from subscription.commands import parse_command
 from subscription.contract import ContractTerm
 from subscription.decide import latest_switch
 from subscription.forecast import ChangeQuote
-from subscription.refusals import Refused, RefusedError
+from subscription.refusals import Refusal, RefusalError
 from subscription.state import ReservedSwitch
 
 Fields = Mapping[str, str]
@@ -42,15 +47,15 @@ _FIELDS = ("date", "plan", "term", "members", "agreed")
 class _Choice:
     """What was entered, and what would follow from it by the rules."""
 
-    standing: Standing
+    standing: CurrentState
     action: Action
     entered: Fields
     argument: Mapping[str, Any]
-    foreseen: Outlook | None
+    foreseen: CommandPreview | None
     cost: ChangeQuote | None
     problems: Mapping[str, str]
 
-    def shown(self, visit: Visit) -> str:
+    def shown(self, visit: PageContext) -> str:
         """Return the digest of what the review page shows."""
         state = self.standing.state
         return digest(
@@ -67,33 +72,33 @@ class _Choice:
         )
 
 
-async def show_switch(visit: Visit) -> Response:
+async def show_switch(visit: PageContext) -> Response:
     """Show the form; with `review` in the query, show what would follow, to be confirmed."""
     return await _show(visit, Action.SWITCH)
 
 
-async def show_renewal(visit: Visit) -> Response:
+async def show_renewal(visit: PageContext) -> Response:
     return await _show(visit, Action.RENEWAL)
 
 
-async def show_upgrade(visit: Visit) -> Response:
+async def show_upgrade(visit: PageContext) -> Response:
     """Show the request's stages again: product, terms, details."""
     return await _show(visit, Action.UPGRADE)
 
 
-async def take_switch(visit: Visit) -> Response:
+async def take_switch(visit: PageContext) -> Response:
     return await _confirm(visit, Action.SWITCH)
 
 
-async def take_renewal(visit: Visit) -> Response:
+async def take_renewal(visit: PageContext) -> Response:
     return await _confirm(visit, Action.RENEWAL)
 
 
-async def take_upgrade(visit: Visit) -> Response:
+async def take_upgrade(visit: PageContext) -> Response:
     return await _confirm(visit, Action.UPGRADE)
 
 
-async def _show(visit: Visit, action: Action) -> Response:
+async def _show(visit: PageContext, action: Action) -> Response:
     standing = await visit.desk.standing(visit.subscription_id)
     asked = visit.request.query_params
     typed = {name: asked[name] for name in _FIELDS if name in asked}
@@ -111,7 +116,7 @@ async def _show(visit: Visit, action: Action) -> Response:
     return await _form(visit, standing, action, entered)
 
 
-async def _confirm(visit: Visit, action: Action) -> Response:
+async def _confirm(visit: PageContext, action: Action) -> Response:
     """Do what the page showed; where it would show something else now, show that."""
     standing = await visit.desk.standing(visit.subscription_id)
     entered = {name: visit.form.get(name, "") for name in _FIELDS}
@@ -119,13 +124,15 @@ async def _confirm(visit: Visit, action: Action) -> Response:
     if not await was_carried_out(visit) and not is_as_shown(visit, choice.shown(visit)):
         return await _review(visit, choice, {"": changed_meanwhile(visit)})
     try:
-        return await done(visit, await ask(visit, _COMMANDS[action], choice.argument, standing))
-    except RefusedError as refusal:
+        return await redirect_with_result(
+            visit, await run_client(visit, _COMMANDS[action], choice.argument, standing)
+        )
+    except RefusalError as refusal:
         choice = _choice(visit, await visit.desk.standing(visit.subscription_id), action, entered)
         return await _review(visit, choice, visit.problems(refusal.refused))
 
 
-async def _review(visit: Visit, choice: _Choice, problems: Mapping[str, str] | None = None) -> Response:
+async def _review(visit: PageContext, choice: _Choice, problems: Mapping[str, str] | None = None) -> Response:
     """Return the page that confirms the choice, or the form again where the rules would refuse it.
 
     `problems` say why a confirmation was not carried out, which is a conflict whatever is shown.
@@ -152,8 +159,8 @@ async def _review(visit: Visit, choice: _Choice, problems: Mapping[str, str] | N
 
 
 async def _terms_page(
-    visit: Visit,
-    standing: Standing,
+    visit: PageContext,
+    standing: CurrentState,
     entered: Fields,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
@@ -171,8 +178,8 @@ async def _terms_page(
 
 
 async def _form(
-    visit: Visit,
-    standing: Standing,
+    visit: PageContext,
+    standing: CurrentState,
     action: Action,
     entered: Fields,
     problems: Mapping[str, str] | None = None,
@@ -192,7 +199,7 @@ async def _form(
     )
 
 
-def _as_it_is(standing: Standing, action: Action) -> dict[str, str]:
+def _as_it_is(standing: CurrentState, action: Action) -> dict[str, str]:
     """The form as it is first shown: what is reserved or in force."""
     state = standing.state
     if action is Action.RENEWAL:
@@ -214,26 +221,26 @@ def _as_it_is(standing: Standing, action: Action) -> dict[str, str]:
     }
 
 
-def _choice(visit: Visit, standing: Standing, action: Action, entered: Fields) -> _Choice:
+def _choice(visit: PageContext, standing: CurrentState, action: Action, entered: Fields) -> _Choice:
     argument = _argument(standing, action, entered)
-    command = read_command(_COMMANDS[action], argument)
-    foreseen = command if isinstance(command, Refused) else outlook(standing, command)
-    problems = visit.problems(foreseen) if isinstance(foreseen, Refused) else {}
+    command = parse_command(_COMMANDS[action], argument)
+    foreseen = command if isinstance(command, Refusal) else preview_command(standing, command)
+    problems = visit.problems(foreseen) if isinstance(foreseen, Refusal) else {}
     if "members" not in argument and (entered.get("members") or action is not Action.RENEWAL):
         problems["members"] = visit.refusal(NOT_A_NUMBER)
-    possible = not problems and not isinstance(foreseen, Refused) and not isinstance(command, Refused)
+    possible = not problems and not isinstance(foreseen, Refusal) and not isinstance(command, Refusal)
     return _Choice(
         standing=standing,
         action=action,
         entered=entered,
         argument=argument,
-        foreseen=foreseen if possible and isinstance(foreseen, Outlook) else None,
-        cost=cost_of(standing, command) if possible and not isinstance(command, Refused) else None,
+        foreseen=foreseen if possible and isinstance(foreseen, CommandPreview) else None,
+        cost=cost_of(standing, command) if possible and not isinstance(command, Refusal) else None,
         problems=problems,
     )
 
 
-def _argument(standing: Standing, action: Action, entered: Fields) -> dict[str, Any]:
+def _argument(standing: CurrentState, action: Action, entered: Fields) -> dict[str, Any]:
     """A form's words as a command's argument. An empty field is one that was not given."""
     argument: dict[str, Any] = {name: entered[name] for name in ("date", "plan", "term") if entered.get(name)}
     members = whole_number(entered.get("members", ""))
@@ -251,6 +258,6 @@ def _argument(standing: Standing, action: Action, entered: Fields) -> dict[str, 
     return argument
 
 
-def _terms(standing: Standing) -> tuple[Any, ...]:
+def _terms(standing: CurrentState) -> tuple[Any, ...]:
     catalogue = catalogue_now(standing)
     return catalogue.terms if catalogue else ()

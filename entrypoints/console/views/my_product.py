@@ -5,35 +5,35 @@ from typing import Any
 
 from starlette.responses import Response
 
-from entrypoints.console.event_messages import Speaker
-from entrypoints.console.page_context import Visit
-from starter.filters import READY_MADE, Selection, customer_is, state_is
-from starter.search import Found
+from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.page_context import PageContext
+from starter.filters import NAMED_FILTERS, Filters, customer_is, state_is
+from starter.search import SearchPage
 from subscription.business_calendar import KST, day_of
-from subscription.deadlines import Deadline, Due
+from subscription.deadlines import Deadline, DeadlineKind
 from subscription.state import State
 
 _A_PAGE = 50
 _SHOWN_STATES = (State.TRIAL, State.SUSPENDED, State.ACTIVE, State.CANCELED, State.ERASED)
 
 
-async def home(visit: Visit) -> Response:
+async def home(visit: PageContext) -> Response:
     return await visit.go("/subscriptions" if visit.caller.customer_id else "/operator")
 
 
-async def my_product(visit: Visit) -> Response:
+async def my_product(visit: PageContext) -> Response:
     found = await visit.desk.find(after=visit.request.query_params.get("after", ""), limit=_A_PAGE)
     return await visit.page("my_product.html", **await _list(visit, found))
 
 
-async def all_subscriptions(visit: Visit) -> Response:
+async def all_subscriptions(visit: PageContext) -> Response:
     """Everybody's, by state, by customer, or by one of the selections that operators often want."""
     asked = visit.request.query_params
     ready_made, state, customer = asked.get("show", ""), asked.get("state", ""), asked.get("customer", "")
-    selection, today = Selection(), day_of(datetime.now(KST))
+    selection, today = Filters(), day_of(datetime.now(KST))
     problems: dict[str, str] = {}
-    if ready_made in READY_MADE:
-        selection += READY_MADE[ready_made].on(today)
+    if ready_made in NAMED_FILTERS:
+        selection += NAMED_FILTERS[ready_made].on(today)
     elif ready_made:
         problems["show"] = _no_such_filter(visit, ready_made)
     if state in tuple(State):
@@ -43,11 +43,11 @@ async def all_subscriptions(visit: Visit) -> Response:
     if customer:
         selection += customer_is(customer)
     found = (
-        Found(subscriptions=(), total=0, after=None, query=None)
+        SearchPage(subscriptions=(), total=0, after=None, query=None)
         if problems
         else await visit.desk.find(selection, after=asked.get("after", ""), limit=_A_PAGE)
     )
-    attention = await visit.desk.find(READY_MADE["needs-attention"].on(today), limit=_A_PAGE)
+    attention = await visit.desk.find(NAMED_FILTERS["needs-attention"].on(today), limit=_A_PAGE)
     return await visit.page(
         "operator.html",
         status=422 if problems else 200,
@@ -68,25 +68,25 @@ async def all_subscriptions(visit: Visit) -> Response:
     )
 
 
-def _no_such_filter(visit: Visit, value: str) -> str:
+def _no_such_filter(visit: PageContext, value: str) -> str:
     return visit.words.say("There is no filter %(value)s. Choose one of the list.", value=value)
 
 
-async def _list(visit: Visit, found: Found) -> dict[str, Any]:
+async def _list(visit: PageContext, found: SearchPage) -> dict[str, Any]:
     book = await visit.desk.price_book()
     return {
         "found": found,
         "names": await visit.desk.account_names(found.subscriptions),
-        "speak": Speaker(visit.words, book),
+        "speak": MessageFormatter(visit.words, book),
         "next_of": {
-            each.subscription_id: Deadline(at=each.next_deadline_at, what=Due(each.next_deadline))
+            each.subscription_id: Deadline(at=each.next_deadline_at, what=DeadlineKind(each.next_deadline))
             for each in found.subscriptions
             if each.next_deadline_at and each.next_deadline
         },
     }
 
 
-def _ready_made(visit: Visit) -> dict[str, str]:
+def _ready_made(visit: PageContext) -> dict[str, str]:
     say = visit.words.say
     return {
         "needs-attention": say("Needing attention"),

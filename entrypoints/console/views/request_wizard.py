@@ -7,18 +7,18 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from entrypoints.console import request_draft
-from entrypoints.console.access_control import forget
-from entrypoints.console.available_actions import admin_reason
+from entrypoints.console.access_control import clear_cookie
+from entrypoints.console.available_actions import admin_closed_state
 from entrypoints.console.confirmation_digest import digest, is_as_shown
-from entrypoints.console.event_messages import Speaker
-from entrypoints.console.page_context import Visit
+from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import Draft
 from subscription.account_names import domain_name, group_name
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue
 from subscription.password_hash_policy import PLACEHOLDER
 from subscription.password_policy import password_problems
-from subscription.refusals import Code, Problem, Refused, RefusedError, refuse
+from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError, refusal
 from subscription.request import Account, AccountKind
 from subscription.validation import problem_in
 
@@ -38,12 +38,12 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 """Which of a request's fields each step asks for."""
 
 
-async def begin(visit: Visit) -> Response:
+async def begin(visit: PageContext) -> Response:
     """Begin a new request, with a draft of its own."""
     return await visit.go(_path(_new_draft(visit), "product"))
 
 
-async def _begin_again(visit: Visit) -> Response:
+async def _begin_again(visit: PageContext) -> Response:
     """Begin a new request in place of one that is not kept any more, and say so."""
     forgotten = visit.words.say(
         "What was entered is not kept any more: it is kept for an hour, until you sign in again, and for "
@@ -53,7 +53,7 @@ async def _begin_again(visit: Visit) -> Response:
     return await visit.go(_path(_new_draft(visit), "product"), forgotten)
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: PageContext) -> Response:
     """One of the steps, with what was entered; one that is too early leads to the first unfinished one."""
     step, draft = _step(visit), _draft(visit)
     if draft is None:
@@ -66,7 +66,7 @@ async def show(visit: Visit) -> Response:
     return await _shown(visit, step, draft)
 
 
-async def take(visit: Visit) -> Response:
+async def take(visit: PageContext) -> Response:
     """What was entered in one of the steps."""
     step, draft = _step(visit), _draft(visit)
     if draft is None:
@@ -84,11 +84,11 @@ async def take(visit: Visit) -> Response:
             return await _finalize(visit, draft)
 
 
-async def _take_product(visit: Visit, draft: Draft) -> Response:
+async def _take_product(visit: PageContext, draft: Draft) -> Response:
     return await _on(visit, "product", draft.entered(visit.form, "region", "platform", "plan", "members"))
 
 
-async def _take_terms(visit: Visit, draft: Draft) -> Response:
+async def _take_terms(visit: PageContext, draft: Draft) -> Response:
     """Only what was ticked in the version that was shown is agreed to (R3)."""
     ticked = set(visit.several.get("agreed", ()))
     terms = (await _catalogue(visit)).terms
@@ -96,7 +96,7 @@ async def _take_terms(visit: Visit, draft: Draft) -> Response:
     return await _on(visit, "terms", draft.model_copy(update={"agreed": agreed}))
 
 
-async def _take_information(visit: Visit, draft: Draft) -> Response:
+async def _take_information(visit: PageContext, draft: Draft) -> Response:
     form = visit.form
     draft = draft.entered(form, "kind", "group", "domain", "admin_id", "company_name", "company_phone")
     kind = draft.kind if draft.kind in tuple(AccountKind) else AccountKind.GROUP.value
@@ -108,7 +108,7 @@ async def _take_information(visit: Visit, draft: Draft) -> Response:
         return await _on(visit, "information", draft)
     wrong = password_problems(form.get("password", ""))
     if not wrong and form.get("password") != form.get("password_again"):
-        wrong = (Problem.of(Code.PASSWORDS_DIFFER, "password_again"),)
+        wrong = (Problem.of(RefusalCode.PASSWORDS_DIFFER, "password_again"),)
     if not wrong:
         password, customer_id = form.get("password", ""), visit.caller.customer_id or ""
         password_hash = await visit.console.hashing.hash(password, customer_id)
@@ -116,7 +116,7 @@ async def _take_information(visit: Visit, draft: Draft) -> Response:
     return await _on(visit, "information", draft, wrong)
 
 
-async def _finalize(visit: Visit, draft: Draft) -> Response:
+async def _finalize(visit: PageContext, draft: Draft) -> Response:
     """Send the request that the page showed; where it would show another one now, show that."""
     if unfinished := await _first_unfinished(visit, draft, "check"):
         return await visit.go(_path(draft, unfinished))
@@ -127,7 +127,7 @@ async def _finalize(visit: Visit, draft: Draft) -> Response:
         return await _shown(visit, "check", draft, problems={"": said}, status=409)
     try:
         answer = await visit.desk.request(draft.as_request(_customer(visit)))
-    except RefusedError as refusal:
+    except RefusalError as refusal:
         problems = visit.problems(refusal.refused)
         problems = {"": " ".join(dict.fromkeys(problems.values()))}
         return await _shown(visit, "check", draft, problems=problems, status=422)
@@ -136,34 +136,34 @@ async def _finalize(visit: Visit, draft: Draft) -> Response:
     return await _completed(visit, completed)
 
 
-def _check_shown(visit: Visit, draft: Draft, catalogue: Catalogue) -> str:
+def _check_shown(visit: PageContext, draft: Draft, catalogue: Catalogue) -> str:
     """Return the digest of what the check page shows."""
     titles = {plan: offer.title for plan, offer in catalogue.plans.items()}
     return digest(visit, "request", draft, titles, catalogue.trial)
 
 
-async def _completed(visit: Visit, draft: Draft) -> Response:
+async def _completed(visit: PageContext, draft: Draft) -> Response:
     return await visit.go(f"/request/complete/{draft.completed}")
 
 
-async def complete(visit: Visit) -> Response:
+async def complete(visit: PageContext) -> Response:
     """The fifth step: what came of the request, as it holds now."""
     standing = await visit.desk.standing(visit.subscription_id)
     return await visit.page(
         "request/complete.html",
         state=standing.state,
-        speak=Speaker(visit.words, standing.book),
-        admin_closed=admin_reason(standing.state),
+        speak=MessageFormatter(visit.words, standing.book),
+        admin_closed=admin_closed_state(standing.state),
     )
 
 
-async def duplicates(visit: Visit) -> Response:
+async def duplicates(visit: PageContext) -> Response:
     """[Check for Duplicates] without leaving the page: for browsers that run our script."""
     draft = Draft().entered(visit.form, "kind", "group", "domain")
     return await visit.page("request/duplicates.html", duplicates=await _duplicates(visit, draft))
 
 
-async def _duplicates(visit: Visit, draft: Draft) -> dict[str, object]:
+async def _duplicates(visit: PageContext, draft: Draft) -> dict[str, object]:
     """Whether the name could be requested now (R5), in words."""
     say, is_domain = visit.words.say, draft.kind == AccountKind.DOMAIN
     typed = draft.domain if is_domain else draft.group
@@ -180,7 +180,7 @@ async def _duplicates(visit: Visit, draft: Draft) -> dict[str, object]:
 # -- the steps ---------------------------------------------------------------------------------------
 
 
-def _step(visit: Visit) -> str:
+def _step(visit: PageContext) -> str:
     step: str = visit.request.path_params["step"]
     return step if step in _STEPS else _STEPS[0]
 
@@ -189,7 +189,7 @@ def _path(draft: Draft, step: str) -> str:
     return f"/request/{draft.id}/{step}"
 
 
-async def _on(visit: Visit, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
+async def _on(visit: PageContext, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
     """On to the next step if this one is in order; else the same again, with what is wrong.
 
     Where another language is chosen, the same again as far as it has been filled in.
@@ -207,7 +207,7 @@ async def _on(visit: Visit, step: str, draft: Draft, more: tuple[Problem, ...] =
     return await visit.go(_path(draft, _STEPS[_STEPS.index(step) + 1]))
 
 
-async def _first_unfinished(visit: Visit, draft: Draft, before: str) -> str | None:
+async def _first_unfinished(visit: PageContext, draft: Draft, before: str) -> str | None:
     for step in _STEPS[: _STEPS.index(before)]:
         unhashed = step == "information" and not draft.password_hash
         if unhashed or await _wrong(visit, draft, step):
@@ -215,18 +215,18 @@ async def _first_unfinished(visit: Visit, draft: Draft, before: str) -> str | No
     return None
 
 
-async def _wrong(visit: Visit, draft: Draft, step: str) -> dict[str, str]:
+async def _wrong(visit: PageContext, draft: Draft, step: str) -> dict[str, str]:
     """What the rules find wrong in what this step asks for."""
     body = draft.as_request(_customer(visit))
     refused = await visit.desk.check_request({**body, "password_hash": draft.password_hash or PLACEHOLDER})
     if refused is None:
         return {}
-    if refused.code is Code.NOTHING_ON_SALE:
+    if refused.code is RefusalCode.NOTHING_ON_SALE:
         return {"": visit.refusal(refused)}
     problems = tuple(p for p in refused.problems if (p.field or "").replace(".", "_") in _FIELDS[step])
     if not problems:
         return {}
-    of_step = Refused.of_problems(refused.code, problems, whole="the request")
+    of_step = Refusal.of_problems(refused.code, problems, whole="the request")
     said = visit.problems(of_step, account_group="group", account_domain="domain", account="group")
     if "members" in said and request_draft.whole_number(draft.members) is None:
         said["members"] = visit.refusal(request_draft.NOT_A_NUMBER)
@@ -234,7 +234,7 @@ async def _wrong(visit: Visit, draft: Draft, step: str) -> dict[str, str]:
 
 
 async def _shown(
-    visit: Visit,
+    visit: PageContext,
     step: str,
     draft: Draft,
     *,
@@ -253,18 +253,18 @@ async def _shown(
         duplicates=duplicates,
         catalogue=catalogue,
         shown=_check_shown(visit, draft, catalogue),
-        speak=Speaker(visit.words, book),
+        speak=MessageFormatter(visit.words, book),
     )
 
 
-async def _catalogue(visit: Visit) -> Catalogue:
+async def _catalogue(visit: PageContext) -> Catalogue:
     catalogue = (await visit.desk.price_book()).in_force(day_of(datetime.now(KST)))
     if catalogue is None:
-        raise refuse(Code.NOTHING_ON_SALE)
+        raise refusal(RefusalCode.NOTHING_ON_SALE)
     return catalogue
 
 
-def _customer(visit: Visit) -> str:
+def _customer(visit: PageContext) -> str:
     assert visit.session is not None
     assert visit.session.customer_id is not None, "only customers request"
     return visit.session.customer_id
@@ -273,23 +273,25 @@ def _customer(visit: Visit) -> str:
 # -- the draft, which the browser keeps --------------------------------------------------------------
 
 
-def _new_draft(visit: Visit) -> Draft:
+def _new_draft(visit: PageContext) -> Draft:
     assert visit.session is not None
     for cookie in request_draft.in_excess(visit.request.cookies, visit.session.key):
-        forget(visit, cookie)
+        clear_cookie(visit, cookie)
     draft = Draft()
     _keep(visit, draft)
     return draft
 
 
-def _draft(visit: Visit) -> Draft | None:
+def _draft(visit: PageContext) -> Draft | None:
     assert visit.session is not None
-    return request_draft.opened(visit.request.cookies, visit.request.path_params["draft"], visit.session.key)
+    return request_draft.decrypt_draft(
+        visit.request.cookies, visit.request.path_params["draft"], visit.session.key
+    )
 
 
-def _keep(visit: Visit, draft: Draft) -> None:
+def _keep(visit: PageContext, draft: Draft) -> None:
     assert visit.session is not None
     visit.cookies[request_draft.cookie_of(draft.id)] = (
-        request_draft.sealed(draft, visit.session.key),
+        request_draft.encrypt_draft(draft, visit.session.key),
         request_draft.KEPT_SECONDS,
     )

@@ -9,12 +9,12 @@ from typing import Any
 from starlette.responses import Response
 
 from entrypoints.console import sign_in_state
-from entrypoints.console.access_control import forget, keep_signed_in
-from entrypoints.console.i18n import Words
+from entrypoints.console.access_control import clear_cookie, set_session_cookie
+from entrypoints.console.i18n import Translator
 from entrypoints.console.oidc_client import Prompt, SignInFailedError
-from entrypoints.console.page_context import Visit, cookie_name
+from entrypoints.console.page_context import PageContext, cookie_name
 from entrypoints.console.request_draft import cookies_in
-from entrypoints.console.sessions import Realm
+from entrypoints.console.sessions import SessionKind
 from entrypoints.console.urls import local_path
 from entrypoints.http.sign_in_refusals import SignInRefusal
 from subscription.validation import is_storable
@@ -32,14 +32,14 @@ _log = logging.getLogger("worksub")
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
-async def sign_in(visit: Visit) -> Response:
+async def sign_in(visit: PageContext) -> Response:
     """Where one chooses how to sign in; whoever is signed in already goes on."""
     if visit.session is not None:
         return await visit.go(_next(visit))
     return await _sign_in_page(visit)
 
 
-async def as_developer(visit: Visit) -> Response:
+async def developer_sign_in(visit: PageContext) -> Response:
     """Anybody as anybody: the embedded stack has no customers."""
     if not visit.console.settings.embedded or not _is_from_this_machine(visit):
         return await visit.gone()
@@ -54,7 +54,7 @@ async def as_developer(visit: Visit) -> Response:
     return await _signed_in(visit, None if operator else customer_id, "developer", _next(visit))
 
 
-def _is_from_this_machine(visit: Visit) -> bool:
+def _is_from_this_machine(visit: PageContext) -> bool:
     """Tell by the connection, or by the proxy's word for it, and never by the Host header."""
     client = visit.request.client
     try:
@@ -63,14 +63,14 @@ def _is_from_this_machine(visit: Visit) -> bool:
         return False
 
 
-async def to_issuer(visit: Visit) -> Response:
+async def start_oidc(visit: PageContext) -> Response:
     """Redirect to the issuer, with a state, a nonce and a PKCE challenge for this browser alone."""
     if visit.console.oidc is None:
         return await visit.gone()
     return await _to_issuer(visit, Prompt.SELECT_ACCOUNT if _choose(visit) else None, _next(visit))
 
 
-async def _to_issuer(visit: Visit, prompt: Prompt | None, next_path: str) -> Response:
+async def _to_issuer(visit: PageContext, prompt: Prompt | None, next_path: str) -> Response:
     settings, oidc = visit.console.settings, visit.console.oidc
     assert settings.oidc is not None
     assert oidc is not None
@@ -84,20 +84,20 @@ async def _to_issuer(visit: Visit, prompt: Prompt | None, next_path: str) -> Res
     next_path = next_path if len(next_path) <= _LONGEST_NEXT else "/"
     state = {"authlib": remembered, "next": next_path, "prompt": prompt}
     cookie = sign_in_state.sealed(state, settings.oidc.client_secret)
-    visit.cookies[_under_way(visit)] = (cookie, sign_in_state.KEPT_SECONDS)
+    visit.cookies[_oidc_cookie_name(visit)] = (cookie, sign_in_state.KEPT_SECONDS)
     return response
 
 
-async def from_issuer(visit: Visit) -> Response:
+async def oidc_callback(visit: PageContext) -> Response:
     """Sign in by the claims of an ID token that was issued for the console, and of the userinfo endpoint."""
     settings, oidc = visit.console.settings, visit.console.oidc
     if settings.oidc is None or oidc is None:
         return await visit.gone()
-    cookie = visit.request.cookies.get(_under_way(visit), "")
+    cookie = visit.request.cookies.get(_oidc_cookie_name(visit), "")
     state = sign_in_state.opened(cookie, settings.oidc.client_secret)
     if state is None:
         return await _failed(visit, SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, None), "/")
-    forget(visit, _under_way(visit))
+    clear_cookie(visit, _oidc_cookie_name(visit))
     visit.request.scope["session"] = dict(state["authlib"])
     next_path = local_path(state["next"])
     try:
@@ -120,14 +120,14 @@ async def from_issuer(visit: Visit) -> Response:
     )
 
 
-async def sign_out(visit: Visit) -> Response:
+async def sign_out(visit: PageContext) -> Response:
     """End the session, then sign out at the issuer, which would otherwise sign in again without asking."""
     assert visit.session is not None
     oidc, id_token = visit.console.oidc, visit.session.document.get("id_token")
     await visit.console.sessions.end(visit.token)
-    forget(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
+    clear_cookie(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
     for cookie in cookies_in(visit.request.cookies):
-        forget(visit, cookie)
+        clear_cookie(visit, cookie)
     visit.session = None
     if oidc is None or id_token is None:
         return await visit.go("/sign-in")
@@ -145,13 +145,13 @@ async def sign_out(visit: Visit) -> Response:
     return response
 
 
-async def signed_out(visit: Visit) -> Response:
+async def signed_out(visit: PageContext) -> Response:
     """The address to which the issuer returns after a sign-out; the next sign-in asks for the account."""
     return await visit.go("/sign-in?choose=1")
 
 
 async def _signed_in(
-    visit: Visit,
+    visit: PageContext,
     customer_id: str | None,
     name: str,
     next_path: str,
@@ -160,13 +160,13 @@ async def _signed_in(
     if visit.session is not None:
         await visit.console.sessions.end(visit.token)
     token = await visit.console.sessions.begin(
-        Realm.CONSOLE, customer_id=customer_id, name=name, document=document
+        SessionKind.CONSOLE, customer_id=customer_id, name=name, document=document
     )
-    keep_signed_in(visit, token)
+    set_session_cookie(visit, token)
     return await visit.go(next_path)
 
 
-async def _failed(visit: Visit, failure: SignInFailedError, next_path: str) -> Response:
+async def _failed(visit: PageContext, failure: SignInFailedError, next_path: str) -> Response:
     visit.refuse_sign_in(failure.code, failure.cause, issuer_error=failure.issuer_error)
     return await _sign_in_page(
         visit,
@@ -177,7 +177,7 @@ async def _failed(visit: Visit, failure: SignInFailedError, next_path: str) -> R
     )
 
 
-def _words_of(code: SignInRefusal, words: Words) -> str:
+def _words_of(code: SignInRefusal, words: Translator) -> str:
     say = words.say
     match code:
         case SignInRefusal.ISSUER_UNREACHABLE:
@@ -196,7 +196,7 @@ def _words_of(code: SignInRefusal, words: Words) -> str:
 
 
 async def _sign_in_page(
-    visit: Visit,
+    visit: PageContext,
     *,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
@@ -215,14 +215,14 @@ async def _sign_in_page(
     )
 
 
-def _choose(visit: Visit) -> bool:
+def _choose(visit: PageContext) -> bool:
     """Return True if the issuer shall ask for the account, even of a browser that is signed in there."""
     return "choose" in visit.request.query_params
 
 
-def _next(visit: Visit) -> str:
+def _next(visit: PageContext) -> str:
     return local_path(visit.form.get("next") or visit.request.query_params.get("next", "/"))
 
 
-def _under_way(visit: Visit) -> str:
+def _oidc_cookie_name(visit: PageContext) -> str:
     return "__Host-signing-in" if visit.console.settings.secure else "signing-in"

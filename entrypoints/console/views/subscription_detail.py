@@ -6,18 +6,18 @@ from datetime import datetime
 from starlette.responses import HTMLResponse, Response
 
 from adapters.invoice_html import invoice_page
-from entrypoints.console.available_actions import admin_reason, coming, refusals
+from entrypoints.console.available_actions import admin_closed_state, refusals, upcoming_events
 from entrypoints.console.confirmation_digest import digest
-from entrypoints.console.event_messages import Speaker
+from entrypoints.console.event_messages import MessageFormatter
 from entrypoints.console.lifecycle_chart import picture_of
-from entrypoints.console.page_context import Visit
-from starter.client import Standing
+from entrypoints.console.page_context import PageContext
+from starter.client import CurrentState
 from subscription.adjustment import Adjustment
 from subscription.attention import ShownAttention
 from subscription.business_calendar import day_of
 from subscription.commands import confirmation_for
 from subscription.deadlines import next_deadline
-from subscription.domain_verification import DomainClaim, last_look, proof_of
+from subscription.domain_verification import PendingDomain, last_check_at, verification_records
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -33,11 +33,11 @@ class Proof(Frozen):
     next_look_at: datetime
 
 
-async def detail(visit: Visit) -> Response:
+async def detail(visit: PageContext) -> Response:
     return await shown(visit)
 
 
-async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status: int = 200) -> Response:
+async def shown(visit: PageContext, *, problems: dict[str, str] | None = None, status: int = 200) -> Response:
     subscription_id, desk = visit.subscription_id, visit.desk
     standing = await desk.standing(subscription_id)
     past = await desk.history(subscription_id)
@@ -52,10 +52,10 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
         state=state,
         today=day_of(standing.now),
         now=standing.now,
-        speak=Speaker(visit.words, standing.book),
+        speak=MessageFormatter(visit.words, standing.book),
         account=account_of(standing),
         picture=picture_of(standing, past),
-        coming=coming(state, standing.book, 6),
+        coming=upcoming_events(state, standing.book, 6),
         past=tuple(reversed(past)),
         ledger=ledger,
         adjustments=adjustments,
@@ -72,52 +72,52 @@ async def shown(visit: Visit, *, problems: dict[str, str] | None = None, status:
         withdrawal_shown=withdrawal_shown(visit, standing),
         next_deadline=next_deadline(state),
         clock_shown=clock_shown(visit, standing, standing.now.isoformat()),
-        admin_closed=admin_reason(state),
+        admin_closed=admin_closed_state(state),
         proofs=[_proof(claim, standing) for claim in state.claims],
         clock_moves=visit.console.settings.embedded and not state.state.over,
         temporal_ui=visit.console.settings.temporal_ui_url if visit.caller.is_operator else None,
     )
 
 
-def withdrawal_shown(visit: Visit, standing: Standing) -> str:
+def withdrawal_shown(visit: PageContext, standing: CurrentState) -> str:
     """Return the digest of what [Withdraw the Reservation] names."""
     return digest(visit, "withdraw", standing.state.subscription_id, standing.state.reservation)
 
 
-def clock_shown(visit: Visit, standing: Standing, now: str) -> str:
+def clock_shown(visit: PageContext, standing: CurrentState, now: str) -> str:
     """Return the digest of what the test clock shows: its time, and what falls due next."""
     return digest(visit, "clock", standing.state.subscription_id, now, next_deadline(standing.state))
 
 
-def account_of(standing: Standing) -> str | None:
+def account_of(standing: CurrentState) -> str | None:
     """`ID@name`; None once it is erased."""
     state = standing.state
     named = state.admin_id is not None and state.account is not None
     return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
 
 
-async def _attention(visit: Visit, state: Subscription) -> ShownAttention | None:
+async def _attention(visit: PageContext, state: Subscription) -> ShownAttention | None:
     """Return why the subscription needs attention, to operators alone."""
     if not visit.caller.is_operator or state.state.over:
         return None
     return await visit.desk.attention(state.subscription_id)
 
 
-def _proof(claim: DomainClaim, standing: Standing) -> Proof:
+def _proof(claim: PendingDomain, standing: CurrentState) -> Proof:
     policy = standing.book.domain_policy
-    proof = proof_of(claim.name, claim.token, policy.cname_target)
+    proof = verification_records(claim.name, claim.token, policy.cname_target)
     return Proof(
         domain=claim.name,
         records=(
             ("TXT", proof.txt_name, proof.txt_value),
             ("CNAME", proof.cname_name, proof.cname_target),
         ),
-        last_look_at=last_look(claim, standing.now, policy),
+        last_look_at=last_check_at(claim, standing.now, policy),
         next_look_at=claim.looked_at(standing.now, policy).next_look_at,
     )
 
 
-async def _invoices(visit: Visit, standing: Standing) -> list[Invoice]:
+async def _invoices(visit: PageContext, standing: CurrentState) -> list[Invoice]:
     """The customer's invoices on which this subscription stands, the latest first."""
     invoices = await visit.desk.invoices(customer_id=standing.state.customer_id, limit=500)
     wanted = standing.state.subscription_id
@@ -128,7 +128,7 @@ async def _invoices(visit: Visit, standing: Standing) -> list[Invoice]:
     ]
 
 
-async def invoice(visit: Visit) -> Response:
+async def invoice(visit: PageContext) -> Response:
     """An invoice as it is sent; it brings its own style, which its own policy allows and nothing else."""
     number: str = visit.request.path_params["number"]
     found = await visit.desk.invoice(number)

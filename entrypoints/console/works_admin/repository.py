@@ -21,7 +21,7 @@ class Member(Frozen):
     name: str | None
 
 
-class WorksRecord:
+class WorksAdminRepository:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 

@@ -8,19 +8,19 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from adapters.password_hashing import HashingBusyError
-from entrypoints.console.access_control import forget, keep_signed_in
+from entrypoints.console.access_control import clear_cookie, set_session_cookie
 from entrypoints.console.confirmation_digest import digest, is_as_shown
-from entrypoints.console.event_messages import Speaker
-from entrypoints.console.page_context import Turned, Visit, cookie_name
-from entrypoints.console.sessions import Realm
+from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.page_context import PageContext, ShortCircuitResponse, cookie_name
+from entrypoints.console.sessions import SessionKind
 from entrypoints.console.works_admin.login_throttle import Throttle
-from entrypoints.console.works_admin.repository import Company, Member, WorksRecord
+from entrypoints.console.works_admin.repository import Company, Member, WorksAdminRepository
 from entrypoints.http.client_address import client_address
 from entrypoints.http.sign_in_refusals import SignInRefusal
-from starter.client import Standing
+from starter.client import CurrentState
 from subscription.account_names import admin_id as checked_id
 from subscription.phone import phone_number
-from subscription.refusals import RefusedError
+from subscription.refusals import RefusalError
 from subscription.state import Access, State
 from subscription.validation import has_control_characters, problem_in
 
@@ -28,20 +28,20 @@ from subscription.validation import has_control_characters, problem_in
 _FAILURE_STEP_SECONDS = 1.0
 
 
-async def show_sign_in(visit: Visit) -> Response:
+async def show_sign_in(visit: PageContext) -> Response:
     if visit.session is not None:
         return await visit.go("/works")
     return await visit.page("works_admin/sign_in.html", account="")
 
 
-async def sign_in(visit: Visit) -> Response:
+async def sign_in(visit: PageContext) -> Response:
     """One answer for every failure, and as much work for an account that there is not."""
     account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
     if visit.chooses_language:
         return await visit.page("works_admin/sign_in.html", account=account)
     address = client_address(visit.request.scope)
     began = asyncio.get_running_loop().time()
-    throttle, record = Throttle(visit.console.pool), WorksRecord(visit.console.pool)
+    throttle, record = Throttle(visit.console.pool), WorksAdminRepository(visit.console.pool)
     if not await throttle.count(account, address):
         visit.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
         said = visit.words.say("Too many attempts. Wait a quarter of an hour and try again.")
@@ -71,17 +71,17 @@ async def sign_in(visit: Visit) -> Response:
     if visit.session is not None:
         await visit.console.sessions.end(visit.token)
     token = await visit.console.sessions.begin(
-        Realm.WORKS_ADMIN, subscription_id=administrator.subscription_id
+        SessionKind.WORKS_ADMIN, subscription_id=administrator.subscription_id
     )
-    keep_signed_in(visit, token)
+    set_session_cookie(visit, token)
     return await visit.go("/works")
 
 
-async def home(visit: Visit) -> Response:
+async def home(visit: PageContext) -> Response:
     return await _shown(visit, await _open(visit))
 
 
-async def set_company(visit: Visit) -> Response:
+async def set_company(visit: PageContext) -> Response:
     """Replace the company information that the page showed, or nothing."""
     standing, form, say = await _open(visit), visit.form, visit.words.say
     entered = {
@@ -89,7 +89,7 @@ async def set_company(visit: Visit) -> Response:
     }
     if visit.chooses_language:
         return await _shown(visit, standing, entered=visit.form)
-    record, subscription_id = WorksRecord(visit.console.pool), standing.state.subscription_id
+    record, subscription_id = WorksAdminRepository(visit.console.pool), standing.state.subscription_id
     present = await record.company(subscription_id)
     entry = _company(visit, entered)
     if entry == present:  # the same form sent twice
@@ -104,7 +104,7 @@ async def set_company(visit: Visit) -> Response:
     return await visit.go("/works", say("The company information is saved."))
 
 
-def _company(visit: Visit, entered: Mapping[str, str]) -> Company | dict[str, str]:
+def _company(visit: PageContext, entered: Mapping[str, str]) -> Company | dict[str, str]:
     """Return the company that was entered, or what is wrong with it, by field."""
     say = visit.words.say
     problems: dict[str, str] = {}
@@ -123,7 +123,7 @@ def _company(visit: Visit, entered: Mapping[str, str]) -> Company | dict[str, st
     )
 
 
-async def add_member(visit: Visit) -> Response:
+async def add_member(visit: PageContext) -> Response:
     standing, say = await _open(visit), visit.words.say
     entered = {
         "member_id": visit.form.get("member_id", "").strip(),
@@ -139,7 +139,7 @@ async def add_member(visit: Visit) -> Response:
     state = standing.state
     if not problems:
         member = Member(member_id=entered["member_id"], name=entered["name"])
-        record = WorksRecord(visit.console.pool)
+        record = WorksAdminRepository(visit.console.pool)
         if entered["member_id"] != state.admin_id and await record.add_member(state.subscription_id, member):
             return await visit.go("/works", say("The member is added."))
         present = {state.admin_id, *(each.member_id for each in await record.members(state.subscription_id))}
@@ -154,10 +154,10 @@ async def add_member(visit: Visit) -> Response:
     return await _shown(visit, standing, entered=entered, problems=problems)
 
 
-async def remove_member(visit: Visit) -> Response:
+async def remove_member(visit: PageContext) -> Response:
     """Remove the member whose ID and name the page showed."""
     standing = await _open(visit)
-    record, subscription_id = WorksRecord(visit.console.pool), standing.state.subscription_id
+    record, subscription_id = WorksAdminRepository(visit.console.pool), standing.state.subscription_id
     for member in await record.members(subscription_id):
         named = member.member_id == visit.form.get("member_id")
         as_shown = named and is_as_shown(visit, _member_shown(visit, member))
@@ -167,23 +167,23 @@ async def remove_member(visit: Visit) -> Response:
     return await _shown(visit, standing, problems={"": said})
 
 
-async def sign_out(visit: Visit) -> Response:
+async def sign_out(visit: PageContext) -> Response:
     await visit.console.sessions.end(visit.token)
-    forget(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
+    clear_cookie(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
     return await visit.go("/works/sign-in")
 
 
-async def _open(visit: Visit) -> Standing:
+async def _open(visit: PageContext) -> CurrentState:
     """Where the subscription stands, if its access lets anybody in now."""
     assert visit.session is not None
     assert visit.session.subscription_id is not None
     standing = await visit.console.client.standing(visit.session.subscription_id)
     if standing.state.access is Access.NONE:
-        raise Turned(await _closed(visit, standing))
+        raise ShortCircuitResponse(await _closed(visit, standing))
     return standing
 
 
-async def _closed(visit: Visit, standing: Standing) -> Response:
+async def _closed(visit: PageContext, standing: CurrentState) -> Response:
     say = visit.words.say
     why = {
         State.SUSPENDED: say(
@@ -196,13 +196,13 @@ async def _closed(visit: Visit, standing: Standing) -> Response:
 
 
 async def _shown(
-    visit: Visit,
-    standing: Standing,
+    visit: PageContext,
+    standing: CurrentState,
     *,
     entered: Mapping[str, str] | None = None,
     problems: Mapping[str, str] | None = None,
 ) -> Response:
-    record, state = WorksRecord(visit.console.pool), standing.state
+    record, state = WorksAdminRepository(visit.console.pool), standing.state
     company = await record.company(state.subscription_id)
     return await visit.page(
         "works_admin/home.html",
@@ -211,7 +211,7 @@ async def _shown(
         entered=entered or {},
         state=state,
         restricted=state.access is Access.RESTRICTED,
-        speak=Speaker(visit.words, standing.book),
+        speak=MessageFormatter(visit.words, standing.book),
         company=company,
         company_shown=_company_shown(visit, company),
         member_shown=partial(_member_shown, visit),
@@ -219,15 +219,15 @@ async def _shown(
     )
 
 
-def _company_shown(visit: Visit, company: Company | None) -> str:
+def _company_shown(visit: PageContext, company: Company | None) -> str:
     return digest(visit, "company", company)
 
 
-def _member_shown(visit: Visit, member: Member) -> str:
+def _member_shown(visit: PageContext, member: Member) -> str:
     return digest(visit, "member", member)
 
 
-def _changed(visit: Visit, company: Company | None) -> str:
+def _changed(visit: PageContext, company: Company | None) -> str:
     return visit.words.say(
         "The company information has changed since you opened the page, and nothing was saved. "
         "It is now: %(now)s",
@@ -237,15 +237,15 @@ def _changed(visit: Visit, company: Company | None) -> str:
     )
 
 
-async def _goes_by(visit: Visit, subscription_id: str, account: str) -> bool:
+async def _goes_by(visit: PageContext, subscription_id: str, account: str) -> bool:
     """Whether that is the account's present name, and not one that is only held for it (R10)."""
     try:
         return (await visit.console.client.status(subscription_id)).account == account
-    except RefusedError:
+    except RefusalError:
         return False
 
 
-async def _sign_in_again(visit: Visit, account: str, said: str, status: int) -> Response:
+async def _sign_in_again(visit: PageContext, account: str, said: str, status: int) -> Response:
     return await visit.page("works_admin/sign_in.html", account=account, problems={"": said}, status=status)
 
 

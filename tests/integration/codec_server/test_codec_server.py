@@ -26,11 +26,17 @@ from temporalio.api.common.v1 import Payload, Payloads
 
 from adapters.settings import SettingsError
 from adapters.temporal.encryption_keys import KEYS, Keyring
-from adapters.temporal.payload_codec import Encryption
+from adapters.temporal.payload_codec import AesGcmPayloadCodec
 from entrypoints.codec_server.app import MAX_BODY_BYTES, codec_app
-from entrypoints.codec_server.authentication import Callers, EitherWay, Issuer, SignedIn, TokenHolders
+from entrypoints.codec_server.authentication import (
+    Authenticator,
+    CombinedAuthenticator,
+    Issuer,
+    OidcAuthenticator,
+    TokenAuthenticator,
+)
 from entrypoints.codec_server.operator_tokens import digest_of, new_token, token_line
-from entrypoints.codec_server.rate_limits import Limit
+from entrypoints.codec_server.rate_limits import TokenBucket
 from entrypoints.codec_server.settings import codec_settings_from
 
 PERSON = "한빛서점 Hanbit"
@@ -83,7 +89,7 @@ class CodecServer(NamedTuple):
 
     async def body(self) -> bytes:
         """Something that it can decrypt, as the Web UI would send it."""
-        return in_json(await Encryption(self.keyring).encode([CLEAR, CLEAR]))
+        return in_json(await AesGcmPayloadCodec(self.keyring).encode([CLEAR, CLEAR]))
 
 
 def in_json(payloads: list[Payload]) -> bytes:
@@ -91,13 +97,13 @@ def in_json(payloads: list[Payload]) -> bytes:
 
 
 @asynccontextmanager
-async def codec_server(callers: Callers | None = None, **options: Any) -> AsyncIterator[CodecServer]:
+async def codec_server(callers: Authenticator | None = None, **options: Any) -> AsyncIterator[CodecServer]:
     keyring = new_keyring()
     app = codec_app(
-        Encryption(keyring),
+        AesGcmPayloadCodec(keyring),
         namespace=NAMESPACE,
         origin=ORIGIN,
-        callers=callers or TokenHolders({digest_of(TOKEN): "kim"}),
+        callers=callers or TokenAuthenticator({digest_of(TOKEN): "kim"}),
         **options,
     )
     async with served(app) as url:
@@ -162,7 +168,7 @@ async def test_who_has_no_token_or_another_one_gets_nothing() -> None:
 
 
 async def test_what_it_cannot_answer_is_refused_with_a_sentence() -> None:
-    stranger = await Encryption(other := new_keyring()).encode([CLEAR])
+    stranger = await AesGcmPayloadCodec(other := new_keyring()).encode([CLEAR])
     async with codec_server() as server:
         unknown = await server.asked("/decode", in_json(stranger))
         assert (unknown.status, other.keys[0].id in unknown.message) == (422, True)
@@ -179,7 +185,7 @@ async def test_what_it_cannot_answer_is_refused_with_a_sentence() -> None:
 
 async def test_who_asks_too_often_must_wait() -> None:
     now = [0.0]
-    async with codec_server(asking=Limit(2, 1.0, lambda: now[0])) as server:
+    async with codec_server(asking=TokenBucket(2, 1.0, lambda: now[0])) as server:
         body = await server.body()
         assert [(await server.asked("/decode", body)).status for _ in range(3)] == [200, 200, 429]
         now[0] += 1
@@ -188,7 +194,7 @@ async def test_who_asks_too_often_must_wait() -> None:
 
 async def test_who_fails_too_often_is_not_even_listened_to() -> None:
     now = [0.0]
-    async with codec_server(failing=Limit(2, 0.1, lambda: now[0])) as server:
+    async with codec_server(failing=TokenBucket(2, 0.1, lambda: now[0])) as server:
         body = await server.body()
         guesses = [(await server.asked("/decode", body, token=new_token())).status for _ in range(3)]
         assert guesses == [401, 401, 429]
@@ -199,8 +205,10 @@ async def test_who_fails_too_often_is_not_even_listened_to() -> None:
 
 async def test_of_many_guesses_at_once_as_many_are_judged_as_the_limit_has() -> None:
     with open_provider() as provider:
-        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
-        async with codec_server(signed_in, failing=Limit(5, 0.0), asking=Limit(10, 0.0)) as server:
+        signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(
+            signed_in, failing=TokenBucket(5, 0.0), asking=TokenBucket(10, 0.0)
+        ) as server:
             body, past = await server.body(), datetime.now(UTC) - timedelta(hours=1)
 
             async def burst(token: str, size: int) -> Counter[int]:
@@ -241,8 +249,8 @@ async def test_the_log_has_who_asked_for_how_much_and_nothing_of_it(
 
 
 async def test_every_refusal_has_a_code_and_a_request_id() -> None:
-    encrypted = in_json(await Encryption(new_keyring()).encode([CLEAR]))
-    async with codec_server(asking=Limit(4, 0.0), failing=Limit(2, 0.0)) as server:
+    encrypted = in_json(await AesGcmPayloadCodec(new_keyring()).encode([CLEAR]))
+    async with codec_server(asking=TokenBucket(4, 0.0), failing=TokenBucket(2, 0.0)) as server:
         body = await server.body()
         refusals = [
             await server.asked("/decode", body, Origin="https://evil.example"),
@@ -334,9 +342,9 @@ def open_provider() -> Iterator[Provider]:
 
 async def test_a_sign_in_counts_if_it_is_the_issuers_for_us_and_not_over() -> None:
     with open_provider() as provider:
-        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
-        callers = EitherWay(TokenHolders({digest_of(TOKEN): "kim"}), signed_in)
-        async with codec_server(callers, failing=Limit(100, 1.0)) as server:
+        signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
+        callers = CombinedAuthenticator(TokenAuthenticator({digest_of(TOKEN): "kim"}), signed_in)
+        async with codec_server(callers, failing=TokenBucket(100, 1.0)) as server:
             body = await server.body()
             for token in (provider.token(), TOKEN, provider.token(aud=["other", AUDIENCE])):
                 assert (await server.asked("/decode", body, token=token)).status == 200
@@ -365,14 +373,14 @@ async def test_a_sign_in_counts_if_it_is_the_issuers_for_us_and_not_over() -> No
 async def test_a_provider_that_is_silent_is_nobodys_fault() -> None:
     with open_provider() as provider:
         token = provider.token()
-    async with codec_server(SignedIn(Issuer(provider.name, AUDIENCE, provider.url))) as server:
+    async with codec_server(OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))) as server:
         answer = await server.asked("/decode", await server.body(), token=token)
     assert (answer.status, answer.code) == (503, "ISSUER_UNREACHABLE")
 
 
 async def test_a_provider_that_fails_is_not_asked_for_its_keys_by_each_caller() -> None:
     with open_provider() as provider:
-        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, f"{provider.url}/elsewhere"))
+        signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, f"{provider.url}/elsewhere"))
         async with codec_server(signed_in) as server:
             body, token = await server.body(), provider.token()
             answers = [await server.asked("/decode", body, token=token) for _ in range(20)]
@@ -382,8 +390,8 @@ async def test_a_provider_that_fails_is_not_asked_for_its_keys_by_each_caller() 
 
 async def test_a_rotated_key_is_accepted_at_once_and_invented_ones_cause_few_fetches() -> None:
     with open_provider() as provider:
-        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
-        async with codec_server(signed_in, failing=Limit(1000, 1.0)) as server:
+        signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
+        async with codec_server(signed_in, failing=TokenBucket(1000, 1.0)) as server:
             body = await server.body()
             for _ in range(3):
                 assert (await server.asked("/decode", body, token=provider.token())).status == 200
@@ -401,7 +409,7 @@ async def test_an_expired_token_is_accepted_within_the_leeway_of_ten_seconds(
     seconds: int, status: int
 ) -> None:
     with open_provider() as provider:
-        signed_in = SignedIn(Issuer(provider.name, AUDIENCE, provider.url))
+        signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         async with codec_server(signed_in) as server:
             token = provider.token(exp=datetime.now(UTC) - timedelta(seconds=seconds))
             answer = await server.asked("/decode", await server.body(), token=token)

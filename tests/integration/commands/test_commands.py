@@ -3,24 +3,24 @@
 from typing import Any
 
 import pytest
-from support.polling import together
-from support.service_env import House, fresh, on
-from support.subscription_driver import Life
+from support.polling import gather_all
+from support.service_env import ServiceEnv, kst, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from subscription.commands import COMMANDS
-from subscription.refusals import Code, Refused, RefusedError
+from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.state import Access, State
 from subscription.timeline import Answer
 
 START = "2027-01-10 09:00"
 
 
-async def test_every_command_is_accepted_and_answers_with_what_is_recorded_then(house: House) -> None:
+async def test_every_command_is_accepted_and_answers_with_what_is_recorded_then(house: ServiceEnv) -> None:
     life = await house.requested(START)
     asked: dict[str, dict[str, Any]] = {
-        "rename_account": {"domain": f"{fresh('renamed')}.example"},
+        "rename_account": {"domain": f"{unique_name('renamed')}.example"},
         "check_domain": {},
         "switch_to_paid": {"date": "2027-01-20", "term": "MONTHLY"},
         "withdraw_reservation": {},
@@ -38,7 +38,9 @@ async def test_every_command_is_accepted_and_answers_with_what_is_recorded_then(
     assert {*asked, *paid} == {*COMMANDS}
 
 
-async def answers_with_what_is_recorded(life: Life, command: str, argument: dict[str, Any]) -> None:
+async def answers_with_what_is_recorded(
+    life: SubscriptionDriver, command: str, argument: dict[str, Any]
+) -> None:
     before = len(await life.client.timeline(life.id))
     answer = await life.asks(command, at=START, **argument)
     timeline, ledger = await life.client.timeline(life.id), await life.ledger()
@@ -50,49 +52,54 @@ async def answers_with_what_is_recorded(life: Life, command: str, argument: dict
     assert answer.state is (answer.events[-1].state if answer.events else State.TRIAL)
 
 
-async def refusing_lives(house: House) -> dict[str, Life]:
+async def refusing_lives(house: ServiceEnv) -> dict[str, SubscriptionDriver]:
     """Lives in which every command has a reason to be refused."""
-    trial, reserved, paid = await together(
+    trial, reserved, paid = await gather_all(
         [house.requested(START), house.requested(START), house.paid(START, "ANNUAL")]
     )
     await reserved.asks("switch_to_paid", at=START, date="2027-01-20", term="MONTHLY")
     return {"trial": trial, "reserved": reserved, "paid": paid, "holder": await house.requested(START)}
 
 
-REFUSALS: list[tuple[str, str, dict[str, Any], Code]] = [
-    ("trial", "switch_to_paid", {"date": "2027-01-09", "term": "ANNUAL"}, Code.DATE_IN_THE_PAST),
-    ("trial", "switch_to_paid", {"date": "2027-03-12", "term": "ANNUAL"}, Code.DATE_TOO_LATE),
-    ("trial", "switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL", "plan": "gold"}, Code.PLAN_NOT_SOLD),
+REFUSALS: list[tuple[str, str, dict[str, Any], RefusalCode]] = [
+    ("trial", "switch_to_paid", {"date": "2027-01-09", "term": "ANNUAL"}, RefusalCode.DATE_IN_THE_PAST),
+    ("trial", "switch_to_paid", {"date": "2027-03-12", "term": "ANNUAL"}, RefusalCode.DATE_TOO_LATE),
+    (
+        "trial",
+        "switch_to_paid",
+        {"date": "2027-01-10", "term": "ANNUAL", "plan": "gold"},
+        RefusalCode.PLAN_NOT_SOLD,
+    ),
     (
         "trial",
         "switch_to_paid",
         {"date": "2027-01-10", "term": "ANNUAL", "members": 100_001},
-        Code.TOO_MANY_MEMBERS,
+        RefusalCode.TOO_MANY_MEMBERS,
     ),
-    ("paid", "switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"}, Code.ALREADY_PAID),
-    ("trial", "change_renewal_option", {"term": "ANNUAL"}, Code.NOT_YET_PAID),
-    ("trial", "upgrade", {"members": 20}, Code.NOT_YET_PAID),
-    ("paid", "upgrade", {"members": 10}, Code.NOT_AN_UPGRADE),
-    ("paid", "upgrade", {"members": 9}, Code.LOWERED_BY_UPGRADE),
-    ("paid", "upgrade", {"members": 20, "agreed_terms": []}, Code.TERMS_NOT_AGREED),
-    ("paid", "cancel", {"date": "2027-01-10", "confirmation": "boss@acme"}, Code.CONFIRMATION_DIFFERS),
-    ("paid", "cancel", {"date": "2028-01-11"}, Code.DATE_TOO_LATE),
-    ("reserved", "cancel", {"date": "2027-01-15"}, Code.SWITCH_RESERVED),
-    ("trial", "withdraw_reservation", {}, Code.NOTHING_RESERVED),
-    ("trial", "rename_account", {"group": "line"}, Code.INVALID_ARGUMENT),
-    ("trial", "check_domain", {}, Code.NO_PROOF_AWAITED),
+    ("paid", "switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"}, RefusalCode.ALREADY_PAID),
+    ("trial", "change_renewal_option", {"term": "ANNUAL"}, RefusalCode.NOT_YET_PAID),
+    ("trial", "upgrade", {"members": 20}, RefusalCode.NOT_YET_PAID),
+    ("paid", "upgrade", {"members": 10}, RefusalCode.NOT_AN_UPGRADE),
+    ("paid", "upgrade", {"members": 9}, RefusalCode.LOWERED_BY_UPGRADE),
+    ("paid", "upgrade", {"members": 20, "agreed_terms": []}, RefusalCode.TERMS_NOT_AGREED),
+    ("paid", "cancel", {"date": "2027-01-10", "confirmation": "boss@acme"}, RefusalCode.CONFIRMATION_DIFFERS),
+    ("paid", "cancel", {"date": "2028-01-11"}, RefusalCode.DATE_TOO_LATE),
+    ("reserved", "cancel", {"date": "2027-01-15"}, RefusalCode.SWITCH_RESERVED),
+    ("trial", "withdraw_reservation", {}, RefusalCode.NOTHING_RESERVED),
+    ("trial", "rename_account", {"group": "line"}, RefusalCode.INVALID_ARGUMENT),
+    ("trial", "check_domain", {}, RefusalCode.NO_PROOF_AWAITED),
 ]
 
 
-async def test_every_command_is_refused_with_its_code_and_leaves_nothing(house: House) -> None:
+async def test_every_command_is_refused_with_its_code_and_leaves_nothing(house: ServiceEnv) -> None:
     lives = await refusing_lives(house)
     assert {command for _, command, _, _ in REFUSALS} == {*COMMANDS}
     taken = {"group": lives["holder"].request["account"]["group"]}
     same = {"group": lives["trial"].request["account"]["group"]}
     refusals = [
         *REFUSALS,
-        ("trial", "rename_account", same, Code.NAME_UNCHANGED),
-        ("trial", "rename_account", taken, Code.NAME_TAKEN),
+        ("trial", "rename_account", same, RefusalCode.NAME_UNCHANGED),
+        ("trial", "rename_account", taken, RefusalCode.NAME_TAKEN),
     ]
     before = {name: await life.events() for name, life in lives.items()}
     for name, command, argument, code in refusals:
@@ -104,36 +111,36 @@ async def test_every_command_is_refused_with_its_code_and_leaves_nothing(house: 
         assert await life.failed_tasks() == []
 
 
-async def test_a_refused_update_leaves_no_trace_in_the_history(house: House) -> None:
+async def test_a_refused_update_leaves_no_trace_in_the_history(house: ServiceEnv) -> None:
     life = await house.requested(START)
     await life.passes_to(START)
     before = len(await life.whole_history())
-    await together(life.refused("withdraw_reservation", at=START) for _ in range(5))
+    await gather_all(life.refused("withdraw_reservation", at=START) for _ in range(5))
     assert len(await life.whole_history()) == before
 
 
-async def test_a_plain_update_fails_with_the_code_as_its_type(house: House) -> None:
+async def test_a_plain_update_fails_with_the_code_as_its_type(house: ServiceEnv) -> None:
     life = await house.requested()
     with pytest.raises(WorkflowUpdateFailedError) as failure:
         await life.handle.execute_update("withdraw_reservation", {})
     cause = failure.value.cause
     assert isinstance(cause, ApplicationError)
-    assert (cause.type, cause.non_retryable) == (Code.NOTHING_RESERVED, True)
-    assert Refused.model_validate(cause.details[0]).code is Code.NOTHING_RESERVED
+    assert (cause.type, cause.non_retryable) == (RefusalCode.NOTHING_RESERVED, True)
+    assert Refusal.model_validate(cause.details[0]).code is RefusalCode.NOTHING_RESERVED
 
 
-async def test_a_subscription_that_never_was_is_not_found(house: House) -> None:
-    ghost = Life(house.client, house.temporal, "no-such-subscription", {"agreed_terms": []})
+async def test_a_subscription_that_never_was_is_not_found(house: ServiceEnv) -> None:
+    ghost = SubscriptionDriver(house.client, house.temporal, "no-such-subscription", {"agreed_terms": []})
     for asking in (ghost.asks("withdraw_reservation"), ghost.status(), ghost.events(), ghost.ledger()):
-        with pytest.raises(RefusedError) as refusal:
+        with pytest.raises(RefusalError) as refusal:
             await asking
-        assert refusal.value.refused.code is Code.SUBSCRIPTION_NOT_FOUND
+        assert refusal.value.refused.code is RefusalCode.SUBSCRIPTION_NOT_FOUND
 
 
 # -- ids (R22) ---------------------------------------------------------------------------------------
 
 
-async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(house: House) -> None:
+async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(house: ServiceEnv) -> None:
     life = await house.paid(START)
     first = await life.asks("change_renewal_option", at=START, term="ANNUAL", id="once")
     await life.asks("change_renewal_option", at=START, term="MONTHLY")
@@ -144,7 +151,7 @@ async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(
     assert renewal.term == "MONTHLY"
 
 
-async def test_r22_the_first_answer_is_given_across_continue_as_new(house: House) -> None:
+async def test_r22_the_first_answer_is_given_across_continue_as_new(house: ServiceEnv) -> None:
     life = await house.paid(START)
     await life.passes_to("2028-01-05 00:00")
     first = await life.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="once")
@@ -152,7 +159,7 @@ async def test_r22_the_first_answer_is_given_across_continue_as_new(house: House
     await life.passes_to("2028-01-12 00:00")
     await life.has_run(runs + 1)
     assert (await life.events()).count("CONTRACT_RENEWED") == 1
-    again = await together(
+    again = await gather_all(
         life.asks("change_renewal_option", at=at, term="ANNUAL", id="once")
         for at in ("2028-01-12 09:00", "2028-01-12 09:00", "2028-01-13 09:00")
     )
@@ -160,7 +167,7 @@ async def test_r22_the_first_answer_is_given_across_continue_as_new(house: House
     assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
-async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(house: House) -> None:
+async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(house: ServiceEnv) -> None:
     life = await house.paid(START)
     confirmation = await life.confirmation()
     renewal = await life.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal")
@@ -171,11 +178,11 @@ async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(house
     await life.has_closed()
     assert await life.asks("cancel", at=START, **argument) == end
     assert await life.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal") == renewal
-    assert (await life.refused("check_domain", id="something-new")).code is Code.SUBSCRIPTION_ENDED
+    assert (await life.refused("check_domain", id="something-new")).code is RefusalCode.SUBSCRIPTION_ENDED
     assert (await life.events())[-2:] == ["CANCELED", "ERASED"]
 
 
-async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new(house: House) -> None:
+async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new(house: ServiceEnv) -> None:
     """A client that has lost its connection sends an update again under the id that it had."""
     life = await house.paid(START)
     await life.passes_to("2028-01-05 00:00")
@@ -188,7 +195,7 @@ async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new
     assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
-async def test_r22_another_command_under_a_used_id_is_refused(house: House) -> None:
+async def test_r22_another_command_under_a_used_id_is_refused(house: ServiceEnv) -> None:
     life = await house.paid(START)
     await life.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
     for command, argument in (
@@ -197,31 +204,33 @@ async def test_r22_another_command_under_a_used_id_is_refused(house: House) -> N
         ("withdraw_reservation", {}),
     ):
         refused = await life.refused(command, at=START, id="used", **argument)
-        assert (refused.code, refused.field) == (Code.COMMAND_ID_REUSED, "id"), command
+        assert (refused.code, refused.field) == (RefusalCode.COMMAND_ID_REUSED, "id"), command
     assert (await life.status()).members == 10
 
 
-async def test_r22_another_command_under_a_used_id_is_refused_across_continue_as_new(house: House) -> None:
+async def test_r22_another_command_under_a_used_id_is_refused_across_continue_as_new(
+    house: ServiceEnv,
+) -> None:
     life = await house.paid(START)
     await life.passes_to("2028-01-05 00:00")
     await life.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="used")
     await life.passes_to("2028-01-12 00:00")
     refused = await life.refused("upgrade", at="2028-01-12 09:00", members=20, id="used")
-    assert refused.code is Code.COMMAND_ID_REUSED
+    assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
 async def test_r22_another_command_under_a_used_id_is_refused_after_the_workflow_has_closed(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.paid(START)
     await life.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
     await life.is_cancelled(START)
     refused = await life.refused("upgrade", at=START, id="used", members=20)
-    assert refused.code in (Code.COMMAND_ID_REUSED, Code.SUBSCRIPTION_ENDED)
+    assert refused.code in (RefusalCode.COMMAND_ID_REUSED, RefusalCode.SUBSCRIPTION_ENDED)
 
 
 async def test_r22_temporals_server_compares_update_ids_alone_and_the_workflow_compares_the_rest(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     """The behaviour that docs/commands.md describes for clients without the client library."""
     life = await house.paid(START)
@@ -242,57 +251,59 @@ async def test_r22_temporals_server_compares_update_ids_alone_and_the_workflow_c
     with pytest.raises(WorkflowUpdateFailedError) as failure:
         await sent("third", members=22, id="of-the-command")
     assert isinstance(failure.value.cause, ApplicationError)
-    assert failure.value.cause.type == Code.COMMAND_ID_REUSED
+    assert failure.value.cause.type == RefusalCode.COMMAND_ID_REUSED
 
 
 def at(moment: str) -> str:
-    return on(moment).isoformat()
+    return kst(moment).isoformat()
 
 
-async def test_r22_two_callers_with_one_id_at_once_are_one_command(house: House) -> None:
+async def test_r22_two_callers_with_one_id_at_once_are_one_command(house: ServiceEnv) -> None:
     life = await house.paid(START)
     argument = {"members": 20, "id": "both"}
-    answers = await together(life.asks("upgrade", at=START, **argument) for _ in range(10))
+    answers = await gather_all(life.asks("upgrade", at=START, **argument) for _ in range(10))
     assert answers == [answers[0]] * 10
     assert (await life.events()).count("UPGRADED") == 1
 
 
-async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(house: House) -> None:
+async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(house: ServiceEnv) -> None:
     life = await house.paid(START)
 
-    async def judged(members: int) -> Answer | Code:
+    async def judged(members: int) -> Answer | RefusalCode:
         try:
             return await life.asks("upgrade", at=START, members=members, id="contested")
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             return refusal.refused.code
 
-    answers = await together(judged(members) for members in (20, 21, 22, 23))
-    assert answers.count(Code.COMMAND_ID_REUSED) == 3
+    answers = await gather_all(judged(members) for members in (20, 21, 22, 23))
+    assert answers.count(RefusalCode.COMMAND_ID_REUSED) == 3
     assert (await life.events()).count("UPGRADED") == 1
 
 
-async def test_r22_a_refused_command_is_judged_anew_under_the_same_id(house: House) -> None:
+async def test_r22_a_refused_command_is_judged_anew_under_the_same_id(house: ServiceEnv) -> None:
     life = await house.requested(START)
     for _ in range(2):
         refused = await life.refused("change_renewal_option", at=START, term="ANNUAL", id="again")
-        assert refused.code is Code.NOT_YET_PAID
+        assert refused.code is RefusalCode.NOT_YET_PAID
     await life.asks("switch_to_paid", at=START, date="2027-01-10", term="ANNUAL")
     answer = await life.asks("change_renewal_option", at=START, term="ANNUAL", id="again")
     assert answer.events[0].event == "RENEWAL_OPTION_CHANGED"
     assert await life.asks("change_renewal_option", at=START, term="ANNUAL", id="again") == answer
 
 
-async def test_r22_a_name_that_was_taken_is_judged_anew_under_the_same_id(house: House) -> None:
-    holder, life = await together([house.requested(START), house.requested(START)])
+async def test_r22_a_name_that_was_taken_is_judged_anew_under_the_same_id(house: ServiceEnv) -> None:
+    holder, life = await gather_all([house.requested(START), house.requested(START)])
     wanted = holder.request["account"]
-    assert (await life.refused("rename_account", at=START, id="wish", **wanted)).code is Code.NAME_TAKEN
-    await holder.asks("rename_account", at=START, group=fresh("elsewhere"))
+    assert (
+        await life.refused("rename_account", at=START, id="wish", **wanted)
+    ).code is RefusalCode.NAME_TAKEN
+    await holder.asks("rename_account", at=START, group=unique_name("elsewhere"))
     answer = await life.asks("rename_account", at=START, id="wish", **wanted)
     assert answer.events[0].event == "ACCOUNT_RENAMED"
 
 
 async def test_r22_a_simulated_command_sent_again_with_its_own_time_gives_the_first_answer(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.paid(START)
     await life.passes_to("2028-01-05 00:00")
@@ -302,7 +313,7 @@ async def test_r22_a_simulated_command_sent_again_with_its_own_time_gives_the_fi
     assert await life.asks("change_renewal_option", **sent) == first
 
 
-async def test_r22_a_forgotten_id_belongs_to_the_newer_command(house: House) -> None:
+async def test_r22_a_forgotten_id_belongs_to_the_newer_command(house: ServiceEnv) -> None:
     life = await house.paid(START)
     await life.asks("change_renewal_option", at=START, term="ANNUAL", id="reused")
     await life.passes_to("2028-01-12 00:00")
@@ -315,9 +326,9 @@ async def test_r22_a_forgotten_id_belongs_to_the_newer_command(house: House) -> 
 
 
 async def test_r11_switching_is_allowed_on_an_unproved_domain_and_says_that_use_is_restricted(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
-    life = await house.requested(START, account={"domain": f"{fresh('unproved')}.example"})
+    life = await house.requested(START, account={"domain": f"{unique_name('unproved')}.example"})
     answer = await life.asks("switch_to_paid", at=START, date="2027-01-10", term="MONTHLY")
     assert (answer.state, answer.access) == (State.ACTIVE, Access.RESTRICTED)
     assert "restricted" in answer.message

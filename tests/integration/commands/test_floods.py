@@ -6,19 +6,19 @@ from datetime import timedelta
 
 import pytest
 from support.frequent_continue_as_new import EVENTS_A_RUN, hasty_server
-from support.polling import eventually, together
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from adapters.temporal.data_converter import data_converter
 from dev_stack.stack import EmbeddedStack
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.state import State
 from workflows.lifecycle import MOST_NOTED_A_DAY
-from workflows.registry import LONGEST_TASK_SECONDS, RUNNER, WORKFLOWS, extend_deadlock_detection
+from workflows.registry import LONGEST_TASK_SECONDS, WORKFLOW_RUNNER, WORKFLOWS, extend_deadlock_detection
 
 CALLERS = 10
 # An update takes up to 14 events, and a server lets ten of one workflow wait at a time.
@@ -32,16 +32,16 @@ async def hasty_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
 
 
 @pytest.fixture(scope="module")
-async def hasty(stack: EmbeddedStack, hasty_temporal: Client) -> AsyncIterator[House]:
-    async with open_house(stack, hasty_temporal) as house:
+async def hasty(stack: EmbeddedStack, hasty_temporal: Client) -> AsyncIterator[ServiceEnv]:
+    async with open_service_env(stack, hasty_temporal) as house:
         yield house
 
 
-async def lengths_of_runs(life: Life) -> list[int]:
+async def lengths_of_runs(life: SubscriptionDriver) -> list[int]:
     return [len(await life.history(run)) for run in await life.run_ids()]
 
 
-async def refusals(house: House, life: Life) -> tuple[int, int]:
+async def refusals(house: ServiceEnv, life: SubscriptionDriver) -> tuple[int, int]:
     """How many refused signals have an entry of their own, and how many are counted beside them."""
     row = await house.owner.fetchrow(
         """
@@ -50,20 +50,20 @@ async def refusals(house: House, life: Life) -> tuple[int, int]:
           FROM lifecycle_events WHERE subscription_id = $1 AND event = 'REFUSED'
         """,
         life.id,
-        Code.TOO_MANY_SIGNALS,
+        RefusalCode.TOO_MANY_SIGNALS,
     )
     assert row is not None
     return row["noted"], row["counted"]
 
 
-async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(hasty: House) -> None:
-    life = await hasty.requested(account={"domain": f"{fresh('flooded')}.example"})
+async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(hasty: ServiceEnv) -> None:
+    life = await hasty.requested(account={"domain": f"{unique_name('flooded')}.example"})
 
     async def asks_again_and_again(caller: int) -> None:
         for number in range(20):
             await life.client.check_domain(life.id, id=f"{caller}-{number}")
 
-    await together(asks_again_and_again(caller) for caller in range(CALLERS))
+    await gather_all(asks_again_and_again(caller) for caller in range(CALLERS))
     lengths = await lengths_of_runs(life)
     assert len(lengths) > 5
     assert max(lengths) < EVENTS_A_RUN + LAST_STEPS
@@ -77,7 +77,7 @@ async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(h
     assert answer.state is State.CANCELED
 
 
-async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: House) -> None:
+async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: ServiceEnv) -> None:
     life = await hasty.paid("2027-01-10 09:00")
     chosen = {f"choice-{number}": number for number in range(1, 231)}
 
@@ -94,9 +94,9 @@ async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: 
         refused = await life.refused(
             "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=999, id=id_
         )
-        assert refused.code is Code.COMMAND_ID_REUSED
+        assert refused.code is RefusalCode.COMMAND_ID_REUSED
     refused = await life.refused("withdraw_reservation", at="2027-01-10 09:00", id="never-sent")
-    assert refused.code is Code.NOTHING_RESERVED
+    assert refused.code is RefusalCode.NOTHING_RESERVED
     assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == len(chosen)
     # What a transition carries does not grow with the ids.
     snapshot = await hasty.owner.fetchval(
@@ -106,13 +106,13 @@ async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: 
     await life.is_cancelled("2027-01-10 10:00")
     assert await chooses("choice-1", 1) == said["choice-1"]
     refused = await life.refused("change_renewal_option", term="ANNUAL", members=999, id="choice-1")
-    assert refused.code is Code.COMMAND_ID_REUSED
+    assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
-async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(hasty: House) -> None:
+async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(hasty: ServiceEnv) -> None:
     life = await hasty.requested()
     sent = MOST_NOTED_A_DAY + 50
-    await together(life.handle.signal("withdraw_reservation", {"by": f"somebody {n}"}) for n in range(sent))
+    await gather_all(life.handle.signal("withdraw_reservation", {"by": f"somebody {n}"}) for n in range(sent))
     await life.client.settle(life.id)
     assert await refusals(hasty, life) == (MOST_NOTED_A_DAY, 0)
     assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + 2 * sent
@@ -124,7 +124,7 @@ async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(has
     async def counted() -> bool:
         return await refusals(hasty, life) == (MOST_NOTED_A_DAY, 50)
 
-    await eventually("the rest of the day is counted", counted)
+    await wait_for("the rest of the day is counted", counted)
     entry = next(
         entry for entry in await life.client.timeline(life.id) if "noted one by one" in entry.message
     )
@@ -136,7 +136,7 @@ async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(has
 async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
     stack: EmbeddedStack, hasty_temporal: Client
 ) -> None:
-    async with open_house(stack, hasty_temporal, works=False) as house:
+    async with open_service_env(stack, hasty_temporal, works=False) as house:
         async with house.worker():
             life = await house.paid("2027-01-10 09:00")
         sent = 2_500  # more than may wait at a time
@@ -149,7 +149,7 @@ async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
         at = "2027-01-10T09:00:00+09:00"
         await send({"term": "MONTHLY", "at": at})
         await send({"term": "ANNUAL", "at": at})
-        await together(send({"term": "FOR EVER"}) for _ in range(sent))
+        await gather_all(send({"term": "FOR EVER"}) for _ in range(sent))
         async with house.worker():
             await life.client.settle(life.id)
             assert await refusals(house, life) == (MOST_NOTED_A_DAY, 0)
@@ -184,11 +184,11 @@ def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
 
 async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, temporal: Client) -> None:
     """On a server that would suggest a new run much later. A longer one is replayed for too long."""
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
             life = await house.paid("2027-01-10 09:00")
         runs = len(await life.has_run(2))
-        await together(life.handle.signal("withdraw_reservation", {}) for _ in range(499))
+        await gather_all(life.handle.signal("withdraw_reservation", {}) for _ in range(499))
         async with house.worker():
             await life.client.settle(life.id)
             assert len(await life.run_ids()) == runs
@@ -199,7 +199,7 @@ async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, tem
             assert await life.failed_tasks() == []
 
 
-async def test_what_is_no_command_begins_new_runs_too(hasty: House) -> None:
+async def test_what_is_no_command_begins_new_runs_too(hasty: ServiceEnv) -> None:
     """Signals and updates that change nothing do not wake the main loop, but their events count."""
     life = await hasty.requested()
     for number in range(EVENTS_A_RUN):
@@ -212,7 +212,7 @@ async def test_what_is_no_command_begins_new_runs_too(hasty: House) -> None:
 
 
 async def test_sdk_still_has_the_bound_that_is_extended(temporal: Client) -> None:
-    worker = Worker(temporal, task_queue="unserved", workflows=WORKFLOWS, workflow_runner=RUNNER)
+    worker = Worker(temporal, task_queue="unserved", workflows=WORKFLOWS, workflow_runner=WORKFLOW_RUNNER)
     assert worker._workflow_worker is not None
     assert worker._workflow_worker._deadlock_timeout_seconds == 2
     extend_deadlock_detection(worker)

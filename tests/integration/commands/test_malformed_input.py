@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from fuzz.mutations import Malice
 from support.malformed_payloads import payload
-from support.polling import eventually, together
-from support.service_env import House, fresh
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, unique_name
 from support.sizes import SIZES
-from support.subscription_driver import Life, failed_tasks, has_closed
+from support.subscription_driver import SubscriptionDriver, failed_tasks, has_closed
 from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from subscription.commands import COMMANDS
 from subscription.ids import WORKFLOW_ID_PREFIX
-from subscription.refusals import Code, Refused, RefusedError
+from subscription.refusals import Refusal, RefusalCode, RefusalError
 
 START = "2027-01-10 09:00"
 AT = "2027-01-10T09:00:00+09:00"
@@ -36,7 +36,7 @@ IN_ORDER: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-async def is_well(life: Life) -> None:
+async def is_well(life: SubscriptionDriver) -> None:
     """It answers, and none of its tasks has failed."""
     async with asyncio.timeout(30):
         await life.client.settle(life.id)
@@ -51,7 +51,7 @@ def spoiled(seed: int) -> tuple[str, Any]:
     return name, payload(malice.bytes_of(malice.spoiled(IN_ORDER[name])))
 
 
-async def outcome_of_update(life: Life, name: str, argument: Any) -> str:
+async def outcome_of_update(life: SubscriptionDriver, name: str, argument: Any) -> str:
     try:
         await life.handle.execute_update(name, argument)
     except WorkflowUpdateFailedError as failure:
@@ -59,25 +59,25 @@ async def outcome_of_update(life: Life, name: str, argument: Any) -> str:
     return "accepted"
 
 
-async def test_hundreds_of_bad_updates_are_each_answered_with_a_code(house: House) -> None:
+async def test_hundreds_of_bad_updates_are_each_answered_with_a_code(house: ServiceEnv) -> None:
     lives = [await house.requested(START) for _ in range(5)]
     codes: Counter[str] = Counter()
 
-    async def one(number: int, life: Life) -> None:
+    async def one(number: int, life: SubscriptionDriver) -> None:
         for seed in range(number, SENT_EACH_WAY, len(lives)):
             codes[await outcome_of_update(life, *spoiled(seed))] += 1
 
-    await together(one(number, life) for number, life in enumerate(lives))
+    await gather_all(one(number, life) for number, life in enumerate(lives))
     print(dict(codes.most_common()))
-    assert {*codes} - {"accepted"} <= {*Code}
-    assert codes[Code.INVALID_ARGUMENT] > SENT_EACH_WAY / 2
-    await together(is_well(life) for life in lives)
+    assert {*codes} - {"accepted"} <= {*RefusalCode}
+    assert codes[RefusalCode.INVALID_ARGUMENT] > SENT_EACH_WAY / 2
+    await gather_all(is_well(life) for life in lives)
 
 
-async def test_hundreds_of_bad_signals_are_each_in_the_timeline(house: House) -> None:
+async def test_hundreds_of_bad_signals_are_each_in_the_timeline(house: ServiceEnv) -> None:
     lives = [await house.requested(START) for _ in range(5)]
 
-    async def one(number: int, life: Life) -> None:
+    async def one(number: int, life: SubscriptionDriver) -> None:
         seeds = range(number, SENT_EACH_WAY, len(lives))
         for seed in seeds:
             name, argument = spoiled(seed)
@@ -87,10 +87,10 @@ async def test_hundreds_of_bad_signals_are_each_in_the_timeline(house: House) ->
         events = Counter(await life.events())
         assert events["REFUSED"] >= len(seeds) * 3 / 4
 
-    await together(one(number, life) for number, life in enumerate(lives))
+    await gather_all(one(number, life) for number, life in enumerate(lives))
 
 
-async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: House) -> None:
+async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: ServiceEnv) -> None:
     codes: Counter[str] = Counter()
 
     async def one(seed: int) -> None:
@@ -100,15 +100,15 @@ async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: 
         handle = await house.temporal.start_workflow(
             "SubscriptionWorkflow",
             payload(malice.bytes_of(body)),
-            id=WORKFLOW_ID_PREFIX + fresh("spoiled"),
+            id=WORKFLOW_ID_PREFIX + unique_name("spoiled"),
             task_queue=house.task_queue,
         )
         by_hand = house.temporal.get_workflow_handle(handle.id)
-        began = await eventually(f"{handle.id} is judged", lambda: _is_judged(house, handle.id), seconds=60)
+        began = await wait_for(f"{handle.id} is judged", lambda: _is_judged(house, handle.id), seconds=60)
         if began == "REJECTED":
             await has_closed(by_hand)
         assert failed_tasks([event async for event in by_hand.fetch_history_events()]) == []
-        codes[judged.code if isinstance(judged, Refused) else "accepted"] += 1
+        codes[judged.code if isinstance(judged, Refusal) else "accepted"] += 1
         codes[f"by hand: {began}"] += 1
 
     gate = asyncio.Semaphore(20)
@@ -118,13 +118,13 @@ async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: 
             await one(seed)
 
     requests = SENT_EACH_WAY // 4
-    await together(in_turn(seed) for seed in range(requests))
+    await gather_all(in_turn(seed) for seed in range(requests))
     print(dict(codes.most_common()))
-    assert codes[Code.REQUEST_REFUSED] > requests / 2
+    assert codes[RefusalCode.REQUEST_REFUSED] > requests / 2
     assert codes["by hand: REJECTED"] > requests / 2
 
 
-async def _is_judged(house: House, workflow_id: str) -> str:
+async def _is_judged(house: ServiceEnv, workflow_id: str) -> str:
     description = await house.temporal.get_workflow_handle(workflow_id).describe()
     if description.status and description.status.name == "COMPLETED":
         return "REJECTED"
@@ -138,14 +138,16 @@ async def _is_judged(house: House, workflow_id: str) -> str:
 # -- what is refused before it is sent ---------------------------------------------------------------
 
 
-async def refusal(asked: Any) -> Refused:
-    with pytest.raises(RefusedError) as refused:
+async def refusal(asked: Any) -> Refusal:
+    with pytest.raises(RefusalError) as refused:
         await asked
     return refused.value.refused
 
 
 @pytest.mark.parametrize("megabytes", [1, 3, 5])
-async def test_what_is_too_large_for_temporal_is_refused_with_a_code(house: House, megabytes: int) -> None:
+async def test_what_is_too_large_for_temporal_is_refused_with_a_code(
+    house: ServiceEnv, megabytes: int
+) -> None:
     """Its own limits are 2 MB for a payload and 4 MB for a message, and it has no code for either."""
     life = await house.requested(START)
     much = "x" * megabytes * MEGABYTE
@@ -158,15 +160,15 @@ async def test_what_is_too_large_for_temporal_is_refused_with_a_code(house: Hous
         ("upgrade", {"members": 20, "agreed_terms": [{"id": much, "version": "1"}]}),
     ):
         refused = await refusal(life.client.command(life.id, name, argument))
-        assert refused.code == Code.INVALID_ARGUMENT
+        assert refused.code == RefusalCode.INVALID_ARGUMENT
         assert len(refused.model_dump_json()) < 5_000
     judged = await house.judged(house.request_body(company_name=much))
-    assert isinstance(judged, Refused)
-    assert [problem.code for problem in judged.problems] == [Code.INVALID_COMPANY_NAME]
+    assert isinstance(judged, Refusal)
+    assert [problem.code for problem in judged.problems] == [RefusalCode.INVALID_COMPANY_NAME]
     await is_well(life)
 
 
-async def test_what_is_sent_past_the_client_and_is_too_large_harms_nothing(house: House) -> None:
+async def test_what_is_sent_past_the_client_and_is_too_large_harms_nothing(house: ServiceEnv) -> None:
     life = await house.requested(START)
     much = {"date": "2027-01-20", "confirmation": "x" * 5 * MEGABYTE}
     with pytest.raises(RPCError) as of_the_update:
@@ -176,7 +178,7 @@ async def test_what_is_sent_past_the_client_and_is_too_large_harms_nothing(house
     assert of_the_update.value.status is RPCStatusCode.RESOURCE_EXHAUSTED
     assert of_the_signal.value.status is RPCStatusCode.INVALID_ARGUMENT
     assert await outcome_of_update(life, "cancel", {**much, "confirmation": "x" * MEGABYTE}) == (
-        Code.INVALID_ARGUMENT
+        RefusalCode.INVALID_ARGUMENT
     )
     await is_well(life)
 
@@ -185,7 +187,9 @@ UNKEEPABLE = ("a\0b", "\ud800", "x" * 101, "x" * 3_000, "")
 
 
 @pytest.mark.parametrize("subscription_id", UNKEEPABLE)
-async def test_an_id_that_no_subscription_can_have_is_not_found(house: House, subscription_id: str) -> None:
+async def test_an_id_that_no_subscription_can_have_is_not_found(
+    house: ServiceEnv, subscription_id: str
+) -> None:
     client = house.client
     for asked in (
         client.status(subscription_id),
@@ -195,14 +199,14 @@ async def test_an_id_that_no_subscription_can_have_is_not_found(house: House, su
         client.command(subscription_id, "check_domain", {}),
         client.settle(subscription_id),
     ):
-        assert (await refusal(asked)).code == Code.SUBSCRIPTION_NOT_FOUND
+        assert (await refusal(asked)).code == RefusalCode.SUBSCRIPTION_NOT_FOUND
 
 
-async def test_what_no_table_can_hold_is_not_found(house: House) -> None:
+async def test_what_no_table_can_hold_is_not_found(house: ServiceEnv) -> None:
     client = house.client
-    assert (await refusal(client.invoice("a\0b"))).code == Code.INVOICE_NOT_FOUND
-    assert (await refusal(client.notice(2**63))).code == Code.NOTICE_NOT_FOUND
-    assert (await refusal(client.reconciliation("\ud800"))).code == Code.RECONCILIATION_NOT_FOUND
+    assert (await refusal(client.invoice("a\0b"))).code == RefusalCode.INVOICE_NOT_FOUND
+    assert (await refusal(client.notice(2**63))).code == RefusalCode.NOTICE_NOT_FOUND
+    assert (await refusal(client.reconciliation("\ud800"))).code == RefusalCode.RECONCILIATION_NOT_FOUND
     assert await client.list(customer_id="a\0b") == []
     assert await client.list(after="\ud800") == []
     assert await client.invoices(customer_id="'; DROP TABLE invoices; --") == []
@@ -210,7 +214,7 @@ async def test_what_no_table_can_hold_is_not_found(house: House) -> None:
 
 @pytest.mark.parametrize("subscription_id", ["a\0b", "line\nbreak", "\u202eevil", "x" * 101])
 async def test_a_workflow_under_an_id_that_no_table_can_hold_is_rejected(
-    house: House, subscription_id: str
+    house: ServiceEnv, subscription_id: str
 ) -> None:
     handle = await house.temporal.start_workflow(
         "SubscriptionWorkflow",
@@ -221,24 +225,26 @@ async def test_a_workflow_under_an_id_that_no_table_can_hold_is_rejected(
     handle = house.temporal.get_workflow_handle(handle.id)
     await has_closed(handle)
     result = await handle.result()
-    assert (result["state"], result["code"]) == ("REJECTED", Code.INVALID_ID)
+    assert (result["state"], result["code"]) == ("REJECTED", RefusalCode.INVALID_ID)
 
 
 @pytest.mark.parametrize("begins", ["soon", "0001-01-01T00:00:00+14:00", "2027-01-01", 5, [], "a\0b"])
-async def test_r9_a_beginning_that_is_no_time_is_refused_with_the_rest(house: House, begins: Any) -> None:
+async def test_r9_a_beginning_that_is_no_time_is_refused_with_the_rest(
+    house: ServiceEnv, begins: Any
+) -> None:
     judged = await house.judged(house.request_body(simulated_at=begins, members=0))
-    assert isinstance(judged, Refused)
+    assert isinstance(judged, Refusal)
     assert {problem.field for problem in judged.problems} == {"simulated_at", "members"}
 
 
-async def test_thousands_of_years_are_not_worked_out_at_once(house: House) -> None:
+async def test_thousands_of_years_are_not_worked_out_at_once(house: ServiceEnv) -> None:
     """A task has two seconds, and 7,000 years are 84,000 months."""
     life = await house.paid(START, "MONTHLY")
     far = {"date": "2027-01-20", "at": "9000-01-01T00:00:00+09:00"}
     with pytest.raises(WorkflowQueryFailedError, match="20 years"):
         await life.handle.query("quote_cancellation", far)
     refused = await life.refused("cancel", date="2027-01-20", at="9000-01-01 00:00")
-    assert (refused.code, refused.field) == (Code.INVALID_INSTANT, "at")
+    assert (refused.code, refused.field) == (RefusalCode.INVALID_INSTANT, "at")
     await is_well(life)
 
 
@@ -255,7 +261,9 @@ async def test_thousands_of_years_are_not_worked_out_at_once(house: House) -> No
         ("reference", "<b>"),
     ],
 )
-async def test_an_adjustment_that_no_ledger_can_hold_is_refused(house: House, field: str, value: Any) -> None:
+async def test_an_adjustment_that_no_ledger_can_hold_is_refused(
+    house: ServiceEnv, field: str, value: Any
+) -> None:
     """It would be tried for ever by a workflow that nobody looks at."""
     body = {
         "subscription_id": "s",
@@ -266,7 +274,7 @@ async def test_an_adjustment_that_no_ledger_can_hold_is_refused(house: House, fi
         "reference": "T-1",
     }
     refused = await refusal(house.client.adjust({**body, field: value}))
-    assert (refused.code, refused.field) == (Code.INVALID_ARGUMENT, field)
+    assert (refused.code, refused.field) == (RefusalCode.INVALID_ARGUMENT, field)
 
 
 JOBS: list[tuple[str, Any]] = [
@@ -287,12 +295,14 @@ JOBS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("job", "argument"), JOBS)
-async def test_a_job_that_could_never_be_done_fails_at_once(house: House, job: str, argument: Any) -> None:
+async def test_a_job_that_could_never_be_done_fails_at_once(
+    house: ServiceEnv, job: str, argument: Any
+) -> None:
     """And is not tried for ever by a worker that has other things to do."""
     with pytest.raises(WorkflowFailureError) as failure:
         async with asyncio.timeout(20):
             await house.temporal.execute_workflow(
-                job, argument, id=fresh("hostile-job"), task_queue=house.task_queue
+                job, argument, id=unique_name("hostile-job"), task_queue=house.task_queue
             )
     assert isinstance(failure.value.cause, ApplicationError)
-    assert failure.value.cause.type == Code.INVALID_ARGUMENT
+    assert failure.value.cause.type == RefusalCode.INVALID_ARGUMENT

@@ -1,25 +1,25 @@
 """Refusals of queries begin with their code, for a failed query returns its message alone."""
 
 import pytest
-from support.service_env import House
+from support.service_env import ServiceEnv
 from temporalio.client import WorkflowQueryFailedError
 
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
-REFUSED: dict[str, tuple[object, Code]] = {
-    "a date that is none": ({"date": "soon"}, Code.INVALID_ARGUMENT),
-    "a misspelt field": ({"dates": "2027-01-01"}, Code.INVALID_ARGUMENT),
-    "no argument": (None, Code.INVALID_ARGUMENT),
-    "a date that has passed": ({"date": "2020-01-01"}, Code.DATE_IN_THE_PAST),
+REFUSED: dict[str, tuple[object, RefusalCode]] = {
+    "a date that is none": ({"date": "soon"}, RefusalCode.INVALID_ARGUMENT),
+    "a misspelt field": ({"dates": "2027-01-01"}, RefusalCode.INVALID_ARGUMENT),
+    "no argument": (None, RefusalCode.INVALID_ARGUMENT),
+    "a date that has passed": ({"date": "2020-01-01"}, RefusalCode.DATE_IN_THE_PAST),
     "a time that is too late": (
         {"date": "2027-01-01", "at": "2227-01-01T00:00:00+09:00"},
-        Code.INVALID_INSTANT,
+        RefusalCode.INVALID_INSTANT,
     ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_refused_query_has_its_code_in_front(house: House, case: str) -> None:
+async def test_a_refused_query_has_its_code_in_front(house: ServiceEnv, case: str) -> None:
     argument, code = REFUSED[case]
     life = await house.requested()
     with pytest.raises(WorkflowQueryFailedError) as failed:
@@ -27,7 +27,7 @@ async def test_a_refused_query_has_its_code_in_front(house: House, case: str) ->
     assert str(failed.value).startswith(f"{code}: ")
 
 
-async def test_what_is_over_is_refused_with_its_code(house: House) -> None:
+async def test_what_is_over_is_refused_with_its_code(house: ServiceEnv) -> None:
     life = await house.requested()
     await life.asks("cancel", date=f"{await life.today()}")
     await life.handle.result()

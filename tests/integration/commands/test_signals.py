@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from support.data_search import found_in_database
 from support.malformed_payloads import LONE_SURROGATE, MISFITS, NOT_JSON
-from support.polling import each, eventually, together
-from support.service_env import House, fresh
-from support.subscription_driver import Life
+from support.polling import gather_all, run_cases, wait_for
+from support.service_env import ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from starter.requests import subscription_id_for
 from subscription.commands import COMMANDS
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.state import State
 
 START = "2027-01-10 09:00"
@@ -25,7 +25,7 @@ START = "2027-01-10 09:00"
 LATER = "2027-01-10 10:00"
 
 
-async def signalled(life: Life, name: str, *arguments: Any, events: int) -> list[str]:
+async def signalled(life: SubscriptionDriver, name: str, *arguments: Any, events: int) -> list[str]:
     """The events of the record, once a signal has added so many."""
     before = len(await life.events())
     await life.handle.signal(name, args=arguments)
@@ -34,10 +34,10 @@ async def signalled(life: Life, name: str, *arguments: Any, events: int) -> list
         found = await life.events()
         return found[before:] if len(found) >= before + events else []
 
-    return await eventually(f"{name} {arguments} is in the record", recorded)
+    return await wait_for(f"{name} {arguments} is in the record", recorded)
 
 
-async def refusal_codes(house: House, life: Life) -> list[tuple[str, str]]:
+async def refusal_codes(house: ServiceEnv, life: SubscriptionDriver) -> list[tuple[str, str]]:
     rows = await house.owner.fetch(
         """
         SELECT detail->>'command' AS command, detail->>'code' AS code FROM lifecycle_events
@@ -49,12 +49,12 @@ async def refusal_codes(house: House, life: Life) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def goes_on(life: Life) -> AsyncIterator[None]:
+async def goes_on(life: SubscriptionDriver) -> AsyncIterator[None]:
     """Whatever is done to this life, it answers afterwards, and none of its workflow tasks has failed."""
     try:
         yield
         async with asyncio.timeout(20):
-            answer = await life.asks("rename_account", at=LATER, group=fresh("still-alive"))
+            answer = await life.asks("rename_account", at=LATER, group=unique_name("still-alive"))
         assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
         assert await life.failed_tasks() == []
     except BaseException:
@@ -63,11 +63,11 @@ async def goes_on(life: Life) -> AsyncIterator[None]:
         raise
 
 
-async def test_every_command_works_as_a_signal(house: House) -> None:
+async def test_every_command_works_as_a_signal(house: ServiceEnv) -> None:
     life = await house.requested(START)
     today = {"date": "2027-01-10", "at": f"{START}+09:00".replace(" ", "T")}
     at = {"at": today["at"]}
-    domain = f"{fresh('signalled')}.example"
+    domain = f"{unique_name('signalled')}.example"
     steps: list[tuple[str, dict[str, Any], list[str]]] = [
         ("rename_account", {"domain": domain, **at}, ["RENAME_HELD"]),
         ("switch_to_paid", {**today, "date": "2027-01-20", "term": "MONTHLY"}, ["SWITCH_RESERVED"]),
@@ -92,7 +92,7 @@ async def test_every_command_works_as_a_signal(house: House) -> None:
     await life.has_closed()
 
 
-async def test_null_means_no_renewal_option_and_nothing_at_all_does_not(house: House) -> None:
+async def test_null_means_no_renewal_option_and_nothing_at_all_does_not(house: ServiceEnv) -> None:
     life = await house.paid(START)
     await life.asks("change_renewal_option", at=START, term="ANNUAL")
     assert await signalled(life, "change_renewal_option", events=1) == ["REFUSED"]
@@ -113,18 +113,18 @@ MISREAD: dict[str, list[Any]] = {
 }
 
 
-async def test_what_cannot_be_read_is_refused_in_the_timeline_and_life_goes_on(house: House) -> None:
+async def test_what_cannot_be_read_is_refused_in_the_timeline_and_life_goes_on(house: ServiceEnv) -> None:
     async def one(what: str, arguments: list[Any]) -> None:
         life = await house.requested(START)
         async with goes_on(life):
             assert await signalled(life, "cancel", *arguments, events=1) == ["REFUSED"], what
-            assert await refusal_codes(house, life) == [("cancel", Code.INVALID_ARGUMENT)], what
+            assert await refusal_codes(house, life) == [("cancel", RefusalCode.INVALID_ARGUMENT)], what
             assert (await life.status()).state is State.TRIAL
 
-    await together(one(what, arguments) for what, arguments in MISREAD.items())
+    await gather_all(one(what, arguments) for what, arguments in MISREAD.items())
 
 
-async def test_extra_arguments_are_dropped(house: House) -> None:
+async def test_extra_arguments_are_dropped(house: ServiceEnv) -> None:
     life = await house.requested(START)
     switch = {"date": "2027-01-20", "term": "MONTHLY"}
     async with goes_on(life):
@@ -135,28 +135,28 @@ async def test_extra_arguments_are_dropped(house: House) -> None:
         assert events == ["RESERVATION_WITHDRAWN"]
 
 
-async def test_a_signal_that_nobody_knows_is_refused_whatever_comes_with_it(house: House) -> None:
+async def test_a_signal_that_nobody_knows_is_refused_whatever_comes_with_it(house: ServiceEnv) -> None:
     async def one(*arguments: Any) -> None:
         life = await house.requested(START)
         async with goes_on(life):
             assert await signalled(life, "make_coffee", *arguments, events=1) == ["REFUSED"]
-            assert [code for _, code in await refusal_codes(house, life)] == [Code.UNKNOWN_COMMAND]
+            assert [code for _, code in await refusal_codes(house, life)] == [RefusalCode.UNKNOWN_COMMAND]
 
-    await together(
+    await gather_all(
         [one(), one(None), one({"date": "x"}), one("a", ["b"]), one("a", "b", "c"), one(LONE_SURROGATE)]
     )
 
 
-async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(house: House) -> None:
+async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(house: ServiceEnv) -> None:
     life = await house.requested(START)
     wrong = {
-        "change_renewal_option": ({"term": "ANNUAL"}, Code.NOT_YET_PAID),
-        "upgrade": ({"members": 20, "agreed_terms": []}, Code.NOT_YET_PAID),
-        "withdraw_reservation": ({}, Code.NOTHING_RESERVED),
-        "check_domain": ({}, Code.NO_PROOF_AWAITED),
-        "rename_account": (life.request["account"], Code.NAME_UNCHANGED),
-        "cancel": ({"date": "2027-01-10", "confirmation": "nobody@all"}, Code.CONFIRMATION_DIFFERS),
-        "switch_to_paid": ({"date": "2026-12-31", "term": "ANNUAL"}, Code.DATE_IN_THE_PAST),
+        "change_renewal_option": ({"term": "ANNUAL"}, RefusalCode.NOT_YET_PAID),
+        "upgrade": ({"members": 20, "agreed_terms": []}, RefusalCode.NOT_YET_PAID),
+        "withdraw_reservation": ({}, RefusalCode.NOTHING_RESERVED),
+        "check_domain": ({}, RefusalCode.NO_PROOF_AWAITED),
+        "rename_account": (life.request["account"], RefusalCode.NAME_UNCHANGED),
+        "cancel": ({"date": "2027-01-10", "confirmation": "nobody@all"}, RefusalCode.CONFIRMATION_DIFFERS),
+        "switch_to_paid": ({"date": "2026-12-31", "term": "ANNUAL"}, RefusalCode.DATE_IN_THE_PAST),
     }
     assert {*wrong} == {*COMMANDS}
     async with goes_on(life):
@@ -167,16 +167,18 @@ async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(house: House
         assert entry.message.startswith("switch_to_paid was refused: The date must be today")
 
 
-async def test_a_signal_that_comes_with_the_start_is_judged_once_the_trial_has_started(house: House) -> None:
+async def test_a_signal_that_comes_with_the_start_is_judged_once_the_trial_has_started(
+    house: ServiceEnv,
+) -> None:
     body = house.request_body()
-    life = Life(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
+    life = SubscriptionDriver(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
     await house.temporal.start_workflow(
         "SubscriptionWorkflow",
         body,
         id=life.workflow_id,
         task_queue=house.task_queue,
         start_signal="rename_account",
-        start_signal_args=[{"group": fresh("early")}],
+        start_signal_args=[{"group": unique_name("early")}],
     )
     await house.client.request(body)
     await life.client.settle(life.id)
@@ -184,7 +186,7 @@ async def test_a_signal_that_comes_with_the_start_is_judged_once_the_trial_has_s
     assert await life.failed_tasks() == []
 
 
-async def test_r22_a_signal_sent_twice_with_an_id_counts_once(house: House) -> None:
+async def test_r22_a_signal_sent_twice_with_an_id_counts_once(house: ServiceEnv) -> None:
     life = await house.paid(START)
     argument = {"term": "ANNUAL", "id": "signalled-twice"}
     assert await signalled(life, "change_renewal_option", argument, events=1) == ["RENEWAL_OPTION_CHANGED"]
@@ -194,15 +196,15 @@ async def test_r22_a_signal_sent_twice_with_an_id_counts_once(house: House) -> N
     assert await refusal_codes(house, life) == []
 
 
-async def test_a_hundred_signals_at_once_are_all_in_the_timeline(house: House) -> None:
+async def test_a_hundred_signals_at_once_are_all_in_the_timeline(house: ServiceEnv) -> None:
     life = await house.paid(START)
     before = len(await life.events())
-    await together(life.handle.signal("withdraw_reservation", {"by": f"operator {n}"}) for n in range(100))
+    await gather_all(life.handle.signal("withdraw_reservation", {"by": f"operator {n}"}) for n in range(100))
 
     async def all_recorded() -> bool:
         return len(await life.events()) == before + 100
 
-    await eventually("all refusals are recorded", all_recorded)
+    await wait_for("all refusals are recorded", all_recorded)
     assert await life.failed_tasks() == []
 
 
@@ -225,16 +227,18 @@ POISON: dict[str, tuple[str, Any]] = {
 }
 
 
-async def test_a_poisonous_signal_does_not_stop_a_life(house: House) -> None:
+async def test_a_poisonous_signal_does_not_stop_a_life(house: ServiceEnv) -> None:
     async def one(name: str, argument: Any) -> None:
         life = await house.requested(START)
         async with goes_on(life):
             assert await signalled(life, name, argument, events=1) == ["REFUSED"]
 
-    await each({what: one(name, argument) for what, (name, argument) in POISON.items()})
+    await run_cases({what: one(name, argument) for what, (name, argument) in POISON.items()})
 
 
-async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscription(house: House) -> None:
+async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscription(
+    house: ServiceEnv,
+) -> None:
     life = await house.requested(START)
     typed = "Hong Gildong 010-2345-6789"
     await signalled(life, "cancel", {typed: typed}, events=1)
@@ -246,35 +250,35 @@ async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscri
 # -- updates and queries -----------------------------------------------------------------------------
 
 
-async def test_what_cannot_be_read_is_refused_by_code_as_an_update(house: House) -> None:
+async def test_what_cannot_be_read_is_refused_by_code_as_an_update(house: ServiceEnv) -> None:
     life = await house.requested(START)
 
     async def one(arguments: list[Any]) -> None:
         with pytest.raises(WorkflowUpdateFailedError) as failure:
             await life.handle.execute_update("cancel", args=arguments)
         assert isinstance(failure.value.cause, ApplicationError)
-        assert failure.value.cause.type == Code.INVALID_ARGUMENT
+        assert failure.value.cause.type == RefusalCode.INVALID_ARGUMENT
 
     async with goes_on(life):
-        await together(one(arguments) for arguments in MISREAD.values())
+        await gather_all(one(arguments) for arguments in MISREAD.values())
         assert await life.events() == ["TRIAL_STARTED"]
 
 
-async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(house: House) -> None:
+async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(house: ServiceEnv) -> None:
     life = await house.requested(START)
 
     async def one(arguments: list[Any]) -> None:
         with pytest.raises(WorkflowUpdateFailedError) as failure:
             await life.handle.execute_update("make_coffee", args=arguments)
         assert isinstance(failure.value.cause, ApplicationError)
-        assert failure.value.cause.type == Code.UNKNOWN_COMMAND
+        assert failure.value.cause.type == RefusalCode.UNKNOWN_COMMAND
 
     odd: list[list[Any]] = [[], [None], [{}], ["a", ["b"]], [1, 2, 3]]
     async with goes_on(life):
-        await together(one(arguments) for arguments in odd)
+        await gather_all(one(arguments) for arguments in odd)
 
 
-async def test_what_is_no_command_does_without_an_argument_too(house: House) -> None:
+async def test_what_is_no_command_does_without_an_argument_too(house: ServiceEnv) -> None:
     life = await house.requested(START)
     async with goes_on(life):
         assert (await life.handle.execute_update("settle"))["message"] == "All that was due is done."
@@ -283,7 +287,7 @@ async def test_what_is_no_command_does_without_an_argument_too(house: House) -> 
             await life.handle.query("quote_cancellation")
 
 
-async def test_an_update_that_is_no_command_stalls_nothing(house: House) -> None:
+async def test_an_update_that_is_no_command_stalls_nothing(house: ServiceEnv) -> None:
     async def one(name: str, arguments: list[Any]) -> None:
         life = await house.requested(START)
         async with goes_on(life), asyncio.timeout(20):
@@ -292,10 +296,10 @@ async def test_an_update_that_is_no_command_stalls_nothing(house: House) -> None
 
     odd: list[list[Any]] = [[], [None], [{}], [["x"]], ["a", "b"], [NOT_JSON]]
     names = ("request", "settle", "make_coffee")
-    await each({f"{name} {arguments}": one(name, arguments) for name in names for arguments in odd})
+    await run_cases({f"{name} {arguments}": one(name, arguments) for name in names for arguments in odd})
 
 
-async def test_queries_answer_a_plain_handle(house: House) -> None:
+async def test_queries_answer_a_plain_handle(house: ServiceEnv) -> None:
     life = await house.paid(START)
     status = await life.handle.query("status")
     assert (status["state"], status["term"]) == ("ACTIVE", "ANNUAL")
@@ -314,7 +318,7 @@ async def test_queries_answer_a_plain_handle(house: House) -> None:
     assert await life.failed_tasks() == []
 
 
-async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(house: House) -> None:
+async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(house: ServiceEnv) -> None:
     async def one(arguments: list[Any]) -> None:
         life = await house.paid(START)
         async with goes_on(life):
@@ -322,4 +326,4 @@ async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(house: Ho
                 await life.handle.query("quote_cancellation", args=arguments)
 
     odd: list[list[Any]] = [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [NOT_JSON]]
-    await each({f"{arguments}": one(arguments) for arguments in odd})
+    await run_cases({f"{arguments}": one(arguments) for arguments in odd})

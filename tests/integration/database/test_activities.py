@@ -10,59 +10,59 @@ import asyncpg
 import pytest
 from pydantic import ValidationError
 from support.data_search import found_in_database
-from support.polling import eventually, together
-from support.service_env import House, fresh, on, open_house
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, kst, open_service_env, unique_name
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.catalogue import CatalogueActivities
-from activities.domain_verification import DomainOwnershipActivities
+from activities.domain_verification import DomainVerificationActivities
 from activities.erasure import PERSONAL_DATA, ErasureActivities, HistoryActivities
 from activities.provisioning import ProvisioningActivities
-from activities.transitions import RecordDivergedError, RecordingActivities
-from adapters.postgres.workspace_provisioner import PostgresWorkspaces, wanted_workspace
+from activities.transitions import RecordDivergedError, TransitionActivities
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner, wanted_workspace
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import (
     AnswerRecalled,
-    AnswerToKeep,
-    AnswerWanted,
-    DeleteHistories,
-    Erase,
-    KnownEdition,
+    DeleteHistoriesInput,
+    DomainCheckInput,
+    DomainTokenInput,
+    EraseInput,
     NameTaken,
-    ProofWanted,
-    Provision,
+    NewerCataloguesInput,
     Provisioned,
+    ProvisionInput,
     Recorded,
     RequestRefused,
-    TokenWanted,
+    StoredAnswer,
+    StoredAnswerInput,
     Transition,
 )
 from subscription.apply import apply, apply_all
 from subscription.catalogue import PriceBook
-from subscription.commands import Command, read_command
-from subscription.deadlines import due_first
-from subscription.decide import Accepted, Findings, decide
+from subscription.commands import Command, parse_command
+from subscription.deadlines import next_due_event
+from subscription.decide import Decision, ExternalFacts, decide
 from subscription.events import Erased, Event
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 from subscription.state import Subscription
 from subscription.timeline import Answer
 
-START = on("2027-01-10 09:00")
+START = kst("2027-01-10 09:00")
 
 
 class Hands(NamedTuple):
     """The activities of a house without a worker, called as a worker would call them."""
 
     provisioning: ProvisioningActivities
-    recording: RecordingActivities
+    recording: TransitionActivities
     erasure: ErasureActivities
-    workspaces: PostgresWorkspaces
-    house: House
+    workspaces: PostgresWorkspaceProvisioner
+    house: ServiceEnv
 
-    async def provisioned(self, **changes: Any) -> tuple[Subscription, Provision, PriceBook]:
+    async def provisioned(self, **changes: Any) -> tuple[Subscription, ProvisionInput, PriceBook]:
         body = self.house.request_body(simulated_at=START.isoformat(), **changes)
-        wanted = Provision(subscription_id=fresh("subscription"), request=body, accepted_at=START)
+        wanted = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
         result = await self.provisioning.provision_subscription(wanted)
         assert isinstance(result, Provisioned)
         return result.state, wanted, PriceBook(versions=result.catalogues)
@@ -71,10 +71,10 @@ class Hands(NamedTuple):
         self, state: Subscription, book: PriceBook, name: str, **argument: Any
     ) -> tuple[Subscription, Transition]:
         """Record what a command causes; the state after it, and the transition."""
-        command = read_command(name, argument)
+        command = parse_command(name, argument)
         assert isinstance(command, Command)
-        decision = decide(state, command, START, book, Findings(token="token"))
-        assert isinstance(decision, Accepted), decision
+        decision = decide(state, command, START, book, ExternalFacts(token="token"))
+        assert isinstance(decision, Decision), decision
         after = apply_all(state, decision.events)
         kept = None
         if command.id:
@@ -86,15 +86,17 @@ class Hands(NamedTuple):
                 events=(),
                 ledger=(),
             )
-            kept = AnswerToKeep(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
+            kept = StoredAnswer(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
         transition = transition_of(state, after, decision.events, book, kept)
         assert await self.recording.record_transition(transition) == Recorded()
         return after, transition
 
-    async def erase(self, state: Subscription) -> Erase:
+    async def erase(self, state: Subscription) -> EraseInput:
         event = Erased(at=START)
         after = apply(state, event)
-        return Erase(subscription_id=state.subscription_id, sequence=after.sequence, event=event, state=after)
+        return EraseInput(
+            subscription_id=state.subscription_id, sequence=after.sequence, event=event, state=after
+        )
 
 
 def transition_of(
@@ -102,7 +104,7 @@ def transition_of(
     after: Subscription,
     events: tuple[Event, ...],
     book: PriceBook,
-    kept: AnswerToKeep | None = None,
+    kept: StoredAnswer | None = None,
 ) -> Transition:
     return Transition(
         subscription_id=state.subscription_id,
@@ -117,18 +119,18 @@ def transition_of(
 
 @pytest.fixture(scope="module")
 async def hands(stack: EmbeddedStack, temporal: Client) -> Any:
-    async with open_house(stack, temporal, works=False) as house:
-        workspaces = PostgresWorkspaces(house.pool)
+    async with open_service_env(stack, temporal, works=False) as house:
+        workspaces = PostgresWorkspaceProvisioner(house.pool)
         yield Hands(
             ProvisioningActivities(house.pool, workspaces, allow_simulation=True),
-            RecordingActivities(house.pool, workspaces),
+            TransitionActivities(house.pool, workspaces),
             ErasureActivities(house.pool, workspaces),
             workspaces,
             house,
         )
 
 
-async def everything(house: House) -> dict[str, list[str]]:
+async def everything(house: ServiceEnv) -> dict[str, list[str]]:
     """Every row of every table, but for the database's own time."""
     tables = await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {
@@ -143,8 +145,8 @@ async def everything(house: House) -> dict[str, list[str]]:
 
 
 async def test_provisioning_again_changes_nothing_and_answers_the_same(hands: Hands) -> None:
-    wanted = Provision(
-        subscription_id=fresh("subscription"), request=hands.house.request_body(), accepted_at=START
+    wanted = ProvisionInput(
+        subscription_id=unique_name("subscription"), request=hands.house.request_body(), accepted_at=START
     )
     first = await hands.provisioning.provision_subscription(wanted)
     before = await everything(hands.house)
@@ -157,8 +159,8 @@ async def test_provisioning_again_changes_nothing_and_answers_the_same(hands: Ha
 async def test_provisioning_twice_at_once_is_once(hands: Hands) -> None:
     """An attempt that was given up may still be at work when the next one begins."""
     for _ in range(15):
-        body = hands.house.request_body(account={"domain": f"{fresh('at-once')}.example"})
-        wanted = Provision(subscription_id=fresh("subscription"), request=body, accepted_at=START)
+        body = hands.house.request_body(account={"domain": f"{unique_name('at-once')}.example"})
+        wanted = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
         attempts = [hands.provisioning.provision_subscription(wanted) for _ in range(6)]
         results = await asyncio.gather(*attempts, return_exceptions=True)
         # To fail is all right, for then it is tried again; to refuse what has been accepted is not.
@@ -174,10 +176,10 @@ async def test_r9_a_refused_provisioning_leaves_nothing(hands: Hands) -> None:
     body = hands.house.request_body(account={"group": state.account.name})
     before = await everything(hands.house)
     for _ in range(2):
-        wanted = Provision(subscription_id="the-loser", request=body, accepted_at=START)
+        wanted = ProvisionInput(subscription_id="the-loser", request=body, accepted_at=START)
         result = await hands.provisioning.provision_subscription(wanted)
         assert isinstance(result, RequestRefused)
-        assert result.refused.code is Code.NAME_TAKEN
+        assert result.refused.code is RefusalCode.NAME_TAKEN
     assert await everything(hands.house) == before
 
 
@@ -185,8 +187,8 @@ async def test_r12_a_domain_token_is_the_same_however_often_asked_and_unlike_any
     hands: Hands,
 ) -> None:
     state, _, _ = await hands.provisioned()
-    wanted = TokenWanted(subscription_id=state.subscription_id, domain="one.example")
-    tokens = await together(hands.provisioning.issue_domain_token(wanted) for _ in range(5))
+    wanted = DomainTokenInput(subscription_id=state.subscription_id, domain="one.example")
+    tokens = await gather_all(hands.provisioning.issue_domain_token(wanted) for _ in range(5))
     assert tokens == [tokens[0]] * 5
     assert len(bytes.fromhex(tokens[0].token)) * 8 >= 128
     other_domain = wanted.model_copy(update={"domain": "two.example"})
@@ -199,8 +201,8 @@ async def test_r12_a_domain_token_is_the_same_however_often_asked_and_unlike_any
 async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     steps: list[tuple[str, dict[str, Any]]] = [
-        ("rename_account", {"domain": f"{fresh('held')}.example", "id": "rename"}),
-        ("rename_account", {"group": fresh("new-name")}),
+        ("rename_account", {"domain": f"{unique_name('held')}.example", "id": "rename"}),
+        ("rename_account", {"group": unique_name("new-name")}),
         ("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL", "id": "switch"}),
         ("upgrade", {"members": 20, "agreed_terms": hands.house.request_body()["agreed_terms"]}),
         ("cancel", {"date": "2027-05-01", "confirmation": None}),
@@ -224,10 +226,10 @@ async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> Non
 async def test_recording_at_once_is_once(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     state, _ = await hands.asked(state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL")
-    event = due_first(state, on("2027-02-01"), book)
+    event = next_due_event(state, kst("2027-02-01"), book)
     assert event is not None
     transition = transition_of(state, apply(state, event), (event,), book)
-    results = await together(hands.recording.record_transition(transition) for _ in range(6))
+    results = await gather_all(hands.recording.record_transition(transition) for _ in range(6))
     assert results == [Recorded()] * 6
     lines = await hands.house.client.ledger(state.subscription_id)
     assert [line.key for line in lines] == [f"{state.subscription_id}/SERVICE_FEE/2027-01-10"]
@@ -235,10 +237,10 @@ async def test_recording_at_once_is_once(hands: Hands) -> None:
 
 async def test_a_transition_out_of_turn_is_not_written(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
-    command = read_command("switch_to_paid", {"date": "2027-01-20", "term": "ANNUAL"})
-    assert not isinstance(command, Refused)
+    command = parse_command("switch_to_paid", {"date": "2027-01-20", "term": "ANNUAL"})
+    assert not isinstance(command, Refusal)
     decision = decide(state, command, START, book)
-    assert isinstance(decision, Accepted)
+    assert isinstance(decision, Decision)
     ahead = state.model_copy(update={"sequence": state.sequence + 1})
     before = await everything(hands.house)
     for early in (ahead, state.model_copy(update={"subscription_id": "nobody"})):
@@ -253,7 +255,7 @@ async def test_another_event_under_a_recorded_number_is_not_written(hands: Hands
     state, _, book = await hands.provisioned()
     _, transition = await hands.asked(state, book, "switch_to_paid", date="2027-01-20", term="ANNUAL")
     before = await everything(hands.house)
-    event = due_first(state, on("2027-03-01"), book)
+    event = next_due_event(state, kst("2027-03-01"), book)
     assert event is not None
     with pytest.raises(RecordDivergedError, match="recorded as another one"):
         await hands.recording.record_transition(transition_of(state, apply(state, event), (event,), book))
@@ -262,12 +264,12 @@ async def test_another_event_under_a_recorded_number_is_not_written(hands: Hands
 
 
 async def test_r5_a_rename_to_a_taken_name_writes_nothing(hands: Hands) -> None:
-    (state, _, book), (holder, _, _) = await together([hands.provisioned(), hands.provisioned()])
+    (state, _, book), (holder, _, _) = await gather_all([hands.provisioned(), hands.provisioned()])
     assert holder.account is not None
-    command = read_command("rename_account", {"group": holder.account.name})
-    assert not isinstance(command, Refused)
+    command = parse_command("rename_account", {"group": holder.account.name})
+    assert not isinstance(command, Refusal)
     decision = decide(state, command, START, book)
-    assert isinstance(decision, Accepted)
+    assert isinstance(decision, Decision)
     before = await everything(hands.house)
     transition = transition_of(state, apply_all(state, decision.events), decision.events, book)
     assert await hands.recording.record_transition(transition) == NameTaken()
@@ -278,15 +280,15 @@ async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     argument = {"date": "2027-01-20", "term": "ANNUAL", "id": "read"}
     await hands.asked(state, book, "switch_to_paid", **argument)
-    command = read_command("switch_to_paid", argument)
+    command = parse_command("switch_to_paid", argument)
     assert isinstance(command, Command)
     before = await everything(hands.house)
     catalogues, looks = (
         CatalogueActivities(hands.house.pool),
-        DomainOwnershipActivities([hands.house.dns.address]),
+        DomainVerificationActivities([hands.house.dns.address]),
     )
     for _ in range(2):
-        wanted = AnswerWanted(
+        wanted = StoredAnswerInput(
             subscription_id=state.subscription_id, command_id="read", fingerprint=command.fingerprint()
         )
         recalled = await hands.recording.recall_answer(wanted)
@@ -298,16 +300,16 @@ async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
         assert await hands.recording.recall_answer(unknown) == AnswerRecalled()
         too_old = other.model_copy(update={"since": START + timedelta(seconds=1)})
         assert await hands.recording.recall_answer(too_old) == AnswerRecalled()
-        assert (await catalogues.newer_catalogues(KnownEdition(edition=0))).newer == book.versions
-        assert (await catalogues.newer_catalogues(KnownEdition(edition=book.edition))).newer == ()
-        proof = ProofWanted(tokens={"acme.example": "t"}, cname_target="verify.example")
+        assert (await catalogues.newer_catalogues(NewerCataloguesInput(edition=0))).newer == book.versions
+        assert (await catalogues.newer_catalogues(NewerCataloguesInput(edition=book.edition))).newer == ()
+        proof = DomainCheckInput(tokens={"acme.example": "t"}, cname_target="verify.example")
         assert (await looks.look_for_proof(proof)).proved == ()
     assert await everything(hands.house) == before
 
 
 async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: Hands) -> None:
-    state, provision, book = await hands.provisioned(account={"domain": f"{fresh('gone')}.example"})
-    state, rename = await hands.asked(state, book, "rename_account", group=fresh("gone"), id="rename")
+    state, provision, book = await hands.provisioned(account={"domain": f"{unique_name('gone')}.example"})
+    state, rename = await hands.asked(state, book, "rename_account", group=unique_name("gone"), id="rename")
     state, cancel = await hands.asked(
         state, book, "cancel", date="2027-01-10", confirmation=f"admin@{state.account and state.account.name}"
     )
@@ -317,7 +319,7 @@ async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: H
     expected = {"account_names": 1, "administrators": 1, "companies": 1, "workspaces": 1, "domain_tokens": 1}
     assert {table: first.rows[table] for table in expected} == expected
     before = await everything(hands.house)
-    assert await together(hands.erasure.erase_subscription(erase) for _ in range(3)) == [first] * 3
+    assert await gather_all(hands.erasure.erase_subscription(erase) for _ in range(3)) == [first] * 3
 
     # Late attempts of what came before it bring nothing back.
     for transition in (rename, cancel):
@@ -325,7 +327,7 @@ async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: H
     await hands.provisioning.provision_subscription(provision)
     with pytest.raises(ValidationError):  # there is none to answer with
         await hands.provisioning.issue_domain_token(
-            TokenWanted(subscription_id=state.subscription_id, domain="late.example")
+            DomainTokenInput(subscription_id=state.subscription_id, domain="late.example")
         )
     await hands.workspaces.put(wanted_workspace(state.model_copy(update={"sequence": 99})))
     assert await everything(hands.house) == before
@@ -349,7 +351,7 @@ async def test_r31_an_erasure_that_is_broken_off_has_erased_nothing(hands: Hands
         async def waits() -> bool:
             return bool(await hands.house.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
-        await eventually("the erasure waits", waits)
+        await wait_for("the erasure waits", waits)
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
     assert await everything(hands.house) == before
@@ -374,7 +376,7 @@ async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
         assert await members() == 50
 
 
-async def test_r31_deleting_the_histories_again_changes_nothing(house: House) -> None:
+async def test_r31_deleting_the_histories_again_changes_nothing(house: ServiceEnv) -> None:
     life = await house.requested()
     first_run = (await life.handle.describe()).run_id
     await life.asks("cancel", date=f"{await life.today()}")
@@ -389,7 +391,7 @@ async def test_r31_deleting_the_histories_again_changes_nothing(house: House) ->
     )
     ended_at = certificates[0].erased_at
     unknown_run = "d6ad3c0e-0f5c-4f5e-9d55-0d1a0e6f4a11"
-    wanted = DeleteHistories(run_ids=(first_run or "", unknown_run), erased_at=ended_at)
+    wanted = DeleteHistoriesInput(run_ids=(first_run or "", unknown_run), erased_at=ended_at)
     histories = HistoryActivities(house.pool, house.temporal)
     for _ in range(2):
         assert (await environment.run(histories.delete_histories, wanted)).runs == 2

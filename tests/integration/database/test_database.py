@@ -7,13 +7,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 from support.markdown_pages import page, tables
-from support.polling import together
-from support.service_env import TEMPLATE, House, catalogue, create_database
+from support.polling import gather_all
+from support.service_env import TEMPLATE, ServiceEnv, catalogue, create_database
 from temporalio.client import Client
 
 from adapters.postgres import migrate as schema
 from adapters.postgres.migrate import migrate, migrations
-from adapters.postgres.pool import DatabaseError, connected
+from adapters.postgres.pool import DatabaseError, create_pool
 from dev_stack.stack import EmbeddedStack
 from starter.setup import set_up
 
@@ -31,7 +31,7 @@ CHANGES = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE"
 
 
 @pytest.fixture(scope="module")
-async def recorded(house: House) -> House:
+async def recorded(house: ServiceEnv) -> ServiceEnv:
     """A house in which every append-only table has rows."""
     life = await house.paid("2027-01-15 09:00")
     await life.asks("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
@@ -44,7 +44,7 @@ async def recorded(house: House) -> House:
 @pytest.mark.parametrize("change", CHANGES, ids=["update", "delete", "truncate"])
 @pytest.mark.parametrize("table", [*APPEND_ONLY, *ALSO_APPEND_ONLY])
 async def test_r22_the_record_is_append_only_for_the_worker_and_for_its_owner(
-    recorded: House, table: str, change: str
+    recorded: ServiceEnv, table: str, change: str
 ) -> None:
     statement = change.format(table, await first_column(recorded, table))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -53,7 +53,7 @@ async def test_r22_the_record_is_append_only_for_the_worker_and_for_its_owner(
         await recorded.owner.execute(statement)
 
 
-async def first_column(house: House, table: str) -> str:
+async def first_column(house: ServiceEnv, table: str) -> str:
     column: str = await house.owner.fetchval(
         "SELECT column_name FROM information_schema.columns WHERE table_name = $1 AND ordinal_position = 1",
         table,
@@ -61,8 +61,8 @@ async def first_column(house: House, table: str) -> str:
     return column
 
 
-async def test_the_reader_changes_nothing_and_sees_no_administrator(recorded: House) -> None:
-    async with connected(recorded.database_url, "worksub_reader", connections=1) as reading:
+async def test_the_reader_changes_nothing_and_sees_no_administrator(recorded: ServiceEnv) -> None:
+    async with create_pool(recorded.database_url, "worksub_reader", connections=1) as reading:
         tables = await recorded.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         for [table] in tables:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -71,7 +71,7 @@ async def test_the_reader_changes_nothing_and_sees_no_administrator(recorded: Ho
             await reading.fetch("SELECT * FROM administrators")
 
 
-async def test_the_worker_cannot_change_the_schema(recorded: House) -> None:
+async def test_the_worker_cannot_change_the_schema(recorded: ServiceEnv) -> None:
     for statement in ("DROP TABLE ledger_lines", "ALTER TABLE ledger_lines DISABLE TRIGGER append_only"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await recorded.pool.execute(statement)
@@ -81,7 +81,7 @@ async def test_the_worker_cannot_change_the_schema(recorded: House) -> None:
 
 async def test_several_who_migrate_at_once_apply_everything_once(stack: EmbeddedStack) -> None:
     url = await create_database(stack, "migrated_at_once", "template1")
-    applied = await together(migrate(url) for _ in range(5))
+    applied = await gather_all(migrate(url) for _ in range(5))
     names = [migration.name for migration in migrations()]
     assert sorted(applied, key=len) == [[], [], [], [], names]
     assert await migrate(url) == []
@@ -140,7 +140,7 @@ ROLES = {
 }
 
 
-async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house: House) -> None:
+async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house: ServiceEnv) -> None:
     [told] = [table for table in tables(page("SECURITY.md")) if "the worker" in table.header]
     known = {
         row[0]: [
@@ -163,7 +163,9 @@ async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house
 
 
 @pytest.mark.parametrize("role", ["worksub_api", "worksub_admin"])
-async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(house: House, role: str) -> None:
+async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(
+    house: ServiceEnv, role: str
+) -> None:
     readable = await house.owner.fetch(
         """
         SELECT table_name, column_name FROM information_schema.columns
@@ -184,7 +186,7 @@ async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(house
     }
 
 
-async def may(house: House, role: str, table: str, right: str) -> bool:
+async def may(house: ServiceEnv, role: str, table: str, right: str) -> bool:
     """On the whole table, or on a column of it."""
     kind = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
     return bool(await house.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
@@ -201,7 +203,7 @@ NAMED_CONFLICT = re.compile(
 )
 
 
-async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(house: House) -> None:
+async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(house: ServiceEnv) -> None:
     """A conflict on a unique index that `ON CONFLICT (column)` does not name is an error, in a race alone."""
     named = {
         (found["table"], tuple(found["columns"].split(", ")))

@@ -6,20 +6,20 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from support.polling import eventually, together
-from support.service_env import House, fresh
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from starter.filters import READY_MADE, Selection, customer_is, month_of, state_is, week_of
-from starter.search import Found, InvalidQueryError
+from starter.filters import NAMED_FILTERS, Filters, customer_is, month_of, state_is, week_of
+from starter.search import InvalidQueryError, SearchPage
 from subscription.state import State
 
 # A Wednesday: its week is from Monday the 15th to Sunday the 21st.
 TODAY = date(2027, 3, 17)
 
-Made = tuple[Life, set[str]]
-Making = Callable[[House, str], Coroutine[Any, Any, Made]]
+Made = tuple[SubscriptionDriver, set[str]]
+Making = Callable[[ServiceEnv, str], Coroutine[Any, Any, Made]]
 
 
 def at_nine(day: date) -> str:
@@ -38,7 +38,7 @@ def this_week(day: date) -> bool:
 
 
 def trial(requested: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
+    async def make(house: ServiceEnv, payer: str) -> Made:
         life = await house.requested(at_nine(requested), customer_id=payer)
         return life, {"trials-ending"} if this_week(requested + timedelta(days=30)) else set()
 
@@ -46,7 +46,7 @@ def trial(requested: date) -> Making:
 
 
 def switching(day: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
+    async def make(house: ServiceEnv, payer: str) -> Made:
         life = await house.requested("2027-02-20 09:00", customer_id=payer)  # its trial ends on 22 March
         await life.asks("switch_to_paid", at="2027-02-20 09:00", date=f"{day}", term="MONTHLY")
         return life, {"reservations-due"} if this_week(day) else set()
@@ -55,7 +55,7 @@ def switching(day: date) -> Making:
 
 
 def monthly(day: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
+    async def make(house: ServiceEnv, payer: str) -> Made:
         life = await house.paid(at_nine(day), "MONTHLY", customer_id=payer)
         # Begun on 1 February it lasts to the end of February, begun on 1 March to the end of March.
         return life, {"contracts-ending"} if date(2027, 2, 2) <= day <= date(2027, 3, 1) else set()
@@ -64,7 +64,7 @@ def monthly(day: date) -> Making:
 
 
 def leaving(day: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
+    async def make(house: ServiceEnv, payer: str) -> Made:
         life = await house.paid("2027-01-10 09:00", "ANNUAL", customer_id=payer)
         await life.asks("cancel", at="2027-01-10 10:00", date=f"{day}")
         return life, {"reservations-due"} if this_week(day) else set()
@@ -73,9 +73,11 @@ def leaving(day: date) -> Making:
 
 
 def suspended(requested: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
+    async def make(house: ServiceEnv, payer: str) -> Made:
         account = (
-            {"domain": f"{fresh('lapsed')}.example"} if requested.day % 2 else {"group": fresh("lapsed")}
+            {"domain": f"{unique_name('lapsed')}.example"}
+            if requested.day % 2
+            else {"group": unique_name("lapsed")}
         )
         life = await house.requested(at_nine(requested), customer_id=payer, account=account)
         await life.passes_to(at_nine(requested + timedelta(days=30)))
@@ -85,8 +87,8 @@ def suspended(requested: date) -> Making:
 
 
 def restricted(requested: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
-        account = {"domain": f"{fresh('unproved')}.example"}
+    async def make(house: ServiceEnv, payer: str) -> Made:
+        account = {"domain": f"{unique_name('unproved')}.example"}
         life = await house.requested(at_nine(requested), customer_id=payer, account=account)
         if requested.day % 2:
             await life.asks("switch_to_paid", at=at_nine(requested), date=f"{requested}", term="ANNUAL")
@@ -96,7 +98,7 @@ def restricted(requested: date) -> Making:
 
 
 def ended(requested: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
+    async def make(house: ServiceEnv, payer: str) -> Made:
         life = await house.requested(at_nine(requested), customer_id=payer)
         await life.is_cancelled(at_nine(requested))
         return life, set()
@@ -105,7 +107,7 @@ def ended(requested: date) -> Making:
 
 
 def in_need(requested: date) -> Making:
-    async def make(house: House, payer: str) -> Made:
+    async def make(house: ServiceEnv, payer: str) -> Made:
         life = await house.requested(at_nine(requested), customer_id=payer)
         await life.handle.signal("needs_attention", {"needed": True})
         return life, {"needs-attention"}
@@ -131,31 +133,31 @@ class People:
     def __init__(self, payer: str, made: list[Made]) -> None:
         self.payer = customer_is(payer)
         self.lives = [life for life, _ in made]
-        self.answering = {name: {life.id for life, names in made if name in names} for name in READY_MADE}
+        self.answering = {name: {life.id for life, names in made if name in names} for name in NAMED_FILTERS}
 
 
 @pytest.fixture(scope="module")
-async def people(house: House) -> AsyncIterator[People]:
-    payer, seats = fresh("payer"), asyncio.Semaphore(20)
+async def people(house: ServiceEnv) -> AsyncIterator[People]:
+    payer, seats = unique_name("payer"), asyncio.Semaphore(20)
 
     async def made(make: Making) -> Made:
         async with seats:
             return await make(house, payer)
 
-    found = People(payer, await together(made(make) for make in LIVES))
+    found = People(payer, await gather_all(made(make) for make in LIVES))
 
     async def are_shown() -> bool:
-        needing = await house.client.find(READY_MADE["needs-attention"].on(TODAY) + found.payer)
+        needing = await house.client.find(NAMED_FILTERS["needs-attention"].on(TODAY) + found.payer)
         return needing.total == len(found.answering["needs-attention"])
 
-    await eventually("what was signalled is listed", are_shown)
+    await wait_for("what was signalled is listed", are_shown)
     yield found
     # Or the domains that nobody proves would be looked for beside the other tests.
     living = [life for life in found.lives if (await life.status()).state is not State.ERASED]
-    await together(life.handle.terminate("the tests are over") for life in living)
+    await gather_all(life.handle.terminate("the tests are over") for life in living)
 
 
-async def all_pages(house: House, selection: Selection, query: str | None = None) -> list[Found]:
+async def all_pages(house: ServiceEnv, selection: Filters, query: str | None = None) -> list[SearchPage]:
     pages, after = [], ""
     while True:
         page = await house.client.find(selection, query=query, after=after, limit=7)
@@ -165,7 +167,7 @@ async def all_pages(house: House, selection: Selection, query: str | None = None
         after = page.after
 
 
-def ids(pages: list[Found]) -> list[str]:
+def ids(pages: list[SearchPage]) -> list[str]:
     return [each.subscription_id for page in pages for each in page.subscriptions]
 
 
@@ -181,31 +183,31 @@ def test_the_questions_have_different_and_enough_answers(people: People) -> None
     }
 
 
-@pytest.mark.parametrize("name", READY_MADE)
+@pytest.mark.parametrize("name", NAMED_FILTERS)
 async def test_a_ready_made_question_finds_what_it_means_page_by_page(
-    house: House, people: People, name: str
+    house: ServiceEnv, people: People, name: str
 ) -> None:
-    pages = await all_pages(house, READY_MADE[name].on(TODAY) + people.payer)
+    pages = await all_pages(house, NAMED_FILTERS[name].on(TODAY) + people.payer)
     assert ids(pages) == sorted(people.answering[name])
     assert {page.total for page in pages} == {len(people.answering[name])}
     assert [page.unrecorded for page in pages if page.unrecorded] == []
 
 
-@pytest.mark.parametrize("name", sorted({*READY_MADE} - {"reservations-due"}))
-async def test_temporal_answers_the_same_question_alike(house: House, people: People, name: str) -> None:
-    query = (await house.client.find(READY_MADE[name].on(TODAY) + people.payer)).query
+@pytest.mark.parametrize("name", sorted({*NAMED_FILTERS} - {"reservations-due"}))
+async def test_temporal_answers_the_same_question_alike(house: ServiceEnv, people: People, name: str) -> None:
+    query = (await house.client.find(NAMED_FILTERS[name].on(TODAY) + people.payer)).query
     assert query is not None
     runs = [run.id async for run in house.temporal.list_workflows(query)]
     assert sorted(runs) == sorted(f"subscription-{each}" for each in people.answering[name])
     assert sorted(ids(await all_pages(house, (), query))) == sorted(people.answering[name])
 
 
-async def test_no_search_attribute_tells_what_is_reserved(house: House, people: People) -> None:
-    page = await house.client.find(READY_MADE["reservations-due"].on(TODAY) + people.payer)
+async def test_no_search_attribute_tells_what_is_reserved(house: ServiceEnv, people: People) -> None:
+    page = await house.client.find(NAMED_FILTERS["reservations-due"].on(TODAY) + people.payer)
     assert page.query is None
 
 
-async def test_a_query_and_conditions_hold_together(house: House, people: People) -> None:
+async def test_a_query_and_conditions_hold_together(house: ServiceEnv, people: People) -> None:
     selection = state_is(State.ACTIVE) + people.payer
     pages = await all_pages(house, selection, "Access = 'RESTRICTED' OR Access = 'NONE'")
     active = ids(await all_pages(house, selection))
@@ -213,12 +215,12 @@ async def test_a_query_and_conditions_hold_together(house: House, people: People
     assert pages[0].total == 16  # on the odd days from 5 January to 3 February
 
 
-async def test_a_workflow_that_the_record_does_not_have_is_named(house: House) -> None:
-    subscription_id, payer = fresh("stranger"), fresh("payer-of-a-stranger")
+async def test_a_workflow_that_the_record_does_not_have_is_named(house: ServiceEnv) -> None:
+    subscription_id, payer = unique_name("stranger"), unique_name("payer-of-a-stranger")
     await house.temporal.start_workflow(
         "SubscriptionWorkflow",
         id=f"subscription-{subscription_id}",
-        task_queue=fresh("nobody-works-here"),
+        task_queue=unique_name("nobody-works-here"),
         search_attributes=TypedSearchAttributes(
             [SearchAttributePair(SearchAttributeKey.for_keyword("CustomerId"), payer)]
         ),
@@ -231,7 +233,7 @@ async def test_a_workflow_that_the_record_does_not_have_is_named(house: House) -
             assert page.subscriptions == ()
             return page.unrecorded
 
-        assert await eventually("it is listed", found) == (subscription_id,)
+        assert await wait_for("it is listed", found) == (subscription_id,)
     finally:
         await handle.terminate("the test is over")
 
@@ -248,7 +250,9 @@ BAD_QUERIES = {
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES)
-async def test_a_query_that_temporal_cannot_read_is_refused_with_its_words(house: House, query: str) -> None:
+async def test_a_query_that_temporal_cannot_read_is_refused_with_its_words(
+    house: ServiceEnv, query: str
+) -> None:
     with pytest.raises(InvalidQueryError, match=BAD_QUERIES[query]):
         await house.client.find(query=query)
 

@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 import pytest
 from support.frequent_continue_as_new import hasty_server
-from support.polling import eventually, together
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from adapters.temporal.data_converter import data_converter
 from dev_stack.stack import EmbeddedStack
 from subscription.business_calendar import day_of, start_of
-from subscription.refusals import Code, RefusedError
+from subscription.refusals import RefusalCode, RefusalError
 from subscription.timeline import Answer
 
 START = "2027-01-10 09:00"
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
-async def hasty(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def hasty(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceEnv]:
     async with hasty_server(tmp_path_factory.mktemp("hasty")) as address:
         temporal = await Client.connect(address, data_converter=data_converter())
-        async with open_house(stack, temporal) as house:
+        async with open_service_env(stack, temporal) as house:
             yield house
 
 
@@ -41,18 +41,18 @@ async def in_crowds(tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     results: dict[int, T] = {}
     for first in range(CROWDS):
         numbers = range(first, len(tasks), CROWDS)
-        results |= zip(numbers, await together(tasks[number] for number in numbers), strict=True)
+        results |= zip(numbers, await gather_all(tasks[number] for number in numbers), strict=True)
     return [results[number] for number in range(len(tasks))]
 
 
-async def ended_runs(life: Life) -> int:
+async def ended_runs(life: SubscriptionDriver) -> int:
     """How many runs have gone on in another one."""
     runs = await life.run_ids()
     ends = [(await life.history(run))[-1].event_type for run in runs]
     return ends.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
 
 
-async def test_a_hundred_updates_at_once_across_new_runs_are_each_done_once(hasty: House) -> None:
+async def test_a_hundred_updates_at_once_across_new_runs_are_each_done_once(hasty: ServiceEnv) -> None:
     life = await hasty.paid(START)
 
     async def chosen(members: int, **identity: str) -> Answer:
@@ -76,21 +76,21 @@ async def test_a_hundred_updates_at_once_across_new_runs_are_each_done_once(hast
     sequences = [answer.events[0].sequence for answer in answers]
     assert len(set(sequences)) == 90
     assert await life.failed_tasks() == []
-    again = await together(chosen(number, id=f"choice-{number}") for number in (1, 30, 60))
+    again = await gather_all(chosen(number, id=f"choice-{number}") for number in (1, 30, 60))
     assert again == [answers[0], answers[29], answers[59]]
 
 
-async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(hasty: House) -> None:
+async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(hasty: ServiceEnv) -> None:
     life = await hasty.requested(START)
 
     async def refused_by_signal(number: int) -> None:
         await life.handle.signal("withdraw_reservation", {"by": f"operator {number}"})
 
-    async def reserved(number: int) -> Answer | Code:
+    async def reserved(number: int) -> Answer | RefusalCode:
         day = f"2027-02-{number:02}"
         try:
             return await life.asks("switch_to_paid", at="2027-01-10 10:00", date=day, term="MONTHLY")
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             return refusal.refused.code
 
     tasks: list[Any] = [reserved(number) for number in range(1, 26)]
@@ -101,15 +101,15 @@ async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(ha
         events = await life.events()
         return events.count("REFUSED") + events.count("RESERVATION_WITHDRAWN") == 40
 
-    await eventually("all signals are in the record", all_signals_are_recorded)
+    await wait_for("all signals are in the record", all_signals_are_recorded)
     assert (await life.events()).count("SWITCH_RESERVED") == 25
     assert await ended_runs(life) >= 2
     assert await life.failed_tasks() == []
 
 
-async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: House) -> None:
+async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: ServiceEnv) -> None:
     life = await hasty.requested(START)
-    domain = f"{fresh('survives')}.example"
+    domain = f"{unique_name('survives')}.example"
     await life.asks("rename_account", at=START, domain=domain)
     first = await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", id="the-switch")
     before = await life.status()
@@ -127,7 +127,7 @@ async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: Hou
     assert (await life.events()).count("SWITCHED_TO_PAID") == 1
 
 
-async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: House) -> None:
+async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: ServiceEnv) -> None:
     life = await hasty.requested()
     started = (await life.status()).started_at
     assert started is not None
@@ -149,7 +149,7 @@ async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: House) ->
     assert histories.rows["workflow_runs"] >= runs + 1
 
 
-async def test_the_clock_can_be_moved_right_after_a_request(house: House) -> None:
+async def test_the_clock_can_be_moved_right_after_a_request(house: ServiceEnv) -> None:
     """What happens next ends the run of the request: the clock meets a workflow that goes on anew."""
 
     async def moved(number: int) -> None:

@@ -8,15 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support.polling import eventually, together
-from support.service_env import House, fresh, on, open_house
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, kst, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client, WorkflowHistory
 
 from dev_stack.stack import EmbeddedStack
 from subscription.business_calendar import first_of_next_month, start_of
-from subscription.deadlines import Deadline, Due
-from subscription.refusals import Code
+from subscription.deadlines import Deadline, DeadlineKind
+from subscription.refusals import RefusalCode
 from subscription.state import State
 from workflows.registry import replayer
 
@@ -73,25 +73,25 @@ MISSED: dict[str, tuple[Commands, str, str, list[tuple[str, str]]]] = {
 
 
 BROUGHT_ABOUT = {
-    Due.SERVICE_FEES: "SERVICE_FEES_POSTED",
-    Due.CANCELLATION: "CANCELED",
-    Due.SWITCH_TO_PAID: "SWITCHED_TO_PAID",
-    Due.TRIAL_END: "TRIAL_ENDED",
-    Due.GRACE_END: "CANCELED",
-    Due.CONTRACT_END: "CONTRACT_RENEWED",
-    Due.ERASURE: "ERASED",
+    DeadlineKind.SERVICE_FEES: "SERVICE_FEES_POSTED",
+    DeadlineKind.CANCELLATION: "CANCELED",
+    DeadlineKind.SWITCH_TO_PAID: "SWITCHED_TO_PAID",
+    DeadlineKind.TRIAL_END: "TRIAL_ENDED",
+    DeadlineKind.GRACE_END: "CANCELED",
+    DeadlineKind.CONTRACT_END: "CONTRACT_RENEWED",
+    DeadlineKind.ERASURE: "ERASED",
 }
 
 
 def test_every_kind_of_deadline_is_among_those_that_are_missed() -> None:
     missed = [event for _, _, _, happened in MISSED.values() for event, _ in happened]
-    assert set(BROUGHT_ABOUT) == set(Due)
+    assert set(BROUGHT_ABOUT) == set(DeadlineKind)
     assert set(BROUGHT_ABOUT.values()) == set(missed)
     assert missed.count("CANCELED") == 2  # at the end of the grace period, and as it was reserved
 
 
 @asynccontextmanager
-async def working(house: House) -> AsyncIterator[None]:
+async def working(house: ServiceEnv) -> AsyncIterator[None]:
     async with house.worker():
         yield
 
@@ -99,9 +99,9 @@ async def working(house: House) -> AsyncIterator[None]:
 async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_dated_when_due(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
 
-        async def before(commands: Commands, away_from: str) -> tuple[Life, int]:
+        async def before(commands: Commands, away_from: str) -> tuple[SubscriptionDriver, int]:
             life = await house.requested(START)
             for at, command, argument in commands:
                 await life.asks(command, at=at, **argument)
@@ -109,7 +109,7 @@ async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_date
             return life, len(await life.events())
 
         async with working(house):
-            lives = await together(before(asked, away) for asked, away, _, _ in MISSED.values())
+            lives = await gather_all(before(asked, away) for asked, away, _, _ in MISSED.values())
         waking = [
             asyncio.create_task(life.passes_to(back))
             for (life, _), (_, _, back, _) in zip(lives, MISSED.values(), strict=True)
@@ -126,7 +126,7 @@ async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_date
 async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_comes_back(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with working(house):
             life = await house.requested()
             started = (await life.status()).started_at
@@ -147,7 +147,7 @@ async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_com
 
 
 async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lifes_own_clock(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.requested()
     today = await life.today()
@@ -162,7 +162,7 @@ async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lif
 # At one instant, what is due comes before what is asked.
 
 
-async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: House) -> None:
+async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: ServiceEnv) -> None:
     async def trial_end() -> None:
         life = await house.requested(START)
         answer = await life.asks("switch_to_paid", at="2027-02-14 09:00", date="2027-02-14", term="ANNUAL")
@@ -177,7 +177,7 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: 
         refused = await life.refused(
             "switch_to_paid", at="2027-03-16 09:00", date="2027-03-16", term="ANNUAL"
         )
-        assert refused.code in (Code.SUBSCRIPTION_ENDED, Code.DATE_TOO_LATE)
+        assert refused.code in (RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.DATE_TOO_LATE)
         await life.passes_to("2027-03-16 09:00")
         assert (await life.happened())[-2:] == [
             ("CANCELED", "2027-03-16 09:00"),
@@ -188,7 +188,7 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: 
         life = await house.requested(START)
         await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
         refused = await life.refused("withdraw_reservation", at="2027-02-01 00:00")
-        assert refused.code is Code.NOTHING_RESERVED
+        assert refused.code is RefusalCode.NOTHING_RESERVED
         assert (await life.asks("upgrade", at="2027-02-01 00:00", members=20)).state is State.ACTIVE
         assert (await life.happened())[-2:] == [
             ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
@@ -200,11 +200,11 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: 
         await life.asks("cancel", at=START, date="2027-02-01")
         confirmation = await life.confirmation()
         refused = await life.refused("withdraw_reservation", at="2027-02-01 00:00")
-        assert refused.code in (Code.SUBSCRIPTION_ENDED, Code.NOTHING_RESERVED)
+        assert refused.code in (RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.NOTHING_RESERVED)
         refused = await life.refused(
             "cancel", at="2027-02-01 00:00", date="2027-02-01", confirmation=confirmation
         )
-        assert refused.code is Code.SUBSCRIPTION_ENDED
+        assert refused.code is RefusalCode.SUBSCRIPTION_ENDED
         await life.passes_to("2027-02-01 00:00")
         assert (await life.events()).count("CANCELED") == 1
 
@@ -220,10 +220,12 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: 
             ("ERASED", "2028-02-01 00:00"),
         ]
 
-    await together([trial_end(), grace_end(), reserved_switch(), reserved_cancellation(), contract_end()])
+    await gather_all([trial_end(), grace_end(), reserved_switch(), reserved_cancellation(), contract_end()])
 
 
-async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_between(house: House) -> None:
+async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_between(
+    house: ServiceEnv,
+) -> None:
     life = await house.paid(START, "MONTHLY")
     await life.passes_to("2029-01-20 09:00")
     months = [f"{year}-{month:02}" for year in (2027, 2028, 2029) for month in range(1, 13)][1:25]
@@ -236,7 +238,7 @@ async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_bet
 
 
 async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its_histories_short(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.paid("2027-02-01 09:00", "ANNUAL")
     await life.asks("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
@@ -263,11 +265,11 @@ async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its
 
 @pytest.mark.parametrize("by", ["update", "signal"])
 async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
-    house: House, by: str
+    house: ServiceEnv, by: str
 ) -> None:
     life = await house.requested(START)
     await life.asks("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
-    at = on("2027-05-03 09:00").isoformat()
+    at = kst("2027-05-03 09:00").isoformat()
     if by == "update":
         await life.asks("change_renewal_option", at="2027-05-03 09:00", term="ANNUAL")
     else:
@@ -278,18 +280,18 @@ async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
     assert events[-1] == "RENEWAL_OPTION_CHANGED"
 
 
-async def test_a_simulated_life_does_not_go_back_in_time(house: House) -> None:
+async def test_a_simulated_life_does_not_go_back_in_time(house: ServiceEnv) -> None:
     life = await house.requested(START)
     await life.passes_to("2027-02-14 09:00")
     refused = await life.refused("withdraw_reservation", at="2027-02-14 08:59")
-    assert (refused.code, refused.field) == (Code.CLOCK_PASSED, "at")
+    assert (refused.code, refused.field) == (RefusalCode.CLOCK_PASSED, "at")
 
 
-async def test_a_restarted_worker_replays_every_history_to_the_same_commands(house: House) -> None:
-    life = await house.requested(START, account={"domain": f"{fresh('replayed')}.example"})
+async def test_a_restarted_worker_replays_every_history_to_the_same_commands(house: ServiceEnv) -> None:
+    life = await house.requested(START, account={"domain": f"{unique_name('replayed')}.example"})
     await life.handle.signal("withdraw_reservation", {})
     await life.asks("switch_to_paid", at="2027-01-16 09:00", date="2027-02-01", term="MONTHLY", id="switch")
-    await life.asks("rename_account", at="2027-02-03 09:00", group=fresh("replayed"))
+    await life.asks("rename_account", at="2027-02-03 09:00", group=unique_name("replayed"))
     await life.passes_to("2028-03-05 00:00")
     await life.asks("cancel", at="2028-03-05 09:00", date="2028-04-01")
     today = replayer()
@@ -299,14 +301,14 @@ async def test_a_restarted_worker_replays_every_history_to_the_same_commands(hou
 
 
 async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks_comes_after_them(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
     turn = first_of_next_month(await life.today())
     await life.clock.advance_to(start_of(turn))
     assert await life.ledger() == []
-    assert (await life.status()).next == Deadline(at=start_of(turn), what=Due.SERVICE_FEES)
+    assert (await life.status()).next == Deadline(at=start_of(turn), what=DeadlineKind.SERVICE_FEES)
 
     await life.asks("change_renewal_option", term="MONTHLY")
     assert [line.effective_at for line in await life.ledger()] == [start_of(turn)]
@@ -323,4 +325,4 @@ async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks
     async def both() -> bool:
         return [line.effective_at for line in await life.ledger()] == [start_of(turn), start_of(next_turn)]
 
-    await eventually("the second month is charged, and nobody asked", both)
+    await wait_for("the second month is charged, and nobody asked", both)

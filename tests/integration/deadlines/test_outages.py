@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.polling import eventually
-from support.service_env import catalogue, open_house
-from support.subscription_driver import Life
-from support.tcp_proxy import Door
+from support.polling import wait_for
+from support.service_env import catalogue, open_service_env
+from support.subscription_driver import SubscriptionDriver
+from support.tcp_proxy import TcpProxy
 from temporalio.client import Client, WorkflowHandle
 
-from adapters.postgres.pool import UNREACHABLE
+from adapters.postgres.pool import CONNECT_ERRORS
 from adapters.temporal.search_attributes import NEEDS_ATTENTION
 from dev_stack.postgres_server import PostgresServer
 from dev_stack.stack import EmbeddedStack
@@ -35,12 +35,12 @@ async def needs_attention(handle: WorkflowHandle[Any, Any]) -> bool:
 async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it_is_back(
     stack: EmbeddedStack, temporal: Client, tmp_path: Path
 ) -> None:
-    async with AsyncExitStack() as standing, Door() as door:
+    async with AsyncExitStack() as standing, TcpProxy() as door:
         async with PostgresServer(tmp_path) as server:
             url = await server.ensure_database(DATABASE)
             await set_up(temporal, url, catalogue())
             house = await standing.enter_async_context(
-                open_house(stack, temporal, database_url=door.leads_to_database(url))
+                open_service_env(stack, temporal, database_url=door.leads_to_database(url))
             )
             life = await house.requested()
             started = (await life.status()).started_at
@@ -48,9 +48,9 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
 
         # The server has stopped. Somebody asks for a subscription, and the clocks go on.
         body = house.request_body()
-        with pytest.raises(UNREACHABLE):
+        with pytest.raises(CONNECT_ERRORS):
             await house.client.request(body)
-        asked = Life(house.client, temporal, subscription_id_for(body["request_id"]), body)
+        asked = SubscriptionDriver(house.client, temporal, subscription_id_for(body["request_id"]), body)
         await temporal.start_workflow(
             "SubscriptionWorkflow",
             body,
@@ -62,7 +62,7 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
             asyncio.create_task(asked.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
         ]
         for late in (life, asked):
-            await eventually("it is shown that it needs attention", partial(needs_attention, late.handle))
+            await wait_for("it is shown that it needs attention", partial(needs_attention, late.handle))
         listed = {
             found.id: await found.memo_value(ATTENTION_MEMO, type_hint=Attention)
             async for found in temporal.list_workflows(

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 from support.paused_workflows import paused
-from support.service_env import House, fresh
+from support.service_env import ServiceEnv, unique_name
 from temporalio.service import RPCError
 
 from adapters.temporal.rpc_errors import is_paused
 
 
-async def test_the_clock_of_a_paused_subscription_is_not_moved(house: House) -> None:
+async def test_the_clock_of_a_paused_subscription_is_not_moved(house: ServiceEnv) -> None:
     life = await house.requested()
     target = await life.clock.now() + timedelta(days=3)
     async with paused(house.temporal, life.id):
@@ -22,8 +22,8 @@ async def test_the_clock_of_a_paused_subscription_is_not_moved(house: House) -> 
     await life.sleeps_until(target)
 
 
-async def test_a_clock_that_moves_ends_when_the_subscription_is_paused(house: House) -> None:
-    life = await house.requested(account={"domain": f"{fresh('acme')}.co.kr"})
+async def test_a_clock_that_moves_ends_when_the_subscription_is_paused(house: ServiceEnv) -> None:
+    life = await house.requested(account={"domain": f"{unique_name('acme')}.co.kr"})
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
     begun = asyncio.Event()
 

@@ -36,7 +36,7 @@ from dev_stack.postgres_server import PostgresServer
 from dev_stack.reserved_ports import UsualPorts
 from dev_stack.stack import EmbeddedStack, StackError
 from dev_stack.temporal_server import TemporalServer
-from starter.subscription_clock import TestClock, TestClockUnavailable
+from starter.subscription_clock import ClockNotSupportedError, SubscriptionClock
 
 TASK_QUEUE = "test-embedded"
 SEARCH_ATTRIBUTES = {"Colour": "Keyword"}
@@ -98,9 +98,9 @@ async def worker(client: Client) -> AsyncIterator[None]:
         yield
 
 
-async def start_sleeper(client: Client, name: str, *, days: int, runs: int = 0) -> TestClock:
+async def start_sleeper(client: Client, name: str, *, days: int, runs: int = 0) -> SubscriptionClock:
     await client.start_workflow(Sleeper.run, args=[days, runs, 0], id=name, task_queue=TASK_QUEUE)
-    return TestClock(client, name)
+    return SubscriptionClock(client, name)
 
 
 # The stack
@@ -521,7 +521,7 @@ async def test_a_clock_stops_where_the_workflow_ends(client: Client) -> None:
 @pytest.mark.usefixtures("worker")
 async def test_two_who_move_one_clock_jump_over_nothing(client: Client) -> None:
     here = await start_sleeper(client, "two-movers", days=60)
-    elsewhere = TestClock(client, "two-movers")
+    elsewhere = SubscriptionClock(client, "two-movers")
     start = await here.now() + timedelta(hours=12)
     near, far = start + timedelta(days=10), start + timedelta(days=20)
     assert all(await asyncio.gather(here.advance_to(near), elsewhere.advance_to(far)))
@@ -560,7 +560,7 @@ async def test_clocks_of_several_workflows_differ(client: Client) -> None:
 
 async def test_a_clock_of_no_workflow_says_so(client: Client) -> None:
     with pytest.raises(RPCError) as refused:
-        await TestClock(client, "no-such-workflow").advance_to(datetime.now(UTC) + timedelta(days=1))
+        await SubscriptionClock(client, "no-such-workflow").advance_to(datetime.now(UTC) + timedelta(days=1))
     assert refused.value.status == RPCStatusCode.NOT_FOUND
 
 
@@ -571,8 +571,8 @@ async def test_a_server_without_test_clocks_says_what_it_needs(
     async with TemporalServer(tmp_path, search_attributes={}) as server:
         client = await Client.connect(server.address)
         await client.start_workflow("Unserved", id="real-time", task_queue="nobody-listens")
-        clock = TestClock(client, "real-time")
-        with pytest.raises(TestClockUnavailable, match=r"frontend\.WorkflowTimeSkippingEnabled=true"):
+        clock = SubscriptionClock(client, "real-time")
+        with pytest.raises(ClockNotSupportedError, match=r"frontend\.WorkflowTimeSkippingEnabled=true"):
             await clock.advance_to(datetime.now(UTC) + timedelta(days=1))
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from support.cli_runner import Cli
 from support.encryption_keys import new_key, new_keyring
-from support.polling import eventually
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life
+from support.polling import wait_for
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError
@@ -25,11 +25,11 @@ from adapters.temporal.data_converter import encrypting
 from adapters.temporal.encrypted_payload import UnknownKeyError
 from adapters.temporal.encryption_keys import KEYS, Key, Keyring
 from adapters.temporal.key_usage import keys_in_use
-from adapters.temporal.payload_codec import Encryption
+from adapters.temporal.payload_codec import AesGcmPayloadCodec
 from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
 from starter.replay import replay
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 START = "2027-01-10 09:00"
 OPTION = {"term": "ANNUAL", "at": "2027-01-11T09:00:00+09:00"}
@@ -42,39 +42,39 @@ async def speaking(stack: EmbeddedStack, *keys: Key) -> Client:
 
 
 @asynccontextmanager
-async def a_house(stack: EmbeddedStack, *keys: Key, works: bool = True) -> AsyncIterator[House]:
-    async with open_house(stack, await speaking(stack, *keys), works=works) as house:
+async def a_house(stack: EmbeddedStack, *keys: Key, works: bool = True) -> AsyncIterator[ServiceEnv]:
+    async with open_service_env(stack, await speaking(stack, *keys), works=works) as house:
         yield house
 
 
-async def with_keys(house: House, stack: EmbeddedStack, *keys: Key) -> House:
+async def with_keys(house: ServiceEnv, stack: EmbeddedStack, *keys: Key) -> ServiceEnv:
     """The same house, to which other keys are spoken."""
     temporal = await speaking(stack, *keys)
     client = SubscriptionClient(temporal, house.owner, task_queue=house.task_queue)
     return dataclasses.replace(house, temporal=temporal, client=client)
 
 
-def seen_by(house: House, life: Life) -> Life:
-    return Life(house.client, house.temporal, life.id, life.request)
+def seen_by(house: ServiceEnv, life: SubscriptionDriver) -> SubscriptionDriver:
+    return SubscriptionDriver(house.client, house.temporal, life.id, life.request)
 
 
-async def is_tried_again(life: Life) -> None:
+async def is_tried_again(life: SubscriptionDriver) -> None:
     async def failed_once() -> bool:
         described = (await life.handle.describe()).raw_description
         return described.pending_workflow_task.attempt > 1
 
-    await eventually("its task is tried again", failed_once)
+    await wait_for("its task is tried again", failed_once)
 
 
-async def is_carried_out(life: Life) -> None:
+async def is_carried_out(life: SubscriptionDriver) -> None:
     async def changed() -> bool:
         return "RENEWAL_OPTION_CHANGED" in await life.events()
 
-    await eventually("what was signalled is carried out", changed)
+    await wait_for("what was signalled is carried out", changed)
     assert "REFUSED" not in await life.events()
 
 
-async def refusals_of(house: House, life: Life) -> list[tuple[str, str]]:
+async def refusals_of(house: ServiceEnv, life: SubscriptionDriver) -> list[tuple[str, str]]:
     rows = await house.owner.fetch(
         """
         SELECT detail->>'command' AS command, detail->>'code' AS code FROM lifecycle_events
@@ -85,7 +85,7 @@ async def refusals_of(house: House, life: Life) -> list[tuple[str, str]]:
     return [(row["command"], row["code"]) for row in rows]
 
 
-async def waits(life: Life, key: Key, caplog: pytest.LogCaptureFixture) -> None:
+async def waits(life: SubscriptionDriver, key: Key, caplog: pytest.LogCaptureFixture) -> None:
     """Its tasks are tried again and again, and the log says what for."""
     await is_tried_again(life)
     said = f"Something is encrypted with the key {key.id}, which this process does not have: add that key"
@@ -133,7 +133,9 @@ def corrupted(whole: Payload) -> dict[str, Payload]:
 
 
 async def enciphered(keyring: Keyring) -> Payload:
-    [whole] = await Encryption(keyring).encode([Payload(metadata={"encoding": b"json/plain"}, data=b"{}")])
+    [whole] = await AesGcmPayloadCodec(keyring).encode(
+        [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")]
+    )
     return whole
 
 
@@ -155,10 +157,10 @@ async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_noth
     """Signals, updates and queries, alone and beside other arguments; no task fails."""
     ours, strange = new_keyring(), new_keyring()
     whole, foreign = await enciphered(ours), await enciphered(strange)
-    sent = [(payload, Code.INVALID_ARGUMENT) for payload in damaged(foreign).values()]
-    sent += [(payload, Code.KEY_UNKNOWN) for payload in (foreign, *corrupted(foreign).values())]
+    sent = [(payload, RefusalCode.INVALID_ARGUMENT) for payload in damaged(foreign).values()]
+    sent += [(payload, RefusalCode.KEY_UNKNOWN) for payload in (foreign, *corrupted(foreign).values())]
     sent += [
-        (payload, Code.INVALID_ARGUMENT if encrypts else Code.KEY_UNKNOWN)
+        (payload, RefusalCode.INVALID_ARGUMENT if encrypts else RefusalCode.KEY_UNKNOWN)
         for payload in corrupted(whole).values()
     ]
     async with a_house(stack, *(ours.keys if encrypts else ())) as house:
@@ -170,7 +172,7 @@ async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_noth
                 assert await answer_to(handle, "cancel", arguments) == refused
                 for name in ("settle", "request"):
                     answer = await answer_to(handle, name, arguments)
-                    assert answer == refused or code is not Code.KEY_UNKNOWN
+                    assert answer == refused or code is not RefusalCode.KEY_UNKNOWN
                 with pytest.raises((WorkflowQueryFailedError, UnknownKeyError)):
                     await handle.query("quote_cancellation", args=arguments)
                 await handle.signal("needs_attention", args=arguments)
@@ -253,7 +255,7 @@ async def test_a_command_says_which_key_it_lacks(stack: EmbeddedStack, tmp_path:
         }
         cli = Cli(settings, tmp_path)
         started = await house.temporal.start_workflow(
-            "PurgeWorkflow", {"grace_minutes": 60}, id=fresh("purge"), task_queue=house.task_queue
+            "PurgeWorkflow", {"grace_minutes": 60}, id=unique_name("purge"), task_queue=house.task_queue
         )
         await started.result()
         found = await cli.json("codec", "keys", "--query", f"WorkflowId = '{started.id}'")

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import pytest
 import trustme
 from support.cli_runner import Cli
-from support.service_env import House
+from support.service_env import ServiceEnv
 from support.tls_proxy import front, kept, postgres_front
 
-from adapters.postgres.pool import UNREACHABLE, DatabaseError, connected, place_of
-from adapters.temporal.client import ConnectionSettingsError, NoAnswerError, connect
+from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, create_pool, redacted_location
+from adapters.temporal.client import ConnectionSettingsError, TemporalUnavailableError, connect
 from dev_stack.stack import EmbeddedStack
 
 API_KEY = "an api key that nobody may read"
@@ -90,7 +90,7 @@ class Telling:
 
     @classmethod
     async def refused(cls, address: str, settings: dict[str, str]) -> str:
-        with pytest.raises((ConnectionSettingsError, NoAnswerError)) as error:
+        with pytest.raises((ConnectionSettingsError, TemporalUnavailableError)) as error:
             await cls.connects(address, settings)
         assert API_KEY not in str(error.value)
         assert "PRIVATE KEY" not in str(error.value)
@@ -139,7 +139,7 @@ async def test_temporal_with_an_api_key(stack: EmbeddedStack, papers: Papers, to
 
 
 async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
-    stack: EmbeddedStack, house: House, papers: Papers, tmp_path: Path
+    stack: EmbeddedStack, house: ServiceEnv, papers: Papers, tmp_path: Path
 ) -> None:
     async with front(stack.addresses.temporal_address, papers.server_context(), API_KEY) as address:
         settings = {
@@ -160,7 +160,7 @@ async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
 # -- PostgreSQL, whose embedded build speaks no TLS itself ------------------------------------------------
 
 
-def url_of(house: House, papers: Papers, address: str, **parameters: str) -> str:
+def url_of(house: ServiceEnv, papers: Papers, address: str, **parameters: str) -> str:
     """The URL of the house's database, with TLS as strict as it can be, and through a front."""
     sent = {"sslmode": "verify-full", "sslrootcert": papers.authority_file, **parameters}
     words = "&".join(f"{name}={value}" for name, value in sent.items())
@@ -169,7 +169,7 @@ def url_of(house: House, papers: Papers, address: str, **parameters: str) -> str
 
 
 async def is_let_in(url: str) -> None:
-    async with connected(url, "worksub_reader", connections=1) as pool:
+    async with create_pool(url, "worksub_reader", connections=1) as pool:
         assert await pool.fetchval("SELECT current_user") == "worksub_reader"
 
 
@@ -181,8 +181,8 @@ async def told_of(url: str) -> str:
     return str(refused.value)
 
 
-async def test_postgresql_over_tls(house: House, papers: Papers) -> None:
-    behind = place_of(house.database_url).partition("/")[0]
+async def test_postgresql_over_tls(house: ServiceEnv, papers: Papers) -> None:
+    behind = redacted_location(house.database_url).partition("/")[0]
     async with postgres_front(behind, papers.server_context()) as address:
         await is_let_in(url_of(house, papers, address))
         stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
@@ -196,14 +196,14 @@ async def test_postgresql_over_tls(house: House, papers: Papers) -> None:
     assert "sslmode" in await told_of(url_of(house, papers, behind))
 
 
-async def test_postgresql_with_client_certificates(house: House, papers: Papers) -> None:
-    behind = place_of(house.database_url).partition("/")[0]
+async def test_postgresql_with_client_certificates(house: ServiceEnv, papers: Papers) -> None:
+    behind = redacted_location(house.database_url).partition("/")[0]
     ours, theirs = papers.client(), papers.client(trustme.CA())
     async with postgres_front(behind, papers.demanding()) as address:
         await is_let_in(url_of(house, papers, address, **ours))
         for refused in ({}, theirs):
             # Whether the alert or the end of the connection is seen first, is chance.
-            with pytest.raises((DatabaseError, *UNREACHABLE)):
+            with pytest.raises((DatabaseError, *CONNECT_ERRORS)):
                 await is_let_in(url_of(house, papers, address, **refused))
         mixed = {**ours, "sslkey": theirs["sslkey"]}
         assert "sslkey" in await told_of(url_of(house, papers, address, **mixed))
@@ -212,9 +212,9 @@ async def test_postgresql_with_client_certificates(house: House, papers: Papers)
 
 
 async def test_a_command_whose_database_shows_the_wrong_certificate_ends_with_3(
-    stack: EmbeddedStack, house: House, papers: Papers, tmp_path: Path
+    stack: EmbeddedStack, house: ServiceEnv, papers: Papers, tmp_path: Path
 ) -> None:
-    behind = place_of(house.database_url).partition("/")[0]
+    behind = redacted_location(house.database_url).partition("/")[0]
     async with postgres_front(behind, papers.server_context("other.example")) as address:
         settings = {
             "DATABASE_URL": url_of(house, papers, address),

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 from support.data_search import found_in_database, found_in_workflow, is_gone_from_workflow
-from support.polling import eventually, together
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life, is_known
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver, is_known
 from temporalio.client import Client
 
 from activities.erasure import PERSONAL_DATA
 from dev_stack.stack import EmbeddedStack
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.state import Access, State
 from subscription.timeline import ErasureCertificate
 
@@ -22,11 +22,11 @@ class Customer:
     """Somebody with a name, and a life in which all of it is used."""
 
     def __init__(self) -> None:
-        self.company = fresh("한양무역 Hanyang")
-        self.admin = fresh("hong.gildong")
-        self.groups = [fresh("hanyang"), fresh("hanyang-new")]
-        self.domain = f"{fresh('hanyang')}.co.kr"
-        self.callers = [f"{fresh('Kim Chulsoo')} of sales", f"{fresh('이영희')} of support"]
+        self.company = unique_name("한양무역 Hanyang")
+        self.admin = unique_name("hong.gildong")
+        self.groups = [unique_name("hanyang"), unique_name("hanyang-new")]
+        self.domain = f"{unique_name('hanyang')}.co.kr"
+        self.callers = [f"{unique_name('Kim Chulsoo')} of sales", f"{unique_name('이영희')} of support"]
         self.hash = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(self.company)
         self.token = ""
 
@@ -45,7 +45,7 @@ class Customer:
             self.token,
         ]
 
-    async def lives(self, house: House) -> Life:
+    async def lives(self, house: ServiceEnv) -> SubscriptionDriver:
         """Through trial, renames, proof, two contract years, and what was refused on the way."""
         life = await house.requested(
             "2027-01-10 09:00",
@@ -75,13 +75,13 @@ class Customer:
         assert (await life.events()).count("CONTRACT_RENEWED") == 1
         told = {"day": "2028-12-15"}
         await house.temporal.execute_workflow(
-            "NoticesWorkflow", told, id=fresh("notices"), task_queue=house.task_queue
+            "NoticesWorkflow", told, id=unique_name("notices"), task_queue=house.task_queue
         )
         return life
 
 
 async def test_r31_nothing_of_a_person_is_left_anywhere(
-    house: House, stack: EmbeddedStack, stack_directory: Path
+    house: ServiceEnv, stack: EmbeddedStack, stack_directory: Path
 ) -> None:
     customer = Customer()
     life = await customer.lives(house)
@@ -113,7 +113,7 @@ async def test_r31_nothing_of_a_person_is_left_anywhere(
         content = await asyncio.to_thread((stack_directory / "temporal" / "temporal.db").read_bytes)
         return not any(value.encode() in content for value in customer.personal)
 
-    await eventually("the bytes are gone from Temporal's database file", is_gone_from_the_disk)
+    await wait_for("the bytes are gone from Temporal's database file", is_gone_from_the_disk)
 
     # What stays is still answered, with the opaque account that pays.
     assert (await life.ledger())[: len(ledger)] == ledger
@@ -132,7 +132,7 @@ async def test_r31_nothing_of_a_person_is_left_anywhere(
 
 
 async def test_r31_the_request_is_in_one_run_which_ends_with_the_first_thing_that_happens(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.requested("2027-01-10 09:00")
     secret = life.request["password_hash"].rpartition("$")[2]
@@ -147,7 +147,7 @@ async def test_r31_the_request_is_in_one_run_which_ends_with_the_first_thing_tha
     assert await found_in_workflow(house.temporal, life.workflow_id, [secret]) == [(first, secret)]
 
 
-async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(house: House) -> None:
+async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(house: ServiceEnv) -> None:
     customer = Customer()
     life = await customer.lives(house)
     runs = len(await life.has_run(3))
@@ -164,21 +164,21 @@ async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(house:
     assert database.erased_at == histories.erased_at == erased.at
 
 
-async def test_r31_an_erased_subscription_can_be_asked_nothing_more(house: House) -> None:
+async def test_r31_an_erased_subscription_can_be_asked_nothing_more(house: ServiceEnv) -> None:
     life = await house.requested("2027-01-10 09:00")
     await life.is_cancelled("2027-01-10 10:00")
     for command, argument in (
         ("cancel", {"date": "2027-01-10", "confirmation": "admin@acme"}),
-        ("rename_account", {"group": fresh("again")}),
+        ("rename_account", {"group": unique_name("again")}),
         ("check_domain", {}),
     ):
-        assert (await life.refused(command, **argument)).code is Code.SUBSCRIPTION_ENDED
-    assert (await life.refused("cancel", date="2027-13-13")).code is Code.INVALID_ARGUMENT
+        assert (await life.refused(command, **argument)).code is RefusalCode.SUBSCRIPTION_ENDED
+    assert (await life.refused("cancel", date="2027-13-13")).code is RefusalCode.INVALID_ARGUMENT
     assert (await life.handle.query("status"))["state"] == "ERASED"
     assert await life.handle.query("timeline") == await life.handle.query("upcoming") == []
 
 
-async def test_r15_r31_a_trial_that_lapses_is_erased_on_its_own_clock(house: House) -> None:
+async def test_r15_r31_a_trial_that_lapses_is_erased_on_its_own_clock(house: ServiceEnv) -> None:
     life = await house.requested()
     started = (await life.status()).started_at
     assert started is not None
@@ -193,22 +193,22 @@ async def test_r15_r31_a_trial_that_lapses_is_erased_on_its_own_clock(house: Hou
 async def test_r31_another_worker_finishes_an_erasure_that_was_broken_off(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         first = asyncio.create_task(house.worker().run())
-        lives = await together(house.requested() for _ in range(8))
+        lives = await gather_all(house.requested() for _ in range(8))
 
         async def some_are_halfway() -> bool:
             parts = await house.owner.fetch("SELECT part FROM erasure_certificates")
             return any(row["part"] == "DATABASE" for row in parts)
 
         ends = [asyncio.create_task(life.asks("cancel", date=f"{await life.today()}")) for life in lives]
-        await eventually("an erasure is halfway", some_are_halfway)
+        await wait_for("an erasure is halfway", some_are_halfway)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
 
         async with house.worker():
             await asyncio.gather(*ends)
-            await together(life.has_closed() for life in lives)
+            await gather_all(life.has_closed() for life in lives)
         for life in lives:
             assert await life.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
             names = [life.request["account"]["group"]]
@@ -220,10 +220,10 @@ async def test_r31_another_worker_finishes_an_erasure_that_was_broken_off(
             ]
 
 
-async def test_r31_what_is_signalled_to_the_last_run_does_not_stay_either(house: House) -> None:
+async def test_r31_what_is_signalled_to_the_last_run_does_not_stay_either(house: ServiceEnv) -> None:
     life = await house.requested()
     [first] = await life.has_run(1)
-    caller = fresh("Kim Chulsoo")
+    caller = unique_name("Kim Chulsoo")
     async with house.owner.acquire() as connection:
         # Who certifies second must wait for the first, so the last run stays open for as long as this does.
         holding = connection.transaction()
@@ -237,7 +237,7 @@ async def test_r31_what_is_signalled_to_the_last_run_does_not_stay_either(house:
         async def only_the_last_is_left() -> bool:
             return not await is_known(house.temporal.get_workflow_handle(life.workflow_id, run_id=first))
 
-        await eventually("the first run is deleted", only_the_last_is_left)
+        await wait_for("the first run is deleted", only_the_last_is_left)
         for name in ("withdraw_reservation", "needs_attention", caller):
             await life.handle.signal(name, {"by": caller})
         runs = await life.run_ids()
@@ -253,9 +253,11 @@ def counted(certificate: ErasureCertificate) -> dict[str, int]:
     return {what: rows for what, rows in certificate.rows.items() if rows}
 
 
-async def test_an_erasure_that_waits_for_a_mail_server_holds_up_no_other_subscription(house: House) -> None:
-    customer = fresh("C")
-    ending, other = await together(house.requested(customer_id=customer) for _ in range(2))
+async def test_an_erasure_that_waits_for_a_mail_server_holds_up_no_other_subscription(
+    house: ServiceEnv,
+) -> None:
+    customer = unique_name("C")
+    ending, other = await gather_all(house.requested(customer_id=customer) for _ in range(2))
     async with house.owner.acquire() as connection:
         number = await connection.fetchval(
             """
@@ -279,7 +281,7 @@ async def test_an_erasure_that_waits_for_a_mail_server_holds_up_no_other_subscri
                 )
                 return waiting
 
-            await eventually("the erasure waits", waits)
+            await wait_for("the erasure waits", waits)
             async with asyncio.timeout(15):
                 await other.asks("switch_to_paid", date=f"{await other.today()}", term="ANNUAL")
     await ending.has_closed()

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from support.polling import eventually
-from support.service_env import House
-from support.subscription_driver import Life
+from support.polling import wait_for
+from support.service_env import ServiceEnv
+from support.subscription_driver import SubscriptionDriver
 
 from activities.erasure import PERSONAL_DATA
 from subscription.state import State
@@ -142,7 +142,7 @@ FORGERIES = {
 
 
 @pytest.fixture
-async def thief(house: House) -> AsyncIterator[Connection]:
+async def thief(house: ServiceEnv) -> AsyncIterator[Connection]:
     """A session with the worker's login and no role set: all that this process could do."""
     connection = await asyncpg.connect(house.worker_url)
     yield connection
@@ -150,12 +150,14 @@ async def thief(house: House) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture(scope="module")
-async def living(house: House) -> Life:
+async def living(house: ServiceEnv) -> SubscriptionDriver:
     return await house.requested()
 
 
 @pytest.mark.parametrize("how", FORGERIES)
-async def test_r31_no_certificate_is_forged(house: House, thief: Connection, living: Life, how: str) -> None:
+async def test_r31_no_certificate_is_forged(
+    house: ServiceEnv, thief: Connection, living: SubscriptionDriver, how: str
+) -> None:
     statements, error = FORGERIES[how]
     with pytest.raises(error):
         async with thief.transaction():
@@ -167,13 +169,15 @@ async def test_r31_no_certificate_is_forged(house: House, thief: Connection, liv
     }
 
 
-async def test_r31_histories_of_what_lives_are_certified_by_nobody(thief: Connection, living: Life) -> None:
+async def test_r31_histories_of_what_lives_are_certified_by_nobody(
+    thief: Connection, living: SubscriptionDriver
+) -> None:
     await thief.execute("SELECT certify_histories($1, 7)", living.id)
     assert await living.client.certificates(living.id) == []
 
 
 async def test_r31_whoever_causes_an_erasure_has_a_certificate_of_just_that(
-    house: House, thief: Connection
+    house: ServiceEnv, thief: Connection
 ) -> None:
     life = await house.requested()
     before = await rows_of(house, life)
@@ -186,7 +190,7 @@ async def test_r31_whoever_causes_an_erasure_has_a_certificate_of_just_that(
     assert dict(certificate.rows) == before
 
 
-async def test_r31_what_is_erased_stays_so(house: House, thief: Connection) -> None:
+async def test_r31_what_is_erased_stays_so(house: ServiceEnv, thief: Connection) -> None:
     life = await house.requested()
     await life.asks("cancel", date=f"{await life.today()}")
     await life.has_closed()
@@ -213,7 +217,7 @@ async def test_r31_what_is_erased_stays_so(house: House, thief: Connection) -> N
     assert (await life.status()).state is State.ERASED
 
 
-async def test_r31_what_comes_meanwhile_is_erased_or_refused(house: House, thief: Connection) -> None:
+async def test_r31_what_comes_meanwhile_is_erased_or_refused(house: ServiceEnv, thief: Connection) -> None:
     life = await house.requested()
     late = await asyncpg.connect(house.worker_url)
     try:
@@ -239,7 +243,7 @@ async def test_r31_what_comes_meanwhile_is_erased_or_refused(house: House, thief
     assert await rows_of(house, life) == dict.fromkeys(PERSONAL_DATA, 0)
 
 
-async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(house: House) -> None:
+async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(house: ServiceEnv) -> None:
     """A superuser has to say aloud, table by table, that it is no longer append-only."""
     async with house.owner.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
@@ -253,7 +257,7 @@ async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(ho
                     await connection.execute(change)
 
 
-async def test_the_database_erases_from_every_table_that_may_name_a_person(house: House) -> None:
+async def test_the_database_erases_from_every_table_that_may_name_a_person(house: ServiceEnv) -> None:
     known = await house.owner.fetch("SELECT relation FROM personal_data")
     assert {relation for [relation] in known} == {*PERSONAL_DATA}
     guarded = await house.owner.fetch(
@@ -263,7 +267,7 @@ async def test_the_database_erases_from_every_table_that_may_name_a_person(house
 
 
 async def test_what_runs_with_the_owners_rights_looks_nowhere_else_and_is_for_nobody_unasked(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     for name, config, acl in await house.owner.fetch(
         """
@@ -276,14 +280,14 @@ async def test_what_runs_with_the_owners_rights_looks_nowhere_else_and_is_for_no
         assert "" not in grantees, f"{name} is for everybody"
 
 
-async def rows_of(house: House, life: Life) -> dict[str, int]:
+async def rows_of(house: ServiceEnv, life: SubscriptionDriver) -> dict[str, int]:
     return {
         table: await house.owner.fetchval(f"SELECT count(*) FROM {table} WHERE subscription_id = $1", life.id)
         for table in PERSONAL_DATA
     }
 
 
-async def waits(house: House, connection: Connection) -> None:
+async def waits(house: ServiceEnv, connection: Connection) -> None:
     async def for_a_lock() -> bool:
         return bool(
             await house.owner.fetchval(
@@ -291,4 +295,4 @@ async def waits(house: House, connection: Connection) -> None:
             )
         )
 
-    await eventually("it waits for a lock", for_a_lock)
+    await wait_for("it waits for a lock", for_a_lock)

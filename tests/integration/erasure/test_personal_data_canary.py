@@ -22,12 +22,12 @@ from support.personal_data_canary import (
     swept,
     told_by_temporal,
 )
-from support.polling import eventually, together
+from support.polling import gather_all, wait_for
 from support.reconcile_job import reconciled
 from support.request_files import request_file
-from support.service_env import fresh, open_stack
-from support.subscription_driver import Life
-from support.worker_env import Office, open_office
+from support.service_env import open_stack, unique_name
+from support.subscription_driver import SubscriptionDriver
+from support.worker_env import WorkerEnv, open_worker_env
 from support.worker_process import WorkerProcess, worker_process
 from temporalio.client import WorkflowUpdateFailedError
 
@@ -46,7 +46,7 @@ PERSONAL_TABLES = {
 class Place:
     """An office with a worker that is watched from all sides."""
 
-    office: Office
+    office: WorkerEnv
     worker: WorkerProcess
     collector: Collector
     metrics_url: str
@@ -58,7 +58,7 @@ class Place:
         return self.worker.output.encode() + metrics.text.encode() + self.collector.received
 
 
-async def lived(place: Place, canary: Canary) -> Life:
+async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
     """A life in which all of it is used, in every way in which something can be told to the service."""
     house = place.office.house
     request = request_file(
@@ -69,10 +69,10 @@ async def lived(place: Place, canary: Canary) -> Life:
         company_phone=canary.phone,
     )
     answer = await place.cli.json("request", request, "--password-stdin", typed=canary.password)
-    life = Life(house.client, house.temporal, answer["subscription_id"], {})
+    life = SubscriptionDriver(house.client, house.temporal, answer["subscription_id"], {})
     today = f"{await life.today()}"
     canary.password_hash = await house.owner.fetchval("SELECT password_hash FROM administrators")
-    await life.asks("rename_account", domain=canary.domain, by=canary.caller, id=fresh("rename"))
+    await life.asks("rename_account", domain=canary.domain, by=canary.caller, id=unique_name("rename"))
     [proof] = (await life.status()).proofs
     canary.token = proof.txt_value.partition("=")[2]
     with pytest.raises(WorkflowUpdateFailedError):
@@ -83,7 +83,7 @@ async def lived(place: Place, canary: Canary) -> Life:
     await life.asks("switch_to_paid", date=today, term="ANNUAL", by=canary.caller)
     told_on = await life.today() + timedelta(days=3)
     await house.temporal.execute_workflow(
-        "NoticesWorkflow", {"day": f"{told_on}"}, id=fresh("notices"), task_queue=house.task_queue
+        "NoticesWorkflow", {"day": f"{told_on}"}, id=unique_name("notices"), task_queue=house.task_queue
     )
     # The nightly job finds what is missing, and brings it back out of the histories.
     await house.owner.execute("DELETE FROM companies")
@@ -91,7 +91,7 @@ async def lived(place: Place, canary: Canary) -> Life:
     return life
 
 
-async def is_gone(place: Place, life: Life, canary: Canary) -> None:
+async def is_gone(place: Place, life: SubscriptionDriver, canary: Canary) -> None:
     """Nothing is left but in PostgreSQL, which is looked at apart."""
     temporal = place.office.house.temporal
     await is_gone_from_workflow(temporal, life.workflow_id, canary.values)
@@ -100,7 +100,7 @@ async def is_gone(place: Place, life: Life, canary: Canary) -> None:
     async def temporal_tells_nothing() -> bool:
         return not canary.found_in(await told_by_temporal(temporal))
 
-    await eventually("no workflow of the namespace tells of it", temporal_tells_nothing)
+    await wait_for("no workflow of the namespace tells of it", temporal_tells_nothing)
     assert canary.found_in(await place.told_outside()) == set()
     for command in (
         ("findings", "--json"),
@@ -114,10 +114,10 @@ async def is_gone(place: Place, life: Life, canary: Canary) -> None:
         assert canary.found_in(json.dumps(await place.cli.json(*command[:-1]), ensure_ascii=False)) == set()
 
 
-async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary: Canary) -> Office:
+async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary: Canary) -> WorkerEnv:
     metrics = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
-        async with open_office(stack, home, keyring=keyring) as office:
+        async with open_worker_env(stack, home, keyring=keyring) as office:
             settings = {**office.settings, **collector.settings}
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": metrics, "WORKSUB_LOG_FORMAT": "json"}
             async with worker_process(watched, home) as worker:
@@ -134,7 +134,9 @@ async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary:
             return office
 
 
-async def is_everywhere_it_should_be(place: Place, life: Life, canary: Canary, keyring: Keyring) -> None:
+async def is_everywhere_it_should_be(
+    place: Place, life: SubscriptionDriver, canary: Canary, keyring: Keyring
+) -> None:
     """That the search finds what there is; but of what is encrypted only the names, in search attributes."""
     house = place.office.house
     await swept(house.owner_url)
@@ -166,7 +168,7 @@ async def test_r31_nothing_of_the_canary_is_left_in_the_house(tmp_path: Path) ->
     for home in homes:
         home.mkdir()
     async with open_stack(tmp_path / "stack") as stack:
-        offices = await together(
+        offices = await gather_all(
             whole_life(stack, home, keyring, canary)
             for home, keyring, canary in zip(homes, keyrings, canaries, strict=True)
         )
@@ -182,7 +184,7 @@ async def test_r31_nothing_of_the_canary_is_left_in_the_house(tmp_path: Path) ->
             content = await bytes_of([database_of_temporal(tmp_path)])
             return not any(canary.found_in(content) for canary in canaries)
 
-        await eventually("the bytes are gone from Temporal's database file", temporals_file_has_nothing)
+        await wait_for("the bytes are gone from Temporal's database file", temporals_file_has_nothing)
         logs = list((tmp_path / "stack").rglob("*.log"))
         for canary in canaries:
             assert canary.found_in(await bytes_of(logs)) == set(), "the servers' own logs"

@@ -7,37 +7,40 @@ import pytest
 from support.corruption import forgotten, told
 from support.data_search import found_in_workflow, is_gone_from_workflow
 from support.orphaned_histories import run_that_is_left
-from support.polling import together
+from support.polling import gather_all
 from support.reconcile_job import reconciled
-from support.service_env import House, fresh
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowFailureError
 
 from activities.retention import RETENTIONS
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.state import State
 
 
-async def purged(house: House, argument: Any = None) -> dict[str, Any]:
+async def purged(house: ServiceEnv, argument: Any = None) -> dict[str, Any]:
     report: dict[str, Any] = await house.temporal.execute_workflow(
-        "PurgeWorkflow", argument or {"grace_minutes": 0}, id=fresh("purge"), task_queue=house.task_queue
+        "PurgeWorkflow",
+        argument or {"grace_minutes": 0},
+        id=unique_name("purge"),
+        task_queue=house.task_queue,
     )
     return report
 
 
-async def gone(house: House) -> Life:
+async def gone(house: ServiceEnv) -> SubscriptionDriver:
     life = await house.paid("2026-01-10 09:00")
     await life.is_cancelled("2026-03-01 09:00")
     return life
 
 
 async def test_r31_what_is_left_of_the_erased_and_the_refused_is_deleted_and_nobody_else_is_touched(
-    office: House,
+    office: ServiceEnv,
 ) -> None:
-    living, erased = await together([office.paid("2026-01-10 09:00"), gone(office)])
-    request = office.request_body(company_name=fresh("Hanyang"))
+    living, erased = await gather_all([office.paid("2026-01-10 09:00"), gone(office)])
+    request = office.request_body(company_name=unique_name("Hanyang"))
     left = await run_that_is_left(office, erased.workflow_id, request)
-    refused = await run_that_is_left(office, f"subscription-{fresh('refused')}", request)
+    refused = await run_that_is_left(office, f"subscription-{unique_name('refused')}", request)
     values = [request["company_name"]]
     for workflow_id in (left, refused):
         assert await found_in_workflow(office.temporal, workflow_id, values)
@@ -54,14 +57,14 @@ async def test_r31_what_is_left_of_the_erased_and_the_refused_is_deleted_and_nob
     assert (await purged(office))["summary"] == "Nothing was past its retention."
 
 
-async def test_what_has_just_ended_is_left_to_clear_itself_away(office: House) -> None:
-    left = await run_that_is_left(office, f"subscription-{fresh('refused')}", office.request_body())
+async def test_what_has_just_ended_is_left_to_clear_itself_away(office: ServiceEnv) -> None:
+    left = await run_that_is_left(office, f"subscription-{unique_name('refused')}", office.request_body())
     assert (await purged(office, {"grace_minutes": 10}))["histories"] == 0
     assert await found_in_workflow(office.temporal, left, ["Acme Korea"])
 
 
-async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(office: House) -> None:
-    running, lost = await together(office.paid("2026-01-10 09:00") for _ in range(2))
+async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(office: ServiceEnv) -> None:
+    running, lost = await gather_all(office.paid("2026-01-10 09:00") for _ in range(2))
     runs = [await life.has_run(2) for life in (running, lost)]
     for life in (running, lost):
         await forgotten(office, life)
@@ -70,7 +73,7 @@ async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(off
     assert [await life.run_ids() for life in (running, lost)] == runs
 
 
-async def test_reports_are_kept_for_a_quarter(office: House) -> None:
+async def test_reports_are_kept_for_a_quarter(office: ServiceEnv) -> None:
     [retention] = [each for each in RETENTIONS if each.table == "reconciliations"]
     assert retention.kept == timedelta(days=92)
     await office.requested()
@@ -94,15 +97,15 @@ async def test_reports_are_kept_for_a_quarter(office: House) -> None:
     assert [row["run"] for row in findings] == [recent]
 
 
-async def test_a_purge_that_is_started_with_nonsense_says_so(office: House) -> None:
+async def test_a_purge_that_is_started_with_nonsense_says_so(office: ServiceEnv) -> None:
     for argument in ({"grace_minutes": -1}, {"days": 5}, "now"):
         with pytest.raises(WorkflowFailureError) as failure:
             await purged(office, argument)
-        assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+        assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
-async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(office: House) -> None:
-    life = await office.requested(account={"domain": f"{fresh('letters')}.example"})
+async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(office: ServiceEnv) -> None:
+    life = await office.requested(account={"domain": f"{unique_name('letters')}.example"})
     settled = {"TRIAL_ENDING": (89, 91, 401), "DOMAIN_UNPROVED": (401,)}
     for kind, ages in settled.items():
         for number, age in enumerate(ages):
@@ -130,7 +133,7 @@ async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(o
 
 
 async def test_a_history_under_an_id_that_no_table_can_hold_stops_no_job_and_is_deleted(
-    office: House,
+    office: ServiceEnv,
 ) -> None:
     await run_that_is_left(office, "subscription-a\0b", office.request_body())
     assert (await reconciled(office))["found"] == 0

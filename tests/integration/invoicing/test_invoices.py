@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 from rich.console import Console
-from support.polling import eventually, together
-from support.service_env import House, fresh, on
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, kst, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
@@ -19,7 +19,7 @@ from activities.ledger_adjustments import insert_adjustment
 from adapters.invoice_html import invoice_page
 from adapters.language import Language
 from entrypoints.cli.views.tables import invoice_view
-from subscription.adjustment import Adjust, AdjustmentReason
+from subscription.adjustment import AdjustmentReason, AdjustmentRequest
 from subscription.catalogue import PriceBook, Supplier
 from subscription.invoice import (
     CorrectedInvoice,
@@ -30,21 +30,21 @@ from subscription.invoice import (
     IssueInvoices,
     invoice_for,
 )
-from subscription.refusals import Code, RefusedError
-from subscription.validation import check
+from subscription.refusals import RefusalCode, RefusalError
+from subscription.validation import parse_strict
 
 MARCH = date(2026, 3, 1)
 LATEST = {"agreed_terms": [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]}
 
 
-async def closed(house: House, month: str = "2026-03") -> dict[str, Any]:
+async def closed(house: ServiceEnv, month: str = "2026-03") -> dict[str, Any]:
     report: dict[str, Any] = await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": month}, id=fresh("close"), task_queue=house.task_queue
+        "InvoicesWorkflow", {"month": month}, id=unique_name("close"), task_queue=house.task_queue
     )
     return report
 
 
-async def upgraded_in_march(house: House, **changes: Any) -> Life:
+async def upgraded_in_march(house: ServiceEnv, **changes: Any) -> SubscriptionDriver:
     """R21's example: 14 days of 36,000 and 17 of 72,000 make 16,258 and 39,483 KRW."""
     life = await house.paid("2026-03-01 09:00", term="MONTHLY", plan="lite", **changes)
     await life.asks("upgrade", at="2026-03-15 09:00", plan="basic", **LATEST)
@@ -56,7 +56,9 @@ def amounts(invoice: Invoice) -> list[list[int]]:
     return [[entry.amount for entry in each.entries] for each in invoice.subscriptions]
 
 
-async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_percent(office: House) -> None:
+async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_percent(
+    office: ServiceEnv,
+) -> None:
     first = await upgraded_in_march(office, customer_id="C-1")
     # 20 members at list 12,000 for the whole of March.
     second = await office.paid(
@@ -77,12 +79,12 @@ async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_per
     assert by_id == {first.id: [16_258, 39_483], second.id: [240_000]}
     assert [each.subscription_id for each in theirs.subscriptions] == [other.id]
 
-    again = await together([closed(office), closed(office)])
+    again = await gather_all([closed(office), closed(office)])
     assert [(each["issued"], each["total"]) for each in again] == [(0, 0), (0, 0)]
     assert await office.client.invoices() == [mine, theirs]
 
 
-async def test_a_line_that_comes_late_is_on_the_next_invoice(office: House) -> None:
+async def test_a_line_that_comes_late_is_on_the_next_invoice(office: ServiceEnv) -> None:
     await upgraded_in_march(office, customer_id="C-1")
     await closed(office)
     late = await upgraded_in_march(office, customer_id="C-1")
@@ -94,8 +96,10 @@ async def test_a_line_that_comes_late_is_on_the_next_invoice(office: House) -> N
     assert amounts(april) == [[16_258, 39_483]]
 
 
-async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numbers(office: House) -> None:
-    await together(upgraded_in_march(office, customer_id=f"C-{number:02}") for number in range(12))
+async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numbers(
+    office: ServiceEnv,
+) -> None:
+    await gather_all(upgraded_in_march(office, customer_id=f"C-{number:02}") for number in range(12))
 
     async def five_are_issued() -> bool:
         return bool(await office.owner.fetchval("SELECT count(*) = 5 FROM invoices"))
@@ -111,7 +115,7 @@ async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numb
             """
         )
         closing = asyncio.gather(closed(office), closed(office))
-        await eventually("five are issued", five_are_issued)
+        await wait_for("five are issued", five_are_issued)
         await connection.execute("DROP TRIGGER break_off ON invoices")
     await closing
     invoices = await office.client.invoices()
@@ -119,7 +123,7 @@ async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numb
     assert [invoice.customer_id for invoice in invoices] == sorted(f"C-{number:02}" for number in range(12))
 
 
-async def test_two_runs_that_number_by_different_years_issue_a_month_once(office: House) -> None:
+async def test_two_runs_that_number_by_different_years_issue_a_month_once(office: ServiceEnv) -> None:
     await upgraded_in_march(office)
     activities = InvoicingActivities(office.pool)
 
@@ -139,14 +143,14 @@ async def test_two_runs_that_number_by_different_years_issue_a_month_once(office
     async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE invoice_entries IN SHARE MODE")
         runs = [group.create_task(issued(year)) for year in (2027, 2028)]
-        await eventually("both wait", both_wait)
+        await wait_for("both wait", both_wait)
     answers = [run.result() for run in runs]
     assert sorted(answer.issued for answer in answers) == [0, 1]
     assert [answer.failed for answer in answers] == [(), ()]
     assert len(await office.client.invoices()) == 1
 
 
-async def test_an_invoice_is_never_changed(office: House) -> None:
+async def test_an_invoice_is_never_changed(office: ServiceEnv) -> None:
     await upgraded_in_march(office)
     await closed(office)
     for pool in (office.pool, office.owner):
@@ -158,21 +162,21 @@ async def test_an_invoice_is_never_changed(office: House) -> None:
                 await pool.execute(statement)
 
 
-async def test_a_month_that_has_not_ended_is_not_closed(office: House) -> None:
+async def test_a_month_that_has_not_ended_is_not_closed(office: ServiceEnv) -> None:
     for argument, code in (
-        ({"month": "2999-01"}, Code.MONTH_NOT_ENDED),
-        ({"month": "March"}, Code.INVALID_ARGUMENT),
-        ({"moth": "2026-03"}, Code.INVALID_ARGUMENT),
-        ([], Code.INVALID_ARGUMENT),
+        ({"month": "2999-01"}, RefusalCode.MONTH_NOT_ENDED),
+        ({"month": "March"}, RefusalCode.INVALID_ARGUMENT),
+        ({"moth": "2026-03"}, RefusalCode.INVALID_ARGUMENT),
+        ([], RefusalCode.INVALID_ARGUMENT),
     ):
         with pytest.raises(WorkflowFailureError) as failure:
             await office.temporal.execute_workflow(
-                "InvoicesWorkflow", argument, id=fresh("close"), task_queue=office.task_queue
+                "InvoicesWorkflow", argument, id=unique_name("close"), task_queue=office.task_queue
             )
         assert getattr(failure.value.cause, "type", None) == code
 
 
-def adjustment(life: Life, amount: int, **changes: Any) -> dict[str, Any]:
+def adjustment(life: SubscriptionDriver, amount: int, **changes: Any) -> dict[str, Any]:
     return {
         "subscription_id": life.id,
         "id": "T-1",
@@ -184,7 +188,7 @@ def adjustment(life: Life, amount: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: House) -> None:
+async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: ServiceEnv) -> None:
     life = await upgraded_in_march(office, customer_id="C-1")
     before = await life.ledger()
     first = await office.client.adjust(adjustment(life, -9_483))
@@ -193,17 +197,20 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: H
     assert await life.ledger() == before
 
     async def refused(**changes: Any) -> tuple[str, str | None]:
-        with pytest.raises(RefusedError) as refusal:
+        with pytest.raises(RefusalError) as refusal:
             await office.client.adjust(adjustment(life, **{"amount": -1, **changes}))
         return refusal.value.refused.code, refusal.value.refused.field
 
-    assert await refused() == (Code.ADJUSTMENT_ID_REUSED, "id")
+    assert await refused() == (RefusalCode.ADJUSTMENT_ID_REUSED, "id")
     # 30,000 of the 39,483 are left.
-    assert await refused(id="T-2", amount=-30_001) == (Code.ADJUSTED_TOO_MUCH, "amount")
-    assert await refused(id="T-2", amount=0) == (Code.INVALID_VALUE, "amount")
-    assert await refused(id="T-2", key=f"{life.id}/SERVICE_FEE/2026-03-16") == (Code.LINE_NOT_FOUND, "key")
-    assert await refused(id="T-2", reason="BECAUSE") == (Code.INVALID_ARGUMENT, "reason")
-    assert await refused(id="no spaces") == (Code.INVALID_ARGUMENT, "id")
+    assert await refused(id="T-2", amount=-30_001) == (RefusalCode.ADJUSTED_TOO_MUCH, "amount")
+    assert await refused(id="T-2", amount=0) == (RefusalCode.INVALID_VALUE, "amount")
+    assert await refused(id="T-2", key=f"{life.id}/SERVICE_FEE/2026-03-16") == (
+        RefusalCode.LINE_NOT_FOUND,
+        "key",
+    )
+    assert await refused(id="T-2", reason="BECAUSE") == (RefusalCode.INVALID_ARGUMENT, "reason")
+    assert await refused(id="no spaces") == (RefusalCode.INVALID_ARGUMENT, "id")
 
     # Made today, so it waits for today's month; that one has not ended, and March has its lines alone.
     await closed(office)
@@ -211,7 +218,7 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: H
     assert amounts(march) == [[16_258, 39_483]]
 
 
-async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(office: House) -> None:
+async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(office: ServiceEnv) -> None:
     """Cancelled on 1 February of an annual contract: reserved, and on the day at 09:00 (R28, R30)."""
     reserved = await office.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
     await reserved.asks("cancel", at="2026-01-15 09:00", date="2026-02-01")
@@ -229,23 +236,23 @@ async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(offi
         ]
 
 
-async def test_an_adjustment_has_the_size_of_its_line(office: House) -> None:
+async def test_an_adjustment_has_the_size_of_its_line(office: ServiceEnv) -> None:
     """The line of 39,483 is adjusted by as much at most, and a reversal takes back what there is."""
     life = await upgraded_in_march(office)
 
     async def refused(amount: int, **changes: Any) -> tuple[str, object]:
-        with pytest.raises(RefusedError) as refusal:
-            await office.client.adjust(adjustment(life, amount, id=fresh("T"), **changes))
+        with pytest.raises(RefusalError) as refusal:
+            await office.client.adjust(adjustment(life, amount, id=unique_name("T"), **changes))
         return refusal.value.refused.code, refusal.value.refused.parameters.get("left")
 
-    assert await refused(39_484) == (Code.ADJUSTED_TOO_MUCH, 39_483)
-    assert await refused(10**17) == (Code.INVALID_ARGUMENT, None)
-    assert await refused(100, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 0)
+    assert await refused(39_484) == (RefusalCode.ADJUSTED_TOO_MUCH, 39_483)
+    assert await refused(10**17) == (RefusalCode.INVALID_ARGUMENT, None)
+    assert await refused(100, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 0)
     await office.client.adjust(adjustment(life, -1_000, id="T-1"))
-    assert await refused(-1, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 1_000)
-    assert await refused(1_001, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 1_000)
+    assert await refused(-1, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 1_000)
+    assert await refused(1_001, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 1_000)
     await office.client.adjust(adjustment(life, 1_000, id="T-2", reason="REVERSAL"))
-    assert await refused(-1, reason="REVERSAL") == (Code.REVERSED_TOO_MUCH, 0)
+    assert await refused(-1, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 0)
     with pytest.raises(asyncpg.CheckViolationError, match="at most what its line charged"):
         await office.pool.execute(
             """
@@ -258,7 +265,7 @@ async def test_an_adjustment_has_the_size_of_its_line(office: House) -> None:
         )
 
 
-async def test_a_credit_note_gives_back_the_tax_that_was_charged(office: House) -> None:
+async def test_a_credit_note_gives_back_the_tax_that_was_charged(office: ServiceEnv) -> None:
     """116 KRW a line: two invoices of one line have 11 each, one invoice of two lines has 23."""
     days = ("2026-03-01", "2026-03-02")
     small = [await one_day(office, day, customer_id=f"C-{day}") for day in days]
@@ -270,9 +277,9 @@ async def test_a_credit_note_gives_back_the_tax_that_was_charged(office: House) 
     for number, life in enumerate((*small, *whole)):
         async with office.pool.acquire() as connection:
             key = f"{life.id}/SERVICE_FEE/{days[number % 2]}"
-            wanted = check(Adjust, {**adjustment(life, -116), "key": key})
+            wanted = parse_strict(AdjustmentRequest, {**adjustment(life, -116), "key": key})
             # In April the first line of each customer, in May the second one of C-whole.
-            at = on("2026-05-10") if number == 3 else on("2026-04-10")
+            at = kst("2026-05-10") if number == 3 else kst("2026-04-10")
             await insert_adjustment(connection, wanted, at)
     for month in (4, 5):
         wanted_invoices = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 1))
@@ -328,21 +335,21 @@ def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
     )
 
 
-async def one_day(house: House, day: str, **changes: Any) -> Life:
+async def one_day(house: ServiceEnv, day: str, **changes: Any) -> SubscriptionDriver:
     """A life with a line of one day: 1/31 x 3,600 = 116 KRW."""
     life = await house.paid(f"{day} 09:00", term="MONTHLY", plan="lite", members=1, **changes)
     await life.is_cancelled(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
     return life
 
 
-async def test_an_erased_subscription_is_adjusted_too(office: House) -> None:
+async def test_an_erased_subscription_is_adjusted_too(office: ServiceEnv) -> None:
     life = await upgraded_in_march(office)
     await life.is_cancelled("2026-04-01 09:00")
     made = await office.client.adjust(adjustment(life, -39_483))
     assert await office.client.adjustments(life.id) == [made]
 
 
-async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(office: House) -> None:
+async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(office: ServiceEnv) -> None:
     await upgraded_in_march(office, customer_id="C-1")
     await closed(office)
     [invoice] = await office.client.invoices()

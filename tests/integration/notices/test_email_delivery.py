@@ -8,43 +8,43 @@ from pathlib import Path
 
 import pytest
 import trustme
-from support.polling import eventually, together
-from support.service_env import House, open_house
-from support.smtp_server import PASSWORD, SENDER, USER, MailRoom, silent_server
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, open_service_env
+from support.smtp_server import PASSWORD, SENDER, USER, SmtpServer, silent_server
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client
 
 from adapters.email.settings import MailServer
 from dev_stack.child_server import LOOPBACK, free_ports
 from dev_stack.stack import EmbeddedStack
-from entrypoints.cli.doctor import Verdict, database_findings
+from entrypoints.cli.doctor import CheckStatus, database_findings
 from subscription.notice_outbox import NoticeState, OutboxNotice
 
 from .test_notices import address, trial, works_on
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house of its own, for everybody in it is told; its worker is for the test to run."""
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         yield house
 
 
-async def notice_of(life: Life) -> OutboxNotice:
+async def notice_of(life: SubscriptionDriver) -> OutboxNotice:
     [notice] = await life.client.notices(subscription_id=life.id)
     return notice
 
 
-async def is_sent(house: House, count: int) -> None:
+async def is_sent(house: ServiceEnv, count: int) -> None:
     """Wait until so many are sent, by whichever workflow."""
 
     async def sent() -> bool:
         return len(await house.client.notices(state=NoticeState.SENT)) == count
 
-    await eventually(f"{count} are sent", sent, seconds=60)
+    await wait_for(f"{count} are sent", sent, seconds=60)
 
 
-async def try_at_once(house: House) -> None:
+async def try_at_once(house: ServiceEnv) -> None:
     """What was put off may be tried now, as if its pause had passed."""
     await house.owner.execute("UPDATE notices SET next_attempt_at = clock_timestamp()")
 
@@ -52,9 +52,9 @@ async def try_at_once(house: House) -> None:
 # -- refused, put off --------------------------------------------------------------------------------
 
 
-async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(office: House) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
-        unknown, *known = await together(trial(office) for _ in range(3))
+async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(office: ServiceEnv) -> None:
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+        unknown, *known = await gather_all(trial(office) for _ in range(3))
         room.to_recipient = lambda recipient: (
             f"550 5.1.1 <{recipient}>: no such user" if recipient == address(unknown) else "250 OK"
         )
@@ -68,9 +68,9 @@ async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(of
     assert notice.last_error == "the address is refused: 550 5.1.1"
 
 
-async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(office: House) -> None:
+async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(office: ServiceEnv) -> None:
     refusals = iter(["451 4.7.1 greylisted"])
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         life = await trial(office)
         room.to_recipient = lambda recipient: next(refusals, "250 OK")
         report = await works_on(office)
@@ -92,11 +92,13 @@ async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(of
         ("451 later", NoticeState.WAITING, "the letter is refused: 451"),
     ],
 )
-async def test_so_it_is_with_a_letter(office: House, answer: str, state: NoticeState, reason: str) -> None:
+async def test_so_it_is_with_a_letter(
+    office: ServiceEnv, answer: str, state: NoticeState, reason: str
+) -> None:
     async def to_letter(recipient: str) -> str:
         return answer
 
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         room.to_letter = to_letter
         life = await trial(office)
         await works_on(office)
@@ -105,8 +107,8 @@ async def test_so_it_is_with_a_letter(office: House, answer: str, state: NoticeS
     assert room.taken == []
 
 
-async def test_after_three_days_of_attempts_it_is_given_up(office: House) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+async def test_after_three_days_of_attempts_it_is_given_up(office: ServiceEnv) -> None:
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         room.to_recipient = lambda recipient: "452 4.2.2 mailbox full"
         life = await trial(office)
         await works_on(office)
@@ -120,23 +122,23 @@ async def test_after_three_days_of_attempts_it_is_given_up(office: House) -> Non
     assert room.taken == []
 
 
-async def test_the_doctor_says_what_could_not_be_sent(office: House) -> None:
-    async def finding() -> tuple[Verdict, str]:
+async def test_the_doctor_says_what_could_not_be_sent(office: ServiceEnv) -> None:
+    async def finding() -> tuple[CheckStatus, str]:
         findings = {each.what: each async for each in database_findings(office.database_url, "here")}
         return findings["notices"].verdict, findings["notices"].text
 
     async with office.worker():
         life = await trial(office)
-        assert await finding() == (Verdict.OK, "All could be sent.")
+        assert await finding() == (CheckStatus.OK, "All could be sent.")
         await works_on(office)
         verdict, text = await finding()
-        assert verdict is Verdict.NOTE
+        assert verdict is CheckStatus.NOTE
         assert text == "Waiting to be sent: 1 (no mail server is set: WORKSUB_SMTP_URL)."
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         room.to_recipient = lambda recipient: "550 no such user"
         await works_on(office)
         verdict, text = await finding()
-        assert verdict is Verdict.NOTE
+        assert verdict is CheckStatus.NOTE
         assert text.startswith("Given up in the last 7 days: 1; `worksub notices list --state GIVEN_UP`")
     assert address(life) not in text
 
@@ -144,9 +146,9 @@ async def test_the_doctor_says_what_could_not_be_sent(office: House) -> None:
 # -- a server in trouble -----------------------------------------------------------------------------
 
 
-async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(office: House) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
-        lives = await together(trial(office) for _ in range(2))
+async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(office: ServiceEnv) -> None:
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+        lives = await gather_all(trial(office) for _ in range(2))
         room.to_sender = "553 5.7.1 not you"
         report = await works_on(office)
         trouble = "the sender is refused: 553 5.7.1"
@@ -159,19 +161,19 @@ async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(offic
     assert len(room.taken) == 2
 
 
-async def test_a_server_that_is_away_and_comes_back_gets_all_that_waits(office: House) -> None:
+async def test_a_server_that_is_away_and_comes_back_gets_all_that_waits(office: ServiceEnv) -> None:
     [port] = free_ports(1)
     async with office.worker(mail_server=MailServer(host=LOOPBACK, port=port, sender=SENDER)):
-        lives = await together(trial(office) for _ in range(3))
+        lives = await gather_all(trial(office) for _ in range(3))
         report = await works_on(office)
         assert report["summary"].endswith("3 waiting: the mail server cannot be reached.")
         assert {(await notice_of(life)).attempts for life in lives} == {0}
-        async with MailRoom(port) as room:
+        async with SmtpServer(port) as room:
             await is_sent(office, 3)
     assert len(set(room.message_ids)) == len(room.taken) == 3
 
 
-async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(office: House) -> None:
+async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(office: ServiceEnv) -> None:
     async with silent_server() as silent, office.worker(mail_server=silent):
         life = await trial(office)
         report = await works_on(office)
@@ -179,24 +181,24 @@ async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(office: Ho
         assert (await notice_of(life)).attempts == 0
 
 
-async def test_a_server_that_hangs_with_every_letter_is_left_alone_after_three(office: House) -> None:
+async def test_a_server_that_hangs_with_every_letter_is_left_alone_after_three(office: ServiceEnv) -> None:
     async def to_letter(recipient: str) -> str:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server(answer_seconds=2.0)):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server(answer_seconds=2.0)):
         room.to_letter = to_letter
-        await together(trial(office) for _ in range(4))
+        await gather_all(trial(office) for _ in range(4))
         report = await works_on(office)
         assert report["summary"].endswith("4 waiting: the mail server breaks off again and again.")
         assert sorted([each.attempts for each in await office.client.notices()]) == [0, 1, 1, 1]
 
 
 async def test_a_server_that_dies_with_one_letter_gets_the_others_and_then_that_one(
-    office: House,
+    office: ServiceEnv,
 ) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
-        lives = await together(trial(office) for _ in range(4))
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+        lives = await gather_all(trial(office) for _ in range(4))
         broken_off: list[str] = []
 
         async def to_letter(recipient: str) -> str:
@@ -220,8 +222,8 @@ async def test_a_server_that_dies_with_one_letter_gets_the_others_and_then_that_
     assert first.get_content() == second.get_content()
 
 
-async def test_a_server_that_closes_for_a_while_is_come_back_to(office: House) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+async def test_a_server_that_closes_for_a_while_is_come_back_to(office: ServiceEnv) -> None:
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         life = await trial(office)
         room.to_recipient = lambda recipient: "421 4.3.2 closing"
         report = await works_on(office)
@@ -231,7 +233,9 @@ async def test_a_server_that_closes_for_a_while_is_come_back_to(office: House) -
         await is_sent(office, 1)
 
 
-async def test_what_was_taken_and_could_not_be_noted_is_sent_again_with_the_same_id(office: House) -> None:
+async def test_what_was_taken_and_could_not_be_noted_is_sent_again_with_the_same_id(
+    office: ServiceEnv,
+) -> None:
     interrupted = asyncio.Event()
 
     async def to_letter(recipient: str) -> str:
@@ -245,7 +249,7 @@ async def test_what_was_taken_and_could_not_be_noted_is_sent_again_with_the_same
             )
         return "250 OK"
 
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         room.to_letter = to_letter
         await trial(office)
         assert (await works_on(office))["sent"] == 1
@@ -277,10 +281,10 @@ def vault(tmp_path: Path) -> Vault:
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("implicit", [False, True], ids=["smtp", "smtps"])
 async def test_a_login_goes_over_tls_to_a_server_that_is_trusted(
-    office: House, vault: Vault, monkeypatch: pytest.MonkeyPatch, implicit: bool
+    office: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch, implicit: bool
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))
-    async with MailRoom(tls=vault.tls, implicit=implicit) as room:
+    async with SmtpServer(tls=vault.tls, implicit=implicit) as room:
         server = room.mail_server(tls=implicit, user=USER, password=PASSWORD)
         async with office.worker(mail_server=server):
             await trial(office)
@@ -290,7 +294,7 @@ async def test_a_login_goes_over_tls_to_a_server_that_is_trusted(
 
 
 async def test_what_is_wrong_with_login_or_tls_is_said_without_the_password(
-    office: House, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    office: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with office.worker():
         await trial(office)
@@ -301,7 +305,7 @@ async def test_what_is_wrong_with_login_or_tls_is_said_without_the_password(
             summary: str = (await works_on(office))["summary"]
         return summary.partition("waiting: ")[2]
 
-    async with MailRoom(tls=vault.tls) as room, MailRoom() as plain:
+    async with SmtpServer(tls=vault.tls) as room, SmtpServer() as plain:
         login = room.mail_server(user=USER, password=PASSWORD)
         assert await trouble(login) == "the mail server's certificate is not trusted."
         monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))

@@ -6,54 +6,59 @@ from typing import Any
 
 import pytest
 from support.data_search import found_in_database
-from support.polling import eventually, together
-from support.service_env import House, catalogue, fresh, open_house, publish
-from support.smtp_server import SENDER, MailRoom
-from support.subscription_driver import Life
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, catalogue, open_service_env, publish, unique_name
+from support.smtp_server import SENDER, SmtpServer
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client, WorkflowFailureError
 
 from activities.notifications import NO_SERVER
 from dev_stack.stack import EmbeddedStack
 from subscription.notice_outbox import NoticeKind, NoticeState
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from workflows import notifications
 
 WEDNESDAY = "2027-06-23"
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house of its own, for everybody in it is told; its worker is for the test to run."""
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         yield house
 
 
-async def works_on(house: House, day: str | None = WEDNESDAY) -> dict[str, Any]:
+async def works_on(house: ServiceEnv, day: str | None = WEDNESDAY) -> dict[str, Any]:
     """The job's report for a day; without one, for today."""
     report: dict[str, Any] = await house.temporal.execute_workflow(
-        "NoticesWorkflow", *([{"day": day}] if day else []), id=fresh("notices"), task_queue=house.task_queue
+        "NoticesWorkflow",
+        *([{"day": day}] if day else []),
+        id=unique_name("notices"),
+        task_queue=house.task_queue,
     )
     return report
 
 
-async def outbox(house: House, life: Life | None = None) -> list[tuple[NoticeKind, str, int, NoticeState]]:
+async def outbox(
+    house: ServiceEnv, life: SubscriptionDriver | None = None
+) -> list[tuple[NoticeKind, str, int, NoticeState]]:
     found = await house.client.notices(subscription_id=life.id if life else None, limit=1000)
     return [(each.kind, each.about.isoformat(), each.days, each.state) for each in found]
 
 
-async def trial(house: House, **changes: Any) -> Life:
+async def trial(house: ServiceEnv, **changes: Any) -> SubscriptionDriver:
     """Its trial ends on 30 June 2027 at 10:00, so on the 23rd that is a week away."""
     return await house.requested("2027-05-31 10:00", **changes)
 
 
-def address(life: Life) -> str:
+def address(life: SubscriptionDriver) -> str:
     return f"admin@{life.request['account']['group']}.worksmobile.example"
 
 
 # -- what is told ------------------------------------------------------------------------------------
 
 
-async def one_of_each_kind(house: House) -> dict[NoticeKind, Life]:
+async def one_of_each_kind(house: ServiceEnv) -> dict[NoticeKind, SubscriptionDriver]:
     ending = await trial(house)
     switching = await house.requested("2027-06-10 09:00", plan="lite")
     await switching.asks("switch_to_paid", at="2027-06-10 09:00", date="2027-06-24", term="ANNUAL")
@@ -62,17 +67,17 @@ async def one_of_each_kind(house: House) -> dict[NoticeKind, Life]:
     renewing = await house.paid("2026-07-23 09:00", plan="lite")
     option = {"term": "ANNUAL", "plan": "basic", "members": 5}
     await renewing.asks("change_renewal_option", at="2026-07-23 09:00", **option)
-    unproved = await house.requested("2027-06-20 09:00", account={"domain": f"{fresh('acme')}.co.kr"})
+    unproved = await house.requested("2027-06-20 09:00", account={"domain": f"{unique_name('acme')}.co.kr"})
     renaming = await house.paid("2027-06-20 09:00")
-    await renaming.asks("rename_account", at="2027-06-20 09:00", domain=f"{fresh('acme')}.co.kr")
+    await renaming.asks("rename_account", at="2027-06-20 09:00", domain=f"{unique_name('acme')}.co.kr")
     return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unproved, renaming), strict=True))
 
 
-async def test_each_kind_arrives_in_korean_and_in_english_and_once(office: House) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+async def test_each_kind_arrives_in_korean_and_in_english_and_once(office: ServiceEnv) -> None:
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         lives = await one_of_each_kind(office)
         report = await works_on(office)
-        again = await together([works_on(office), works_on(office), works_on(office)])
+        again = await gather_all([works_on(office), works_on(office), works_on(office)])
 
         assert report["summary"] == "6 new notices. 6 sent, 0 given up, 0 waiting."
         assert {each["told"] + each["sent"] for each in again} == {0}
@@ -117,8 +122,8 @@ async def test_each_kind_arrives_in_korean_and_in_english_and_once(office: House
     assert proof.cname_name in text(NoticeKind.RENAME_UNPROVED)
 
 
-async def test_a_letter_is_in_order_for_every_mail_server(office: House) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+async def test_a_letter_is_in_order_for_every_mail_server(office: ServiceEnv) -> None:
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         life = await trial(office)
         await works_on(office)
     [message], [envelope], [raw] = room.taken, room.envelopes, room.raw
@@ -136,8 +141,8 @@ async def test_a_letter_is_in_order_for_every_mail_server(office: House) -> None
     assert (kept.body or "").splitlines() == message.get_content().splitlines()
 
 
-async def test_what_was_missed_is_told_late_unless_something_nearer_is_due(office: House) -> None:
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+async def test_what_was_missed_is_told_late_unless_something_nearer_is_due(office: ServiceEnv) -> None:
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         life = await trial(office)
         for day in ("2027-06-22", "2027-06-25", "2027-06-26", "2027-06-29", "2027-06-30", "2027-07-01"):
             await works_on(office, day)
@@ -149,9 +154,9 @@ async def test_what_was_missed_is_told_late_unless_something_nearer_is_due(offic
     assert len(room.taken) == 2
 
 
-async def test_by_itself_the_job_works_for_today(office: House) -> None:
+async def test_by_itself_the_job_works_for_today(office: ServiceEnv) -> None:
     await publish(office.pool, catalogue("2020-02", "2020-02-01", **{"days = 30  ": "days = 5  "}))
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         life = await office.requested()
         report = await works_on(office, None)
     assert (report["told"], report["sent"]) == (1, 1)
@@ -163,11 +168,11 @@ async def test_by_itself_the_job_works_for_today(office: House) -> None:
 
 
 async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
-    office: House, monkeypatch: pytest.MonkeyPatch
+    office: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each of them goes on in a new run after its first page.
     monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         life = await trial(office)
         await office.owner.execute(
             """
@@ -180,12 +185,12 @@ async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
             """,
             life.id,
         )
-        reports = await together([works_on(office), works_on(office)])
+        reports = await gather_all([works_on(office), works_on(office)])
 
         async def nothing_waits() -> bool:
             return not await office.client.notices(state=NoticeState.WAITING)
 
-        await eventually("nothing waits", nothing_waits)
+        await wait_for("nothing waits", nothing_waits)
         went_on = f"TaskQueue = '{office.task_queue}' AND ExecutionStatus = 'ContinuedAsNew'"
         assert (await office.temporal.count_workflows(went_on)).count >= 2
     assert sum(report["told"] for report in reports) == 521
@@ -193,18 +198,18 @@ async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
 
 
 @pytest.mark.parametrize("argument", [{"day": "soon"}, {"day": 3}, {"date": WEDNESDAY}, [WEDNESDAY]])
-async def test_an_argument_that_cannot_be_read_fails_the_run(house: House, argument: Any) -> None:
+async def test_an_argument_that_cannot_be_read_fails_the_run(house: ServiceEnv, argument: Any) -> None:
     with pytest.raises(WorkflowFailureError) as failure:
         await house.temporal.execute_workflow(
-            "NoticesWorkflow", argument, id=fresh("notices"), task_queue=house.task_queue
+            "NoticesWorkflow", argument, id=unique_name("notices"), task_queue=house.task_queue
         )
-    assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+    assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
 # -- what no longer holds ----------------------------------------------------------------------------
 
 
-async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(office: House) -> None:
+async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(office: ServiceEnv) -> None:
     async with office.worker():
         life = await trial(office)
         report = await works_on(office)
@@ -216,29 +221,31 @@ async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(office
         await works_on(office, "2027-06-27")
         assert [state for *_, state in await outbox(office)] == [NoticeState.OUTDATED, NoticeState.WAITING]
 
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         assert (await works_on(office, "2027-06-28"))["sent"] == 1
     assert len(room.taken) == 1
 
 
-async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(office: House) -> None:
+async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(office: ServiceEnv) -> None:
     async with office.worker():
         life = await office.paid("2026-07-23 09:00", plan="lite")
         await works_on(office)
         await life.asks("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         report = await works_on(office, "2027-06-24")
     assert (report["told"], report["sent"]) == (0, 1)
     assert "Plan: Premium, 10 members" in room.taken[0].get_content()
 
 
-async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_again(office: House) -> None:
+async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_again(
+    office: ServiceEnv,
+) -> None:
     async with office.worker():
         life = await office.requested("2027-06-10 09:00")
         await life.asks("cancel", at="2027-06-10 09:00", date="2027-06-24")
         await works_on(office)
         await life.asks("withdraw_reservation", at="2027-06-10 10:00")
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         assert (await works_on(office))["summary"] == "0 new notices. 0 sent, 0 given up, 0 waiting."
         told = (NoticeKind.CANCELLATION_DUE, "2027-06-24", 1)
         assert await outbox(office) == [(*told, NoticeState.OUTDATED)]
@@ -254,9 +261,9 @@ async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_aga
 # -- erasure (R31) -----------------------------------------------------------------------------------
 
 
-async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them(office: House) -> None:
+async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them(office: ServiceEnv) -> None:
     async with office.worker():
-        group = fresh("hanbit")
+        group = unique_name("hanbit")
         life = await trial(office, admin_id="hong.gildong", account={"group": group})
         await works_on(office)
         found = await found_in_database(office, ["hong.gildong", group])
@@ -265,14 +272,16 @@ async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them
         [certificate, _] = await office.client.certificates(life.id)
         assert certificate.rows["notice_letters"] == 1
         assert await found_in_database(office, ["hong.gildong", group]) == []
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         assert (await works_on(office, "2027-06-24"))["waiting"] == 0
         assert room.taken == []
     [notice] = await office.client.notices(subscription_id=life.id)
     assert (notice.state, notice.recipient, notice.body) == (NoticeState.OUTDATED, None, None)
 
 
-async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_follows(office: House) -> None:
+async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_follows(
+    office: ServiceEnv,
+) -> None:
     on_its_way, may_arrive = asyncio.Event(), asyncio.Event()
 
     async def to_letter(recipient: str) -> str:
@@ -291,13 +300,13 @@ async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_f
             )
         )
 
-    async with MailRoom() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
         room.to_letter = to_letter
         life = await trial(office)
         working = asyncio.create_task(works_on(office))
         await on_its_way.wait()
         leaving = asyncio.create_task(life.asks("cancel", at="2027-06-20 09:00", date="2027-06-20"))
-        await eventually("the erasure waits", the_erasure_waits)
+        await wait_for("the erasure waits", the_erasure_waits)
         assert await office.client.certificates(life.id) == []
         may_arrive.set()
         await asyncio.gather(working, leaving)

@@ -10,24 +10,24 @@ from functools import partial
 
 import pytest
 from support.observability import fetched, probed
-from support.polling import eventually
-from support.tcp_proxy import Door
-from support.worker_env import Office, open_office
+from support.polling import wait_for
+from support.tcp_proxy import TcpProxy
+from support.worker_env import WorkerEnv, open_worker_env
 from support.worker_process import WorkerProcess, worker_process
 
-from adapters.observability.health_server import Health, health_served
+from adapters.observability.health_server import WorkerHealth, serve_health
 from dev_stack.child_server import free_ports
 from dev_stack.stack import EmbeddedStack
 
 
 @pytest.fixture(scope="module")
-async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    async with open_office(stack, tmp_path_factory.mktemp("health")) as opened:
+async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerEnv]:
+    async with open_worker_env(stack, tmp_path_factory.mktemp("health")) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def probed_worker(office: Office, **settings: str) -> AsyncIterator[tuple[WorkerProcess, str]]:
+async def probed_worker(office: WorkerEnv, **settings: str) -> AsyncIterator[tuple[WorkerProcess, str]]:
     """A worker, and the URL of its health."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     watched = {**office.settings, "WORKSUB_HEALTH_ADDRESS": address, **settings}
@@ -37,9 +37,9 @@ async def probed_worker(office: Office, **settings: str) -> AsyncIterator[tuple[
 
 
 async def test_a_worker_is_alive_from_the_beginning_and_ready_once_it_can_work(
-    office: Office, stack: EmbeddedStack
+    office: WorkerEnv, stack: EmbeddedStack
 ) -> None:
-    async with Door() as to_temporal, Door() as to_postgresql:
+    async with TcpProxy() as to_temporal, TcpProxy() as to_postgresql:
         url = to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
         to_postgresql.leads_to("")
         through = {"DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
@@ -76,16 +76,16 @@ async def is_ready(health: str) -> None:
     async def answers() -> bool:
         return await probed(f"{health}/readyz") == (200, {})
 
-    await eventually("the worker is ready", answers)
+    await wait_for("the worker is ready", answers)
 
 
-async def test_a_worker_that_finishes_what_it_began_is_not_ready(office: Office) -> None:
+async def test_a_worker_that_finishes_what_it_began_is_not_ready(office: WorkerEnv) -> None:
     async with probed_worker(office) as (worker, health):
         await worker.says("Working on")
         async with office.house.owner.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE account_names IN EXCLUSIVE MODE")
             asking = asyncio.create_task(office.house.requested())
-            await eventually("an activity waits for the lock", partial(somebody_waits, office))
+            await wait_for("an activity waits for the lock", partial(somebody_waits, office))
             worker.send(signal.SIGTERM)
             await worker.says("Stopping")
             status, problems = await probed(f"{health}/readyz")
@@ -95,7 +95,7 @@ async def test_a_worker_that_finishes_what_it_began_is_not_ready(office: Office)
         await asking
 
 
-async def somebody_waits(office: Office) -> bool:
+async def somebody_waits(office: WorkerEnv) -> bool:
     waiting = """
         SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
          WHERE datname = current_database() AND NOT granted
@@ -103,7 +103,7 @@ async def somebody_waits(office: Office) -> bool:
     return bool(await office.house.owner.fetchval(waiting))
 
 
-async def test_other_paths_say_which_ones_there_are(office: Office) -> None:
+async def test_other_paths_say_which_ones_there_are(office: WorkerEnv) -> None:
     async with probed_worker(office) as (_, health):
         status, body = await fetched(f"{health}/metrics")
         assert (status, json.loads(body)) == (404, {"paths": ["/livez", "/readyz"]})
@@ -114,7 +114,7 @@ async def test_an_event_loop_that_hangs_is_not_alive() -> None:
     serving, goes_on = threading.Event(), threading.Event()
 
     async def hang() -> None:
-        async with health_served("127.0.0.1", port, Health()):
+        async with serve_health("127.0.0.1", port, WorkerHealth()):
             serving.set()
             goes_on.wait()
 

@@ -18,15 +18,15 @@ from support.cli_runner import Cli
 from support.data_search import found_in_database
 from support.markdown_pages import ROOT, page, tables
 from support.observability import collecting, scraped
-from support.polling import eventually
+from support.polling import wait_for
 from support.request_files import request_file
-from support.service_env import House, fresh
-from support.subscription_driver import Life, failed_tasks, has_closed
-from support.worker_env import open_office
+from support.service_env import ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver, failed_tasks, has_closed
+from support.worker_env import open_worker_env
 from support.worker_process import WorkerProcess, worker_process
 from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFailedError
 
-from adapters.observability.tracing_interceptor import Tracing
+from adapters.observability.tracing_interceptor import CommandTracingInterceptor
 from dev_stack.child_server import free_ports
 from dev_stack.stack import EmbeddedStack
 from subscription.ids import WORKFLOW_ID_PREFIX
@@ -39,7 +39,7 @@ PERSONAL = (COMPANY, ADMIN, PHONE, "8225550199", PASSWORD, "argon2", DOMAIN, GRO
 async def test_a_whole_life_is_told_and_nobody_is_named(stack: EmbeddedStack, tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
-        async with open_office(stack, tmp_path) as office:
+        async with open_worker_env(stack, tmp_path) as office:
             settings = {**office.settings, **collector.settings}
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": address, "WORKSUB_LOG_FORMAT": "json"}
             async with worker_process(watched, office.home) as worker:
@@ -80,21 +80,23 @@ def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
     assert UUID(unknown["message"].removeprefix(words))
 
 
-async def everything_goes_wrong_once(house: House, cli: Cli, worker: WorkerProcess) -> Life:
+async def everything_goes_wrong_once(
+    house: ServiceEnv, cli: Cli, worker: WorkerProcess
+) -> SubscriptionDriver:
     """A life of which PostgreSQL will not take one thing after the other, and says aloud what it was."""
     async with refused_aloud(house, worker, "companies"):
         request = request_file(
             cli, account={"domain": DOMAIN}, admin_id=ADMIN, company_name=COMPANY, company_phone=PHONE
         )
         requesting = asyncio.create_task(cli.json("request", request, "--password-stdin", typed=PASSWORD))
-    life = Life(house.client, house.temporal, (await requesting)["subscription_id"], {})
+    life = SubscriptionDriver(house.client, house.temporal, (await requesting)["subscription_id"], {})
     assert {COMPANY, ADMIN, DOMAIN} <= {value for _, value in await found_in_database(house, PERSONAL)}
 
     today = f"{await life.today()}"
     with pytest.raises(WorkflowUpdateFailedError):
         await life.handle.execute_update("rename_account", {"group": GROUP, "colour": NONSENSE, "by": CALLER})
     config = house.temporal.config()
-    config["interceptors"] = [Tracing(TracerProvider().get_tracer("caller"))]
+    config["interceptors"] = [CommandTracingInterceptor(TracerProvider().get_tracer("caller"))]
     handle = Client(**config).get_workflow_handle(life.workflow_id)
     await handle.signal("cancel", {"date": today, "confirmation": f"{ADMIN}@elsewhere", "by": CALLER})
     await handle.signal(NONSENSE, {"by": CALLER})
@@ -111,7 +113,7 @@ async def everything_goes_wrong_once(house: House, cli: Cli, worker: WorkerProce
 
 
 @asynccontextmanager
-async def refused_aloud(house: House, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
+async def refused_aloud(house: ServiceEnv, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
     """What is begun in this block fails once, for the table takes no row, and the error quotes it."""
     failed_before = worker.output.count("attempt failed")
     await house.owner.execute(
@@ -126,29 +128,29 @@ async def refused_aloud(house: House, worker: WorkerProcess, table: str) -> Asyn
     async def has_failed() -> bool:
         return worker.output.count("attempt failed") > failed_before
 
-    await eventually("an attempt has failed", has_failed)
+    await wait_for("an attempt has failed", has_failed)
     await house.owner.execute(f"DROP TRIGGER refuse ON {table}")
 
 
-async def strangers_ask(house: House, life: Life) -> None:
+async def strangers_ask(house: ServiceEnv, life: SubscriptionDriver) -> None:
     """A request by hand that makes no sense, a question that makes none, and a workflow that nobody knows."""
     by_hand = await house.temporal.start_workflow(
         "SubscriptionWorkflow",
         {"company_name": COMPANY, "company_phone": NONSENSE, "account": {"group": f"-{GROUP}-"}},
-        id=WORKFLOW_ID_PREFIX + fresh("by-hand"),
+        id=WORKFLOW_ID_PREFIX + unique_name("by-hand"),
         task_queue=house.task_queue,
     )
     await has_closed(by_hand)
     with pytest.raises(WorkflowQueryFailedError):
         await life.handle.query("quote_cancellation", {"date": NONSENSE, CALLER: COMPANY})
     unknown = await house.temporal.start_workflow(
-        "UnknownWorkflow", {"company_name": COMPANY}, id=fresh("unknown"), task_queue=house.task_queue
+        "UnknownWorkflow", {"company_name": COMPANY}, id=unique_name("unknown"), task_queue=house.task_queue
     )
 
     async def has_failed() -> bool:
         return bool(failed_tasks([event async for event in unknown.fetch_history_events()]))
 
-    await eventually("its task has failed", has_failed)
+    await wait_for("its task has failed", has_failed)
     await unknown.terminate()
 
 

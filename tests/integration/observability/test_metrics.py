@@ -13,14 +13,14 @@ import yaml
 from prometheus_client import generate_latest
 from support.markdown_pages import ROOT, page, tables
 from support.observability import Scraped, in_text, scraped
-from support.polling import eventually
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life, failed_tasks
-from support.worker_env import open_office
+from support.polling import wait_for
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver, failed_tasks
+from support.worker_env import open_worker_env
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
-from adapters.observability.gauges import SCHEDULED_JOBS, Sampler
+from adapters.observability.gauges import SCHEDULED_JOBS, GaugeSampler
 from adapters.observability.sdk_runtime import telemetry_runtime
 from adapters.temporal.data_converter import data_converter
 from dev_stack.child_server import free_ports
@@ -43,7 +43,7 @@ async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
     """What Prometheus reads after the lives below."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     runtime = telemetry_runtime(address)
-    async with open_office(stack, tmp_path_factory.mktemp("watched"), runtime) as office:
+    async with open_worker_env(stack, tmp_path_factory.mktemp("watched"), runtime) as office:
         house = office.house
         async with house.worker():
             await a_life_with_troubles(house)
@@ -52,11 +52,11 @@ async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
             await something_to_look_at(house)
             await workflows_that_fail(house)
             await a_paused_schedule(house)
-            await Sampler(house.pool, house.temporal, runtime.metric_meter).sample()
+            await GaugeSampler(house.pool, house.temporal, runtime.metric_meter).sample()
             yield await scraped(f"http://{address}/metrics")
 
 
-async def a_life_with_troubles(house: House) -> None:
+async def a_life_with_troubles(house: ServiceEnv) -> None:
     life = await house.requested()
     today = f"{await life.today()}"
     await life.refused("cancel", date=today, confirmation="nobody@nowhere")
@@ -68,34 +68,34 @@ async def a_life_with_troubles(house: House) -> None:
     await life.has_closed()
 
 
-async def renamed_at_the_second_attempt(house: House, life: Life) -> None:
+async def renamed_at_the_second_attempt(house: ServiceEnv, life: SubscriptionDriver) -> None:
     await house.owner.execute("ALTER TABLE account_names RENAME TO elsewhere")
-    renaming = asyncio.create_task(life.asks("rename_account", group=fresh("acme")))
+    renaming = asyncio.create_task(life.asks("rename_account", group=unique_name("acme")))
 
     async def has_failed() -> bool:
         description = await life.handle.describe()
         return any(each.attempt > 1 for each in description.raw_description.pending_activities)
 
-    await eventually("an attempt has failed", has_failed)
+    await wait_for("an attempt has failed", has_failed)
     await house.owner.execute("ALTER TABLE elsewhere RENAME TO account_names")
     await renaming
 
 
-async def a_trial_that_ends(house: House) -> None:
+async def a_trial_that_ends(house: ServiceEnv) -> None:
     life = await house.requested()
     trial_ends_at = (await life.status()).trial_ends_at
     assert trial_ends_at is not None
     await life.sleeps_until(trial_ends_at + timedelta(hours=1))
 
 
-async def a_simulated_life(house: House) -> None:
+async def a_simulated_life(house: ServiceEnv) -> None:
     """Two months, at whose end nothing is owed for the present one."""
     life = await house.paid("2027-01-01 09:00", term="MONTHLY")
     await life.passes_to("2027-03-01 00:00")
     await life.is_cancelled("2027-03-01 09:00")
 
 
-async def something_to_look_at(house: House) -> None:
+async def something_to_look_at(house: ServiceEnv) -> None:
     """A subscription that needs attention, its deadline an hour ago, and two comparisons with findings."""
     life = await house.requested()
     await life.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
@@ -103,7 +103,7 @@ async def something_to_look_at(house: House) -> None:
     async def is_listed() -> bool:
         return (await house.temporal.count_workflows("NeedsAttention = true")).count > 0
 
-    await eventually("it is listed", is_listed)
+    await wait_for("it is listed", is_listed)
     await house.owner.execute(
         """
         UPDATE subscriptions SET next_deadline_at = clock_timestamp() - interval '1 hour'
@@ -127,7 +127,7 @@ async def something_to_look_at(house: House) -> None:
     await webhooks_to_look_at(house)
 
 
-async def webhooks_to_look_at(house: House) -> None:
+async def webhooks_to_look_at(house: ServiceEnv) -> None:
     """One waits for two hours and another for one, two are parked, and one of an endpoint that is no more.
 
     Two trial deliveries of `worksub webhooks test`, one older than all others, count nowhere.
@@ -155,25 +155,25 @@ async def webhooks_to_look_at(house: House) -> None:
     )
 
 
-async def workflows_that_fail(house: House) -> None:
+async def workflows_that_fail(house: ServiceEnv) -> None:
     """A job with a wrong argument, and a workflow that the worker does not know, whose tasks fail."""
     with pytest.raises(WorkflowFailureError):
         await house.temporal.execute_workflow(
-            "InvoicesWorkflow", {"month": "soon"}, id=fresh("job"), task_queue=house.task_queue
+            "InvoicesWorkflow", {"month": "soon"}, id=unique_name("job"), task_queue=house.task_queue
         )
     unknown = await house.temporal.start_workflow(
-        "UnknownWorkflow", id=fresh("unknown"), task_queue=house.task_queue
+        "UnknownWorkflow", id=unique_name("unknown"), task_queue=house.task_queue
     )
 
     async def has_failed() -> bool:
         events = [event async for event in unknown.fetch_history_events()]
         return bool(failed_tasks(events))
 
-    await eventually("its task has failed", has_failed)
+    await wait_for("its task has failed", has_failed)
     await unknown.terminate()
 
 
-async def a_paused_schedule(house: House) -> None:
+async def a_paused_schedule(house: ServiceEnv) -> None:
     """Every job has its schedule; that of the invoices is paused."""
     await apply_schedules(house.temporal)
     [invoices] = [job for job in JOBS if job.name == "invoices"]
@@ -186,7 +186,7 @@ async def a_paused_schedule(house: House) -> None:
             True,
         ]
 
-    await eventually("all schedules are listed", are_listed)
+    await wait_for("all schedules are listed", are_listed)
 
 
 # -- the numbers -------------------------------------------------------------------------------------
@@ -282,8 +282,8 @@ async def test_a_comparison_that_never_ran_is_as_old_as_the_database(stack: Embe
     measured = MetricBuffer(10_000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=measured))
     client = await Client.connect(stack.addresses.temporal_address, runtime=runtime)
-    async with open_house(stack, client, works=False) as house:
-        await Sampler(house.pool, client, runtime.metric_meter).sample()
+    async with open_service_env(stack, client, works=False) as house:
+        await GaugeSampler(house.pool, client, runtime.metric_meter).sample()
         set_up_at = await house.owner.fetchval("SELECT min(applied_at) FROM schema_migrations")
     gauges = {update.metric.name: update.value for update in measured.retrieve_updates()}
     assert gauges["worksub_reconciliation_timestamp_seconds"] == set_up_at.timestamp()
@@ -298,7 +298,7 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
         runtime=Runtime(telemetry=TelemetryConfig(metrics=measured)),
     )
     counted: list[str] = []
-    async with open_house(stack, client, works=False) as house:
+    async with open_service_env(stack, client, works=False) as house:
         for _ in range(2):  # the second worker knows nothing of the life, so it replays it
             async with house.worker():
                 if not counted:

@@ -12,13 +12,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from support.cli_runner import Cli
 from support.observability import Collector, collecting
 from support.request_files import PASSWORD, request_file
-from support.service_env import fresh, open_house
-from support.worker_env import Office, open_office
+from support.service_env import open_service_env, unique_name
+from support.worker_env import WorkerEnv, open_worker_env
 from support.worker_process import worker_process
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
 
-from adapters.observability.tracing_interceptor import Tracing
+from adapters.observability.tracing_interceptor import CommandTracingInterceptor
 from adapters.temporal.data_converter import data_converter
 from dev_stack.stack import EmbeddedStack
 
@@ -27,13 +27,13 @@ NOBODY_COLLECTS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 
 
 @pytest.fixture(scope="module")
-async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    async with open_office(stack, tmp_path_factory.mktemp("traces")) as opened:
+async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerEnv]:
+    async with open_worker_env(stack, tmp_path_factory.mktemp("traces")) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def traced(office: Office, collector: Collector) -> AsyncIterator[Cli]:
+async def traced(office: WorkerEnv, collector: Collector) -> AsyncIterator[Cli]:
     """`worksub` and a worker, both traced; the worker's last spans have arrived when the block is left."""
     settings = {**office.settings, **collector.settings}
     async with worker_process(settings, office.home) as worker:
@@ -48,7 +48,7 @@ async def requested(cli: Cli) -> str:
     return str(answer["subscription_id"])
 
 
-async def test_a_request_is_one_trace(office: Office) -> None:
+async def test_a_request_is_one_trace(office: WorkerEnv) -> None:
     with collecting() as collector:
         async with traced(office, collector) as cli:
             subscription_id = await requested(cli)
@@ -67,7 +67,7 @@ async def test_a_request_is_one_trace(office: Office) -> None:
         assert span.attributes["temporalWorkflowID"] == f"subscription-{subscription_id}"
 
 
-async def test_each_command_is_a_trace_of_its_own(office: Office) -> None:
+async def test_each_command_is_a_trace_of_its_own(office: WorkerEnv) -> None:
     with collecting() as collector:
         async with traced(office, collector) as cli:
             subscription_id = await requested(cli)
@@ -89,7 +89,7 @@ async def test_each_command_is_a_trace_of_its_own(office: Office) -> None:
     assert refusal.attributes["worksub.refusal_code"] == "NOTHING_RESERVED"
 
 
-async def test_what_falls_due_by_itself_is_in_nobodys_trace(office: Office) -> None:
+async def test_what_falls_due_by_itself_is_in_nobodys_trace(office: WorkerEnv) -> None:
     with collecting() as collector:
         async with traced(office, collector) as cli:
             cli = cli.with_settings(OTEL_SERVICE_NAME="console")
@@ -104,8 +104,8 @@ async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
     exported = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
-    traced = await connected_to(stack, Tracing(provider.get_tracer("worksub")))
-    async with open_house(stack, traced, works=False) as house:
+    traced = await connected_to(stack, CommandTracingInterceptor(provider.get_tracer("worksub")))
+    async with open_service_env(stack, traced, works=False) as house:
         async with house.worker():
             life = await house.requested()
             await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
@@ -119,12 +119,12 @@ async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
 
 @pytest.mark.parametrize("nonsense", [b"no JSON", b"[]", b'{"traceparent": "nobody"}'])
 async def test_a_header_that_cannot_be_read_stalls_nothing(stack: EmbeddedStack, nonsense: bytes) -> None:
-    traced = await connected_to(stack, Tracing(TracerProvider().get_tracer("worksub")))
-    async with open_house(stack, traced) as house:
+    traced = await connected_to(stack, CommandTracingInterceptor(TracerProvider().get_tracer("worksub")))
+    async with open_service_env(stack, traced) as house:
         life = await house.requested()
         stranger = await connected_to(stack, SendsAsTrace(nonsense))
         await stranger.get_workflow_handle(life.workflow_id).signal(
-            "rename_account", {"group": fresh("renamed")}
+            "rename_account", {"group": unique_name("renamed")}
         )
         assert await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
         assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "SWITCHED_TO_PAID"]
@@ -156,7 +156,7 @@ class SendsAsTrace(Interceptor):
         return Sending(next)
 
 
-async def test_without_a_collector_a_command_says_so_and_ends(office: Office) -> None:
+async def test_without_a_collector_a_command_says_so_and_ends(office: WorkerEnv) -> None:
     async with worker_process(office.settings, office.home) as worker:
         await worker.says("Working on")
         cli = Cli({**office.settings, **NOBODY_COLLECTS}, office.home)
@@ -168,7 +168,7 @@ async def test_without_a_collector_a_command_says_so_and_ends(office: Office) ->
     ]
 
 
-async def test_another_protocol_is_refused_by_worker_and_command(office: Office) -> None:
+async def test_another_protocol_is_refused_by_worker_and_command(office: WorkerEnv) -> None:
     settings = {**office.settings, **NOBODY_COLLECTS, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     async with worker_process(settings, office.home) as worker:
         assert await worker.exit_code() == 2
@@ -179,7 +179,7 @@ async def test_another_protocol_is_refused_by_worker_and_command(office: Office)
 
 
 async def test_opentelemetry_must_be_there_only_if_traces_are_asked_for(
-    office: Office, tmp_path: Path
+    office: WorkerEnv, tmp_path: Path
 ) -> None:
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry" / "__init__.py").write_text("raise ImportError('as if not installed')\n")

@@ -4,9 +4,9 @@ import calendar
 from datetime import timedelta
 from typing import Any
 
-from support.polling import eventually
-from support.service_env import House
-from support.subscription_driver import Life
+from support.polling import wait_for
+from support.service_env import ServiceEnv
+from support.subscription_driver import SubscriptionDriver
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -17,48 +17,48 @@ from subscription.commands import COMMANDS
 START = "2027-01-10 09:00"
 
 
-async def summary_of(life: Life, event: HistoryEvent) -> str | None:
+async def summary_of(life: SubscriptionDriver, event: HistoryEvent) -> str | None:
     if not event.user_metadata.HasField("summary"):
         return None
     [summary] = await life.temporal.data_converter.decode([event.user_metadata.summary], [str])
     return str(summary)
 
 
-async def summaries(life: Life, *event_types: Any) -> list[str | None]:
+async def summaries(life: SubscriptionDriver, *event_types: Any) -> list[str | None]:
     events = [event for event in await life.whole_history() if event.event_type in event_types]
     return [await summary_of(life, event) for event in events]
 
 
-async def sleeps_until(life: Life, what: str) -> None:
+async def sleeps_until(life: SubscriptionDriver, what: str) -> None:
     """Wait until it does: a clock that is moved sooner leaves out the timer."""
 
     async def sleeps() -> bool:
         return what in await summaries(life, EventType.EVENT_TYPE_TIMER_STARTED)
 
-    await eventually(f"it sleeps until {what}", sleeps)
+    await wait_for(f"it sleeps until {what}", sleeps)
 
 
-async def metadata(life: Life) -> WorkflowMetadata:
+async def metadata(life: SubscriptionDriver) -> WorkflowMetadata:
     answer: WorkflowMetadata = await life.handle.query(
         "__temporal_workflow_metadata", result_type=WorkflowMetadata
     )
     return answer
 
 
-async def card(life: Life) -> dict[str, str]:
+async def card(life: SubscriptionDriver) -> dict[str, str]:
     """The card that the UI shows, by its rows."""
     lines = (await metadata(life)).current_details.splitlines()
     rows = (line.removeprefix("- **").partition("**: ") for line in lines)
     return {name: value for name, _, value in rows}
 
 
-async def test_a_workflow_says_whose_it_is_and_what_was_requested(house: House) -> None:
+async def test_a_workflow_says_whose_it_is_and_what_was_requested(house: ServiceEnv) -> None:
     life = await house.requested(members=1)
     described = await life.handle.describe()
     assert await described.static_summary() == f"{life.request['customer_id']}: basic, 1 member, VPC"
 
 
-async def test_every_timer_and_every_step_says_what_it_is_about(house: House) -> None:
+async def test_every_timer_and_every_step_says_what_it_is_about(house: ServiceEnv) -> None:
     life = await house.paid(START, "MONTHLY")
     await sleeps_until(life, "service fees for January 2027")
     await life.passes_to("2027-02-01 00:00")
@@ -86,7 +86,7 @@ async def test_every_timer_and_every_step_says_what_it_is_about(house: House) ->
     ]
 
 
-async def test_the_card_shows_where_it_stands_and_what_comes_next(house: House) -> None:
+async def test_the_card_shows_where_it_stands_and_what_comes_next(house: ServiceEnv) -> None:
     life = await house.requested(START, account={"domain": "card.example"})
     await life.asks("switch_to_paid", at=START, date="2027-01-20", term="ANNUAL", members=12)
     assert await card(life) == {
@@ -118,7 +118,7 @@ async def test_the_card_shows_where_it_stands_and_what_comes_next(house: House) 
     }
 
 
-async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(house: House) -> None:
+async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(house: ServiceEnv) -> None:
     life = await house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
     month = add_months(first_of_month(await life.today()), 1)
@@ -130,7 +130,7 @@ async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(house: House) 
     assert (await card(life))[f"Due so far in {month:%B %Y}"] == f"{72_000 * 5 // days:,} KRW"
 
 
-async def test_every_handler_is_described(house: House) -> None:
+async def test_every_handler_is_described(house: ServiceEnv) -> None:
     life = await house.requested(START)
     definition = (await metadata(life)).definition
     described = {each.name: each.description for each in definition.update_definitions}
@@ -149,7 +149,7 @@ async def test_every_handler_is_described(house: House) -> None:
     assert [each.name for each in ours if not (each.name and each.description)] == []
 
 
-async def test_nothing_of_it_names_anybody(house: House) -> None:
+async def test_nothing_of_it_names_anybody(house: ServiceEnv) -> None:
     life = await house.requested(START, account={"domain": "secret-acme.example"}, admin_id="secret.admin")
     await life.asks("switch_to_paid", at=START, date=START[:10], term="ANNUAL", by="secret kim")
     await life.asks("rename_account", at="2027-01-12 09:00", domain="secret-other.example", by="secret kim")

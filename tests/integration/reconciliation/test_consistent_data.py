@@ -3,16 +3,16 @@
 import asyncio
 from datetime import timedelta
 
-from support.polling import together
+from support.polling import gather_all
 from support.reconcile_job import found, reconciled
-from support.service_env import House, fresh
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver
 
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 from subscription.state import State
 
 
-async def on_a_clock_of_its_own(house: House, days: int) -> Life:
+async def on_a_clock_of_its_own(house: ServiceEnv, days: int) -> SubscriptionDriver:
     life = await house.requested()
     started = (await life.status()).started_at
     assert started is not None
@@ -20,11 +20,11 @@ async def on_a_clock_of_its_own(house: House, days: int) -> Life:
     return life
 
 
-async def restricted(house: House) -> Life:
-    return await house.requested("2026-01-10 09:00", account={"domain": f"{fresh('acme')}.co.kr"})
+async def restricted(house: ServiceEnv) -> SubscriptionDriver:
+    return await house.requested("2026-01-10 09:00", account={"domain": f"{unique_name('acme')}.co.kr"})
 
 
-async def proved(house: House) -> Life:
+async def proved(house: ServiceEnv) -> SubscriptionDriver:
     life = await restricted(house)
     [proof] = (await life.status()).proofs
     house.dns.publish_txt(proof.txt_name, proof.txt_value)
@@ -32,21 +32,21 @@ async def proved(house: House) -> Life:
     return life
 
 
-async def renamed(house: House) -> Life:
+async def renamed(house: ServiceEnv) -> SubscriptionDriver:
     life = await house.requested("2026-01-10 09:00")
-    await life.asks("rename_account", at="2026-01-10 10:00", group=fresh("renamed"), by="somebody")
-    await life.asks("rename_account", at="2026-01-12 10:00", domain=f"{fresh('held')}.co.kr", id="hold")
+    await life.asks("rename_account", at="2026-01-10 10:00", group=unique_name("renamed"), by="somebody")
+    await life.asks("rename_account", at="2026-01-12 10:00", domain=f"{unique_name('held')}.co.kr", id="hold")
     await life.passes_to("2026-01-12 12:00")
     return life
 
 
-async def reserved(house: House) -> Life:
+async def reserved(house: ServiceEnv) -> SubscriptionDriver:
     life = await house.requested("2026-01-10 09:00")
     await life.asks("switch_to_paid", at="2026-01-10 10:00", date="2026-01-20", term="MONTHLY")
     return life
 
 
-async def paid_for_years(house: House, term: str) -> Life:
+async def paid_for_years(house: ServiceEnv, term: str) -> SubscriptionDriver:
     """Upgrades, options, a refused signal, renewed contracts, and a cancellation that is reserved."""
     life = await house.paid("2023-01-10 09:00", term=term, customer_id="C-1")
     await life.asks("upgrade", at="2023-03-15 09:00", members=20)
@@ -58,21 +58,21 @@ async def paid_for_years(house: House, term: str) -> Life:
     return life
 
 
-async def left_early(house: House) -> Life:
+async def left_early(house: ServiceEnv) -> SubscriptionDriver:
     life = await house.paid("2026-01-10 09:00", customer_id="C-1")
     await life.asks("upgrade", at="2026-03-15 09:00", members=20)
     await life.is_cancelled("2026-04-20 09:00")
     return life
 
 
-async def lapsed(house: House) -> Life:
+async def lapsed(house: ServiceEnv) -> SubscriptionDriver:
     life = await house.requested("2026-01-10 09:00")
     await life.passes_to("2026-03-11 09:00")
     await life.has_closed()
     return life
 
 
-async def corrected(house: House) -> Life:
+async def corrected(house: ServiceEnv) -> SubscriptionDriver:
     life = await house.paid("2026-01-10 09:00", term="MONTHLY", customer_id="C-2")
     await life.passes_to("2026-04-01 00:00")
     await house.client.adjust(
@@ -88,8 +88,8 @@ async def corrected(house: House) -> Life:
     return life
 
 
-async def test_nothing_is_found_where_nothing_is_amiss(office: House) -> None:
-    lives = await together(
+async def test_nothing_is_found_where_nothing_is_amiss(office: ServiceEnv) -> None:
+    lives = await gather_all(
         [
             on_a_clock_of_its_own(office, 0),
             on_a_clock_of_its_own(office, 10),
@@ -106,11 +106,11 @@ async def test_nothing_is_found_where_nothing_is_amiss(office: House) -> None:
         ]
     )
     taken = await office.judged(office.request_body(account=lives[0].request["account"]))
-    assert isinstance(taken, Refused)
-    assert taken.code is Code.NAME_TAKEN
+    assert isinstance(taken, Refusal)
+    assert taken.code is RefusalCode.NAME_TAKEN
     for month in ("2023-03", "2026-03", "2026-04"):
         await office.temporal.execute_workflow(
-            "InvoicesWorkflow", {"month": month}, id=fresh("close"), task_queue=office.task_queue
+            "InvoicesWorkflow", {"month": month}, id=unique_name("close"), task_queue=office.task_queue
         )
 
     assert await found(office) == []
@@ -122,7 +122,7 @@ async def test_nothing_is_found_where_nothing_is_amiss(office: House) -> None:
     assert states == {State.TRIAL, State.SUSPENDED, State.ACTIVE, State.ERASED}
 
 
-async def lives_busily(house: House, over: asyncio.Event) -> Life:
+async def lives_busily(house: ServiceEnv, over: asyncio.Event) -> SubscriptionDriver:
     """Commands, months and names, one after the other until it is over; then it leaves."""
     life = await house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
@@ -133,12 +133,12 @@ async def lives_busily(house: House, over: asyncio.Event) -> Life:
         await life.asks("change_renewal_option", term="MONTHLY" if members % 2 else "ANNUAL")
         await life.handle.signal("withdraw_reservation", {})
         await life.sleeps_until(await life.clock.now() + timedelta(days=31))
-        await life.asks("rename_account", group=fresh("busy"))
+        await life.asks("rename_account", group=unique_name("busy"))
     await life.asks("cancel", date=f"{await life.today()}")
     return life
 
 
-async def test_what_is_under_way_is_never_taken_for_damage(office: House) -> None:
+async def test_what_is_under_way_is_never_taken_for_damage(office: ServiceEnv) -> None:
     over = asyncio.Event()
     living = asyncio.gather(*(lives_busily(office, over) for _ in range(6)))
     said = [await found(office, grace_minutes=10) for _ in range(6)]
@@ -146,7 +146,7 @@ async def test_what_is_under_way_is_never_taken_for_damage(office: House) -> Non
     # They leave while they are looked at.
     said += [await found(office, grace_minutes=10) for _ in range(3)]
     lives = await living
-    await together(life.has_closed() for life in lives)
+    await gather_all(life.has_closed() for life in lives)
     said.append(await found(office))
     assert said == [[]] * 10
     for life in lives:

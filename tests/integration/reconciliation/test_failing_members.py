@@ -8,17 +8,17 @@ import asyncpg
 import pytest
 from support.corruption import damaged, has_lost_its_histories
 from support.orphaned_histories import run_that_is_left
-from support.polling import eventually, together
+from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, found
-from support.service_env import House, fresh, open_house
-from support.smtp_server import MailRoom
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.smtp_server import SmtpServer
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.batch import Batch
 from adapters.outages import concerns_all
-from adapters.postgres.pool import _COMMAND_SECONDS, connected
+from adapters.postgres.pool import _COMMAND_SECONDS, create_pool
 from dev_stack.stack import EmbeddedStack
 from integration.erasure.test_retention import purged
 from integration.invoicing.test_invoices import closed, upgraded_in_march
@@ -29,7 +29,7 @@ from subscription.batch import MemberFailure, failure_words, named
 UNREADABLE = "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1"
 
 
-async def takes_its_id(house: House, life: Life, kind: str) -> None:
+async def takes_its_id(house: ServiceEnv, life: SubscriptionDriver, kind: str) -> None:
     """A workflow that no worker can run takes the place of the subscription's."""
     await life.handle.terminate(reason="by an operator's mistake")
     await house.temporal.start_workflow(kind, id=life.workflow_id, task_queue=house.task_queue)
@@ -38,11 +38,11 @@ async def takes_its_id(house: House, life: Life, kind: str) -> None:
         described = (await life.handle.describe()).raw_description
         return described.pending_workflow_task.attempt > 1
 
-    await eventually("its task fails", fails)
+    await wait_for("its task fails", fails)
 
 
-async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office: House) -> None:
-    lives = sorted(await together(office.requested() for _ in range(6)), key=lambda life: life.id)
+async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office: ServiceEnv) -> None:
+    lives = sorted(await gather_all(office.requested() for _ in range(6)), key=lambda life: life.id)
     unreadable, strange, lost, dated, well, last = lives
     await damaged(office, UNREADABLE, unreadable.id)
     await has_lost_its_histories(unreadable)
@@ -51,7 +51,7 @@ async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office
         office, "UPDATE subscriptions SET started_at = '20000-01-01' WHERE subscription_id = $1", dated.id
     )
     stranger = await office.temporal.start_workflow(
-        "NobodyRunsThis", id=fresh("stranger"), task_queue=office.task_queue
+        "NobodyRunsThis", id=unique_name("stranger"), task_queue=office.task_queue
     )
     for number in range(2):
         victim = (lost, last)[number]
@@ -66,7 +66,7 @@ async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office
     assert await well.events() == ["TRIAL_STARTED"]
 
 
-async def test_a_reset_that_did_no_harm_is_named(office: House) -> None:
+async def test_a_reset_that_did_no_harm_is_named(office: ServiceEnv) -> None:
     life = await office.paid("2026-01-10 09:00")
     await life.passes_to("2026-04-01 00:00")
     await reset(life, await first_task(life))
@@ -78,8 +78,8 @@ async def test_a_reset_that_did_no_harm_is_named(office: House) -> None:
 async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house, house.worker():
-        bad, *others = sorted(await together(trial(house) for _ in range(3)), key=lambda life: life.id)
+    async with open_service_env(stack, temporal, works=False) as house, house.worker():
+        bad, *others = sorted(await gather_all(trial(house) for _ in range(3)), key=lambda life: life.id)
         await damaged(house, UNREADABLE, bad.id)
         for told in (2, 0):
             report = await works_on(house)
@@ -92,12 +92,12 @@ async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
 async def test_notices_are_sent_to_all_who_come_after_one_that_cannot_be_worked_on(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
-            bad, *others = sorted(await together(trial(house) for _ in range(3)), key=lambda life: life.id)
+            bad, *others = sorted(await gather_all(trial(house) for _ in range(3)), key=lambda life: life.id)
             assert (await works_on(house))["told"] == 3
         await damaged(house, UNREADABLE, bad.id)
-        async with MailRoom() as room, house.worker(mail_server=room.mail_server()):
+        async with SmtpServer() as room, house.worker(mail_server=room.mail_server()):
             # The first run also fails to fill the outbox for it, the second leaves it alone for an hour.
             for sent, failed in ((2, 2), (0, 1)):
                 report = await works_on(house)
@@ -108,18 +108,18 @@ async def test_notices_are_sent_to_all_who_come_after_one_that_cannot_be_worked_
         assert waits.last_error == "it could not be worked on (ValidationError)"
 
 
-async def states_of(house: House, life: Life) -> list[str]:
+async def states_of(house: ServiceEnv, life: SubscriptionDriver) -> list[str]:
     return [state.value for *_, state in await outbox(house, life)]
 
 
-async def test_the_server_cancels_a_statement_before_the_process_gives_up(office: House) -> None:
-    async with connected(office.worker_url, "worksub_worker", connections=1) as pool:
+async def test_the_server_cancels_a_statement_before_the_process_gives_up(office: ServiceEnv) -> None:
+    async with create_pool(office.worker_url, "worksub_worker", connections=1) as pool:
         seconds = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"
         assert await pool.fetchval(seconds) < _COMMAND_SECONDS
     assert not concerns_all(asyncpg.QueryCanceledError("a lock"))
 
 
-async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits(office: House) -> None:
+async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits(office: ServiceEnv) -> None:
     bad = await upgraded_in_march(office, customer_id="C-1")
     good = await upgraded_in_march(office, customer_id="C-2")
     line = "UPDATE ledger_lines SET line = jsonb_set(line, '{amount}', '9223372036854775807')"
@@ -134,8 +134,8 @@ async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits
     assert {each.subscription_id for each in invoice.subscriptions} == {good.id}
 
 
-async def test_purge_deletes_what_comes_after_a_table_that_fails(office: House) -> None:
-    left = await run_that_is_left(office, f"subscription-{fresh('refused')}", office.request_body())
+async def test_purge_deletes_what_comes_after_a_table_that_fails(office: ServiceEnv) -> None:
+    left = await run_that_is_left(office, f"subscription-{unique_name('refused')}", office.request_body())
     await office.owner.execute("REVOKE DELETE ON reconciliations FROM worksub_worker")
     for histories in (1, 0):
         report = await purged(office)
@@ -144,8 +144,8 @@ async def test_purge_deletes_what_comes_after_a_table_that_fails(office: House) 
     assert left
 
 
-async def test_an_invoice_that_cannot_be_examined_hides_no_other(office: House) -> None:
-    await together(upgraded_in_march(office, customer_id=f"C-{number}") for number in range(3))
+async def test_an_invoice_that_cannot_be_examined_hides_no_other(office: ServiceEnv) -> None:
+    await gather_all(upgraded_in_march(office, customer_id=f"C-{number}") for number in range(3))
     await closed(office)
     first, second, third = [invoice.number for invoice in await office.client.invoices()]
     await damaged(office, "UPDATE invoices SET document = '[1]' WHERE number = $1", first)

@@ -6,23 +6,25 @@ from typing import Any
 import pytest
 from support.data_search import is_gone_from_workflow
 from support.malformed_payloads import NOT_JSON
-from support.polling import eventually, together
-from support.service_env import House
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv
 from support.subscription_driver import is_known
 
-from starter.commands import WorkflowLostError
+from starter.commands import WorkflowMissingError
 from subscription.business_calendar import day_of
 
 
-async def test_a_workflow_that_is_gone_is_said_to_be_lost(house: House) -> None:
+async def test_a_workflow_that_is_gone_is_said_to_be_lost(house: ServiceEnv) -> None:
     life = await house.requested()
     await life.handle.terminate("by an operator's mistake")
-    with pytest.raises(WorkflowLostError, match=life.id):
+    with pytest.raises(WorkflowMissingError, match=life.id):
         await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
     assert await life.events() == ["TRIAL_STARTED"]
 
 
-async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_given(house: House) -> None:
+async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_given(
+    house: ServiceEnv,
+) -> None:
     async def one(*arguments: Any) -> None:
         life = await house.requested(admin_id="lost.admin")
         started = (await life.status()).started_at
@@ -38,7 +40,7 @@ async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_gi
             "SubscriptionWorkflow", args=arguments, id=life.workflow_id, task_queue=house.task_queue
         )
 
-        await eventually("the new workflow has started", life.has_started)
+        await wait_for("the new workflow has started", life.has_started)
         status = await life.status()
         assert await life.handle.query("status") == status.model_dump(mode="json")
         assert [entry["event"] for entry in await life.handle.query("timeline")] == await life.events()
@@ -56,10 +58,10 @@ async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_gi
             assert not await is_known(house.temporal.get_workflow_handle(life.workflow_id, run_id=run))
         await is_gone_from_workflow(house.temporal, life.workflow_id, ["lost.admin"], runs)
 
-    await together([one(), one(None), one({"nonsense": True}), one(NOT_JSON)])
+    await gather_all([one(), one(None), one({"nonsense": True}), one(NOT_JSON)])
 
 
-async def test_a_workflow_started_anew_after_erasure_ends_as_rejected(house: House) -> None:
+async def test_a_workflow_started_anew_after_erasure_ends_as_rejected(house: ServiceEnv) -> None:
     life = await house.requested()
     await life.asks("cancel", date=f"{await life.today()}")
     await life.has_closed()

@@ -4,32 +4,34 @@ from datetime import timedelta
 
 from support.corruption import damaged, forgotten, has_lost_its_histories, is_set_back, told
 from support.orphaned_histories import run_that_is_left
-from support.polling import together
+from support.polling import gather_all
 from support.reconcile_job import codes, found
-from support.service_env import House, fresh
-from support.subscription_driver import Life, is_known
+from support.service_env import ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver, is_known
 from temporalio.testing import ActivityEnvironment
 
 from activities.erasure import ErasureActivities
 from adapters.postgres import subscription_repository
-from adapters.postgres.workspace_provisioner import PostgresWorkspaces
-from subscription.activity_contracts import Erase
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
+from subscription.activity_contracts import EraseInput
 from subscription.apply import apply
-from subscription.deadlines import canceled
+from subscription.deadlines import cancellation_event
 from subscription.events import Erased
 from subscription.state import Subscription
 
 
-async def a_year(house: House) -> Life:
+async def a_year(house: ServiceEnv) -> SubscriptionDriver:
     """10 members of basic at 6,000 KRW: 42,580.6 of January's 22 days, and 60,000 for each month after it."""
-    life = await house.paid("2026-01-10 09:00", account={"group": fresh("yearly")})
-    await life.asks("rename_account", at="2026-01-12 09:00", group=fresh("renamed"), by="somebody", id="name")
+    life = await house.paid("2026-01-10 09:00", account={"group": unique_name("yearly")})
+    await life.asks(
+        "rename_account", at="2026-01-12 09:00", group=unique_name("renamed"), by="somebody", id="name"
+    )
     await life.asks("change_renewal_option", at="2026-01-12 09:00", term="ANNUAL", id="option")
     await life.passes_to("2026-04-01 00:00")
     return life
 
 
-async def from_now_on(house: House) -> Life:
+async def from_now_on(house: ServiceEnv) -> SubscriptionDriver:
     """A life that is ahead of the real clock, so that nothing is due when a new workflow goes on from it."""
     life = await house.requested()
     started = (await life.status()).started_at
@@ -39,7 +41,7 @@ async def from_now_on(house: House) -> Life:
     return life
 
 
-async def ended(house: House) -> Life:
+async def ended(house: ServiceEnv) -> SubscriptionDriver:
     life = await house.paid("2026-01-10 09:00")
     await life.is_cancelled("2026-03-01 09:00")
     return life
@@ -101,8 +103,8 @@ PLANTED = {
 }
 
 
-async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office: House) -> None:
-    lives = dict(zip(PLANTED, await together(a_year(office) for _ in PLANTED), strict=True))
+async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office: ServiceEnv) -> None:
+    lives = dict(zip(PLANTED, await gather_all(a_year(office) for _ in PLANTED), strict=True))
     before = {what: await told(office, life) for what, life in lives.items()}
     for what, (plant, _) in PLANTED.items():
         await damaged(office, plant, lives[what].id)
@@ -114,8 +116,10 @@ async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office
     assert await found(office) == []
 
 
-async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches_up(office: House) -> None:
-    terminated, gone, behind = await together(from_now_on(office) for _ in range(3))
+async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches_up(
+    office: ServiceEnv,
+) -> None:
+    terminated, gone, behind = await gather_all(from_now_on(office) for _ in range(3))
     await terminated.handle.terminate(reason="by an operator's mistake")
     await has_lost_its_histories(gone)
     await behind.asks("upgrade", members=20)  # what only falls due, it would do again by itself
@@ -136,9 +140,9 @@ async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches
     assert await found(office) == []
 
 
-async def test_a_subscription_that_the_record_has_lost_is_entered_again(office: House) -> None:
-    running, lost = await together([a_year(office), from_now_on(office)])
-    domain = f"{fresh('acme')}.co.kr"
+async def test_a_subscription_that_the_record_has_lost_is_entered_again(office: ServiceEnv) -> None:
+    running, lost = await gather_all([a_year(office), from_now_on(office)])
+    domain = f"{unique_name('acme')}.co.kr"
     restricted = await office.requested("2026-01-10 09:00", account={"domain": domain})
     before = [await told(office, life) for life in (running, lost, restricted)]
     for life in (running, lost, restricted):
@@ -155,8 +159,8 @@ async def test_a_subscription_that_the_record_has_lost_is_entered_again(office: 
     assert await found(office) == []
 
 
-async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: House) -> None:
-    rows, fingerprint, state, histories, uncertified = await together(ended(office) for _ in range(5))
+async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: ServiceEnv) -> None:
+    rows, fingerprint, state, histories, uncertified = await gather_all(ended(office) for _ in range(5))
     for statement, life in (
         ("INSERT INTO companies VALUES ($1, 'Acme Korea', '+8225550199')", rows),
         ("UPDATE subscriptions SET request_fingerprint = 'abc' WHERE subscription_id = $1", fingerprint),
@@ -168,7 +172,7 @@ async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: Hou
     ):
         await damaged(office, statement, life.id)
     await run_that_is_left(office, histories.workflow_id, office.request_body())
-    refused = await run_that_is_left(office, f"subscription-{fresh('refused')}", office.request_body())
+    refused = await run_that_is_left(office, f"subscription-{unique_name('refused')}", office.request_body())
 
     assert await codes(office) == {
         rows.id: [("DATA_LEFT", True)],
@@ -183,11 +187,11 @@ async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: Hou
     assert await found(office) == []
 
 
-async def certified(life: Life) -> list[list[str]]:
+async def certified(life: SubscriptionDriver) -> list[list[str]]:
     return [sorted(certificate.rows) for certificate in await life.client.certificates(life.id)]
 
 
-async def test_r31_a_workflow_that_lives_on_after_the_erasure_is_deleted(office: House) -> None:
+async def test_r31_a_workflow_that_lives_on_after_the_erasure_is_deleted(office: ServiceEnv) -> None:
     life = await from_now_on(office)
     await is_erased_behind_its_back(office, life)
     before = await told(office, life)
@@ -199,15 +203,15 @@ async def test_r31_a_workflow_that_lives_on_after_the_erasure_is_deleted(office:
     assert {**await told(office, life), "erasure_certificates": []} == {**before, "erasure_certificates": []}
 
 
-async def is_erased_behind_its_back(house: House, life: Life) -> None:
+async def is_erased_behind_its_back(house: ServiceEnv, life: SubscriptionDriver) -> None:
     """The record is of after the erasure, and the server was restored from before it."""
-    erasure = ErasureActivities(house.pool, PostgresWorkspaces(house.pool))
+    erasure = ErasureActivities(house.pool, PostgresWorkspaceProvisioner(house.pool))
     state = Subscription.model_validate(await life.handle.query("snapshot"))
     assert state.last_at is not None
-    for event in (canceled(state, state.last_at, "ASKED"), Erased(at=state.last_at)):
+    for event in (cancellation_event(state, state.last_at, "ASKED"), Erased(at=state.last_at)):
         state = apply(state, event)
         if isinstance(event, Erased):
-            erase = Erase(subscription_id=life.id, sequence=state.sequence, event=event, state=state)
+            erase = EraseInput(subscription_id=life.id, sequence=state.sequence, event=event, state=state)
             await ActivityEnvironment().run(erasure.erase_subscription, erase)
         else:
             async with house.owner.acquire() as connection, connection.transaction():
@@ -224,7 +228,7 @@ async def is_erased_behind_its_back(house: House, life: Life) -> None:
     )
 
 
-async def test_an_adjustment_that_the_ledger_has_lost_is_entered_again(office: House) -> None:
+async def test_an_adjustment_that_the_ledger_has_lost_is_entered_again(office: ServiceEnv) -> None:
     life = await a_year(office)
     for number in (1, 2):
         await office.client.adjust(

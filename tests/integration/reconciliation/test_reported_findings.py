@@ -7,10 +7,10 @@ from typing import Any
 
 from support.corruption import damaged, forgotten, has_lost_its_histories, has_lost_its_run, told
 from support.paused_workflows import paused
-from support.polling import eventually, together
+from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, found, gets_attention
-from support.service_env import House, fresh, on, open_house
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, kst, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
@@ -20,12 +20,12 @@ from activities.invoicing import InvoicingActivities
 from activities.ledger_adjustments import insert_adjustment
 from dev_stack.stack import EmbeddedStack
 from integration.invoicing.test_invoices import adjustment, one_day
-from subscription.adjustment import Adjust
+from subscription.adjustment import AdjustmentRequest
 from subscription.invoice import IssueInvoices
-from subscription.validation import check
+from subscription.validation import parse_strict
 
 
-async def charged(house: House) -> Life:
+async def charged(house: ServiceEnv) -> SubscriptionDriver:
     """10 members of basic at 7,200 KRW for two months: 51,096 KRW for January's 22 days, and 72,000."""
     life = await house.paid("2026-01-10 09:00", term="MONTHLY")
     await life.passes_to("2026-03-01 00:00")
@@ -117,8 +117,8 @@ PLANTED = {
 }
 
 
-async def test_what_only_somebody_can_put_right_is_shown_until_it_is(office: House) -> None:
-    lives = dict(zip(PLANTED, await together(charged(office) for _ in PLANTED), strict=True))
+async def test_what_only_somebody_can_put_right_is_shown_until_it_is(office: ServiceEnv) -> None:
+    lives = dict(zip(PLANTED, await gather_all(charged(office) for _ in PLANTED), strict=True))
     before = {what: await told(office, life) for what, life in lives.items()}
     for what, (plant, _, _) in PLANTED.items():
         await damaged(office, plant, lives[what].id)
@@ -141,8 +141,8 @@ async def test_what_only_somebody_can_put_right_is_shown_until_it_is(office: Hou
         await gets_attention(life, needed=False)
 
 
-async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow(office: House) -> None:
-    failing, elsewhere, sound = await together(office.requested() for _ in range(3))
+async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow(office: ServiceEnv) -> None:
+    failing, elsewhere, sound = await gather_all(office.requested() for _ in range(3))
     await office.owner.execute(
         """
         CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
@@ -150,8 +150,8 @@ async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow
             EXECUTE FUNCTION break();
         """
     )
-    asked = asyncio.create_task(failing.asks("rename_account", group=fresh("renamed")))
-    await eventually("it has failed", lambda: is_failing(failing))
+    asked = asyncio.create_task(failing.asks("rename_account", group=unique_name("renamed")))
+    await wait_for("it has failed", lambda: is_failing(failing))
     await elsewhere.handle.terminate(reason="by an operator's mistake")
     await office.temporal.start_workflow(
         "SubscriptionWorkflow", id=elsewhere.workflow_id, task_queue="misspelt"
@@ -178,7 +178,7 @@ async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow
     assert await sound.events() == ["TRIAL_STARTED"]
 
 
-async def is_failing(life: Life) -> bool:
+async def is_failing(life: SubscriptionDriver) -> bool:
     pending = (await life.handle.describe()).raw_description.pending_activities
     return any(each.HasField("last_failure") for each in pending)
 
@@ -195,7 +195,7 @@ class OfAnotherRelease:
 async def test_a_workflow_that_cannot_be_replayed_is_found_before_its_day_comes(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
             life = await house.requested()
             await life.handle.terminate(reason="by an operator's mistake")
@@ -206,19 +206,19 @@ async def test_a_workflow_that_cannot_be_replayed_is_found_before_its_day_comes(
             await temporal.start_workflow(
                 "SubscriptionWorkflow", id=life.workflow_id, task_queue=house.task_queue
             )
-            await eventually("it sleeps", lambda: is_asleep(life))
+            await wait_for("it sleeps", lambda: is_asleep(life))
         async with house.worker():
             [finding] = await found(house)
             assert (finding.code, finding.repaired) == ("WORKFLOW_STUCK", False)
             assert finding.message.startswith("Its tasks keep failing")
 
 
-async def is_asleep(life: Life) -> bool:
+async def is_asleep(life: SubscriptionDriver) -> bool:
     return any(event.HasField("timer_started_event_attributes") for event in await life.history())
 
 
-async def test_what_neither_side_can_tell_any_more_is_named(office: House) -> None:
-    rowless, nameless, unreadable, erased = await together(charged(office) for _ in range(4))
+async def test_what_neither_side_can_tell_any_more_is_named(office: ServiceEnv) -> None:
+    rowless, nameless, unreadable, erased = await gather_all(charged(office) for _ in range(4))
     await erased.is_cancelled("2026-03-02 09:00")
     # The run in which they were requested is past its retention.
     for life in (rowless, nameless):
@@ -243,10 +243,10 @@ async def test_what_neither_side_can_tell_any_more_is_named(office: House) -> No
     await gets_attention(nameless)
 
 
-async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: House) -> None:
-    await together(charged(office) for _ in range(5))
+async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: ServiceEnv) -> None:
+    await gather_all(charged(office) for _ in range(5))
     await office.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-02"}, id=fresh("close"), task_queue=office.task_queue
+        "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=office.task_queue
     )
     first, second, third, fourth, fifth = [invoice.number for invoice in await office.client.invoices()]
     assert await found(office) == []
@@ -278,10 +278,10 @@ async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: Ho
     assert f"Invoice {second} is missing." in messages
 
 
-async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(office: House) -> None:
+async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(office: ServiceEnv) -> None:
     life = await charged(office)
     await office.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-02"}, id=fresh("close"), task_queue=office.task_queue
+        "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=office.task_queue
     )
     [invoice] = await office.client.invoices()
     await damaged(office, "UPDATE ledger_lines SET amount = 1 WHERE amount = 72000")
@@ -299,7 +299,7 @@ async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(office: Hous
     ]
 
 
-async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(office: House) -> None:
+async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(office: ServiceEnv) -> None:
     """Two lines of 116 KRW on one invoice; one is given back in April, the other in May.
 
     The tax of 232 is 23, of the 116 that are left in April 11, and of nothing 0. So the credit notes have
@@ -315,9 +315,11 @@ async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(o
 
     await issued(3)
     for life, day, at in zip(lives, days, ("2026-04-10", "2026-05-10"), strict=True):
-        wanted = check(Adjust, {**adjustment(life, -116), "key": f"{life.id}/SERVICE_FEE/{day}"})
+        wanted = parse_strict(
+            AdjustmentRequest, {**adjustment(life, -116), "key": f"{life.id}/SERVICE_FEE/{day}"}
+        )
         async with office.pool.acquire() as connection:
-            await insert_adjustment(connection, wanted, on(at))
+            await insert_adjustment(connection, wanted, kst(at))
     await issued(4)
     await issued(5)
     whole, april, may = await office.client.invoices()
@@ -357,9 +359,9 @@ async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(o
     ]
 
 
-async def test_a_paused_workflow_is_named_and_is_not_replaced(office: House) -> None:
+async def test_a_paused_workflow_is_named_and_is_not_replaced(office: ServiceEnv) -> None:
     """With a row that is well, and with one that lacks an event that its histories still have."""
-    well, lacking, running = await together(charged(office) for _ in range(3))
+    well, lacking, running = await gather_all(charged(office) for _ in range(3))
     before = await told(office, lacking)
     await damaged(
         office,

@@ -18,11 +18,11 @@ from support.backups import TASK_QUEUE, Backup, backed_up, postgres, restored, r
 from support.corruption import told
 from support.data_search import found_in_database, is_gone_from_workflow
 from support.markdown_pages import blocks, page
-from support.polling import together
+from support.polling import gather_all
 from support.reconcile_job import codes, found
-from support.service_env import House, catalogue, catalogue_text, fresh, open_house
+from support.service_env import ServiceEnv, catalogue, catalogue_text, open_service_env, unique_name
 from support.sizes import SIZES
-from support.subscription_driver import Life
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client
 
 from adapters.temporal.data_converter import data_converter
@@ -32,10 +32,16 @@ from dev_stack.scenario_runner import simulate_by_rules
 from dev_stack.stack import EmbeddedStack
 from dev_stack.temporal_server import TemporalServer
 from subscription.catalogue import PriceBook
-from subscription.commands import written_out
+from subscription.commands import expand_null
 from subscription.ledger import LedgerLine
-from subscription.refusals import RefusedError
-from subscription.scenario import Scenario, Step, filled_in, read_scenario, sample_request
+from subscription.refusals import RefusalError
+from subscription.scenario import (
+    Scenario,
+    ScenarioStep,
+    read_scenario,
+    sample_request,
+    with_default_arguments,
+)
 from subscription.state import State
 
 BOOK = PriceBook(versions=(catalogue(),))
@@ -79,7 +85,7 @@ def written() -> list[dict[str, Any]]:
     ]
 
 
-class Story(Life):
+class Story(SubscriptionDriver):
     """A life as it is written down, and as it is lived: some of it before the backup, the rest after."""
 
     scenario: Scenario
@@ -88,18 +94,18 @@ class Story(Life):
     lost: set[str]
     """The commands that were accepted after it."""
 
-    async def takes(self, steps: Sequence[Step]) -> None:
+    async def takes(self, steps: Sequence[ScenarioStep]) -> None:
         for step in steps:
             await self.client.settle(self.id, step.at)
-            argument = filled_in(step, BOOK, "")
+            argument = with_default_arguments(step, BOOK, "")
             if isinstance(argument, dict) and argument.get("confirmation") == "":
                 argument = {**argument, "confirmation": await self.confirmation()}
-            argument = written_out(step.command, argument)
+            argument = expand_null(step.command, argument)
             if isinstance(argument, dict):
                 argument = {**argument, "at": step.at.isoformat()}
             try:
                 await self.client.command(self.id, step.command, argument)
-            except RefusedError:
+            except RefusalError:
                 continue
             self.lost.add(step.command)
 
@@ -110,7 +116,7 @@ class Story(Life):
         if (await self.status()).state is State.ERASED:
             await self.has_closed()
 
-    async def charged(self, house: House) -> list[tuple[Any, ...]]:
+    async def charged(self, house: ServiceEnv) -> list[tuple[Any, ...]]:
         return charges(await house.client.ledger(self.id))
 
     def reckoned(self) -> list[tuple[Any, ...]]:
@@ -123,11 +129,11 @@ def charges(lines: Sequence[LedgerLine]) -> list[tuple[Any, ...]]:
     return [(line.kind, line.first_day, line.end_day, line.amount) for line in lines]
 
 
-async def begun(house: House, scenario: Scenario, before: int, **changes: Any) -> Story:
+async def begun(house: ServiceEnv, scenario: Scenario, before: int, **changes: Any) -> Story:
     body = {
-        **sample_request(scenario, BOOK, fresh("request")),
-        "account": {"group": fresh("hanyang")},
-        "company_name": f"{fresh('Hanyang')} Trading",
+        **sample_request(scenario, BOOK, unique_name("request")),
+        "account": {"group": unique_name("hanyang")},
+        "company_name": f"{unique_name('Hanyang')} Trading",
         "simulated_at": scenario.starts_at.isoformat(),
         **changes,
     }
@@ -162,9 +168,9 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
     async with TemporalServer(directory / "temporal", search_attributes={}) as server:
         temporal = await Client.connect(server.address, data_converter=data_converter())
         await register_search_attributes(temporal)
-        async with open_house(stack, temporal, task_queue=TASK_QUEUE) as house:
+        async with open_service_env(stack, temporal, task_queue=TASK_QUEUE) as house:
             begins_later = [each for each in scenarios if each.name.startswith("begins")]
-            stories = await together(
+            stories = await gather_all(
                 begun(house, each, chance.randint(0, len(each.steps)) if each.name == "generated" else 1)
                 for each in scenarios
                 if each not in begins_later
@@ -174,8 +180,8 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
                 if story.id in over:
                     await story.has_closed()
             yesterday = await backed_up(house, directory / "temporal", directory / "yesterday")
-            stories += await together(begun(house, each, -1) for each in begins_later)
-            await together(story.goes_on() for story in stories)
+            stories += await gather_all(begun(house, each, -1) for each in begins_later)
+            await gather_all(story.goes_on() for story in stories)
             [left] = [story for story in stories if story.scenario.name == "leaves after it"]
             [billed] = [story.scenario for story in stories if story.scenario.name == "is only billed"]
             heir = await begun(house, billed, -1, account=left.request["account"])
@@ -207,7 +213,7 @@ def _without_names(scenario: dict[str, Any]) -> dict[str, Any]:
     return {**scenario, "steps": [step for step in scenario["steps"] if not step.keys() & {*_LEFT_OUT}]}
 
 
-async def nobody_is_named(house: House, stories: Sequence[Story]) -> None:
+async def nobody_is_named(house: ServiceEnv, stories: Sequence[Story]) -> None:
     for story in stories:
         assert (await house.client.status(story.id)).state is State.ERASED
     assert await found_in_database(house, [story.request["company_name"] for story in stories]) == []
@@ -252,7 +258,7 @@ async def test_temporal_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_pa
         for story in days.ended:
             # Its workflow lived again, or there has never been one.
             assert findings.get(story.id, [("DATA_LEFT", True)]) == [("DATA_LEFT", True)]
-            site = Life(house.client, house.temporal, story.id, story.request)
+            site = SubscriptionDriver(house.client, house.temporal, story.id, story.request)
             names = [story.request["company_name"]]
             await is_gone_from_workflow(house.temporal, site.workflow_id, names, await site.run_ids())
         assert {code for told in findings.values() for code, repaired in told if not repaired} == set()

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from support.corruption import Backup, has_lost_its_histories, has_lost_its_run, is_set_back, told
 from support.namespaces import new_namespace
-from support.polling import eventually, together
+from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, found, gets_attention, needs_attention
-from support.service_env import House, catalogue, fresh, open_house, publish
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, catalogue, open_service_env, publish, unique_name
+from support.subscription_driver import SubscriptionDriver
 
 from adapters.postgres import catalogue_repository
-from adapters.postgres.catalogue_repository import PublishingError, price_book
+from adapters.postgres.catalogue_repository import PublishingError, load_price_book
 from dev_stack.stack import EmbeddedStack
 from integration.requests.test_catalogues import DEARER
 from subscription.business_calendar import day_of
@@ -21,7 +21,7 @@ from subscription.catalogue import Catalogue
 from subscription.state import State
 
 
-async def paid(house: House) -> Life:
+async def paid(house: ServiceEnv) -> SubscriptionDriver:
     """On a clock of its own, which is ahead of the real one: nothing falls due by itself."""
     life = await house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
@@ -29,21 +29,21 @@ async def paid(house: House) -> Life:
     return life
 
 
-async def months_pass(life: Life, months: int) -> None:
+async def months_pass(life: SubscriptionDriver, months: int) -> None:
     await life.sleeps_until(await life.clock.now() + timedelta(days=31 * months))
 
 
-async def is_cancelled_today(life: Life) -> None:
+async def is_cancelled_today(life: SubscriptionDriver) -> None:
     await life.asks("cancel", date=f"{await life.today()}")
     await life.has_closed()
 
 
-async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(office: House) -> None:
-    untouched, busy, left, corrected = await together(paid(office) for _ in range(4))
+async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(office: ServiceEnv) -> None:
+    untouched, busy, left, corrected = await gather_all(paid(office) for _ in range(4))
     backup = await Backup.of(office)
 
     await busy.asks("upgrade", members=20, id="more")
-    await busy.asks("rename_account", group=fresh("renamed"), by="somebody")
+    await busy.asks("rename_account", group=unique_name("renamed"), by="somebody")
     await months_pass(busy, 2)
     await is_cancelled_today(left)
     key = (await corrected.ledger())[0].key
@@ -65,7 +65,7 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(o
     await backup.is_restored()
     # Somebody asks for something before anybody has noticed.
     asked = asyncio.create_task(busy.asks("change_renewal_option", term="ANNUAL", id="option"))
-    await eventually("it is asked", lambda: is_diverged(busy))
+    await wait_for("it is asked", lambda: is_diverged(busy))
 
     assert await codes(office) == {
         busy.id: [("EVENT_MISSING", True)],
@@ -88,7 +88,7 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(o
     assert (await left.status()).state is State.ERASED
 
 
-async def test_two_runs_at_once_restore_an_adjustment_once(office: House) -> None:
+async def test_two_runs_at_once_restore_an_adjustment_once(office: ServiceEnv) -> None:
     life = await paid(office)
     backup = await Backup.of(office)
     wanted = {"subscription_id": life.id, "id": "T-1", "key": (await life.ledger())[0].key, "amount": -100}
@@ -106,13 +106,13 @@ async def test_two_runs_at_once_restore_an_adjustment_once(office: House) -> Non
     async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", life.id)
         runs = [group.create_task(found(office)) for _ in range(2)]
-        await eventually("both are about to restore it", both_wait)
+        await wait_for("both are about to restore it", both_wait)
     findings = [finding for run in runs for finding in run.result()]
     assert {(each.code.value, each.repaired) for each in findings} == {("ADJUSTMENT_MISSING", True)}
     assert await told(office, life) == known
 
 
-async def dearer_since_a_month(office: House) -> Catalogue:
+async def dearer_since_a_month(office: ServiceEnv) -> Catalogue:
     """Publish a version whose day has passed, as on that day."""
     today: datetime = await office.pool.fetchval("SELECT clock_timestamp()")
     newer = catalogue("dearer", f"{day_of(today) - timedelta(days=30)}", **DEARER)
@@ -120,14 +120,16 @@ async def dearer_since_a_month(office: House) -> Catalogue:
     return newer
 
 
-async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workflows(office: House) -> None:
-    untouched, busy = await together(paid(office) for _ in range(2))
+async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workflows(
+    office: ServiceEnv,
+) -> None:
+    untouched, busy = await gather_all(paid(office) for _ in range(2))
     backup = await Backup.of(office)
     newer = await dearer_since_a_month(office)
     await busy.asks("upgrade", members=20)
     new = await paid(office)
     lives = (untouched, busy, new)
-    book, before = await price_book(office.pool), [await told(office, life) for life in lives]
+    book, before = await load_price_book(office.pool), [await told(office, life) for life in lives]
     await backup.is_restored()
     with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
         await catalogue_repository.publish(office.pool, newer)
@@ -137,13 +139,13 @@ async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workfl
         new.id: [("ROW_MISSING", True)],
     }
 
-    assert await price_book(office.pool) == book
+    assert await load_price_book(office.pool) == book
     assert [await told(office, life) for life in lives] == before
     assert not await catalogue_repository.publish(office.pool, newer)
     assert await found(office) == []
 
 
-async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(office: House) -> None:
+async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(office: ServiceEnv) -> None:
     """Its refusal came after a look for newer prices, and recorded nothing."""
     life = await paid(office)
     backup = await Backup.of(office)
@@ -151,7 +153,7 @@ async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(off
     await life.refused("upgrade", plan="no-such-plan")
     await backup.is_restored()
     asked = asyncio.create_task(life.asks("change_renewal_option", term="ANNUAL"))
-    await eventually("it is not recorded", lambda: is_diverged(life))
+    await wait_for("it is not recorded", lambda: is_diverged(life))
 
     assert await codes(office) == {life.id: [("CATALOGUE_MISSING", True)]}
 
@@ -159,7 +161,9 @@ async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(off
     assert await found(office) == []
 
 
-async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_person(office: House) -> None:
+async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_person(
+    office: ServiceEnv,
+) -> None:
     life = await paid(office)
     backup = await Backup.of(office)
     await dearer_since_a_month(office)
@@ -171,7 +175,7 @@ async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_p
 
 
 async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_backup_is(
-    office: House,
+    office: ServiceEnv,
 ) -> None:
     life = await paid(office)
     backup = await Backup.of(office)
@@ -189,12 +193,12 @@ async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_b
     assert await found(office) == []
 
 
-async def is_diverged(life: Life) -> bool:
+async def is_diverged(life: SubscriptionDriver) -> bool:
     pending = (await life.handle.describe()).raw_description.pending_activities
     return any(each.last_failure.application_failure_info.type == "RecordDivergedError" for each in pending)
 
 
-async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person(office: House) -> None:
+async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person(office: ServiceEnv) -> None:
     backup = await Backup.of(office)
     first = await paid(office)
     await backup.is_restored()
@@ -205,12 +209,14 @@ async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person
     await gets_attention(first)
     assert not await needs_attention(second)
     assert await codes(office) == {first.id: [("NAME_DIFFERS", False)]}
-    await first.asks("rename_account", group=fresh("renamed"))
+    await first.asks("rename_account", group=unique_name("renamed"))
     assert await found(office) == []
     await gets_attention(first, needed=False)
 
 
-async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_twice(office: House) -> None:
+async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_twice(
+    office: ServiceEnv,
+) -> None:
     life = await office.paid("2024-01-10 09:00", term="MONTHLY")
     await life.passes_to("2024-12-15 00:00")
     backup = await Backup.of(office)
@@ -235,8 +241,8 @@ async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_tw
     assert [(each.code, each.message) for each in await found(office)] == [(finding.code, finding.message)]
 
 
-async def test_a_server_of_yesterday_catches_up_with_the_record(office: House) -> None:
-    quiet, commanded, waiting = await together(paid(office) for _ in range(3))
+async def test_a_server_of_yesterday_catches_up_with_the_record(office: ServiceEnv) -> None:
+    quiet, commanded, waiting = await gather_all(paid(office) for _ in range(3))
     for life in (quiet, commanded, waiting):
         await life.asks("upgrade", members=20, id="more")
     for life in (commanded, waiting):
@@ -246,8 +252,8 @@ async def test_a_server_of_yesterday_catches_up_with_the_record(office: House) -
     for life in (quiet, commanded, waiting):
         await is_set_back(life)
     # It takes a command, and cannot record what it makes of it.
-    asked = asyncio.create_task(waiting.asks("rename_account", group=fresh("renamed"), id="rename"))
-    await eventually("it is stuck", lambda: is_diverged(waiting))
+    asked = asyncio.create_task(waiting.asks("rename_account", group=unique_name("renamed"), id="rename"))
+    await wait_for("it is stuck", lambda: is_diverged(waiting))
 
     assert await codes(office) == {
         life.id: [("WORKFLOW_BEHIND", True)] for life in (quiet, commanded, waiting)
@@ -262,15 +268,15 @@ async def test_a_server_of_yesterday_catches_up_with_the_record(office: House) -
 
 
 async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
-    office: House, stack: EmbeddedStack
+    office: ServiceEnv, stack: EmbeddedStack
 ) -> None:
-    trials = await together(office.requested() for _ in range(25))
-    paying = await together(paid(office) for _ in range(3))
+    trials = await gather_all(office.requested() for _ in range(25))
+    paying = await gather_all(paid(office) for _ in range(3))
     gone = await office.requested()
     await is_cancelled_today(gone)
     ledgers = [await life.ledger() for life in paying]
     elsewhere = await new_namespace(office.temporal)
-    async with open_house(
+    async with open_service_env(
         stack, elsewhere, database_url=office.database_url, task_queue=office.task_queue
     ) as moved:
         lives = [*trials, *paying]
@@ -278,6 +284,6 @@ async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
         assert await found(moved) == []
         assert [await life.ledger() for life in paying] == ledgers
         for life in lives:
-            assert await Life(moved.client, elsewhere, life.id, life.request).asks(
+            assert await SubscriptionDriver(moved.client, elsewhere, life.id, life.request).asks(
                 "cancel", date=f"{await life.today()}"
             )

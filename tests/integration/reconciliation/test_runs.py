@@ -5,31 +5,31 @@ import dataclasses
 
 import pytest
 from support.corruption import damaged
-from support.polling import eventually, together
+from support.polling import gather_all, wait_for
 from support.reconcile_job import found, reconciled
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation.activities import ReconciliationActivities
 from activities.reconciliation.record_snapshot import page_of_ids
-from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from dev_stack.stack import EmbeddedStack
 from subscription.reconciliation import ReconcilePage
-from subscription.refusals import Code, RefusedError
+from subscription.refusals import RefusalCode, RefusalError
 
 
 async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothing(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
-            lives = sorted(await together(house.requested() for _ in range(105)), key=lambda life: life.id)
+            lives = sorted(await gather_all(house.requested() for _ in range(105)), key=lambda life: life.id)
             # A page has a hundred. The second cannot be finished: of one subscription nothing can be said.
             lost = (lives[3], lives[102], lives[104])
-            await together(life.handle.terminate(reason="by an operator's mistake") for life in lost)
+            await gather_all(life.handle.terminate(reason="by an operator's mistake") for life in lost)
         await house.owner.execute(
             f"""
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
@@ -40,7 +40,7 @@ async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothi
         )
         first = asyncio.create_task(house.worker().run())
         running = asyncio.create_task(reconciled(house))
-        await eventually("the others are said", lambda: are_said(house, lives[3], lives[104]))
+        await wait_for("the others are said", lambda: are_said(house, lives[3], lives[104]))
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         await house.owner.execute("DROP TRIGGER break_off ON reconciliation_findings")
@@ -57,21 +57,21 @@ async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothi
             assert await found(house) == []
 
 
-async def are_said(house: House, *lives: Life) -> bool:
+async def are_said(house: ServiceEnv, *lives: SubscriptionDriver) -> bool:
     said = await house.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
     return {row["subscription_id"] for row in said} == {life.id for life in lives}
 
 
-async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: House) -> None:
-    with pytest.raises(RefusedError) as none_yet:
+async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: ServiceEnv) -> None:
+    with pytest.raises(RefusalError) as none_yet:
         await office.client.reconciliation()
-    assert none_yet.value.refused.code is Code.RECONCILIATION_NOT_FOUND
+    assert none_yet.value.refused.code is RefusalCode.RECONCILIATION_NOT_FOUND
     life = await office.requested()
     await damaged(office, "UPDATE lifecycle_events SET event = 'UPGRADED'")
     await damaged(office, "DELETE FROM account_names")
 
     handle = await office.temporal.start_workflow(
-        "ReconcileWorkflow", id=fresh("reconcile"), task_queue=office.task_queue
+        "ReconcileWorkflow", id=unique_name("reconcile"), task_queue=office.task_queue
     )
     report = await handle.result()
 
@@ -95,28 +95,30 @@ async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: H
         ("NAME_DIFFERS", life.id),
     ]
     assert await office.client.findings(report["run"], limit=1) == findings[:1]
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusalError):
         await office.client.reconciliation("no-such-run")
 
 
-async def test_a_run_that_is_started_with_nonsense_says_so(office: House) -> None:
+async def test_a_run_that_is_started_with_nonsense_says_so(office: ServiceEnv) -> None:
     for argument in ({"grace_minutes": -1}, {"grace": 5}, {"step": "LUNCH"}, "now"):
         with pytest.raises(WorkflowFailureError) as failure:
             await office.temporal.execute_workflow(
-                "ReconcileWorkflow", argument, id=fresh("reconcile"), task_queue=office.task_queue
+                "ReconcileWorkflow", argument, id=unique_name("reconcile"), task_queue=office.task_queue
             )
-        assert getattr(failure.value.cause, "type", None) == Code.INVALID_ARGUMENT
+        assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
-async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeated(office: House) -> None:
-    lives = await together(office.requested() for _ in range(3))
+async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeated(
+    office: ServiceEnv,
+) -> None:
+    lives = await gather_all(office.requested() for _ in range(3))
     await lives[0].handle.terminate(reason="by an operator's mistake")
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, task_queue=office.task_queue)
     signs: list[object] = []
     environment.on_heartbeat = lambda *details: signs.append(details)
     activities = ReconciliationActivities(
-        office.pool, office.temporal, PostgresWorkspaces(office.pool), office.seals
+        office.pool, office.temporal, PostgresWorkspaceProvisioner(office.pool), office.seals
     )
     page = ReconcilePage(run="by-hand", grace_minutes=0)
 
@@ -133,7 +135,7 @@ async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeat
 async def test_what_is_long_erased_has_its_turn_once_in_four_weeks(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
             life = await house.requested()
         for number, (days, certified) in enumerate(

@@ -5,23 +5,23 @@ from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
 import pytest
-from support.polling import eventually, together
-from support.service_env import House, catalogue, on, open_house, publish
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, catalogue, kst, open_service_env, publish
 from temporalio.client import Client
 
-from activities.transitions import RecordingActivities
+from activities.transitions import TransitionActivities
 from adapters.postgres import catalogue_repository
-from adapters.postgres.catalogue_repository import PublishingError, price_book
+from adapters.postgres.catalogue_repository import PublishingError, load_price_book
 from adapters.postgres.subscription_repository import snapshot
-from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from dev_stack.stack import EmbeddedStack
-from subscription.activity_contracts import BookOutdated, Recorded, Transition
+from subscription.activity_contracts import PriceBookOutdated, Recorded, Transition
 from subscription.apply import apply
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
-from subscription.deadlines import due_first, fall_due
+from subscription.deadlines import due_events, next_due_event
 from subscription.events import Event
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 from subscription.state import State, Subscription
 
 START = "2027-01-10 09:00"
@@ -30,27 +30,27 @@ DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
 
 
 @pytest.fixture
-async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house whose catalogue is for the test to change."""
-    async with open_house(stack, temporal) as house:
+    async with open_service_env(stack, temporal) as house:
         yield house
 
 
 async def test_a_catalogue_is_published_once_whoever_else_tries(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         newer = catalogue("newer", "2027-06-01", **DEARER)
-        published = await together(publish(house.pool, newer) for _ in range(5))
+        published = await gather_all(publish(house.pool, newer) for _ in range(5))
         assert sorted(published) == [False, False, False, False, True]
         assert not await publish(house.pool, catalogue())
-        assert (await price_book(house.pool)).edition == 2
+        assert (await load_price_book(house.pool)).edition == 2
 
 
 async def test_a_version_that_is_published_concurrently_is_not_an_error(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house, house.owner.acquire() as connection:
+    async with open_service_env(stack, temporal, works=False) as house, house.owner.acquire() as connection:
         newer = catalogue("newer", "2027-06-01", **DEARER)
 
         async def waits() -> bool:
@@ -71,26 +71,26 @@ async def test_a_version_that_is_published_concurrently_is_not_an_error(
                 newer.model_dump_json(),
             )
             publishing = group.create_task(publish(house.pool, newer))
-            await eventually("the publication waits for the other one", waits)
+            await wait_for("the publication waits for the other one", waits)
         assert not publishing.result()
 
 
 async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temporal: Client) -> None:
-    async with open_house(stack, temporal, works=False) as house:
-        book = await price_book(house.pool)
+    async with open_service_env(stack, temporal, works=False) as house:
+        book = await load_price_book(house.pool)
         with pytest.raises(PublishingError, match=r"2020-01 is published with other contents.*new `version`"):
             await publish(house.pool, catalogue(**DEARER))
         for day in ("2019-12-31", "2020-01-01"):
             with pytest.raises(PublishingError, match=r"must come into force after 2020-01"):
                 await publish(house.pool, catalogue("other", day, **DEARER))
-        assert await price_book(house.pool) == book
+        assert await load_price_book(house.pool) == book
 
 
 async def test_a_version_is_not_in_force_before_the_day_on_which_it_is_published(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     """The day is that of the database's clock: whoever publishes has the same one."""
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         today = day_of(await house.pool.fetchval("SELECT clock_timestamp()"))
         for days_ago in (2, 30):
             late = catalogue("late", f"{today - timedelta(days=days_ago)}", **DEARER)
@@ -106,7 +106,7 @@ async def test_a_version_is_not_in_force_before_the_day_on_which_it_is_published
 async def test_r25_no_version_gives_a_plan_the_rank_of_another(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         premium = '[plans.premium]\ntitle = "Premium"\nrank = 3\nlist = 12000\nannual = 10000\n'
         plus = '[plans.plus]\ntitle = "Plus"\nrank = 3\nlist = 8000\nannual = 6500\n'
         assert await publish(house.pool, catalogue("no-premium", "2027-01-01", **{premium: ""}))
@@ -114,12 +114,14 @@ async def test_r25_no_version_gives_a_plan_the_rank_of_another(
             PublishingError, match=r"plans.plus.rank is the rank of plans.premium since"
         ) as reused:
             await publish(house.pool, catalogue("reused", "2027-02-01", **{premium: plus}))
-        assert reused.value.refused.code is Code.CATALOGUE_NOT_PUBLISHABLE
+        assert reused.value.refused.code is RefusalCode.CATALOGUE_NOT_PUBLISHABLE
         own = plus.replace("rank = 3", "rank = 4")
         assert await publish(house.pool, catalogue("own", "2027-02-01", **{premium: own}))
 
 
-async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_published_later(shop: House) -> None:
+async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_published_later(
+    shop: ServiceEnv,
+) -> None:
     life = await shop.requested(START)
     await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
     assert await publish(shop.pool, catalogue("newer", "2027-02-01", **DEARER))
@@ -134,7 +136,7 @@ async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_publishe
     assert await life.failed_tasks() == []
 
 
-async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(shop: House) -> None:
+async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(shop: ServiceEnv) -> None:
     life = await shop.paid(START, "MONTHLY")
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
     await life.passes_to("2027-03-01 00:00")
@@ -145,9 +147,9 @@ async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(s
     ]
 
 
-async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: House) -> None:
+async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: ServiceEnv) -> None:
     life = await shop.paid(START)
-    assert (await life.refused("upgrade", at=START, plan="gold")).code is Code.PLAN_NOT_SOLD
+    assert (await life.refused("upgrade", at=START, plan="gold")).code is RefusalCode.PLAN_NOT_SOLD
     gold = '[plans.gold]\ntitle = "Gold"\nrank = 4\nlist = 20000\nannual = 18000\n\n[plans.premium]'
     newer = catalogue("newer", "2027-01-10", **{"[plans.premium]": gold})
     assert await publish(shop.pool, newer)
@@ -155,33 +157,35 @@ async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: 
     assert "at 18,000 KRW" in answer.message
 
 
-async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop: House) -> None:
+async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop: ServiceEnv) -> None:
     """The workflow knows the first edition alone until a command makes it load the next one."""
     life = await shop.paid(START, "MONTHLY")
     seen = {"sequence": len(await life.events()), "date": "2027-01-20", "edition": 1}
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
     at = "2027-01-20 09:00"
     refused = await life.refused("upgrade", at=at, plan="premium", expects=seen)
-    assert refused.code is Code.CHANGED_MEANWHILE
+    assert refused.code is RefusalCode.CHANGED_MEANWHILE
     await life.asks("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
 
 
-async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: House) -> None:
-    keeps, wants = await together([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
+async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: ServiceEnv) -> None:
+    keeps, wants = await gather_all([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
     assert await publish(shop.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
-    assert (await wants.refused("upgrade", at=START, plan="basic")).code is Code.PLAN_NOT_SOLD
+    assert (await wants.refused("upgrade", at=START, plan="basic")).code is RefusalCode.PLAN_NOT_SOLD
     await keeps.asks("upgrade", at=START, members=20)
     await keeps.passes_to("2027-02-10 00:00")
     assert (await keeps.events())[-1] == "CONTRACT_RENEWED"
     assert (await keeps.status()).plan == "basic"
     refused = await shop.judged(shop.request_body(simulated_at="2027-02-10T09:00:00+09:00"))
-    assert isinstance(refused, Refused)
-    assert [(problem.field, problem.code) for problem in refused.problems] == [("plan", Code.PLAN_NOT_SOLD)]
+    assert isinstance(refused, Refusal)
+    assert [(problem.field, problem.code) for problem in refused.problems] == [
+        ("plan", RefusalCode.PLAN_NOT_SOLD)
+    ]
 
 
 async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_longer_has(
-    shop: House,
+    shop: ServiceEnv,
 ) -> None:
     life = await shop.requested(START, plan="lite")
     await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
@@ -214,13 +218,13 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
     ]
 
 
-async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop: House) -> None:
+async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop: ServiceEnv) -> None:
     life = await shop.paid(START)
     newer_terms = SERVICE_TERMS.replace("2026-01", "2027-02")
     newer = catalogue("newer", "2027-02-01", **{SERVICE_TERMS: newer_terms})
     assert await publish(shop.pool, newer)
     at = "2027-02-01 09:00"
-    assert (await life.refused("upgrade", at=at, members=20)).code is Code.TERMS_NOT_AGREED
+    assert (await life.refused("upgrade", at=at, members=20)).code is RefusalCode.TERMS_NOT_AGREED
     agreed = [{"id": "service", "version": "2027-02"}, {"id": "privacy", "version": "2026-01"}]
     assert (await life.asks("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
     kept = await shop.owner.fetch(
@@ -232,7 +236,7 @@ async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop:
 
 
 async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogue_has_changed(
-    shop: House,
+    shop: ServiceEnv,
 ) -> None:
     life = await shop.requested()
     first = await shop.client.request(life.request)
@@ -242,7 +246,9 @@ async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogu
     assert await shop.client.request(life.request) == first
 
 
-async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanwhile(shop: House) -> None:
+async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanwhile(
+    shop: ServiceEnv,
+) -> None:
     life = await shop.paid(START, "MONTHLY")
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
     quote = await life.client.quote_cancellation(life.id, date(2027, 3, 1))
@@ -255,18 +261,20 @@ async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanw
     assert [(line.key, line.amount) for line in foreseen] == [(line.key, line.amount) for line in charged]
 
 
-async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: House) -> None:
+async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: ServiceEnv) -> None:
     life = await shop.paid(START, "MONTHLY")
     state = await snapshot(shop.pool, life.id)
     assert state is not None
-    event = due_first(state, on("2027-02-01"), await price_book(shop.pool))
+    event = next_due_event(state, kst("2027-02-01"), await load_price_book(shop.pool))
     assert event is not None
     newer = catalogue("newer", "2027-01-20", **DEARER)
     assert await publish(shop.pool, newer)
-    transition = transition_of(state, event, PriceBook(versions=(await price_book(shop.pool)).versions[:1]))
-    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    transition = transition_of(
+        state, event, PriceBook(versions=(await load_price_book(shop.pool)).versions[:1])
+    )
+    recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
     before = await life.client.timeline(life.id)
-    assert await recording.record_transition(transition) == BookOutdated(newer=(newer,))
+    assert await recording.record_transition(transition) == PriceBookOutdated(newer=(newer,))
     assert await life.client.timeline(life.id) == before
     assert await life.ledger() == []
     up_to_date = transition.model_copy(update={"edition": 2})
@@ -274,26 +282,26 @@ async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: House) 
     assert len(await life.ledger()) == 1
 
 
-async def test_r19_what_was_recorded_by_a_newer_book_is_judged_by_it_again(shop: House) -> None:
+async def test_r19_what_was_recorded_by_a_newer_book_is_judged_by_it_again(shop: ServiceEnv) -> None:
     """A worker may die after a task has written, and the next task then knows only the older prices."""
     life = await shop.paid(START, "MONTHLY")
     state = await snapshot(shop.pool, life.id)
     assert state is not None
-    older = await price_book(shop.pool)
-    for event in fall_due(state, on("2027-02-01"), older):
+    older = await load_price_book(shop.pool)
+    for event in due_events(state, kst("2027-02-01"), older):
         state = await recorded(shop, state, event, older)
     newer = catalogue("newer", "2027-01-20", **DEARER)
     assert await publish(shop.pool, newer)
-    book = await price_book(shop.pool)
-    outdated, renewed = (due_first(state, on("2027-02-15"), each) for each in (older, book))
+    book = await load_price_book(shop.pool)
+    outdated, renewed = (next_due_event(state, kst("2027-02-15"), each) for each in (older, book))
     assert outdated
     assert renewed
     assert outdated != renewed
     await recorded(shop, state, renewed, book)
     before = await life.client.timeline(life.id)
-    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
     answer = await recording.record_transition(transition_of(state, outdated, older))
-    assert answer == BookOutdated(newer=(newer,))
+    assert answer == PriceBookOutdated(newer=(newer,))
     assert await recording.record_transition(transition_of(state, renewed, book)) == Recorded()
     assert await life.client.timeline(life.id) == before
 
@@ -308,9 +316,9 @@ def transition_of(state: Subscription, event: Event, book: PriceBook) -> Transit
     )
 
 
-async def recorded(shop: House, state: Subscription, event: Event, book: PriceBook) -> Subscription:
+async def recorded(shop: ServiceEnv, state: Subscription, event: Event, book: PriceBook) -> Subscription:
     """The state after the event, which is in the record then."""
-    recording = RecordingActivities(shop.pool, PostgresWorkspaces(shop.pool))
+    recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
     transition = transition_of(state, event, book)
     assert await recording.record_transition(transition) == Recorded()
     return transition.state

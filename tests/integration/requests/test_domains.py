@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from support.polling import together
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life
+from support.polling import gather_all
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client
 
-from activities.domain_verification import DomainOwnershipActivities
+from activities.domain_verification import DomainVerificationActivities
 from dev_stack.dns_server import DnsServer
 from dev_stack.stack import EmbeddedStack
-from subscription.activity_contracts import ProofWanted
-from subscription.refusals import Code
+from subscription.activity_contracts import DomainCheckInput
+from subscription.refusals import RefusalCode
 from subscription.state import Access
 
 START = "2027-01-10 09:00"
@@ -21,21 +21,21 @@ CNAME_TARGET = "verify.worksmobile.example"
 
 
 @pytest.fixture
-async def street(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+async def street(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house whose DNS server is for the test to break."""
-    async with open_house(stack, temporal) as house:
+    async with open_service_env(stack, temporal) as house:
         yield house
 
 
-async def on_a_domain(house: House, at: str | None = START) -> tuple[Life, str]:
+async def on_a_domain(house: ServiceEnv, at: str | None = START) -> tuple[SubscriptionDriver, str]:
     """A life whose domain has been looked at once, in vain."""
-    domain = f"{fresh('owned')}.example"
+    domain = f"{unique_name('owned')}.example"
     life = await house.requested(at, account={"domain": domain})
     await life.client.settle(life.id)
     return life, domain
 
 
-async def holder(house: House, name: str) -> str | None:
+async def holder(house: ServiceEnv, name: str) -> str | None:
     found: str | None = await house.owner.fetchval(
         "SELECT subscription_id FROM account_names WHERE name = $1", name
     )
@@ -45,7 +45,7 @@ async def holder(house: House, name: str) -> str | None:
 # -- the proof (R11, R12) ----------------------------------------------------------------------------
 
 
-async def test_r12_a_txt_record_proves_the_domain(house: House) -> None:
+async def test_r12_a_txt_record_proves_the_domain(house: ServiceEnv) -> None:
     life, domain = await on_a_domain(house)
     status = await life.status()
     assert status.access is Access.RESTRICTED
@@ -57,10 +57,10 @@ async def test_r12_a_txt_record_proves_the_domain(house: House) -> None:
     assert [entry.event for entry in answer.events] == ["DOMAIN_CONFIRMED"]
     assert answer.access is Access.FULL
     assert (await life.status()).proofs == ()
-    assert (await life.refused("check_domain", at="2027-01-10 09:02")).code is Code.NO_PROOF_AWAITED
+    assert (await life.refused("check_domain", at="2027-01-10 09:02")).code is RefusalCode.NO_PROOF_AWAITED
 
 
-async def test_r12_a_cname_record_proves_the_domain(house: House) -> None:
+async def test_r12_a_cname_record_proves_the_domain(house: ServiceEnv) -> None:
     life, _ = await on_a_domain(house)
     [proof] = (await life.status()).proofs
     assert proof.cname_target == CNAME_TARGET
@@ -69,14 +69,14 @@ async def test_r12_a_cname_record_proves_the_domain(house: House) -> None:
     assert answer.access is Access.FULL
 
 
-async def test_r12_each_token_is_random_and_its_own(house: House) -> None:
-    lives = await together(on_a_domain(house) for _ in range(4))
+async def test_r12_each_token_is_random_and_its_own(house: ServiceEnv) -> None:
+    lives = await gather_all(on_a_domain(house) for _ in range(4))
     tokens = {(await life.status()).proofs[0].txt_value.split("=")[1] for life, _ in lives}
     assert len(tokens) == 4
     assert all(len(bytes.fromhex(token)) * 8 >= 128 for token in tokens)
 
 
-async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(street: House) -> None:
+async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(street: ServiceEnv) -> None:
     life, domain = await on_a_domain(street)
     [proof] = (await life.status()).proofs
     token = proof.txt_value.split("=")[1]
@@ -100,28 +100,30 @@ async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(stree
     street.dns.answer_with = "servfail"
     await not_yet()
     street.dns.answer_with = "timeout"
-    await together([not_yet(), nothing_is_found_where_no_resolver_is()])
+    await gather_all([not_yet(), nothing_is_found_where_no_resolver_is()])
     street.dns.answer_with = "normal"
     assert (await life.asks("check_domain", at=next(minute))).access is Access.FULL
     assert await life.failed_tasks() == []
 
 
 async def nothing_is_found_where_no_resolver_is() -> None:
-    wanted = ProofWanted(tokens={"acme.example": "token"}, cname_target=CNAME_TARGET)
-    looks = [DomainOwnershipActivities([address]) for address in ("127.0.0.1:1", "::1", "192.0.2.1")]
-    found = await together(look.look_for_proof(wanted) for look in looks)
+    wanted = DomainCheckInput(tokens={"acme.example": "token"}, cname_target=CNAME_TARGET)
+    looks = [DomainVerificationActivities([address]) for address in ("127.0.0.1:1", "::1", "192.0.2.1")]
+    found = await gather_all(look.look_for_proof(wanted) for look in looks)
     assert [each.proved for each in found] == [(), (), ()]
 
 
-async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looked_up(house: House) -> None:
+async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looked_up(
+    house: ServiceEnv,
+) -> None:
     with DnsServer() as dns:
-        looks = DomainOwnershipActivities([dns.address])
+        looks = DomainVerificationActivities([dns.address])
         longest = ".".join(["a" * 63] * 3 + ["b" * 50, "example"])[:253]
         names = [longest, "xn--9n2bp8q.example", "exact.example"]
         for name in names:
             dns.publish_txt(name, "naver-works-verification=token")
         dns.publish_txt("exact.example", "v" * 255)
-        wanted = ProofWanted(tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET)
+        wanted = DomainCheckInput(tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET)
         # A token is put before the name for the CNAME, which the longest name leaves no room for.
         assert (await looks.look_for_proof(wanted)).proved == tuple(names)
 
@@ -129,7 +131,7 @@ async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looke
 # -- looking (R13) -----------------------------------------------------------------------------------
 
 
-async def test_r13_scheduled_looks_find_the_proof_and_stop(house: House) -> None:
+async def test_r13_scheduled_looks_find_the_proof_and_stop(house: ServiceEnv) -> None:
     """On the life's own clock: at once, every 5 minutes, then hourly; nobody asks."""
     life, domain = await on_a_domain(house, None)
     started = (await life.status()).started_at
@@ -152,14 +154,14 @@ async def test_r13_scheduled_looks_find_the_proof_and_stop(house: House) -> None
     assert await looks_in_history(life) == looks
 
 
-async def looks_in_history(life: Life) -> int:
+async def looks_in_history(life: SubscriptionDriver) -> int:
     return sum(
         event.activity_task_scheduled_event_attributes.activity_type.name == "look_for_proof"
         for event in await life.whole_history()
     )
 
 
-async def test_r13_looks_that_were_missed_are_not_made_up_for(house: House) -> None:
+async def test_r13_looks_that_were_missed_are_not_made_up_for(house: ServiceEnv) -> None:
     life, _ = await on_a_domain(house)
     before = await looks_in_history(life)
     await life.passes_to("2027-01-15 09:00")
@@ -170,17 +172,17 @@ async def test_r13_looks_that_were_missed_are_not_made_up_for(house: House) -> N
 
 
 async def test_r10_a_rename_to_a_domain_is_held_until_it_is_proved_and_frees_the_old_name_then(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.requested(START)
-    old, new = life.request["account"]["group"], f"{fresh('new')}.example"
+    old, new = life.request["account"]["group"], f"{unique_name('new')}.example"
     answer = await life.asks("rename_account", at=START, domain=new)
     assert [entry.event for entry in answer.events] == ["RENAME_HELD"]
     assert answer.access is Access.FULL
     assert (await life.status()).account == f"admin@{old}"
     assert await holder(house, old) == await holder(house, new) == life.id
     refused = await (await house.requested(START)).refused("rename_account", at=START, domain=new)
-    assert refused.code is Code.NAME_TAKEN
+    assert refused.code is RefusalCode.NAME_TAKEN
 
     [proof] = (await life.status()).proofs
     house.dns.publish_txt(proof.txt_name, proof.txt_value)
@@ -194,66 +196,72 @@ async def test_r10_a_rename_to_a_domain_is_held_until_it_is_proved_and_frees_the
     assert shown["AccountName"] == new
 
 
-async def test_r10_renaming_back_withdraws_and_frees_the_held_name(house: House) -> None:
+async def test_r10_renaming_back_withdraws_and_frees_the_held_name(house: ServiceEnv) -> None:
     life = await house.requested(START)
-    old, new = life.request["account"], f"{fresh('withdrawn')}.example"
+    old, new = life.request["account"], f"{unique_name('withdrawn')}.example"
     await life.asks("rename_account", at=START, domain=new)
     answer = await life.asks("rename_account", at=START, **old)
     assert [entry.event for entry in answer.events] == ["RENAME_WITHDRAWN"]
     assert await holder(house, new) is None
     assert (await life.status()).proofs == ()
-    assert (await life.refused("rename_account", at=START, **old)).code is Code.NAME_UNCHANGED
+    assert (await life.refused("rename_account", at=START, **old)).code is RefusalCode.NAME_UNCHANGED
     # Nothing has changed, so nothing is locked either.
-    assert (await life.asks("rename_account", at=START, group=fresh("at-once"))).events
+    assert (await life.asks("rename_account", at=START, group=unique_name("at-once"))).events
 
 
-async def test_r10_a_new_rename_replaces_the_one_that_is_held(house: House) -> None:
+async def test_r10_a_new_rename_replaces_the_one_that_is_held(house: ServiceEnv) -> None:
     life = await house.requested(START)
-    first, second = f"{fresh('first')}.example", f"{fresh('second')}.example"
+    first, second = f"{unique_name('first')}.example", f"{unique_name('second')}.example"
     await life.asks("rename_account", at=START, domain=first)
     await life.asks("rename_account", at=START, domain=second)
     assert (await holder(house, first), await holder(house, second)) == (None, life.id)
-    group = fresh("third")
+    group = unique_name("third")
     await life.asks("rename_account", at=START, group=group)
     assert (await holder(house, second), await holder(house, group)) == (None, life.id)
     assert (await life.status()).proofs == ()
 
 
-async def test_r10_a_group_rename_frees_the_old_name_at_once_and_locks_for_24_hours(house: House) -> None:
+async def test_r10_a_group_rename_frees_the_old_name_at_once_and_locks_for_24_hours(
+    house: ServiceEnv,
+) -> None:
     life = await house.requested(START)
-    old, new = life.request["account"], fresh("renamed")
+    old, new = life.request["account"], unique_name("renamed")
     await life.asks("rename_account", at=START, group=new)
     taken = await house.requested(START, account=old)
     assert await holder(house, old["group"]) == taken.id
     for at in (START, "2027-01-11 08:59"):
-        for wanted in ({"group": fresh("again")}, {"domain": f"{fresh('again')}.example"}):
+        for wanted in ({"group": unique_name("again")}, {"domain": f"{unique_name('again')}.example"}):
             refused = await life.refused("rename_account", at=at, **wanted)
-            assert refused.code is Code.RENAMED_TOO_RECENTLY
-    await life.asks("rename_account", at="2027-01-11 09:00", group=fresh("again"))
+            assert refused.code is RefusalCode.RENAMED_TOO_RECENTLY
+    await life.asks("rename_account", at="2027-01-11 09:00", group=unique_name("again"))
     assert await holder(house, new) is None
 
 
-async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(house: House) -> None:
-    lives = await together(house.requested(START) for _ in range(6))
-    wanted = f"{fresh('wanted')}.example"
+async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(house: ServiceEnv) -> None:
+    lives = await gather_all(house.requested(START) for _ in range(6))
+    wanted = f"{unique_name('wanted')}.example"
 
-    async def gets_it(life: Life) -> bool:
+    async def gets_it(life: SubscriptionDriver) -> bool:
         try:
             await life.asks("rename_account", at=START, domain=wanted)
         except Exception:
-            assert (await life.refused("rename_account", at=START, domain=wanted)).code is Code.NAME_TAKEN
+            assert (
+                await life.refused("rename_account", at=START, domain=wanted)
+            ).code is RefusalCode.NAME_TAKEN
             return False
         return True
 
-    assert (await together(gets_it(life) for life in lives)).count(True) == 1
+    assert (await gather_all(gets_it(life) for life in lives)).count(True) == 1
     tokens = await house.owner.fetchval("SELECT count(*) FROM account_names WHERE name = $1", wanted)
     assert tokens == 1
 
 
-async def test_r11_leaving_an_unproved_domain_for_a_group_name_lifts_the_restriction(house: House) -> None:
+async def test_r11_leaving_an_unproved_domain_for_a_group_name_lifts_the_restriction(
+    house: ServiceEnv,
+) -> None:
     life, domain = await on_a_domain(house)
     assert (await life.status()).access is Access.RESTRICTED
-    answer = await life.asks("rename_account", at=START, group=fresh("unrestricted"))
+    answer = await life.asks("rename_account", at=START, group=unique_name("unrestricted"))
     assert answer.access is Access.FULL
     assert await holder(house, domain) is None
     access = await house.owner.fetchval("SELECT access FROM workspaces WHERE subscription_id = $1", life.id)

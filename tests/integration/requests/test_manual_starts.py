@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from support.data_search import found_in_database
 from support.malformed_payloads import MISFITS, payload
-from support.polling import each, eventually
-from support.service_env import House, fresh
-from support.subscription_driver import Life, failed_tasks, has_closed
+from support.polling import run_cases, wait_for
+from support.service_env import ServiceEnv, unique_name
+from support.subscription_driver import SubscriptionDriver, failed_tasks, has_closed
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import RawValue
 
 from starter.requests import subscription_id_for
 from subscription.ids import WORKFLOW_ID_PREFIX
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 NONSENSE: dict[str, list[Any]] = {
     "null": [None],
@@ -38,12 +38,12 @@ NONSENSE: dict[str, list[Any]] = {
 
 
 async def started(
-    house: House, *arguments: Any, workflow_id: str | None = None, **options: Any
+    house: ServiceEnv, *arguments: Any, workflow_id: str | None = None, **options: Any
 ) -> WorkflowHandle[Any, Any]:
     handle = await house.temporal.start_workflow(
         "SubscriptionWorkflow",
         args=arguments,
-        id=workflow_id or WORKFLOW_ID_PREFIX + fresh("by-hand"),
+        id=workflow_id or WORKFLOW_ID_PREFIX + unique_name("by-hand"),
         task_queue=house.task_queue,
         **options,
     )
@@ -51,7 +51,7 @@ async def started(
     return house.temporal.get_workflow_handle(handle.id)
 
 
-async def rejected(house: House, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+async def rejected(house: ServiceEnv, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     """The result of a workflow that ends as rejected, with no task of it ever failed."""
 
     try:
@@ -72,19 +72,19 @@ async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
         await handle.terminate("a test is over")
 
 
-async def test_nonsense_for_input_is_rejected_with_what_is_wrong(house: House) -> None:
+async def test_nonsense_for_input_is_rejected_with_what_is_wrong(house: ServiceEnv) -> None:
     async def one(arguments: list[Any]) -> None:
         handle = await started(house, *arguments)
         result = await rejected(house, handle)
-        assert result["code"] == Code.REQUEST_REFUSED
+        assert result["code"] == RefusalCode.REQUEST_REFUSED
         fields = {problem["field"] for problem in result["problems"]}
         assert fields >= {"request_id", "region", "plan", "account"}
         assert await found_in_database(house, [handle.id.removeprefix(WORKFLOW_ID_PREFIX)]) == []
 
-    await each({what: one(arguments) for what, arguments in NONSENSE.items()})
+    await run_cases({what: one(arguments) for what, arguments in NONSENSE.items()})
 
 
-async def test_signals_and_updates_to_what_is_rejected_do_not_stall_it(house: House) -> None:
+async def test_signals_and_updates_to_what_is_rejected_do_not_stall_it(house: ServiceEnv) -> None:
     handle = await started(
         house, None, start_signal="cancel", start_signal_args=[{"date": "2027-01-01", "confirmation": "x"}]
     )
@@ -101,16 +101,16 @@ IDS = {
 }
 
 
-async def test_a_strange_workflow_id_with_nonsense_is_rejected(house: House) -> None:
+async def test_a_strange_workflow_id_with_nonsense_is_rejected(house: ServiceEnv) -> None:
     async def one(workflow_id: str) -> None:
         await rejected(house, await started(house, {"nonsense": True}, workflow_id=workflow_id))
 
-    await each({what: one(workflow_id) for what, workflow_id in IDS.items()})
+    await run_cases({what: one(workflow_id) for what, workflow_id in IDS.items()})
 
 
 @pytest.mark.parametrize("name", ["without the prefix", "long"])
 async def test_a_request_under_an_id_that_no_subscription_can_have_is_rejected(
-    house: House, name: str
+    house: ServiceEnv, name: str
 ) -> None:
     body = house.request_body()
     handle = await started(house, body, workflow_id=f"{IDS[name]} again")
@@ -120,7 +120,7 @@ async def test_a_request_under_an_id_that_no_subscription_can_have_is_rejected(
         assert await found_in_database(house, [body["request_id"]]) == []
 
 
-async def is_recorded(house: House, subscription_id: str) -> bool:
+async def is_recorded(house: ServiceEnv, subscription_id: str) -> bool:
     found = await house.owner.fetchval(
         "SELECT 1 FROM subscriptions WHERE subscription_id = $1", subscription_id
     )
@@ -129,32 +129,32 @@ async def is_recorded(house: House, subscription_id: str) -> bool:
 
 @pytest.mark.parametrize("name", ["with a quote", "with a double quote", "with Hangul"])
 async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_other(
-    house: House, name: str
+    house: ServiceEnv, name: str
 ) -> None:
     body = house.request_body()
     handle = await started(house, body, workflow_id=f"{IDS[name]} again")
     subscription_id = handle.id.removeprefix(WORKFLOW_ID_PREFIX)
     try:
-        await eventually("it is in the record", partial(is_recorded, house, subscription_id))
+        await wait_for("it is in the record", partial(is_recorded, house, subscription_id))
         assert (await house.client.request(body)).subscription_id == subscription_id
-        life = Life(house.client, house.temporal, subscription_id, body)
+        life = SubscriptionDriver(house.client, house.temporal, subscription_id, body)
         await life.asks("cancel", date=f"{await life.today()}")
         await has_closed(handle)
     finally:
         await terminated(handle)
 
 
-async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_other(house: House) -> None:
+async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_other(house: ServiceEnv) -> None:
     body = house.request_body()
     subscription_id = subscription_id_for(body["request_id"])
     handle = await started(house, body, workflow_id=WORKFLOW_ID_PREFIX + subscription_id)
-    life = Life(house.client, house.temporal, subscription_id, body)
+    life = SubscriptionDriver(house.client, house.temporal, subscription_id, body)
     assert (await house.client.request(body)).subscription_id == subscription_id
     assert await life.events() == ["TRIAL_STARTED"]
     assert handle.id == life.workflow_id
 
 
-async def test_what_is_rejected_keeps_nothing_personal_in_its_result(house: House) -> None:
+async def test_what_is_rejected_keeps_nothing_personal_in_its_result(house: ServiceEnv) -> None:
     """Whatever was typed into the wrong place: values, and names of fields that nobody knows."""
     typed = "Hong Gildong 010-9876-5432"
     raw: RawValue = payload(f'{{"company_name": 5, "{typed}": "{typed}"}}'.encode())

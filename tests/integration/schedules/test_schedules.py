@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 from support.namespaces import new_namespace
-from support.polling import eventually
-from support.service_env import House, open_house
+from support.polling import wait_for
+from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import (
     Client,
     ScheduleCalendarSpec,
@@ -24,11 +24,11 @@ from dev_stack.stack import EmbeddedStack
 from starter.schedules import (
     JOBS,
     TIME_ZONE,
-    Applied,
+    ApplyResult,
     Job,
     JobFailedError,
     NotAppliedError,
-    Scheduled,
+    ScheduleStatus,
     apply_schedules,
     list_schedules,
     pause,
@@ -49,19 +49,19 @@ async def namespace(temporal: Client) -> Client:
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, namespace: Client) -> AsyncIterator[House]:
+async def office(stack: EmbeddedStack, namespace: Client) -> AsyncIterator[ServiceEnv]:
     """A house without a worker in that namespace, at the address to which schedules send."""
-    async with open_house(stack, namespace, works=False, task_queue=TASK_QUEUE) as house:
+    async with open_service_env(stack, namespace, works=False, task_queue=TASK_QUEUE) as house:
         yield house
 
 
-async def listed(client: Client) -> dict[str, Scheduled]:
+async def listed(client: Client) -> dict[str, ScheduleStatus]:
     return {each.name: each for each in await list_schedules(client)}
 
 
 async def test_applied_again_nothing_changes(namespace: Client) -> None:
-    assert set((await apply_schedules(namespace)).values()) == {Applied.CREATED}
-    assert set((await apply_schedules(namespace)).values()) == {Applied.UNCHANGED}
+    assert set((await apply_schedules(namespace)).values()) == {ApplyResult.CREATED}
+    assert set((await apply_schedules(namespace)).values()) == {ApplyResult.UNCHANGED}
 
 
 async def test_what_was_changed_by_hand_is_corrected_and_what_is_paused_stays_so(namespace: Client) -> None:
@@ -79,7 +79,7 @@ async def test_what_was_changed_by_hand_is_corrected_and_what_is_paused_stays_so
 
     await namespace.get_schedule_handle("worksub-reconcile").update(changed)
 
-    assert (await apply_schedules(namespace))["reconcile"] is Applied.UPDATED
+    assert (await apply_schedules(namespace))["reconcile"] is ApplyResult.UPDATED
 
     corrected = (await namespace.get_schedule_handle("worksub-reconcile").describe()).schedule
     assert (corrected.spec, corrected.policy) == (declared.spec, declared.policy)
@@ -87,7 +87,7 @@ async def test_what_was_changed_by_hand_is_corrected_and_what_is_paused_stays_so
     assert (found.paused, found.pause_note, found.next_run_at) == (True, "the mail server is moved", None)
     await resume(namespace, RECONCILE)
     assert not (await listed(namespace))["reconcile"].paused
-    assert set((await apply_schedules(namespace)).values()) == {Applied.UNCHANGED}
+    assert set((await apply_schedules(namespace)).values()) == {ApplyResult.UNCHANGED}
 
 
 async def test_a_list_shows_the_next_run_in_korea_and_what_is_not_applied(namespace: Client) -> None:
@@ -109,7 +109,7 @@ async def test_a_job_that_is_not_applied_can_be_neither_run_nor_paused(namespace
             await attempt
 
 
-async def test_a_job_that_is_triggered_runs_now_and_is_listed_with_what_it_said(office: House) -> None:
+async def test_a_job_that_is_triggered_runs_now_and_is_listed_with_what_it_said(office: ServiceEnv) -> None:
     await apply_schedules(office.temporal)
     await pause(office.temporal, PURGE, "not by itself")
     async with office.worker():
@@ -120,11 +120,11 @@ async def test_a_job_that_is_triggered_runs_now_and_is_listed_with_what_it_said(
     assert (last.status, last.summary) == ("COMPLETED", report["summary"])
 
 
-async def test_a_job_is_triggered_again_after_a_run_that_is_under_way(office: House) -> None:
+async def test_a_job_is_triggered_again_after_a_run_that_is_under_way(office: ServiceEnv) -> None:
     await apply_schedules(office.temporal)
     first = await trigger(office.temporal, RECONCILE)
     waiting = asyncio.create_task(trigger(office.temporal, RECONCILE))
-    await eventually("it waits", lambda: is_buffered(office.temporal, RECONCILE))
+    await wait_for("it waits", lambda: is_buffered(office.temporal, RECONCILE))
     assert not waiting.done()
     async with office.worker():
         await result_of(first)
@@ -138,7 +138,7 @@ async def is_buffered(client: Client, job: Job) -> bool:
     return described.raw_description.info.buffer_size > 0
 
 
-async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(office: House) -> None:
+async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(office: ServiceEnv) -> None:
     await apply_schedules(office.temporal)
     run = await trigger(office.temporal, PURGE)
     await run.terminate(reason="by an operator")
@@ -149,7 +149,7 @@ async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(office: H
         last = (await listed(office.temporal))["purge"].last_run
         return last is not None and (last.status, last.summary) == ("TERMINATED", None)
 
-    await eventually("the list shows it", is_listed)
+    await wait_for("the list shows it", is_listed)
 
 
 async def test_what_was_missed_while_nothing_ran_is_made_up_for(namespace: Client) -> None:

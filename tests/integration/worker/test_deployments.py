@@ -10,10 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.polling import eventually, together
-from support.service_env import fresh
-from support.subscription_driver import Life
-from support.worker_env import Office, open_office
+from support.polling import gather_all, wait_for
+from support.service_env import unique_name
+from support.subscription_driver import SubscriptionDriver
+from support.worker_env import WorkerEnv, open_worker_env
 from support.worker_process import worker_process
 from temporalio.api.enums.v1 import RoutingConfigUpdateState, VersioningBehavior
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
@@ -28,13 +28,13 @@ TEMPORAL = Path(sys.executable).with_name("temporal")
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[Office]:
-    async with open_office(stack, tmp_path) as opened:
+async def office(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[WorkerEnv]:
+    async with open_worker_env(stack, tmp_path) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def working(office: Office, build: str | None = None) -> AsyncIterator[None]:
+async def working(office: WorkerEnv, build: str | None = None) -> AsyncIterator[None]:
     """A worker process of this build, or of none; it is stopped in good order, as deployments do."""
     version = {"TEMPORAL_DEPLOYMENT_NAME": DEPLOYMENT, "TEMPORAL_WORKER_BUILD_ID": build} if build else {}
     async with worker_process({**office.settings, **version}, office.home) as worker:
@@ -46,7 +46,7 @@ async def working(office: Office, build: str | None = None) -> AsyncIterator[Non
         assert await worker.exit_code() == 0
 
 
-async def make_current(office: Office, *which: str) -> None:
+async def make_current(office: WorkerEnv, *which: str) -> None:
     """Make a build the current one as soon as the server knows it; returns once every task goes to it."""
     connection = {name: value for name, value in office.settings.items() if name.startswith("TEMPORAL_")}
 
@@ -69,21 +69,21 @@ async def make_current(office: Office, *which: str) -> None:
         state = described.worker_deployment_info.routing_config_update_state
         return state != RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS
 
-    await eventually(f"{which} is the current version", accepted)
-    await eventually(f"{which} is the current version of every queue", everywhere)
+    await wait_for(f"{which} is the current version", accepted)
+    await wait_for(f"{which} is the current version of every queue", everywhere)
 
 
-async def doctor_says(office: Office, what: str) -> None:
+async def doctor_says(office: WorkerEnv, what: str) -> None:
     """Wait until `worksub doctor` says this of the workers."""
 
     async def said() -> bool:
         findings = {finding.what: finding async for finding in temporal_findings(office.house.temporal)}
         return f"{findings['worker'].verdict}: {findings['worker'].text}" == what
 
-    await eventually(f"the doctor says {what}", said)
+    await wait_for(f"the doctor says {what}", said)
 
 
-async def build_of(life: Life) -> str:
+async def build_of(life: SubscriptionDriver) -> str:
     """The build that has done the life's latest workflow task; nothing for a worker without a version."""
     info = (await life.handle.describe()).raw_description.workflow_execution_info.versioning_info
     if info.HasField("deployment_version"):
@@ -91,26 +91,26 @@ async def build_of(life: Life) -> str:
     return info.deployment_version.build_id
 
 
-async def paid(office: Office) -> Life:
+async def paid(office: WorkerEnv) -> SubscriptionDriver:
     life = await office.house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
     return life
 
 
-async def go_on(lives: list[Life], *, months: int) -> list[str]:
+async def go_on(lives: list[SubscriptionDriver], *, months: int) -> list[str]:
     """So many months after their beginning each is renamed; the builds that did it."""
 
-    async def one(life: Life) -> str:
+    async def one(life: SubscriptionDriver) -> str:
         started = (await life.status()).started_at
         assert started is not None
         await life.sleeps_until(started + timedelta(days=31 * months))
-        await life.asks("rename_account", group=fresh("goes-on"))
+        await life.asks("rename_account", group=unique_name("goes-on"))
         return await build_of(life)
 
-    return await together(one(life) for life in lives)
+    return await gather_all(one(life) for life in lives)
 
 
-async def test_lives_go_on_from_build_to_build_and_back(office: Office) -> None:
+async def test_lives_go_on_from_build_to_build_and_back(office: WorkerEnv) -> None:
     async with working(office):
         older = await paid(office)
         assert await build_of(older) == ""
@@ -140,7 +140,7 @@ async def test_lives_go_on_from_build_to_build_and_back(office: Office) -> None:
         assert await life.failed_tasks() == []
 
 
-async def test_the_doctor_says_when_workers_get_no_work(office: Office) -> None:
+async def test_the_doctor_says_when_workers_get_no_work(office: WorkerEnv) -> None:
     async with working(office, "0.1.0"):
         await doctor_says(
             office,
@@ -156,5 +156,5 @@ async def test_the_doctor_says_when_workers_get_no_work(office: Office) -> None:
         return await idle_version(office.house.temporal, stopped)
 
     async with working(office):
-        told = await eventually("somebody is told what to do", advice)
+        told = await wait_for("somebody is told what to do", advice)
         assert told == "Temporal gives the tasks to build 0.1.0 of deployment worksub: run a worker of it."

@@ -17,12 +17,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from support.blocking_triggers import Holds, holds_in
+from support.blocking_triggers import BlockingTriggers, holds_in
 from support.data_search import is_gone_from_workflow
-from support.polling import eventually, together
-from support.service_env import House, catalogue_text, fresh, open_house
-from support.subscription_driver import Life
-from support.tcp_proxy import Door
+from support.polling import gather_all, wait_for
+from support.service_env import ServiceEnv, catalogue_text, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
+from support.tcp_proxy import TcpProxy
 from support.worker_process import WorkerProcess, worker_process
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
@@ -36,7 +36,7 @@ from dev_stack.temporal_server import TemporalServer
 from starter.requests import subscription_id_for
 from subscription.business_calendar import start_of
 from subscription.ledger import LineKind
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.state import State
 
 # A run that goes on in a new one within so long of its start has its successor wait for the rest of it.
@@ -61,18 +61,18 @@ MONTHLY = 60_000
 
 
 @pytest.fixture
-async def house(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[House]:
+async def house(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[ServiceEnv]:
     """A house without a worker, on a server of its own."""
     async with TemporalServer(
         tmp_path / "temporal", search_attributes={}, dynamic_config=[BETWEEN_RUNS]
     ) as server:
         temporal = await Client.connect(server.address, data_converter=data_converter())
         await register_search_attributes(temporal)
-        async with open_house(stack, temporal, works=False, task_queue=TASK_QUEUE) as opened:
+        async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as opened:
             yield opened
 
 
-async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> None:
+async def test_what_was_half_done_is_done_once(house: ServiceEnv, tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text(catalogue_text())
     settings = {
         "DATABASE_URL": house.worker_url,
@@ -81,18 +81,18 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
         "WORKSUB_DNS_RESOLVERS": house.dns.address,
     }
     working = partial(worker_process, home=tmp_path)
-    async with holds_in(house) as holds, Door() as door:
+    async with holds_in(house) as holds, TcpProxy() as door:
         # The first one keeps nothing in memory, so that Temporal does not wait for it to remember.
         async with working({**settings, "WORKSUB_CACHED_WORKFLOWS": "0"}) as worker:
-            domains = [{"domain": f"{fresh('erased')}.example"} for _ in ERASING]
-            switching, leaving, charged, *erased = await together(
+            domains = [{"domain": f"{unique_name('erased')}.example"} for _ in ERASING]
+            switching, leaving, charged, *erased = await gather_all(
                 [*(house.requested() for _ in range(3)), *(house.requested(account=name) for name in domains)]
             )
             for step, life in zip(ERASING, erased, strict=True):
                 await holds.hold(f"{step}/{life.id}")
             today = await charged.today()
             switched = {"date": f"{today}", "term": "ANNUAL"}
-            await together(life.asks("switch_to_paid", **switched) for life in (leaving, charged))
+            await gather_all(life.asks("switch_to_paid", **switched) for life in (leaving, charged))
             ends = [asyncio.create_task(life.asks("cancel", date=f"{today}", id="end")) for life in erased]
             for step, life in zip(ERASING, erased, strict=True):
                 await holds.has_stopped(f"{step}/{life.id}")
@@ -109,12 +109,12 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
             cancellation = {"date": f"{today}", "confirmation": await leaving.confirmation(), "id": "leave"}
             leave = asyncio.create_task(leaving.asks("cancel", **cancellation))
             unheard, requesting = await are_half_requested(house, holds)
-            await eventually("the switch is accepted", partial(has_accepted_an_update, switching))
-            await eventually("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
-            await eventually("the second run has begun", partial(is_in_its_second_run, charged))
+            await wait_for("the switch is accepted", partial(has_accepted_an_update, switching))
+            await wait_for("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
+            await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
             resting = await house.requested()
-            await resting.asks("rename_account", group=fresh("resting"))
-            await eventually("a run is over, and the next not begun", partial(is_between_two_runs, resting))
+            await resting.asks("rename_account", group=unique_name("resting"))
+            await wait_for("a run is over, and the next not begun", partial(is_between_two_runs, resting))
             passing = await has_a_fee_that_nobody_heard_of(charged, holds, door)
             await dies(worker)
         assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4
@@ -140,12 +140,12 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
             assert await leaving.ledger() == list((await leave).ledger)
             assert await leaving.asks("cancel", **cancellation) == await leave
             other = await leaving.refused("cancel", **{**cancellation, "confirmation": "another account"})
-            assert other.code is Code.COMMAND_ID_REUSED
+            assert other.code is RefusalCode.COMMAND_ID_REUSED
             await passing
             assert await fees_recorded(house, charged) == [fee]
             await goes_on_after_its_fee(charged, today)
             await asyncio.gather(*ends)
-            await together(life.has_closed() for life in erased)
+            await gather_all(life.has_closed() for life in erased)
             for life in erased:
                 await is_erased_once(house, life)
             assert await names_held(house) == {
@@ -155,7 +155,9 @@ async def test_what_was_half_done_is_done_once(house: House, tmp_path: Path) -> 
                 assert await life.failed_tasks() == []
 
 
-async def are_half_requested(house: House, holds: Holds) -> tuple[Life, "asyncio.Future[tuple[Life, Life]]"]:
+async def are_half_requested(
+    house: ServiceEnv, holds: BlockingTriggers
+) -> tuple[SubscriptionDriver, "asyncio.Future[tuple[SubscriptionDriver, SubscriptionDriver]]"]:
     """Two that are stopped on the way, of which the first is returned, and what both wait for.
 
     The first is recorded, and what did it has not answered; the second has its name, and no record yet.
@@ -168,7 +170,7 @@ async def are_half_requested(house: House, holds: Holds) -> tuple[Life, "asyncio
     for key in (recorded, named):
         await holds.hold(key)
 
-    async def requested(life: Life) -> Life:
+    async def requested(life: SubscriptionDriver) -> SubscriptionDriver:
         assert (await house.client.request(life.request)).subscription_id == life.id
         return life
 
@@ -179,7 +181,9 @@ async def are_half_requested(house: House, holds: Holds) -> tuple[Life, "asyncio
     return unheard, requesting
 
 
-async def has_a_fee_that_nobody_heard_of(charged: Life, holds: Holds, door: Door) -> "asyncio.Task[bool]":
+async def has_a_fee_that_nobody_heard_of(
+    charged: SubscriptionDriver, holds: BlockingTriggers, door: TcpProxy
+) -> "asyncio.Task[bool]":
     """A month's turn is committed by a worker that can tell Temporal nothing any more; the clock that moves.
 
     The write is a local activity: that it has been made is told with the end of the workflow's task alone.
@@ -190,11 +194,11 @@ async def has_a_fee_that_nobody_heard_of(charged: Life, holds: Holds, door: Door
     await holds.has_stopped(f"{FEE}/{charged.id}")
     door.closes()
     await holds.let_go(f"{FEE}/{charged.id}")
-    await eventually("the fee is committed", partial(is_recorded, charged, "SERVICE_FEES_POSTED"))
+    await wait_for("the fee is committed", partial(is_recorded, charged, "SERVICE_FEES_POSTED"))
     return passing
 
 
-async def fees_recorded(house: House, life: Life) -> list[asyncpg.Record]:
+async def fees_recorded(house: ServiceEnv, life: SubscriptionDriver) -> list[asyncpg.Record]:
     """Its events of service fees with their lines, as they were written, and when."""
     return await house.owner.fetch(
         """
@@ -205,7 +209,7 @@ async def fees_recorded(house: House, life: Life) -> list[asyncpg.Record]:
     )
 
 
-async def goes_on_after_its_fee(charged: Life, today: date) -> None:
+async def goes_on_after_its_fee(charged: SubscriptionDriver, today: date) -> None:
     """The days of the first month are on one line, and the month after it is charged as well."""
     first = next_month(today)
     second = next_month(first)
@@ -223,8 +227,8 @@ def next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
-def unstarted(house: House, body: dict[str, Any]) -> Life:
-    return Life(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
+def unstarted(house: ServiceEnv, body: dict[str, Any]) -> SubscriptionDriver:
+    return SubscriptionDriver(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
 
 
 async def dies(worker: WorkerProcess) -> None:
@@ -232,11 +236,11 @@ async def dies(worker: WorkerProcess) -> None:
     assert await worker.exit_code() == -signal.SIGKILL
 
 
-async def is_in_its_second_run(life: Life) -> bool:
+async def is_in_its_second_run(life: SubscriptionDriver) -> bool:
     return len(await life.run_ids()) == 2 and not await is_between_two_runs(life)
 
 
-async def is_between_two_runs(life: Life) -> bool:
+async def is_between_two_runs(life: SubscriptionDriver) -> bool:
     """Whether it has gone on in a new run, of which no task has begun."""
     events = await life.history()
     first = events[0].workflow_execution_started_event_attributes
@@ -244,30 +248,30 @@ async def is_between_two_runs(life: Life) -> bool:
     return bool(first.continued_execution_run_id) and not begun
 
 
-async def names_held(house: House) -> set[str]:
+async def names_held(house: ServiceEnv) -> set[str]:
     """Who holds a name, by what is committed."""
     rows = await house.owner.fetch("SELECT subscription_id FROM account_names")
     return {row["subscription_id"] for row in rows}
 
 
 @asynccontextmanager
-async def locked(house: House, table: str, life: Life) -> AsyncIterator[None]:
+async def locked(house: ServiceEnv, table: str, life: SubscriptionDriver) -> AsyncIterator[None]:
     """Nobody else gets at this row."""
     async with house.owner.acquire() as connection, connection.transaction():
         await connection.execute(f"SELECT FROM {table} WHERE subscription_id = $1 FOR UPDATE", life.id)
         yield
 
 
-async def has_accepted_an_update(life: Life) -> bool:
+async def has_accepted_an_update(life: SubscriptionDriver) -> bool:
     accepted = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
     return accepted in [event.event_type for event in await life.history()]
 
 
-async def is_recorded(life: Life, event: str) -> bool:
+async def is_recorded(life: SubscriptionDriver, event: str) -> bool:
     return event in await life.events()
 
 
-async def is_erased_once(house: House, life: Life) -> None:
+async def is_erased_once(house: ServiceEnv, life: SubscriptionDriver) -> None:
     assert await life.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
     database, histories = await life.client.certificates(life.id)
     once = dict.fromkeys(

@@ -7,10 +7,10 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from support.polling import eventually
+from support.polling import wait_for
 from support.reconcile_job import codes
-from support.service_env import House, fresh, on, open_house
-from support.subscription_driver import Life
+from support.service_env import ServiceEnv, kst, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio import activity, workflow
 from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
 from temporalio.common import RetryPolicy
@@ -19,23 +19,23 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.interceptors.caller_verification import NOT_THE_SERVICE
-from adapters.postgres.catalogue_repository import price_book
+from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.worker_keys import worker_seals
 from dev_stack.stack import EmbeddedStack
-from subscription.activity_contracts import ACTIVITIES, CALLERS, DeleteHistories, Erase, Transition
+from subscription.activity_contracts import ACTIVITIES, CALLERS, DeleteHistoriesInput, EraseInput, Transition
 from subscription.apply import apply_all
 from subscription.catalogue import PriceBook
-from subscription.event_replay import ending
+from subscription.event_replay import cancellation_events
 from subscription.events import Erased
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.invoice import IssueInvoices
 from subscription.message_authentication import Seals, UnknownSealKeyError
-from subscription.notice_outbox import DeliverNotices, TellNotices
+from subscription.notice_outbox import DeliverNoticesInput, QueueNoticesInput
 from subscription.reconciliation import FinishReconciliation
-from subscription.retention import PurgeRows
+from subscription.retention import PurgeRowsInput
 from subscription.state import Subscription
 from workflows.registry import WORKFLOWS
-from workflows.run_input import Resumed
+from workflows.run_input import ResumeInput
 
 PAID = "2027-01-10 09:00"
 
@@ -65,7 +65,7 @@ class Stranger(Impostor):
 @asynccontextmanager
 async def attacking(temporal: Client) -> AsyncIterator[str]:
     """The task queue of the attacker's own worker."""
-    queue = fresh("attacker")
+    queue = unique_name("attacker")
     async with Worker(
         temporal,
         task_queue=queue,
@@ -75,14 +75,14 @@ async def attacking(temporal: Client) -> AsyncIterator[str]:
         yield queue
 
 
-async def arguments(house: House, life: Life) -> dict[str, Any]:
+async def arguments(house: ServiceEnv, life: SubscriptionDriver) -> dict[str, Any]:
     """The argument of each of these activities, as the service itself could send it."""
-    state, at = await state_of(house, life), on("2027-01-11 09:00")
-    canceled, erased = ending(state, at, await price_book(house.pool))
+    state, at = await state_of(house, life), kst("2027-01-11 09:00")
+    canceled, erased = cancellation_events(state, at, await load_price_book(house.pool))
     assert isinstance(erased, Erased)
     after = apply_all(state, (canceled, erased))
     return {
-        "erase_subscription": Erase(
+        "erase_subscription": EraseInput(
             subscription_id=life.id, sequence=after.sequence, event=erased, state=after
         ),
         "record_transition": Transition(
@@ -92,21 +92,21 @@ async def arguments(house: House, life: Life) -> dict[str, Any]:
             state=apply_all(state, (canceled,)),
             edition=99,
         ),
-        "delete_histories": DeleteHistories(run_ids=(), erased_at=at),
-        "tell_notices": TellNotices(day=at.date()),
-        "deliver_notices": DeliverNotices(day=at.date()),
-        "purge_rows": PurgeRows(),
+        "delete_histories": DeleteHistoriesInput(run_ids=(), erased_at=at),
+        "tell_notices": QueueNoticesInput(day=at.date()),
+        "deliver_notices": DeliverNoticesInput(day=at.date()),
+        "purge_rows": PurgeRowsInput(),
         "issue_invoices": IssueInvoices(month=date(2027, 1, 1), issued_on=date(2027, 2, 3)),
         "finish_reconciliation": FinishReconciliation(run="forged", looked_at=7),
     }
 
 
-async def untouched(house: House, life: Life, before: Subscription) -> None:
+async def untouched(house: ServiceEnv, life: SubscriptionDriver, before: Subscription) -> None:
     assert await life.client.certificates(life.id) == []
     assert await state_of(house, life) == before
 
 
-async def state_of(house: House, life: Life) -> Subscription:
+async def state_of(house: ServiceEnv, life: SubscriptionDriver) -> Subscription:
     return Subscription.model_validate_json(
         await house.owner.fetchval("SELECT snapshot FROM subscriptions WHERE subscription_id = $1", life.id)
     )
@@ -116,7 +116,7 @@ async def state_of(house: House, life: Life) -> Subscription:
 @pytest.mark.parametrize("kind", ["SubscriptionWorkflow", "Stranger"])
 @pytest.mark.parametrize("under_its_id", [True, False], ids=["under its id", "under another id"])
 async def test_an_activity_is_refused_to_a_workflow_of_the_attacker(
-    house: House, kind: str, call: str, under_its_id: bool
+    house: ServiceEnv, kind: str, call: str, under_its_id: bool
 ) -> None:
     life = await house.paid(PAID)
     before = await state_of(house, life)
@@ -128,7 +128,7 @@ async def test_an_activity_is_refused_to_a_workflow_of_the_attacker(
             await house.temporal.execute_workflow(
                 kind,
                 {"name": call, "argument": argument, "queue": house.task_queue},
-                id=life.workflow_id if under_its_id else fresh("attack"),
+                id=life.workflow_id if under_its_id else unique_name("attack"),
                 task_queue=queue,
             )
     assert isinstance(failure.value.cause, ActivityError)
@@ -144,7 +144,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_no_activity_is_called_without_a_workflow(house: House, call: str) -> None:
+async def test_no_activity_is_called_without_a_workflow(house: ServiceEnv, call: str) -> None:
     life = await house.paid(PAID)
     before = await state_of(house, life)
     argument = (await arguments(house, life))[call]
@@ -152,7 +152,7 @@ async def test_no_activity_is_called_without_a_workflow(house: House, call: str)
         await house.temporal.execute_activity(
             call,
             argument,
-            id=fresh("standalone"),
+            id=unique_name("standalone"),
             task_queue=house.task_queue,
             start_to_close_timeout=timedelta(seconds=20),
             retry_policy=RetryPolicy(maximum_attempts=1),
@@ -168,11 +168,11 @@ def test_every_activity_has_a_caller_of_its_own() -> None:
     assert {caller for callers in CALLERS.values() for caller in callers} == kinds
 
 
-def forged(state: Subscription, book: PriceBook) -> Resumed:
+def forged(state: Subscription, book: PriceBook) -> ResumeInput:
     """The state of a subscription at a thousand times its price, with a clock a year ahead."""
     [rate] = state.rates
     dear = rate.model_copy(update={"list_price": 9_990_000, "annual_price": 9_990_000})
-    return Resumed(
+    return ResumeInput(
         state=state.model_copy(update={"rates": (dear,)}),
         book=book,
         clock_offset=timedelta(days=400),
@@ -183,7 +183,9 @@ def forged(state: Subscription, book: PriceBook) -> Resumed:
 
 
 @pytest.mark.parametrize("call", ["record_transition", "delete_histories"])
-async def test_reconcile_writes_nothing_that_only_an_attackers_history_says(office: House, call: str) -> None:
+async def test_reconcile_writes_nothing_that_only_an_attackers_history_says(
+    office: ServiceEnv, call: str
+) -> None:
     life = await office.paid(PAID)
     before = await state_of(office, life)
     argument = (await arguments(office, life))[call]
@@ -213,7 +215,7 @@ async def accomplices(temporal: Client) -> AsyncIterator[str]:
     async def delete_histories(_: Any) -> Any:
         return {"runs": 1}
 
-    queue = fresh("accomplices")
+    queue = unique_name("accomplices")
     async with Worker(temporal, task_queue=queue, activities=[record_transition, delete_histories]):
         yield queue
 
@@ -223,15 +225,15 @@ async def accomplices(temporal: Client) -> AsyncIterator[str]:
 async def test_a_forged_state_is_not_believed_in_a_later_run(
     stack: EmbeddedStack, temporal: Client, way: str, known: bool
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
             life = await house.paid(PAID)
         before = await state_of(house, life)
-        resumed, workflow_id = forged(before, await price_book(house.pool)), life.workflow_id
+        resumed, workflow_id = forged(before, await load_price_book(house.pool)), life.workflow_id
         if known:
             await life.handle.terminate(reason="to take its id")
         else:
-            other = fresh("nobody")
+            other = unique_name("nobody")
             workflow_id = WORKFLOW_ID_PREFIX + other
             stolen = resumed.state.model_copy(update={"subscription_id": other})
             resumed = resumed.model_copy(update={"state": stolen})
@@ -254,7 +256,7 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
         async def has_another_run() -> bool:
             return (await handle.describe()).run_id != first.result_run_id
 
-        await eventually("another run has followed", has_another_run)
+        await wait_for("another run has followed", has_another_run)
         seen = await temporal.get_workflow_handle(workflow_id).describe()
         async with house.worker():
 
@@ -262,7 +264,7 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
                 described = await handle.describe()
                 return described.run_id != seen.run_id or described.history_length > 5
 
-            await eventually("a worker has taken it up", has_been_worked_on)
+            await wait_for("a worker has taken it up", has_been_worked_on)
             with suppress(RPCError):  # a refused one has ended already
                 await handle.terminate(reason="the attack is over")
         assert await house.owner.fetchval("SELECT max(amount) FROM ledger_lines") is None
@@ -293,7 +295,7 @@ async def test_a_key_that_was_replaced_still_verifies_and_an_unknown_one_is_wait
 
 
 async def test_runs_and_calls_go_on_under_a_new_key(stack: EmbeddedStack, temporal: Client) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
             life = await house.paid(PAID)
             await life.has_run(2)
@@ -301,7 +303,7 @@ async def test_runs_and_calls_go_on_under_a_new_key(stack: EmbeddedStack, tempor
         rotated = dataclasses.replace(house, seals=await worker_seals(house.pool))
         assert rotated.seals.keys[1:] == house.seals.keys
         async with rotated.worker():
-            await life.asks("rename_account", at="2027-01-11 09:00", group=fresh("rotated"))
+            await life.asks("rename_account", at="2027-01-11 09:00", group=unique_name("rotated"))
             await life.passes_to("2027-02-02 09:00")
         assert "SERVICE_FEES_POSTED" in await life.events()
         assert await life.failed_tasks() == []

@@ -11,15 +11,15 @@ from replay.scenarios import KINDS
 from temporalio import workflow
 
 from dev_stack.stack import EmbeddedStack
-from subscription.activity_contracts import KnownEdition
+from subscription.activity_contracts import NewerCataloguesInput
 from subscription.model import Frozen
-from workflows.activity_calls import carry_out
+from workflows.activity_calls import execute_until_success
 
 PATCH = "ask-for-prices-first"
 
 
 async def before(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
-    return await carry_out(name, argument, *shown_and_urgent)
+    return await execute_until_success(name, argument, *shown_and_urgent)
 
 
 async def patched(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
@@ -34,8 +34,8 @@ async def deprecated(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any
 
 
 async def without_the_patch(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
-    await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument, *shown_and_urgent)
+    await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+    return await execute_until_success(name, argument, *shown_and_urgent)
 
 
 Release = Callable[..., Coroutine[Any, Any, Any]]

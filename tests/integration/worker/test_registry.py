@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.service_env import House, open_house
+from support.service_env import ServiceEnv, open_service_env
 from temporalio import activity, workflow
 from temporalio.client import Client
 
 from adapters.temporal.search_attributes import (
     REGISTRY,
-    missing_by_asking,
+    missing_by_query,
     missing_search_attributes,
     register_search_attributes,
 )
@@ -40,7 +40,7 @@ Definitions = dict[str, Any]
 @pytest.fixture(scope="module")
 async def registered(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Definitions]:
     """The activities of a worker by their names."""
-    async with open_house(stack, temporal, works=False) as house, house.worker() as worker:
+    async with open_service_env(stack, temporal, works=False) as house, house.worker() as worker:
         functions = worker.config(active_config=True)["activities"]
         definitions = [activity._Definition.must_from_callable(function) for function in functions]
         yield {definition.name or "": definition for definition in definitions}
@@ -63,7 +63,14 @@ def test_every_command_is_an_update_with_a_validator_and_a_signal() -> None:
     assert {name for name in definition.signals if name} == {*COMMANDS, "needs_attention"}
     assert None in definition.signals, "there is a handler for signals that nobody knows"
     assert None in definition.updates, "and one for updates"
-    assert {*definition.queries} == {"status", "timeline", "upcoming", "quote_cancellation", "snapshot"}
+    assert {*definition.queries} == {
+        "status",
+        "timeline",
+        "upcoming",
+        "quote_cancellation",
+        "snapshot",
+        "price_book",
+    }
     for name, update in definition.updates.items():
         assert update.validator is not None, name
     handlers: list[Any] = [*definition.updates.values(), *definition.signals.values()]
@@ -79,12 +86,12 @@ async def test_every_search_attribute_is_registered_and_again_changes_nothing(te
     assert await missing_search_attributes(temporal) == []
     assert await register_search_attributes(temporal) == []
     # As on Temporal Cloud, where nobody may list them; the system's own namespace has none of ours.
-    assert await missing_by_asking(temporal) == []
+    assert await missing_by_query(temporal) == []
     elsewhere = await Client.connect(temporal.service_client.config.target_host, namespace="temporal-system")
-    assert await missing_by_asking(elsewhere) == [*SEARCH_ATTRIBUTES]
+    assert await missing_by_query(elsewhere) == [*SEARCH_ATTRIBUTES]
 
 
-async def test_only_registered_search_attributes_are_ever_set(house: House) -> None:
+async def test_only_registered_search_attributes_are_ever_set(house: ServiceEnv) -> None:
     life = await house.paid("2027-01-10 09:00")
     description = await life.handle.describe()
     present = {pair.key.name: pair.value for pair in description.typed_search_attributes}

@@ -3,24 +3,24 @@
 from typing import Any
 
 import pytest
-from support.polling import eventually
-from support.service_env import House
+from support.polling import wait_for
+from support.service_env import ServiceEnv
 
 from starter.replay import replay
-from subscription.activity_contracts import KnownEdition
+from subscription.activity_contracts import NewerCataloguesInput
 from subscription.model import Frozen
-from workflows.activity_calls import carry_out
+from workflows.activity_calls import execute_until_success
 
 START = "2027-01-10 09:00"
 
 
 async def careless(name: str, argument: Frozen, *more: Any) -> Any:
-    await carry_out("newer_catalogues", KnownEdition(edition=1))
-    return await carry_out(name, argument, *more)
+    await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+    return await execute_until_success(name, argument, *more)
 
 
 async def test_what_runs_replays_or_is_named_with_the_reason(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial, paid = await house.requested(START), await house.paid(START)
     # The switch ends the run of the request; this is in the one that goes on.
@@ -30,7 +30,7 @@ async def test_what_runs_replays_or_is_named_with_the_reason(
     async def listed() -> bool:
         return len([run async for run in house.temporal.list_workflows(both)]) == 2
 
-    await eventually("both are listed", listed)
+    await wait_for("both are listed", listed)
     looked: list[int] = []
     as_it_is = await replay(house.temporal, both, on_progress=looked.append)
     assert (as_it_is.replayed, as_it_is.failed, looked) == (2, (), [1, 2])

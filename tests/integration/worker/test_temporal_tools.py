@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from support.polling import eventually
-from support.service_env import House, fresh, open_house
-from support.subscription_driver import Life
+from support.polling import wait_for
+from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.subscription_driver import SubscriptionDriver
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, PendingActivityState, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
@@ -14,32 +14,32 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from dev_stack.stack import EmbeddedStack
 from integration.commands.test_signals import goes_on, refusal_codes
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 START = "2027-01-10 09:00"
-REFUSED = ("Temporal's cancellation", Code.CANCEL_BY_COMMAND)
+REFUSED = ("Temporal's cancellation", RefusalCode.CANCEL_BY_COMMAND)
 
 
-async def refuses(house: House, life: Life, times: int) -> None:
+async def refuses(house: ServiceEnv, life: SubscriptionDriver, times: int) -> None:
     async def refused() -> bool:
         return await refusal_codes(house, life) == [REFUSED] * times
 
-    await eventually(f"{times} requests to cancel are refused in the timeline", refused)
+    await wait_for(f"{times} requests to cancel are refused in the timeline", refused)
 
 
-async def event_types(life: Life) -> list[int]:
+async def event_types(life: SubscriptionDriver) -> list[int]:
     return [event.event_type for event in await life.whole_history()]
 
 
 @asynccontextmanager
-async def row_locked(house: House, life: Life) -> AsyncIterator[None]:
+async def row_locked(house: ServiceEnv, life: SubscriptionDriver) -> AsyncIterator[None]:
     """Whoever wants to record something of this life has to wait."""
     async with house.owner.acquire() as connection, connection.transaction():
         await connection.execute("SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", life.id)
         yield
 
 
-async def test_a_request_to_cancel_the_workflow_is_refused_in_the_timeline(house: House) -> None:
+async def test_a_request_to_cancel_the_workflow_is_refused_in_the_timeline(house: ServiceEnv) -> None:
     life = await house.paid(START)
     async with goes_on(life):
         await life.handle.cancel()
@@ -51,7 +51,7 @@ async def test_a_request_to_cancel_the_workflow_is_refused_in_the_timeline(house
     assert (await life.events())[-1] == "SERVICE_FEES_POSTED"
 
 
-async def test_it_breaks_off_nothing_that_is_under_way(house: House) -> None:
+async def test_it_breaks_off_nothing_that_is_under_way(house: ServiceEnv) -> None:
     life = await house.paid(START)
 
     async def recording() -> bool:
@@ -60,7 +60,7 @@ async def test_it_breaks_off_nothing_that_is_under_way(house: House) -> None:
 
     async with row_locked(house, life):
         asked = asyncio.create_task(life.asks("change_renewal_option", at=START, term="ANNUAL"))
-        await eventually("the change is being recorded", recording)
+        await wait_for("the change is being recorded", recording)
         await life.handle.cancel()
     assert [entry.event for entry in (await asked).events] == ["RENEWAL_OPTION_CHANGED"]
     await refuses(house, life, 1)
@@ -71,7 +71,7 @@ async def test_it_breaks_off_nothing_that_is_under_way(house: House) -> None:
 async def test_it_is_refused_in_each_run_and_told_the_same_by_another_worker(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         async with house.worker():
             life = await house.paid(START)
             await life.handle.cancel()
@@ -82,13 +82,13 @@ async def test_it_is_refused_in_each_run_and_told_the_same_by_another_worker(
         async with house.worker():
             await refuses(house, life, 2)
         async with house.worker():
-            await life.asks("rename_account", at="2028-01-11 00:00", group=fresh("still-alive"))
+            await life.asks("rename_account", at="2028-01-11 00:00", group=unique_name("still-alive"))
             assert await refusal_codes(house, life) == [REFUSED] * 2
             assert await life.failed_tasks() == []
 
 
 async def test_it_may_come_before_anything_has_begun(stack: EmbeddedStack, temporal: Client) -> None:
-    async with open_house(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as house:
         requested = asyncio.create_task(house.requested(START))
 
         async def is_cancelled() -> bool:
@@ -97,7 +97,7 @@ async def test_it_may_come_before_anything_has_begun(stack: EmbeddedStack, tempo
                 await temporal.get_workflow_handle(run.id).cancel()
             return bool(runs)
 
-        await eventually("the request has reached Temporal", is_cancelled)
+        await wait_for("the request has reached Temporal", is_cancelled)
         async with house.worker():
             life = await requested
             await refuses(house, life, 1)
@@ -107,7 +107,7 @@ async def test_it_may_come_before_anything_has_begun(stack: EmbeddedStack, tempo
 # -- reset -------------------------------------------------------------------------------------------
 
 
-async def reset(life: Life, event_id: int, *, again: bool = True) -> None:
+async def reset(life: SubscriptionDriver, event_id: int, *, again: bool = True) -> None:
     """Go on from this event of the present run, as `temporal workflow reset` does.
 
     What was asked since is asked again, or is lost as in a backup.
@@ -119,20 +119,20 @@ async def reset(life: Life, event_id: int, *, again: bool = True) -> None:
             workflow_execution=WorkflowExecution(workflow_id=life.workflow_id),
             reason="an operator's mistake",
             workflow_task_finish_event_id=event_id,
-            request_id=fresh("reset"),
+            request_id=unique_name("reset"),
             reset_reapply_exclude_types=everything,
         ),
         retry=True,
     )
 
 
-async def first_task(life: Life) -> int:
+async def first_task(life: SubscriptionDriver) -> int:
     """The first workflow task of the present run that has completed."""
     done = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     return next(event.event_id for event in await life.history() if event.event_type == done)
 
 
-async def test_what_happens_again_after_a_reset_is_not_written_again(house: House) -> None:
+async def test_what_happens_again_after_a_reset_is_not_written_again(house: ServiceEnv) -> None:
     life = await house.paid(START)
     await life.passes_to("2027-04-01 00:00")
     before, lines = await life.client.timeline(life.id), await life.ledger()
@@ -146,7 +146,7 @@ async def test_what_happens_again_after_a_reset_is_not_written_again(house: Hous
 
 
 async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and_can_begin_anew(
-    house: House,
+    house: ServiceEnv,
 ) -> None:
     life = await house.requested()
     await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
@@ -159,13 +159,13 @@ async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and
         failures = [await house.temporal.data_converter.decode_failure(each.last_failure) for each in pending]
         return any("is recorded as another one" in str(failure) for failure in failures)
 
-    await eventually("the upgrade, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
+    await wait_for("the upgrade, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
     assert await life.client.timeline(life.id) == before
 
     await life.handle.terminate("after a reset")
     await house.temporal.start_workflow(
         "SubscriptionWorkflow", id=life.workflow_id, task_queue=house.task_queue
     )
-    await eventually("the new workflow has started", life.has_started)
-    await life.asks("rename_account", group=fresh("after-a-reset"))
+    await wait_for("the new workflow has started", life.has_started)
+    await life.asks("rename_account", group=unique_name("after-a-reset"))
     assert (await life.client.timeline(life.id))[:-1] == before

@@ -18,28 +18,28 @@ from replay.command_comparison import WORDS, first_difference
 from replay.corpus import recorded_lives, releases
 from replay.recorded_effects import Effect, effects_of
 from replay.scenarios import LIVES_AT_ONCE
-from support.polling import each, eventually, together
-from support.service_env import House, create_database, fresh, open_house, publish
-from support.subscription_driver import Life
+from support.polling import gather_all, run_cases, wait_for
+from support.service_env import ServiceEnv, create_database, open_service_env, publish, unique_name
+from support.subscription_driver import SubscriptionDriver
 from support.worker_env import register_namespace
 from temporalio.client import Client
 
 from activities.catalogue import CatalogueActivities
 from activities.provisioning import ProvisioningActivities
-from activities.transitions import RecordingActivities
-from adapters.postgres.catalogue_repository import price_book
+from activities.transitions import TransitionActivities
+from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrate
 from adapters.postgres.subscription_repository import snapshot
-from adapters.postgres.workspace_provisioner import PostgresWorkspaces
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from adapters.temporal.data_converter import data_converter
 from adapters.temporal.search_attributes import register_search_attributes
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import (
-    BookOutdated,
     NameTaken,
-    NewerCatalogues,
-    Provision,
+    NewerCataloguesResult,
+    PriceBookOutdated,
     Provisioned,
+    ProvisionInput,
     Recorded,
     Transition,
 )
@@ -47,8 +47,8 @@ from subscription.apply import apply_all
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import Cancel, confirmation_for
-from subscription.deadlines import fall_due
-from subscription.decide import Accepted, decide
+from subscription.deadlines import due_events
+from subscription.decide import Decision, decide
 from subscription.events import Canceled, Event
 from subscription.ledger import LineKind
 from subscription.state import Subscription
@@ -71,9 +71,9 @@ class BegunLife:
     effects: tuple[Effect, ...]
 
     @property
-    def provision(self) -> Provision:
+    def provision(self) -> ProvisionInput:
         argument = self.effects[0].argument
-        assert isinstance(argument, Provision)
+        assert isinstance(argument, ProvisionInput)
         return argument
 
     @property
@@ -128,7 +128,7 @@ def until_it_was_cancelled(effects: Sequence[Effect]) -> Iterator[Effect]:
 def newer_prices(effect: Effect) -> tuple[Catalogue, ...]:
     """What the effect told of versions that had been published since."""
     match effect.result:
-        case BookOutdated(newer=newer) | NewerCatalogues(newer=newer):
+        case PriceBookOutdated(newer=newer) | NewerCataloguesResult(newer=newer):
             return newer
     return ()
 
@@ -137,15 +137,15 @@ def newer_prices(effect: Effect) -> tuple[Catalogue, ...]:
 
 
 @asynccontextmanager
-async def empty_house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[House]:
+async def empty_house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house in which nothing is on sale yet."""
-    url = await create_database(stack, fresh("upgrading").replace("-", "_"), "template0")
+    url = await create_database(stack, unique_name("upgrading").replace("-", "_"), "template0")
     await migrate(url)
-    async with open_house(stack, temporal, database_url=url) as house:
+    async with open_service_env(stack, temporal, database_url=url) as house:
         yield house
 
 
-async def bring_back(house: House, life: BegunLife) -> None:
+async def bring_back(house: ServiceEnv, life: BegunLife) -> None:
     """Do again what the release asked of the world; the answers must be those that it heard."""
     for catalogue in life.catalogues:
         await publish(house.pool, catalogue)
@@ -164,10 +164,10 @@ def as_heard_by_hand(effect: Effect) -> Any:
     return Recorded() if isinstance(effect.result, Recorded) else effect.result
 
 
-async def carried_out(house: House, effect: Effect) -> Any:
-    workspaces = PostgresWorkspaces(house.pool)
+async def carried_out(house: ServiceEnv, effect: Effect) -> Any:
+    workspaces = PostgresWorkspaceProvisioner(house.pool)
     provisioning = ProvisioningActivities(house.pool, workspaces, allow_simulation=True)
-    recording = RecordingActivities(house.pool, workspaces)
+    recording = TransitionActivities(house.pool, workspaces)
     argument: Any = effect.argument
     match effect.name:
         case "provision_subscription":
@@ -176,7 +176,7 @@ async def carried_out(house: House, effect: Effect) -> Any:
             return await provisioning.issue_domain_token(argument)
         case "record_transition":
             if effect.local:  # nothing tells by which prices it was judged, but that it was recorded
-                edition = (await price_book(house.pool)).edition
+                edition = (await load_price_book(house.pool)).edition
                 argument = argument.model_copy(update={"edition": edition})
             return await recording.record_transition(argument)
         case "recall_answer":
@@ -186,17 +186,17 @@ async def carried_out(house: House, effect: Effect) -> Any:
     raise AssertionError(f"{effect.name} is an activity that this test has to learn")
 
 
-async def start_anew(house: House, life: BegunLife, now: datetime) -> Life:
+async def start_anew(house: ServiceEnv, life: BegunLife, now: datetime) -> SubscriptionDriver:
     """A workflow that goes on from the record, on a clock that shows `now`."""
     wanted = life.provision
-    found = Life(house.client, house.temporal, wanted.subscription_id, dict(wanted.request))
+    found = SubscriptionDriver(house.client, house.temporal, wanted.subscription_id, dict(wanted.request))
     await house.temporal.start_workflow(
         "SubscriptionWorkflow",
         {"simulated_at": now.isoformat()},
         id=found.workflow_id,
         task_queue=house.task_queue,
     )
-    await eventually(f"{life.name} lives again", found.has_started)
+    await wait_for(f"{life.name} lives again", found.has_started)
     return found
 
 
@@ -205,13 +205,13 @@ async def start_anew(house: House, life: BegunLife, now: datetime) -> Life:
 
 def to_the_end(state: Subscription, moment: datetime, book: PriceBook) -> list[Event]:
     """What the rules say: all that falls due until then, and what cancelling then brings, if it can be."""
-    events = fall_due(state, moment, book)
+    events = due_events(state, moment, book)
     after = apply_all(state, events)
-    if after.state.commandable:
+    if after.state.accepts_commands:
         decision = decide(after, cancellation(after, moment), moment, book)
-        assert isinstance(decision, Accepted), decision
+        assert isinstance(decision, Decision), decision
         events += decision.events
-        events += fall_due(apply_all(after, decision.events), moment, book)
+        events += due_events(apply_all(after, decision.events), moment, book)
     return events
 
 
@@ -222,7 +222,7 @@ def cancellation(state: Subscription, moment: datetime) -> Cancel:
     return Cancel(date=day_of(moment), confirmation=confirmation, at=moment)
 
 
-async def finish(house: House, begun: BegunLife) -> None:
+async def finish(house: ServiceEnv, begun: BegunLife) -> None:
     await bring_back(house, begun)
     state = await snapshot(house.pool, begun.provision.subscription_id)
     assert state is not None
@@ -230,11 +230,11 @@ async def finish(house: House, begun: BegunLife) -> None:
     timeline = await house.client.timeline(state.subscription_id)
     ledger = await house.client.ledger(state.subscription_id)
     moment = state.last_at + FURTHER
-    expected = to_the_end(state, moment, await price_book(house.pool))
+    expected = to_the_end(state, moment, await load_price_book(house.pool))
 
     life = await start_anew(house, begun, state.last_at)
     await life.client.settle(life.id, moment)
-    if (await life.status()).state.commandable:
+    if (await life.status()).state.accepts_commands:
         wanted = {"date": f"{day_of(moment)}", "confirmation": await life.confirmation()}
         await life.client.command(life.id, "cancel", {**wanted, "at": moment.isoformat()})
     await life.has_closed()
@@ -256,7 +256,7 @@ async def finish(house: House, begun: BegunLife) -> None:
 @pytest.fixture
 async def lost(stack: EmbeddedStack) -> Client:
     """A namespace that knows nothing of the lives that are brought back, whose ids are as they were."""
-    namespace = fresh("lost")
+    namespace = unique_name("lost")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
         stack.addresses.temporal_address, namespace=namespace, data_converter=data_converter()
@@ -274,19 +274,19 @@ async def test_lives_that_a_release_began_are_finished_by_this_one(
     # More of them at once take longer on a busy machine than a test waits for one.
     places = asyncio.Semaphore(LIVES_AT_ONCE)
 
-    async def finished_in_turn(house: House, life: BegunLife) -> None:
+    async def finished_in_turn(house: ServiceEnv, life: BegunLife) -> None:
         async with places:
             await finish(house, life)
 
     async def finished_together(neighbours: Sequence[BegunLife]) -> None:
         async with empty_house(stack, lost) as house:
-            await each({life.name: finished_in_turn(house, life) for life in neighbours})
+            await run_cases({life.name: finished_in_turn(house, life) for life in neighbours})
 
     async def finished_alone(life: BegunLife) -> None:
         async with places, empty_house(stack, lost) as house:
-            await each({life.name: finish(house, life)})
+            await run_cases({life.name: finish(house, life)})
 
     # Prices that one of them hears of late must not reach the others earlier than they did then.
     alone = [life for life in lives if life.hears_of_newer_prices]
     others = [life for life in lives if not life.hears_of_newer_prices]
-    await together([finished_together(others), *(finished_alone(life) for life in alone)])
+    await gather_all([finished_together(others), *(finished_alone(life) for life in alone)])

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support.polling import eventually, together
-from support.service_env import catalogue_text, create_database, fresh
-from support.subscription_driver import Life
-from support.tcp_proxy import Door
-from support.worker_env import Office, open_office, register_namespace
+from support.polling import gather_all, wait_for
+from support.service_env import catalogue_text, create_database, unique_name
+from support.subscription_driver import SubscriptionDriver
+from support.tcp_proxy import TcpProxy
+from support.worker_env import WorkerEnv, open_worker_env, register_namespace
 from support.worker_process import worker_process
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -21,14 +21,14 @@ from adapters.temporal.client import TASK_QUEUE
 from dev_stack.child_server import free_ports
 from dev_stack.postgres_server import PostgresServer
 from dev_stack.stack import EmbeddedStack
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 CONNECTED = ("Connected to Temporal at", "Connected to PostgreSQL at", f"Working on task queue {TASK_QUEUE}")
 
 
 @pytest.fixture(scope="module")
-async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    async with open_office(stack, tmp_path_factory.mktemp("office")) as opened:
+async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerEnv]:
+    async with open_worker_env(stack, tmp_path_factory.mktemp("office")) as opened:
         yield opened
 
 
@@ -37,7 +37,7 @@ async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
-    office: Office, stack: EmbeddedStack, number: signal.Signals
+    office: WorkerEnv, stack: EmbeddedStack, number: signal.Signals
 ) -> None:
     mail = {
         "WORKSUB_SMTP_URL": "smtp://worksub@127.0.0.1:2525",
@@ -62,13 +62,13 @@ async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
     assert await life.events() == ["TRIAL_STARTED"]
 
 
-async def is_refused_without_a_stack_trace(life: Life) -> None:
+async def is_refused_without_a_stack_trace(life: SubscriptionDriver) -> None:
     """Operators read refusals in Temporal's UI, which would show one."""
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await life.handle.execute_update("check_domain", {})
     refusal = refused.value.cause
     assert isinstance(refusal, ApplicationError)
-    assert refusal.type == Code.NO_PROOF_AWAITED
+    assert refusal.type == RefusalCode.NO_PROOF_AWAITED
     assert refusal.failure is not None
     assert refusal.failure.stack_trace == ""
 
@@ -79,10 +79,10 @@ async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done
     async def broken_off(by: signal.Signals, code: int) -> None:
         home = tmp_path / by.name
         home.mkdir()
-        async with open_office(stack, home) as office:
+        async with open_worker_env(stack, home) as office:
             living = asyncio.create_task(many_lives(office, 12))
             async with worker_process(office.settings, home) as worker:
-                await eventually("some lives have begun", partial(have_begun, office, 4))
+                await wait_for("some lives have begun", partial(have_begun, office, 4))
                 worker.send(by)
                 assert await worker.exit_code() == code
             async with worker_process(office.settings, home) as worker:
@@ -91,33 +91,33 @@ async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done
                 assert await worker.exit_code() == 0
             assert not await names_are_held(office, 1)
 
-    await together([broken_off(signal.SIGTERM, 0), broken_off(signal.SIGKILL, -signal.SIGKILL)])
+    await gather_all([broken_off(signal.SIGTERM, 0), broken_off(signal.SIGKILL, -signal.SIGKILL)])
 
 
-async def many_lives(office: Office, count: int) -> list[Life]:
+async def many_lives(office: WorkerEnv, count: int) -> list[SubscriptionDriver]:
     """So many are requested, changed and cancelled, all at once."""
 
-    async def lived() -> Life:
+    async def lived() -> SubscriptionDriver:
         life = await office.house.requested()
-        await life.asks("rename_account", group=fresh("office"), id="rename")
+        await life.asks("rename_account", group=unique_name("office"), id="rename")
         await life.asks("cancel", date=f"{await life.today()}", id="the-end")
         return life
 
-    return await together(lived() for _ in range(count))
+    return await gather_all(lived() for _ in range(count))
 
 
-async def have_begun(office: Office, count: int) -> bool:
+async def have_begun(office: WorkerEnv, count: int) -> bool:
     """Return whether so many have been requested; names would not do, because erasures release them."""
     query = "SELECT count(*) FROM lifecycle_events WHERE event = 'TRIAL_STARTED'"
     return int(await office.house.owner.fetchval(query)) >= count
 
 
-async def names_are_held(office: Office, count: int) -> bool:
+async def names_are_held(office: WorkerEnv, count: int) -> bool:
     return int(await office.house.owner.fetchval("SELECT count(*) FROM account_names")) >= count
 
 
-async def are_lived_once(lives: list[Life]) -> None:
-    await together(life.has_closed() for life in lives)
+async def are_lived_once(lives: list[SubscriptionDriver]) -> None:
+    await gather_all(life.has_closed() for life in lives)
     for life in lives:
         assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
         [_, histories] = await life.client.certificates(life.id)
@@ -129,9 +129,9 @@ async def are_lived_once(lives: list[Life]) -> None:
 
 
 async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
-    office: Office, stack: EmbeddedStack
+    office: WorkerEnv, stack: EmbeddedStack
 ) -> None:
-    async with Door() as to_temporal, Door() as to_postgresql:
+    async with TcpProxy() as to_temporal, TcpProxy() as to_postgresql:
         url = to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
         to_postgresql.leads_to("")
         settings = {**office.settings, "DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
@@ -148,7 +148,7 @@ async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
 
 
 @pytest.mark.parametrize("missing", ["Temporal", "PostgreSQL"])
-async def test_it_stops_while_it_waits(office: Office, missing: str) -> None:
+async def test_it_stops_while_it_waits(office: WorkerEnv, missing: str) -> None:
     nowhere = f"127.0.0.1:{free_ports(1)[0]}"
     settings = {
         "Temporal": {"TEMPORAL_ADDRESS": nowhere},
@@ -171,7 +171,7 @@ class Wrong(NamedTuple):
     names: tuple[str, ...]
 
 
-async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str, Wrong]:
+async def wrong_settings(office: WorkerEnv, new_server: PostgresServer) -> dict[str, Wrong]:
     url = office.settings["DATABASE_URL"]
     password = url.split(":")[2].split("@")[0]
     home = office.home
@@ -184,11 +184,11 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
     not_text.write_bytes(b"version = '\xff\xfe'")
     below = catalogue_text().replace("annual = 6000", "annual = 60000")
     line = below.splitlines().index("[plans.basic]") + 1
-    bare = fresh("bare")
+    bare = unique_name("bare")
     await register_namespace(office.stack, bare)
     outsider = await login_without_a_role(office)
     taken = office.stack.addresses.temporal_address
-    empty = await create_database(office.stack, fresh("empty").replace("-", "_"), "template0")
+    empty = await create_database(office.stack, unique_name("empty").replace("-", "_"), "template0")
     return {
         "no database URL": Wrong({"DATABASE_URL": ""}, ("DATABASE_URL is not set", "postgresql://")),
         "nonsense for a URL": Wrong({"DATABASE_URL": "nonsense"}, ("DATABASE_URL",)),
@@ -287,7 +287,7 @@ async def wrong_settings(office: Office, new_server: PostgresServer) -> dict[str
     }
 
 
-async def login_without_a_role(office: Office) -> str:
+async def login_without_a_role(office: WorkerEnv) -> str:
     """The URL of somebody who may sign in, and no more."""
     await office.house.owner.execute("CREATE ROLE outsider LOGIN PASSWORD 'outside'")
     server = office.settings["DATABASE_URL"].rpartition("@")[2]
@@ -295,7 +295,7 @@ async def login_without_a_role(office: Office) -> str:
 
 
 async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
-    office: Office, tmp_path: Path
+    office: WorkerEnv, tmp_path: Path
 ) -> None:
     at_once = asyncio.Semaphore(4)
 
@@ -316,6 +316,6 @@ async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
 
     async with PostgresServer(tmp_path) as new_server:
         settings = await wrong_settings(office, new_server)
-        found = await together(said(what, wrong) for what, wrong in settings.items())
+        found = await gather_all(said(what, wrong) for what, wrong in settings.items())
     complaints = [complaint for complaint in found if complaint is not None]
     assert not complaints, "\n\n".join(complaints)

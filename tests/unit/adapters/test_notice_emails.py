@@ -3,36 +3,36 @@
 from typing import Any
 
 import pytest
-from support.scenario_builder import Life, book_of, catalogue, day
+from support.scenario_builder import ScenarioBuilder, book_of, catalogue, day
 
-from adapters.email.notice_emails import Letter, letter
+from adapters.email.notice_emails import NoticeEmail, render_notice_email
 from subscription.notice_outbox import NoticeKind
 from subscription.notices import notices_due
 
 
-def written(life: Life, on_day: str, kind: NoticeKind | None = None) -> Letter:
+def written(life: ScenarioBuilder, on_day: str, kind: NoticeKind | None = None) -> NoticeEmail:
     """The letter of the one notice that is due on a day, or of the one of this kind."""
     [notice] = [each for each in notices_due(life.state, day(on_day), life.book) if kind in (None, each.kind)]
-    return letter(notice, life.book)
+    return render_notice_email(notice, life.book)
 
 
-def says(life: Life, on_day: str, *words: str) -> None:
+def says(life: ScenarioBuilder, on_day: str, *words: str) -> None:
     text = written(life, on_day).body
     assert [each for each in words if each not in text] == [], text
 
 
-def trial(**changes: Any) -> Life:
+def trial(**changes: Any) -> ScenarioBuilder:
     """From 1 January 2027 at 10:00: the trial ends on 31 January at 10:00, the grace on 2 March."""
-    return Life.requested("2027-01-01 10:00", **changes)
+    return ScenarioBuilder.requested("2027-01-01 10:00", **changes)
 
 
-def annual(**changes: Any) -> Life:
+def annual(**changes: Any) -> ScenarioBuilder:
     """Lite for 10 members, from 1 January 2027 to 1 January 2028."""
-    return Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
+    return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
 
 
 def test_a_letter_as_a_whole() -> None:
-    assert written(trial(), "2027-01-24") == Letter(
+    assert written(trial(), "2027-01-24") == NoticeEmail(
         recipient="admin@acme.worksmobile.example",
         subject="[NAVER WORKS] 무료 체험이 2027년 1월 31일(일)에 끝납니다 "
         "/ Your free trial ends on 31 January 2027 (Sun)",
@@ -105,7 +105,9 @@ def test_a_switch_says_contract_plan_and_price() -> None:
 def test_a_cancellation_says_what_it_costs() -> None:
     early = annual().at("2027-06-01").asks("cancel", date="2027-07-01")
     says(early, "2027-06-30", "84,000원이며, 그중 54,000원은", "84,000 KRW, 54,000 KRW of it for leaving")
-    monthly = Life.paid("2027-01-01", "MONTHLY", plan="lite", members=10).asks("cancel", date="2027-01-16")
+    monthly = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).asks(
+        "cancel", date="2027-01-16"
+    )
     # 15/31 × 36,000 = 17,419.4
     says(
         monthly, "2027-01-15", "17,419원이며, 해지에 따른 위약금은 없습니다", "nothing of it is for canceling"
@@ -158,7 +160,7 @@ def test_the_end_of_a_contract_says_what_follows_and_why(
 
 
 def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
-    later = Life.paid("2027-01-01", "MONTHLY").asks("cancel", date="2027-03-15")
+    later = ScenarioBuilder.paid("2027-01-01", "MONTHLY").asks("cancel", date="2027-03-15")
     says(
         later,
         "2027-01-25",

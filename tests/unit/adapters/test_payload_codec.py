@@ -13,7 +13,7 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from adapters.temporal.data_converter import data_converter, encrypting
-from adapters.temporal.encrypted_payload import Envelope, UnknownKeyError
+from adapters.temporal.encrypted_payload import EncryptedPayload, UnknownKeyError
 from adapters.temporal.encryption_keys import (
     KEYS,
     KEYS_FILE,
@@ -22,8 +22,8 @@ from adapters.temporal.encryption_keys import (
     Keyring,
     keyring_from,
 )
-from adapters.temporal.payload_codec import Encryption
-from subscription.refusals import Code
+from adapters.temporal.payload_codec import AesGcmPayloadCodec
+from subscription.refusals import RefusalCode
 
 PERSON = "한빛서점 Hanbit"
 
@@ -61,7 +61,7 @@ async def test_the_format_is_one_that_other_programs_can_read() -> None:
 
 async def test_no_nonce_is_used_twice() -> None:
     keyring = new_keyring()
-    payloads = await Encryption(keyring).encode([Payload(data=b"the same")] * 10_000)
+    payloads = await AesGcmPayloadCodec(keyring).encode([Payload(data=b"the same")] * 10_000)
     assert len({payload.data[:12] for payload in payloads}) == 10_000
     assert len({payload.data[12:] for payload in payloads}) == 10_000
 
@@ -75,7 +75,7 @@ async def test_after_a_rotation_old_and_new_are_read_by_whoever_has_both_keys() 
     old, new = new_key(), new_key()
     before, during, after = (Keyring(keys) for keys in ((old,), (old, new), (new, old)))
     written = {keyring: await encrypted(keyring) for keyring in (before, during, after)}
-    assert {Envelope.of(payload).key_id for payload in written.values()} == {old.id, new.id}  # type: ignore[union-attr]
+    assert {EncryptedPayload.of(payload).key_id for payload in written.values()} == {old.id, new.id}  # type: ignore[union-attr]
     for keyring in (during, after):
         assert [await read(encrypting(keyring), payload) for payload in written.values()] == [PERSON] * 3
     with pytest.raises(UnknownKeyError, match=new.id):
@@ -107,7 +107,7 @@ def damaged(payload: Payload) -> Sequence[Payload]:
 
 async def test_nothing_that_was_changed_is_taken_for_what_it_was() -> None:
     keyring = new_keyring()
-    codec = Encryption(keyring)
+    codec = AesGcmPayloadCodec(keyring)
     for payload in damaged(await encrypted(keyring)):
         [decoded] = await codec.decode([payload])
         assert decoded.data == payload.data
@@ -120,7 +120,7 @@ async def test_a_payload_does_not_open_under_another_keys_name() -> None:
     keyring = Keyring((one, other))
     payload = await encrypted(keyring)
     payload.metadata["encryption-key-id"] = other.id.encode()
-    [decoded] = await Encryption(keyring).decode([payload])
+    [decoded] = await AesGcmPayloadCodec(keyring).decode([payload])
     assert decoded.data == payload.data
 
 
@@ -151,7 +151,7 @@ async def test_the_words_of_a_failure_are_encrypted_and_come_back() -> None:
 
 async def test_a_refusals_code_stays_readable_and_its_words_do_not() -> None:
     converter = encrypting(new_keyring())
-    refusal = ApplicationError(f"{PERSON} is taken.", {"name": PERSON}, type=Code.NAME_TAKEN)
+    refusal = ApplicationError(f"{PERSON} is taken.", {"name": PERSON}, type=RefusalCode.NAME_TAKEN)
     failure = await failure_of(refusal, converter)
     assert (failure.application_failure_info.type, failure.message) == ("NAME_TAKEN", "NAME_TAKEN")
     assert PERSON.encode() not in failure.SerializeToString()

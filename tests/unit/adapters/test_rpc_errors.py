@@ -13,11 +13,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 from entrypoints.api.exception_handlers import add_handlers
-from entrypoints.cli.connections import Services
+from entrypoints.cli.connections import ServiceTargets
 from entrypoints.cli.errors import CommandError, ExitCode
 from entrypoints.console.access_control import _is_away
 from starter import retry
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 RETRIED = {"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"}
 REFUSED = {"INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "OUT_OF_RANGE"}
@@ -56,10 +56,10 @@ def test_a_status_of_two_meanings_is_told_by_its_words(
 @pytest.mark.parametrize(
     ("kind", "outcome"),
     [
-        (Code.TRY_AGAIN, Outcome.RETRY),
+        (RefusalCode.TRY_AGAIN, Outcome.RETRY),
         ("AcceptedUpdateCompletedWorkflow", Outcome.RETRY),
-        (Code.ALREADY_PAID, Outcome.REFUSED),
-        (Code.KEY_UNKNOWN, Outcome.REFUSED),
+        (RefusalCode.ALREADY_PAID, Outcome.REFUSED),
+        (RefusalCode.KEY_UNKNOWN, Outcome.REFUSED),
     ],
 )
 def test_a_failed_update_is_told_by_its_kind(kind: str, outcome: Outcome) -> None:
@@ -96,7 +96,7 @@ async def test_a_workflow_whose_tasks_keep_failing_is_given_up() -> None:
 
 CLI: dict[Outcome, set[str]] = {
     Outcome.RETRY: {"WORKFLOW_STUCK"},
-    Outcome.REFUSED: {Code.SUBSCRIPTION_NOT_FOUND, "TEMPORAL_NOT_USABLE"},
+    Outcome.REFUSED: {RefusalCode.SUBSCRIPTION_NOT_FOUND, "TEMPORAL_NOT_USABLE"},
     Outcome.OUTAGE: {"TEMPORAL_UNREACHABLE", "TEMPORAL_NOT_USABLE"},
 }
 
@@ -106,7 +106,7 @@ async def test_the_command_the_api_and_the_console_tell_the_same(status: RPCStat
     error, outcome = failed(status), expected(status)
     client = await Client.connect("localhost:7233", lazy=True)
     url = "postgresql://localhost/worksub"
-    told = Services(database_url=url, temporal=client, owner_url=url).in_words(error)
+    told = ServiceTargets(database_url=url, temporal=client, owner_url=url).in_words(error)
     assert isinstance(told, CommandError)
     assert told.code in CLI[outcome]
     not_found = status is RPCStatusCode.NOT_FOUND

@@ -3,13 +3,13 @@
 import pytest
 
 from adapters.observability.logging import LogFormat
-from adapters.settings import Address, SettingsError, settings_from
+from adapters.settings import HostPort, SettingsError, load_worker_settings
 
 DATABASE = {"DATABASE_URL": "postgresql://worksub@localhost/worksub"}
 
 
 def test_what_is_not_set_is_off() -> None:
-    settings = settings_from({**DATABASE, "WORKSUB_METRICS_ADDRESS": "", "WORKSUB_LOG_FORMAT": ""})
+    settings = load_worker_settings({**DATABASE, "WORKSUB_METRICS_ADDRESS": "", "WORKSUB_LOG_FORMAT": ""})
     assert (settings.metrics_address, settings.health_address) == (None, None)
     assert settings.log_format is LogFormat.TEXT
     assert settings.dns_resolvers == ()
@@ -18,7 +18,7 @@ def test_what_is_not_set_is_off() -> None:
 
 @pytest.mark.parametrize("text", ["127.0.0.1:9464", "0.0.0.0:1", "[::1]:65535"])
 def test_an_address_to_listen_at_is_an_ip_address_and_a_port(text: str) -> None:
-    settings = settings_from({**DATABASE, "WORKSUB_HEALTH_ADDRESS": text})
+    settings = load_worker_settings({**DATABASE, "WORKSUB_HEALTH_ADDRESS": text})
     assert str(settings.health_address) == text
 
 
@@ -29,16 +29,16 @@ def test_an_address_to_listen_at_is_an_ip_address_and_a_port(text: str) -> None:
 @pytest.mark.parametrize("name", ["WORKSUB_METRICS_ADDRESS", "WORKSUB_HEALTH_ADDRESS"])
 def test_any_other_is_refused_with_an_example(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=rf"{name} is '{text}', which is not .* as in 127\.0\.0\.1:"):
-        settings_from({**DATABASE, name: text})
+        load_worker_settings({**DATABASE, name: text})
 
 
 def test_a_resolver_may_leave_its_port_out() -> None:
-    usual = [Address.read(text, usual_port="53") for text in ("1.1.1.1", "::1", "[::1]:5353")]
+    usual = [HostPort.read(text, usual_port="53") for text in ("1.1.1.1", "::1", "[::1]:5353")]
     assert usual == [("1.1.1.1", 53), ("::1", 53), ("::1", 5353)]
 
 
 def test_a_worker_may_keep_no_workflow_in_memory() -> None:
-    assert settings_from({**DATABASE, "WORKSUB_CACHED_WORKFLOWS": "0"}).cached_workflows == 0
+    assert load_worker_settings({**DATABASE, "WORKSUB_CACHED_WORKFLOWS": "0"}).cached_workflows == 0
 
 
 @pytest.mark.parametrize("text", ["-1", "many", "1.5", "²"])
@@ -46,4 +46,4 @@ def test_a_number_of_workflows_is_a_whole_number(text: str) -> None:
     with pytest.raises(
         SettingsError, match=rf"WORKSUB_CACHED_WORKFLOWS is '{text}'; it must be a whole number"
     ):
-        settings_from({**DATABASE, "WORKSUB_CACHED_WORKFLOWS": text})
+        load_worker_settings({**DATABASE, "WORKSUB_CACHED_WORKFLOWS": text})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.temporal.client import misfit_in, reason_in
+from adapters.temporal.client import connection_error_message, root_cause
 
 REFUSED = (
     "Failed client connect: Server connection error: tonic::transport::Error(Transport, "
@@ -25,8 +25,8 @@ UNKNOWN_NAME = (
     ],
 )
 def test_the_innermost_reason_is_told(told: str, reason: str) -> None:
-    assert misfit_in(told) is None
-    assert reason_in(told) == reason
+    assert connection_error_message(told) is None
+    assert root_cause(told) == reason
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_the_innermost_reason_is_told(told: str, reason: str) -> None:
     ],
 )
 def test_what_will_not_pass_by_waiting_is_known(told: str, said: str) -> None:
-    misfit = misfit_in(told)
+    misfit = connection_error_message(told)
     assert misfit is not None
     assert said in misfit

@@ -6,7 +6,7 @@ from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from starter.filter_values import check_query, check_selection
 from starter.filters import plan_is
 from subscription.catalogue import PriceBook
-from subscription.refusals import RefusedError
+from subscription.refusals import RefusalError
 
 CATALOGUE = read_catalogue(DEFAULT_CATALOGUE)
 WITHDRAWN = CATALOGUE.model_copy(
@@ -27,7 +27,7 @@ WRONG = {
 
 @pytest.mark.parametrize("query", WRONG)
 def test_a_value_that_its_search_attribute_never_has_is_refused(query: str) -> None:
-    with pytest.raises(RefusedError) as refusal:
+    with pytest.raises(RefusalError) as refusal:
         check_query(query, BOOK)
     assert refusal.value.refused.code == "INVALID_ARGUMENT"
     assert refusal.value.refused.message == WRONG[query]
@@ -48,7 +48,7 @@ def test_other_comparisons_are_left_to_temporal(query: str) -> None:
 
 def test_a_plan_that_was_ever_published_can_be_selected() -> None:
     check_selection(plan_is("premium"), BOOK)
-    with pytest.raises(RefusedError) as refusal:
+    with pytest.raises(RefusalError) as refusal:
         check_selection(plan_is("basc"), BOOK)
     [problem] = refusal.value.refused.problems
     assert (problem.field, problem.code, problem.reason) == ("plan", "INVALID_VALUE", "NAMES_NOTHING")

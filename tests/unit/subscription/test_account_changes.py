@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.scenario_builder import BOOK, Life, book_of, catalogue, default_catalogue, on
+from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, default_catalogue, on
 
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.request import Account, AccountKind
 
 
@@ -18,50 +18,50 @@ def domain(name: str) -> Account:
     return Account(kind=AccountKind.DOMAIN, name=name)
 
 
-def released(life: Life) -> tuple[str, ...]:
+def released(life: ScenarioBuilder) -> tuple[str, ...]:
     """The names that the last event left."""
     event = life.events[-1]
     assert event.event in ("ACCOUNT_RENAMED", "RENAME_HELD", "RENAME_WITHDRAWN")
     return tuple(event.released)
 
 
-def acme(**changes: Any) -> Life:
-    return Life.requested("2027-01-01 09:00", **{"account": {"group": "acme"}, **changes})
+def acme(**changes: Any) -> ScenarioBuilder:
+    return ScenarioBuilder.requested("2027-01-01 09:00", **{"account": {"group": "acme"}, **changes})
 
 
 # -- who may, and how often --------------------------------------------------------------------------
 
 
-def in_trial() -> Life:
+def in_trial() -> ScenarioBuilder:
     return acme()
 
 
-def in_grace() -> Life:
+def in_grace() -> ScenarioBuilder:
     return acme().at("2027-02-01 09:00")
 
 
-def active() -> Life:
+def active() -> ScenarioBuilder:
     return acme().asks("switch_to_paid", term="ANNUAL")
 
 
 @pytest.mark.parametrize("begun", [in_trial, in_grace, active])
-def test_r10_every_commandable_subscription_may_change_its_name(begun: Callable[[], Life]) -> None:
+def test_r10_every_commandable_subscription_may_change_its_name(begun: Callable[[], ScenarioBuilder]) -> None:
     assert begun().asks("rename_account", group="other").state.account == group("other")
 
 
 def test_r10_an_ended_subscription_may_not() -> None:
     life = acme().asks("cancel")
-    assert life.refused("rename_account", group="other").code is Code.SUBSCRIPTION_ENDED
+    assert life.refused("rename_account", group="other").code is RefusalCode.SUBSCRIPTION_ENDED
     life.at(life.now)
     assert life.state.state == "ERASED"
-    assert life.refused("rename_account", group="other").code is Code.SUBSCRIPTION_ENDED
+    assert life.refused("rename_account", group="other").code is RefusalCode.SUBSCRIPTION_ENDED
 
 
 def test_r10_at_most_once_in_24_hours_from_the_last_change() -> None:
     life = acme().at("2027-01-05 09:00").asks("rename_account", group="second")
     life.at("2027-01-06 08:59:59")
-    assert life.refused("rename_account", group="third").code is Code.RENAMED_TOO_RECENTLY
-    assert life.refused("rename_account", domain="acme.kr").code is Code.RENAMED_TOO_RECENTLY
+    assert life.refused("rename_account", group="third").code is RefusalCode.RENAMED_TOO_RECENTLY
+    assert life.refused("rename_account", domain="acme.kr").code is RefusalCode.RENAMED_TOO_RECENTLY
     life.at("2027-01-06 09:00").asks("rename_account", group="third")
 
 
@@ -72,7 +72,7 @@ def test_r10_the_first_change_need_not_wait() -> None:
 @pytest.mark.parametrize(("hours", "free_at"), [(0, "2027-01-05 09:00"), (48, "2027-01-07 09:00")])
 def test_r10_how_long_is_policy(hours: int, free_at: str) -> None:
     book = book_of(catalogue(account={"rename_lock_hours": hours}))
-    life = Life.requested("2027-01-01 09:00", book).at("2027-01-05 09:00")
+    life = ScenarioBuilder.requested("2027-01-01 09:00", book).at("2027-01-05 09:00")
     life.asks("rename_account", group="second").at(free_at).asks("rename_account", group="third")
 
 
@@ -107,7 +107,7 @@ def test_r10_a_change_of_name_changes_nothing_else() -> None:
 
 def test_r10_r27_the_typed_confirmation_follows_the_name() -> None:
     life = acme().asks("rename_account", group="other")
-    assert life.refused("cancel", confirmation="admin@acme").code is Code.CONFIRMATION_DIFFERS
+    assert life.refused("cancel", confirmation="admin@acme").code is RefusalCode.CONFIRMATION_DIFFERS
     life.asks("cancel", confirmation="admin@other")
 
 
@@ -144,7 +144,7 @@ def test_r10_a_domain_name_takes_effect_when_its_ownership_is_proved() -> None:
 def test_r10_the_day_of_waiting_counts_from_when_the_domain_took_effect() -> None:
     life = acme().asks("rename_account", domain="acme.co.kr").at("2027-01-05 12:00").proves("acme.co.kr")
     life.at("2027-01-06 11:59:59")
-    assert life.refused("rename_account", group="again").code is Code.RENAMED_TOO_RECENTLY
+    assert life.refused("rename_account", group="again").code is RefusalCode.RENAMED_TOO_RECENTLY
     life.at("2027-01-06 12:00").asks("rename_account", group="again")
 
 
@@ -177,7 +177,7 @@ def test_r10_renaming_to_the_present_name_withdraws_the_held_one() -> None:
 
 
 def test_r10_renaming_to_the_present_name_with_nothing_held_is_refused() -> None:
-    assert acme().refused("rename_account", group="acme").code is Code.NAME_UNCHANGED
+    assert acme().refused("rename_account", group="acme").code is RefusalCode.NAME_UNCHANGED
 
 
 def test_r10_from_one_unproved_domain_to_another() -> None:
@@ -203,9 +203,9 @@ def test_r10_a_held_name_ends_with_the_subscription() -> None:
 
 def test_r10_the_length_of_the_wait_is_that_of_the_catalogue_in_force() -> None:
     book = book_of(default_catalogue(), catalogue("2027-01-06", account={"rename_lock_hours": 48}))
-    life = Life.requested("2027-01-05 12:00", book).asks("rename_account", group="second")
+    life = ScenarioBuilder.requested("2027-01-05 12:00", book).asks("rename_account", group="second")
     answer = life.at("2027-01-06 12:00").refused("rename_account", group="third")
-    assert answer.code is Code.RENAMED_TOO_RECENTLY
+    assert answer.code is RefusalCode.RENAMED_TOO_RECENTLY
     # A newer catalogue could have allowed it, so it is judged once more when one has come.
     assert answer.judged_by_catalogue
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from subscription.adjustment import MOST_KRW, Adjust, AdjustmentReason, refusal_of
-from subscription.refusals import Code
-from subscription.validation import check
+from subscription.adjustment import MOST_KRW, AdjustmentReason, AdjustmentRequest, refusal_of
+from subscription.refusals import RefusalCode
+from subscription.validation import parse_strict
 
 
-def wanted(amount: int, reason: str = "WRONG_CHARGE") -> Adjust:
+def wanted(amount: int, reason: str = "WRONG_CHARGE") -> AdjustmentRequest:
     fields = {"subscription_id": "s", "id": "T-1", "key": "s/SERVICE_FEE/2026-03-01", "reference": "T-1"}
-    return check(Adjust, {**fields, "amount": amount, "reason": reason})
+    return parse_strict(AdjustmentRequest, {**fields, "amount": amount, "reason": reason})
 
 
 def left(amount: int, *, adjusted: int = 0, reason: str = "WRONG_CHARGE") -> tuple[str, object] | None:
@@ -40,4 +40,4 @@ def test_a_reversal_takes_back_what_was_adjusted_and_no_more() -> None:
 
 
 def test_nothing_is_adjusted_by_zero() -> None:
-    assert left(0) == (f"{Code.INVALID_VALUE}.ADJUSTED_BY_ZERO", None)
+    assert left(0) == (f"{RefusalCode.INVALID_VALUE}.ADJUSTED_BY_ZERO", None)

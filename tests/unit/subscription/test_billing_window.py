@@ -3,48 +3,50 @@
 from collections import Counter
 from datetime import timedelta
 
-from support.scenario_builder import Life, book_of, catalogue, day, on
+from support.scenario_builder import ScenarioBuilder, book_of, catalogue, day, on
 
-from subscription.billing_window import turn_of, wakes_at
+from subscription.billing_window import offset_in_window, wake_time
 from subscription.business_calendar import start_of
 
 HOUR = timedelta(hours=1)
 
 
-def life_with(id: str, life: Life) -> Life:
+def life_with(id: str, life: ScenarioBuilder) -> ScenarioBuilder:
     life.state = life.state.model_copy(update={"subscription_id": id})
     return life
 
 
 def test_a_subscription_has_its_turn_by_the_sha_256_of_its_id() -> None:
     # The digest of "abc" begins with ba7816bf: 3,128,432,319 / 2³² of an hour are 2,622.22 seconds.
-    assert round(turn_of("abc", HOUR).total_seconds(), 2) == 2622.22
-    assert turn_of("abc", timedelta(0)) == timedelta(0)
+    assert round(offset_in_window("abc", HOUR).total_seconds(), 2) == 2622.22
+    assert offset_in_window("abc", timedelta(0)) == timedelta(0)
 
 
 def test_turns_are_spread_evenly() -> None:
-    quarters = Counter(turn_of(f"subscription-{number}", HOUR) // (HOUR / 4) for number in range(10_000))
+    quarters = Counter(
+        offset_in_window(f"subscription-{number}", HOUR) // (HOUR / 4) for number in range(10_000)
+    )
     assert set(quarters) == {0, 1, 2, 3}
     assert all(2_400 < number < 2_600 for number in quarters.values())
 
 
 def test_r23_a_service_fee_alone_waits_for_its_turn() -> None:
-    life = life_with("abc", Life.paid("2027-01-10", "ANNUAL"))
+    life = life_with("abc", ScenarioBuilder.paid("2027-01-10", "ANNUAL"))
     first = start_of(day("2027-02-01"))
-    assert wakes_at(life.state, book_of(catalogue())) == first + turn_of("abc", HOUR)
+    assert wake_time(life.state, book_of(catalogue())) == first + offset_in_window("abc", HOUR)
     at_once = catalogue(billing={"spread_minutes": 0})
-    assert wakes_at(life.state, book_of(at_once)) == first
+    assert wake_time(life.state, book_of(at_once)) == first
 
 
 def test_r23_what_changes_something_for_the_customer_waits_for_nothing() -> None:
     book = book_of(catalogue())
-    renewed = Life.paid("2027-01-01", "MONTHLY")
-    assert wakes_at(renewed.state, book) == on("2027-02-01")
-    cancelled = Life.paid("2027-01-10", "ANNUAL").asks("cancel", date="2027-02-01")
-    assert wakes_at(cancelled.state, book) == on("2027-02-01")
-    trial = Life.requested("2026-12-20 10:00")
-    assert wakes_at(trial.state, book) == trial.state.trial_ends_at
+    renewed = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
+    assert wake_time(renewed.state, book) == on("2027-02-01")
+    cancelled = ScenarioBuilder.paid("2027-01-10", "ANNUAL").asks("cancel", date="2027-02-01")
+    assert wake_time(cancelled.state, book) == on("2027-02-01")
+    trial = ScenarioBuilder.requested("2026-12-20 10:00")
+    assert wake_time(trial.state, book) == trial.state.trial_ends_at
 
 
 def test_a_catalogue_that_does_not_name_it_spreads_over_an_hour() -> None:
-    assert book_of(catalogue(billing=None)).spread == HOUR
+    assert book_of(catalogue(billing=None)).billing_window == HOUR

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from support.scenario_builder import (
     TOKEN,
-    Life,
     Posted,
+    ScenarioBuilder,
     book_of,
     catalogue,
     day,
@@ -23,7 +23,7 @@ from support.scenario_builder import (
 from subscription.apply import apply
 from subscription.events import Erased, private_fields
 from subscription.forecast import Quote
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.state import Subscription
 from subscription.status import status_of
 
@@ -31,34 +31,34 @@ POLICY = default_catalogue().domain
 YEAR, NEXT_YEAR = "2027-01-01", "2028-01-01"
 
 
-def annual(**changes: Any) -> Life:
+def annual(**changes: Any) -> ScenarioBuilder:
     """Lite (3,600, annual 3,000) for 10 members, from 1 January 2027 to 1 January 2028."""
-    return Life.paid(YEAR, "ANNUAL", **{"plan": "lite", "members": 10, **changes})
+    return ScenarioBuilder.paid(YEAR, "ANNUAL", **{"plan": "lite", "members": 10, **changes})
 
 
-def monthly(**changes: Any) -> Life:
-    return Life.paid(YEAR, "MONTHLY", **{"plan": "lite", "members": 10, **changes})
+def monthly(**changes: Any) -> ScenarioBuilder:
+    return ScenarioBuilder.paid(YEAR, "MONTHLY", **{"plan": "lite", "members": 10, **changes})
 
 
-def trial() -> Life:
+def trial() -> ScenarioBuilder:
     """In trial until 2 March 10:00, in grace until 1 April 10:00."""
-    return Life.requested("2027-01-31 10:00")
+    return ScenarioBuilder.requested("2027-01-31 10:00")
 
 
-def grace() -> Life:
+def grace() -> ScenarioBuilder:
     return trial().at("2027-03-10")
 
 
-def trial_from_midnight() -> Life:
-    return Life.requested("2027-01-31 00:00")
+def trial_from_midnight() -> ScenarioBuilder:
+    return ScenarioBuilder.requested("2027-01-31 00:00")
 
 
-def charges(life: Life) -> list[Posted]:
+def charges(life: ScenarioBuilder) -> list[Posted]:
     """What was posted beside the service fees."""
     return [line for line in life.posted if line.kind != "SERVICE_FEE"]
 
 
-def quote(life: Life, date: str) -> Quote:
+def quote(life: ScenarioBuilder, date: str) -> Quote:
     found = life.quoted(date)
     assert isinstance(found, Quote), found
     return found
@@ -68,7 +68,7 @@ def quote(life: Life, date: str) -> Quote:
 
 
 @pytest.mark.parametrize("begun", [trial, grace, annual, monthly])
-def test_r27_at_any_time_while_commandable(begun: Callable[[], Life]) -> None:
+def test_r27_at_any_time_while_commandable(begun: Callable[[], ScenarioBuilder]) -> None:
     assert begun().asks("cancel").state.state == "CANCELED"
     life = begun()
     stood, later = life.state.state, str(life.today + timedelta(days=3))
@@ -79,8 +79,8 @@ def test_r27_at_any_time_while_commandable(begun: Callable[[], Life]) -> None:
 
 def test_r27_nothing_is_left_to_cancel_afterwards() -> None:
     life = annual().asks("cancel")
-    assert life.refused("cancel").code is Code.SUBSCRIPTION_ENDED
-    assert life.at(life.now).refused("cancel").code is Code.SUBSCRIPTION_ENDED
+    assert life.refused("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
+    assert life.at(life.now).refused("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_r27_nothing_is_left_to_cancel_afterwards() -> None:
 def test_r27_the_typed_confirmation_must_equal_the_account(typed: str) -> None:
     for date in (YEAR, "2027-06-01"):
         refusal = annual().refused("cancel", date=date, confirmation=typed)
-        assert (refusal.code, refusal.field) == (Code.CONFIRMATION_DIFFERS, "confirmation")
+        assert (refusal.code, refusal.field) == (RefusalCode.CONFIRMATION_DIFFERS, "confirmation")
 
 
 def test_r27_the_account_of_a_domain_is_the_id_at_the_domain() -> None:
@@ -98,7 +98,7 @@ def test_r27_the_account_of_a_domain_is_the_id_at_the_domain() -> None:
 
 def test_r27_a_held_domain_is_not_yet_the_account() -> None:
     life = annual().asks("rename_account", domain="acme.co.kr")
-    assert life.refused("cancel", confirmation="admin@acme.co.kr").code is Code.CONFIRMATION_DIFFERS
+    assert life.refused("cancel", confirmation="admin@acme.co.kr").code is RefusalCode.CONFIRMATION_DIFFERS
     life.asks("cancel", confirmation="admin@acme")
 
 
@@ -108,7 +108,7 @@ def test_r27_it_is_never_left_out() -> None:
 
 def test_r27_yesterday_is_too_late() -> None:
     refusal = annual().at("2027-02-10").refused("cancel", date="2027-02-09")
-    assert (refusal.code, refusal.field) == (Code.DATE_IN_THE_PAST, "date")
+    assert (refusal.code, refusal.field) == (RefusalCode.DATE_IN_THE_PAST, "date")
 
 
 # -- R28 ---------------------------------------------------------------------------------------------
@@ -128,17 +128,19 @@ def test_r27_yesterday_is_too_late() -> None:
         (monthly, "2028-02-29", "2029-02-28", "2029-03-01"),
     ],
 )
-def test_r28_the_latest_date(begun: Callable[[], Life], asked_at: str, latest: str, too_late: str) -> None:
+def test_r28_the_latest_date(
+    begun: Callable[[], ScenarioBuilder], asked_at: str, latest: str, too_late: str
+) -> None:
     life = begun().at(asked_at)
     refusal = life.refused("cancel", date=too_late)
-    assert (refusal.code, refusal.field) == (Code.DATE_TOO_LATE, "date")
+    assert (refusal.code, refusal.field) == (RefusalCode.DATE_TOO_LATE, "date")
     assert latest in refusal.message
     assert life.asks("cancel", date=latest).at(latest).state.state == "ERASED"
 
 
 def test_r28_a_period_of_a_chain_has_its_own_end() -> None:
     life = annual().asks("change_renewal_option", term="ANNUAL").at("2028-06-01")
-    assert life.refused("cancel", date="2029-01-02").code is Code.DATE_TOO_LATE
+    assert life.refused("cancel", date="2029-01-02").code is RefusalCode.DATE_TOO_LATE
     life.asks("cancel", date="2029-01-01")
 
 
@@ -150,20 +152,20 @@ def test_r29_a_cancellation_can_be_withdrawn_until_its_date_begins() -> None:
     assert life.asks("withdraw_reservation").state.reservation is None
     assert life.at("2027-03-16").state.state == "ACTIVE"
     late = monthly().asks("cancel", date="2027-03-15").at("2027-03-15 00:00")
-    assert late.refused("withdraw_reservation").code is Code.SUBSCRIPTION_ENDED
+    assert late.refused("withdraw_reservation").code is RefusalCode.SUBSCRIPTION_ENDED
 
 
 def test_r29_a_reserved_switch_too() -> None:
     life = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-19 23:59:59")
     assert life.asks("withdraw_reservation").at("2027-02-20").state.state == "TRIAL"
     late = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
-    assert late.refused("withdraw_reservation").code is Code.NOTHING_RESERVED
+    assert late.refused("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
 
 
 def test_r29_with_nothing_reserved_it_is_refused() -> None:
-    assert trial().refused("withdraw_reservation").code is Code.NOTHING_RESERVED
+    assert trial().refused("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
     life = annual().asks("cancel", date="2027-06-01").asks("withdraw_reservation")
-    assert life.refused("withdraw_reservation").code is Code.NOTHING_RESERVED
+    assert life.refused("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
 
 
 def test_r29_one_that_had_been_replaced_does_not_come_back() -> None:
@@ -193,11 +195,11 @@ def test_r32_a_new_one_of_the_same_kind_replaces_the_old_and_says_so() -> None:
 def test_r32_a_reservation_of_the_other_kind_is_refused_with_what_is_in_the_way() -> None:
     switched = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL")
     refusal = switched.refused("cancel", date="2027-02-25")
-    assert refusal.code is Code.SWITCH_RESERVED
+    assert refusal.code is RefusalCode.SWITCH_RESERVED
     assert "switch to paid is reserved for 2027-02-20" in refusal.message
     leaving = trial().asks("cancel", date="2027-02-25")
     refusal = leaving.refused("switch_to_paid", date="2027-02-20", term="ANNUAL")
-    assert refusal.code is Code.CANCELLATION_RESERVED
+    assert refusal.code is RefusalCode.CANCELLATION_RESERVED
     assert "cancellation is reserved for 2027-02-25" in refusal.message
 
 
@@ -295,14 +297,14 @@ def test_r30_nor_are_the_days_of_the_month_before_the_upgrade() -> None:
 
 def test_r30_without_a_discount_there_is_nothing_to_repay() -> None:
     book = book_of(catalogue(plans={"lite": {"list": 3_000}}))
-    life = Life.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
+    life = ScenarioBuilder.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
     assert charges(life) == [termination("2027-07-01", "2028-01-01", 18_000)]
 
 
 @pytest.mark.parametrize(("percent", "due"), [(0, []), (25, [termination("2027-07-01", NEXT_YEAR, 45_000)])])
 def test_r30_the_percentage_is_policy(percent: int, due: list[Posted]) -> None:
     book = book_of(catalogue(cancellation={"fee_percent": percent}))
-    life = Life.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
+    life = ScenarioBuilder.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
     assert charges(life) == [repayment("2027-01-01", "2027-07-01", 36_000), *due]
 
 
@@ -352,7 +354,7 @@ def test_r30_a_quote_is_free_and_changes_nothing() -> None:
 PERSONAL = ("acme.co.kr", "two.kr", "kim.min-ji", "Acme Korea", "+8221234", TOKEN)
 
 
-def someone() -> Life:
+def someone() -> ScenarioBuilder:
     life = annual(account={"domain": "acme.co.kr"}, admin_id="kim.min-ji")
     return life.asks("rename_account", domain="two.kr")
 
@@ -439,25 +441,30 @@ def test_r33_today_is_the_korean_date_of_the_clock_that_was_given() -> None:
     # 15:30 on 9 March in Greenwich is the 10th in Korea.
     life = annual()
     life.at(on("2027-03-10 00:30").astimezone(UTC))
-    assert life.refused("cancel", date="2027-03-09").code is Code.DATE_IN_THE_PAST
+    assert life.refused("cancel", date="2027-03-09").code is RefusalCode.DATE_IN_THE_PAST
     assert life.asks("cancel", date="2027-03-10").state.state == "CANCELED"
 
 
 @pytest.mark.parametrize("year", [2030, 2099, 2150])
 def test_r33_every_check_goes_by_that_clock_however_far_from_the_machines(year: int) -> None:
-    life = Life.requested(f"{year}-01-31 10:00")
-    assert life.refused("switch_to_paid", date=f"{year}-01-30", term="ANNUAL").code is Code.DATE_IN_THE_PAST
-    assert life.refused("switch_to_paid", date=f"{year}-05-01", term="ANNUAL").code is Code.DATE_TOO_LATE
+    life = ScenarioBuilder.requested(f"{year}-01-31 10:00")
+    assert (
+        life.refused("switch_to_paid", date=f"{year}-01-30", term="ANNUAL").code
+        is RefusalCode.DATE_IN_THE_PAST
+    )
+    assert (
+        life.refused("switch_to_paid", date=f"{year}-05-01", term="ANNUAL").code is RefusalCode.DATE_TOO_LATE
+    )
     life.asks("switch_to_paid", term="ANNUAL").at(f"{year}-06-01")
-    assert life.refused("cancel", date=f"{year}-05-31").code is Code.DATE_IN_THE_PAST
-    assert life.refused("cancel", date=f"{year + 1}-02-01").code is Code.DATE_TOO_LATE
+    assert life.refused("cancel", date=f"{year}-05-31").code is RefusalCode.DATE_IN_THE_PAST
+    assert life.refused("cancel", date=f"{year + 1}-02-01").code is RefusalCode.DATE_TOO_LATE
     life.asks("cancel", date=f"{year + 1}-01-31")
 
 
 def test_r33_the_same_life_years_later_is_the_same_life() -> None:
     # 2027 and 2038 have the same calendar.
     def lived(year: int) -> list[Posted]:
-        life = Life.paid(f"{year}-01-15", "ANNUAL", members=7).at(f"{year}-05-05 12:00")
+        life = ScenarioBuilder.paid(f"{year}-01-15", "ANNUAL", members=7).at(f"{year}-05-05 12:00")
         return life.asks("upgrade", members=9).asks("cancel", date=f"{year}-11-20").at(f"{year}-12-31").posted
 
     assert [line.amount for line in lived(2027)] == [line.amount for line in lived(2038)]

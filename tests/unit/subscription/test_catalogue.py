@@ -3,7 +3,7 @@
 import pytest
 from support.scenario_builder import (
     BOOK,
-    Life,
+    ScenarioBuilder,
     book_of,
     catalogue,
     catalogue_text,
@@ -16,7 +16,7 @@ from support.scenario_builder import (
 )
 
 from subscription.catalogue import Catalogue, CatalogueError, NoticePolicy, PriceBook, parse_catalogue
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 from subscription.request import Request
 
 # -- what makes no sense -----------------------------------------------------------------------------
@@ -201,11 +201,11 @@ LATER = catalogue(
 DEARER = book_of(default_catalogue(), LATER)
 
 
-def lite(first_day: str, term: str, book: PriceBook = DEARER) -> Life:
-    return Life.paid(first_day, term, book, plan="lite", members=10)
+def lite(first_day: str, term: str, book: PriceBook = DEARER) -> ScenarioBuilder:
+    return ScenarioBuilder.paid(first_day, term, book, plan="lite", members=10)
 
 
-def charges(life: Life) -> list[tuple[str, str, str, int]]:
+def charges(life: ScenarioBuilder) -> list[tuple[str, str, str, int]]:
     return [line for line in life.posted if line.kind != "SERVICE_FEE"]
 
 
@@ -216,11 +216,11 @@ def test_r19_a_version_is_in_force_from_its_date() -> None:
 
 def test_r19_of_two_versions_from_one_date_the_one_published_last_counts() -> None:
     again = catalogue("2027-07-01", cancellation={"fee_percent": 5})
-    assert DEARER.extended([again]).in_force(day("2027-07-01")) == again
+    assert DEARER.with_versions([again]).in_force(day("2027-07-01")) == again
 
 
 def test_r19_a_book_only_grows() -> None:
-    assert (BOOK.edition, BOOK.extended([LATER])) == (1, DEARER)
+    assert (BOOK.edition, BOOK.with_versions([LATER])) == (1, DEARER)
     assert DEARER.edition == 2
 
 
@@ -277,20 +277,20 @@ def test_r19_r25_so_has_the_annual_contract_of_an_upgrade() -> None:
 
 
 def test_r19_a_reserved_switch_takes_the_prices_of_its_own_date() -> None:
-    life = Life.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
+    life = ScenarioBuilder.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
     life.asks("switch_to_paid", date="2027-07-01", term="MONTHLY").at("2027-08-01")
     assert life.posted == [fee("2027-07-01", "2027-08-01", 40_000)]
 
 
 def test_r19_r23_however_late_it_is_recorded() -> None:
-    life = Life.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
+    life = ScenarioBuilder.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
     life.asks("switch_to_paid", date="2027-06-30", term="ANNUAL").at("2027-07-20")
     assert (life.state.rate.price, life.state.contract and life.state.contract.fee_percent) == (3_000, 10)
 
 
 # -- a plan that is sold no longer (R19): from 1 October 2027 there is no lite ------------------------
 
-GONE = DEARER.extended([catalogue("2027-10-01", plans={"lite": None})])
+GONE = DEARER.with_versions([catalogue("2027-10-01", plans={"lite": None})])
 
 
 def test_r19_a_plan_no_longer_sold_is_kept_and_renewed_at_its_last_prices() -> None:
@@ -320,24 +320,24 @@ def test_r19_it_can_be_left_for_a_higher_one() -> None:
 
 
 def test_r19_it_cannot_be_newly_chosen() -> None:
-    paid = Life.paid("2027-09-01", "ANNUAL", GONE, plan="basic").at("2027-10-01")
+    paid = ScenarioBuilder.paid("2027-09-01", "ANNUAL", GONE, plan="basic").at("2027-10-01")
     option = paid.refused("change_renewal_option", term="ANNUAL", plan="lite")
-    trial = Life.requested("2027-09-20 09:00", GONE, plan="basic").at("2027-10-01")
+    trial = ScenarioBuilder.requested("2027-09-20 09:00", GONE, plan="basic").at("2027-10-01")
     switch = trial.refused("switch_to_paid", term="ANNUAL", plan="lite")
     for refused in (option, switch):
-        assert (refused.code, refused.field) == (Code.PLAN_NOT_SOLD, "plan")
+        assert (refused.code, refused.field) == (RefusalCode.PLAN_NOT_SOLD, "plan")
     assert isinstance(read("2027-09-30 23:59", GONE, plan="lite"), Request)
     assert not isinstance(read("2027-10-01 00:00", GONE, plan="lite"), Request)
 
 
 def test_r19_a_higher_plan_that_is_gone_cannot_be_upgraded_to() -> None:
     no_premium = book_of(default_catalogue(), catalogue("2027-10-01", plans={"premium": None}))
-    life = Life.paid("2027-09-01", "ANNUAL", no_premium).at("2027-10-01")
-    assert life.refused("upgrade", plan="premium").code is Code.PLAN_NOT_SOLD
+    life = ScenarioBuilder.paid("2027-09-01", "ANNUAL", no_premium).at("2027-10-01")
+    assert life.refused("upgrade", plan="premium").code is RefusalCode.PLAN_NOT_SOLD
 
 
 def test_r16_r19_a_trial_keeps_the_plan_that_it_asked_for() -> None:
-    life = Life.requested("2027-09-20 09:00", GONE, plan="lite", members=10).at("2027-10-05 09:00")
+    life = ScenarioBuilder.requested("2027-09-20 09:00", GONE, plan="lite", members=10).at("2027-10-05 09:00")
     life.asks("switch_to_paid", term="MONTHLY")
     assert life.state.rate.price == 4_000
 
@@ -345,15 +345,15 @@ def test_r16_r19_a_trial_keeps_the_plan_that_it_asked_for() -> None:
 def test_r19_a_plan_that_is_new_can_be_chosen_from_its_day() -> None:
     plus = {"title": "Plus", "rank": 4, "list": 20_000, "annual": 15_000}
     book = book_of(default_catalogue(), catalogue("2027-07-01", plans={"plus": plus}))
-    life = Life.paid("2027-06-01", "MONTHLY", book).at("2027-06-30")
-    assert life.refused("upgrade", plan="plus").code is Code.PLAN_NOT_SOLD
+    life = ScenarioBuilder.paid("2027-06-01", "MONTHLY", book).at("2027-06-30")
+    assert life.refused("upgrade", plan="plus").code is RefusalCode.PLAN_NOT_SOLD
     assert life.at("2027-07-01").asks("upgrade", plan="plus").state.plan == "plus"
 
 
 def test_r19_more_members_than_a_newer_cap_can_be_kept_but_not_increased() -> None:
     book = book_of(default_catalogue(), catalogue("2027-07-01", account={"max_members": 5}))
-    life = Life.paid("2027-06-01", "MONTHLY", book, members=10).at("2027-07-01")
-    assert life.refused("upgrade", members=11).code is Code.TOO_MANY_MEMBERS
+    life = ScenarioBuilder.paid("2027-06-01", "MONTHLY", book, members=10).at("2027-07-01")
+    assert life.refused("upgrade", members=11).code is RefusalCode.TOO_MANY_MEMBERS
     life.asks("upgrade", plan="premium").asks("change_renewal_option", term="ANNUAL", members=10)
     assert life.state.members == 10
 
@@ -366,7 +366,7 @@ def unpublishable(newer: Catalogue, *versions: Catalogue, today: str = "2026-11-
     refused = book_of(*versions).refusal_of(newer, day(today))
     if refused is None:
         return []
-    assert refused.code is Code.CATALOGUE_NOT_PUBLISHABLE
+    assert refused.code is RefusalCode.CATALOGUE_NOT_PUBLISHABLE
     return [(str(problem.field), str(problem.reason)) for problem in refused.problems]
 
 
@@ -425,6 +425,6 @@ def test_r25_a_plan_has_one_rank_for_ever() -> None:
 def test_r25_two_plans_of_one_rank_are_no_upgrade_of_each_other() -> None:
     """A price book from before ranks were checked at publication."""
     book = book_of(default_catalogue(), catalogue("2026-12-05", plans={"premium": None, "plus": PLUS}))
-    life = Life.paid("2026-12-01", "ANNUAL", book, plan="premium", members=100).at("2026-12-05")
-    assert life.refused("upgrade", plan="plus", members=101).code is Code.LOWERED_BY_UPGRADE
+    life = ScenarioBuilder.paid("2026-12-01", "ANNUAL", book, plan="premium", members=100).at("2026-12-05")
+    assert life.refused("upgrade", plan="plus", members=101).code is RefusalCode.LOWERED_BY_UPGRADE
     assert life.asks("upgrade", members=101).state.plan == "premium"

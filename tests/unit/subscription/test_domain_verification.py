@@ -3,19 +3,19 @@
 from datetime import datetime, timedelta
 
 import pytest
-from support.scenario_builder import TOKEN, Life, default_catalogue, on
+from support.scenario_builder import TOKEN, ScenarioBuilder, default_catalogue, on
 
 from subscription.catalogue import DomainPolicy
-from subscription.decide import proofs_found
-from subscription.domain_verification import DomainClaim, claim, proof_of
-from subscription.refusals import Code
+from subscription.decide import domain_verified_events
+from subscription.domain_verification import PendingDomain, new_pending_domain, verification_records
+from subscription.refusals import RefusalCode
 from subscription.status import status_of
 
 POLICY = default_catalogue().domain
 
 
-def on_a_domain() -> Life:
-    return Life.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
+def on_a_domain() -> ScenarioBuilder:
+    return ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
 
 
 # -- R11 ---------------------------------------------------------------------------------------------
@@ -28,7 +28,7 @@ def test_r11_a_domain_is_restricted_until_it_is_proved() -> None:
 
 
 def test_r11_a_group_name_never_is() -> None:
-    life = Life.requested("2027-01-01 09:00", account={"group": "acme"})
+    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
     assert (life.state.access, life.state.claims) == ("FULL", ())
 
 
@@ -61,7 +61,7 @@ def test_r11_the_proof_counts_in_every_state_that_has_access() -> None:
 
 
 def test_r12_the_two_records_of_which_one_proves_the_ownership() -> None:
-    proof = proof_of("acme.co.kr", "t0ken", POLICY.cname_target)
+    proof = verification_records("acme.co.kr", "t0ken", POLICY.cname_target)
     assert (proof.txt_name, proof.txt_value) == ("acme.co.kr", "naver-works-verification=t0ken")
     assert (proof.cname_name, proof.cname_target) == ("t0ken.acme.co.kr", "verify.worksmobile.example")
 
@@ -78,7 +78,9 @@ def test_r12_each_name_has_its_own_token() -> None:
 def test_r12_the_status_shows_what_is_still_to_be_published() -> None:
     life = on_a_domain().asks("rename_account", domain="two.kr")
     shown = status_of(life.state, POLICY).proofs
-    assert shown == tuple(proof_of(name, TOKEN, POLICY.cname_target) for name in ("acme.co.kr", "two.kr"))
+    assert shown == tuple(
+        verification_records(name, TOKEN, POLICY.cname_target) for name in ("acme.co.kr", "two.kr")
+    )
     assert status_of(life.proves("acme.co.kr", "two.kr").state, POLICY).proofs == ()
 
 
@@ -89,7 +91,7 @@ SINCE = on("2027-01-01 09:00")
 
 def looks(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
     """How long after the claim each look takes place, when every one is made on time."""
-    waiting, found = claim("acme.co.kr", TOKEN, SINCE), []
+    waiting, found = new_pending_domain("acme.co.kr", TOKEN, SINCE), []
     while (look := waiting.next_look_at) <= until:
         found.append(look - SINCE)
         waiting = waiting.looked_at(look, policy)
@@ -116,13 +118,13 @@ def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
     ],
 )
 def test_r13_looks_that_were_missed_are_not_made_up_for(looked: str, following: str) -> None:
-    waiting = claim("acme.co.kr", TOKEN, SINCE).looked_at(on(looked), POLICY)
+    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).looked_at(on(looked), POLICY)
     assert waiting.next_look_at == on(following)
 
 
 def test_r13_a_look_that_was_asked_for_leaves_the_schedule_as_it_is() -> None:
     # The schedule counts from the claim, so a look out of turn moves nothing.
-    waiting = claim("acme.co.kr", TOKEN, SINCE).looked_at(on("2027-01-01 09:05"), POLICY)
+    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).looked_at(on("2027-01-01 09:05"), POLICY)
     assert waiting.looked_at(on("2027-01-01 09:07"), POLICY) == waiting
 
 
@@ -158,21 +160,21 @@ def test_r13_looking_goes_on_as_long_as_the_subscription_lives() -> None:
 def test_r13_once_proved_looking_stops() -> None:
     life = on_a_domain().proves("acme.co.kr")
     assert life.state.claims == ()
-    assert life.refused("check_domain").code is Code.NO_PROOF_AWAITED
+    assert life.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
 def test_r13_there_is_nothing_to_look_for_on_a_group_name() -> None:
-    life = Life.requested("2027-01-01 09:00")
-    assert life.refused("check_domain").code is Code.NO_PROOF_AWAITED
+    life = ScenarioBuilder.requested("2027-01-01 09:00")
+    assert life.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
 def test_r13_a_proof_that_comes_too_late_changes_nothing() -> None:
     # The answer to a look can arrive after the name has been left.
     life = on_a_domain().asks("rename_account", group="acme")
-    assert proofs_found(life.state, ("acme.co.kr",), life.now) == ()
+    assert domain_verified_events(life.state, ("acme.co.kr",), life.now) == ()
 
 
 def test_r13_a_claim_is_due_to_be_looked_at_from_its_first_moment() -> None:
-    assert claim("acme.co.kr", TOKEN, SINCE) == DomainClaim(
+    assert new_pending_domain("acme.co.kr", TOKEN, SINCE) == PendingDomain(
         name="acme.co.kr", token=TOKEN, since=SINCE, next_look_at=SINCE
     )

@@ -4,15 +4,15 @@ import re
 from typing import Any, get_args
 
 import pytest
-from support.scenario_builder import BOOK, Life, day, on
+from support.scenario_builder import BOOK, ScenarioBuilder, day, on
 
 from adapters.language import Language
-from entrypoints.console.event_messages import Speaker
-from entrypoints.console.i18n import Words
-from subscription.commands import read_command
+from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.i18n import Translator
+from subscription.commands import parse_command
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
 from subscription.event_messages import SENTENCES, statements_of
-from subscription.event_text import sentence
+from subscription.event_text import event_message
 from subscription.events import (
     AccountRenamed,
     Canceled,
@@ -37,7 +37,7 @@ from subscription.events import (
 from subscription.forecast import upcoming
 from subscription.ledger import service_fees
 from subscription.messages import KINDS, places_in
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 from subscription.request import AccountKind
 from subscription.state import ReservedCancellation, ReservedSwitch
 
@@ -60,7 +60,7 @@ RATE = Rate(
 SWITCH = ReservedSwitch(date=day("2027-04-01"), term=ContractTerm.ANNUAL, plan="basic", members=10)
 OPTION = RenewalTerms(term=ContractTerm.ANNUAL, plan="premium", members=15)
 FEES = service_fees("s", (RATE,), day("2027-03-20"), day("2027-04-01"), AT)
-REFUSED = Refused.of(Code.DATE_TOO_LATE, "date", latest=day("2028-01-01"))
+REFUSED = Refusal.of(RefusalCode.DATE_TOO_LATE, "date", latest=day("2028-01-01"))
 
 # An event of each kind, and for each of its fields another value.
 CASES: list[tuple[Event, dict[str, Any]]] = [
@@ -156,8 +156,8 @@ UNSAID = {
 
 def said(event: Event, language: Language | None, *, to_come: bool = False) -> str:
     if language is None:
-        return sentence(event, to_come=to_come)
-    return Speaker(Words(language), BOOK).event(event, to_come=to_come)
+        return event_message(event, to_come=to_come)
+    return MessageFormatter(Translator(language), BOOK).event(event, to_come=to_come)
 
 
 @pytest.mark.parametrize("language", [None, *Language])
@@ -203,11 +203,11 @@ def test_every_sentence_has_parameters_of_known_kinds() -> None:
 
 def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
     life = (
-        Life.paid("2026-12-20", "ANNUAL", members=10)
+        ScenarioBuilder.paid("2026-12-20", "ANNUAL", members=10)
         .at("2027-03-20")
         .asks("upgrade", plan="premium", members=15)
     )
-    assert sentence(life.events[-1]) == (
+    assert event_message(life.events[-1]) == (
         "Upgraded to premium for 15 members at 10,000 KRW a member a month, which counts from 2027-03-20 on; "
         "the annual contract goes on to 2027-12-20."
     )
@@ -219,10 +219,10 @@ def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
 
 def test_r25_a_raised_option_says_what_it_will_cost() -> None:
     """5 members on lite are 5 x 3,000 a year, 15 on premium 15 x 10,000."""
-    life = Life.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
+    life = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
     life.asks("change_renewal_option", term="ANNUAL", plan="lite", members=5)
     life.at("2027-03-20").asks("upgrade", plan="premium", members=15)
-    assert sentence(life.events[-1]).endswith(
+    assert event_message(life.events[-1]).endswith(
         "The renewal option is raised with it: an annual contract on premium for 15 members; at the present "
         "prices that is 150,000 KRW a month instead of 15,000 KRW."
     )
@@ -231,7 +231,9 @@ def test_r25_a_raised_option_says_what_it_will_cost() -> None:
 
 def test_r32_the_console_says_which_reservation_is_replaced() -> None:
     life = (
-        Life.paid("2027-01-01", "MONTHLY").asks("cancel", date="2027-05-01").asks("cancel", date="2027-06-01")
+        ScenarioBuilder.paid("2027-01-01", "MONTHLY")
+        .asks("cancel", date="2027-05-01")
+        .asks("cancel", date="2027-06-01")
     )
     assert said(life.events[-1], Language.EN) == (
         "The cancellation is reserved for 1 Jun 2027, in place of the one for 1 May 2027."
@@ -239,7 +241,7 @@ def test_r32_the_console_says_which_reservation_is_replaced() -> None:
 
 
 def test_what_has_not_happened_is_not_said_as_if_it_had() -> None:
-    life = Life.requested("2026-12-01 09:00")
+    life = ScenarioBuilder.requested("2026-12-01 09:00")
     words = [coming.entry.message for coming in upcoming(life.state, life.now, life.book)]
     assert words == [
         "The trial ends and use is suspended; without a switch to a paid plan the service is canceled on "
@@ -248,16 +250,16 @@ def test_what_has_not_happened_is_not_said_as_if_it_had() -> None:
         "permanently deleted.",
         "All data is permanently deleted.",
     ]
-    paid = Life.paid("2027-01-01", "MONTHLY")
+    paid = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
     for coming in upcoming(paid.state, paid.now, paid.book):
         assert not re.search(r"\b(was|were|has|have)\b|[Ss]witched|Upgraded|Canceled", coming.entry.message)
 
 
 def test_a_refusal_in_the_timeline_names_its_command_once_and_is_said_in_korean() -> None:
-    refused = read_command("switch_to_paid", {"term": "ANNUAL"})
-    assert isinstance(refused, Refused)
+    refused = parse_command("switch_to_paid", {"term": "ANNUAL"})
+    assert isinstance(refused, Refusal)
     event = CommandRefused.of(AT, "switch_to_paid", refused)
-    assert sentence(event) == "switch_to_paid was refused: date is missing."
+    assert event_message(event) == "switch_to_paid was refused: date is missing."
     assert said(event, Language.KO) == (
         "유료 전환이(가) 거부되었습니다: 입력한 내용을 읽을 수 없습니다. 필수 항목입니다."
     )

@@ -1,41 +1,43 @@
 """What events tell: a state or a charge that says something else is told from one that does not."""
 
-from support.scenario_builder import BOOK, TOKEN, Life, on
+from support.scenario_builder import BOOK, TOKEN, ScenarioBuilder, on
 
-from subscription.event_replay import lasting, misreckoned, retold
+from subscription.event_replay import charge_mismatches, rebuild_state, without_transient_fields
 from subscription.events import Canceled, ServiceFeesPosted
 
 
-def cancelled_in_july() -> Life:
+def cancelled_in_july() -> ScenarioBuilder:
     """R30's example: 36,000 of the discount, and 18,000 for leaving."""
-    return Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-07-01").asks("cancel")
+    return (
+        ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-07-01").asks("cancel")
+    )
 
 
 def test_a_state_that_was_changed_is_told_as_it_was() -> None:
-    life = Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-03-01")
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-03-01")
     changed = life.state.model_copy(update={"members": 11, "reservation": None, "billed_up_to": None})
-    assert retold(changed, life.events) == life.state
+    assert rebuild_state(changed, life.events) == life.state
 
 
 def test_what_names_a_person_is_told_by_the_state_until_it_is_erased() -> None:
-    life = Life.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
-    assert retold(life.state, life.events).account == life.state.account
-    assert retold(life.state, life.events).claims[0].token == TOKEN
+    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
+    assert rebuild_state(life.state, life.events).account == life.state.account
+    assert rebuild_state(life.state, life.events).claims[0].token == TOKEN
     erased = life.asks("cancel").at(life.now)
     restored = erased.state.model_copy(update={"admin_id": "admin"})
-    assert retold(restored, erased.events) == erased.state
+    assert rebuild_state(restored, erased.events) == erased.state
 
 
 def test_a_look_for_a_proof_and_the_id_of_a_command_that_did_nothing_are_no_difference() -> None:
-    state = Life.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"}).state
+    state = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"}).state
     assert state.claim is not None
     looked = state.model_copy(
         update={"claim": state.claim.model_copy(update={"next_look_at": on("2027-01-01 10:00")})}
     )
     assert looked != state
-    assert lasting(looked) == lasting(state)
+    assert without_transient_fields(looked) == without_transient_fields(state)
     other = state.model_copy(update={"claim": None})
-    assert lasting(other) != lasting(state)
+    assert without_transient_fields(other) != without_transient_fields(state)
 
 
 def test_r30_a_charge_that_the_rules_do_not_reckon_is_found() -> None:
@@ -43,15 +45,15 @@ def test_r30_a_charge_that_the_rules_do_not_reckon_is_found() -> None:
     *before, canceled = life.events
     assert isinstance(canceled, Canceled)
     forgiven = canceled.model_copy(update={"posted": canceled.posted[:1]})
-    [found] = misreckoned(life.state, [*before, forgiven], BOOK)
+    [found] = charge_mismatches(life.state, [*before, forgiven], BOOK)
     assert found.event == forgiven
     assert [line.amount for line in found.reckoned] == [36_000, 18_000]
 
 
 def test_r21_a_month_that_charges_nothing_is_found() -> None:
-    life = Life.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at("2027-02-01")
+    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at("2027-02-01")
     fees = next(event for event in life.events if isinstance(event, ServiceFeesPosted))
     events = [event if event is not fees else fees.model_copy(update={"posted": ()}) for event in life.events]
-    [found] = misreckoned(life.state, events, BOOK)
+    [found] = charge_mismatches(life.state, events, BOOK)
     # 10 members at list 3,600.
     assert [line.amount for line in found.reckoned] == [36_000]

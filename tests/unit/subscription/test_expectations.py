@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from support.scenario_builder import Life, book_of, catalogue
+from support.scenario_builder import ScenarioBuilder, book_of, catalogue
 
-from subscription.commands import Command, read_command
-from subscription.refusals import Code
+from subscription.commands import Command, parse_command
+from subscription.refusals import RefusalCode
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "cancel": {"date": "2027-05-01"},
@@ -17,7 +17,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 def test_a_command_is_done_for_the_state_and_the_day_that_it_expects() -> None:
-    life = Life.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
     seen = {"sequence": life.state.sequence, "date": "2027-03-15"}
     life.asks("cancel", date="2027-05-01", expects=seen)
     assert life.events[-1].event == "CANCELLATION_RESERVED"
@@ -26,24 +26,24 @@ def test_a_command_is_done_for_the_state_and_the_day_that_it_expects() -> None:
 @pytest.mark.parametrize("command", ARGUMENTS)
 @pytest.mark.parametrize(("earlier", "day"), [(1, "2027-03-15"), (0, "2027-03-14"), (-1, "2027-03-15")])
 def test_it_is_refused_in_any_other_state_and_on_any_other_day(command: str, earlier: int, day: str) -> None:
-    life = Life.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
     before = life.state
     seen = {"sequence": life.state.sequence - earlier, "date": day}
-    assert life.refused(command, expects=seen, **ARGUMENTS[command]).code is Code.CHANGED_MEANWHILE
+    assert life.refused(command, expects=seen, **ARGUMENTS[command]).code is RefusalCode.CHANGED_MEANWHILE
     assert life.state == before
 
 
 def test_r19_it_is_refused_where_a_catalogue_version_was_published_since() -> None:
-    life = Life.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
     seen = {"sequence": life.state.sequence, "date": "2027-03-15", "edition": 1}
     dearer = {"premium": {"list": 20_000, "annual": 18_000}}
     life.book = book_of(*life.book.versions, catalogue("2027-03-15", plans=dearer))
     refused = life.refused("upgrade", plan="premium", expects=seen)
-    assert (refused.code, refused.judged_by_catalogue) == (Code.CHANGED_MEANWHILE, True)
+    assert (refused.code, refused.judged_by_catalogue) == (RefusalCode.CHANGED_MEANWHILE, True)
     life.asks("upgrade", plan="premium", expects={**seen, "edition": 2})
 
 
 def test_what_it_expects_does_not_tell_it_from_itself_sent_again() -> None:
     seen = [{"sequence": sequence, "date": "2027-03-15"} for sequence in (4, 5)]
-    commands = [read_command("change_renewal_option", {"term": None, "expects": each}) for each in seen]
+    commands = [parse_command("change_renewal_option", {"term": None, "expects": each}) for each in seen]
     assert len({command.fingerprint() for command in commands if isinstance(command, Command)}) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 from support.scenario_builder import (
-    Life,
+    ScenarioBuilder,
     book_of,
     catalogue,
     day,
@@ -15,25 +15,25 @@ from support.scenario_builder import (
 )
 
 from subscription.forecast import Quote, upcoming
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 
 NEXT_YEAR = "2028-01-01"
 
 
-def annual() -> Life:
+def annual() -> ScenarioBuilder:
     """Lite for 10 members, from 1 January 2027 to 1 January 2028: 30,000 a month, 36,000 at list."""
-    return Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
+    return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
 
 
-def quote(life: Life, date: str) -> Quote:
+def quote(life: ScenarioBuilder, date: str) -> Quote:
     found = life.quoted(date)
     assert isinstance(found, Quote), found
     return found
 
 
-def refused(life: Life, date: str) -> Code:
+def refused(life: ScenarioBuilder, date: str) -> RefusalCode:
     found = life.quoted(date)
-    assert isinstance(found, Refused), found
+    assert isinstance(found, Refusal), found
     return found.code
 
 
@@ -78,7 +78,7 @@ def test_r30_the_day_after_the_end_is_quoted_as_free() -> None:
 
 def test_r30_a_quote_goes_on_as_the_reservation_would() -> None:
     # The chosen year would not begin while a cancellation is reserved (R24): months, at list.
-    life = Life.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
+    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
     life.asks("change_renewal_option", term="ANNUAL", plan="premium")
     asked = quote(life, "2027-02-15")
     assert posted(asked.ledger) == [
@@ -89,7 +89,9 @@ def test_r30_a_quote_goes_on_as_the_reservation_would() -> None:
 
 def test_r30_a_quote_takes_the_prices_that_will_be_in_force() -> None:
     later = catalogue("2027-02-01", plans={"lite": {"list": 4_000}})
-    life = Life.paid("2027-01-01", "MONTHLY", book_of(default_catalogue(), later), plan="lite", members=10)
+    life = ScenarioBuilder.paid(
+        "2027-01-01", "MONTHLY", book_of(default_catalogue(), later), plan="lite", members=10
+    )
     assert posted(quote(life, "2027-03-01").ledger) == [
         fee("2027-01-01", "2027-02-01", 36_000),
         fee("2027-02-01", "2027-03-01", 40_000),
@@ -97,7 +99,7 @@ def test_r30_a_quote_takes_the_prices_that_will_be_in_force() -> None:
 
 
 def test_r30_a_quote_in_trial_is_of_nothing() -> None:
-    asked = quote(Life.requested("2027-01-01 09:00"), "2027-01-20")
+    asked = quote(ScenarioBuilder.requested("2027-01-01 09:00"), "2027-01-20")
     assert (asked.ledger, asked.total, asked.penalty, asked.free_on) == ((), 0, 0, None)
 
 
@@ -105,18 +107,20 @@ def test_r28_a_quote_is_for_any_date_from_today_to_the_latest() -> None:
     life = annual().at("2027-03-10 12:00")
     assert isinstance(life.quoted("2027-03-10"), Quote)
     assert isinstance(life.quoted(NEXT_YEAR), Quote)
-    assert refused(life, "2027-03-09") is Code.DATE_IN_THE_PAST
-    assert refused(life, "2028-01-02") is Code.DATE_TOO_LATE
+    assert refused(life, "2027-03-09") is RefusalCode.DATE_IN_THE_PAST
+    assert refused(life, "2028-01-02") is RefusalCode.DATE_TOO_LATE
 
 
 @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31"])
 def test_r28_dates_beyond_all_calendars_are_refused(date: str) -> None:
-    assert refused(annual(), date) in (Code.DATE_IN_THE_PAST, Code.DATE_TOO_LATE)
+    assert refused(annual(), date) in (RefusalCode.DATE_IN_THE_PAST, RefusalCode.DATE_TOO_LATE)
 
 
 def test_r28_a_quote_is_refused_where_a_reserved_switch_is_in_the_way_of_the_command() -> None:
-    life = Life.requested("2027-01-01 09:00").asks("switch_to_paid", date="2027-01-20", term="ANNUAL")
-    assert refused(life, "2027-01-25") is Code.SWITCH_RESERVED
+    life = ScenarioBuilder.requested("2027-01-01 09:00").asks(
+        "switch_to_paid", date="2027-01-20", term="ANNUAL"
+    )
+    assert refused(life, "2027-01-25") is RefusalCode.SWITCH_RESERVED
     assert quote(life, "2027-01-01").total == 0
 
 
@@ -128,14 +132,14 @@ def test_r28_a_quote_ignores_the_cancellation_that_it_would_replace() -> None:
 
 def test_r31_there_is_nothing_to_quote_after_the_end() -> None:
     life = annual().asks("cancel")
-    assert refused(life, "2027-01-02") is Code.SUBSCRIPTION_ENDED
-    assert refused(life.at("2027-01-02"), "2027-01-02") is Code.SUBSCRIPTION_ENDED
+    assert refused(life, "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
+    assert refused(life.at("2027-01-02"), "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
 
 
 # -- what comes next ---------------------------------------------------------------------------------
 
 
-def coming(life: Life, limit: int = 12) -> list[tuple[str, str]]:
+def coming(life: ScenarioBuilder, limit: int = 12) -> list[tuple[str, str]]:
     return [
         (f"{found.entry.at:%Y-%m-%d %H:%M}", found.entry.event)
         for found in upcoming(life.state, life.now, life.book, limit)
@@ -143,7 +147,7 @@ def coming(life: Life, limit: int = 12) -> list[tuple[str, str]]:
 
 
 def test_r15_what_comes_in_a_trial() -> None:
-    assert coming(Life.requested("2027-01-01 09:00")) == [
+    assert coming(ScenarioBuilder.requested("2027-01-01 09:00")) == [
         ("2027-01-31 09:00", "TRIAL_ENDED"),
         ("2027-03-02 09:00", "CANCELED"),
         ("2027-03-02 09:00", "ERASED"),
@@ -167,7 +171,7 @@ def test_r23_what_comes_under_a_contract_with_what_it_will_cost() -> None:
 
 
 def test_r23_what_comes_is_seen_from_now_even_if_nothing_has_woken() -> None:
-    life = Life.requested("2027-01-01 09:00")
+    life = ScenarioBuilder.requested("2027-01-01 09:00")
     found = upcoming(life.state, on("2027-02-15"), life.book)
     assert [each.entry.event for each in found] == ["CANCELED", "ERASED"]
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.scenario_builder import BOOK, Life, book_of, catalogue, day, on
+from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, day, on
 
 from subscription.catalogue import NoticePolicy
 from subscription.events import Canceled, ContractRenewed, SwitchedToPaid, TrialEnded
-from subscription.notice_outbox import NoticeKind, pause_after
+from subscription.notice_outbox import NoticeKind, retry_delay
 from subscription.notices import Notice, notices_due, recipient
 from subscription.request import Account, AccountKind
 
@@ -19,28 +19,28 @@ TRIAL_ENDING, SWITCH_DUE, CANCELLATION_DUE, CONTRACT_ENDING, DOMAIN_UNPROVED, RE
 Told = tuple[NoticeKind, str, int]
 
 
-def told(life: Life, on_day: str) -> list[Told]:
+def told(life: ScenarioBuilder, on_day: str) -> list[Told]:
     """What is due on a day, if nothing more was asked until then."""
     return [(each.kind, each.about.isoformat(), each.days) for each in due(life, on_day)]
 
 
-def due(life: Life, on_day: str) -> tuple[Notice, ...]:
+def due(life: ScenarioBuilder, on_day: str) -> tuple[Notice, ...]:
     return notices_due(life.state, day(on_day), life.book)
 
 
-def the_one(life: Life, on_day: str) -> Notice:
+def the_one(life: ScenarioBuilder, on_day: str) -> Notice:
     [notice] = due(life, on_day)
     return notice
 
 
-def trial(**changes: Any) -> Life:
+def trial(**changes: Any) -> ScenarioBuilder:
     """From 1 January 2027 at 10:00: the trial ends on 31 January at 10:00, the grace on 2 March."""
-    return Life.requested("2027-01-01 10:00", **changes)
+    return ScenarioBuilder.requested("2027-01-01 10:00", **changes)
 
 
-def annual(**changes: Any) -> Life:
+def annual(**changes: Any) -> ScenarioBuilder:
     """Lite for 10 members, from 1 January 2027 to 1 January 2028: 30,000 a month, 36,000 at list."""
-    return Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
+    return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
 
 
 # -- the days ----------------------------------------------------------------------------------------
@@ -92,16 +92,16 @@ def test_so_is_the_end_of_an_annual_contract(on_day: str, days: int | None) -> N
 def test_a_monthly_contract_is_told_a_week_before_and_not_when_it_begins(
     first_day: str, end_day: str, first_told: str
 ) -> None:
-    life = Life.paid(first_day, "MONTHLY")
+    life = ScenarioBuilder.paid(first_day, "MONTHLY")
     days = days_from(first_day, end_day)
     assert [on_day for on_day in days if told(life, on_day)] == days_from(first_told, end_day)
     assert told(life, first_told) == [(CONTRACT_ENDING, end_day, 7)]
 
 
 def test_the_periods_of_a_chain_are_told_by_its_own_ends() -> None:
-    life = Life.paid("2027-01-31", "MONTHLY").at("2027-03-01")
+    life = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2027-03-01")
     assert told(life, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
-    leap = Life.paid("2028-02-29", "ANNUAL")
+    leap = ScenarioBuilder.paid("2028-02-29", "ANNUAL")
     assert told(leap, "2029-01-29") == [(CONTRACT_ENDING, "2029-02-28", 30)]
 
 
@@ -230,7 +230,7 @@ def test_r30_a_cancellation_is_told_with_what_is_charged_at_that_moment() -> Non
 # -- the end of a contract ---------------------------------------------------------------------------
 
 
-def renewal(life: Life, on_day: str) -> ContractRenewed:
+def renewal(life: ScenarioBuilder, on_day: str) -> ContractRenewed:
     happens = the_one(life, on_day).happens
     assert isinstance(happens, ContractRenewed)
     return happens
@@ -264,7 +264,7 @@ def test_r19_at_the_prices_that_will_be_in_force() -> None:
 
 
 def test_r24_while_a_later_cancellation_is_reserved_months_follow() -> None:
-    life = Life.paid("2027-01-01", "MONTHLY").asks("change_renewal_option", term="ANNUAL")
+    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY").asks("change_renewal_option", term="ANNUAL")
     life.asks("cancel", date="2027-03-15")
     assert renewal(life, "2027-01-25").contract.term == "MONTHLY"
 
@@ -288,7 +288,7 @@ def test_a_contract_that_is_cancelled_before_its_end_is_not_said_to_end_then() -
 
 
 def test_r25_an_upgrade_to_a_year_moves_the_end() -> None:
-    life = Life.paid("2027-01-01", "MONTHLY").at("2027-01-26")
+    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-26")
     assert told(life, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
     life.asks("upgrade", term="ANNUAL")
     assert told(life, "2027-01-26") == []
@@ -312,7 +312,11 @@ def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day()
         (DOMAIN_UNPROVED, "2027-01-01", 3),
         (RENAME_UNPROVED, "2027-01-01", 3),
     ]
-    held = Life.paid("2027-01-01", "ANNUAL").at("2027-01-05").asks("rename_account", domain="acme.co.kr")
+    held = (
+        ScenarioBuilder.paid("2027-01-01", "ANNUAL")
+        .at("2027-01-05")
+        .asks("rename_account", domain="acme.co.kr")
+    )
     assert told(held, "2027-01-07") == []
     assert told(held, "2027-01-08") == [(RENAME_UNPROVED, "2027-01-05", 3)]
     held.asks("rename_account", group="acme")
@@ -363,9 +367,9 @@ def test_the_address_on_a_group_name_is_policy() -> None:
 
 
 def test_the_pauses_grow_fourfold_up_to_six_hours() -> None:
-    seconds = [pause_after(failures).total_seconds() for failures in range(1, 10)]
+    seconds = [retry_delay(failures).total_seconds() for failures in range(1, 10)]
     assert seconds == [2, 8, 32, 128, 512, 2_048, 8_192, 21_600, 21_600]
-    assert pause_after(10_000) == timedelta(hours=6)
+    assert retry_delay(10_000) == timedelta(hours=6)
 
 
 def days_from(first_day: str, end_day: str) -> list[str]:

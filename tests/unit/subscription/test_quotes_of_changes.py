@@ -1,13 +1,13 @@
 """What a switch to paid or an upgrade would cost, before it is asked for (R16, R19-R21, R25)."""
 
-from support.scenario_builder import BOOK, Life, book_of, catalogue, day, fee, posted
+from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, day, fee, posted
 
 from subscription.commands import SwitchToPaid, Upgrade
 from subscription.forecast import ChangeQuote, quote_switch, quote_upgrade
-from subscription.refusals import Code, Refused
+from subscription.refusals import Refusal, RefusalCode
 
 
-def asked(life: Life, command: str, **argument: object) -> ChangeQuote | Refused:
+def asked(life: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote | Refusal:
     read = life.read(command, argument)
     if isinstance(read, SwitchToPaid):
         return quote_switch(life.state, read, life.now, BOOK)
@@ -15,7 +15,7 @@ def asked(life: Life, command: str, **argument: object) -> ChangeQuote | Refused
     return quote_upgrade(life.state, read, life.now, BOOK)
 
 
-def quoted(life: Life, command: str, **argument: object) -> ChangeQuote:
+def quoted(life: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote:
     before = life.state
     answer = asked(life, command, **argument)
     assert isinstance(answer, ChangeQuote), answer
@@ -24,7 +24,7 @@ def quoted(life: Life, command: str, **argument: object) -> ChangeQuote:
 
 
 def test_r16_a_monthly_switch_is_quoted_to_the_end_of_its_first_period() -> None:
-    trial = Life.requested("2026-12-20 10:00", plan="basic", members=10)
+    trial = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10)
     found = quoted(trial, "switch_to_paid", date="2027-01-15", term="MONTHLY")
     assert posted(found.ledger) == [
         fee("2027-01-15", "2027-02-01", 39_483),  # 17/31 × 72,000 = 39,483.9
@@ -35,7 +35,7 @@ def test_r16_a_monthly_switch_is_quoted_to_the_end_of_its_first_period() -> None
 
 
 def test_r16_what_a_switch_charges_is_what_was_quoted() -> None:
-    trial = Life.requested("2026-12-20 10:00", plan="lite", members=10)
+    trial = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
     found = quoted(trial, "switch_to_paid", date="2027-01-15", term="ANNUAL", members=20)
     assert (found.monthly, found.members) == (60_000, 20)
     assert posted(found.ledger[:2]) == [
@@ -49,7 +49,7 @@ def test_r16_what_a_switch_charges_is_what_was_quoted() -> None:
 
 
 def test_r25_an_upgrade_is_quoted_from_its_day_to_the_end_of_the_period() -> None:
-    life = Life.paid("2027-01-11", "MONTHLY", plan="lite", members=10).at("2027-03-15 09:30")
+    life = ScenarioBuilder.paid("2027-01-11", "MONTHLY", plan="lite", members=10).at("2027-03-15 09:30")
     found = quoted(life, "upgrade", plan="basic")
     assert posted(found.ledger) == [
         fee("2027-03-15", "2027-04-01", 39_483),  # 17/31 × 72,000 = 39,483.9
@@ -61,14 +61,14 @@ def test_r25_an_upgrade_is_quoted_from_its_day_to_the_end_of_the_period() -> Non
 
 
 def test_r25_a_new_annual_contract_is_quoted_to_its_own_end() -> None:
-    life = Life.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at("2027-04-01 09:00")
+    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at("2027-04-01 09:00")
     found = quoted(life, "upgrade", term="ANNUAL")
     assert (found.contract.first_day, found.contract.end_day) == (day("2027-04-01"), day("2028-04-01"))
     assert (found.total, found.monthly, found.monthly_now) == (360_000, 30_000, 36_000)
 
 
 def test_r25_a_reserved_cancellation_changes_nothing_in_the_quote() -> None:
-    life = Life.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-10-01 09:00")
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-10-01 09:00")
     before = quoted(life, "upgrade", members=20)
     assert before.total == 180_000  # October, November, December at 60,000
     life.asks("cancel", date="2027-11-01")
@@ -76,20 +76,22 @@ def test_r25_a_reserved_cancellation_changes_nothing_in_the_quote() -> None:
 
 
 def test_r26_what_would_be_refused_is_not_quoted() -> None:
-    life = Life.paid("2027-01-01", "ANNUAL", plan="basic", members=10)
+    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="basic", members=10)
     refused = [
         asked(life, "switch_to_paid", term="ANNUAL"),
         asked(life, "upgrade", members=9),
         asked(life, "upgrade"),
     ]
-    codes = [answer.code for answer in refused if isinstance(answer, Refused)]
-    assert codes == [Code.ALREADY_PAID, Code.LOWERED_BY_UPGRADE, Code.NOT_AN_UPGRADE]
+    codes = [answer.code for answer in refused if isinstance(answer, Refusal)]
+    assert codes == [RefusalCode.ALREADY_PAID, RefusalCode.LOWERED_BY_UPGRADE, RefusalCode.NOT_AN_UPGRADE]
 
 
 def test_r25_where_annual_is_list_the_days_before_the_change_are_not_in_the_quote() -> None:
     """10 members at 3,000: 16 of January's 31 days, eleven months, and 15 of the next January's 31 days."""
     same = catalogue(plans={"lite": {"list": 3_000, "annual": 3_000}})
-    life = Life.paid("2027-01-01", "MONTHLY", book_of(same), plan="lite", members=10).at("2027-01-16")
+    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", book_of(same), plan="lite", members=10).at(
+        "2027-01-16"
+    )
     command = life.read("upgrade", {"term": "ANNUAL"})
     assert isinstance(command, Upgrade)
     quote = quote_upgrade(life.state, command, life.now, life.book)

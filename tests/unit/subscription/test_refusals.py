@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from subscription.messages import KINDS, Kind, Plain, places_in, written
-from subscription.refusals import SENTENCES, Code, Problem, Refused, key_of
+from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode, key_of
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
@@ -82,7 +82,7 @@ def test_no_message_is_written_beside_the_table() -> None:
 
 
 def test_the_table_has_a_sentence_for_every_code_and_none_for_another() -> None:
-    assert {key.partition(".")[0] for key in SENTENCES} == {code.value for code in Code}
+    assert {key.partition(".")[0] for key in SENTENCES} == {code.value for code in RefusalCode}
     assert all(places_in(template) <= KINDS.keys() for template in SENTENCES.values())
 
 
@@ -90,20 +90,20 @@ def test_the_table_has_a_sentence_for_every_code_and_none_for_another() -> None:
 def test_every_sentence_can_be_formatted_from_its_parameters(key: str) -> None:
     code, _, reason = key.partition(".")
     values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
-    refused = Refused.of(Code(code), "date", reason=reason or None, **values)
+    refused = Refusal.of(RefusalCode(code), "date", reason=reason or None, **values)
     assert "%(" not in refused.message
     assert refused.message == written(SENTENCES[key], refused.parameters, Plain())
-    assert Refused.model_validate_json(refused.model_dump_json()) == refused
-    problem = Problem.of(Code(code), "date", reason=reason or None, **values)
+    assert Refusal.model_validate_json(refused.model_dump_json()) == refused
+    problem = Problem.of(RefusalCode(code), "date", reason=reason or None, **values)
     assert (problem.key, problem.message) == (key, refused.message)
 
 
 def test_a_parameter_is_written_by_its_kind() -> None:
-    refused = Refused.of(
-        Code.TERMS_NOT_AGREED, reason="MISSING", terms=("service/2026-01", "privacy/2026-02")
+    refused = Refusal.of(
+        RefusalCode.TERMS_NOT_AGREED, reason="MISSING", terms=("service/2026-01", "privacy/2026-02")
     )
     assert refused.message == "must agree to service in version 2026-01, privacy in version 2026-02"
     assert refused.parameters == {"terms": ("service/2026-01", "privacy/2026-02")}
-    assert Refused.of(Code.ADJUSTED_TOO_MUCH, left=36000).message == (
+    assert Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, left=36000).message == (
         "Only 36,000 KRW of that line are left to give back."
     )

@@ -3,25 +3,25 @@
 from typing import Any
 
 import pytest
-from support.scenario_builder import Life, book_of, catalogue, default_catalogue, fee
+from support.scenario_builder import ScenarioBuilder, book_of, catalogue, default_catalogue, fee
 
-from subscription.commands import read_command
-from subscription.decide import NOTHING_FOUND
-from subscription.refusals import Code
+from subscription.commands import parse_command
+from subscription.decide import NO_FACTS
+from subscription.refusals import RefusalCode
 
 YEAR, NEXT_YEAR = "2027-01-01", "2028-01-01"
 
 
-def annual(**changes: Any) -> Life:
+def annual(**changes: Any) -> ScenarioBuilder:
     """Basic for 10 members, from 1 January 2027 to 1 January 2028."""
-    return Life.paid(YEAR, "ANNUAL", **{"plan": "basic", "members": 10, **changes})
+    return ScenarioBuilder.paid(YEAR, "ANNUAL", **{"plan": "basic", "members": 10, **changes})
 
 
-def monthly(**changes: Any) -> Life:
-    return Life.paid(YEAR, "MONTHLY", **{"plan": "basic", "members": 10, **changes})
+def monthly(**changes: Any) -> ScenarioBuilder:
+    return ScenarioBuilder.paid(YEAR, "MONTHLY", **{"plan": "basic", "members": 10, **changes})
 
 
-def stands(life: Life) -> tuple[str, str, int]:
+def stands(life: ScenarioBuilder) -> tuple[str, str, int]:
     """Term, plan and members of the contract."""
     return life.period[0], life.state.plan, life.state.members
 
@@ -78,7 +78,7 @@ def test_r24_an_option_can_be_taken_back() -> None:
 
 def test_r24_null_on_the_wire_is_no_option() -> None:
     life = annual().asks("change_renewal_option", term="ANNUAL")
-    life.hears(read_command("change_renewal_option", None), NOTHING_FOUND)
+    life.hears(parse_command("change_renewal_option", None), NO_FACTS)
     assert life.state.renewal is None
 
 
@@ -110,15 +110,15 @@ def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
 @pytest.mark.parametrize(
     ("option", "code"),
     [
-        ({"term": "ANNUAL", "plan": "gold"}, Code.PLAN_NOT_SOLD),
-        ({"term": "ANNUAL", "plan": ""}, Code.INVALID_ARGUMENT),
-        ({"term": "ANNUAL", "members": 100_001}, Code.TOO_MANY_MEMBERS),
-        ({"term": "ANNUAL", "members": 0}, Code.INVALID_ARGUMENT),
-        ({"term": None, "members": 3}, Code.INVALID_ARGUMENT),
-        ({"plan": "lite"}, Code.INVALID_ARGUMENT),
+        ({"term": "ANNUAL", "plan": "gold"}, RefusalCode.PLAN_NOT_SOLD),
+        ({"term": "ANNUAL", "plan": ""}, RefusalCode.INVALID_ARGUMENT),
+        ({"term": "ANNUAL", "members": 100_001}, RefusalCode.TOO_MANY_MEMBERS),
+        ({"term": "ANNUAL", "members": 0}, RefusalCode.INVALID_ARGUMENT),
+        ({"term": None, "members": 3}, RefusalCode.INVALID_ARGUMENT),
+        ({"plan": "lite"}, RefusalCode.INVALID_ARGUMENT),
     ],
 )
-def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code: Code) -> None:
+def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code: RefusalCode) -> None:
     life = annual().asks("change_renewal_option", term="ANNUAL")
     assert life.refused("change_renewal_option", **option).code is code
     assert life.state.renewal is not None
@@ -145,7 +145,7 @@ def test_r25_at_least_one_of_the_three_goes_up(
 
 @pytest.mark.parametrize("wish", [{}, {"plan": "basic"}, {"members": 10}, {"term": "MONTHLY"}])
 def test_r25_an_upgrade_that_raises_nothing_is_refused(wish: dict[str, object]) -> None:
-    assert monthly().refused("upgrade", **wish).code is Code.NOT_AN_UPGRADE
+    assert monthly().refused("upgrade", **wish).code is RefusalCode.NOT_AN_UPGRADE
 
 
 @pytest.mark.parametrize(
@@ -161,18 +161,18 @@ def test_r25_an_upgrade_that_raises_nothing_is_refused(wish: dict[str, object]) 
 )
 def test_r25_none_of_the_three_may_go_down(wish: dict[str, object], field: str) -> None:
     refusal = annual().refused("upgrade", **wish)
-    assert (refusal.code, refusal.field) == (Code.LOWERED_BY_UPGRADE, field)
+    assert (refusal.code, refusal.field) == (RefusalCode.LOWERED_BY_UPGRADE, field)
 
 
 @pytest.mark.parametrize(
     ("wish", "code"),
     [
-        ({"plan": "gold"}, Code.PLAN_NOT_SOLD),
-        ({"plan": "", "members": 20}, Code.INVALID_ARGUMENT),
-        ({"members": 100_001}, Code.TOO_MANY_MEMBERS),
+        ({"plan": "gold"}, RefusalCode.PLAN_NOT_SOLD),
+        ({"plan": "", "members": 20}, RefusalCode.INVALID_ARGUMENT),
+        ({"members": 100_001}, RefusalCode.TOO_MANY_MEMBERS),
     ],
 )
-def test_r25_what_is_not_sold_is_refused(wish: dict[str, object], code: Code) -> None:
+def test_r25_what_is_not_sold_is_refused(wish: dict[str, object], code: RefusalCode) -> None:
     assert annual().refused("upgrade", **wish).code is code
 
 
@@ -184,11 +184,11 @@ def test_r03_r25_it_agrees_to_the_current_terms_again() -> None:
     book = book_of(default_catalogue(), catalogue("2027-06-01", terms=renewed))
     agreed_then = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
     agreed_now = [{"id": "service", "version": "2027-06"}, {"id": "privacy", "version": "2026-01"}]
-    life = Life.paid(YEAR, "ANNUAL", book, members=10).at("2027-05-31")
+    life = ScenarioBuilder.paid(YEAR, "ANNUAL", book, members=10).at("2027-05-31")
     life.asks("upgrade", members=11, agreed_terms=agreed_then).at("2027-06-01")
     refusal = life.refused("upgrade", members=12, agreed_terms=agreed_then)
-    assert (refusal.code, refusal.field) == (Code.TERMS_NOT_AGREED, "agreed_terms")
-    assert life.refused("upgrade", members=12, agreed_terms=[]).code is Code.TERMS_NOT_AGREED
+    assert (refusal.code, refusal.field) == (RefusalCode.TERMS_NOT_AGREED, "agreed_terms")
+    assert life.refused("upgrade", members=12, agreed_terms=[]).code is RefusalCode.TERMS_NOT_AGREED
     upgraded = life.asks("upgrade", members=12, agreed_terms=agreed_now).events[-1]
     assert upgraded.event == "UPGRADED"
     assert [term.version for term in upgraded.agreed_terms] == ["2027-06", "2026-01"]
@@ -283,13 +283,13 @@ def test_r25_no_option_is_still_none_after_an_upgrade() -> None:
 def test_r26_in_trial_or_grace_both_are_refused_with_the_reason(
     moment: str, command: str, argument: dict[str, Any]
 ) -> None:
-    refusal = Life.requested("2027-01-01 09:00").at(moment).refused(command, **argument)
-    assert refusal.code is Code.NOT_YET_PAID
+    refusal = ScenarioBuilder.requested("2027-01-01 09:00").at(moment).refused(command, **argument)
+    assert refusal.code is RefusalCode.NOT_YET_PAID
     assert "after the switch" in refusal.message
 
 
 @pytest.mark.parametrize("date", ["2027-01-01", "2027-01-02"])
 def test_r26_once_active_a_switch_is_refused_with_the_reason(date: str) -> None:
     refusal = annual().refused("switch_to_paid", date=date, term="ANNUAL")
-    assert refusal.code is Code.ALREADY_PAID
+    assert refusal.code is RefusalCode.ALREADY_PAID
     assert "paid plan already" in refusal.message

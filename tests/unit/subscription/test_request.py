@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.scenario_builder import (
     BOOK,
-    Life,
+    ScenarioBuilder,
     book_of,
     catalogue,
     default_catalogue,
@@ -16,10 +16,10 @@ from support.scenario_builder import (
     request_body,
 )
 
-from subscription.commands import Command, confirmation_for, read_command
+from subscription.commands import Command, confirmation_for, parse_command
 from subscription.password_policy import password_problems
-from subscription.refusals import Code, Refused
-from subscription.request import Account, AccountKind, Request, name_taken, read_request
+from subscription.refusals import Refusal, RefusalCode
+from subscription.request import Account, AccountKind, Request, name_taken_refusal, parse_request
 
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 LABEL = "a" * 63
@@ -41,24 +41,24 @@ def test_r01_the_platform_is_vpc_or_classic(platform: str) -> None:
 
 @pytest.mark.parametrize("region", ["US", "kr", "Korea", "", None, 82])
 def test_r01_the_region_is_korea_and_nothing_else(region: object) -> None:
-    assert problems(region=region) == [("region", Code.INVALID_VALUE)]
+    assert problems(region=region) == [("region", RefusalCode.INVALID_VALUE)]
 
 
 @pytest.mark.parametrize("platform", ["vpc", "CLOUD", None])
 def test_r01_there_is_no_other_platform(platform: object) -> None:
-    assert problems(platform=platform) == [("platform", Code.INVALID_VALUE)]
+    assert problems(platform=platform) == [("platform", RefusalCode.INVALID_VALUE)]
 
 
 @pytest.mark.parametrize("plan", ["lite", "basic", "premium"])
 def test_r02_every_plan_of_the_catalogue_begins_as_a_free_trial(plan: str) -> None:
-    life = Life.requested("2027-01-01 09:00", plan=plan)
+    life = ScenarioBuilder.requested("2027-01-01 09:00", plan=plan)
     assert life.state.state == "TRIAL"
     assert (life.state.plan, life.state.contract, life.ledger) == (plan, None, [])
 
 
 @pytest.mark.parametrize("plan", ["gold", "Basic", ""])
 def test_r02_a_plan_that_is_not_in_the_catalogue_is_refused(plan: str) -> None:
-    assert problems(plan=plan) == [("plan", Code.PLAN_NOT_SOLD)]
+    assert problems(plan=plan) == [("plan", RefusalCode.PLAN_NOT_SOLD)]
 
 
 @pytest.mark.parametrize("members", [1, 100_000])
@@ -69,16 +69,16 @@ def test_r02_members_go_up_to_the_cap_of_the_catalogue(members: int) -> None:
 @pytest.mark.parametrize(
     ("members", "code"),
     [
-        (0, Code.INVALID_VALUE),
-        (-1, Code.INVALID_VALUE),
-        (100_001, Code.TOO_MANY_MEMBERS),
-        (10**30, Code.TOO_MANY_MEMBERS),
-        ("10", Code.WRONG_TYPE),
-        (10.0, Code.WRONG_TYPE),
-        (True, Code.WRONG_TYPE),
+        (0, RefusalCode.INVALID_VALUE),
+        (-1, RefusalCode.INVALID_VALUE),
+        (100_001, RefusalCode.TOO_MANY_MEMBERS),
+        (10**30, RefusalCode.TOO_MANY_MEMBERS),
+        ("10", RefusalCode.WRONG_TYPE),
+        (10.0, RefusalCode.WRONG_TYPE),
+        (True, RefusalCode.WRONG_TYPE),
     ],
 )
-def test_r02_members_that_there_cannot_be_are_refused(members: object, code: Code) -> None:
+def test_r02_members_that_there_cannot_be_are_refused(members: object, code: RefusalCode) -> None:
     assert problems(members=members) == [("members", code)]
 
 
@@ -101,17 +101,17 @@ def test_r03_every_required_term_in_its_current_version_is_enough(agreed: object
     ],
 )
 def test_r03_a_missing_outdated_or_unknown_term_is_refused(agreed: object) -> None:
-    assert problems(agreed_terms=agreed) == [("agreed_terms", Code.TERMS_NOT_AGREED)]
+    assert problems(agreed_terms=agreed) == [("agreed_terms", RefusalCode.TERMS_NOT_AGREED)]
 
 
 def test_r03_the_refusal_names_what_is_missing() -> None:
     answer = read(agreed_terms=TERMS[:1])
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Refusal)
     assert "privacy in version 2026-01" in answer.message
 
 
 def test_r03_what_was_agreed_and_when_is_kept() -> None:
-    started = Life.requested("2027-01-01 09:00", agreed_terms=TERMS).events[0]
+    started = ScenarioBuilder.requested("2027-01-01 09:00", agreed_terms=TERMS).events[0]
     assert started.event == "TRIAL_STARTED"
     assert [(term.id, term.version) for term in started.agreed_terms] == [
         ("service", "2026-01"),
@@ -141,7 +141,7 @@ def test_r04_a_possible_group_name(name: str) -> None:
     ],
 )
 def test_r04_an_impossible_group_name(name: str) -> None:
-    assert problems(account={"group": name}) == [("account.group", Code.INVALID_GROUP_NAME)]
+    assert problems(account={"group": name}) == [("account.group", RefusalCode.INVALID_GROUP_NAME)]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_r04_a_possible_domain_name(name: str) -> None:
     ],
 )
 def test_r04_an_impossible_domain_name(name: str) -> None:
-    assert problems(account={"domain": name}) == [("account.domain", Code.INVALID_DOMAIN_NAME)]
+    assert problems(account={"domain": name}) == [("account.domain", RefusalCode.INVALID_DOMAIN_NAME)]
 
 
 @pytest.mark.parametrize("spelled", ["한국.kr", "한국.KR", "한국\u3002kr", "xn--3e0b707e.kr"])
@@ -180,15 +180,15 @@ def test_r04_r05_an_internationalised_name_is_one_name_however_it_is_spelled(spe
 
 @pytest.mark.parametrize("account", [{}, {"group": "acme", "domain": "acme.co.kr"}, {"group": None}])
 def test_r04_the_name_is_either_of_the_two_and_never_guessed(account: object) -> None:
-    assert problems(account=account) == [("account", Code.INVALID_VALUE)]
+    assert problems(account=account) == [("account", RefusalCode.INVALID_VALUE)]
 
 
 def test_r04_a_name_without_its_kind_is_refused() -> None:
-    assert problems(account="acme.co.kr") == [("account", Code.WRONG_TYPE)]
+    assert problems(account="acme.co.kr") == [("account", RefusalCode.WRONG_TYPE)]
 
 
 def test_r05_a_name_that_is_left_is_told_to_be_free() -> None:
-    life = Life.requested("2027-01-01 09:00", account={"group": "acme"})
+    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
     renamed = life.asks("rename_account", group="acme-2").events[-1]
     assert renamed.event == "ACCOUNT_RENAMED"
     assert renamed.released == ("acme",)
@@ -196,13 +196,13 @@ def test_r05_a_name_that_is_left_is_told_to_be_free() -> None:
 
 @pytest.mark.parametrize(("kind", "field"), [("GROUP", "account.group"), ("DOMAIN", "account.domain")])
 def test_r05_a_name_that_is_taken_is_refused_at_its_field(kind: str, field: str) -> None:
-    refusal = name_taken(AccountKind(kind))
-    assert (refusal.code, refusal.field) == (Code.NAME_TAKEN, field)
-    assert [(p.field, p.code) for p in refusal.problems] == [(field, Code.NAME_TAKEN)]
+    refusal = name_taken_refusal(AccountKind(kind))
+    assert (refusal.code, refusal.field) == (RefusalCode.NAME_TAKEN, field)
+    assert [(p.field, p.code) for p in refusal.problems] == [(field, RefusalCode.NAME_TAKEN)]
 
 
 def test_r05_an_erased_subscription_holds_no_name() -> None:
-    life = Life.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
+    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
     life.proves("acme.co.kr").asks("rename_account", domain="acme.kr").asks("cancel").at(life.now)
     assert (life.state.state, life.state.account, life.state.claims) == ("ERASED", None, ())
 
@@ -219,7 +219,7 @@ def test_r06_a_possible_admin_id(admin_id: str) -> None:
     "admin_id", ["", "a", "a" * 41, "Admin", "ad min", "ad@min", "관리자", "admin\n", "\uff41dmin"]
 )
 def test_r06_an_impossible_admin_id(admin_id: str) -> None:
-    assert problems(admin_id=admin_id) == [("admin_id", Code.INVALID_ADMIN_ID)]
+    assert problems(admin_id=admin_id) == [("admin_id", RefusalCode.INVALID_ADMIN_ID)]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_r07_a_password_that_may_be_chosen(password: str) -> None:
 def test_r07_a_password_that_may_not_be_chosen(password: str, said: str) -> None:
     [problem] = password_problems(password)
     assert said in problem.message
-    assert (problem.field, problem.code) == ("password", Code.INVALID_PASSWORD)
+    assert (problem.field, problem.code) == ("password", RefusalCode.INVALID_PASSWORD)
 
 
 @pytest.mark.parametrize("run", ["abc", "CBA", "321", "789", "aBc", "XyZ", "zYx", "012"])
@@ -288,7 +288,7 @@ def test_r07_everything_wrong_with_a_password_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("text", ["Passw0rd", "", "$2b$12$abcdefghijklmnopqrstuv", "$argon2i$v=19$m=1$aa$bb"])
 def test_r07_only_an_argon2id_hash_is_taken(text: str) -> None:
-    assert problems(password_hash=text) == [("password_hash", Code.INVALID_PASSWORD_HASH)]
+    assert problems(password_hash=text) == [("password_hash", RefusalCode.INVALID_PASSWORD_HASH)]
 
 
 _SALT, _DIGEST = "c2FtcGxlc2FsdHNhbXBsZQ", "c2FtcGxlaGFzaHNhbXBsZWhhc2hzYW1wbGVoYXNoc2E"
@@ -326,16 +326,16 @@ def test_r07_a_hash_of_bounded_cost_is_taken(cost: str) -> None:
 )
 def test_r07_a_hash_of_any_other_cost_is_refused_and_what_is_allowed_is_said(parameters: str) -> None:
     refused = read(password_hash=f"$argon2id${parameters}")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     [problem] = refused.problems
-    assert (problem.field, problem.code) == ("password_hash", Code.INVALID_PASSWORD_HASH)
+    assert (problem.field, problem.code) == ("password_hash", RefusalCode.INVALID_PASSWORD_HASH)
     assert "version 19, m 19456 to 65536 KiB, t 2 to 4, p 1 to 4" in problem.message
 
 
 def test_r07_a_password_in_the_clear_has_no_place_in_a_request_and_is_not_repeated() -> None:
     answer = read(password="Passw0rd")
-    assert isinstance(answer, Refused)
-    assert [(p.field, p.code) for p in answer.problems] == [("password", Code.UNKNOWN_FIELD)]
+    assert isinstance(answer, Refusal)
+    assert [(p.field, p.code) for p in answer.problems] == [("password", RefusalCode.UNKNOWN_FIELD)]
     assert "Passw0rd" not in answer.model_dump_json()
 
 
@@ -349,7 +349,7 @@ def test_r08_a_company_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "Ac\nme", "Ac\x00me", "Ac\u202eme"])
 def test_r08_an_impossible_company_name(name: str) -> None:
-    assert problems(company_name=name) == [("company_name", Code.INVALID_COMPANY_NAME)]
+    assert problems(company_name=name) == [("company_name", RefusalCode.INVALID_COMPANY_NAME)]
 
 
 @pytest.mark.parametrize(
@@ -369,17 +369,17 @@ def test_r08_a_phone_number_is_korean_unless_it_says_otherwise_and_kept_as_e164(
 
 @pytest.mark.parametrize("typed", ["", "abc", "112", "+82", "9" * 300])
 def test_r08_an_impossible_phone_number(typed: str) -> None:
-    assert problems(company_phone=typed) == [("company_phone", Code.INVALID_PHONE)]
+    assert problems(company_phone=typed) == [("company_phone", RefusalCode.INVALID_PHONE)]
 
 
 def test_r09_everything_that_is_wrong_is_said_field_by_field() -> None:
     found = problems(region="US", plan="gold", account={"group": "-"}, admin_id="A", company_phone="?")
     assert found == [
-        ("region", Code.INVALID_VALUE),
-        ("plan", Code.PLAN_NOT_SOLD),
-        ("account.group", Code.INVALID_GROUP_NAME),
-        ("admin_id", Code.INVALID_ADMIN_ID),
-        ("company_phone", Code.INVALID_PHONE),
+        ("region", RefusalCode.INVALID_VALUE),
+        ("plan", RefusalCode.PLAN_NOT_SOLD),
+        ("account.group", RefusalCode.INVALID_GROUP_NAME),
+        ("admin_id", RefusalCode.INVALID_ADMIN_ID),
+        ("company_phone", RefusalCode.INVALID_PHONE),
     ]
 
 
@@ -388,11 +388,11 @@ def test_r09_every_field_must_be_there_and_no_other(field: str) -> None:
     body = request_body()
     del body[field]
     body[f"{field}s"] = "x"
-    answer = read_request(body, BOOK, on("2027-01-01 09:00"))
-    assert isinstance(answer, Refused)
+    answer = parse_request(body, BOOK, on("2027-01-01 09:00"))
+    assert isinstance(answer, Refusal)
     assert {(p.field, p.code) for p in answer.problems} == {
-        (field, Code.MISSING_FIELD),
-        (f"{field}s", Code.UNKNOWN_FIELD),
+        (field, RefusalCode.MISSING_FIELD),
+        (f"{field}s", RefusalCode.UNKNOWN_FIELD),
     }
 
 
@@ -410,27 +410,27 @@ def test_r09_every_field_must_be_there_and_no_other(field: str) -> None:
 )
 def test_r09_each_problem_says_what_would_be_right(change: dict[str, Any], said: str) -> None:
     answer = read(**change)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Refusal)
     assert [problem.message for problem in answer.problems] == [said]
 
 
 @pytest.mark.parametrize("body", [None, [], "request", 7, {}, {1: 2}])
 def test_r09_what_is_not_a_request_at_all_is_refused(body: object) -> None:
-    answer = read_request(body, BOOK, on("2027-01-01 09:00"))
-    assert isinstance(answer, Refused)
-    assert answer.code is Code.REQUEST_REFUSED
+    answer = parse_request(body, BOOK, on("2027-01-01 09:00"))
+    assert isinstance(answer, Refusal)
+    assert answer.code is RefusalCode.REQUEST_REFUSED
 
 
 def test_r09_a_request_before_anything_is_sold_is_refused() -> None:
     answer = read(at="2026-10-31 23:59")
-    assert isinstance(answer, Refused)
-    assert answer.code is Code.NOTHING_ON_SALE
+    assert isinstance(answer, Refusal)
+    assert answer.code is RefusalCode.NOTHING_ON_SALE
 
 
 def test_r09_the_request_is_judged_by_the_catalogue_in_force_at_its_moment() -> None:
     book = book_of(default_catalogue(), catalogue("2027-07-01", plans={"lite": None}))
     assert isinstance(read(at="2027-06-30 23:59", book=book, plan="lite"), Request)
-    assert isinstance(read(at="2027-07-01 00:00", book=book, plan="lite"), Refused)
+    assert isinstance(read(at="2027-07-01 00:00", book=book, plan="lite"), Refusal)
 
 
 @pytest.mark.parametrize("request_id", ["", "a b", "-a", "a\n", "a" * 101, "é", 5])
@@ -455,11 +455,14 @@ def test_r09_another_body_is_told_apart(change: dict[str, Any]) -> None:
     [{f"f{number}": 1 for number in range(1_001)}, {"agreed_terms": [{"id": "a", "version": "b"}] * 400}],
 )
 def test_r9_what_is_far_too_much_is_not_read_to_its_end(much: dict[str, object]) -> None:
-    refused = read_request(much, BOOK, on("2027-01-01 09:00"))
-    assert isinstance(refused, Refused)
-    assert (refused.code, refused.message) == (Code.REQUEST_REFUSED, "There is far too much in the request.")
-    misread = read_command("upgrade", much)
-    assert isinstance(misread, Refused)
+    refused = parse_request(much, BOOK, on("2027-01-01 09:00"))
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.message) == (
+        RefusalCode.REQUEST_REFUSED,
+        "There is far too much in the request.",
+    )
+    misread = parse_command("upgrade", much)
+    assert isinstance(misread, Refusal)
     assert misread.message == "There is far too much in the argument."
 
 
@@ -483,7 +486,7 @@ def test_r8_characters_are_counted_and_kept_after_they_are_composed() -> None:
 def test_r22_a_command_is_the_same_however_its_texts_are_composed() -> None:
     by = "관리자"
     commands = [
-        read_command("check_domain", {"by": unicodedata.normalize(form, by)}) for form in ("NFC", "NFD")
+        parse_command("check_domain", {"by": unicodedata.normalize(form, by)}) for form in ("NFC", "NFD")
     ]
     assert [command.by for command in commands if isinstance(command, Command)] == [by, by]
 
@@ -513,7 +516,7 @@ def test_r4_a_domain_is_lowercase_however_it_is_typed(spelled: str) -> None:
 )
 def test_r4_what_is_no_domain_alone_says_what_would_be_one(typed: str) -> None:
     refused = read(account={"domain": typed})
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     [problem] = refused.problems
     assert problem.key == "INVALID_DOMAIN_NAME.NOT_A_DOMAIN"
     assert "a domain such as acme.co.kr" in problem.message

@@ -3,16 +3,16 @@
 from datetime import UTC
 
 import pytest
-from support.scenario_builder import Life, book_of, catalogue, default_catalogue, on
+from support.scenario_builder import ScenarioBuilder, book_of, catalogue, default_catalogue, on
 
-from subscription.refusals import Code
+from subscription.refusals import RefusalCode
 
 # The life of most tests: 30 × 24 hours after 31 January 10:20:30 is 2 March, 30 more is 1 April.
 REQUESTED, TRIAL_ENDS, GRACE_ENDS = "2027-01-31 10:20:30", "2027-03-02 10:20:30", "2027-04-01 10:20:30"
 
 
-def trial() -> Life:
-    return Life.requested(REQUESTED, plan="basic", members=10)
+def trial() -> ScenarioBuilder:
+    return ScenarioBuilder.requested(REQUESTED, plan="basic", members=10)
 
 
 def just_before(moment: str) -> str:
@@ -32,7 +32,7 @@ def test_r14_the_trial_lasts_30_days_of_24_hours() -> None:
 
 def test_r14_its_length_is_policy() -> None:
     book = book_of(catalogue(trial={"days": 14}))
-    assert Life.requested("2027-01-01 09:00", book).state.trial_ends_at == on("2027-01-15 09:00")
+    assert ScenarioBuilder.requested("2027-01-01 09:00", book).state.trial_ends_at == on("2027-01-15 09:00")
 
 
 def test_r15_after_the_trial_there_is_no_use_and_the_data_is_kept() -> None:
@@ -60,7 +60,7 @@ def test_r15_a_suspended_subscription_is_still_convertible() -> None:
 
 def test_r15_no_grace_cancels_at_the_end_of_the_trial() -> None:
     book = book_of(catalogue(trial={"grace_days": 0}))
-    life = Life.requested(REQUESTED, book).at(just_before(TRIAL_ENDS))
+    life = ScenarioBuilder.requested(REQUESTED, book).at(just_before(TRIAL_ENDS))
     assert life.state.state == "TRIAL"
     life.at(TRIAL_ENDS)
     assert life.happened == ["TRIAL_STARTED", "CANCELED", "ERASED"]
@@ -69,14 +69,14 @@ def test_r15_no_grace_cancels_at_the_end_of_the_trial() -> None:
 
 def test_r15_no_trial_begins_in_grace() -> None:
     book = book_of(catalogue(trial={"days": 0, "grace_days": 7}))
-    life = Life.requested("2027-01-01 09:00", book).at("2027-01-01 09:00")
+    life = ScenarioBuilder.requested("2027-01-01 09:00", book).at("2027-01-01 09:00")
     assert life.state.state == "SUSPENDED"
     assert life.at("2027-01-08 09:00").state.state == "ERASED"
 
 
 def test_r15_the_lengths_are_those_of_the_catalogue_in_force_at_the_request() -> None:
     book = book_of(default_catalogue(), catalogue("2027-02-01", trial={"days": 5, "grace_days": 5}))
-    life = Life.requested(REQUESTED, book).at("2027-02-10")
+    life = ScenarioBuilder.requested(REQUESTED, book).at("2027-02-10")
     assert (life.state.trial_ends_at, life.state.grace_ends_at) == (on(TRIAL_ENDS), on(GRACE_ENDS))
     assert life.at(just_before(GRACE_ENDS)).state.state == "SUSPENDED"
 
@@ -107,7 +107,7 @@ def test_r16_a_reserved_switch_can_lie_in_the_grace_period() -> None:
 def test_r16_yesterday_is_too_late(moment: str) -> None:
     life = trial().at(moment)
     asked = f"{life.today.replace(day=9)}"
-    assert life.refused("switch_to_paid", date=asked, term="ANNUAL").code is Code.DATE_IN_THE_PAST
+    assert life.refused("switch_to_paid", date=asked, term="ANNUAL").code is RefusalCode.DATE_IN_THE_PAST
 
 
 @pytest.mark.parametrize(
@@ -122,17 +122,17 @@ def test_r16_yesterday_is_too_late(moment: str) -> None:
 def test_r16_the_latest_date_is_the_last_whose_start_lies_before_the_grace_ends(
     requested: str, latest: str, too_late: str
 ) -> None:
-    life = Life.requested(requested)
+    life = ScenarioBuilder.requested(requested)
     refusal = life.refused("switch_to_paid", date=too_late, term="ANNUAL")
-    assert (refusal.code, refusal.field) == (Code.DATE_TOO_LATE, "date")
+    assert (refusal.code, refusal.field) == (RefusalCode.DATE_TOO_LATE, "date")
     assert latest in refusal.message
     life.asks("switch_to_paid", date=latest, term="ANNUAL").at(latest)
     assert life.state.state == "ACTIVE"
 
 
 def test_r16_without_grace_the_latest_date_lies_in_the_trial() -> None:
-    life = Life.requested("2027-01-31 00:00", book_of(catalogue(trial={"grace_days": 0})))
-    assert life.refused("switch_to_paid", date="2027-03-02", term="ANNUAL").code is Code.DATE_TOO_LATE
+    life = ScenarioBuilder.requested("2027-01-31 00:00", book_of(catalogue(trial={"grace_days": 0})))
+    assert life.refused("switch_to_paid", date="2027-03-02", term="ANNUAL").code is RefusalCode.DATE_TOO_LATE
     assert life.asks("switch_to_paid", date="2027-03-01", term="ANNUAL").at("2027-03-05").period == (
         "ANNUAL",
         "2027-03-01",
@@ -155,21 +155,21 @@ def test_r16_a_replaced_reservation_leaves_nothing_of_its_plan_and_members() -> 
 
 def test_r16_the_term_is_always_given() -> None:
     refusal = trial().refused("switch_to_paid")
-    assert [(p.field, p.code) for p in refusal.problems] == [("term", Code.MISSING_FIELD)]
+    assert [(p.field, p.code) for p in refusal.problems] == [("term", RefusalCode.MISSING_FIELD)]
 
 
 @pytest.mark.parametrize(
     ("choice", "code"),
     [
-        ({"plan": "gold"}, Code.PLAN_NOT_SOLD),
-        ({"plan": ""}, Code.INVALID_ARGUMENT),
-        ({"members": 100_001}, Code.TOO_MANY_MEMBERS),
-        ({"members": 0}, Code.INVALID_ARGUMENT),
-        ({"term": "WEEKLY"}, Code.INVALID_ARGUMENT),
-        ({"surprise": 1}, Code.INVALID_ARGUMENT),
+        ({"plan": "gold"}, RefusalCode.PLAN_NOT_SOLD),
+        ({"plan": ""}, RefusalCode.INVALID_ARGUMENT),
+        ({"members": 100_001}, RefusalCode.TOO_MANY_MEMBERS),
+        ({"members": 0}, RefusalCode.INVALID_ARGUMENT),
+        ({"term": "WEEKLY"}, RefusalCode.INVALID_ARGUMENT),
+        ({"surprise": 1}, RefusalCode.INVALID_ARGUMENT),
     ],
 )
-def test_r16_what_cannot_be_chosen_is_refused(choice: dict[str, object], code: Code) -> None:
+def test_r16_what_cannot_be_chosen_is_refused(choice: dict[str, object], code: RefusalCode) -> None:
     assert trial().refused("switch_to_paid", **{"term": "ANNUAL", **choice}).code is code
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from adapters.webhooks.url_policy import is_public, url_problem
-from subscription.webhook_events import pause_of_endpoint, pause_of_event
+from subscription.webhook_events import endpoint_retry_delay, event_retry_delay
 
 INTERNAL = (
     "0.0.0.0",
@@ -105,7 +105,7 @@ def test_urls_that_are_taken() -> None:
 
 
 def test_pauses_grow_and_end() -> None:
-    assert [pause_of_event(n).total_seconds() for n in (1, 2, 3)] == [5, 20, 80]
-    assert pause_of_event(1000) == timedelta(hours=6)
-    assert [pause_of_endpoint(n).total_seconds() for n in (1, 2, 3)] == [2, 4, 8]
-    assert pause_of_endpoint(1000) == timedelta(minutes=10)
+    assert [event_retry_delay(n).total_seconds() for n in (1, 2, 3)] == [5, 20, 80]
+    assert event_retry_delay(1000) == timedelta(hours=6)
+    assert [endpoint_retry_delay(n).total_seconds() for n in (1, 2, 3)] == [2, 4, 8]
+    assert endpoint_retry_delay(1000) == timedelta(minutes=10)
