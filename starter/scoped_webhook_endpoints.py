@@ -22,7 +22,7 @@ class TooManyEndpointsError(Exception):
 
 
 class WebhookDesk:
-    """`WebhookEndpointStore` for one caller. An endpoint of another customer does not exist: `EndpointNotFoundError`.
+    """`WebhookEndpointStore` for one caller. Raises `EndpointNotFoundError` for those of other customers.
 
     `pool` is in the role `worksub_api`.
     """

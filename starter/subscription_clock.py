@@ -29,8 +29,6 @@ _moving: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionar
 class ClockNotSupportedError(Exception):
     """The server cannot move a workflow's clock. The message is a sentence for a person."""
 
-    __test__ = False  # for pytest, which takes the name for a test's
-
 
 class SubscriptionClock:
     """The clock of one workflow, found by its id through every continue-as-new.
@@ -38,8 +36,6 @@ class SubscriptionClock:
     Timers that lie between now and the target fire in their order, and what they cause is done in between;
     activities take their real time, during which the clock stands still.
     """
-
-    __test__ = False  # for pytest, which takes the name for a test's
 
     def __init__(self, client: Client, workflow_id: str) -> None:
         self._handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(workflow_id)

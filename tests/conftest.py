@@ -55,13 +55,13 @@ async def temporal(stack: EmbeddedStack) -> Client:
 
 
 @pytest.fixture(scope="session")
-async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def service_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house of its own, for what is done there concerns everybody in it."""
     async with open_service_env(stack, temporal) as opened:
         yield opened

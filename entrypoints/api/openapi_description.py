@@ -44,35 +44,26 @@ _CODES = "Stable codes, for programs. docs/api.md and docs/errors.md explain the
 
 _NAMES = {
     "Answer": "CommandResult",
-    "Availability": "NameAvailability",
-    "Code": "RefusalCode",
-    "Coming": "UpcomingEvent",
     "Delivery": "WebhookDelivery",
     "DeliveryState": "WebhookDeliveryState",
-    "Due": "DeadlineKind",
     "Endpoint": "WebhookEndpoint",
     "EndpointSecret": "WebhookEndpointSecret",
     "EndpointStatus": "WebhookEndpointStatus",
-    "Listed": "SubscriptionSummary",
-    "OnSale": "Catalogue",
+    "CurrentCatalogue": "Catalogue",
     "OutboxNotice": "Notice",
-    "Piece": "LedgerLinePiece",
+    "LinePart": "LedgerLinePiece",
     "Problem": "FieldProblem",
     "ProblemDocument": "Problem",
     "Quote": "CancellationQuote",
-    "QuoteOf": "QuoteKind",
-    "Refused": "Refusal",
     "ReportedFinding": "Finding",
     "RequestAnswer": "RequestResult",
     "State": "SubscriptionState",
     "Status": "SubscriptionStatus",
-    "Step": "CalculationStep",
+    "ExplanationStep": "CalculationStep",
     "Term": "TermOfService",
-    "Trial": "TrialPolicy",
-    "Verdict": "RequestCheck",
-    "Which": "SavedSearch",
+    "NamedFilterParam": "SavedSearch",
     "Page_Adjustment_": "AdjustmentPage",
-    "Page_Coming_": "UpcomingEventPage",
+    "Page_UpcomingEvent_": "UpcomingEventPage",
     "Page_ErasureCertificate_": "ErasureCertificatePage",
     "Page_CustomerEvent_": "EventPage",
     "CustomerEvent": "Event",
@@ -82,7 +73,7 @@ _NAMES = {
     "Page_Explanation_": "ExplanationPage",
     "Page_Invoice_": "InvoicePage",
     "Page_LedgerLine_": "LedgerPage",
-    "Page_Listed_": "SubscriptionPage",
+    "Page_SubscriptionSummary_": "SubscriptionPage",
     "Page_OutboxNotice_": "NoticePage",
     "Page_ReportedFinding_": "FindingPage",
     "Page_Term_": "TermOfServicePage",
@@ -164,7 +155,7 @@ def describe(api: FastAPI) -> dict[str, Any]:
         }
     }
     problem["properties"]["code"] = {"$ref": f"{_REF}ErrorCode"}
-    schemas["Problem"]["properties"]["code"] = {"$ref": f"{_REF}Code"}
+    schemas["Problem"]["properties"]["code"] = {"$ref": f"{_REF}RefusalCode"}
     for operation in _operations(found):
         _correct(operation)
         _name_body(operation, schemas)

@@ -260,7 +260,7 @@ MESSAGES: Mapping[str, str] = {
     ApiCode.NO_ANSWER: "There was no answer in time. It may still be carried out: send it again with the "
     "same Idempotency-Key.",
     ApiCode.FAULT: "This is a fault of the service; report it with the request_id.",
-    RefusalCode.KEY_UNKNOWN: "The service and its workers do not have the same keys; an operator must compare them.",
+    RefusalCode.KEY_UNKNOWN: "The service and its workers have different keys; an operator compares them.",
     RefusalCode.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",
     RefusalCode.NAME_TAKEN: "account.group is taken; choose another name.",
     RefusalCode.REQUEST_REFUSED: "plan must be one of lite, basic, premium.",

@@ -36,7 +36,7 @@ class IssuerUnavailableError(Exception):
 
 class Authenticator(Protocol):
     async def named(self, authorization: str | None) -> str:
-        """Who asks, by the request's Authorization header. Raises `NotAllowedError`, `IssuerUnavailableError`."""
+        """Return the caller's name. Raises `NotAllowedError`, `IssuerUnavailableError`."""
 
 
 class AllowAll:

@@ -11,14 +11,14 @@ from dev_stack.stack import EmbeddedStack
 
 
 @pytest.fixture(scope="session")
-async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def service_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-async def reception(house: ServiceEnv) -> AsyncIterator[ApiServer]:
-    async with open_api_server(house) as opened:
+async def reception(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
+    async with open_api_server(service_env) as opened:
         yield opened
 
 

@@ -105,11 +105,11 @@ async def test_health_needs_no_key(reception: ApiServer) -> None:
     assert "swagger" in (await stranger.get("/docs")).text
 
 
-async def test_with_the_database_away_it_says_so_and_comes_back(house: ServiceEnv) -> None:
+async def test_with_the_database_away_it_says_so_and_comes_back(service_env: ServiceEnv) -> None:
     async with TcpProxy() as door:
-        url = door.leads_to_database(house.web_url)
-        behind = url.partition("@")[2] and house.web_url.rpartition("@")[2].partition("/")[0]
-        async with open_api_server(house, database_url=url) as reception:
+        url = door.leads_to_database(service_env.web_url)
+        behind = url.partition("@")[2] and service_env.web_url.rpartition("@")[2].partition("/")[0]
+        async with open_api_server(service_env, database_url=url) as reception:
             visitor = await reception.visitor("C-outage")
             await visitor.gets("/subscriptions")
             door.closes()
@@ -125,25 +125,25 @@ async def test_with_the_database_away_it_says_so_and_comes_back(house: ServiceEn
 
 
 async def test_a_question_in_whose_middle_the_database_stops_is_to_be_asked_again(
-    house: ServiceEnv, acme: ApiClient
+    service_env: ServiceEnv, acme: ApiClient
 ) -> None:
     async def is_waiting() -> int | None:
-        pid: int | None = await house.owner.fetchval(
+        pid: int | None = await service_env.owner.fetchval(
             "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return pid
 
-    async with house.owner.acquire() as connection, connection.transaction():
+    async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE api_keys")
         asked = asyncio.create_task(acme.gets("/subscriptions", 503))
         pid = await wait_for("the key is looked for", is_waiting)
-        await house.owner.execute("SELECT pg_terminate_backend($1)", pid)
+        await service_env.owner.execute("SELECT pg_terminate_backend($1)", pid)
         assert (await asked)["code"] == "DATABASE_UNREACHABLE"
     await acme.gets("/subscriptions")
 
 
 async def test_where_asyncpg_has_lost_count_of_its_connections_the_question_is_to_be_asked_again(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
     class LostCount(ApiKeyStore):
         """Asyncpg does so at times when a server dies under many questions; no test can bring it about."""
@@ -151,38 +151,40 @@ async def test_where_asyncpg_has_lost_count_of_its_connections_the_question_is_t
         async def opening(self, token: str) -> ApiKey | None:
             raise InternalClientError
 
-    async with open_api_server(house) as reception:
+    async with open_api_server(service_env) as reception:
         visitor = await reception.visitor("C-lost")
-        object.__setattr__(reception.service, "keys", LostCount(house.pool))
+        object.__setattr__(reception.service, "keys", LostCount(service_env.pool))
         assert (await visitor.gets("/subscriptions", 503))["code"] == "DATABASE_UNREACHABLE"
 
 
-async def test_a_database_that_only_answers_is_enough_for_a_question(house: ServiceEnv) -> None:
-    database = await house.owner.fetchval("SELECT current_database()")
+async def test_a_database_that_only_answers_is_enough_for_a_question(service_env: ServiceEnv) -> None:
+    database = await service_env.owner.fetchval("SELECT current_database()")
     setting = f"ALTER ROLE {WEB} IN DATABASE {database}"
-    await house.owner.execute(f"{setting} SET default_transaction_read_only = on")
+    await service_env.owner.execute(f"{setting} SET default_transaction_read_only = on")
     try:
-        async with open_api_server(house) as reception:
+        async with open_api_server(service_env) as reception:
             await (await reception.visitor("C-standby")).gets("/subscriptions")
     finally:
-        await house.owner.execute(f"{setting} RESET default_transaction_read_only")
+        await service_env.owner.execute(f"{setting} RESET default_transaction_read_only")
 
 
-async def test_no_worker_is_no_answer_in_time(stack: object, house: ServiceEnv, temporal: Client) -> None:
-    async with open_api_server(house, patience=0.5) as reception:
+async def test_no_worker_is_no_answer_in_time(
+    stack: object, service_env: ServiceEnv, temporal: Client
+) -> None:
+    async with open_api_server(service_env, patience=0.5) as reception:
         service = reception.service
         alone = SubscriptionClient(temporal, service.reading, task_queue="nobody-works-here")
         object.__setattr__(service, "client", alone)
         visitor = await reception.visitor("C-alone")
-        body = visitor.request_body(house)
+        body = visitor.request_body(service_env)
         answer = await visitor.posts("/subscriptions", body, 504, key="once")
         assert answer["code"] == "NO_ANSWER"
 
 
 async def test_an_unforeseen_fault_tells_nothing(
-    house: ServiceEnv, capsys: pytest.CaptureFixture[str]
+    service_env: ServiceEnv, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with open_api_server(house) as reception:
+    async with open_api_server(service_env) as reception:
         visitor = await reception.visitor("C-fault")
         object.__setattr__(reception.service, "client", None)
         answer = await visitor.gets("/catalogue", 500)
@@ -193,13 +195,13 @@ async def test_an_unforeseen_fault_tells_nothing(
 
 
 async def test_the_log_has_ids_and_codes_and_nothing_personal(
-    house: ServiceEnv, reception: ApiServer, acme: ApiClient, capsys: pytest.CaptureFixture[str]
+    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     configure_logging(LogFormat.JSON)
     try:
-        body = acme.request_body(house, company_name="Secret Company")
+        body = acme.request_body(service_env, company_name="Secret Company")
         headers = {"Idempotency-Key": "log-1", "X-Request-Id": "req-4711"}
         answer = await acme.http.post("/v1/subscriptions", json=body, headers=headers)
         assert answer.headers["x-request-id"] == "req-4711"

@@ -32,10 +32,10 @@ async def metrics_of(metrics: HttpMetrics) -> Scraped:
         return await scraped(f"http://{address}/metrics")
 
 
-async def test_requests_are_counted_by_route_template_and_status_class(house: ServiceEnv) -> None:
-    async with open_api_server(house) as reception:
+async def test_requests_are_counted_by_route_template_and_status_class(service_env: ServiceEnv) -> None:
+    async with open_api_server(service_env) as reception:
         visitor = await reception.visitor("C-counted")
-        subscription_id = await visitor.requests(house)
+        subscription_id = await visitor.requests(service_env)
         await visitor.gets(f"/subscriptions/{subscription_id}")
         await visitor.gets("/subscriptions/another", 404)
         for path in ("/v1/nowhere", "/v1/nowhere/else", f"/v1/{subscription_id}/x"):
@@ -53,8 +53,8 @@ async def test_requests_are_counted_by_route_template_and_status_class(house: Se
     assert "C-counted" not in found.text
 
 
-async def test_refused_keys_and_rate_limits_are_counted(house: ServiceEnv) -> None:
-    async with open_api_server(house, rates=RateLimits("2/minute", "100/minute")) as reception:
+async def test_refused_keys_and_rate_limits_are_counted(service_env: ServiceEnv) -> None:
+    async with open_api_server(service_env, rates=RateLimits("2/minute", "100/minute")) as reception:
         nobody, guessing = await reception.with_token(None), await reception.with_token("wsk_guess")
         visitor = await reception.visitor("C-limited")
         for asking, statuses in ((nobody, [401]), (guessing, [401, 401]), (visitor, [200, 200, 429])):
@@ -70,10 +70,10 @@ async def test_refused_keys_and_rate_limits_are_counted(house: ServiceEnv) -> No
     assert found.values("worksub_http_rate_limited_total", by="server") == {"api": 1, "console": 0}
 
 
-async def test_open_event_streams_are_counted(house: ServiceEnv) -> None:
-    async with open_api_server(house) as reception:
+async def test_open_event_streams_are_counted(service_env: ServiceEnv) -> None:
+    async with open_api_server(service_env) as reception:
         visitor = await reception.visitor("C-streams")
-        subscription_id = await visitor.requests(house)
+        subscription_id = await visitor.requests(service_env)
         path = f"/v1/subscriptions/{subscription_id}/events"
         async with visitor.http.stream("GET", path) as one, visitor.http.stream("GET", path) as two:
             streams = [one.aiter_bytes(), two.aiter_bytes()]  # a stream that is dropped is closed
@@ -87,13 +87,15 @@ async def test_open_event_streams_are_counted(house: ServiceEnv) -> None:
 
 
 async def test_pages_of_the_console_are_counted_as_the_consoles(
-    house: ServiceEnv, reception: ApiServer
+    service_env: ServiceEnv, reception: ApiServer
 ) -> None:
     with bind("localhost") as place:
         settings = ConsoleSettings(url=place.url, embedded=True)
         async with (
-            create_pool(house.web_url, "worksub_console", connections=2) as pool,
-            serve_app(create_app(reception.service, create_console(house.client, pool, settings)), place),
+            create_pool(service_env.web_url, "worksub_console", connections=2) as pool,
+            serve_app(
+                create_app(reception.service, create_console(service_env.client, pool, settings)), place
+            ),
             httpx.AsyncClient(base_url=place.url) as browser,
         ):
             await _visit_pages(browser)
@@ -111,7 +113,9 @@ async def _visit_pages(browser: httpx.AsyncClient) -> None:
     await browser.get("/static/console.css")
 
 
-async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadiness(house: ServiceEnv) -> None:
+async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadiness(
+    service_env: ServiceEnv,
+) -> None:
     port, metrics, nobody = free_ports(3)
     settings = {
         "WORKSUB_API_METRICS_ADDRESS": f"127.0.0.1:{metrics}",
@@ -119,7 +123,7 @@ async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadine
         "WORKSUB_OIDC_CLIENT_ID": "console",
         "WORKSUB_OIDC_CLIENT_SECRET": "a secret of the console",
     }
-    async with api_process(house, port, **settings), httpx.AsyncClient() as http:
+    async with api_process(service_env, port, **settings), httpx.AsyncClient() as http:
 
         async def is_down() -> bool:
             found = await scraped(f"http://127.0.0.1:{metrics}/metrics")
@@ -134,8 +138,8 @@ async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadine
         assert (await http.get(f"http://localhost:{port}/metrics")).status_code == 404
 
 
-async def test_the_page_has_every_metric_of_the_http_servers(house: ServiceEnv) -> None:
-    async with open_api_server(house) as reception:
+async def test_the_page_has_every_metric_of_the_http_servers(service_env: ServiceEnv) -> None:
+    async with open_api_server(service_env) as reception:
         await (await reception.visitor("C-documented")).gets("/catalogue")
         reception.service.metrics.issuer_gauge()
         found = await metrics_of(reception.service.metrics)

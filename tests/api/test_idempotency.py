@@ -20,9 +20,9 @@ TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 
 async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
-    house: ServiceEnv, acme: ApiClient
+    service_env: ServiceEnv, acme: ApiClient
 ) -> None:
-    body, key = acme.request_body(house), uuid.uuid4().hex
+    body, key = acme.request_body(service_env), uuid.uuid4().hex
     answers = await gather_all(acme.posts("/subscriptions", body, 201, key=key) for _ in range(8))
     assert all(answer == answers[0] for answer in answers)
     other = {**body, "members": 11}
@@ -30,19 +30,19 @@ async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
 
 
 async def test_a_command_to_a_paused_subscription_is_accepted_after_the_pause(
-    house: ServiceEnv, acme: ApiClient
+    service_env: ServiceEnv, acme: ApiClient
 ) -> None:
-    subscription_id, key = await acme.requests(house), uuid.uuid4().hex
+    subscription_id, key = await acme.requests(service_env), uuid.uuid4().hex
     path, switch = f"/subscriptions/{subscription_id}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}
-    async with paused(house.temporal, subscription_id):
+    async with paused(service_env.temporal, subscription_id):
         refused = await acme.posts(path, switch, 409, key=key)
         assert (refused["code"], refused["status"]) == ("WORKFLOW_PAUSED", 409)
         assert (await acme.gets(f"/subscriptions/{subscription_id}"))["state"] == "TRIAL"
     await acme.posts(path, switch, key=key)
 
 
-async def test_r22_a_command_sent_again_is_not_done_twice(house: ServiceEnv, acme: ApiClient) -> None:
-    there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
+async def test_r22_a_command_sent_again_is_not_done_twice(service_env: ServiceEnv, acme: ApiClient) -> None:
+    there, key = f"/subscriptions/{await acme.requests(service_env)}", uuid.uuid4().hex
     switch = {"date": TOMORROW, "term": "ANNUAL"}
     first = await acme.posts(f"{there}/switch-to-paid", switch, key=key)
     assert await acme.posts(f"{there}/switch-to-paid", switch, key=f'"{key}"') == first
@@ -54,24 +54,24 @@ async def test_r22_a_command_sent_again_is_not_done_twice(house: ServiceEnv, acm
 
 
 async def test_r22_an_operators_key_is_not_the_customers(
-    house: ServiceEnv, acme: ApiClient, operator: ApiClient
+    service_env: ServiceEnv, acme: ApiClient, operator: ApiClient
 ) -> None:
-    there, key = f"/subscriptions/{await acme.requests(house)}", uuid.uuid4().hex
+    there, key = f"/subscriptions/{await acme.requests(service_env)}", uuid.uuid4().hex
     await acme.posts(f"{there}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"}, key=key)
     await operator.posts(f"{there}/withdraw-reservation", {}, key=key)
 
 
-async def test_every_write_needs_a_key(house: ServiceEnv, acme: ApiClient) -> None:
-    answer = await acme.http.post("/v1/subscriptions", json=acme.request_body(house))
+async def test_every_write_needs_a_key(service_env: ServiceEnv, acme: ApiClient) -> None:
+    answer = await acme.http.post("/v1/subscriptions", json=acme.request_body(service_env))
     assert (answer.status_code, answer.json()["code"]) == (400, "IDEMPOTENCY_KEY_MISSING")
     for key in ("", "two words", "-first", "x" * 101):
         refused = await acme.posts("/subscriptions", {}, 400, **{"Idempotency-Key": key})
         assert refused["code"] == "INVALID_IDEMPOTENCY_KEY"
 
 
-async def test_pages_have_everything_once(house: ServiceEnv, reception: ApiServer) -> None:
+async def test_pages_have_everything_once(service_env: ServiceEnv, reception: ApiServer) -> None:
     visitor = await reception.visitor(unique_name("C"))
-    requested = {await visitor.requests(house) for _ in range(3)}
+    requested = {await visitor.requests(service_env) for _ in range(3)}
     found, cursor = [], None
     while True:
         page = await visitor.gets("/subscriptions", limit=1, **({"cursor": cursor} if cursor else {}))
@@ -82,7 +82,7 @@ async def test_pages_have_everything_once(house: ServiceEnv, reception: ApiServe
 
 
 async def test_a_key_opens_until_it_is_ended(
-    house: ServiceEnv, reception: ApiServer, acme: ApiClient
+    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient
 ) -> None:
     keys = reception.keys
     made = await keys.create("C-keys", "billing")
@@ -119,17 +119,17 @@ async def test_what_is_no_key_opens_nothing(reception: ApiServer, acme: ApiClien
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_the_database_has_no_key_but_its_hash(house: ServiceEnv, reception: ApiServer) -> None:
+async def test_the_database_has_no_key_but_its_hash(service_env: ServiceEnv, reception: ApiServer) -> None:
     made = await reception.keys.create("C-keys", "")
     secret = made.token.split("_", 2)[2]  # it may have that character in itself
-    rows = await house.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
+    rows = await service_env.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
     assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
-    async with create_pool(house.web_url, "worksub_api", connections=1) as pool:
+    async with create_pool(service_env.web_url, "worksub_api", connections=1) as pool:
         assert await ApiKeyStore(pool).opening(made.token) is not None
 
 
-async def test_who_asks_too_much_waits(house: ServiceEnv) -> None:
-    async with open_api_server(house, rates=RateLimits("3/minute", "2/minute")) as reception:
+async def test_who_asks_too_much_waits(service_env: ServiceEnv) -> None:
+    async with open_api_server(service_env, rates=RateLimits("3/minute", "2/minute")) as reception:
         eager, patient = await reception.visitor("C-eager"), await reception.visitor("C-patient")
         for _ in range(3):
             await eager.gets("/subscriptions")
@@ -143,8 +143,8 @@ async def test_who_asks_too_much_waits(house: ServiceEnv) -> None:
         await patient.gets("/subscriptions")
 
 
-async def test_every_answer_says_how_many_requests_are_left(house: ServiceEnv) -> None:
-    async with open_api_server(house, rates=RateLimits("2/minute", "1/minute")) as reception:
+async def test_every_answer_says_how_many_requests_are_left(service_env: ServiceEnv) -> None:
+    async with open_api_server(service_env, rates=RateLimits("2/minute", "1/minute")) as reception:
         visitor = await reception.visitor("C-counted")
         for path, status, left in (
             ("catalogue", 200, 1),
@@ -160,7 +160,7 @@ async def test_every_answer_says_how_many_requests_are_left(house: ServiceEnv) -
         assert answer.headers["RateLimit"].startswith('"address";r=0;t=')
 
 
-async def test_a_replay_is_marked(house: ServiceEnv, acme: ApiClient) -> None:
+async def test_a_replay_is_marked(service_env: ServiceEnv, acme: ApiClient) -> None:
     async def sends(path: str, body: object, key: str) -> str | None:
         answer = await acme.http.post(f"/v1{path}", json=body, headers={"Idempotency-Key": key})
         assert answer.is_success, answer.text
@@ -169,7 +169,7 @@ async def test_a_replay_is_marked(house: ServiceEnv, acme: ApiClient) -> None:
         return replayed
 
     there: list[str] = []
-    body, key = acme.request_body(house), uuid.uuid4().hex
+    body, key = acme.request_body(service_env), uuid.uuid4().hex
     assert [await sends("/subscriptions", body, key) for _ in range(2)] == [None, "true"]
     switch = {"date": TOMORROW, "term": "ANNUAL"}
     path = there[0].removeprefix("/v1") + "/switch-to-paid"
@@ -177,8 +177,8 @@ async def test_a_replay_is_marked(house: ServiceEnv, acme: ApiClient) -> None:
     assert await sends(path, {**switch, "term": "MONTHLY"}, uuid.uuid4().hex) is None
 
 
-async def test_what_has_not_changed_is_not_sent_again(house: ServiceEnv, acme: ApiClient) -> None:
-    there = f"/v1/subscriptions/{await acme.requests(house)}"
+async def test_what_has_not_changed_is_not_sent_again(service_env: ServiceEnv, acme: ApiClient) -> None:
+    there = f"/v1/subscriptions/{await acme.requests(service_env)}"
     first = await acme.http.get(there)
     tag = first.headers["ETag"]
     for sent in (tag, f"W/{tag}", f'"other", {tag}', "*"):
@@ -194,10 +194,10 @@ async def test_what_has_not_changed_is_not_sent_again(house: ServiceEnv, acme: A
     assert missing.status_code == 404
 
 
-async def test_a_flood_of_one_command_waits_and_keeps_no_other_one_out(house: ServiceEnv) -> None:
-    async with open_api_server(house, command_rates=CommandRates("3/minute")) as reception:
+async def test_a_flood_of_one_command_waits_and_keeps_no_other_one_out(service_env: ServiceEnv) -> None:
+    async with open_api_server(service_env, command_rates=CommandRates("3/minute")) as reception:
         eager, rival = await reception.visitor("C-flooding"), await reception.visitor("C-rival")
-        mine = f"/subscriptions/{await eager.requests(house)}"
+        mine = f"/subscriptions/{await eager.requests(service_env)}"
         for _ in range(5):  # what is not theirs is not found, and counts for nothing
             await rival.posts(f"{mine}/check-domain", {}, 404)
         for _ in range(3):

@@ -88,11 +88,11 @@ async def test_a_value_that_would_be_misread_is_refused(
     assert [(each["field"], each["code"]) for each in refused["problems"]] == [(name, code)]
 
 
-async def test_a_cursor_belongs_to_its_list(house: ServiceEnv, reception: ApiServer) -> None:
+async def test_a_cursor_belongs_to_its_list(service_env: ServiceEnv, reception: ApiServer) -> None:
     visitor = await reception.visitor(unique_name("C"))
     ids = sorted(
         [
-            (await visitor.posts("/subscriptions", visitor.request_body(house), 201))["subscription_id"]
+            (await visitor.posts("/subscriptions", visitor.request_body(service_env), 201))["subscription_id"]
             for _ in range(2)
         ]
     )
@@ -106,7 +106,7 @@ async def test_a_cursor_belongs_to_its_list(house: ServiceEnv, reception: ApiSer
         assert (await visitor.gets("/subscriptions", 400, cursor=wrong))["code"] == "INVALID_CURSOR"
 
 
-async def test_a_name_is_found_as_people_type_it(house: ServiceEnv, reception: ApiServer) -> None:
+async def test_a_name_is_found_as_people_type_it(service_env: ServiceEnv, reception: ApiServer) -> None:
     visitor = await reception.visitor(unique_name("C"))
     name = unique_name("filter")
     for account, typed in (
@@ -116,7 +116,7 @@ async def test_a_name_is_found_as_people_type_it(house: ServiceEnv, reception: A
             (f"{name.upper()}.\u1112\u1161\u11ab\u1100\u116e\u11a8", f"{name}.xn--3e0b707e"),
         ),
     ):
-        made = await visitor.posts("/subscriptions", visitor.request_body(house, account=account), 201)
+        made = await visitor.posts("/subscriptions", visitor.request_body(service_env, account=account), 201)
         for text in typed:
             found = await visitor.gets("/subscriptions", account_name=text)
             assert [each["subscription_id"] for each in found["items"]] == [made["subscription_id"]], text

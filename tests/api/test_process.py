@@ -24,15 +24,15 @@ ROOT = Path(__file__).parents[2]
 
 @asynccontextmanager
 async def api_process(
-    house: ServiceEnv, port: int, **settings: str
+    service_env: ServiceEnv, port: int, **settings: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "entrypoints.cli", "api", "--json"),
         env={
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": str(ROOT),
-            "DATABASE_URL": house.web_url,
-            "TEMPORAL_ADDRESS": house.temporal.service_client.config.target_host,
+            "DATABASE_URL": service_env.web_url,
+            "TEMPORAL_ADDRESS": service_env.temporal.service_client.config.target_host,
             "WORKSUB_API_ADDRESS": f"127.0.0.1:{port}",
             **settings,
         },
@@ -54,25 +54,25 @@ async def api_process(
 async def test_killed_in_the_middle_of_a_request_nothing_is_lost_or_done_twice(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
-        async with create_pool(house.people_url, "worksub_admin", connections=1) as pool:
+    async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as service_env:
+        async with create_pool(service_env.people_url, "worksub_admin", connections=1) as pool:
             token = (await ApiKeyStore(pool).create("C-killed", "")).token
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
-        body = house.request_body(customer_id="C-killed")
+        body = service_env.request_body(customer_id="C-killed")
         del body["request_id"]
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "order-4711"}
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=40
         ) as http:
-            async with api_process(house, port) as first:
+            async with api_process(service_env, port) as first:
                 # No worker yet, so the answer is still to come when the process dies.
                 asked = asyncio.create_task(http.post("/v1/subscriptions", json=body))
                 await wait_for("the workflow has begun", lambda: begun(temporal))
                 first.kill()
                 [outcome] = await asyncio.gather(asked, return_exceptions=True)
                 assert isinstance(outcome, httpx.HTTPError)
-            async with house.worker(), api_process(house, port) as second:
+            async with service_env.worker(), api_process(service_env, port) as second:
                 answer = await http.post("/v1/subscriptions", json=body)
                 assert answer.status_code == 201
                 listed = (await http.get("/v1/subscriptions")).json()["items"]

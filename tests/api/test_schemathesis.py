@@ -31,9 +31,9 @@ CHECKS = [
 
 
 async def test_every_answer_is_one_that_is_described(
-    house: ServiceEnv, reception: ApiServer, acme: ApiClient, operator: ApiClient
+    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient, operator: ApiClient
 ) -> None:
-    living = await acme.requests(house)
+    living = await acme.requests(service_env)
     tried = await asyncio.to_thread(
         _try_everything,
         reception.url,

@@ -45,9 +45,9 @@ async def listening(
 
 
 async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
-    house: ServiceEnv, acme: ApiClient
+    service_env: ServiceEnv, acme: ApiClient
 ) -> None:
-    subscription_id = await acme.requests(house)
+    subscription_id = await acme.requests(service_env)
     there = f"/subscriptions/{subscription_id}"
     async with listening(acme, subscription_id) as listener:
         assert listener.answer.headers["content-type"].startswith("text/event-stream")
@@ -65,29 +65,29 @@ async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
         assert listener.answer.status_code == 204
 
 
-async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(house: ServiceEnv) -> None:
+async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(service_env: ServiceEnv) -> None:
     async with TcpProxy() as door:
-        url = door.leads_to_database(house.web_url)
-        behind = house.web_url.rpartition("@")[2].partition("/")[0]
-        async with open_api_server(house, database_url=url, heartbeat=1.0) as reception:
+        url = door.leads_to_database(service_env.web_url)
+        behind = service_env.web_url.rpartition("@")[2].partition("/")[0]
+        async with open_api_server(service_env, database_url=url, heartbeat=1.0) as reception:
             visitor = await reception.visitor("C-stream")
-            subscription_id = await visitor.requests(house)
+            subscription_id = await visitor.requests(service_env)
             async with listening(visitor, subscription_id) as listener:
                 assert await listener.hears("event") == "TRIAL_STARTED"
                 door.closes()
                 assert await listener.hears("") == "nothing new"
                 door.leads_to(behind)
-                await house.client.switch_to_paid(
+                await service_env.client.switch_to_paid(
                     subscription_id, datetime.now(KST).date(), ContractTerm.ANNUAL
                 )
                 assert await listener.hears("event") == "SWITCHED_TO_PAID"
 
 
 async def test_a_stream_ends_with_its_key(
-    house: ServiceEnv, reception: ApiServer, operator: ApiClient
+    service_env: ServiceEnv, reception: ApiServer, operator: ApiClient
 ) -> None:
     for end in (reception.keys.revoke, lambda prefix: reception.keys.rotate(prefix, timedelta())):
-        subscription_id = await operator.requests(house, customer_id="C-leaver")
+        subscription_id = await operator.requests(service_env, customer_id="C-leaver")
         made = await reception.keys.create("C-leaver", "leaves")
         visitor = await reception.with_token(made.token, "C-leaver")
         async with listening(visitor, subscription_id) as listener:
@@ -101,13 +101,13 @@ async def test_a_stream_ends_with_its_key(
             assert await listener.hears("event") == "the end"
 
 
-async def test_a_stream_ends_when_its_key_expires(house: ServiceEnv, reception: ApiServer) -> None:
+async def test_a_stream_ends_when_its_key_expires(service_env: ServiceEnv, reception: ApiServer) -> None:
     made = await reception.keys.create("C-expires", "expires", timedelta(hours=1))
     visitor = await reception.with_token(made.token, "C-expires")
-    subscription_id = await visitor.requests(house)
+    subscription_id = await visitor.requests(service_env)
     async with listening(visitor, subscription_id) as listener:
         assert await listener.hears("event") == "TRIAL_STARTED"
-        await house.owner.execute(
+        await service_env.owner.execute(
             "UPDATE api_keys SET ends_at = clock_timestamp() WHERE prefix = $1", made.key.prefix
         )
         assert await listener.hears("event") == "closed"
@@ -115,23 +115,25 @@ async def test_a_stream_ends_when_its_key_expires(house: ServiceEnv, reception: 
 
 
 async def test_a_stream_ends_when_its_customer_loses_the_subscription(
-    house: ServiceEnv, reception: ApiServer
+    service_env: ServiceEnv, reception: ApiServer
 ) -> None:
     visitor = await reception.visitor("C-loses")
-    subscription_id = await visitor.requests(house)
+    subscription_id = await visitor.requests(service_env)
     async with listening(visitor, subscription_id) as listener:
         assert await listener.hears("event") == "TRIAL_STARTED"
         moved = "UPDATE subscriptions SET customer_id = $2 WHERE subscription_id = $1"
-        await house.owner.execute(moved, subscription_id, "C-gains")
+        await service_env.owner.execute(moved, subscription_id, "C-gains")
         assert await listener.hears("event") == "closed"
         assert json.loads(await listener.hears("data"))["code"] == "SUBSCRIPTION_NOT_FOUND"
         assert await listener.hears("event") == "the end"
-        await house.owner.execute(moved, subscription_id, "C-loses")
+        await service_env.owner.execute(moved, subscription_id, "C-loses")
 
 
-async def test_a_key_listens_to_so_many_streams_and_no_more(house: ServiceEnv, reception: ApiServer) -> None:
+async def test_a_key_listens_to_so_many_streams_and_no_more(
+    service_env: ServiceEnv, reception: ApiServer
+) -> None:
     visitor = await reception.visitor("C-many")
-    subscription_id = await visitor.requests(house)
+    subscription_id = await visitor.requests(service_env)
     async with AsyncExitStack() as open_streams:
         # Kept, for httpx closes a stream that nobody holds.
         listeners = [
@@ -148,8 +150,8 @@ async def test_a_key_listens_to_so_many_streams_and_no_more(house: ServiceEnv, r
     await wait_for("those who have gone are not counted", is_free)
 
 
-async def test_an_id_that_is_none_is_refused(house: ServiceEnv, acme: ApiClient) -> None:
-    subscription_id = await acme.requests(house)
+async def test_an_id_that_is_none_is_refused(service_env: ServiceEnv, acme: ApiClient) -> None:
+    subscription_id = await acme.requests(service_env)
     for wrong in ("soon", "-1", str(2**40)):
         answer = await acme.http.get(
             f"/v1/subscriptions/{subscription_id}/events", headers={"Last-Event-ID": wrong}
@@ -158,10 +160,10 @@ async def test_an_id_that_is_none_is_refused(house: ServiceEnv, acme: ApiClient)
 
 
 async def test_of_many_streams_at_once_so_many_are_opened_and_all_places_come_back(
-    house: ServiceEnv, reception: ApiServer
+    service_env: ServiceEnv, reception: ApiServer
 ) -> None:
     visitor = await reception.visitor("C-burst")
-    subscription_id = await visitor.requests(house)
+    subscription_id = await visitor.requests(service_env)
     prefix = visitor.http.headers["authorization"].split("_")[1]
     path = f"/v1/subscriptions/{subscription_id}/events"
     requests = [visitor.http.build_request("GET", path) for _ in range(41)]

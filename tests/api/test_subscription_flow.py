@@ -22,12 +22,12 @@ async def test_what_is_on_sale(acme: ApiClient) -> None:
 
 
 async def test_r5_a_name_is_checked_and_not_taken(
-    house: ServiceEnv, acme: ApiClient, rival: ApiClient
+    service_env: ServiceEnv, acme: ApiClient, rival: ApiClient
 ) -> None:
     name = unique_name("acme")
     free = {"name": name, "kind": "GROUP", "available": True}
     assert await acme.gets("/check-name", group=name) == free
-    await acme.requests(house, account={"group": name})
+    await acme.requests(service_env, account={"group": name})
     assert await rival.gets("/check-name", group=name) == {**free, "available": False}
     wrong = await acme.gets("/check-name", 422, group="-acme-")
     assert [each["code"] for each in wrong["problems"]] == ["INVALID_GROUP_NAME"]
@@ -36,21 +36,21 @@ async def test_r5_a_name_is_checked_and_not_taken(
 
 
 async def test_r9_all_that_is_wrong_with_a_request_is_said_at_once(
-    house: ServiceEnv, acme: ApiClient
+    service_env: ServiceEnv, acme: ApiClient
 ) -> None:
-    body = acme.request_body(house, plan="gold", admin_id="A", members="10")
+    body = acme.request_body(service_env, plan="gold", admin_id="A", members="10")
     refused = await acme.posts("/subscriptions", body, 422)
     found = {(each["field"], each["code"]) for each in refused["problems"]}
     assert found == {("plan", "PLAN_NOT_SOLD"), ("admin_id", "INVALID_ADMIN_ID"), ("members", "WRONG_TYPE")}
     judged = await acme.posts("/subscriptions/check", body)
     assert (judged["acceptable"], judged["refused"]["code"]) == (False, "REQUEST_REFUSED")
-    assert (await acme.posts("/subscriptions/check", acme.request_body(house)))["acceptable"]
+    assert (await acme.posts("/subscriptions/check", acme.request_body(service_env)))["acceptable"]
 
 
 async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(
-    house: ServiceEnv, acme: ApiClient
+    service_env: ServiceEnv, acme: ApiClient
 ) -> None:
-    body = acme.request_body(house)
+    body = acme.request_body(service_env)
     del body["password_hash"]
     refused = await acme.posts("/subscriptions", {**body, "password": PASSWORD}, 422)
     assert {each["code"] for each in refused["problems"]} == {"MISSING_FIELD", "UNKNOWN_FIELD"}
@@ -60,9 +60,9 @@ async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(
     assert PASSWORD not in str(hashless)
 
 
-async def test_a_whole_life(house: ServiceEnv, reception: ApiServer, acme: ApiClient) -> None:
+async def test_a_whole_life(service_env: ServiceEnv, reception: ApiServer, acme: ApiClient) -> None:
     name = unique_name("acme")
-    there = f"/subscriptions/{await acme.requests(house, account={'group': name})}"
+    there = f"/subscriptions/{await acme.requests(service_env, account={'group': name})}"
     assert (await acme.gets(there))["state"] == "TRIAL"
     day = (TODAY + timedelta(days=1)).isoformat()
     quoted = await acme.gets(f"{there}/quote", of="switch", on=day, term="ANNUAL", members=12)
@@ -86,7 +86,7 @@ async def test_a_whole_life(house: ServiceEnv, reception: ApiServer, acme: ApiCl
         f"{there}/cancel", {"date": str(TODAY), "confirmation": f"admin@{name}-kr", "by": "kim"}
     )
     assert ended["ledger"] == leaving["ledger"]
-    await reception.life(there.rpartition("/")[2]).has_closed()
+    await reception.subscription(there.rpartition("/")[2]).has_closed()
     assert (await acme.gets(there))["state"] == "ERASED"
     timeline = await acme.gets(f"{there}/timeline")
     assert timeline["items"][-1]["event"] == "ERASED"
@@ -99,8 +99,8 @@ async def test_a_whole_life(house: ServiceEnv, reception: ApiServer, acme: ApiCl
     assert over["code"] == "SUBSCRIPTION_ENDED"
 
 
-async def test_a_refused_command_says_why(house: ServiceEnv, acme: ApiClient) -> None:
-    there = f"/subscriptions/{await acme.requests(house)}"
+async def test_a_refused_command_says_why(service_env: ServiceEnv, acme: ApiClient) -> None:
+    there = f"/subscriptions/{await acme.requests(service_env)}"
     for command, body, status, code in (
         ("upgrade", {"members": 20, "agreed_terms": []}, 409, "NOT_YET_PAID"),
         ("withdraw-reservation", {}, 409, "NOTHING_RESERVED"),
@@ -114,8 +114,8 @@ async def test_a_refused_command_says_why(house: ServiceEnv, acme: ApiClient) ->
         assert (await acme.posts(f"{there}/{command}", body, status))["code"] == code
 
 
-async def test_a_refusal_offers_no_field_that_it_refuses(house: ServiceEnv, acme: ApiClient) -> None:
-    there = f"/subscriptions/{await acme.requests(house)}"
+async def test_a_refusal_offers_no_field_that_it_refuses(service_env: ServiceEnv, acme: ApiClient) -> None:
+    there = f"/subscriptions/{await acme.requests(service_env)}"
     refused = await acme.posts(f"{there}/check-domain", {"colour": "red"}, 422)
     assert refused["detail"].endswith("known are by.")
     refused = await acme.posts(f"{there}/cancel", {"colour": "red"}, 422)
@@ -123,9 +123,9 @@ async def test_a_refusal_offers_no_field_that_it_refuses(house: ServiceEnv, acme
 
 
 async def test_every_list_has_items_and_a_next(
-    house: ServiceEnv, acme: ApiClient, operator: ApiClient
+    service_env: ServiceEnv, acme: ApiClient, operator: ApiClient
 ) -> None:
-    subscription_id = await acme.requests(house)
+    subscription_id = await acme.requests(service_env)
     schemas = create_api().openapi()["components"]["schemas"]
     for path, operations in create_api().openapi()["paths"].items():
         content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
@@ -141,7 +141,7 @@ async def test_every_list_has_items_and_a_next(
 
 
 async def test_invoices_and_notices_and_findings(
-    house: ServiceEnv, operator: ApiClient, acme: ApiClient
+    service_env: ServiceEnv, operator: ApiClient, acme: ApiClient
 ) -> None:
     assert (await operator.gets("/invoices", month="2027-03-01"))["items"] == []
     assert (await operator.gets("/invoices/2020-000001", 404))["code"] == "INVOICE_NOT_FOUND"
@@ -151,7 +151,7 @@ async def test_invoices_and_notices_and_findings(
     assert (await operator.gets("/reconciliations/run-1/findings", 404))["code"] == (
         "RECONCILIATION_NOT_FOUND"
     )
-    there = f"/subscriptions/{await acme.requests(house)}"
+    there = f"/subscriptions/{await acme.requests(service_env)}"
     assert await acme.gets(f"{there}/adjustments") == {"items": [], "next": None}
     adjustment = {
         "key": f"{there}/SERVICE_FEE/2027-01-01",
@@ -163,18 +163,18 @@ async def test_invoices_and_notices_and_findings(
     assert refused["code"] == "LINE_NOT_FOUND"
 
 
-async def test_finding(house: ServiceEnv, operator: ApiClient, acme: ApiClient) -> None:
-    subscription_id = await acme.requests(house, account={"domain": f"{unique_name('acme')}.kr"})
+async def test_finding(service_env: ServiceEnv, operator: ApiClient, acme: ApiClient) -> None:
+    subscription_id = await acme.requests(service_env, account={"domain": f"{unique_name('acme')}.kr"})
     restricted = await acme.gets("/find", which="restricted")
     assert [each["subscription_id"] for each in restricted["items"]] == [subscription_id]
     assert (await operator.gets("/find", 400, query="Nonsense = 1"))["code"] == "INVALID_QUERY"
 
 
 async def test_operators_find_why_a_subscription_needs_attention(
-    house: ServiceEnv, operator: ApiClient, acme: ApiClient
+    service_env: ServiceEnv, operator: ApiClient, acme: ApiClient
 ) -> None:
-    subscription_id = await acme.requests(house)
-    handle = house.temporal.get_workflow_handle(f"subscription-{subscription_id}")
+    subscription_id = await acme.requests(service_env)
+    handle = service_env.temporal.get_workflow_handle(f"subscription-{subscription_id}")
     await handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
     query = f"WorkflowId = 'subscription-{subscription_id}' AND NeedsAttention = true"
 

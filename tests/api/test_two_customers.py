@@ -86,31 +86,33 @@ class Theirs:
 
 
 @pytest.fixture(scope="session")
-async def theirs(house: ServiceEnv, acme: ApiClient) -> str:
-    return await acme.requests(house)
+async def theirs(service_env: ServiceEnv, acme: ApiClient) -> str:
+    return await acme.requests(service_env)
 
 
 @pytest.fixture(scope="module")
-async def billed(house: ServiceEnv) -> AsyncIterator[Theirs]:
+async def billed(service_env: ServiceEnv) -> AsyncIterator[Theirs]:
     """A subscription of another customer with an invoice and a notice, and their numbers.
 
     The notice goes again: elsewhere nobody is told of anything.
     """
-    life = await house.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-billed")
-    await life.passes_to("2026-04-01 00:00")
-    await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=house.task_queue
+    subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-billed")
+    await subscription.passes_to("2026-04-01 00:00")
+    await service_env.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=service_env.task_queue
     )
-    [invoice] = await house.client.invoices(customer_id="C-billed")
-    notice = await house.owner.fetchval(
+    [invoice] = await service_env.client.invoices(customer_id="C-billed")
+    notice = await service_env.owner.fetchval(
         """
         INSERT INTO notices (subscription_id, customer_id, kind, about, days)
         VALUES ($1, 'C-billed', 'CONTRACT_ENDING', '2026-03-31', 3) RETURNING number
         """,
-        life.id,
+        subscription.id,
     )
-    yield Theirs(life.id, {"/v1/invoices/{number}": invoice.number, "/v1/notices/{number}": str(notice)})
-    await house.owner.execute("DELETE FROM notices WHERE number = $1", notice)
+    yield Theirs(
+        subscription.id, {"/v1/invoices/{number}": invoice.number, "/v1/notices/{number}": str(notice)}
+    )
+    await service_env.owner.execute("DELETE FROM notices WHERE number = $1", notice)
 
 
 def test_every_route_of_the_api_is_tried() -> None:
@@ -155,7 +157,7 @@ async def test_no_command_is_carried_out(
     assert without(found, "request_id") == without(nothing, "request_id")
     assert await acme.gets(f"/subscriptions/{theirs}/timeline") == before
     # The workflow was not even asked: of updates it has the request alone.
-    history = await reception.life(theirs).history()
+    history = await reception.subscription(theirs).history()
     accepted = [event.workflow_execution_update_accepted_event_attributes for event in history]
     asked = [each.accepted_request.input.name for each in accepted]
     assert {name for name in asked if name} <= {"request"}
@@ -222,14 +224,14 @@ async def test_temporals_own_language_is_the_operators_alone(rival: ApiClient, q
 
 @pytest.mark.parametrize(("method", "path"), sorted(REQUESTS))
 async def test_nobody_requests_in_anothers_name(
-    house: ServiceEnv, rival: ApiClient, method: str, path: str
+    service_env: ServiceEnv, rival: ApiClient, method: str, path: str
 ) -> None:
     if path.endswith("webhook-endpoints"):
         body = {"url": "https://hooks.acme.example/", "customer_id": "C-acme"}
         refused = await rival.posts(path.removeprefix("/v1"), body, 403)
         assert (refused["code"], refused["field"]) == ("OPERATORS_ONLY", "customer_id")
         return
-    body = {**rival.request_body(house), "customer_id": "C-acme"}
+    body = {**rival.request_body(service_env), "customer_id": "C-acme"}
     refused = await rival.posts(path.removeprefix("/v1"), body, 422)
     assert (refused["code"], refused["field"]) == ("REQUEST_REFUSED", "customer_id")
 
@@ -253,8 +255,10 @@ def _sent(method: str) -> dict[str, Any]:
     return {"json": {}, "headers": {"Idempotency-Key": uuid.uuid4().hex}} if method == "POST" else {}
 
 
-async def test_keys_of_two_customers_never_meet(house: ServiceEnv, acme: ApiClient, rival: ApiClient) -> None:
-    first, second = acme.request_body(house), rival.request_body(house)
+async def test_keys_of_two_customers_never_meet(
+    service_env: ServiceEnv, acme: ApiClient, rival: ApiClient
+) -> None:
+    first, second = acme.request_body(service_env), rival.request_body(service_env)
     theirs = await acme.posts("/subscriptions", first, 201, key="order-1")
     mine = await rival.posts("/subscriptions", second, 201, key="order-1")
     assert theirs["subscription_id"] != mine["subscription_id"]

@@ -20,17 +20,17 @@ TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 
 @pytest.fixture(scope="module")
-async def anywhere(house: ServiceEnv) -> AsyncIterator[ApiServer]:
+async def anywhere(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
     """The API of a deployment whose webhooks may go to internal addresses."""
-    async with open_api_server(house, webhooks_anywhere=True) as opened:
+    async with open_api_server(service_env, webhooks_anywhere=True) as opened:
         yield opened
 
 
-async def test_a_customer_manages_an_endpoint(house: ServiceEnv, anywhere: ApiServer) -> None:
+async def test_a_customer_manages_an_endpoint(service_env: ServiceEnv, anywhere: ApiServer) -> None:
     visitor = await anywhere.visitor(unique_name("C"))
     async with (
         receiving() as receiver,
-        create_pool(house.worker_url, "worksub_worker", connections=4) as pool,
+        create_pool(service_env.worker_url, "worksub_worker", connections=4) as pool,
         run_webhook_dispatcher(pool, anywhere=True),
     ):
         wanted = {"url": receiver.url, "events": ["TRIAL_STARTED", "SWITCH_RESERVED"]}
@@ -40,7 +40,7 @@ async def test_a_customer_manages_an_endpoint(house: ServiceEnv, anywhere: ApiSe
         await receiver.is_called(1)
         assert receiver.verifies(made["secret"])
         await visitor.posts(f"{there}/pause", {})
-        subscription_id = await visitor.requests(house)
+        subscription_id = await visitor.requests(service_env)
         found = await visitor.gets(there)
         assert (found["status"], found["waiting"], found["events"]) == ("PAUSED", 1, wanted["events"])
         await visitor.posts(f"{there}/resume", {})
@@ -98,18 +98,18 @@ async def test_what_is_wrong_with_an_endpoint(reception: ApiServer, operator: Ap
 
 
 async def test_a_replay_names_a_subscription_that_there_is(
-    house: ServiceEnv, reception: ApiServer, rival: ApiClient
+    service_env: ServiceEnv, reception: ApiServer, rival: ApiClient
 ) -> None:
     visitor = await reception.visitor(unique_name("C"))
     made = await visitor.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
     there = f"/webhook-endpoints/{made['endpoint_id']}/replay"
-    of_another = await rival.requests(house)
+    of_another = await rival.requests(service_env)
     for unknown in ("none", of_another, "a\0b", ""):
         refused = await visitor.posts(there, {"subscription_id": unknown}, 404)
         assert refused["code"] == "SUBSCRIPTION_NOT_FOUND"
     refused = await visitor.posts(there, {"from_sequence": 7}, 422)
     assert (refused["code"], refused["field"]) == ("MISSING_FIELD", "subscription_id")
-    own = await visitor.requests(house)
+    own = await visitor.requests(service_env)
     assert await visitor.posts(there, {"subscription_id": own, "from_sequence": 2}) == {"queued": 0}
     assert await visitor.posts(there, {"subscription_id": own}) == {"queued": 1}
 
@@ -130,11 +130,11 @@ async def test_a_burst_makes_no_more_endpoints_than_a_customer_may_have(receptio
 
 
 async def test_a_program_catches_up_with_all_events_of_its_customer(
-    house: ServiceEnv, reception: ApiServer, operator: ApiClient
+    service_env: ServiceEnv, reception: ApiServer, operator: ApiClient
 ) -> None:
     customer = unique_name("C")
     visitor = await reception.visitor(customer)
-    ids = await gather_all(visitor.requests(house) for _ in range(3))
+    ids = await gather_all(visitor.requests(service_env) for _ in range(3))
     for each in ids:
         await visitor.posts(f"/subscriptions/{each}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
     seen: list[dict[str, Any]] = []
@@ -159,12 +159,12 @@ async def test_a_program_catches_up_with_all_events_of_its_customer(
     assert (await visitor.gets("/events", 422, event="TRIAL"))["field"] == "event"
 
 
-async def test_a_list_is_filtered_by_every_column(house: ServiceEnv, reception: ApiServer) -> None:
+async def test_a_list_is_filtered_by_every_column(service_env: ServiceEnv, reception: ApiServer) -> None:
     visitor = await reception.visitor(unique_name("C"))
     name = unique_name("filtered")
-    reserved = await visitor.requests(house, account={"group": name}, plan="premium", members=7)
+    reserved = await visitor.requests(service_env, account={"group": name}, plan="premium", members=7)
     await visitor.posts(f"/subscriptions/{reserved}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
-    await visitor.requests(house, plan="basic", members=3)
+    await visitor.requests(service_env, plan="basic", members=3)
     everything = (await visitor.gets("/subscriptions"))["items"]
     [shown] = [each for each in everything if each["subscription_id"] == reserved]
     for query in (

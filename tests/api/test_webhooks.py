@@ -46,22 +46,22 @@ async def webhooks(post: ServiceEnv) -> AsyncIterator[WebhookEndpointStore]:
 
 
 @asynccontextmanager
-async def couriers(house: ServiceEnv, number: int = 1, *, patience: float = 10) -> AsyncIterator[None]:
+async def couriers(service_env: ServiceEnv, number: int = 1, *, patience: float = 10) -> AsyncIterator[None]:
     """So many processes' worth of couriers."""
     async with AsyncExitStack() as stack:
         for _ in range(number):
             pool = await stack.enter_async_context(
-                create_pool(house.worker_url, "worksub_worker", connections=8)
+                create_pool(service_env.worker_url, "worksub_worker", connections=8)
             )
             await stack.enter_async_context(run_webhook_dispatcher(pool, anywhere=True, patience=patience))
         yield
 
 
-async def changed_often(life: SubscriptionDriver, times: int) -> None:
+async def changed_often(subscription: SubscriptionDriver, times: int) -> None:
     """A life with two more events for each time."""
     for _ in range(times):
-        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
-        await life.asks("withdraw_reservation")
+        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await subscription.asks("withdraw_reservation")
 
 
 async def test_every_event_is_told_signed_and_in_order(
@@ -71,24 +71,24 @@ async def test_every_event_is_told_signed_and_in_order(
     async with receiving() as receiver, receiving() as other, couriers(post):
         made = await webhooks.add(receiver.url, customer)
         await webhooks.add(other.url, unique_name("C"))
-        life = await post.requested(customer_id=customer)
-        await life.asks("switch_to_paid", date=TODAY, term="ANNUAL")
-        await life.asks("cancel", date=TODAY)
-        await receiver.has(life.id, 1, 2, 3, 4)
+        subscription = await post.requested(customer_id=customer)
+        await subscription.asks("switch_to_paid", date=TODAY, term="ANNUAL")
+        await subscription.asks("cancel", date=TODAY)
+        await receiver.has(subscription.id, 1, 2, 3, 4)
         assert receiver.verifies(made.secret)
         first = receiver.taken[0]
         assert first == {
             "specversion": "1.0",
-            "id": f"{life.id}.1",
+            "id": f"{subscription.id}.1",
             "source": "/worksub/subscriptions",
             "type": "worksub.subscription.trial_started",
-            "subject": life.id,
+            "subject": subscription.id,
             "time": first["time"],
             "sequence": "0000000001",
             "datacontenttype": "application/json",
             "dataschema": "urn:worksub:schema:subscription-event:1",
             "data": {
-                "subscription_id": life.id,
+                "subscription_id": subscription.id,
                 "customer_id": customer,
                 "sequence": 1,
                 "event": "TRIAL_STARTED",
@@ -102,11 +102,11 @@ async def test_every_event_is_told_signed_and_in_order(
         assert headers["webhook-id"] == first["id"]
         assert [event["data"]["event"] for event in receiver.taken[-2:]] == ["CANCELED", "ERASED"]
         assert receiver.taken[2]["data"]["ledger"] == [
-            line.model_dump(mode="json") for line in await life.ledger()
+            line.model_dump(mode="json") for line in await subscription.ledger()
         ]
         assert other.calls == []
     told = str(receiver.calls)
-    for name in (life.request["account"]["group"], "Acme Korea", "admin@"):
+    for name in (subscription.request["account"]["group"], "Acme Korea", "admin@"):
         assert name not in told
 
 
@@ -143,9 +143,9 @@ async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
         receiver.hangs = True
         made = await webhooks.add(receiver.url, customer)
         await webhooks.add(other.url, customer)
-        life = await post.requested(customer_id=customer)
+        subscription = await post.requested(customer_id=customer)
         await receiver.is_called(1)
-        await other.has(life.id, 1)
+        await other.has(subscription.id, 1)
 
         async def shown() -> Endpoint:
             [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
@@ -160,9 +160,9 @@ async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
             return (found.failures, found.waiting) == (0, 0)
 
         await wait_for("nothing is sent there for a while", is_paused)
-        await changed_often(life, 1)
+        await changed_often(subscription, 1)
         receiver.hangs = False
-        await receiver.has(life.id, 1, 2, 3)
+        await receiver.has(subscription.id, 1, 2, 3)
         await wait_for("nothing waits any more", is_well)
 
 
@@ -184,19 +184,19 @@ async def test_receivers_that_hold_their_answers_keep_no_other_waiting(
             create_pool(post.worker_url, "worksub_worker", connections=1)
         )
         async with run_webhook_dispatcher(pool, anywhere=True):
-            lives = [await post.requested(customer_id=slow_customer) for _ in range(3)]
+            subscriptions = [await post.requested(customer_id=slow_customer) for _ in range(3)]
             theirs = await post.requested(customer_id=other_customer)
             for receiver in held:
                 await receiver.is_called(1)
-            for life in lives:
-                await good.has(life.id, 1)
+            for subscription in subscriptions:
+                await good.has(subscription.id, 1)
             await others.has(theirs.id, 1)
             assert [receiver.taken for receiver in held] == [[]] * 5
             for receiver in held:
                 receiver.releases()
             for receiver in held:
-                for life in lives:
-                    await receiver.has(life.id, 1)
+                for subscription in subscriptions:
+                    await receiver.has(subscription.id, 1)
 
 
 async def test_many_hanging_receivers_of_one_customer_leave_room_for_others(
@@ -222,7 +222,7 @@ async def test_an_endpoint_that_is_gone_is_disabled(post: ServiceEnv, webhooks: 
     async with receiving() as receiver, couriers(post):
         receiver.status = 410
         made = await webhooks.add(receiver.url, customer)
-        life = await post.requested(customer_id=customer)
+        subscription = await post.requested(customer_id=customer)
 
         async def shown() -> Endpoint | None:
             [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
@@ -231,12 +231,12 @@ async def test_an_endpoint_that_is_gone_is_disabled(post: ServiceEnv, webhooks: 
         found = await wait_for("it is disabled", shown)
         assert found is not None
         assert (found.status_reason, found.waiting, found.parked) == ("it answered 410", 0, 1)
-        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
         receiver.status = 200
         assert len(await webhooks.deliveries(made.endpoint_id)) == 1, "what happens meanwhile is not queued"
         await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
-        await webhooks.replay_subscription(made.endpoint_id, life.id)
-        await receiver.has(life.id, 1, 2)
+        await webhooks.replay_subscription(made.endpoint_id, subscription.id)
+        await receiver.has(subscription.id, 1, 2)
 
 
 async def test_a_paused_endpoint_gets_what_it_has_missed(
@@ -247,11 +247,11 @@ async def test_a_paused_endpoint_gets_what_it_has_missed(
         made = await webhooks.add(receiver.url, customer)
         await webhooks.add(other.url, customer)
         await webhooks.set_status(made.endpoint_id, EndpointStatus.PAUSED)
-        life = await post.requested(customer_id=customer)
-        await other.has(life.id, 1)
+        subscription = await post.requested(customer_id=customer)
+        await other.has(subscription.id, 1)
         assert receiver.calls == []
         await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
-        await receiver.has(life.id, 1)
+        await receiver.has(subscription.id, 1)
 
 
 async def test_only_events_that_an_endpoint_wants_are_sent(
@@ -260,12 +260,12 @@ async def test_only_events_that_an_endpoint_wants_are_sent(
     customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer, events=["SWITCH_RESERVED", "CANCELED"])
-        life = await post.requested(customer_id=customer)
-        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
-        await life.asks("withdraw_reservation")
-        await life.asks("cancel", date=TODAY)
-        await receiver.has(life.id, 2, 4)
-        assert await webhooks.replay_subscription(made.endpoint_id, life.id) == 2
+        subscription = await post.requested(customer_id=customer)
+        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await subscription.asks("withdraw_reservation")
+        await subscription.asks("cancel", date=TODAY)
+        await receiver.has(subscription.id, 2, 4)
+        assert await webhooks.replay_subscription(made.endpoint_id, subscription.id) == 2
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer)
         await webhooks.set_status(made.endpoint_id, EndpointStatus.PAUSED)
-        life = await post.requested(customer_id=customer)
+        subscription = await post.requested(customer_id=customer)
         await post.owner.execute(
             """
             INSERT INTO ledger_lines (subscription_id, sequence, position, key, customer_id, kind, first_day,
@@ -371,7 +371,7 @@ async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(
             VALUES ($1, 1, 0, 'unreadable', $2, 'SERVICE_FEE', '2027-01-01', '2027-01-02', 1,
                     clock_timestamp(), '{}')
             """,
-            life.id,
+            subscription.id,
             customer,
         )
         well = await post.requested(customer_id=customer)
@@ -391,10 +391,10 @@ async def test_many_couriers_neither_repeat_nor_reorder(
     customer = unique_name("C")
     async with receiving() as receiver, couriers(post, 3):
         await webhooks.add(receiver.url, customer)
-        lives = await gather_all(post.requested(customer_id=customer) for _ in range(6))
-        await gather_all(changed_often(life, 3) for life in lives)
-        for life in lives:
-            await receiver.has(life.id, 1, 2, 3, 4, 5, 6, 7)
+        subscriptions = await gather_all(post.requested(customer_id=customer) for _ in range(6))
+        await gather_all(changed_often(subscription, 3) for subscription in subscriptions)
+        for subscription in subscriptions:
+            await receiver.has(subscription.id, 1, 2, 3, 4, 5, 6, 7)
         assert not receiver.overlapped
         ids = [headers["webhook-id"] for headers, _ in receiver.calls]
         assert len(ids) == len(set(ids)) == 42
@@ -407,7 +407,7 @@ async def test_what_was_under_way_when_a_courier_died_is_told_again(
     async with receiving() as receiver:
         receiver.hangs = True
         await webhooks.add(receiver.url, customer)
-        life = await post.requested(customer_id=customer)
+        subscription = await post.requested(customer_id=customer)
         async with create_pool(post.worker_url, "worksub_worker", connections=2) as pool:
             # Its claim runs out ten seconds after the longest call.
             async with run_webhook_dispatcher(pool, anywhere=True, patience=1):
@@ -416,8 +416,8 @@ async def test_what_was_under_way_when_a_courier_died_is_told_again(
                 pool.terminate()
             receiver.hangs = False
         async with couriers(post):
-            await receiver.has(life.id, 1)
-        assert {headers["webhook-id"] for headers, _ in receiver.calls} == {f"{life.id}.1"}
+            await receiver.has(subscription.id, 1)
+        assert {headers["webhook-id"] for headers, _ in receiver.calls} == {f"{subscription.id}.1"}
 
 
 async def test_after_three_days_it_is_parked_and_told_when_asked_for(
@@ -427,14 +427,14 @@ async def test_after_three_days_it_is_parked_and_told_when_asked_for(
     async with receiving() as receiver, couriers(post):
         receiver.status = 400
         made = await webhooks.add(receiver.url, customer)
-        life = await post.requested(customer_id=customer)
+        subscription = await post.requested(customer_id=customer)
         await receiver.is_called(1)
         await post.owner.execute(
             """
             UPDATE webhook_deliveries SET queued_at = queued_at - interval '73 hours',
                    next_attempt_at = clock_timestamp() WHERE subscription_id = $1
             """,
-            life.id,
+            subscription.id,
         )
 
         async def parked() -> bool:
@@ -443,10 +443,10 @@ async def test_after_three_days_it_is_parked_and_told_when_asked_for(
 
         await wait_for("it is parked", parked)
         receiver.status = 200
-        await life.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
-        await receiver.has(life.id, 2)
+        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await receiver.has(subscription.id, 2)
         assert await webhooks.replay_parked(made.endpoint_id) == 1
-        await receiver.has(life.id, 2, 1)
+        await receiver.has(subscription.id, 2, 1)
 
 
 async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
@@ -456,7 +456,7 @@ async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
     async with receiving() as receiver:
         gone = receiver.url
     made = await webhooks.add(gone, customer)
-    lives = [await post.requested(customer_id=customer) for _ in range(3)]
+    subscriptions = [await post.requested(customer_id=customer) for _ in range(3)]
     await post.owner.execute(
         "UPDATE webhook_deliveries SET queued_at = queued_at - interval '73 hours' WHERE endpoint_id = $1",
         made.endpoint_id,
@@ -465,7 +465,7 @@ async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
 
         async def all_parked() -> bool:
             found = await webhooks.deliveries(made.endpoint_id, state=DeliveryState.PARKED)
-            return len(found) == len(lives)
+            return len(found) == len(subscriptions)
 
         await wait_for("all of it is parked", all_parked)
 

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from console.conftest import console, house
+from console.conftest import console, service_env
 from playwright.async_api import Browser, async_playwright
 
-__all__ = ["console", "house"]
+__all__ = ["console", "service_env"]
 
 
 @pytest.fixture(scope="session")

@@ -43,26 +43,26 @@ async def never_answered(route: Route) -> None:
 async def test_a_cancellation_is_for_the_date_that_was_typed_without_the_script(
     console: ConsoleServer, chromium: Browser, script: Callable[[Route], Awaitable[None]]
 ) -> None:
-    life = await console.house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-    later = await life.today() + timedelta(days=40)
+    subscription = await console.service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    later = await subscription.today() + timedelta(days=40)
     async with a_context(chromium) as context:
         await context.route("**/console.js*", script)
-        page = await signed_in(context, console, life.request["customer_id"])
-        await page.goto(f"{console.url}/subscriptions/{life.id}/cancel", wait_until="commit")
+        page = await signed_in(context, console, subscription.request["customer_id"])
+        await page.goto(f"{console.url}/subscriptions/{subscription.id}/cancel", wait_until="commit")
         await page.locator("#date").fill(f"{later}")
         assert await page.locator("button.danger").count() == 0
         await page.locator("main button.primary").click(no_wait_after=True)
-        await page.locator("#confirmation").fill(await life.confirmation())
+        await page.locator("#confirmation").fill(await subscription.confirmation())
         assert "Schedule cancellation for" in await page.locator("button.danger").inner_text()
         await page.locator("button.danger").click(no_wait_after=True)
         await page.get_by_role("status").wait_for()
         await context.unroute_all(behavior="ignoreErrors")
-    assert await reserved_for(life) == later
+    assert await reserved_for(subscription) == later
 
 
-async def reserved_for(life: SubscriptionDriver) -> date | None:
-    reserved = (await life.status()).reservation
+async def reserved_for(subscription: SubscriptionDriver) -> date | None:
+    reserved = (await subscription.status()).reservation
     return reserved.date if reserved else None
 
 
@@ -77,7 +77,7 @@ async def test_two_tabs_finalize_what_each_of_them_shows(console: ConsoleServer,
         for tab in tabs:
             await tab.get_by_role("button", name="Finalize Request").click()
             await tab.get_by_text("The free trial has started").wait_for()
-    listed = await console.house.client.list(customer_id=customer)
+    listed = await console.service_env.client.list(customer_id=customer)
     assert {(each.plan, each.members) for each in listed} == {("lite", 3), ("premium", 99)}
 
 
@@ -181,11 +181,11 @@ async def test_where_the_script_gets_no_answer_the_page_checks_the_name_and_goes
 async def test_another_language_keeps_what_was_typed_but_no_password(
     console: ConsoleServer, chromium: Browser
 ) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     async with a_context(chromium) as context:
         page = await context.new_page()
         await page.goto(f"{console.url}/works/sign-in")
-        account = await life.confirmation()
+        account = await subscription.confirmation()
         await page.locator("#account").fill(account)
         await page.locator("#password").fill(PASSWORD)
         await page.get_by_role("button", name="한국어").click()
@@ -206,10 +206,10 @@ async def test_another_language_keeps_what_was_typed_but_no_password(
 async def test_the_switch_form_reviews_on_enter_and_keeps_its_choices_in_another_language(
     console: ConsoleServer, chromium: Browser
 ) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     async with a_context(chromium) as context:
-        page = await signed_in(context, console, life.request["customer_id"])
-        await page.goto(f"{console.url}/subscriptions/{life.id}/switch")
+        page = await signed_in(context, console, subscription.request["customer_id"])
+        await page.goto(f"{console.url}/subscriptions/{subscription.id}/switch")
         await page.locator("#members").fill("17")
         await page.locator("[name=term][value=MONTHLY]").check()
         await page.get_by_role("button", name="한국어").click()
@@ -219,7 +219,7 @@ async def test_the_switch_form_reviews_on_enter_and_keeps_its_choices_in_another
         await page.locator("#members").press("Enter")
         await page.get_by_role("button", name="Switch to paid now").click()
         await page.get_by_role("status").wait_for()
-    status = await life.status()
+    status = await subscription.status()
     assert (status.state, status.members) == ("ACTIVE", 17)
     assert status.contract is not None
-    assert status.contract.first_day == day_of(await life.clock.now())
+    assert status.contract.first_day == day_of(await subscription.clock.now())

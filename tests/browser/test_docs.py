@@ -5,8 +5,10 @@ from support.api_client import open_api_server
 from support.service_env import ServiceEnv
 
 
-async def test_the_description_is_drawn_and_asks_nobody_else(house: ServiceEnv, chromium: Browser) -> None:
-    async with open_api_server(house) as reception:
+async def test_the_description_is_drawn_and_asks_nobody_else(
+    service_env: ServiceEnv, chromium: Browser
+) -> None:
+    async with open_api_server(service_env) as reception:
         context = await chromium.new_context()
         page = await context.new_page()
         asked: list[str] = []

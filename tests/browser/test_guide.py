@@ -50,7 +50,7 @@ async def test_the_guide(console: ConsoleServer, chromium: Browser, reader: Read
     name = unique_name("guide")
     await _signs_in(visitor, f"customer-of-{name}")
     await _requests(visitor, name)
-    [listed] = await console.house.client.list(customer_id=f"customer-of-{name}")
+    [listed] = await console.service_env.client.list(customer_id=f"customer-of-{name}")
     path = f"/subscriptions/{listed.subscription_id}"
     await _administrates(visitor, name)
     await _switches(visitor, path)
@@ -167,7 +167,7 @@ async def _chooses_the_renewal(visitor: BrowserUser, path: str) -> None:
 async def _cancels(
     visitor: BrowserUser, path: str, name: str, console: ConsoleServer, subscription_id: str
 ) -> None:
-    page, client = visitor.page, console.house.client
+    page, client = visitor.page, console.service_env.client
     standing = await client.standing(subscription_id)
     today, contract = day_of(standing.now), standing.state.contract
     assert contract is not None

@@ -106,14 +106,14 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(house: ServiceEnv, chromium: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with scene_with(house, chromium, tmp_path) as opened:
+async def scene(service_env: ServiceEnv, chromium: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene_with(service_env, chromium, tmp_path) as opened:
         yield opened
 
 
 @asynccontextmanager
 async def scene_with(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
     chromium: Browser,
     directory: Path,
     secret: str = SECRET,
@@ -122,7 +122,7 @@ async def scene_with(
     [port] = free_ports(1)
     oidc = OidcSettings(f"http://127.0.0.1:{port}", "console", secret, scope=scope)
     async with (
-        run_console(house, ConsoleSettings(url="", oidc=oidc)) as console,
+        run_console(service_env, ConsoleSettings(url="", oidc=oidc)) as console,
         provider_for(console, port, directory) as provider,
     ):
         context = await chromium.new_context(locale="en")
@@ -178,9 +178,9 @@ async def test_a_wrong_account_can_be_changed_for_another_one(scene: Scene) -> N
 
 
 async def test_without_the_scope_of_the_claims_the_account_is_unknown(
-    house: ServiceEnv, chromium: Browser, tmp_path: Path
+    service_env: ServiceEnv, chromium: Browser, tmp_path: Path
 ) -> None:
-    async with scene_with(house, chromium, tmp_path, scope=DEFAULT_SCOPE) as scene:
+    async with scene_with(service_env, chromium, tmp_path, scope=DEFAULT_SCOPE) as scene:
         await scene.goes_to("/sign-in")
         await scene.continues()
         await scene.signs_in_as("minji")
@@ -204,9 +204,9 @@ async def test_a_provider_that_is_down_is_named_as_the_reason(scene: Scene) -> N
 
 
 async def test_a_wrong_secret_is_named_as_the_reason(
-    house: ServiceEnv, chromium: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    service_env: ServiceEnv, chromium: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with scene_with(house, chromium, tmp_path, secret="another secret") as scene:
+    async with scene_with(service_env, chromium, tmp_path, secret="another secret") as scene:
         await scene.goes_to("/sign-in")
         await scene.continues()
         await scene.signs_in_as("minji")

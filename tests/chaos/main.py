@@ -42,7 +42,7 @@ class Chaos:
     """
 
     seed: int
-    lives: int
+    subscriptions: int
     minutes: float = 0.0
     long: bool = True
 
@@ -73,7 +73,7 @@ async def _live_in(
     enough = asyncio.Event()
 
     def more() -> Iterator[PlannedLife]:
-        while len(livings) < chaos.lives or time.monotonic() < until or not trouble.was_everything:
+        while len(livings) < chaos.subscriptions or time.monotonic() < until or not trouble.was_everything:
             yield next(plans)
 
     async def live_one_after_another(planned: Iterator[PlannedLife]) -> None:
@@ -87,7 +87,8 @@ async def _live_in(
 
     planned = more()
     places = [
-        asyncio.create_task(live_one_after_another(planned)) for _ in range(min(_LIVES_AT_ONCE, chaos.lives))
+        asyncio.create_task(live_one_after_another(planned))
+        for _ in range(min(_LIVES_AT_ONCE, chaos.subscriptions))
     ]
     making_trouble = asyncio.create_task(trouble.make_trouble(enough))
     try:
@@ -130,9 +131,12 @@ async def _judged(
     world: ChaosEnvironment, chaos: Chaos, lived: list[Lived], trouble: FaultInjector, began: float
 ) -> Report:
     expected = {
-        life.subscription_id: expected_of(life.planned, life.subscription_id, world.book) for life in lived
+        subscription.subscription_id: expected_of(
+            subscription.planned, subscription.subscription_id, world.book
+        )
+        for subscription in lived
     }
-    ids = [*expected, *(rival for life in lived for rival in life.refused_rivals)]
+    ids = [*expected, *(rival for subscription in lived for rival in subscription.refused_rivals)]
     over = [id_ for id_, right in expected.items() if right.over]
     async with world.owner() as owner:
 
@@ -162,20 +166,20 @@ async def _judged(
         rows = await owner.fetchval("SELECT count(*) FROM subscriptions")
     if rows != len(lived):
         found.append(f"there are {rows} subscriptions, and {len(lived)} were begun")
-    for life in lived:
-        name = f"life {life.planned.number} ({life.subscription_id})"
-        tables = {table for table, words in markers.items() if life.planned.marker in words}
-        for id_ in (life.subscription_id, *life.refused_rivals):
+    for subscription in lived:
+        name = f"life {subscription.planned.number} ({subscription.subscription_id})"
+        tables = {table for table, words in markers.items() if subscription.planned.marker in words}
+        for id_ in (subscription.subscription_id, *subscription.refused_rivals):
             try:
                 calm = partial(is_calm, world.client_of_temporal, id_)
                 await wait_for(f"the workflow of {id_} is calm", calm, seconds=_CLOSING_SECONDS)
             except AssertionError as restless:
                 found.append(str(restless))
-            await read_workflow(world.client_of_temporal, id_, facts[id_], life.planned.marker)
-        facts[life.subscription_id].found_in |= tables
-        right, fact = expected[life.subscription_id], facts[life.subscription_id]
-        found += [f"{name}: {difference}" for difference in differences(life, right, fact)]
-        for rival in life.refused_rivals:
+            await read_workflow(world.client_of_temporal, id_, facts[id_], subscription.planned.marker)
+        facts[subscription.subscription_id].found_in |= tables
+        right, fact = expected[subscription.subscription_id], facts[subscription.subscription_id]
+        found += [f"{name}: {difference}" for difference in differences(subscription, right, fact)]
+        for rival in subscription.refused_rivals:
             found += [f"{name}, rival {rival}: {left}" for left in left_by_the_refused(facts[rival])]
     for receiver in world.receivers:
         found += [
@@ -184,19 +188,23 @@ async def _judged(
                 receiver.arrivals, told[receiver.customer_id], trouble.unsettled
             )
         ]
-    answers = [copies for life in lived for copies in life.answers]
+    answers = [copies for subscription in lived for copies in subscription.answers]
     arrivals = [arrival for receiver in world.receivers for arrival in receiver.arrivals]
     delivered = {arrival.headers["webhook-id"] for arrival in arrivals if arrival.taken}
     return Report(
         seed=chaos.seed,
         seconds=round(time.monotonic() - began),
-        lives=len(lived),
-        lives_by_api=sum(life.planned.api_customer is not None for life in lived),
-        refused_rivals=sum(len(life.refused_rivals) for life in lived),
+        subscriptions=len(lived),
+        lives_by_api=sum(subscription.planned.api_customer is not None for subscription in lived),
+        refused_rivals=sum(len(subscription.refused_rivals) for subscription in lived),
         erased=len(over),
         commands_accepted=sum(copies[0]["accepted"] for copies in answers),
         commands_refused=sum(not copies[0]["accepted"] for copies in answers),
-        copies=sum(len(copies) - 1 for life in lived for copies in (*life.answers, *life.requests)),
+        copies=sum(
+            len(copies) - 1
+            for subscription in lived
+            for copies in (*subscription.answers, *subscription.requests)
+        ),
         transitions=sum(len(fact.events) for fact in facts.values()),
         lines=sum(len(fact.lines) for fact in facts.values()),
         charged=sum(line["amount"] for fact in facts.values() for line in fact.lines),
@@ -217,7 +225,7 @@ def main() -> int:
     arguments = parser.parse_args()
     chaos = Chaos(
         seed=int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6)),
-        lives=arguments.lives,
+        subscriptions=arguments.subscriptions,
         minutes=float(os.environ.get("CHAOS_MINUTES") or 0),
     )
     report = asyncio.run(run(chaos, lambda line: print(line, flush=True)))

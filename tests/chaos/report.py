@@ -14,7 +14,7 @@ class Report:
 
     seed: int
     seconds: int
-    lives: int
+    subscriptions: int
     lives_by_api: int
     refused_rivals: int
     erased: int
@@ -35,7 +35,7 @@ class Report:
         return {
             "seed": f"{self.seed}",
             "minutes": f"{self.seconds / 60:.1f}",
-            "subscriptions": f"{self.lives:,}, of which {self.erased:,} were cancelled and erased",
+            "subscriptions": f"{self.subscriptions:,}, of which {self.erased:,} were cancelled and erased",
             "requested and steered over HTTP": f"{self.lives_by_api:,}",
             "requests refused because a rival took the name": f"{self.refused_rivals:,}",
             "commands accepted, refused": f"{self.commands_accepted:,}, {self.commands_refused:,}",

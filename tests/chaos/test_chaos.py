@@ -9,7 +9,7 @@ _SEED = 617884
 
 
 async def test_nothing_is_lost_done_twice_or_left_behind_while_everything_is_killed() -> None:
-    report = await run(Chaos(seed=_SEED, lives=SIZES.chaos_lives, long=IS_LARGE), print)
+    report = await run(Chaos(seed=_SEED, subscriptions=SIZES.chaos_lives, long=IS_LARGE), print)
     assert not report.differences, report.in_words()
     assert report.lines > 0
     assert report.erased > 0

@@ -46,13 +46,13 @@ DAMAGE = (
 )
 
 
-async def test_damage_in_the_database_is_named(office: ServiceEnv) -> None:
+async def test_damage_in_the_database_is_named(isolated_env: ServiceEnv) -> None:
     request = {"plan": "basic", "members": 10, "account": {"group": MARKER}}
-    life = await office.requested(START, **request)
+    subscription = await isolated_env.requested(START, **request)
     for step in STEPS:
         [(command, argument)] = [each for each in step.items() if each[0] != "at"]
-        await life.asks(command, at=step["at"][:16].replace("T", " "), **argument)
-    await life.passes_to("2027-04-01 00:00")
+        await subscription.asks(command, at=step["at"][:16].replace("T", " "), **argument)
+    await subscription.passes_to("2027-04-01 00:00")
     scenario = {
         "name": "life 1",
         "request": {"at": "2026-12-20T10:00:00+09:00", **request},
@@ -61,14 +61,14 @@ async def test_damage_in_the_database_is_named(office: ServiceEnv) -> None:
     }
     planned = PlannedLife(number=1, marker=MARKER, scenario=scenario, rivals=1, api_customer=None)
     accepted: list[dict[str, Any]] = [{"accepted": True, "code": None, "answer": {}}]
-    lived = Lived(planned, life.id, requests=[accepted], answers=[accepted, accepted], is_over=True)
-    right = expected_of(planned, life.id, await load_price_book(office.pool))
+    lived = Lived(planned, subscription.id, requests=[accepted], answers=[accepted, accepted], is_over=True)
+    right = expected_of(planned, subscription.id, await load_price_book(isolated_env.pool))
 
-    async with office.owner.acquire() as connection:
+    async with isolated_env.owner.acquire() as connection:
 
         async def found() -> list[str]:
-            [facts] = (await read_record(connection, [life.id])).values()
-            await read_workflow(office.temporal, life.id, facts, MARKER)
+            [facts] = (await read_record(connection, [subscription.id])).values()
+            await read_workflow(isolated_env.temporal, subscription.id, facts, MARKER)
             return differences(lived, right, facts)
 
         assert await found() == []
@@ -76,7 +76,7 @@ async def test_damage_in_the_database_is_named(office: ServiceEnv) -> None:
             doing = connection.transaction()
             await doing.start()
             async with unguarded(connection, GUARDED):
-                await connection.execute(f"{harm} WHERE subscription_id = $1 AND {to}", life.id)
+                await connection.execute(f"{harm} WHERE subscription_id = $1 AND {to}", subscription.id)
             differing = await found()
             await doing.rollback()
             assert any(named in difference for difference in differing), differing

@@ -33,7 +33,7 @@ STEPS = [
 END = {"at": "2027-06-01T09:00:00+09:00", "cancel": {"date": "2027-06-01", "id": "1-3"}}
 
 
-def life(*, ends: bool) -> tuple[Lived, Expected, Facts]:
+def subscription(*, ends: bool) -> tuple[Lived, Expected, Facts]:
     """A life, what must have become of it, and facts that show just that."""
     scenario = {
         "name": "life 1",
@@ -89,7 +89,7 @@ def facts_of(right: Expected) -> Facts:
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_life_as_the_rules_have_it_has_no_differences(*, ends: bool) -> None:
-    lived, right, facts = life(ends=ends)
+    lived, right, facts = subscription(ends=ends)
     assert differences(lived, right, facts) == []
     kinds = {line["kind"] for line in facts.lines}
     assert kinds == (
@@ -205,7 +205,7 @@ CASES = [
 
 @pytest.mark.parametrize(("ends", "plant", "said"), CASES)
 def test_what_is_planted_is_named(ends: bool, plant: Callable[[Lived, Facts], object], said: str) -> None:
-    lived, right, facts = life(ends=ends)
+    lived, right, facts = subscription(ends=ends)
     plant(lived, facts)
     assert any(said in difference for difference in differences(lived, right, facts))
 

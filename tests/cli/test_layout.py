@@ -34,22 +34,22 @@ def shown(part: RenderableType, width: int) -> list[str]:
 def lived(file: Path) -> ScenarioResult:
     [document] = read_documents(file)
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
-    [life] = simulate_by_rules([read_scenario(document.fields)], book)
-    return life
+    [subscription] = simulate_by_rules([read_scenario(document.fields)], book)
+    return subscription
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_a_life_is_shown_without_cutting_anything(width: int) -> None:
-    life = lived(SCENARIO)
-    lines = shown(Indented(simulated_view(life)), width)
+    subscription = lived(SCENARIO)
+    lines = shown(Indented(simulated_view(subscription)), width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert "…" not in text
-    for line in life.ledger:
+    for line in subscription.ledger:
         for whole in (str(line.first_day), str(line.end_day), f"{line.amount:,}"):
             assert whole in text
     without_spaces = "".join(text.split())
-    for entry in life.timeline:
+    for entry in subscription.timeline:
         assert entry.event in without_spaces
 
 

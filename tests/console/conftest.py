@@ -11,12 +11,12 @@ from dev_stack.stack import EmbeddedStack
 
 
 @pytest.fixture(scope="session")
-async def house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def service_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-async def console(house: ServiceEnv) -> AsyncIterator[ConsoleServer]:
-    async with run_console(house) as running:
+async def console(service_env: ServiceEnv) -> AsyncIterator[ConsoleServer]:
+    async with run_console(service_env) as running:
         yield running

@@ -20,31 +20,31 @@ from subscription.commands import parse_command
 from subscription.refusals import Refusal, RefusalCode
 
 
-def standing(life: ScenarioBuilder) -> CurrentState:
-    return CurrentState(state=life.state, now=life.now, book=life.book)
+def standing(subscription: ScenarioBuilder) -> CurrentState:
+    return CurrentState(state=subscription.state, now=subscription.now, book=subscription.book)
 
 
-def possible(life: ScenarioBuilder) -> set[str]:
-    return {action.value for action, refused in refusals(standing(life)).items() if refused is None}
+def possible(subscription: ScenarioBuilder) -> set[str]:
+    return {action.value for action, refused in refusals(standing(subscription)).items() if refused is None}
 
 
-def pictured(life: ScenarioBuilder) -> LifecycleChart:
-    picture = picture_of(standing(life), life.events)
+def pictured(subscription: ScenarioBuilder) -> LifecycleChart:
+    picture = picture_of(standing(subscription), subscription.events)
     assert picture is not None
     return picture
 
 
-def stretches(life: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, bool]]:
+def stretches(subscription: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, bool]]:
     return [
         (each.kind, f"{each.start:%Y-%m-%d %H:%M}", f"{each.end:%Y-%m-%d %H:%M}", each.planned)
-        for each in pictured(life).stretches
+        for each in pictured(subscription).stretches
     ]
 
 
 def test_each_state_offers_what_its_rules_allow() -> None:
-    life = ScenarioBuilder.requested("2026-12-01 09:00")
-    assert possible(life) == {"switch", "cancel", "rename"}
-    assert possible(life.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
+    subscription = ScenarioBuilder.requested("2026-12-01 09:00")
+    assert possible(subscription) == {"switch", "cancel", "rename"}
+    assert possible(subscription.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
     paid = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
     assert possible(paid) == {"renewal", "upgrade", "cancel", "rename"}
     paid.asks("cancel", date="2027-05-01")
@@ -63,10 +63,10 @@ def test_the_reason_is_the_rules_own() -> None:
 
 
 def test_the_highest_annual_contract_can_still_have_more_members() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
-    assert "upgrade" not in possible(life)
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
+    assert "upgrade" not in possible(subscription)
     assert "upgrade" in possible(ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=99_999))
-    assert list(plans_to_upgrade_to(standing(life.copy()))) != []
+    assert list(plans_to_upgrade_to(standing(subscription.copy()))) != []
     assert list(plans_to_upgrade_to(standing(ScenarioBuilder.paid("2027-01-01", "MONTHLY")))) == [
         "basic",
         "premium",
@@ -74,24 +74,24 @@ def test_the_highest_annual_contract_can_still_have_more_members() -> None:
 
 
 def test_a_name_changed_a_moment_ago_cannot_be_changed_again() -> None:
-    life = ScenarioBuilder.requested("2026-12-01 09:00").asks("rename_account", group="other")
-    assert "rename" not in possible(life)
-    assert "rename" in possible(life.at("2026-12-02 09:00"))
+    subscription = ScenarioBuilder.requested("2026-12-01 09:00").asks("rename_account", group="other")
+    assert "rename" not in possible(subscription)
+    assert "rename" in possible(subscription.at("2026-12-02 09:00"))
 
 
 def test_an_outlook_is_what_then_happens() -> None:
-    life = ScenarioBuilder.requested("2026-12-20 10:00")
+    subscription = ScenarioBuilder.requested("2026-12-20 10:00")
     command = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert not isinstance(command, Refusal)
-    foreseen = preview_command(standing(life), command)
+    foreseen = preview_command(standing(subscription), command)
     assert isinstance(foreseen, CommandPreview)
-    lived = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
+    lived = subscription.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
     assert (*foreseen.caused, *foreseen.coming.events)[: len(lived.events) - 1] == tuple(lived.events[1:5])
 
 
 def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
-    ahead = upcoming_events(life.state, life.book, 6)
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
+    ahead = upcoming_events(subscription.state, subscription.book, 6)
     assert ahead.fees_left_out
     assert [(event.event, f"{event.at:%Y-%m-%d}") for event in ahead.events] == [
         ("SERVICE_FEES_POSTED", "2027-02-01"),
@@ -104,16 +104,16 @@ def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
 
 
 def test_what_a_switch_and_an_upgrade_cost_is_known_before() -> None:
-    life = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
+    subscription = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
     switch = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert not isinstance(switch, Refusal)
-    cost = cost_of(standing(life), switch)
+    cost = cost_of(standing(subscription), switch)
     assert cost is not None
     # Ten members at 3,000 for each of twelve whole months.
     assert (cost.monthly, cost.monthly_now, cost.total) == (30_000, 0, 360_000)
     withdrawal = parse_command("withdraw_reservation", {})
     assert not isinstance(withdrawal, Refusal)
-    assert cost_of(standing(life), withdrawal) is None
+    assert cost_of(standing(subscription), withdrawal) is None
 
 
 def test_a_trial_is_pictured_up_to_its_cancellation() -> None:
@@ -125,40 +125,42 @@ def test_a_trial_is_pictured_up_to_its_cancellation() -> None:
 
 
 def test_contracts_and_what_is_reserved_are_pictured() -> None:
-    life = ScenarioBuilder.requested("2026-12-20 10:00").asks(
+    subscription = ScenarioBuilder.requested("2026-12-20 10:00").asks(
         "switch_to_paid", date="2027-01-01", term="ANNUAL"
     )
-    life.at("2027-03-01 12:00").asks("cancel", date="2027-07-01")
-    assert stretches(life) == [
+    subscription.at("2027-03-01 12:00").asks("cancel", date="2027-07-01")
+    assert stretches(subscription) == [
         (PhaseKind.TRIAL, "2026-12-20 10:00", "2027-01-01 00:00", False),
         (PhaseKind.ANNUAL, "2027-01-01 00:00", "2027-07-01 00:00", False),
     ]
-    picture = pictured(life)
+    picture = pictured(subscription)
     assert picture.reserved == 100.0
     assert picture.today is not None
     assert 0 < picture.today < 100
 
 
 def test_an_upgrade_to_an_annual_contract_begins_a_stretch_of_its_own() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").asks("upgrade", term="ANNUAL")
-    assert [(kind, start) for kind, start, _, _ in stretches(life)][:2] == [
+    subscription = (
+        ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").asks("upgrade", term="ANNUAL")
+    )
+    assert [(kind, start) for kind, start, _, _ in stretches(subscription)][:2] == [
         (PhaseKind.MONTHLY, "2027-01-01 09:00"),
         (PhaseKind.ANNUAL, "2027-01-10 09:00"),
     ]
 
 
 def test_every_event_of_a_life_is_said_in_both_languages() -> None:
-    life = ScenarioBuilder.requested("2026-12-20 10:00", account={"domain": "acme.co.kr"}).proves(
+    subscription = ScenarioBuilder.requested("2026-12-20 10:00", account={"domain": "acme.co.kr"}).proves(
         "acme.co.kr"
     )
-    life.asks("rename_account", domain="other.co.kr").asks("rename_account", domain="acme.co.kr")
-    life.asks("switch_to_paid", date="2027-01-05", term="ANNUAL").asks("withdraw_reservation")
-    life.at("2027-01-20").asks("switch_to_paid", term="ANNUAL").asks("rename_account", group="other")
-    life.asks("change_renewal_option", term="MONTHLY", plan="lite").asks("upgrade", plan="premium")
-    life.at("2028-02-01").asks("cancel", date="2028-03-01").at("2028-03-01")
-    assert len({event.event for event in life.events}) == 16
+    subscription.asks("rename_account", domain="other.co.kr").asks("rename_account", domain="acme.co.kr")
+    subscription.asks("switch_to_paid", date="2027-01-05", term="ANNUAL").asks("withdraw_reservation")
+    subscription.at("2027-01-20").asks("switch_to_paid", term="ANNUAL").asks("rename_account", group="other")
+    subscription.asks("change_renewal_option", term="MONTHLY", plan="lite").asks("upgrade", plan="premium")
+    subscription.at("2028-02-01").asks("cancel", date="2028-03-01").at("2028-03-01")
+    assert len({event.event for event in subscription.events}) == 16
     for language in Language:
-        speak = MessageFormatter(Translator(language), life.book)
-        for event in life.events:
+        speak = MessageFormatter(Translator(language), subscription.book)
+        for event in subscription.events:
             assert speak.event(event)
             assert "%" not in speak.event(event)

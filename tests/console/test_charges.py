@@ -15,31 +15,31 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 @pytest.fixture(scope="module")
 async def billed(console: ConsoleServer) -> SubscriptionDriver:
     """R21's example, invoiced; then April, and a correction, which are on no invoice yet."""
-    house = console.house
-    life = await house.paid("2026-03-01 09:00", term="MONTHLY", plan="lite")
-    await life.asks("upgrade", at="2026-03-15 09:00", plan="basic", agreed_terms=TERMS)
-    await life.passes_to("2026-04-01 00:00")
-    await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=house.task_queue
+    service_env = console.service_env
+    subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", plan="lite")
+    await subscription.asks("upgrade", at="2026-03-15 09:00", plan="basic", agreed_terms=TERMS)
+    await subscription.passes_to("2026-04-01 00:00")
+    await service_env.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=service_env.task_queue
     )
-    await life.passes_to("2026-05-01 00:00")
-    await house.client.adjust(
+    await subscription.passes_to("2026-05-01 00:00")
+    await service_env.client.adjust(
         {
-            "subscription_id": life.id,
+            "subscription_id": subscription.id,
             "id": "T-4711",
-            "key": f"{life.id}/SERVICE_FEE/2026-03-15",
+            "key": f"{subscription.id}/SERVICE_FEE/2026-03-15",
             "amount": -9_483,
             "reason": "SERVICE_OUTAGE",
             "reference": "T-4711",
         }
     )
-    return life
+    return subscription
 
 
 async def test_each_charge_has_its_invoice_and_what_has_none_is_summed_up(
     console: ConsoleServer, billed: SubscriptionDriver
 ) -> None:
-    [invoice] = await console.house.client.invoices(customer_id=billed.request["customer_id"])
+    [invoice] = await console.service_env.client.invoices(customer_id=billed.request["customer_id"])
     async with console.browser() as browser:
         await sign_in(browser, billed.request["customer_id"])
         page = await browser.get(f"/subscriptions/{billed.id}")
@@ -60,7 +60,7 @@ async def test_each_charge_has_its_invoice_and_what_has_none_is_summed_up(
 async def test_an_invoice_is_a_page_of_its_own_in_the_readers_language(
     console: ConsoleServer, billed: SubscriptionDriver
 ) -> None:
-    [invoice] = await console.house.client.invoices(customer_id=billed.request["customer_id"])
+    [invoice] = await console.service_env.client.invoices(customer_id=billed.request["customer_id"])
     for language, heading in (("en", "Invoice"), ("ko", "이용요금 청구서")):
         async with console.browser(language) as browser:
             await sign_in(browser, billed.request["customer_id"])
@@ -86,10 +86,10 @@ async def test_an_invoice_that_there_is_not_is_not_found(console: ConsoleServer)
 
 
 async def test_who_was_charged_nothing_is_told_so(console: ConsoleServer) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}")
     assert "Nothing has been charged." in page.text
     assert "Month of use" not in page.text
 

@@ -25,13 +25,13 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 
 
 async def annual(console: ConsoleServer) -> SubscriptionDriver:
-    life = await console.house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-    return life
+    subscription = await console.service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    return subscription
 
 
-async def end_of(life: SubscriptionDriver) -> date:
-    contract = (await life.status()).contract
+async def end_of(subscription: SubscriptionDriver) -> date:
+    contract = (await subscription.status()).contract
     assert contract is not None
     return contract.end_day
 
@@ -46,30 +46,32 @@ def hidden(page: httpx.Response, name: str) -> str:
 async def test_a_date_typed_on_the_cancel_page_is_reviewed_before_it_is_confirmed(
     console: ConsoleServer,
 ) -> None:
-    life = await annual(console)
-    later = await life.today() + timedelta(days=40)
-    quoted = await console.house.client.quote_cancellation(life.id, later)
+    subscription = await annual(console)
+    later = await subscription.today() + timedelta(days=40)
+    quoted = await console.service_env.client.quote_cancellation(subscription.id, later)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/cancel")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
         assert 'name="confirmation"' not in page.text
         page = await submit(browser, page, "/cancel", date=f"{later}")
         assert f"Cancellation fee: {Translator(Language.EN).won(quoted.penalty)} " in page.text
         assert f"Schedule cancellation for {Translator(Language.EN).day(later)}</button>" in page.text
-        page = await submit(browser, page, "/cancel", method="post", confirmation=await life.confirmation())
+        page = await submit(
+            browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
+        )
         assert page.status_code == 200, page.text
-    reserved = (await life.status()).reservation
+    reserved = (await subscription.status()).reservation
     assert reserved is not None
     assert reserved.date == later
 
 
 @pytest.mark.parametrize("changed", ["date", "shown", "nothing shown", "another session's"])
 async def test_a_cancellation_that_was_not_shown_is_not_done(console: ConsoleServer, changed: str) -> None:
-    life = await annual(console)
-    today = await life.today()
+    subscription = await annual(console)
+    today = await subscription.today()
     async with console.browser() as browser, console.browser() as other:
-        await sign_in(browser, life.request["customer_id"])
-        review = f"/subscriptions/{life.id}/cancel?review=1&date={today + timedelta(days=40)}"
+        await sign_in(browser, subscription.request["customer_id"])
+        review = f"/subscriptions/{subscription.id}/cancel?review=1&date={today + timedelta(days=40)}"
         page = await browser.get(review)
         typed = {
             "date": {"date": f"{today}"},
@@ -78,34 +80,34 @@ async def test_a_cancellation_that_was_not_shown_is_not_done(console: ConsoleSer
             "another session's": {"shown": hidden(page, "shown")},
         }[changed]
         if changed == "another session's":
-            await sign_in(other, life.request["customer_id"])
+            await sign_in(other, subscription.request["customer_id"])
             browser, page = other, await other.get(review)
         page = await submit(
-            browser, page, "/cancel", method="post", confirmation=await life.confirmation(), **typed
+            browser, page, "/cancel", method="post", confirmation=await subscription.confirmation(), **typed
         )
         assert page.status_code == 409
         assert CHANGED in page.text
-    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
-    assert (await life.status()).reservation is None
+    assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
+    assert (await subscription.status()).reservation is None
 
 
 async def test_today_is_preselected_nowhere(console: ConsoleServer) -> None:
-    life = await annual(console)
-    today, end = await life.today(), await end_of(life)
-    path = f"/subscriptions/{life.id}/cancel"
+    subscription = await annual(console)
+    today, end = await subscription.today(), await end_of(subscription)
+    path = f"/subscriptions/{subscription.id}/cancel"
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
+        await sign_in(browser, subscription.request["customer_id"])
         assert f'value="{end}"' in (await browser.get(path)).text
         page = await browser.get(f"{path}?date={today}")
         assert f'value="{today}"' not in page.text
         later = today + timedelta(days=40)
-        await life.asks("cancel", date=f"{later}")
+        await subscription.asks("cancel", date=f"{later}")
         page = await browser.get(path)
         assert f'value="{later}"' in page.text
         assert "Another date replaces it." in page.text
         page = await browser.get(f"{path}?review=1&date={today}")
         assert "Cancel now and delete all data</button>" in page.text
-    trial = await console.house.requested()
+    trial = await console.service_env.requested()
     async with console.browser("ko") as browser:
         await sign_in(browser, trial.request["customer_id"])
         page = await browser.get(f"/subscriptions/{trial.id}/cancel")
@@ -117,33 +119,35 @@ async def test_today_is_preselected_nowhere(console: ConsoleServer) -> None:
 
 
 async def test_nothing_is_one_click_away_after_a_sign_in(console: ConsoleServer) -> None:
-    life = await annual(console)
-    today, end = await life.today(), await end_of(life)
+    subscription = await annual(console)
+    today, end = await subscription.today(), await end_of(subscription)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/cancel?review=1&date={today}")
-        await console.house.owner.execute(
-            "DELETE FROM console_sessions WHERE customer_id = $1", life.request["customer_id"]
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={today}")
+        await console.service_env.owner.execute(
+            "DELETE FROM console_sessions WHERE customer_id = $1", subscription.request["customer_id"]
         )
-        page = await submit(browser, page, "/cancel", method="post", confirmation=await life.confirmation())
-        who = {"customer_id": life.request["customer_id"], "as": "customer"}
+        page = await submit(
+            browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
+        )
+        who = {"customer_id": subscription.request["customer_id"], "as": "customer"}
         page = await submit(browser, page, "/sign-in/developer", **who)
-        assert page.url.path == f"/subscriptions/{life.id}/cancel"
+        assert page.url.path == f"/subscriptions/{subscription.id}/cancel"
         assert 'name="confirmation"' not in page.text
         assert f'value="{end}"' in page.text
         assert f'value="{today}"' not in page.text
-    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+    assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
 async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confirmed(
     console: ConsoleServer,
 ) -> None:
-    life = await console.house.requested()
-    today = await life.today()
-    await life.asks("switch_to_paid", date=f"{today + timedelta(days=5)}", term="ANNUAL")
+    subscription = await console.service_env.requested()
+    today = await subscription.today()
+    await subscription.asks("switch_to_paid", date=f"{today + timedelta(days=5)}", term="ANNUAL")
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/cancel")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
         assert "Until you withdraw it you can cancel today, but not on a later date." in page.text
         page = await submit(browser, page, "/cancel", date=f"{today + timedelta(days=3)}")
         assert page.status_code == 422
@@ -154,16 +158,16 @@ async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confir
 
 
 async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(console: ConsoleServer) -> None:
-    life = await annual(console)
-    end = await end_of(life)
-    await life.asks("change_renewal_option", term="ANNUAL")
-    await life.sleeps_until(start_of(end) + timedelta(hours=9))
-    tomorrow = await console.house.client.quote_cancellation(life.id, end + timedelta(days=1))
+    subscription = await annual(console)
+    end = await end_of(subscription)
+    await subscription.asks("change_renewal_option", term="ANNUAL")
+    await subscription.sleeps_until(start_of(end) + timedelta(hours=9))
+    tomorrow = await console.service_env.client.quote_cancellation(subscription.id, end + timedelta(days=1))
     assert tomorrow.penalty
     costs = Translator(Language.EN).won(tomorrow.penalty)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/cancel")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
         assert f"there is no cancellation fee. From tomorrow on it is {costs}." in page.text
         assert "the day after the contract period" not in page.text
         assert 'name="date" type="date" value=""' in page.text
@@ -178,75 +182,75 @@ async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(consol
 async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown(
     console: ConsoleServer,
 ) -> None:
-    life = await console.house.requested()
-    today = await life.today()
+    subscription = await console.service_env.requested()
+    today = await subscription.today()
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/switch")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/switch")
         page = await submit(browser, page, "/switch", term="MONTHLY", members="2")
         assert "Switch to paid now</button>" in page.text.replace("\n", "")
         for typed in ({"members": "99"}, {"term": "ANNUAL"}, {"date": f"{today + timedelta(days=1)}"}):
             answer = await submit(browser, page, "/switch", **typed)
             assert answer.status_code == 409
             assert CHANGED in answer.text
-        await life.asks("switch_to_paid", date=f"{today + timedelta(days=4)}", term="ANNUAL")
+        await subscription.asks("switch_to_paid", date=f"{today + timedelta(days=4)}", term="ANNUAL")
         page = await submit(browser, page, "/switch")
         assert page.status_code == 409
-        assert await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED"]
+        assert await subscription.events() == ["TRIAL_STARTED", "SWITCH_RESERVED"]
         assert (await submit(browser, page, "/switch")).status_code == 200
-    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+    assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
 async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: ConsoleServer) -> None:
-    life = await annual(console)
+    subscription = await annual(console)
     chosen = {"review": "1", "plan": "premium", "members": "30", "term": "ANNUAL", "agreed": AGREED}
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen)
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/upgrade", params=chosen)
         assert "Upgrade now</button>" in page.text.replace("\n", ""), page.text
-        await life.asks("upgrade", members=20, agreed_terms=TERMS)
+        await subscription.asks("upgrade", members=20, agreed_terms=TERMS)
         page = await submit(browser, page, "/upgrade")
         assert page.status_code == 409
         assert CHANGED in page.text
-        assert (await life.status()).members == 20
+        assert (await subscription.status()).members == 20
         assert (await submit(browser, page, "/upgrade")).status_code == 200
-    assert (await life.status()).members == 30
+    assert (await subscription.status()).members == 30
 
 
 async def test_of_many_tabs_that_confirm_at_once_one_is_done(console: ConsoleServer) -> None:
-    life = await annual(console)
+    subscription = await annual(console)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
+        await sign_in(browser, subscription.request["customer_id"])
         tabs = []
         for members in ("21", "22", "23", "24", "25", "26"):
             chosen = {"review": "1", "members": members, "term": "ANNUAL", "agreed": AGREED}
-            tabs.append(await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen))
+            tabs.append(await browser.get(f"/subscriptions/{subscription.id}/upgrade", params=chosen))
         answers = await gather_all(submit(browser, tab, "/upgrade") for tab in tabs)
     assert sorted(answer.status_code for answer in answers) == [200, *[409] * 5]
-    assert (await life.events()).count("UPGRADED") == 1
+    assert (await subscription.events()).count("UPGRADED") == 1
 
 
 async def test_a_choice_that_has_become_impossible_is_a_conflict(console: ConsoleServer) -> None:
-    life = await annual(console)
+    subscription = await annual(console)
     chosen = {"review": "1", "members": "22", "term": "ANNUAL", "agreed": AGREED}
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen)
-        await life.asks("upgrade", members=26, agreed_terms=TERMS)
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/upgrade", params=chosen)
+        await subscription.asks("upgrade", members=26, agreed_terms=TERMS)
         page = await submit(browser, page, "/upgrade")
     assert page.status_code == 409
     assert CHANGED in page.text
     assert "An upgrade cannot lower the number of members" in page.text
-    assert (await life.status()).members == 26
+    assert (await subscription.status()).members == 26
 
 
 async def test_terms_that_were_not_shown_are_not_agreed_to(console: ConsoleServer) -> None:
-    life = await annual(console)
+    subscription = await annual(console)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
+        await sign_in(browser, subscription.request["customer_id"])
         older = ["service:2025-01", "privacy:2026-01"]
         chosen = {"review": "1", "plan": "premium", "members": "30", "term": "ANNUAL", "agreed": older}
-        page = await browser.get(f"/subscriptions/{life.id}/upgrade", params=chosen)
+        page = await browser.get(f"/subscriptions/{subscription.id}/upgrade", params=chosen)
         assert page.status_code == 422
         assert 'id="agreed_terms-error"' in page.text
         page = await submit(browser, await browser.get("/request"), "/product", plan="basic")
@@ -255,43 +259,43 @@ async def test_terms_that_were_not_shown_are_not_agreed_to(console: ConsoleServe
 
 
 async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: ConsoleServer) -> None:
-    life = await annual(console)
+    subscription = await annual(console)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/renewal")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/renewal")
         page = await submit(browser, page, "/renewal", term="MONTHLY", plan="lite", members="5")
-        await life.asks("cancel", date=f"{await life.today() + timedelta(days=40)}")
+        await subscription.asks("cancel", date=f"{await subscription.today() + timedelta(days=40)}")
         page = await submit(browser, page, "/renewal")
         assert page.status_code == 409
-        assert (await life.status()).renewal is None
+        assert (await subscription.status()).renewal is None
 
 
 async def test_a_name_is_changed_from_the_one_that_was_shown(console: ConsoleServer) -> None:
-    life = await console.house.requested(account={"domain": f"{unique_name('shown')}.example"})
+    subscription = await console.service_env.requested(account={"domain": f"{unique_name('shown')}.example"})
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/rename")
         held = f"{unique_name('held')}.example"
-        await life.asks("rename_account", domain=held)
+        await subscription.asks("rename_account", domain=held)
         page = await submit(browser, page, "/rename", kind="GROUP", name=unique_name("mine"))
         assert page.status_code == 409
         assert CHANGED in page.text
         assert held in page.text
-    assert (await life.events())[-1] == "RENAME_HELD"
+    assert (await subscription.events())[-1] == "RENAME_HELD"
 
 
 async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console: ConsoleServer) -> None:
-    life = await annual(console)
-    today = await life.today()
-    await life.asks("cancel", date=f"{today + timedelta(days=40)}")
+    subscription = await annual(console)
+    today = await subscription.today()
+    await subscription.asks("cancel", date=f"{today + timedelta(days=40)}")
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}")
-        await life.asks("cancel", date=f"{today + timedelta(days=50)}")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}")
+        await subscription.asks("cancel", date=f"{today + timedelta(days=50)}")
         page = await submit(browser, page, "/withdraw")
         assert page.status_code == 409
         assert CHANGED in page.text
-    reserved = (await life.status()).reservation
+    reserved = (await subscription.status()).reservation
     assert reserved is not None
     assert reserved.date == today + timedelta(days=50)
 
@@ -300,28 +304,28 @@ async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console:
 async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(
     console: ConsoleServer, action: str
 ) -> None:
-    life = await annual(console)
-    await life.asks("cancel", date=f"{await life.today() + timedelta(days=40)}")
+    subscription = await annual(console)
+    await subscription.asks("cancel", date=f"{await subscription.today() + timedelta(days=40)}")
     async with console.browser("ko") as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}")
-        async with paused(console.house.temporal, life.id):
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}")
+        async with paused(console.service_env.temporal, subscription.id):
             refused = await submit(browser, page, action, method="post", by="day")
         assert refused.status_code == 409
         assert "구독이 일시 중지되었으며 변경된 내용은 없습니다." in refused.text
-    assert (await life.status()).reservation is not None
+    assert (await subscription.status()).reservation is not None
 
 
 async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: ConsoleServer) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}")
-        before = await life.clock.now()
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}")
+        before = await subscription.clock.now()
         for _ in range(2):
             assert (await submit(browser, page, "/clock", by="day")).status_code == 200
-        assert await life.clock.now() < before + timedelta(days=2)
-        await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+        assert await subscription.clock.now() < before + timedelta(days=2)
+        await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
         answer = await submit(browser, page, "/clock", by="next")
         assert answer.status_code == 409
         assert "The clock was not moved." in answer.text
@@ -340,7 +344,7 @@ async def test_two_tabs_request_what_each_of_them_shows(console: ConsoleServer) 
         assert ("Lite" in first.text, "Premium" in second.text) == (True, True)
         for tab in (first, second):
             assert "The free trial has started" in (await submit(browser, tab, "/check")).text
-    listed = await console.house.client.list(customer_id=customer)
+    listed = await console.service_env.client.list(customer_id=customer)
     assert {(each.plan, each.members) for each in listed} == {("lite", 3), ("premium", 99)}
 
 
@@ -357,12 +361,12 @@ async def test_a_draft_that_another_tab_has_changed_is_shown_before_it_is_sent(
         page = await submit(browser, page, "/check")
         assert page.status_code == 409
         assert "The request has changed since you opened the page. Nothing was sent" in page.text
-        assert await console.house.client.list(customer_id=customer) == []
+        assert await console.service_env.client.list(customer_id=customer) == []
         page = await submit(browser, page, "/check")
         assert "The free trial has started" in page.text
         again = await browser.get(str(other.url))
         assert again.url.path == page.url.path
-    [listed] = await console.house.client.list(customer_id=customer)
+    [listed] = await console.service_env.client.list(customer_id=customer)
     assert (listed.plan, listed.members) == ("premium", 99)
 
 
@@ -397,17 +401,17 @@ async def test_three_drafts_are_kept_and_fit_into_the_headers_of_a_proxy(console
 
 
 async def test_after_erasure_the_completed_request_says_what_holds_now(console: ConsoleServer) -> None:
-    life = await console.house.requested()
-    path = f"/request/complete/{life.id}"
+    subscription = await console.service_env.requested()
+    path = f"/request/complete/{subscription.id}"
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
+        await sign_in(browser, subscription.request["customer_id"])
         assert "The free trial has started." in (await browser.get(path)).text
-        await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
+        await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
         page = await browser.get(path)
         assert "The free trial has started" not in page.text
         assert "Active" in page.text
-        await life.asks("cancel", date=f"{await life.today()}")
-        await life.has_closed()
+        await subscription.asks("cancel", date=f"{await subscription.today()}")
+        await subscription.has_closed()
         page = await browser.get(path)
         assert "The free trial has started" not in page.text
         assert "has been canceled and all data permanently deleted" in page.text
@@ -495,9 +499,9 @@ async def test_more_members_than_there_can_be_are_said_to_be_too_many(
             assert (page.status_code, "whole number" in page.text) == (422, False)
 
 
-async def sign_in_again(browser: httpx.AsyncClient, life: SubscriptionDriver) -> None:
+async def sign_in_again(browser: httpx.AsyncClient, subscription: SubscriptionDriver) -> None:
     await submit(browser, await browser.get("/subscriptions"), "/sign-out")
-    await sign_in(browser, life.request["customer_id"])
+    await sign_in(browser, subscription.request["customer_id"])
 
 
 @pytest.fixture(scope="module")
@@ -507,7 +511,7 @@ async def a_paid_life(console: ConsoleServer) -> SubscriptionDriver:
 
 @pytest.fixture(scope="module")
 async def a_trial(console: ConsoleServer) -> SubscriptionDriver:
-    return await console.house.requested()
+    return await console.service_env.requested()
 
 
 # -- another language in the middle of a form ----------------------------------------------------------
@@ -565,10 +569,10 @@ async def test_another_language_keeps_the_confirmation_and_cancels_nothing(
 
 
 async def test_an_administrator_changes_what_was_shown(console: ConsoleServer) -> None:
-    life = await console.house.requested(members=3)
+    subscription = await console.service_env.requested(members=3)
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
-        account = await life.confirmation()
+        account = await subscription.confirmation()
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
         page = await submit(browser, page, "/works/members", member_id="minji", name="Minji")
         stale = page
@@ -590,8 +594,8 @@ async def test_an_administrator_changes_what_was_shown(console: ConsoleServer) -
 
 
 async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(console: ConsoleServer) -> None:
-    life = await console.house.requested(members=3)
-    account = await life.confirmation()
+    subscription = await console.service_env.requested(members=3)
+    account = await subscription.confirmation()
     names = [f"Company {number}" for number in range(8)]
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -607,10 +611,10 @@ async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(con
 
 
 async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console: ConsoleServer) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
-        account = await life.confirmation()
+        account = await subscription.confirmation()
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
         for _ in range(2):
             again = await submit(browser, page, "/works/company", company_name="First")
@@ -620,21 +624,21 @@ async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console
 
 async def test_of_what_was_not_seen_nothing_is_written(console: ConsoleServer) -> None:
     """The comparison is part of the statement, so nothing that happens after a look at the row is undone."""
-    life = await console.house.requested(members=3)
-    pool = await asyncpg.create_pool(console.house.owner_url, min_size=1, max_size=1)
+    subscription = await console.service_env.requested(members=3)
+    pool = await asyncpg.create_pool(console.service_env.owner_url, min_size=1, max_size=1)
     record = WorksAdminRepository(pool)
-    before = await record.company(life.id)
+    before = await record.company(subscription.id)
     assert before is not None
     other = before.model_copy(update={"company_name": "Other"})
     third = before.model_copy(update={"company_name": "Third", "company_address": "Seoul"})
-    assert await record.set_company(life.id, third, seen=before)
-    assert not await record.set_company(life.id, other, seen=before)
+    assert await record.set_company(subscription.id, third, seen=before)
+    assert not await record.set_company(subscription.id, other, seen=before)
     assert not await record.set_company(
-        life.id, other, seen=third.model_copy(update={"company_address": None})
+        subscription.id, other, seen=third.model_copy(update={"company_address": None})
     )
-    assert await record.company(life.id) == third
+    assert await record.company(subscription.id) == third
     minji = Member(member_id="minji", name="Minji")
-    assert await record.add_member(life.id, minji)
-    assert not await record.remove_member(life.id, minji.model_copy(update={"name": "Another"}))
-    assert await record.members(life.id) == [minji]
+    assert await record.add_member(subscription.id, minji)
+    assert not await record.remove_member(subscription.id, minji.model_copy(update={"name": "Another"}))
+    assert await record.members(subscription.id) == [minji]
     await pool.close()

@@ -25,7 +25,7 @@ async def test_the_guide_from_request_to_erasure(console: ConsoleServer) -> None
         assert "Check Request Details" in page.text
         page = await submit(browser, page, "/check")
         assert "The free trial has started" in page.text, page.text
-        [listed] = await console.house.client.list(customer_id=f"customer-of-{name}")
+        [listed] = await console.service_env.client.list(customer_id=f"customer-of-{name}")
         path = f"/subscriptions/{listed.subscription_id}"
         page = await browser.get(path)
         assert page.status_code == 200, page.text
@@ -58,7 +58,7 @@ async def test_the_guide_from_request_to_erasure(console: ConsoleServer) -> None
         page = await submit(browser, page, "/renewal")
         assert "The next contract will be a monthly contract on Lite for 5 members." in page.text, page.text
         page = await browser.get(f"{path}/cancel")
-        today = day_of((await console.house.client.standing(listed.subscription_id)).now)
+        today = day_of((await console.service_env.client.standing(listed.subscription_id)).now)
         page = await submit(browser, page, "/cancel", date=f"{today}")
         assert "Early-termination fee" in page.text
         assert "Cancel now and delete all data" in page.text
@@ -82,7 +82,7 @@ async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_
         assert PASSWORD not in back.text
         answers = await gather_all(submit(browser, page, "/check") for _ in range(3))
         assert [answer.status_code for answer in answers] == [200, 200, 200]
-        assert len(await console.house.client.list(customer_id=customer)) == 1
+        assert len(await console.service_env.client.list(customer_id=customer)) == 1
 
 
 async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_its_hash(
@@ -93,7 +93,7 @@ async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_it
         await sign_in(browser, f"customer-of-{name}")
         page = await filled_in(browser, name)
         draft_id = page.url.path.split("/")[2]
-        key = await console.house.owner.fetchval(
+        key = await console.service_env.owner.fetchval(
             "SELECT key FROM console_sessions WHERE customer_id = $1", f"customer-of-{name}"
         )
         draft = decrypt_draft(browser.cookies, draft_id, key)
@@ -102,7 +102,9 @@ async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_it
         assert draft.password_hash.startswith("$argon2id$")
         assert PASSWORD not in draft.model_dump_json()
         assert decrypt_draft(browser.cookies, draft_id, Fernet.generate_key()) is None
-        assert (await console.house.client.check_name(Account(kind=AccountKind.GROUP, name=name))).available
+        assert (
+            await console.service_env.client.check_name(Account(kind=AccountKind.GROUP, name=name))
+        ).available
 
 
 async def test_a_step_that_is_too_early_leads_to_the_first_unfinished_one(console: ConsoleServer) -> None:
@@ -135,44 +137,44 @@ async def filled_in(
 
 async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: ConsoleServer) -> None:
     domain = f"{unique_name('proved')}.example"
-    life = await console.house.requested(account={"domain": domain})
+    subscription = await console.service_env.requested(account={"domain": domain})
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}")
         assert "Use is restricted" in page.text
         page = await submit(browser, page, "/domain")
         assert "The proof was not found just now" in page.text
         [value] = set(re.findall(r"naver-works-verification=[0-9a-f]{32}", page.text))
-        console.house.dns.publish_txt(domain, value)
+        console.service_env.dns.publish_txt(domain, value)
         page = await submit(browser, page, "/domain")
         assert "The ownership of the domain is proved" in page.text
         assert "Use is restricted" not in page.text
 
 
 async def test_a_name_is_changed_once_and_a_refusal_keeps_what_was_typed(console: ConsoleServer) -> None:
-    life, taken = await console.house.requested(), await console.house.requested()
+    subscription, taken = await console.service_env.requested(), await console.service_env.requested()
     async with console.browser("ko") as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/rename")
         page = await submit(browser, page, "/rename", name=taken.request["account"]["group"])
         assert page.status_code == 422
         assert "이미 사용 중인 이름입니다" in page.text
         assert f'value="{taken.request["account"]["group"]}"' in page.text
         page = await submit(browser, page, "/rename", name=unique_name("renamed"))
         assert "계정이 새 그룹 이름으로 바뀌었습니다" in page.text
-        page = await browser.get(f"/subscriptions/{life.id}/rename")
+        page = await browser.get(f"/subscriptions/{subscription.id}/rename")
         assert page.status_code == 409
         assert "최근에 이름을 변경했습니다" in page.text
 
 
 async def test_a_form_sent_twice_is_carried_out_once(console: ConsoleServer) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        later = (await life.today() + timedelta(days=3)).isoformat()
-        page = await browser.get(f"/subscriptions/{life.id}/switch")
+        await sign_in(browser, subscription.request["customer_id"])
+        later = (await subscription.today() + timedelta(days=3)).isoformat()
+        page = await browser.get(f"/subscriptions/{subscription.id}/switch")
         page = await submit(browser, page, "/switch", date=later)
         assert [(await submit(browser, page, "/switch")).status_code for _ in range(2)] == [200, 200]
-        page = await browser.get(f"/subscriptions/{life.id}")
+        page = await browser.get(f"/subscriptions/{subscription.id}")
         assert [(await submit(browser, page, "/withdraw")).status_code for _ in range(2)] == [200, 200]
-        assert await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "RESERVATION_WITHDRAWN"]
+        assert await subscription.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "RESERVATION_WITHDRAWN"]

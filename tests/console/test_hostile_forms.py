@@ -19,19 +19,21 @@ PROOF = re.compile(r'name="proof" value="([0-9a-f]{64})"')
 
 
 async def annual(console: ConsoleServer, customer: str) -> SubscriptionDriver:
-    life = await console.house.requested(customer_id=customer)
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-    return life
+    subscription = await console.service_env.requested(customer_id=customer)
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    return subscription
 
 
 async def signed_in_everywhere(console: ConsoleServer, browser: httpx.AsyncClient) -> SubscriptionDriver:
     """Sign in to the console and to NAVER WORKS Admin."""
     customer = unique_name("C")
-    life = await annual(console, customer)
+    subscription = await annual(console, customer)
     await sign_in(browser, customer)
     page = await browser.get("/works/sign-in")
-    await submit(browser, page, "/works/sign-in", account=await life.confirmation(), password=PASSWORD)
-    return life
+    await submit(
+        browser, page, "/works/sign-in", account=await subscription.confirmation(), password=PASSWORD
+    )
+    return subscription
 
 
 def routes(console: ConsoleServer, method: str) -> list[str]:
@@ -42,14 +44,14 @@ def routes(console: ConsoleServer, method: str) -> list[str]:
     ]
 
 
-def filled(path: str, life: SubscriptionDriver) -> str:
-    return path.format(subscription_id=life.id, draft="x", step="check", number="INV-1")
+def filled(path: str, subscription: SubscriptionDriver) -> str:
+    return path.format(subscription_id=subscription.id, draft="x", step="check", number="INV-1")
 
 
 async def test_no_post_is_taken_from_another_site(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        life = await signed_in_everywhere(console, browser)
-        before = await life.events()
+        subscription = await signed_in_everywhere(console, browser)
+        before = await subscription.events()
         proofs = {}
         for realm, page in (("console", "/subscriptions"), ("works", "/works")):
             found = PROOF.search((await browser.get(page)).text)
@@ -70,18 +72,18 @@ async def test_no_post_is_taken_from_another_site(console: ConsoleServer) -> Non
                 ({"proof": right}, {"sec-fetch-site": "same-site"}),
             ]
             for data, headers in attempts:
-                answer = await browser.post(filled(path, life), data=data, headers=headers)
+                answer = await browser.post(filled(path, subscription), data=data, headers=headers)
                 assert answer.status_code == 403, (path, data, headers)
         assert (await browser.get("/subscriptions")).status_code == 200
         assert (await browser.get("/works")).status_code == 200
-    assert await life.events() == before
+    assert await subscription.events() == before
 
 
 async def test_every_answer_has_the_headers_and_is_kept_nowhere(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        life = await signed_in_everywhere(console, browser)
+        subscription = await signed_in_everywhere(console, browser)
         browser.follow_redirects = False
-        paths = [filled(path, life) for path in routes(console, "GET")]
+        paths = [filled(path, subscription) for path in routes(console, "GET")]
         answers = [await browser.get(path) for path in [*paths, "/no-such-page", "/static/no-such-file"]]
         answers += [
             await browser.post("/sign-out"),
@@ -150,12 +152,12 @@ async def test_a_form_of_another_subscription_is_not_carried_out(
 async def test_each_hidden_field_of_a_confirmation_counts(console: ConsoleServer) -> None:
     """A plan, a number, a contract or terms other than those that were reviewed are shown, not done."""
     customer = unique_name("C")
-    life = await annual(console, customer)
-    before = await life.events()
+    subscription = await annual(console, customer)
+    before = await subscription.events()
     async with console.browser() as browser:
         await sign_in(browser, customer)
         page = await browser.get(
-            f"/subscriptions/{life.id}/upgrade?review=1&plan=premium&members=20&term=ANNUAL"
+            f"/subscriptions/{subscription.id}/upgrade?review=1&plan=premium&members=20&term=ANNUAL"
             "&agreed=service:2026-01&agreed=privacy:2026-01"
         )
         for tampered in (
@@ -168,23 +170,23 @@ async def test_each_hidden_field_of_a_confirmation_counts(console: ConsoleServer
         ):
             answer = await submit(browser, page, "/upgrade", method="post", **tampered)
             assert answer.status_code in (409, 422), tampered
-    assert await life.events() == before
+    assert await subscription.events() == before
 
 
 async def test_the_terms_to_which_an_upgrade_agrees_stand_on_its_last_page(console: ConsoleServer) -> None:
     """A link can lead straight to the review, so the page itself says what is agreed to (R3, R25)."""
     customer = unique_name("C")
-    life = await annual(console, customer)
+    subscription = await annual(console, customer)
     async with console.browser() as browser:
         await sign_in(browser, customer)
         page = await browser.get(
-            f"/subscriptions/{life.id}/upgrade?review=1&plan=premium&members=20&term=ANNUAL"
+            f"/subscriptions/{subscription.id}/upgrade?review=1&plan=premium&members=20&term=ANNUAL"
             "&agreed=service:2026-01&agreed=privacy:2026-01"
         )
         assert "Terms of Service (version 2026-01)" in page.text
         assert "Collection and Use of Personal Information (version 2026-01)" in page.text
         assert "Receiving News and Offers" not in page.text
-        page = await browser.get(f"/subscriptions/{life.id}/renewal?review=1&term=ANNUAL")
+        page = await browser.get(f"/subscriptions/{subscription.id}/renewal?review=1&term=ANNUAL")
         assert "version 2026-01" not in page.text
 
 

@@ -127,12 +127,12 @@ class TestIssuer:
 
 @asynccontextmanager
 async def signed_in(
-    house: ServiceEnv, issuer: TestIssuer
+    service_env: ServiceEnv, issuer: TestIssuer
 ) -> AsyncIterator[tuple[ConsoleServer, httpx.AsyncClient]]:
     """A console in front of this issuer, and a browser."""
     async with served(issuer.app()) as issuer.url:
         settings = ConsoleSettings(url="", oidc=OidcSettings(issuer.url, "console", "a secret"))
-        async with run_console(house, settings) as console, console.browser() as browser:
+        async with run_console(service_env, settings) as console, console.browser() as browser:
             yield console, browser
 
 
@@ -201,9 +201,9 @@ async def signed_in(
     ],
 )
 async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
-    house: ServiceEnv, issuer: TestIssuer, code: str
+    service_env: ServiceEnv, issuer: TestIssuer, code: str
 ) -> None:
-    async with signed_in(house, issuer) as (console, browser):
+    async with signed_in(service_env, issuer) as (console, browser):
         answer = await browser.get("/sign-in/issuer?next=/subscriptions")
         assert answer.status_code in (403, 503)
         assert f"{code} · {answer.headers['x-request-id']}" in answer.text
@@ -247,8 +247,8 @@ async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
         "null character in the name",
     ],
 )
-async def test_a_right_answer_signs_in(house: ServiceEnv, issuer: TestIssuer, sees: str) -> None:
-    async with signed_in(house, issuer) as (_, browser):
+async def test_a_right_answer_signs_in(service_env: ServiceEnv, issuer: TestIssuer, sees: str) -> None:
+    async with signed_in(service_env, issuer) as (_, browser):
         assert sees in (await browser.get("/sign-in/issuer")).text
 
 
@@ -261,22 +261,22 @@ async def test_a_right_answer_signs_in(house: ServiceEnv, issuer: TestIssuer, se
     ],
 )
 async def test_the_prompt_is_one_that_the_issuer_knows(
-    house: ServiceEnv, offered: dict[str, Any], prompt: str
+    service_env: ServiceEnv, offered: dict[str, Any], prompt: str
 ) -> None:
     issuer = TestIssuer(offered=offered)
-    async with signed_in(house, issuer) as (_, browser):
+    async with signed_in(service_env, issuer) as (_, browser):
         await browser.get("/sign-in/issuer")
         await browser.get("/sign-in/issuer?choose=1")
     assert [query.get("prompt") for query in issuer.asked] == [None, prompt]
 
 
-async def test_a_sign_in_under_way_takes_no_space_in_the_database(house: ServiceEnv) -> None:
-    async with signed_in(house, TestIssuer()) as (_, browser):
+async def test_a_sign_in_under_way_takes_no_space_in_the_database(service_env: ServiceEnv) -> None:
+    async with signed_in(service_env, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
-        before = await house.owner.fetchval("SELECT count(*) FROM console_sessions")
+        before = await service_env.owner.fetchval("SELECT count(*) FROM console_sessions")
         for _ in range(3):
             assert (await browser.get("/sign-in/issuer")).status_code == 302
-        assert await house.owner.fetchval("SELECT count(*) FROM console_sessions") == before
+        assert await service_env.owner.fetchval("SELECT count(*) FROM console_sessions") == before
 
 
 @pytest.mark.parametrize(
@@ -284,16 +284,18 @@ async def test_a_sign_in_under_way_takes_no_space_in_the_database(house: Service
     ["", "x", "gAAAAA==", sealed({"next": "/"}, "another secret")],
     ids=["nothing", "a letter", "too short", "another secret"],
 )
-async def test_a_state_that_was_not_encrypted_here_begins_no_session(house: ServiceEnv, cookie: str) -> None:
-    async with signed_in(house, TestIssuer()) as (_, browser):
+async def test_a_state_that_was_not_encrypted_here_begins_no_session(
+    service_env: ServiceEnv, cookie: str
+) -> None:
+    async with signed_in(service_env, TestIssuer()) as (_, browser):
         browser.cookies.set("signing-in", cookie)
         answer = await browser.get("/sign-in/callback?code=a&state=b")
         assert answer.status_code == 403
         assert "SIGN_IN_NOT_STARTED" in answer.text
 
 
-async def test_a_long_address_to_return_to_fits_into_the_cookie(house: ServiceEnv) -> None:
-    async with signed_in(house, TestIssuer()) as (_, browser):
+async def test_a_long_address_to_return_to_fits_into_the_cookie(service_env: ServiceEnv) -> None:
+    async with signed_in(service_env, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
         for length in (900, 5000):
             answer = await browser.get(f"/sign-in/issuer?next=/subscriptions?{'x' * length}")
@@ -304,9 +306,9 @@ async def test_a_long_address_to_return_to_fits_into_the_cookie(house: ServiceEn
 DISCOVERY = "/.well-known/openid-configuration"
 
 
-async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(house: ServiceEnv) -> None:
+async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(service_env: ServiceEnv) -> None:
     issuer = TestIssuer()
-    async with signed_in(house, issuer) as (_, browser):
+    async with signed_in(service_env, issuer) as (_, browser):
         browser.follow_redirects = False
         answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(40))
         assert {answer.status_code for answer in answers} == {302}
@@ -317,9 +319,9 @@ async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(house: Servic
     assert issuer.requests[DISCOVERY] == 1
 
 
-async def test_an_issuer_that_fails_is_not_asked_by_each_visitor(house: ServiceEnv) -> None:
+async def test_an_issuer_that_fails_is_not_asked_by_each_visitor(service_env: ServiceEnv) -> None:
     issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
-    async with signed_in(house, issuer) as (_, browser):
+    async with signed_in(service_env, issuer) as (_, browser):
         answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(20))
     assert all("ISSUER_UNREACHABLE" in answer.text for answer in answers)
     assert issuer.requests[DISCOVERY] < len(answers)
@@ -353,11 +355,11 @@ async def test_a_failure_ends_when_the_issuer_is_back() -> None:
 
 @pytest.mark.parametrize(("language", "said"), [("en", "Too many sign-ins"), ("ko", "로그인 시도가 너무")])
 async def test_a_callback_that_is_repeated_is_no_flood_of_codes_at_the_issuer(
-    house: ServiceEnv, language: str, said: str
+    service_env: ServiceEnv, language: str, said: str
 ) -> None:
     """One cookie of a sign-in under way is enough for any number of callbacks with invented codes."""
     issuer = TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)})
-    async with signed_in(house, issuer) as (console, browser):
+    async with signed_in(service_env, issuer) as (console, browser):
         browser.follow_redirects = False
         begun = await browser.get("/sign-in/issuer")
         [state] = parse_qs(begun.headers["location"].partition("?")[2])["state"]

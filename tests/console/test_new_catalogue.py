@@ -16,26 +16,28 @@ DEARER = {"list = 7200": "list = 9200", "rename_lock_hours = 24": "rename_lock_h
 @pytest.fixture
 async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ConsoleServer]:
     """A console whose catalogue is for the test to change."""
-    async with open_service_env(stack, temporal) as house, run_console(house) as console:
+    async with open_service_env(stack, temporal) as service_env, run_console(service_env) as console:
         yield console
 
 
 async def test_r19_prices_that_a_page_did_not_show_are_shown_before_they_are_charged(
     shop: ConsoleServer,
 ) -> None:
-    life = await shop.house.requested(plan="basic", members=10)
+    subscription = await shop.service_env.requested(plan="basic", members=10)
     async with shop.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        path = f"/subscriptions/{life.id}"
+        await sign_in(browser, subscription.request["customer_id"])
+        path = f"/subscriptions/{subscription.id}"
         page = await browser.get(f"{path}/switch")
         page = await submit(browser, page, "/switch", term="MONTHLY")
         assert "₩72,000" in page.text
         assert "once in 24 hours" in (await browser.get(f"{path}/rename")).text
-        assert await publish(shop.house.pool, catalogue("newer", f"{await life.today()}", **DEARER))
+        assert await publish(
+            shop.service_env.pool, catalogue("newer", f"{await subscription.today()}", **DEARER)
+        )
         page = await submit(browser, page, "/switch")
         assert page.status_code == 409
         assert "₩92,000" in page.text
-        assert await life.events() == ["TRIAL_STARTED"]
+        assert await subscription.events() == ["TRIAL_STARTED"]
         assert (await submit(browser, page, "/switch")).status_code == 200
         assert "once in 48 hours" in (await browser.get(f"{path}/rename")).text
-    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+    assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"

@@ -12,12 +12,12 @@ from starter.client import SubscriptionClient
 async def test_without_temporal_lists_are_shown_and_a_subscription_says_that_it_cannot_be(
     console: ConsoleServer,
 ) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     nobody = await Client.connect("127.0.0.1:1", lazy=True)
-    alone = replace(console.house, client=SubscriptionClient(nobody, console.house.pool))
+    alone = replace(console.service_env, client=SubscriptionClient(nobody, console.service_env.pool))
     async with run_console(alone) as lonely, lonely.browser("ko") as browser:
-        await sign_in(browser, life.request["customer_id"])
-        assert life.id[:8] in (await browser.get("/subscriptions")).text
-        page = await browser.get(f"/subscriptions/{life.id}")
+        await sign_in(browser, subscription.request["customer_id"])
+        assert subscription.id[:8] in (await browser.get("/subscriptions")).text
+        page = await browser.get(f"/subscriptions/{subscription.id}")
         assert page.status_code == 503
         assert "지금은 연결할 수 없습니다" in page.text

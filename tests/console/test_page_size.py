@@ -23,9 +23,9 @@ PAGES = {
 @pytest.fixture(scope="module")
 async def a_year(console: ConsoleServer) -> SubscriptionDriver:
     """A subscription that has been paid for a year."""
-    life = await console.house.paid("2026-01-01 09:00", term="ANNUAL")
-    await life.passes_to("2027-01-01 00:00")
-    return life
+    subscription = await console.service_env.paid("2026-01-01 09:00", term="ANNUAL")
+    await subscription.passes_to("2027-01-01 00:00")
+    return subscription
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -55,8 +55,10 @@ def with_issuer(issuer: str) -> ConsoleSettings:
 @pytest.mark.parametrize(
     ("person", "sees"), [("minji", "subscriptions of C-77"), ("olga", "All subscriptions")]
 )
-async def test_an_issuer_says_who_somebody_is(house: ServiceEnv, issuer: str, person: str, sees: str) -> None:
-    async with run_console(house, with_issuer(issuer)) as console, console.browser() as browser:
+async def test_an_issuer_says_who_somebody_is(
+    service_env: ServiceEnv, issuer: str, person: str, sees: str
+) -> None:
+    async with run_console(service_env, with_issuer(issuer)) as console, console.browser() as browser:
         wanted = "/subscriptions" if person == "minji" else "/operator"
         assert (await browser.get(wanted)).url.path == "/sign-in"
         away = await browser.get(f"/sign-in/issuer?next={wanted}")
@@ -70,8 +72,8 @@ async def test_an_issuer_says_who_somebody_is(house: ServiceEnv, issuer: str, pe
         assert (await browser.post("/sign-in/developer", data={})).status_code == 403
 
 
-async def test_an_account_without_a_customer_is_not_let_in(house: ServiceEnv, issuer: str) -> None:
-    async with run_console(house, with_issuer(issuer)) as console, console.browser() as browser:
+async def test_an_account_without_a_customer_is_not_let_in(service_env: ServiceEnv, issuer: str) -> None:
+    async with run_console(service_env, with_issuer(issuer)) as console, console.browser() as browser:
         away = await browser.get("/sign-in/issuer")
         back = await browser.post(str(away.url), data={"sub": "nobody"})
         assert back.status_code == 403
@@ -79,9 +81,11 @@ async def test_an_account_without_a_customer_is_not_let_in(house: ServiceEnv, is
         assert (await browser.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(house: ServiceEnv, issuer: str) -> None:
+async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(
+    service_env: ServiceEnv, issuer: str
+) -> None:
     async with (
-        run_console(house, with_issuer(issuer)) as console,
+        run_console(service_env, with_issuer(issuer)) as console,
         console.browser() as attacker,
         console.browser() as victim,
     ):
@@ -94,14 +98,14 @@ async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(house: Ser
         assert (await victim.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_without_an_issuer_and_off_the_embedded_stack_nobody_signs_in(house: ServiceEnv) -> None:
-    async with run_console(house, ConsoleSettings(url="")) as console, console.browser() as browser:
+async def test_without_an_issuer_and_off_the_embedded_stack_nobody_signs_in(service_env: ServiceEnv) -> None:
+    async with run_console(service_env, ConsoleSettings(url="")) as console, console.browser() as browser:
         page = await browser.get("/sign-in")
         assert "No way to sign in" in page.text
         assert "/sign-in/developer" not in page.text
         assert (await browser.get("/sign-in/issuer")).status_code == 404
-        life = await house.requested()
-        assert (await browser.post(f"/subscriptions/{life.id}/clock")).status_code == 404
+        subscription = await service_env.requested()
+        assert (await browser.post(f"/subscriptions/{subscription.id}/clock")).status_code == 404
 
 
 async def test_signing_out_ends_the_session_for_a_stolen_cookie_too(console: ConsoleServer) -> None:
@@ -121,7 +125,7 @@ async def test_sessions_end_when_idle_and_after_a_day_of_work(console: ConsoleSe
     customer = unique_name("customer")
     async with console.browser() as browser:
         await sign_in(browser, customer)
-        await console.house.owner.execute(
+        await console.service_env.owner.execute(
             f"UPDATE console_sessions SET {column} WHERE customer_id = $1", customer
         )
         assert (await browser.get("/subscriptions")).url.path == "/sign-in"
@@ -179,7 +183,7 @@ async def test_no_open_redirects(console: ConsoleServer, elsewhere: str) -> None
         assert arrived.headers["location"] == "/"
 
 
-async def test_headers_and_cookies_are_strict(console: ConsoleServer, house: ServiceEnv) -> None:
+async def test_headers_and_cookies_are_strict(console: ConsoleServer, service_env: ServiceEnv) -> None:
     async with console.browser() as browser:
         answer = await browser.get("/sign-in")
         policy = answer.headers["content-security-policy"]
@@ -193,8 +197,8 @@ async def test_headers_and_cookies_are_strict(console: ConsoleServer, house: Ser
         assert " style=" not in answer.text
         assert "<script>" not in answer.text
     settings = ConsoleSettings(url="https://console.example")
-    async with create_pool(house.web_url, "worksub_console", connections=1) as pool:
-        transport = httpx.ASGITransport(create_console(house.client, pool, settings))
+    async with create_pool(service_env.web_url, "worksub_console", connections=1) as pool:
+        transport = httpx.ASGITransport(create_console(service_env.client, pool, settings))
         async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
             answer = await safe.get("/sign-in")
     assert answer.headers["strict-transport-security"]

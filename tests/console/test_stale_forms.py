@@ -17,40 +17,44 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 
 async def paid(console: ConsoleServer) -> SubscriptionDriver:
     """A life with an annual contract from today."""
-    life = await console.house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-    return life
+    subscription = await console.service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    return subscription
 
 
-async def ends_sessions(console: ConsoleServer, life: SubscriptionDriver) -> None:
-    customer = life.request["customer_id"]
-    await console.house.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
+async def ends_sessions(console: ConsoleServer, subscription: SubscriptionDriver) -> None:
+    customer = subscription.request["customer_id"]
+    await console.service_env.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
 
 
 async def test_a_session_that_ends_in_the_middle_leads_back_to_the_form(console: ConsoleServer) -> None:
-    life = await paid(console)
+    subscription = await paid(console)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        later = f"{await life.today() + timedelta(days=40)}"
-        page = await browser.get(f"/subscriptions/{life.id}/cancel?review=1&date={later}")
-        await ends_sessions(console, life)
-        page = await submit(browser, page, "/cancel", method="post", confirmation=await life.confirmation())
+        await sign_in(browser, subscription.request["customer_id"])
+        later = f"{await subscription.today() + timedelta(days=40)}"
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={later}")
+        await ends_sessions(console, subscription)
+        page = await submit(
+            browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
+        )
         assert page.url.path == "/sign-in"
         assert "Your session has ended, and what you sent was not done." in page.text
-        who = {"customer_id": life.request["customer_id"], "as": "customer"}
+        who = {"customer_id": subscription.request["customer_id"], "as": "customer"}
         page = await submit(browser, page, "/sign-in/developer", **who)
-        assert page.url.path == f"/subscriptions/{life.id}/cancel"
+        assert page.url.path == f"/subscriptions/{subscription.id}/cancel"
         assert dict(page.url.params) == {"date": later}
-    assert (await life.status()).reservation is None
+    assert (await subscription.status()).reservation is None
 
 
 async def test_an_administrator_whose_session_ends_is_told_so_too(console: ConsoleServer) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
-        account = await life.confirmation()
+        account = await subscription.confirmation()
         page = await submit(browser, page, "/works/sign-in", account=account, password="Correct4Horse")
-        await console.house.owner.execute("DELETE FROM console_sessions WHERE subscription_id = $1", life.id)
+        await console.service_env.owner.execute(
+            "DELETE FROM console_sessions WHERE subscription_id = $1", subscription.id
+        )
         page = await submit(browser, page, "/works/members", member_id="minji", name="Kim Minji")
         assert page.url.path == "/works/sign-in"
         assert "Your session has ended" in page.text
@@ -59,53 +63,53 @@ async def test_an_administrator_whose_session_ends_is_told_so_too(console: Conso
 async def test_a_form_of_an_earlier_sign_in_is_not_taken_and_its_page_can_be_opened_anew(
     console: ConsoleServer,
 ) -> None:
-    life = await paid(console)
+    subscription = await paid(console)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        first_tab = await browser.get(f"/subscriptions/{life.id}/rename")
+        await sign_in(browser, subscription.request["customer_id"])
+        first_tab = await browser.get(f"/subscriptions/{subscription.id}/rename")
         second_tab = await browser.get("/subscriptions")
         await submit(browser, second_tab, "/sign-out")
-        await sign_in(browser, life.request["customer_id"])
+        await sign_in(browser, subscription.request["customer_id"])
         page = await submit(browser, first_tab, "/rename", name=unique_name("renamed"))
         assert page.status_code == 403
         assert "Nothing was done." in page.text
-        assert f'href="/subscriptions/{life.id}/rename"' in page.text
-    assert (await life.events())[-1] == "SWITCHED_TO_PAID"
+        assert f'href="/subscriptions/{subscription.id}/rename"' in page.text
+    assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
 async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happens(
     console: ConsoleServer,
 ) -> None:
-    life = await paid(console)
+    subscription = await paid(console)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        later = f"{await life.today() + timedelta(days=40)}"
-        page = await browser.get(f"/subscriptions/{life.id}/cancel?review=1&date={later}")
-        await life.asks("upgrade", members=20, agreed_terms=TERMS)
-        account = await life.confirmation()
+        await sign_in(browser, subscription.request["customer_id"])
+        later = f"{await subscription.today() + timedelta(days=40)}"
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={later}")
+        await subscription.asks("upgrade", members=20, agreed_terms=TERMS)
+        account = await subscription.confirmation()
         page = await submit(browser, page, "/cancel", method="post", confirmation=account)
         assert page.status_code == 409
         assert CHANGED in page.text
-        assert (await life.status()).reservation is None
+        assert (await subscription.status()).reservation is None
         page = await submit(browser, page, "/cancel", method="post", confirmation=account)
         assert page.status_code == 200, page.text
-    reserved = (await life.status()).reservation
+    reserved = (await subscription.status()).reservation
     assert reserved is not None
     assert f"{reserved.date}" == later
 
 
 async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console: ConsoleServer) -> None:
-    life = await paid(console)
-    later = f"{await life.today() + timedelta(days=40)}"
-    await life.asks("cancel", date=later)
+    subscription = await paid(console)
+    later = f"{await subscription.today() + timedelta(days=40)}"
+    await subscription.asks("cancel", date=later)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        tabs = [await browser.get(f"/subscriptions/{life.id}") for _ in range(2)]
+        await sign_in(browser, subscription.request["customer_id"])
+        tabs = [await browser.get(f"/subscriptions/{subscription.id}") for _ in range(2)]
         first, second = [await submit(browser, tab, "/withdraw") for tab in tabs]
         assert (first.status_code, second.status_code) == (200, 409)
         assert 'role="alert"' in second.text
         assert CHANGED in second.text
-    assert (await life.events()).count("RESERVATION_WITHDRAWN") == 1
+    assert (await subscription.events()).count("RESERVATION_WITHDRAWN") == 1
 
 
 async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(
@@ -116,12 +120,14 @@ async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(
     async with console.browser() as browser:
         await sign_in(browser, customer)
         page = await filled_in(browser, name)
-        await console.house.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
+        await console.service_env.owner.execute(
+            "DELETE FROM console_sessions WHERE customer_id = $1", customer
+        )
         page = await submit(browser, page, "/check")
         page = await submit(browser, page, "/sign-in/developer", customer_id=customer, **{"as": "customer"})
         assert page.url.path.endswith("/product")
         assert "What was entered is not kept any more" in page.text
-    assert await console.house.client.list(customer_id=customer) == []
+    assert await console.service_env.client.list(customer_id=customer) == []
 
 
 async def test_the_language_can_be_chosen_where_something_is_wrong(console: ConsoleServer) -> None:
@@ -135,13 +141,13 @@ async def test_the_language_can_be_chosen_where_something_is_wrong(console: Cons
 
 
 async def test_what_fails_unforeseen_is_a_page_that_says_so(console: ConsoleServer) -> None:
-    life = await paid(console)
-    owner = console.house.owner
+    subscription = await paid(console)
+    owner = console.service_env.owner
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
+        await sign_in(browser, subscription.request["customer_id"])
         await owner.execute("ALTER TABLE ledger_adjustments RENAME TO elsewhere")
         try:
-            page = await browser.get(f"/subscriptions/{life.id}")
+            page = await browser.get(f"/subscriptions/{subscription.id}")
         finally:
             await owner.execute("ALTER TABLE elsewhere RENAME TO ledger_adjustments")
         assert page.status_code == 500
@@ -151,17 +157,17 @@ async def test_what_fails_unforeseen_is_a_page_that_says_so(console: ConsoleServ
 
 async def test_a_form_whose_command_is_no_longer_remembered_is_compared_again(console: ConsoleServer) -> None:
     """After 31 days of a test clock its command id is new again (R22)."""
-    life = await paid(console)
-    later = await life.today() + timedelta(days=90)
+    subscription = await paid(console)
+    later = await subscription.today() + timedelta(days=90)
     async with console.browser() as browser:
-        await sign_in(browser, life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{life.id}/cancel?review=1&date={later}")
-        typed = {"confirmation": await life.confirmation()}
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={later}")
+        typed = {"confirmation": await subscription.confirmation()}
         await submit(browser, page, "/cancel", method="post", **typed)
-        await life.asks("withdraw_reservation")
+        await subscription.asks("withdraw_reservation")
         again = await submit(browser, page, "/cancel", method="post", **typed)
-        assert again.url.path == f"/subscriptions/{life.id}"
-        await life.sleeps_until(start_of(await life.today() + timedelta(days=32)))
+        assert again.url.path == f"/subscriptions/{subscription.id}"
+        await subscription.sleeps_until(start_of(await subscription.today() + timedelta(days=32)))
         again = await submit(browser, page, "/cancel", method="post", **typed)
         assert again.status_code == 409
-    assert (await life.status()).reservation is None
+    assert (await subscription.status()).reservation is None

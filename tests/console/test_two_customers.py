@@ -86,25 +86,25 @@ NOBODYS = "no-such-subscription"
 class Theirs:
     """The other customer's subscription, with all that a stranger must not see of it."""
 
-    life: SubscriptionDriver
+    subscription: SubscriptionDriver
     invoice: Invoice
     record: WorksAdminRepository
 
     @property
     def customer(self) -> str:
-        return str(self.life.request["customer_id"])
+        return str(self.subscription.request["customer_id"])
 
     @property
     def name(self) -> str:
-        return str(self.life.request["account"]["group"])
+        return str(self.subscription.request["account"]["group"])
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return (self.life.id, self.customer, "Hanbit Trading", "Kim Minji", self.invoice.number)
+        return (self.subscription.id, self.customer, "Hanbit Trading", "Kim Minji", self.invoice.number)
 
     def meant_by(self, fields: Mapping[str, str]) -> dict[str, str]:
         """The fields, with what they stand for."""
-        words = {"the-id": self.life.id, "the-customer": self.customer, "the-name": self.name}
+        words = {"the-id": self.subscription.id, "the-customer": self.customer, "the-name": self.name}
         words["the-account"] = f"admin@{self.name}"
         return {
             key: re.sub("the-(id|customer|name|account)", lambda found: words[found[0]], value)
@@ -114,28 +114,30 @@ class Theirs:
     async def as_it_is(self) -> tuple[object, ...]:
         """All that somebody could have changed."""
         return (
-            await self.life.client.timeline(self.life.id),
-            round((await self.life.clock.now() - datetime.now(UTC)) / timedelta(hours=1)),
-            await self.record.company(self.life.id),
-            await self.record.members(self.life.id),
-            await self.life.client.invoices(customer_id=self.customer),
+            await self.subscription.client.timeline(self.subscription.id),
+            round((await self.subscription.clock.now() - datetime.now(UTC)) / timedelta(hours=1)),
+            await self.record.company(self.subscription.id),
+            await self.record.members(self.subscription.id),
+            await self.subscription.client.invoices(customer_id=self.customer),
         )
 
 
 @pytest.fixture(scope="module")
 async def theirs(console: ConsoleServer) -> Theirs:
     """A subscription that has paid for March, with an invoice and a member."""
-    house = console.house
-    life = await house.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
-    await life.passes_to("2026-04-01 00:00")
-    await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=house.task_queue
+    service_env = console.service_env
+    subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
+    await subscription.passes_to("2026-04-01 00:00")
+    await service_env.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=service_env.task_queue
     )
-    [invoice] = await house.client.invoices(customer_id=life.request["customer_id"])
-    await house.owner.execute("UPDATE subscriptions SET members = 9 WHERE subscription_id = $1", life.id)
-    record = WorksAdminRepository(house.owner)
-    assert await record.add_member(life.id, Member(member_id="minji", name="Kim Minji"))
-    return Theirs(life, invoice, record)
+    [invoice] = await service_env.client.invoices(customer_id=subscription.request["customer_id"])
+    await service_env.owner.execute(
+        "UPDATE subscriptions SET members = 9 WHERE subscription_id = $1", subscription.id
+    )
+    record = WorksAdminRepository(service_env.owner)
+    assert await record.add_member(subscription.id, Member(member_id="minji", name="Kim Minji"))
+    return Theirs(subscription, invoice, record)
 
 
 def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:
@@ -158,7 +160,7 @@ async def test_what_is_anothers_is_not_there(
     before = await theirs.as_it_is()
     async with console.browser() as browser:
         await sign_in(browser, unique_name("stranger"))
-        theirs_there = path.format(subscription_id=theirs.life.id, number=theirs.invoice.number)
+        theirs_there = path.format(subscription_id=theirs.subscription.id, number=theirs.invoice.number)
         nobodys_there = path.format(subscription_id=NOBODYS, number="2026-999999")
         answer = await _asked(console, browser, method, theirs_there, fields)
         nothing = await _asked(console, browser, method, nobodys_there, fields)
@@ -187,7 +189,7 @@ async def test_what_is_ones_own_has_nothing_of_the_others(
 async def test_an_administrator_reaches_ones_own_organization_alone(
     console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
-    own = await console.house.requested()
+    own = await console.service_env.requested()
     sent = theirs.meant_by(WORKS[method, path])
     before = await theirs.as_it_is()
     async with console.browser() as browser:
@@ -208,7 +210,7 @@ async def test_who_is_not_signed_in_gets_nothing_at_all(
     before = await theirs.as_it_is()
     async with console.browser() as browser:
         page = await browser.get("/sign-in")
-        there = path.format(subscription_id=theirs.life.id, number=theirs.invoice.number)
+        there = path.format(subscription_id=theirs.subscription.id, number=theirs.invoice.number)
         fields = theirs.meant_by({**NAMED, **OPERATORS}[method, path])
         answer = await _asked(console, browser, method, there, fields, page=page)
     assert answer.url.path == "/sign-in"
@@ -237,9 +239,9 @@ async def test_operators_see_everybody_and_customers_only_themselves(
 ) -> None:
     async with console.browser() as browser:
         await sign_in(browser, "")
-        assert theirs.life.id[:8] in await _text(browser, f"/operator?customer={theirs.customer}")
-        assert theirs.life.id[:8] not in await _text(browser, "/operator?customer=somebody-else")
-        assert (await browser.get(f"/subscriptions/{theirs.life.id}")).status_code == 200
+        assert theirs.subscription.id[:8] in await _text(browser, f"/operator?customer={theirs.customer}")
+        assert theirs.subscription.id[:8] not in await _text(browser, "/operator?customer=somebody-else")
+        assert (await browser.get(f"/subscriptions/{theirs.subscription.id}")).status_code == 200
         assert (await browser.get(f"/invoices/{theirs.invoice.number}")).status_code == 200
         assert (await browser.get("/request")).status_code == 404
         for ready_made in ("needs-attention", "trials-ending", "suspended", "restricted"):
@@ -248,23 +250,23 @@ async def test_operators_see_everybody_and_customers_only_themselves(
             page = await browser.get("/operator", params={"customer": theirs.customer, name: value})
             assert page.status_code == 422
             assert f"There is no filter {value}. Choose one of the list." in page.text
-            assert theirs.life.id[:8] not in page.text
+            assert theirs.subscription.id[:8] not in page.text
     async with console.browser() as browser:
         await sign_in(browser, theirs.customer)
-        assert theirs.life.id[:8] in await _text(browser, "/subscriptions")
+        assert theirs.subscription.id[:8] in await _text(browser, "/subscriptions")
 
 
 async def test_operators_see_why_a_subscription_needs_attention(
-    house: ServiceEnv, console: ConsoleServer, theirs: Theirs
+    service_env: ServiceEnv, console: ConsoleServer, theirs: Theirs
 ) -> None:
-    await theirs.life.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
-    page = f"/subscriptions/{theirs.life.id}"
+    await theirs.subscription.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+    page = f"/subscriptions/{theirs.subscription.id}"
     try:
         async with console.browser() as browser:
             await sign_in(browser, "")
 
             async def shown_to_operators() -> str | None:
-                await copy_attention(house.pool, house.temporal)
+                await copy_attention(service_env.pool, service_env.temporal)
                 shown = await _text(browser, page)
                 return shown if "OPERATOR: T-4711, since " in shown else None
 
@@ -275,7 +277,7 @@ async def test_operators_see_why_a_subscription_needs_attention(
             await sign_in(browser, theirs.customer)
             assert "T-4711" not in await _text(browser, page)
     finally:
-        await theirs.life.handle.signal("needs_attention", {"needed": False})
+        await theirs.subscription.handle.signal("needs_attention", {"needed": False})
 
 
 async def _asked(

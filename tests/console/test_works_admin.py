@@ -18,8 +18,8 @@ from adapters.password_hashing import PasswordHashing
 async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_alike(
     console: ConsoleServer,
 ) -> None:
-    life = await console.house.requested()
-    account = life.request["account"]["group"]
+    subscription = await console.service_env.requested()
+    account = subscription.request["account"]["group"]
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         wrong = await submit(
@@ -61,10 +61,10 @@ async def test_of_sixty_guesses_at_once_five_are_judged(console: ConsoleServer) 
 async def test_beyond_the_bound_of_hashing_one_is_asked_to_come_again_and_nothing_is_counted(
     console: ConsoleServer,
 ) -> None:
-    life = await console.house.requested()
-    account = f"admin@{life.request['account']['group']}"
+    subscription = await console.service_env.requested()
+    account = f"admin@{subscription.request['account']['group']}"
     nobody_waits = PasswordHashing(threads=1, waiting=-1)
-    async with run_console(console.house, hashing=nobody_waits) as busy, busy.browser() as browser:
+    async with run_console(console.service_env, hashing=nobody_waits) as busy, busy.browser() as browser:
         for _ in range(7):
             page = await browser.get("/works/sign-in")
             page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
@@ -77,8 +77,8 @@ async def test_beyond_the_bound_of_hashing_one_is_asked_to_come_again_and_nothin
 
 
 async def test_a_right_password_is_not_counted(console: ConsoleServer) -> None:
-    life = await console.house.requested()
-    account = f"admin@{life.request['account']['group']}"
+    subscription = await console.service_env.requested()
+    account = f"admin@{subscription.request['account']['group']}"
     for _ in range(7):
         async with console.browser() as browser:
             page = await browser.get("/works/sign-in")
@@ -89,13 +89,13 @@ async def test_a_right_password_is_not_counted(console: ConsoleServer) -> None:
 async def test_a_stored_hash_of_any_other_cost_is_not_computed(
     console: ConsoleServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     # Its 2 GiB would end this process.
     costly = PASSWORD_HASH.replace("m=19456,t=2", "m=2097152,t=4000000000")
-    await console.house.owner.execute(
-        "UPDATE administrators SET password_hash = $2 WHERE subscription_id = $1", life.id, costly
+    await console.service_env.owner.execute(
+        "UPDATE administrators SET password_hash = $2 WHERE subscription_id = $1", subscription.id, costly
     )
-    account = f"admin@{life.request['account']['group']}"
+    account = f"admin@{subscription.request['account']['group']}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
@@ -107,8 +107,8 @@ async def test_a_stored_hash_of_any_other_cost_is_not_computed(
 async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
     console: ConsoleServer, stack_directory: Path
 ) -> None:
-    life = await console.house.requested(members=4)
-    account = f"admin@{life.request['account']['group']}"
+    subscription = await console.service_env.requested(members=4)
+    account = f"admin@{subscription.request['account']['group']}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
@@ -117,8 +117,8 @@ async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
             *(submit(browser, page, "/works/members", member_id=id, name="Minji") for id in ids)
         )
         assert Counter(answer.status_code for answer in answers) == {200: 3, 422: 9}
-        in_use = await console.house.owner.fetch(
-            "SELECT member_id FROM members WHERE subscription_id = $1", life.id
+        in_use = await console.service_env.owner.fetch(
+            "SELECT member_id FROM members WHERE subscription_id = $1", subscription.id
         )
         assert len(in_use) == 3
         page = await browser.get("/works")
@@ -133,29 +133,31 @@ async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
 async def test_what_postgresql_refuses_is_not_quoted_in_its_log(
     console: ConsoleServer, stack_directory: Path
 ) -> None:
-    life = await console.house.requested()
+    subscription = await console.service_env.requested()
     canary = unique_name("canary.refused")
     insert = "INSERT INTO members (subscription_id, member_id) VALUES ($1, $2)"
-    await console.house.owner.execute(insert, life.id, canary)
+    await console.service_env.owner.execute(insert, subscription.id, canary)
     with pytest.raises(UniqueViolationError, match=canary):
-        await console.house.owner.execute(insert, life.id, canary)
+        await console.service_env.owner.execute(insert, subscription.id, canary)
     with pytest.raises(UniqueViolationError):
-        await console.house.owner.execute(f"INSERT INTO members VALUES ('{life.id}', '{canary}')")
+        await console.service_env.owner.execute(
+            f"INSERT INTO members VALUES ('{subscription.id}', '{canary}')"
+        )
     with pytest.raises(NotNullViolationError):
-        await console.house.owner.execute("INSERT INTO members (member_id) VALUES ($1)", canary)
+        await console.service_env.owner.execute("INSERT INTO members (member_id) VALUES ($1)", canary)
     log = (stack_directory / "postgres" / "postgres.log").read_text()
     assert "duplicate key value" in log
     assert "canary.refused" not in log
 
 
 async def test_it_is_closed_without_access_and_says_why(console: ConsoleServer) -> None:
-    life = await console.house.requested()
-    account = f"admin@{life.request['account']['group']}"
+    subscription = await console.service_env.requested()
+    account = f"admin@{subscription.request['account']['group']}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
         assert page.url.path == "/works"
-        await life.sleeps_until(await life.clock.now() + timedelta(days=31))
+        await subscription.sleeps_until(await subscription.clock.now() + timedelta(days=31))
         page = await browser.get("/works")
         assert page.status_code == 403
         assert "The trial has ended and use is suspended" in page.text
@@ -164,9 +166,9 @@ async def test_it_is_closed_without_access_and_says_why(console: ConsoleServer) 
 
 
 async def test_what_it_keeps_is_erased_with_the_subscription(console: ConsoleServer) -> None:
-    house = console.house
-    life = await house.requested()
-    account = f"admin@{life.request['account']['group']}"
+    service_env = console.service_env
+    subscription = await service_env.requested()
+    account = f"admin@{subscription.request['account']['group']}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
@@ -175,20 +177,20 @@ async def test_what_it_keeps_is_erased_with_the_subscription(console: ConsoleSer
         assert "The company information is saved." in page.text
         full = await submit(browser, page, "/works/members", member_id="admin", name="Again")
         assert full.status_code == 422
-        await life.asks("cancel", date=(await life.today()).isoformat())
+        await subscription.asks("cancel", date=(await subscription.today()).isoformat())
 
         async def is_erased() -> bool:
-            return (await life.status()).state.over
+            return (await subscription.status()).state.over
 
         await wait_for("it is erased", is_erased)
-        certificate = (await house.client.certificates(life.id))[0]
+        certificate = (await service_env.client.certificates(subscription.id))[0]
         assert certificate.rows["members"] == 1
         for table in ("members", "companies", "console_sessions"):
-            left = await house.owner.fetchval(
-                f"SELECT count(*) FROM {table} WHERE subscription_id = $1", life.id
+            left = await service_env.owner.fetchval(
+                f"SELECT count(*) FROM {table} WHERE subscription_id = $1", subscription.id
             )
             assert left == 0
         assert (await browser.get("/works")).url.path == "/works/sign-in"
         adding = "INSERT INTO members (subscription_id, member_id) VALUES ($1, 'late')"
         with pytest.raises(RestrictViolationError):
-            await house.owner.execute(adding, life.id)
+            await service_env.owner.execute(adding, subscription.id)

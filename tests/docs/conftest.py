@@ -23,5 +23,5 @@ async def shell(
     namespace = await new_namespace(temporal)
     url = await stack.postgres.ensure_database("operations")
     await set_up(namespace, url, catalogue())
-    async with open_service_env(stack, namespace, database_url=url, task_queue=TASK_QUEUE) as house:
-        yield Shell(stack, house, directory)
+    async with open_service_env(stack, namespace, database_url=url, task_queue=TASK_QUEUE) as service_env:
+        yield Shell(stack, service_env, directory)

@@ -28,28 +28,28 @@ PAGE = page("docs/operations.md")
 
 @recipe("Find what is due or amiss")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested(account={"domain": f"{unique_name('amiss')}.example"})
+    subscription = await shell.service_env.requested(account={"domain": f"{unique_name('amiss')}.example"})
     assert [command.split()[-1] for command in blocks[0]] == list(NAMED_FILTERS)
     printed = dict(zip(NAMED_FILTERS, await shell.types(blocks[0], {}), strict=True))
-    assert life.id in printed["restricted"]
-    assert life.id not in printed["suspended"]
+    assert subscription.id in printed["restricted"]
+    assert subscription.id not in printed["suspended"]
 
 
 @recipe("Find by what lists show")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    by_query, by_customer, by_plan, by_name, counted = await shell.types(blocks[0], await named(life))
-    assert life.id in by_query
-    assert life.id in by_customer
-    assert life.id in by_plan
-    assert life.workflow_id in by_name
+    subscription = await paid(shell)
+    by_query, by_customer, by_plan, by_name, counted = await shell.types(blocks[0], await named(subscription))
+    assert subscription.id in by_query
+    assert subscription.id in by_customer
+    assert subscription.id in by_plan
+    assert subscription.workflow_id in by_name
     assert counted.startswith("Total: ")
 
 
 @recipe("See where a subscription stands")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    status, metadata, query = await shell.types(blocks[0], await named(life))
+    subscription = await paid(shell)
+    status, metadata, query = await shell.types(blocks[0], await named(subscription))
     assert "MONTHLY" in status
     assert "- **Plan**: basic, 10 members" in metadata
     assert '"state":"ACTIVE"' in query
@@ -57,8 +57,10 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("See what has happened and what will")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    timeline, upcoming, asked_timeline, asked_upcoming = await shell.types(blocks[0], await named(life))
+    subscription = await paid(shell)
+    timeline, upcoming, asked_timeline, asked_upcoming = await shell.types(
+        blocks[0], await named(subscription)
+    )
     for printed in (timeline, asked_timeline):
         assert "SWITCHED_TO_PAID" in printed
     for printed in (upcoming, asked_upcoming):
@@ -67,95 +69,97 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("See what cancelling would cost")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    quote, asked = await shell.types(blocks[0], await named(life))
+    subscription = await paid(shell)
+    quote, asked = await shell.types(blocks[0], await named(subscription))
     assert "SERVICE_FEE" in quote
     assert '"penalty":0' in asked
 
 
 @recipe("See what the workflow is doing")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    await life.has_run(2)
-    await life.asks("change_renewal_option", term="ANNUAL")
-    described, shown, listed = await shell.types(blocks[0], await named(life))
+    subscription = await paid(shell)
+    await subscription.has_run(2)
+    await subscription.asks("change_renewal_option", term="ANNUAL")
+    described, shown, listed = await shell.types(blocks[0], await named(subscription))
     assert "Pending Activities: 0" in described
     assert "ActivityTaskScheduled" in shown
-    assert listed.count(life.workflow_id) == 2
+    assert listed.count(subscription.workflow_id) == 2
 
 
 @recipe("Switch to paid")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
-    assert "SWITCH_RESERVED" in (await shell.types(blocks[0], await named(life)))[0]
+    subscription = await shell.service_env.requested()
+    assert "SWITCH_RESERVED" in (await shell.types(blocks[0], await named(subscription)))[0]
 
 
 @recipe("Choose what follows the contract")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    chosen, none = await shell.types(blocks[0], await named(life))
+    subscription = await paid(shell)
+    chosen, none = await shell.types(blocks[0], await named(subscription))
     assert "The next contract will be an annual contract on basic for 5 members" in chosen
     assert "No renewal option is set" in none
 
 
 @recipe("Upgrade")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    assert "UPGRADED" in (await shell.types(blocks[0], await named(life)))[0]
-    assert (await life.status()).members == 20
+    subscription = await paid(shell)
+    assert "UPGRADED" in (await shell.types(blocks[0], await named(subscription)))[0]
+    assert (await subscription.status()).members == 20
 
 
 @recipe("Cancel")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    assert "CANCELLATION_RESERVED" in (await shell.types(blocks[0], await named(life)))[0]
+    subscription = await paid(shell)
+    assert "CANCELLATION_RESERVED" in (await shell.types(blocks[0], await named(subscription)))[0]
 
 
 @recipe("Withdraw what is reserved")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
-    await life.asks("switch_to_paid", date=await in_days(life, 10), term="MONTHLY")
-    assert "RESERVATION_WITHDRAWN" in (await shell.types(blocks[0], await named(life)))[0]
+    subscription = await shell.service_env.requested()
+    await subscription.asks("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")
+    assert "RESERVATION_WITHDRAWN" in (await shell.types(blocks[0], await named(subscription)))[0]
 
 
 @recipe("Change the name")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
-    assert "ACCOUNT_RENAMED" in (await shell.types(blocks[0], {"ID": life.id}))[0]
+    subscription = await shell.service_env.requested()
+    assert "ACCOUNT_RENAMED" in (await shell.types(blocks[0], {"ID": subscription.id}))[0]
 
 
 @recipe("Look for the proof of a domain")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     domain = f"{unique_name('proved')}.example"
-    life = await unproved(shell, domain)
-    assert "DOMAIN_CONFIRMED" in (await shell.types(blocks[0], {"ID": life.id}))[0]
+    subscription = await unproved(shell, domain)
+    assert "DOMAIN_CONFIRMED" in (await shell.types(blocks[0], {"ID": subscription.id}))[0]
 
 
 @recipe("Send the same command again")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
-    first, again = await shell.types(blocks[0], await named(life))
+    subscription = await shell.service_env.requested()
+    first, again = await shell.types(blocks[0], await named(subscription))
     assert first == again
-    assert await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED"]
+    assert await subscription.events() == ["TRIAL_STARTED", "SWITCH_RESERVED"]
 
 
 @recipe("Send a signal")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
+    subscription = await shell.service_env.requested()
     *signals, timeline = blocks[0]
-    await shell.types(signals, await named(life))
+    await shell.types(signals, await named(subscription))
 
     async def both_are_done() -> bool:
-        return await life.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "REFUSED"]
+        return await subscription.events() == ["TRIAL_STARTED", "SWITCH_RESERVED", "REFUSED"]
 
     await wait_for("both signals are in the timeline", both_are_done)
-    assert "There is no such command" in " ".join((await shell.types([timeline], {"ID": life.id}))[0].split())
+    assert "There is no such command" in " ".join(
+        (await shell.types([timeline], {"ID": subscription.id}))[0].split()
+    )
 
 
 @recipe("Read a refusal")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
-    nothing, unreadable, queried = await shell.types(blocks[0], {"ID": life.id}, codes=[1, 1, 1])
+    subscription = await shell.service_env.requested()
+    nothing, unreadable, queried = await shell.types(blocks[0], {"ID": subscription.id}, codes=[1, 1, 1])
     assert "(type: NOTHING_RESERVED" in nothing
     assert "date must be a calendar date" in unreadable
     assert "(type: INVALID_ARGUMENT" in unreadable
@@ -164,15 +168,15 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("Have done now what is due")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
-    assert "All that was due is done." in (await shell.types(blocks[0], {"ID": life.id}))[0]
+    subscription = await shell.service_env.requested()
+    assert "All that was due is done." in (await shell.types(blocks[0], {"ID": subscription.id}))[0]
 
 
-async def shows_attention(life: SubscriptionDriver, needed: bool) -> None:
+async def shows_attention(subscription: SubscriptionDriver, needed: bool) -> None:
     """Wait until the mark is set, or is not."""
 
     async def shown() -> bool:
-        attributes = (await life.handle.describe()).typed_search_attributes
+        attributes = (await subscription.handle.describe()).typed_search_attributes
         return any(pair.key.name == "NeedsAttention" and pair.value for pair in attributes) is needed
 
     await wait_for(f"NeedsAttention is {needed}", shown)
@@ -180,25 +184,25 @@ async def shows_attention(life: SubscriptionDriver, needed: bool) -> None:
 
 @recipe("Mark a subscription for somebody to look at")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
+    subscription = await shell.service_env.requested()
     mark, listed, take_back = blocks[0]
-    await shell.types([mark], {"ID": life.id})
-    await shows_attention(life, True)
-    assert life.id in (await shell.types([listed], {}))[0]
-    await shell.types([take_back], {"ID": life.id})
-    await shows_attention(life, False)
+    await shell.types([mark], {"ID": subscription.id})
+    await shows_attention(subscription, True)
+    assert subscription.id in (await shell.types([listed], {}))[0]
+    await shell.types([take_back], {"ID": subscription.id})
+    await shows_attention(subscription, False)
 
 
 @recipe("Look for all missing domain proofs")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     domain = f"{unique_name('batch')}.example"
-    life = await unproved(shell, domain)
+    subscription = await unproved(shell, domain)
     counted, started, _ = await shell.types(blocks[0], {})
     assert int(counted.removeprefix("Total: ")) >= 1
     assert "Started batch for job ID" in started
 
     async def is_proved() -> bool:
-        return (await life.events())[-1] == "DOMAIN_CONFIRMED"
+        return (await subscription.events())[-1] == "DOMAIN_CONFIRMED"
 
     await wait_for("the batch has had the proof looked for", is_proved)
 
@@ -210,70 +214,75 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("Mark many for somebody to look at")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    lives = [await paid(shell, plan="premium") for _ in range(2)]
+    subscriptions = [await paid(shell, plan="premium") for _ in range(2)]
     mark, listed = blocks[0]
     await shell.types([mark], {})
-    for life in lives:
-        await shows_attention(life, True)
-        assert life.id in (await shell.types([listed], {}))[0]
+    for subscription in subscriptions:
+        await shows_attention(subscription, True)
+        assert subscription.id in (await shell.types([listed], {}))[0]
     await shell.types([mark.replace("true", "false")], {})
-    for life in lives:
-        await shows_attention(life, False)
+    for subscription in subscriptions:
+        await shows_attention(subscription, False)
 
 
 @recipe("Pause a subscription")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
+    subscription = await shell.service_env.requested()
     pause, describe, unpause, timeline = blocks[0]
-    await shell.types([pause], {"ID": life.id})
-    assert "Paused" in (await shell.types([describe], {"ID": life.id}))[0]
-    day = await in_days(life, 1)
-    switch = f"worksub switch {life.id} --date {day} --term MONTHLY --timeout 3 --id paused"
+    await shell.types([pause], {"ID": subscription.id})
+    assert "Paused" in (await shell.types([describe], {"ID": subscription.id}))[0]
+    day = await in_days(subscription, 1)
+    switch = f"worksub switch {subscription.id} --date {day} --term MONTHLY --timeout 3 --id paused"
     assert "An operator has paused the subscription" in (await shell.types([switch], {}, codes=[3]))[0]
-    assert life.id in (await shell.types(["worksub list --query 'Plan = \"basic\"' --limit 1000"], {}))[0]
-    await shell.types([unpause], {"ID": life.id})
+    assert (
+        subscription.id
+        in (await shell.types(["worksub list --query 'Plan = \"basic\"' --limit 1000"], {}))[0]
+    )
+    await shell.types([unpause], {"ID": subscription.id})
     await shell.types([switch.replace("--timeout 3 ", "")], {})
-    assert "SWITCH_RESERVED" in (await shell.types([timeline], {"ID": life.id}))[0]
+    assert "SWITCH_RESERVED" in (await shell.types([timeline], {"ID": subscription.id}))[0]
 
 
 @recipe("Somebody has asked Temporal to cancel")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
+    subscription = await shell.service_env.requested()
     cancel, timeline = blocks[0]
-    await shell.types([cancel], {"ID": life.id})
+    await shell.types([cancel], {"ID": subscription.id})
 
     async def is_refused() -> bool:
-        return (await life.events())[-1] == "REFUSED"
+        return (await subscription.events())[-1] == "REFUSED"
 
     await wait_for("it is refused in the timeline", is_refused)
-    assert "send the command cancel" in " ".join((await shell.types([timeline], {"ID": life.id}))[0].split())
+    assert "send the command cancel" in " ".join(
+        (await shell.types([timeline], {"ID": subscription.id}))[0].split()
+    )
 
 
 @recipe("Somebody has terminated a workflow")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    await life.handle.terminate("by mistake")
-    *_, timeline = await shell.types(blocks[0], {"ID": life.id})
+    subscription = await paid(shell)
+    await subscription.handle.terminate("by mistake")
+    *_, timeline = await shell.types(blocks[0], {"ID": subscription.id})
     assert "SWITCHED_TO_PAID" in timeline
-    await wait_for("the new workflow has started", life.has_started)
-    await life.asks("upgrade", members=20)
+    await wait_for("the new workflow has started", subscription.has_started)
+    await subscription.asks("upgrade", members=20)
 
 
 @recipe("Somebody has reset a workflow")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    await life.asks("upgrade", members=20)
-    await reset(life, await first_task(life))
+    subscription = await paid(shell)
+    await subscription.asks("upgrade", members=20)
+    await reset(subscription, await first_task(subscription))
     describe, *begin_anew = blocks[0]
 
     async def says_why() -> bool:
-        return "is recorded as another one" in (await shell.types([describe], {"ID": life.id}))[0]
+        return "is recorded as another one" in (await shell.types([describe], {"ID": subscription.id}))[0]
 
     await wait_for("the pending activity says why it fails", says_why)
-    await shell.types(begin_anew, {"ID": life.id})
-    await wait_for("the new workflow has started", life.has_started)
-    assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]
-    await life.asks("upgrade", members=30)
+    await shell.types(begin_anew, {"ID": subscription.id})
+    await wait_for("the new workflow has started", subscription.has_started)
+    assert await subscription.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]
+    await subscription.asks("upgrade", members=30)
 
 
 @pytest.mark.parametrize("heading", recipes(*EVERYDAY))

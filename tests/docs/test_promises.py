@@ -25,7 +25,7 @@ def test_the_figures_of_a_run_have_their_place() -> None:
     figures = Report(
         seed=4711,
         seconds=90,
-        lives=200,
+        subscriptions=200,
         lives_by_api=100,
         refused_rivals=40,
         erased=120,

@@ -36,14 +36,14 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("An effect is stuck")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await shell.house.requested()
+    subscription = await shell.service_env.requested()
     [describe], [try_now, timeline] = blocks
-    await shell.house.owner.execute("REVOKE INSERT ON lifecycle_events FROM worksub_worker")
+    await shell.service_env.owner.execute("REVOKE INSERT ON lifecycle_events FROM worksub_worker")
     try:
-        await life.handle.signal("rename_account", {"group": unique_name("stuck")})
+        await subscription.handle.signal("rename_account", {"group": unique_name("stuck")})
 
         async def failure() -> str:
-            printed = (await shell.types([describe], {"ID": life.id}))[0]
+            printed = (await shell.types([describe], {"ID": subscription.id}))[0]
             return printed if "permission denied for table lifecycle_events" in printed else ""
 
         printed = await wait_for("the pending activity says why it fails", failure)
@@ -51,22 +51,22 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         assert pending is not None
         # Before the cause is removed, for after that the activity may succeed by its own retry first.
         await shell.types(
-            [try_now.replace("--activity-id 1", f"--activity-id {pending[1]}")], {"ID": life.id}
+            [try_now.replace("--activity-id 1", f"--activity-id {pending[1]}")], {"ID": subscription.id}
         )
     finally:
-        await shell.house.owner.execute("GRANT INSERT ON lifecycle_events TO worksub_worker")
-    await life.client.settle(life.id)
-    assert "ACCOUNT_RENAMED" in (await shell.types([timeline], {"ID": life.id}))[0]
+        await shell.service_env.owner.execute("GRANT INSERT ON lifecycle_events TO worksub_worker")
+    await subscription.client.settle(subscription.id)
+    assert "ACCOUNT_RENAMED" in (await shell.types([timeline], {"ID": subscription.id}))[0]
 
 
 @recipe("A charge was wrong")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    life = await paid(shell)
-    started = (await life.status()).started_at
+    subscription = await paid(shell)
+    started = (await subscription.status()).started_at
     assert started is not None
-    await life.sleeps_until(started + timedelta(days=65))
-    whole_month = (await life.ledger())[1]
-    real = {"ID": life.id, "2027-03-15": f"{whole_month.first_day}"}
+    await subscription.sleeps_until(started + timedelta(days=65))
+    whole_month = (await subscription.ledger())[1]
+    real = {"ID": subscription.id, "2027-03-15": f"{whole_month.first_day}"}
     _, explained, adjusted, after = await shell.types(blocks[0], real)
     assert "R21" in explained
     assert "is corrected by -9,483 KRW" in adjusted
@@ -86,10 +86,10 @@ class _AnotherRelease:
         await workflow.sleep(timedelta(days=1))
 
 
-def worker_of_another_release(house: ServiceEnv) -> Worker:
+def worker_of_another_release(service_env: ServiceEnv) -> Worker:
     return Worker(
-        house.temporal,
-        task_queue=house.task_queue,
+        service_env.temporal,
+        task_queue=service_env.task_queue,
         workflows=[_AnotherRelease],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
@@ -106,32 +106,32 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
         ) as server,
         open_service_env(
-            shell.stack, server.client, works=False, database_url=shell.house.database_url
-        ) as house,
+            shell.stack, server.client, works=False, database_url=shell.service_env.database_url
+        ) as service_env,
     ):
         await register_search_attributes(server.client)
-        shell = Shell(shell.stack, house, shell.directory)
-        async with house.worker():
-            life = await paid(shell)
-            await life.has_run(2)
-            await life.asks("change_renewal_option", term="ANNUAL")
+        shell = Shell(shell.stack, service_env, shell.directory)
+        async with service_env.worker():
+            subscription = await paid(shell)
+            await subscription.has_run(2)
+            await subscription.asks("change_renewal_option", term="ANNUAL")
 
         async def is_reported() -> bool:
-            return life.workflow_id in (await shell.types([listed], {}))[0]
+            return subscription.workflow_id in (await shell.types([listed], {}))[0]
 
-        async with worker_of_another_release(house):
-            await life.handle.signal("check_domain", {})
+        async with worker_of_another_release(service_env):
+            await subscription.handle.signal("check_domain", {})
             await wait_for("the problem is reported", is_reported)
-            assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": life.id}))[0]
-            [said] = await shell.types([f"worksub withdraw {life.id} --json"], {}, codes=[3])
+            assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": subscription.id}))[0]
+            [said] = await shell.types([f"worksub withdraw {subscription.id} --json"], {}, codes=[3])
             assert '"code": "WORKFLOW_STUCK"' in said
-        async with house.worker():
+        async with service_env.worker():
 
             async def is_well() -> bool:
                 return not await is_reported()
 
             await wait_for("the list has emptied", is_well, seconds=60)
-            await life.asks("upgrade", members=20)
+            await subscription.asks("upgrade", members=20)
 
 
 # -- after a disaster --------------------------------------------------------------------------------
@@ -148,67 +148,69 @@ async def database(shell: Shell, temporal: Client) -> str:
 async def site(shell: Shell, temporal: Client, database: str) -> AsyncIterator[Shell]:
     """The shell of a service that works on this namespace and database."""
     url = shell.stack.postgres.dsn(database, OWNER)
-    async with open_service_env(shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE) as house:
-        yield Shell(shell.stack, house, shell.directory)
+    async with open_service_env(
+        shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE
+    ) as service_env:
+        yield Shell(shell.stack, service_env, shell.directory)
 
 
-def in_house(life: SubscriptionDriver, house: ServiceEnv) -> SubscriptionDriver:
+def in_house(subscription: SubscriptionDriver, service_env: ServiceEnv) -> SubscriptionDriver:
     """The same subscription, as another house knows it."""
-    return SubscriptionDriver(house.client, house.temporal, life.id, life.request)
+    return SubscriptionDriver(service_env.client, service_env.temporal, subscription.id, subscription.request)
 
 
 @recipe("The Temporal namespace is lost")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    lost = await new_namespace(shell.house.temporal)
+    lost = await new_namespace(shell.service_env.temporal)
     record = await database(shell, lost)
     async with site(shell, lost, record) as before:
-        life = await paid(before)
-        events = await life.events()
-    async with site(shell, await new_namespace(shell.house.temporal), record) as moved:
+        subscription = await paid(before)
+        events = await subscription.events()
+    async with site(shell, await new_namespace(shell.service_env.temporal), record) as moved:
         _, told, found, _, listed = await moved.types(blocks[0], {})
         assert "1 repaired" in told
         assert "WORKFLOW_MISSING" in found
-        assert life.id in listed
-        again = in_house(life, moved.house)
+        assert subscription.id in listed
+        again = in_house(subscription, moved.service_env)
         assert await again.events() == events
         await again.asks("upgrade", members=20)
 
 
 @recipe("The database was restored from yesterday's backup")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    temporal = await new_namespace(shell.house.temporal)
+    temporal = await new_namespace(shell.service_env.temporal)
     today = await database(shell, temporal)
     async with site(shell, temporal, today) as before:
-        life = await paid(before)
+        subscription = await paid(before)
     yesterday = f"{today}_yesterday"
     await create_database(shell.stack, yesterday, template=today)
     async with site(shell, temporal, today) as before:
-        busy = in_house(life, before.house)
+        busy = in_house(subscription, before.service_env)
         await busy.asks("upgrade", members=20)
         events = await busy.events()
     async with site(shell, temporal, yesterday) as restored:
-        told, found, attention, timeline = await restored.types(blocks[0], {"ID": life.id})
+        told, found, attention, timeline = await restored.types(blocks[0], {"ID": subscription.id})
         assert "1 repaired" in told
         assert "EVENT_MISSING" in found
         assert "There are none." in attention
         assert "UPGRADED" in timeline
-        assert await in_house(life, restored.house).events() == events
+        assert await in_house(subscription, restored.service_env).events() == events
 
 
 @recipe("Temporal was restored from yesterday's backup")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    temporal = await new_namespace(shell.house.temporal)
+    temporal = await new_namespace(shell.service_env.temporal)
     async with site(shell, temporal, await database(shell, temporal)) as here:
-        life = await paid(here)
-        await life.asks("upgrade", members=20)
-        events = await life.events()
-        await reset(life, await first_task(life), again=False)
-        told, found, timeline = await here.types(blocks[0], {"ID": life.id})
+        subscription = await paid(here)
+        await subscription.asks("upgrade", members=20)
+        events = await subscription.events()
+        await reset(subscription, await first_task(subscription), again=False)
+        told, found, timeline = await here.types(blocks[0], {"ID": subscription.id})
         assert "1 repaired" in told
         assert "WORKFLOW_BEHIND" in found
         assert "UPGRADED" in timeline
-        assert await life.events() == events
-        await life.asks("upgrade", members=30)
+        assert await subscription.events() == events
+        await subscription.asks("upgrade", members=30)
 
 
 @pytest.mark.parametrize("heading", recipes(*RECOVERY))

@@ -32,24 +32,24 @@ async def ready_for(shell: Shell, command: str) -> SubscriptionDriver:
         case "check_domain":
             return await unproved(shell, f"{unique_name('wire')}.example")
         case "withdraw_reservation":
-            life = await shell.house.requested()
-            await life.asks("switch_to_paid", date=await in_days(life, 10), term="MONTHLY")
-            return life
+            subscription = await shell.service_env.requested()
+            await subscription.asks("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")
+            return subscription
         case _:
-            return await shell.house.requested()
+            return await shell.service_env.requested()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("way", ["update execute", "signal"])
 async def test_a_command_works_as_an_update_and_as_a_signal(shell: Shell, way: str, name: str) -> None:
-    life = await ready_for(shell, name)
+    subscription = await ready_for(shell, name)
     command = (
         f"temporal workflow {way} --workflow-id subscription-ID --name {name} --input '{COMMANDS[name]}'"
     )
-    [printed] = await shell.types([command], await named(life))
+    [printed] = await shell.types([command], await named(subscription))
 
     async def caused() -> bool:
-        return (await life.events())[-1] == CAUSED[name]
+        return (await subscription.events())[-1] == CAUSED[name]
 
     if way == "signal":
         await wait_for(f"{name} is in the timeline", caused)
@@ -60,10 +60,10 @@ async def test_a_command_works_as_an_update_and_as_a_signal(shell: Shell, way: s
 
 @pytest.mark.parametrize(("name", "argument"), QUERIES)
 async def test_a_query_is_answered(shell: Shell, name: str, argument: str) -> None:
-    life = await paid(shell)
+    subscription = await paid(shell)
     given = f" --input '{argument}'" if argument else ""
     command = f"temporal workflow query --workflow-id subscription-ID --name {name}{given}"
-    [printed] = await shell.types([command], await named(life))
+    [printed] = await shell.types([command], await named(subscription))
     assert "QueryResult" in printed
 
 
@@ -78,17 +78,17 @@ MISTAKES = {
 
 
 async def test_a_mistake_is_told_by_an_update_and_in_the_timeline_for_a_signal(shell: Shell) -> None:
-    life = await shell.house.requested()
+    subscription = await shell.service_env.requested()
     for number, (typed, code) in enumerate(MISTAKES.items(), start=1):
         update = f"temporal workflow update execute --workflow-id subscription-ID {typed}"
-        [said] = await shell.types([update], {"ID": life.id}, codes=[1])
+        [said] = await shell.types([update], {"ID": subscription.id}, codes=[1])
         assert f"(type: {code}" in said, typed
         await shell.types(
-            [f"temporal workflow signal --workflow-id subscription-ID {typed}"], {"ID": life.id}
+            [f"temporal workflow signal --workflow-id subscription-ID {typed}"], {"ID": subscription.id}
         )
 
         async def all_are_refused(number: int = number) -> bool:
-            return (await life.events()).count("REFUSED") == number
+            return (await subscription.events()).count("REFUSED") == number
 
         await wait_for(f"{typed} is refused in the timeline", all_are_refused)
-    await life.asks("rename_account", group=unique_name("goes-on"))
+    await subscription.asks("rename_account", group=unique_name("goes-on"))

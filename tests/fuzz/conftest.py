@@ -19,7 +19,7 @@ from entrypoints.http.protocol import HttpLimits
 
 @dataclass(frozen=True)
 class Front:
-    house: ServiceEnv
+    service_env: ServiceEnv
     url: str
     port: int
     reception: ApiServer
@@ -28,13 +28,13 @@ class Front:
 @pytest.fixture(scope="session")
 async def front(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Front]:
     async with (
-        open_service_env(stack, temporal) as house,
-        open_api_server(house) as reception,
-        create_pool(house.web_url, "worksub_console", connections=4) as pool,
+        open_service_env(stack, temporal) as service_env,
+        open_api_server(service_env) as reception,
+        create_pool(service_env.web_url, "worksub_console", connections=4) as pool,
     ):
         with bind() as place:
-            console = create_console(house.client, pool, ConsoleSettings(url=place.url, embedded=True))
+            console = create_console(service_env.client, pool, ConsoleSettings(url=place.url, embedded=True))
             # Short, because half of what is sent here never ends.
             limits = HttpLimits(head_seconds=1, body_seconds=1)
             async with serve_app(create_app(reception.service, console), place, limits=limits):
-                yield Front(house, place.url, place.opened.getsockname()[1], reception)
+                yield Front(service_env, place.url, place.opened.getsockname()[1], reception)

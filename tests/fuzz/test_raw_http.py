@@ -87,14 +87,14 @@ async def test_the_health_server(caplog: pytest.LogCaptureFixture, capfd: pytest
 @pytest.mark.parametrize("seed", range(4))
 async def test_forms_queries_and_cookies(front: Front, seed: int, caplog: pytest.LogCaptureFixture) -> None:
     malice = Malice(seed)
-    life = await front.house.requested(customer_id="C-forms")
+    subscription = await front.service_env.requested(customer_id="C-forms")
     async with httpx.AsyncClient(base_url=front.url, follow_redirects=True, timeout=40) as browser:
         await sign_in(browser, "C-forms")
         page = await browser.get("/works/sign-in")
-        account = f"admin@{life.request['account']['group']}"
+        account = f"admin@{subscription.request['account']['group']}"
         await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
         for path in PAGES:
-            page = await browser.get(path.format(life.id))
+            page = await browser.get(path.format(subscription.id))
             for form in forms_of(page):
                 if not form.action.endswith(("/sign-out", "/language")):
                     for _ in range(3):

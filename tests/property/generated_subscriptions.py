@@ -68,58 +68,60 @@ class Told(NamedTuple):
 
 @dataclass
 class Lived:
-    life: ScenarioBuilder
+    subscription: ScenarioBuilder
     request: Request
     requested_at: datetime
     told: list[Told] = field(default_factory=list)
 
     def sends(self, name: str, argument: dict[str, Any]) -> None:
         """Send a command now."""
-        proved = tuple(claim.name for claim in self.life.state.claims) if name == "proof" else ()
-        command = self.life.read("check_domain" if name == "proof" else name, argument)
-        told = Told(self.life.now, command, ExternalFacts(token=TOKEN, proved=proved))
+        proved = tuple(claim.name for claim in self.subscription.state.claims) if name == "proof" else ()
+        command = self.subscription.read("check_domain" if name == "proof" else name, argument)
+        told = Told(self.subscription.now, command, ExternalFacts(token=TOKEN, proved=proved))
         self.told.append(told)
-        self.life.hears(told.command, told.found)
+        self.subscription.hears(told.command, told.found)
 
     def again(self, woken_at: Iterable[datetime] = (), zone: tzinfo = KST) -> ScenarioBuilder:
         """The same commands at the same moments, in a process that wakes at other moments as well."""
-        life = ScenarioBuilder(self.request, self.requested_at.astimezone(zone), self.life.book)
+        subscription = ScenarioBuilder(
+            self.request, self.requested_at.astimezone(zone), self.subscription.book
+        )
         awake = sorted(moment for moment in woken_at if moment > self.requested_at)
         for told in self.told:
             while awake and awake[0] < told.at:
-                life.at(awake.pop(0).astimezone(zone))
-            life.at(told.at.astimezone(zone)).hears(told.command, told.found)
-        return life.at(self.life.now.astimezone(zone))
+                subscription.at(awake.pop(0).astimezone(zone))
+            subscription.at(told.at.astimezone(zone)).hears(told.command, told.found)
+        return subscription.at(self.subscription.now.astimezone(zone))
 
 
-def moment_of(life: ScenarioBuilder, wish: Wish) -> datetime:
-    deadline = next_deadline(life.state)
-    due = deadline.at if deadline else life.now + ONE_DAY
-    month_ends = start_of(first_of_next_month(life.today))
+def moment_of(subscription: ScenarioBuilder, wish: Wish) -> datetime:
+    deadline = next_deadline(subscription.state)
+    due = deadline.at if deadline else subscription.now + ONE_DAY
+    month_ends = start_of(first_of_next_month(subscription.today))
     moments = {
-        "now": life.now,
-        "hours": life.now + timedelta(hours=wish.number),
-        "days": life.now + timedelta(days=wish.number),
-        "midnight": start_of(life.today + timedelta(days=wish.number)),
+        "now": subscription.now,
+        "hours": subscription.now + timedelta(hours=wish.number),
+        "days": subscription.now + timedelta(days=wish.number),
+        "midnight": start_of(subscription.today + timedelta(days=wish.number)),
         # A trial would lapse.
-        "months": life.now + timedelta(days=wish.number * (9 if life.state.contract else 1)),
+        "months": subscription.now + timedelta(days=wish.number * (9 if subscription.state.contract else 1)),
         "due": due,
         "just before due": due - timedelta(microseconds=1),
         "last of the month": month_ends - timedelta(minutes=1),
         "first of the month": month_ends + timedelta(minutes=1),
     }
-    return max(life.now, moments[wish.pace])
+    return max(subscription.now, moments[wish.pace])
 
 
-def date_of(life: ScenarioBuilder, wish: Wish) -> date:
-    latest = latest_date(life, wish.command)
-    contract = life.state.contract
+def date_of(subscription: ScenarioBuilder, wish: Wish) -> date:
+    latest = latest_date(subscription, wish.command)
+    contract = subscription.state.contract
     dates = {
-        "today": life.today,
-        "tomorrow": life.today + ONE_DAY,
-        "yesterday": life.today - ONE_DAY,
-        "later": life.today + timedelta(days=wish.number),
-        "first of the month": first_of_next_month(life.today),
+        "today": subscription.today,
+        "tomorrow": subscription.today + ONE_DAY,
+        "yesterday": subscription.today - ONE_DAY,
+        "later": subscription.today + timedelta(days=wish.number),
+        "first of the month": first_of_next_month(subscription.today),
         "latest": latest,
         "past the latest": latest + ONE_DAY,
         "period end": contract.end_day if contract else latest,
@@ -127,28 +129,28 @@ def date_of(life: ScenarioBuilder, wish: Wish) -> date:
     return dates[wish.date]
 
 
-def latest_date(life: ScenarioBuilder, command: str) -> date:
-    if not life.state.state.accepts_commands:
-        return life.today
+def latest_date(subscription: ScenarioBuilder, command: str) -> date:
+    if not subscription.state.state.accepts_commands:
+        return subscription.today
     return (
-        latest_switch(life.state)
+        latest_switch(subscription.state)
         if command == "switch_to_paid"
-        else latest_cancellation(life.state, life.today)
+        else latest_cancellation(subscription.state, subscription.today)
     )
 
 
-def argument_of(life: ScenarioBuilder, wish: Wish) -> dict[str, Any]:
-    members = max(1, life.state.members + wish.members) if wish.members is not None else None
+def argument_of(subscription: ScenarioBuilder, wish: Wish) -> dict[str, Any]:
+    members = max(1, subscription.state.members + wish.members) if wish.members is not None else None
     choice = {"plan": wish.plan, "members": members}
     match wish.command:
         case "switch_to_paid":
-            return {"date": f"{date_of(life, wish)}", "term": wish.term, **choice}
+            return {"date": f"{date_of(subscription, wish)}", "term": wish.term, **choice}
         case "change_renewal_option":
             return {"term": wish.term, **choice} if wish.number % 4 else {"term": None}
         case "upgrade":
             return {**choice, "term": wish.term if wish.number % 2 else None}
         case "cancel":
-            return {"date": f"{date_of(life, wish)}"}
+            return {"date": f"{date_of(subscription, wish)}"}
         case "rename_account":
             name = f"{SECRET}-{wish.number % 3}"
             return {"domain": f"{name}.kr"} if wish.number % 2 else {"group": name}
@@ -167,11 +169,11 @@ UNPAID = {"upgrade": "switch_to_paid", "change_renewal_option": "switch_to_paid"
 PAID = {"switch_to_paid": "upgrade"}
 
 
-def fitting(life: ScenarioBuilder, wish: Wish) -> Wish:
+def fitting(subscription: ScenarioBuilder, wish: Wish) -> Wish:
     if wish.number % 5 == 0:
         return wish
-    other = PAID if life.state.state is State.ACTIVE else UNPAID
-    if life.state.reservation is None:
+    other = PAID if subscription.state.state is State.ACTIVE else UNPAID
+    if subscription.state.reservation is None:
         other = {"withdraw_reservation": "cancel", **other}
     else:
         other = {"check_domain": "withdraw_reservation", **other}
@@ -201,7 +203,7 @@ books = st.sampled_from([BOOK, CHANGING])
 
 
 @st.composite
-def lives(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Lived:
+def subscriptions(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Lived:
     """A life up to some moment; `switched` begins it with a switch to paid that is soon due."""
     at, book = draw(beginnings), draw(books)
     body = request_body(
@@ -216,16 +218,16 @@ def lives(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Lived:
     assert isinstance(request, Request), request
     lived = Lived(ScenarioBuilder(request, at, book), request, at)
     if switched or draw(st.integers(0, 2)):
-        soon = lived.life.today + timedelta(days=draw(st.integers(0, 40)))
+        soon = lived.subscription.today + timedelta(days=draw(st.integers(0, 40)))
         lived.sends("switch_to_paid", {"date": f"{soon}", "term": draw(terms)})
-        if soon > lived.life.today:
-            lived.life.at(start_of(soon))
+        if soon > lived.subscription.today:
+            lived.subscription.at(start_of(soon))
     for drawn in draw(st.lists(wishes, max_size=most)):
-        lived.life.at(moment_of(lived.life, drawn))
-        wish = fitting(lived.life, drawn)
-        lived.sends(wish.command, argument_of(lived.life, wish))
-        if lived.life.state.state.over:
+        lived.subscription.at(moment_of(lived.subscription, drawn))
+        wish = fitting(lived.subscription, drawn)
+        lived.sends(wish.command, argument_of(lived.subscription, wish))
+        if lived.subscription.state.state.over:
             break
     # What an immediate cancellation has made due is done too.
-    lived.life.at(lived.life.now)
+    lived.subscription.at(lived.subscription.now)
     return lived

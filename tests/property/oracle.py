@@ -401,10 +401,15 @@ def command_of(step: Document) -> tuple[str, Any]:
 
 def judge(scenario: Document, catalogue: Document) -> dict[str, Any]:
     """Live the whole scenario and say what became of it."""
-    life = OracleSubscription(scenario["request"], catalogue)
+    subscription = OracleSubscription(scenario["request"], catalogue)
     accepted = []
     for step in scenario.get("steps") or []:
-        life.run_to(as_instant(step["at"]))
-        accepted.append(life.obey(*command_of(step)))
-    life.run_to(as_instant(scenario["until"]))
-    return {"accepted": accepted, "ledger": life.ledger, "state": life.state, "access": life.access}
+        subscription.run_to(as_instant(step["at"]))
+        accepted.append(subscription.obey(*command_of(step)))
+    subscription.run_to(as_instant(scenario["until"]))
+    return {
+        "accepted": accepted,
+        "ledger": subscription.ledger,
+        "state": subscription.state,
+        "access": subscription.access,
+    }

@@ -136,27 +136,33 @@ def requests(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
-def landmarks(life: OracleSubscription) -> list[datetime]:
+def landmarks(subscription: OracleSubscription) -> list[datetime]:
     """The instants ahead at which something happens, or could."""
-    tomorrow = life.today + ONE_DAY
-    marks = [start_of(tomorrow), start_of(months_after(life.today.replace(day=1), 1))]
-    if life.unpaid:
-        marks += [life.requested_at, life.requested_at + ONE_DAY] * 2 + [life.trial_end] * 2
-        marks += [start_of(life.latest_switch_day()), start_of(life.latest_cancel_day()), life.grace_end]
-    if life.state == "ACTIVE":
-        marks += [start_of(life.period_end)] * 6
-    if life.cancel_day is not None:
-        marks += [start_of(life.cancel_day)] * 2
-    if life.switch is not None:
-        marks += [start_of(life.switch.day)] * 6
-    return sorted(mark for mark in marks if mark >= life.clock)
+    tomorrow = subscription.today + ONE_DAY
+    marks = [start_of(tomorrow), start_of(months_after(subscription.today.replace(day=1), 1))]
+    if subscription.unpaid:
+        marks += [subscription.requested_at, subscription.requested_at + ONE_DAY] * 2 + [
+            subscription.trial_end
+        ] * 2
+        marks += [
+            start_of(subscription.latest_switch_day()),
+            start_of(subscription.latest_cancel_day()),
+            subscription.grace_end,
+        ]
+    if subscription.state == "ACTIVE":
+        marks += [start_of(subscription.period_end)] * 6
+    if subscription.cancel_day is not None:
+        marks += [start_of(subscription.cancel_day)] * 2
+    if subscription.switch is not None:
+        marks += [start_of(subscription.switch.day)] * 6
+    return sorted(mark for mark in marks if mark >= subscription.clock)
 
 
 @st.composite
-def moments(draw: st.DrawFn, life: OracleSubscription) -> datetime:
+def moments(draw: st.DrawFn, subscription: OracleSubscription) -> datetime:
     """When the next thing is asked: on a landmark, beside it, right away, or any time later."""
     how = draw(st.sampled_from(["on", "on", "beside", "after", "at once", "soon", "some day", "some day"]))
-    mark = draw(st.sampled_from(landmarks(life)))
+    mark = draw(st.sampled_from(landmarks(subscription)))
     if how == "on":
         moment = mark
     elif how == "beside":
@@ -164,16 +170,16 @@ def moments(draw: st.DrawFn, life: OracleSubscription) -> datetime:
     elif how == "after":
         moment = mark + draw(st.integers(-2, 2)) * ONE_DAY + draw(st.sampled_from(TIMES_OF_DAY))
     elif how == "at once":
-        moment = life.clock
+        moment = subscription.clock
     elif how == "soon":
-        moment = life.clock + draw(st.integers(1, 600)) * timedelta(minutes=1)
+        moment = subscription.clock + draw(st.integers(1, 600)) * timedelta(minutes=1)
     else:
         farthest = 12
-        if life.state == "ACTIVE":
-            farthest = 150 if life.term == "ANNUAL" else 40
-        day = life.today + draw(st.integers(0, farthest)) * ONE_DAY
+        if subscription.state == "ACTIVE":
+            farthest = 150 if subscription.term == "ANNUAL" else 40
+        day = subscription.today + draw(st.integers(0, farthest)) * ONE_DAY
         moment = start_of(day) + draw(st.sampled_from(TIMES_OF_DAY))
-    return max(moment, life.clock)
+    return max(moment, subscription.clock)
 
 
 def between(first: date, last: date) -> st.SearchStrategy[date]:
@@ -187,23 +193,23 @@ def terms() -> st.SearchStrategy[str]:
 
 
 @st.composite
-def chosen_plans(draw: st.DrawFn, life: OracleSubscription) -> str:
+def chosen_plans(draw: st.DrawFn, subscription: OracleSubscription) -> str:
     """A plan, seldom one that is not for sale."""
-    return draw(st.sampled_from([*list(life.plans) * 5, "nonesuch"]))
+    return draw(st.sampled_from([*list(subscription.plans) * 5, "nonesuch"]))
 
 
 @st.composite
-def chosen_members(draw: st.DrawFn, life: OracleSubscription) -> int:
+def chosen_members(draw: st.DrawFn, subscription: OracleSubscription) -> int:
     """A number of members round the present one, seldom one that cannot be."""
-    near = [life.members + n for n in (-3, -1, 0, 1, 2, 5)]
-    possible = [n for n in (1, *near, life.max_members) if 1 <= n <= life.max_members]
-    return draw(st.sampled_from([*possible * 3, 0, life.max_members + 1]))
+    near = [subscription.members + n for n in (-3, -1, 0, 1, 2, 5)]
+    possible = [n for n in (1, *near, subscription.max_members) if 1 <= n <= subscription.max_members]
+    return draw(st.sampled_from([*possible * 3, 0, subscription.max_members + 1]))
 
 
 @st.composite
-def switches(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any]:
+def switches(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any]:
     """A switch for today, near its limits, or between them."""
-    today, latest = life.today, life.latest_switch_day()
+    today, latest = subscription.today, subscription.latest_switch_day()
     days = [today] * 14 + [today + ONE_DAY, latest] * 3 + [latest - ONE_DAY] * 2
     days += [latest + ONE_DAY, latest + ONE_DAY, today - ONE_DAY, months_after(today.replace(day=1), 1)]
     wish: dict[str, Any] = {
@@ -211,99 +217,107 @@ def switches(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any]:
         "term": draw(terms()),
     }
     if draw(st.integers(0, 2)) == 0:
-        wish["plan"] = draw(chosen_plans(life))
+        wish["plan"] = draw(chosen_plans(subscription))
     if draw(st.integers(0, 2)) == 0:
-        wish["members"] = draw(chosen_members(life))
+        wish["members"] = draw(chosen_members(subscription))
     return wish
 
 
 @st.composite
-def renewal_options(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any] | None:
+def renewal_options(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any] | None:
     """Any terms, lower ones too, or none."""
     if draw(st.integers(0, 5)) == 0:
         return None
     option: dict[str, Any] = {"term": draw(terms())}
     if draw(st.booleans()):
-        option["plan"] = draw(chosen_plans(life))
+        option["plan"] = draw(chosen_plans(subscription))
     if draw(st.booleans()):
-        option["members"] = draw(chosen_members(life))
+        option["members"] = draw(chosen_members(subscription))
     return option
 
 
 @st.composite
-def upgrades(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any]:
+def upgrades(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any]:
     """Mostly upwards in one way or more; also sideways and down."""
-    present_rank = life.plans[life.plan]["rank"]
-    higher = [name for name, plan in life.plans.items() if plan["rank"] > present_rank]
-    more = [n for n in (life.members + 1, life.members + 10, life.max_members) if n <= life.max_members]
+    present_rank = subscription.plans[subscription.plan]["rank"]
+    higher = [name for name, plan in subscription.plans.items() if plan["rank"] > present_rank]
+    more = [
+        n
+        for n in (subscription.members + 1, subscription.members + 10, subscription.max_members)
+        if n <= subscription.max_members
+    ]
     wish: dict[str, Any] = {}
     useful = ["plan"] if higher else []
     useful += ["members"] if more else []
-    useful += ["term"] if life.term == "MONTHLY" else []
+    useful += ["term"] if subscription.term == "MONTHLY" else []
     if not useful or draw(st.integers(0, 4)) == 0:
         useful = ["plan", "members", "term"]
     ways = draw(st.sets(st.sampled_from(useful), min_size=1))
     if "plan" in ways:
-        wish["plan"] = draw(st.sampled_from([*higher * 9, life.plan, *life.plans, "nonesuch"]))
+        wish["plan"] = draw(
+            st.sampled_from([*higher * 9, subscription.plan, *subscription.plans, "nonesuch"])
+        )
     if "members" in ways:
         wish["members"] = draw(
-            st.sampled_from([*more * 6, life.members, life.members - 1, life.max_members + 1])
+            st.sampled_from(
+                [*more * 6, subscription.members, subscription.members - 1, subscription.max_members + 1]
+            )
         )
     if "term" in ways:
         wish["term"] = draw(st.sampled_from(["ANNUAL"] * 12 + ["MONTHLY", "WEEKLY"]))
-    if life.term == "ANNUAL" and draw(st.integers(0, 7)) == 0:
+    if subscription.term == "ANNUAL" and draw(st.integers(0, 7)) == 0:
         wish["term"] = "MONTHLY"
     return wish
 
 
 @st.composite
-def cancellations(draw: st.DrawFn, life: OracleSubscription) -> dict[str, Any]:
+def cancellations(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any]:
     """A cancellation for today, near its limits and the period's end, or between."""
-    today = life.today
+    today = subscription.today
     # Before a contract the period's dates mean nothing, and after the life nothing does.
-    latest = today + 60 * ONE_DAY if life.state == "ERASED" else life.latest_cancel_day()
+    latest = today + 60 * ONE_DAY if subscription.state == "ERASED" else subscription.latest_cancel_day()
     days = [latest] * 3 + [latest - ONE_DAY, latest + ONE_DAY, today - ONE_DAY, today + ONE_DAY]
     days += [today, today]
-    if life.state == "ACTIVE":
-        end = life.period_end
+    if subscription.state == "ACTIVE":
+        end = subscription.period_end
         days += [end, end, end - ONE_DAY, end + ONE_DAY, months_after(today.replace(day=1), 1)]
-        if today == life.period_first:
+        if today == subscription.period_first:
             days += [today] * 12
-        if life.term == "ANNUAL":
+        if subscription.term == "ANNUAL":
             days += [today, *(today + n * ONE_DAY for n in (2, 15, 40, 100))] * 2
     return {"date": draw(st.sampled_from(days) | st.sampled_from(days) | between(today, latest)).isoformat()}
 
 
 @st.composite
-def commands(draw: st.DrawFn, life: OracleSubscription) -> tuple[str, Any]:
+def commands(draw: st.DrawFn, subscription: OracleSubscription) -> tuple[str, Any]:
     """What is asked next, leaning towards what makes sense in the present state."""
-    reserved = life.cancel_day is not None or life.switch is not None
-    if life.unpaid:
+    reserved = subscription.cancel_day is not None or subscription.switch is not None
+    if subscription.unpaid:
         weights = {
             "switch_to_paid": 8 if reserved else 18,
             "cancel": 3,
             "upgrade": 1,
             "change_renewal_option": 1,
         }
-    elif life.state == "ACTIVE":
+    elif subscription.state == "ACTIVE":
         weights = {"switch_to_paid": 1, "cancel": 5, "upgrade": 7, "change_renewal_option": 6}
-        if life.today == life.period_first:
+        if subscription.today == subscription.period_first:
             weights["cancel"] = 9
     else:
         weights = {"switch_to_paid": 1, "cancel": 1, "upgrade": 1, "change_renewal_option": 1}
     weights["withdraw_reservation"] = 5 if reserved else 1
-    weights["confirm_domain"] = 3 if life.awaits_proof else 1
+    weights["confirm_domain"] = 3 if subscription.awaits_proof else 1
 
     command = draw(st.sampled_from([name for name, weight in weights.items() for _ in range(weight)]))
     argument: Any = {}
     if command == "switch_to_paid":
-        argument = draw(switches(life))
+        argument = draw(switches(subscription))
     elif command == "cancel":
-        argument = draw(cancellations(life))
+        argument = draw(cancellations(subscription))
     elif command == "upgrade":
-        argument = draw(upgrades(life))
+        argument = draw(upgrades(subscription))
     elif command == "change_renewal_option":
-        argument = draw(renewal_options(life))
+        argument = draw(renewal_options(subscription))
     return command, argument
 
 
@@ -323,34 +337,44 @@ STORIES: dict[str, tuple[str, ...]] = {
 
 
 @st.composite
-def chapters(draw: st.DrawFn, life: OracleSubscription, chapter: str) -> tuple[datetime, str, Any]:
+def chapters(draw: st.DrawFn, subscription: OracleSubscription, chapter: str) -> tuple[datetime, str, Any]:
     """One command of a story: when, what, and how."""
-    today, now = life.today, life.clock
+    today, now = subscription.today, subscription.clock
     moment = now + draw(st.sampled_from([0, 0, 1, 3])) * draw(st.sampled_from([ONE_SECOND, ONE_DAY]))
     if chapter == "switch":
         wish = {"date": moment.date().isoformat(), "term": draw(st.sampled_from(["MONTHLY", "ANNUAL"]))}
         return moment, "switch_to_paid", wish
     if chapter == "switch late in a month":
-        late = [day for day in days_between(today, life.latest_switch_day() + ONE_DAY) if day.day >= 29]
+        late = [
+            day for day in days_between(today, subscription.latest_switch_day() + ONE_DAY) if day.day >= 29
+        ]
         day = draw(st.sampled_from(late or [today]))
         return now, "switch_to_paid", {"date": day.isoformat(), "term": "MONTHLY"}
     if chapter == "choose annual":
-        return draw(moments(life)), "change_renewal_option", {"term": "ANNUAL"}
+        return draw(moments(subscription)), "change_renewal_option", {"term": "ANNUAL"}
     if chapter == "choose":
-        option = {"term": "ANNUAL", "plan": draw(chosen_plans(life)), "members": draw(chosen_members(life))}
+        option = {
+            "term": "ANNUAL",
+            "plan": draw(chosen_plans(subscription)),
+            "members": draw(chosen_members(subscription)),
+        }
         del option[draw(st.sampled_from(["term", "plan", "members", "members"]))]
         return moment, "change_renewal_option", {"term": "MONTHLY", **option}
     if chapter == "choose in a later month":
-        first = today if life.switch is None else life.switch.day
+        first = today if subscription.switch is None else subscription.switch.day
         later = start_of(months_after(first, draw(st.integers(0, 4)))) + draw(st.integers(0, 9)) * ONE_DAY
-        option = {"term": "MONTHLY", "members": draw(chosen_members(life)), "plan": draw(chosen_plans(life))}
+        option = {
+            "term": "MONTHLY",
+            "members": draw(chosen_members(subscription)),
+            "plan": draw(chosen_plans(subscription)),
+        }
         return max(later, now), "change_renewal_option", option
     if chapter == "commit":
-        return draw(moments(life)), "upgrade", {"term": "ANNUAL"}
+        return draw(moments(subscription)), "upgrade", {"term": "ANNUAL"}
     if chapter == "upgrade":
-        return draw(moments(life)), "upgrade", draw(upgrades(life))
+        return draw(moments(subscription)), "upgrade", draw(upgrades(subscription))
     if chapter in ("switch later", "switch at the limit"):
-        latest = life.latest_switch_day()
+        latest = subscription.latest_switch_day()
         days = st.integers(-1, 1).map(lambda n: latest + n * ONE_DAY)
         day = draw(between(today, latest) if chapter == "switch later" else days)
         return now, "switch_to_paid", {"date": day.isoformat(), "term": draw(terms())}
@@ -358,9 +382,9 @@ def chapters(draw: st.DrawFn, life: OracleSubscription, chapter: str) -> tuple[d
         return now, "withdraw_reservation", {}
     day = today
     if chapter == "leave later":
-        day = draw(between(today + ONE_DAY, life.latest_cancel_day()))
+        day = draw(between(today + ONE_DAY, subscription.latest_cancel_day()))
     if chapter == "leave at the limit":
-        day = life.latest_cancel_day() + draw(st.integers(-1, 1)) * ONE_DAY
+        day = subscription.latest_cancel_day() + draw(st.integers(-1, 1)) * ONE_DAY
     return now, "cancel", {"date": day.isoformat()}
 
 
@@ -368,33 +392,35 @@ def chapters(draw: st.DrawFn, life: OracleSubscription, chapter: str) -> tuple[d
 def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     """A whole scenario, in values that JSON can carry."""
     request = draw(requests(catalogue))
-    life = OracleSubscription(request, catalogue)
-    horizon = life.requested_at + LONGEST_LIFE
+    subscription = OracleSubscription(request, catalogue)
+    horizon = subscription.requested_at + LONGEST_LIFE
 
     steps: list[dict[str, Any]] = []
     story = list(STORIES[draw(st.sampled_from(["anything", *STORIES]))])
     after_the_end = draw(st.sampled_from([1, 0, 2]))
     # Left to itself a draw is short, and a short life seldom comes to a bill.
     for _ in range(draw(st.sampled_from([4, 6, 8, 10, 3, 5, 7, 9, 2, 1, 0]))):
-        told = draw(chapters(life, story.pop(0))) if story and life.state != "ERASED" else None
-        moment = min(told[0] if told else draw(moments(life)), horizon)
-        life.run_to(moment)
-        if life.state == "ERASED":
+        told = (
+            draw(chapters(subscription, story.pop(0))) if story and subscription.state != "ERASED" else None
+        )
+        moment = min(told[0] if told else draw(moments(subscription)), horizon)
+        subscription.run_to(moment)
+        if subscription.state == "ERASED":
             if after_the_end == 0:
                 break
             after_the_end -= 1
-        command, argument = told[1:] if told else draw(commands(life))
+        command, argument = told[1:] if told else draw(commands(subscription))
         steps.append({"at": draw(written_instants(moment)), command: argument})
-        life.obey(command, argument)
+        subscription.obey(command, argument)
 
     # The last step is also a moment at which to stop looking: what it caused at once must show.
-    marks = [mark - early for mark in landmarks(life) for early in (timedelta(0), ONE_SECOND)]
-    ends = [life.clock] * 4 + [mark for mark in marks if life.clock <= mark <= horizon]
+    marks = [mark - early for mark in landmarks(subscription) for early in (timedelta(0), ONE_SECOND)]
+    ends = [subscription.clock] * 4 + [mark for mark in marks if subscription.clock <= mark <= horizon]
     until = draw(
         st.one_of(
             st.sampled_from(ends),
             st.sampled_from(ends),
-            st.integers(0, 400).map(lambda n: min(life.clock + n * ONE_DAY, horizon)),
+            st.integers(0, 400).map(lambda n: min(subscription.clock + n * ONE_DAY, horizon)),
             st.just(horizon),
         )
     )
@@ -406,6 +432,6 @@ def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def lives() -> st.SearchStrategy[tuple[dict[str, Any], dict[str, Any]]]:
+def subscriptions() -> st.SearchStrategy[tuple[dict[str, Any], dict[str, Any]]]:
     """A catalogue and a scenario that was drawn for it."""
     return catalogues().flatmap(lambda catalogue: st.tuples(st.just(catalogue), scenarios(catalogue)))

@@ -39,19 +39,19 @@ class SideBySide:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        house: ServiceEnv,
-        life: SubscriptionDriver,
+        service_env: ServiceEnv,
+        subscription: SubscriptionDriver,
         rules: Reckoning,
         other: oracle.OracleSubscription,
     ) -> None:
-        self.house, self.life, self.rules = house, life, rules
+        self.service_env, self.subscription, self.rules = service_env, subscription, rules
         self.accepted: list[tuple[str, dict[str, Any]]] = []
         self.asked_after_the_end = 0
         self._loop = loop
         self._oracle: oracle.OracleSubscription | None = other
         self._oracle_knows_access = True
         self._is_outdated = False
-        self._ahead = rules.now - self._run(life.clock.now())
+        self._ahead = rules.now - self._run(subscription.clock.now())
         self.passes_to(rules.now)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -62,13 +62,13 @@ class SideBySide:
     def passes_to(self, moment: datetime, *, on_the_clock: bool = False) -> None:
         """Time passes: somebody asks for what is due, or the clock moves and the timers fire."""
         if on_the_clock:
-            self._run(self.life.clock.advance_to(moment - self._ahead))
+            self._run(self.subscription.clock.advance_to(moment - self._ahead))
         self._settle(moment)
         self._compare()
 
     def publish(self, newer: Catalogue) -> None:
         """The workflow hears of it only when it next records something; the oracle never does."""
-        self._run(publish(self.house.owner, newer))
+        self._run(publish(self.service_env.owner, newer))
         self.rules.publish(newer)
         self._oracle, self._is_outdated = None, True
         self._compare()
@@ -76,8 +76,8 @@ class SideBySide:
     def prove(self, *, by_signal: bool) -> None:
         """Publish the proofs of all domains while the service is told to look."""
         with ExitStack() as published:
-            for proof in self._run(self.life.status()).proofs:
-                published.enter_context(self.house.dns.published_txt(proof.txt_name, proof.txt_value))
+            for proof in self._run(self.subscription.status()).proofs:
+                published.enter_context(self.service_env.dns.published_txt(proof.txt_name, proof.txt_value))
             confirmed: tuple[str, dict[str, Any]] = ("confirm_domain", {})
             argument = {"at": self.rules.now.isoformat()}
             self.tell("check_domain", argument, by_signal=by_signal, proved=True, of_the_oracle=confirmed)
@@ -97,12 +97,14 @@ class SideBySide:
         by_signal = by_signal and not over
         answered = self.rules.asked(command, argument, by_signal=by_signal, proved=proved)
         if by_signal:
-            self._run(self.life.handle.signal(command, argument))
+            self._run(self.subscription.handle.signal(command, argument))
             self._settle(self.rules.now)
             if isinstance(answered, Refusal):
                 self._is_in_the_timeline(command, answered)
         else:
-            got = self._run(_outcome(self.life.client.command(self.life.id, command, argument)))
+            got = self._run(
+                _outcome(self.subscription.client.command(self.subscription.id, command, argument))
+            )
             assert _comparable(got) == _comparable(answered), (command, argument)
         self.tally[answered.code if isinstance(answered, Refusal) else f"accepted: {command}"] += 1
         if not isinstance(answered, Refusal):
@@ -122,7 +124,7 @@ class SideBySide:
         rules = self.rules
         assert rules.state.last_at is not None
         by_rules = quote_cancellation(rules.state, day, rules.state.last_at, rules.book)
-        got = self._run(_outcome(self.life.client.quote_cancellation(self.life.id, day)))
+        got = self._run(_outcome(self.subscription.client.quote_cancellation(self.subscription.id, day)))
         assert _comparable(got) == _comparable(by_rules)
 
     # -- what must be the same -----------------------------------------------------------------------
@@ -130,14 +132,14 @@ class SideBySide:
     def _settle(self, moment: datetime) -> None:
         before = len(self.rules.timeline)
         self.rules.passes_to(moment)
-        self._run(self.life.client.settle(self.life.id, self.rules.now))
+        self._run(self.subscription.client.settle(self.subscription.id, self.rules.now))
         self._is_outdated &= len(self.rules.timeline) == before
         if self._oracle:
             self._oracle.run_to(self.rules.now)
 
     def _is_in_the_timeline(self, command: str, refused: Refusal) -> None:
         """The moment of a refusal is the clock's, which may be anything since the last event."""
-        entry = self._run(self.life.client.timeline(self.life.id))[len(self.rules.timeline)]
+        entry = self._run(self.subscription.client.timeline(self.subscription.id))[len(self.rules.timeline)]
         assert entry.event == "REFUSED"
         assert self.rules.state.last_at is not None
         assert self.rules.state.last_at <= entry.at <= self.rules.now
@@ -156,7 +158,7 @@ class SideBySide:
             assert not self._oracle_knows_access or self._oracle.access == rules.state.access
 
     async def _shown(self) -> tuple[Any, ...]:
-        client, subscription_id = self.life.client, self.life.id
+        client, subscription_id = self.subscription.client, self.subscription.id
         return (
             _without_secrets(await client.status(subscription_id)),
             await client.timeline(subscription_id),
@@ -179,9 +181,9 @@ class SideBySide:
 
     async def _part(self) -> None:
         if self.rules.state.state.over:
-            await self.life.has_closed()
+            await self.subscription.has_closed()
             return
-        handle = self.life.handle
+        handle = self.subscription.handle
         try:
             snapshot = await handle.query("snapshot", result_type=Subscription)
             assert _bare(snapshot) == _bare(self.rules.state)
@@ -189,7 +191,7 @@ class SideBySide:
             assert await handle.query("timeline") == latest
             if not self._is_outdated:
                 assert await self._quoted() == _comparable(self.rules.quote(self.rules.now.date()))
-            assert await self.life.failed_tasks() == []
+            assert await self.subscription.failed_tasks() == []
         finally:
             await handle.terminate("it has been lived far enough")
 
@@ -197,7 +199,7 @@ class SideBySide:
         now = self.rules.now
         argument = {"date": now.date().isoformat(), "at": now.isoformat()}
         try:
-            return await self.life.handle.query("quote_cancellation", argument, result_type=Quote)
+            return await self.subscription.handle.query("quote_cancellation", argument, result_type=Quote)
         except WorkflowQueryFailedError as failure:
             return str(failure)
 

@@ -112,10 +112,12 @@ class LifeMachine(RuleBasedStateMachine):
             "account": {"domain": f"{name}.example"} if on_a_domain else {"group": name},
         }
         opened = self._opened(Catalogue.model_validate(sold), at, written, wish)
-        house, life, rules = asyncio.run_coroutine_threadsafe(opened, self._loop).result(timeout=60)
+        service_env, subscription, rules = asyncio.run_coroutine_threadsafe(opened, self._loop).result(
+            timeout=60
+        )
         other = oracle.OracleSubscription({**wish, "at": at.isoformat()}, sold)
         self._end = at + LONGEST_LIFE
-        self._both = SideBySide(self._loop, house, life, rules, other)
+        self._both = SideBySide(self._loop, service_env, subscription, rules, other)
         if pays:
             switch = {"date": at.date().isoformat(), "term": pays, "at": at.isoformat()}
             self.both.tell("switch_to_paid", switch, of_the_oracle=("switch_to_paid", switch))
@@ -124,22 +126,26 @@ class LifeMachine(RuleBasedStateMachine):
         self, sold: Catalogue, at: datetime, written: timezone, wish: dict[str, Any]
     ) -> tuple[Any, SubscriptionDriver, Reckoning]:
         """A house with this catalogue, in which somebody holds a name, and the life that is wished."""
-        house = await self._open.enter_async_context(open_service_env(self._stack, self._temporal))
-        await publish(house.owner, sold)
+        service_env = await self._open.enter_async_context(open_service_env(self._stack, self._temporal))
+        await publish(service_env.owner, sold)
         book = PriceBook(versions=(catalogue(), sold))
         terms = {"agreed_terms": agreed_terms(book, at)}
         plan = {"plan": wish["plan"], "members": 1}
-        beside = house.request_body(
+        beside = service_env.request_body(
             account={"group": self.taken}, simulated_at=at.isoformat(), **plan, **terms
         )
-        body = house.request_body(simulated_at=at.astimezone(written).isoformat(), **wish, **terms)
-        await house.client.request(beside)
-        answer = await house.client.request(body)
+        body = service_env.request_body(simulated_at=at.astimezone(written).isoformat(), **wish, **terms)
+        await service_env.client.request(beside)
+        answer = await service_env.client.request(body)
         request = parse_request(body, book, at)
         assert isinstance(request, Request), request
         rules = Reckoning(answer.subscription_id, request, at, book, frozenset({self.taken}))
         assert answer.trial_ends_at == rules.state.trial_ends_at
-        return house, SubscriptionDriver(house.client, self._temporal, answer.subscription_id, body), rules
+        return (
+            service_env,
+            SubscriptionDriver(service_env.client, self._temporal, answer.subscription_id, body),
+            rules,
+        )
 
     def teardown(self) -> None:
         _live_in(HOME)

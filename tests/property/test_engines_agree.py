@@ -23,11 +23,11 @@ Drawing = tuple[dict[str, Any], list[dict[str, Any]]]
 def drawings(draw: st.DrawFn) -> Drawing:
     """A catalogue, and so many lives under it."""
     catalogue = draw(catalogues())
-    lives = [draw(scenarios(catalogue)) for _ in range(SIZES.lives_on_both_engines)]
-    for number, life in enumerate(lives):
+    subscriptions = [draw(scenarios(catalogue)) for _ in range(SIZES.lives_on_both_engines)]
+    for number, subscription in enumerate(subscriptions):
         if number % 5:  # an unproved domain is looked for hundreds of times a year, so a few are enough
-            life["request"]["account"] = {"group": "acme"}
-    return catalogue, lives
+            subscription["request"]["account"] = {"group": "acme"}
+    return catalogue, subscriptions
 
 
 def drawn() -> Drawing:
@@ -168,8 +168,8 @@ def by_hand() -> list[dict[str, Any]]:
 
 async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
-    lives = [read_scenario(scenario) for scenario in by_hand()]
-    by_rules = simulate_by_rules(lives, book)
+    subscriptions = [read_scenario(scenario) for scenario in by_hand()]
+    by_rules = simulate_by_rules(subscriptions, book)
     assert [[outcome.accepted for outcome in document.outcomes] for document in by_rules] == [
         [True, True, True, True, True, True],
         [False, False, True, True, False, False],
@@ -181,14 +181,14 @@ async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
         [True, True, False],
         [True, *[True] * (MOST_RECENT + 2), True, False, True],
     ]
-    on_temporal = await simulate_on_temporal(lives, book)
+    on_temporal = await simulate_on_temporal(subscriptions, book)
     assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]
 
 
 async def test_generated_lives_come_to_the_same_on_temporal() -> None:
     catalogue, written = drawn()
     book = PriceBook(versions=(Catalogue.model_validate(catalogue),))
-    lives: list[Scenario] = [read_scenario(scenario) for scenario in written]
-    by_rules = simulate_by_rules(lives, book)
-    on_temporal = await simulate_on_temporal(lives, book)
+    subscriptions: list[Scenario] = [read_scenario(scenario) for scenario in written]
+    by_rules = simulate_by_rules(subscriptions, book)
+    on_temporal = await simulate_on_temporal(subscriptions, book)
     assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]

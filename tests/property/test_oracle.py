@@ -22,7 +22,7 @@ from property.oracle import (
     judge,
     months_after,
 )
-from property.scenario_strategies import catalogues, lives
+from property.scenario_strategies import catalogues, subscriptions
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
 
@@ -124,14 +124,14 @@ def test_r18_month_arithmetic(day: str, months: int, later: str) -> None:
 
 def test_r18_a_monthly_chain_remembers_its_31st() -> None:
     """31 January, 28 February, 31 March: the clamped day is not counted on from."""
-    life = OracleSubscription(
+    subscription = OracleSubscription(
         {"at": kst("2027-01-31"), "plan": "lite", "account": {"group": "acme"}}, CATALOGUE
     )
-    assert life.obey("switch_to_paid", {"date": "2027-01-31", "term": "MONTHLY"})
+    assert subscription.obey("switch_to_paid", {"date": "2027-01-31", "term": "MONTHLY"})
     ends = []
     for _ in range(4):
-        ends.append(life.period_end.isoformat())
-        life.run_to(as_instant(kst(ends[-1])))
+        ends.append(subscription.period_end.isoformat())
+        subscription.run_to(as_instant(kst(ends[-1])))
     assert ends == ["2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31"]
 
 
@@ -232,13 +232,13 @@ def test_r24_leaving_keeps_the_option_for_another_day() -> None:
 
 def test_r25_only_what_was_overtaken_is_raised() -> None:
     """More members do not touch the lower plan that was chosen for later."""
-    life = OracleSubscription({"at": kst("2027-01-10"), "plan": "basic", "members": 10}, CATALOGUE)
-    assert life.obey("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"})
-    assert life.obey("change_renewal_option", {"term": "ANNUAL", "plan": "lite", "members": 5})
-    assert life.obey("upgrade", {"plan": "basic", "members": 11})
-    assert life.option == {"term": "ANNUAL", "plan": "lite", "members": 11}
-    assert life.obey("upgrade", {"plan": "premium"})
-    assert life.option == {"term": "ANNUAL", "plan": "premium", "members": 11}
+    subscription = OracleSubscription({"at": kst("2027-01-10"), "plan": "basic", "members": 10}, CATALOGUE)
+    assert subscription.obey("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"})
+    assert subscription.obey("change_renewal_option", {"term": "ANNUAL", "plan": "lite", "members": 5})
+    assert subscription.obey("upgrade", {"plan": "basic", "members": 11})
+    assert subscription.option == {"term": "ANNUAL", "plan": "lite", "members": 11}
+    assert subscription.obey("upgrade", {"plan": "premium"})
+    assert subscription.option == {"term": "ANNUAL", "plan": "premium", "members": 11}
 
 
 def test_r11_access_follows_the_proof() -> None:
@@ -264,12 +264,12 @@ def test_generated_catalogues_make_sense(catalogue: dict[str, Any]) -> None:
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(lives(), st.data())
+@given(subscriptions(), st.data())
 def test_generated_scenarios_are_judged(
-    life: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject
+    subscription: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject
 ) -> None:
     """They can be written down, stand in time order, and a prefix of a life is a prefix of its ledger."""
-    catalogue, scenario = life
+    catalogue, scenario = subscription
     assert json.loads(json.dumps(scenario)) == scenario
     instants = [as_instant(step["at"]) for step in scenario["steps"]]
     instants = [as_instant(scenario["request"]["at"]), *instants, as_instant(scenario["until"])]

@@ -39,8 +39,8 @@ from .generated_subscriptions import (
     Wish,
     argument_of,
     latest_date,
-    lives,
     plans,
+    subscriptions,
     terms,
     wishes,
 )
@@ -49,16 +49,18 @@ from .generated_subscriptions import (
 
 
 @LIVES
-@given(lives(switched=True), st.integers(0, 400))
+@given(subscriptions(switched=True), st.integers(0, 400))
 def test_r21_service_fees_charge_every_paid_day_once_and_no_other(lived: Lived, days: int) -> None:
-    life = lived.life.at(lived.life.now + timedelta(days=days))
-    if life.state.state is State.ACTIVE:
-        life.answered("cancel")
-    first_days = [event.contract.first_day for event in life.events if event.event == "SWITCHED_TO_PAID"]
-    ended = [event.billed_up_to for event in life.events if event.event == "CANCELED"]
+    subscription = lived.subscription.at(lived.subscription.now + timedelta(days=days))
+    if subscription.state.state is State.ACTIVE:
+        subscription.answered("cancel")
+    first_days = [
+        event.contract.first_day for event in subscription.events if event.event == "SWITCHED_TO_PAID"
+    ]
+    ended = [event.billed_up_to for event in subscription.events if event.event == "CANCELED"]
     assume(first_days)
 
-    fees = [line for line in life.ledger if line.kind == "SERVICE_FEE"]
+    fees = [line for line in subscription.ledger if line.kind == "SERVICE_FEE"]
     edges = [first_days[0], *(line.end_day for line in fees)]
     assert [line.first_day for line in fees] == edges[:-1]
     assert [edges[-1]] == ended
@@ -74,11 +76,13 @@ def test_r21_service_fees_charge_every_paid_day_once_and_no_other(lived: Lived, 
 
 
 @LIVES
-@given(lives(switched=True))
+@given(subscriptions(switched=True))
 def test_r21_every_charged_day_has_the_last_rate_that_was_set_by_its_end(lived: Lived) -> None:
-    life = lived.life.at(lived.life.now + timedelta(days=70))
-    rates = [e.rate for e in life.events if e.event in ("SWITCHED_TO_PAID", "UPGRADED", "CONTRACT_RENEWED")]
-    for line in life.ledger:
+    subscription = lived.subscription.at(lived.subscription.now + timedelta(days=70))
+    rates = [
+        e.rate for e in subscription.events if e.event in ("SWITCHED_TO_PAID", "UPGRADED", "CONTRACT_RENEWED")
+    ]
+    for line in subscription.ledger:
         if line.kind == "SERVICE_FEE":
             for n in range((line.end_day - line.first_day).days):
                 rate = [r for r in rates if r.first_day <= line.first_day + n * ONE_DAY][-1]
@@ -90,9 +94,9 @@ def test_r21_every_charged_day_has_the_last_rate_that_was_set_by_its_end(lived: 
 
 
 @LIVES
-@given(lives(switched=True))
+@given(subscriptions(switched=True))
 def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(lived: Lived) -> None:
-    ledger = lived.life.at(lived.life.now + timedelta(days=400)).ledger
+    ledger = lived.subscription.at(lived.subscription.now + timedelta(days=400)).ledger
     assert len({line.key for line in ledger}) == len(ledger)
     assert all(line.amount > 0 for line in ledger)
 
@@ -101,28 +105,28 @@ def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(lived: Lived) -> Non
 
 
 @LIVES
-@given(lives(switched=True), st.integers(0, 100))
+@given(subscriptions(switched=True), st.integers(0, 100))
 def test_r30_what_is_quoted_is_what_is_charged(lived: Lived, percent: int) -> None:
-    life = lived.life
-    days = (latest_date(life, "cancel") - life.today).days * percent // 100
-    asked = life.today + timedelta(days=days)
-    quoted = life.quoted(asked)
-    answer = life.copy().answered("cancel", date=f"{asked}")
+    subscription = lived.subscription
+    days = (latest_date(subscription, "cancel") - subscription.today).days * percent // 100
+    asked = subscription.today + timedelta(days=days)
+    quoted = subscription.quoted(asked)
+    answer = subscription.copy().answered("cancel", date=f"{asked}")
     if isinstance(quoted, Refusal):
         assert isinstance(answer, Refusal)
         assert (quoted.code, quoted.message) == (answer.code, answer.message)
         return
-    charged = life.copy().asks("cancel", date=f"{asked}").at(max(life.now, start_of(asked)))
+    charged = subscription.copy().asks("cancel", date=f"{asked}").at(max(subscription.now, start_of(asked)))
     assert charged.state.state is State.ERASED
-    assert tuple(charged.ledger[len(life.ledger) :]) == quoted.ledger
+    assert tuple(charged.ledger[len(subscription.ledger) :]) == quoted.ledger
     assert quoted.total == sum(line.amount for line in quoted.ledger)
     assert quoted.penalty == sum(line.amount for line in quoted.ledger if line.kind != "SERVICE_FEE")
 
 
 @LIVES
-@given(lives(), wishes, st.integers(0, 100))
+@given(subscriptions(), wishes, st.integers(0, 100))
 def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: Wish, percent: int) -> None:
-    without = lived.life
+    without = lived.subscription
     if without.state.reservation is not None:
         without.asks("withdraw_reservation")
     command = "switch_to_paid" if without.state.state is not State.ACTIVE and wish.number % 2 else "cancel"
@@ -142,32 +146,32 @@ def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: 
 
 
 @LIVES
-@given(lives())
+@given(subscriptions())
 def test_r32_at_most_one_thing_is_reserved_and_its_date_is_to_come(lived: Lived) -> None:
-    life = lived.life
-    if reservation := life.state.reservation:
-        assert reservation.date > life.today
-        assert life.state.state.accepts_commands
-        assert isinstance(reservation, ReservedCancellation) or life.state.state is not State.ACTIVE
+    subscription = lived.subscription
+    if reservation := subscription.state.reservation:
+        assert reservation.date > subscription.today
+        assert subscription.state.state.accepts_commands
+        assert isinstance(reservation, ReservedCancellation) or subscription.state.state is not State.ACTIVE
 
 
 # -- time --------------------------------------------------------------------------------------------
 
 
 @LIVES
-@given(lives(), st.lists(st.integers(0, 1000), max_size=8))
+@given(subscriptions(), st.lists(st.integers(0, 1000), max_size=8))
 def test_r23_waking_late_is_waking_on_time(lived: Lived, wakings: list[int]) -> None:
-    span = lived.life.now - lived.requested_at
+    span = lived.subscription.now - lived.requested_at
     woken = lived.again(lived.requested_at + span * n / 1000 for n in wakings)
-    assert woken.timeline == lived.life.timeline
-    assert woken.ledger == lived.life.ledger
-    assert woken.state == lived.life.state
+    assert woken.timeline == lived.subscription.timeline
+    assert woken.ledger == lived.subscription.ledger
+    assert woken.state == lived.subscription.state
 
 
 @LIVES
-@given(lives(switched=True), st.integers(1, 800))
+@given(subscriptions(switched=True), st.integers(1, 800))
 def test_r23_sleeping_is_waking_at_every_deadline(lived: Lived, days: int) -> None:
-    asleep, awake = lived.life, lived.life.copy()
+    asleep, awake = lived.subscription, lived.subscription.copy()
     until = asleep.now + timedelta(days=days)
     missed = due_events(asleep.state, until, asleep.book)
     while (deadline := next_deadline(awake.state)) and deadline.at <= until:
@@ -177,11 +181,11 @@ def test_r23_sleeping_is_waking_at_every_deadline(lived: Lived, days: int) -> No
 
 
 @LIVES
-@given(lives())
+@given(subscriptions())
 def test_r33_the_clock_may_be_read_in_any_zone(lived: Lived) -> None:
     elsewhere = lived.again(zone=UTC)
-    assert elsewhere.state == lived.life.state
-    assert elsewhere.ledger == lived.life.ledger
+    assert elsewhere.state == lived.subscription.state
+    assert elsewhere.ledger == lived.subscription.ledger
 
 
 # -- refusals ----------------------------------------------------------------------------------------
@@ -225,42 +229,42 @@ def anything_asked() -> st.SearchStrategy[tuple[str, Any]]:
 
 
 @LIVES
-@given(lives(most=5), st.lists(anything_asked(), min_size=1, max_size=8))
+@given(subscriptions(most=5), st.lists(anything_asked(), min_size=1, max_size=8))
 def test_r09_whatever_is_asked_is_answered_and_a_refusal_changes_nothing(
     lived: Lived, asked: list[tuple[str, Any]]
 ) -> None:
-    life = lived.life
+    subscription = lived.subscription
     for name, argument in asked:
-        before = life.state
+        before = subscription.state
         command = parse_command(name, argument)
         assert isinstance(command, Refusal) or command.fingerprint()
-        answer = life.hears(command, ExternalFacts(token=TOKEN))
+        answer = subscription.hears(command, ExternalFacts(token=TOKEN))
         assert isinstance(answer, Decision | Refusal)
         if isinstance(answer, Refusal):
-            assert life.state is before
+            assert subscription.state is before
             assert answer.message
 
 
 @LIVES
-@given(lives(most=5), st.lists(anything_asked(), min_size=1, max_size=5), st.data())
+@given(subscriptions(most=5), st.lists(anything_asked(), min_size=1, max_size=5), st.data())
 def test_r27_before_the_start_and_after_the_end_every_command_is_refused(
     lived: Lived, asked: list[tuple[str, Any]], data: st.DataObject
 ) -> None:
-    life = lived.life
-    life.answered("cancel")
-    canceled, provisioned = life.state, life.provisioned
-    erased = life.at(life.now).state
+    subscription = lived.subscription
+    subscription.answered("cancel")
+    canceled, provisioned = subscription.state, subscription.provisioned
+    erased = subscription.at(subscription.now).state
     state = data.draw(st.sampled_from([canceled, provisioned, erased]))
     for name, argument in asked:
         command = parse_command(name, argument)
         if not isinstance(command, Refusal):
-            assert isinstance(decide(state, command, life.now, life.book), Refusal)
+            assert isinstance(decide(state, command, subscription.now, subscription.book), Refusal)
 
 
 @LIVES
-@given(lives(most=4), st.dates())
+@given(subscriptions(most=4), st.dates())
 def test_r28_a_quote_for_any_date_is_answered(lived: Lived, asked: date) -> None:
-    quoted = lived.life.quoted(asked)
+    quoted = lived.subscription.quoted(asked)
     assert isinstance(quoted, Quote | Refusal)
 
 
@@ -292,79 +296,90 @@ def test_what_cannot_be_read_is_refused_in_words(one: object, other: object) -> 
 
 
 @LIVES
-@given(lives())
+@given(subscriptions())
 def test_every_state_and_event_survives_json(lived: Lived) -> None:
-    life = lived.life
-    for state in (life.provisioned, life.state, life.at(life.now + timedelta(days=100)).state):
+    subscription = lived.subscription
+    for state in (
+        subscription.provisioned,
+        subscription.state,
+        subscription.at(subscription.now + timedelta(days=100)).state,
+    ):
         assert Subscription.model_validate_json(state.model_dump_json()) == state
-    for event in life.events:
+    for event in subscription.events:
         assert EVENT_ADAPTER.validate_json(EVENT_ADAPTER.dump_json(event)) == event
-    for entry in life.timeline:
+    for entry in subscription.timeline:
         assert type(entry).model_validate_json(entry.model_dump_json()) == entry
-    assert PriceBook.model_validate_json(life.book.model_dump_json()) == life.book
+    assert PriceBook.model_validate_json(subscription.book.model_dump_json()) == subscription.book
 
 
 @LIVES
-@given(lives())
+@given(subscriptions())
 def test_a_state_is_what_its_events_make_of_it(lived: Lived) -> None:
-    life = lived.life
-    assert apply_all(life.provisioned, life.events) == life.state
-    assert life.state.sequence == len(life.events)
+    subscription = lived.subscription
+    assert apply_all(subscription.provisioned, subscription.events) == subscription.state
+    assert subscription.state.sequence == len(subscription.events)
 
 
 @LIVES
-@given(lives(), st.booleans())
+@given(subscriptions(), st.booleans())
 def test_a_state_and_its_charges_are_retold_by_what_erasure_leaves_of_its_events(
     lived: Lived, leaves: bool
 ) -> None:
-    life = lived.life
+    subscription = lived.subscription
     if leaves:
-        life.answered("cancel")
-        life.at(life.now)
+        subscription.answered("cancel")
+        subscription.at(subscription.now)
     left = [
         EVENT_ADAPTER.validate_json(event.model_dump_json(exclude=set(private_fields(event))))
-        for event in life.events
+        for event in subscription.events
     ]
-    assert without_transient_fields(rebuild_state(life.state, left)) == without_transient_fields(life.state)
-    assert list(charge_mismatches(life.state, left, life.book)) == []
+    assert without_transient_fields(rebuild_state(subscription.state, left)) == without_transient_fields(
+        subscription.state
+    )
+    assert list(charge_mismatches(subscription.state, left, subscription.book)) == []
 
 
 @LIVES
-@given(lives(), st.integers(0, 400))
+@given(subscriptions(), st.integers(0, 400))
 def test_an_end_of_which_only_the_moment_is_known_is_what_cancelling_then_comes_to(
     lived: Lived, days: int
 ) -> None:
-    life = lived.life
-    before, known = life.state, len(life.events)
-    life.at(life.now + timedelta(days=days)).answered("cancel")
-    life.at(life.now)
-    ended_at = life.state.ended_at
+    subscription = lived.subscription
+    before, known = subscription.state, len(subscription.events)
+    subscription.at(subscription.now + timedelta(days=days)).answered("cancel")
+    subscription.at(subscription.now)
+    ended_at = subscription.state.ended_at
     assert ended_at is not None
-    assert cancellation_events(before, ended_at, life.book) == tuple(life.events[known:])
+    assert cancellation_events(before, ended_at, subscription.book) == tuple(subscription.events[known:])
 
 
 @LIVES
-@given(lives(), st.lists(wishes, max_size=5))
+@given(subscriptions(), st.lists(wishes, max_size=5))
 def test_r31_nothing_that_is_said_names_a_person(lived: Lived, more: list[Wish]) -> None:
-    life = lived.life
+    subscription = lived.subscription
     for wish in more:
-        lived.sends(wish.command, argument_of(life, wish))
-    coming = upcoming(life.state, life.now, life.book, limit=6)
-    quoted = quote_cancellation(life.state, life.today, life.now, life.book)
-    said = [summary_card(life.state, life.now), *(answer.message for answer in life.answers)]
-    said += [model.model_dump_json() for model in (*life.timeline, *life.ledger, *coming, quoted)]
-    said += [event.model_dump_json(exclude=set(private_fields(event))) for event in life.events]
-    said += [answer.model_dump_json() for answer in life.answers if isinstance(answer, Refusal)]
+        lived.sends(wish.command, argument_of(subscription, wish))
+    coming = upcoming(subscription.state, subscription.now, subscription.book, limit=6)
+    quoted = quote_cancellation(subscription.state, subscription.today, subscription.now, subscription.book)
+    said = [
+        summary_card(subscription.state, subscription.now),
+        *(answer.message for answer in subscription.answers),
+    ]
+    said += [
+        model.model_dump_json() for model in (*subscription.timeline, *subscription.ledger, *coming, quoted)
+    ]
+    said += [event.model_dump_json(exclude=set(private_fields(event))) for event in subscription.events]
+    said += [answer.model_dump_json() for answer in subscription.answers if isinstance(answer, Refusal)]
     assert not [words for words in said if SECRET in words or TOKEN in words]
 
 
 @LIVES
-@given(lives())
+@given(subscriptions())
 def test_r31_the_erased_state_names_no_one(lived: Lived) -> None:
-    life = lived.life
-    assert life.state.state.over or SECRET in life.state.model_dump_json()
-    life.answered("cancel")
-    erased = life.at(life.now).state.model_dump_json()
+    subscription = lived.subscription
+    assert subscription.state.state.over or SECRET in subscription.state.model_dump_json()
+    subscription.answered("cancel")
+    erased = subscription.at(subscription.now).state.model_dump_json()
     assert json.loads(erased)["state"] == "ERASED"
     assert SECRET not in erased
     assert TOKEN not in erased

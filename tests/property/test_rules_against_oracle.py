@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from support.sizes import SIZES
 
 from property import oracle
-from property.scenario_strategies import lives
+from property.scenario_strategies import subscriptions
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.scenario import ScenarioResult, read_scenario, simulate
 
@@ -24,9 +24,9 @@ def comparable(document: ScenarioResult) -> dict[str, Any]:
 
 
 @settings(max_examples=SIZES.oracle_cases, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(lives())
-def test_the_rules_and_the_oracle_agree(life: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    catalogue, scenario = life
+@given(subscriptions())
+def test_the_rules_and_the_oracle_agree(subscription: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    catalogue, scenario = subscription
     book = PriceBook(versions=(Catalogue.model_validate(catalogue),))
     document = simulate(read_scenario(scenario), book, "subscription")
     assert comparable(document) == oracle.judge(scenario, catalogue)

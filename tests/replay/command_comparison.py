@@ -31,14 +31,14 @@ WORDS = frozenset({"message", "summary"})
 """Fields with sentences for people. A release may put them better: nothing is decided by them."""
 
 
-async def differences(life: RecordedLife) -> list[str]:
+async def differences(subscription: RecordedLife) -> list[str]:
     """What today's code does otherwise than the release that recorded this life, run by run."""
     watch = Watch()
     today = replayer(watch)
     found = []
-    for number, run in enumerate(life.runs, start=1):
+    for number, run in enumerate(subscription.runs, start=1):
         watch.forget()
-        where = f"run {number} of {len(life.runs)}, {run.workflow_id}"
+        where = f"run {number} of {len(subscription.runs)}, {run.workflow_id}"
         try:
             await today.replay_workflow(run)
         except Exception as error:

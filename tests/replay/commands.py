@@ -28,7 +28,7 @@ def described(name: str, runs: Sequence[WorkflowHistory]) -> str:
 
 def by_life(text: str) -> dict[str, str]:
     """Such descriptions, one after the other, by the names of the lives."""
-    return {life.partition("\n")[0]: life for life in text.strip().split("\n\n")}
+    return {subscription.partition("\n")[0]: subscription for subscription in text.strip().split("\n\n")}
 
 
 def _lines(events: Sequence[HistoryEvent]) -> Iterator[str]:

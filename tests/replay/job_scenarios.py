@@ -12,49 +12,51 @@ from workflows.registry import WORKFLOWS
 from .recording_env import Scene, kind_of_life
 
 
-async def job(scene: Scene, house: ServiceEnv, workflow: str, argument: Any = None) -> list[WorkflowHistory]:
+async def job(
+    scene: Scene, service_env: ServiceEnv, workflow: str, argument: Any = None
+) -> list[WorkflowHistory]:
     """The run of a job, whatever came of it."""
-    handle = await house.temporal.start_workflow(
-        workflow, argument, id=unique_name("job"), task_queue=house.task_queue
+    handle = await service_env.temporal.start_workflow(
+        workflow, argument, id=unique_name("job"), task_queue=service_env.task_queue
     )
     with suppress(WorkflowFailureError):
         await handle.result()
-    return await scene.recorder.runs_of(house.temporal, handle.id)
+    return await scene.recorder.runs_of(service_env.temporal, handle.id)
 
 
 @kind_of_life()
 async def started_with_nothing(scene: Scene) -> list[WorkflowHistory]:
     """Every workflow there is, started without an argument: jobs as their schedules do it."""
-    async with scene.house_of_ones_own() as house:
-        return [run for each in WORKFLOWS for run in await job(scene, house, each.__name__)]
+    async with scene.own_service_env() as service_env:
+        return [run for each in WORKFLOWS for run in await job(scene, service_env, each.__name__)]
 
 
 @kind_of_life()
 async def invoices(scene: Scene) -> list[WorkflowHistory]:
     """A month closed, closed again, one that has not ended, and one that is none."""
-    async with scene.house_of_ones_own() as house:
+    async with scene.own_service_env() as service_env:
         for _ in range(2):
-            life = await house.paid("2026-03-01 09:00", "MONTHLY")
-            await life.passes_to("2026-04-01 00:00")
+            subscription = await service_env.paid("2026-03-01 09:00", "MONTHLY")
+            await subscription.passes_to("2026-04-01 00:00")
         months: list[Any] = [
             {"month": "2026-03"},
             {"month": "2026-03"},
             {"month": "2099-01"},
             {"month": "May"},
         ]
-        return [run for month in months for run in await job(scene, house, "InvoicesWorkflow", month)]
+        return [run for month in months for run in await job(scene, service_env, "InvoicesWorkflow", month)]
 
 
 @kind_of_life()
 async def adjustments(scene: Scene) -> list[WorkflowHistory]:
     """A correction, the same again, and one of a line that is not there."""
-    life = await scene.house.paid("2026-03-01 09:00", "MONTHLY")
-    await life.passes_to("2026-04-01 00:00")
-    [line] = await life.ledger()
+    subscription = await scene.service_env.paid("2026-03-01 09:00", "MONTHLY")
+    await subscription.passes_to("2026-04-01 00:00")
+    [line] = await subscription.ledger()
     runs = []
     for name, key in (("first", line.key), ("first", line.key), ("second", "no such line")):
         wanted = {
-            "subscription_id": life.id,
+            "subscription_id": subscription.id,
             "id": name,
             "key": key,
             "amount": -500,
@@ -62,17 +64,19 @@ async def adjustments(scene: Scene) -> list[WorkflowHistory]:
             "reference": "T-1",
         }
         with suppress(RefusalError):
-            await life.client.adjust(wanted)
-        runs += await scene.recorder.runs_of(scene.house.temporal, f"adjustment-{life.id}-{name}")
+            await subscription.client.adjust(wanted)
+        runs += await scene.recorder.runs_of(
+            scene.service_env.temporal, f"adjustment-{subscription.id}-{name}"
+        )
     return runs
 
 
 @kind_of_life()
 async def reconcile(scene: Scene) -> list[WorkflowHistory]:
-    async with scene.house_of_ones_own() as house:
-        await house.requested("2026-03-01 09:00")
+    async with scene.own_service_env() as service_env:
+        await service_env.requested("2026-03-01 09:00")
         return [
             run
             for argument in ({"grace_minutes": 5}, {"colour": "red"})
-            for run in await job(scene, house, "ReconcileWorkflow", argument)
+            for run in await job(scene, service_env, "ReconcileWorkflow", argument)
         ]

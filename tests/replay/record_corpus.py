@@ -50,15 +50,15 @@ def main() -> int:
         )
         return 2
     be_quiet()
-    lives = asyncio.run(lived_today())
+    subscriptions = asyncio.run(lived_today())
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for name, runs in lives.items():
+    for name, runs in subscriptions.items():
         write(target, name, runs)
-    (target / COMMANDS).write_text(commands_of(lives), encoding="utf-8")
+    (target / COMMANDS).write_text(commands_of(subscriptions), encoding="utf-8")
     write_checksums(target)
     size = sum(file.stat().st_size for file in target.iterdir())
-    print(f"{len(lives)} lives in {target.relative_to(ROOT)}, {size // 1000} kB.")
+    print(f"{len(subscriptions)} lives in {target.relative_to(ROOT)}, {size // 1000} kB.")
     return 0
 
 

@@ -41,33 +41,39 @@ class Scene:
     """What a life takes place in: `house` is for all who are content with the usual."""
 
     stack: EmbeddedStack
-    house: ServiceEnv
+    service_env: ServiceEnv
     recorder: Recorder
 
     @asynccontextmanager
-    async def house_of_ones_own(self, **options: Any) -> AsyncIterator[ServiceEnv]:
+    async def own_service_env(self, **options: Any) -> AsyncIterator[ServiceEnv]:
         """A house in which catalogues or the database may be changed, or a month closed for everybody."""
-        async with open_service_env(self.stack, self.house.temporal, **options) as house:
-            yield house
+        async with open_service_env(self.stack, self.service_env.temporal, **options) as service_env:
+            yield service_env
 
     async def connected(self, address: str) -> Client:
         return await connected(address, self.recorder)
 
-    async def begun(self, at: str = START, *, house: ServiceEnv | None = None, **changes: Any) -> DatedLife:
-        life = await (house or self.house).requested(at, **changes)
-        dated = DatedLife(life.client, life.temporal, life.id, life.request)
-        dated.ahead = kst(at) - await life.clock.now()
+    async def begun(
+        self, at: str = START, *, service_env: ServiceEnv | None = None, **changes: Any
+    ) -> DatedLife:
+        subscription = await (service_env or self.service_env).requested(at, **changes)
+        dated = DatedLife(subscription.client, subscription.temporal, subscription.id, subscription.request)
+        dated.ahead = kst(at) - await subscription.clock.now()
         return dated
 
-    async def paid(self, term: str, *, house: ServiceEnv | None = None, **changes: Any) -> DatedLife:
+    async def paid(self, term: str, *, service_env: ServiceEnv | None = None, **changes: Any) -> DatedLife:
         """A life that switched to paid in the hour in which it was requested."""
-        life = await self.begun(house=house, **changes)
-        await life.asks("switch_to_paid", at=START, date=START[:10], term=term)
-        return life
+        subscription = await self.begun(service_env=service_env, **changes)
+        await subscription.asks("switch_to_paid", at=START, date=START[:10], term=term)
+        return subscription
 
-    async def runs_of(self, *lives: SubscriptionDriver) -> list[WorkflowHistory]:
+    async def runs_of(self, *subscriptions: SubscriptionDriver) -> list[WorkflowHistory]:
         """Every run of these lives, to be called when nothing of them is under way."""
-        return [run for life in lives for run in await self.recorder.runs_of(life.temporal, life.workflow_id)]
+        return [
+            run
+            for subscription in subscriptions
+            for run in await self.recorder.runs_of(subscription.temporal, subscription.workflow_id)
+        ]
 
 
 async def connected(address: str, recorder: Recorder) -> Client:
@@ -83,8 +89,8 @@ async def connected(address: str, recorder: Recorder) -> Client:
 async def open_scene(stack: EmbeddedStack) -> AsyncIterator[Scene]:
     recorder = Recorder()
     temporal = await connected(stack.addresses.temporal_address, recorder)
-    async with open_service_env(stack, temporal) as house:
-        yield Scene(stack, house, recorder)
+    async with open_service_env(stack, temporal) as service_env:
+        yield Scene(stack, service_env, recorder)
 
 
 Living = Callable[[Scene], Awaitable[list[WorkflowHistory]]]

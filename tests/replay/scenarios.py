@@ -34,6 +34,8 @@ async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[Wor
     return {kind.name: runs for kind, runs in zip(chosen, histories, strict=True)}
 
 
-def commands_of(lives: Mapping[str, Sequence[WorkflowHistory]]) -> str:
+def commands_of(subscriptions: Mapping[str, Sequence[WorkflowHistory]]) -> str:
     """What those of these lives asked for that are to be compared, by name."""
-    return "".join(described(name, lives[name]) for name in sorted(lives) if KINDS[name].compared)
+    return "".join(
+        described(name, subscriptions[name]) for name in sorted(subscriptions) if KINDS[name].compared
+    )

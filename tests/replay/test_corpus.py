@@ -69,9 +69,11 @@ def recorded_today() -> list[RecordedLife]:
 def test_this_release_has_lived_every_kind_of_life(recorded_today: list[RecordedLife]) -> None:
     if not recorded_today:
         return
-    effects = [effect for life in recorded_today for run in life.runs for effect in effects_of(run)]
+    effects = [
+        effect for subscription in recorded_today for run in subscription.runs for effect in effects_of(run)
+    ]
     lacking = {
-        "kinds of lives": {*KINDS} ^ {life.name for life in recorded_today},
+        "kinds of lives": {*KINDS} ^ {subscription.name for subscription in recorded_today},
         "workflows": {each.__name__ for each in WORKFLOWS} - {*workflows_in(recorded_today)},
         "activities": {*ACTIVITIES} - {effect.name for effect in effects},
         "outcomes": OUTCOMES - {getattr(effect.result, "outcome", "") for effect in effects},
@@ -83,9 +85,9 @@ def test_this_release_has_lived_every_kind_of_life(recorded_today: list[Recorded
     )
 
 
-def workflows_in(lives: list[RecordedLife]) -> Iterator[str]:
-    for life in lives:
-        for run in life.runs:
+def workflows_in(subscriptions: list[RecordedLife]) -> Iterator[str]:
+    for subscription in subscriptions:
+        for run in subscription.runs:
             yield run.events[0].workflow_execution_started_event_attributes.workflow_type.name
 
 
@@ -100,9 +102,9 @@ def events_in(effects: Iterable[Effect]) -> Iterator[str]:
             yield from (entry.event for entry in effect.result.timeline)
 
 
-def updates_in(lives: list[RecordedLife]) -> Iterator[str]:
-    for life in lives:
-        for run in life.runs:
+def updates_in(subscriptions: list[RecordedLife]) -> Iterator[str]:
+    for subscription in subscriptions:
+        for run in subscription.runs:
             for event in run.events:
                 accepted = event.workflow_execution_update_accepted_event_attributes
                 yield accepted.accepted_request.input.name
@@ -110,8 +112,8 @@ def updates_in(lives: list[RecordedLife]) -> Iterator[str]:
 
 @pytest.mark.parametrize("release", releases())
 def test_nothing_in_it_tells_of_a_person_or_of_the_machine(release: str) -> None:
-    for life in recorded_lives(release):
-        for run in life.runs:
+    for subscription in recorded_lives(release):
+        for run in subscription.runs:
             text = run.to_json()
             said = b"\n".join(map(base64.b64decode, re.findall(r'"data": "([A-Za-z0-9+/=]+)"', text)))
             assert PASSWORD.encode() not in said

@@ -19,9 +19,13 @@ from .corpus import RecordedLife, recorded_lives, releases
 
 
 @pytest.fixture(scope="module")
-def life() -> RecordedLife:
-    [life] = (life for life in recorded_lives(releases()[-1]) if life.name == "annual-cancelled-early")
-    return life
+def subscription() -> RecordedLife:
+    [subscription] = (
+        subscription
+        for subscription in recorded_lives(releases()[-1])
+        if subscription.name == "annual-cancelled-early"
+    )
+    return subscription
 
 
 async def asking_for_prices_first(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
@@ -68,22 +72,22 @@ PASSES = {
 }
 
 
-async def test_nothing_differs_as_it_is(life: RecordedLife) -> None:
-    assert await differences(life) == []
+async def test_nothing_differs_as_it_is(subscription: RecordedLife) -> None:
+    assert await differences(subscription) == []
 
 
 @pytest.mark.parametrize(("place", "edit", "told"), FOUND.values(), ids=FOUND)
 async def test_an_edit_that_running_subscriptions_would_not_survive_is_found(
-    life: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, told: str
+    subscription: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, told: str
 ) -> None:
     monkeypatch.setattr(place, edit)
-    found = await differences(life)
+    found = await differences(subscription)
     assert any(re.match("run [12] of 4", difference) and told in difference for difference in found), found
 
 
 @pytest.mark.parametrize(("place", "edit"), PASSES.values(), ids=PASSES)
 async def test_an_edit_that_they_survive_passes(
-    life: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any
+    subscription: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any
 ) -> None:
     monkeypatch.setattr(place, edit)
-    assert await differences(life) == []
+    assert await differences(subscription) == []

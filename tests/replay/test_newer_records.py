@@ -17,7 +17,7 @@ from workflows.run_input import parse_run_input
 from .corpus import recorded_lives, releases
 from .recorded_effects import effects_of, first
 
-RUNS = [run for life in recorded_lives(releases()[-1]) for run in life.runs]
+RUNS = [run for subscription in recorded_lives(releases()[-1]) for run in subscription.runs]
 EFFECTS = [effect for run in RUNS for effect in effects_of(run) if effect.result]
 
 

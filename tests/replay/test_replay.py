@@ -5,16 +5,16 @@ import pytest
 from .command_comparison import differences
 from .corpus import RecordedLife, recorded_lives, releases
 
-LIVES = [life for release in releases() for life in recorded_lives(release)]
+LIVES = [subscription for release in releases() for subscription in recorded_lives(release)]
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
-async def test_a_recorded_life_is_told_again_the_same(life: RecordedLife) -> None:
-    found = await differences(life)
+async def test_a_recorded_life_is_told_again_the_same(subscription: RecordedLife) -> None:
+    found = await differences(subscription)
     assert not found, "\n".join(
         [
             *found,
-            f"What {life.release} began would stop, or go another way than its record.",
+            f"What {subscription.release} began would stop, or go another way than its record.",
             "docs/upgrading.md#the-workflow says how to guard the change.",
         ]
     )

@@ -37,13 +37,13 @@ class ApiClient:
         sent = {"Idempotency-Key": key or uuid.uuid4().hex, **headers}
         return _looked_at(await self.http.post(f"/v1{path}", json=body, headers=sent), status)
 
-    async def requests(self, house: ServiceEnv, **changes: Any) -> str:
+    async def requests(self, service_env: ServiceEnv, **changes: Any) -> str:
         """The id of a subscription that this visitor has requested."""
-        answer = await self.posts("/subscriptions", self.request_body(house, **changes), 201)
+        answer = await self.posts("/subscriptions", self.request_body(service_env, **changes), 201)
         return str(answer["subscription_id"])
 
-    def request_body(self, house: ServiceEnv, **changes: Any) -> dict[str, Any]:
-        body = house.request_body(**changes)
+    def request_body(self, service_env: ServiceEnv, **changes: Any) -> dict[str, Any]:
+        body = service_env.request_body(**changes)
         for name in BODY_FIELDS_OF_ITS_OWN:
             if name not in changes:
                 del body[name]
@@ -71,7 +71,7 @@ def _looked_at(answer: httpx.Response, status: int) -> Any:
 class ApiServer:
     """`url` is where it answers."""
 
-    house: ServiceEnv
+    service_env: ServiceEnv
     service: AppState
     keys: ApiKeyStore
     url: str
@@ -87,32 +87,36 @@ class ApiServer:
         http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=40)
         return ApiClient(await self.visitors.enter_async_context(http), customer_id)
 
-    def life(self, subscription_id: str) -> SubscriptionDriver:
-        return SubscriptionDriver(self.house.client, self.house.temporal, subscription_id, {})
+    def subscription(self, subscription_id: str) -> SubscriptionDriver:
+        return SubscriptionDriver(self.service_env.client, self.service_env.temporal, subscription_id, {})
 
 
 @asynccontextmanager
 async def open_api_server(
-    house: ServiceEnv, *, database_url: str | None = None, rates: RateLimits | None = None, **settings: Any
+    service_env: ServiceEnv,
+    *,
+    database_url: str | None = None,
+    rates: RateLimits | None = None,
+    **settings: Any,
 ) -> AsyncIterator[ApiServer]:
     """`database_url` is the way that the API itself goes to the database."""
-    url = database_url or house.web_url
+    url = database_url or service_env.web_url
     async with (
         create_pool(url, "worksub_reader", connections=8) as reading,
         create_pool(url, "worksub_api", connections=2) as own,
-        create_pool(house.people_url, "worksub_admin", connections=1) as admin,
+        create_pool(service_env.people_url, "worksub_admin", connections=1) as admin,
     ):
         service = AppState(
-            temporal=house.temporal,
+            temporal=service_env.temporal,
             reading=reading,
-            client=SubscriptionClient(house.temporal, reading, task_queue=house.task_queue),
+            client=SubscriptionClient(service_env.temporal, reading, task_queue=service_env.task_queue),
             own=own,
             keys=ApiKeyStore(own),
             rates=rates or RateLimits("100000/minute", "100000/minute"),
             **settings,
         )
         async with served(create_app(service)) as url:
-            reception = ApiServer(house, service, ApiKeyStore(admin), url)
+            reception = ApiServer(service_env, service, ApiKeyStore(admin), url)
             try:
                 async with reception.visitors:
                     yield reception

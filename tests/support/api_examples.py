@@ -24,36 +24,40 @@ _PLAIN_ID = "sub-1"
 
 def told() -> dict[str, Any]:
     """One document for each answer that the description shows."""
-    life = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
-    assert life.state.trial_ends_at is not None
-    started = RequestAnswer(
-        subscription_id=_PLAIN_ID, state=life.state.state, trial_ends_at=life.state.trial_ends_at
+    subscription = ScenarioBuilder.requested(
+        "2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482"
     )
-    switch = life.read("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
+    assert subscription.state.trial_ends_at is not None
+    started = RequestAnswer(
+        subscription_id=_PLAIN_ID,
+        state=subscription.state.state,
+        trial_ends_at=subscription.state.trial_ends_at,
+    )
+    switch = subscription.read("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert isinstance(switch, SwitchToPaid)
-    change = quote_switch(life.state, switch, life.now, BOOK)
+    change = quote_switch(subscription.state, switch, subscription.now, BOOK)
     assert isinstance(change, ChangeQuote)
-    accepted = life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").answers[-1]
+    accepted = subscription.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").answers[-1]
     assert isinstance(accepted, Decision)
     answer = Answer(
         command="switch_to_paid",
         message=accepted.message,
-        state=life.state.state,
-        access=life.state.access,
-        events=tuple(timeline_entry(event, life.state) for event in accepted.events),
+        state=subscription.state.state,
+        access=subscription.state.access,
+        events=tuple(timeline_entry(event, subscription.state) for event in accepted.events),
         ledger=(),
     )
-    life.at("2027-06-10 09:00")
+    subscription.at("2027-06-10 09:00")
     shortened = change.model_copy(update={"ledger": change.ledger[:1]})
     documents = {
         "request": started,
         "command": answer,
-        "status": status_of(life.state, BOOK.domain_policy),
-        "timeline": {"items": life.timeline[:2], "next": "Mg"},
-        "ledger": _page(life.ledger[-1:]),
-        "explanations": _page([explain(life.ledger[-1])]),
-        "upcoming": _page(upcoming(life.state, life.now, BOOK, limit=2)),
-        "quotes": {"a cancellation": life.quoted(day("2027-07-01")), "a switch": shortened},
+        "status": status_of(subscription.state, BOOK.domain_policy),
+        "timeline": {"items": subscription.timeline[:2], "next": "Mg"},
+        "ledger": _page(subscription.ledger[-1:]),
+        "explanations": _page([explain(subscription.ledger[-1])]),
+        "upcoming": _page(upcoming(subscription.state, subscription.now, BOOK, limit=2)),
+        "quotes": {"a cancellation": subscription.quoted(day("2027-07-01")), "a switch": shortened},
     }
     text = json.dumps(documents, default=_as_json, ensure_ascii=False)
     return dict(json.loads(text.replace(_PLAIN_ID, SUBSCRIPTION_ID)))
@@ -65,19 +69,21 @@ SAMPLE_SENT_AT = datetime(2027, 1, 31, 15, 0, 4, tzinfo=UTC)
 
 def webhook_sample() -> tuple[dict[str, str], str]:
     """Return the headers and the body of a call as docs/webhooks.md shows it: the fees of a first month."""
-    life = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482")
-    life.asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
-    life.at("2027-02-01 00:00")
-    entry = next(each for each in life.timeline if each.event == "SERVICE_FEES_POSTED")
+    subscription = ScenarioBuilder.requested(
+        "2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482"
+    )
+    subscription.asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
+    subscription.at("2027-02-01 00:00")
+    entry = next(each for each in subscription.timeline if each.event == "SERVICE_FEES_POSTED")
     event = cloud_event(
         EventPayload(
             subscription_id=SUBSCRIPTION_ID,
-            customer_id=life.state.customer_id,
+            customer_id=subscription.state.customer_id,
             sequence=entry.sequence,
             event=entry.event,
             state=entry.state,
             message=entry.message,
-            ledger=tuple(life.ledger),
+            ledger=tuple(subscription.ledger),
         ),
         entry.at,
     )

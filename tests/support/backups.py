@@ -28,10 +28,10 @@ class Backup(NamedTuple):
     temporal: Path
 
 
-async def backed_up(house: ServiceEnv, server: Path, directory: Path) -> Backup:
+async def backed_up(service_env: ServiceEnv, server: Path, directory: Path) -> Backup:
     """Of a house that goes on working, and of the Temporal server whose data are in `server`."""
     backup = Backup(directory / "worksub.dump", directory / "temporal.db")
-    url = as_login(house.database_url, SUPERUSER)
+    url = as_login(service_env.database_url, SUPERUSER)
     await asyncio.to_thread(_copy, server / "temporal.db", backup.temporal)
     await run(postgres("pg_dump"), "--format=custom", f"--file={backup.database}", url)
     return backup
@@ -46,8 +46,8 @@ async def restored(
     await asyncio.to_thread(_copy, temporal, directory / "temporal.db")
     async with TemporalServer(directory, search_attributes={}) as server:
         client = await Client.connect(server.address, data_converter=data_converter())
-        async with open_service_env(stack, client, database_url=url, task_queue=TASK_QUEUE) as house:
-            yield house
+        async with open_service_env(stack, client, database_url=url, task_queue=TASK_QUEUE) as service_env:
+            yield service_env
 
 
 async def restored_database(stack: EmbeddedStack, dump: Path) -> str:

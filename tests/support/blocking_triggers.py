@@ -70,9 +70,9 @@ class BlockingTriggers:
 
 
 @asynccontextmanager
-async def holds_in(house: ServiceEnv) -> AsyncIterator[BlockingTriggers]:
+async def holds_in(service_env: ServiceEnv) -> AsyncIterator[BlockingTriggers]:
     """Triggers of the test's own in the house's database; the service knows nothing of them."""
-    connection = await asyncpg.connect(house.database_url)
+    connection = await asyncpg.connect(service_env.database_url)
     try:
         await connection.execute(_TRIGGER)
         for table in _TABLES:

@@ -21,7 +21,7 @@ from support.service_env import ServiceEnv
 class ConsoleServer:
     """Where the console answers, the house behind it, and what it answers to."""
 
-    house: ServiceEnv
+    service_env: ServiceEnv
     url: str
     app: Starlette
     metrics: HttpMetrics
@@ -35,13 +35,16 @@ class ConsoleServer:
 
 @asynccontextmanager
 async def run_console(
-    house: ServiceEnv, settings: ConsoleSettings | None = None, *, hashing: PasswordHashing | None = None
+    service_env: ServiceEnv,
+    settings: ConsoleSettings | None = None,
+    *,
+    hashing: PasswordHashing | None = None,
 ) -> AsyncIterator[ConsoleServer]:
     """Serve the console; without settings, as on a developer's own stack."""
     with bind("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
-        async with create_pool(house.web_url, "worksub_console", connections=4) as pool:
-            app = create_console(house.client, pool, settings, hashing=hashing)
+        async with create_pool(service_env.web_url, "worksub_console", connections=4) as pool:
+            app = create_console(service_env.client, pool, settings, hashing=hashing)
             metrics = HttpMetrics("console")
             async with serve_app(ObservedRequests(app, metrics, "console"), place):
-                yield ConsoleServer(house, place.url, app, metrics)
+                yield ConsoleServer(service_env, place.url, app, metrics)

@@ -33,8 +33,8 @@ TABLES_OF_A_SUBSCRIPTION = (
 )
 
 
-async def damaged(house: ServiceEnv, statement: str, *arguments: Any) -> None:
-    async with house.owner.acquire() as connection, connection.transaction():
+async def damaged(service_env: ServiceEnv, statement: str, *arguments: Any) -> None:
+    async with service_env.owner.acquire() as connection, connection.transaction():
         guarded = [table for table in await _guarded(connection) if table in statement]
         async with unguarded(connection, guarded):
             await connection.execute(statement, *arguments)
@@ -58,19 +58,19 @@ async def _guarded(connection: Connection) -> list[str]:
     return [table for [table] in rows]
 
 
-async def forgotten(house: ServiceEnv, life: SubscriptionDriver) -> None:
+async def forgotten(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
     """The record loses a whole subscription."""
     for table in reversed(TABLES_OF_A_SUBSCRIPTION):
-        await damaged(house, f"DELETE FROM {table} WHERE subscription_id = $1", life.id)
+        await damaged(service_env, f"DELETE FROM {table} WHERE subscription_id = $1", subscription.id)
 
 
-async def told(house: ServiceEnv, life: SubscriptionDriver) -> dict[str, list[Any]]:
+async def told(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, list[Any]]:
     """All that the record has of a life, but for when it was written."""
     return {
         table: [
             {column: _told(column, value) for column, value in row.items() if column not in _WRITTEN}
-            for row in await house.owner.fetch(
-                f"SELECT * FROM {table} AS t WHERE subscription_id = $1 ORDER BY t::text", life.id
+            for row in await service_env.owner.fetch(
+                f"SELECT * FROM {table} AS t WHERE subscription_id = $1 ORDER BY t::text", subscription.id
             )
         ]
         for table in TABLES_OF_A_SUBSCRIPTION
@@ -88,44 +88,44 @@ def _told(column: str, value: Any) -> Any:
     )
 
 
-async def has_lost_its_histories(life: SubscriptionDriver) -> None:
+async def has_lost_its_histories(subscription: SubscriptionDriver) -> None:
     """The server forgets a workflow altogether."""
-    for run_id in await life.run_ids():
-        await has_lost_its_run(life, run_id)
+    for run_id in await subscription.run_ids():
+        await has_lost_its_run(subscription, run_id)
 
     async def is_forgotten() -> bool:
-        return not await is_known(life.handle)
+        return not await is_known(subscription.handle)
 
     await wait_for("the workflow is gone", is_forgotten)
 
 
-async def has_lost_its_run(life: SubscriptionDriver, run_id: str) -> None:
-    await life.temporal.workflow_service.delete_workflow_execution(
+async def has_lost_its_run(subscription: SubscriptionDriver, run_id: str) -> None:
+    await subscription.temporal.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(
-            namespace=life.temporal.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
+            namespace=subscription.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=subscription.workflow_id, run_id=run_id),
         ),
         retry=True,
     )
 
     async def is_forgotten() -> bool:
-        return run_id not in await life.run_ids()
+        return run_id not in await subscription.run_ids()
 
     await wait_for("the run is gone", is_forgotten)
 
 
-async def is_set_back(life: SubscriptionDriver) -> None:
+async def is_set_back(subscription: SubscriptionDriver) -> None:
     """The workflow is where its present run began, as in a server that was restored from a backup."""
-    run_id = (await life.handle.describe()).run_id
+    run_id = (await subscription.handle.describe()).run_id
     first = next(
         event.event_id
-        for event in await life.history(run_id)
+        for event in await subscription.history(run_id)
         if event.HasField("workflow_task_completed_event_attributes")
     )
-    await life.temporal.workflow_service.reset_workflow_execution(
+    await subscription.temporal.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
-            namespace=life.temporal.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id, run_id=run_id),
+            namespace=subscription.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=subscription.workflow_id, run_id=run_id),
             reason="restored from a backup",
             workflow_task_finish_event_id=first,
             request_id=unique_name("reset"),
@@ -141,18 +141,18 @@ async def is_set_back(life: SubscriptionDriver) -> None:
 class Backup:
     """A copy of the whole database, from which it can be restored while the service runs."""
 
-    def __init__(self, house: ServiceEnv, tables: list[str]) -> None:
-        self._house = house
+    def __init__(self, service_env: ServiceEnv, tables: list[str]) -> None:
+        self._house = service_env
         self._tables = tables
 
     @classmethod
-    async def of(cls, house: ServiceEnv) -> "Backup":
-        async with house.owner.acquire() as connection:
+    async def of(cls, service_env: ServiceEnv) -> "Backup":
+        async with service_env.owner.acquire() as connection:
             await connection.execute("CREATE SCHEMA backup")
             tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             for [table] in tables:
                 await connection.execute(f"CREATE TABLE backup.{table} AS TABLE public.{table}")
-        return cls(house, [table for [table] in tables])
+        return cls(service_env, [table for [table] in tables])
 
     async def is_restored(self) -> None:
         async with (

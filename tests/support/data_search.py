@@ -13,12 +13,12 @@ from .polling import wait_for
 from .service_env import ServiceEnv
 
 
-async def found_in_database(house: ServiceEnv, values: Sequence[str]) -> list[tuple[str, str]]:
+async def found_in_database(service_env: ServiceEnv, values: Sequence[str]) -> list[tuple[str, str]]:
     """In which tables which of the values stand, in whatever column."""
-    tables = await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = await service_env.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     found = []
     for [table] in tables:
-        rows = await house.owner.fetch(
+        rows = await service_env.owner.fetch(
             f"SELECT DISTINCT v FROM {table} t, unnest($1::text[]) v WHERE strpos(t::text, v) > 0", values
         )
         found += [(table, row["v"]) for row in rows]

@@ -10,20 +10,20 @@ from .polling import wait_for
 from .service_env import ServiceEnv
 
 
-async def run_that_is_left(house: ServiceEnv, workflow_id: str, request: Mapping[str, Any]) -> str:
+async def run_that_is_left(service_env: ServiceEnv, workflow_id: str, request: Mapping[str, Any]) -> str:
     """A run with a request that never began and was closed by hand; returns the workflow's id."""
-    handle = await house.temporal.start_workflow(
+    handle = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         dict(request),
         id=workflow_id,
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
         start_delay=timedelta(days=1),
     )
     await handle.terminate(reason="by an operator's mistake")
 
     async def is_listed() -> bool:
         query = f"RunId = '{handle.result_run_id}' AND ExecutionStatus = 'Terminated'"
-        return [run.status async for run in house.temporal.list_workflows(query)] == [
+        return [run.status async for run in service_env.temporal.list_workflows(query)] == [
             WorkflowExecutionStatus.TERMINATED
         ]
 

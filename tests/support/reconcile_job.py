@@ -9,42 +9,42 @@ from .service_env import ServiceEnv, unique_name
 from .subscription_driver import SubscriptionDriver
 
 
-async def reconciled(house: ServiceEnv, grace_minutes: int = 0) -> dict[str, Any]:
+async def reconciled(service_env: ServiceEnv, grace_minutes: int = 0) -> dict[str, Any]:
     """The report of a run in this house. Nothing is taken to be still under way, unless there is a grace."""
-    report: dict[str, Any] = await house.temporal.execute_workflow(
+    report: dict[str, Any] = await service_env.temporal.execute_workflow(
         "ReconcileWorkflow",
         {"grace_minutes": grace_minutes},
         id=unique_name("reconcile"),
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
     )
     return report
 
 
-async def found(house: ServiceEnv, grace_minutes: int = 0) -> list[ReportedFinding]:
+async def found(service_env: ServiceEnv, grace_minutes: int = 0) -> list[ReportedFinding]:
     """What a run finds now."""
-    report = await reconciled(house, grace_minutes)
-    findings = await house.client.findings(report["run"])
+    report = await reconciled(service_env, grace_minutes)
+    findings = await service_env.client.findings(report["run"])
     assert report["found"] == len(findings)
     assert report["repaired"] == sum(finding.repaired for finding in findings)
     return findings
 
 
-async def codes(house: ServiceEnv) -> dict[str | None, list[tuple[str, bool]]]:
+async def codes(service_env: ServiceEnv) -> dict[str | None, list[tuple[str, bool]]]:
     """What a run finds of each subscription."""
     by_id: dict[str | None, list[tuple[str, bool]]] = {}
-    for finding in await found(house):
+    for finding in await found(service_env):
         by_id.setdefault(finding.subscription_id, []).append((finding.code.value, finding.repaired))
     return by_id
 
 
-async def needs_attention(life: SubscriptionDriver) -> bool:
-    described = await life.handle.describe()
+async def needs_attention(subscription: SubscriptionDriver) -> bool:
+    described = await subscription.handle.describe()
     shown = {pair.key.name: pair.value for pair in described.typed_search_attributes}
     return bool(shown.get("NeedsAttention"))
 
 
-async def gets_attention(life: SubscriptionDriver, *, needed: bool = True) -> None:
+async def gets_attention(subscription: SubscriptionDriver, *, needed: bool = True) -> None:
     async def shown() -> bool:
-        return await needs_attention(life) is needed
+        return await needs_attention(subscription) is needed
 
     await wait_for(f"NeedsAttention is {needed}", shown)

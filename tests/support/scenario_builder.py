@@ -167,8 +167,8 @@ class ScenarioBuilder:
     @classmethod
     def paid(cls, first_day: str, term: str, book: PriceBook = BOOK, **changes: Any) -> Self:
         """Requested and switched to paid at 09:00 on the first day, as the tests of contracts begin."""
-        life = cls.requested(f"{first_day} 09:00", book, **changes)
-        return life.asks("switch_to_paid", term=term)
+        subscription = cls.requested(f"{first_day} 09:00", book, **changes)
+        return subscription.asks("switch_to_paid", term=term)
 
     def copy(self) -> Self:
         """The same life, to be lived on in another way."""

@@ -147,9 +147,9 @@ class ServiceEnv:
 
     async def paid(self, at: str, term: str = "ANNUAL", **changes: Any) -> SubscriptionDriver:
         """A simulated life that switched to paid in the hour in which it was requested."""
-        life = await self.requested(at, **changes)
-        await life.asks("switch_to_paid", at=at, date=at[:10], term=term)
-        return life
+        subscription = await self.requested(at, **changes)
+        await subscription.asks("switch_to_paid", at=at, date=at[:10], term=term)
+        return subscription
 
     async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refusal:
         """The answer to a request, whichever it is."""
@@ -187,7 +187,7 @@ async def open_service_env(
     task_queue: str | None = None,
 ) -> AsyncIterator[ServiceEnv]:
     """A house of one's own; with `works=False` its worker is for the test to run."""
-    name = unique_name("house").replace("-", "_")
+    name = unique_name("service_env").replace("-", "_")
     queue = task_queue or name
     url = database_url or await create_database(stack, name)
     with DnsServer() as dns:
@@ -197,12 +197,12 @@ async def open_service_env(
             asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
         ):
             client = SubscriptionClient(temporal, reading, task_queue=queue)
-            house = ServiceEnv(temporal, url, queue, pool, owner, client, dns, await worker_seals(pool))
+            service_env = ServiceEnv(temporal, url, queue, pool, owner, client, dns, await worker_seals(pool))
             if works:
-                async with house.worker():
-                    yield house
+                async with service_env.worker():
+                    yield service_env
             else:
-                yield house
+                yield service_env
 
 
 _creating = asyncio.Lock()

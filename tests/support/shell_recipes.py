@@ -62,7 +62,7 @@ class Shell:
     """A shell of somebody who looks after the subscriptions of a house."""
 
     stack: EmbeddedStack
-    house: ServiceEnv
+    service_env: ServiceEnv
     directory: Path
 
     async def types(
@@ -79,7 +79,7 @@ class Shell:
         return printed
 
     async def _run(self, command: str) -> Ended:
-        temporal = self.house.temporal
+        temporal = self.service_env.temporal
         process = await asyncio.create_subprocess_exec(
             "bash",
             "-c",
@@ -93,7 +93,7 @@ class Shell:
                 "PYTHONUTF8": "1",
                 "TEMPORAL_ADDRESS": temporal.service_client.config.target_host,
                 "TEMPORAL_NAMESPACE": temporal.namespace,
-                "DATABASE_URL": self.house.database_url,
+                "DATABASE_URL": self.service_env.database_url,
                 "WORKSUB_CATALOGUE": str(self.directory / CATALOGUE),
             },
         )
@@ -119,30 +119,30 @@ def recipe(heading: str) -> Callable[[Recipe], Recipe]:
 # -- lives that examples speak of --------------------------------------------------------------------
 
 
-async def in_days(life: SubscriptionDriver, days: int) -> str:
-    return f"{await life.today() + timedelta(days=days)}"
+async def in_days(subscription: SubscriptionDriver, days: int) -> str:
+    return f"{await subscription.today() + timedelta(days=days)}"
 
 
 async def paid(shell: Shell, **changes: Any) -> SubscriptionDriver:
-    life = await shell.house.requested(**changes)
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
-    return life
+    subscription = await shell.service_env.requested(**changes)
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    return subscription
 
 
 async def unproved(shell: Shell, domain: str) -> SubscriptionDriver:
     """A domain of which the proof has been published just after it was looked for."""
-    life = await shell.house.requested(account={"domain": domain})
-    await life.client.settle(life.id)
-    shell.house.dns.publish_txt(domain, (await life.status()).proofs[0].txt_value)
-    return life
+    subscription = await shell.service_env.requested(account={"domain": domain})
+    await subscription.client.settle(subscription.id)
+    shell.service_env.dns.publish_txt(domain, (await subscription.status()).proofs[0].txt_value)
+    return subscription
 
 
-async def named(life: SubscriptionDriver) -> dict[str, str]:
+async def named(subscription: SubscriptionDriver) -> dict[str, str]:
     """What stands for this life in examples."""
     return {
-        "ID": life.id,
-        "acme": life.request["account"].get("group", "acme"),
-        "C-1000482": life.request["customer_id"],
-        "2027-01-01": await in_days(life, 10),
-        "2027-07-01": await in_days(life, 20),
+        "ID": subscription.id,
+        "acme": subscription.request["account"].get("group", "acme"),
+        "C-1000482": subscription.request["customer_id"],
+        "2027-01-01": await in_days(subscription, 10),
+        "2027-07-01": await in_days(subscription, 20),
     }

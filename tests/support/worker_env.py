@@ -24,7 +24,7 @@ class WorkerEnv(NamedTuple):
     """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
 
     stack: EmbeddedStack
-    house: ServiceEnv
+    service_env: ServiceEnv
     settings: dict[str, str]
     home: Path
 
@@ -38,7 +38,7 @@ async def open_worker_env(
     """
     keyring = keyring_from(os.environ) if keyring is None else keyring
     (home / "catalogue.toml").write_text(catalogue_text())
-    namespace = unique_name("office")
+    namespace = unique_name("worker_env")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
         stack.addresses.temporal_address,
@@ -47,16 +47,16 @@ async def open_worker_env(
         runtime=runtime,
     )
     await register_search_attributes(temporal)
-    async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as house:
+    async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as service_env:
         settings = {
-            "DATABASE_URL": house.worker_url,
+            "DATABASE_URL": service_env.worker_url,
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
             "TEMPORAL_NAMESPACE": namespace,
             "WORKSUB_CATALOGUE": str(home / "catalogue.toml"),
-            "WORKSUB_DNS_RESOLVERS": house.dns.address,
+            "WORKSUB_DNS_RESOLVERS": service_env.dns.address,
             KEYS: ",".join(map(str, keyring.keys)),
         }
-        yield WorkerEnv(stack, house, settings, home)
+        yield WorkerEnv(stack, service_env, settings, home)
 
 
 async def register_namespace(stack: EmbeddedStack, namespace: str) -> None:

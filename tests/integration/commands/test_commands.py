@@ -17,8 +17,10 @@ from subscription.timeline import Answer
 START = "2027-01-10 09:00"
 
 
-async def test_every_command_is_accepted_and_answers_with_what_is_recorded_then(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_every_command_is_accepted_and_answers_with_what_is_recorded_then(
+    service_env: ServiceEnv,
+) -> None:
+    subscription = await service_env.requested(START)
     asked: dict[str, dict[str, Any]] = {
         "rename_account": {"domain": f"{unique_name('renamed')}.example"},
         "check_domain": {},
@@ -26,24 +28,26 @@ async def test_every_command_is_accepted_and_answers_with_what_is_recorded_then(
         "withdraw_reservation": {},
     }
     for command, argument in asked.items():
-        await answers_with_what_is_recorded(life, command, argument)
-    await answers_with_what_is_recorded(life, "switch_to_paid", {"date": "2027-01-10", "term": "MONTHLY"})
+        await answers_with_what_is_recorded(subscription, command, argument)
+    await answers_with_what_is_recorded(
+        subscription, "switch_to_paid", {"date": "2027-01-10", "term": "MONTHLY"}
+    )
     paid: dict[str, dict[str, Any]] = {
         "change_renewal_option": {"term": "ANNUAL", "members": 20},
         "upgrade": {"plan": "premium", "members": 30, "term": "ANNUAL"},
         "cancel": {"date": "2027-01-10"},
     }
     for command, argument in paid.items():
-        await answers_with_what_is_recorded(life, command, argument)
+        await answers_with_what_is_recorded(subscription, command, argument)
     assert {*asked, *paid} == {*COMMANDS}
 
 
 async def answers_with_what_is_recorded(
-    life: SubscriptionDriver, command: str, argument: dict[str, Any]
+    subscription: SubscriptionDriver, command: str, argument: dict[str, Any]
 ) -> None:
-    before = len(await life.client.timeline(life.id))
-    answer = await life.asks(command, at=START, **argument)
-    timeline, ledger = await life.client.timeline(life.id), await life.ledger()
+    before = len(await subscription.client.timeline(subscription.id))
+    answer = await subscription.asks(command, at=START, **argument)
+    timeline, ledger = await subscription.client.timeline(subscription.id), await subscription.ledger()
     assert answer.command == command
     # The looks for a proof and the erasure that follow a command are not among what it causes.
     assert list(answer.events) == timeline[before:][: len(answer.events)]
@@ -52,13 +56,13 @@ async def answers_with_what_is_recorded(
     assert answer.state is (answer.events[-1].state if answer.events else State.TRIAL)
 
 
-async def refusing_lives(house: ServiceEnv) -> dict[str, SubscriptionDriver]:
+async def refusing_lives(service_env: ServiceEnv) -> dict[str, SubscriptionDriver]:
     """Lives in which every command has a reason to be refused."""
     trial, reserved, paid = await gather_all(
-        [house.requested(START), house.requested(START), house.paid(START, "ANNUAL")]
+        [service_env.requested(START), service_env.requested(START), service_env.paid(START, "ANNUAL")]
     )
     await reserved.asks("switch_to_paid", at=START, date="2027-01-20", term="MONTHLY")
-    return {"trial": trial, "reserved": reserved, "paid": paid, "holder": await house.requested(START)}
+    return {"trial": trial, "reserved": reserved, "paid": paid, "holder": await service_env.requested(START)}
 
 
 REFUSALS: list[tuple[str, str, dict[str, Any], RefusalCode]] = [
@@ -91,46 +95,48 @@ REFUSALS: list[tuple[str, str, dict[str, Any], RefusalCode]] = [
 ]
 
 
-async def test_every_command_is_refused_with_its_code_and_leaves_nothing(house: ServiceEnv) -> None:
-    lives = await refusing_lives(house)
+async def test_every_command_is_refused_with_its_code_and_leaves_nothing(service_env: ServiceEnv) -> None:
+    subscriptions = await refusing_lives(service_env)
     assert {command for _, command, _, _ in REFUSALS} == {*COMMANDS}
-    taken = {"group": lives["holder"].request["account"]["group"]}
-    same = {"group": lives["trial"].request["account"]["group"]}
+    taken = {"group": subscriptions["holder"].request["account"]["group"]}
+    same = {"group": subscriptions["trial"].request["account"]["group"]}
     refusals = [
         *REFUSALS,
         ("trial", "rename_account", same, RefusalCode.NAME_UNCHANGED),
         ("trial", "rename_account", taken, RefusalCode.NAME_TAKEN),
     ]
-    before = {name: await life.events() for name, life in lives.items()}
+    before = {name: await subscription.events() for name, subscription in subscriptions.items()}
     for name, command, argument, code in refusals:
-        refused = await lives[name].refused(command, at=START, **argument)
+        refused = await subscriptions[name].refused(command, at=START, **argument)
         assert refused.code is code, (command, argument)
         assert refused.message
-    assert {name: await life.events() for name, life in lives.items()} == before
-    for life in lives.values():
-        assert await life.failed_tasks() == []
+    assert {name: await subscription.events() for name, subscription in subscriptions.items()} == before
+    for subscription in subscriptions.values():
+        assert await subscription.failed_tasks() == []
 
 
-async def test_a_refused_update_leaves_no_trace_in_the_history(house: ServiceEnv) -> None:
-    life = await house.requested(START)
-    await life.passes_to(START)
-    before = len(await life.whole_history())
-    await gather_all(life.refused("withdraw_reservation", at=START) for _ in range(5))
-    assert len(await life.whole_history()) == before
+async def test_a_refused_update_leaves_no_trace_in_the_history(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
+    await subscription.passes_to(START)
+    before = len(await subscription.whole_history())
+    await gather_all(subscription.refused("withdraw_reservation", at=START) for _ in range(5))
+    assert len(await subscription.whole_history()) == before
 
 
-async def test_a_plain_update_fails_with_the_code_as_its_type(house: ServiceEnv) -> None:
-    life = await house.requested()
+async def test_a_plain_update_fails_with_the_code_as_its_type(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
     with pytest.raises(WorkflowUpdateFailedError) as failure:
-        await life.handle.execute_update("withdraw_reservation", {})
+        await subscription.handle.execute_update("withdraw_reservation", {})
     cause = failure.value.cause
     assert isinstance(cause, ApplicationError)
     assert (cause.type, cause.non_retryable) == (RefusalCode.NOTHING_RESERVED, True)
     assert Refusal.model_validate(cause.details[0]).code is RefusalCode.NOTHING_RESERVED
 
 
-async def test_a_subscription_that_never_was_is_not_found(house: ServiceEnv) -> None:
-    ghost = SubscriptionDriver(house.client, house.temporal, "no-such-subscription", {"agreed_terms": []})
+async def test_a_subscription_that_never_was_is_not_found(service_env: ServiceEnv) -> None:
+    ghost = SubscriptionDriver(
+        service_env.client, service_env.temporal, "no-such-subscription", {"agreed_terms": []}
+    )
     for asking in (ghost.asks("withdraw_reservation"), ghost.status(), ghost.events(), ghost.ledger()):
         with pytest.raises(RefusalError) as refusal:
             await asking
@@ -140,111 +146,117 @@ async def test_a_subscription_that_never_was_is_not_found(house: ServiceEnv) -> 
 # -- ids (R22) ---------------------------------------------------------------------------------------
 
 
-async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    first = await life.asks("change_renewal_option", at=START, term="ANNUAL", id="once")
-    await life.asks("change_renewal_option", at=START, term="MONTHLY")
-    assert await life.asks("change_renewal_option", at=START, term="ANNUAL", id="once") == first
-    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 2
-    renewal = (await life.status()).renewal
+async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(
+    service_env: ServiceEnv,
+) -> None:
+    subscription = await service_env.paid(START)
+    first = await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="once")
+    await subscription.asks("change_renewal_option", at=START, term="MONTHLY")
+    assert await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="once") == first
+    assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 2
+    renewal = (await subscription.status()).renewal
     assert renewal is not None
     assert renewal.term == "MONTHLY"
 
 
-async def test_r22_the_first_answer_is_given_across_continue_as_new(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    await life.passes_to("2028-01-05 00:00")
-    first = await life.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="once")
-    runs = len(await life.run_ids())
-    await life.passes_to("2028-01-12 00:00")
-    await life.has_run(runs + 1)
-    assert (await life.events()).count("CONTRACT_RENEWED") == 1
+async def test_r22_the_first_answer_is_given_across_continue_as_new(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    await subscription.passes_to("2028-01-05 00:00")
+    first = await subscription.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="once")
+    runs = len(await subscription.run_ids())
+    await subscription.passes_to("2028-01-12 00:00")
+    await subscription.has_run(runs + 1)
+    assert (await subscription.events()).count("CONTRACT_RENEWED") == 1
     again = await gather_all(
-        life.asks("change_renewal_option", at=at, term="ANNUAL", id="once")
+        subscription.asks("change_renewal_option", at=at, term="ANNUAL", id="once")
         for at in ("2028-01-12 09:00", "2028-01-12 09:00", "2028-01-13 09:00")
     )
     assert again == [first] * 3
-    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 1
+    assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
-async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    confirmation = await life.confirmation()
-    renewal = await life.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal")
+async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    confirmation = await subscription.confirmation()
+    renewal = await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal")
     argument = {"date": "2027-01-10", "confirmation": confirmation, "id": "the-end"}
-    end = await life.asks("cancel", at=START, **argument)
+    end = await subscription.asks("cancel", at=START, **argument)
     assert end.state is State.CANCELED
-    await life.passes_to(START)
-    await life.has_closed()
-    assert await life.asks("cancel", at=START, **argument) == end
-    assert await life.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal") == renewal
-    assert (await life.refused("check_domain", id="something-new")).code is RefusalCode.SUBSCRIPTION_ENDED
-    assert (await life.events())[-2:] == ["CANCELED", "ERASED"]
+    await subscription.passes_to(START)
+    await subscription.has_closed()
+    assert await subscription.asks("cancel", at=START, **argument) == end
+    assert await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal") == renewal
+    assert (
+        await subscription.refused("check_domain", id="something-new")
+    ).code is RefusalCode.SUBSCRIPTION_ENDED
+    assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
 
 
-async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new(house: ServiceEnv) -> None:
+async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new(
+    service_env: ServiceEnv,
+) -> None:
     """A client that has lost its connection sends an update again under the id that it had."""
-    life = await house.paid(START)
-    await life.passes_to("2028-01-05 00:00")
+    subscription = await service_env.paid(START)
+    await subscription.passes_to("2028-01-05 00:00")
     argument = {"term": "ANNUAL", "at": "2028-01-05T09:00:00+09:00"}
-    first = await life.handle.execute_update("change_renewal_option", argument, id="sent-again")
-    await life.passes_to("2028-01-12 00:00")
+    first = await subscription.handle.execute_update("change_renewal_option", argument, id="sent-again")
+    await subscription.passes_to("2028-01-12 00:00")
     argument = {"term": "ANNUAL", "at": "2028-01-12T09:00:00+09:00"}
-    again = await life.handle.execute_update("change_renewal_option", argument, id="sent-again")
+    again = await subscription.handle.execute_update("change_renewal_option", argument, id="sent-again")
     assert again == first
-    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 1
+    assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
-async def test_r22_another_command_under_a_used_id_is_refused(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    await life.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
+async def test_r22_another_command_under_a_used_id_is_refused(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
     for command, argument in (
         ("change_renewal_option", {"term": "MONTHLY"}),
         ("upgrade", {"members": 20}),
         ("withdraw_reservation", {}),
     ):
-        refused = await life.refused(command, at=START, id="used", **argument)
+        refused = await subscription.refused(command, at=START, id="used", **argument)
         assert (refused.code, refused.field) == (RefusalCode.COMMAND_ID_REUSED, "id"), command
-    assert (await life.status()).members == 10
+    assert (await subscription.status()).members == 10
 
 
 async def test_r22_another_command_under_a_used_id_is_refused_across_continue_as_new(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.paid(START)
-    await life.passes_to("2028-01-05 00:00")
-    await life.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="used")
-    await life.passes_to("2028-01-12 00:00")
-    refused = await life.refused("upgrade", at="2028-01-12 09:00", members=20, id="used")
+    subscription = await service_env.paid(START)
+    await subscription.passes_to("2028-01-05 00:00")
+    await subscription.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="used")
+    await subscription.passes_to("2028-01-12 00:00")
+    refused = await subscription.refused("upgrade", at="2028-01-12 09:00", members=20, id="used")
     assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
 async def test_r22_another_command_under_a_used_id_is_refused_after_the_workflow_has_closed(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.paid(START)
-    await life.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
-    await life.is_cancelled(START)
-    refused = await life.refused("upgrade", at=START, id="used", members=20)
+    subscription = await service_env.paid(START)
+    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
+    await subscription.is_cancelled(START)
+    refused = await subscription.refused("upgrade", at=START, id="used", members=20)
     assert refused.code in (RefusalCode.COMMAND_ID_REUSED, RefusalCode.SUBSCRIPTION_ENDED)
 
 
 async def test_r22_temporals_server_compares_update_ids_alone_and_the_workflow_compares_the_rest(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
     """The behaviour that docs/commands.md describes for clients without the client library."""
-    life = await house.paid(START)
-    await life.has_run(2)
-    handle = life.handle
+    subscription = await service_env.paid(START)
+    await subscription.has_run(2)
+    handle = subscription.handle
 
     async def sent(update_id: str, **argument: Any) -> Any:
-        term = {"agreed_terms": life.request["agreed_terms"]}
+        term = {"agreed_terms": subscription.request["agreed_terms"]}
         return await handle.execute_update("upgrade", {**argument, **term, "at": at(START)}, id=update_id)
 
     first = await sent("of-the-update", members=20)
     # Within the run the server gives the first answer without asking the workflow.
     assert await sent("of-the-update", members=30) == first
-    assert (await life.status()).members == 20
+    assert (await subscription.status()).members == 20
     # With an id in the argument, under another update id, the workflow compares.
     named = await sent("first", members=21, id="of-the-command")
     assert await sent("second", members=21, id="of-the-command") == named
@@ -258,77 +270,79 @@ def at(moment: str) -> str:
     return kst(moment).isoformat()
 
 
-async def test_r22_two_callers_with_one_id_at_once_are_one_command(house: ServiceEnv) -> None:
-    life = await house.paid(START)
+async def test_r22_two_callers_with_one_id_at_once_are_one_command(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
     argument = {"members": 20, "id": "both"}
-    answers = await gather_all(life.asks("upgrade", at=START, **argument) for _ in range(10))
+    answers = await gather_all(subscription.asks("upgrade", at=START, **argument) for _ in range(10))
     assert answers == [answers[0]] * 10
-    assert (await life.events()).count("UPGRADED") == 1
+    assert (await subscription.events()).count("UPGRADED") == 1
 
 
-async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(house: ServiceEnv) -> None:
-    life = await house.paid(START)
+async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
 
     async def judged(members: int) -> Answer | RefusalCode:
         try:
-            return await life.asks("upgrade", at=START, members=members, id="contested")
+            return await subscription.asks("upgrade", at=START, members=members, id="contested")
         except RefusalError as refusal:
             return refusal.refused.code
 
     answers = await gather_all(judged(members) for members in (20, 21, 22, 23))
     assert answers.count(RefusalCode.COMMAND_ID_REUSED) == 3
-    assert (await life.events()).count("UPGRADED") == 1
+    assert (await subscription.events()).count("UPGRADED") == 1
 
 
-async def test_r22_a_refused_command_is_judged_anew_under_the_same_id(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_r22_a_refused_command_is_judged_anew_under_the_same_id(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
     for _ in range(2):
-        refused = await life.refused("change_renewal_option", at=START, term="ANNUAL", id="again")
+        refused = await subscription.refused("change_renewal_option", at=START, term="ANNUAL", id="again")
         assert refused.code is RefusalCode.NOT_YET_PAID
-    await life.asks("switch_to_paid", at=START, date="2027-01-10", term="ANNUAL")
-    answer = await life.asks("change_renewal_option", at=START, term="ANNUAL", id="again")
+    await subscription.asks("switch_to_paid", at=START, date="2027-01-10", term="ANNUAL")
+    answer = await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="again")
     assert answer.events[0].event == "RENEWAL_OPTION_CHANGED"
-    assert await life.asks("change_renewal_option", at=START, term="ANNUAL", id="again") == answer
+    assert await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="again") == answer
 
 
-async def test_r22_a_name_that_was_taken_is_judged_anew_under_the_same_id(house: ServiceEnv) -> None:
-    holder, life = await gather_all([house.requested(START), house.requested(START)])
+async def test_r22_a_name_that_was_taken_is_judged_anew_under_the_same_id(service_env: ServiceEnv) -> None:
+    holder, subscription = await gather_all([service_env.requested(START), service_env.requested(START)])
     wanted = holder.request["account"]
     assert (
-        await life.refused("rename_account", at=START, id="wish", **wanted)
+        await subscription.refused("rename_account", at=START, id="wish", **wanted)
     ).code is RefusalCode.NAME_TAKEN
     await holder.asks("rename_account", at=START, group=unique_name("elsewhere"))
-    answer = await life.asks("rename_account", at=START, id="wish", **wanted)
+    answer = await subscription.asks("rename_account", at=START, id="wish", **wanted)
     assert answer.events[0].event == "ACCOUNT_RENAMED"
 
 
 async def test_r22_a_simulated_command_sent_again_with_its_own_time_gives_the_first_answer(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.paid(START)
-    await life.passes_to("2028-01-05 00:00")
+    subscription = await service_env.paid(START)
+    await subscription.passes_to("2028-01-05 00:00")
     sent = {"at": "2028-01-05 09:00", "term": "ANNUAL", "id": "once"}
-    first = await life.asks("change_renewal_option", **sent)
-    await life.passes_to("2028-01-12 00:00")
-    assert await life.asks("change_renewal_option", **sent) == first
+    first = await subscription.asks("change_renewal_option", **sent)
+    await subscription.passes_to("2028-01-12 00:00")
+    assert await subscription.asks("change_renewal_option", **sent) == first
 
 
-async def test_r22_a_forgotten_id_belongs_to_the_newer_command(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    await life.asks("change_renewal_option", at=START, term="ANNUAL", id="reused")
-    await life.passes_to("2028-01-12 00:00")
-    await life.asks("change_renewal_option", at="2028-01-12 09:00", term="MONTHLY", id="between")
+async def test_r22_a_forgotten_id_belongs_to_the_newer_command(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="reused")
+    await subscription.passes_to("2028-01-12 00:00")
+    await subscription.asks("change_renewal_option", at="2028-01-12 09:00", term="MONTHLY", id="between")
     newer = {"term": "ANNUAL", "members": 20, "id": "reused"}
-    answer = await life.asks("change_renewal_option", at="2028-01-12 10:00", **newer)
+    answer = await subscription.asks("change_renewal_option", at="2028-01-12 10:00", **newer)
     assert "for 20 members" in answer.message
-    await life.passes_to("2029-01-12 00:00")
-    assert await life.asks("change_renewal_option", at="2029-01-12 09:00", **newer) == answer
+    await subscription.passes_to("2029-01-12 00:00")
+    assert await subscription.asks("change_renewal_option", at="2029-01-12 09:00", **newer) == answer
 
 
 async def test_r11_switching_is_allowed_on_an_unproved_domain_and_says_that_use_is_restricted(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.requested(START, account={"domain": f"{unique_name('unproved')}.example"})
-    answer = await life.asks("switch_to_paid", at=START, date="2027-01-10", term="MONTHLY")
+    subscription = await service_env.requested(
+        START, account={"domain": f"{unique_name('unproved')}.example"}
+    )
+    answer = await subscription.asks("switch_to_paid", at=START, date="2027-01-10", term="MONTHLY")
     assert (answer.state, answer.access) == (State.ACTIVE, Access.RESTRICTED)
     assert "restricted" in answer.message

@@ -33,23 +33,23 @@ async def hasty_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
 
 @pytest.fixture(scope="module")
 async def hasty(stack: EmbeddedStack, hasty_temporal: Client) -> AsyncIterator[ServiceEnv]:
-    async with open_service_env(stack, hasty_temporal) as house:
-        yield house
+    async with open_service_env(stack, hasty_temporal) as service_env:
+        yield service_env
 
 
-async def lengths_of_runs(life: SubscriptionDriver) -> list[int]:
-    return [len(await life.history(run)) for run in await life.run_ids()]
+async def lengths_of_runs(subscription: SubscriptionDriver) -> list[int]:
+    return [len(await subscription.history(run)) for run in await subscription.run_ids()]
 
 
-async def refusals(house: ServiceEnv, life: SubscriptionDriver) -> tuple[int, int]:
+async def refusals(service_env: ServiceEnv, subscription: SubscriptionDriver) -> tuple[int, int]:
     """How many refused signals have an entry of their own, and how many are counted beside them."""
-    row = await house.owner.fetchrow(
+    row = await service_env.owner.fetchrow(
         """
         SELECT count(*) FILTER (WHERE NOT detail->>'code' = $2) AS noted,
                coalesce(sum((detail->>'count')::int) FILTER (WHERE detail->>'code' = $2), 0) AS counted
           FROM lifecycle_events WHERE subscription_id = $1 AND event = 'REFUSED'
         """,
-        life.id,
+        subscription.id,
         RefusalCode.TOO_MANY_SIGNALS,
     )
     assert row is not None
@@ -57,32 +57,32 @@ async def refusals(house: ServiceEnv, life: SubscriptionDriver) -> tuple[int, in
 
 
 async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(hasty: ServiceEnv) -> None:
-    life = await hasty.requested(account={"domain": f"{unique_name('flooded')}.example"})
+    subscription = await hasty.requested(account={"domain": f"{unique_name('flooded')}.example"})
 
     async def asks_again_and_again(caller: int) -> None:
         for number in range(20):
-            await life.client.check_domain(life.id, id=f"{caller}-{number}")
+            await subscription.client.check_domain(subscription.id, id=f"{caller}-{number}")
 
     await gather_all(asks_again_and_again(caller) for caller in range(CALLERS))
-    lengths = await lengths_of_runs(life)
+    lengths = await lengths_of_runs(subscription)
     assert len(lengths) > 5
     assert max(lengths) < EVENTS_A_RUN + LAST_STEPS
-    assert await life.failed_tasks() == []
+    assert await subscription.failed_tasks() == []
     # Commands without effect are not remembered.
     kept = await hasty.owner.fetchval(
-        "SELECT count(*) FROM command_answers WHERE subscription_id = $1", life.id
+        "SELECT count(*) FROM command_answers WHERE subscription_id = $1", subscription.id
     )
     assert kept == 0
-    answer = await life.asks("cancel", date=f"{await life.today()}")
+    answer = await subscription.asks("cancel", date=f"{await subscription.today()}")
     assert answer.state is State.CANCELED
 
 
 async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: ServiceEnv) -> None:
-    life = await hasty.paid("2027-01-10 09:00")
+    subscription = await hasty.paid("2027-01-10 09:00")
     chosen = {f"choice-{number}": number for number in range(1, 231)}
 
     async def chooses(id_: str, members: int) -> str:
-        answer = await life.asks(
+        answer = await subscription.asks(
             "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=members, id=id_
         )
         return answer.message
@@ -91,84 +91,88 @@ async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: 
     for id_ in ("choice-1", "choice-30", "choice-230"):
         assert await chooses(id_, chosen[id_]) == said[id_]
     for id_ in ("choice-1", "choice-230"):
-        refused = await life.refused(
+        refused = await subscription.refused(
             "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=999, id=id_
         )
         assert refused.code is RefusalCode.COMMAND_ID_REUSED
-    refused = await life.refused("withdraw_reservation", at="2027-01-10 09:00", id="never-sent")
+    refused = await subscription.refused("withdraw_reservation", at="2027-01-10 09:00", id="never-sent")
     assert refused.code is RefusalCode.NOTHING_RESERVED
-    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == len(chosen)
+    assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == len(chosen)
     # What a transition carries does not grow with the ids.
     snapshot = await hasty.owner.fetchval(
-        "SELECT snapshot::text FROM subscriptions WHERE subscription_id = $1", life.id
+        "SELECT snapshot::text FROM subscriptions WHERE subscription_id = $1", subscription.id
     )
     assert "choice-" not in snapshot
-    await life.is_cancelled("2027-01-10 10:00")
+    await subscription.is_cancelled("2027-01-10 10:00")
     assert await chooses("choice-1", 1) == said["choice-1"]
-    refused = await life.refused("change_renewal_option", term="ANNUAL", members=999, id="choice-1")
+    refused = await subscription.refused("change_renewal_option", term="ANNUAL", members=999, id="choice-1")
     assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
 async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(hasty: ServiceEnv) -> None:
-    life = await hasty.requested()
+    subscription = await hasty.requested()
     sent = MOST_NOTED_A_DAY + 50
-    await gather_all(life.handle.signal("withdraw_reservation", {"by": f"somebody {n}"}) for n in range(sent))
-    await life.client.settle(life.id)
-    assert await refusals(hasty, life) == (MOST_NOTED_A_DAY, 0)
-    assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + 2 * sent
+    await gather_all(
+        subscription.handle.signal("withdraw_reservation", {"by": f"somebody {n}"}) for n in range(sent)
+    )
+    await subscription.client.settle(subscription.id)
+    assert await refusals(hasty, subscription) == (MOST_NOTED_A_DAY, 0)
+    assert max(await lengths_of_runs(subscription)) < EVENTS_A_RUN + 2 * sent
 
-    day = await life.today()
-    now = await life.client.clock(life.id).now()
-    await life.sleeps_until(now + timedelta(days=1))
+    day = await subscription.today()
+    now = await subscription.client.clock(subscription.id).now()
+    await subscription.sleeps_until(now + timedelta(days=1))
 
     async def counted() -> bool:
-        return await refusals(hasty, life) == (MOST_NOTED_A_DAY, 50)
+        return await refusals(hasty, subscription) == (MOST_NOTED_A_DAY, 50)
 
     await wait_for("the rest of the day is counted", counted)
     entry = next(
-        entry for entry in await life.client.timeline(life.id) if "noted one by one" in entry.message
+        entry
+        for entry in await subscription.client.timeline(subscription.id)
+        if "noted one by one" in entry.message
     )
     assert f"{day}" in entry.message
     assert "50" in entry.message
-    assert await life.failed_tasks() == []
+    assert await subscription.failed_tasks() == []
 
 
 async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
     stack: EmbeddedStack, hasty_temporal: Client
 ) -> None:
-    async with open_service_env(stack, hasty_temporal, works=False) as house:
-        async with house.worker():
-            life = await house.paid("2027-01-10 09:00")
+    async with open_service_env(stack, hasty_temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.paid("2027-01-10 09:00")
         sent = 2_500  # more than may wait at a time
         senders = asyncio.Semaphore(100)
 
         async def send(argument: dict[str, str]) -> None:
             async with senders:
-                await life.handle.signal("change_renewal_option", argument)
+                await subscription.handle.signal("change_renewal_option", argument)
 
         at = "2027-01-10T09:00:00+09:00"
         await send({"term": "MONTHLY", "at": at})
         await send({"term": "ANNUAL", "at": at})
         await gather_all(send({"term": "FOR EVER"}) for _ in range(sent))
-        async with house.worker():
-            await life.client.settle(life.id)
-            assert await refusals(house, life) == (MOST_NOTED_A_DAY, 0)
-            events = await life.events()
+        async with service_env.worker():
+            await subscription.client.settle(subscription.id)
+            assert await refusals(service_env, subscription) == (MOST_NOTED_A_DAY, 0)
+            events = await subscription.events()
             assert events[:4] == [
                 "TRIAL_STARTED",
                 "SWITCHED_TO_PAID",
                 "RENEWAL_OPTION_CHANGED",
                 "RENEWAL_OPTION_CHANGED",
             ]
-            renewal = (await life.status()).renewal
+            renewal = (await subscription.status()).renewal
             assert renewal is not None
             assert renewal.term == "ANNUAL"
-            await life.asks("upgrade", at="2027-01-10 10:00", members=20)
-            assert await life.failed_tasks() == []
-            runs = await life.run_ids()
+            await subscription.asks("upgrade", at="2027-01-10 10:00", members=20)
+            assert await subscription.failed_tasks() == []
+            runs = await subscription.run_ids()
             assert len(runs) > 2
             for run in runs[:-1]:
-                assert is_ended_by_a_quiet_task(await life.history(run))
+                assert is_ended_by_a_quiet_task(await subscription.history(run))
 
 
 def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
@@ -184,31 +188,31 @@ def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
 
 async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, temporal: Client) -> None:
     """On a server that would suggest a new run much later. A longer one is replayed for too long."""
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            life = await house.paid("2027-01-10 09:00")
-        runs = len(await life.has_run(2))
-        await gather_all(life.handle.signal("withdraw_reservation", {}) for _ in range(499))
-        async with house.worker():
-            await life.client.settle(life.id)
-            assert len(await life.run_ids()) == runs
-            await life.handle.signal("withdraw_reservation", {})
-            await life.has_run(runs + 1)
-            await life.client.settle(life.id)
-            assert await refusals(house, life) == (MOST_NOTED_A_DAY, 0)
-            assert await life.failed_tasks() == []
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.paid("2027-01-10 09:00")
+        runs = len(await subscription.has_run(2))
+        await gather_all(subscription.handle.signal("withdraw_reservation", {}) for _ in range(499))
+        async with service_env.worker():
+            await subscription.client.settle(subscription.id)
+            assert len(await subscription.run_ids()) == runs
+            await subscription.handle.signal("withdraw_reservation", {})
+            await subscription.has_run(runs + 1)
+            await subscription.client.settle(subscription.id)
+            assert await refusals(service_env, subscription) == (MOST_NOTED_A_DAY, 0)
+            assert await subscription.failed_tasks() == []
 
 
 async def test_what_is_no_command_begins_new_runs_too(hasty: ServiceEnv) -> None:
     """Signals and updates that change nothing do not wake the main loop, but their events count."""
-    life = await hasty.requested()
+    subscription = await hasty.requested()
     for number in range(EVENTS_A_RUN):
-        await life.handle.signal("needs_attention", {"needed": number % 2 == 0})
+        await subscription.handle.signal("needs_attention", {"needed": number % 2 == 0})
         if number % 5 == 0:
-            await life.handle.execute_update("request")
-    await life.client.settle(life.id)
-    assert len(await lengths_of_runs(life)) > 1
-    assert max(await lengths_of_runs(life)) < EVENTS_A_RUN + LAST_STEPS
+            await subscription.handle.execute_update("request")
+    await subscription.client.settle(subscription.id)
+    assert len(await lengths_of_runs(subscription)) > 1
+    assert max(await lengths_of_runs(subscription)) < EVENTS_A_RUN + LAST_STEPS
 
 
 async def test_sdk_still_has_the_bound_that_is_extended(temporal: Client) -> None:

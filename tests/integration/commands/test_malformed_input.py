@@ -36,12 +36,12 @@ IN_ORDER: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-async def is_well(life: SubscriptionDriver) -> None:
+async def is_well(subscription: SubscriptionDriver) -> None:
     """It answers, and none of its tasks has failed."""
     async with asyncio.timeout(30):
-        await life.client.settle(life.id)
-        assert (await life.status()).subscription_id == life.id
-    assert await life.failed_tasks() == []
+        await subscription.client.settle(subscription.id)
+        assert (await subscription.status()).subscription_id == subscription.id
+    assert await subscription.failed_tasks() == []
 
 
 def spoiled(seed: int) -> tuple[str, Any]:
@@ -51,60 +51,62 @@ def spoiled(seed: int) -> tuple[str, Any]:
     return name, payload(malice.bytes_of(malice.spoiled(IN_ORDER[name])))
 
 
-async def outcome_of_update(life: SubscriptionDriver, name: str, argument: Any) -> str:
+async def outcome_of_update(subscription: SubscriptionDriver, name: str, argument: Any) -> str:
     try:
-        await life.handle.execute_update(name, argument)
+        await subscription.handle.execute_update(name, argument)
     except WorkflowUpdateFailedError as failure:
         return str(failure.cause.type if isinstance(failure.cause, ApplicationError) else failure.cause)
     return "accepted"
 
 
-async def test_hundreds_of_bad_updates_are_each_answered_with_a_code(house: ServiceEnv) -> None:
-    lives = [await house.requested(START) for _ in range(5)]
+async def test_hundreds_of_bad_updates_are_each_answered_with_a_code(service_env: ServiceEnv) -> None:
+    subscriptions = [await service_env.requested(START) for _ in range(5)]
     codes: Counter[str] = Counter()
 
-    async def one(number: int, life: SubscriptionDriver) -> None:
-        for seed in range(number, SENT_EACH_WAY, len(lives)):
-            codes[await outcome_of_update(life, *spoiled(seed))] += 1
+    async def one(number: int, subscription: SubscriptionDriver) -> None:
+        for seed in range(number, SENT_EACH_WAY, len(subscriptions)):
+            codes[await outcome_of_update(subscription, *spoiled(seed))] += 1
 
-    await gather_all(one(number, life) for number, life in enumerate(lives))
+    await gather_all(one(number, subscription) for number, subscription in enumerate(subscriptions))
     print(dict(codes.most_common()))
     assert {*codes} - {"accepted"} <= {*RefusalCode}
     assert codes[RefusalCode.INVALID_ARGUMENT] > SENT_EACH_WAY / 2
-    await gather_all(is_well(life) for life in lives)
+    await gather_all(is_well(subscription) for subscription in subscriptions)
 
 
-async def test_hundreds_of_bad_signals_are_each_in_the_timeline(house: ServiceEnv) -> None:
-    lives = [await house.requested(START) for _ in range(5)]
+async def test_hundreds_of_bad_signals_are_each_in_the_timeline(service_env: ServiceEnv) -> None:
+    subscriptions = [await service_env.requested(START) for _ in range(5)]
 
-    async def one(number: int, life: SubscriptionDriver) -> None:
-        seeds = range(number, SENT_EACH_WAY, len(lives))
+    async def one(number: int, subscription: SubscriptionDriver) -> None:
+        seeds = range(number, SENT_EACH_WAY, len(subscriptions))
         for seed in seeds:
             name, argument = spoiled(seed)
-            await life.handle.signal(name, argument)
-        await is_well(life)
+            await subscription.handle.signal(name, argument)
+        await is_well(subscription)
         # A look for a proof that is awaited and not there is accepted, and has nothing to tell.
-        events = Counter(await life.events())
+        events = Counter(await subscription.events())
         assert events["REFUSED"] >= len(seeds) * 3 / 4
 
-    await gather_all(one(number, life) for number, life in enumerate(lives))
+    await gather_all(one(number, subscription) for number, subscription in enumerate(subscriptions))
 
 
-async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: ServiceEnv) -> None:
+async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(service_env: ServiceEnv) -> None:
     codes: Counter[str] = Counter()
 
     async def one(seed: int) -> None:
         malice = Malice(seed)
-        body = malice.spoiled(house.request_body(simulated_at=AT))
-        judged = await house.judged(body) if isinstance(body, dict) else None
-        handle = await house.temporal.start_workflow(
+        body = malice.spoiled(service_env.request_body(simulated_at=AT))
+        judged = await service_env.judged(body) if isinstance(body, dict) else None
+        handle = await service_env.temporal.start_workflow(
             "SubscriptionWorkflow",
             payload(malice.bytes_of(body)),
             id=WORKFLOW_ID_PREFIX + unique_name("spoiled"),
-            task_queue=house.task_queue,
+            task_queue=service_env.task_queue,
         )
-        by_hand = house.temporal.get_workflow_handle(handle.id)
-        began = await wait_for(f"{handle.id} is judged", lambda: _is_judged(house, handle.id), seconds=60)
+        by_hand = service_env.temporal.get_workflow_handle(handle.id)
+        began = await wait_for(
+            f"{handle.id} is judged", lambda: _is_judged(service_env, handle.id), seconds=60
+        )
         if began == "REJECTED":
             await has_closed(by_hand)
         assert failed_tasks([event async for event in by_hand.fetch_history_events()]) == []
@@ -124,11 +126,11 @@ async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(house: 
     assert codes["by hand: REJECTED"] > requests / 2
 
 
-async def _is_judged(house: ServiceEnv, workflow_id: str) -> str:
-    description = await house.temporal.get_workflow_handle(workflow_id).describe()
+async def _is_judged(service_env: ServiceEnv, workflow_id: str) -> str:
+    description = await service_env.temporal.get_workflow_handle(workflow_id).describe()
     if description.status and description.status.name == "COMPLETED":
         return "REJECTED"
-    recorded = await house.owner.fetchval(
+    recorded = await service_env.owner.fetchval(
         "SELECT state FROM subscriptions WHERE subscription_id = $1",
         workflow_id.removeprefix(WORKFLOW_ID_PREFIX),
     )
@@ -146,10 +148,10 @@ async def refusal(asked: Any) -> Refusal:
 
 @pytest.mark.parametrize("megabytes", [1, 3, 5])
 async def test_what_is_too_large_for_temporal_is_refused_with_a_code(
-    house: ServiceEnv, megabytes: int
+    service_env: ServiceEnv, megabytes: int
 ) -> None:
     """Its own limits are 2 MB for a payload and 4 MB for a message, and it has no code for either."""
-    life = await house.requested(START)
+    subscription = await service_env.requested(START)
     much = "x" * megabytes * MEGABYTE
     for name, argument in (
         ("cancel", {"date": "2027-01-20", "confirmation": much}),
@@ -159,28 +161,28 @@ async def test_what_is_too_large_for_temporal_is_refused_with_a_code(
         ("withdraw_reservation", {"by": much}),
         ("upgrade", {"members": 20, "agreed_terms": [{"id": much, "version": "1"}]}),
     ):
-        refused = await refusal(life.client.command(life.id, name, argument))
+        refused = await refusal(subscription.client.command(subscription.id, name, argument))
         assert refused.code == RefusalCode.INVALID_ARGUMENT
         assert len(refused.model_dump_json()) < 5_000
-    judged = await house.judged(house.request_body(company_name=much))
+    judged = await service_env.judged(service_env.request_body(company_name=much))
     assert isinstance(judged, Refusal)
     assert [problem.code for problem in judged.problems] == [RefusalCode.INVALID_COMPANY_NAME]
-    await is_well(life)
+    await is_well(subscription)
 
 
-async def test_what_is_sent_past_the_client_and_is_too_large_harms_nothing(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_what_is_sent_past_the_client_and_is_too_large_harms_nothing(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
     much = {"date": "2027-01-20", "confirmation": "x" * 5 * MEGABYTE}
     with pytest.raises(RPCError) as of_the_update:
-        await life.handle.execute_update("cancel", much)
+        await subscription.handle.execute_update("cancel", much)
     with pytest.raises(RPCError) as of_the_signal:
-        await life.handle.signal("cancel", {**much, "confirmation": "x" * 3 * MEGABYTE})
+        await subscription.handle.signal("cancel", {**much, "confirmation": "x" * 3 * MEGABYTE})
     assert of_the_update.value.status is RPCStatusCode.RESOURCE_EXHAUSTED
     assert of_the_signal.value.status is RPCStatusCode.INVALID_ARGUMENT
-    assert await outcome_of_update(life, "cancel", {**much, "confirmation": "x" * MEGABYTE}) == (
+    assert await outcome_of_update(subscription, "cancel", {**much, "confirmation": "x" * MEGABYTE}) == (
         RefusalCode.INVALID_ARGUMENT
     )
-    await is_well(life)
+    await is_well(subscription)
 
 
 UNKEEPABLE = ("a\0b", "\ud800", "x" * 101, "x" * 3_000, "")
@@ -188,9 +190,9 @@ UNKEEPABLE = ("a\0b", "\ud800", "x" * 101, "x" * 3_000, "")
 
 @pytest.mark.parametrize("subscription_id", UNKEEPABLE)
 async def test_an_id_that_no_subscription_can_have_is_not_found(
-    house: ServiceEnv, subscription_id: str
+    service_env: ServiceEnv, subscription_id: str
 ) -> None:
-    client = house.client
+    client = service_env.client
     for asked in (
         client.status(subscription_id),
         client.timeline(subscription_id),
@@ -202,8 +204,8 @@ async def test_an_id_that_no_subscription_can_have_is_not_found(
         assert (await refusal(asked)).code == RefusalCode.SUBSCRIPTION_NOT_FOUND
 
 
-async def test_what_no_table_can_hold_is_not_found(house: ServiceEnv) -> None:
-    client = house.client
+async def test_what_no_table_can_hold_is_not_found(service_env: ServiceEnv) -> None:
+    client = service_env.client
     assert (await refusal(client.invoice("a\0b"))).code == RefusalCode.INVOICE_NOT_FOUND
     assert (await refusal(client.notice(2**63))).code == RefusalCode.NOTICE_NOT_FOUND
     assert (await refusal(client.reconciliation("\ud800"))).code == RefusalCode.RECONCILIATION_NOT_FOUND
@@ -214,15 +216,15 @@ async def test_what_no_table_can_hold_is_not_found(house: ServiceEnv) -> None:
 
 @pytest.mark.parametrize("subscription_id", ["a\0b", "line\nbreak", "\u202eevil", "x" * 101])
 async def test_a_workflow_under_an_id_that_no_table_can_hold_is_rejected(
-    house: ServiceEnv, subscription_id: str
+    service_env: ServiceEnv, subscription_id: str
 ) -> None:
-    handle = await house.temporal.start_workflow(
+    handle = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
-        house.request_body(),
+        service_env.request_body(),
         id=WORKFLOW_ID_PREFIX + subscription_id,
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
     )
-    handle = house.temporal.get_workflow_handle(handle.id)
+    handle = service_env.temporal.get_workflow_handle(handle.id)
     await has_closed(handle)
     result = await handle.result()
     assert (result["state"], result["code"]) == ("REJECTED", RefusalCode.INVALID_ID)
@@ -230,22 +232,22 @@ async def test_a_workflow_under_an_id_that_no_table_can_hold_is_rejected(
 
 @pytest.mark.parametrize("begins", ["soon", "0001-01-01T00:00:00+14:00", "2027-01-01", 5, [], "a\0b"])
 async def test_r9_a_beginning_that_is_no_time_is_refused_with_the_rest(
-    house: ServiceEnv, begins: Any
+    service_env: ServiceEnv, begins: Any
 ) -> None:
-    judged = await house.judged(house.request_body(simulated_at=begins, members=0))
+    judged = await service_env.judged(service_env.request_body(simulated_at=begins, members=0))
     assert isinstance(judged, Refusal)
     assert {problem.field for problem in judged.problems} == {"simulated_at", "members"}
 
 
-async def test_thousands_of_years_are_not_worked_out_at_once(house: ServiceEnv) -> None:
+async def test_thousands_of_years_are_not_worked_out_at_once(service_env: ServiceEnv) -> None:
     """A task has two seconds, and 7,000 years are 84,000 months."""
-    life = await house.paid(START, "MONTHLY")
+    subscription = await service_env.paid(START, "MONTHLY")
     far = {"date": "2027-01-20", "at": "9000-01-01T00:00:00+09:00"}
     with pytest.raises(WorkflowQueryFailedError, match="20 years"):
-        await life.handle.query("quote_cancellation", far)
-    refused = await life.refused("cancel", date="2027-01-20", at="9000-01-01 00:00")
+        await subscription.handle.query("quote_cancellation", far)
+    refused = await subscription.refused("cancel", date="2027-01-20", at="9000-01-01 00:00")
     assert (refused.code, refused.field) == (RefusalCode.INVALID_INSTANT, "at")
-    await is_well(life)
+    await is_well(subscription)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,7 @@ async def test_thousands_of_years_are_not_worked_out_at_once(house: ServiceEnv) 
     ],
 )
 async def test_an_adjustment_that_no_ledger_can_hold_is_refused(
-    house: ServiceEnv, field: str, value: Any
+    service_env: ServiceEnv, field: str, value: Any
 ) -> None:
     """It would be tried for ever by a workflow that nobody looks at."""
     body = {
@@ -273,7 +275,7 @@ async def test_an_adjustment_that_no_ledger_can_hold_is_refused(
         "reason": "GOODWILL",
         "reference": "T-1",
     }
-    refused = await refusal(house.client.adjust({**body, field: value}))
+    refused = await refusal(service_env.client.adjust({**body, field: value}))
     assert (refused.code, refused.field) == (RefusalCode.INVALID_ARGUMENT, field)
 
 
@@ -296,13 +298,13 @@ JOBS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("job", "argument"), JOBS)
 async def test_a_job_that_could_never_be_done_fails_at_once(
-    house: ServiceEnv, job: str, argument: Any
+    service_env: ServiceEnv, job: str, argument: Any
 ) -> None:
     """And is not tried for ever by a worker that has other things to do."""
     with pytest.raises(WorkflowFailureError) as failure:
         async with asyncio.timeout(20):
-            await house.temporal.execute_workflow(
-                job, argument, id=unique_name("hostile-job"), task_queue=house.task_queue
+            await service_env.temporal.execute_workflow(
+                job, argument, id=unique_name("hostile-job"), task_queue=service_env.task_queue
             )
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == RefusalCode.INVALID_ARGUMENT

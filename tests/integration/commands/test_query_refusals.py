@@ -19,17 +19,17 @@ REFUSED: dict[str, tuple[object, RefusalCode]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_refused_query_has_its_code_in_front(house: ServiceEnv, case: str) -> None:
+async def test_a_refused_query_has_its_code_in_front(service_env: ServiceEnv, case: str) -> None:
     argument, code = REFUSED[case]
-    life = await house.requested()
+    subscription = await service_env.requested()
     with pytest.raises(WorkflowQueryFailedError) as failed:
-        await life.handle.query("quote_cancellation", argument)
+        await subscription.handle.query("quote_cancellation", argument)
     assert str(failed.value).startswith(f"{code}: ")
 
 
-async def test_what_is_over_is_refused_with_its_code(house: ServiceEnv) -> None:
-    life = await house.requested()
-    await life.asks("cancel", date=f"{await life.today()}")
-    await life.handle.result()
+async def test_what_is_over_is_refused_with_its_code(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.handle.result()
     with pytest.raises(WorkflowQueryFailedError, match=r"^SUBSCRIPTION_ENDED: "):
-        await life.handle.query("quote_cancellation", {"date": "2027-01-01"})
+        await subscription.handle.query("quote_cancellation", {"date": "2027-01-01"})

@@ -25,46 +25,46 @@ START = "2027-01-10 09:00"
 LATER = "2027-01-10 10:00"
 
 
-async def signalled(life: SubscriptionDriver, name: str, *arguments: Any, events: int) -> list[str]:
+async def signalled(subscription: SubscriptionDriver, name: str, *arguments: Any, events: int) -> list[str]:
     """The events of the record, once a signal has added so many."""
-    before = len(await life.events())
-    await life.handle.signal(name, args=arguments)
+    before = len(await subscription.events())
+    await subscription.handle.signal(name, args=arguments)
 
     async def recorded() -> list[str]:
-        found = await life.events()
+        found = await subscription.events()
         return found[before:] if len(found) >= before + events else []
 
     return await wait_for(f"{name} {arguments} is in the record", recorded)
 
 
-async def refusal_codes(house: ServiceEnv, life: SubscriptionDriver) -> list[tuple[str, str]]:
-    rows = await house.owner.fetch(
+async def refusal_codes(service_env: ServiceEnv, subscription: SubscriptionDriver) -> list[tuple[str, str]]:
+    rows = await service_env.owner.fetch(
         """
         SELECT detail->>'command' AS command, detail->>'code' AS code FROM lifecycle_events
          WHERE subscription_id = $1 AND event = 'REFUSED' ORDER BY sequence
         """,
-        life.id,
+        subscription.id,
     )
     return [(row["command"], row["code"]) for row in rows]
 
 
 @asynccontextmanager
-async def goes_on(life: SubscriptionDriver) -> AsyncIterator[None]:
+async def goes_on(subscription: SubscriptionDriver) -> AsyncIterator[None]:
     """Whatever is done to this life, it answers afterwards, and none of its workflow tasks has failed."""
     try:
         yield
         async with asyncio.timeout(20):
-            answer = await life.asks("rename_account", at=LATER, group=unique_name("still-alive"))
+            answer = await subscription.asks("rename_account", at=LATER, group=unique_name("still-alive"))
         assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
-        assert await life.failed_tasks() == []
+        assert await subscription.failed_tasks() == []
     except BaseException:
         # Or it would go on stalling beside the other tests.
-        await life.handle.terminate("a test has failed")
+        await subscription.handle.terminate("a test has failed")
         raise
 
 
-async def test_every_command_works_as_a_signal(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_every_command_works_as_a_signal(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
     today = {"date": "2027-01-10", "at": f"{START}+09:00".replace(" ", "T")}
     at = {"at": today["at"]}
     domain = f"{unique_name('signalled')}.example"
@@ -74,31 +74,37 @@ async def test_every_command_works_as_a_signal(house: ServiceEnv) -> None:
         ("withdraw_reservation", at, ["RESERVATION_WITHDRAWN"]),
         ("switch_to_paid", {**today, "term": "MONTHLY"}, ["SWITCHED_TO_PAID"]),
         ("change_renewal_option", {"term": "ANNUAL", **at}, ["RENEWAL_OPTION_CHANGED"]),
-        ("upgrade", {"members": 20, "agreed_terms": life.request["agreed_terms"], **at}, ["UPGRADED"]),
+        (
+            "upgrade",
+            {"members": 20, "agreed_terms": subscription.request["agreed_terms"], **at},
+            ["UPGRADED"],
+        ),
     ]
     for name, argument, events in steps:
-        assert await signalled(life, name, argument, events=1) == events
+        assert await signalled(subscription, name, argument, events=1) == events
 
-    token = (await life.status()).proofs[0].txt_value
-    house.dns.publish_txt(domain, token)
-    assert await signalled(life, "check_domain", at, events=1) == ["ACCOUNT_RENAMED"]
-    assert await life.failed_tasks() == []
+    token = (await subscription.status()).proofs[0].txt_value
+    service_env.dns.publish_txt(domain, token)
+    assert await signalled(subscription, "check_domain", at, events=1) == ["ACCOUNT_RENAMED"]
+    assert await subscription.failed_tasks() == []
 
-    confirmation = await life.confirmation()
+    confirmation = await subscription.confirmation()
     assert confirmation == f"admin@{domain}"
-    events = await signalled(life, "cancel", {**today, "confirmation": confirmation}, events=1)
+    events = await signalled(subscription, "cancel", {**today, "confirmation": confirmation}, events=1)
     assert events[0] == "CANCELED"
-    await life.passes_to(START)
-    await life.has_closed()
+    await subscription.passes_to(START)
+    await subscription.has_closed()
 
 
-async def test_null_means_no_renewal_option_and_nothing_at_all_does_not(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    await life.asks("change_renewal_option", at=START, term="ANNUAL")
-    assert await signalled(life, "change_renewal_option", events=1) == ["REFUSED"]
-    assert (await life.status()).renewal is not None
-    assert await signalled(life, "change_renewal_option", None, events=1) == ["RENEWAL_OPTION_CHANGED"]
-    assert (await life.status()).renewal is None
+async def test_null_means_no_renewal_option_and_nothing_at_all_does_not(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    await subscription.asks("change_renewal_option", at=START, term="ANNUAL")
+    assert await signalled(subscription, "change_renewal_option", events=1) == ["REFUSED"]
+    assert (await subscription.status()).renewal is not None
+    assert await signalled(subscription, "change_renewal_option", None, events=1) == [
+        "RENEWAL_OPTION_CHANGED"
+    ]
+    assert (await subscription.status()).renewal is None
 
 
 MISREAD: dict[str, list[Any]] = {
@@ -113,99 +119,113 @@ MISREAD: dict[str, list[Any]] = {
 }
 
 
-async def test_what_cannot_be_read_is_refused_in_the_timeline_and_life_goes_on(house: ServiceEnv) -> None:
+async def test_what_cannot_be_read_is_refused_in_the_timeline_and_life_goes_on(
+    service_env: ServiceEnv,
+) -> None:
     async def one(what: str, arguments: list[Any]) -> None:
-        life = await house.requested(START)
-        async with goes_on(life):
-            assert await signalled(life, "cancel", *arguments, events=1) == ["REFUSED"], what
-            assert await refusal_codes(house, life) == [("cancel", RefusalCode.INVALID_ARGUMENT)], what
-            assert (await life.status()).state is State.TRIAL
+        subscription = await service_env.requested(START)
+        async with goes_on(subscription):
+            assert await signalled(subscription, "cancel", *arguments, events=1) == ["REFUSED"], what
+            assert await refusal_codes(service_env, subscription) == [
+                ("cancel", RefusalCode.INVALID_ARGUMENT)
+            ], what
+            assert (await subscription.status()).state is State.TRIAL
 
     await gather_all(one(what, arguments) for what, arguments in MISREAD.items())
 
 
-async def test_extra_arguments_are_dropped(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_extra_arguments_are_dropped(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
     switch = {"date": "2027-01-20", "term": "MONTHLY"}
-    async with goes_on(life):
-        await life.handle.execute_update("switch_to_paid", args=[switch, "and", ["more"]])
-        quote = await life.handle.query("quote_cancellation", args=[{"date": "2027-01-10"}, "and", ["more"]])
+    async with goes_on(subscription):
+        await subscription.handle.execute_update("switch_to_paid", args=[switch, "and", ["more"]])
+        quote = await subscription.handle.query(
+            "quote_cancellation", args=[{"date": "2027-01-10"}, "and", ["more"]]
+        )
         assert quote["total"] == 0
-        events = await signalled(life, "withdraw_reservation", {}, "and", ["more"], events=1)
+        events = await signalled(subscription, "withdraw_reservation", {}, "and", ["more"], events=1)
         assert events == ["RESERVATION_WITHDRAWN"]
 
 
-async def test_a_signal_that_nobody_knows_is_refused_whatever_comes_with_it(house: ServiceEnv) -> None:
+async def test_a_signal_that_nobody_knows_is_refused_whatever_comes_with_it(service_env: ServiceEnv) -> None:
     async def one(*arguments: Any) -> None:
-        life = await house.requested(START)
-        async with goes_on(life):
-            assert await signalled(life, "make_coffee", *arguments, events=1) == ["REFUSED"]
-            assert [code for _, code in await refusal_codes(house, life)] == [RefusalCode.UNKNOWN_COMMAND]
+        subscription = await service_env.requested(START)
+        async with goes_on(subscription):
+            assert await signalled(subscription, "make_coffee", *arguments, events=1) == ["REFUSED"]
+            assert [code for _, code in await refusal_codes(service_env, subscription)] == [
+                RefusalCode.UNKNOWN_COMMAND
+            ]
 
     await gather_all(
         [one(), one(None), one({"date": "x"}), one("a", ["b"]), one("a", "b", "c"), one(LONE_SURROGATE)]
     )
 
 
-async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
     wrong = {
         "change_renewal_option": ({"term": "ANNUAL"}, RefusalCode.NOT_YET_PAID),
         "upgrade": ({"members": 20, "agreed_terms": []}, RefusalCode.NOT_YET_PAID),
         "withdraw_reservation": ({}, RefusalCode.NOTHING_RESERVED),
         "check_domain": ({}, RefusalCode.NO_PROOF_AWAITED),
-        "rename_account": (life.request["account"], RefusalCode.NAME_UNCHANGED),
+        "rename_account": (subscription.request["account"], RefusalCode.NAME_UNCHANGED),
         "cancel": ({"date": "2027-01-10", "confirmation": "nobody@all"}, RefusalCode.CONFIRMATION_DIFFERS),
         "switch_to_paid": ({"date": "2026-12-31", "term": "ANNUAL"}, RefusalCode.DATE_IN_THE_PAST),
     }
     assert {*wrong} == {*COMMANDS}
-    async with goes_on(life):
+    async with goes_on(subscription):
         for name, (argument, code) in wrong.items():
-            assert await signalled(life, name, argument, events=1) == ["REFUSED"]
-            assert (await refusal_codes(house, life))[-1] == (name, code)
-        entry = (await life.client.timeline(life.id))[-1]
+            assert await signalled(subscription, name, argument, events=1) == ["REFUSED"]
+            assert (await refusal_codes(service_env, subscription))[-1] == (name, code)
+        entry = (await subscription.client.timeline(subscription.id))[-1]
         assert entry.message.startswith("switch_to_paid was refused: The date must be today")
 
 
 async def test_a_signal_that_comes_with_the_start_is_judged_once_the_trial_has_started(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    body = house.request_body()
-    life = SubscriptionDriver(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
-    await house.temporal.start_workflow(
+    body = service_env.request_body()
+    subscription = SubscriptionDriver(
+        service_env.client, service_env.temporal, subscription_id_for(body["request_id"]), body
+    )
+    await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         body,
-        id=life.workflow_id,
-        task_queue=house.task_queue,
+        id=subscription.workflow_id,
+        task_queue=service_env.task_queue,
         start_signal="rename_account",
         start_signal_args=[{"group": unique_name("early")}],
     )
-    await house.client.request(body)
-    await life.client.settle(life.id)
-    assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
-    assert await life.failed_tasks() == []
+    await service_env.client.request(body)
+    await subscription.client.settle(subscription.id)
+    assert await subscription.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
+    assert await subscription.failed_tasks() == []
 
 
-async def test_r22_a_signal_sent_twice_with_an_id_counts_once(house: ServiceEnv) -> None:
-    life = await house.paid(START)
+async def test_r22_a_signal_sent_twice_with_an_id_counts_once(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
     argument = {"term": "ANNUAL", "id": "signalled-twice"}
-    assert await signalled(life, "change_renewal_option", argument, events=1) == ["RENEWAL_OPTION_CHANGED"]
-    await life.handle.signal("change_renewal_option", argument)
-    await life.client.settle(life.id)
-    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 1
-    assert await refusal_codes(house, life) == []
+    assert await signalled(subscription, "change_renewal_option", argument, events=1) == [
+        "RENEWAL_OPTION_CHANGED"
+    ]
+    await subscription.handle.signal("change_renewal_option", argument)
+    await subscription.client.settle(subscription.id)
+    assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
+    assert await refusal_codes(service_env, subscription) == []
 
 
-async def test_a_hundred_signals_at_once_are_all_in_the_timeline(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    before = len(await life.events())
-    await gather_all(life.handle.signal("withdraw_reservation", {"by": f"operator {n}"}) for n in range(100))
+async def test_a_hundred_signals_at_once_are_all_in_the_timeline(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    before = len(await subscription.events())
+    await gather_all(
+        subscription.handle.signal("withdraw_reservation", {"by": f"operator {n}"}) for n in range(100)
+    )
 
     async def all_recorded() -> bool:
-        return len(await life.events()) == before + 100
+        return len(await subscription.events()) == before + 100
 
     await wait_for("all refusals are recorded", all_recorded)
-    assert await life.failed_tasks() == []
+    assert await subscription.failed_tasks() == []
 
 
 # What a person typed into the wrong place must neither stop the life nor stay after it.
@@ -227,103 +247,103 @@ POISON: dict[str, tuple[str, Any]] = {
 }
 
 
-async def test_a_poisonous_signal_does_not_stop_a_life(house: ServiceEnv) -> None:
+async def test_a_poisonous_signal_does_not_stop_a_life(service_env: ServiceEnv) -> None:
     async def one(name: str, argument: Any) -> None:
-        life = await house.requested(START)
-        async with goes_on(life):
-            assert await signalled(life, name, argument, events=1) == ["REFUSED"]
+        subscription = await service_env.requested(START)
+        async with goes_on(subscription):
+            assert await signalled(subscription, name, argument, events=1) == ["REFUSED"]
 
     await run_cases({what: one(name, argument) for what, (name, argument) in POISON.items()})
 
 
 async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscription(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.requested(START)
+    subscription = await service_env.requested(START)
     typed = "Hong Gildong 010-2345-6789"
-    await signalled(life, "cancel", {typed: typed}, events=1)
-    await signalled(life, typed, {}, events=1)
-    await life.is_cancelled(LATER)
-    assert await found_in_database(house, [typed]) == []
+    await signalled(subscription, "cancel", {typed: typed}, events=1)
+    await signalled(subscription, typed, {}, events=1)
+    await subscription.is_cancelled(LATER)
+    assert await found_in_database(service_env, [typed]) == []
 
 
 # -- updates and queries -----------------------------------------------------------------------------
 
 
-async def test_what_cannot_be_read_is_refused_by_code_as_an_update(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_what_cannot_be_read_is_refused_by_code_as_an_update(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
 
     async def one(arguments: list[Any]) -> None:
         with pytest.raises(WorkflowUpdateFailedError) as failure:
-            await life.handle.execute_update("cancel", args=arguments)
+            await subscription.handle.execute_update("cancel", args=arguments)
         assert isinstance(failure.value.cause, ApplicationError)
         assert failure.value.cause.type == RefusalCode.INVALID_ARGUMENT
 
-    async with goes_on(life):
+    async with goes_on(subscription):
         await gather_all(one(arguments) for arguments in MISREAD.values())
-        assert await life.events() == ["TRIAL_STARTED"]
+        assert await subscription.events() == ["TRIAL_STARTED"]
 
 
-async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
 
     async def one(arguments: list[Any]) -> None:
         with pytest.raises(WorkflowUpdateFailedError) as failure:
-            await life.handle.execute_update("make_coffee", args=arguments)
+            await subscription.handle.execute_update("make_coffee", args=arguments)
         assert isinstance(failure.value.cause, ApplicationError)
         assert failure.value.cause.type == RefusalCode.UNKNOWN_COMMAND
 
     odd: list[list[Any]] = [[], [None], [{}], ["a", ["b"]], [1, 2, 3]]
-    async with goes_on(life):
+    async with goes_on(subscription):
         await gather_all(one(arguments) for arguments in odd)
 
 
-async def test_what_is_no_command_does_without_an_argument_too(house: ServiceEnv) -> None:
-    life = await house.requested(START)
-    async with goes_on(life):
-        assert (await life.handle.execute_update("settle"))["message"] == "All that was due is done."
-        assert (await life.handle.execute_update("request"))["subscription_id"] == life.id
+async def test_what_is_no_command_does_without_an_argument_too(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
+    async with goes_on(subscription):
+        assert (await subscription.handle.execute_update("settle"))["message"] == "All that was due is done."
+        assert (await subscription.handle.execute_update("request"))["subscription_id"] == subscription.id
         with pytest.raises(WorkflowQueryFailedError, match=r"date is missing|INVALID_ARGUMENT"):
-            await life.handle.query("quote_cancellation")
+            await subscription.handle.query("quote_cancellation")
 
 
-async def test_an_update_that_is_no_command_stalls_nothing(house: ServiceEnv) -> None:
+async def test_an_update_that_is_no_command_stalls_nothing(service_env: ServiceEnv) -> None:
     async def one(name: str, arguments: list[Any]) -> None:
-        life = await house.requested(START)
-        async with goes_on(life), asyncio.timeout(20):
+        subscription = await service_env.requested(START)
+        async with goes_on(subscription), asyncio.timeout(20):
             with suppress(WorkflowUpdateFailedError):
-                await life.handle.execute_update(name, args=arguments, result_type=RawValue)
+                await subscription.handle.execute_update(name, args=arguments, result_type=RawValue)
 
     odd: list[list[Any]] = [[], [None], [{}], [["x"]], ["a", "b"], [NOT_JSON]]
     names = ("request", "settle", "make_coffee")
     await run_cases({f"{name} {arguments}": one(name, arguments) for name in names for arguments in odd})
 
 
-async def test_queries_answer_a_plain_handle(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    status = await life.handle.query("status")
+async def test_queries_answer_a_plain_handle(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    status = await subscription.handle.query("status")
     assert (status["state"], status["term"]) == ("ACTIVE", "ANNUAL")
-    timeline = await life.handle.query("timeline")
+    timeline = await subscription.handle.query("timeline")
     assert [entry["event"] for entry in timeline] == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
-    upcoming = await life.handle.query("upcoming")
+    upcoming = await subscription.handle.query("upcoming")
     assert upcoming[0]["entry"]["event"] == "SERVICE_FEES_POSTED"
     assert upcoming[0]["entry"]["at"] == "2027-02-01T00:00:00+09:00"
-    quote = await life.handle.query("quote_cancellation", {"date": "2027-07-10"})
+    quote = await subscription.handle.query("quote_cancellation", {"date": "2027-07-10"})
     assert quote["penalty"] == sum(
         line["amount"] for line in quote["ledger"] if line["kind"] != "SERVICE_FEE"
     )
     assert quote["free_on"] == "2028-01-10"
     for name, extra in (("status", ["x"]), ("timeline", [None]), ("upcoming", [{}, 1])):
-        assert await life.handle.query(name, args=extra) is not None
-    assert await life.failed_tasks() == []
+        assert await subscription.handle.query(name, args=extra) is not None
+    assert await subscription.failed_tasks() == []
 
 
-async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(house: ServiceEnv) -> None:
+async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(service_env: ServiceEnv) -> None:
     async def one(arguments: list[Any]) -> None:
-        life = await house.paid(START)
-        async with goes_on(life):
+        subscription = await service_env.paid(START)
+        async with goes_on(subscription):
             with pytest.raises(WorkflowQueryFailedError, match=r"argument|date|INVALID_ARGUMENT|DATE_"):
-                await life.handle.query("quote_cancellation", args=arguments)
+                await subscription.handle.query("quote_cancellation", args=arguments)
 
     odd: list[list[Any]] = [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [NOT_JSON]]
     await run_cases({f"{arguments}": one(arguments) for arguments in odd})

@@ -58,10 +58,10 @@ class Hands(NamedTuple):
     recording: TransitionActivities
     erasure: ErasureActivities
     workspaces: PostgresWorkspaceProvisioner
-    house: ServiceEnv
+    service_env: ServiceEnv
 
     async def provisioned(self, **changes: Any) -> tuple[Subscription, ProvisionInput, PriceBook]:
-        body = self.house.request_body(simulated_at=START.isoformat(), **changes)
+        body = self.service_env.request_body(simulated_at=START.isoformat(), **changes)
         wanted = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
         result = await self.provisioning.provision_subscription(wanted)
         assert isinstance(result, Provisioned)
@@ -119,24 +119,24 @@ def transition_of(
 
 @pytest.fixture(scope="module")
 async def hands(stack: EmbeddedStack, temporal: Client) -> Any:
-    async with open_service_env(stack, temporal, works=False) as house:
-        workspaces = PostgresWorkspaceProvisioner(house.pool)
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        workspaces = PostgresWorkspaceProvisioner(service_env.pool)
         yield Hands(
-            ProvisioningActivities(house.pool, workspaces, allow_simulation=True),
-            TransitionActivities(house.pool, workspaces),
-            ErasureActivities(house.pool, workspaces),
+            ProvisioningActivities(service_env.pool, workspaces, allow_simulation=True),
+            TransitionActivities(service_env.pool, workspaces),
+            ErasureActivities(service_env.pool, workspaces),
             workspaces,
-            house,
+            service_env,
         )
 
 
-async def everything(house: ServiceEnv) -> dict[str, list[str]]:
+async def everything(service_env: ServiceEnv) -> dict[str, list[str]]:
     """Every row of every table, but for the database's own time."""
-    tables = await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = await service_env.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {
         table: [
             row[0]
-            for row in await house.owner.fetch(
+            for row in await service_env.owner.fetch(
                 f"SELECT (to_jsonb(t) - 'recorded_at')::text FROM {table} t ORDER BY 1"
             )
         ]
@@ -146,20 +146,22 @@ async def everything(house: ServiceEnv) -> dict[str, list[str]]:
 
 async def test_provisioning_again_changes_nothing_and_answers_the_same(hands: Hands) -> None:
     wanted = ProvisionInput(
-        subscription_id=unique_name("subscription"), request=hands.house.request_body(), accepted_at=START
+        subscription_id=unique_name("subscription"),
+        request=hands.service_env.request_body(),
+        accepted_at=START,
     )
     first = await hands.provisioning.provision_subscription(wanted)
-    before = await everything(hands.house)
+    before = await everything(hands.service_env)
     later = wanted.model_copy(update={"accepted_at": START + timedelta(minutes=1)})
     for again in (wanted, later):
         assert await hands.provisioning.provision_subscription(again) == first
-    assert await everything(hands.house) == before
+    assert await everything(hands.service_env) == before
 
 
 async def test_provisioning_twice_at_once_is_once(hands: Hands) -> None:
     """An attempt that was given up may still be at work when the next one begins."""
     for _ in range(15):
-        body = hands.house.request_body(account={"domain": f"{unique_name('at-once')}.example"})
+        body = hands.service_env.request_body(account={"domain": f"{unique_name('at-once')}.example"})
         wanted = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
         attempts = [hands.provisioning.provision_subscription(wanted) for _ in range(6)]
         results = await asyncio.gather(*attempts, return_exceptions=True)
@@ -173,14 +175,14 @@ async def test_provisioning_twice_at_once_is_once(hands: Hands) -> None:
 async def test_r9_a_refused_provisioning_leaves_nothing(hands: Hands) -> None:
     state, _, _ = await hands.provisioned()
     assert state.account is not None
-    body = hands.house.request_body(account={"group": state.account.name})
-    before = await everything(hands.house)
+    body = hands.service_env.request_body(account={"group": state.account.name})
+    before = await everything(hands.service_env)
     for _ in range(2):
         wanted = ProvisionInput(subscription_id="the-loser", request=body, accepted_at=START)
         result = await hands.provisioning.provision_subscription(wanted)
         assert isinstance(result, RequestRefused)
         assert result.refused.code is RefusalCode.NAME_TAKEN
-    assert await everything(hands.house) == before
+    assert await everything(hands.service_env) == before
 
 
 async def test_r12_a_domain_token_is_the_same_however_often_asked_and_unlike_any_other(
@@ -204,7 +206,7 @@ async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> Non
         ("rename_account", {"domain": f"{unique_name('held')}.example", "id": "rename"}),
         ("rename_account", {"group": unique_name("new-name")}),
         ("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL", "id": "switch"}),
-        ("upgrade", {"members": 20, "agreed_terms": hands.house.request_body()["agreed_terms"]}),
+        ("upgrade", {"members": 20, "agreed_terms": hands.service_env.request_body()["agreed_terms"]}),
         ("cancel", {"date": "2027-05-01", "confirmation": None}),
     ]
     recorded = []
@@ -214,13 +216,13 @@ async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> Non
             argument = {**argument, "confirmation": f"admin@{state.account.name}"}
         state, transition = await hands.asked(state, book, name, **argument)
         recorded.append(transition)
-        before = await everything(hands.house)
+        before = await everything(hands.service_env)
         assert await hands.recording.record_transition(transition) == Recorded()
-        assert await everything(hands.house) == before
+        assert await everything(hands.service_env) == before
     # Late attempts, of what has long been overtaken.
     for transition in recorded:
         assert await hands.recording.record_transition(transition) == Recorded()
-        assert await everything(hands.house) == before
+        assert await everything(hands.service_env) == before
 
 
 async def test_recording_at_once_is_once(hands: Hands) -> None:
@@ -231,7 +233,7 @@ async def test_recording_at_once_is_once(hands: Hands) -> None:
     transition = transition_of(state, apply(state, event), (event,), book)
     results = await gather_all(hands.recording.record_transition(transition) for _ in range(6))
     assert results == [Recorded()] * 6
-    lines = await hands.house.client.ledger(state.subscription_id)
+    lines = await hands.service_env.client.ledger(state.subscription_id)
     assert [line.key for line in lines] == [f"{state.subscription_id}/SERVICE_FEE/2027-01-10"]
 
 
@@ -242,25 +244,25 @@ async def test_a_transition_out_of_turn_is_not_written(hands: Hands) -> None:
     decision = decide(state, command, START, book)
     assert isinstance(decision, Decision)
     ahead = state.model_copy(update={"sequence": state.sequence + 1})
-    before = await everything(hands.house)
+    before = await everything(hands.service_env)
     for early in (ahead, state.model_copy(update={"subscription_id": "nobody"})):
         with pytest.raises(RecordDivergedError, match="ends at"):
             await hands.recording.record_transition(
                 transition_of(early, apply_all(early, decision.events), decision.events, book)
             )
-    assert await everything(hands.house) == before
+    assert await everything(hands.service_env) == before
 
 
 async def test_another_event_under_a_recorded_number_is_not_written(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     _, transition = await hands.asked(state, book, "switch_to_paid", date="2027-01-20", term="ANNUAL")
-    before = await everything(hands.house)
+    before = await everything(hands.service_env)
     event = next_due_event(state, kst("2027-03-01"), book)
     assert event is not None
     with pytest.raises(RecordDivergedError, match="recorded as another one"):
         await hands.recording.record_transition(transition_of(state, apply(state, event), (event,), book))
     assert await hands.recording.record_transition(transition) == Recorded()
-    assert await everything(hands.house) == before
+    assert await everything(hands.service_env) == before
 
 
 async def test_r5_a_rename_to_a_taken_name_writes_nothing(hands: Hands) -> None:
@@ -270,10 +272,10 @@ async def test_r5_a_rename_to_a_taken_name_writes_nothing(hands: Hands) -> None:
     assert not isinstance(command, Refusal)
     decision = decide(state, command, START, book)
     assert isinstance(decision, Decision)
-    before = await everything(hands.house)
+    before = await everything(hands.service_env)
     transition = transition_of(state, apply_all(state, decision.events), decision.events, book)
     assert await hands.recording.record_transition(transition) == NameTaken()
-    assert await everything(hands.house) == before
+    assert await everything(hands.service_env) == before
 
 
 async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
@@ -282,10 +284,10 @@ async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
     await hands.asked(state, book, "switch_to_paid", **argument)
     command = parse_command("switch_to_paid", argument)
     assert isinstance(command, Command)
-    before = await everything(hands.house)
+    before = await everything(hands.service_env)
     catalogues, looks = (
-        CatalogueActivities(hands.house.pool),
-        DomainVerificationActivities([hands.house.dns.address]),
+        CatalogueActivities(hands.service_env.pool),
+        DomainVerificationActivities([hands.service_env.dns.address]),
     )
     for _ in range(2):
         wanted = StoredAnswerInput(
@@ -304,7 +306,7 @@ async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
         assert (await catalogues.newer_catalogues(NewerCataloguesInput(edition=book.edition))).newer == ()
         proof = DomainCheckInput(tokens={"acme.example": "t"}, cname_target="verify.example")
         assert (await looks.look_for_proof(proof)).proved == ()
-    assert await everything(hands.house) == before
+    assert await everything(hands.service_env) == before
 
 
 async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: Hands) -> None:
@@ -318,7 +320,7 @@ async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: H
     assert set(first.rows) == {*PERSONAL_DATA}
     expected = {"account_names": 1, "administrators": 1, "companies": 1, "workspaces": 1, "domain_tokens": 1}
     assert {table: first.rows[table] for table in expected} == expected
-    before = await everything(hands.house)
+    before = await everything(hands.service_env)
     assert await gather_all(hands.erasure.erase_subscription(erase) for _ in range(3)) == [first] * 3
 
     # Late attempts of what came before it bring nothing back.
@@ -330,9 +332,9 @@ async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: H
             DomainTokenInput(subscription_id=state.subscription_id, domain="late.example")
         )
     await hands.workspaces.put(wanted_workspace(state.model_copy(update={"sequence": 99})))
-    assert await everything(hands.house) == before
-    assert await found_in_database(hands.house, [provision.request["company_name"]]) != []  # of others
-    assert await found_in_database(hands.house, [provision.request["account"]["domain"]]) == []
+    assert await everything(hands.service_env) == before
+    assert await found_in_database(hands.service_env, [provision.request["company_name"]]) != []  # of others
+    assert await found_in_database(hands.service_env, [provision.request["account"]["domain"]]) == []
 
 
 async def test_r31_an_erasure_that_is_broken_off_has_erased_nothing(hands: Hands) -> None:
@@ -342,19 +344,21 @@ async def test_r31_an_erasure_that_is_broken_off_has_erased_nothing(hands: Hands
         state, book, "cancel", date="2027-01-10", confirmation=f"admin@{state.account.name}"
     )
     erase = await hands.erase(state)
-    before = await everything(hands.house)
-    async with hands.house.owner.acquire() as other, other.transaction():
+    before = await everything(hands.service_env)
+    async with hands.service_env.owner.acquire() as other, other.transaction():
         # Somebody else has the last of the tables, so the erasure comes to it and no further.
         await other.execute("LOCK TABLE event_notes")
         attempt = asyncio.create_task(hands.erasure.erase_subscription(erase))
 
         async def waits() -> bool:
-            return bool(await hands.house.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            return bool(
+                await hands.service_env.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            )
 
         await wait_for("the erasure waits", waits)
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
-    assert await everything(hands.house) == before
+    assert await everything(hands.service_env) == before
     certificate = await hands.erasure.erase_subscription(erase)
     assert certificate.rows["workspaces"] == certificate.rows["account_names"] == 1
 
@@ -364,7 +368,7 @@ async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
 
     async def members() -> int:
         return int(
-            await hands.house.owner.fetchval(
+            await hands.service_env.owner.fetchval(
                 "SELECT members FROM workspaces WHERE subscription_id = $1", state.subscription_id
             )
         )
@@ -376,27 +380,27 @@ async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
         assert await members() == 50
 
 
-async def test_r31_deleting_the_histories_again_changes_nothing(house: ServiceEnv) -> None:
-    life = await house.requested()
-    first_run = (await life.handle.describe()).run_id
-    await life.asks("cancel", date=f"{await life.today()}")
-    await life.has_closed()
-    certificates = await house.client.certificates(life.id)
+async def test_r31_deleting_the_histories_again_changes_nothing(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    first_run = (await subscription.handle.describe()).run_id
+    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.has_closed()
+    certificates = await service_env.client.certificates(subscription.id)
     assert [dict(certificate.rows) for certificate in certificates][1]["workflow_runs"] == 1
 
-    description = await life.handle.describe()
+    description = await subscription.handle.describe()
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(
-        environment.info, workflow_id=life.workflow_id, workflow_run_id=description.run_id
+        environment.info, workflow_id=subscription.workflow_id, workflow_run_id=description.run_id
     )
     ended_at = certificates[0].erased_at
     unknown_run = "d6ad3c0e-0f5c-4f5e-9d55-0d1a0e6f4a11"
     wanted = DeleteHistoriesInput(run_ids=(first_run or "", unknown_run), erased_at=ended_at)
-    histories = HistoryActivities(house.pool, house.temporal)
+    histories = HistoryActivities(service_env.pool, service_env.temporal)
     for _ in range(2):
         assert (await environment.run(histories.delete_histories, wanted)).runs == 2
-        assert await house.client.certificates(life.id) == certificates
-        assert (await life.handle.result())["state"] == "ERASED"
+        assert await service_env.client.certificates(subscription.id) == certificates
+        assert (await subscription.handle.result())["state"] == "ERASED"
 
 
 async def test_answers_are_kept_in_words_that_can_be_read_again(hands: Hands) -> None:
@@ -404,7 +408,7 @@ async def test_answers_are_kept_in_words_that_can_be_read_again(hands: Hands) ->
     _, transition = await hands.asked(
         state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL", id="kept"
     )
-    stored = await hands.house.owner.fetchval(
+    stored = await hands.service_env.owner.fetchval(
         "SELECT answer::text FROM command_answers WHERE subscription_id = $1", state.subscription_id
     )
     assert transition.answer is not None

@@ -31,14 +31,14 @@ CHANGES = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE"
 
 
 @pytest.fixture(scope="module")
-async def recorded(house: ServiceEnv) -> ServiceEnv:
+async def recorded(service_env: ServiceEnv) -> ServiceEnv:
     """A house in which every append-only table has rows."""
-    life = await house.paid("2027-01-15 09:00")
-    await life.asks("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
-    await life.is_cancelled("2027-03-15 09:00")
+    subscription = await service_env.paid("2027-01-15 09:00")
+    await subscription.asks("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
+    await subscription.is_cancelled("2027-03-15 09:00")
     for table in APPEND_ONLY:
-        assert await house.owner.fetchval(f"SELECT count(*) FROM {table}") > 0, table
-    return house
+        assert await service_env.owner.fetchval(f"SELECT count(*) FROM {table}") > 0, table
+    return service_env
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=["update", "delete", "truncate"])
@@ -53,8 +53,8 @@ async def test_r22_the_record_is_append_only_for_the_worker_and_for_its_owner(
         await recorded.owner.execute(statement)
 
 
-async def first_column(house: ServiceEnv, table: str) -> str:
-    column: str = await house.owner.fetchval(
+async def first_column(service_env: ServiceEnv, table: str) -> str:
+    column: str = await service_env.owner.fetchval(
         "SELECT column_name FROM information_schema.columns WHERE table_name = $1 AND ordinal_position = 1",
         table,
     )
@@ -140,7 +140,7 @@ ROLES = {
 }
 
 
-async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house: ServiceEnv) -> None:
+async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(service_env: ServiceEnv) -> None:
     [told] = [table for table in tables(page("SECURITY.md")) if "the worker" in table.header]
     known = {
         row[0]: [
@@ -149,24 +149,26 @@ async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(house
         for row in told.rows
     }
     assert list(told.header[1:]) == [*ROLES]
-    for [table] in await house.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+    for [table] in await service_env.owner.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    ):
         granted = [
-            frozenset([word for word, right in RIGHTS.items() if await may(house, role, table, right)])
+            frozenset([word for word, right in RIGHTS.items() if await may(service_env, role, table, right)])
             for role in ROLES.values()
         ]
         assert granted == known[table], table
         for role in ROLES.values():
             for right in ("TRUNCATE", "TRIGGER", "REFERENCES"):
-                assert not await house.owner.fetchval(
+                assert not await service_env.owner.fetchval(
                     "SELECT has_table_privilege($1, $2, $3)", role, table, right
                 )
 
 
 @pytest.mark.parametrize("role", ["worksub_api", "worksub_admin"])
 async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(
-    house: ServiceEnv, role: str
+    service_env: ServiceEnv, role: str
 ) -> None:
-    readable = await house.owner.fetch(
+    readable = await service_env.owner.fetch(
         """
         SELECT table_name, column_name FROM information_schema.columns
          WHERE table_name IN ('subscriptions', 'lifecycle_events', 'webhook_secrets')
@@ -186,10 +188,10 @@ async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(
     }
 
 
-async def may(house: ServiceEnv, role: str, table: str, right: str) -> bool:
+async def may(service_env: ServiceEnv, role: str, table: str, right: str) -> bool:
     """On the whole table, or on a column of it."""
     kind = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
-    return bool(await house.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
+    return bool(await service_env.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
 
 
 SOURCES = [
@@ -203,7 +205,9 @@ NAMED_CONFLICT = re.compile(
 )
 
 
-async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(house: ServiceEnv) -> None:
+async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(
+    service_env: ServiceEnv,
+) -> None:
     """A conflict on a unique index that `ON CONFLICT (column)` does not name is an error, in a race alone."""
     named = {
         (found["table"], tuple(found["columns"].split(", ")))
@@ -213,7 +217,7 @@ async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(
     }
     assert ("account_names", ("name",)) in named
     for table, columns in named:
-        rows = await house.owner.fetch(
+        rows = await service_env.owner.fetch(
             """
             SELECT array_agg(attname::text ORDER BY attnum) AS columns, bool_or(attidentity = 'a') AS numbered
               FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)

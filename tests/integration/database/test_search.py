@@ -38,79 +38,83 @@ def this_week(day: date) -> bool:
 
 
 def trial(requested: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
-        life = await house.requested(at_nine(requested), customer_id=payer)
-        return life, {"trials-ending"} if this_week(requested + timedelta(days=30)) else set()
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
+        subscription = await service_env.requested(at_nine(requested), customer_id=payer)
+        return subscription, {"trials-ending"} if this_week(requested + timedelta(days=30)) else set()
 
     return make
 
 
 def switching(day: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
-        life = await house.requested("2027-02-20 09:00", customer_id=payer)  # its trial ends on 22 March
-        await life.asks("switch_to_paid", at="2027-02-20 09:00", date=f"{day}", term="MONTHLY")
-        return life, {"reservations-due"} if this_week(day) else set()
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
+        subscription = await service_env.requested(
+            "2027-02-20 09:00", customer_id=payer
+        )  # its trial ends on 22 March
+        await subscription.asks("switch_to_paid", at="2027-02-20 09:00", date=f"{day}", term="MONTHLY")
+        return subscription, {"reservations-due"} if this_week(day) else set()
 
     return make
 
 
 def monthly(day: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
-        life = await house.paid(at_nine(day), "MONTHLY", customer_id=payer)
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
+        subscription = await service_env.paid(at_nine(day), "MONTHLY", customer_id=payer)
         # Begun on 1 February it lasts to the end of February, begun on 1 March to the end of March.
-        return life, {"contracts-ending"} if date(2027, 2, 2) <= day <= date(2027, 3, 1) else set()
+        return subscription, {"contracts-ending"} if date(2027, 2, 2) <= day <= date(2027, 3, 1) else set()
 
     return make
 
 
 def leaving(day: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
-        life = await house.paid("2027-01-10 09:00", "ANNUAL", customer_id=payer)
-        await life.asks("cancel", at="2027-01-10 10:00", date=f"{day}")
-        return life, {"reservations-due"} if this_week(day) else set()
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
+        subscription = await service_env.paid("2027-01-10 09:00", "ANNUAL", customer_id=payer)
+        await subscription.asks("cancel", at="2027-01-10 10:00", date=f"{day}")
+        return subscription, {"reservations-due"} if this_week(day) else set()
 
     return make
 
 
 def suspended(requested: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
         account = (
             {"domain": f"{unique_name('lapsed')}.example"}
             if requested.day % 2
             else {"group": unique_name("lapsed")}
         )
-        life = await house.requested(at_nine(requested), customer_id=payer, account=account)
-        await life.passes_to(at_nine(requested + timedelta(days=30)))
-        return life, {"suspended"}
+        subscription = await service_env.requested(at_nine(requested), customer_id=payer, account=account)
+        await subscription.passes_to(at_nine(requested + timedelta(days=30)))
+        return subscription, {"suspended"}
 
     return make
 
 
 def restricted(requested: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
         account = {"domain": f"{unique_name('unproved')}.example"}
-        life = await house.requested(at_nine(requested), customer_id=payer, account=account)
+        subscription = await service_env.requested(at_nine(requested), customer_id=payer, account=account)
         if requested.day % 2:
-            await life.asks("switch_to_paid", at=at_nine(requested), date=f"{requested}", term="ANNUAL")
-        return life, {"restricted"}
+            await subscription.asks(
+                "switch_to_paid", at=at_nine(requested), date=f"{requested}", term="ANNUAL"
+            )
+        return subscription, {"restricted"}
 
     return make
 
 
 def ended(requested: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
-        life = await house.requested(at_nine(requested), customer_id=payer)
-        await life.is_cancelled(at_nine(requested))
-        return life, set()
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
+        subscription = await service_env.requested(at_nine(requested), customer_id=payer)
+        await subscription.is_cancelled(at_nine(requested))
+        return subscription, set()
 
     return make
 
 
 def in_need(requested: date) -> Making:
-    async def make(house: ServiceEnv, payer: str) -> Made:
-        life = await house.requested(at_nine(requested), customer_id=payer)
-        await life.handle.signal("needs_attention", {"needed": True})
-        return life, {"needs-attention"}
+    async def make(service_env: ServiceEnv, payer: str) -> Made:
+        subscription = await service_env.requested(at_nine(requested), customer_id=payer)
+        await subscription.handle.signal("needs_attention", {"needed": True})
+        return subscription, {"needs-attention"}
 
     return make
 
@@ -132,35 +136,43 @@ class People:
 
     def __init__(self, payer: str, made: list[Made]) -> None:
         self.payer = customer_is(payer)
-        self.lives = [life for life, _ in made]
-        self.answering = {name: {life.id for life, names in made if name in names} for name in NAMED_FILTERS}
+        self.subscriptions = [subscription for subscription, _ in made]
+        self.answering = {
+            name: {subscription.id for subscription, names in made if name in names} for name in NAMED_FILTERS
+        }
 
 
 @pytest.fixture(scope="module")
-async def people(house: ServiceEnv) -> AsyncIterator[People]:
+async def people(service_env: ServiceEnv) -> AsyncIterator[People]:
     payer, seats = unique_name("payer"), asyncio.Semaphore(20)
 
     async def made(make: Making) -> Made:
         async with seats:
-            return await make(house, payer)
+            return await make(service_env, payer)
 
     found = People(payer, await gather_all(made(make) for make in LIVES))
 
     async def are_shown() -> bool:
-        needing = await house.client.find(NAMED_FILTERS["needs-attention"].on(TODAY) + found.payer)
+        needing = await service_env.client.find(NAMED_FILTERS["needs-attention"].on(TODAY) + found.payer)
         return needing.total == len(found.answering["needs-attention"])
 
     await wait_for("what was signalled is listed", are_shown)
     yield found
     # Or the domains that nobody proves would be looked for beside the other tests.
-    living = [life for life in found.lives if (await life.status()).state is not State.ERASED]
-    await gather_all(life.handle.terminate("the tests are over") for life in living)
+    living = [
+        subscription
+        for subscription in found.subscriptions
+        if (await subscription.status()).state is not State.ERASED
+    ]
+    await gather_all(subscription.handle.terminate("the tests are over") for subscription in living)
 
 
-async def all_pages(house: ServiceEnv, selection: Filters, query: str | None = None) -> list[SearchPage]:
+async def all_pages(
+    service_env: ServiceEnv, selection: Filters, query: str | None = None
+) -> list[SearchPage]:
     pages, after = [], ""
     while True:
-        page = await house.client.find(selection, query=query, after=after, limit=7)
+        page = await service_env.client.find(selection, query=query, after=after, limit=7)
         pages.append(page)
         if page.after is None:
             return pages
@@ -172,7 +184,7 @@ def ids(pages: list[SearchPage]) -> list[str]:
 
 
 def test_the_questions_have_different_and_enough_answers(people: People) -> None:
-    assert len(people.lives) == 200
+    assert len(people.subscriptions) == 200
     assert {name: len(found) for name, found in people.answering.items()} == {
         "trials-ending": 7,
         "reservations-due": 14,
@@ -185,39 +197,41 @@ def test_the_questions_have_different_and_enough_answers(people: People) -> None
 
 @pytest.mark.parametrize("name", NAMED_FILTERS)
 async def test_a_ready_made_question_finds_what_it_means_page_by_page(
-    house: ServiceEnv, people: People, name: str
+    service_env: ServiceEnv, people: People, name: str
 ) -> None:
-    pages = await all_pages(house, NAMED_FILTERS[name].on(TODAY) + people.payer)
+    pages = await all_pages(service_env, NAMED_FILTERS[name].on(TODAY) + people.payer)
     assert ids(pages) == sorted(people.answering[name])
     assert {page.total for page in pages} == {len(people.answering[name])}
     assert [page.unrecorded for page in pages if page.unrecorded] == []
 
 
 @pytest.mark.parametrize("name", sorted({*NAMED_FILTERS} - {"reservations-due"}))
-async def test_temporal_answers_the_same_question_alike(house: ServiceEnv, people: People, name: str) -> None:
-    query = (await house.client.find(NAMED_FILTERS[name].on(TODAY) + people.payer)).query
+async def test_temporal_answers_the_same_question_alike(
+    service_env: ServiceEnv, people: People, name: str
+) -> None:
+    query = (await service_env.client.find(NAMED_FILTERS[name].on(TODAY) + people.payer)).query
     assert query is not None
-    runs = [run.id async for run in house.temporal.list_workflows(query)]
+    runs = [run.id async for run in service_env.temporal.list_workflows(query)]
     assert sorted(runs) == sorted(f"subscription-{each}" for each in people.answering[name])
-    assert sorted(ids(await all_pages(house, (), query))) == sorted(people.answering[name])
+    assert sorted(ids(await all_pages(service_env, (), query))) == sorted(people.answering[name])
 
 
-async def test_no_search_attribute_tells_what_is_reserved(house: ServiceEnv, people: People) -> None:
-    page = await house.client.find(NAMED_FILTERS["reservations-due"].on(TODAY) + people.payer)
+async def test_no_search_attribute_tells_what_is_reserved(service_env: ServiceEnv, people: People) -> None:
+    page = await service_env.client.find(NAMED_FILTERS["reservations-due"].on(TODAY) + people.payer)
     assert page.query is None
 
 
-async def test_a_query_and_conditions_hold_together(house: ServiceEnv, people: People) -> None:
+async def test_a_query_and_conditions_hold_together(service_env: ServiceEnv, people: People) -> None:
     selection = state_is(State.ACTIVE) + people.payer
-    pages = await all_pages(house, selection, "Access = 'RESTRICTED' OR Access = 'NONE'")
-    active = ids(await all_pages(house, selection))
+    pages = await all_pages(service_env, selection, "Access = 'RESTRICTED' OR Access = 'NONE'")
+    active = ids(await all_pages(service_env, selection))
     assert ids(pages) == [each for each in active if each in people.answering["restricted"]]
     assert pages[0].total == 16  # on the odd days from 5 January to 3 February
 
 
-async def test_a_workflow_that_the_record_does_not_have_is_named(house: ServiceEnv) -> None:
+async def test_a_workflow_that_the_record_does_not_have_is_named(service_env: ServiceEnv) -> None:
     subscription_id, payer = unique_name("stranger"), unique_name("payer-of-a-stranger")
-    await house.temporal.start_workflow(
+    await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         id=f"subscription-{subscription_id}",
         task_queue=unique_name("nobody-works-here"),
@@ -225,11 +239,11 @@ async def test_a_workflow_that_the_record_does_not_have_is_named(house: ServiceE
             [SearchAttributePair(SearchAttributeKey.for_keyword("CustomerId"), payer)]
         ),
     )
-    handle = house.temporal.get_workflow_handle(f"subscription-{subscription_id}")
+    handle = service_env.temporal.get_workflow_handle(f"subscription-{subscription_id}")
     try:
 
         async def found() -> tuple[str, ...]:
-            page = await house.client.find(query=f"CustomerId = '{payer}'")
+            page = await service_env.client.find(query=f"CustomerId = '{payer}'")
             assert page.subscriptions == ()
             return page.unrecorded
 
@@ -251,10 +265,10 @@ BAD_QUERIES = {
 
 @pytest.mark.parametrize("query", BAD_QUERIES)
 async def test_a_query_that_temporal_cannot_read_is_refused_with_its_words(
-    house: ServiceEnv, query: str
+    service_env: ServiceEnv, query: str
 ) -> None:
     with pytest.raises(InvalidQueryError, match=BAD_QUERIES[query]):
-        await house.client.find(query=query)
+        await service_env.client.find(query=query)
 
 
 WEEKS = {

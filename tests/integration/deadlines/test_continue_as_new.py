@@ -29,8 +29,8 @@ T = TypeVar("T")
 async def hasty(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceEnv]:
     async with hasty_server(tmp_path_factory.mktemp("hasty")) as address:
         temporal = await Client.connect(address, data_converter=data_converter())
-        async with open_service_env(stack, temporal) as house:
-            yield house
+        async with open_service_env(stack, temporal) as service_env:
+            yield service_env
 
 
 async def in_crowds(tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -45,119 +45,123 @@ async def in_crowds(tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [results[number] for number in range(len(tasks))]
 
 
-async def ended_runs(life: SubscriptionDriver) -> int:
+async def ended_runs(subscription: SubscriptionDriver) -> int:
     """How many runs have gone on in another one."""
-    runs = await life.run_ids()
-    ends = [(await life.history(run))[-1].event_type for run in runs]
+    runs = await subscription.run_ids()
+    ends = [(await subscription.history(run))[-1].event_type for run in runs]
     return ends.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
 
 
 async def test_a_hundred_updates_at_once_across_new_runs_are_each_done_once(hasty: ServiceEnv) -> None:
-    life = await hasty.paid(START)
+    subscription = await hasty.paid(START)
 
     async def chosen(members: int, **identity: str) -> Answer:
-        return await life.asks("change_renewal_option", at=START, term="ANNUAL", members=members, **identity)
+        return await subscription.asks(
+            "change_renewal_option", at=START, term="ANNUAL", members=members, **identity
+        )
 
     with_ids = [chosen(number, id=f"choice-{number}") for number in range(1, 61)]
     twice = [chosen(number, id=f"choice-{number}") for number in range(1, 11)]
     without_ids = [chosen(number) for number in range(101, 131)]
     answers = await in_crowds([*with_ids, *twice, *without_ids])
 
-    assert await ended_runs(life) >= 4
+    assert await ended_runs(subscription) >= 4
     assert answers[:10] == answers[60:70]
     said = [int(answer.message.split("for ")[1].split(" ")[0]) for answer in answers]
     assert said == [*range(1, 61), *range(1, 11), *range(101, 131)]
     recorded = [
         int(entry.message.split("for ")[1].split(" ")[0])
-        for entry in await life.client.timeline(life.id)
+        for entry in await subscription.client.timeline(subscription.id)
         if entry.event == "RENEWAL_OPTION_CHANGED"
     ]
     assert sorted(recorded) == [*range(1, 61), *range(101, 131)]
     sequences = [answer.events[0].sequence for answer in answers]
     assert len(set(sequences)) == 90
-    assert await life.failed_tasks() == []
+    assert await subscription.failed_tasks() == []
     again = await gather_all(chosen(number, id=f"choice-{number}") for number in (1, 30, 60))
     assert again == [answers[0], answers[29], answers[59]]
 
 
 async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(hasty: ServiceEnv) -> None:
-    life = await hasty.requested(START)
+    subscription = await hasty.requested(START)
 
     async def refused_by_signal(number: int) -> None:
-        await life.handle.signal("withdraw_reservation", {"by": f"operator {number}"})
+        await subscription.handle.signal("withdraw_reservation", {"by": f"operator {number}"})
 
     async def reserved(number: int) -> Answer | RefusalCode:
         day = f"2027-02-{number:02}"
         try:
-            return await life.asks("switch_to_paid", at="2027-01-10 10:00", date=day, term="MONTHLY")
+            return await subscription.asks("switch_to_paid", at="2027-01-10 10:00", date=day, term="MONTHLY")
         except RefusalError as refusal:
             return refusal.refused.code
 
     tasks: list[Any] = [reserved(number) for number in range(1, 26)]
-    tasks += [life.client.settle(life.id) for _ in range(20)]
+    tasks += [subscription.client.settle(subscription.id) for _ in range(20)]
     await in_crowds([*tasks, *(refused_by_signal(number) for number in range(40))])
 
     async def all_signals_are_recorded() -> bool:
-        events = await life.events()
+        events = await subscription.events()
         return events.count("REFUSED") + events.count("RESERVATION_WITHDRAWN") == 40
 
     await wait_for("all signals are in the record", all_signals_are_recorded)
-    assert (await life.events()).count("SWITCH_RESERVED") == 25
-    assert await ended_runs(life) >= 2
-    assert await life.failed_tasks() == []
+    assert (await subscription.events()).count("SWITCH_RESERVED") == 25
+    assert await ended_runs(subscription) >= 2
+    assert await subscription.failed_tasks() == []
 
 
 async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: ServiceEnv) -> None:
-    life = await hasty.requested(START)
+    subscription = await hasty.requested(START)
     domain = f"{unique_name('survives')}.example"
-    await life.asks("rename_account", at=START, domain=domain)
-    first = await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", id="the-switch")
-    before = await life.status()
+    await subscription.asks("rename_account", at=START, domain=domain)
+    first = await subscription.asks(
+        "switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", id="the-switch"
+    )
+    before = await subscription.status()
     for number in range(25):
-        await life.handle.signal("upgrade", {"by": f"operator {number}"})
-    await life.client.settle(life.id)
-    assert await ended_runs(life) >= 2
-    assert await life.status() == before
-    assert await life.handle.query("status") == before.model_dump(mode="json")
+        await subscription.handle.signal("upgrade", {"by": f"operator {number}"})
+    await subscription.client.settle(subscription.id)
+    assert await ended_runs(subscription) >= 2
+    assert await subscription.status() == before
+    assert await subscription.handle.query("status") == before.model_dump(mode="json")
     again = {"date": "2027-02-01", "term": "ANNUAL", "id": "the-switch"}
-    assert await life.asks("switch_to_paid", at="2027-01-10 10:00", **again) == first
-    timeline = await life.handle.query("timeline")
-    assert [entry["event"] for entry in timeline] == await life.events()
-    await life.passes_to("2027-02-01 00:00")
-    assert (await life.events()).count("SWITCHED_TO_PAID") == 1
+    assert await subscription.asks("switch_to_paid", at="2027-01-10 10:00", **again) == first
+    timeline = await subscription.handle.query("timeline")
+    assert [entry["event"] for entry in timeline] == await subscription.events()
+    await subscription.passes_to("2027-02-01 00:00")
+    assert (await subscription.events()).count("SWITCHED_TO_PAID") == 1
 
 
 async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: ServiceEnv) -> None:
-    life = await hasty.requested()
-    started = (await life.status()).started_at
+    subscription = await hasty.requested()
+    started = (await subscription.status()).started_at
     assert started is not None
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
-    await life.sleeps_until(started.replace(year=started.year + 2, day=min(started.day, 28)))
-    runs = await ended_runs(life)
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    await subscription.sleeps_until(started.replace(year=started.year + 2, day=min(started.day, 28)))
+    runs = await ended_runs(subscription)
     assert runs >= 4
-    ledger = await life.ledger()
-    for entry in await life.client.timeline(life.id):
+    ledger = await subscription.ledger()
+    for entry in await subscription.client.timeline(subscription.id):
         if entry.event in ("SERVICE_FEES_POSTED", "CONTRACT_RENEWED"):
             assert entry.at == start_of(day_of(entry.at))
     days = [(line.first_day, line.end_day) for line in ledger]
     assert all(end == begin for (_, end), (begin, _) in pairwise(days))
     assert len({line.key for line in ledger}) == len(ledger)
-    await life.asks("cancel", date=f"{await life.today()}")
-    await life.has_closed()
-    assert (await life.events())[-2:] == ["CANCELED", "ERASED"]
-    [_, histories] = await life.client.certificates(life.id)
+    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.has_closed()
+    assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
+    [_, histories] = await subscription.client.certificates(subscription.id)
     assert histories.rows["workflow_runs"] >= runs + 1
 
 
-async def test_the_clock_can_be_moved_right_after_a_request(house: ServiceEnv) -> None:
+async def test_the_clock_can_be_moved_right_after_a_request(service_env: ServiceEnv) -> None:
     """What happens next ends the run of the request: the clock meets a workflow that goes on anew."""
 
     async def moved(number: int) -> None:
-        life = await house.requested()
-        target = (await life.client.clock(life.id).now()) + timedelta(days=31)
-        assert await life.client.clock(life.id).advance_to(target)
-        await life.client.settle(life.id)
-        assert await life.events() == ["TRIAL_STARTED", "TRIAL_ENDED"], number
+        subscription = await service_env.requested()
+        target = (await subscription.client.clock(subscription.id).now()) + timedelta(days=31)
+        assert await subscription.client.clock(subscription.id).advance_to(target)
+        await subscription.client.settle(subscription.id)
+        assert await subscription.events() == ["TRIAL_STARTED", "TRIAL_ENDED"], number
 
     for number in range(20):
         await moved(number)

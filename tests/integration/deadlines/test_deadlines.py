@@ -91,53 +91,55 @@ def test_every_kind_of_deadline_is_among_those_that_are_missed() -> None:
 
 
 @asynccontextmanager
-async def working(house: ServiceEnv) -> AsyncIterator[None]:
-    async with house.worker():
+async def working(service_env: ServiceEnv) -> AsyncIterator[None]:
+    async with service_env.worker():
         yield
 
 
 async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_dated_when_due(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as service_env:
 
         async def before(commands: Commands, away_from: str) -> tuple[SubscriptionDriver, int]:
-            life = await house.requested(START)
+            subscription = await service_env.requested(START)
             for at, command, argument in commands:
-                await life.asks(command, at=at, **argument)
-            await life.passes_to(away_from)
-            return life, len(await life.events())
+                await subscription.asks(command, at=at, **argument)
+            await subscription.passes_to(away_from)
+            return subscription, len(await subscription.events())
 
-        async with working(house):
-            lives = await gather_all(before(asked, away) for asked, away, _, _ in MISSED.values())
+        async with working(service_env):
+            subscriptions = await gather_all(before(asked, away) for asked, away, _, _ in MISSED.values())
         waking = [
-            asyncio.create_task(life.passes_to(back))
-            for (life, _), (_, _, back, _) in zip(lives, MISSED.values(), strict=True)
+            asyncio.create_task(subscription.passes_to(back))
+            for (subscription, _), (_, _, back, _) in zip(subscriptions, MISSED.values(), strict=True)
         ]
-        async with working(house):
+        async with working(service_env):
             await asyncio.gather(*waking)
-            for (life, known), (what, (_, _, _, expected)) in zip(lives, MISSED.items(), strict=True):
-                assert (await life.happened())[known:] == expected, what
-                keys = [line.key for line in await life.ledger()]
+            for (subscription, known), (what, (_, _, _, expected)) in zip(
+                subscriptions, MISSED.items(), strict=True
+            ):
+                assert (await subscription.happened())[known:] == expected, what
+                keys = [line.key for line in await subscription.ledger()]
                 assert len(keys) == len(set(keys))
-                assert await life.failed_tasks() == []
+                assert await subscription.failed_tasks() == []
 
 
 async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_comes_back(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with working(house):
-            life = await house.requested()
-            started = (await life.status()).started_at
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with working(service_env):
+            subscription = await service_env.requested()
+            started = (await subscription.status()).started_at
             assert started is not None
-            await life.sleeps_until(started + timedelta(days=29))
+            await subscription.sleeps_until(started + timedelta(days=29))
         # The clock comes to the end of the trial and stands there, for nobody does what is due.
-        passing = asyncio.create_task(life.clock.advance_to(started + timedelta(days=61)))
-        async with working(house):
+        passing = asyncio.create_task(subscription.clock.advance_to(started + timedelta(days=61)))
+        async with working(service_env):
             assert not await passing
-            await life.has_closed()
-            entries = await life.client.timeline(life.id)
+            await subscription.has_closed()
+            entries = await subscription.client.timeline(subscription.id)
             assert [(entry.event, entry.at - started) for entry in entries] == [
                 ("TRIAL_STARTED", timedelta(0)),
                 ("TRIAL_ENDED", timedelta(days=30)),
@@ -147,73 +149,75 @@ async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_com
 
 
 async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lifes_own_clock(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.requested()
-    today = await life.today()
-    await life.asks("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
-    await life.sleeps_until(start_of(today + timedelta(days=3)) - timedelta(minutes=1))
-    assert (await life.status()).state is State.TRIAL
-    await life.sleeps_until(start_of(today + timedelta(days=3)) + timedelta(minutes=1))
-    switched = (await life.client.timeline(life.id))[-1]
+    subscription = await service_env.requested()
+    today = await subscription.today()
+    await subscription.asks("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
+    await subscription.sleeps_until(start_of(today + timedelta(days=3)) - timedelta(minutes=1))
+    assert (await subscription.status()).state is State.TRIAL
+    await subscription.sleeps_until(start_of(today + timedelta(days=3)) + timedelta(minutes=1))
+    switched = (await subscription.client.timeline(subscription.id))[-1]
     assert (switched.event, switched.at) == ("SWITCHED_TO_PAID", start_of(today + timedelta(days=3)))
 
 
 # At one instant, what is due comes before what is asked.
 
 
-async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: ServiceEnv) -> None:
+async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(service_env: ServiceEnv) -> None:
     async def trial_end() -> None:
-        life = await house.requested(START)
-        answer = await life.asks("switch_to_paid", at="2027-02-14 09:00", date="2027-02-14", term="ANNUAL")
+        subscription = await service_env.requested(START)
+        answer = await subscription.asks(
+            "switch_to_paid", at="2027-02-14 09:00", date="2027-02-14", term="ANNUAL"
+        )
         assert answer.state is State.ACTIVE
-        assert (await life.happened())[1:] == [
+        assert (await subscription.happened())[1:] == [
             ("TRIAL_ENDED", "2027-02-14 09:00"),
             ("SWITCHED_TO_PAID", "2027-02-14 09:00"),
         ]
 
     async def grace_end() -> None:
-        life = await house.requested(START)
-        refused = await life.refused(
+        subscription = await service_env.requested(START)
+        refused = await subscription.refused(
             "switch_to_paid", at="2027-03-16 09:00", date="2027-03-16", term="ANNUAL"
         )
         assert refused.code in (RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.DATE_TOO_LATE)
-        await life.passes_to("2027-03-16 09:00")
-        assert (await life.happened())[-2:] == [
+        await subscription.passes_to("2027-03-16 09:00")
+        assert (await subscription.happened())[-2:] == [
             ("CANCELED", "2027-03-16 09:00"),
             ("ERASED", "2027-03-16 09:00"),
         ]
 
     async def reserved_switch() -> None:
-        life = await house.requested(START)
-        await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
-        refused = await life.refused("withdraw_reservation", at="2027-02-01 00:00")
+        subscription = await service_env.requested(START)
+        await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+        refused = await subscription.refused("withdraw_reservation", at="2027-02-01 00:00")
         assert refused.code is RefusalCode.NOTHING_RESERVED
-        assert (await life.asks("upgrade", at="2027-02-01 00:00", members=20)).state is State.ACTIVE
-        assert (await life.happened())[-2:] == [
+        assert (await subscription.asks("upgrade", at="2027-02-01 00:00", members=20)).state is State.ACTIVE
+        assert (await subscription.happened())[-2:] == [
             ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
             ("UPGRADED", "2027-02-01 00:00"),
         ]
 
     async def reserved_cancellation() -> None:
-        life = await house.paid(START, "MONTHLY")
-        await life.asks("cancel", at=START, date="2027-02-01")
-        confirmation = await life.confirmation()
-        refused = await life.refused("withdraw_reservation", at="2027-02-01 00:00")
+        subscription = await service_env.paid(START, "MONTHLY")
+        await subscription.asks("cancel", at=START, date="2027-02-01")
+        confirmation = await subscription.confirmation()
+        refused = await subscription.refused("withdraw_reservation", at="2027-02-01 00:00")
         assert refused.code in (RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.NOTHING_RESERVED)
-        refused = await life.refused(
+        refused = await subscription.refused(
             "cancel", at="2027-02-01 00:00", date="2027-02-01", confirmation=confirmation
         )
         assert refused.code is RefusalCode.SUBSCRIPTION_ENDED
-        await life.passes_to("2027-02-01 00:00")
-        assert (await life.events()).count("CANCELED") == 1
+        await subscription.passes_to("2027-02-01 00:00")
+        assert (await subscription.events()).count("CANCELED") == 1
 
     async def contract_end() -> None:
-        life = await house.paid("2027-02-01 09:00", "ANNUAL")
-        answer = await life.asks("cancel", at="2028-02-01 00:00", date="2028-02-01")
+        subscription = await service_env.paid("2027-02-01 09:00", "ANNUAL")
+        answer = await subscription.asks("cancel", at="2028-02-01 00:00", date="2028-02-01")
         assert [line.kind for line in answer.ledger] == []  # free on the day after the period
-        await life.passes_to("2028-02-01 00:00")
-        assert (await life.happened())[-4:] == [
+        await subscription.passes_to("2028-02-01 00:00")
+        assert (await subscription.happened())[-4:] == [
             ("SERVICE_FEES_POSTED", "2028-02-01 00:00"),
             ("CONTRACT_RENEWED", "2028-02-01 00:00"),
             ("CANCELED", "2028-02-01 00:00"),
@@ -224,95 +228,99 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(house: 
 
 
 async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_between(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.paid(START, "MONTHLY")
-    await life.passes_to("2029-01-20 09:00")
+    subscription = await service_env.paid(START, "MONTHLY")
+    await subscription.passes_to("2029-01-20 09:00")
     months = [f"{year}-{month:02}" for year in (2027, 2028, 2029) for month in range(1, 13)][1:25]
-    assert (await life.happened())[2:] == [
+    assert (await subscription.happened())[2:] == [
         each
         for month in months
         for each in (("SERVICE_FEES_POSTED", f"{month}-01 00:00"), ("CONTRACT_RENEWED", f"{month}-15 00:00"))
     ]
-    assert [amount for *_, amount in await life.posted()] == [72_000 * 17 // 31, *[72_000] * 23]
+    assert [amount for *_, amount in await subscription.posted()] == [72_000 * 17 // 31, *[72_000] * 23]
 
 
 async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its_histories_short(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.paid("2027-02-01 09:00", "ANNUAL")
-    await life.asks("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
+    subscription = await service_env.paid("2027-02-01 09:00", "ANNUAL")
+    await subscription.asks("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
     for year in range(2028, 2038):
-        await life.passes_to(f"{year}-02-01 00:00")
+        await subscription.passes_to(f"{year}-02-01 00:00")
     firsts = [f"{year}-{month:02}-01" for year in range(2027, 2038) for month in range(1, 13)][1:122]
     fees = [("SERVICE_FEE", first, end, 60_000) for first, end in pairwise(firsts)]
-    assert await life.posted() == fees
+    assert await subscription.posted() == fees
     assert len(fees) == 120
-    assert (await life.events()).count("CONTRACT_RENEWED") == 10
+    assert (await subscription.events()).count("CONTRACT_RENEWED") == 10
     # Each year ends a run, so that none grows with the life: the first holds the request alone.
-    runs = [len(await life.history(run)) for run in await life.has_run(12)]
+    runs = [len(await subscription.history(run)) for run in await subscription.has_run(12)]
     assert max(runs) < 200
-    await life.is_cancelled("2037-02-15 09:00")
+    await subscription.is_cancelled("2037-02-15 09:00")
     # Half of February 2037 was used at 6,000 in the place of 7,200; half of it and 11 months were to come.
-    assert (await life.posted())[len(fees) :] == [
+    assert (await subscription.posted())[len(fees) :] == [
         ("SERVICE_FEE", "2037-02-01", "2037-02-15", 30_000),
         ("DISCOUNT_REPAYMENT", "2037-02-01", "2037-02-15", 6_000),
         ("EARLY_TERMINATION_FEE", "2037-02-15", "2038-02-01", (30_000 + 11 * 60_000) // 10),
     ]
-    histories = (await life.client.certificates(life.id))[1]
+    histories = (await subscription.client.certificates(subscription.id))[1]
     assert histories.rows["workflow_runs"] >= 12
 
 
 @pytest.mark.parametrize("by", ["update", "signal"])
 async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
-    house: ServiceEnv, by: str
+    service_env: ServiceEnv, by: str
 ) -> None:
-    life = await house.requested(START)
-    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
+    subscription = await service_env.requested(START)
+    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
     at = kst("2027-05-03 09:00").isoformat()
     if by == "update":
-        await life.asks("change_renewal_option", at="2027-05-03 09:00", term="ANNUAL")
+        await subscription.asks("change_renewal_option", at="2027-05-03 09:00", term="ANNUAL")
     else:
-        await life.handle.signal("change_renewal_option", {"term": "ANNUAL", "at": at})
-        await life.passes_to("2027-05-03 09:00")
-    events = await life.events()
+        await subscription.handle.signal("change_renewal_option", {"term": "ANNUAL", "at": at})
+        await subscription.passes_to("2027-05-03 09:00")
+    events = await subscription.events()
     assert events[2:] == ["SWITCHED_TO_PAID", *["SERVICE_FEES_POSTED", "CONTRACT_RENEWED"] * 3, events[-1]]
     assert events[-1] == "RENEWAL_OPTION_CHANGED"
 
 
-async def test_a_simulated_life_does_not_go_back_in_time(house: ServiceEnv) -> None:
-    life = await house.requested(START)
-    await life.passes_to("2027-02-14 09:00")
-    refused = await life.refused("withdraw_reservation", at="2027-02-14 08:59")
+async def test_a_simulated_life_does_not_go_back_in_time(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
+    await subscription.passes_to("2027-02-14 09:00")
+    refused = await subscription.refused("withdraw_reservation", at="2027-02-14 08:59")
     assert (refused.code, refused.field) == (RefusalCode.CLOCK_PASSED, "at")
 
 
-async def test_a_restarted_worker_replays_every_history_to_the_same_commands(house: ServiceEnv) -> None:
-    life = await house.requested(START, account={"domain": f"{unique_name('replayed')}.example"})
-    await life.handle.signal("withdraw_reservation", {})
-    await life.asks("switch_to_paid", at="2027-01-16 09:00", date="2027-02-01", term="MONTHLY", id="switch")
-    await life.asks("rename_account", at="2027-02-03 09:00", group=unique_name("replayed"))
-    await life.passes_to("2028-03-05 00:00")
-    await life.asks("cancel", at="2028-03-05 09:00", date="2028-04-01")
+async def test_a_restarted_worker_replays_every_history_to_the_same_commands(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(
+        START, account={"domain": f"{unique_name('replayed')}.example"}
+    )
+    await subscription.handle.signal("withdraw_reservation", {})
+    await subscription.asks(
+        "switch_to_paid", at="2027-01-16 09:00", date="2027-02-01", term="MONTHLY", id="switch"
+    )
+    await subscription.asks("rename_account", at="2027-02-03 09:00", group=unique_name("replayed"))
+    await subscription.passes_to("2028-03-05 00:00")
+    await subscription.asks("cancel", at="2028-03-05 09:00", date="2028-04-01")
     today = replayer()
-    for run in await life.has_run(3):
-        history = WorkflowHistory(life.workflow_id, await life.history(run))
+    for run in await subscription.has_run(3):
+        history = WorkflowHistory(subscription.workflow_id, await subscription.history(run))
         await today.replay_workflow(history)
 
 
 async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks_comes_after_them(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-    turn = first_of_next_month(await life.today())
-    await life.clock.advance_to(start_of(turn))
-    assert await life.ledger() == []
-    assert (await life.status()).next == Deadline(at=start_of(turn), what=DeadlineKind.SERVICE_FEES)
+    subscription = await service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    turn = first_of_next_month(await subscription.today())
+    await subscription.clock.advance_to(start_of(turn))
+    assert await subscription.ledger() == []
+    assert (await subscription.status()).next == Deadline(at=start_of(turn), what=DeadlineKind.SERVICE_FEES)
 
-    await life.asks("change_renewal_option", term="MONTHLY")
-    assert [line.effective_at for line in await life.ledger()] == [start_of(turn)]
-    assert await life.events() == [
+    await subscription.asks("change_renewal_option", term="MONTHLY")
+    assert [line.effective_at for line in await subscription.ledger()] == [start_of(turn)]
+    assert await subscription.events() == [
         "TRIAL_STARTED",
         "SWITCHED_TO_PAID",
         "SERVICE_FEES_POSTED",
@@ -320,9 +328,12 @@ async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks
     ]
 
     next_turn = first_of_next_month(turn)
-    await life.clock.advance_to(start_of(next_turn) + HOUR)
+    await subscription.clock.advance_to(start_of(next_turn) + HOUR)
 
     async def both() -> bool:
-        return [line.effective_at for line in await life.ledger()] == [start_of(turn), start_of(next_turn)]
+        return [line.effective_at for line in await subscription.ledger()] == [
+            start_of(turn),
+            start_of(next_turn),
+        ]
 
     await wait_for("the second month is charged, and nobody asked", both)

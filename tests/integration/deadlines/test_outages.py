@@ -39,29 +39,31 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
         async with PostgresServer(tmp_path) as server:
             url = await server.ensure_database(DATABASE)
             await set_up(temporal, url, catalogue())
-            house = await standing.enter_async_context(
+            service_env = await standing.enter_async_context(
                 open_service_env(stack, temporal, database_url=door.leads_to_database(url))
             )
-            life = await house.requested()
-            started = (await life.status()).started_at
+            subscription = await service_env.requested()
+            started = (await subscription.status()).started_at
             assert started is not None
 
         # The server has stopped. Somebody asks for a subscription, and the clocks go on.
-        body = house.request_body()
+        body = service_env.request_body()
         with pytest.raises(CONNECT_ERRORS):
-            await house.client.request(body)
-        asked = SubscriptionDriver(house.client, temporal, subscription_id_for(body["request_id"]), body)
+            await service_env.client.request(body)
+        asked = SubscriptionDriver(
+            service_env.client, temporal, subscription_id_for(body["request_id"]), body
+        )
         await temporal.start_workflow(
             "SubscriptionWorkflow",
             body,
             id=WORKFLOW_ID_PREFIX + asked.id,
-            task_queue=house.task_queue,
+            task_queue=service_env.task_queue,
         )
         passing = [
-            asyncio.create_task(life.clock.advance_to(started + timedelta(days=40))),
+            asyncio.create_task(subscription.clock.advance_to(started + timedelta(days=40))),
             asyncio.create_task(asked.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
         ]
-        for late in (life, asked):
+        for late in (subscription, asked):
             await wait_for("it is shown that it needs attention", partial(needs_attention, late.handle))
         listed = {
             found.id: await found.memo_value(ATTENTION_MEMO, type_hint=Attention)
@@ -69,27 +71,27 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
                 "NeedsAttention = true AND ExecutionStatus = 'Running'"
             )
         }
-        for late, effect in ((life, "record_transition"), (asked, "provision_subscription")):
+        for late, effect in ((subscription, "record_transition"), (asked, "provision_subscription")):
             attention = listed[late.workflow_id]
             assert attention.kind is AttentionKind.EFFECT_FAILS
             assert re.fullmatch(rf"{effect} fails with \w+", attention.reason or "")
-        assert (await life.handle.query("status"))["state"] == State.TRIAL
+        assert (await subscription.handle.query("status"))["state"] == State.TRIAL
 
         async with PostgresServer(tmp_path) as server:
             door.leads_to_database(server.dsn(DATABASE))
             await asyncio.gather(*passing)
-            for late in (life, asked):
+            for late in (subscription, asked):
                 await late.client.settle(late.id)
                 assert not await needs_attention(late.handle)
                 assert ATTENTION_MEMO not in (await late.handle.describe()).raw_info.memo.fields
                 assert await late.failed_tasks() == []
-            entries = await life.client.timeline(life.id)
+            entries = await subscription.client.timeline(subscription.id)
             assert [(entry.event, entry.at - started) for entry in entries] == [
                 ("TRIAL_STARTED", timedelta(0)),
                 ("TRIAL_ENDED", timedelta(days=30)),
             ]
             assert await asked.events() == ["TRIAL_STARTED"]
-            assert (await house.client.request(body)).subscription_id == asked.id
-            await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
-            assert (await life.status()).state is State.ACTIVE
+            assert (await service_env.client.request(body)).subscription_id == asked.id
+            await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+            assert (await subscription.status()).state is State.ACTIVE
             await standing.aclose()

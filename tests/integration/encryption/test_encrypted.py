@@ -43,51 +43,51 @@ async def speaking(stack: EmbeddedStack, *keys: Key) -> Client:
 
 @asynccontextmanager
 async def a_house(stack: EmbeddedStack, *keys: Key, works: bool = True) -> AsyncIterator[ServiceEnv]:
-    async with open_service_env(stack, await speaking(stack, *keys), works=works) as house:
-        yield house
+    async with open_service_env(stack, await speaking(stack, *keys), works=works) as service_env:
+        yield service_env
 
 
-async def with_keys(house: ServiceEnv, stack: EmbeddedStack, *keys: Key) -> ServiceEnv:
+async def with_keys(service_env: ServiceEnv, stack: EmbeddedStack, *keys: Key) -> ServiceEnv:
     """The same house, to which other keys are spoken."""
     temporal = await speaking(stack, *keys)
-    client = SubscriptionClient(temporal, house.owner, task_queue=house.task_queue)
-    return dataclasses.replace(house, temporal=temporal, client=client)
+    client = SubscriptionClient(temporal, service_env.owner, task_queue=service_env.task_queue)
+    return dataclasses.replace(service_env, temporal=temporal, client=client)
 
 
-def seen_by(house: ServiceEnv, life: SubscriptionDriver) -> SubscriptionDriver:
-    return SubscriptionDriver(house.client, house.temporal, life.id, life.request)
+def seen_by(service_env: ServiceEnv, subscription: SubscriptionDriver) -> SubscriptionDriver:
+    return SubscriptionDriver(service_env.client, service_env.temporal, subscription.id, subscription.request)
 
 
-async def is_tried_again(life: SubscriptionDriver) -> None:
+async def is_tried_again(subscription: SubscriptionDriver) -> None:
     async def failed_once() -> bool:
-        described = (await life.handle.describe()).raw_description
+        described = (await subscription.handle.describe()).raw_description
         return described.pending_workflow_task.attempt > 1
 
     await wait_for("its task is tried again", failed_once)
 
 
-async def is_carried_out(life: SubscriptionDriver) -> None:
+async def is_carried_out(subscription: SubscriptionDriver) -> None:
     async def changed() -> bool:
-        return "RENEWAL_OPTION_CHANGED" in await life.events()
+        return "RENEWAL_OPTION_CHANGED" in await subscription.events()
 
     await wait_for("what was signalled is carried out", changed)
-    assert "REFUSED" not in await life.events()
+    assert "REFUSED" not in await subscription.events()
 
 
-async def refusals_of(house: ServiceEnv, life: SubscriptionDriver) -> list[tuple[str, str]]:
-    rows = await house.owner.fetch(
+async def refusals_of(service_env: ServiceEnv, subscription: SubscriptionDriver) -> list[tuple[str, str]]:
+    rows = await service_env.owner.fetch(
         """
         SELECT detail->>'command' AS command, detail->>'code' AS code FROM lifecycle_events
          WHERE subscription_id = $1 AND event = 'REFUSED' ORDER BY sequence
         """,
-        life.id,
+        subscription.id,
     )
     return [(row["command"], row["code"]) for row in rows]
 
 
-async def waits(life: SubscriptionDriver, key: Key, caplog: pytest.LogCaptureFixture) -> None:
+async def waits(subscription: SubscriptionDriver, key: Key, caplog: pytest.LogCaptureFixture) -> None:
     """Its tasks are tried again and again, and the log says what for."""
-    await is_tried_again(life)
+    await is_tried_again(subscription)
     said = f"Something is encrypted with the key {key.id}, which this process does not have: add that key"
     assert any(record.getMessage().startswith(said) for record in caplog.records)
 
@@ -97,17 +97,17 @@ async def test_a_life_without_its_key_waits_and_goes_on_when_the_key_is_there(
 ) -> None:
     old, new = new_key(), new_key()
     caplog.set_level(logging.ERROR)
-    async with a_house(stack, old, works=False) as house:
-        async with house.worker():
-            life = await house.paid(START)
+    async with a_house(stack, old, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.paid(START)
         # Workers with the new key alone: what the workflow has written itself is closed to them.
-        caller = seen_by(await with_keys(house, stack, old, new), life)
-        without = await with_keys(house, stack, new)
+        caller = seen_by(await with_keys(service_env, stack, old, new), subscription)
+        without = await with_keys(service_env, stack, new)
         async with without.worker():
             more = partial(caller.asks, "upgrade", at="2027-01-11 09:00", members=20, id="more")
             asked = asyncio.create_task(more())
-            await waits(life, old, caplog)
-        everybodys = await with_keys(house, stack, new, old)
+            await waits(subscription, old, caplog)
+        everybodys = await with_keys(service_env, stack, new, old)
         async with everybodys.worker():
             # Temporal gives up a call whose task has failed too often; the same again has the same answer.
             await asyncio.gather(asked, return_exceptions=True)
@@ -163,9 +163,9 @@ async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_noth
         (payload, RefusalCode.INVALID_ARGUMENT if encrypts else RefusalCode.KEY_UNKNOWN)
         for payload in corrupted(whole).values()
     ]
-    async with a_house(stack, *(ours.keys if encrypts else ())) as house:
-        life = await house.paid(START)
-        handle = (await speaking(stack)).get_workflow_handle(life.workflow_id)
+    async with a_house(stack, *(ours.keys if encrypts else ())) as service_env:
+        subscription = await service_env.paid(START)
+        handle = (await speaking(stack)).get_workflow_handle(subscription.workflow_id)
         for payload, code in sent:
             refused = "encrypted" if encrypts else code
             for arguments in ([RawValue(payload)], [RawValue(payload), RawValue(payload), "more"]):
@@ -177,53 +177,53 @@ async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_noth
                     await handle.query("quote_cancellation", args=arguments)
                 await handle.signal("needs_attention", args=arguments)
                 await handle.signal("change_renewal_option", args=arguments)
-        await life.client.settle(life.id)
-        assert await refusals_of(house, life) == [
+        await subscription.client.settle(subscription.id)
+        assert await refusals_of(service_env, subscription) == [
             ("change_renewal_option", code) for _, code in sent for _ in range(2)
         ]
-        await life.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
-        assert await life.failed_tasks() == []
+        await subscription.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
+        assert await subscription.failed_tasks() == []
 
 
 async def test_an_undecodable_header_stops_nothing(stack: EmbeddedStack) -> None:
     strange = new_keyring()
-    async with a_house(stack, *new_keyring().keys) as house:
-        life = await house.paid(START)
+    async with a_house(stack, *new_keyring().keys) as service_env:
+        subscription = await service_env.paid(START)
         request = SignalWorkflowExecutionRequest(
-            namespace=house.temporal.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id),
+            namespace=service_env.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=subscription.workflow_id),
             signal_name="withdraw_reservation",
         )
         request.header.fields["_tracer-data"].CopyFrom(await enciphered(strange))
-        await house.temporal.workflow_service.signal_workflow_execution(request)
-        await life.client.settle(life.id)
-        assert await refusals_of(house, life) == [("withdraw_reservation", "NOTHING_RESERVED")]
-        assert await life.failed_tasks() == []
+        await service_env.temporal.workflow_service.signal_workflow_execution(request)
+        await subscription.client.settle(subscription.id)
+        assert await refusals_of(service_env, subscription) == [("withdraw_reservation", "NOTHING_RESERVED")]
+        assert await subscription.failed_tasks() == []
 
 
 async def test_a_command_with_a_key_against_a_service_without_one_says_so(
     stack: EmbeddedStack, tmp_path: Path
 ) -> None:
     key = new_key()
-    async with a_house(stack) as house:
-        life = await house.paid(START)
+    async with a_house(stack) as service_env:
+        subscription = await service_env.paid(START)
         settings = {
-            "DATABASE_URL": house.database_url,
+            "DATABASE_URL": service_env.database_url,
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
             KEYS: str(key),
         }
-        lacking = await Cli(settings, tmp_path).run("withdraw", life.id, "--json")
+        lacking = await Cli(settings, tmp_path).run("withdraw", subscription.id, "--json")
         assert (lacking.code, lacking.error["code"]) == (3, "KEY_UNKNOWN")
         assert key.id in lacking.error["message"]
 
 
 async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack: EmbeddedStack) -> None:
     old, new = new_key(), new_key()
-    async with a_house(stack, old, works=False) as house:
-        async with house.worker():
-            life = await house.paid(START)
-        rotated = await with_keys(house, stack, new, old)
-        query = f"TaskQueue = '{house.task_queue}'"
+    async with a_house(stack, old, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.paid(START)
+        rotated = await with_keys(service_env, stack, new, old)
+        query = f"TaskQueue = '{service_env.task_queue}'"
 
         async def counted() -> dict[str | None, tuple[bool, bool, bool]]:
             found = await keys_in_use(rotated.temporal, Keyring((new, old)), query=query)
@@ -235,7 +235,7 @@ async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack:
             None: (True, False, False),
         }
         async with rotated.worker():
-            after = seen_by(rotated, life)
+            after = seen_by(rotated, subscription)
             await after.passes_to("2027-02-01 00:00")
             assert (await counted())[new.id] == (True, True, True)
             replayed = await replay(rotated.temporal, query)
@@ -247,22 +247,22 @@ async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack:
 
 async def test_a_command_says_which_key_it_lacks(stack: EmbeddedStack, tmp_path: Path) -> None:
     ours, theirs = new_key(), new_key()
-    async with a_house(stack, theirs, ours) as house:
+    async with a_house(stack, theirs, ours) as service_env:
         settings = {
-            "DATABASE_URL": house.database_url,
+            "DATABASE_URL": service_env.database_url,
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
             KEYS: str(ours),
         }
         cli = Cli(settings, tmp_path)
-        started = await house.temporal.start_workflow(
-            "PurgeWorkflow", {"grace_minutes": 60}, id=unique_name("purge"), task_queue=house.task_queue
+        started = await service_env.temporal.start_workflow(
+            "PurgeWorkflow", {"grace_minutes": 60}, id=unique_name("purge"), task_queue=service_env.task_queue
         )
         await started.result()
         found = await cli.json("codec", "keys", "--query", f"WorkflowId = '{started.id}'")
         known = {each["key_id"]: each["known"] for each in found["keys"] if each["payloads"]}
         assert known == {theirs.id: False}
-        life = await house.paid(START)
-        lacking = await cli.run("clock", "run-to", life.id, "2027-01-12", "--json")
+        subscription = await service_env.paid(START)
+        lacking = await cli.run("clock", "run-to", subscription.id, "2027-01-12", "--json")
         assert (lacking.code, lacking.error["code"]) == (3, "KEY_UNKNOWN")
         assert theirs.id in lacking.error["message"]
         unreadable = await cli.with_settings(**{KEYS: "no key"}).run("list", "--json")

@@ -139,11 +139,11 @@ async def test_temporal_with_an_api_key(stack: EmbeddedStack, papers: Papers, to
 
 
 async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
-    stack: EmbeddedStack, house: ServiceEnv, papers: Papers, tmp_path: Path
+    stack: EmbeddedStack, service_env: ServiceEnv, papers: Papers, tmp_path: Path
 ) -> None:
     async with front(stack.addresses.temporal_address, papers.server_context(), API_KEY) as address:
         settings = {
-            "DATABASE_URL": house.database_url,
+            "DATABASE_URL": service_env.database_url,
             "TEMPORAL_ADDRESS": address,
             "TEMPORAL_TLS_SERVER_CA_CERT_PATH": papers.authority_file,
             "TEMPORAL_API_KEY": API_KEY,
@@ -160,11 +160,11 @@ async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
 # -- PostgreSQL, whose embedded build speaks no TLS itself ------------------------------------------------
 
 
-def url_of(house: ServiceEnv, papers: Papers, address: str, **parameters: str) -> str:
+def url_of(service_env: ServiceEnv, papers: Papers, address: str, **parameters: str) -> str:
     """The URL of the house's database, with TLS as strict as it can be, and through a front."""
     sent = {"sslmode": "verify-full", "sslrootcert": papers.authority_file, **parameters}
     words = "&".join(f"{name}={value}" for name, value in sent.items())
-    login, _, place = house.database_url.rpartition("@")
+    login, _, place = service_env.database_url.rpartition("@")
     return f"{login}@{address}/{place.partition('/')[2]}?{words}"
 
 
@@ -181,43 +181,43 @@ async def told_of(url: str) -> str:
     return str(refused.value)
 
 
-async def test_postgresql_over_tls(house: ServiceEnv, papers: Papers) -> None:
-    behind = redacted_location(house.database_url).partition("/")[0]
+async def test_postgresql_over_tls(service_env: ServiceEnv, papers: Papers) -> None:
+    behind = redacted_location(service_env.database_url).partition("/")[0]
     async with postgres_front(behind, papers.server_context()) as address:
-        await is_let_in(url_of(house, papers, address))
+        await is_let_in(url_of(service_env, papers, address))
         stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
-        assert "sslrootcert" in await told_of(url_of(house, papers, address, sslrootcert=stranger))
-        missing = await told_of(url_of(house, papers, address, sslrootcert="/no/such.pem"))
+        assert "sslrootcert" in await told_of(url_of(service_env, papers, address, sslrootcert=stranger))
+        missing = await told_of(url_of(service_env, papers, address, sslrootcert="/no/such.pem"))
         assert "/no/such.pem" in missing
     async with postgres_front(behind, papers.server_context("other.example")) as address:
-        assert "host name" in await told_of(url_of(house, papers, address))
+        assert "host name" in await told_of(url_of(service_env, papers, address))
     async with postgres_front(behind, papers.server_context(not_after=LONG_AGO)) as address:
-        assert "expired" in await told_of(url_of(house, papers, address))
-    assert "sslmode" in await told_of(url_of(house, papers, behind))
+        assert "expired" in await told_of(url_of(service_env, papers, address))
+    assert "sslmode" in await told_of(url_of(service_env, papers, behind))
 
 
-async def test_postgresql_with_client_certificates(house: ServiceEnv, papers: Papers) -> None:
-    behind = redacted_location(house.database_url).partition("/")[0]
+async def test_postgresql_with_client_certificates(service_env: ServiceEnv, papers: Papers) -> None:
+    behind = redacted_location(service_env.database_url).partition("/")[0]
     ours, theirs = papers.client(), papers.client(trustme.CA())
     async with postgres_front(behind, papers.demanding()) as address:
-        await is_let_in(url_of(house, papers, address, **ours))
+        await is_let_in(url_of(service_env, papers, address, **ours))
         for refused in ({}, theirs):
             # Whether the alert or the end of the connection is seen first, is chance.
             with pytest.raises((DatabaseError, *CONNECT_ERRORS)):
-                await is_let_in(url_of(house, papers, address, **refused))
+                await is_let_in(url_of(service_env, papers, address, **refused))
         mixed = {**ours, "sslkey": theirs["sslkey"]}
-        assert "sslkey" in await told_of(url_of(house, papers, address, **mixed))
+        assert "sslkey" in await told_of(url_of(service_env, papers, address, **mixed))
         missing = {**ours, "sslkey": "/no/such.key"}
-        assert "sslkey" in await told_of(url_of(house, papers, address, **missing))
+        assert "sslkey" in await told_of(url_of(service_env, papers, address, **missing))
 
 
 async def test_a_command_whose_database_shows_the_wrong_certificate_ends_with_3(
-    stack: EmbeddedStack, house: ServiceEnv, papers: Papers, tmp_path: Path
+    stack: EmbeddedStack, service_env: ServiceEnv, papers: Papers, tmp_path: Path
 ) -> None:
-    behind = redacted_location(house.database_url).partition("/")[0]
+    behind = redacted_location(service_env.database_url).partition("/")[0]
     async with postgres_front(behind, papers.server_context("other.example")) as address:
         settings = {
-            "DATABASE_URL": url_of(house, papers, address),
+            "DATABASE_URL": url_of(service_env, papers, address),
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
         }
         wrong = await Cli(settings, tmp_path).run("list", "--json")

@@ -142,28 +142,28 @@ FORGERIES = {
 
 
 @pytest.fixture
-async def thief(house: ServiceEnv) -> AsyncIterator[Connection]:
+async def thief(service_env: ServiceEnv) -> AsyncIterator[Connection]:
     """A session with the worker's login and no role set: all that this process could do."""
-    connection = await asyncpg.connect(house.worker_url)
+    connection = await asyncpg.connect(service_env.worker_url)
     yield connection
     await connection.close()
 
 
 @pytest.fixture(scope="module")
-async def living(house: ServiceEnv) -> SubscriptionDriver:
-    return await house.requested()
+async def living(service_env: ServiceEnv) -> SubscriptionDriver:
+    return await service_env.requested()
 
 
 @pytest.mark.parametrize("how", FORGERIES)
 async def test_r31_no_certificate_is_forged(
-    house: ServiceEnv, thief: Connection, living: SubscriptionDriver, how: str
+    service_env: ServiceEnv, thief: Connection, living: SubscriptionDriver, how: str
 ) -> None:
     statements, error = FORGERIES[how]
     with pytest.raises(error):
         async with thief.transaction():
             await thief.execute(statements.format(living.id))
     assert await living.client.certificates(living.id) == []
-    assert await rows_of(house, living) == {
+    assert await rows_of(service_env, living) == {
         **dict.fromkeys(PERSONAL_DATA, 0),
         **dict.fromkeys(("account_names", "administrators", "companies", "workspaces", "event_notes"), 1),
     }
@@ -177,24 +177,24 @@ async def test_r31_histories_of_what_lives_are_certified_by_nobody(
 
 
 async def test_r31_whoever_causes_an_erasure_has_a_certificate_of_just_that(
-    house: ServiceEnv, thief: Connection
+    service_env: ServiceEnv, thief: Connection
 ) -> None:
-    life = await house.requested()
-    before = await rows_of(house, life)
-    await thief.execute(END.format(life.id))
-    await thief.execute(NAMELESS.format(life.id))
+    subscription = await service_env.requested()
+    before = await rows_of(service_env, subscription)
+    await thief.execute(END.format(subscription.id))
+    await thief.execute(NAMELESS.format(subscription.id))
     for _ in range(2):
-        await thief.execute(ERASE.format(life.id))
-    assert await rows_of(house, life) == dict.fromkeys(PERSONAL_DATA, 0)
-    [certificate] = await life.client.certificates(life.id)
+        await thief.execute(ERASE.format(subscription.id))
+    assert await rows_of(service_env, subscription) == dict.fromkeys(PERSONAL_DATA, 0)
+    [certificate] = await subscription.client.certificates(subscription.id)
     assert dict(certificate.rows) == before
 
 
-async def test_r31_what_is_erased_stays_so(house: ServiceEnv, thief: Connection) -> None:
-    life = await house.requested()
-    await life.asks("cancel", date=f"{await life.today()}")
-    await life.has_closed()
-    certificates = await life.client.certificates(life.id)
+async def test_r31_what_is_erased_stays_so(service_env: ServiceEnv, thief: Connection) -> None:
+    subscription = await service_env.requested()
+    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.has_closed()
+    certificates = await subscription.client.certificates(subscription.id)
     for statement in (
         "INSERT INTO account_names (name, kind, subscription_id) VALUES ('again', 'GROUP', '{0}')",
         "INSERT INTO administrators VALUES ('{0}', 'hong', '$argon2id$v=19$m=19456,t=2,p=1$')",
@@ -209,43 +209,49 @@ async def test_r31_what_is_erased_stays_so(house: ServiceEnv, thief: Connection)
         """,
     ):
         with pytest.raises(REFUSED, match="is erased"):
-            await thief.execute(statement.format(life.id))
+            await thief.execute(statement.format(subscription.id))
     with pytest.raises(NO_RIGHT):
         await thief.execute("UPDATE subscriptions SET request_fingerprint = 'of a request'")
-    await thief.execute("SELECT certify_histories($1, 7)", life.id)
-    assert await life.client.certificates(life.id) == certificates
-    assert (await life.status()).state is State.ERASED
+    await thief.execute("SELECT certify_histories($1, 7)", subscription.id)
+    assert await subscription.client.certificates(subscription.id) == certificates
+    assert (await subscription.status()).state is State.ERASED
 
 
-async def test_r31_what_comes_meanwhile_is_erased_or_refused(house: ServiceEnv, thief: Connection) -> None:
-    life = await house.requested()
-    late = await asyncpg.connect(house.worker_url)
+async def test_r31_what_comes_meanwhile_is_erased_or_refused(
+    service_env: ServiceEnv, thief: Connection
+) -> None:
+    subscription = await service_env.requested()
+    late = await asyncpg.connect(service_env.worker_url)
     try:
-        await thief.execute(END.format(life.id) + NAMELESS.format(life.id))
+        await thief.execute(END.format(subscription.id) + NAMELESS.format(subscription.id))
         writing = late.transaction()
         await writing.start()
-        await late.execute("INSERT INTO members VALUES ($1, 'before')", life.id)
+        await late.execute("INSERT INTO members VALUES ($1, 'before')", subscription.id)
         erasing = thief.transaction()
         await erasing.start()
-        erased = asyncio.ensure_future(thief.execute(ERASE.format(life.id)))
-        await waits(house, thief)
+        erased = asyncio.ensure_future(thief.execute(ERASE.format(subscription.id)))
+        await waits(service_env, thief)
         await writing.commit()
         await erased
-        refused = asyncio.ensure_future(late.execute("INSERT INTO members VALUES ($1, 'after')", life.id))
-        await waits(house, late)
+        refused = asyncio.ensure_future(
+            late.execute("INSERT INTO members VALUES ($1, 'after')", subscription.id)
+        )
+        await waits(service_env, late)
         await erasing.commit()
         with pytest.raises(REFUSED, match="is erased"):
             await refused
     finally:
         await late.close()
-    [certificate] = await life.client.certificates(life.id)
+    [certificate] = await subscription.client.certificates(subscription.id)
     assert certificate.rows["members"] == 1
-    assert await rows_of(house, life) == dict.fromkeys(PERSONAL_DATA, 0)
+    assert await rows_of(service_env, subscription) == dict.fromkeys(PERSONAL_DATA, 0)
 
 
-async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(house: ServiceEnv) -> None:
+async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(
+    service_env: ServiceEnv,
+) -> None:
     """A superuser has to say aloud, table by table, that it is no longer append-only."""
-    async with house.owner.acquire() as connection, connection.transaction():
+    async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         for change in (
             "UPDATE ledger_lines SET amount = 1",
@@ -257,19 +263,19 @@ async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(ho
                     await connection.execute(change)
 
 
-async def test_the_database_erases_from_every_table_that_may_name_a_person(house: ServiceEnv) -> None:
-    known = await house.owner.fetch("SELECT relation FROM personal_data")
+async def test_the_database_erases_from_every_table_that_may_name_a_person(service_env: ServiceEnv) -> None:
+    known = await service_env.owner.fetch("SELECT relation FROM personal_data")
     assert {relation for [relation] in known} == {*PERSONAL_DATA}
-    guarded = await house.owner.fetch(
+    guarded = await service_env.owner.fetch(
         "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'refuse_return'"
     )
     assert {table for [table] in guarded} == {*PERSONAL_DATA}
 
 
 async def test_what_runs_with_the_owners_rights_looks_nowhere_else_and_is_for_nobody_unasked(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    for name, config, acl in await house.owner.fetch(
+    for name, config, acl in await service_env.owner.fetch(
         """
         SELECT proname, proconfig, coalesce(proacl, acldefault('f', proowner))::text
           FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
@@ -280,17 +286,19 @@ async def test_what_runs_with_the_owners_rights_looks_nowhere_else_and_is_for_no
         assert "" not in grantees, f"{name} is for everybody"
 
 
-async def rows_of(house: ServiceEnv, life: SubscriptionDriver) -> dict[str, int]:
+async def rows_of(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, int]:
     return {
-        table: await house.owner.fetchval(f"SELECT count(*) FROM {table} WHERE subscription_id = $1", life.id)
+        table: await service_env.owner.fetchval(
+            f"SELECT count(*) FROM {table} WHERE subscription_id = $1", subscription.id
+        )
         for table in PERSONAL_DATA
     }
 
 
-async def waits(house: ServiceEnv, connection: Connection) -> None:
+async def waits(service_env: ServiceEnv, connection: Connection) -> None:
     async def for_a_lock() -> bool:
         return bool(
-            await house.owner.fetchval(
+            await service_env.owner.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted", connection.get_server_pid()
             )
         )

@@ -46,7 +46,7 @@ PERSONAL_TABLES = {
 class Place:
     """An office with a worker that is watched from all sides."""
 
-    office: WorkerEnv
+    isolated_env: WorkerEnv
     worker: WorkerProcess
     collector: Collector
     metrics_url: str
@@ -60,7 +60,7 @@ class Place:
 
 async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
     """A life in which all of it is used, in every way in which something can be told to the service."""
-    house = place.office.house
+    service_env = place.isolated_env.service_env
     request = request_file(
         place.cli,
         account={"group": canary.group},
@@ -69,33 +69,35 @@ async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
         company_phone=canary.phone,
     )
     answer = await place.cli.json("request", request, "--password-stdin", typed=canary.password)
-    life = SubscriptionDriver(house.client, house.temporal, answer["subscription_id"], {})
-    today = f"{await life.today()}"
-    canary.password_hash = await house.owner.fetchval("SELECT password_hash FROM administrators")
-    await life.asks("rename_account", domain=canary.domain, by=canary.caller, id=unique_name("rename"))
-    [proof] = (await life.status()).proofs
+    subscription = SubscriptionDriver(service_env.client, service_env.temporal, answer["subscription_id"], {})
+    today = f"{await subscription.today()}"
+    canary.password_hash = await service_env.owner.fetchval("SELECT password_hash FROM administrators")
+    await subscription.asks(
+        "rename_account", domain=canary.domain, by=canary.caller, id=unique_name("rename")
+    )
+    [proof] = (await subscription.status()).proofs
     canary.token = proof.txt_value.partition("=")[2]
     with pytest.raises(WorkflowUpdateFailedError):
-        await life.handle.execute_update("rename_account", {"group": "line", "by": canary.nonsense})
-    await life.refused("check_domain", colour=canary.other_group, by=canary.caller)
-    await life.handle.signal("cancel", {"date": today, "confirmation": f"{canary.admin}@elsewhere"})
-    await life.handle.signal("make_coffee", {"by": canary.caller, "for": canary.nonsense})
-    await life.asks("switch_to_paid", date=today, term="ANNUAL", by=canary.caller)
-    told_on = await life.today() + timedelta(days=3)
-    await house.temporal.execute_workflow(
-        "NoticesWorkflow", {"day": f"{told_on}"}, id=unique_name("notices"), task_queue=house.task_queue
+        await subscription.handle.execute_update("rename_account", {"group": "line", "by": canary.nonsense})
+    await subscription.refused("check_domain", colour=canary.other_group, by=canary.caller)
+    await subscription.handle.signal("cancel", {"date": today, "confirmation": f"{canary.admin}@elsewhere"})
+    await subscription.handle.signal("make_coffee", {"by": canary.caller, "for": canary.nonsense})
+    await subscription.asks("switch_to_paid", date=today, term="ANNUAL", by=canary.caller)
+    told_on = await subscription.today() + timedelta(days=3)
+    await service_env.temporal.execute_workflow(
+        "NoticesWorkflow", {"day": f"{told_on}"}, id=unique_name("notices"), task_queue=service_env.task_queue
     )
     # The nightly job finds what is missing, and brings it back out of the histories.
-    await house.owner.execute("DELETE FROM companies")
-    assert (await reconciled(house))["repaired"] >= 1
-    return life
+    await service_env.owner.execute("DELETE FROM companies")
+    assert (await reconciled(service_env))["repaired"] >= 1
+    return subscription
 
 
-async def is_gone(place: Place, life: SubscriptionDriver, canary: Canary) -> None:
+async def is_gone(place: Place, subscription: SubscriptionDriver, canary: Canary) -> None:
     """Nothing is left but in PostgreSQL, which is looked at apart."""
-    temporal = place.office.house.temporal
-    await is_gone_from_workflow(temporal, life.workflow_id, canary.values)
-    await life.has_only_its_last_run()
+    temporal = place.isolated_env.service_env.temporal
+    await is_gone_from_workflow(temporal, subscription.workflow_id, canary.values)
+    await subscription.has_only_its_last_run()
 
     async def temporal_tells_nothing() -> bool:
         return not canary.found_in(await told_by_temporal(temporal))
@@ -106,9 +108,9 @@ async def is_gone(place: Place, life: SubscriptionDriver, canary: Canary) -> Non
         ("findings", "--json"),
         ("notices", "list", "--json"),
         ("list", "--json"),
-        ("status", life.id, "--json"),
-        ("timeline", life.id, "--json"),
-        ("ledger", life.id, "--json"),
+        ("status", subscription.id, "--json"),
+        ("timeline", subscription.id, "--json"),
+        ("ledger", subscription.id, "--json"),
         ("schedules", "list", "--json"),
     ):
         assert canary.found_in(json.dumps(await place.cli.json(*command[:-1]), ensure_ascii=False)) == set()
@@ -117,43 +119,45 @@ async def is_gone(place: Place, life: SubscriptionDriver, canary: Canary) -> Non
 async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary: Canary) -> WorkerEnv:
     metrics = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
-        async with open_worker_env(stack, home, keyring=keyring) as office:
-            settings = {**office.settings, **collector.settings}
+        async with open_worker_env(stack, home, keyring=keyring) as isolated_env:
+            settings = {**isolated_env.settings, **collector.settings}
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": metrics, "WORKSUB_LOG_FORMAT": "json"}
             async with worker_process(watched, home) as worker:
                 await worker.says("Working on")
-                place = Place(office, worker, collector, f"http://{metrics}/metrics", Cli(settings, home))
-                life = await lived(place, canary)
-                await is_everywhere_it_should_be(place, life, canary, keyring)
-                await life.asks("cancel", date=f"{await life.today()}", by=canary.caller)
-                await life.has_closed()
-                await is_gone(place, life, canary)
+                place = Place(
+                    isolated_env, worker, collector, f"http://{metrics}/metrics", Cli(settings, home)
+                )
+                subscription = await lived(place, canary)
+                await is_everywhere_it_should_be(place, subscription, canary, keyring)
+                await subscription.asks("cancel", date=f"{await subscription.today()}", by=canary.caller)
+                await subscription.has_closed()
+                await is_gone(place, subscription, canary)
                 worker.send(signal.SIGTERM)
                 assert await worker.exit_code() == 0
                 assert canary.found_in(worker.output) == set()
-            return office
+            return isolated_env
 
 
 async def is_everywhere_it_should_be(
-    place: Place, life: SubscriptionDriver, canary: Canary, keyring: Keyring
+    place: Place, subscription: SubscriptionDriver, canary: Canary, keyring: Keyring
 ) -> None:
     """That the search finds what there is; but of what is encrypted only the names, in search attributes."""
-    house = place.office.house
-    await swept(house.owner_url)
-    found = await found_in_every_table(house.owner_url, [canary])
+    service_env = place.isolated_env.service_env
+    await swept(service_env.owner_url)
+    found = await found_in_every_table(service_env.owner_url, [canary])
     assert {table for table, _ in found} == PERSONAL_TABLES
     kept_as_typed = {canary.phone, canary.password, canary.nonsense, canary.other_group}
     assert {value for _, value in found} == {*canary.values} - kept_as_typed
-    in_histories = await found_in_workflow(house.temporal, life.workflow_id, canary.values)
+    in_histories = await found_in_workflow(service_env.temporal, subscription.workflow_id, canary.values)
     assert {value for _, value in in_histories} >= {canary.company, canary.phone, canary.admin, canary.token}
-    as_it_is = canary.found_in(await told_by_temporal(house.temporal))
+    as_it_is = canary.found_in(await told_by_temporal(service_env.temporal))
     if not keyring:
         assert as_it_is >= {canary.company, canary.phone, canary.admin, canary.caller}
         return
     assert as_it_is <= {*canary.names}
-    assert canary.found_in(await told_by_temporal(house.temporal, with_names=False)) == set()
-    await place.office.stack.temporal.checkpoint()
-    on_disk = await bytes_of([database_of_temporal(place.office.home.parent)])
+    assert canary.found_in(await told_by_temporal(service_env.temporal, with_names=False)) == set()
+    await place.isolated_env.stack.temporal.checkpoint()
+    on_disk = await bytes_of([database_of_temporal(place.isolated_env.home.parent)])
     assert canary.found_in(on_disk) <= {*canary.names}
 
 
@@ -172,7 +176,7 @@ async def test_r31_nothing_of_the_canary_is_left_in_the_house(tmp_path: Path) ->
             whole_life(stack, home, keyring, canary)
             for home, keyring, canary in zip(homes, keyrings, canaries, strict=True)
         )
-        urls = [office.house.owner_url for office in offices]
+        urls = [isolated_env.service_env.owner_url for isolated_env in offices]
         for url in urls:
             assert await found_in_every_table(url, canaries) == []
             await swept(url)

@@ -18,98 +18,109 @@ from subscription.refusals import RefusalCode
 from subscription.state import State
 
 
-async def purged(house: ServiceEnv, argument: Any = None) -> dict[str, Any]:
-    report: dict[str, Any] = await house.temporal.execute_workflow(
+async def purged(service_env: ServiceEnv, argument: Any = None) -> dict[str, Any]:
+    report: dict[str, Any] = await service_env.temporal.execute_workflow(
         "PurgeWorkflow",
         argument or {"grace_minutes": 0},
         id=unique_name("purge"),
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
     )
     return report
 
 
-async def gone(house: ServiceEnv) -> SubscriptionDriver:
-    life = await house.paid("2026-01-10 09:00")
-    await life.is_cancelled("2026-03-01 09:00")
-    return life
+async def gone(service_env: ServiceEnv) -> SubscriptionDriver:
+    subscription = await service_env.paid("2026-01-10 09:00")
+    await subscription.is_cancelled("2026-03-01 09:00")
+    return subscription
 
 
 async def test_r31_what_is_left_of_the_erased_and_the_refused_is_deleted_and_nobody_else_is_touched(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    living, erased = await gather_all([office.paid("2026-01-10 09:00"), gone(office)])
-    request = office.request_body(company_name=unique_name("Hanyang"))
-    left = await run_that_is_left(office, erased.workflow_id, request)
-    refused = await run_that_is_left(office, f"subscription-{unique_name('refused')}", request)
+    living, erased = await gather_all([isolated_env.paid("2026-01-10 09:00"), gone(isolated_env)])
+    request = isolated_env.request_body(company_name=unique_name("Hanyang"))
+    left = await run_that_is_left(isolated_env, erased.workflow_id, request)
+    refused = await run_that_is_left(isolated_env, f"subscription-{unique_name('refused')}", request)
     values = [request["company_name"]]
     for workflow_id in (left, refused):
-        assert await found_in_workflow(office.temporal, workflow_id, values)
-    before, runs = [await told(office, life) for life in (living, erased)], await living.run_ids()
+        assert await found_in_workflow(isolated_env.temporal, workflow_id, values)
+    before, runs = (
+        [await told(isolated_env, subscription) for subscription in (living, erased)],
+        await living.run_ids(),
+    )
 
-    report = await purged(office)
+    report = await purged(isolated_env)
 
     assert report["summary"] == "Deleted: 2 histories."
     for workflow_id in (left, refused):
-        await is_gone_from_workflow(office.temporal, workflow_id, values)
-    assert [await told(office, life) for life in (living, erased)] == before
+        await is_gone_from_workflow(isolated_env.temporal, workflow_id, values)
+    assert [await told(isolated_env, subscription) for subscription in (living, erased)] == before
     assert await living.run_ids() == runs
     assert (await erased.status()).state is State.ERASED
-    assert (await purged(office))["summary"] == "Nothing was past its retention."
+    assert (await purged(isolated_env))["summary"] == "Nothing was past its retention."
 
 
-async def test_what_has_just_ended_is_left_to_clear_itself_away(office: ServiceEnv) -> None:
-    left = await run_that_is_left(office, f"subscription-{unique_name('refused')}", office.request_body())
-    assert (await purged(office, {"grace_minutes": 10}))["histories"] == 0
-    assert await found_in_workflow(office.temporal, left, ["Acme Korea"])
+async def test_what_has_just_ended_is_left_to_clear_itself_away(isolated_env: ServiceEnv) -> None:
+    left = await run_that_is_left(
+        isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
+    )
+    assert (await purged(isolated_env, {"grace_minutes": 10}))["histories"] == 0
+    assert await found_in_workflow(isolated_env.temporal, left, ["Acme Korea"])
 
 
-async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(office: ServiceEnv) -> None:
-    running, lost = await gather_all(office.paid("2026-01-10 09:00") for _ in range(2))
-    runs = [await life.has_run(2) for life in (running, lost)]
-    for life in (running, lost):
-        await forgotten(office, life)
+async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(
+    isolated_env: ServiceEnv,
+) -> None:
+    running, lost = await gather_all(isolated_env.paid("2026-01-10 09:00") for _ in range(2))
+    runs = [await subscription.has_run(2) for subscription in (running, lost)]
+    for subscription in (running, lost):
+        await forgotten(isolated_env, subscription)
     await lost.handle.terminate(reason="by an operator's mistake")
-    assert (await purged(office))["histories"] == 0
-    assert [await life.run_ids() for life in (running, lost)] == runs
+    assert (await purged(isolated_env))["histories"] == 0
+    assert [await subscription.run_ids() for subscription in (running, lost)] == runs
 
 
-async def test_reports_are_kept_for_a_quarter(office: ServiceEnv) -> None:
+async def test_reports_are_kept_for_a_quarter(isolated_env: ServiceEnv) -> None:
     [retention] = [each for each in RETENTIONS if each.table == "reconciliations"]
     assert retention.kept == timedelta(days=92)
-    await office.requested()
+    await isolated_env.requested()
     runs = []
     for _ in range(2):
-        await office.owner.execute("DELETE FROM companies")
-        runs.append((await reconciled(office))["run"])
+        await isolated_env.owner.execute("DELETE FROM companies")
+        runs.append((await reconciled(isolated_env))["run"])
     old, recent = runs
     for run, age in ((old, timedelta(days=93)), (recent, timedelta(days=91))):
-        await office.owner.execute(
+        await isolated_env.owner.execute(
             "UPDATE reconciliations SET started_at = clock_timestamp() - $2::interval WHERE run = $1",
             run,
             age,
         )
 
-    report = await purged(office)
+    report = await purged(isolated_env)
 
     assert (report["summary"], report["rows"]["reconciliations"]) == ("Deleted: 1 of reconciliations.", 1)
-    assert [row["run"] for row in await office.owner.fetch("SELECT run FROM reconciliations")] == [recent]
-    findings = await office.owner.fetch("SELECT run FROM reconciliation_findings")
+    assert [row["run"] for row in await isolated_env.owner.fetch("SELECT run FROM reconciliations")] == [
+        recent
+    ]
+    findings = await isolated_env.owner.fetch("SELECT run FROM reconciliation_findings")
     assert [row["run"] for row in findings] == [recent]
 
 
-async def test_a_purge_that_is_started_with_nonsense_says_so(office: ServiceEnv) -> None:
+async def test_a_purge_that_is_started_with_nonsense_says_so(isolated_env: ServiceEnv) -> None:
     for argument in ({"grace_minutes": -1}, {"days": 5}, "now"):
         with pytest.raises(WorkflowFailureError) as failure:
-            await purged(office, argument)
+            await purged(isolated_env, argument)
         assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
-async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(office: ServiceEnv) -> None:
-    life = await office.requested(account={"domain": f"{unique_name('letters')}.example"})
+async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(
+    isolated_env: ServiceEnv,
+) -> None:
+    subscription = await isolated_env.requested(account={"domain": f"{unique_name('letters')}.example"})
     settled = {"TRIAL_ENDING": (89, 91, 401), "DOMAIN_UNPROVED": (401,)}
     for kind, ages in settled.items():
         for number, age in enumerate(ages):
-            await office.owner.execute(
+            await isolated_env.owner.execute(
                 """
                 WITH notice AS (
                     INSERT INTO notices (subscription_id, customer_id, kind, about, days, state, settled_at)
@@ -118,23 +129,23 @@ async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(o
                 INSERT INTO notice_letters (number, subscription_id, recipient, subject, body)
                 SELECT number, subscription_id, 'admin@acme.example', '', '' FROM notice
                 """,
-                life.id,
+                subscription.id,
                 kind,
                 number,
                 timedelta(days=age),
             )
 
-    rows = (await purged(office))["rows"]
+    rows = (await purged(isolated_env))["rows"]
 
     # Of four letters, three are older than 90 days; of two notices older than 400, one may be due again.
     assert (rows["notice_letters"], rows["notices"]) == (3, 1)
-    left = await office.owner.fetch("SELECT kind, days FROM notices ORDER BY kind, days")
+    left = await isolated_env.owner.fetch("SELECT kind, days FROM notices ORDER BY kind, days")
     assert [tuple(row) for row in left] == [("DOMAIN_UNPROVED", 0), ("TRIAL_ENDING", 0), ("TRIAL_ENDING", 1)]
 
 
 async def test_a_history_under_an_id_that_no_table_can_hold_stops_no_job_and_is_deleted(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    await run_that_is_left(office, "subscription-a\0b", office.request_body())
-    assert (await reconciled(office))["found"] == 0
-    assert (await purged(office))["histories"] == 1
+    await run_that_is_left(isolated_env, "subscription-a\0b", isolated_env.request_body())
+    assert (await reconciled(isolated_env))["found"] == 0
+    assert (await purged(isolated_env))["histories"] == 1

@@ -37,19 +37,19 @@ MARCH = date(2026, 3, 1)
 LATEST = {"agreed_terms": [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]}
 
 
-async def closed(house: ServiceEnv, month: str = "2026-03") -> dict[str, Any]:
-    report: dict[str, Any] = await house.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": month}, id=unique_name("close"), task_queue=house.task_queue
+async def closed(service_env: ServiceEnv, month: str = "2026-03") -> dict[str, Any]:
+    report: dict[str, Any] = await service_env.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": month}, id=unique_name("close"), task_queue=service_env.task_queue
     )
     return report
 
 
-async def upgraded_in_march(house: ServiceEnv, **changes: Any) -> SubscriptionDriver:
+async def upgraded_in_march(service_env: ServiceEnv, **changes: Any) -> SubscriptionDriver:
     """R21's example: 14 days of 36,000 and 17 of 72,000 make 16,258 and 39,483 KRW."""
-    life = await house.paid("2026-03-01 09:00", term="MONTHLY", plan="lite", **changes)
-    await life.asks("upgrade", at="2026-03-15 09:00", plan="basic", **LATEST)
-    await life.passes_to("2026-04-01 00:00")
-    return life
+    subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", plan="lite", **changes)
+    await subscription.asks("upgrade", at="2026-03-15 09:00", plan="basic", **LATEST)
+    await subscription.passes_to("2026-04-01 00:00")
+    return subscription
 
 
 def amounts(invoice: Invoice) -> list[list[int]]:
@@ -57,21 +57,21 @@ def amounts(invoice: Invoice) -> list[list[int]]:
 
 
 async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_percent(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    first = await upgraded_in_march(office, customer_id="C-1")
+    first = await upgraded_in_march(isolated_env, customer_id="C-1")
     # 20 members at list 12,000 for the whole of March.
-    second = await office.paid(
+    second = await isolated_env.paid(
         "2026-03-01 09:00", term="MONTHLY", plan="premium", members=20, customer_id="C-1"
     )
     await second.passes_to("2026-04-01 00:00")
-    other = await upgraded_in_march(office, customer_id="C-2")
+    other = await upgraded_in_march(isolated_env, customer_id="C-2")
 
-    report = await closed(office)
+    report = await closed(isolated_env)
 
     # C-1: 55,741 + 240,000 = 295,741; a tenth of it is 29,574.1. C-2: 55,741 and 5,574.1.
     assert report["summary"] == "2 invoices for 2026-03, 386,630 KRW in all with VAT."
-    [mine, theirs] = await office.client.invoices(month=MARCH)
+    [mine, theirs] = await isolated_env.client.invoices(month=MARCH)
     assert (mine.supply_amount, mine.vat_amount, mine.total) == (295_741, 29_574, 325_315)
     assert (theirs.supply_amount, theirs.vat_amount, theirs.total) == (55_741, 5_574, 61_315)
     assert [number[4:] for number in (mine.number, theirs.number)] == ["-000001", "-000002"]
@@ -79,32 +79,32 @@ async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_per
     assert by_id == {first.id: [16_258, 39_483], second.id: [240_000]}
     assert [each.subscription_id for each in theirs.subscriptions] == [other.id]
 
-    again = await gather_all([closed(office), closed(office)])
+    again = await gather_all([closed(isolated_env), closed(isolated_env)])
     assert [(each["issued"], each["total"]) for each in again] == [(0, 0), (0, 0)]
-    assert await office.client.invoices() == [mine, theirs]
+    assert await isolated_env.client.invoices() == [mine, theirs]
 
 
-async def test_a_line_that_comes_late_is_on_the_next_invoice(office: ServiceEnv) -> None:
-    await upgraded_in_march(office, customer_id="C-1")
-    await closed(office)
-    late = await upgraded_in_march(office, customer_id="C-1")
-    assert (await closed(office))["issued"] == 0
+async def test_a_line_that_comes_late_is_on_the_next_invoice(isolated_env: ServiceEnv) -> None:
+    await upgraded_in_march(isolated_env, customer_id="C-1")
+    await closed(isolated_env)
+    late = await upgraded_in_march(isolated_env, customer_id="C-1")
+    assert (await closed(isolated_env))["issued"] == 0
 
-    assert (await closed(office, "2026-04"))["issued"] == 1
-    [_, april] = await office.client.invoices(customer_id="C-1")
+    assert (await closed(isolated_env, "2026-04"))["issued"] == 1
+    [_, april] = await isolated_env.client.invoices(customer_id="C-1")
     assert {each.subscription_id for each in april.subscriptions} == {late.id}
     assert amounts(april) == [[16_258, 39_483]]
 
 
 async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numbers(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    await gather_all(upgraded_in_march(office, customer_id=f"C-{number:02}") for number in range(12))
+    await gather_all(upgraded_in_march(isolated_env, customer_id=f"C-{number:02}") for number in range(12))
 
     async def five_are_issued() -> bool:
-        return bool(await office.owner.fetchval("SELECT count(*) = 5 FROM invoices"))
+        return bool(await isolated_env.owner.fetchval("SELECT count(*) = 5 FROM invoices"))
 
-    async with office.owner.acquire() as connection:
+    async with isolated_env.owner.acquire() as connection:
         # The sixth invoice to be written fails, as if the worker had died with it half done.
         await connection.execute(
             """
@@ -114,18 +114,18 @@ async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numb
                 FOR EACH ROW WHEN (NEW.customer_id = 'C-05') EXECUTE FUNCTION break_off();
             """
         )
-        closing = asyncio.gather(closed(office), closed(office))
+        closing = asyncio.gather(closed(isolated_env), closed(isolated_env))
         await wait_for("five are issued", five_are_issued)
         await connection.execute("DROP TRIGGER break_off ON invoices")
     await closing
-    invoices = await office.client.invoices()
+    invoices = await isolated_env.client.invoices()
     assert [int(invoice.number[5:]) for invoice in invoices] == list(range(1, 13))
     assert [invoice.customer_id for invoice in invoices] == sorted(f"C-{number:02}" for number in range(12))
 
 
-async def test_two_runs_that_number_by_different_years_issue_a_month_once(office: ServiceEnv) -> None:
-    await upgraded_in_march(office)
-    activities = InvoicingActivities(office.pool)
+async def test_two_runs_that_number_by_different_years_issue_a_month_once(isolated_env: ServiceEnv) -> None:
+    await upgraded_in_march(isolated_env)
+    activities = InvoicingActivities(isolated_env.pool)
 
     async def issued(year: int) -> InvoicesIssued:
         wanted = IssueInvoices(month=MARCH, issued_on=date(year, 1, 1))
@@ -133,27 +133,31 @@ async def test_two_runs_that_number_by_different_years_issue_a_month_once(office
         return answer
 
     async def both_wait() -> bool:
-        waiting: int = await office.owner.fetchval(
+        waiting: int = await isolated_env.owner.fetchval(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return waiting == 2
 
     # Each of them has looked for open entries, or waits for the other one to issue them.
-    async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
+    async with (
+        asyncio.TaskGroup() as group,
+        isolated_env.owner.acquire() as connection,
+        connection.transaction(),
+    ):
         await connection.execute("LOCK TABLE invoice_entries IN SHARE MODE")
         runs = [group.create_task(issued(year)) for year in (2027, 2028)]
         await wait_for("both wait", both_wait)
     answers = [run.result() for run in runs]
     assert sorted(answer.issued for answer in answers) == [0, 1]
     assert [answer.failed for answer in answers] == [(), ()]
-    assert len(await office.client.invoices()) == 1
+    assert len(await isolated_env.client.invoices()) == 1
 
 
-async def test_an_invoice_is_never_changed(office: ServiceEnv) -> None:
-    await upgraded_in_march(office)
-    await closed(office)
-    for pool in (office.pool, office.owner):
+async def test_an_invoice_is_never_changed(isolated_env: ServiceEnv) -> None:
+    await upgraded_in_march(isolated_env)
+    await closed(isolated_env)
+    for pool in (isolated_env.pool, isolated_env.owner):
         for statement in (
             "UPDATE invoices SET total = 0, supply = 0, vat = 0",
             "DELETE FROM invoice_entries",
@@ -162,7 +166,7 @@ async def test_an_invoice_is_never_changed(office: ServiceEnv) -> None:
                 await pool.execute(statement)
 
 
-async def test_a_month_that_has_not_ended_is_not_closed(office: ServiceEnv) -> None:
+async def test_a_month_that_has_not_ended_is_not_closed(isolated_env: ServiceEnv) -> None:
     for argument, code in (
         ({"month": "2999-01"}, RefusalCode.MONTH_NOT_ENDED),
         ({"month": "March"}, RefusalCode.INVALID_ARGUMENT),
@@ -170,17 +174,17 @@ async def test_a_month_that_has_not_ended_is_not_closed(office: ServiceEnv) -> N
         ([], RefusalCode.INVALID_ARGUMENT),
     ):
         with pytest.raises(WorkflowFailureError) as failure:
-            await office.temporal.execute_workflow(
-                "InvoicesWorkflow", argument, id=unique_name("close"), task_queue=office.task_queue
+            await isolated_env.temporal.execute_workflow(
+                "InvoicesWorkflow", argument, id=unique_name("close"), task_queue=isolated_env.task_queue
             )
         assert getattr(failure.value.cause, "type", None) == code
 
 
-def adjustment(life: SubscriptionDriver, amount: int, **changes: Any) -> dict[str, Any]:
+def adjustment(subscription: SubscriptionDriver, amount: int, **changes: Any) -> dict[str, Any]:
     return {
-        "subscription_id": life.id,
+        "subscription_id": subscription.id,
         "id": "T-1",
-        "key": f"{life.id}/SERVICE_FEE/2026-03-15",
+        "key": f"{subscription.id}/SERVICE_FEE/2026-03-15",
         "amount": amount,
         "reason": "WRONG_CHARGE",
         "reference": "T-1",
@@ -188,24 +192,24 @@ def adjustment(life: SubscriptionDriver, amount: int, **changes: Any) -> dict[st
     }
 
 
-async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: ServiceEnv) -> None:
-    life = await upgraded_in_march(office, customer_id="C-1")
-    before = await life.ledger()
-    first = await office.client.adjust(adjustment(life, -9_483))
-    assert await office.client.adjust(adjustment(life, -9_483)) == first
-    assert await office.client.adjustments(life.id) == [first]
-    assert await life.ledger() == before
+async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(isolated_env: ServiceEnv) -> None:
+    subscription = await upgraded_in_march(isolated_env, customer_id="C-1")
+    before = await subscription.ledger()
+    first = await isolated_env.client.adjust(adjustment(subscription, -9_483))
+    assert await isolated_env.client.adjust(adjustment(subscription, -9_483)) == first
+    assert await isolated_env.client.adjustments(subscription.id) == [first]
+    assert await subscription.ledger() == before
 
     async def refused(**changes: Any) -> tuple[str, str | None]:
         with pytest.raises(RefusalError) as refusal:
-            await office.client.adjust(adjustment(life, **{"amount": -1, **changes}))
+            await isolated_env.client.adjust(adjustment(subscription, **{"amount": -1, **changes}))
         return refusal.value.refused.code, refusal.value.refused.field
 
     assert await refused() == (RefusalCode.ADJUSTMENT_ID_REUSED, "id")
     # 30,000 of the 39,483 are left.
     assert await refused(id="T-2", amount=-30_001) == (RefusalCode.ADJUSTED_TOO_MUCH, "amount")
     assert await refused(id="T-2", amount=0) == (RefusalCode.INVALID_VALUE, "amount")
-    assert await refused(id="T-2", key=f"{life.id}/SERVICE_FEE/2026-03-16") == (
+    assert await refused(id="T-2", key=f"{subscription.id}/SERVICE_FEE/2026-03-16") == (
         RefusalCode.LINE_NOT_FOUND,
         "key",
     )
@@ -213,22 +217,22 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(office: S
     assert await refused(id="no spaces") == (RefusalCode.INVALID_ARGUMENT, "id")
 
     # Made today, so it waits for today's month; that one has not ended, and March has its lines alone.
-    await closed(office)
-    [march] = await office.client.invoices()
+    await closed(isolated_env)
+    [march] = await isolated_env.client.invoices()
     assert amounts(march) == [[16_258, 39_483]]
 
 
-async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(office: ServiceEnv) -> None:
+async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(isolated_env: ServiceEnv) -> None:
     """Cancelled on 1 February of an annual contract: reserved, and on the day at 09:00 (R28, R30)."""
-    reserved = await office.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
+    reserved = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
     await reserved.asks("cancel", at="2026-01-15 09:00", date="2026-02-01")
     await reserved.passes_to("2026-02-01 00:00")
-    asked = await office.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-asked")
+    asked = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-asked")
     await asked.is_cancelled("2026-02-01 09:00")
-    await closed(office, "2026-01")
-    await closed(office, "2026-02")
+    await closed(isolated_env, "2026-01")
+    await closed(isolated_env, "2026-02")
     for customer in ("C-reserved", "C-asked"):
-        january, february = await office.client.invoices(customer_id=customer)
+        january, february = await isolated_env.client.invoices(customer_id=customer)
         assert [entry.kind for each in january.subscriptions for entry in each.entries] == ["SERVICE_FEE"]
         assert [entry.kind for each in february.subscriptions for entry in each.entries] == [
             "DISCOUNT_REPAYMENT",
@@ -236,48 +240,48 @@ async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(offi
         ]
 
 
-async def test_an_adjustment_has_the_size_of_its_line(office: ServiceEnv) -> None:
+async def test_an_adjustment_has_the_size_of_its_line(isolated_env: ServiceEnv) -> None:
     """The line of 39,483 is adjusted by as much at most, and a reversal takes back what there is."""
-    life = await upgraded_in_march(office)
+    subscription = await upgraded_in_march(isolated_env)
 
     async def refused(amount: int, **changes: Any) -> tuple[str, object]:
         with pytest.raises(RefusalError) as refusal:
-            await office.client.adjust(adjustment(life, amount, id=unique_name("T"), **changes))
+            await isolated_env.client.adjust(adjustment(subscription, amount, id=unique_name("T"), **changes))
         return refusal.value.refused.code, refusal.value.refused.parameters.get("left")
 
     assert await refused(39_484) == (RefusalCode.ADJUSTED_TOO_MUCH, 39_483)
     assert await refused(10**17) == (RefusalCode.INVALID_ARGUMENT, None)
     assert await refused(100, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 0)
-    await office.client.adjust(adjustment(life, -1_000, id="T-1"))
+    await isolated_env.client.adjust(adjustment(subscription, -1_000, id="T-1"))
     assert await refused(-1, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 1_000)
     assert await refused(1_001, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 1_000)
-    await office.client.adjust(adjustment(life, 1_000, id="T-2", reason="REVERSAL"))
+    await isolated_env.client.adjust(adjustment(subscription, 1_000, id="T-2", reason="REVERSAL"))
     assert await refused(-1, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 0)
     with pytest.raises(asyncpg.CheckViolationError, match="at most what its line charged"):
-        await office.pool.execute(
+        await isolated_env.pool.execute(
             """
             INSERT INTO ledger_adjustments (subscription_id, adjustment_id, customer_id, line_key, amount,
                                             reason, reference, effective_at)
             VALUES ($1, 'T-3', 'C-1', $2, 39484, 'GOODWILL', 'T-3', now())
             """,
-            life.id,
-            f"{life.id}/SERVICE_FEE/2026-03-15",
+            subscription.id,
+            f"{subscription.id}/SERVICE_FEE/2026-03-15",
         )
 
 
-async def test_a_credit_note_gives_back_the_tax_that_was_charged(office: ServiceEnv) -> None:
+async def test_a_credit_note_gives_back_the_tax_that_was_charged(isolated_env: ServiceEnv) -> None:
     """116 KRW a line: two invoices of one line have 11 each, one invoice of two lines has 23."""
     days = ("2026-03-01", "2026-03-02")
-    small = [await one_day(office, day, customer_id=f"C-{day}") for day in days]
-    whole = [await one_day(office, day, customer_id="C-whole") for day in days]
-    await closed(office)
-    taxed = {each.customer_id: each.vat_amount for each in await office.client.invoices()}
+    small = [await one_day(isolated_env, day, customer_id=f"C-{day}") for day in days]
+    whole = [await one_day(isolated_env, day, customer_id="C-whole") for day in days]
+    await closed(isolated_env)
+    taxed = {each.customer_id: each.vat_amount for each in await isolated_env.client.invoices()}
     assert taxed == {"C-2026-03-01": 11, "C-2026-03-02": 11, "C-whole": 23}
-    activities = InvoicingActivities(office.pool)
-    for number, life in enumerate((*small, *whole)):
-        async with office.pool.acquire() as connection:
-            key = f"{life.id}/SERVICE_FEE/{days[number % 2]}"
-            wanted = parse_strict(AdjustmentRequest, {**adjustment(life, -116), "key": key})
+    activities = InvoicingActivities(isolated_env.pool)
+    for number, subscription in enumerate((*small, *whole)):
+        async with isolated_env.pool.acquire() as connection:
+            key = f"{subscription.id}/SERVICE_FEE/{days[number % 2]}"
+            wanted = parse_strict(AdjustmentRequest, {**adjustment(subscription, -116), "key": key})
             # In April the first line of each customer, in May the second one of C-whole.
             at = kst("2026-05-10") if number == 3 else kst("2026-04-10")
             await insert_adjustment(connection, wanted, at)
@@ -285,7 +289,7 @@ async def test_a_credit_note_gives_back_the_tax_that_was_charged(office: Service
         wanted_invoices = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 1))
         await ActivityEnvironment().run(activities.issue_invoices, wanted_invoices)
     by_customer: dict[str, list[int]] = {}
-    for invoice in await office.client.invoices():
+    for invoice in await isolated_env.client.invoices():
         by_customer.setdefault(invoice.customer_id, []).append(invoice.vat_amount)
     # C-whole: 232 has 23, the 116 that are left in April have 11, and nothing is left in May.
     assert by_customer == {"C-2026-03-01": [11, -11], "C-2026-03-02": [11, -11], "C-whole": [23, -12, -11]}
@@ -335,25 +339,25 @@ def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
     )
 
 
-async def one_day(house: ServiceEnv, day: str, **changes: Any) -> SubscriptionDriver:
+async def one_day(service_env: ServiceEnv, day: str, **changes: Any) -> SubscriptionDriver:
     """A life with a line of one day: 1/31 x 3,600 = 116 KRW."""
-    life = await house.paid(f"{day} 09:00", term="MONTHLY", plan="lite", members=1, **changes)
-    await life.is_cancelled(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
-    return life
+    subscription = await service_env.paid(f"{day} 09:00", term="MONTHLY", plan="lite", members=1, **changes)
+    await subscription.is_cancelled(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
+    return subscription
 
 
-async def test_an_erased_subscription_is_adjusted_too(office: ServiceEnv) -> None:
-    life = await upgraded_in_march(office)
-    await life.is_cancelled("2026-04-01 09:00")
-    made = await office.client.adjust(adjustment(life, -39_483))
-    assert await office.client.adjustments(life.id) == [made]
+async def test_an_erased_subscription_is_adjusted_too(isolated_env: ServiceEnv) -> None:
+    subscription = await upgraded_in_march(isolated_env)
+    await subscription.is_cancelled("2026-04-01 09:00")
+    made = await isolated_env.client.adjust(adjustment(subscription, -39_483))
+    assert await isolated_env.client.adjustments(subscription.id) == [made]
 
 
-async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(office: ServiceEnv) -> None:
-    await upgraded_in_march(office, customer_id="C-1")
-    await closed(office)
-    [invoice] = await office.client.invoices()
-    book = await office.client.price_book()
+async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(isolated_env: ServiceEnv) -> None:
+    await upgraded_in_march(isolated_env, customer_id="C-1")
+    await closed(isolated_env)
+    [invoice] = await isolated_env.client.invoices()
+    book = await isolated_env.client.price_book()
     korean, english = (invoice_page(invoice, language, book) for language in Language)
     for words in ("공급가액", "부가가치세", "61,315", "서비스 이용요금", "2026년 3월 15일 ~ 2026년 3월 31일"):
         assert words in korean

@@ -24,43 +24,45 @@ from .test_notices import address, trial, works_on
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house of its own, for everybody in it is told; its worker is for the test to run."""
-    async with open_service_env(stack, temporal, works=False) as house:
-        yield house
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        yield service_env
 
 
-async def notice_of(life: SubscriptionDriver) -> OutboxNotice:
-    [notice] = await life.client.notices(subscription_id=life.id)
+async def notice_of(subscription: SubscriptionDriver) -> OutboxNotice:
+    [notice] = await subscription.client.notices(subscription_id=subscription.id)
     return notice
 
 
-async def is_sent(house: ServiceEnv, count: int) -> None:
+async def is_sent(service_env: ServiceEnv, count: int) -> None:
     """Wait until so many are sent, by whichever workflow."""
 
     async def sent() -> bool:
-        return len(await house.client.notices(state=NoticeState.SENT)) == count
+        return len(await service_env.client.notices(state=NoticeState.SENT)) == count
 
     await wait_for(f"{count} are sent", sent, seconds=60)
 
 
-async def try_at_once(house: ServiceEnv) -> None:
+async def try_at_once(service_env: ServiceEnv) -> None:
     """What was put off may be tried now, as if its pause had passed."""
-    await house.owner.execute("UPDATE notices SET next_attempt_at = clock_timestamp()")
+    await service_env.owner.execute("UPDATE notices SET next_attempt_at = clock_timestamp()")
 
 
 # -- refused, put off --------------------------------------------------------------------------------
 
 
-async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(office: ServiceEnv) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        unknown, *known = await gather_all(trial(office) for _ in range(3))
+async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(
+    isolated_env: ServiceEnv,
+) -> None:
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        unknown, *known = await gather_all(trial(isolated_env) for _ in range(3))
         room.to_recipient = lambda recipient: (
             f"550 5.1.1 <{recipient}>: no such user" if recipient == address(unknown) else "250 OK"
         )
-        report = await works_on(office)
+        report = await works_on(isolated_env)
         assert report["summary"] == "3 new notices. 2 sent, 1 given up, 0 waiting."
-        assert (await works_on(office))["given_up"] == 0
+        assert (await works_on(isolated_env))["given_up"] == 0
     assert sorted(message["To"] for message in room.taken) == sorted(map(address, known))
     notice = await notice_of(unknown)
     assert (notice.state, notice.attempts) == (NoticeState.GIVEN_UP, 1)
@@ -68,20 +70,22 @@ async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(of
     assert notice.last_error == "the address is refused: 550 5.1.1"
 
 
-async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(office: ServiceEnv) -> None:
+async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(
+    isolated_env: ServiceEnv,
+) -> None:
     refusals = iter(["451 4.7.1 greylisted"])
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        life = await trial(office)
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        subscription = await trial(isolated_env)
         room.to_recipient = lambda recipient: next(refusals, "250 OK")
-        report = await works_on(office)
+        report = await works_on(isolated_env)
         assert report["summary"] == "1 new notice. 0 sent, 0 given up, 1 waiting."
-        notice = await notice_of(life)
+        notice = await notice_of(subscription)
         assert (notice.attempts, notice.last_error) == (1, "the address is refused: 451 4.7.1")
         assert notice.next_attempt_at is not None
         assert notice.next_attempt_at - notice.queued_at > timedelta(seconds=1)
-        await is_sent(office, 1)
+        await is_sent(isolated_env, 1)
     assert len(room.taken) == 1
-    assert (await notice_of(life)).attempts == 2
+    assert (await notice_of(subscription)).attempts == 2
 
 
 @pytest.mark.parametrize(
@@ -93,112 +97,114 @@ async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(of
     ],
 )
 async def test_so_it_is_with_a_letter(
-    office: ServiceEnv, answer: str, state: NoticeState, reason: str
+    isolated_env: ServiceEnv, answer: str, state: NoticeState, reason: str
 ) -> None:
     async def to_letter(recipient: str) -> str:
         return answer
 
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         room.to_letter = to_letter
-        life = await trial(office)
-        await works_on(office)
-        notice = await notice_of(life)
+        subscription = await trial(isolated_env)
+        await works_on(isolated_env)
+        notice = await notice_of(subscription)
         assert (notice.state, notice.attempts, notice.last_error) == (state, 1, reason)
     assert room.taken == []
 
 
-async def test_after_three_days_of_attempts_it_is_given_up(office: ServiceEnv) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+async def test_after_three_days_of_attempts_it_is_given_up(isolated_env: ServiceEnv) -> None:
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         room.to_recipient = lambda recipient: "452 4.2.2 mailbox full"
-        life = await trial(office)
-        await works_on(office)
-        await office.owner.execute("UPDATE notices SET attempts = 18")
+        subscription = await trial(isolated_env)
+        await works_on(isolated_env)
+        await isolated_env.owner.execute("UPDATE notices SET attempts = 18")
         for attempts, state in ((19, NoticeState.WAITING), (20, NoticeState.GIVEN_UP)):
-            await try_at_once(office)
-            await works_on(office)
-            notice = await notice_of(life)
+            await try_at_once(isolated_env)
+            await works_on(isolated_env)
+            notice = await notice_of(subscription)
             assert (notice.attempts, notice.state) == (attempts, state)
         assert notice.last_error == "the address is refused: 452 4.2.2"
     assert room.taken == []
 
 
-async def test_the_doctor_says_what_could_not_be_sent(office: ServiceEnv) -> None:
+async def test_the_doctor_says_what_could_not_be_sent(isolated_env: ServiceEnv) -> None:
     async def finding() -> tuple[CheckStatus, str]:
-        findings = {each.what: each async for each in database_findings(office.database_url, "here")}
+        findings = {each.what: each async for each in database_findings(isolated_env.database_url, "here")}
         return findings["notices"].verdict, findings["notices"].text
 
-    async with office.worker():
-        life = await trial(office)
+    async with isolated_env.worker():
+        subscription = await trial(isolated_env)
         assert await finding() == (CheckStatus.OK, "All could be sent.")
-        await works_on(office)
+        await works_on(isolated_env)
         verdict, text = await finding()
         assert verdict is CheckStatus.NOTE
         assert text == "Waiting to be sent: 1 (no mail server is set: WORKSUB_SMTP_URL)."
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         room.to_recipient = lambda recipient: "550 no such user"
-        await works_on(office)
+        await works_on(isolated_env)
         verdict, text = await finding()
         assert verdict is CheckStatus.NOTE
         assert text.startswith("Given up in the last 7 days: 1; `worksub notices list --state GIVEN_UP`")
-    assert address(life) not in text
+    assert address(subscription) not in text
 
 
 # -- a server in trouble -----------------------------------------------------------------------------
 
 
-async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(office: ServiceEnv) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        lives = await gather_all(trial(office) for _ in range(2))
+async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(isolated_env: ServiceEnv) -> None:
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        subscriptions = await gather_all(trial(isolated_env) for _ in range(2))
         room.to_sender = "553 5.7.1 not you"
-        report = await works_on(office)
+        report = await works_on(isolated_env)
         trouble = "the sender is refused: 553 5.7.1"
         assert report["summary"] == f"2 new notices. 0 sent, 0 given up, 2 waiting: {trouble}."
-        for life in lives:
-            notice = await notice_of(life)
+        for subscription in subscriptions:
+            notice = await notice_of(subscription)
             assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, trouble)
         room.to_sender = "250 OK"
-        await is_sent(office, 2)
+        await is_sent(isolated_env, 2)
     assert len(room.taken) == 2
 
 
-async def test_a_server_that_is_away_and_comes_back_gets_all_that_waits(office: ServiceEnv) -> None:
+async def test_a_server_that_is_away_and_comes_back_gets_all_that_waits(isolated_env: ServiceEnv) -> None:
     [port] = free_ports(1)
-    async with office.worker(mail_server=MailServer(host=LOOPBACK, port=port, sender=SENDER)):
-        lives = await gather_all(trial(office) for _ in range(3))
-        report = await works_on(office)
+    async with isolated_env.worker(mail_server=MailServer(host=LOOPBACK, port=port, sender=SENDER)):
+        subscriptions = await gather_all(trial(isolated_env) for _ in range(3))
+        report = await works_on(isolated_env)
         assert report["summary"].endswith("3 waiting: the mail server cannot be reached.")
-        assert {(await notice_of(life)).attempts for life in lives} == {0}
+        assert {(await notice_of(subscription)).attempts for subscription in subscriptions} == {0}
         async with SmtpServer(port) as room:
-            await is_sent(office, 3)
+            await is_sent(isolated_env, 3)
     assert len(set(room.message_ids)) == len(room.taken) == 3
 
 
-async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(office: ServiceEnv) -> None:
-    async with silent_server() as silent, office.worker(mail_server=silent):
-        life = await trial(office)
-        report = await works_on(office)
+async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(isolated_env: ServiceEnv) -> None:
+    async with silent_server() as silent, isolated_env.worker(mail_server=silent):
+        subscription = await trial(isolated_env)
+        report = await works_on(isolated_env)
         assert report["summary"].endswith("1 waiting: the mail server does not answer.")
-        assert (await notice_of(life)).attempts == 0
+        assert (await notice_of(subscription)).attempts == 0
 
 
-async def test_a_server_that_hangs_with_every_letter_is_left_alone_after_three(office: ServiceEnv) -> None:
+async def test_a_server_that_hangs_with_every_letter_is_left_alone_after_three(
+    isolated_env: ServiceEnv,
+) -> None:
     async def to_letter(recipient: str) -> str:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server(answer_seconds=2.0)):
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server(answer_seconds=2.0)):
         room.to_letter = to_letter
-        await gather_all(trial(office) for _ in range(4))
-        report = await works_on(office)
+        await gather_all(trial(isolated_env) for _ in range(4))
+        report = await works_on(isolated_env)
         assert report["summary"].endswith("4 waiting: the mail server breaks off again and again.")
-        assert sorted([each.attempts for each in await office.client.notices()]) == [0, 1, 1, 1]
+        assert sorted([each.attempts for each in await isolated_env.client.notices()]) == [0, 1, 1, 1]
 
 
 async def test_a_server_that_dies_with_one_letter_gets_the_others_and_then_that_one(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        lives = await gather_all(trial(office) for _ in range(4))
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        subscriptions = await gather_all(trial(isolated_env) for _ in range(4))
         broken_off: list[str] = []
 
         async def to_letter(recipient: str) -> str:
@@ -208,40 +214,40 @@ async def test_a_server_that_dies_with_one_letter_gets_the_others_and_then_that_
             return "250 OK"
 
         room.to_letter = to_letter
-        report = await works_on(office)
+        report = await works_on(isolated_env)
         assert (report["sent"], report["waiting"]) == (3, 1)
-        [waiting] = await office.client.notices(state=NoticeState.WAITING)
+        [waiting] = await isolated_env.client.notices(state=NoticeState.WAITING)
         assert waiting.recipient == broken_off[0]
         assert (waiting.attempts, waiting.last_error) == (1, "the connection to the mail server broke")
-        await is_sent(office, 4)
+        await is_sent(isolated_env, 4)
     # It had taken that one before it died, so it has it twice, with one and the same message id.
     assert len(room.taken) == 5
     assert len(set(room.message_ids)) == 4
-    assert [len(room.to(address(life))) for life in lives].count(2) == 1
+    assert [len(room.to(address(subscription))) for subscription in subscriptions].count(2) == 1
     first, second = room.to(broken_off[0])
     assert first.get_content() == second.get_content()
 
 
-async def test_a_server_that_closes_for_a_while_is_come_back_to(office: ServiceEnv) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        life = await trial(office)
+async def test_a_server_that_closes_for_a_while_is_come_back_to(isolated_env: ServiceEnv) -> None:
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        subscription = await trial(isolated_env)
         room.to_recipient = lambda recipient: "421 4.3.2 closing"
-        report = await works_on(office)
+        report = await works_on(isolated_env)
         assert report["summary"].endswith("1 waiting: the mail server closes: 421 4.3.2.")
-        assert (await notice_of(life)).attempts == 0
+        assert (await notice_of(subscription)).attempts == 0
         room.to_recipient = lambda recipient: "250 OK"
-        await is_sent(office, 1)
+        await is_sent(isolated_env, 1)
 
 
 async def test_what_was_taken_and_could_not_be_noted_is_sent_again_with_the_same_id(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
     interrupted = asyncio.Event()
 
     async def to_letter(recipient: str) -> str:
         if not interrupted.is_set():
             interrupted.set()
-            await office.owner.execute(
+            await isolated_env.owner.execute(
                 """
                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND state = 'idle in transaction'
@@ -249,11 +255,11 @@ async def test_what_was_taken_and_could_not_be_noted_is_sent_again_with_the_same
             )
         return "250 OK"
 
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         room.to_letter = to_letter
-        await trial(office)
-        assert (await works_on(office))["sent"] == 1
-        assert (await works_on(office))["sent"] == 0
+        await trial(isolated_env)
+        assert (await works_on(isolated_env))["sent"] == 1
+        assert (await works_on(isolated_env))["sent"] == 0
     assert len(room.taken) == 2
     assert len(set(room.message_ids)) == 1
 
@@ -281,28 +287,28 @@ def vault(tmp_path: Path) -> Vault:
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("implicit", [False, True], ids=["smtp", "smtps"])
 async def test_a_login_goes_over_tls_to_a_server_that_is_trusted(
-    office: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch, implicit: bool
+    isolated_env: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch, implicit: bool
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))
     async with SmtpServer(tls=vault.tls, implicit=implicit) as room:
         server = room.mail_server(tls=implicit, user=USER, password=PASSWORD)
-        async with office.worker(mail_server=server):
-            await trial(office)
-            report = await works_on(office)
+        async with isolated_env.worker(mail_server=server):
+            await trial(isolated_env)
+            report = await works_on(isolated_env)
     assert report["sent"] == 1
     assert room.over_tls == [True]
 
 
 async def test_what_is_wrong_with_login_or_tls_is_said_without_the_password(
-    office: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    isolated_env: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with office.worker():
-        await trial(office)
-        await works_on(office)
+    async with isolated_env.worker():
+        await trial(isolated_env)
+        await works_on(isolated_env)
 
     async def trouble(server: MailServer) -> str:
-        async with office.worker(mail_server=server):
-            summary: str = (await works_on(office))["summary"]
+        async with isolated_env.worker(mail_server=server):
+            summary: str = (await works_on(isolated_env))["summary"]
         return summary.partition("waiting: ")[2]
 
     async with SmtpServer(tls=vault.tls) as room, SmtpServer() as plain:

@@ -22,33 +22,33 @@ WEDNESDAY = "2027-06-23"
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house of its own, for everybody in it is told; its worker is for the test to run."""
-    async with open_service_env(stack, temporal, works=False) as house:
-        yield house
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        yield service_env
 
 
-async def works_on(house: ServiceEnv, day: str | None = WEDNESDAY) -> dict[str, Any]:
+async def works_on(service_env: ServiceEnv, day: str | None = WEDNESDAY) -> dict[str, Any]:
     """The job's report for a day; without one, for today."""
-    report: dict[str, Any] = await house.temporal.execute_workflow(
+    report: dict[str, Any] = await service_env.temporal.execute_workflow(
         "NoticesWorkflow",
         *([{"day": day}] if day else []),
         id=unique_name("notices"),
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
     )
     return report
 
 
 async def outbox(
-    house: ServiceEnv, life: SubscriptionDriver | None = None
+    service_env: ServiceEnv, life: SubscriptionDriver | None = None
 ) -> list[tuple[NoticeKind, str, int, NoticeState]]:
-    found = await house.client.notices(subscription_id=life.id if life else None, limit=1000)
+    found = await service_env.client.notices(subscription_id=life.id if life else None, limit=1000)
     return [(each.kind, each.about.isoformat(), each.days, each.state) for each in found]
 
 
-async def trial(house: ServiceEnv, **changes: Any) -> SubscriptionDriver:
+async def trial(service_env: ServiceEnv, **changes: Any) -> SubscriptionDriver:
     """Its trial ends on 30 June 2027 at 10:00, so on the 23rd that is a week away."""
-    return await house.requested("2027-05-31 10:00", **changes)
+    return await service_env.requested("2027-05-31 10:00", **changes)
 
 
 def address(life: SubscriptionDriver) -> str:
@@ -58,39 +58,41 @@ def address(life: SubscriptionDriver) -> str:
 # -- what is told ------------------------------------------------------------------------------------
 
 
-async def one_of_each_kind(house: ServiceEnv) -> dict[NoticeKind, SubscriptionDriver]:
-    ending = await trial(house)
-    switching = await house.requested("2027-06-10 09:00", plan="lite")
+async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, SubscriptionDriver]:
+    ending = await trial(service_env)
+    switching = await service_env.requested("2027-06-10 09:00", plan="lite")
     await switching.asks("switch_to_paid", at="2027-06-10 09:00", date="2027-06-24", term="ANNUAL")
-    leaving = await house.paid("2027-03-01 09:00", plan="lite")
+    leaving = await service_env.paid("2027-03-01 09:00", plan="lite")
     await leaving.asks("cancel", at="2027-03-01 09:00", date="2027-06-24")
-    renewing = await house.paid("2026-07-23 09:00", plan="lite")
+    renewing = await service_env.paid("2026-07-23 09:00", plan="lite")
     option = {"term": "ANNUAL", "plan": "basic", "members": 5}
     await renewing.asks("change_renewal_option", at="2026-07-23 09:00", **option)
-    unproved = await house.requested("2027-06-20 09:00", account={"domain": f"{unique_name('acme')}.co.kr"})
-    renaming = await house.paid("2027-06-20 09:00")
+    unproved = await service_env.requested(
+        "2027-06-20 09:00", account={"domain": f"{unique_name('acme')}.co.kr"}
+    )
+    renaming = await service_env.paid("2027-06-20 09:00")
     await renaming.asks("rename_account", at="2027-06-20 09:00", domain=f"{unique_name('acme')}.co.kr")
     return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unproved, renaming), strict=True))
 
 
-async def test_each_kind_arrives_in_korean_and_in_english_and_once(office: ServiceEnv) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        lives = await one_of_each_kind(office)
-        report = await works_on(office)
-        again = await gather_all([works_on(office), works_on(office), works_on(office)])
+async def test_each_kind_arrives_in_korean_and_in_english_and_once(isolated_env: ServiceEnv) -> None:
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        subscriptions = await one_of_each_kind(isolated_env)
+        report = await works_on(isolated_env)
+        again = await gather_all([works_on(isolated_env), works_on(isolated_env), works_on(isolated_env)])
 
         assert report["summary"] == "6 new notices. 6 sent, 0 given up, 0 waiting."
         assert {each["told"] + each["sent"] for each in again} == {0}
         assert len(room.taken) == len(set(room.message_ids)) == 6
-        assert [state for *_, state in await outbox(office)] == [NoticeState.SENT] * 6
+        assert [state for *_, state in await outbox(isolated_env)] == [NoticeState.SENT] * 6
 
     def text(kind: NoticeKind) -> str:
-        subscription = f"구독: {lives[kind].id}"
+        subscription = f"구독: {subscriptions[kind].id}"
         [message] = [each for each in room.taken if subscription in each.get_content()]
         return f"{message['To']}\n{message['Subject']}\n{message.get_content()}"
 
     ending = text(NoticeKind.TRIAL_ENDING)
-    assert address(lives[NoticeKind.TRIAL_ENDING]) in ending
+    assert address(subscriptions[NoticeKind.TRIAL_ENDING]) in ending
     assert "[NAVER WORKS] 무료 체험이 2027년 6월 30일(수)에 끝납니다 / " in ending
     assert " / Your free trial ends on 30 June 2027 (Wed)\n" in ending
     assert "2027년 7월 30일(금) 10:00에 서비스가 해지되고" in ending
@@ -113,19 +115,19 @@ async def test_each_kind_arrives_in_korean_and_in_english_and_once(office: Servi
     assert "This is the renewal option that you chose." in renewing
 
     unproved = text(NoticeKind.DOMAIN_UNPROVED)
-    domain = lives[NoticeKind.DOMAIN_UNPROVED].request["account"]["domain"]
+    domain = subscriptions[NoticeKind.DOMAIN_UNPROVED].request["account"]["domain"]
     assert f"admin@{domain}" in unproved
-    [proof] = (await lives[NoticeKind.DOMAIN_UNPROVED].status()).proofs
+    [proof] = (await subscriptions[NoticeKind.DOMAIN_UNPROVED].status()).proofs
     assert unproved.count(f'{domain}  TXT  "{proof.txt_value}"') == 2
 
-    [proof] = (await lives[NoticeKind.RENAME_UNPROVED].status()).proofs
+    [proof] = (await subscriptions[NoticeKind.RENAME_UNPROVED].status()).proofs
     assert proof.cname_name in text(NoticeKind.RENAME_UNPROVED)
 
 
-async def test_a_letter_is_in_order_for_every_mail_server(office: ServiceEnv) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        life = await trial(office)
-        await works_on(office)
+async def test_a_letter_is_in_order_for_every_mail_server(isolated_env: ServiceEnv) -> None:
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        life = await trial(isolated_env)
+        await works_on(isolated_env)
     [message], [envelope], [raw] = room.taken, room.envelopes, room.raw
     assert raw.isascii()
     assert max(map(len, raw.splitlines())) <= 998
@@ -136,45 +138,45 @@ async def test_a_letter_is_in_order_for_every_mail_server(office: ServiceEnv) ->
     assert message["Date"].datetime.tzinfo is not None
     assert message.get_content_type() == "text/plain"
     assert message.get_content_charset() == "utf-8"
-    [kept] = await office.client.notices()
+    [kept] = await isolated_env.client.notices()
     assert (kept.subject, kept.recipient) == (message["Subject"], address(life))
     assert (kept.body or "").splitlines() == message.get_content().splitlines()
 
 
-async def test_what_was_missed_is_told_late_unless_something_nearer_is_due(office: ServiceEnv) -> None:
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        life = await trial(office)
+async def test_what_was_missed_is_told_late_unless_something_nearer_is_due(isolated_env: ServiceEnv) -> None:
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        life = await trial(isolated_env)
         for day in ("2027-06-22", "2027-06-25", "2027-06-26", "2027-06-29", "2027-06-30", "2027-07-01"):
-            await works_on(office, day)
+            await works_on(isolated_env, day)
     ends = "2027-06-30"
-    assert await outbox(office, life) == [
+    assert await outbox(isolated_env, life) == [
         (NoticeKind.TRIAL_ENDING, ends, 7, NoticeState.SENT),
         (NoticeKind.TRIAL_ENDING, ends, 1, NoticeState.SENT),
     ]
     assert len(room.taken) == 2
 
 
-async def test_by_itself_the_job_works_for_today(office: ServiceEnv) -> None:
-    await publish(office.pool, catalogue("2020-02", "2020-02-01", **{"days = 30  ": "days = 5  "}))
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        life = await office.requested()
-        report = await works_on(office, None)
+async def test_by_itself_the_job_works_for_today(isolated_env: ServiceEnv) -> None:
+    await publish(isolated_env.pool, catalogue("2020-02", "2020-02-01", **{"days = 30  ": "days = 5  "}))
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        life = await isolated_env.requested()
+        report = await works_on(isolated_env, None)
     assert (report["told"], report["sent"]) == (1, 1)
     assert report["day"] == (await life.today()).isoformat()
-    [notice] = await office.client.notices()
+    [notice] = await isolated_env.client.notices()
     status = await life.status()
     assert status.trial_ends_at is not None
     assert (notice.about, notice.days) == (status.trial_ends_at.date(), 7)
 
 
 async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
-    office: ServiceEnv, monkeypatch: pytest.MonkeyPatch
+    isolated_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each of them goes on in a new run after its first page.
     monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        life = await trial(office)
-        await office.owner.execute(
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        life = await trial(isolated_env)
+        await isolated_env.owner.execute(
             """
             INSERT INTO subscriptions
             SELECT (jsonb_populate_record(original, jsonb_build_object(
@@ -185,23 +187,23 @@ async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
             """,
             life.id,
         )
-        reports = await gather_all([works_on(office), works_on(office)])
+        reports = await gather_all([works_on(isolated_env), works_on(isolated_env)])
 
         async def nothing_waits() -> bool:
-            return not await office.client.notices(state=NoticeState.WAITING)
+            return not await isolated_env.client.notices(state=NoticeState.WAITING)
 
         await wait_for("nothing waits", nothing_waits)
-        went_on = f"TaskQueue = '{office.task_queue}' AND ExecutionStatus = 'ContinuedAsNew'"
-        assert (await office.temporal.count_workflows(went_on)).count >= 2
+        went_on = f"TaskQueue = '{isolated_env.task_queue}' AND ExecutionStatus = 'ContinuedAsNew'"
+        assert (await isolated_env.temporal.count_workflows(went_on)).count >= 2
     assert sum(report["told"] for report in reports) == 521
     assert len(room.message_ids) == len(set(room.message_ids)) == 521
 
 
 @pytest.mark.parametrize("argument", [{"day": "soon"}, {"day": 3}, {"date": WEDNESDAY}, [WEDNESDAY]])
-async def test_an_argument_that_cannot_be_read_fails_the_run(house: ServiceEnv, argument: Any) -> None:
+async def test_an_argument_that_cannot_be_read_fails_the_run(service_env: ServiceEnv, argument: Any) -> None:
     with pytest.raises(WorkflowFailureError) as failure:
-        await house.temporal.execute_workflow(
-            "NoticesWorkflow", argument, id=unique_name("notices"), task_queue=house.task_queue
+        await service_env.temporal.execute_workflow(
+            "NoticesWorkflow", argument, id=unique_name("notices"), task_queue=service_env.task_queue
         )
     assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
@@ -209,78 +211,83 @@ async def test_an_argument_that_cannot_be_read_fails_the_run(house: ServiceEnv, 
 # -- what no longer holds ----------------------------------------------------------------------------
 
 
-async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(office: ServiceEnv) -> None:
-    async with office.worker():
-        life = await trial(office)
-        report = await works_on(office)
-        [notice] = await office.client.notices()
+async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(isolated_env: ServiceEnv) -> None:
+    async with isolated_env.worker():
+        life = await trial(isolated_env)
+        report = await works_on(isolated_env)
+        [notice] = await isolated_env.client.notices()
         assert report["summary"] == "1 new notice. No mail server is set; waiting in the outbox: 1."
         assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, NO_SERVER)
         assert (notice.recipient, notice.settled_at) == (address(life), None)
         # The outbox is for others to send from then, so it goes on saying only what holds.
-        await works_on(office, "2027-06-27")
-        assert [state for *_, state in await outbox(office)] == [NoticeState.OUTDATED, NoticeState.WAITING]
+        await works_on(isolated_env, "2027-06-27")
+        assert [state for *_, state in await outbox(isolated_env)] == [
+            NoticeState.OUTDATED,
+            NoticeState.WAITING,
+        ]
 
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        assert (await works_on(office, "2027-06-28"))["sent"] == 1
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        assert (await works_on(isolated_env, "2027-06-28"))["sent"] == 1
     assert len(room.taken) == 1
 
 
-async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(office: ServiceEnv) -> None:
-    async with office.worker():
-        life = await office.paid("2026-07-23 09:00", plan="lite")
-        await works_on(office)
+async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(isolated_env: ServiceEnv) -> None:
+    async with isolated_env.worker():
+        life = await isolated_env.paid("2026-07-23 09:00", plan="lite")
+        await works_on(isolated_env)
         await life.asks("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        report = await works_on(office, "2027-06-24")
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        report = await works_on(isolated_env, "2027-06-24")
     assert (report["told"], report["sent"]) == (0, 1)
     assert "Plan: Premium, 10 members" in room.taken[0].get_content()
 
 
 async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_again(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    async with office.worker():
-        life = await office.requested("2027-06-10 09:00")
+    async with isolated_env.worker():
+        life = await isolated_env.requested("2027-06-10 09:00")
         await life.asks("cancel", at="2027-06-10 09:00", date="2027-06-24")
-        await works_on(office)
+        await works_on(isolated_env)
         await life.asks("withdraw_reservation", at="2027-06-10 10:00")
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        assert (await works_on(office))["summary"] == "0 new notices. 0 sent, 0 given up, 0 waiting."
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        assert (await works_on(isolated_env))["summary"] == "0 new notices. 0 sent, 0 given up, 0 waiting."
         told = (NoticeKind.CANCELLATION_DUE, "2027-06-24", 1)
-        assert await outbox(office) == [(*told, NoticeState.OUTDATED)]
+        assert await outbox(isolated_env) == [(*told, NoticeState.OUTDATED)]
         await life.asks("cancel", at="2027-06-10 11:00", date="2027-06-24")
-        assert (await works_on(office))["sent"] == 1
+        assert (await works_on(isolated_env))["sent"] == 1
         await life.asks("withdraw_reservation", at="2027-06-10 12:00")
         await life.asks("cancel", at="2027-06-10 13:00", date="2027-06-24")
-        assert (await works_on(office))["sent"] == 0
-    assert await outbox(office) == [(*told, NoticeState.SENT)]
+        assert (await works_on(isolated_env))["sent"] == 0
+    assert await outbox(isolated_env) == [(*told, NoticeState.SENT)]
     assert len(room.taken) == 1
 
 
 # -- erasure (R31) -----------------------------------------------------------------------------------
 
 
-async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them(office: ServiceEnv) -> None:
-    async with office.worker():
+async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them(
+    isolated_env: ServiceEnv,
+) -> None:
+    async with isolated_env.worker():
         group = unique_name("hanbit")
-        life = await trial(office, admin_id="hong.gildong", account={"group": group})
-        await works_on(office)
-        found = await found_in_database(office, ["hong.gildong", group])
+        life = await trial(isolated_env, admin_id="hong.gildong", account={"group": group})
+        await works_on(isolated_env)
+        found = await found_in_database(isolated_env, ["hong.gildong", group])
         assert {"notice_letters"} < {table for table, _ in found}
         await life.is_cancelled("2027-06-20 09:00")
-        [certificate, _] = await office.client.certificates(life.id)
+        [certificate, _] = await isolated_env.client.certificates(life.id)
         assert certificate.rows["notice_letters"] == 1
-        assert await found_in_database(office, ["hong.gildong", group]) == []
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
-        assert (await works_on(office, "2027-06-24"))["waiting"] == 0
+        assert await found_in_database(isolated_env, ["hong.gildong", group]) == []
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+        assert (await works_on(isolated_env, "2027-06-24"))["waiting"] == 0
         assert room.taken == []
-    [notice] = await office.client.notices(subscription_id=life.id)
+    [notice] = await isolated_env.client.notices(subscription_id=life.id)
     assert (notice.state, notice.recipient, notice.body) == (NoticeState.OUTDATED, None, None)
 
 
 async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_follows(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
     on_its_way, may_arrive = asyncio.Event(), asyncio.Event()
 
@@ -291,7 +298,7 @@ async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_f
 
     async def the_erasure_waits() -> bool:
         return bool(
-            await office.owner.fetchval(
+            await isolated_env.owner.fetchval(
                 """
                 SELECT count(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -300,18 +307,18 @@ async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_f
             )
         )
 
-    async with SmtpServer() as room, office.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         room.to_letter = to_letter
-        life = await trial(office)
-        working = asyncio.create_task(works_on(office))
+        life = await trial(isolated_env)
+        working = asyncio.create_task(works_on(isolated_env))
         await on_its_way.wait()
         leaving = asyncio.create_task(life.asks("cancel", at="2027-06-20 09:00", date="2027-06-20"))
         await wait_for("the erasure waits", the_erasure_waits)
-        assert await office.client.certificates(life.id) == []
+        assert await isolated_env.client.certificates(life.id) == []
         may_arrive.set()
         await asyncio.gather(working, leaving)
         await life.has_closed()
-        assert (await works_on(office, "2027-06-27"))["told"] == 0
+        assert (await works_on(isolated_env, "2027-06-27"))["told"] == 0
     assert len(room.taken) == 1
-    [notice] = await office.client.notices()
+    [notice] = await isolated_env.client.notices()
     assert (notice.state, notice.recipient) == (NoticeState.SENT, None)

@@ -21,29 +21,31 @@ from dev_stack.stack import EmbeddedStack
 
 
 @pytest.fixture(scope="module")
-async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerEnv]:
+async def worker_env(
+    stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WorkerEnv]:
     async with open_worker_env(stack, tmp_path_factory.mktemp("health")) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def probed_worker(office: WorkerEnv, **settings: str) -> AsyncIterator[tuple[WorkerProcess, str]]:
+async def probed_worker(worker_env: WorkerEnv, **settings: str) -> AsyncIterator[tuple[WorkerProcess, str]]:
     """A worker, and the URL of its health."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    watched = {**office.settings, "WORKSUB_HEALTH_ADDRESS": address, **settings}
-    async with worker_process(watched, office.home) as worker:
+    watched = {**worker_env.settings, "WORKSUB_HEALTH_ADDRESS": address, **settings}
+    async with worker_process(watched, worker_env.home) as worker:
         await worker.says(f"Health at http://{address}/readyz.")
         yield worker, f"http://{address}"
 
 
 async def test_a_worker_is_alive_from_the_beginning_and_ready_once_it_can_work(
-    office: WorkerEnv, stack: EmbeddedStack
+    worker_env: WorkerEnv, stack: EmbeddedStack
 ) -> None:
     async with TcpProxy() as to_temporal, TcpProxy() as to_postgresql:
-        url = to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+        url = to_postgresql.leads_to_database(worker_env.settings["DATABASE_URL"])
         to_postgresql.leads_to("")
         through = {"DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
-        async with probed_worker(office, **through) as (worker, health):
+        async with probed_worker(worker_env, **through) as (worker, health):
             waiting, idle = "it is waited for", "it does not ask for work"
             assert await probed(f"{health}/livez") == (200, {})
             assert await probed(f"{health}/readyz") == (
@@ -53,7 +55,7 @@ async def test_a_worker_is_alive_from_the_beginning_and_ready_once_it_can_work(
             to_temporal.leads_to(stack.addresses.temporal_address)
             await worker.says("Waiting for PostgreSQL")
             assert await probed(f"{health}/readyz") == (503, {"PostgreSQL": waiting, "worker": idle})
-            to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+            to_postgresql.leads_to_database(worker_env.settings["DATABASE_URL"])
             await worker.says("Working on")
             await is_ready(health)
 
@@ -61,7 +63,7 @@ async def test_a_worker_is_alive_from_the_beginning_and_ready_once_it_can_work(
             status, problems = await probed(f"{health}/readyz")
             assert (status, list(problems)) == (503, ["PostgreSQL"])
             assert problems["PostgreSQL"].startswith("it does not answer (Connection")
-            to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+            to_postgresql.leads_to_database(worker_env.settings["DATABASE_URL"])
             await is_ready(health)
 
             to_temporal.closes()
@@ -79,32 +81,32 @@ async def is_ready(health: str) -> None:
     await wait_for("the worker is ready", answers)
 
 
-async def test_a_worker_that_finishes_what_it_began_is_not_ready(office: WorkerEnv) -> None:
-    async with probed_worker(office) as (worker, health):
+async def test_a_worker_that_finishes_what_it_began_is_not_ready(worker_env: WorkerEnv) -> None:
+    async with probed_worker(worker_env) as (worker, health):
         await worker.says("Working on")
-        async with office.house.owner.acquire() as connection, connection.transaction():
+        async with worker_env.service_env.owner.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE account_names IN EXCLUSIVE MODE")
-            asking = asyncio.create_task(office.house.requested())
-            await wait_for("an activity waits for the lock", partial(somebody_waits, office))
+            asking = asyncio.create_task(worker_env.service_env.requested())
+            await wait_for("an activity waits for the lock", partial(somebody_waits, worker_env))
             worker.send(signal.SIGTERM)
             await worker.says("Stopping")
             status, problems = await probed(f"{health}/readyz")
             assert (status, problems["worker"]) == (503, "it finishes what it has begun, and stops")
         assert await worker.exit_code() == 0
-    async with probed_worker(office):
+    async with probed_worker(worker_env):
         await asking
 
 
-async def somebody_waits(office: WorkerEnv) -> bool:
+async def somebody_waits(worker_env: WorkerEnv) -> bool:
     waiting = """
         SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
          WHERE datname = current_database() AND NOT granted
     """
-    return bool(await office.house.owner.fetchval(waiting))
+    return bool(await worker_env.service_env.owner.fetchval(waiting))
 
 
-async def test_other_paths_say_which_ones_there_are(office: WorkerEnv) -> None:
-    async with probed_worker(office) as (_, health):
+async def test_other_paths_say_which_ones_there_are(worker_env: WorkerEnv) -> None:
+    async with probed_worker(worker_env) as (_, health):
         status, body = await fetched(f"{health}/metrics")
         assert (status, json.loads(body)) == (404, {"paths": ["/livez", "/readyz"]})
 

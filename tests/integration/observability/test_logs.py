@@ -39,20 +39,22 @@ PERSONAL = (COMPANY, ADMIN, PHONE, "8225550199", PASSWORD, "argon2", DOMAIN, GRO
 async def test_a_whole_life_is_told_and_nobody_is_named(stack: EmbeddedStack, tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
-        async with open_worker_env(stack, tmp_path) as office:
-            settings = {**office.settings, **collector.settings}
+        async with open_worker_env(stack, tmp_path) as isolated_env:
+            settings = {**isolated_env.settings, **collector.settings}
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": address, "WORKSUB_LOG_FORMAT": "json"}
-            async with worker_process(watched, office.home) as worker:
+            async with worker_process(watched, isolated_env.home) as worker:
                 await worker.says("Working on")
-                life = await everything_goes_wrong_once(office.house, Cli(settings, office.home), worker)
+                subscription = await everything_goes_wrong_once(
+                    isolated_env.service_env, Cli(settings, isolated_env.home), worker
+                )
                 metrics = await scraped(f"http://{address}/metrics")
                 worker.send(signal.SIGTERM)
                 assert await worker.exit_code() == 0
-    assert life.id in worker.output
-    assert life.id.encode() in collector.received
+    assert subscription.id in worker.output
+    assert subscription.id.encode() in collector.received
     for told in (worker.output.encode(), metrics.text.encode(), collector.received):
         assert [name for name in PERSONAL if name.encode() in told] == []
-    is_told([json.loads(line) for line in worker.output.splitlines()], life.id)
+    is_told([json.loads(line) for line in worker.output.splitlines()], subscription.id)
 
 
 def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
@@ -81,42 +83,48 @@ def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
 
 
 async def everything_goes_wrong_once(
-    house: ServiceEnv, cli: Cli, worker: WorkerProcess
+    service_env: ServiceEnv, cli: Cli, worker: WorkerProcess
 ) -> SubscriptionDriver:
     """A life of which PostgreSQL will not take one thing after the other, and says aloud what it was."""
-    async with refused_aloud(house, worker, "companies"):
+    async with refused_aloud(service_env, worker, "companies"):
         request = request_file(
             cli, account={"domain": DOMAIN}, admin_id=ADMIN, company_name=COMPANY, company_phone=PHONE
         )
         requesting = asyncio.create_task(cli.json("request", request, "--password-stdin", typed=PASSWORD))
-    life = SubscriptionDriver(house.client, house.temporal, (await requesting)["subscription_id"], {})
-    assert {COMPANY, ADMIN, DOMAIN} <= {value for _, value in await found_in_database(house, PERSONAL)}
+    subscription = SubscriptionDriver(
+        service_env.client, service_env.temporal, (await requesting)["subscription_id"], {}
+    )
+    assert {COMPANY, ADMIN, DOMAIN} <= {value for _, value in await found_in_database(service_env, PERSONAL)}
 
-    today = f"{await life.today()}"
+    today = f"{await subscription.today()}"
     with pytest.raises(WorkflowUpdateFailedError):
-        await life.handle.execute_update("rename_account", {"group": GROUP, "colour": NONSENSE, "by": CALLER})
-    config = house.temporal.config()
+        await subscription.handle.execute_update(
+            "rename_account", {"group": GROUP, "colour": NONSENSE, "by": CALLER}
+        )
+    config = service_env.temporal.config()
     config["interceptors"] = [CommandTracingInterceptor(TracerProvider().get_tracer("caller"))]
-    handle = Client(**config).get_workflow_handle(life.workflow_id)
+    handle = Client(**config).get_workflow_handle(subscription.workflow_id)
     await handle.signal("cancel", {"date": today, "confirmation": f"{ADMIN}@elsewhere", "by": CALLER})
     await handle.signal(NONSENSE, {"by": CALLER})
-    async with refused_aloud(house, worker, "account_names"):
-        renaming = asyncio.create_task(life.asks("rename_account", group=GROUP, by=CALLER))
+    async with refused_aloud(service_env, worker, "account_names"):
+        renaming = asyncio.create_task(subscription.asks("rename_account", group=GROUP, by=CALLER))
     await renaming
-    await strangers_ask(house, life)
-    confirmation = await life.confirmation()
-    async with refused_aloud(house, worker, "event_notes"):
-        ending = asyncio.create_task(life.asks("cancel", date=today, confirmation=confirmation, by=CALLER))
+    await strangers_ask(service_env, subscription)
+    confirmation = await subscription.confirmation()
+    async with refused_aloud(service_env, worker, "event_notes"):
+        ending = asyncio.create_task(
+            subscription.asks("cancel", date=today, confirmation=confirmation, by=CALLER)
+        )
     await ending
-    await life.has_closed()
-    return life
+    await subscription.has_closed()
+    return subscription
 
 
 @asynccontextmanager
-async def refused_aloud(house: ServiceEnv, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
+async def refused_aloud(service_env: ServiceEnv, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
     """What is begun in this block fails once, for the table takes no row, and the error quotes it."""
     failed_before = worker.output.count("attempt failed")
-    await house.owner.execute(
+    await service_env.owner.execute(
         f"""
         CREATE FUNCTION refuse_{table}() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION 'no row for %', NEW USING DETAIL = NEW; END $$;
@@ -129,22 +137,25 @@ async def refused_aloud(house: ServiceEnv, worker: WorkerProcess, table: str) ->
         return worker.output.count("attempt failed") > failed_before
 
     await wait_for("an attempt has failed", has_failed)
-    await house.owner.execute(f"DROP TRIGGER refuse ON {table}")
+    await service_env.owner.execute(f"DROP TRIGGER refuse ON {table}")
 
 
-async def strangers_ask(house: ServiceEnv, life: SubscriptionDriver) -> None:
+async def strangers_ask(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
     """A request by hand that makes no sense, a question that makes none, and a workflow that nobody knows."""
-    by_hand = await house.temporal.start_workflow(
+    by_hand = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         {"company_name": COMPANY, "company_phone": NONSENSE, "account": {"group": f"-{GROUP}-"}},
         id=WORKFLOW_ID_PREFIX + unique_name("by-hand"),
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
     )
     await has_closed(by_hand)
     with pytest.raises(WorkflowQueryFailedError):
-        await life.handle.query("quote_cancellation", {"date": NONSENSE, CALLER: COMPANY})
-    unknown = await house.temporal.start_workflow(
-        "UnknownWorkflow", {"company_name": COMPANY}, id=unique_name("unknown"), task_queue=house.task_queue
+        await subscription.handle.query("quote_cancellation", {"date": NONSENSE, CALLER: COMPANY})
+    unknown = await service_env.temporal.start_workflow(
+        "UnknownWorkflow",
+        {"company_name": COMPANY},
+        id=unique_name("unknown"),
+        task_queue=service_env.task_queue,
     )
 
     async def has_failed() -> bool:

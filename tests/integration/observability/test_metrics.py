@@ -43,75 +43,75 @@ async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
     """What Prometheus reads after the lives below."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     runtime = telemetry_runtime(address)
-    async with open_worker_env(stack, tmp_path_factory.mktemp("watched"), runtime) as office:
-        house = office.house
-        async with house.worker():
-            await a_life_with_troubles(house)
-            await a_trial_that_ends(house)
-            await a_simulated_life(house)
-            await something_to_look_at(house)
-            await workflows_that_fail(house)
-            await a_paused_schedule(house)
-            await GaugeSampler(house.pool, house.temporal, runtime.metric_meter).sample()
+    async with open_worker_env(stack, tmp_path_factory.mktemp("watched"), runtime) as isolated_env:
+        service_env = isolated_env.service_env
+        async with service_env.worker():
+            await a_life_with_troubles(service_env)
+            await a_trial_that_ends(service_env)
+            await a_simulated_life(service_env)
+            await something_to_look_at(service_env)
+            await workflows_that_fail(service_env)
+            await a_paused_schedule(service_env)
+            await GaugeSampler(service_env.pool, service_env.temporal, runtime.metric_meter).sample()
             yield await scraped(f"http://{address}/metrics")
 
 
-async def a_life_with_troubles(house: ServiceEnv) -> None:
-    life = await house.requested()
-    today = f"{await life.today()}"
-    await life.refused("cancel", date=today, confirmation="nobody@nowhere")
-    await life.handle.signal("cancel", {"date": today})
-    await life.handle.signal("erase_everything")
-    await life.asks("switch_to_paid", date=today, term="ANNUAL")
-    await renamed_at_the_second_attempt(house, life)
-    await life.asks("cancel", date=today)
-    await life.has_closed()
+async def a_life_with_troubles(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    today = f"{await subscription.today()}"
+    await subscription.refused("cancel", date=today, confirmation="nobody@nowhere")
+    await subscription.handle.signal("cancel", {"date": today})
+    await subscription.handle.signal("erase_everything")
+    await subscription.asks("switch_to_paid", date=today, term="ANNUAL")
+    await renamed_at_the_second_attempt(service_env, subscription)
+    await subscription.asks("cancel", date=today)
+    await subscription.has_closed()
 
 
-async def renamed_at_the_second_attempt(house: ServiceEnv, life: SubscriptionDriver) -> None:
-    await house.owner.execute("ALTER TABLE account_names RENAME TO elsewhere")
-    renaming = asyncio.create_task(life.asks("rename_account", group=unique_name("acme")))
+async def renamed_at_the_second_attempt(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
+    await service_env.owner.execute("ALTER TABLE account_names RENAME TO elsewhere")
+    renaming = asyncio.create_task(subscription.asks("rename_account", group=unique_name("acme")))
 
     async def has_failed() -> bool:
-        description = await life.handle.describe()
+        description = await subscription.handle.describe()
         return any(each.attempt > 1 for each in description.raw_description.pending_activities)
 
     await wait_for("an attempt has failed", has_failed)
-    await house.owner.execute("ALTER TABLE elsewhere RENAME TO account_names")
+    await service_env.owner.execute("ALTER TABLE elsewhere RENAME TO account_names")
     await renaming
 
 
-async def a_trial_that_ends(house: ServiceEnv) -> None:
-    life = await house.requested()
-    trial_ends_at = (await life.status()).trial_ends_at
+async def a_trial_that_ends(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    trial_ends_at = (await subscription.status()).trial_ends_at
     assert trial_ends_at is not None
-    await life.sleeps_until(trial_ends_at + timedelta(hours=1))
+    await subscription.sleeps_until(trial_ends_at + timedelta(hours=1))
 
 
-async def a_simulated_life(house: ServiceEnv) -> None:
+async def a_simulated_life(service_env: ServiceEnv) -> None:
     """Two months, at whose end nothing is owed for the present one."""
-    life = await house.paid("2027-01-01 09:00", term="MONTHLY")
-    await life.passes_to("2027-03-01 00:00")
-    await life.is_cancelled("2027-03-01 09:00")
+    subscription = await service_env.paid("2027-01-01 09:00", term="MONTHLY")
+    await subscription.passes_to("2027-03-01 00:00")
+    await subscription.is_cancelled("2027-03-01 09:00")
 
 
-async def something_to_look_at(house: ServiceEnv) -> None:
+async def something_to_look_at(service_env: ServiceEnv) -> None:
     """A subscription that needs attention, its deadline an hour ago, and two comparisons with findings."""
-    life = await house.requested()
-    await life.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+    subscription = await service_env.requested()
+    await subscription.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
 
     async def is_listed() -> bool:
-        return (await house.temporal.count_workflows("NeedsAttention = true")).count > 0
+        return (await service_env.temporal.count_workflows("NeedsAttention = true")).count > 0
 
     await wait_for("it is listed", is_listed)
-    await house.owner.execute(
+    await service_env.owner.execute(
         """
         UPDATE subscriptions SET next_deadline_at = clock_timestamp() - interval '1 hour'
          WHERE subscription_id = $1
         """,
-        life.id,
+        subscription.id,
     )
-    await house.owner.execute(
+    await service_env.owner.execute(
         """
         INSERT INTO reconciliations (run, started_at, finished_at, looked_at) VALUES
             ('the latest', '2027-03-15 03:00Z', '2027-03-15 03:05Z', 4),
@@ -124,15 +124,15 @@ async def something_to_look_at(house: ServiceEnv) -> None:
             ('the one before', 'e', 'WORKFLOW_STUCK', '', false, NULL)
         """
     )
-    await webhooks_to_look_at(house)
+    await webhooks_to_look_at(service_env)
 
 
-async def webhooks_to_look_at(house: ServiceEnv) -> None:
+async def webhooks_to_look_at(service_env: ServiceEnv) -> None:
     """One waits for two hours and another for one, two are parked, and one of an endpoint that is no more.
 
     Two trial deliveries of `worksub webhooks test`, one older than all others, count nowhere.
     """
-    await house.owner.execute(
+    await service_env.owner.execute(
         """
         INSERT INTO webhook_endpoints (endpoint_id, customer_id, url, removed_at) VALUES
             ('here', 'nobody', 'https://hooks.example', NULL),
@@ -155,14 +155,14 @@ async def webhooks_to_look_at(house: ServiceEnv) -> None:
     )
 
 
-async def workflows_that_fail(house: ServiceEnv) -> None:
+async def workflows_that_fail(service_env: ServiceEnv) -> None:
     """A job with a wrong argument, and a workflow that the worker does not know, whose tasks fail."""
     with pytest.raises(WorkflowFailureError):
-        await house.temporal.execute_workflow(
-            "InvoicesWorkflow", {"month": "soon"}, id=unique_name("job"), task_queue=house.task_queue
+        await service_env.temporal.execute_workflow(
+            "InvoicesWorkflow", {"month": "soon"}, id=unique_name("job"), task_queue=service_env.task_queue
         )
-    unknown = await house.temporal.start_workflow(
-        "UnknownWorkflow", id=unique_name("unknown"), task_queue=house.task_queue
+    unknown = await service_env.temporal.start_workflow(
+        "UnknownWorkflow", id=unique_name("unknown"), task_queue=service_env.task_queue
     )
 
     async def has_failed() -> bool:
@@ -173,14 +173,14 @@ async def workflows_that_fail(house: ServiceEnv) -> None:
     await unknown.terminate()
 
 
-async def a_paused_schedule(house: ServiceEnv) -> None:
+async def a_paused_schedule(service_env: ServiceEnv) -> None:
     """Every job has its schedule; that of the invoices is paused."""
-    await apply_schedules(house.temporal)
+    await apply_schedules(service_env.temporal)
     [invoices] = [job for job in JOBS if job.name == "invoices"]
-    await pause(house.temporal, invoices, "in a test")
+    await pause(service_env.temporal, invoices, "in a test")
 
     async def are_listed() -> bool:
-        listed = [each async for each in await house.temporal.list_schedules()]
+        listed = [each async for each in await service_env.temporal.list_schedules()]
         return sorted(bool(each.schedule and each.schedule.state.paused) for each in listed) == [
             *([False] * (len(JOBS) - 1)),
             True,
@@ -282,9 +282,9 @@ async def test_a_comparison_that_never_ran_is_as_old_as_the_database(stack: Embe
     measured = MetricBuffer(10_000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=measured))
     client = await Client.connect(stack.addresses.temporal_address, runtime=runtime)
-    async with open_service_env(stack, client, works=False) as house:
-        await GaugeSampler(house.pool, client, runtime.metric_meter).sample()
-        set_up_at = await house.owner.fetchval("SELECT min(applied_at) FROM schema_migrations")
+    async with open_service_env(stack, client, works=False) as service_env:
+        await GaugeSampler(service_env.pool, client, runtime.metric_meter).sample()
+        set_up_at = await service_env.owner.fetchval("SELECT min(applied_at) FROM schema_migrations")
     gauges = {update.metric.name: update.value for update in measured.retrieve_updates()}
     assert gauges["worksub_reconciliation_timestamp_seconds"] == set_up_at.timestamp()
     assert gauges["worksub_reconciliation_findings"] == 0
@@ -298,15 +298,15 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
         runtime=Runtime(telemetry=TelemetryConfig(metrics=measured)),
     )
     counted: list[str] = []
-    async with open_service_env(stack, client, works=False) as house:
+    async with open_service_env(stack, client, works=False) as service_env:
         for _ in range(2):  # the second worker knows nothing of the life, so it replays it
-            async with house.worker():
+            async with service_env.worker():
                 if not counted:
-                    life = await house.requested()
-                    trial_ends_at = (await life.status()).trial_ends_at
+                    subscription = await service_env.requested()
+                    trial_ends_at = (await subscription.status()).trial_ends_at
                     assert trial_ends_at is not None
-                    await life.sleeps_until(trial_ends_at + timedelta(hours=1))
-                await life.refused("withdraw_reservation")
+                    await subscription.sleeps_until(trial_ends_at + timedelta(hours=1))
+                await subscription.refused("withdraw_reservation")
             counted += [update.metric.name for update in measured.retrieve_updates()]
     assert counted.count("temporal_workflow_task_replay_latency") > 0
     assert counted.count("worksub_deadline_lateness") == 1

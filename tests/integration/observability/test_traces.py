@@ -27,18 +27,20 @@ NOBODY_COLLECTS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 
 
 @pytest.fixture(scope="module")
-async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerEnv]:
+async def worker_env(
+    stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WorkerEnv]:
     async with open_worker_env(stack, tmp_path_factory.mktemp("traces")) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def traced(office: WorkerEnv, collector: Collector) -> AsyncIterator[Cli]:
+async def traced(worker_env: WorkerEnv, collector: Collector) -> AsyncIterator[Cli]:
     """`worksub` and a worker, both traced; the worker's last spans have arrived when the block is left."""
-    settings = {**office.settings, **collector.settings}
-    async with worker_process(settings, office.home) as worker:
+    settings = {**worker_env.settings, **collector.settings}
+    async with worker_process(settings, worker_env.home) as worker:
         await worker.says("Working on")
-        yield Cli(settings, office.home)
+        yield Cli(settings, worker_env.home)
         worker.send(signal.SIGTERM)
         assert await worker.exit_code() == 0
 
@@ -48,9 +50,9 @@ async def requested(cli: Cli) -> str:
     return str(answer["subscription_id"])
 
 
-async def test_a_request_is_one_trace(office: WorkerEnv) -> None:
+async def test_a_request_is_one_trace(worker_env: WorkerEnv) -> None:
     with collecting() as collector:
-        async with traced(office, collector) as cli:
+        async with traced(worker_env, collector) as cli:
             subscription_id = await requested(cli)
     assert collector.tree("StartUpdateWithStartWorkflow:SubscriptionWorkflow") == [
         f"{CALLER} StartUpdateWithStartWorkflow:SubscriptionWorkflow",
@@ -67,9 +69,9 @@ async def test_a_request_is_one_trace(office: WorkerEnv) -> None:
         assert span.attributes["temporalWorkflowID"] == f"subscription-{subscription_id}"
 
 
-async def test_each_command_is_a_trace_of_its_own(office: WorkerEnv) -> None:
+async def test_each_command_is_a_trace_of_its_own(worker_env: WorkerEnv) -> None:
     with collecting() as collector:
-        async with traced(office, collector) as cli:
+        async with traced(worker_env, collector) as cli:
             subscription_id = await requested(cli)
             await cli.json("switch", subscription_id, "--date", "today", "--term", "ANNUAL")
             refused = await cli.run("withdraw", subscription_id)
@@ -89,9 +91,9 @@ async def test_each_command_is_a_trace_of_its_own(office: WorkerEnv) -> None:
     assert refusal.attributes["worksub.refusal_code"] == "NOTHING_RESERVED"
 
 
-async def test_what_falls_due_by_itself_is_in_nobodys_trace(office: WorkerEnv) -> None:
+async def test_what_falls_due_by_itself_is_in_nobodys_trace(worker_env: WorkerEnv) -> None:
     with collecting() as collector:
-        async with traced(office, collector) as cli:
+        async with traced(worker_env, collector) as cli:
             cli = cli.with_settings(OTEL_SERVICE_NAME="console")
             subscription_id = await requested(cli)
             account = (await cli.json("status", subscription_id))["account"]
@@ -105,12 +107,12 @@ async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
     traced = await connected_to(stack, CommandTracingInterceptor(provider.get_tracer("worksub")))
-    async with open_service_env(stack, traced, works=False) as house:
-        async with house.worker():
-            life = await house.requested()
-            await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-        async with house.worker():  # it knows nothing of the life, so it replays it
-            await life.refused("withdraw_reservation")
+    async with open_service_env(stack, traced, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.requested()
+            await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+        async with service_env.worker():  # it knows nothing of the life, so it replays it
+            await subscription.refused("withdraw_reservation")
     names = [span.name for span in exported.get_finished_spans()]
     assert names.count("HandleUpdate:switch_to_paid") == 1
     assert names.count("StartActivity:record_transition") == 1
@@ -120,15 +122,15 @@ async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
 @pytest.mark.parametrize("nonsense", [b"no JSON", b"[]", b'{"traceparent": "nobody"}'])
 async def test_a_header_that_cannot_be_read_stalls_nothing(stack: EmbeddedStack, nonsense: bytes) -> None:
     traced = await connected_to(stack, CommandTracingInterceptor(TracerProvider().get_tracer("worksub")))
-    async with open_service_env(stack, traced) as house:
-        life = await house.requested()
+    async with open_service_env(stack, traced) as service_env:
+        subscription = await service_env.requested()
         stranger = await connected_to(stack, SendsAsTrace(nonsense))
-        await stranger.get_workflow_handle(life.workflow_id).signal(
+        await stranger.get_workflow_handle(subscription.workflow_id).signal(
             "rename_account", {"group": unique_name("renamed")}
         )
-        assert await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-        assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "SWITCHED_TO_PAID"]
-        assert await life.failed_tasks() == []
+        assert await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+        assert await subscription.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "SWITCHED_TO_PAID"]
+        assert await subscription.failed_tasks() == []
 
 
 async def connected_to(stack: EmbeddedStack, interceptor: Interceptor) -> Client:
@@ -156,10 +158,10 @@ class SendsAsTrace(Interceptor):
         return Sending(next)
 
 
-async def test_without_a_collector_a_command_says_so_and_ends(office: WorkerEnv) -> None:
-    async with worker_process(office.settings, office.home) as worker:
+async def test_without_a_collector_a_command_says_so_and_ends(worker_env: WorkerEnv) -> None:
+    async with worker_process(worker_env.settings, worker_env.home) as worker:
         await worker.says("Working on")
-        cli = Cli({**office.settings, **NOBODY_COLLECTS}, office.home)
+        cli = Cli({**worker_env.settings, **NOBODY_COLLECTS}, worker_env.home)
         ended = await cli.run("request", request_file(cli), "--password-stdin", "--json", typed=PASSWORD)
     assert ended.code == 0
     assert ended.json["state"] == "TRIAL"
@@ -168,24 +170,24 @@ async def test_without_a_collector_a_command_says_so_and_ends(office: WorkerEnv)
     ]
 
 
-async def test_another_protocol_is_refused_by_worker_and_command(office: WorkerEnv) -> None:
-    settings = {**office.settings, **NOBODY_COLLECTS, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
-    async with worker_process(settings, office.home) as worker:
+async def test_another_protocol_is_refused_by_worker_and_command(worker_env: WorkerEnv) -> None:
+    settings = {**worker_env.settings, **NOBODY_COLLECTS, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    async with worker_process(settings, worker_env.home) as worker:
         assert await worker.exit_code() == 2
     assert worker.output == "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, or not be set.\n"
-    ended = await Cli(settings, office.home).run("list", "--json")
+    ended = await Cli(settings, worker_env.home).run("list", "--json")
     assert (ended.code, ended.error["code"]) == (3, "TEMPORAL_SETTINGS")
     assert ended.error["message"] + "\n" == worker.output
 
 
 async def test_opentelemetry_must_be_there_only_if_traces_are_asked_for(
-    office: WorkerEnv, tmp_path: Path
+    worker_env: WorkerEnv, tmp_path: Path
 ) -> None:
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry" / "__init__.py").write_text("raise ImportError('as if not installed')\n")
-    without = {**office.settings, "PYTHONPATH": str(tmp_path)}
-    async with worker_process({**without, **NOBODY_COLLECTS}, office.home) as worker:
+    without = {**worker_env.settings, "PYTHONPATH": str(tmp_path)}
+    async with worker_process({**without, **NOBODY_COLLECTS}, worker_env.home) as worker:
         assert await worker.exit_code() == 2
     assert worker.output.endswith("is not installed: pip install 'worksub[tracing]'.\n")
-    async with worker_process(without, office.home) as worker:
+    async with worker_process(without, worker_env.home) as worker:
         await worker.says("Working on")

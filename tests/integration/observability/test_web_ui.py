@@ -17,56 +17,56 @@ from subscription.commands import COMMANDS
 START = "2027-01-10 09:00"
 
 
-async def summary_of(life: SubscriptionDriver, event: HistoryEvent) -> str | None:
+async def summary_of(subscription: SubscriptionDriver, event: HistoryEvent) -> str | None:
     if not event.user_metadata.HasField("summary"):
         return None
-    [summary] = await life.temporal.data_converter.decode([event.user_metadata.summary], [str])
+    [summary] = await subscription.temporal.data_converter.decode([event.user_metadata.summary], [str])
     return str(summary)
 
 
-async def summaries(life: SubscriptionDriver, *event_types: Any) -> list[str | None]:
-    events = [event for event in await life.whole_history() if event.event_type in event_types]
-    return [await summary_of(life, event) for event in events]
+async def summaries(subscription: SubscriptionDriver, *event_types: Any) -> list[str | None]:
+    events = [event for event in await subscription.whole_history() if event.event_type in event_types]
+    return [await summary_of(subscription, event) for event in events]
 
 
-async def sleeps_until(life: SubscriptionDriver, what: str) -> None:
+async def sleeps_until(subscription: SubscriptionDriver, what: str) -> None:
     """Wait until it does: a clock that is moved sooner leaves out the timer."""
 
     async def sleeps() -> bool:
-        return what in await summaries(life, EventType.EVENT_TYPE_TIMER_STARTED)
+        return what in await summaries(subscription, EventType.EVENT_TYPE_TIMER_STARTED)
 
     await wait_for(f"it sleeps until {what}", sleeps)
 
 
-async def metadata(life: SubscriptionDriver) -> WorkflowMetadata:
-    answer: WorkflowMetadata = await life.handle.query(
+async def metadata(subscription: SubscriptionDriver) -> WorkflowMetadata:
+    answer: WorkflowMetadata = await subscription.handle.query(
         "__temporal_workflow_metadata", result_type=WorkflowMetadata
     )
     return answer
 
 
-async def card(life: SubscriptionDriver) -> dict[str, str]:
+async def card(subscription: SubscriptionDriver) -> dict[str, str]:
     """The card that the UI shows, by its rows."""
-    lines = (await metadata(life)).current_details.splitlines()
+    lines = (await metadata(subscription)).current_details.splitlines()
     rows = (line.removeprefix("- **").partition("**: ") for line in lines)
     return {name: value for name, _, value in rows}
 
 
-async def test_a_workflow_says_whose_it_is_and_what_was_requested(house: ServiceEnv) -> None:
-    life = await house.requested(members=1)
-    described = await life.handle.describe()
-    assert await described.static_summary() == f"{life.request['customer_id']}: basic, 1 member, VPC"
+async def test_a_workflow_says_whose_it_is_and_what_was_requested(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(members=1)
+    described = await subscription.handle.describe()
+    assert await described.static_summary() == f"{subscription.request['customer_id']}: basic, 1 member, VPC"
 
 
-async def test_every_timer_and_every_step_says_what_it_is_about(house: ServiceEnv) -> None:
-    life = await house.paid(START, "MONTHLY")
-    await sleeps_until(life, "service fees for January 2027")
-    await life.passes_to("2027-02-01 00:00")
-    await sleeps_until(life, "contract period ends")
-    await life.passes_to("2027-02-10 00:00")
-    await sleeps_until(life, "service fees for February 2027")
-    await life.asks("cancel", at="2027-02-10 00:00", date="2027-02-20")
-    timers = await summaries(life, EventType.EVENT_TYPE_TIMER_STARTED)
+async def test_every_timer_and_every_step_says_what_it_is_about(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START, "MONTHLY")
+    await sleeps_until(subscription, "service fees for January 2027")
+    await subscription.passes_to("2027-02-01 00:00")
+    await sleeps_until(subscription, "contract period ends")
+    await subscription.passes_to("2027-02-10 00:00")
+    await sleeps_until(subscription, "service fees for February 2027")
+    await subscription.asks("cancel", at="2027-02-10 00:00", date="2027-02-20")
+    timers = await summaries(subscription, EventType.EVENT_TYPE_TIMER_STARTED)
     # The switch may have come before it slept for the first time.
     assert [timer for timer in dict.fromkeys(timers) if timer != "trial ends"] == [
         "service fees for January 2027",
@@ -76,7 +76,7 @@ async def test_every_timer_and_every_step_says_what_it_is_about(house: ServiceEn
     ]
     # What falls due is done within the workflow's task, or as an activity where that took long.
     steps = await summaries(
-        life, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_MARKER_RECORDED
+        subscription, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_MARKER_RECORDED
     )
     assert [step for step in dict.fromkeys(steps) if step] == [
         "SWITCHED_TO_PAID",
@@ -86,11 +86,11 @@ async def test_every_timer_and_every_step_says_what_it_is_about(house: ServiceEn
     ]
 
 
-async def test_the_card_shows_where_it_stands_and_what_comes_next(house: ServiceEnv) -> None:
-    life = await house.requested(START, account={"domain": "card.example"})
-    await life.asks("switch_to_paid", at=START, date="2027-01-20", term="ANNUAL", members=12)
-    assert await card(life) == {
-        "Customer": life.request["customer_id"],
+async def test_the_card_shows_where_it_stands_and_what_comes_next(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START, account={"domain": "card.example"})
+    await subscription.asks("switch_to_paid", at=START, date="2027-01-20", term="ANNUAL", members=12)
+    assert await card(subscription) == {
+        "Customer": subscription.request["customer_id"],
         "State": "TRIAL",
         "Access": "RESTRICTED, until the ownership of the domain is proved",
         "Plan": "basic, 10 members",
@@ -99,13 +99,13 @@ async def test_the_card_shows_where_it_stands_and_what_comes_next(house: Service
         "Reserved": "switch to paid on 2027-01-20",
         "Next": "reserved switch to paid, 2027-01-20 00:00 KST",
     }
-    await life.passes_to("2027-01-20 00:00")
-    await life.asks("change_renewal_option", at="2027-01-21 09:00", term="MONTHLY", members=3)
-    await life.asks("rename_account", at="2027-01-22 09:00", domain="another.example")
+    await subscription.passes_to("2027-01-20 00:00")
+    await subscription.asks("change_renewal_option", at="2027-01-21 09:00", term="MONTHLY", members=3)
+    await subscription.asks("rename_account", at="2027-01-22 09:00", domain="another.example")
     # 9 days of January, from the 20th to the 28th: 9 / 31 × 12 × 6,000.
-    await life.asks("cancel", at="2027-01-29 09:00", date="2027-03-01")
-    assert await card(life) == {
-        "Customer": life.request["customer_id"],
+    await subscription.asks("cancel", at="2027-01-29 09:00", date="2027-03-01")
+    assert await card(subscription) == {
+        "Customer": subscription.request["customer_id"],
         "State": "ACTIVE",
         "Access": "RESTRICTED, until the ownership of the domain is proved",
         "Plan": "basic, 12 members",
@@ -118,21 +118,21 @@ async def test_the_card_shows_where_it_stands_and_what_comes_next(house: Service
     }
 
 
-async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(house: ServiceEnv) -> None:
-    life = await house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
-    month = add_months(first_of_month(await life.today()), 1)
-    await life.sleeps_until(start_of(month))
+async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    month = add_months(first_of_month(await subscription.today()), 1)
+    await subscription.sleeps_until(start_of(month))
     # Nothing happens to it in these days, so only the look itself can have brought the card up to date.
-    await life.sleeps_until(start_of(month) + timedelta(days=5))
+    await subscription.sleeps_until(start_of(month) + timedelta(days=5))
     days = calendar.monthrange(month.year, month.month)[1]
     # 5 days of 10 members at 7,200.
-    assert (await card(life))[f"Due so far in {month:%B %Y}"] == f"{72_000 * 5 // days:,} KRW"
+    assert (await card(subscription))[f"Due so far in {month:%B %Y}"] == f"{72_000 * 5 // days:,} KRW"
 
 
-async def test_every_handler_is_described(house: ServiceEnv) -> None:
-    life = await house.requested(START)
-    definition = (await metadata(life)).definition
+async def test_every_handler_is_described(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
+    definition = (await metadata(subscription)).definition
     described = {each.name: each.description for each in definition.update_definitions}
     assert {name: described[name] for name in COMMANDS} == {
         name: command.title for name, command in COMMANDS.items()
@@ -149,12 +149,16 @@ async def test_every_handler_is_described(house: ServiceEnv) -> None:
     assert [each.name for each in ours if not (each.name and each.description)] == []
 
 
-async def test_nothing_of_it_names_anybody(house: ServiceEnv) -> None:
-    life = await house.requested(START, account={"domain": "secret-acme.example"}, admin_id="secret.admin")
-    await life.asks("switch_to_paid", at=START, date=START[:10], term="ANNUAL", by="secret kim")
-    await life.asks("rename_account", at="2027-01-12 09:00", domain="secret-other.example", by="secret kim")
-    token = (await life.status()).proofs[0].txt_value
-    said = [(await metadata(life)).current_details]
-    said += [f"{await summary_of(life, event)}" for event in await life.whole_history()]
+async def test_nothing_of_it_names_anybody(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(
+        START, account={"domain": "secret-acme.example"}, admin_id="secret.admin"
+    )
+    await subscription.asks("switch_to_paid", at=START, date=START[:10], term="ANNUAL", by="secret kim")
+    await subscription.asks(
+        "rename_account", at="2027-01-12 09:00", domain="secret-other.example", by="secret kim"
+    )
+    token = (await subscription.status()).proofs[0].txt_value
+    said = [(await metadata(subscription)).current_details]
+    said += [f"{await summary_of(subscription, event)}" for event in await subscription.whole_history()]
     for secret in ("secret", "Acme Korea", token.partition("=")[2]):
         assert [words for words in said if secret in words] == []

@@ -29,34 +29,40 @@ from subscription.batch import MemberFailure, failure_words, named
 UNREADABLE = "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1"
 
 
-async def takes_its_id(house: ServiceEnv, life: SubscriptionDriver, kind: str) -> None:
+async def takes_its_id(service_env: ServiceEnv, subscription: SubscriptionDriver, kind: str) -> None:
     """A workflow that no worker can run takes the place of the subscription's."""
-    await life.handle.terminate(reason="by an operator's mistake")
-    await house.temporal.start_workflow(kind, id=life.workflow_id, task_queue=house.task_queue)
+    await subscription.handle.terminate(reason="by an operator's mistake")
+    await service_env.temporal.start_workflow(
+        kind, id=subscription.workflow_id, task_queue=service_env.task_queue
+    )
 
     async def fails() -> bool:
-        described = (await life.handle.describe()).raw_description
+        described = (await subscription.handle.describe()).raw_description
         return described.pending_workflow_task.attempt > 1
 
     await wait_for("its task fails", fails)
 
 
-async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office: ServiceEnv) -> None:
-    lives = sorted(await gather_all(office.requested() for _ in range(6)), key=lambda life: life.id)
-    unreadable, strange, lost, dated, well, last = lives
-    await damaged(office, UNREADABLE, unreadable.id)
-    await has_lost_its_histories(unreadable)
-    await takes_its_id(office, strange, "NobodyRunsThis")
-    await damaged(
-        office, "UPDATE subscriptions SET started_at = '20000-01-01' WHERE subscription_id = $1", dated.id
+async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(isolated_env: ServiceEnv) -> None:
+    subscriptions = sorted(
+        await gather_all(isolated_env.requested() for _ in range(6)), key=lambda subscription: subscription.id
     )
-    stranger = await office.temporal.start_workflow(
-        "NobodyRunsThis", id=unique_name("stranger"), task_queue=office.task_queue
+    unreadable, strange, lost, dated, well, last = subscriptions
+    await damaged(isolated_env, UNREADABLE, unreadable.id)
+    await has_lost_its_histories(unreadable)
+    await takes_its_id(isolated_env, strange, "NobodyRunsThis")
+    await damaged(
+        isolated_env,
+        "UPDATE subscriptions SET started_at = '20000-01-01' WHERE subscription_id = $1",
+        dated.id,
+    )
+    stranger = await isolated_env.temporal.start_workflow(
+        "NobodyRunsThis", id=unique_name("stranger"), task_queue=isolated_env.task_queue
     )
     for number in range(2):
         victim = (lost, last)[number]
         await victim.handle.terminate(reason="by an operator's mistake")
-        said = await codes(office)
+        said = await codes(isolated_env)
         assert said.pop(victim.id) == [("WORKFLOW_MISSING", True)]
         assert said.pop(unreadable.id) == [("UNREADABLE", False), ("WORKFLOW_MISSING", False)]
         assert said.pop(strange.id) == [("WORKFLOW_STUCK", False)]
@@ -66,104 +72,117 @@ async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(office
     assert await well.events() == ["TRIAL_STARTED"]
 
 
-async def test_a_reset_that_did_no_harm_is_named(office: ServiceEnv) -> None:
-    life = await office.paid("2026-01-10 09:00")
-    await life.passes_to("2026-04-01 00:00")
-    await reset(life, await first_task(life))
-    await life.passes_to("2026-05-01 00:00")
+async def test_a_reset_that_did_no_harm_is_named(isolated_env: ServiceEnv) -> None:
+    subscription = await isolated_env.paid("2026-01-10 09:00")
+    await subscription.passes_to("2026-04-01 00:00")
+    await reset(subscription, await first_task(subscription))
+    await subscription.passes_to("2026-05-01 00:00")
     for _ in range(2):
-        assert await codes(office) == {life.id: [("WORKFLOW_RESET", True)]}
+        assert await codes(isolated_env) == {subscription.id: [("WORKFLOW_RESET", True)]}
 
 
 async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house, house.worker():
-        bad, *others = sorted(await gather_all(trial(house) for _ in range(3)), key=lambda life: life.id)
-        await damaged(house, UNREADABLE, bad.id)
+    async with open_service_env(stack, temporal, works=False) as service_env, service_env.worker():
+        bad, *others = sorted(
+            await gather_all(trial(service_env) for _ in range(3)), key=lambda subscription: subscription.id
+        )
+        await damaged(service_env, UNREADABLE, bad.id)
         for told in (2, 0):
-            report = await works_on(house)
+            report = await works_on(service_env)
             assert (report["told"], report["failed"]) == (told, 1)
             assert report["failures"] == [{"member": bad.id, "error": "ValidationError"}]
             assert f"1 failed: {bad.id} (ValidationError)." in report["summary"]
-        assert [len(await outbox(house, life)) for life in (bad, *others)] == [0, 1, 1]
+        assert [len(await outbox(service_env, subscription)) for subscription in (bad, *others)] == [0, 1, 1]
 
 
 async def test_notices_are_sent_to_all_who_come_after_one_that_cannot_be_worked_on(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            bad, *others = sorted(await gather_all(trial(house) for _ in range(3)), key=lambda life: life.id)
-            assert (await works_on(house))["told"] == 3
-        await damaged(house, UNREADABLE, bad.id)
-        async with SmtpServer() as room, house.worker(mail_server=room.mail_server()):
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            bad, *others = sorted(
+                await gather_all(trial(service_env) for _ in range(3)),
+                key=lambda subscription: subscription.id,
+            )
+            assert (await works_on(service_env))["told"] == 3
+        await damaged(service_env, UNREADABLE, bad.id)
+        async with SmtpServer() as room, service_env.worker(mail_server=room.mail_server()):
             # The first run also fails to fill the outbox for it, the second leaves it alone for an hour.
             for sent, failed in ((2, 2), (0, 1)):
-                report = await works_on(house)
+                report = await works_on(service_env)
                 assert (report["sent"], report["failed"]) == (sent, failed)
                 assert {failure["member"] for failure in report["failures"]} == {bad.id}
-        assert [await states_of(house, life) for life in (bad, *others)] == [["WAITING"], ["SENT"], ["SENT"]]
-        [waits] = await house.client.notices(subscription_id=bad.id)
+        assert [await states_of(service_env, subscription) for subscription in (bad, *others)] == [
+            ["WAITING"],
+            ["SENT"],
+            ["SENT"],
+        ]
+        [waits] = await service_env.client.notices(subscription_id=bad.id)
         assert waits.last_error == "it could not be worked on (ValidationError)"
 
 
-async def states_of(house: ServiceEnv, life: SubscriptionDriver) -> list[str]:
-    return [state.value for *_, state in await outbox(house, life)]
+async def states_of(service_env: ServiceEnv, subscription: SubscriptionDriver) -> list[str]:
+    return [state.value for *_, state in await outbox(service_env, subscription)]
 
 
-async def test_the_server_cancels_a_statement_before_the_process_gives_up(office: ServiceEnv) -> None:
-    async with create_pool(office.worker_url, "worksub_worker", connections=1) as pool:
+async def test_the_server_cancels_a_statement_before_the_process_gives_up(isolated_env: ServiceEnv) -> None:
+    async with create_pool(isolated_env.worker_url, "worksub_worker", connections=1) as pool:
         seconds = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"
         assert await pool.fetchval(seconds) < _COMMAND_SECONDS
     assert not concerns_all(asyncpg.QueryCanceledError("a lock"))
 
 
-async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits(office: ServiceEnv) -> None:
-    bad = await upgraded_in_march(office, customer_id="C-1")
-    good = await upgraded_in_march(office, customer_id="C-2")
+async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits(
+    isolated_env: ServiceEnv,
+) -> None:
+    bad = await upgraded_in_march(isolated_env, customer_id="C-1")
+    good = await upgraded_in_march(isolated_env, customer_id="C-2")
     line = "UPDATE ledger_lines SET line = jsonb_set(line, '{amount}', '9223372036854775807')"
-    await damaged(office, f"{line} WHERE subscription_id = $1", bad.id)
+    await damaged(isolated_env, f"{line} WHERE subscription_id = $1", bad.id)
     for issued in (1, 0):
-        report = await closed(office)
+        report = await closed(isolated_env)
         assert (report["issued"], report["failed"]) == (issued, 1)
         [failure] = report["failures"]
         assert failure["member"] == "C-1"
-    [invoice] = await office.client.invoices(month=date(2026, 3, 1))
+    [invoice] = await isolated_env.client.invoices(month=date(2026, 3, 1))
     assert (invoice.customer_id, invoice.number[4:]) == ("C-2", "-000001")
     assert {each.subscription_id for each in invoice.subscriptions} == {good.id}
 
 
-async def test_purge_deletes_what_comes_after_a_table_that_fails(office: ServiceEnv) -> None:
-    left = await run_that_is_left(office, f"subscription-{unique_name('refused')}", office.request_body())
-    await office.owner.execute("REVOKE DELETE ON reconciliations FROM worksub_worker")
+async def test_purge_deletes_what_comes_after_a_table_that_fails(isolated_env: ServiceEnv) -> None:
+    left = await run_that_is_left(
+        isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
+    )
+    await isolated_env.owner.execute("REVOKE DELETE ON reconciliations FROM worksub_worker")
     for histories in (1, 0):
-        report = await purged(office)
+        report = await purged(isolated_env)
         assert (report["histories"], report["failed"]) == (histories, 1)
         assert report["failures"] == [{"member": "reconciliations", "error": "InsufficientPrivilegeError"}]
     assert left
 
 
-async def test_an_invoice_that_cannot_be_examined_hides_no_other(office: ServiceEnv) -> None:
-    await gather_all(upgraded_in_march(office, customer_id=f"C-{number}") for number in range(3))
-    await closed(office)
-    first, second, third = [invoice.number for invoice in await office.client.invoices()]
-    await damaged(office, "UPDATE invoices SET document = '[1]' WHERE number = $1", first)
+async def test_an_invoice_that_cannot_be_examined_hides_no_other(isolated_env: ServiceEnv) -> None:
+    await gather_all(upgraded_in_march(isolated_env, customer_id=f"C-{number}") for number in range(3))
+    await closed(isolated_env)
+    first, second, third = [invoice.number for invoice in await isolated_env.client.invoices()]
+    await damaged(isolated_env, "UPDATE invoices SET document = '[1]' WHERE number = $1", first)
     await damaged(
-        office,
+        isolated_env,
         "UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '1e300') WHERE number = $1",
         second,
     )
-    await damaged(office, "DELETE FROM invoice_entries WHERE number = $1", third)
+    await damaged(isolated_env, "DELETE FROM invoice_entries WHERE number = $1", third)
     await damaged(
-        office,
+        isolated_env,
         """
         INSERT INTO invoices (number, customer_id, month, issued_on, supply, vat, total, document)
         VALUES ('by hand', 'C-9', '2026-03-01', '2026-04-03', 1, 0, 1, '{}')
         """,
     )
     for _ in range(2):
-        findings = await found(office)
+        findings = await found(isolated_env)
         assert {finding.code for finding in findings} == {"INVOICE_DIFFERS"}
         named_invoices = {finding.message.split(":")[0] for finding in findings}
         assert named_invoices == {f"Invoice {each}" for each in (first, second, third, "by hand")}

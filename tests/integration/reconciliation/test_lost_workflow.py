@@ -14,63 +14,77 @@ from starter.commands import WorkflowMissingError
 from subscription.business_calendar import day_of
 
 
-async def test_a_workflow_that_is_gone_is_said_to_be_lost(house: ServiceEnv) -> None:
-    life = await house.requested()
-    await life.handle.terminate("by an operator's mistake")
-    with pytest.raises(WorkflowMissingError, match=life.id):
-        await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
-    assert await life.events() == ["TRIAL_STARTED"]
+async def test_a_workflow_that_is_gone_is_said_to_be_lost(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    await subscription.handle.terminate("by an operator's mistake")
+    with pytest.raises(WorkflowMissingError, match=subscription.id):
+        await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    assert await subscription.events() == ["TRIAL_STARTED"]
 
 
 async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_given(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
     async def one(*arguments: Any) -> None:
-        life = await house.requested(admin_id="lost.admin")
-        started = (await life.status()).started_at
+        subscription = await service_env.requested(admin_id="lost.admin")
+        started = (await subscription.status()).started_at
         assert started is not None
-        switch = {"date": f"{await life.today()}", "term": "MONTHLY", "id": "the-switch"}
-        first = await life.asks("switch_to_paid", **switch)
-        await life.sleeps_until(started + timedelta(days=70))
-        before = await life.client.timeline(life.id)
-        runs = await life.run_ids()
+        switch = {"date": f"{await subscription.today()}", "term": "MONTHLY", "id": "the-switch"}
+        first = await subscription.asks("switch_to_paid", **switch)
+        await subscription.sleeps_until(started + timedelta(days=70))
+        before = await subscription.client.timeline(subscription.id)
+        runs = await subscription.run_ids()
 
-        await life.handle.terminate("by an operator's mistake")
-        await house.temporal.start_workflow(
-            "SubscriptionWorkflow", args=arguments, id=life.workflow_id, task_queue=house.task_queue
+        await subscription.handle.terminate("by an operator's mistake")
+        await service_env.temporal.start_workflow(
+            "SubscriptionWorkflow",
+            args=arguments,
+            id=subscription.workflow_id,
+            task_queue=service_env.task_queue,
         )
 
-        await wait_for("the new workflow has started", life.has_started)
-        status = await life.status()
-        assert await life.handle.query("status") == status.model_dump(mode="json")
-        assert [entry["event"] for entry in await life.handle.query("timeline")] == await life.events()
-        assert await life.client.timeline(life.id) == before
-        assert await life.asks("switch_to_paid", **switch) == first
-        assert await house.client.request(life.request) == await house.client.request(life.request)
-        assert await life.failed_tasks() == []
+        await wait_for("the new workflow has started", subscription.has_started)
+        status = await subscription.status()
+        assert await subscription.handle.query("status") == status.model_dump(mode="json")
+        assert [
+            entry["event"] for entry in await subscription.handle.query("timeline")
+        ] == await subscription.events()
+        assert await subscription.client.timeline(subscription.id) == before
+        assert await subscription.asks("switch_to_paid", **switch) == first
+        assert await service_env.client.request(subscription.request) == await service_env.client.request(
+            subscription.request
+        )
+        assert await subscription.failed_tasks() == []
 
         # Its clock is behind what has happened, which is the time that counts.
-        await life.asks("cancel", date=f"{day_of(before[-1].at)}")
-        await life.has_closed()
-        assert (await life.client.timeline(life.id))[: len(before)] == before
-        assert (await life.events())[-2:] == ["CANCELED", "ERASED"]
+        await subscription.asks("cancel", date=f"{day_of(before[-1].at)}")
+        await subscription.has_closed()
+        assert (await subscription.client.timeline(subscription.id))[: len(before)] == before
+        assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
         for run in runs:
-            assert not await is_known(house.temporal.get_workflow_handle(life.workflow_id, run_id=run))
-        await is_gone_from_workflow(house.temporal, life.workflow_id, ["lost.admin"], runs)
+            assert not await is_known(
+                service_env.temporal.get_workflow_handle(subscription.workflow_id, run_id=run)
+            )
+        await is_gone_from_workflow(service_env.temporal, subscription.workflow_id, ["lost.admin"], runs)
 
     await gather_all([one(), one(None), one({"nonsense": True}), one(NOT_JSON)])
 
 
-async def test_a_workflow_started_anew_after_erasure_ends_as_rejected(house: ServiceEnv) -> None:
-    life = await house.requested()
-    await life.asks("cancel", date=f"{await life.today()}")
-    await life.has_closed()
-    before = await life.client.timeline(life.id)
-    await house.temporal.start_workflow(
-        "SubscriptionWorkflow", life.request, id=life.workflow_id, task_queue=house.task_queue
+async def test_a_workflow_started_anew_after_erasure_ends_as_rejected(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.has_closed()
+    before = await subscription.client.timeline(subscription.id)
+    await service_env.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        subscription.request,
+        id=subscription.workflow_id,
+        task_queue=service_env.task_queue,
     )
-    assert (await house.temporal.get_workflow_handle(life.workflow_id).result())["state"] == "REJECTED"
-    await life.has_closed()
-    assert await life.client.timeline(life.id) == before
-    name = life.request["account"]["group"]
-    await is_gone_from_workflow(house.temporal, life.workflow_id, [name])
+    assert (await service_env.temporal.get_workflow_handle(subscription.workflow_id).result())[
+        "state"
+    ] == "REJECTED"
+    await subscription.has_closed()
+    assert await subscription.client.timeline(subscription.id) == before
+    name = subscription.request["account"]["group"]
+    await is_gone_from_workflow(service_env.temporal, subscription.workflow_id, [name])

@@ -20,31 +20,33 @@ from subscription.events import Erased
 from subscription.state import Subscription
 
 
-async def a_year(house: ServiceEnv) -> SubscriptionDriver:
+async def a_year(service_env: ServiceEnv) -> SubscriptionDriver:
     """10 members of basic at 6,000 KRW: 42,580.6 of January's 22 days, and 60,000 for each month after it."""
-    life = await house.paid("2026-01-10 09:00", account={"group": unique_name("yearly")})
-    await life.asks(
+    subscription = await service_env.paid("2026-01-10 09:00", account={"group": unique_name("yearly")})
+    await subscription.asks(
         "rename_account", at="2026-01-12 09:00", group=unique_name("renamed"), by="somebody", id="name"
     )
-    await life.asks("change_renewal_option", at="2026-01-12 09:00", term="ANNUAL", id="option")
-    await life.passes_to("2026-04-01 00:00")
-    return life
+    await subscription.asks("change_renewal_option", at="2026-01-12 09:00", term="ANNUAL", id="option")
+    await subscription.passes_to("2026-04-01 00:00")
+    return subscription
 
 
-async def from_now_on(house: ServiceEnv) -> SubscriptionDriver:
+async def from_now_on(service_env: ServiceEnv) -> SubscriptionDriver:
     """A life that is ahead of the real clock, so that nothing is due when a new workflow goes on from it."""
-    life = await house.requested()
-    started = (await life.status()).started_at
+    subscription = await service_env.requested()
+    started = (await subscription.status()).started_at
     assert started is not None
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL", id="switch")
-    await life.sleeps_until(started + timedelta(days=70))
-    return life
+    await subscription.asks(
+        "switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL", id="switch"
+    )
+    await subscription.sleeps_until(started + timedelta(days=70))
+    return subscription
 
 
-async def ended(house: ServiceEnv) -> SubscriptionDriver:
-    life = await house.paid("2026-01-10 09:00")
-    await life.is_cancelled("2026-03-01 09:00")
-    return life
+async def ended(service_env: ServiceEnv) -> SubscriptionDriver:
+    subscription = await service_env.paid("2026-01-10 09:00")
+    await subscription.is_cancelled("2026-03-01 09:00")
+    return subscription
 
 
 # What is done to a subscription, $1, and as what it is found.
@@ -103,65 +105,67 @@ PLANTED = {
 }
 
 
-async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(office: ServiceEnv) -> None:
-    lives = dict(zip(PLANTED, await gather_all(a_year(office) for _ in PLANTED), strict=True))
-    before = {what: await told(office, life) for what, life in lives.items()}
+async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(isolated_env: ServiceEnv) -> None:
+    subscriptions = dict(zip(PLANTED, await gather_all(a_year(isolated_env) for _ in PLANTED), strict=True))
+    before = {what: await told(isolated_env, subscription) for what, subscription in subscriptions.items()}
     for what, (plant, _) in PLANTED.items():
-        await damaged(office, plant, lives[what].id)
+        await damaged(isolated_env, plant, subscriptions[what].id)
 
-    assert await codes(office) == {lives[what].id: [(code, True)] for what, (_, code) in PLANTED.items()}
+    assert await codes(isolated_env) == {
+        subscriptions[what].id: [(code, True)] for what, (_, code) in PLANTED.items()
+    }
 
-    for what, life in lives.items():
-        assert await told(office, life) == before[what], what
-    assert await found(office) == []
+    for what, subscription in subscriptions.items():
+        assert await told(isolated_env, subscription) == before[what], what
+    assert await found(isolated_env) == []
 
 
 async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches_up(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    terminated, gone, behind = await gather_all(from_now_on(office) for _ in range(3))
+    terminated, gone, behind = await gather_all(from_now_on(isolated_env) for _ in range(3))
     await terminated.handle.terminate(reason="by an operator's mistake")
     await has_lost_its_histories(gone)
     await behind.asks("upgrade", members=20)  # what only falls due, it would do again by itself
     await is_set_back(behind)
-    before = [await told(office, life) for life in (terminated, gone, behind)]
+    before = [await told(isolated_env, subscription) for subscription in (terminated, gone, behind)]
 
-    assert await codes(office) == {
+    assert await codes(isolated_env) == {
         terminated.id: [("WORKFLOW_MISSING", True)],
         gone.id: [("WORKFLOW_MISSING", True)],
         behind.id: [("WORKFLOW_BEHIND", True)],
     }
 
-    assert [await told(office, life) for life in (terminated, gone, behind)] == before
-    for life in (terminated, gone, behind):
-        status = await life.status()
-        assert await life.handle.query("status") == status.model_dump(mode="json")
-        await life.asks("change_renewal_option", term="ANNUAL")
-    assert await found(office) == []
+    assert [await told(isolated_env, subscription) for subscription in (terminated, gone, behind)] == before
+    for subscription in (terminated, gone, behind):
+        status = await subscription.status()
+        assert await subscription.handle.query("status") == status.model_dump(mode="json")
+        await subscription.asks("change_renewal_option", term="ANNUAL")
+    assert await found(isolated_env) == []
 
 
-async def test_a_subscription_that_the_record_has_lost_is_entered_again(office: ServiceEnv) -> None:
-    running, lost = await gather_all([a_year(office), from_now_on(office)])
+async def test_a_subscription_that_the_record_has_lost_is_entered_again(isolated_env: ServiceEnv) -> None:
+    running, lost = await gather_all([a_year(isolated_env), from_now_on(isolated_env)])
     domain = f"{unique_name('acme')}.co.kr"
-    restricted = await office.requested("2026-01-10 09:00", account={"domain": domain})
-    before = [await told(office, life) for life in (running, lost, restricted)]
-    for life in (running, lost, restricted):
-        await forgotten(office, life)
+    restricted = await isolated_env.requested("2026-01-10 09:00", account={"domain": domain})
+    before = [await told(isolated_env, subscription) for subscription in (running, lost, restricted)]
+    for subscription in (running, lost, restricted):
+        await forgotten(isolated_env, subscription)
     await lost.handle.terminate(reason="by an operator's mistake")
 
-    assert await codes(office) == {
+    assert await codes(isolated_env) == {
         running.id: [("ROW_MISSING", True)],
         lost.id: [("ROW_MISSING", True), ("WORKFLOW_MISSING", True)],
         restricted.id: [("ROW_MISSING", True)],
     }
 
-    assert [await told(office, life) for life in (running, lost, restricted)] == before
-    assert await found(office) == []
+    assert [await told(isolated_env, subscription) for subscription in (running, lost, restricted)] == before
+    assert await found(isolated_env) == []
 
 
-async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: ServiceEnv) -> None:
-    rows, fingerprint, state, histories, uncertified = await gather_all(ended(office) for _ in range(5))
-    for statement, life in (
+async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(isolated_env: ServiceEnv) -> None:
+    rows, fingerprint, state, histories, uncertified = await gather_all(ended(isolated_env) for _ in range(5))
+    for statement, subscription in (
         ("INSERT INTO companies VALUES ($1, 'Acme Korea', '+8225550199')", rows),
         ("UPDATE subscriptions SET request_fingerprint = 'abc' WHERE subscription_id = $1", fingerprint),
         ("UPDATE subscriptions SET state = 'ACTIVE' WHERE subscription_id = $1", state),
@@ -170,11 +174,13 @@ async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: Ser
             uncertified,
         ),
     ):
-        await damaged(office, statement, life.id)
-    await run_that_is_left(office, histories.workflow_id, office.request_body())
-    refused = await run_that_is_left(office, f"subscription-{unique_name('refused')}", office.request_body())
+        await damaged(isolated_env, statement, subscription.id)
+    await run_that_is_left(isolated_env, histories.workflow_id, isolated_env.request_body())
+    refused = await run_that_is_left(
+        isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
+    )
 
-    assert await codes(office) == {
+    assert await codes(isolated_env) == {
         rows.id: [("DATA_LEFT", True)],
         fingerprint.id: [("DATA_LEFT", True)],
         state.id: [("ROW_DIFFERS", True)],
@@ -184,67 +190,74 @@ async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(office: Ser
     }
 
     assert await certified(uncertified) == await certified(histories)
-    assert await found(office) == []
+    assert await found(isolated_env) == []
 
 
-async def certified(life: SubscriptionDriver) -> list[list[str]]:
-    return [sorted(certificate.rows) for certificate in await life.client.certificates(life.id)]
+async def certified(subscription: SubscriptionDriver) -> list[list[str]]:
+    return [
+        sorted(certificate.rows) for certificate in await subscription.client.certificates(subscription.id)
+    ]
 
 
-async def test_r31_a_workflow_that_lives_on_after_the_erasure_is_deleted(office: ServiceEnv) -> None:
-    life = await from_now_on(office)
-    await is_erased_behind_its_back(office, life)
-    before = await told(office, life)
+async def test_r31_a_workflow_that_lives_on_after_the_erasure_is_deleted(isolated_env: ServiceEnv) -> None:
+    subscription = await from_now_on(isolated_env)
+    await is_erased_behind_its_back(isolated_env, subscription)
+    before = await told(isolated_env, subscription)
 
-    assert await codes(office) == {life.id: [("DATA_LEFT", True)]}
+    assert await codes(isolated_env) == {subscription.id: [("DATA_LEFT", True)]}
 
-    assert not await is_known(life.handle)
-    assert await found(office) == []
-    assert {**await told(office, life), "erasure_certificates": []} == {**before, "erasure_certificates": []}
+    assert not await is_known(subscription.handle)
+    assert await found(isolated_env) == []
+    assert {**await told(isolated_env, subscription), "erasure_certificates": []} == {
+        **before,
+        "erasure_certificates": [],
+    }
 
 
-async def is_erased_behind_its_back(house: ServiceEnv, life: SubscriptionDriver) -> None:
+async def is_erased_behind_its_back(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
     """The record is of after the erasure, and the server was restored from before it."""
-    erasure = ErasureActivities(house.pool, PostgresWorkspaceProvisioner(house.pool))
-    state = Subscription.model_validate(await life.handle.query("snapshot"))
+    erasure = ErasureActivities(service_env.pool, PostgresWorkspaceProvisioner(service_env.pool))
+    state = Subscription.model_validate(await subscription.handle.query("snapshot"))
     assert state.last_at is not None
     for event in (cancellation_event(state, state.last_at, "ASKED"), Erased(at=state.last_at)):
         state = apply(state, event)
         if isinstance(event, Erased):
-            erase = EraseInput(subscription_id=life.id, sequence=state.sequence, event=event, state=state)
+            erase = EraseInput(
+                subscription_id=subscription.id, sequence=state.sequence, event=event, state=state
+            )
             await ActivityEnvironment().run(erasure.erase_subscription, erase)
         else:
-            async with house.owner.acquire() as connection, connection.transaction():
+            async with service_env.owner.acquire() as connection, connection.transaction():
                 await subscription_repository.update_subscription(connection, state)
                 await subscription_repository.insert_events(connection, state, state.sequence, (event,))
     await damaged(
-        house,
+        service_env,
         """
         INSERT INTO erasure_certificates
         SELECT subscription_id, 'HISTORIES', erased_at, '{"workflow_runs": 2}' FROM erasure_certificates
          WHERE subscription_id = $1
         """,
-        life.id,
+        subscription.id,
     )
 
 
-async def test_an_adjustment_that_the_ledger_has_lost_is_entered_again(office: ServiceEnv) -> None:
-    life = await a_year(office)
+async def test_an_adjustment_that_the_ledger_has_lost_is_entered_again(isolated_env: ServiceEnv) -> None:
+    subscription = await a_year(isolated_env)
     for number in (1, 2):
-        await office.client.adjust(
+        await isolated_env.client.adjust(
             {
-                "subscription_id": life.id,
+                "subscription_id": subscription.id,
                 "id": f"T-{number}",
-                "key": f"{life.id}/SERVICE_FEE/2026-02-01",
+                "key": f"{subscription.id}/SERVICE_FEE/2026-02-01",
                 "amount": -1000 * number,
                 "reason": "GOODWILL",
                 "reference": f"T-{number}",
             }
         )
-    before = await told(office, life)
-    await damaged(office, "DELETE FROM ledger_adjustments WHERE adjustment_id = 'T-1'")
+    before = await told(isolated_env, subscription)
+    await damaged(isolated_env, "DELETE FROM ledger_adjustments WHERE adjustment_id = 'T-1'")
 
-    assert await codes(office) == {life.id: [("ADJUSTMENT_MISSING", True)]}
+    assert await codes(isolated_env) == {subscription.id: [("ADJUSTMENT_MISSING", True)]}
 
-    assert await told(office, life) == before
-    assert await found(office) == []
+    assert await told(isolated_env, subscription) == before
+    assert await found(isolated_env) == []

@@ -25,11 +25,11 @@ from subscription.invoice import IssueInvoices
 from subscription.validation import parse_strict
 
 
-async def charged(house: ServiceEnv) -> SubscriptionDriver:
+async def charged(service_env: ServiceEnv) -> SubscriptionDriver:
     """10 members of basic at 7,200 KRW for two months: 51,096 KRW for January's 22 days, and 72,000."""
-    life = await house.paid("2026-01-10 09:00", term="MONTHLY")
-    await life.passes_to("2026-03-01 00:00")
-    return life
+    subscription = await service_env.paid("2026-01-10 09:00", term="MONTHLY")
+    await subscription.passes_to("2026-03-01 00:00")
+    return subscription
 
 
 # What is planted, by the code under which it is found. $1 is the subscription.
@@ -117,33 +117,35 @@ PLANTED = {
 }
 
 
-async def test_what_only_somebody_can_put_right_is_shown_until_it_is(office: ServiceEnv) -> None:
-    lives = dict(zip(PLANTED, await gather_all(charged(office) for _ in PLANTED), strict=True))
-    before = {what: await told(office, life) for what, life in lives.items()}
+async def test_what_only_somebody_can_put_right_is_shown_until_it_is(isolated_env: ServiceEnv) -> None:
+    subscriptions = dict(zip(PLANTED, await gather_all(charged(isolated_env) for _ in PLANTED), strict=True))
+    before = {what: await told(isolated_env, subscription) for what, subscription in subscriptions.items()}
     for what, (plant, _, _) in PLANTED.items():
-        await damaged(office, plant, lives[what].id)
+        await damaged(isolated_env, plant, subscriptions[what].id)
 
-    findings = await found(office)
+    findings = await found(isolated_env)
 
     assert {(each.subscription_id, each.code.value, each.message) for each in findings} == {
-        (lives[what].id, what.partition(",")[0], message) for what, (_, message, _) in PLANTED.items()
+        (subscriptions[what].id, what.partition(",")[0], message) for what, (_, message, _) in PLANTED.items()
     }
     assert not any(finding.repaired for finding in findings)
-    for life in lives.values():
-        await gets_attention(life)
-    assert [each.message for each in await found(office)] == [each.message for each in findings]
+    for subscription in subscriptions.values():
+        await gets_attention(subscription)
+    assert [each.message for each in await found(isolated_env)] == [each.message for each in findings]
 
     for what, (_, _, amend) in PLANTED.items():
-        await damaged(office, amend, lives[what].id)
-        assert await told(office, lives[what]) == before[what], what
-    assert await found(office) == []
-    for life in lives.values():
-        await gets_attention(life, needed=False)
+        await damaged(isolated_env, amend, subscriptions[what].id)
+        assert await told(isolated_env, subscriptions[what]) == before[what], what
+    assert await found(isolated_env) == []
+    for subscription in subscriptions.values():
+        await gets_attention(subscription, needed=False)
 
 
-async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow(office: ServiceEnv) -> None:
-    failing, elsewhere, sound = await gather_all(office.requested() for _ in range(3))
-    await office.owner.execute(
+async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow(
+    isolated_env: ServiceEnv,
+) -> None:
+    failing, elsewhere, sound = await gather_all(isolated_env.requested() for _ in range(3))
+    await isolated_env.owner.execute(
         """
         CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
         CREATE TRIGGER broken BEFORE INSERT ON lifecycle_events FOR EACH ROW WHEN (NEW.sequence > 1)
@@ -153,11 +155,11 @@ async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow
     asked = asyncio.create_task(failing.asks("rename_account", group=unique_name("renamed")))
     await wait_for("it has failed", lambda: is_failing(failing))
     await elsewhere.handle.terminate(reason="by an operator's mistake")
-    await office.temporal.start_workflow(
+    await isolated_env.temporal.start_workflow(
         "SubscriptionWorkflow", id=elsewhere.workflow_id, task_queue="misspelt"
     )
 
-    findings = await found(office)
+    findings = await found(isolated_env)
 
     assert {(each.subscription_id, each.code, each.message, each.repaired) for each in findings} == {
         (failing.id, "WORKFLOW_STUCK", "record_transition keeps failing, with RaiseError.", False),
@@ -169,17 +171,17 @@ async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow
         ),
     }
     await gets_attention(failing)
-    await office.owner.execute("DROP TRIGGER broken ON lifecycle_events")
+    await isolated_env.owner.execute("DROP TRIGGER broken ON lifecycle_events")
     await asked
     await elsewhere.handle.terminate(reason="to be started anew")
-    assert await codes(office) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}
+    assert await codes(isolated_env) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}
     await gets_attention(failing, needed=False)
-    assert await found(office) == []
+    assert await found(isolated_env) == []
     assert await sound.events() == ["TRIAL_STARTED"]
 
 
-async def is_failing(life: SubscriptionDriver) -> bool:
-    pending = (await life.handle.describe()).raw_description.pending_activities
+async def is_failing(subscription: SubscriptionDriver) -> bool:
+    pending = (await subscription.handle.describe()).raw_description.pending_activities
     return any(each.HasField("last_failure") for each in pending)
 
 
@@ -195,45 +197,45 @@ class OfAnotherRelease:
 async def test_a_workflow_that_cannot_be_replayed_is_found_before_its_day_comes(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            life = await house.requested()
-            await life.handle.terminate(reason="by an operator's mistake")
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.requested()
+            await subscription.handle.terminate(reason="by an operator's mistake")
         runner = UnsandboxedWorkflowRunner()
         async with Worker(
-            temporal, task_queue=house.task_queue, workflows=[OfAnotherRelease], workflow_runner=runner
+            temporal, task_queue=service_env.task_queue, workflows=[OfAnotherRelease], workflow_runner=runner
         ):
             await temporal.start_workflow(
-                "SubscriptionWorkflow", id=life.workflow_id, task_queue=house.task_queue
+                "SubscriptionWorkflow", id=subscription.workflow_id, task_queue=service_env.task_queue
             )
-            await wait_for("it sleeps", lambda: is_asleep(life))
-        async with house.worker():
-            [finding] = await found(house)
+            await wait_for("it sleeps", lambda: is_asleep(subscription))
+        async with service_env.worker():
+            [finding] = await found(service_env)
             assert (finding.code, finding.repaired) == ("WORKFLOW_STUCK", False)
             assert finding.message.startswith("Its tasks keep failing")
 
 
-async def is_asleep(life: SubscriptionDriver) -> bool:
-    return any(event.HasField("timer_started_event_attributes") for event in await life.history())
+async def is_asleep(subscription: SubscriptionDriver) -> bool:
+    return any(event.HasField("timer_started_event_attributes") for event in await subscription.history())
 
 
-async def test_what_neither_side_can_tell_any_more_is_named(office: ServiceEnv) -> None:
-    rowless, nameless, unreadable, erased = await gather_all(charged(office) for _ in range(4))
+async def test_what_neither_side_can_tell_any_more_is_named(isolated_env: ServiceEnv) -> None:
+    rowless, nameless, unreadable, erased = await gather_all(charged(isolated_env) for _ in range(4))
     await erased.is_cancelled("2026-03-02 09:00")
     # The run in which they were requested is past its retention.
-    for life in (rowless, nameless):
-        await has_lost_its_run(life, (await life.has_run(2))[0])
-    await forgotten(office, rowless)
-    await damaged(office, "DELETE FROM companies WHERE subscription_id = $1", nameless.id)
+    for subscription in (rowless, nameless):
+        await has_lost_its_run(subscription, (await subscription.has_run(2))[0])
+    await forgotten(isolated_env, rowless)
+    await damaged(isolated_env, "DELETE FROM companies WHERE subscription_id = $1", nameless.id)
     await damaged(
-        office, "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1", unreadable.id
+        isolated_env, "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1", unreadable.id
     )
     await has_lost_its_histories(unreadable)
     await damaged(
-        office, "DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 2", erased.id
+        isolated_env, "DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 2", erased.id
     )
 
-    assert await codes(office) == {
+    assert await codes(isolated_env) == {
         rowless.id: [("ROW_MISSING", False)],
         nameless.id: [("DATA_MISSING", False)],
         unreadable.id: [("UNREADABLE", False), ("WORKFLOW_MISSING", False)],
@@ -243,13 +245,13 @@ async def test_what_neither_side_can_tell_any_more_is_named(office: ServiceEnv) 
     await gets_attention(nameless)
 
 
-async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: ServiceEnv) -> None:
-    await gather_all(charged(office) for _ in range(5))
-    await office.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=office.task_queue
+async def test_invoices_are_held_against_the_ledger_and_their_numbers(isolated_env: ServiceEnv) -> None:
+    await gather_all(charged(isolated_env) for _ in range(5))
+    await isolated_env.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=isolated_env.task_queue
     )
-    first, second, third, fourth, fifth = [invoice.number for invoice in await office.client.invoices()]
-    assert await found(office) == []
+    first, second, third, fourth, fifth = [invoice.number for invoice in await isolated_env.client.invoices()]
+    assert await found(isolated_env) == []
     for statement, argument in (
         ("DELETE FROM invoice_entries WHERE number = $1", second),
         ("UPDATE invoices SET supply = supply + 1, vat = vat - 1 WHERE number = $1", third),
@@ -257,9 +259,9 @@ async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: Se
         ("DELETE FROM invoice_entries WHERE number = $1", fifth),
         ("DELETE FROM invoices WHERE number = $1", fifth),
     ):
-        await damaged(office, statement, argument)
+        await damaged(isolated_env, statement, argument)
 
-    findings = await found(office)
+    findings = await found(isolated_env)
 
     year = first[:4]
     assert {(each.subscription_id, each.code, each.message) for each in findings} == {
@@ -273,62 +275,65 @@ async def test_invoices_are_held_against_the_ledger_and_their_numbers(office: Se
         (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its sums are not those of its entries."),
         (None, "INVOICE_MISSING", f"The last invoice of {year} is number 4, and 5 are counted."),
     }
-    await damaged(office, "DELETE FROM invoices WHERE number = $1", second)
-    messages = [each.message for each in await found(office)]
+    await damaged(isolated_env, "DELETE FROM invoices WHERE number = $1", second)
+    messages = [each.message for each in await found(isolated_env)]
     assert f"Invoice {second} is missing." in messages
 
 
-async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(office: ServiceEnv) -> None:
-    life = await charged(office)
-    await office.temporal.execute_workflow(
-        "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=office.task_queue
+async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(isolated_env: ServiceEnv) -> None:
+    subscription = await charged(isolated_env)
+    await isolated_env.temporal.execute_workflow(
+        "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=isolated_env.task_queue
     )
-    [invoice] = await office.client.invoices()
-    await damaged(office, "UPDATE ledger_lines SET amount = 1 WHERE amount = 72000")
-    assert [(each.subscription_id, each.code.value, each.message) for each in await found(office)] == [
+    [invoice] = await isolated_env.client.invoices()
+    await damaged(isolated_env, "UPDATE ledger_lines SET amount = 1 WHERE amount = 72000")
+    assert [(each.subscription_id, each.code.value, each.message) for each in await found(isolated_env)] == [
         (
             None,
             "INVOICE_DIFFERS",
-            f"Invoice {invoice.number}: the ledger has {life.id}/SERVICE_FEE/2026-02-01 otherwise.",
+            f"Invoice {invoice.number}: the ledger has {subscription.id}/SERVICE_FEE/2026-02-01 otherwise.",
         ),
         (
-            life.id,
+            subscription.id,
             "LINE_UNEXPECTED",
             "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
         ),
     ]
 
 
-async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(office: ServiceEnv) -> None:
+async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(
+    isolated_env: ServiceEnv,
+) -> None:
     """Two lines of 116 KRW on one invoice; one is given back in April, the other in May.
 
     The tax of 232 is 23, of the 116 that are left in April 11, and of nothing 0. So the credit notes have
     12 and 11.
     """
     days = ("2026-03-01", "2026-03-02")
-    lives = [await one_day(office, day, customer_id="C-whole") for day in days]
-    activities = InvoicingActivities(office.pool)
+    subscriptions = [await one_day(isolated_env, day, customer_id="C-whole") for day in days]
+    activities = InvoicingActivities(isolated_env.pool)
 
     async def issued(month: int) -> None:
         wanted = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 3))
         await ActivityEnvironment().run(activities.issue_invoices, wanted)
 
     await issued(3)
-    for life, day, at in zip(lives, days, ("2026-04-10", "2026-05-10"), strict=True):
+    for subscription, day, at in zip(subscriptions, days, ("2026-04-10", "2026-05-10"), strict=True):
         wanted = parse_strict(
-            AdjustmentRequest, {**adjustment(life, -116), "key": f"{life.id}/SERVICE_FEE/{day}"}
+            AdjustmentRequest,
+            {**adjustment(subscription, -116), "key": f"{subscription.id}/SERVICE_FEE/{day}"},
         )
-        async with office.pool.acquire() as connection:
+        async with isolated_env.pool.acquire() as connection:
             await insert_adjustment(connection, wanted, kst(at))
     await issued(4)
     await issued(5)
-    whole, april, may = await office.client.invoices()
+    whole, april, may = await isolated_env.client.invoices()
     assert [(each.supply_amount, each.vat_amount) for each in (whole, april, may)] == [
         (232, 23),
         (-116, -12),
         (-116, -11),
     ]
-    assert await found(office) == []
+    assert await found(isolated_env) == []
 
     # Both documents stay consistent in themselves.
     change = "UPDATE invoices SET vat = $2, total = $3, document = document || $4::jsonb WHERE number = $1"
@@ -336,53 +341,53 @@ async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(o
     [corrected] = may.corrected
     twice = corrected.model_copy(update={"supply_before": 232, "supply_after": 116})
     first = {"corrected": [twice.model_dump()], "vat_amount": -12, "total": -128}
-    await damaged(office, change, april.number, -11, -127, json.dumps(none))
-    await damaged(office, change, may.number, -12, -128, json.dumps(first))
+    await damaged(isolated_env, change, april.number, -11, -127, json.dumps(none))
+    await damaged(isolated_env, change, may.number, -12, -128, json.dumps(first))
     said = "corrects earlier invoices otherwise than its adjustments do"
     for _ in range(2):
-        assert [(each.code.value, each.repaired, each.message) for each in await found(office)] == [
+        assert [(each.code.value, each.repaired, each.message) for each in await found(isolated_env)] == [
             ("INVOICE_DIFFERS", False, f"Invoice {april.number}: it {said}."),
             ("INVOICE_DIFFERS", False, f"Invoice {may.number}: it {said}."),
         ]
 
     # A value that PostgreSQL cannot compute with spoils the comparison of the invoices that it concerns.
     await damaged(
-        office,
+        isolated_env,
         """UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '"ten"') WHERE number = $1""",
         whole.number,
     )
     unexamined = "its corrections could not be examined (InvalidTextRepresentationError)"
-    assert [each.message for each in await found(office)] == [
+    assert [each.message for each in await found(isolated_env)] == [
         f"Invoice {whole.number}: it cannot be read.",
         f"Invoice {april.number}: {unexamined}.",
         f"Invoice {may.number}: {unexamined}.",
     ]
 
 
-async def test_a_paused_workflow_is_named_and_is_not_replaced(office: ServiceEnv) -> None:
+async def test_a_paused_workflow_is_named_and_is_not_replaced(isolated_env: ServiceEnv) -> None:
     """With a row that is well, and with one that lacks an event that its histories still have."""
-    well, lacking, running = await gather_all(charged(office) for _ in range(3))
-    before = await told(office, lacking)
+    well, lacking, running = await gather_all(charged(isolated_env) for _ in range(3))
+    before = await told(isolated_env, lacking)
     await damaged(
-        office,
+        isolated_env,
         """
         WITH lost AS (DELETE FROM ledger_lines WHERE subscription_id = $1 AND sequence = 2)
         DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 2
         """,
         lacking.id,
     )
-    runs = [await life.run_ids() for life in (well, lacking)]
-    async with paused(office.temporal, well.id), paused(office.temporal, lacking.id):
-        assert await codes(office) == {
+    runs = [await subscription.run_ids() for subscription in (well, lacking)]
+    async with paused(isolated_env.temporal, well.id), paused(isolated_env.temporal, lacking.id):
+        assert await codes(isolated_env) == {
             well.id: [("WORKFLOW_PAUSED", False)],
             lacking.id: [("WORKFLOW_PAUSED", False), ("EVENT_MISSING", True)],
         }
-        assert await told(office, lacking) == before
-        [finding, _] = await found(office)
+        assert await told(isolated_env, lacking) == before
+        [finding, _] = await found(isolated_env)
         assert finding.message.startswith("Its workflow has been paused since 20")
         # Who has paused it, and why, are an operator's words.
         assert "T-4711" not in finding.message
-    assert [await life.run_ids() for life in (well, lacking)] == runs
-    assert await found(office) == []
-    for life in (well, lacking, running):
-        await gets_attention(life, needed=False)
+    assert [await subscription.run_ids() for subscription in (well, lacking)] == runs
+    assert await found(isolated_env) == []
+    for subscription in (well, lacking, running):
+        await gets_attention(subscription, needed=False)

@@ -116,8 +116,8 @@ class Story(SubscriptionDriver):
         if (await self.status()).state is State.ERASED:
             await self.has_closed()
 
-    async def charged(self, house: ServiceEnv) -> list[tuple[Any, ...]]:
-        return charges(await house.client.ledger(self.id))
+    async def charged(self, service_env: ServiceEnv) -> list[tuple[Any, ...]]:
+        return charges(await service_env.client.ledger(self.id))
 
     def reckoned(self) -> list[tuple[Any, ...]]:
         """The ledger by the rules alone."""
@@ -129,7 +129,7 @@ def charges(lines: Sequence[LedgerLine]) -> list[tuple[Any, ...]]:
     return [(line.kind, line.first_day, line.end_day, line.amount) for line in lines]
 
 
-async def begun(house: ServiceEnv, scenario: Scenario, before: int, **changes: Any) -> Story:
+async def begun(service_env: ServiceEnv, scenario: Scenario, before: int, **changes: Any) -> Story:
     body = {
         **sample_request(scenario, BOOK, unique_name("request")),
         "account": {"group": unique_name("hanyang")},
@@ -137,8 +137,8 @@ async def begun(house: ServiceEnv, scenario: Scenario, before: int, **changes: A
         "simulated_at": scenario.starts_at.isoformat(),
         **changes,
     }
-    answer = await house.client.request(body)
-    story = Story(house.client, house.temporal, answer.subscription_id, body)
+    answer = await service_env.client.request(body)
+    story = Story(service_env.client, service_env.temporal, answer.subscription_id, body)
     story.scenario, story.before, story.lost = scenario, before, set()
     if before > 0:
         await story.takes(scenario.steps[:before])
@@ -168,10 +168,12 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
     async with TemporalServer(directory / "temporal", search_attributes={}) as server:
         temporal = await Client.connect(server.address, data_converter=data_converter())
         await register_search_attributes(temporal)
-        async with open_service_env(stack, temporal, task_queue=TASK_QUEUE) as house:
+        async with open_service_env(stack, temporal, task_queue=TASK_QUEUE) as service_env:
             begins_later = [each for each in scenarios if each.name.startswith("begins")]
             stories = await gather_all(
-                begun(house, each, chance.randint(0, len(each.steps)) if each.name == "generated" else 1)
+                begun(
+                    service_env, each, chance.randint(0, len(each.steps)) if each.name == "generated" else 1
+                )
                 for each in scenarios
                 if each not in begins_later
             )
@@ -179,17 +181,17 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
             for story in stories:
                 if story.id in over:
                     await story.has_closed()
-            yesterday = await backed_up(house, directory / "temporal", directory / "yesterday")
-            stories += await gather_all(begun(house, each, -1) for each in begins_later)
+            yesterday = await backed_up(service_env, directory / "temporal", directory / "yesterday")
+            stories += await gather_all(begun(service_env, each, -1) for each in begins_later)
             await gather_all(story.goes_on() for story in stories)
             [left] = [story for story in stories if story.scenario.name == "leaves after it"]
             [billed] = [story.scenario for story in stories if story.scenario.name == "is only billed"]
-            heir = await begun(house, billed, -1, account=left.request["account"])
+            heir = await begun(service_env, billed, -1, account=left.request["account"])
             await heir.goes_on()
             stories.append(heir)
-            today = await backed_up(house, directory / "temporal", directory / "today")
+            today = await backed_up(service_env, directory / "temporal", directory / "today")
             for story in stories:
-                assert await story.charged(house) == story.reckoned(), story.scenario.name
+                assert await story.charged(service_env) == story.reckoned(), story.scenario.name
             ended = [
                 each
                 for each in stories
@@ -197,8 +199,8 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
             ]
             assert len(ended) >= 2
             assert any(story.lost for story in stories if story not in ended)
-            known = {story.id: await told(house, story) for story in stories}
-            await run(postgres("psql"), house.people_url, "--command", KEEP_APART, cwd=directory)
+            known = {story.id: await told(service_env, story) for story in stories}
+            await run(postgres("psql"), service_env.people_url, "--command", KEEP_APART, cwd=directory)
     return Days(yesterday, today, stories, ended, known, directory / "certificates.tsv")
 
 
@@ -213,10 +215,10 @@ def _without_names(scenario: dict[str, Any]) -> dict[str, Any]:
     return {**scenario, "steps": [step for step in scenario["steps"] if not step.keys() & {*_LEFT_OUT}]}
 
 
-async def nobody_is_named(house: ServiceEnv, stories: Sequence[Story]) -> None:
+async def nobody_is_named(service_env: ServiceEnv, stories: Sequence[Story]) -> None:
     for story in stories:
-        assert (await house.client.status(story.id)).state is State.ERASED
-    assert await found_in_database(house, [story.request["company_name"] for story in stories]) == []
+        assert (await service_env.client.status(story.id)).state is State.ERASED
+    assert await found_in_database(service_env, [story.request["company_name"] for story in stories]) == []
 
 
 def once(charged: Sequence[tuple[Any, ...]]) -> bool:
@@ -226,74 +228,80 @@ def once(charged: Sequence[tuple[Any, ...]]) -> bool:
 
 
 async def test_the_database_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
-    async with restored(stack, days.yesterday.database, days.today.temporal, tmp_path / "site") as house:
-        findings = await codes(house)
+    async with restored(
+        stack, days.yesterday.database, days.today.temporal, tmp_path / "site"
+    ) as service_env:
+        findings = await codes(service_env)
         for story in days.stories:
             if story in days.ended:
                 continue
-            assert await told(house, story) == days.known[story.id], story.scenario.name
-            assert await story.charged(house) == story.reckoned()
+            assert await told(service_env, story) == days.known[story.id], story.scenario.name
+            assert await story.charged(service_env) == story.reckoned()
         back = [story for story in days.ended if story.before >= 0]
         assert {story.id: findings[story.id] for story in days.ended} == {
             **{story.id: [("END_MISSING", True)] for story in back},
             # Its histories were deleted with all that they told, and the record has never had it.
             **{story.id: [("ROW_MISSING", False)] for story in days.ended if story not in back},
         }
-        await nobody_is_named(house, back)
+        await nobody_is_named(service_env, back)
         for story in back:
-            charged = await story.charged(house)
+            charged = await story.charged(service_env)
             assert once(charged)
             if story.lost <= {"cancel"}:
                 assert charged == story.reckoned(), story.scenario.name
         unknown = {story.id for story in days.ended if story not in back}
-        assert {each.subscription_id for each in await found(house)} == unknown
+        assert {each.subscription_id for each in await found(service_env)} == unknown
 
 
 async def test_temporal_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
-    async with restored(stack, days.today.database, days.yesterday.temporal, tmp_path / "site") as house:
-        findings = await codes(house)
+    async with restored(
+        stack, days.today.database, days.yesterday.temporal, tmp_path / "site"
+    ) as service_env:
+        findings = await codes(service_env)
         for story in days.stories:
-            assert await told(house, story) == days.known[story.id], story.scenario.name
-            assert await story.charged(house) == story.reckoned()
+            assert await told(service_env, story) == days.known[story.id], story.scenario.name
+            assert await story.charged(service_env) == story.reckoned()
         for story in days.ended:
             # Its workflow lived again, or there has never been one.
             assert findings.get(story.id, [("DATA_LEFT", True)]) == [("DATA_LEFT", True)]
-            site = SubscriptionDriver(house.client, house.temporal, story.id, story.request)
+            site = SubscriptionDriver(service_env.client, service_env.temporal, story.id, story.request)
             names = [story.request["company_name"]]
-            await is_gone_from_workflow(house.temporal, site.workflow_id, names, await site.run_ids())
+            await is_gone_from_workflow(service_env.temporal, site.workflow_id, names, await site.run_ids())
         assert {code for told in findings.values() for code, repaired in told if not repaired} == set()
-        assert await found(house) == []
+        assert await found(service_env) == []
 
 
 async def test_both_are_of_yesterday_and_what_was_erased_stays_erased(
     stack: EmbeddedStack, days: Days, tmp_path: Path
 ) -> None:
     """Nothing tells of the last day but the certificates that were kept apart."""
-    async with restored(stack, days.yesterday.database, days.yesterday.temporal, tmp_path / "site") as house:
+    async with restored(
+        stack, days.yesterday.database, days.yesterday.temporal, tmp_path / "site"
+    ) as service_env:
         await run(
             postgres("psql"),
-            house.database_url,
+            service_env.database_url,
             "--set=ON_ERROR_STOP=1",
             cwd=days.certificates.parent,
             typed=PUT_BACK,
         )
-        findings = await codes(house)
+        findings = await codes(service_env)
         back = [story for story in days.ended if story.before >= 0]
         for story in back:
             assert ("END_MISSING", True) in findings[story.id], findings[story.id]
-        await nobody_is_named(house, back)
+        await nobody_is_named(service_env, back)
         for story in back:
-            assert once(await story.charged(house))
+            assert once(await story.charged(service_env))
             certificates = {table: days.known[story.id][table] for table in ("erasure_certificates",)}
-            assert {**await told(house, story), **certificates} == await told(house, story)
-        assert await found(house) == []
+            assert {**await told(service_env, story), **certificates} == await told(service_env, story)
+        assert await found(service_env) == []
         # The others go on from yesterday, and are asked again what they were asked.
         for story in days.stories:
             if story.before >= 0 and story not in days.ended and story.lost:
-                again = Story(house.client, house.temporal, story.id, story.request)
+                again = Story(service_env.client, service_env.temporal, story.id, story.request)
                 again.scenario, again.before, again.lost = story.scenario, story.before, set()
                 await again.goes_on()
-                assert await again.charged(house) == story.reckoned(), story.scenario.name
+                assert await again.charged(service_env) == story.reckoned(), story.scenario.name
 
 
 async def test_a_restored_database_guards_what_it_has_as_before(stack: EmbeddedStack, days: Days) -> None:

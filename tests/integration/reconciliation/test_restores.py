@@ -21,33 +21,35 @@ from subscription.catalogue import Catalogue
 from subscription.state import State
 
 
-async def paid(house: ServiceEnv) -> SubscriptionDriver:
+async def paid(service_env: ServiceEnv) -> SubscriptionDriver:
     """On a clock of its own, which is ahead of the real one: nothing falls due by itself."""
-    life = await house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="ANNUAL")
-    await months_pass(life, 2)
-    return life
+    subscription = await service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await months_pass(subscription, 2)
+    return subscription
 
 
-async def months_pass(life: SubscriptionDriver, months: int) -> None:
-    await life.sleeps_until(await life.clock.now() + timedelta(days=31 * months))
+async def months_pass(subscription: SubscriptionDriver, months: int) -> None:
+    await subscription.sleeps_until(await subscription.clock.now() + timedelta(days=31 * months))
 
 
-async def is_cancelled_today(life: SubscriptionDriver) -> None:
-    await life.asks("cancel", date=f"{await life.today()}")
-    await life.has_closed()
+async def is_cancelled_today(subscription: SubscriptionDriver) -> None:
+    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.has_closed()
 
 
-async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(office: ServiceEnv) -> None:
-    untouched, busy, left, corrected = await gather_all(paid(office) for _ in range(4))
-    backup = await Backup.of(office)
+async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(
+    isolated_env: ServiceEnv,
+) -> None:
+    untouched, busy, left, corrected = await gather_all(paid(isolated_env) for _ in range(4))
+    backup = await Backup.of(isolated_env)
 
     await busy.asks("upgrade", members=20, id="more")
     await busy.asks("rename_account", group=unique_name("renamed"), by="somebody")
     await months_pass(busy, 2)
     await is_cancelled_today(left)
     key = (await corrected.ledger())[0].key
-    await office.client.adjust(
+    await isolated_env.client.adjust(
         {
             "subscription_id": corrected.id,
             "id": "T-1",
@@ -57,17 +59,17 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(o
             "reference": "T-1",
         }
     )
-    new = await paid(office)
-    lives = (untouched, busy, corrected, new)
-    before = [await told(office, life) for life in lives]
-    ending = await told(office, left)
+    new = await paid(isolated_env)
+    subscriptions = (untouched, busy, corrected, new)
+    before = [await told(isolated_env, subscription) for subscription in subscriptions]
+    ending = await told(isolated_env, left)
 
     await backup.is_restored()
     # Somebody asks for something before anybody has noticed.
     asked = asyncio.create_task(busy.asks("change_renewal_option", term="ANNUAL", id="option"))
     await wait_for("it is asked", lambda: is_diverged(busy))
 
-    assert await codes(office) == {
+    assert await codes(isolated_env) == {
         busy.id: [("EVENT_MISSING", True)],
         left.id: [("END_MISSING", True)],
         corrected.id: [("ADJUSTMENT_MISSING", True)],
@@ -76,214 +78,243 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(o
 
     assert (await asked).message.startswith("The next contract")
     assert (await busy.events())[-1] == "RENEWAL_OPTION_CHANGED"
-    for life, known in zip(lives, before, strict=True):
-        if life is not busy:
-            assert await told(office, life) == known
-    assert (await told(office, busy))["ledger_lines"] == before[1]["ledger_lines"]
-    assert await found(office) == []
+    for subscription, known in zip(subscriptions, before, strict=True):
+        if subscription is not busy:
+            assert await told(isolated_env, subscription) == known
+    assert (await told(isolated_env, busy))["ledger_lines"] == before[1]["ledger_lines"]
+    assert await found(isolated_env) == []
     # Reckoned anew, it is the same, and nothing of a person is back.
     # But for how many rows were erased, and the answer to the cancellation, which nobody knows any more.
     unknown: dict[str, list[Any]] = {"erasure_certificates": [], "command_answers": []}
-    assert await told(office, left) | unknown == ending | unknown
+    assert await told(isolated_env, left) | unknown == ending | unknown
     assert (await left.status()).state is State.ERASED
 
 
-async def test_two_runs_at_once_restore_an_adjustment_once(office: ServiceEnv) -> None:
-    life = await paid(office)
-    backup = await Backup.of(office)
-    wanted = {"subscription_id": life.id, "id": "T-1", "key": (await life.ledger())[0].key, "amount": -100}
-    await office.client.adjust({**wanted, "reason": "GOODWILL", "reference": "T-1"})
-    known = await told(office, life)
+async def test_two_runs_at_once_restore_an_adjustment_once(isolated_env: ServiceEnv) -> None:
+    subscription = await paid(isolated_env)
+    backup = await Backup.of(isolated_env)
+    wanted = {
+        "subscription_id": subscription.id,
+        "id": "T-1",
+        "key": (await subscription.ledger())[0].key,
+        "amount": -100,
+    }
+    await isolated_env.client.adjust({**wanted, "reason": "GOODWILL", "reference": "T-1"})
+    known = await told(isolated_env, subscription)
     await backup.is_restored()
 
     async def both_wait() -> bool:
-        waiting: int = await office.owner.fetchval(
+        waiting: int = await isolated_env.owner.fetchval(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return waiting == 2
 
-    async with asyncio.TaskGroup() as group, office.owner.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", life.id)
-        runs = [group.create_task(found(office)) for _ in range(2)]
+    async with (
+        asyncio.TaskGroup() as group,
+        isolated_env.owner.acquire() as connection,
+        connection.transaction(),
+    ):
+        await connection.execute(
+            "SELECT FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription.id
+        )
+        runs = [group.create_task(found(isolated_env)) for _ in range(2)]
         await wait_for("both are about to restore it", both_wait)
     findings = [finding for run in runs for finding in run.result()]
     assert {(each.code.value, each.repaired) for each in findings} == {("ADJUSTMENT_MISSING", True)}
-    assert await told(office, life) == known
+    assert await told(isolated_env, subscription) == known
 
 
-async def dearer_since_a_month(office: ServiceEnv) -> Catalogue:
+async def dearer_since_a_month(isolated_env: ServiceEnv) -> Catalogue:
     """Publish a version whose day has passed, as on that day."""
-    today: datetime = await office.pool.fetchval("SELECT clock_timestamp()")
+    today: datetime = await isolated_env.pool.fetchval("SELECT clock_timestamp()")
     newer = catalogue("dearer", f"{day_of(today) - timedelta(days=30)}", **DEARER)
-    assert await publish(office.pool, newer)
+    assert await publish(isolated_env.pool, newer)
     return newer
 
 
 async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workflows(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    untouched, busy = await gather_all(paid(office) for _ in range(2))
-    backup = await Backup.of(office)
-    newer = await dearer_since_a_month(office)
+    untouched, busy = await gather_all(paid(isolated_env) for _ in range(2))
+    backup = await Backup.of(isolated_env)
+    newer = await dearer_since_a_month(isolated_env)
     await busy.asks("upgrade", members=20)
-    new = await paid(office)
-    lives = (untouched, busy, new)
-    book, before = await load_price_book(office.pool), [await told(office, life) for life in lives]
+    new = await paid(isolated_env)
+    subscriptions = (untouched, busy, new)
+    book, before = (
+        await load_price_book(isolated_env.pool),
+        [await told(isolated_env, subscription) for subscription in subscriptions],
+    )
     await backup.is_restored()
     with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
-        await catalogue_repository.publish(office.pool, newer)
+        await catalogue_repository.publish(isolated_env.pool, newer)
 
-    assert await codes(office) == {
+    assert await codes(isolated_env) == {
         busy.id: [("CATALOGUE_MISSING", True), ("EVENT_MISSING", True)],
         new.id: [("ROW_MISSING", True)],
     }
 
-    assert await load_price_book(office.pool) == book
-    assert [await told(office, life) for life in lives] == before
-    assert not await catalogue_repository.publish(office.pool, newer)
-    assert await found(office) == []
+    assert await load_price_book(isolated_env.pool) == book
+    assert [await told(isolated_env, subscription) for subscription in subscriptions] == before
+    assert not await catalogue_repository.publish(isolated_env.pool, newer)
+    assert await found(isolated_env) == []
 
 
-async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(office: ServiceEnv) -> None:
+async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(
+    isolated_env: ServiceEnv,
+) -> None:
     """Its refusal came after a look for newer prices, and recorded nothing."""
-    life = await paid(office)
-    backup = await Backup.of(office)
-    await dearer_since_a_month(office)
-    await life.refused("upgrade", plan="no-such-plan")
+    subscription = await paid(isolated_env)
+    backup = await Backup.of(isolated_env)
+    await dearer_since_a_month(isolated_env)
+    await subscription.refused("upgrade", plan="no-such-plan")
     await backup.is_restored()
-    asked = asyncio.create_task(life.asks("change_renewal_option", term="ANNUAL"))
-    await wait_for("it is not recorded", lambda: is_diverged(life))
+    asked = asyncio.create_task(subscription.asks("change_renewal_option", term="ANNUAL"))
+    await wait_for("it is not recorded", lambda: is_diverged(subscription))
 
-    assert await codes(office) == {life.id: [("CATALOGUE_MISSING", True)]}
+    assert await codes(isolated_env) == {subscription.id: [("CATALOGUE_MISSING", True)]}
 
     await asked
-    assert await found(office) == []
+    assert await found(isolated_env) == []
 
 
 async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_person(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    life = await paid(office)
-    backup = await Backup.of(office)
-    await dearer_since_a_month(office)
-    await life.asks("upgrade", members=20)
+    subscription = await paid(isolated_env)
+    backup = await Backup.of(isolated_env)
+    await dearer_since_a_month(isolated_env)
+    await subscription.asks("upgrade", members=20)
     await backup.is_restored()
-    assert await publish(office.pool, catalogue("other", "2040-01-01", **DEARER))
-    said = await codes(office)
-    assert said == {life.id: [("CATALOGUE_MISSING", False), ("EVENT_MISSING", True)]}
+    assert await publish(isolated_env.pool, catalogue("other", "2040-01-01", **DEARER))
+    said = await codes(isolated_env)
+    assert said == {subscription.id: [("CATALOGUE_MISSING", False), ("EVENT_MISSING", True)]}
 
 
 async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_backup_is(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    life = await paid(office)
-    backup = await Backup.of(office)
-    await is_cancelled_today(life)
-    ending, certificates = await told(office, life), await life.client.certificates(life.id)
-    await has_lost_its_histories(life)
-    await office.owner.execute("CREATE TABLE apart AS TABLE erasure_certificates")
+    subscription = await paid(isolated_env)
+    backup = await Backup.of(isolated_env)
+    await is_cancelled_today(subscription)
+    ending, certificates = (
+        await told(isolated_env, subscription),
+        await subscription.client.certificates(subscription.id),
+    )
+    await has_lost_its_histories(subscription)
+    await isolated_env.owner.execute("CREATE TABLE apart AS TABLE erasure_certificates")
     await backup.is_restored()
-    await office.owner.execute("INSERT INTO erasure_certificates TABLE apart")
+    await isolated_env.owner.execute("INSERT INTO erasure_certificates TABLE apart")
 
-    assert await codes(office) == {life.id: [("END_MISSING", True)]}
+    assert await codes(isolated_env) == {subscription.id: [("END_MISSING", True)]}
 
-    assert await told(office, life) | {"command_answers": []} == ending | {"command_answers": []}
-    assert await life.client.certificates(life.id) == certificates
-    assert await found(office) == []
+    assert await told(isolated_env, subscription) | {"command_answers": []} == ending | {
+        "command_answers": []
+    }
+    assert await subscription.client.certificates(subscription.id) == certificates
+    assert await found(isolated_env) == []
 
 
-async def is_diverged(life: SubscriptionDriver) -> bool:
-    pending = (await life.handle.describe()).raw_description.pending_activities
+async def is_diverged(subscription: SubscriptionDriver) -> bool:
+    pending = (await subscription.handle.describe()).raw_description.pending_activities
     return any(each.last_failure.application_failure_info.type == "RecordDivergedError" for each in pending)
 
 
-async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person(office: ServiceEnv) -> None:
-    backup = await Backup.of(office)
-    first = await paid(office)
+async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person(
+    isolated_env: ServiceEnv,
+) -> None:
+    backup = await Backup.of(isolated_env)
+    first = await paid(isolated_env)
     await backup.is_restored()
-    second = await office.requested(account=first.request["account"])
+    second = await isolated_env.requested(account=first.request["account"])
 
-    assert await codes(office) == {first.id: [("NAME_DIFFERS", False), ("ROW_MISSING", True)]}
+    assert await codes(isolated_env) == {first.id: [("NAME_DIFFERS", False), ("ROW_MISSING", True)]}
 
     await gets_attention(first)
     assert not await needs_attention(second)
-    assert await codes(office) == {first.id: [("NAME_DIFFERS", False)]}
+    assert await codes(isolated_env) == {first.id: [("NAME_DIFFERS", False)]}
     await first.asks("rename_account", group=unique_name("renamed"))
-    assert await found(office) == []
+    assert await found(isolated_env) == []
     await gets_attention(first, needed=False)
 
 
 async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_twice(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    life = await office.paid("2024-01-10 09:00", term="MONTHLY")
-    await life.passes_to("2024-12-15 00:00")
-    backup = await Backup.of(office)
-    ledger = await life.ledger()
+    subscription = await isolated_env.paid("2024-01-10 09:00", term="MONTHLY")
+    await subscription.passes_to("2024-12-15 00:00")
+    backup = await Backup.of(isolated_env)
+    ledger = await subscription.ledger()
     # A contract year ends, a new run begins, and the histories of the earlier ones go with time.
-    await life.passes_to("2025-02-15 00:00")
-    for run in (await life.has_run(3))[:2]:
-        await has_lost_its_run(life, run)
+    await subscription.passes_to("2025-02-15 00:00")
+    for run in (await subscription.has_run(3))[:2]:
+        await has_lost_its_run(subscription, run)
     await backup.is_restored()
 
-    [finding] = await found(office)
+    [finding] = await found(isolated_env)
 
     # 24 events in eleven months; then the fees of two months, and the periods that began on 10 January and
     # 10 February.
     assert (finding.code, finding.repaired) == ("EVENT_MISSING", False)
     assert finding.message == "The record lacks event 25 to 28."
-    assert await life.ledger() == ledger
-    await gets_attention(life)
+    assert await subscription.ledger() == ledger
+    await gets_attention(subscription)
     # The life goes on from where it was, and the gap is named as long as it is there.
-    await life.passes_to("2025-03-01 00:00")
-    assert (await life.posted())[len(ledger) :] == [("SERVICE_FEE", "2025-02-01", "2025-03-01", 72_000)]
-    assert [(each.code, each.message) for each in await found(office)] == [(finding.code, finding.message)]
+    await subscription.passes_to("2025-03-01 00:00")
+    assert (await subscription.posted())[len(ledger) :] == [
+        ("SERVICE_FEE", "2025-02-01", "2025-03-01", 72_000)
+    ]
+    assert [(each.code, each.message) for each in await found(isolated_env)] == [
+        (finding.code, finding.message)
+    ]
 
 
-async def test_a_server_of_yesterday_catches_up_with_the_record(office: ServiceEnv) -> None:
-    quiet, commanded, waiting = await gather_all(paid(office) for _ in range(3))
-    for life in (quiet, commanded, waiting):
-        await life.asks("upgrade", members=20, id="more")
-    for life in (commanded, waiting):
-        await months_pass(life, 2)
-    before = [await told(office, life) for life in (quiet, commanded)]
+async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: ServiceEnv) -> None:
+    quiet, commanded, waiting = await gather_all(paid(isolated_env) for _ in range(3))
+    for subscription in (quiet, commanded, waiting):
+        await subscription.asks("upgrade", members=20, id="more")
+    for subscription in (commanded, waiting):
+        await months_pass(subscription, 2)
+    before = [await told(isolated_env, subscription) for subscription in (quiet, commanded)]
     events, ledger = await waiting.events(), await waiting.ledger()
-    for life in (quiet, commanded, waiting):
-        await is_set_back(life)
+    for subscription in (quiet, commanded, waiting):
+        await is_set_back(subscription)
     # It takes a command, and cannot record what it makes of it.
     asked = asyncio.create_task(waiting.asks("rename_account", group=unique_name("renamed"), id="rename"))
     await wait_for("it is stuck", lambda: is_diverged(waiting))
 
-    assert await codes(office) == {
-        life.id: [("WORKFLOW_BEHIND", True)] for life in (quiet, commanded, waiting)
+    assert await codes(isolated_env) == {
+        subscription.id: [("WORKFLOW_BEHIND", True)] for subscription in (quiet, commanded, waiting)
     }
 
-    assert [await told(office, life) for life in (quiet, commanded)] == before
+    assert [await told(isolated_env, subscription) for subscription in (quiet, commanded)] == before
     # The workflow that has taken its place is asked again, and does it once.
     assert (await asked).command == "rename_account"
     assert (await waiting.events(), await waiting.ledger()) == ([*events, "ACCOUNT_RENAMED"], ledger)
     assert await commanded.asks("upgrade", members=20, id="more")
-    assert await found(office) == []
+    assert await found(isolated_env) == []
 
 
 async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
-    office: ServiceEnv, stack: EmbeddedStack
+    isolated_env: ServiceEnv, stack: EmbeddedStack
 ) -> None:
-    trials = await gather_all(office.requested() for _ in range(25))
-    paying = await gather_all(paid(office) for _ in range(3))
-    gone = await office.requested()
+    trials = await gather_all(isolated_env.requested() for _ in range(25))
+    paying = await gather_all(paid(isolated_env) for _ in range(3))
+    gone = await isolated_env.requested()
     await is_cancelled_today(gone)
-    ledgers = [await life.ledger() for life in paying]
-    elsewhere = await new_namespace(office.temporal)
+    ledgers = [await subscription.ledger() for subscription in paying]
+    elsewhere = await new_namespace(isolated_env.temporal)
     async with open_service_env(
-        stack, elsewhere, database_url=office.database_url, task_queue=office.task_queue
+        stack, elsewhere, database_url=isolated_env.database_url, task_queue=isolated_env.task_queue
     ) as moved:
-        lives = [*trials, *paying]
-        assert await codes(moved) == {life.id: [("WORKFLOW_MISSING", True)] for life in lives}
+        subscriptions = [*trials, *paying]
+        assert await codes(moved) == {
+            subscription.id: [("WORKFLOW_MISSING", True)] for subscription in subscriptions
+        }
         assert await found(moved) == []
-        assert [await life.ledger() for life in paying] == ledgers
-        for life in lives:
-            assert await SubscriptionDriver(moved.client, elsewhere, life.id, life.request).asks(
-                "cancel", date=f"{await life.today()}"
-            )
+        assert [await subscription.ledger() for subscription in paying] == ledgers
+        for subscription in subscriptions:
+            assert await SubscriptionDriver(
+                moved.client, elsewhere, subscription.id, subscription.request
+            ).asks("cancel", date=f"{await subscription.today()}")

@@ -24,54 +24,64 @@ from subscription.refusals import RefusalCode, RefusalError
 async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothing(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            lives = sorted(await gather_all(house.requested() for _ in range(105)), key=lambda life: life.id)
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscriptions = sorted(
+                await gather_all(service_env.requested() for _ in range(105)),
+                key=lambda subscription: subscription.id,
+            )
             # A page has a hundred. The second cannot be finished: of one subscription nothing can be said.
-            lost = (lives[3], lives[102], lives[104])
-            await gather_all(life.handle.terminate(reason="by an operator's mistake") for life in lost)
-        await house.owner.execute(
+            lost = (subscriptions[3], subscriptions[102], subscriptions[104])
+            await gather_all(
+                subscription.handle.terminate(reason="by an operator's mistake") for subscription in lost
+            )
+        await service_env.owner.execute(
             f"""
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION 'broken off' USING ERRCODE = 'admin_shutdown'; END $$;
             CREATE TRIGGER break_off BEFORE INSERT ON reconciliation_findings
-                FOR EACH ROW WHEN (NEW.subscription_id = '{lives[102].id}') EXECUTE FUNCTION break_off();
+                FOR EACH ROW WHEN (NEW.subscription_id = '{subscriptions[102].id}')
+                EXECUTE FUNCTION break_off();
             """
         )
-        first = asyncio.create_task(house.worker().run())
-        running = asyncio.create_task(reconciled(house))
-        await wait_for("the others are said", lambda: are_said(house, lives[3], lives[104]))
+        first = asyncio.create_task(service_env.worker().run())
+        running = asyncio.create_task(reconciled(service_env))
+        await wait_for(
+            "the others are said", lambda: are_said(service_env, subscriptions[3], subscriptions[104])
+        )
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        await house.owner.execute("DROP TRIGGER break_off ON reconciliation_findings")
-        async with house.worker():
+        await service_env.owner.execute("DROP TRIGGER break_off ON reconciliation_findings")
+        async with service_env.worker():
             report = await running
-            findings = await house.client.findings(report["run"])
-            assert [finding.subscription_id for finding in findings] == sorted(life.id for life in lost)
+            findings = await service_env.client.findings(report["run"])
+            assert [finding.subscription_id for finding in findings] == sorted(
+                subscription.id for subscription in lost
+            )
             assert {(finding.code, finding.repaired) for finding in findings} == {("WORKFLOW_MISSING", True)}
             assert (
                 report["summary"]
                 == "105 subscriptions looked at, 3 findings: 3 repaired, 0 left to somebody."
             )
             assert report["by_code"] == {"WORKFLOW_MISSING": 3}
-            assert await found(house) == []
+            assert await found(service_env) == []
 
 
-async def are_said(house: ServiceEnv, *lives: SubscriptionDriver) -> bool:
-    said = await house.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
-    return {row["subscription_id"] for row in said} == {life.id for life in lives}
+async def are_said(service_env: ServiceEnv, *subscriptions: SubscriptionDriver) -> bool:
+    said = await service_env.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
+    return {row["subscription_id"] for row in said} == {subscription.id for subscription in subscriptions}
 
 
-async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: ServiceEnv) -> None:
+async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(isolated_env: ServiceEnv) -> None:
     with pytest.raises(RefusalError) as none_yet:
-        await office.client.reconciliation()
+        await isolated_env.client.reconciliation()
     assert none_yet.value.refused.code is RefusalCode.RECONCILIATION_NOT_FOUND
-    life = await office.requested()
-    await damaged(office, "UPDATE lifecycle_events SET event = 'UPGRADED'")
-    await damaged(office, "DELETE FROM account_names")
+    subscription = await isolated_env.requested()
+    await damaged(isolated_env, "UPDATE lifecycle_events SET event = 'UPGRADED'")
+    await damaged(isolated_env, "DELETE FROM account_names")
 
-    handle = await office.temporal.start_workflow(
-        "ReconcileWorkflow", id=unique_name("reconcile"), task_queue=office.task_queue
+    handle = await isolated_env.temporal.start_workflow(
+        "ReconcileWorkflow", id=unique_name("reconcile"), task_queue=isolated_env.task_queue
     )
     report = await handle.result()
 
@@ -86,39 +96,42 @@ async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(office: S
         "repaired": 1,
         "by_code": {"EVENT_DIFFERS": 1, "NAME_DIFFERS": 1},
     }
-    recorded = await office.client.reconciliation()
+    recorded = await isolated_env.client.reconciliation()
     assert (recorded.run, recorded.looked_at, recorded.found, recorded.repaired) == (report["run"], 1, 2, 1)
     assert recorded.finished_at is not None
-    findings = await office.client.findings(report["run"])
+    findings = await isolated_env.client.findings(report["run"])
     assert [(finding.code, finding.subscription_id) for finding in findings] == [
-        ("EVENT_DIFFERS", life.id),
-        ("NAME_DIFFERS", life.id),
+        ("EVENT_DIFFERS", subscription.id),
+        ("NAME_DIFFERS", subscription.id),
     ]
-    assert await office.client.findings(report["run"], limit=1) == findings[:1]
+    assert await isolated_env.client.findings(report["run"], limit=1) == findings[:1]
     with pytest.raises(RefusalError):
-        await office.client.reconciliation("no-such-run")
+        await isolated_env.client.reconciliation("no-such-run")
 
 
-async def test_a_run_that_is_started_with_nonsense_says_so(office: ServiceEnv) -> None:
+async def test_a_run_that_is_started_with_nonsense_says_so(isolated_env: ServiceEnv) -> None:
     for argument in ({"grace_minutes": -1}, {"grace": 5}, {"step": "LUNCH"}, "now"):
         with pytest.raises(WorkflowFailureError) as failure:
-            await office.temporal.execute_workflow(
-                "ReconcileWorkflow", argument, id=unique_name("reconcile"), task_queue=office.task_queue
+            await isolated_env.temporal.execute_workflow(
+                "ReconcileWorkflow", argument, id=unique_name("reconcile"), task_queue=isolated_env.task_queue
             )
         assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
 async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeated(
-    office: ServiceEnv,
+    isolated_env: ServiceEnv,
 ) -> None:
-    lives = await gather_all(office.requested() for _ in range(3))
-    await lives[0].handle.terminate(reason="by an operator's mistake")
+    subscriptions = await gather_all(isolated_env.requested() for _ in range(3))
+    await subscriptions[0].handle.terminate(reason="by an operator's mistake")
     environment = ActivityEnvironment()
-    environment.info = dataclasses.replace(environment.info, task_queue=office.task_queue)
+    environment.info = dataclasses.replace(environment.info, task_queue=isolated_env.task_queue)
     signs: list[object] = []
     environment.on_heartbeat = lambda *details: signs.append(details)
     activities = ReconciliationActivities(
-        office.pool, office.temporal, PostgresWorkspaceProvisioner(office.pool), office.seals
+        isolated_env.pool,
+        isolated_env.temporal,
+        PostgresWorkspaceProvisioner(isolated_env.pool),
+        isolated_env.seals,
     )
     page = ReconcilePage(run="by-hand", grace_minutes=0)
 
@@ -128,21 +141,21 @@ async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeat
     assert (first.looked_at, first.found, first.next_after) == (3, 1, None)
     assert (again.looked_at, again.found) == (3, 0)
     assert len(signs) >= 6
-    [finding] = await office.client.findings("by-hand")
-    assert (finding.subscription_id, finding.repaired) == (lives[0].id, True)
+    [finding] = await isolated_env.client.findings("by-hand")
+    assert (finding.subscription_id, finding.repaired) == (subscriptions[0].id, True)
 
 
 async def test_what_is_long_erased_has_its_turn_once_in_four_weeks(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            life = await house.requested()
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.requested()
         for number, (days, certified) in enumerate(
             [(8, "{DATABASE,HISTORIES}"), (8, "{DATABASE}"), (6, "{DATABASE,HISTORIES}")]
         ):
             await damaged(
-                house,
+                service_env,
                 """
                 WITH erased AS (
                     INSERT INTO subscriptions
@@ -158,11 +171,11 @@ async def test_what_is_long_erased_has_its_turn_once_in_four_weeks(
                 SELECT subscription_id, part, now(), '{}', now() - make_interval(days => $3)
                   FROM erased, unnest($4::text::text[]) AS part
                 """,
-                *(life.id, number, days, certified),
+                *(subscription.id, number, days, certified),
             )
-        page = await page_of_ids(house.pool, "", 1000)
+        page = await page_of_ids(service_env.pool, "", 1000)
         turn, uncertified, lately = [sum(name.startswith(f"{n}-") for name in page) for n in range(3)]
         # Of 280 some ten have their turn in each of the 28 nights.
         assert 0 < turn < 40
         assert uncertified == lately == 280
-        assert life.id in page
+        assert subscription.id in page

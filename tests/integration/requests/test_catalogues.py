@@ -32,30 +32,33 @@ DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
 @pytest.fixture
 async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house whose catalogue is for the test to change."""
-    async with open_service_env(stack, temporal) as house:
-        yield house
+    async with open_service_env(stack, temporal) as service_env:
+        yield service_env
 
 
 async def test_a_catalogue_is_published_once_whoever_else_tries(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as service_env:
         newer = catalogue("newer", "2027-06-01", **DEARER)
-        published = await gather_all(publish(house.pool, newer) for _ in range(5))
+        published = await gather_all(publish(service_env.pool, newer) for _ in range(5))
         assert sorted(published) == [False, False, False, False, True]
-        assert not await publish(house.pool, catalogue())
-        assert (await load_price_book(house.pool)).edition == 2
+        assert not await publish(service_env.pool, catalogue())
+        assert (await load_price_book(service_env.pool)).edition == 2
 
 
 async def test_a_version_that_is_published_concurrently_is_not_an_error(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house, house.owner.acquire() as connection:
+    async with (
+        open_service_env(stack, temporal, works=False) as service_env,
+        service_env.owner.acquire() as connection,
+    ):
         newer = catalogue("newer", "2027-06-01", **DEARER)
 
         async def waits() -> bool:
             return bool(
-                await house.owner.fetchval(
+                await service_env.owner.fetchval(
                     "SELECT count(*) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND wait_event_type = 'Lock'"
                 )
@@ -70,77 +73,77 @@ async def test_a_version_that_is_published_concurrently_is_not_an_error(
                 newer.effective_from,
                 newer.model_dump_json(),
             )
-            publishing = group.create_task(publish(house.pool, newer))
+            publishing = group.create_task(publish(service_env.pool, newer))
             await wait_for("the publication waits for the other one", waits)
         assert not publishing.result()
 
 
 async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temporal: Client) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        book = await load_price_book(house.pool)
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        book = await load_price_book(service_env.pool)
         with pytest.raises(PublishingError, match=r"2020-01 is published with other contents.*new `version`"):
-            await publish(house.pool, catalogue(**DEARER))
+            await publish(service_env.pool, catalogue(**DEARER))
         for day in ("2019-12-31", "2020-01-01"):
             with pytest.raises(PublishingError, match=r"must come into force after 2020-01"):
-                await publish(house.pool, catalogue("other", day, **DEARER))
-        assert await load_price_book(house.pool) == book
+                await publish(service_env.pool, catalogue("other", day, **DEARER))
+        assert await load_price_book(service_env.pool) == book
 
 
 async def test_a_version_is_not_in_force_before_the_day_on_which_it_is_published(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     """The day is that of the database's clock: whoever publishes has the same one."""
-    async with open_service_env(stack, temporal, works=False) as house:
-        today = day_of(await house.pool.fetchval("SELECT clock_timestamp()"))
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        today = day_of(await service_env.pool.fetchval("SELECT clock_timestamp()"))
         for days_ago in (2, 30):
             late = catalogue("late", f"{today - timedelta(days=days_ago)}", **DEARER)
             with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
-                await catalogue_repository.publish(house.pool, late)
+                await catalogue_repository.publish(service_env.pool, late)
         # By tomorrow's and by today's date, should it become midnight here.
         assert await catalogue_repository.publish(
-            house.pool, catalogue("soon", f"{today + timedelta(days=1)}", **DEARER)
+            service_env.pool, catalogue("soon", f"{today + timedelta(days=1)}", **DEARER)
         )
-        assert not await catalogue_repository.publish(house.pool, catalogue())
+        assert not await catalogue_repository.publish(service_env.pool, catalogue())
 
 
 async def test_r25_no_version_gives_a_plan_the_rank_of_another(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
+    async with open_service_env(stack, temporal, works=False) as service_env:
         premium = '[plans.premium]\ntitle = "Premium"\nrank = 3\nlist = 12000\nannual = 10000\n'
         plus = '[plans.plus]\ntitle = "Plus"\nrank = 3\nlist = 8000\nannual = 6500\n'
-        assert await publish(house.pool, catalogue("no-premium", "2027-01-01", **{premium: ""}))
+        assert await publish(service_env.pool, catalogue("no-premium", "2027-01-01", **{premium: ""}))
         with pytest.raises(
             PublishingError, match=r"plans.plus.rank is the rank of plans.premium since"
         ) as reused:
-            await publish(house.pool, catalogue("reused", "2027-02-01", **{premium: plus}))
+            await publish(service_env.pool, catalogue("reused", "2027-02-01", **{premium: plus}))
         assert reused.value.refused.code is RefusalCode.CATALOGUE_NOT_PUBLISHABLE
         own = plus.replace("rank = 3", "rank = 4")
-        assert await publish(house.pool, catalogue("own", "2027-02-01", **{premium: own}))
+        assert await publish(service_env.pool, catalogue("own", "2027-02-01", **{premium: own}))
 
 
 async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_published_later(
     shop: ServiceEnv,
 ) -> None:
-    life = await shop.requested(START)
-    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+    subscription = await shop.requested(START)
+    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
     assert await publish(shop.pool, catalogue("newer", "2027-02-01", **DEARER))
-    await life.passes_to("2027-03-01 00:00")
-    assert await life.posted() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 8000)]
-    assert await life.happened() == [
+    await subscription.passes_to("2027-03-01 00:00")
+    assert await subscription.posted() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 8000)]
+    assert await subscription.happened() == [
         ("TRIAL_STARTED", "2027-01-10 09:00"),
         ("SWITCH_RESERVED", "2027-01-10 09:00"),
         ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
         ("SERVICE_FEES_POSTED", "2027-03-01 00:00"),
     ]
-    assert await life.failed_tasks() == []
+    assert await subscription.failed_tasks() == []
 
 
 async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(shop: ServiceEnv) -> None:
-    life = await shop.paid(START, "MONTHLY")
+    subscription = await shop.paid(START, "MONTHLY")
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
-    await life.passes_to("2027-03-01 00:00")
-    assert await life.posted() == [
+    await subscription.passes_to("2027-03-01 00:00")
+    assert await subscription.posted() == [
         ("SERVICE_FEE", "2027-01-10", "2027-02-01", 72_000 * 22 // 31),
         ("SERVICE_FEE", "2027-02-01", "2027-02-10", 72_000 * 9 // 28),
         ("SERVICE_FEE", "2027-02-10", "2027-03-01", 92_000 * 19 // 28),
@@ -148,24 +151,24 @@ async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(s
 
 
 async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: ServiceEnv) -> None:
-    life = await shop.paid(START)
-    assert (await life.refused("upgrade", at=START, plan="gold")).code is RefusalCode.PLAN_NOT_SOLD
+    subscription = await shop.paid(START)
+    assert (await subscription.refused("upgrade", at=START, plan="gold")).code is RefusalCode.PLAN_NOT_SOLD
     gold = '[plans.gold]\ntitle = "Gold"\nrank = 4\nlist = 20000\nannual = 18000\n\n[plans.premium]'
     newer = catalogue("newer", "2027-01-10", **{"[plans.premium]": gold})
     assert await publish(shop.pool, newer)
-    answer = await life.asks("upgrade", at=START, plan="gold")
+    answer = await subscription.asks("upgrade", at=START, plan="gold")
     assert "at 18,000 KRW" in answer.message
 
 
 async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop: ServiceEnv) -> None:
     """The workflow knows the first edition alone until a command makes it load the next one."""
-    life = await shop.paid(START, "MONTHLY")
-    seen = {"sequence": len(await life.events()), "date": "2027-01-20", "edition": 1}
+    subscription = await shop.paid(START, "MONTHLY")
+    seen = {"sequence": len(await subscription.events()), "date": "2027-01-20", "edition": 1}
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
     at = "2027-01-20 09:00"
-    refused = await life.refused("upgrade", at=at, plan="premium", expects=seen)
+    refused = await subscription.refused("upgrade", at=at, plan="premium", expects=seen)
     assert refused.code is RefusalCode.CHANGED_MEANWHILE
-    await life.asks("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
+    await subscription.asks("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
 
 
 async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: ServiceEnv) -> None:
@@ -187,8 +190,8 @@ async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chose
 async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_longer_has(
     shop: ServiceEnv,
 ) -> None:
-    life = await shop.requested(START, plan="lite")
-    await life.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
+    subscription = await shop.requested(START, plan="lite")
+    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
     newer = catalogue(
         "newer",
@@ -202,8 +205,8 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
     )
     assert await publish(shop.pool, newer)
     # As promised in January: basic at its last prices, 10 members. The percentage is that of the first day.
-    await life.is_cancelled("2027-03-01 09:00")
-    assert await life.happened() == [
+    await subscription.is_cancelled("2027-03-01 09:00")
+    assert await subscription.happened() == [
         ("TRIAL_STARTED", "2027-01-10 09:00"),
         ("SWITCH_RESERVED", "2027-01-10 09:00"),
         ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
@@ -211,7 +214,7 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
         ("CANCELED", "2027-03-01 09:00"),
         ("ERASED", "2027-03-01 09:00"),
     ]
-    assert await life.posted() == [
+    assert await subscription.posted() == [
         ("SERVICE_FEE", "2027-02-01", "2027-03-01", 60_000),
         ("DISCOUNT_REPAYMENT", "2027-02-01", "2027-03-01", 12_000),
         ("EARLY_TERMINATION_FEE", "2027-03-01", "2028-02-01", 11 * 60_000 * 20 // 100),
@@ -219,18 +222,18 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
 
 
 async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop: ServiceEnv) -> None:
-    life = await shop.paid(START)
+    subscription = await shop.paid(START)
     newer_terms = SERVICE_TERMS.replace("2026-01", "2027-02")
     newer = catalogue("newer", "2027-02-01", **{SERVICE_TERMS: newer_terms})
     assert await publish(shop.pool, newer)
     at = "2027-02-01 09:00"
-    assert (await life.refused("upgrade", at=at, members=20)).code is RefusalCode.TERMS_NOT_AGREED
+    assert (await subscription.refused("upgrade", at=at, members=20)).code is RefusalCode.TERMS_NOT_AGREED
     agreed = [{"id": "service", "version": "2027-02"}, {"id": "privacy", "version": "2026-01"}]
-    assert (await life.asks("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
+    assert (await subscription.asks("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
     kept = await shop.owner.fetch(
         "SELECT term_version FROM terms_agreements WHERE subscription_id = $1 AND term_id = 'service'"
         " ORDER BY sequence",
-        life.id,
+        subscription.id,
     )
     assert [row["term_version"] for row in kept] == ["2026-01", "2027-02"]
 
@@ -238,32 +241,32 @@ async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop:
 async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogue_has_changed(
     shop: ServiceEnv,
 ) -> None:
-    life = await shop.requested()
-    first = await shop.client.request(life.request)
+    subscription = await shop.requested()
+    first = await shop.client.request(subscription.request)
     newer_terms = SERVICE_TERMS.replace("2026-01", "newer")
-    newer = catalogue("newer", f"{await life.today()}", **{SERVICE_TERMS: newer_terms})
+    newer = catalogue("newer", f"{await subscription.today()}", **{SERVICE_TERMS: newer_terms})
     assert await publish(shop.pool, newer)
-    assert await shop.client.request(life.request) == first
+    assert await shop.client.request(subscription.request) == first
 
 
 async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanwhile(
     shop: ServiceEnv,
 ) -> None:
-    life = await shop.paid(START, "MONTHLY")
+    subscription = await shop.paid(START, "MONTHLY")
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
-    quote = await life.client.quote_cancellation(life.id, date(2027, 3, 1))
-    upcoming = await life.client.upcoming(life.id)
-    await life.asks("cancel", at=START, date="2027-03-01")
-    await life.passes_to("2027-03-01 00:00")
-    charged = await life.ledger()
+    quote = await subscription.client.quote_cancellation(subscription.id, date(2027, 3, 1))
+    upcoming = await subscription.client.upcoming(subscription.id)
+    await subscription.asks("cancel", at=START, date="2027-03-01")
+    await subscription.passes_to("2027-03-01 00:00")
+    charged = await subscription.ledger()
     assert [(line.key, line.amount) for line in quote.ledger] == [(line.key, line.amount) for line in charged]
     foreseen = [line for coming in upcoming for line in coming.ledger][: len(charged)]
     assert [(line.key, line.amount) for line in foreseen] == [(line.key, line.amount) for line in charged]
 
 
 async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: ServiceEnv) -> None:
-    life = await shop.paid(START, "MONTHLY")
-    state = await snapshot(shop.pool, life.id)
+    subscription = await shop.paid(START, "MONTHLY")
+    state = await snapshot(shop.pool, subscription.id)
     assert state is not None
     event = next_due_event(state, kst("2027-02-01"), await load_price_book(shop.pool))
     assert event is not None
@@ -273,19 +276,19 @@ async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: Service
         state, event, PriceBook(versions=(await load_price_book(shop.pool)).versions[:1])
     )
     recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
-    before = await life.client.timeline(life.id)
+    before = await subscription.client.timeline(subscription.id)
     assert await recording.record_transition(transition) == PriceBookOutdated(newer=(newer,))
-    assert await life.client.timeline(life.id) == before
-    assert await life.ledger() == []
+    assert await subscription.client.timeline(subscription.id) == before
+    assert await subscription.ledger() == []
     up_to_date = transition.model_copy(update={"edition": 2})
     assert await recording.record_transition(up_to_date) == Recorded()
-    assert len(await life.ledger()) == 1
+    assert len(await subscription.ledger()) == 1
 
 
 async def test_r19_what_was_recorded_by_a_newer_book_is_judged_by_it_again(shop: ServiceEnv) -> None:
     """A worker may die after a task has written, and the next task then knows only the older prices."""
-    life = await shop.paid(START, "MONTHLY")
-    state = await snapshot(shop.pool, life.id)
+    subscription = await shop.paid(START, "MONTHLY")
+    state = await snapshot(shop.pool, subscription.id)
     assert state is not None
     older = await load_price_book(shop.pool)
     for event in due_events(state, kst("2027-02-01"), older):
@@ -298,12 +301,12 @@ async def test_r19_what_was_recorded_by_a_newer_book_is_judged_by_it_again(shop:
     assert renewed
     assert outdated != renewed
     await recorded(shop, state, renewed, book)
-    before = await life.client.timeline(life.id)
+    before = await subscription.client.timeline(subscription.id)
     recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
     answer = await recording.record_transition(transition_of(state, outdated, older))
     assert answer == PriceBookOutdated(newer=(newer,))
     assert await recording.record_transition(transition_of(state, renewed, book)) == Recorded()
-    assert await life.client.timeline(life.id) == before
+    assert await subscription.client.timeline(subscription.id) == before
 
 
 def transition_of(state: Subscription, event: Event, book: PriceBook) -> Transition:

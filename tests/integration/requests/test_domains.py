@@ -23,20 +23,20 @@ CNAME_TARGET = "verify.worksmobile.example"
 @pytest.fixture
 async def street(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """A house whose DNS server is for the test to break."""
-    async with open_service_env(stack, temporal) as house:
-        yield house
+    async with open_service_env(stack, temporal) as service_env:
+        yield service_env
 
 
-async def on_a_domain(house: ServiceEnv, at: str | None = START) -> tuple[SubscriptionDriver, str]:
+async def on_a_domain(service_env: ServiceEnv, at: str | None = START) -> tuple[SubscriptionDriver, str]:
     """A life whose domain has been looked at once, in vain."""
     domain = f"{unique_name('owned')}.example"
-    life = await house.requested(at, account={"domain": domain})
-    await life.client.settle(life.id)
-    return life, domain
+    subscription = await service_env.requested(at, account={"domain": domain})
+    await subscription.client.settle(subscription.id)
+    return subscription, domain
 
 
-async def holder(house: ServiceEnv, name: str) -> str | None:
-    found: str | None = await house.owner.fetchval(
+async def holder(service_env: ServiceEnv, name: str) -> str | None:
+    found: str | None = await service_env.owner.fetchval(
         "SELECT subscription_id FROM account_names WHERE name = $1", name
     )
     return found
@@ -45,45 +45,49 @@ async def holder(house: ServiceEnv, name: str) -> str | None:
 # -- the proof (R11, R12) ----------------------------------------------------------------------------
 
 
-async def test_r12_a_txt_record_proves_the_domain(house: ServiceEnv) -> None:
-    life, domain = await on_a_domain(house)
-    status = await life.status()
+async def test_r12_a_txt_record_proves_the_domain(service_env: ServiceEnv) -> None:
+    subscription, domain = await on_a_domain(service_env)
+    status = await subscription.status()
     assert status.access is Access.RESTRICTED
     [proof] = status.proofs
     assert (proof.txt_name, proof.cname_name) == (domain, f"{proof.txt_value.split('=')[1]}.{domain}")
-    house.dns.publish_txt(domain, "something else")
-    house.dns.publish_txt(proof.txt_name, proof.txt_value)
-    answer = await life.asks("check_domain", at="2027-01-10 09:01")
+    service_env.dns.publish_txt(domain, "something else")
+    service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
+    answer = await subscription.asks("check_domain", at="2027-01-10 09:01")
     assert [entry.event for entry in answer.events] == ["DOMAIN_CONFIRMED"]
     assert answer.access is Access.FULL
-    assert (await life.status()).proofs == ()
-    assert (await life.refused("check_domain", at="2027-01-10 09:02")).code is RefusalCode.NO_PROOF_AWAITED
+    assert (await subscription.status()).proofs == ()
+    assert (
+        await subscription.refused("check_domain", at="2027-01-10 09:02")
+    ).code is RefusalCode.NO_PROOF_AWAITED
 
 
-async def test_r12_a_cname_record_proves_the_domain(house: ServiceEnv) -> None:
-    life, _ = await on_a_domain(house)
-    [proof] = (await life.status()).proofs
+async def test_r12_a_cname_record_proves_the_domain(service_env: ServiceEnv) -> None:
+    subscription, _ = await on_a_domain(service_env)
+    [proof] = (await subscription.status()).proofs
     assert proof.cname_target == CNAME_TARGET
-    house.dns.publish_cname(proof.cname_name, proof.cname_target)
-    answer = await life.asks("check_domain", at="2027-01-10 09:01")
+    service_env.dns.publish_cname(proof.cname_name, proof.cname_target)
+    answer = await subscription.asks("check_domain", at="2027-01-10 09:01")
     assert answer.access is Access.FULL
 
 
-async def test_r12_each_token_is_random_and_its_own(house: ServiceEnv) -> None:
-    lives = await gather_all(on_a_domain(house) for _ in range(4))
-    tokens = {(await life.status()).proofs[0].txt_value.split("=")[1] for life, _ in lives}
+async def test_r12_each_token_is_random_and_its_own(service_env: ServiceEnv) -> None:
+    subscriptions = await gather_all(on_a_domain(service_env) for _ in range(4))
+    tokens = {
+        (await subscription.status()).proofs[0].txt_value.split("=")[1] for subscription, _ in subscriptions
+    }
     assert len(tokens) == 4
     assert all(len(bytes.fromhex(token)) * 8 >= 128 for token in tokens)
 
 
 async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(street: ServiceEnv) -> None:
-    life, domain = await on_a_domain(street)
-    [proof] = (await life.status()).proofs
+    subscription, domain = await on_a_domain(street)
+    [proof] = (await subscription.status()).proofs
     token = proof.txt_value.split("=")[1]
     minute = iter(f"2027-01-10 09:{minute:02}" for minute in range(1, 60))
 
     async def not_yet() -> None:
-        answer = await life.asks("check_domain", at=next(minute))
+        answer = await subscription.asks("check_domain", at=next(minute))
         assert answer.events == ()
         assert answer.access is Access.RESTRICTED
 
@@ -102,8 +106,8 @@ async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(stree
     street.dns.answer_with = "timeout"
     await gather_all([not_yet(), nothing_is_found_where_no_resolver_is()])
     street.dns.answer_with = "normal"
-    assert (await life.asks("check_domain", at=next(minute))).access is Access.FULL
-    assert await life.failed_tasks() == []
+    assert (await subscription.asks("check_domain", at=next(minute))).access is Access.FULL
+    assert await subscription.failed_tasks() == []
 
 
 async def nothing_is_found_where_no_resolver_is() -> None:
@@ -114,7 +118,7 @@ async def nothing_is_found_where_no_resolver_is() -> None:
 
 
 async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looked_up(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
     with DnsServer() as dns:
         looks = DomainVerificationActivities([dns.address])
@@ -131,138 +135,140 @@ async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looke
 # -- looking (R13) -----------------------------------------------------------------------------------
 
 
-async def test_r13_scheduled_looks_find_the_proof_and_stop(house: ServiceEnv) -> None:
+async def test_r13_scheduled_looks_find_the_proof_and_stop(service_env: ServiceEnv) -> None:
     """On the life's own clock: at once, every 5 minutes, then hourly; nobody asks."""
-    life, domain = await on_a_domain(house, None)
-    started = (await life.status()).started_at
+    subscription, domain = await on_a_domain(service_env, None)
+    started = (await subscription.status()).started_at
     assert started is not None
-    [proof] = (await life.status()).proofs
-    await life.sleeps_until(started + timedelta(hours=2, minutes=30))
-    assert await life.events() == ["TRIAL_STARTED"]
-    looks = await looks_in_history(life)
+    [proof] = (await subscription.status()).proofs
+    await subscription.sleeps_until(started + timedelta(hours=2, minutes=30))
+    assert await subscription.events() == ["TRIAL_STARTED"]
+    looks = await looks_in_history(subscription)
     assert looks == 1 + 12 + 1  # at once, 12 in the first hour, one an hour later
 
-    house.dns.publish_txt(domain, proof.txt_value)
-    await life.sleeps_until(started + timedelta(hours=3, minutes=1))
-    [_, confirmed] = await life.client.timeline(life.id)
+    service_env.dns.publish_txt(domain, proof.txt_value)
+    await subscription.sleeps_until(started + timedelta(hours=3, minutes=1))
+    [_, confirmed] = await subscription.client.timeline(subscription.id)
     assert confirmed.event == "DOMAIN_CONFIRMED"
     assert timedelta(hours=3) <= confirmed.at - started < timedelta(hours=3, minutes=1)
-    assert (await life.status()).access is Access.FULL
+    assert (await subscription.status()).access is Access.FULL
 
-    looks = await looks_in_history(life)
-    await life.sleeps_until(started + timedelta(days=10))
-    assert await looks_in_history(life) == looks
+    looks = await looks_in_history(subscription)
+    await subscription.sleeps_until(started + timedelta(days=10))
+    assert await looks_in_history(subscription) == looks
 
 
-async def looks_in_history(life: SubscriptionDriver) -> int:
+async def looks_in_history(subscription: SubscriptionDriver) -> int:
     return sum(
         event.activity_task_scheduled_event_attributes.activity_type.name == "look_for_proof"
-        for event in await life.whole_history()
+        for event in await subscription.whole_history()
     )
 
 
-async def test_r13_looks_that_were_missed_are_not_made_up_for(house: ServiceEnv) -> None:
-    life, _ = await on_a_domain(house)
-    before = await looks_in_history(life)
-    await life.passes_to("2027-01-15 09:00")
-    assert await looks_in_history(life) == before + 1
+async def test_r13_looks_that_were_missed_are_not_made_up_for(service_env: ServiceEnv) -> None:
+    subscription, _ = await on_a_domain(service_env)
+    before = await looks_in_history(subscription)
+    await subscription.passes_to("2027-01-15 09:00")
+    assert await looks_in_history(subscription) == before + 1
 
 
 # -- changing the name (R10) -------------------------------------------------------------------------
 
 
 async def test_r10_a_rename_to_a_domain_is_held_until_it_is_proved_and_frees_the_old_name_then(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.requested(START)
-    old, new = life.request["account"]["group"], f"{unique_name('new')}.example"
-    answer = await life.asks("rename_account", at=START, domain=new)
+    subscription = await service_env.requested(START)
+    old, new = subscription.request["account"]["group"], f"{unique_name('new')}.example"
+    answer = await subscription.asks("rename_account", at=START, domain=new)
     assert [entry.event for entry in answer.events] == ["RENAME_HELD"]
     assert answer.access is Access.FULL
-    assert (await life.status()).account == f"admin@{old}"
-    assert await holder(house, old) == await holder(house, new) == life.id
-    refused = await (await house.requested(START)).refused("rename_account", at=START, domain=new)
+    assert (await subscription.status()).account == f"admin@{old}"
+    assert await holder(service_env, old) == await holder(service_env, new) == subscription.id
+    refused = await (await service_env.requested(START)).refused("rename_account", at=START, domain=new)
     assert refused.code is RefusalCode.NAME_TAKEN
 
-    [proof] = (await life.status()).proofs
-    house.dns.publish_txt(proof.txt_name, proof.txt_value)
-    answer = await life.asks("check_domain", at="2027-01-10 09:03")
+    [proof] = (await subscription.status()).proofs
+    service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
+    answer = await subscription.asks("check_domain", at="2027-01-10 09:03")
     assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
     assert answer.access is Access.FULL
-    assert (await life.status()).account == f"admin@{new}"
-    assert (await holder(house, old), await holder(house, new)) == (None, life.id)
-    description = await life.handle.describe()
+    assert (await subscription.status()).account == f"admin@{new}"
+    assert (await holder(service_env, old), await holder(service_env, new)) == (None, subscription.id)
+    description = await subscription.handle.describe()
     shown = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     assert shown["AccountName"] == new
 
 
-async def test_r10_renaming_back_withdraws_and_frees_the_held_name(house: ServiceEnv) -> None:
-    life = await house.requested(START)
-    old, new = life.request["account"], f"{unique_name('withdrawn')}.example"
-    await life.asks("rename_account", at=START, domain=new)
-    answer = await life.asks("rename_account", at=START, **old)
+async def test_r10_renaming_back_withdraws_and_frees_the_held_name(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
+    old, new = subscription.request["account"], f"{unique_name('withdrawn')}.example"
+    await subscription.asks("rename_account", at=START, domain=new)
+    answer = await subscription.asks("rename_account", at=START, **old)
     assert [entry.event for entry in answer.events] == ["RENAME_WITHDRAWN"]
-    assert await holder(house, new) is None
-    assert (await life.status()).proofs == ()
-    assert (await life.refused("rename_account", at=START, **old)).code is RefusalCode.NAME_UNCHANGED
+    assert await holder(service_env, new) is None
+    assert (await subscription.status()).proofs == ()
+    assert (await subscription.refused("rename_account", at=START, **old)).code is RefusalCode.NAME_UNCHANGED
     # Nothing has changed, so nothing is locked either.
-    assert (await life.asks("rename_account", at=START, group=unique_name("at-once"))).events
+    assert (await subscription.asks("rename_account", at=START, group=unique_name("at-once"))).events
 
 
-async def test_r10_a_new_rename_replaces_the_one_that_is_held(house: ServiceEnv) -> None:
-    life = await house.requested(START)
+async def test_r10_a_new_rename_replaces_the_one_that_is_held(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested(START)
     first, second = f"{unique_name('first')}.example", f"{unique_name('second')}.example"
-    await life.asks("rename_account", at=START, domain=first)
-    await life.asks("rename_account", at=START, domain=second)
-    assert (await holder(house, first), await holder(house, second)) == (None, life.id)
+    await subscription.asks("rename_account", at=START, domain=first)
+    await subscription.asks("rename_account", at=START, domain=second)
+    assert (await holder(service_env, first), await holder(service_env, second)) == (None, subscription.id)
     group = unique_name("third")
-    await life.asks("rename_account", at=START, group=group)
-    assert (await holder(house, second), await holder(house, group)) == (None, life.id)
-    assert (await life.status()).proofs == ()
+    await subscription.asks("rename_account", at=START, group=group)
+    assert (await holder(service_env, second), await holder(service_env, group)) == (None, subscription.id)
+    assert (await subscription.status()).proofs == ()
 
 
 async def test_r10_a_group_rename_frees_the_old_name_at_once_and_locks_for_24_hours(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.requested(START)
-    old, new = life.request["account"], unique_name("renamed")
-    await life.asks("rename_account", at=START, group=new)
-    taken = await house.requested(START, account=old)
-    assert await holder(house, old["group"]) == taken.id
+    subscription = await service_env.requested(START)
+    old, new = subscription.request["account"], unique_name("renamed")
+    await subscription.asks("rename_account", at=START, group=new)
+    taken = await service_env.requested(START, account=old)
+    assert await holder(service_env, old["group"]) == taken.id
     for at in (START, "2027-01-11 08:59"):
         for wanted in ({"group": unique_name("again")}, {"domain": f"{unique_name('again')}.example"}):
-            refused = await life.refused("rename_account", at=at, **wanted)
+            refused = await subscription.refused("rename_account", at=at, **wanted)
             assert refused.code is RefusalCode.RENAMED_TOO_RECENTLY
-    await life.asks("rename_account", at="2027-01-11 09:00", group=unique_name("again"))
-    assert await holder(house, new) is None
+    await subscription.asks("rename_account", at="2027-01-11 09:00", group=unique_name("again"))
+    assert await holder(service_env, new) is None
 
 
-async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(house: ServiceEnv) -> None:
-    lives = await gather_all(house.requested(START) for _ in range(6))
+async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(service_env: ServiceEnv) -> None:
+    subscriptions = await gather_all(service_env.requested(START) for _ in range(6))
     wanted = f"{unique_name('wanted')}.example"
 
-    async def gets_it(life: SubscriptionDriver) -> bool:
+    async def gets_it(subscription: SubscriptionDriver) -> bool:
         try:
-            await life.asks("rename_account", at=START, domain=wanted)
+            await subscription.asks("rename_account", at=START, domain=wanted)
         except Exception:
             assert (
-                await life.refused("rename_account", at=START, domain=wanted)
+                await subscription.refused("rename_account", at=START, domain=wanted)
             ).code is RefusalCode.NAME_TAKEN
             return False
         return True
 
-    assert (await gather_all(gets_it(life) for life in lives)).count(True) == 1
-    tokens = await house.owner.fetchval("SELECT count(*) FROM account_names WHERE name = $1", wanted)
+    assert (await gather_all(gets_it(subscription) for subscription in subscriptions)).count(True) == 1
+    tokens = await service_env.owner.fetchval("SELECT count(*) FROM account_names WHERE name = $1", wanted)
     assert tokens == 1
 
 
 async def test_r11_leaving_an_unproved_domain_for_a_group_name_lifts_the_restriction(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life, domain = await on_a_domain(house)
-    assert (await life.status()).access is Access.RESTRICTED
-    answer = await life.asks("rename_account", at=START, group=unique_name("unrestricted"))
+    subscription, domain = await on_a_domain(service_env)
+    assert (await subscription.status()).access is Access.RESTRICTED
+    answer = await subscription.asks("rename_account", at=START, group=unique_name("unrestricted"))
     assert answer.access is Access.FULL
-    assert await holder(house, domain) is None
-    access = await house.owner.fetchval("SELECT access FROM workspaces WHERE subscription_id = $1", life.id)
+    assert await holder(service_env, domain) is None
+    access = await service_env.owner.fetchval(
+        "SELECT access FROM workspaces WHERE subscription_id = $1", subscription.id
+    )
     assert access == "FULL"

@@ -38,20 +38,20 @@ NONSENSE: dict[str, list[Any]] = {
 
 
 async def started(
-    house: ServiceEnv, *arguments: Any, workflow_id: str | None = None, **options: Any
+    service_env: ServiceEnv, *arguments: Any, workflow_id: str | None = None, **options: Any
 ) -> WorkflowHandle[Any, Any]:
-    handle = await house.temporal.start_workflow(
+    handle = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         args=arguments,
         id=workflow_id or WORKFLOW_ID_PREFIX + unique_name("by-hand"),
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
         **options,
     )
     # Of the workflow, not of its first run, which is deleted at the end.
-    return house.temporal.get_workflow_handle(handle.id)
+    return service_env.temporal.get_workflow_handle(handle.id)
 
 
-async def rejected(house: ServiceEnv, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+async def rejected(service_env: ServiceEnv, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     """The result of a workflow that ends as rejected, with no task of it ever failed."""
 
     try:
@@ -72,23 +72,26 @@ async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
         await handle.terminate("a test is over")
 
 
-async def test_nonsense_for_input_is_rejected_with_what_is_wrong(house: ServiceEnv) -> None:
+async def test_nonsense_for_input_is_rejected_with_what_is_wrong(service_env: ServiceEnv) -> None:
     async def one(arguments: list[Any]) -> None:
-        handle = await started(house, *arguments)
-        result = await rejected(house, handle)
+        handle = await started(service_env, *arguments)
+        result = await rejected(service_env, handle)
         assert result["code"] == RefusalCode.REQUEST_REFUSED
         fields = {problem["field"] for problem in result["problems"]}
         assert fields >= {"request_id", "region", "plan", "account"}
-        assert await found_in_database(house, [handle.id.removeprefix(WORKFLOW_ID_PREFIX)]) == []
+        assert await found_in_database(service_env, [handle.id.removeprefix(WORKFLOW_ID_PREFIX)]) == []
 
     await run_cases({what: one(arguments) for what, arguments in NONSENSE.items()})
 
 
-async def test_signals_and_updates_to_what_is_rejected_do_not_stall_it(house: ServiceEnv) -> None:
+async def test_signals_and_updates_to_what_is_rejected_do_not_stall_it(service_env: ServiceEnv) -> None:
     handle = await started(
-        house, None, start_signal="cancel", start_signal_args=[{"date": "2027-01-01", "confirmation": "x"}]
+        service_env,
+        None,
+        start_signal="cancel",
+        start_signal_args=[{"date": "2027-01-01", "confirmation": "x"}],
     )
-    await rejected(house, handle)
+    await rejected(service_env, handle)
 
 
 IDS = {
@@ -101,27 +104,27 @@ IDS = {
 }
 
 
-async def test_a_strange_workflow_id_with_nonsense_is_rejected(house: ServiceEnv) -> None:
+async def test_a_strange_workflow_id_with_nonsense_is_rejected(service_env: ServiceEnv) -> None:
     async def one(workflow_id: str) -> None:
-        await rejected(house, await started(house, {"nonsense": True}, workflow_id=workflow_id))
+        await rejected(service_env, await started(service_env, {"nonsense": True}, workflow_id=workflow_id))
 
     await run_cases({what: one(workflow_id) for what, workflow_id in IDS.items()})
 
 
 @pytest.mark.parametrize("name", ["without the prefix", "long"])
 async def test_a_request_under_an_id_that_no_subscription_can_have_is_rejected(
-    house: ServiceEnv, name: str
+    service_env: ServiceEnv, name: str
 ) -> None:
-    body = house.request_body()
-    handle = await started(house, body, workflow_id=f"{IDS[name]} again")
+    body = service_env.request_body()
+    handle = await started(service_env, body, workflow_id=f"{IDS[name]} again")
     try:
-        await rejected(house, handle)
+        await rejected(service_env, handle)
     finally:
-        assert await found_in_database(house, [body["request_id"]]) == []
+        assert await found_in_database(service_env, [body["request_id"]]) == []
 
 
-async def is_recorded(house: ServiceEnv, subscription_id: str) -> bool:
-    found = await house.owner.fetchval(
+async def is_recorded(service_env: ServiceEnv, subscription_id: str) -> bool:
+    found = await service_env.owner.fetchval(
         "SELECT 1 FROM subscriptions WHERE subscription_id = $1", subscription_id
     )
     return found is not None
@@ -129,35 +132,37 @@ async def is_recorded(house: ServiceEnv, subscription_id: str) -> bool:
 
 @pytest.mark.parametrize("name", ["with a quote", "with a double quote", "with Hangul"])
 async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_other(
-    house: ServiceEnv, name: str
+    service_env: ServiceEnv, name: str
 ) -> None:
-    body = house.request_body()
-    handle = await started(house, body, workflow_id=f"{IDS[name]} again")
+    body = service_env.request_body()
+    handle = await started(service_env, body, workflow_id=f"{IDS[name]} again")
     subscription_id = handle.id.removeprefix(WORKFLOW_ID_PREFIX)
     try:
-        await wait_for("it is in the record", partial(is_recorded, house, subscription_id))
-        assert (await house.client.request(body)).subscription_id == subscription_id
-        life = SubscriptionDriver(house.client, house.temporal, subscription_id, body)
-        await life.asks("cancel", date=f"{await life.today()}")
+        await wait_for("it is in the record", partial(is_recorded, service_env, subscription_id))
+        assert (await service_env.client.request(body)).subscription_id == subscription_id
+        subscription = SubscriptionDriver(service_env.client, service_env.temporal, subscription_id, body)
+        await subscription.asks("cancel", date=f"{await subscription.today()}")
         await has_closed(handle)
     finally:
         await terminated(handle)
 
 
-async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_other(house: ServiceEnv) -> None:
-    body = house.request_body()
+async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_other(
+    service_env: ServiceEnv,
+) -> None:
+    body = service_env.request_body()
     subscription_id = subscription_id_for(body["request_id"])
-    handle = await started(house, body, workflow_id=WORKFLOW_ID_PREFIX + subscription_id)
-    life = SubscriptionDriver(house.client, house.temporal, subscription_id, body)
-    assert (await house.client.request(body)).subscription_id == subscription_id
-    assert await life.events() == ["TRIAL_STARTED"]
-    assert handle.id == life.workflow_id
+    handle = await started(service_env, body, workflow_id=WORKFLOW_ID_PREFIX + subscription_id)
+    subscription = SubscriptionDriver(service_env.client, service_env.temporal, subscription_id, body)
+    assert (await service_env.client.request(body)).subscription_id == subscription_id
+    assert await subscription.events() == ["TRIAL_STARTED"]
+    assert handle.id == subscription.workflow_id
 
 
-async def test_what_is_rejected_keeps_nothing_personal_in_its_result(house: ServiceEnv) -> None:
+async def test_what_is_rejected_keeps_nothing_personal_in_its_result(service_env: ServiceEnv) -> None:
     """Whatever was typed into the wrong place: values, and names of fields that nobody knows."""
     typed = "Hong Gildong 010-9876-5432"
     raw: RawValue = payload(f'{{"company_name": 5, "{typed}": "{typed}"}}'.encode())
-    handle = await started(house, raw)
-    result = await rejected(house, handle)
+    handle = await started(service_env, raw)
+    result = await rejected(service_env, handle)
     assert typed not in repr(result)

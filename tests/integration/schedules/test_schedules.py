@@ -49,10 +49,10 @@ async def namespace(temporal: Client) -> Client:
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, namespace: Client) -> AsyncIterator[ServiceEnv]:
+async def isolated_env(stack: EmbeddedStack, namespace: Client) -> AsyncIterator[ServiceEnv]:
     """A house without a worker in that namespace, at the address to which schedules send."""
-    async with open_service_env(stack, namespace, works=False, task_queue=TASK_QUEUE) as house:
-        yield house
+    async with open_service_env(stack, namespace, works=False, task_queue=TASK_QUEUE) as service_env:
+        yield service_env
 
 
 async def listed(client: Client) -> dict[str, ScheduleStatus]:
@@ -109,24 +109,26 @@ async def test_a_job_that_is_not_applied_can_be_neither_run_nor_paused(namespace
             await attempt
 
 
-async def test_a_job_that_is_triggered_runs_now_and_is_listed_with_what_it_said(office: ServiceEnv) -> None:
-    await apply_schedules(office.temporal)
-    await pause(office.temporal, PURGE, "not by itself")
-    async with office.worker():
-        report = await result_of(await trigger(office.temporal, PURGE))
+async def test_a_job_that_is_triggered_runs_now_and_is_listed_with_what_it_said(
+    isolated_env: ServiceEnv,
+) -> None:
+    await apply_schedules(isolated_env.temporal)
+    await pause(isolated_env.temporal, PURGE, "not by itself")
+    async with isolated_env.worker():
+        report = await result_of(await trigger(isolated_env.temporal, PURGE))
     assert report["summary"] == "Nothing was past its retention."
-    last = (await listed(office.temporal))["purge"].last_run
+    last = (await listed(isolated_env.temporal))["purge"].last_run
     assert last is not None
     assert (last.status, last.summary) == ("COMPLETED", report["summary"])
 
 
-async def test_a_job_is_triggered_again_after_a_run_that_is_under_way(office: ServiceEnv) -> None:
-    await apply_schedules(office.temporal)
-    first = await trigger(office.temporal, RECONCILE)
-    waiting = asyncio.create_task(trigger(office.temporal, RECONCILE))
-    await wait_for("it waits", lambda: is_buffered(office.temporal, RECONCILE))
+async def test_a_job_is_triggered_again_after_a_run_that_is_under_way(isolated_env: ServiceEnv) -> None:
+    await apply_schedules(isolated_env.temporal)
+    first = await trigger(isolated_env.temporal, RECONCILE)
+    waiting = asyncio.create_task(trigger(isolated_env.temporal, RECONCILE))
+    await wait_for("it waits", lambda: is_buffered(isolated_env.temporal, RECONCILE))
     assert not waiting.done()
-    async with office.worker():
+    async with isolated_env.worker():
         await result_of(first)
         second = await waiting
         assert second.run_id != first.run_id
@@ -138,15 +140,15 @@ async def is_buffered(client: Client, job: Job) -> bool:
     return described.raw_description.info.buffer_size > 0
 
 
-async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(office: ServiceEnv) -> None:
-    await apply_schedules(office.temporal)
-    run = await trigger(office.temporal, PURGE)
+async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(isolated_env: ServiceEnv) -> None:
+    await apply_schedules(isolated_env.temporal)
+    run = await trigger(isolated_env.temporal, PURGE)
     await run.terminate(reason="by an operator")
     with pytest.raises(JobFailedError, match="by an operator"):
         await result_of(run)
 
     async def is_listed() -> bool:
-        last = (await listed(office.temporal))["purge"].last_run
+        last = (await listed(isolated_env.temporal))["purge"].last_run
         return last is not None and (last.status, last.summary) == ("TERMINATED", None)
 
     await wait_for("the list shows it", is_listed)

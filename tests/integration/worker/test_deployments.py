@@ -28,16 +28,16 @@ TEMPORAL = Path(sys.executable).with_name("temporal")
 
 
 @pytest.fixture
-async def office(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[WorkerEnv]:
+async def worker_env(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[WorkerEnv]:
     async with open_worker_env(stack, tmp_path) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def working(office: WorkerEnv, build: str | None = None) -> AsyncIterator[None]:
+async def working(worker_env: WorkerEnv, build: str | None = None) -> AsyncIterator[None]:
     """A worker process of this build, or of none; it is stopped in good order, as deployments do."""
     version = {"TEMPORAL_DEPLOYMENT_NAME": DEPLOYMENT, "TEMPORAL_WORKER_BUILD_ID": build} if build else {}
-    async with worker_process({**office.settings, **version}, office.home) as worker:
+    async with worker_process({**worker_env.settings, **version}, worker_env.home) as worker:
         await worker.says(
             f"Build {build} of deployment {DEPLOYMENT}: it gets work" if build else "Working on"
         )
@@ -46,22 +46,22 @@ async def working(office: WorkerEnv, build: str | None = None) -> AsyncIterator[
         assert await worker.exit_code() == 0
 
 
-async def make_current(office: WorkerEnv, *which: str) -> None:
+async def make_current(worker_env: WorkerEnv, *which: str) -> None:
     """Make a build the current one as soon as the server knows it; returns once every task goes to it."""
-    connection = {name: value for name, value in office.settings.items() if name.startswith("TEMPORAL_")}
+    connection = {name: value for name, value in worker_env.settings.items() if name.startswith("TEMPORAL_")}
 
     async def accepted() -> bool:
         process = await asyncio.create_subprocess_exec(
             *(TEMPORAL, "worker", "deployment", "set-current-version", "--yes"),
             *("--deployment-name", DEPLOYMENT, *which),
-            env={**connection, "HOME": str(office.home)},
+            env={**connection, "HOME": str(worker_env.home)},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
         return await process.wait() == 0
 
     async def everywhere() -> bool:
-        temporal = office.house.temporal
+        temporal = worker_env.service_env.temporal
         described = await temporal.workflow_service.describe_worker_deployment(
             DescribeWorkerDeploymentRequest(namespace=temporal.namespace, deployment_name=DEPLOYMENT),
             retry=True,
@@ -73,88 +73,90 @@ async def make_current(office: WorkerEnv, *which: str) -> None:
     await wait_for(f"{which} is the current version of every queue", everywhere)
 
 
-async def doctor_says(office: WorkerEnv, what: str) -> None:
+async def doctor_says(worker_env: WorkerEnv, what: str) -> None:
     """Wait until `worksub doctor` says this of the workers."""
 
     async def said() -> bool:
-        findings = {finding.what: finding async for finding in temporal_findings(office.house.temporal)}
+        findings = {
+            finding.what: finding async for finding in temporal_findings(worker_env.service_env.temporal)
+        }
         return f"{findings['worker'].verdict}: {findings['worker'].text}" == what
 
     await wait_for(f"the doctor says {what}", said)
 
 
-async def build_of(life: SubscriptionDriver) -> str:
+async def build_of(subscription: SubscriptionDriver) -> str:
     """The build that has done the life's latest workflow task; nothing for a worker without a version."""
-    info = (await life.handle.describe()).raw_description.workflow_execution_info.versioning_info
+    info = (await subscription.handle.describe()).raw_description.workflow_execution_info.versioning_info
     if info.HasField("deployment_version"):
         assert info.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_AUTO_UPGRADE
     return info.deployment_version.build_id
 
 
-async def paid(office: WorkerEnv) -> SubscriptionDriver:
-    life = await office.house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
-    return life
+async def paid(worker_env: WorkerEnv) -> SubscriptionDriver:
+    subscription = await worker_env.service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    return subscription
 
 
-async def go_on(lives: list[SubscriptionDriver], *, months: int) -> list[str]:
+async def go_on(subscriptions: list[SubscriptionDriver], *, months: int) -> list[str]:
     """So many months after their beginning each is renamed; the builds that did it."""
 
-    async def one(life: SubscriptionDriver) -> str:
-        started = (await life.status()).started_at
+    async def one(subscription: SubscriptionDriver) -> str:
+        started = (await subscription.status()).started_at
         assert started is not None
-        await life.sleeps_until(started + timedelta(days=31 * months))
-        await life.asks("rename_account", group=unique_name("goes-on"))
-        return await build_of(life)
+        await subscription.sleeps_until(started + timedelta(days=31 * months))
+        await subscription.asks("rename_account", group=unique_name("goes-on"))
+        return await build_of(subscription)
 
-    return await gather_all(one(life) for life in lives)
+    return await gather_all(one(subscription) for subscription in subscriptions)
 
 
-async def test_lives_go_on_from_build_to_build_and_back(office: WorkerEnv) -> None:
-    async with working(office):
-        older = await paid(office)
+async def test_lives_go_on_from_build_to_build_and_back(worker_env: WorkerEnv) -> None:
+    async with working(worker_env):
+        older = await paid(worker_env)
         assert await build_of(older) == ""
 
-    async with working(office, "0.1.0"):
-        await make_current(office, "--build-id", "0.1.0")
-        lives = [older, await paid(office)]
-        assert await go_on(lives, months=1) == ["0.1.0", "0.1.0"]
+    async with working(worker_env, "0.1.0"):
+        await make_current(worker_env, "--build-id", "0.1.0")
+        subscriptions = [older, await paid(worker_env)]
+        assert await go_on(subscriptions, months=1) == ["0.1.0", "0.1.0"]
 
-        async with working(office, "0.2.0"):
+        async with working(worker_env, "0.2.0"):
             # Known to the server, and working for nobody yet.
-            assert await go_on(lives, months=2) == ["0.1.0", "0.1.0"]
-            await make_current(office, "--build-id", "0.2.0")
-            assert await go_on(lives, months=3) == ["0.2.0", "0.2.0"]
-            await make_current(office, "--build-id", "0.1.0")
-            assert await go_on(lives, months=4) == ["0.1.0", "0.1.0"]
+            assert await go_on(subscriptions, months=2) == ["0.1.0", "0.1.0"]
+            await make_current(worker_env, "--build-id", "0.2.0")
+            assert await go_on(subscriptions, months=3) == ["0.2.0", "0.2.0"]
+            await make_current(worker_env, "--build-id", "0.1.0")
+            assert await go_on(subscriptions, months=4) == ["0.1.0", "0.1.0"]
 
-    async with working(office):
-        await make_current(office, "--unversioned")
-        assert await go_on(lives, months=14) == ["", ""]
+    async with working(worker_env):
+        await make_current(worker_env, "--unversioned")
+        assert await go_on(subscriptions, months=14) == ["", ""]
 
-    for life in lives:
-        assert (await life.events()).count("ACCOUNT_RENAMED") == 5
-        fees = [(line.first_day, line.end_day) for line in await life.ledger()]
+    for subscription in subscriptions:
+        assert (await subscription.events()).count("ACCOUNT_RENAMED") == 5
+        fees = [(line.first_day, line.end_day) for line in await subscription.ledger()]
         assert len(fees) >= 14  # one for each calendar month that has ended
         assert all(end == begin for (_, end), (begin, _) in pairwise(fees))
-        assert await life.failed_tasks() == []
+        assert await subscription.failed_tasks() == []
 
 
-async def test_the_doctor_says_when_workers_get_no_work(office: WorkerEnv) -> None:
-    async with working(office, "0.1.0"):
+async def test_the_doctor_says_when_workers_get_no_work(worker_env: WorkerEnv) -> None:
+    async with working(worker_env, "0.1.0"):
         await doctor_says(
-            office,
+            worker_env,
             "MISSING: Only build 0.1.0 of deployment worksub is there, and Temporal gives the tasks to "
             "workers without a version: `temporal worker deployment set-current-version "
             "--deployment-name worksub --build-id 0.1.0`.",
         )
-        await make_current(office, "--build-id", "0.1.0")
-        await doctor_says(office, f"OK: One works on task queue {TASK_QUEUE}.")
+        await make_current(worker_env, "--build-id", "0.1.0")
+        await doctor_says(worker_env, f"OK: One works on task queue {TASK_QUEUE}.")
     stopped = datetime.now(UTC)
 
     async def advice() -> str | None:
-        return await idle_version(office.house.temporal, stopped)
+        return await idle_version(worker_env.service_env.temporal, stopped)
 
-    async with working(office):
+    async with working(worker_env):
         told = await wait_for("somebody is told what to do", advice)
         assert told == "Temporal gives the tasks to build 0.1.0 of deployment worksub: run a worker of it."

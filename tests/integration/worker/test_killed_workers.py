@@ -61,7 +61,7 @@ MONTHLY = 60_000
 
 
 @pytest.fixture
-async def house(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[ServiceEnv]:
+async def service_env(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[ServiceEnv]:
     """A house without a worker, on a server of its own."""
     async with TemporalServer(
         tmp_path / "temporal", search_attributes={}, dynamic_config=[BETWEEN_RUNS]
@@ -72,47 +72,55 @@ async def house(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[ServiceEn
             yield opened
 
 
-async def test_what_was_half_done_is_done_once(house: ServiceEnv, tmp_path: Path) -> None:
+async def test_what_was_half_done_is_done_once(service_env: ServiceEnv, tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text(catalogue_text())
     settings = {
-        "DATABASE_URL": house.worker_url,
-        "TEMPORAL_ADDRESS": house.temporal.service_client.config.target_host,
+        "DATABASE_URL": service_env.worker_url,
+        "TEMPORAL_ADDRESS": service_env.temporal.service_client.config.target_host,
         "WORKSUB_CATALOGUE": str(tmp_path / "catalogue.toml"),
-        "WORKSUB_DNS_RESOLVERS": house.dns.address,
+        "WORKSUB_DNS_RESOLVERS": service_env.dns.address,
     }
     working = partial(worker_process, home=tmp_path)
-    async with holds_in(house) as holds, TcpProxy() as door:
+    async with holds_in(service_env) as holds, TcpProxy() as door:
         # The first one keeps nothing in memory, so that Temporal does not wait for it to remember.
         async with working({**settings, "WORKSUB_CACHED_WORKFLOWS": "0"}) as worker:
             domains = [{"domain": f"{unique_name('erased')}.example"} for _ in ERASING]
             switching, leaving, charged, *erased = await gather_all(
-                [*(house.requested() for _ in range(3)), *(house.requested(account=name) for name in domains)]
+                [
+                    *(service_env.requested() for _ in range(3)),
+                    *(service_env.requested(account=name) for name in domains),
+                ]
             )
-            for step, life in zip(ERASING, erased, strict=True):
-                await holds.hold(f"{step}/{life.id}")
+            for step, subscription in zip(ERASING, erased, strict=True):
+                await holds.hold(f"{step}/{subscription.id}")
             today = await charged.today()
             switched = {"date": f"{today}", "term": "ANNUAL"}
-            await gather_all(life.asks("switch_to_paid", **switched) for life in (leaving, charged))
-            ends = [asyncio.create_task(life.asks("cancel", date=f"{today}", id="end")) for life in erased]
-            for step, life in zip(ERASING, erased, strict=True):
-                await holds.has_stopped(f"{step}/{life.id}")
+            await gather_all(
+                subscription.asks("switch_to_paid", **switched) for subscription in (leaving, charged)
+            )
+            ends = [
+                asyncio.create_task(subscription.asks("cancel", date=f"{today}", id="end"))
+                for subscription in erased
+            ]
+            for step, subscription in zip(ERASING, erased, strict=True):
+                await holds.has_stopped(f"{step}/{subscription.id}")
             await dies(worker)
         await holds.let_go()
 
         door.leads_to(settings["TEMPORAL_ADDRESS"])
         async with (
             working({**settings, "TEMPORAL_ADDRESS": door.address}) as worker,
-            locked(house, "subscriptions", switching),
-            locked(house, "workspaces", leaving),
+            locked(service_env, "subscriptions", switching),
+            locked(service_env, "workspaces", leaving),
         ):
             switch = asyncio.create_task(switching.asks("switch_to_paid", **switched, id="switch"))
             cancellation = {"date": f"{today}", "confirmation": await leaving.confirmation(), "id": "leave"}
             leave = asyncio.create_task(leaving.asks("cancel", **cancellation))
-            unheard, requesting = await are_half_requested(house, holds)
+            unheard, requesting = await are_half_requested(service_env, holds)
             await wait_for("the switch is accepted", partial(has_accepted_an_update, switching))
             await wait_for("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
             await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
-            resting = await house.requested()
+            resting = await service_env.requested()
             await resting.asks("rename_account", group=unique_name("resting"))
             await wait_for("a run is over, and the next not begun", partial(is_between_two_runs, resting))
             passing = await has_a_fee_that_nobody_heard_of(charged, holds, door)
@@ -121,10 +129,10 @@ async def test_what_was_half_done_is_done_once(house: ServiceEnv, tmp_path: Path
         assert await is_between_two_runs(resting)
         assert await switching.events() == ["TRIAL_STARTED"]
         # One has its record, of which its workflow has not heard; one had taken its name, and has neither.
-        alive = {life.id for life in (switching, leaving, charged, resting, unheard)}
-        assert await names_held(house) - {life.id for life in erased} == alive
+        alive = {subscription.id for subscription in (switching, leaving, charged, resting, unheard)}
+        assert await names_held(service_env) - {subscription.id for subscription in erased} == alive
         assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
-        [fee] = await fees_recorded(house, charged)
+        [fee] = await fees_recorded(service_env, charged)
         early = asyncio.create_task(unheard.asks("switch_to_paid", **switched, id="early"))
         await holds.let_go()
 
@@ -132,9 +140,9 @@ async def test_what_was_half_done_is_done_once(house: ServiceEnv, tmp_path: Path
             nameless = (await requesting)[0]
             assert await nameless.events() == ["TRIAL_STARTED"]
             assert await resting.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
-            for answer, life in ((early, unheard), (switch, switching)):
+            for answer, subscription in ((early, unheard), (switch, switching)):
                 assert (await answer).state is State.ACTIVE
-                assert await life.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
+                assert await subscription.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
             assert [line.kind for line in (await leave).ledger] == [LineKind.EARLY_TERMINATION_FEE]
             await leaving.has_closed()
             assert await leaving.ledger() == list((await leave).ledger)
@@ -142,27 +150,27 @@ async def test_what_was_half_done_is_done_once(house: ServiceEnv, tmp_path: Path
             other = await leaving.refused("cancel", **{**cancellation, "confirmation": "another account"})
             assert other.code is RefusalCode.COMMAND_ID_REUSED
             await passing
-            assert await fees_recorded(house, charged) == [fee]
+            assert await fees_recorded(service_env, charged) == [fee]
             await goes_on_after_its_fee(charged, today)
             await asyncio.gather(*ends)
-            await gather_all(life.has_closed() for life in erased)
-            for life in erased:
-                await is_erased_once(house, life)
-            assert await names_held(house) == {
-                life.id for life in (nameless, resting, unheard, switching, charged)
+            await gather_all(subscription.has_closed() for subscription in erased)
+            for subscription in erased:
+                await is_erased_once(service_env, subscription)
+            assert await names_held(service_env) == {
+                subscription.id for subscription in (nameless, resting, unheard, switching, charged)
             }
-            for life in (switching, charged):
-                assert await life.failed_tasks() == []
+            for subscription in (switching, charged):
+                assert await subscription.failed_tasks() == []
 
 
 async def are_half_requested(
-    house: ServiceEnv, holds: BlockingTriggers
+    service_env: ServiceEnv, holds: BlockingTriggers
 ) -> tuple[SubscriptionDriver, "asyncio.Future[tuple[SubscriptionDriver, SubscriptionDriver]]"]:
     """Two that are stopped on the way, of which the first is returned, and what both wait for.
 
     The first is recorded, and what did it has not answered; the second has its name, and no record yet.
     """
-    unheard, nameless = (unstarted(house, house.request_body()) for _ in range(2))
+    unheard, nameless = (unstarted(service_env, service_env.request_body()) for _ in range(2))
     recorded, named = (
         f"workspaces/INSERT/{unheard.id}",
         f"lifecycle_events/INSERT/TRIAL_STARTED/{nameless.id}",
@@ -170,9 +178,9 @@ async def are_half_requested(
     for key in (recorded, named):
         await holds.hold(key)
 
-    async def requested(life: SubscriptionDriver) -> SubscriptionDriver:
-        assert (await house.client.request(life.request)).subscription_id == life.id
-        return life
+    async def requested(subscription: SubscriptionDriver) -> SubscriptionDriver:
+        assert (await service_env.client.request(subscription.request)).subscription_id == subscription.id
+        return subscription
 
     requesting = asyncio.gather(requested(nameless), requested(unheard))
     await holds.has_stopped(recorded)
@@ -198,14 +206,14 @@ async def has_a_fee_that_nobody_heard_of(
     return passing
 
 
-async def fees_recorded(house: ServiceEnv, life: SubscriptionDriver) -> list[asyncpg.Record]:
+async def fees_recorded(service_env: ServiceEnv, subscription: SubscriptionDriver) -> list[asyncpg.Record]:
     """Its events of service fees with their lines, as they were written, and when."""
-    return await house.owner.fetch(
+    return await service_env.owner.fetch(
         """
         SELECT * FROM lifecycle_events AS event JOIN ledger_lines AS line USING (subscription_id, sequence)
          WHERE subscription_id = $1 AND event.event = 'SERVICE_FEES_POSTED'
         """,
-        life.id,
+        subscription.id,
     )
 
 
@@ -227,8 +235,10 @@ def next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
-def unstarted(house: ServiceEnv, body: dict[str, Any]) -> SubscriptionDriver:
-    return SubscriptionDriver(house.client, house.temporal, subscription_id_for(body["request_id"]), body)
+def unstarted(service_env: ServiceEnv, body: dict[str, Any]) -> SubscriptionDriver:
+    return SubscriptionDriver(
+        service_env.client, service_env.temporal, subscription_id_for(body["request_id"]), body
+    )
 
 
 async def dies(worker: WorkerProcess) -> None:
@@ -236,44 +246,48 @@ async def dies(worker: WorkerProcess) -> None:
     assert await worker.exit_code() == -signal.SIGKILL
 
 
-async def is_in_its_second_run(life: SubscriptionDriver) -> bool:
-    return len(await life.run_ids()) == 2 and not await is_between_two_runs(life)
+async def is_in_its_second_run(subscription: SubscriptionDriver) -> bool:
+    return len(await subscription.run_ids()) == 2 and not await is_between_two_runs(subscription)
 
 
-async def is_between_two_runs(life: SubscriptionDriver) -> bool:
+async def is_between_two_runs(subscription: SubscriptionDriver) -> bool:
     """Whether it has gone on in a new run, of which no task has begun."""
-    events = await life.history()
+    events = await subscription.history()
     first = events[0].workflow_execution_started_event_attributes
     begun = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED in [event.event_type for event in events]
     return bool(first.continued_execution_run_id) and not begun
 
 
-async def names_held(house: ServiceEnv) -> set[str]:
+async def names_held(service_env: ServiceEnv) -> set[str]:
     """Who holds a name, by what is committed."""
-    rows = await house.owner.fetch("SELECT subscription_id FROM account_names")
+    rows = await service_env.owner.fetch("SELECT subscription_id FROM account_names")
     return {row["subscription_id"] for row in rows}
 
 
 @asynccontextmanager
-async def locked(house: ServiceEnv, table: str, life: SubscriptionDriver) -> AsyncIterator[None]:
+async def locked(
+    service_env: ServiceEnv, table: str, subscription: SubscriptionDriver
+) -> AsyncIterator[None]:
     """Nobody else gets at this row."""
-    async with house.owner.acquire() as connection, connection.transaction():
-        await connection.execute(f"SELECT FROM {table} WHERE subscription_id = $1 FOR UPDATE", life.id)
+    async with service_env.owner.acquire() as connection, connection.transaction():
+        await connection.execute(
+            f"SELECT FROM {table} WHERE subscription_id = $1 FOR UPDATE", subscription.id
+        )
         yield
 
 
-async def has_accepted_an_update(life: SubscriptionDriver) -> bool:
+async def has_accepted_an_update(subscription: SubscriptionDriver) -> bool:
     accepted = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
-    return accepted in [event.event_type for event in await life.history()]
+    return accepted in [event.event_type for event in await subscription.history()]
 
 
-async def is_recorded(life: SubscriptionDriver, event: str) -> bool:
-    return event in await life.events()
+async def is_recorded(subscription: SubscriptionDriver, event: str) -> bool:
+    return event in await subscription.events()
 
 
-async def is_erased_once(house: ServiceEnv, life: SubscriptionDriver) -> None:
-    assert await life.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
-    database, histories = await life.client.certificates(life.id)
+async def is_erased_once(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
+    assert await subscription.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
+    database, histories = await subscription.client.certificates(subscription.id)
     once = dict.fromkeys(
         ("account_names", "administrators", "companies", "workspaces", "domain_tokens", "event_notes"), 1
     )
@@ -281,5 +295,7 @@ async def is_erased_once(house: ServiceEnv, life: SubscriptionDriver) -> None:
     assert histories.rows == {"workflow_runs": 1}
     for table in PERSONAL_DATA:
         query = f"SELECT count(*) FROM {table} WHERE subscription_id = $1"
-        assert await house.owner.fetchval(query, life.id) == 0
-    await is_gone_from_workflow(house.temporal, life.workflow_id, [life.request["account"]["domain"]])
+        assert await service_env.owner.fetchval(query, subscription.id) == 0
+    await is_gone_from_workflow(
+        service_env.temporal, subscription.workflow_id, [subscription.request["account"]["domain"]]
+    )

@@ -75,18 +75,18 @@ async def attacking(temporal: Client) -> AsyncIterator[str]:
         yield queue
 
 
-async def arguments(house: ServiceEnv, life: SubscriptionDriver) -> dict[str, Any]:
+async def arguments(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, Any]:
     """The argument of each of these activities, as the service itself could send it."""
-    state, at = await state_of(house, life), kst("2027-01-11 09:00")
-    canceled, erased = cancellation_events(state, at, await load_price_book(house.pool))
+    state, at = await state_of(service_env, subscription), kst("2027-01-11 09:00")
+    canceled, erased = cancellation_events(state, at, await load_price_book(service_env.pool))
     assert isinstance(erased, Erased)
     after = apply_all(state, (canceled, erased))
     return {
         "erase_subscription": EraseInput(
-            subscription_id=life.id, sequence=after.sequence, event=erased, state=after
+            subscription_id=subscription.id, sequence=after.sequence, event=erased, state=after
         ),
         "record_transition": Transition(
-            subscription_id=life.id,
+            subscription_id=subscription.id,
             first_sequence=state.sequence + 1,
             events=(canceled,),
             state=apply_all(state, (canceled,)),
@@ -101,14 +101,16 @@ async def arguments(house: ServiceEnv, life: SubscriptionDriver) -> dict[str, An
     }
 
 
-async def untouched(house: ServiceEnv, life: SubscriptionDriver, before: Subscription) -> None:
-    assert await life.client.certificates(life.id) == []
-    assert await state_of(house, life) == before
+async def untouched(service_env: ServiceEnv, subscription: SubscriptionDriver, before: Subscription) -> None:
+    assert await subscription.client.certificates(subscription.id) == []
+    assert await state_of(service_env, subscription) == before
 
 
-async def state_of(house: ServiceEnv, life: SubscriptionDriver) -> Subscription:
+async def state_of(service_env: ServiceEnv, subscription: SubscriptionDriver) -> Subscription:
     return Subscription.model_validate_json(
-        await house.owner.fetchval("SELECT snapshot FROM subscriptions WHERE subscription_id = $1", life.id)
+        await service_env.owner.fetchval(
+            "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription.id
+        )
     )
 
 
@@ -116,25 +118,25 @@ async def state_of(house: ServiceEnv, life: SubscriptionDriver) -> Subscription:
 @pytest.mark.parametrize("kind", ["SubscriptionWorkflow", "Stranger"])
 @pytest.mark.parametrize("under_its_id", [True, False], ids=["under its id", "under another id"])
 async def test_an_activity_is_refused_to_a_workflow_of_the_attacker(
-    house: ServiceEnv, kind: str, call: str, under_its_id: bool
+    service_env: ServiceEnv, kind: str, call: str, under_its_id: bool
 ) -> None:
-    life = await house.paid(PAID)
-    before = await state_of(house, life)
-    argument = (await arguments(house, life))[call]
+    subscription = await service_env.paid(PAID)
+    before = await state_of(service_env, subscription)
+    argument = (await arguments(service_env, subscription))[call]
     if under_its_id:
-        await life.handle.terminate(reason="to take its id")
-    async with attacking(house.temporal) as queue:
+        await subscription.handle.terminate(reason="to take its id")
+    async with attacking(service_env.temporal) as queue:
         with pytest.raises(WorkflowFailureError) as failure:
-            await house.temporal.execute_workflow(
+            await service_env.temporal.execute_workflow(
                 kind,
-                {"name": call, "argument": argument, "queue": house.task_queue},
-                id=life.workflow_id if under_its_id else unique_name("attack"),
+                {"name": call, "argument": argument, "queue": service_env.task_queue},
+                id=subscription.workflow_id if under_its_id else unique_name("attack"),
                 task_queue=queue,
             )
     assert isinstance(failure.value.cause, ActivityError)
     assert isinstance(failure.value.cause.cause, ApplicationError)
     assert failure.value.cause.cause.type == NOT_THE_SERVICE
-    await untouched(house, life, before)
+    await untouched(service_env, subscription, before)
 
 
 CALLS = [
@@ -144,22 +146,22 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_no_activity_is_called_without_a_workflow(house: ServiceEnv, call: str) -> None:
-    life = await house.paid(PAID)
-    before = await state_of(house, life)
-    argument = (await arguments(house, life))[call]
+async def test_no_activity_is_called_without_a_workflow(service_env: ServiceEnv, call: str) -> None:
+    subscription = await service_env.paid(PAID)
+    before = await state_of(service_env, subscription)
+    argument = (await arguments(service_env, subscription))[call]
     with pytest.raises(ActivityFailureError) as failure:
-        await house.temporal.execute_activity(
+        await service_env.temporal.execute_activity(
             call,
             argument,
             id=unique_name("standalone"),
-            task_queue=house.task_queue,
+            task_queue=service_env.task_queue,
             start_to_close_timeout=timedelta(seconds=20),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == NOT_THE_SERVICE
-    await untouched(house, life, before)
+    await untouched(service_env, subscription, before)
 
 
 def test_every_activity_has_a_caller_of_its_own() -> None:
@@ -184,23 +186,23 @@ def forged(state: Subscription, book: PriceBook) -> ResumeInput:
 
 @pytest.mark.parametrize("call", ["record_transition", "delete_histories"])
 async def test_reconcile_writes_nothing_that_only_an_attackers_history_says(
-    office: ServiceEnv, call: str
+    isolated_env: ServiceEnv, call: str
 ) -> None:
-    life = await office.paid(PAID)
-    before = await state_of(office, life)
-    argument = (await arguments(office, life))[call]
-    await life.handle.terminate(reason="to take its id")
-    async with attacking(office.temporal) as queue, accomplices(office.temporal) as helping:
-        await office.temporal.execute_workflow(
+    subscription = await isolated_env.paid(PAID)
+    before = await state_of(isolated_env, subscription)
+    argument = (await arguments(isolated_env, subscription))[call]
+    await subscription.handle.terminate(reason="to take its id")
+    async with attacking(isolated_env.temporal) as queue, accomplices(isolated_env.temporal) as helping:
+        await isolated_env.temporal.execute_workflow(
             "SubscriptionWorkflow",
             {"name": call, "argument": argument, "queue": helping},
-            id=life.workflow_id,
+            id=subscription.workflow_id,
             task_queue=queue,
         )
-    found = await codes(office)
-    assert found == {life.id: [("WORKFLOW_MISSING", True)]}
-    await untouched(office, life, before)
-    assert (await life.status()).state == before.state
+    found = await codes(isolated_env)
+    assert found == {subscription.id: [("WORKFLOW_MISSING", True)]}
+    await untouched(isolated_env, subscription, before)
+    assert (await subscription.status()).state == before.state
 
 
 @asynccontextmanager
@@ -225,13 +227,16 @@ async def accomplices(temporal: Client) -> AsyncIterator[str]:
 async def test_a_forged_state_is_not_believed_in_a_later_run(
     stack: EmbeddedStack, temporal: Client, way: str, known: bool
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            life = await house.paid(PAID)
-        before = await state_of(house, life)
-        resumed, workflow_id = forged(before, await load_price_book(house.pool)), life.workflow_id
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.paid(PAID)
+        before = await state_of(service_env, subscription)
+        resumed, workflow_id = (
+            forged(before, await load_price_book(service_env.pool)),
+            subscription.workflow_id,
+        )
         if known:
-            await life.handle.terminate(reason="to take its id")
+            await subscription.handle.terminate(reason="to take its id")
         else:
             other = unique_name("nobody")
             workflow_id = WORKFLOW_ID_PREFIX + other
@@ -247,7 +252,7 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
             "SubscriptionWorkflow",
             resumed,
             id=workflow_id,
-            task_queue=house.task_queue,
+            task_queue=service_env.task_queue,
             run_timeout=timedelta(seconds=3),
             **options,
         )
@@ -258,7 +263,7 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
 
         await wait_for("another run has followed", has_another_run)
         seen = await temporal.get_workflow_handle(workflow_id).describe()
-        async with house.worker():
+        async with service_env.worker():
 
             async def has_been_worked_on() -> bool:
                 described = await handle.describe()
@@ -267,9 +272,9 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
             await wait_for("a worker has taken it up", has_been_worked_on)
             with suppress(RPCError):  # a refused one has ended already
                 await handle.terminate(reason="the attack is over")
-        assert await house.owner.fetchval("SELECT max(amount) FROM ledger_lines") is None
-        assert await state_of(house, life) == before
-        assert await house.owner.fetchval("SELECT count(*) FROM subscriptions") == 1
+        assert await service_env.owner.fetchval("SELECT max(amount) FROM ledger_lines") is None
+        assert await state_of(service_env, subscription) == before
+        assert await service_env.owner.fetchval("SELECT count(*) FROM subscriptions") == 1
 
 
 async def test_a_seal_is_of_one_workflow_one_run_and_one_argument() -> None:
@@ -295,15 +300,15 @@ async def test_a_key_that_was_replaced_still_verifies_and_an_unknown_one_is_wait
 
 
 async def test_runs_and_calls_go_on_under_a_new_key(stack: EmbeddedStack, temporal: Client) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            life = await house.paid(PAID)
-            await life.has_run(2)
-        await house.owner.execute("INSERT INTO worker_keys DEFAULT VALUES")
-        rotated = dataclasses.replace(house, seals=await worker_seals(house.pool))
-        assert rotated.seals.keys[1:] == house.seals.keys
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.paid(PAID)
+            await subscription.has_run(2)
+        await service_env.owner.execute("INSERT INTO worker_keys DEFAULT VALUES")
+        rotated = dataclasses.replace(service_env, seals=await worker_seals(service_env.pool))
+        assert rotated.seals.keys[1:] == service_env.seals.keys
         async with rotated.worker():
-            await life.asks("rename_account", at="2027-01-11 09:00", group=unique_name("rotated"))
-            await life.passes_to("2027-02-02 09:00")
-        assert "SERVICE_FEES_POSTED" in await life.events()
-        assert await life.failed_tasks() == []
+            await subscription.asks("rename_account", at="2027-01-11 09:00", group=unique_name("rotated"))
+            await subscription.passes_to("2027-02-02 09:00")
+        assert "SERVICE_FEES_POSTED" in await subscription.events()
+        assert await subscription.failed_tasks() == []

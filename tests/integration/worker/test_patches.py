@@ -50,13 +50,13 @@ REPLAYS: dict[Release, tuple[Release, ...]] = {
 async def test_each_release_replays_what_the_one_before_it_began(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lives = {}
+    subscriptions = {}
     async with open_scene(stack) as scene:
         for release in REPLAYS:
             monkeypatch.setattr("workflows.lifecycle.carry_out", release)
             runs = await KINDS["cancelled-in-the-trial"].live(scene)
-            lives[release] = RecordedLife("today", release.__name__, tuple(runs))
+            subscriptions[release] = RecordedLife("today", release.__name__, tuple(runs))
     for release in REPLAYS:
         monkeypatch.setattr("workflows.lifecycle.carry_out", release)
-        replayed = {each for each in REPLAYS if not await differences(lives[each])}
+        replayed = {each for each in REPLAYS if not await differences(subscriptions[each])}
         assert replayed == {*REPLAYS[release]}, release.__name__

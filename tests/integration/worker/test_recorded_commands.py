@@ -18,8 +18,8 @@ async def test_lives_ask_for_what_they_asked_for_when_they_were_recorded(stack: 
     newest = CORPUS / releases()[-1] / COMMANDS
     recorded = by_life(newest.read_text(encoding="utf-8"))
     async with open_scene(stack) as scene:
-        lives = await lived((KINDS[name] for name in recorded), scene)
-    today = by_life(commands_of(lives))
+        subscriptions = await lived((KINDS[name] for name in recorded), scene)
+    today = by_life(commands_of(subscriptions))
     differences = [
         line
         for name, commands in recorded.items()

@@ -40,7 +40,7 @@ Definitions = dict[str, Any]
 @pytest.fixture(scope="module")
 async def registered(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Definitions]:
     """The activities of a worker by their names."""
-    async with open_service_env(stack, temporal, works=False) as house, house.worker() as worker:
+    async with open_service_env(stack, temporal, works=False) as service_env, service_env.worker() as worker:
         functions = worker.config(active_config=True)["activities"]
         definitions = [activity._Definition.must_from_callable(function) for function in functions]
         yield {definition.name or "": definition for definition in definitions}
@@ -91,17 +91,17 @@ async def test_every_search_attribute_is_registered_and_again_changes_nothing(te
     assert await missing_by_query(elsewhere) == [*SEARCH_ATTRIBUTES]
 
 
-async def test_only_registered_search_attributes_are_ever_set(house: ServiceEnv) -> None:
-    life = await house.paid("2027-01-10 09:00")
-    description = await life.handle.describe()
+async def test_only_registered_search_attributes_are_ever_set(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid("2027-01-10 09:00")
+    description = await subscription.handle.describe()
     present = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     assert {*present} <= {*SEARCH_ATTRIBUTES} | {"BuildIds", "TemporalReportedProblems"}
     assert present["SubscriptionState"] == "ACTIVE"
     assert present["Access"] == "FULL"
     assert (present["Plan"], present["Term"]) == ("basic", "ANNUAL")
-    assert present["AccountName"] == life.request["account"]["group"]
-    assert present["CustomerId"] == life.request["customer_id"]
-    listed = house.temporal.list_workflows(
-        f"CustomerId = '{life.request['customer_id']}' AND ExecutionStatus = 'Running'"
+    assert present["AccountName"] == subscription.request["account"]["group"]
+    assert present["CustomerId"] == subscription.request["customer_id"]
+    listed = service_env.temporal.list_workflows(
+        f"CustomerId = '{subscription.request['customer_id']}' AND ExecutionStatus = 'Running'"
     )
-    assert [found.id async for found in listed] == [life.workflow_id]
+    assert [found.id async for found in listed] == [subscription.workflow_id]

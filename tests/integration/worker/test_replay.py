@@ -20,25 +20,25 @@ async def careless(name: str, argument: Frozen, *more: Any) -> Any:
 
 
 async def test_what_runs_replays_or_is_named_with_the_reason(
-    house: ServiceEnv, monkeypatch: pytest.MonkeyPatch
+    service_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial, paid = await house.requested(START), await house.paid(START)
+    trial, paid = await service_env.requested(START), await service_env.paid(START)
     # The switch ends the run of the request; this is in the one that goes on.
     await paid.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
     both = f"WorkflowId IN ('{trial.workflow_id}', '{paid.workflow_id}') AND ExecutionStatus = 'Running'"
 
     async def listed() -> bool:
-        return len([run async for run in house.temporal.list_workflows(both)]) == 2
+        return len([run async for run in service_env.temporal.list_workflows(both)]) == 2
 
     await wait_for("both are listed", listed)
     looked: list[int] = []
-    as_it_is = await replay(house.temporal, both, on_progress=looked.append)
+    as_it_is = await replay(service_env.temporal, both, on_progress=looked.append)
     assert (as_it_is.replayed, as_it_is.failed, looked) == (2, (), [1, 2])
-    assert (await replay(house.temporal, both, limit=1)).replayed == 1
+    assert (await replay(service_env.temporal, both, limit=1)).replayed == 1
 
     monkeypatch.setattr("workflows.lifecycle.carry_out", careless)
     # Nothing has been asked of the one in its trial, so its history knows nothing of the edit.
-    edited = await replay(house.temporal, both)
+    edited = await replay(service_env.temporal, both)
     assert edited.replayed == 1
     [failed] = edited.failed
     assert failed.workflow_id == paid.workflow_id

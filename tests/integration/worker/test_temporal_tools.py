@@ -20,103 +20,105 @@ START = "2027-01-10 09:00"
 REFUSED = ("Temporal's cancellation", RefusalCode.CANCEL_BY_COMMAND)
 
 
-async def refuses(house: ServiceEnv, life: SubscriptionDriver, times: int) -> None:
+async def refuses(service_env: ServiceEnv, subscription: SubscriptionDriver, times: int) -> None:
     async def refused() -> bool:
-        return await refusal_codes(house, life) == [REFUSED] * times
+        return await refusal_codes(service_env, subscription) == [REFUSED] * times
 
     await wait_for(f"{times} requests to cancel are refused in the timeline", refused)
 
 
-async def event_types(life: SubscriptionDriver) -> list[int]:
-    return [event.event_type for event in await life.whole_history()]
+async def event_types(subscription: SubscriptionDriver) -> list[int]:
+    return [event.event_type for event in await subscription.whole_history()]
 
 
 @asynccontextmanager
-async def row_locked(house: ServiceEnv, life: SubscriptionDriver) -> AsyncIterator[None]:
+async def row_locked(service_env: ServiceEnv, subscription: SubscriptionDriver) -> AsyncIterator[None]:
     """Whoever wants to record something of this life has to wait."""
-    async with house.owner.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", life.id)
+    async with service_env.owner.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription.id
+        )
         yield
 
 
-async def test_a_request_to_cancel_the_workflow_is_refused_in_the_timeline(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    async with goes_on(life):
-        await life.handle.cancel()
-        await refuses(house, life, 1)
-        said = (await life.client.timeline(life.id))[-1].message
+async def test_a_request_to_cancel_the_workflow_is_refused_in_the_timeline(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    async with goes_on(subscription):
+        await subscription.handle.cancel()
+        await refuses(service_env, subscription, 1)
+        said = (await subscription.client.timeline(subscription.id))[-1].message
         assert said.startswith("Temporal's cancellation was refused: It ends no subscription; send the ")
-        assert (await life.handle.describe()).status is WorkflowExecutionStatus.RUNNING
-    await life.passes_to("2027-02-01 00:00")
-    assert (await life.events())[-1] == "SERVICE_FEES_POSTED"
+        assert (await subscription.handle.describe()).status is WorkflowExecutionStatus.RUNNING
+    await subscription.passes_to("2027-02-01 00:00")
+    assert (await subscription.events())[-1] == "SERVICE_FEES_POSTED"
 
 
-async def test_it_breaks_off_nothing_that_is_under_way(house: ServiceEnv) -> None:
-    life = await house.paid(START)
+async def test_it_breaks_off_nothing_that_is_under_way(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
 
     async def recording() -> bool:
-        pending = (await life.handle.describe()).raw_description.pending_activities
+        pending = (await subscription.handle.describe()).raw_description.pending_activities
         return [each.state for each in pending] == [PendingActivityState.PENDING_ACTIVITY_STATE_STARTED]
 
-    async with row_locked(house, life):
-        asked = asyncio.create_task(life.asks("change_renewal_option", at=START, term="ANNUAL"))
+    async with row_locked(service_env, subscription):
+        asked = asyncio.create_task(subscription.asks("change_renewal_option", at=START, term="ANNUAL"))
         await wait_for("the change is being recorded", recording)
-        await life.handle.cancel()
+        await subscription.handle.cancel()
     assert [entry.event for entry in (await asked).events] == ["RENEWAL_OPTION_CHANGED"]
-    await refuses(house, life, 1)
-    assert EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED not in await event_types(life)
-    assert (await life.events()).count("RENEWAL_OPTION_CHANGED") == 1
+    await refuses(service_env, subscription, 1)
+    assert EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED not in await event_types(subscription)
+    assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
 async def test_it_is_refused_in_each_run_and_told_the_same_by_another_worker(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        async with house.worker():
-            life = await house.paid(START)
-            await life.handle.cancel()
-            await refuses(house, life, 1)
-            await life.passes_to("2028-01-10 00:00")  # a contract year has ended: a new run begins
-            await life.has_run(3)
-        await life.handle.cancel()
-        async with house.worker():
-            await refuses(house, life, 2)
-        async with house.worker():
-            await life.asks("rename_account", at="2028-01-11 00:00", group=unique_name("still-alive"))
-            assert await refusal_codes(house, life) == [REFUSED] * 2
-            assert await life.failed_tasks() == []
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        async with service_env.worker():
+            subscription = await service_env.paid(START)
+            await subscription.handle.cancel()
+            await refuses(service_env, subscription, 1)
+            await subscription.passes_to("2028-01-10 00:00")  # a contract year has ended: a new run begins
+            await subscription.has_run(3)
+        await subscription.handle.cancel()
+        async with service_env.worker():
+            await refuses(service_env, subscription, 2)
+        async with service_env.worker():
+            await subscription.asks("rename_account", at="2028-01-11 00:00", group=unique_name("still-alive"))
+            assert await refusal_codes(service_env, subscription) == [REFUSED] * 2
+            assert await subscription.failed_tasks() == []
 
 
 async def test_it_may_come_before_anything_has_begun(stack: EmbeddedStack, temporal: Client) -> None:
-    async with open_service_env(stack, temporal, works=False) as house:
-        requested = asyncio.create_task(house.requested(START))
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        requested = asyncio.create_task(service_env.requested(START))
 
         async def is_cancelled() -> bool:
-            runs = [run async for run in temporal.list_workflows(f"TaskQueue = '{house.task_queue}'")]
+            runs = [run async for run in temporal.list_workflows(f"TaskQueue = '{service_env.task_queue}'")]
             for run in runs:
                 await temporal.get_workflow_handle(run.id).cancel()
             return bool(runs)
 
         await wait_for("the request has reached Temporal", is_cancelled)
-        async with house.worker():
-            life = await requested
-            await refuses(house, life, 1)
-            assert await life.events() == ["TRIAL_STARTED", "REFUSED"]
+        async with service_env.worker():
+            subscription = await requested
+            await refuses(service_env, subscription, 1)
+            assert await subscription.events() == ["TRIAL_STARTED", "REFUSED"]
 
 
 # -- reset -------------------------------------------------------------------------------------------
 
 
-async def reset(life: SubscriptionDriver, event_id: int, *, again: bool = True) -> None:
+async def reset(subscription: SubscriptionDriver, event_id: int, *, again: bool = True) -> None:
     """Go on from this event of the present run, as `temporal workflow reset` does.
 
     What was asked since is asked again, or is lost as in a backup.
     """
     everything = ResetReapplyExcludeType.values() if not again else []
-    await life.temporal.workflow_service.reset_workflow_execution(
+    await subscription.temporal.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
-            namespace=life.temporal.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=life.workflow_id),
+            namespace=subscription.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=subscription.workflow_id),
             reason="an operator's mistake",
             workflow_task_finish_event_id=event_id,
             request_id=unique_name("reset"),
@@ -126,46 +128,50 @@ async def reset(life: SubscriptionDriver, event_id: int, *, again: bool = True) 
     )
 
 
-async def first_task(life: SubscriptionDriver) -> int:
+async def first_task(subscription: SubscriptionDriver) -> int:
     """The first workflow task of the present run that has completed."""
     done = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    return next(event.event_id for event in await life.history() if event.event_type == done)
+    return next(event.event_id for event in await subscription.history() if event.event_type == done)
 
 
-async def test_what_happens_again_after_a_reset_is_not_written_again(house: ServiceEnv) -> None:
-    life = await house.paid(START)
-    await life.passes_to("2027-04-01 00:00")
-    before, lines = await life.client.timeline(life.id), await life.ledger()
-    await reset(life, await first_task(life))
+async def test_what_happens_again_after_a_reset_is_not_written_again(service_env: ServiceEnv) -> None:
+    subscription = await service_env.paid(START)
+    await subscription.passes_to("2027-04-01 00:00")
+    before, lines = await subscription.client.timeline(subscription.id), await subscription.ledger()
+    await reset(subscription, await first_task(subscription))
     # What was asked is asked again by Temporal, in this life with its own times.
-    await life.passes_to("2027-05-01 00:00")
-    assert (await life.client.timeline(life.id))[: len(before)] == before
-    assert (await life.ledger())[: len(lines)] == lines
-    assert (await life.events()).count("SERVICE_FEES_POSTED") == 4
-    assert await life.failed_tasks() == ["WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW: an operator's mistake"]
+    await subscription.passes_to("2027-05-01 00:00")
+    assert (await subscription.client.timeline(subscription.id))[: len(before)] == before
+    assert (await subscription.ledger())[: len(lines)] == lines
+    assert (await subscription.events()).count("SERVICE_FEES_POSTED") == 4
+    assert await subscription.failed_tasks() == [
+        "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW: an operator's mistake"
+    ]
 
 
 async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and_can_begin_anew(
-    house: ServiceEnv,
+    service_env: ServiceEnv,
 ) -> None:
-    life = await house.requested()
-    await life.asks("switch_to_paid", date=f"{await life.today()}", term="MONTHLY")
-    await life.asks("upgrade", members=20)
-    before = await life.client.timeline(life.id)
-    await reset(life, await first_task(life))
+    subscription = await service_env.requested()
+    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    await subscription.asks("upgrade", members=20)
+    before = await subscription.client.timeline(subscription.id)
+    await reset(subscription, await first_task(subscription))
 
     async def says_why_it_is_stuck() -> bool:
-        pending = (await life.handle.describe()).raw_description.pending_activities
-        failures = [await house.temporal.data_converter.decode_failure(each.last_failure) for each in pending]
+        pending = (await subscription.handle.describe()).raw_description.pending_activities
+        failures = [
+            await service_env.temporal.data_converter.decode_failure(each.last_failure) for each in pending
+        ]
         return any("is recorded as another one" in str(failure) for failure in failures)
 
     await wait_for("the upgrade, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
-    assert await life.client.timeline(life.id) == before
+    assert await subscription.client.timeline(subscription.id) == before
 
-    await life.handle.terminate("after a reset")
-    await house.temporal.start_workflow(
-        "SubscriptionWorkflow", id=life.workflow_id, task_queue=house.task_queue
+    await subscription.handle.terminate("after a reset")
+    await service_env.temporal.start_workflow(
+        "SubscriptionWorkflow", id=subscription.workflow_id, task_queue=service_env.task_queue
     )
-    await wait_for("the new workflow has started", life.has_started)
-    await life.asks("rename_account", group=unique_name("after-a-reset"))
-    assert (await life.client.timeline(life.id))[:-1] == before
+    await wait_for("the new workflow has started", subscription.has_started)
+    await subscription.asks("rename_account", group=unique_name("after-a-reset"))
+    assert (await subscription.client.timeline(subscription.id))[:-1] == before

@@ -103,13 +103,13 @@ class BegunLife:
 
 
 def begun_lives(release: str) -> Iterator[BegunLife]:
-    for life in recorded_lives(release):
+    for subscription in recorded_lives(release):
         asked: dict[str, list[Effect]] = {}
-        for run in life.runs:
+        for run in subscription.runs:
             asked.setdefault(run.workflow_id, []).extend(effects_of(run))
         for effects in asked.values():
             if effects and is_the_beginning(effects[0]):
-                yield BegunLife(life.name, tuple(until_it_was_cancelled(effects)))
+                yield BegunLife(subscription.name, tuple(until_it_was_cancelled(effects)))
 
 
 def is_the_beginning(effect: Effect) -> bool:
@@ -141,20 +141,20 @@ async def empty_house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[S
     """A house in which nothing is on sale yet."""
     url = await create_database(stack, unique_name("upgrading").replace("-", "_"), "template0")
     await migrate(url)
-    async with open_service_env(stack, temporal, database_url=url) as house:
-        yield house
+    async with open_service_env(stack, temporal, database_url=url) as service_env:
+        yield service_env
 
 
-async def bring_back(house: ServiceEnv, life: BegunLife) -> None:
+async def bring_back(service_env: ServiceEnv, subscription: BegunLife) -> None:
     """Do again what the release asked of the world; the answers must be those that it heard."""
-    for catalogue in life.catalogues:
-        await publish(house.pool, catalogue)
-    for effect in life.effects:
+    for catalogue in subscription.catalogues:
+        await publish(service_env.pool, catalogue)
+    for effect in subscription.effects:
         for catalogue in newer_prices(effect):
-            await publish(house.pool, catalogue)
+            await publish(service_env.pool, catalogue)
         if effect.name in WORLDLY or effect.argument is None or isinstance(effect.result, NameTaken | None):
             continue
-        heard = await carried_out(house, effect)
+        heard = await carried_out(service_env, effect)
         difference = first_difference(as_heard_by_hand(effect), heard, but_for=NOT_COMPARED)
         assert difference is None, f"event {effect.event_id}, {effect.name}: {difference}"
 
@@ -164,10 +164,10 @@ def as_heard_by_hand(effect: Effect) -> Any:
     return Recorded() if isinstance(effect.result, Recorded) else effect.result
 
 
-async def carried_out(house: ServiceEnv, effect: Effect) -> Any:
-    workspaces = PostgresWorkspaceProvisioner(house.pool)
-    provisioning = ProvisioningActivities(house.pool, workspaces, allow_simulation=True)
-    recording = TransitionActivities(house.pool, workspaces)
+async def carried_out(service_env: ServiceEnv, effect: Effect) -> Any:
+    workspaces = PostgresWorkspaceProvisioner(service_env.pool)
+    provisioning = ProvisioningActivities(service_env.pool, workspaces, allow_simulation=True)
+    recording = TransitionActivities(service_env.pool, workspaces)
     argument: Any = effect.argument
     match effect.name:
         case "provision_subscription":
@@ -176,27 +176,29 @@ async def carried_out(house: ServiceEnv, effect: Effect) -> Any:
             return await provisioning.issue_domain_token(argument)
         case "record_transition":
             if effect.local:  # nothing tells by which prices it was judged, but that it was recorded
-                edition = (await load_price_book(house.pool)).edition
+                edition = (await load_price_book(service_env.pool)).edition
                 argument = argument.model_copy(update={"edition": edition})
             return await recording.record_transition(argument)
         case "recall_answer":
             return await recording.recall_answer(argument)
         case "newer_catalogues":
-            return await CatalogueActivities(house.pool).newer_catalogues(argument)
+            return await CatalogueActivities(service_env.pool).newer_catalogues(argument)
     raise AssertionError(f"{effect.name} is an activity that this test has to learn")
 
 
-async def start_anew(house: ServiceEnv, life: BegunLife, now: datetime) -> SubscriptionDriver:
+async def start_anew(service_env: ServiceEnv, subscription: BegunLife, now: datetime) -> SubscriptionDriver:
     """A workflow that goes on from the record, on a clock that shows `now`."""
-    wanted = life.provision
-    found = SubscriptionDriver(house.client, house.temporal, wanted.subscription_id, dict(wanted.request))
-    await house.temporal.start_workflow(
+    wanted = subscription.provision
+    found = SubscriptionDriver(
+        service_env.client, service_env.temporal, wanted.subscription_id, dict(wanted.request)
+    )
+    await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         {"simulated_at": now.isoformat()},
         id=found.workflow_id,
-        task_queue=house.task_queue,
+        task_queue=service_env.task_queue,
     )
-    await wait_for(f"{life.name} lives again", found.has_started)
+    await wait_for(f"{subscription.name} lives again", found.has_started)
     return found
 
 
@@ -222,35 +224,35 @@ def cancellation(state: Subscription, moment: datetime) -> Cancel:
     return Cancel(date=day_of(moment), confirmation=confirmation, at=moment)
 
 
-async def finish(house: ServiceEnv, begun: BegunLife) -> None:
-    await bring_back(house, begun)
-    state = await snapshot(house.pool, begun.provision.subscription_id)
+async def finish(service_env: ServiceEnv, begun: BegunLife) -> None:
+    await bring_back(service_env, begun)
+    state = await snapshot(service_env.pool, begun.provision.subscription_id)
     assert state is not None
     assert state.last_at is not None
-    timeline = await house.client.timeline(state.subscription_id)
-    ledger = await house.client.ledger(state.subscription_id)
+    timeline = await service_env.client.timeline(state.subscription_id)
+    ledger = await service_env.client.ledger(state.subscription_id)
     moment = state.last_at + FURTHER
-    expected = to_the_end(state, moment, await load_price_book(house.pool))
+    expected = to_the_end(state, moment, await load_price_book(service_env.pool))
 
-    life = await start_anew(house, begun, state.last_at)
-    await life.client.settle(life.id, moment)
-    if (await life.status()).state.accepts_commands:
-        wanted = {"date": f"{day_of(moment)}", "confirmation": await life.confirmation()}
-        await life.client.command(life.id, "cancel", {**wanted, "at": moment.isoformat()})
-    await life.has_closed()
+    subscription = await start_anew(service_env, begun, state.last_at)
+    await subscription.client.settle(subscription.id, moment)
+    if (await subscription.status()).state.accepts_commands:
+        wanted = {"date": f"{day_of(moment)}", "confirmation": await subscription.confirmation()}
+        await subscription.client.command(subscription.id, "cancel", {**wanted, "at": moment.isoformat()})
+    await subscription.has_closed()
 
-    told = await life.client.timeline(life.id)
+    told = await subscription.client.timeline(subscription.id)
     assert told[: len(timeline)] == timeline
     assert [(entry.event, entry.at) for entry in told[len(timeline) :]] == [
         (event.event, event.at) for event in expected
     ]
-    charged = await life.ledger()
+    charged = await subscription.ledger()
     assert charged[: len(ledger)] == ledger
     assert charged[len(ledger) :] == [line for event in expected for line in event.lines]
     assert len({line.key for line in charged}) == len(charged)
     fees = [line for line in charged if line.kind is LineKind.SERVICE_FEE]
     assert all(earlier.end_day == later.first_day for earlier, later in pairwise(fees))
-    assert await life.failed_tasks() == []
+    assert await subscription.failed_tasks() == []
 
 
 @pytest.fixture
@@ -270,23 +272,28 @@ async def test_lives_that_a_release_began_are_finished_by_this_one(
     stack: EmbeddedStack, lost: Client, release: str
 ) -> None:
     # One of each that stands otherwise than the rest.
-    lives = {life.stands: life for life in begun_lives(release)}.values()
+    subscriptions = {subscription.stands: subscription for subscription in begun_lives(release)}.values()
     # More of them at once take longer on a busy machine than a test waits for one.
     places = asyncio.Semaphore(LIVES_AT_ONCE)
 
-    async def finished_in_turn(house: ServiceEnv, life: BegunLife) -> None:
+    async def finished_in_turn(service_env: ServiceEnv, subscription: BegunLife) -> None:
         async with places:
-            await finish(house, life)
+            await finish(service_env, subscription)
 
     async def finished_together(neighbours: Sequence[BegunLife]) -> None:
-        async with empty_house(stack, lost) as house:
-            await run_cases({life.name: finished_in_turn(house, life) for life in neighbours})
+        async with empty_house(stack, lost) as service_env:
+            await run_cases(
+                {
+                    subscription.name: finished_in_turn(service_env, subscription)
+                    for subscription in neighbours
+                }
+            )
 
-    async def finished_alone(life: BegunLife) -> None:
-        async with places, empty_house(stack, lost) as house:
-            await run_cases({life.name: finish(house, life)})
+    async def finished_alone(subscription: BegunLife) -> None:
+        async with places, empty_house(stack, lost) as service_env:
+            await run_cases({subscription.name: finish(service_env, subscription)})
 
     # Prices that one of them hears of late must not reach the others earlier than they did then.
-    alone = [life for life in lives if life.hears_of_newer_prices]
-    others = [life for life in lives if not life.hears_of_newer_prices]
-    await gather_all([finished_together(others), *(finished_alone(life) for life in alone)])
+    alone = [subscription for subscription in subscriptions if subscription.hears_of_newer_prices]
+    others = [subscription for subscription in subscriptions if not subscription.hears_of_newer_prices]
+    await gather_all([finished_together(others), *(finished_alone(subscription) for subscription in alone)])

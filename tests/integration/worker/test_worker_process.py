@@ -27,8 +27,10 @@ CONNECTED = ("Connected to Temporal at", "Connected to PostgreSQL at", f"Working
 
 
 @pytest.fixture(scope="module")
-async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerEnv]:
-    async with open_worker_env(stack, tmp_path_factory.mktemp("office")) as opened:
+async def worker_env(
+    stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WorkerEnv]:
+    async with open_worker_env(stack, tmp_path_factory.mktemp("worker_env")) as opened:
         yield opened
 
 
@@ -37,35 +39,35 @@ async def office(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
-    office: WorkerEnv, stack: EmbeddedStack, number: signal.Signals
+    worker_env: WorkerEnv, stack: EmbeddedStack, number: signal.Signals
 ) -> None:
     mail = {
         "WORKSUB_SMTP_URL": "smtp://worksub@127.0.0.1:2525",
         "WORKSUB_SMTP_PASSWORD": "mail secret",
         "WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>",
     }
-    async with worker_process(office.settings | mail, office.home) as worker:
+    async with worker_process(worker_env.settings | mail, worker_env.home) as worker:
         for line in (*CONNECTED, "Notices are sent by 127.0.0.1:2525, as notices@works.example."):
             await worker.says(line)
         assert stack.addresses.temporal_address in worker.output
-        assert f"namespace {office.settings['TEMPORAL_NAMESPACE']}" in worker.output
-        life = await office.house.requested()
-        await is_refused_without_a_stack_trace(life)
+        assert f"namespace {worker_env.settings['TEMPORAL_NAMESPACE']}" in worker.output
+        subscription = await worker_env.service_env.requested()
+        await is_refused_without_a_stack_trace(subscription)
         worker.send(number)
         assert await worker.exit_code() == 0
     lines = worker.output.splitlines()
     assert lines[-1].endswith(" INFO Stopped.")
     assert not any(word in worker.output for word in ("Traceback", "Error", "error"))
-    password = office.settings["DATABASE_URL"].split(":")[2].split("@")[0]
+    password = worker_env.settings["DATABASE_URL"].split(":")[2].split("@")[0]
     assert password not in worker.output
     assert "mail secret" not in worker.output
-    assert await life.events() == ["TRIAL_STARTED"]
+    assert await subscription.events() == ["TRIAL_STARTED"]
 
 
-async def is_refused_without_a_stack_trace(life: SubscriptionDriver) -> None:
+async def is_refused_without_a_stack_trace(subscription: SubscriptionDriver) -> None:
     """Operators read refusals in Temporal's UI, which would show one."""
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await life.handle.execute_update("check_domain", {})
+        await subscription.handle.execute_update("check_domain", {})
     refusal = refused.value.cause
     assert isinstance(refusal, ApplicationError)
     assert refusal.type == RefusalCode.NO_PROOF_AWAITED
@@ -79,68 +81,68 @@ async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done
     async def broken_off(by: signal.Signals, code: int) -> None:
         home = tmp_path / by.name
         home.mkdir()
-        async with open_worker_env(stack, home) as office:
-            living = asyncio.create_task(many_lives(office, 12))
-            async with worker_process(office.settings, home) as worker:
-                await wait_for("some lives have begun", partial(have_begun, office, 4))
+        async with open_worker_env(stack, home) as worker_env:
+            living = asyncio.create_task(many_lives(worker_env, 12))
+            async with worker_process(worker_env.settings, home) as worker:
+                await wait_for("some lives have begun", partial(have_begun, worker_env, 4))
                 worker.send(by)
                 assert await worker.exit_code() == code
-            async with worker_process(office.settings, home) as worker:
+            async with worker_process(worker_env.settings, home) as worker:
                 await are_lived_once(await living)
                 worker.send(signal.SIGTERM)
                 assert await worker.exit_code() == 0
-            assert not await names_are_held(office, 1)
+            assert not await names_are_held(worker_env, 1)
 
     await gather_all([broken_off(signal.SIGTERM, 0), broken_off(signal.SIGKILL, -signal.SIGKILL)])
 
 
-async def many_lives(office: WorkerEnv, count: int) -> list[SubscriptionDriver]:
+async def many_lives(worker_env: WorkerEnv, count: int) -> list[SubscriptionDriver]:
     """So many are requested, changed and cancelled, all at once."""
 
     async def lived() -> SubscriptionDriver:
-        life = await office.house.requested()
-        await life.asks("rename_account", group=unique_name("office"), id="rename")
-        await life.asks("cancel", date=f"{await life.today()}", id="the-end")
-        return life
+        subscription = await worker_env.service_env.requested()
+        await subscription.asks("rename_account", group=unique_name("worker_env"), id="rename")
+        await subscription.asks("cancel", date=f"{await subscription.today()}", id="the-end")
+        return subscription
 
     return await gather_all(lived() for _ in range(count))
 
 
-async def have_begun(office: WorkerEnv, count: int) -> bool:
+async def have_begun(worker_env: WorkerEnv, count: int) -> bool:
     """Return whether so many have been requested; names would not do, because erasures release them."""
     query = "SELECT count(*) FROM lifecycle_events WHERE event = 'TRIAL_STARTED'"
-    return int(await office.house.owner.fetchval(query)) >= count
+    return int(await worker_env.service_env.owner.fetchval(query)) >= count
 
 
-async def names_are_held(office: WorkerEnv, count: int) -> bool:
-    return int(await office.house.owner.fetchval("SELECT count(*) FROM account_names")) >= count
+async def names_are_held(worker_env: WorkerEnv, count: int) -> bool:
+    return int(await worker_env.service_env.owner.fetchval("SELECT count(*) FROM account_names")) >= count
 
 
-async def are_lived_once(lives: list[SubscriptionDriver]) -> None:
-    await gather_all(life.has_closed() for life in lives)
-    for life in lives:
-        assert await life.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
-        [_, histories] = await life.client.certificates(life.id)
+async def are_lived_once(subscriptions: list[SubscriptionDriver]) -> None:
+    await gather_all(subscription.has_closed() for subscription in subscriptions)
+    for subscription in subscriptions:
+        assert await subscription.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
+        [_, histories] = await subscription.client.certificates(subscription.id)
         assert histories.rows == {"workflow_runs": 2}
-        assert await life.failed_tasks() == []
+        assert await subscription.failed_tasks() == []
 
 
 # -- waiting -----------------------------------------------------------------------------------------
 
 
 async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
-    office: WorkerEnv, stack: EmbeddedStack
+    worker_env: WorkerEnv, stack: EmbeddedStack
 ) -> None:
     async with TcpProxy() as to_temporal, TcpProxy() as to_postgresql:
-        url = to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+        url = to_postgresql.leads_to_database(worker_env.settings["DATABASE_URL"])
         to_postgresql.leads_to("")
-        settings = {**office.settings, "DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
-        async with worker_process(settings, office.home) as worker:
+        settings = {**worker_env.settings, "DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
+        async with worker_process(settings, worker_env.home) as worker:
             await worker.says(f"Waiting for Temporal: {to_temporal.address} does not answer: ")
             to_temporal.leads_to(stack.addresses.temporal_address)
             await worker.says("Connected to Temporal")
             await worker.says("Waiting for PostgreSQL: ")
-            to_postgresql.leads_to_database(office.settings["DATABASE_URL"])
+            to_postgresql.leads_to_database(worker_env.settings["DATABASE_URL"])
             await worker.says("Working on")
             assert "Traceback" not in worker.output
             worker.send(signal.SIGTERM)
@@ -148,13 +150,13 @@ async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
 
 
 @pytest.mark.parametrize("missing", ["Temporal", "PostgreSQL"])
-async def test_it_stops_while_it_waits(office: WorkerEnv, missing: str) -> None:
+async def test_it_stops_while_it_waits(worker_env: WorkerEnv, missing: str) -> None:
     nowhere = f"127.0.0.1:{free_ports(1)[0]}"
     settings = {
         "Temporal": {"TEMPORAL_ADDRESS": nowhere},
         "PostgreSQL": {"DATABASE_URL": f"postgresql://worksub@{nowhere}/worksub"},
     }
-    async with worker_process({**office.settings, **settings[missing]}, office.home) as worker:
+    async with worker_process({**worker_env.settings, **settings[missing]}, worker_env.home) as worker:
         await worker.says(f"Waiting for {missing}: ")
         worker.send(signal.SIGTERM)
         assert await worker.exit_code(seconds=10) == 0
@@ -171,10 +173,10 @@ class Wrong(NamedTuple):
     names: tuple[str, ...]
 
 
-async def wrong_settings(office: WorkerEnv, new_server: PostgresServer) -> dict[str, Wrong]:
-    url = office.settings["DATABASE_URL"]
+async def wrong_settings(worker_env: WorkerEnv, new_server: PostgresServer) -> dict[str, Wrong]:
+    url = worker_env.settings["DATABASE_URL"]
     password = url.split(":")[2].split("@")[0]
-    home = office.home
+    home = worker_env.home
 
     def file(name: str, text: str) -> str:
         (home / name).write_text(text)
@@ -185,10 +187,10 @@ async def wrong_settings(office: WorkerEnv, new_server: PostgresServer) -> dict[
     below = catalogue_text().replace("annual = 6000", "annual = 60000")
     line = below.splitlines().index("[plans.basic]") + 1
     bare = unique_name("bare")
-    await register_namespace(office.stack, bare)
-    outsider = await login_without_a_role(office)
-    taken = office.stack.addresses.temporal_address
-    empty = await create_database(office.stack, unique_name("empty").replace("-", "_"), "template0")
+    await register_namespace(worker_env.stack, bare)
+    outsider = await login_without_a_role(worker_env)
+    taken = worker_env.stack.addresses.temporal_address
+    empty = await create_database(worker_env.stack, unique_name("empty").replace("-", "_"), "template0")
     return {
         "no database URL": Wrong({"DATABASE_URL": ""}, ("DATABASE_URL is not set", "postgresql://")),
         "nonsense for a URL": Wrong({"DATABASE_URL": "nonsense"}, ("DATABASE_URL",)),
@@ -231,7 +233,7 @@ async def wrong_settings(office: WorkerEnv, new_server: PostgresServer) -> dict[
             {"TEMPORAL_ADDRESS": "127.0.0.1"}, ("TEMPORAL_ADDRESS", "localhost:7233")
         ),
         "an address with a scheme": Wrong(
-            {"TEMPORAL_ADDRESS": f"http://{office.settings['TEMPORAL_ADDRESS']}"}, ("TEMPORAL_ADDRESS",)
+            {"TEMPORAL_ADDRESS": f"http://{worker_env.settings['TEMPORAL_ADDRESS']}"}, ("TEMPORAL_ADDRESS",)
         ),
         "TLS that is asked for by a wrong word": Wrong({"TEMPORAL_TLS": "no"}, ("TEMPORAL_TLS", "true")),
         "TLS that Temporal does not speak": Wrong({"TEMPORAL_TLS": "true"}, ("TLS", "TEMPORAL_TLS")),
@@ -287,22 +289,22 @@ async def wrong_settings(office: WorkerEnv, new_server: PostgresServer) -> dict[
     }
 
 
-async def login_without_a_role(office: WorkerEnv) -> str:
+async def login_without_a_role(worker_env: WorkerEnv) -> str:
     """The URL of somebody who may sign in, and no more."""
-    await office.house.owner.execute("CREATE ROLE outsider LOGIN PASSWORD 'outside'")
-    server = office.settings["DATABASE_URL"].rpartition("@")[2]
+    await worker_env.service_env.owner.execute("CREATE ROLE outsider LOGIN PASSWORD 'outside'")
+    server = worker_env.settings["DATABASE_URL"].rpartition("@")[2]
     return f"postgresql://outsider:outside@{server}"  # pragma: allowlist secret
 
 
 async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
-    office: WorkerEnv, tmp_path: Path
+    worker_env: WorkerEnv, tmp_path: Path
 ) -> None:
     at_once = asyncio.Semaphore(4)
 
     async def said(what: str, wrong: Wrong) -> str | None:
         """What is not as it should be about the sentence, if anything."""
-        settings = {**office.settings, **wrong.settings}
-        async with at_once, worker_process(settings, office.home, forked=True) as worker:
+        settings = {**worker_env.settings, **wrong.settings}
+        async with at_once, worker_process(settings, worker_env.home, forked=True) as worker:
             try:
                 code = await worker.exit_code(seconds=60)
             except AssertionError as error:
@@ -315,7 +317,7 @@ async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
         return f"{what}: exit code {code}, without {missing}:\n{worker.output}"
 
     async with PostgresServer(tmp_path) as new_server:
-        settings = await wrong_settings(office, new_server)
+        settings = await wrong_settings(worker_env, new_server)
         found = await gather_all(said(what, wrong) for what, wrong in settings.items())
     complaints = [complaint for complaint in found if complaint is not None]
     assert not complaints, "\n\n".join(complaints)

@@ -10,14 +10,18 @@ from subscription.notice_outbox import NoticeKind
 from subscription.notices import notices_due
 
 
-def written(life: ScenarioBuilder, on_day: str, kind: NoticeKind | None = None) -> NoticeEmail:
+def written(subscription: ScenarioBuilder, on_day: str, kind: NoticeKind | None = None) -> NoticeEmail:
     """The letter of the one notice that is due on a day, or of the one of this kind."""
-    [notice] = [each for each in notices_due(life.state, day(on_day), life.book) if kind in (None, each.kind)]
-    return render_notice_email(notice, life.book)
+    [notice] = [
+        each
+        for each in notices_due(subscription.state, day(on_day), subscription.book)
+        if kind in (None, each.kind)
+    ]
+    return render_notice_email(notice, subscription.book)
 
 
-def says(life: ScenarioBuilder, on_day: str, *words: str) -> None:
-    text = written(life, on_day).body
+def says(subscription: ScenarioBuilder, on_day: str, *words: str) -> None:
+    text = written(subscription, on_day).body
     assert [each for each in words if each not in text] == [], text
 
 
@@ -89,9 +93,11 @@ def test_the_end_of_a_trial_says_what_then_comes() -> None:
 
 
 def test_a_switch_says_contract_plan_and_price() -> None:
-    life = trial().asks("switch_to_paid", date="2027-01-15", term="MONTHLY", plan="premium", members=1)
+    subscription = trial().asks(
+        "switch_to_paid", date="2027-01-15", term="MONTHLY", plan="premium", members=1
+    )
     says(
-        life,
+        subscription,
         "2027-01-14",
         "- 계약: 월 단위 계약, 2027년 1월 15일(금)부터 2027년 2월 14일(일)까지",
         "- 요금제: Premium, 구성원 1명",
@@ -147,9 +153,9 @@ def test_a_cancellation_says_what_it_costs() -> None:
 def test_the_end_of_a_contract_says_what_follows_and_why(
     option: dict[str, Any] | None, words: tuple[str, ...]
 ) -> None:
-    life = annual().asks("change_renewal_option", **option) if option else annual()
+    subscription = annual().asks("change_renewal_option", **option) if option else annual()
     says(
-        life,
+        subscription,
         "2027-12-02",
         "연 단위 계약의 기간이 2027년 12월 31일(금)에 끝납니다.",
         "From 1 January 2028 (Sat) the next contract follows:",
@@ -177,9 +183,9 @@ def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
 
 
 def test_a_domain_says_which_records_are_missing() -> None:
-    life = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
-    present = written(life, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
-    new = written(life, "2027-01-04", NoticeKind.RENAME_UNPROVED)
+    subscription = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
+    present = written(subscription, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
+    new = written(subscription, "2027-01-04", NoticeKind.RENAME_UNPROVED)
     assert present.recipient == new.recipient == "admin@acme.co.kr"
     for each, domain in ((present, "acme.co.kr"), (new, "acme.example")):
         records = (

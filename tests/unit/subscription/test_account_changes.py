@@ -18,9 +18,9 @@ def domain(name: str) -> Account:
     return Account(kind=AccountKind.DOMAIN, name=name)
 
 
-def released(life: ScenarioBuilder) -> tuple[str, ...]:
+def released(subscription: ScenarioBuilder) -> tuple[str, ...]:
     """The names that the last event left."""
-    event = life.events[-1]
+    event = subscription.events[-1]
     assert event.event in ("ACCOUNT_RENAMED", "RENAME_HELD", "RENAME_WITHDRAWN")
     return tuple(event.released)
 
@@ -50,19 +50,19 @@ def test_r10_every_commandable_subscription_may_change_its_name(begun: Callable[
 
 
 def test_r10_an_ended_subscription_may_not() -> None:
-    life = acme().asks("cancel")
-    assert life.refused("rename_account", group="other").code is RefusalCode.SUBSCRIPTION_ENDED
-    life.at(life.now)
-    assert life.state.state == "ERASED"
-    assert life.refused("rename_account", group="other").code is RefusalCode.SUBSCRIPTION_ENDED
+    subscription = acme().asks("cancel")
+    assert subscription.refused("rename_account", group="other").code is RefusalCode.SUBSCRIPTION_ENDED
+    subscription.at(subscription.now)
+    assert subscription.state.state == "ERASED"
+    assert subscription.refused("rename_account", group="other").code is RefusalCode.SUBSCRIPTION_ENDED
 
 
 def test_r10_at_most_once_in_24_hours_from_the_last_change() -> None:
-    life = acme().at("2027-01-05 09:00").asks("rename_account", group="second")
-    life.at("2027-01-06 08:59:59")
-    assert life.refused("rename_account", group="third").code is RefusalCode.RENAMED_TOO_RECENTLY
-    assert life.refused("rename_account", domain="acme.kr").code is RefusalCode.RENAMED_TOO_RECENTLY
-    life.at("2027-01-06 09:00").asks("rename_account", group="third")
+    subscription = acme().at("2027-01-05 09:00").asks("rename_account", group="second")
+    subscription.at("2027-01-06 08:59:59")
+    assert subscription.refused("rename_account", group="third").code is RefusalCode.RENAMED_TOO_RECENTLY
+    assert subscription.refused("rename_account", domain="acme.kr").code is RefusalCode.RENAMED_TOO_RECENTLY
+    subscription.at("2027-01-06 09:00").asks("rename_account", group="third")
 
 
 def test_r10_the_first_change_need_not_wait() -> None:
@@ -72,14 +72,14 @@ def test_r10_the_first_change_need_not_wait() -> None:
 @pytest.mark.parametrize(("hours", "free_at"), [(0, "2027-01-05 09:00"), (48, "2027-01-07 09:00")])
 def test_r10_how_long_is_policy(hours: int, free_at: str) -> None:
     book = book_of(catalogue(account={"rename_lock_hours": hours}))
-    life = ScenarioBuilder.requested("2027-01-01 09:00", book).at("2027-01-05 09:00")
-    life.asks("rename_account", group="second").at(free_at).asks("rename_account", group="third")
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", book).at("2027-01-05 09:00")
+    subscription.asks("rename_account", group="second").at(free_at).asks("rename_account", group="third")
 
 
 def test_r10_the_time_that_a_refusal_names_is_late_enough() -> None:
     # The change was made 30 seconds past the minute, and a person tries again at the minute that is named.
-    life = acme().at("2027-01-05 09:00:30").asks("rename_account", group="second")
-    said = life.at("2027-01-06 09:00").refused("rename_account", group="third").message
+    subscription = acme().at("2027-01-05 09:00:30").asks("rename_account", group="second")
+    said = subscription.at("2027-01-06 09:00").refused("rename_account", group="third").message
     assert "2027-01-06 09:00:30" in said or "2027-01-06 09:01" in said
 
 
@@ -92,88 +92,98 @@ def test_r04_r10_a_new_name_obeys_the_same_spelling(name: str) -> None:
 
 
 def test_r10_a_group_name_takes_effect_at_once_and_the_old_one_is_free() -> None:
-    life = acme().asks("rename_account", group="other")
-    assert life.state.account == group("other")
-    assert released(life) == ("acme",)
+    subscription = acme().asks("rename_account", group="other")
+    assert subscription.state.account == group("other")
+    assert released(subscription) == ("acme",)
 
 
 def test_r10_a_change_of_name_changes_nothing_else() -> None:
-    life = active().asks("cancel", date="2027-07-01")
-    before = life.state
-    after = life.at("2027-01-05 09:00").asks("rename_account", group="other").state
+    subscription = active().asks("cancel", date="2027-07-01")
+    before = subscription.state
+    after = subscription.at("2027-01-05 09:00").asks("rename_account", group="other").state
     untouched = {"account", "renamed_at", "sequence", "last_at"}
     assert before.model_dump(exclude=untouched) == after.model_dump(exclude=untouched)
 
 
 def test_r10_r27_the_typed_confirmation_follows_the_name() -> None:
-    life = acme().asks("rename_account", group="other")
-    assert life.refused("cancel", confirmation="admin@acme").code is RefusalCode.CONFIRMATION_DIFFERS
-    life.asks("cancel", confirmation="admin@other")
+    subscription = acme().asks("rename_account", group="other")
+    assert subscription.refused("cancel", confirmation="admin@acme").code is RefusalCode.CONFIRMATION_DIFFERS
+    subscription.asks("cancel", confirmation="admin@other")
 
 
 def test_r10_r11_from_an_unproved_domain_to_a_group_name_lifts_the_restriction() -> None:
-    life = acme(account={"domain": "acme.co.kr"})
-    assert life.state.access == "RESTRICTED"
-    life.asks("rename_account", group="acme")
-    assert (life.state.access, life.state.claims, released(life)) == ("FULL", (), ("acme.co.kr",))
+    subscription = acme(account={"domain": "acme.co.kr"})
+    assert subscription.state.access == "RESTRICTED"
+    subscription.asks("rename_account", group="acme")
+    assert (subscription.state.access, subscription.state.claims, released(subscription)) == (
+        "FULL",
+        (),
+        ("acme.co.kr",),
+    )
 
 
 def test_r10_a_name_of_the_other_kind_is_another_name() -> None:
     # "a-b" could be a group name; as the first label of a domain it is something else.
-    life = acme(account={"domain": "acme.kr"}).proves("acme.kr").asks("rename_account", group="acme")
-    assert life.state.account == group("acme")
+    subscription = acme(account={"domain": "acme.kr"}).proves("acme.kr").asks("rename_account", group="acme")
+    assert subscription.state.account == group("acme")
 
 
 # -- a domain name takes effect when it is proved ----------------------------------------------------
 
 
 def test_r10_a_domain_name_is_held_and_the_old_name_and_access_stay() -> None:
-    life = acme().asks("rename_account", domain="acme.co.kr")
-    assert (life.state.account, life.state.access) == (group("acme"), "FULL")
-    assert [claim.name for claim in life.state.claims] == ["acme.co.kr"]
-    assert released(life) == ()
+    subscription = acme().asks("rename_account", domain="acme.co.kr")
+    assert (subscription.state.account, subscription.state.access) == (group("acme"), "FULL")
+    assert [claim.name for claim in subscription.state.claims] == ["acme.co.kr"]
+    assert released(subscription) == ()
 
 
 def test_r10_a_domain_name_takes_effect_when_its_ownership_is_proved() -> None:
-    life = acme().asks("rename_account", domain="acme.co.kr")
-    life.at("2027-01-03 12:00").proves("acme.co.kr")
-    assert (life.state.account, life.state.access) == (domain("acme.co.kr"), "FULL")
-    assert (released(life), life.state.claims) == (("acme",), ())
+    subscription = acme().asks("rename_account", domain="acme.co.kr")
+    subscription.at("2027-01-03 12:00").proves("acme.co.kr")
+    assert (subscription.state.account, subscription.state.access) == (domain("acme.co.kr"), "FULL")
+    assert (released(subscription), subscription.state.claims) == (("acme",), ())
 
 
 def test_r10_the_day_of_waiting_counts_from_when_the_domain_took_effect() -> None:
-    life = acme().asks("rename_account", domain="acme.co.kr").at("2027-01-05 12:00").proves("acme.co.kr")
-    life.at("2027-01-06 11:59:59")
-    assert life.refused("rename_account", group="again").code is RefusalCode.RENAMED_TOO_RECENTLY
-    life.at("2027-01-06 12:00").asks("rename_account", group="again")
+    subscription = (
+        acme().asks("rename_account", domain="acme.co.kr").at("2027-01-05 12:00").proves("acme.co.kr")
+    )
+    subscription.at("2027-01-06 11:59:59")
+    assert subscription.refused("rename_account", group="again").code is RefusalCode.RENAMED_TOO_RECENTLY
+    subscription.at("2027-01-06 12:00").asks("rename_account", group="again")
 
 
 def test_r10_holding_a_name_is_not_yet_a_change_and_a_new_rename_replaces_it() -> None:
-    life = acme().asks("rename_account", domain="one.kr").asks("rename_account", domain="two.kr")
-    assert [claim.name for claim in life.state.claims] == ["two.kr"]
-    assert released(life) == ("one.kr",)
-    assert life.at("2027-01-02 09:00").proves("one.kr").state.account == group("acme")
-    assert life.proves("two.kr").state.account == domain("two.kr")
+    subscription = acme().asks("rename_account", domain="one.kr").asks("rename_account", domain="two.kr")
+    assert [claim.name for claim in subscription.state.claims] == ["two.kr"]
+    assert released(subscription) == ("one.kr",)
+    assert subscription.at("2027-01-02 09:00").proves("one.kr").state.account == group("acme")
+    assert subscription.proves("two.kr").state.account == domain("two.kr")
 
 
 def test_r10_a_group_name_replaces_a_held_domain_and_both_old_names_are_free() -> None:
-    life = acme().asks("rename_account", domain="one.kr").asks("rename_account", group="other")
-    assert (life.state.account, life.state.claims) == (group("other"), ())
-    assert sorted(released(life)) == ["acme", "one.kr"]
+    subscription = acme().asks("rename_account", domain="one.kr").asks("rename_account", group="other")
+    assert (subscription.state.account, subscription.state.claims) == (group("other"), ())
+    assert sorted(released(subscription)) == ["acme", "one.kr"]
 
 
 def test_r10_asking_for_the_held_domain_again_keeps_its_proof_and_its_schedule() -> None:
-    life = acme().asks("rename_account", domain="one.kr")
-    held = life.state.rename_claim
-    life.at("2027-01-01 10:00").asks("rename_account", domain="one.kr")
-    assert (life.state.rename_claim, released(life)) == (held, ())
+    subscription = acme().asks("rename_account", domain="one.kr")
+    held = subscription.state.rename_claim
+    subscription.at("2027-01-01 10:00").asks("rename_account", domain="one.kr")
+    assert (subscription.state.rename_claim, released(subscription)) == (held, ())
 
 
 def test_r10_renaming_to_the_present_name_withdraws_the_held_one() -> None:
-    life = acme().asks("rename_account", domain="one.kr").asks("rename_account", group="acme")
-    assert (life.state.account, life.state.claims, released(life)) == (group("acme"), (), ("one.kr",))
+    subscription = acme().asks("rename_account", domain="one.kr").asks("rename_account", group="acme")
+    assert (subscription.state.account, subscription.state.claims, released(subscription)) == (
+        group("acme"),
+        (),
+        ("one.kr",),
+    )
     # A withdrawal is not a change, so the next one need not wait.
-    life.asks("rename_account", group="other")
+    subscription.asks("rename_account", group="other")
 
 
 def test_r10_renaming_to_the_present_name_with_nothing_held_is_refused() -> None:
@@ -181,36 +191,36 @@ def test_r10_renaming_to_the_present_name_with_nothing_held_is_refused() -> None
 
 
 def test_r10_from_one_unproved_domain_to_another() -> None:
-    life = acme(account={"domain": "one.kr"}).asks("rename_account", domain="two.kr")
-    assert (life.state.account, life.state.access) == (domain("one.kr"), "RESTRICTED")
-    life.proves("two.kr")
-    assert (life.state.account, life.state.access) == (domain("two.kr"), "FULL")
-    assert (released(life), life.state.claims) == (("one.kr",), ())
+    subscription = acme(account={"domain": "one.kr"}).asks("rename_account", domain="two.kr")
+    assert (subscription.state.account, subscription.state.access) == (domain("one.kr"), "RESTRICTED")
+    subscription.proves("two.kr")
+    assert (subscription.state.account, subscription.state.access) == (domain("two.kr"), "FULL")
+    assert (released(subscription), subscription.state.claims) == (("one.kr",), ())
 
 
 def test_r10_both_domains_proved_at_one_look() -> None:
-    life = (
+    subscription = (
         acme(account={"domain": "one.kr"}).asks("rename_account", domain="two.kr").proves("one.kr", "two.kr")
     )
-    assert life.happened[-2:] == ["DOMAIN_CONFIRMED", "ACCOUNT_RENAMED"]
-    assert (life.state.account, life.state.access) == (domain("two.kr"), "FULL")
+    assert subscription.happened[-2:] == ["DOMAIN_CONFIRMED", "ACCOUNT_RENAMED"]
+    assert (subscription.state.account, subscription.state.access) == (domain("two.kr"), "FULL")
 
 
 def test_r10_a_held_name_ends_with_the_subscription() -> None:
-    life = acme().asks("rename_account", domain="one.kr").at("2027-03-02 09:00")
-    assert (life.state.state, life.state.claims) == ("ERASED", ())
+    subscription = acme().asks("rename_account", domain="one.kr").at("2027-03-02 09:00")
+    assert (subscription.state.state, subscription.state.claims) == ("ERASED", ())
 
 
 def test_r10_the_length_of_the_wait_is_that_of_the_catalogue_in_force() -> None:
     book = book_of(default_catalogue(), catalogue("2027-01-06", account={"rename_lock_hours": 48}))
-    life = ScenarioBuilder.requested("2027-01-05 12:00", book).asks("rename_account", group="second")
-    answer = life.at("2027-01-06 12:00").refused("rename_account", group="third")
+    subscription = ScenarioBuilder.requested("2027-01-05 12:00", book).asks("rename_account", group="second")
+    answer = subscription.at("2027-01-06 12:00").refused("rename_account", group="third")
     assert answer.code is RefusalCode.RENAMED_TOO_RECENTLY
     # A newer catalogue could have allowed it, so it is judged once more when one has come.
     assert answer.judged_by_catalogue
 
 
 def test_r10_the_moment_of_the_change_is_kept() -> None:
-    life = acme().at("2027-01-05 09:00").asks("rename_account", group="other")
-    assert life.state.renamed_at == on("2027-01-05 09:00")
-    assert life.book is BOOK
+    subscription = acme().at("2027-01-05 09:00").asks("rename_account", group="other")
+    assert subscription.state.renamed_at == on("2027-01-05 09:00")
+    assert subscription.book is BOOK

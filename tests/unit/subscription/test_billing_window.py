@@ -11,9 +11,9 @@ from subscription.business_calendar import start_of
 HOUR = timedelta(hours=1)
 
 
-def life_with(id: str, life: ScenarioBuilder) -> ScenarioBuilder:
-    life.state = life.state.model_copy(update={"subscription_id": id})
-    return life
+def life_with(id: str, subscription: ScenarioBuilder) -> ScenarioBuilder:
+    subscription.state = subscription.state.model_copy(update={"subscription_id": id})
+    return subscription
 
 
 def test_a_subscription_has_its_turn_by_the_sha_256_of_its_id() -> None:
@@ -31,11 +31,11 @@ def test_turns_are_spread_evenly() -> None:
 
 
 def test_r23_a_service_fee_alone_waits_for_its_turn() -> None:
-    life = life_with("abc", ScenarioBuilder.paid("2027-01-10", "ANNUAL"))
+    subscription = life_with("abc", ScenarioBuilder.paid("2027-01-10", "ANNUAL"))
     first = start_of(day("2027-02-01"))
-    assert wake_time(life.state, book_of(catalogue())) == first + offset_in_window("abc", HOUR)
+    assert wake_time(subscription.state, book_of(catalogue())) == first + offset_in_window("abc", HOUR)
     at_once = catalogue(billing={"spread_minutes": 0})
-    assert wake_time(life.state, book_of(at_once)) == first
+    assert wake_time(subscription.state, book_of(at_once)) == first
 
 
 def test_r23_what_changes_something_for_the_customer_waits_for_nothing() -> None:

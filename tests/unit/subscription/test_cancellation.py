@@ -53,13 +53,13 @@ def trial_from_midnight() -> ScenarioBuilder:
     return ScenarioBuilder.requested("2027-01-31 00:00")
 
 
-def charges(life: ScenarioBuilder) -> list[Posted]:
+def charges(subscription: ScenarioBuilder) -> list[Posted]:
     """What was posted beside the service fees."""
-    return [line for line in life.posted if line.kind != "SERVICE_FEE"]
+    return [line for line in subscription.posted if line.kind != "SERVICE_FEE"]
 
 
-def quote(life: ScenarioBuilder, date: str) -> Quote:
-    found = life.quoted(date)
+def quote(subscription: ScenarioBuilder, date: str) -> Quote:
+    found = subscription.quoted(date)
     assert isinstance(found, Quote), found
     return found
 
@@ -70,17 +70,17 @@ def quote(life: ScenarioBuilder, date: str) -> Quote:
 @pytest.mark.parametrize("begun", [trial, grace, annual, monthly])
 def test_r27_at_any_time_while_commandable(begun: Callable[[], ScenarioBuilder]) -> None:
     assert begun().asks("cancel").state.state == "CANCELED"
-    life = begun()
-    stood, later = life.state.state, str(life.today + timedelta(days=3))
-    assert life.asks("cancel", date=later).state.state == stood
-    assert life.at(later).state.state == "ERASED"
-    assert life.events[-1].at == on(later)
+    subscription = begun()
+    stood, later = subscription.state.state, str(subscription.today + timedelta(days=3))
+    assert subscription.asks("cancel", date=later).state.state == stood
+    assert subscription.at(later).state.state == "ERASED"
+    assert subscription.events[-1].at == on(later)
 
 
 def test_r27_nothing_is_left_to_cancel_afterwards() -> None:
-    life = annual().asks("cancel")
-    assert life.refused("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
-    assert life.at(life.now).refused("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
+    subscription = annual().asks("cancel")
+    assert subscription.refused("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
+    assert subscription.at(subscription.now).refused("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,12 @@ def test_r27_the_account_of_a_domain_is_the_id_at_the_domain() -> None:
 
 
 def test_r27_a_held_domain_is_not_yet_the_account() -> None:
-    life = annual().asks("rename_account", domain="acme.co.kr")
-    assert life.refused("cancel", confirmation="admin@acme.co.kr").code is RefusalCode.CONFIRMATION_DIFFERS
-    life.asks("cancel", confirmation="admin@acme")
+    subscription = annual().asks("rename_account", domain="acme.co.kr")
+    assert (
+        subscription.refused("cancel", confirmation="admin@acme.co.kr").code
+        is RefusalCode.CONFIRMATION_DIFFERS
+    )
+    subscription.asks("cancel", confirmation="admin@acme")
 
 
 def test_r27_it_is_never_left_out() -> None:
@@ -131,61 +134,61 @@ def test_r27_yesterday_is_too_late() -> None:
 def test_r28_the_latest_date(
     begun: Callable[[], ScenarioBuilder], asked_at: str, latest: str, too_late: str
 ) -> None:
-    life = begun().at(asked_at)
-    refusal = life.refused("cancel", date=too_late)
+    subscription = begun().at(asked_at)
+    refusal = subscription.refused("cancel", date=too_late)
     assert (refusal.code, refusal.field) == (RefusalCode.DATE_TOO_LATE, "date")
     assert latest in refusal.message
-    assert life.asks("cancel", date=latest).at(latest).state.state == "ERASED"
+    assert subscription.asks("cancel", date=latest).at(latest).state.state == "ERASED"
 
 
 def test_r28_a_period_of_a_chain_has_its_own_end() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL").at("2028-06-01")
-    assert life.refused("cancel", date="2029-01-02").code is RefusalCode.DATE_TOO_LATE
-    life.asks("cancel", date="2029-01-01")
+    subscription = annual().asks("change_renewal_option", term="ANNUAL").at("2028-06-01")
+    assert subscription.refused("cancel", date="2029-01-02").code is RefusalCode.DATE_TOO_LATE
+    subscription.asks("cancel", date="2029-01-01")
 
 
 # -- R29, R32 ----------------------------------------------------------------------------------------
 
 
 def test_r29_a_cancellation_can_be_withdrawn_until_its_date_begins() -> None:
-    life = monthly().asks("cancel", date="2027-03-15").at("2027-03-14 23:59:59")
-    assert life.asks("withdraw_reservation").state.reservation is None
-    assert life.at("2027-03-16").state.state == "ACTIVE"
+    subscription = monthly().asks("cancel", date="2027-03-15").at("2027-03-14 23:59:59")
+    assert subscription.asks("withdraw_reservation").state.reservation is None
+    assert subscription.at("2027-03-16").state.state == "ACTIVE"
     late = monthly().asks("cancel", date="2027-03-15").at("2027-03-15 00:00")
     assert late.refused("withdraw_reservation").code is RefusalCode.SUBSCRIPTION_ENDED
 
 
 def test_r29_a_reserved_switch_too() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-19 23:59:59")
-    assert life.asks("withdraw_reservation").at("2027-02-20").state.state == "TRIAL"
+    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-19 23:59:59")
+    assert subscription.asks("withdraw_reservation").at("2027-02-20").state.state == "TRIAL"
     late = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
     assert late.refused("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
 
 
 def test_r29_with_nothing_reserved_it_is_refused() -> None:
     assert trial().refused("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
-    life = annual().asks("cancel", date="2027-06-01").asks("withdraw_reservation")
-    assert life.refused("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
+    subscription = annual().asks("cancel", date="2027-06-01").asks("withdraw_reservation")
+    assert subscription.refused("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
 
 
 def test_r29_one_that_had_been_replaced_does_not_come_back() -> None:
-    life = annual().asks("cancel", date="2027-06-01").asks("cancel", date="2027-07-01")
-    life.asks("withdraw_reservation").at("2027-08-01")
-    assert (life.state.state, life.state.reservation) == ("ACTIVE", None)
+    subscription = annual().asks("cancel", date="2027-06-01").asks("cancel", date="2027-07-01")
+    subscription.asks("withdraw_reservation").at("2027-08-01")
+    assert (subscription.state.state, subscription.state.reservation) == ("ACTIVE", None)
 
 
 def test_r29_what_fell_due_meanwhile_is_not_undone() -> None:
-    life = monthly().asks("change_renewal_option", term="ANNUAL").asks("cancel", date="2027-03-15")
-    life.at("2027-02-10").asks("withdraw_reservation")
+    subscription = monthly().asks("change_renewal_option", term="ANNUAL").asks("cancel", date="2027-03-15")
+    subscription.at("2027-02-10").asks("withdraw_reservation")
     # February began as a month because a cancellation was reserved then (R24).
-    assert life.period == ("MONTHLY", "2027-02-01", "2027-03-01")
+    assert subscription.period == ("MONTHLY", "2027-02-01", "2027-03-01")
 
 
 def test_r32_a_new_one_of_the_same_kind_replaces_the_old_and_says_so() -> None:
-    life = annual().asks("cancel", date="2027-06-01").asks("cancel", date="2027-07-01")
-    assert "in place of the one for 2027-06-01" in life.message
-    assert life.at("2027-06-15").state.state == "ACTIVE"
-    assert life.at("2027-07-01").state.state == "ERASED"
+    subscription = annual().asks("cancel", date="2027-06-01").asks("cancel", date="2027-07-01")
+    assert "in place of the one for 2027-06-01" in subscription.message
+    assert subscription.at("2027-06-15").state.state == "ACTIVE"
+    assert subscription.at("2027-07-01").state.state == "ERASED"
     switch = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL")
     switch.asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
     assert "in place of the one for 2027-02-20" in switch.message
@@ -204,22 +207,22 @@ def test_r32_a_reservation_of_the_other_kind_is_refused_with_what_is_in_the_way(
 
 
 def test_r32_a_cancellation_for_today_is_never_in_the_way() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").asks("cancel")
-    assert life.at("2027-02-20").state.state == "ERASED"
-    assert life.ledger == []
+    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").asks("cancel")
+    assert subscription.at("2027-02-20").state.state == "ERASED"
+    assert subscription.ledger == []
 
 
 def test_r32_a_switch_for_today_is_never_in_the_way() -> None:
-    life = trial().asks("cancel", date="2027-02-25").asks("switch_to_paid", term="ANNUAL")
-    assert life.at("2027-02-26").state.state == "ACTIVE"
+    subscription = trial().asks("cancel", date="2027-02-25").asks("switch_to_paid", term="ANNUAL")
+    assert subscription.at("2027-02-26").state.state == "ACTIVE"
 
 
 # -- R30 ---------------------------------------------------------------------------------------------
 
 
 def test_r30_the_example() -> None:
-    life = annual().at("2027-07-01 14:00").asks("cancel")
-    assert life.posted == [
+    subscription = annual().at("2027-07-01 14:00").asks("cancel")
+    assert subscription.posted == [
         *(fee(f"2027-0{m}-01", f"2027-0{m + 1}-01", 30_000) for m in range(1, 7)),
         repayment("2027-01-01", "2027-07-01", 36_000),  # 6 × (36,000 - 30,000)
         termination("2027-07-01", "2028-01-01", 18_000),  # 10% × 6 × 30,000
@@ -227,8 +230,8 @@ def test_r30_the_example() -> None:
 
 
 def test_r30_reserved_it_costs_the_same() -> None:
-    life = annual().asks("cancel", date="2027-07-01").at("2027-07-01")
-    assert charges(life) == [
+    subscription = annual().asks("cancel", date="2027-07-01").at("2027-07-01")
+    assert charges(subscription) == [
         repayment("2027-01-01", "2027-07-01", 36_000),
         termination("2027-07-01", "2028-01-01", 18_000),
     ]
@@ -246,8 +249,8 @@ def test_r30_on_the_very_first_day_there_is_nothing_to_repay_and_all_remains() -
 
 
 def test_r30_on_the_last_day_one_day_remains() -> None:
-    life = annual().at("2027-12-31").asks("cancel")
-    assert charges(life) == [
+    subscription = annual().at("2027-12-31").asks("cancel")
+    assert charges(subscription) == [
         # 11 × 6,000 + 30/31 × 6,000 = 66,000 + 5,806.5
         repayment("2027-01-01", "2027-12-31", 71_806),
         termination("2027-12-31", "2028-01-01", 96),  # 10% × 1/31 × 30,000 = 96.8
@@ -255,8 +258,10 @@ def test_r30_on_the_last_day_one_day_remains() -> None:
 
 
 def test_r30_each_rate_counts_for_its_own_days_and_the_last_for_the_rest() -> None:
-    life = annual().at("2027-04-01").asks("upgrade", plan="basic", members=20).at("2027-07-01").asks("cancel")
-    assert charges(life) == [
+    subscription = (
+        annual().at("2027-04-01").asks("upgrade", plan="basic", members=20).at("2027-07-01").asks("cancel")
+    )
+    assert charges(subscription) == [
         # 3 × 10 × (3,600 - 3,000) + 3 × 20 × (7,200 - 6,000) = 18,000 + 72,000
         repayment("2027-01-01", "2027-07-01", 90_000),
         termination("2027-07-01", "2028-01-01", 72_000),  # 10% × 6 × 20 × 6,000
@@ -264,32 +269,32 @@ def test_r30_each_rate_counts_for_its_own_days_and_the_last_for_the_rest() -> No
 
 
 def test_r30_the_rest_is_at_the_plan_and_members_of_the_moment_of_cancelling() -> None:
-    life = annual().at("2027-07-01 09:00").asks("upgrade", plan="basic", members=20)
-    assert charges(life.at("2027-07-01 10:00").asks("cancel")) == [
+    subscription = annual().at("2027-07-01 09:00").asks("upgrade", plan="basic", members=20)
+    assert charges(subscription.at("2027-07-01 10:00").asks("cancel")) == [
         repayment("2027-01-01", "2027-07-01", 36_000),  # the upgrade has no day of its own yet
         termination("2027-07-01", "2028-01-01", 72_000),
     ]
 
 
 def test_r30_only_the_current_period_is_repaid() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL").at("2028-07-01").asks("cancel")
-    assert charges(life) == [
+    subscription = annual().asks("change_renewal_option", term="ANNUAL").at("2028-07-01").asks("cancel")
+    assert charges(subscription) == [
         repayment("2028-01-01", "2028-07-01", 36_000),
         termination("2028-07-01", "2029-01-01", 18_000),
     ]
 
 
 def test_r30_after_an_upgrade_to_annual_the_months_before_are_not_repaid() -> None:
-    life = monthly().at("2027-04-01").asks("upgrade", term="ANNUAL").at("2027-07-01").asks("cancel")
-    assert charges(life) == [
+    subscription = monthly().at("2027-04-01").asks("upgrade", term="ANNUAL").at("2027-07-01").asks("cancel")
+    assert charges(subscription) == [
         repayment("2027-04-01", "2027-07-01", 18_000),  # 3 × 6,000
         termination("2027-07-01", "2028-04-01", 27_000),  # 10% × 9 × 30,000
     ]
 
 
 def test_r30_nor_are_the_days_of_the_month_before_the_upgrade() -> None:
-    life = monthly().at("2027-04-11").asks("upgrade", term="ANNUAL").at("2027-07-01").asks("cancel")
-    assert charges(life) == [
+    subscription = monthly().at("2027-04-11").asks("upgrade", term="ANNUAL").at("2027-07-01").asks("cancel")
+    assert charges(subscription) == [
         repayment("2027-04-11", "2027-07-01", 16_000),  # 20/30 × 6,000 + 2 × 6,000
         termination("2027-07-01", "2028-04-11", 28_000),  # 10% × (9 × 30,000 + 10/30 × 30,000)
     ]
@@ -297,37 +302,43 @@ def test_r30_nor_are_the_days_of_the_month_before_the_upgrade() -> None:
 
 def test_r30_without_a_discount_there_is_nothing_to_repay() -> None:
     book = book_of(catalogue(plans={"lite": {"list": 3_000}}))
-    life = ScenarioBuilder.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
-    assert charges(life) == [termination("2027-07-01", "2028-01-01", 18_000)]
+    subscription = (
+        ScenarioBuilder.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
+    )
+    assert charges(subscription) == [termination("2027-07-01", "2028-01-01", 18_000)]
 
 
 @pytest.mark.parametrize(("percent", "due"), [(0, []), (25, [termination("2027-07-01", NEXT_YEAR, 45_000)])])
 def test_r30_the_percentage_is_policy(percent: int, due: list[Posted]) -> None:
     book = book_of(catalogue(cancellation={"fee_percent": percent}))
-    life = ScenarioBuilder.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
-    assert charges(life) == [repayment("2027-01-01", "2027-07-01", 36_000), *due]
+    subscription = (
+        ScenarioBuilder.paid(YEAR, "ANNUAL", book, plan="lite", members=10).at("2027-07-01").asks("cancel")
+    )
+    assert charges(subscription) == [repayment("2027-01-01", "2027-07-01", 36_000), *due]
 
 
 def test_r30_the_day_after_the_end_is_free_when_reserved() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL").asks("cancel", date=NEXT_YEAR).at(NEXT_YEAR)
-    assert (life.state.state, charges(life)) == ("ERASED", [])
+    subscription = (
+        annual().asks("change_renewal_option", term="ANNUAL").asks("cancel", date=NEXT_YEAR).at(NEXT_YEAR)
+    )
+    assert (subscription.state.state, charges(subscription)) == ("ERASED", [])
 
 
 @pytest.mark.parametrize("moment", ["2028-01-01 00:00", "2028-01-01 23:59:59"])
 def test_r30_the_day_after_the_end_is_free_at_once_too_though_a_renewal_has_begun(moment: str) -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL").at(moment)
-    assert life.period == ("ANNUAL", "2028-01-01", "2029-01-01")
-    assert (quote(life, "2028-01-01").penalty, charges(life.asks("cancel"))) == (0, [])
+    subscription = annual().asks("change_renewal_option", term="ANNUAL").at(moment)
+    assert subscription.period == ("ANNUAL", "2028-01-01", "2029-01-01")
+    assert (quote(subscription, "2028-01-01").penalty, charges(subscription.asks("cancel"))) == (0, [])
 
 
 def test_r30_an_upgrade_on_that_day_keeps_the_contract_and_the_day_free() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL").at("2028-01-01 09:00")
-    assert charges(life.asks("upgrade", members=20).asks("cancel")) == []
+    subscription = annual().asks("change_renewal_option", term="ANNUAL").at("2028-01-01 09:00")
+    assert charges(subscription.asks("upgrade", members=20).asks("cancel")) == []
 
 
 def test_r30_a_day_into_the_renewal_is_not_free() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL").at("2028-01-02").asks("cancel")
-    assert life.posted[-3:] == [
+    subscription = annual().asks("change_renewal_option", term="ANNUAL").at("2028-01-02").asks("cancel")
+    assert subscription.posted[-3:] == [
         fee("2028-01-01", "2028-01-02", 967),  # 1/31 × 30,000 = 967.7
         repayment("2028-01-01", "2028-01-02", 193),  # 1/31 × 6,000 = 193.5
         # 30/31 × 30,000 + 11 × 30,000 = 359,032.3; 10%
@@ -336,10 +347,10 @@ def test_r30_a_day_into_the_renewal_is_not_free() -> None:
 
 
 def test_r30_a_quote_is_free_and_changes_nothing() -> None:
-    life = annual().at("2027-03-10")
-    before = life.state
-    asked = quote(life, "2027-07-01")
-    assert life.state is before
+    subscription = annual().at("2027-03-10")
+    before = subscription.state
+    asked = quote(subscription, "2027-07-01")
+    assert subscription.state is before
     assert posted(asked.ledger) == [
         *(fee(f"2027-0{m}-01", f"2027-0{m + 1}-01", 30_000) for m in range(3, 7)),
         repayment("2027-01-01", "2027-07-01", 36_000),
@@ -355,8 +366,8 @@ PERSONAL = ("acme.co.kr", "two.kr", "kim.min-ji", "Acme Korea", "+8221234", TOKE
 
 
 def someone() -> ScenarioBuilder:
-    life = annual(account={"domain": "acme.co.kr"}, admin_id="kim.min-ji")
-    return life.asks("rename_account", domain="two.kr")
+    subscription = annual(account={"domain": "acme.co.kr"}, admin_id="kim.min-ji")
+    return subscription.asks("rename_account", domain="two.kr")
 
 
 def names_no_one(record: str) -> bool:
@@ -364,38 +375,38 @@ def names_no_one(record: str) -> bool:
 
 
 def test_r31_erasure_follows_straight_after_cancelling() -> None:
-    life = someone().at("2027-03-10 12:00").asks("cancel").at("2027-03-10 12:00")
-    assert life.happened[-2:] == ["CANCELED", "ERASED"]
-    assert (life.state.state, life.state.access) == ("ERASED", "NONE")
+    subscription = someone().at("2027-03-10 12:00").asks("cancel").at("2027-03-10 12:00")
+    assert subscription.happened[-2:] == ["CANCELED", "ERASED"]
+    assert (subscription.state.state, subscription.state.access) == ("ERASED", "NONE")
 
 
 def test_r31_an_erased_state_names_no_one() -> None:
-    life = someone()
-    assert not names_no_one(life.state.model_dump_json())
-    assert names_no_one(life.asks("cancel").at(life.now).state.model_dump_json())
+    subscription = someone()
+    assert not names_no_one(subscription.state.model_dump_json())
+    assert names_no_one(subscription.asks("cancel").at(subscription.now).state.model_dump_json())
 
 
 def test_r31_the_status_is_answered_from_what_stays() -> None:
-    life = someone()
-    assert status_of(life.state, POLICY).account == "kim.min-ji@acme.co.kr"
-    left = status_of(life.asks("cancel").at(life.now).state, POLICY)
+    subscription = someone()
+    assert status_of(subscription.state, POLICY).account == "kim.min-ji@acme.co.kr"
+    left = status_of(subscription.asks("cancel").at(subscription.now).state, POLICY)
     assert (left.state, left.account, left.proofs, left.next) == ("ERASED", None, (), None)
     assert names_no_one(left.model_dump_json())
 
 
 def test_r31_what_stays_is_the_billing_account_and_the_record() -> None:
-    life = someone().at("2027-03-10 12:00").asks("cancel").at("2027-03-10 12:00")
-    assert life.state.customer_id == "customer-1"
-    assert life.state.ended_at == on("2027-03-10 12:00")
-    assert life.ledger
-    assert names_no_one("".join(line.model_dump_json() for line in life.ledger))
-    assert names_no_one("".join(entry.model_dump_json() for entry in life.timeline))
+    subscription = someone().at("2027-03-10 12:00").asks("cancel").at("2027-03-10 12:00")
+    assert subscription.state.customer_id == "customer-1"
+    assert subscription.state.ended_at == on("2027-03-10 12:00")
+    assert subscription.ledger
+    assert names_no_one("".join(line.model_dump_json() for line in subscription.ledger))
+    assert names_no_one("".join(entry.model_dump_json() for entry in subscription.timeline))
 
 
 def test_r31_events_name_someone_only_in_their_private_fields() -> None:
-    life = someone().proves("two.kr").at("2027-01-09").asks("rename_account", domain="acme.co.kr")
-    life.asks("rename_account", domain="two.kr").asks("cancel").at(life.now)
-    for event in life.events:
+    subscription = someone().proves("two.kr").at("2027-01-09").asks("rename_account", domain="acme.co.kr")
+    subscription.asks("rename_account", domain="two.kr").asks("cancel").at(subscription.now)
+    for event in subscription.events:
         assert names_no_one(event.model_dump_json(exclude=set(private_fields(event)))), event.event
 
 
@@ -411,10 +422,10 @@ def test_r31_the_state_never_knows_the_company_or_the_password() -> None:
 
 
 def test_r31_erasing_twice_is_harmless() -> None:
-    life = someone().asks("cancel").at(YEAR + " 10:00")
-    again = apply(life.state, Erased(at=on("2027-06-01")))
+    subscription = someone().asks("cancel").at(YEAR + " 10:00")
+    again = apply(subscription.state, Erased(at=on("2027-06-01")))
     counted = {"sequence", "last_at"}
-    assert again.model_dump(exclude=counted) == life.state.model_dump(exclude=counted)
+    assert again.model_dump(exclude=counted) == subscription.state.model_dump(exclude=counted)
 
 
 def test_r31_a_misread_command_is_refused_without_the_values_that_were_sent() -> None:
@@ -429,9 +440,9 @@ def test_r31_a_misread_command_is_refused_without_the_field_names_that_were_sent
 
 
 def test_r31_nothing_follows_an_erasure() -> None:
-    life = someone().asks("cancel").at(life_end := on("2027-01-01 09:00"))
-    before: Subscription = life.state
-    assert life.at(life_end + timedelta(days=3650)).state == before
+    subscription = someone().asks("cancel").at(life_end := on("2027-01-01 09:00"))
+    before: Subscription = subscription.state
+    assert subscription.at(life_end + timedelta(days=3650)).state == before
 
 
 # -- R33 ---------------------------------------------------------------------------------------------
@@ -439,32 +450,38 @@ def test_r31_nothing_follows_an_erasure() -> None:
 
 def test_r33_today_is_the_korean_date_of_the_clock_that_was_given() -> None:
     # 15:30 on 9 March in Greenwich is the 10th in Korea.
-    life = annual()
-    life.at(on("2027-03-10 00:30").astimezone(UTC))
-    assert life.refused("cancel", date="2027-03-09").code is RefusalCode.DATE_IN_THE_PAST
-    assert life.asks("cancel", date="2027-03-10").state.state == "CANCELED"
+    subscription = annual()
+    subscription.at(on("2027-03-10 00:30").astimezone(UTC))
+    assert subscription.refused("cancel", date="2027-03-09").code is RefusalCode.DATE_IN_THE_PAST
+    assert subscription.asks("cancel", date="2027-03-10").state.state == "CANCELED"
 
 
 @pytest.mark.parametrize("year", [2030, 2099, 2150])
 def test_r33_every_check_goes_by_that_clock_however_far_from_the_machines(year: int) -> None:
-    life = ScenarioBuilder.requested(f"{year}-01-31 10:00")
+    subscription = ScenarioBuilder.requested(f"{year}-01-31 10:00")
     assert (
-        life.refused("switch_to_paid", date=f"{year}-01-30", term="ANNUAL").code
+        subscription.refused("switch_to_paid", date=f"{year}-01-30", term="ANNUAL").code
         is RefusalCode.DATE_IN_THE_PAST
     )
     assert (
-        life.refused("switch_to_paid", date=f"{year}-05-01", term="ANNUAL").code is RefusalCode.DATE_TOO_LATE
+        subscription.refused("switch_to_paid", date=f"{year}-05-01", term="ANNUAL").code
+        is RefusalCode.DATE_TOO_LATE
     )
-    life.asks("switch_to_paid", term="ANNUAL").at(f"{year}-06-01")
-    assert life.refused("cancel", date=f"{year}-05-31").code is RefusalCode.DATE_IN_THE_PAST
-    assert life.refused("cancel", date=f"{year + 1}-02-01").code is RefusalCode.DATE_TOO_LATE
-    life.asks("cancel", date=f"{year + 1}-01-31")
+    subscription.asks("switch_to_paid", term="ANNUAL").at(f"{year}-06-01")
+    assert subscription.refused("cancel", date=f"{year}-05-31").code is RefusalCode.DATE_IN_THE_PAST
+    assert subscription.refused("cancel", date=f"{year + 1}-02-01").code is RefusalCode.DATE_TOO_LATE
+    subscription.asks("cancel", date=f"{year + 1}-01-31")
 
 
 def test_r33_the_same_life_years_later_is_the_same_life() -> None:
     # 2027 and 2038 have the same calendar.
     def lived(year: int) -> list[Posted]:
-        life = ScenarioBuilder.paid(f"{year}-01-15", "ANNUAL", members=7).at(f"{year}-05-05 12:00")
-        return life.asks("upgrade", members=9).asks("cancel", date=f"{year}-11-20").at(f"{year}-12-31").posted
+        subscription = ScenarioBuilder.paid(f"{year}-01-15", "ANNUAL", members=7).at(f"{year}-05-05 12:00")
+        return (
+            subscription.asks("upgrade", members=9)
+            .asks("cancel", date=f"{year}-11-20")
+            .at(f"{year}-12-31")
+            .posted
+        )
 
     assert [line.amount for line in lived(2027)] == [line.amount for line in lived(2038)]

@@ -22,14 +22,14 @@ def on_a_domain() -> ScenarioBuilder:
 
 
 def test_r11_a_domain_is_restricted_until_it_is_proved() -> None:
-    life = on_a_domain()
-    assert (life.state.state, life.state.access) == ("TRIAL", "RESTRICTED")
-    assert life.proves("acme.co.kr").state.access == "FULL"
+    subscription = on_a_domain()
+    assert (subscription.state.state, subscription.state.access) == ("TRIAL", "RESTRICTED")
+    assert subscription.proves("acme.co.kr").state.access == "FULL"
 
 
 def test_r11_a_group_name_never_is() -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
-    assert (life.state.access, life.state.claims) == ("FULL", ())
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
+    assert (subscription.state.access, subscription.state.claims) == ("FULL", ())
 
 
 def test_r11_the_trial_clock_runs_meanwhile() -> None:
@@ -39,22 +39,22 @@ def test_r11_the_trial_clock_runs_meanwhile() -> None:
 
 def test_r11_switching_is_allowed_and_the_answer_says_that_use_is_restricted() -> None:
     assert "restricted" in on_a_domain().asks("switch_to_paid", date="2027-01-10", term="ANNUAL").message
-    life = on_a_domain().asks("switch_to_paid", term="ANNUAL")
-    assert "restricted" in life.message
-    assert (life.state.state, life.state.access) == ("ACTIVE", "RESTRICTED")
+    subscription = on_a_domain().asks("switch_to_paid", term="ANNUAL")
+    assert "restricted" in subscription.message
+    assert (subscription.state.state, subscription.state.access) == ("ACTIVE", "RESTRICTED")
 
 
 def test_r11_once_proved_the_answer_says_nothing_of_it() -> None:
-    life = on_a_domain().proves("acme.co.kr").asks("switch_to_paid", term="ANNUAL")
-    assert "restricted" not in life.message
-    assert life.state.access == "FULL"
+    subscription = on_a_domain().proves("acme.co.kr").asks("switch_to_paid", term="ANNUAL")
+    assert "restricted" not in subscription.message
+    assert subscription.state.access == "FULL"
 
 
 def test_r11_the_proof_counts_in_every_state_that_has_access() -> None:
-    life = on_a_domain().at("2027-02-01 09:00")
-    assert (life.state.state, life.state.access) == ("SUSPENDED", "NONE")
-    assert life.proves("acme.co.kr").state.access == "NONE"
-    assert life.asks("switch_to_paid", term="MONTHLY").state.access == "FULL"
+    subscription = on_a_domain().at("2027-02-01 09:00")
+    assert (subscription.state.state, subscription.state.access) == ("SUSPENDED", "NONE")
+    assert subscription.proves("acme.co.kr").state.access == "NONE"
+    assert subscription.asks("switch_to_paid", term="MONTHLY").state.access == "FULL"
 
 
 # -- R12 ---------------------------------------------------------------------------------------------
@@ -67,21 +67,21 @@ def test_r12_the_two_records_of_which_one_proves_the_ownership() -> None:
 
 
 def test_r12_each_name_has_its_own_token() -> None:
-    life = on_a_domain()
-    assert life.state.claim is not None
-    assert (life.state.claim.name, life.state.claim.token) == ("acme.co.kr", TOKEN)
-    started = life.events[0]
+    subscription = on_a_domain()
+    assert subscription.state.claim is not None
+    assert (subscription.state.claim.name, subscription.state.claim.token) == ("acme.co.kr", TOKEN)
+    started = subscription.events[0]
     assert started.event == "TRIAL_STARTED"
-    assert started.claim == life.state.claim
+    assert started.claim == subscription.state.claim
 
 
 def test_r12_the_status_shows_what_is_still_to_be_published() -> None:
-    life = on_a_domain().asks("rename_account", domain="two.kr")
-    shown = status_of(life.state, POLICY).proofs
+    subscription = on_a_domain().asks("rename_account", domain="two.kr")
+    shown = status_of(subscription.state, POLICY).proofs
     assert shown == tuple(
         verification_records(name, TOKEN, POLICY.cname_target) for name in ("acme.co.kr", "two.kr")
     )
-    assert status_of(life.proves("acme.co.kr", "two.kr").state, POLICY).proofs == ()
+    assert status_of(subscription.proves("acme.co.kr", "two.kr").state, POLICY).proofs == ()
 
 
 # -- R13 ---------------------------------------------------------------------------------------------
@@ -143,35 +143,35 @@ def test_r13_a_pace_that_does_not_fit_its_stage_still_ends_with_the_stage() -> N
 
 
 def test_r13_not_yet_is_an_answer_and_changes_nothing() -> None:
-    life = on_a_domain()
-    before = life.state
-    life.asks("check_domain")
-    assert "not found yet" in life.message
-    assert life.state == before
+    subscription = on_a_domain()
+    before = subscription.state
+    subscription.asks("check_domain")
+    assert "not found yet" in subscription.message
+    assert subscription.state == before
 
 
 def test_r13_looking_goes_on_as_long_as_the_subscription_lives() -> None:
-    life = on_a_domain()
+    subscription = on_a_domain()
     for moment in ("2027-01-15 09:00", "2027-02-15 09:00", "2027-03-01 09:00"):
-        assert [c.name for c in life.at(moment).state.claims] == ["acme.co.kr"]
-    assert life.at("2027-03-02 09:00").state.claims == ()
+        assert [c.name for c in subscription.at(moment).state.claims] == ["acme.co.kr"]
+    assert subscription.at("2027-03-02 09:00").state.claims == ()
 
 
 def test_r13_once_proved_looking_stops() -> None:
-    life = on_a_domain().proves("acme.co.kr")
-    assert life.state.claims == ()
-    assert life.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
+    subscription = on_a_domain().proves("acme.co.kr")
+    assert subscription.state.claims == ()
+    assert subscription.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
 def test_r13_there_is_nothing_to_look_for_on_a_group_name() -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00")
-    assert life.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00")
+    assert subscription.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
 def test_r13_a_proof_that_comes_too_late_changes_nothing() -> None:
     # The answer to a look can arrive after the name has been left.
-    life = on_a_domain().asks("rename_account", group="acme")
-    assert domain_verified_events(life.state, ("acme.co.kr",), life.now) == ()
+    subscription = on_a_domain().asks("rename_account", group="acme")
+    assert domain_verified_events(subscription.state, ("acme.co.kr",), subscription.now) == ()
 
 
 def test_r13_a_claim_is_due_to_be_looked_at_from_its_first_moment() -> None:

@@ -202,16 +202,16 @@ def test_every_sentence_has_parameters_of_known_kinds() -> None:
 
 
 def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
-    life = (
+    subscription = (
         ScenarioBuilder.paid("2026-12-20", "ANNUAL", members=10)
         .at("2027-03-20")
         .asks("upgrade", plan="premium", members=15)
     )
-    assert event_message(life.events[-1]) == (
+    assert event_message(subscription.events[-1]) == (
         "Upgraded to premium for 15 members at 10,000 KRW a member a month, which counts from 2027-03-20 on; "
         "the annual contract goes on to 2027-12-20."
     )
-    assert said(life.events[-1], Language.EN) == (
+    assert said(subscription.events[-1], Language.EN) == (
         "Upgraded to Premium for 15 members at ₩10,000 a member a month, which counts from 20 Mar 2027 on; "
         "the annual contract goes on to 19 Dec 2027."
     )
@@ -219,30 +219,32 @@ def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
 
 def test_r25_a_raised_option_says_what_it_will_cost() -> None:
     """5 members on lite are 5 x 3,000 a year, 15 on premium 15 x 10,000."""
-    life = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
-    life.asks("change_renewal_option", term="ANNUAL", plan="lite", members=5)
-    life.at("2027-03-20").asks("upgrade", plan="premium", members=15)
-    assert event_message(life.events[-1]).endswith(
+    subscription = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
+    subscription.asks("change_renewal_option", term="ANNUAL", plan="lite", members=5)
+    subscription.at("2027-03-20").asks("upgrade", plan="premium", members=15)
+    assert event_message(subscription.events[-1]).endswith(
         "The renewal option is raised with it: an annual contract on premium for 15 members; at the present "
         "prices that is 150,000 KRW a month instead of 15,000 KRW."
     )
-    assert "월 15,000원에서 월 150,000원" in said(life.events[-1], Language.KO)
+    assert "월 15,000원에서 월 150,000원" in said(subscription.events[-1], Language.KO)
 
 
 def test_r32_the_console_says_which_reservation_is_replaced() -> None:
-    life = (
+    subscription = (
         ScenarioBuilder.paid("2027-01-01", "MONTHLY")
         .asks("cancel", date="2027-05-01")
         .asks("cancel", date="2027-06-01")
     )
-    assert said(life.events[-1], Language.EN) == (
+    assert said(subscription.events[-1], Language.EN) == (
         "The cancellation is reserved for 1 Jun 2027, in place of the one for 1 May 2027."
     )
 
 
 def test_what_has_not_happened_is_not_said_as_if_it_had() -> None:
-    life = ScenarioBuilder.requested("2026-12-01 09:00")
-    words = [coming.entry.message for coming in upcoming(life.state, life.now, life.book)]
+    subscription = ScenarioBuilder.requested("2026-12-01 09:00")
+    words = [
+        coming.entry.message for coming in upcoming(subscription.state, subscription.now, subscription.book)
+    ]
     assert words == [
         "The trial ends and use is suspended; without a switch to a paid plan the service is canceled on "
         "2027-01-30 at 09:00 KST.",

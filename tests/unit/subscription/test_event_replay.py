@@ -14,16 +14,16 @@ def cancelled_in_july() -> ScenarioBuilder:
 
 
 def test_a_state_that_was_changed_is_told_as_it_was() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-03-01")
-    changed = life.state.model_copy(update={"members": 11, "reservation": None, "billed_up_to": None})
-    assert rebuild_state(changed, life.events) == life.state
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-03-01")
+    changed = subscription.state.model_copy(update={"members": 11, "reservation": None, "billed_up_to": None})
+    assert rebuild_state(changed, subscription.events) == subscription.state
 
 
 def test_what_names_a_person_is_told_by_the_state_until_it_is_erased() -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
-    assert rebuild_state(life.state, life.events).account == life.state.account
-    assert rebuild_state(life.state, life.events).claims[0].token == TOKEN
-    erased = life.asks("cancel").at(life.now)
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
+    assert rebuild_state(subscription.state, subscription.events).account == subscription.state.account
+    assert rebuild_state(subscription.state, subscription.events).claims[0].token == TOKEN
+    erased = subscription.asks("cancel").at(subscription.now)
     restored = erased.state.model_copy(update={"admin_id": "admin"})
     assert rebuild_state(restored, erased.events) == erased.state
 
@@ -41,19 +41,22 @@ def test_a_look_for_a_proof_and_the_id_of_a_command_that_did_nothing_are_no_diff
 
 
 def test_r30_a_charge_that_the_rules_do_not_reckon_is_found() -> None:
-    life = cancelled_in_july()
-    *before, canceled = life.events
+    subscription = cancelled_in_july()
+    *before, canceled = subscription.events
     assert isinstance(canceled, Canceled)
     forgiven = canceled.model_copy(update={"posted": canceled.posted[:1]})
-    [found] = charge_mismatches(life.state, [*before, forgiven], BOOK)
+    [found] = charge_mismatches(subscription.state, [*before, forgiven], BOOK)
     assert found.event == forgiven
     assert [line.amount for line in found.reckoned] == [36_000, 18_000]
 
 
 def test_r21_a_month_that_charges_nothing_is_found() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at("2027-02-01")
-    fees = next(event for event in life.events if isinstance(event, ServiceFeesPosted))
-    events = [event if event is not fees else fees.model_copy(update={"posted": ()}) for event in life.events]
-    [found] = charge_mismatches(life.state, events, BOOK)
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at("2027-02-01")
+    fees = next(event for event in subscription.events if isinstance(event, ServiceFeesPosted))
+    events = [
+        event if event is not fees else fees.model_copy(update={"posted": ()})
+        for event in subscription.events
+    ]
+    [found] = charge_mismatches(subscription.state, events, BOOK)
     # 10 members at list 3,600.
     assert [line.amount for line in found.reckoned] == [36_000]

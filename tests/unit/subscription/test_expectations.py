@@ -17,30 +17,33 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 def test_a_command_is_done_for_the_state_and_the_day_that_it_expects() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
-    seen = {"sequence": life.state.sequence, "date": "2027-03-15"}
-    life.asks("cancel", date="2027-05-01", expects=seen)
-    assert life.events[-1].event == "CANCELLATION_RESERVED"
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
+    seen = {"sequence": subscription.state.sequence, "date": "2027-03-15"}
+    subscription.asks("cancel", date="2027-05-01", expects=seen)
+    assert subscription.events[-1].event == "CANCELLATION_RESERVED"
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
 @pytest.mark.parametrize(("earlier", "day"), [(1, "2027-03-15"), (0, "2027-03-14"), (-1, "2027-03-15")])
 def test_it_is_refused_in_any_other_state_and_on_any_other_day(command: str, earlier: int, day: str) -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
-    before = life.state
-    seen = {"sequence": life.state.sequence - earlier, "date": day}
-    assert life.refused(command, expects=seen, **ARGUMENTS[command]).code is RefusalCode.CHANGED_MEANWHILE
-    assert life.state == before
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
+    before = subscription.state
+    seen = {"sequence": subscription.state.sequence - earlier, "date": day}
+    assert (
+        subscription.refused(command, expects=seen, **ARGUMENTS[command]).code
+        is RefusalCode.CHANGED_MEANWHILE
+    )
+    assert subscription.state == before
 
 
 def test_r19_it_is_refused_where_a_catalogue_version_was_published_since() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
-    seen = {"sequence": life.state.sequence, "date": "2027-03-15", "edition": 1}
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
+    seen = {"sequence": subscription.state.sequence, "date": "2027-03-15", "edition": 1}
     dearer = {"premium": {"list": 20_000, "annual": 18_000}}
-    life.book = book_of(*life.book.versions, catalogue("2027-03-15", plans=dearer))
-    refused = life.refused("upgrade", plan="premium", expects=seen)
+    subscription.book = book_of(*subscription.book.versions, catalogue("2027-03-15", plans=dearer))
+    refused = subscription.refused("upgrade", plan="premium", expects=seen)
     assert (refused.code, refused.judged_by_catalogue) == (RefusalCode.CHANGED_MEANWHILE, True)
-    life.asks("upgrade", plan="premium", expects={**seen, "edition": 2})
+    subscription.asks("upgrade", plan="premium", expects={**seen, "edition": 2})
 
 
 def test_what_it_expects_does_not_tell_it_from_itself_sent_again() -> None:

@@ -23,22 +23,24 @@ def number(words: str) -> Fraction:
 
 
 def upgraded_in_march() -> list[LedgerLine]:
-    life = ScenarioBuilder.paid("2027-03-01", "MONTHLY", plan="lite", members=10)
-    return life.at("2027-03-15").asks("upgrade", plan="basic").at("2027-04-01").ledger
+    subscription = ScenarioBuilder.paid("2027-03-01", "MONTHLY", plan="lite", members=10)
+    return subscription.at("2027-03-15").asks("upgrade", plan="basic").at("2027-04-01").ledger
 
 
 def cancelled_in_july() -> list[LedgerLine]:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
-    return life.at("2027-07-01").asks("cancel").ledger
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
+    return subscription.at("2027-07-01").asks("cancel").ledger
 
 
 def with_three_rates() -> list[LedgerLine]:
-    life = (
+    subscription = (
         ScenarioBuilder.paid("2027-01-15", "ANNUAL", plan="lite", members=3)
         .at("2027-02-03")
         .asks("upgrade", members=7)
     )
-    return life.at("2028-01-02").asks("upgrade", plan="premium").at("2028-01-09").asks("cancel").ledger
+    return (
+        subscription.at("2028-01-02").asks("upgrade", plan="premium").at("2028-01-09").asks("cancel").ledger
+    )
 
 
 def sum_of_steps(explained: Explanation) -> Fraction:
@@ -99,9 +101,9 @@ def test_r30_a_repayment_names_each_rate_for_its_own_days() -> None:
 
 def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
     """Basic for 10 members until 20 March, premium for 15 from then on."""
-    life = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="basic", members=10).at("2027-03-20")
-    life.asks("upgrade", plan="premium", members=15).at("2027-05-20").asks("cancel")
-    repaid = next(line for line in life.ledger if line.kind == "DISCOUNT_REPAYMENT")
+    subscription = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="basic", members=10).at("2027-03-20")
+    subscription.asks("upgrade", plan="premium", members=15).at("2027-05-20").asks("cancel")
+    repaid = next(line for line in subscription.ledger if line.kind == "DISCOUNT_REPAYMENT")
     assert [(f"{rate.first_day}", f"{rate.end_day}", rate.plan, rate.members) for rate in repaid.rates] == [
         ("2026-12-20", "2027-03-20", "basic", 10),
         ("2027-03-20", "2027-05-20", "premium", 15),

@@ -25,14 +25,14 @@ def annual() -> ScenarioBuilder:
     return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
 
 
-def quote(life: ScenarioBuilder, date: str) -> Quote:
-    found = life.quoted(date)
+def quote(subscription: ScenarioBuilder, date: str) -> Quote:
+    found = subscription.quoted(date)
     assert isinstance(found, Quote), found
     return found
 
 
-def refused(life: ScenarioBuilder, date: str) -> RefusalCode:
-    found = life.quoted(date)
+def refused(subscription: ScenarioBuilder, date: str) -> RefusalCode:
+    found = subscription.quoted(date)
     assert isinstance(found, Refusal), found
     return found.code
 
@@ -41,16 +41,16 @@ def refused(life: ScenarioBuilder, date: str) -> RefusalCode:
 
 
 def test_r30_a_quote_for_today_is_what_cancelling_now_charges() -> None:
-    life = annual().at("2027-07-16 12:00")
-    asked = quote(life, "2027-07-16")
+    subscription = annual().at("2027-07-16 12:00")
+    asked = quote(subscription, "2027-07-16")
     assert posted(asked.ledger) == [
         fee("2027-07-01", "2027-07-16", 14_516),  # 15/31 × 30,000 = 14,516.1
         repayment("2027-01-01", "2027-07-16", 38_903),  # 6 × 6,000 + 15/31 × 6,000 = 38,903.2
         termination("2027-07-16", NEXT_YEAR, 16_548),  # 10% × (16/31 + 5) × 30,000 = 16,548.4
     ]
     assert (asked.penalty, asked.total) == (55_451, 69_967)
-    life.asks("cancel")
-    assert tuple(life.ledger[-3:]) == asked.ledger
+    subscription.asks("cancel")
+    assert tuple(subscription.ledger[-3:]) == asked.ledger
 
 
 def test_r30_a_quote_for_later_includes_the_service_fees_until_then() -> None:
@@ -78,9 +78,9 @@ def test_r30_the_day_after_the_end_is_quoted_as_free() -> None:
 
 def test_r30_a_quote_goes_on_as_the_reservation_would() -> None:
     # The chosen year would not begin while a cancellation is reserved (R24): months, at list.
-    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
-    life.asks("change_renewal_option", term="ANNUAL", plan="premium")
-    asked = quote(life, "2027-02-15")
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
+    subscription.asks("change_renewal_option", term="ANNUAL", plan="premium")
+    asked = quote(subscription, "2027-02-15")
     assert posted(asked.ledger) == [
         fee("2027-01-01", "2027-02-01", 36_000),
         fee("2027-02-01", "2027-02-15", 18_000),  # 14/28 × 36,000
@@ -89,10 +89,10 @@ def test_r30_a_quote_goes_on_as_the_reservation_would() -> None:
 
 def test_r30_a_quote_takes_the_prices_that_will_be_in_force() -> None:
     later = catalogue("2027-02-01", plans={"lite": {"list": 4_000}})
-    life = ScenarioBuilder.paid(
+    subscription = ScenarioBuilder.paid(
         "2027-01-01", "MONTHLY", book_of(default_catalogue(), later), plan="lite", members=10
     )
-    assert posted(quote(life, "2027-03-01").ledger) == [
+    assert posted(quote(subscription, "2027-03-01").ledger) == [
         fee("2027-01-01", "2027-02-01", 36_000),
         fee("2027-02-01", "2027-03-01", 40_000),
     ]
@@ -104,11 +104,11 @@ def test_r30_a_quote_in_trial_is_of_nothing() -> None:
 
 
 def test_r28_a_quote_is_for_any_date_from_today_to_the_latest() -> None:
-    life = annual().at("2027-03-10 12:00")
-    assert isinstance(life.quoted("2027-03-10"), Quote)
-    assert isinstance(life.quoted(NEXT_YEAR), Quote)
-    assert refused(life, "2027-03-09") is RefusalCode.DATE_IN_THE_PAST
-    assert refused(life, "2028-01-02") is RefusalCode.DATE_TOO_LATE
+    subscription = annual().at("2027-03-10 12:00")
+    assert isinstance(subscription.quoted("2027-03-10"), Quote)
+    assert isinstance(subscription.quoted(NEXT_YEAR), Quote)
+    assert refused(subscription, "2027-03-09") is RefusalCode.DATE_IN_THE_PAST
+    assert refused(subscription, "2028-01-02") is RefusalCode.DATE_TOO_LATE
 
 
 @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31"])
@@ -117,32 +117,32 @@ def test_r28_dates_beyond_all_calendars_are_refused(date: str) -> None:
 
 
 def test_r28_a_quote_is_refused_where_a_reserved_switch_is_in_the_way_of_the_command() -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00").asks(
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00").asks(
         "switch_to_paid", date="2027-01-20", term="ANNUAL"
     )
-    assert refused(life, "2027-01-25") is RefusalCode.SWITCH_RESERVED
-    assert quote(life, "2027-01-01").total == 0
+    assert refused(subscription, "2027-01-25") is RefusalCode.SWITCH_RESERVED
+    assert quote(subscription, "2027-01-01").total == 0
 
 
 def test_r28_a_quote_ignores_the_cancellation_that_it_would_replace() -> None:
-    life = annual()
-    before = quote(life, "2027-07-01")
-    assert quote(life.asks("cancel", date="2027-05-01"), "2027-07-01") == before
+    subscription = annual()
+    before = quote(subscription, "2027-07-01")
+    assert quote(subscription.asks("cancel", date="2027-05-01"), "2027-07-01") == before
 
 
 def test_r31_there_is_nothing_to_quote_after_the_end() -> None:
-    life = annual().asks("cancel")
-    assert refused(life, "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
-    assert refused(life.at("2027-01-02"), "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
+    subscription = annual().asks("cancel")
+    assert refused(subscription, "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
+    assert refused(subscription.at("2027-01-02"), "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
 
 
 # -- what comes next ---------------------------------------------------------------------------------
 
 
-def coming(life: ScenarioBuilder, limit: int = 12) -> list[tuple[str, str]]:
+def coming(subscription: ScenarioBuilder, limit: int = 12) -> list[tuple[str, str]]:
     return [
         (f"{found.entry.at:%Y-%m-%d %H:%M}", found.entry.event)
-        for found in upcoming(life.state, life.now, life.book, limit)
+        for found in upcoming(subscription.state, subscription.now, subscription.book, limit)
     ]
 
 
@@ -155,9 +155,9 @@ def test_r15_what_comes_in_a_trial() -> None:
 
 
 def test_r23_what_comes_under_a_contract_with_what_it_will_cost() -> None:
-    life = annual().at("2027-11-20")
-    found = upcoming(life.state, life.now, life.book, limit=4)
-    assert coming(life, limit=4) == [
+    subscription = annual().at("2027-11-20")
+    found = upcoming(subscription.state, subscription.now, subscription.book, limit=4)
+    assert coming(subscription, limit=4) == [
         ("2027-12-01 00:00", "SERVICE_FEES_POSTED"),
         ("2028-01-01 00:00", "SERVICE_FEES_POSTED"),
         ("2028-01-01 00:00", "CONTRACT_RENEWED"),
@@ -171,16 +171,18 @@ def test_r23_what_comes_under_a_contract_with_what_it_will_cost() -> None:
 
 
 def test_r23_what_comes_is_seen_from_now_even_if_nothing_has_woken() -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00")
-    found = upcoming(life.state, on("2027-02-15"), life.book)
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00")
+    found = upcoming(subscription.state, on("2027-02-15"), subscription.book)
     assert [each.entry.event for each in found] == ["CANCELED", "ERASED"]
 
 
 def test_r23_what_comes_is_what_then_happens() -> None:
-    life = annual().asks("cancel", date="2027-09-15").at("2027-02-10")
-    promised = [each.entry for each in upcoming(life.state, life.now, life.book, limit=50)]
-    known = len(life.timeline)
-    happened = life.at("2027-12-31").timeline[known:]
+    subscription = annual().asks("cancel", date="2027-09-15").at("2027-02-10")
+    promised = [
+        each.entry for each in upcoming(subscription.state, subscription.now, subscription.book, limit=50)
+    ]
+    known = len(subscription.timeline)
+    happened = subscription.at("2027-12-31").timeline[known:]
     in_either_tense = {"message": ""}
     assert [each.model_copy(update=in_either_tense) for each in happened] == [
         each.model_copy(update=in_either_tense) for each in promised

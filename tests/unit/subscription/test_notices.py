@@ -19,17 +19,17 @@ TRIAL_ENDING, SWITCH_DUE, CANCELLATION_DUE, CONTRACT_ENDING, DOMAIN_UNPROVED, RE
 Told = tuple[NoticeKind, str, int]
 
 
-def told(life: ScenarioBuilder, on_day: str) -> list[Told]:
+def told(subscription: ScenarioBuilder, on_day: str) -> list[Told]:
     """What is due on a day, if nothing more was asked until then."""
-    return [(each.kind, each.about.isoformat(), each.days) for each in due(life, on_day)]
+    return [(each.kind, each.about.isoformat(), each.days) for each in due(subscription, on_day)]
 
 
-def due(life: ScenarioBuilder, on_day: str) -> tuple[Notice, ...]:
-    return notices_due(life.state, day(on_day), life.book)
+def due(subscription: ScenarioBuilder, on_day: str) -> tuple[Notice, ...]:
+    return notices_due(subscription.state, day(on_day), subscription.book)
 
 
-def the_one(life: ScenarioBuilder, on_day: str) -> Notice:
-    [notice] = due(life, on_day)
+def the_one(subscription: ScenarioBuilder, on_day: str) -> Notice:
+    [notice] = due(subscription, on_day)
     return notice
 
 
@@ -92,25 +92,25 @@ def test_so_is_the_end_of_an_annual_contract(on_day: str, days: int | None) -> N
 def test_a_monthly_contract_is_told_a_week_before_and_not_when_it_begins(
     first_day: str, end_day: str, first_told: str
 ) -> None:
-    life = ScenarioBuilder.paid(first_day, "MONTHLY")
+    subscription = ScenarioBuilder.paid(first_day, "MONTHLY")
     days = days_from(first_day, end_day)
-    assert [on_day for on_day in days if told(life, on_day)] == days_from(first_told, end_day)
-    assert told(life, first_told) == [(CONTRACT_ENDING, end_day, 7)]
+    assert [on_day for on_day in days if told(subscription, on_day)] == days_from(first_told, end_day)
+    assert told(subscription, first_told) == [(CONTRACT_ENDING, end_day, 7)]
 
 
 def test_the_periods_of_a_chain_are_told_by_its_own_ends() -> None:
-    life = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2027-03-01")
-    assert told(life, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
+    subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2027-03-01")
+    assert told(subscription, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
     leap = ScenarioBuilder.paid("2028-02-29", "ANNUAL")
     assert told(leap, "2029-01-29") == [(CONTRACT_ENDING, "2029-02-28", 30)]
 
 
 def test_a_trial_that_is_shorter_than_a_week_is_told_on_its_second_day() -> None:
-    life = trial(book=book_of(catalogue(trial={"days": 5})))
+    subscription = trial(book=book_of(catalogue(trial={"days": 5})))
     assert [
         on_day
         for on_day in days_from("2027-01-01", "2027-01-08")
-        if (TRIAL_ENDING, "2027-01-06", 7) in told(life, on_day)
+        if (TRIAL_ENDING, "2027-01-06", 7) in told(subscription, on_day)
     ] == ["2027-01-01", "2027-01-02"]
 
 
@@ -125,9 +125,9 @@ def test_the_days_are_policy_and_none_means_never() -> None:
 
 def test_the_policy_is_always_that_of_the_newest_version() -> None:
     later = catalogue("2030-01-01", notices={"trial_days": [2]})
-    life = trial(book=book_of(catalogue(), later))
-    assert told(life, "2027-01-28") == []
-    assert told(life, "2027-01-29") == [(TRIAL_ENDING, "2027-01-31", 2)]
+    subscription = trial(book=book_of(catalogue(), later))
+    assert told(subscription, "2027-01-28") == []
+    assert told(subscription, "2027-01-29") == [(TRIAL_ENDING, "2027-01-31", 2)]
 
 
 # -- each once, whatever days were missed ------------------------------------------------------------
@@ -135,12 +135,12 @@ def test_the_policy_is_always_that_of_the_newest_version() -> None:
 
 @given(st.sets(st.integers(0, 40)))
 def test_whatever_days_are_missed_each_is_told_once_and_in_time(worked: set[int]) -> None:
-    life = trial()
+    subscription = trial()
     ends = day("2027-01-31")
     seen = [
         (each.key, ends - today)
         for today in (day("2027-01-01") + timedelta(days=number) for number in sorted(worked))
-        for each in notices_due(life.state, today, BOOK)
+        for each in notices_due(subscription.state, today, BOOK)
     ]
     first_time = dict(reversed(seen))
     # The job works on the day numbered 30 - n when n days are left; 7 covers 7 to 4, 3 covers 3 and 2.
@@ -157,10 +157,10 @@ def test_a_state_that_has_fallen_behind_is_told_what_it_will_be_by_then() -> Non
 
 
 def test_a_clock_that_is_ahead_is_at_least_at_its_last_event() -> None:
-    life = annual().at("2027-12-26")
-    assert told(life, "2026-11-25") == []
-    life.asks("change_renewal_option", term="ANNUAL")
-    assert told(life, "2026-11-25") == [(CONTRACT_ENDING, "2028-01-01", 7)]
+    subscription = annual().at("2027-12-26")
+    assert told(subscription, "2026-11-25") == []
+    subscription.asks("change_renewal_option", term="ANNUAL")
+    assert told(subscription, "2026-11-25") == [(CONTRACT_ENDING, "2028-01-01", 7)]
 
 
 # -- what will happen --------------------------------------------------------------------------------
@@ -180,14 +180,14 @@ def test_r15_without_a_grace_the_end_of_the_trial_is_told_as_the_end() -> None:
 
 
 def test_the_end_of_the_grace_is_not_told_again() -> None:
-    life = trial().at("2027-02-01")
-    assert [on_day for on_day in days_from("2027-02-01", "2027-03-05") if told(life, on_day)] == []
+    subscription = trial().at("2027-02-01")
+    assert [on_day for on_day in days_from("2027-02-01", "2027-03-05") if told(subscription, on_day)] == []
 
 
 def test_r16_a_switch_before_the_end_of_the_trial_is_told_in_its_place() -> None:
-    life = trial().asks("switch_to_paid", date="2027-01-31", term="ANNUAL", plan="basic", members=20)
-    assert told(life, "2027-01-29") == []
-    notice = the_one(life, "2027-01-30")
+    subscription = trial().asks("switch_to_paid", date="2027-01-31", term="ANNUAL", plan="basic", members=20)
+    assert told(subscription, "2027-01-29") == []
+    notice = the_one(subscription, "2027-01-30")
     assert notice.key == (SWITCH_DUE, day("2027-01-31"), 1)
     assert isinstance(notice.happens, SwitchedToPaid)
     rate = notice.happens.rate
@@ -196,30 +196,30 @@ def test_r16_a_switch_before_the_end_of_the_trial_is_told_in_its_place() -> None
 
 
 def test_r16_a_switch_in_the_grace_is_told_with_the_end_of_the_trial_and_on_its_own_day() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
-    notice = the_one(life, "2027-01-30")
+    subscription = trial().asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
+    notice = the_one(subscription, "2027-01-30")
     assert notice.kind is TRIAL_ENDING
     assert isinstance(notice.then, SwitchedToPaid)
-    assert told(life.at("2027-02-01"), "2027-02-09") == [(SWITCH_DUE, "2027-02-10", 1)]
+    assert told(subscription.at("2027-02-01"), "2027-02-09") == [(SWITCH_DUE, "2027-02-10", 1)]
 
 
 def test_r32_only_what_is_still_reserved_is_told() -> None:
-    life = trial().asks("switch_to_paid", date="2027-01-10", term="MONTHLY")
-    assert told(life, "2027-01-09") == [(SWITCH_DUE, "2027-01-10", 1)]
-    life.asks("switch_to_paid", date="2027-01-12", term="MONTHLY")
-    assert told(life, "2027-01-09") == []
-    assert told(life, "2027-01-11") == [(SWITCH_DUE, "2027-01-12", 1)]
-    life.asks("withdraw_reservation")
-    assert told(life, "2027-01-11") == []
-    life.asks("cancel", date="2027-01-12")
-    assert told(life, "2027-01-11") == [(CANCELLATION_DUE, "2027-01-12", 1)]
-    assert told(life, "2027-01-24") == []
+    subscription = trial().asks("switch_to_paid", date="2027-01-10", term="MONTHLY")
+    assert told(subscription, "2027-01-09") == [(SWITCH_DUE, "2027-01-10", 1)]
+    subscription.asks("switch_to_paid", date="2027-01-12", term="MONTHLY")
+    assert told(subscription, "2027-01-09") == []
+    assert told(subscription, "2027-01-11") == [(SWITCH_DUE, "2027-01-12", 1)]
+    subscription.asks("withdraw_reservation")
+    assert told(subscription, "2027-01-11") == []
+    subscription.asks("cancel", date="2027-01-12")
+    assert told(subscription, "2027-01-11") == [(CANCELLATION_DUE, "2027-01-12", 1)]
+    assert told(subscription, "2027-01-24") == []
 
 
 def test_r30_a_cancellation_is_told_with_what_is_charged_at_that_moment() -> None:
     # June 30,000; repayment 6 × 6,000 = 36,000; fee 10% × 6 × 30,000 = 18,000.
-    life = annual().at("2027-05-20").asks("cancel", date="2027-07-01")
-    notice = the_one(life, "2027-06-30")
+    subscription = annual().at("2027-05-20").asks("cancel", date="2027-07-01")
+    notice = the_one(subscription, "2027-06-30")
     assert notice.key == (CANCELLATION_DUE, day("2027-07-01"), 1)
     assert (notice.charged, notice.penalty) == (84_000, 54_000)
     assert told(trial().asks("cancel", date="2027-01-20"), "2027-01-19") == [
@@ -230,8 +230,8 @@ def test_r30_a_cancellation_is_told_with_what_is_charged_at_that_moment() -> Non
 # -- the end of a contract ---------------------------------------------------------------------------
 
 
-def renewal(life: ScenarioBuilder, on_day: str) -> ContractRenewed:
-    happens = the_one(life, on_day).happens
+def renewal(subscription: ScenarioBuilder, on_day: str) -> ContractRenewed:
+    happens = the_one(subscription, on_day).happens
     assert isinstance(happens, ContractRenewed)
     return happens
 
@@ -250,10 +250,10 @@ def renewal(life: ScenarioBuilder, on_day: str) -> ContractRenewed:
 def test_r24_it_is_told_with_what_follows_by_the_renewal_option(
     option: dict[str, Any] | None, term: str, end_day: str, plan: str, members: int, price: int
 ) -> None:
-    life = annual()
+    subscription = annual()
     if option is not None:
-        life.asks("change_renewal_option", **option)
-    follows = renewal(life, "2027-12-02")
+        subscription.asks("change_renewal_option", **option)
+    follows = renewal(subscription, "2027-12-02")
     assert (follows.contract.term, follows.contract.end_day.isoformat()) == (term, end_day)
     assert (follows.rate.plan, follows.rate.members, follows.rate.price) == (plan, members, price)
 
@@ -264,51 +264,55 @@ def test_r19_at_the_prices_that_will_be_in_force() -> None:
 
 
 def test_r24_while_a_later_cancellation_is_reserved_months_follow() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY").asks("change_renewal_option", term="ANNUAL")
-    life.asks("cancel", date="2027-03-15")
-    assert renewal(life, "2027-01-25").contract.term == "MONTHLY"
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").asks("change_renewal_option", term="ANNUAL")
+    subscription.asks("cancel", date="2027-03-15")
+    assert renewal(subscription, "2027-01-25").contract.term == "MONTHLY"
 
 
 def test_r30_a_cancellation_on_the_day_after_the_end_is_what_the_end_brings() -> None:
-    life = annual().at("2027-06-01").asks("cancel", date="2028-01-01")
-    notice = the_one(life, "2027-12-02")
+    subscription = annual().at("2027-06-01").asks("cancel", date="2028-01-01")
+    notice = the_one(subscription, "2027-12-02")
     assert notice.key == (CONTRACT_ENDING, day("2028-01-01"), 30)
     assert isinstance(notice.happens, Canceled)
     assert notice.penalty == 0
-    assert told(life, "2027-12-31") == [
+    assert told(subscription, "2027-12-31") == [
         (CANCELLATION_DUE, "2028-01-01", 1),
         (CONTRACT_ENDING, "2028-01-01", 7),
     ]
 
 
 def test_a_contract_that_is_cancelled_before_its_end_is_not_said_to_end_then() -> None:
-    life = annual().at("2027-06-01").asks("cancel", date="2027-12-31")
-    assert told(life, "2027-12-02") == told(life, "2027-12-25") == []
-    assert told(life, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
+    subscription = annual().at("2027-06-01").asks("cancel", date="2027-12-31")
+    assert told(subscription, "2027-12-02") == told(subscription, "2027-12-25") == []
+    assert told(subscription, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
 
 
 def test_r25_an_upgrade_to_a_year_moves_the_end() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-26")
-    assert told(life, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
-    life.asks("upgrade", term="ANNUAL")
-    assert told(life, "2027-01-26") == []
-    assert told(life, "2027-12-27") == [(CONTRACT_ENDING, "2028-01-26", 30)]
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-26")
+    assert told(subscription, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
+    subscription.asks("upgrade", term="ANNUAL")
+    assert told(subscription, "2027-01-26") == []
+    assert told(subscription, "2027-12-27") == [(CONTRACT_ENDING, "2028-01-26", 30)]
 
 
 # -- domains -----------------------------------------------------------------------------------------
 
 
 def test_r11_a_domain_that_is_unproved_after_three_days_is_told_until_it_is_proved() -> None:
-    life = trial(account={"domain": "acme.co.kr"})
-    assert told(life, "2027-01-03") == []
-    assert told(life, "2027-01-04") == told(life, "2027-01-20") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
-    life.at("2027-01-20 12:00").proves("acme.co.kr")
-    assert told(life, "2027-01-21") == []
+    subscription = trial(account={"domain": "acme.co.kr"})
+    assert told(subscription, "2027-01-03") == []
+    assert (
+        told(subscription, "2027-01-04")
+        == told(subscription, "2027-01-20")
+        == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
+    )
+    subscription.at("2027-01-20 12:00").proves("acme.co.kr")
+    assert told(subscription, "2027-01-21") == []
 
 
 def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day() -> None:
-    life = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
-    assert told(life, "2027-01-04") == [
+    subscription = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
+    assert told(subscription, "2027-01-04") == [
         (DOMAIN_UNPROVED, "2027-01-01", 3),
         (RENAME_UNPROVED, "2027-01-01", 3),
     ]
@@ -325,15 +329,15 @@ def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day()
 
 def test_of_several_days_after_the_latest_that_was_reached_counts() -> None:
     book = book_of(catalogue(notices={"unproved_domain_days": [10, 3]}))
-    life = trial(book=book, account={"domain": "acme.co.kr"})
-    assert told(life, "2027-01-10") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
-    assert told(life, "2027-01-11") == [(DOMAIN_UNPROVED, "2027-01-01", 10)]
+    subscription = trial(book=book, account={"domain": "acme.co.kr"})
+    assert told(subscription, "2027-01-10") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
+    assert told(subscription, "2027-01-11") == [(DOMAIN_UNPROVED, "2027-01-01", 10)]
 
 
 def test_a_subscription_that_has_ended_is_told_nothing() -> None:
-    life = trial(account={"domain": "acme.co.kr"}).asks("cancel")
-    assert told(life, "2027-01-24") == []
-    assert told(life.at("2027-01-02"), "2027-01-24") == []
+    subscription = trial(account={"domain": "acme.co.kr"}).asks("cancel")
+    assert told(subscription, "2027-01-24") == []
+    assert told(subscription.at("2027-01-02"), "2027-01-24") == []
 
 
 # -- who is told -------------------------------------------------------------------------------------
@@ -353,8 +357,8 @@ def test_a_subscription_that_has_ended_is_told_nothing() -> None:
 def test_r6_the_administrator_is_told_at_the_account(
     account: dict[str, str], admin_id: str, address: str
 ) -> None:
-    life = trial(account=account, admin_id=admin_id)
-    assert recipient(life.state, BOOK.notice_policy) == address
+    subscription = trial(account=account, admin_id=admin_id)
+    assert recipient(subscription.state, BOOK.notice_policy) == address
 
 
 def test_the_address_on_a_group_name_is_policy() -> None:

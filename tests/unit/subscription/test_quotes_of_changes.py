@@ -7,19 +7,19 @@ from subscription.forecast import ChangeQuote, quote_switch, quote_upgrade
 from subscription.refusals import Refusal, RefusalCode
 
 
-def asked(life: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote | Refusal:
-    read = life.read(command, argument)
+def asked(subscription: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote | Refusal:
+    read = subscription.read(command, argument)
     if isinstance(read, SwitchToPaid):
-        return quote_switch(life.state, read, life.now, BOOK)
+        return quote_switch(subscription.state, read, subscription.now, BOOK)
     assert isinstance(read, Upgrade), read
-    return quote_upgrade(life.state, read, life.now, BOOK)
+    return quote_upgrade(subscription.state, read, subscription.now, BOOK)
 
 
-def quoted(life: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote:
-    before = life.state
-    answer = asked(life, command, **argument)
+def quoted(subscription: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote:
+    before = subscription.state
+    answer = asked(subscription, command, **argument)
     assert isinstance(answer, ChangeQuote), answer
-    assert life.state == before
+    assert subscription.state == before
     return answer
 
 
@@ -49,38 +49,44 @@ def test_r16_what_a_switch_charges_is_what_was_quoted() -> None:
 
 
 def test_r25_an_upgrade_is_quoted_from_its_day_to_the_end_of_the_period() -> None:
-    life = ScenarioBuilder.paid("2027-01-11", "MONTHLY", plan="lite", members=10).at("2027-03-15 09:30")
-    found = quoted(life, "upgrade", plan="basic")
+    subscription = ScenarioBuilder.paid("2027-01-11", "MONTHLY", plan="lite", members=10).at(
+        "2027-03-15 09:30"
+    )
+    found = quoted(subscription, "upgrade", plan="basic")
     assert posted(found.ledger) == [
         fee("2027-03-15", "2027-04-01", 39_483),  # 17/31 × 72,000 = 39,483.9
         fee("2027-04-01", "2027-04-11", 24_000),  # 10/30 × 72,000
     ]
     assert (found.total, found.monthly, found.monthly_now) == (63_483, 72_000, 36_000)
-    life.asks("upgrade", plan="basic").at("2027-04-01")
-    assert life.ledger[-1] == found.ledger[0]
+    subscription.asks("upgrade", plan="basic").at("2027-04-01")
+    assert subscription.ledger[-1] == found.ledger[0]
 
 
 def test_r25_a_new_annual_contract_is_quoted_to_its_own_end() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at("2027-04-01 09:00")
-    found = quoted(life, "upgrade", term="ANNUAL")
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at(
+        "2027-04-01 09:00"
+    )
+    found = quoted(subscription, "upgrade", term="ANNUAL")
     assert (found.contract.first_day, found.contract.end_day) == (day("2027-04-01"), day("2028-04-01"))
     assert (found.total, found.monthly, found.monthly_now) == (360_000, 30_000, 36_000)
 
 
 def test_r25_a_reserved_cancellation_changes_nothing_in_the_quote() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-10-01 09:00")
-    before = quoted(life, "upgrade", members=20)
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at(
+        "2027-10-01 09:00"
+    )
+    before = quoted(subscription, "upgrade", members=20)
     assert before.total == 180_000  # October, November, December at 60,000
-    life.asks("cancel", date="2027-11-01")
-    assert quoted(life, "upgrade", members=20) == before
+    subscription.asks("cancel", date="2027-11-01")
+    assert quoted(subscription, "upgrade", members=20) == before
 
 
 def test_r26_what_would_be_refused_is_not_quoted() -> None:
-    life = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="basic", members=10)
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="basic", members=10)
     refused = [
-        asked(life, "switch_to_paid", term="ANNUAL"),
-        asked(life, "upgrade", members=9),
-        asked(life, "upgrade"),
+        asked(subscription, "switch_to_paid", term="ANNUAL"),
+        asked(subscription, "upgrade", members=9),
+        asked(subscription, "upgrade"),
     ]
     codes = [answer.code for answer in refused if isinstance(answer, Refusal)]
     assert codes == [RefusalCode.ALREADY_PAID, RefusalCode.LOWERED_BY_UPGRADE, RefusalCode.NOT_AN_UPGRADE]
@@ -89,12 +95,12 @@ def test_r26_what_would_be_refused_is_not_quoted() -> None:
 def test_r25_where_annual_is_list_the_days_before_the_change_are_not_in_the_quote() -> None:
     """10 members at 3,000: 16 of January's 31 days, eleven months, and 15 of the next January's 31 days."""
     same = catalogue(plans={"lite": {"list": 3_000, "annual": 3_000}})
-    life = ScenarioBuilder.paid("2027-01-01", "MONTHLY", book_of(same), plan="lite", members=10).at(
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", book_of(same), plan="lite", members=10).at(
         "2027-01-16"
     )
-    command = life.read("upgrade", {"term": "ANNUAL"})
+    command = subscription.read("upgrade", {"term": "ANNUAL"})
     assert isinstance(command, Upgrade)
-    quote = quote_upgrade(life.state, command, life.now, life.book)
+    quote = quote_upgrade(subscription.state, command, subscription.now, subscription.book)
     assert isinstance(quote, ChangeQuote)
     assert [line.amount for line in quote.ledger] == [15_483, *[30_000] * 11, 14_516]
     assert quote.total == 359_999

@@ -42,14 +42,14 @@ def _maker(call: ast.Call) -> str | None:
     match call.func:
         case ast.Name(id=name):
             return name
-        case ast.Attribute(value=ast.Name(id="Refused" | "Problem"), attr=name):
+        case ast.Attribute(value=ast.Name(id="Refusal" | "Problem"), attr=name):
             return name
     return None
 
 
 def _code(call: ast.Call) -> str | None:
     match call.args:
-        case [ast.Attribute(value=ast.Name(id="Code"), attr=code), *_]:
+        case [ast.Attribute(value=ast.Name(id="RefusalCode"), attr=code), *_]:
             return code
     return None
 

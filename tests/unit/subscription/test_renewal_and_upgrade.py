@@ -21,18 +21,18 @@ def monthly(**changes: Any) -> ScenarioBuilder:
     return ScenarioBuilder.paid(YEAR, "MONTHLY", **{"plan": "basic", "members": 10, **changes})
 
 
-def stands(life: ScenarioBuilder) -> tuple[str, str, int]:
+def stands(subscription: ScenarioBuilder) -> tuple[str, str, int]:
     """Term, plan and members of the contract."""
-    return life.period[0], life.state.plan, life.state.members
+    return subscription.period[0], subscription.state.plan, subscription.state.members
 
 
 # -- R24 ---------------------------------------------------------------------------------------------
 
 
 def test_r24_without_an_option_a_monthly_contract_follows() -> None:
-    life = annual().at(NEXT_YEAR)
-    assert life.period == ("MONTHLY", "2028-01-01", "2028-02-01")
-    assert stands(life) == ("MONTHLY", "basic", 10)
+    subscription = annual().at(NEXT_YEAR)
+    assert subscription.period == ("MONTHLY", "2028-01-01", "2028-02-01")
+    assert stands(subscription) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_none_stays_none() -> None:
@@ -40,71 +40,76 @@ def test_r24_none_stays_none() -> None:
 
 
 def test_r24_the_chosen_term_follows_and_goes_on_being_chosen() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL")
-    assert life.at(NEXT_YEAR).period == ("ANNUAL", "2028-01-01", "2029-01-01")
-    assert life.at("2029-01-01").period == ("ANNUAL", "2029-01-01", "2030-01-01")
+    subscription = annual().asks("change_renewal_option", term="ANNUAL")
+    assert subscription.at(NEXT_YEAR).period == ("ANNUAL", "2028-01-01", "2029-01-01")
+    assert subscription.at("2029-01-01").period == ("ANNUAL", "2029-01-01", "2030-01-01")
 
 
 def test_r24_a_lower_plan_and_fewer_members_are_possible_here() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL", plan="lite", members=4)
-    assert stands(life.at(NEXT_YEAR)) == ("ANNUAL", "lite", 4)
-    assert life.at("2028-02-01").posted[-1] == fee("2028-01-01", "2028-02-01", 12_000)  # 4 × 3,000
+    subscription = annual().asks("change_renewal_option", term="ANNUAL", plan="lite", members=4)
+    assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "lite", 4)
+    assert subscription.at("2028-02-01").posted[-1] == fee("2028-01-01", "2028-02-01", 12_000)  # 4 × 3,000
 
 
 def test_r24_saving_changes_nothing_before_the_periods_end() -> None:
-    life, untouched = annual(), annual()
-    life.asks("change_renewal_option", term="MONTHLY", plan="lite", members=1)
-    assert stands(life.at("2027-12-31 23:59:59")) == ("ANNUAL", "basic", 10)
-    assert life.posted == untouched.at(life.now).posted
+    subscription, untouched = annual(), annual()
+    subscription.asks("change_renewal_option", term="MONTHLY", plan="lite", members=1)
+    assert stands(subscription.at("2027-12-31 23:59:59")) == ("ANNUAL", "basic", 10)
+    assert subscription.posted == untouched.at(subscription.now).posted
 
 
 def test_r24_plan_and_members_left_out_are_as_they_stand_at_the_end() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL")
-    life.at("2027-06-01").asks("upgrade", plan="premium", members=20)
-    assert stands(life.at(NEXT_YEAR)) == ("ANNUAL", "premium", 20)
+    subscription = annual().asks("change_renewal_option", term="ANNUAL")
+    subscription.at("2027-06-01").asks("upgrade", plan="premium", members=20)
+    assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "premium", 20)
 
 
 def test_r24_it_may_be_saved_any_number_of_times_and_the_last_counts() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL", plan="premium")
-    life.asks("change_renewal_option", term="ANNUAL", members=7)
+    subscription = annual().asks("change_renewal_option", term="ANNUAL", plan="premium")
+    subscription.asks("change_renewal_option", term="ANNUAL", members=7)
     # Nothing of the first option is left in the second.
-    assert stands(life.at(NEXT_YEAR)) == ("ANNUAL", "basic", 7)
+    assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "basic", 7)
 
 
 def test_r24_an_option_can_be_taken_back() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL").asks("change_renewal_option", term=None)
-    assert stands(life.at(NEXT_YEAR)) == ("MONTHLY", "basic", 10)
+    subscription = (
+        annual().asks("change_renewal_option", term="ANNUAL").asks("change_renewal_option", term=None)
+    )
+    assert stands(subscription.at(NEXT_YEAR)) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_null_on_the_wire_is_no_option() -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL")
-    life.hears(parse_command("change_renewal_option", None), NO_FACTS)
-    assert life.state.renewal is None
+    subscription = annual().asks("change_renewal_option", term="ANNUAL")
+    subscription.hears(parse_command("change_renewal_option", None), NO_FACTS)
+    assert subscription.state.renewal is None
 
 
 def test_r24_chosen_members_are_chosen_again_at_every_end() -> None:
-    life = monthly().asks("change_renewal_option", term="MONTHLY", members=5).at("2027-02-01")
-    assert life.state.members == 5
-    life.asks("change_renewal_option", term="MONTHLY", members=3)
-    assert (life.at("2027-03-01").state.members, life.at("2027-04-01").state.members) == (3, 3)
+    subscription = monthly().asks("change_renewal_option", term="MONTHLY", members=5).at("2027-02-01")
+    assert subscription.state.members == 5
+    subscription.asks("change_renewal_option", term="MONTHLY", members=3)
+    assert (subscription.at("2027-03-01").state.members, subscription.at("2027-04-01").state.members) == (
+        3,
+        3,
+    )
 
 
 def test_r24_a_monthly_contract_can_become_annual_at_its_end() -> None:
-    life = monthly().asks("change_renewal_option", term="ANNUAL").at("2027-02-01")
-    assert life.period == ("ANNUAL", "2027-02-01", "2028-02-01")
+    subscription = monthly().asks("change_renewal_option", term="ANNUAL").at("2027-02-01")
+    assert subscription.period == ("ANNUAL", "2027-02-01", "2028-02-01")
 
 
 def test_r24_while_a_cancellation_is_reserved_only_months_follow() -> None:
-    life = monthly().asks("change_renewal_option", term="ANNUAL", plan="lite", members=2)
-    life.asks("cancel", date="2027-03-15").at("2027-02-01")
-    assert life.period == ("MONTHLY", "2027-02-01", "2027-03-01")
-    assert stands(life) == ("MONTHLY", "basic", 10)
+    subscription = monthly().asks("change_renewal_option", term="ANNUAL", plan="lite", members=2)
+    subscription.asks("cancel", date="2027-03-15").at("2027-02-01")
+    assert subscription.period == ("MONTHLY", "2027-02-01", "2027-03-01")
+    assert stands(subscription) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
-    life = monthly().asks("change_renewal_option", term="ANNUAL").asks("cancel", date="2027-03-15")
-    life.at("2027-02-10").asks("withdraw_reservation").at("2027-03-01")
-    assert life.period == ("ANNUAL", "2027-03-01", "2028-03-01")
+    subscription = monthly().asks("change_renewal_option", term="ANNUAL").asks("cancel", date="2027-03-15")
+    subscription.at("2027-02-10").asks("withdraw_reservation").at("2027-03-01")
+    assert subscription.period == ("ANNUAL", "2027-03-01", "2028-03-01")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +124,9 @@ def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
     ],
 )
 def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code: RefusalCode) -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL")
-    assert life.refused("change_renewal_option", **option).code is code
-    assert life.state.renewal is not None
+    subscription = annual().asks("change_renewal_option", term="ANNUAL")
+    assert subscription.refused("change_renewal_option", **option).code is code
+    assert subscription.state.renewal is not None
 
 
 # -- R25 ---------------------------------------------------------------------------------------------
@@ -184,12 +189,12 @@ def test_r03_r25_it_agrees_to_the_current_terms_again() -> None:
     book = book_of(default_catalogue(), catalogue("2027-06-01", terms=renewed))
     agreed_then = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
     agreed_now = [{"id": "service", "version": "2027-06"}, {"id": "privacy", "version": "2026-01"}]
-    life = ScenarioBuilder.paid(YEAR, "ANNUAL", book, members=10).at("2027-05-31")
-    life.asks("upgrade", members=11, agreed_terms=agreed_then).at("2027-06-01")
-    refusal = life.refused("upgrade", members=12, agreed_terms=agreed_then)
+    subscription = ScenarioBuilder.paid(YEAR, "ANNUAL", book, members=10).at("2027-05-31")
+    subscription.asks("upgrade", members=11, agreed_terms=agreed_then).at("2027-06-01")
+    refusal = subscription.refused("upgrade", members=12, agreed_terms=agreed_then)
     assert (refusal.code, refusal.field) == (RefusalCode.TERMS_NOT_AGREED, "agreed_terms")
-    assert life.refused("upgrade", members=12, agreed_terms=[]).code is RefusalCode.TERMS_NOT_AGREED
-    upgraded = life.asks("upgrade", members=12, agreed_terms=agreed_now).events[-1]
+    assert subscription.refused("upgrade", members=12, agreed_terms=[]).code is RefusalCode.TERMS_NOT_AGREED
+    upgraded = subscription.asks("upgrade", members=12, agreed_terms=agreed_now).events[-1]
     assert upgraded.event == "UPGRADED"
     assert [term.version for term in upgraded.agreed_terms] == ["2027-06", "2026-01"]
 
@@ -200,31 +205,31 @@ def test_r25_the_agreement_must_be_sent() -> None:
 
 
 def test_r25_a_higher_plan_or_more_members_keep_the_period() -> None:
-    life = annual().at("2027-06-01").asks("upgrade", plan="premium", members=20)
-    assert life.period == ("ANNUAL", "2027-01-01", "2028-01-01")
+    subscription = annual().at("2027-06-01").asks("upgrade", plan="premium", members=20)
+    assert subscription.period == ("ANNUAL", "2027-01-01", "2028-01-01")
 
 
 def test_r25_the_new_rate_counts_from_that_day() -> None:
-    life = annual().at("2027-06-11 18:00").asks("upgrade", members=20).at("2027-07-01")
-    assert life.posted[-2:] == [
+    subscription = annual().at("2027-06-11 18:00").asks("upgrade", members=20).at("2027-07-01")
+    assert subscription.posted[-2:] == [
         fee("2027-06-01", "2027-06-11", 20_000),  # 10/30 × 60,000
         fee("2027-06-11", "2027-07-01", 80_000),  # 20/30 × 120,000
     ]
 
 
 def test_r25_monthly_to_annual_is_a_new_contract_from_that_day() -> None:
-    life = monthly().at("2027-04-11").asks("upgrade", term="ANNUAL").at("2027-05-01")
-    assert life.period == ("ANNUAL", "2027-04-11", "2028-04-11")
-    assert life.posted[-2:] == [
+    subscription = monthly().at("2027-04-11").asks("upgrade", term="ANNUAL").at("2027-05-01")
+    assert subscription.period == ("ANNUAL", "2027-04-11", "2028-04-11")
+    assert subscription.posted[-2:] == [
         fee("2027-04-01", "2027-04-11", 24_000),  # 10/30 × 72,000
         fee("2027-04-11", "2027-05-01", 40_000),  # 20/30 × 60,000
     ]
 
 
 def test_r25_a_reserved_cancellation_stays() -> None:
-    life = annual().asks("cancel", date="2027-09-01").asks("upgrade", members=11)
-    assert life.state.reservation is not None
-    assert life.at("2027-09-01").state.state == "ERASED"
+    subscription = annual().asks("cancel", date="2027-09-01").asks("upgrade", members=11)
+    assert subscription.state.reservation is not None
+    assert subscription.at("2027-09-01").state.state == "ERASED"
 
 
 @pytest.mark.parametrize(
@@ -242,11 +247,11 @@ def test_r25_a_reserved_cancellation_stays() -> None:
 def test_r25_an_overtaken_option_is_raised_and_the_answer_says_so(
     option: dict[str, Any], wish: dict[str, Any], raised: tuple[str | None, int | None]
 ) -> None:
-    life = annual().asks("change_renewal_option", term="ANNUAL", **option).asks("upgrade", **wish)
-    assert life.state.renewal is not None
-    assert (life.state.renewal.plan, life.state.renewal.members) == raised
-    assert life.state.renewal.term == "ANNUAL"
-    assert "renewal option is raised" in life.message
+    subscription = annual().asks("change_renewal_option", term="ANNUAL", **option).asks("upgrade", **wish)
+    assert subscription.state.renewal is not None
+    assert (subscription.state.renewal.plan, subscription.state.renewal.members) == raised
+    assert subscription.state.renewal.term == "ANNUAL"
+    assert "renewal option is raised" in subscription.message
 
 
 @pytest.mark.parametrize(
@@ -263,10 +268,10 @@ def test_r25_an_overtaken_option_is_raised_and_the_answer_says_so(
 def test_r25_an_option_that_is_not_overtaken_stays_as_it_is(
     option: dict[str, Any], wish: dict[str, Any]
 ) -> None:
-    life = annual().asks("change_renewal_option", term="MONTHLY", **option)
-    before = life.state.renewal
-    assert life.asks("upgrade", **wish).state.renewal == before
-    assert "option" not in life.message
+    subscription = annual().asks("change_renewal_option", term="MONTHLY", **option)
+    before = subscription.state.renewal
+    assert subscription.asks("upgrade", **wish).state.renewal == before
+    assert "option" not in subscription.message
 
 
 def test_r25_no_option_is_still_none_after_an_upgrade() -> None:

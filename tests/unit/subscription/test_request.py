@@ -51,9 +51,9 @@ def test_r01_there_is_no_other_platform(platform: object) -> None:
 
 @pytest.mark.parametrize("plan", ["lite", "basic", "premium"])
 def test_r02_every_plan_of_the_catalogue_begins_as_a_free_trial(plan: str) -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00", plan=plan)
-    assert life.state.state == "TRIAL"
-    assert (life.state.plan, life.state.contract, life.ledger) == (plan, None, [])
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", plan=plan)
+    assert subscription.state.state == "TRIAL"
+    assert (subscription.state.plan, subscription.state.contract, subscription.ledger) == (plan, None, [])
 
 
 @pytest.mark.parametrize("plan", ["gold", "Basic", ""])
@@ -188,8 +188,8 @@ def test_r04_a_name_without_its_kind_is_refused() -> None:
 
 
 def test_r05_a_name_that_is_left_is_told_to_be_free() -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
-    renamed = life.asks("rename_account", group="acme-2").events[-1]
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
+    renamed = subscription.asks("rename_account", group="acme-2").events[-1]
     assert renamed.event == "ACCOUNT_RENAMED"
     assert renamed.released == ("acme",)
 
@@ -202,9 +202,15 @@ def test_r05_a_name_that_is_taken_is_refused_at_its_field(kind: str, field: str)
 
 
 def test_r05_an_erased_subscription_holds_no_name() -> None:
-    life = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
-    life.proves("acme.co.kr").asks("rename_account", domain="acme.kr").asks("cancel").at(life.now)
-    assert (life.state.state, life.state.account, life.state.claims) == ("ERASED", None, ())
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
+    subscription.proves("acme.co.kr").asks("rename_account", domain="acme.kr").asks("cancel").at(
+        subscription.now
+    )
+    assert (subscription.state.state, subscription.state.account, subscription.state.claims) == (
+        "ERASED",
+        None,
+        (),
+    )
 
 
 # -- R6, R7 ------------------------------------------------------------------------------------------

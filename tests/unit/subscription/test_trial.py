@@ -24,10 +24,10 @@ def just_before(moment: str) -> str:
 
 
 def test_r14_the_trial_lasts_30_days_of_24_hours() -> None:
-    life = trial()
-    assert life.state.trial_ends_at == on(TRIAL_ENDS)
-    assert life.at(just_before(TRIAL_ENDS)).state.state == "TRIAL"
-    assert life.at(TRIAL_ENDS).state.state == "SUSPENDED"
+    subscription = trial()
+    assert subscription.state.trial_ends_at == on(TRIAL_ENDS)
+    assert subscription.at(just_before(TRIAL_ENDS)).state.state == "TRIAL"
+    assert subscription.at(TRIAL_ENDS).state.state == "SUSPENDED"
 
 
 def test_r14_its_length_is_policy() -> None:
@@ -36,17 +36,17 @@ def test_r14_its_length_is_policy() -> None:
 
 
 def test_r15_after_the_trial_there_is_no_use_and_the_data_is_kept() -> None:
-    life = trial().at(TRIAL_ENDS)
-    assert (life.state.state, life.state.access) == ("SUSPENDED", "NONE")
-    assert life.state.account is not None
+    subscription = trial().at(TRIAL_ENDS)
+    assert (subscription.state.state, subscription.state.access) == ("SUSPENDED", "NONE")
+    assert subscription.state.account is not None
 
 
 def test_r15_after_30_more_days_it_is_canceled_and_erased_at_that_instant() -> None:
-    life = trial().at(just_before(GRACE_ENDS))
-    assert life.state.state == "SUSPENDED"
-    life.at(GRACE_ENDS)
-    assert life.happened == ["TRIAL_STARTED", "TRIAL_ENDED", "CANCELED", "ERASED"]
-    assert [event.at for event in life.events[2:]] == [on(GRACE_ENDS)] * 2
+    subscription = trial().at(just_before(GRACE_ENDS))
+    assert subscription.state.state == "SUSPENDED"
+    subscription.at(GRACE_ENDS)
+    assert subscription.happened == ["TRIAL_STARTED", "TRIAL_ENDED", "CANCELED", "ERASED"]
+    assert [event.at for event in subscription.events[2:]] == [on(GRACE_ENDS)] * 2
 
 
 def test_r15_r21_a_trial_that_lapses_costs_nothing() -> None:
@@ -54,60 +54,65 @@ def test_r15_r21_a_trial_that_lapses_costs_nothing() -> None:
 
 
 def test_r15_a_suspended_subscription_is_still_convertible() -> None:
-    life = trial().at(just_before(GRACE_ENDS)).asks("switch_to_paid", term="ANNUAL")
-    assert (life.state.state, life.state.access) == ("ACTIVE", "FULL")
+    subscription = trial().at(just_before(GRACE_ENDS)).asks("switch_to_paid", term="ANNUAL")
+    assert (subscription.state.state, subscription.state.access) == ("ACTIVE", "FULL")
 
 
 def test_r15_no_grace_cancels_at_the_end_of_the_trial() -> None:
     book = book_of(catalogue(trial={"grace_days": 0}))
-    life = ScenarioBuilder.requested(REQUESTED, book).at(just_before(TRIAL_ENDS))
-    assert life.state.state == "TRIAL"
-    life.at(TRIAL_ENDS)
-    assert life.happened == ["TRIAL_STARTED", "CANCELED", "ERASED"]
-    assert life.events[-1].at == on(TRIAL_ENDS)
+    subscription = ScenarioBuilder.requested(REQUESTED, book).at(just_before(TRIAL_ENDS))
+    assert subscription.state.state == "TRIAL"
+    subscription.at(TRIAL_ENDS)
+    assert subscription.happened == ["TRIAL_STARTED", "CANCELED", "ERASED"]
+    assert subscription.events[-1].at == on(TRIAL_ENDS)
 
 
 def test_r15_no_trial_begins_in_grace() -> None:
     book = book_of(catalogue(trial={"days": 0, "grace_days": 7}))
-    life = ScenarioBuilder.requested("2027-01-01 09:00", book).at("2027-01-01 09:00")
-    assert life.state.state == "SUSPENDED"
-    assert life.at("2027-01-08 09:00").state.state == "ERASED"
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", book).at("2027-01-01 09:00")
+    assert subscription.state.state == "SUSPENDED"
+    assert subscription.at("2027-01-08 09:00").state.state == "ERASED"
 
 
 def test_r15_the_lengths_are_those_of_the_catalogue_in_force_at_the_request() -> None:
     book = book_of(default_catalogue(), catalogue("2027-02-01", trial={"days": 5, "grace_days": 5}))
-    life = ScenarioBuilder.requested(REQUESTED, book).at("2027-02-10")
-    assert (life.state.trial_ends_at, life.state.grace_ends_at) == (on(TRIAL_ENDS), on(GRACE_ENDS))
-    assert life.at(just_before(GRACE_ENDS)).state.state == "SUSPENDED"
+    subscription = ScenarioBuilder.requested(REQUESTED, book).at("2027-02-10")
+    assert (subscription.state.trial_ends_at, subscription.state.grace_ends_at) == (
+        on(TRIAL_ENDS),
+        on(GRACE_ENDS),
+    )
+    assert subscription.at(just_before(GRACE_ENDS)).state.state == "SUSPENDED"
 
 
 # -- R16 ---------------------------------------------------------------------------------------------
 
 
 def test_r16_today_switches_immediately() -> None:
-    life = trial().at("2027-02-10 15:00").asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
-    assert life.state.state == "ACTIVE"
-    assert life.events[-1].at == on("2027-02-10 15:00")
+    subscription = trial().at("2027-02-10 15:00").asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
+    assert subscription.state.state == "ACTIVE"
+    assert subscription.events[-1].at == on("2027-02-10 15:00")
 
 
 def test_r16_a_later_date_is_reserved_and_happens_at_its_start() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL")
-    assert (life.state.state, life.happened[-1]) == ("TRIAL", "SWITCH_RESERVED")
-    assert life.at("2027-02-19 23:59:59").state.state == "TRIAL"
-    life.at("2027-02-20 00:00")
-    assert (life.state.state, life.events[-1].at) == ("ACTIVE", on("2027-02-20"))
+    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL")
+    assert (subscription.state.state, subscription.happened[-1]) == ("TRIAL", "SWITCH_RESERVED")
+    assert subscription.at("2027-02-19 23:59:59").state.state == "TRIAL"
+    subscription.at("2027-02-20 00:00")
+    assert (subscription.state.state, subscription.events[-1].at) == ("ACTIVE", on("2027-02-20"))
 
 
 def test_r16_a_reserved_switch_can_lie_in_the_grace_period() -> None:
-    life = trial().asks("switch_to_paid", date="2027-03-20", term="ANNUAL").at("2027-03-20")
-    assert life.happened == ["TRIAL_STARTED", "SWITCH_RESERVED", "TRIAL_ENDED", "SWITCHED_TO_PAID"]
+    subscription = trial().asks("switch_to_paid", date="2027-03-20", term="ANNUAL").at("2027-03-20")
+    assert subscription.happened == ["TRIAL_STARTED", "SWITCH_RESERVED", "TRIAL_ENDED", "SWITCHED_TO_PAID"]
 
 
 @pytest.mark.parametrize("moment", ["2027-02-10 00:00", "2027-02-10 23:59:59", "2027-03-10 12:00"])
 def test_r16_yesterday_is_too_late(moment: str) -> None:
-    life = trial().at(moment)
-    asked = f"{life.today.replace(day=9)}"
-    assert life.refused("switch_to_paid", date=asked, term="ANNUAL").code is RefusalCode.DATE_IN_THE_PAST
+    subscription = trial().at(moment)
+    asked = f"{subscription.today.replace(day=9)}"
+    assert (
+        subscription.refused("switch_to_paid", date=asked, term="ANNUAL").code is RefusalCode.DATE_IN_THE_PAST
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,18 +127,21 @@ def test_r16_yesterday_is_too_late(moment: str) -> None:
 def test_r16_the_latest_date_is_the_last_whose_start_lies_before_the_grace_ends(
     requested: str, latest: str, too_late: str
 ) -> None:
-    life = ScenarioBuilder.requested(requested)
-    refusal = life.refused("switch_to_paid", date=too_late, term="ANNUAL")
+    subscription = ScenarioBuilder.requested(requested)
+    refusal = subscription.refused("switch_to_paid", date=too_late, term="ANNUAL")
     assert (refusal.code, refusal.field) == (RefusalCode.DATE_TOO_LATE, "date")
     assert latest in refusal.message
-    life.asks("switch_to_paid", date=latest, term="ANNUAL").at(latest)
-    assert life.state.state == "ACTIVE"
+    subscription.asks("switch_to_paid", date=latest, term="ANNUAL").at(latest)
+    assert subscription.state.state == "ACTIVE"
 
 
 def test_r16_without_grace_the_latest_date_lies_in_the_trial() -> None:
-    life = ScenarioBuilder.requested("2027-01-31 00:00", book_of(catalogue(trial={"grace_days": 0})))
-    assert life.refused("switch_to_paid", date="2027-03-02", term="ANNUAL").code is RefusalCode.DATE_TOO_LATE
-    assert life.asks("switch_to_paid", date="2027-03-01", term="ANNUAL").at("2027-03-05").period == (
+    subscription = ScenarioBuilder.requested("2027-01-31 00:00", book_of(catalogue(trial={"grace_days": 0})))
+    assert (
+        subscription.refused("switch_to_paid", date="2027-03-02", term="ANNUAL").code
+        is RefusalCode.DATE_TOO_LATE
+    )
+    assert subscription.asks("switch_to_paid", date="2027-03-01", term="ANNUAL").at("2027-03-05").period == (
         "ANNUAL",
         "2027-03-01",
         "2028-03-01",
@@ -148,9 +156,9 @@ def test_r16_plan_and_members_are_as_requested_unless_given() -> None:
 
 
 def test_r16_a_replaced_reservation_leaves_nothing_of_its_plan_and_members() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL", plan="lite", members=3)
-    life.asks("switch_to_paid", date="2027-02-21", term="ANNUAL").at("2027-02-21")
-    assert (life.state.plan, life.state.members) == ("basic", 10)
+    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL", plan="lite", members=3)
+    subscription.asks("switch_to_paid", date="2027-02-21", term="ANNUAL").at("2027-02-21")
+    assert (subscription.state.plan, subscription.state.members) == ("basic", 10)
 
 
 def test_r16_the_term_is_always_given() -> None:
@@ -178,33 +186,33 @@ def test_r16_what_cannot_be_chosen_is_refused(choice: dict[str, object], code: R
 
 def test_r17_the_first_day_is_the_korean_date_of_the_switch() -> None:
     # 15:30 in Greenwich on 9 February is half past midnight in Korea on the 10th.
-    life = trial()
-    life.at(on("2027-02-10 00:30").astimezone(UTC)).asks("switch_to_paid", term="ANNUAL")
-    assert life.period == ("ANNUAL", "2027-02-10", "2028-02-10")
+    subscription = trial()
+    subscription.at(on("2027-02-10 00:30").astimezone(UTC)).asks("switch_to_paid", term="ANNUAL")
+    assert subscription.period == ("ANNUAL", "2027-02-10", "2028-02-10")
 
 
 def test_r17_r23_a_reserved_switch_that_is_done_late_has_its_own_date() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-27 18:00")
-    assert life.period == ("ANNUAL", "2027-02-20", "2028-02-20")
-    assert life.events[-1].at == on("2027-02-20")
+    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-27 18:00")
+    assert subscription.period == ("ANNUAL", "2027-02-20", "2028-02-20")
+    assert subscription.events[-1].at == on("2027-02-20")
 
 
 def test_r17_a_switch_clears_a_reserved_cancellation_and_says_so() -> None:
-    life = trial().asks("cancel", date="2027-02-25").asks("switch_to_paid", term="ANNUAL")
-    assert life.state.reservation is None
-    assert "cancellation reserved for 2027-02-25 is cleared" in life.message
-    assert life.at("2027-02-26").state.state == "ACTIVE"
+    subscription = trial().asks("cancel", date="2027-02-25").asks("switch_to_paid", term="ANNUAL")
+    assert subscription.state.reservation is None
+    assert "cancellation reserved for 2027-02-25 is cleared" in subscription.message
+    assert subscription.at("2027-02-26").state.state == "ACTIVE"
 
 
 def test_r17_a_switch_clears_a_reserved_switch_and_says_so() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-25", term="ANNUAL")
-    life.asks("switch_to_paid", term="MONTHLY")
-    assert life.state.reservation is None
-    assert "switch reserved for 2027-02-25 is cleared" in life.message
-    assert life.at("2027-02-26").period == ("MONTHLY", "2027-01-31", "2027-02-28")
+    subscription = trial().asks("switch_to_paid", date="2027-02-25", term="ANNUAL")
+    subscription.asks("switch_to_paid", term="MONTHLY")
+    assert subscription.state.reservation is None
+    assert "switch reserved for 2027-02-25 is cleared" in subscription.message
+    assert subscription.at("2027-02-26").period == ("MONTHLY", "2027-01-31", "2027-02-28")
 
 
 def test_r17_a_reserved_switch_that_happens_clears_nothing_but_itself() -> None:
-    life = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
-    assert life.state.reservation is None
-    assert "cleared" not in life.timeline[-1].message
+    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
+    assert subscription.state.reservation is None
+    assert "cleared" not in subscription.timeline[-1].message
