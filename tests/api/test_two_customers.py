@@ -97,7 +97,7 @@ async def billed(service_env: ServiceEnv) -> AsyncIterator[Theirs]:
     The notice goes again: elsewhere nobody is told of anything.
     """
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-billed")
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.advance_to("2026-04-01 00:00")
     await service_env.temporal.execute_workflow(
         "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=service_env.task_queue
     )

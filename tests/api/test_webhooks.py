@@ -60,8 +60,8 @@ async def couriers(service_env: ServiceEnv, number: int = 1, *, patience: float 
 async def changed_often(subscription: SubscriptionDriver, times: int) -> None:
     """A life with two more events for each time."""
     for _ in range(times):
-        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
-        await subscription.asks("withdraw_reservation")
+        await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await subscription.send("withdraw_reservation")
 
 
 async def test_every_event_is_told_signed_and_in_order(
@@ -72,8 +72,8 @@ async def test_every_event_is_told_signed_and_in_order(
         made = await webhooks.add(receiver.url, customer)
         await webhooks.add(other.url, unique_name("C"))
         subscription = await post.requested(customer_id=customer)
-        await subscription.asks("switch_to_paid", date=TODAY, term="ANNUAL")
-        await subscription.asks("cancel", date=TODAY)
+        await subscription.send("switch_to_paid", date=TODAY, term="ANNUAL")
+        await subscription.send("cancel", date=TODAY)
         await receiver.has(subscription.id, 1, 2, 3, 4)
         assert receiver.verifies(made.secret)
         first = receiver.taken[0]
@@ -231,7 +231,7 @@ async def test_an_endpoint_that_is_gone_is_disabled(post: ServiceEnv, webhooks: 
         found = await wait_for("it is disabled", shown)
         assert found is not None
         assert (found.status_reason, found.waiting, found.parked) == ("it answered 410", 0, 1)
-        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         receiver.status = 200
         assert len(await webhooks.deliveries(made.endpoint_id)) == 1, "what happens meanwhile is not queued"
         await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
@@ -261,9 +261,9 @@ async def test_only_events_that_an_endpoint_wants_are_sent(
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer, events=["SWITCH_RESERVED", "CANCELED"])
         subscription = await post.requested(customer_id=customer)
-        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
-        await subscription.asks("withdraw_reservation")
-        await subscription.asks("cancel", date=TODAY)
+        await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await subscription.send("withdraw_reservation")
+        await subscription.send("cancel", date=TODAY)
         await receiver.has(subscription.id, 2, 4)
         assert await webhooks.replay_subscription(made.endpoint_id, subscription.id) == 2
 
@@ -443,7 +443,7 @@ async def test_after_three_days_it_is_parked_and_told_when_asked_for(
 
         await wait_for("it is parked", parked)
         receiver.status = 200
-        await subscription.asks("switch_to_paid", date=TOMORROW, term="ANNUAL")
+        await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await receiver.has(subscription.id, 2)
         assert await webhooks.replay_parked(made.endpoint_id) == 1
         await receiver.has(subscription.id, 2, 1)

@@ -44,7 +44,7 @@ async def test_a_cancellation_is_for_the_date_that_was_typed_without_the_script(
     console: ConsoleServer, chromium: Browser, script: Callable[[Route], Awaitable[None]]
 ) -> None:
     subscription = await console.service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     later = await subscription.today() + timedelta(days=40)
     async with a_context(chromium) as context:
         await context.route("**/console.js*", script)

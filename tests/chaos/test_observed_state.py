@@ -51,8 +51,8 @@ async def test_damage_in_the_database_is_named(isolated_env: ServiceEnv) -> None
     subscription = await isolated_env.requested(START, **request)
     for step in STEPS:
         [(command, argument)] = [each for each in step.items() if each[0] != "at"]
-        await subscription.asks(command, at=step["at"][:16].replace("T", " "), **argument)
-    await subscription.passes_to("2027-04-01 00:00")
+        await subscription.send(command, at=step["at"][:16].replace("T", " "), **argument)
+    await subscription.advance_to("2027-04-01 00:00")
     scenario = {
         "name": "life 1",
         "request": {"at": "2026-12-20T10:00:00+09:00", **request},

@@ -47,7 +47,7 @@ def test_each_state_offers_what_its_rules_allow() -> None:
     assert possible(subscription.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
     paid = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
     assert possible(paid) == {"renewal", "upgrade", "cancel", "rename"}
-    paid.asks("cancel", date="2027-05-01")
+    paid.send("cancel", date="2027-05-01")
     assert possible(paid) == {"renewal", "upgrade", "cancel", "withdraw", "rename"}
     assert possible(paid.at("2027-05-01")) == set()
 
@@ -74,7 +74,7 @@ def test_the_highest_annual_contract_can_still_have_more_members() -> None:
 
 
 def test_a_name_changed_a_moment_ago_cannot_be_changed_again() -> None:
-    subscription = ScenarioBuilder.requested("2026-12-01 09:00").asks("rename_account", group="other")
+    subscription = ScenarioBuilder.requested("2026-12-01 09:00").send("rename_account", group="other")
     assert "rename" not in possible(subscription)
     assert "rename" in possible(subscription.at("2026-12-02 09:00"))
 
@@ -85,12 +85,12 @@ def test_an_outlook_is_what_then_happens() -> None:
     assert not isinstance(command, Refusal)
     foreseen = preview_command(standing(subscription), command)
     assert isinstance(foreseen, CommandPreview)
-    lived = subscription.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
+    lived = subscription.send("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
     assert (*foreseen.caused, *foreseen.coming.events)[: len(lived.events) - 1] == tuple(lived.events[1:5])
 
 
 def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
-    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-12-01")
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").send("cancel", date="2027-12-01")
     ahead = upcoming_events(subscription.state, subscription.book, 6)
     assert ahead.fees_left_out
     assert [(event.event, f"{event.at:%Y-%m-%d}") for event in ahead.events] == [
@@ -99,7 +99,7 @@ def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
         ("CANCELED", "2027-12-01"),
         ("ERASED", "2027-12-01"),
     ]
-    soon = ScenarioBuilder.paid("2027-01-01", "ANNUAL").asks("cancel", date="2027-02-15")
+    soon = ScenarioBuilder.paid("2027-01-01", "ANNUAL").send("cancel", date="2027-02-15")
     assert not upcoming_events(soon.state, soon.book, 6).fees_left_out
 
 
@@ -125,10 +125,10 @@ def test_a_trial_is_pictured_up_to_its_cancellation() -> None:
 
 
 def test_contracts_and_what_is_reserved_are_pictured() -> None:
-    subscription = ScenarioBuilder.requested("2026-12-20 10:00").asks(
+    subscription = ScenarioBuilder.requested("2026-12-20 10:00").send(
         "switch_to_paid", date="2027-01-01", term="ANNUAL"
     )
-    subscription.at("2027-03-01 12:00").asks("cancel", date="2027-07-01")
+    subscription.at("2027-03-01 12:00").send("cancel", date="2027-07-01")
     assert stretches(subscription) == [
         (PhaseKind.TRIAL, "2026-12-20 10:00", "2027-01-01 00:00", False),
         (PhaseKind.ANNUAL, "2027-01-01 00:00", "2027-07-01 00:00", False),
@@ -141,7 +141,7 @@ def test_contracts_and_what_is_reserved_are_pictured() -> None:
 
 def test_an_upgrade_to_an_annual_contract_begins_a_stretch_of_its_own() -> None:
     subscription = (
-        ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").asks("upgrade", term="ANNUAL")
+        ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").send("upgrade", term="ANNUAL")
     )
     assert [(kind, start) for kind, start, _, _ in stretches(subscription)][:2] == [
         (PhaseKind.MONTHLY, "2027-01-01 09:00"),
@@ -153,11 +153,11 @@ def test_every_event_of_a_life_is_said_in_both_languages() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00", account={"domain": "acme.co.kr"}).proves(
         "acme.co.kr"
     )
-    subscription.asks("rename_account", domain="other.co.kr").asks("rename_account", domain="acme.co.kr")
-    subscription.asks("switch_to_paid", date="2027-01-05", term="ANNUAL").asks("withdraw_reservation")
-    subscription.at("2027-01-20").asks("switch_to_paid", term="ANNUAL").asks("rename_account", group="other")
-    subscription.asks("change_renewal_option", term="MONTHLY", plan="lite").asks("upgrade", plan="premium")
-    subscription.at("2028-02-01").asks("cancel", date="2028-03-01").at("2028-03-01")
+    subscription.send("rename_account", domain="other.co.kr").send("rename_account", domain="acme.co.kr")
+    subscription.send("switch_to_paid", date="2027-01-05", term="ANNUAL").send("withdraw_reservation")
+    subscription.at("2027-01-20").send("switch_to_paid", term="ANNUAL").send("rename_account", group="other")
+    subscription.send("change_renewal_option", term="MONTHLY", plan="lite").send("upgrade", plan="premium")
+    subscription.at("2028-02-01").send("cancel", date="2028-03-01").at("2028-03-01")
     assert len({event.event for event in subscription.events}) == 16
     for language in Language:
         speak = MessageFormatter(Translator(language), subscription.book)

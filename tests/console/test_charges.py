@@ -17,12 +17,12 @@ async def billed(console: ConsoleServer) -> SubscriptionDriver:
     """R21's example, invoiced; then April, and a correction, which are on no invoice yet."""
     service_env = console.service_env
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", plan="lite")
-    await subscription.asks("upgrade", at="2026-03-15 09:00", plan="basic", agreed_terms=TERMS)
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.send("upgrade", at="2026-03-15 09:00", plan="basic", agreed_terms=TERMS)
+    await subscription.advance_to("2026-04-01 00:00")
     await service_env.temporal.execute_workflow(
         "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=service_env.task_queue
     )
-    await subscription.passes_to("2026-05-01 00:00")
+    await subscription.advance_to("2026-05-01 00:00")
     await service_env.client.adjust(
         {
             "subscription_id": subscription.id,

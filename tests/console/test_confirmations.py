@@ -26,7 +26,7 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 
 async def annual(console: ConsoleServer) -> SubscriptionDriver:
     subscription = await console.service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     return subscription
 
 
@@ -101,7 +101,7 @@ async def test_today_is_preselected_nowhere(console: ConsoleServer) -> None:
         page = await browser.get(f"{path}?date={today}")
         assert f'value="{today}"' not in page.text
         later = today + timedelta(days=40)
-        await subscription.asks("cancel", date=f"{later}")
+        await subscription.send("cancel", date=f"{later}")
         page = await browser.get(path)
         assert f'value="{later}"' in page.text
         assert "Another date replaces it." in page.text
@@ -144,7 +144,7 @@ async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confir
 ) -> None:
     subscription = await console.service_env.requested()
     today = await subscription.today()
-    await subscription.asks("switch_to_paid", date=f"{today + timedelta(days=5)}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{today + timedelta(days=5)}", term="ANNUAL")
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
@@ -160,8 +160,8 @@ async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confir
 async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(console: ConsoleServer) -> None:
     subscription = await annual(console)
     end = await end_of(subscription)
-    await subscription.asks("change_renewal_option", term="ANNUAL")
-    await subscription.sleeps_until(start_of(end) + timedelta(hours=9))
+    await subscription.send("change_renewal_option", term="ANNUAL")
+    await subscription.advance_clock_to(start_of(end) + timedelta(hours=9))
     tomorrow = await console.service_env.client.quote_cancellation(subscription.id, end + timedelta(days=1))
     assert tomorrow.penalty
     costs = Translator(Language.EN).won(tomorrow.penalty)
@@ -193,7 +193,7 @@ async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown
             answer = await submit(browser, page, "/switch", **typed)
             assert answer.status_code == 409
             assert CHANGED in answer.text
-        await subscription.asks("switch_to_paid", date=f"{today + timedelta(days=4)}", term="ANNUAL")
+        await subscription.send("switch_to_paid", date=f"{today + timedelta(days=4)}", term="ANNUAL")
         page = await submit(browser, page, "/switch")
         assert page.status_code == 409
         assert await subscription.events() == ["TRIAL_STARTED", "SWITCH_RESERVED"]
@@ -208,7 +208,7 @@ async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: Co
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/upgrade", params=chosen)
         assert "Upgrade now</button>" in page.text.replace("\n", ""), page.text
-        await subscription.asks("upgrade", members=20, agreed_terms=TERMS)
+        await subscription.send("upgrade", members=20, agreed_terms=TERMS)
         page = await submit(browser, page, "/upgrade")
         assert page.status_code == 409
         assert CHANGED in page.text
@@ -236,7 +236,7 @@ async def test_a_choice_that_has_become_impossible_is_a_conflict(console: Consol
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/upgrade", params=chosen)
-        await subscription.asks("upgrade", members=26, agreed_terms=TERMS)
+        await subscription.send("upgrade", members=26, agreed_terms=TERMS)
         page = await submit(browser, page, "/upgrade")
     assert page.status_code == 409
     assert CHANGED in page.text
@@ -264,7 +264,7 @@ async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: ConsoleServ
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/renewal")
         page = await submit(browser, page, "/renewal", term="MONTHLY", plan="lite", members="5")
-        await subscription.asks("cancel", date=f"{await subscription.today() + timedelta(days=40)}")
+        await subscription.send("cancel", date=f"{await subscription.today() + timedelta(days=40)}")
         page = await submit(browser, page, "/renewal")
         assert page.status_code == 409
         assert (await subscription.status()).renewal is None
@@ -276,7 +276,7 @@ async def test_a_name_is_changed_from_the_one_that_was_shown(console: ConsoleSer
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/rename")
         held = f"{unique_name('held')}.example"
-        await subscription.asks("rename_account", domain=held)
+        await subscription.send("rename_account", domain=held)
         page = await submit(browser, page, "/rename", kind="GROUP", name=unique_name("mine"))
         assert page.status_code == 409
         assert CHANGED in page.text
@@ -287,11 +287,11 @@ async def test_a_name_is_changed_from_the_one_that_was_shown(console: ConsoleSer
 async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console: ConsoleServer) -> None:
     subscription = await annual(console)
     today = await subscription.today()
-    await subscription.asks("cancel", date=f"{today + timedelta(days=40)}")
+    await subscription.send("cancel", date=f"{today + timedelta(days=40)}")
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}")
-        await subscription.asks("cancel", date=f"{today + timedelta(days=50)}")
+        await subscription.send("cancel", date=f"{today + timedelta(days=50)}")
         page = await submit(browser, page, "/withdraw")
         assert page.status_code == 409
         assert CHANGED in page.text
@@ -305,7 +305,7 @@ async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(
     console: ConsoleServer, action: str
 ) -> None:
     subscription = await annual(console)
-    await subscription.asks("cancel", date=f"{await subscription.today() + timedelta(days=40)}")
+    await subscription.send("cancel", date=f"{await subscription.today() + timedelta(days=40)}")
     async with console.browser("ko") as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}")
@@ -325,7 +325,7 @@ async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: Con
         for _ in range(2):
             assert (await submit(browser, page, "/clock", by="day")).status_code == 200
         assert await subscription.clock.now() < before + timedelta(days=2)
-        await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+        await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
         answer = await submit(browser, page, "/clock", by="next")
         assert answer.status_code == 409
         assert "The clock was not moved." in answer.text
@@ -406,11 +406,11 @@ async def test_after_erasure_the_completed_request_says_what_holds_now(console: 
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         assert "The free trial has started." in (await browser.get(path)).text
-        await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+        await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
         page = await browser.get(path)
         assert "The free trial has started" not in page.text
         assert "Active" in page.text
-        await subscription.asks("cancel", date=f"{await subscription.today()}")
+        await subscription.send("cancel", date=f"{await subscription.today()}")
         await subscription.has_closed()
         page = await browser.get(path)
         assert "The free trial has started" not in page.text

@@ -20,7 +20,7 @@ PROOF = re.compile(r'name="proof" value="([0-9a-f]{64})"')
 
 async def annual(console: ConsoleServer, customer: str) -> SubscriptionDriver:
     subscription = await console.service_env.requested(customer_id=customer)
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     return subscription
 
 

@@ -24,7 +24,7 @@ PAGES = {
 async def a_year(console: ConsoleServer) -> SubscriptionDriver:
     """A subscription that has been paid for a year."""
     subscription = await console.service_env.paid("2026-01-01 09:00", term="ANNUAL")
-    await subscription.passes_to("2027-01-01 00:00")
+    await subscription.advance_to("2027-01-01 00:00")
     return subscription
 
 

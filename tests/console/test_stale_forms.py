@@ -18,7 +18,7 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 async def paid(console: ConsoleServer) -> SubscriptionDriver:
     """A life with an annual contract from today."""
     subscription = await console.service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     return subscription
 
 
@@ -85,7 +85,7 @@ async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happen
         await sign_in(browser, subscription.request["customer_id"])
         later = f"{await subscription.today() + timedelta(days=40)}"
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={later}")
-        await subscription.asks("upgrade", members=20, agreed_terms=TERMS)
+        await subscription.send("upgrade", members=20, agreed_terms=TERMS)
         account = await subscription.confirmation()
         page = await submit(browser, page, "/cancel", method="post", confirmation=account)
         assert page.status_code == 409
@@ -101,7 +101,7 @@ async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happen
 async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console: ConsoleServer) -> None:
     subscription = await paid(console)
     later = f"{await subscription.today() + timedelta(days=40)}"
-    await subscription.asks("cancel", date=later)
+    await subscription.send("cancel", date=later)
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         tabs = [await browser.get(f"/subscriptions/{subscription.id}") for _ in range(2)]
@@ -164,10 +164,10 @@ async def test_a_form_whose_command_is_no_longer_remembered_is_compared_again(co
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={later}")
         typed = {"confirmation": await subscription.confirmation()}
         await submit(browser, page, "/cancel", method="post", **typed)
-        await subscription.asks("withdraw_reservation")
+        await subscription.send("withdraw_reservation")
         again = await submit(browser, page, "/cancel", method="post", **typed)
         assert again.url.path == f"/subscriptions/{subscription.id}"
-        await subscription.sleeps_until(start_of(await subscription.today() + timedelta(days=32)))
+        await subscription.advance_clock_to(start_of(await subscription.today() + timedelta(days=32)))
         again = await submit(browser, page, "/cancel", method="post", **typed)
         assert again.status_code == 409
     assert (await subscription.status()).reservation is None

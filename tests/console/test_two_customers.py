@@ -127,7 +127,7 @@ async def theirs(console: ConsoleServer) -> Theirs:
     """A subscription that has paid for March, with an invoice and a member."""
     service_env = console.service_env
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.advance_to("2026-04-01 00:00")
     await service_env.temporal.execute_workflow(
         "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=service_env.task_queue
     )

@@ -157,7 +157,7 @@ async def test_it_is_closed_without_access_and_says_why(console: ConsoleServer) 
         page = await browser.get("/works/sign-in")
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
         assert page.url.path == "/works"
-        await subscription.sleeps_until(await subscription.clock.now() + timedelta(days=31))
+        await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=31))
         page = await browser.get("/works")
         assert page.status_code == 403
         assert "The trial has ended and use is suspended" in page.text
@@ -177,7 +177,7 @@ async def test_what_it_keeps_is_erased_with_the_subscription(console: ConsoleSer
         assert "The company information is saved." in page.text
         full = await submit(browser, page, "/works/members", member_id="admin", name="Again")
         assert full.status_code == 422
-        await subscription.asks("cancel", date=(await subscription.today()).isoformat())
+        await subscription.send("cancel", date=(await subscription.today()).isoformat())
 
         async def is_erased() -> bool:
             return (await subscription.status()).state.over

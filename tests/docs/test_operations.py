@@ -79,7 +79,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     await subscription.has_run(2)
-    await subscription.asks("change_renewal_option", term="ANNUAL")
+    await subscription.send("change_renewal_option", term="ANNUAL")
     described, shown, listed = await shell.types(blocks[0], await named(subscription))
     assert "Pending Activities: 0" in described
     assert "ActivityTaskScheduled" in shown
@@ -116,7 +116,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 @recipe("Withdraw what is reserved")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
-    await subscription.asks("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")
+    await subscription.send("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")
     assert "RESERVATION_WITHDRAWN" in (await shell.types(blocks[0], await named(subscription)))[0]
 
 
@@ -265,13 +265,13 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     *_, timeline = await shell.types(blocks[0], {"ID": subscription.id})
     assert "SWITCHED_TO_PAID" in timeline
     await wait_for("the new workflow has started", subscription.has_started)
-    await subscription.asks("upgrade", members=20)
+    await subscription.send("upgrade", members=20)
 
 
 @recipe("Somebody has reset a workflow")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
-    await subscription.asks("upgrade", members=20)
+    await subscription.send("upgrade", members=20)
     await reset(subscription, await first_task(subscription))
     describe, *begin_anew = blocks[0]
 
@@ -282,7 +282,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await shell.types(begin_anew, {"ID": subscription.id})
     await wait_for("the new workflow has started", subscription.has_started)
     assert await subscription.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]
-    await subscription.asks("upgrade", members=30)
+    await subscription.send("upgrade", members=30)
 
 
 @pytest.mark.parametrize("heading", recipes(*EVERYDAY))

@@ -64,7 +64,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     started = (await subscription.status()).started_at
     assert started is not None
-    await subscription.sleeps_until(started + timedelta(days=65))
+    await subscription.advance_clock_to(started + timedelta(days=65))
     whole_month = (await subscription.ledger())[1]
     real = {"ID": subscription.id, "2027-03-15": f"{whole_month.first_day}"}
     _, explained, adjusted, after = await shell.types(blocks[0], real)
@@ -114,7 +114,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         async with service_env.worker():
             subscription = await paid(shell)
             await subscription.has_run(2)
-            await subscription.asks("change_renewal_option", term="ANNUAL")
+            await subscription.send("change_renewal_option", term="ANNUAL")
 
         async def is_reported() -> bool:
             return subscription.workflow_id in (await shell.types([listed], {}))[0]
@@ -131,7 +131,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
                 return not await is_reported()
 
             await wait_for("the list has emptied", is_well, seconds=60)
-            await subscription.asks("upgrade", members=20)
+            await subscription.send("upgrade", members=20)
 
 
 # -- after a disaster --------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         assert subscription.id in listed
         again = in_house(subscription, moved.service_env)
         assert await again.events() == events
-        await again.asks("upgrade", members=20)
+        await again.send("upgrade", members=20)
 
 
 @recipe("The database was restored from yesterday's backup")
@@ -186,7 +186,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await create_database(shell.stack, yesterday, template=today)
     async with site(shell, temporal, today) as before:
         busy = in_house(subscription, before.service_env)
-        await busy.asks("upgrade", members=20)
+        await busy.send("upgrade", members=20)
         events = await busy.events()
     async with site(shell, temporal, yesterday) as restored:
         told, found, attention, timeline = await restored.types(blocks[0], {"ID": subscription.id})
@@ -202,7 +202,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     temporal = await new_namespace(shell.service_env.temporal)
     async with site(shell, temporal, await database(shell, temporal)) as here:
         subscription = await paid(here)
-        await subscription.asks("upgrade", members=20)
+        await subscription.send("upgrade", members=20)
         events = await subscription.events()
         await reset(subscription, await first_task(subscription), again=False)
         told, found, timeline = await here.types(blocks[0], {"ID": subscription.id})
@@ -210,7 +210,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         assert "WORKFLOW_BEHIND" in found
         assert "UPGRADED" in timeline
         assert await subscription.events() == events
-        await subscription.asks("upgrade", members=30)
+        await subscription.send("upgrade", members=30)
 
 
 @pytest.mark.parametrize("heading", recipes(*RECOVERY))

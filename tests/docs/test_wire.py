@@ -33,7 +33,7 @@ async def ready_for(shell: Shell, command: str) -> SubscriptionDriver:
             return await unproved(shell, f"{unique_name('wire')}.example")
         case "withdraw_reservation":
             subscription = await shell.service_env.requested()
-            await subscription.asks("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")
+            await subscription.send("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")
             return subscription
         case _:
             return await shell.service_env.requested()
@@ -91,4 +91,4 @@ async def test_a_mistake_is_told_by_an_update_and_in_the_timeline_for_a_signal(s
             return (await subscription.events()).count("REFUSED") == number
 
         await wait_for(f"{typed} is refused in the timeline", all_are_refused)
-    await subscription.asks("rename_account", group=unique_name("goes-on"))
+    await subscription.send("rename_account", group=unique_name("goes-on"))

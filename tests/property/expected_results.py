@@ -48,7 +48,7 @@ class Reckoning:
     def publish(self, catalogue: Catalogue) -> None:
         self.book = self.book.with_versions([catalogue])
 
-    def passes_to(self, moment: datetime) -> None:
+    def advance_to(self, moment: datetime) -> None:
         self.now = max(self.now, moment)
         while event := next_due_event(self.state, self.now, self.book):
             self._happens(event)

@@ -52,14 +52,14 @@ class SideBySide:
         self._oracle_knows_access = True
         self._is_outdated = False
         self._ahead = rules.now - self._run(subscription.clock.now())
-        self.passes_to(rules.now)
+        self.advance_to(rules.now)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
     # -- what is done to both ------------------------------------------------------------------------
 
-    def passes_to(self, moment: datetime, *, on_the_clock: bool = False) -> None:
+    def advance_to(self, moment: datetime, *, on_the_clock: bool = False) -> None:
         """Time passes: somebody asks for what is due, or the clock moves and the timers fire."""
         if on_the_clock:
             self._run(self.subscription.clock.advance_to(moment - self._ahead))
@@ -131,7 +131,7 @@ class SideBySide:
 
     def _settle(self, moment: datetime) -> None:
         before = len(self.rules.timeline)
-        self.rules.passes_to(moment)
+        self.rules.advance_to(moment)
         self._run(self.subscription.client.settle(self.subscription.id, self.rules.now))
         self._is_outdated &= len(self.rules.timeline) == before
         if self._oracle:

@@ -170,12 +170,12 @@ class LifeMachine(RuleBasedStateMachine):
     @precondition(as_long_as_it_goes_on)
     @rule(pace=command_strategies.paces, number=command_strategies.numbers)
     def time_passes(self, pace: str, number: int) -> None:
-        self.both.passes_to(self._moment(pace, number))
+        self.both.advance_to(self._moment(pace, number))
 
     @precondition(lambda self: not self.is_enough and not self.reckoning.state.claims)
     @rule(pace=command_strategies.paces, number=command_strategies.numbers)
     def time_passes_on_the_clock(self, pace: str, number: int) -> None:
-        self.both.passes_to(self._moment(pace, number), on_the_clock=True)
+        self.both.advance_to(self._moment(pace, number), on_the_clock=True)
 
     def _moment(self, pace: str, number: int) -> datetime:
         return min(moment_of(self.reckoning, pace, number), max(self._end, self.reckoning.now))
@@ -208,7 +208,7 @@ class LifeMachine(RuleBasedStateMachine):
         by_signal: bool = False,
         **wish: Any,
     ) -> None:
-        self.both.passes_to(self._moment(pace, number))
+        self.both.advance_to(self._moment(pace, number))
         argument = argument_of(self.reckoning, command, number=number, taken=self.taken, **wish)
         argument["at"] = self.reckoning.now.astimezone(zone).isoformat()
         if named:

@@ -116,7 +116,7 @@ def test_r30_what_is_quoted_is_what_is_charged(lived: Lived, percent: int) -> No
         assert isinstance(answer, Refusal)
         assert (quoted.code, quoted.message) == (answer.code, answer.message)
         return
-    charged = subscription.copy().asks("cancel", date=f"{asked}").at(max(subscription.now, start_of(asked)))
+    charged = subscription.copy().send("cancel", date=f"{asked}").at(max(subscription.now, start_of(asked)))
     assert charged.state.state is State.ERASED
     assert tuple(charged.ledger[len(subscription.ledger) :]) == quoted.ledger
     assert quoted.total == sum(line.amount for line in quoted.ledger)
@@ -128,7 +128,7 @@ def test_r30_what_is_quoted_is_what_is_charged(lived: Lived, percent: int) -> No
 def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: Wish, percent: int) -> None:
     without = lived.subscription
     if without.state.reservation is not None:
-        without.asks("withdraw_reservation")
+        without.send("withdraw_reservation")
     command = "switch_to_paid" if without.state.state is not State.ACTIVE and wish.number % 2 else "cancel"
     reserved = without.copy()
     reserved.answered(command, **argument_of(reserved, replace(wish, command=command)))
@@ -138,7 +138,7 @@ def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: 
 
     # Some moment before anything falls due.
     time_left = deadline.at - reserved.now - timedelta(microseconds=1)
-    reserved.at(reserved.now + time_left * percent // 100).asks("withdraw_reservation")
+    reserved.at(reserved.now + time_left * percent // 100).send("withdraw_reservation")
     counted = {"sequence", "last_at"}
     assert reserved.state.model_dump(exclude=counted) == without.state.model_dump(exclude=counted)
     later = reserved.now + timedelta(days=500)

@@ -29,7 +29,7 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
         await subscription.runs_to("2027-03-02 09:00")
         gold = '[plans.gold]\ntitle = "Gold"\nrank = 4\nlist = 20000\nannual = 18000\n\n[plans.premium]'
         assert await publish(service_env.pool, catalogue("golden", "2027-02-20", **{"[plans.premium]": gold}))
-        await subscription.asks("upgrade", at="2027-03-02 10:00", plan="gold")
+        await subscription.send("upgrade", at="2027-03-02 10:00", plan="gold")
         await subscription.runs_to("2027-04-02 09:00")
         return await scene.runs_of(subscription)
 
@@ -68,7 +68,7 @@ async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHist
             async with open_service_env(scene.stack, temporal) as service_env:
                 subscription = await scene.paid("MONTHLY", service_env=service_env)
                 for number in range(1, 9):
-                    await subscription.asks(
+                    await subscription.send(
                         "change_renewal_option", at=START, term="ANNUAL", members=number, id=f"{number}"
                     )
                 await subscription.runs_to("2027-08-15 09:00")
@@ -89,7 +89,7 @@ async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
         task_queue=scene.service_env.task_queue,
     )
     await wait_for("it lives again", subscription.has_started)
-    await subscription.passes_to("2027-04-15 09:00")
+    await subscription.advance_to("2027-04-15 09:00")
     await subscription.ends_at("2027-04-15 10:00")
     return await scene.runs_of(subscription)
 
@@ -99,12 +99,12 @@ async def on_its_own_clock(scene: Scene) -> list[WorkflowHistory]:
     """Not simulated at all: a customer's life, from today on."""
     subscription = await scene.service_env.requested()
     today = await subscription.today()
-    await subscription.asks("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
     started = (await subscription.status()).started_at
     assert started is not None
-    await subscription.sleeps_until(started + timedelta(days=40))
-    await subscription.asks("upgrade", plan="premium", by="a clerk")
-    await subscription.sleeps_until(started + timedelta(days=400))
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.advance_clock_to(started + timedelta(days=40))
+    await subscription.send("upgrade", plan="premium", by="a clerk")
+    await subscription.advance_clock_to(started + timedelta(days=400))
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     return await scene.runs_of(subscription)

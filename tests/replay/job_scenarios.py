@@ -37,7 +37,7 @@ async def invoices(scene: Scene) -> list[WorkflowHistory]:
     async with scene.own_service_env() as service_env:
         for _ in range(2):
             subscription = await service_env.paid("2026-03-01 09:00", "MONTHLY")
-            await subscription.passes_to("2026-04-01 00:00")
+            await subscription.advance_to("2026-04-01 00:00")
         months: list[Any] = [
             {"month": "2026-03"},
             {"month": "2026-03"},
@@ -51,7 +51,7 @@ async def invoices(scene: Scene) -> list[WorkflowHistory]:
 async def adjustments(scene: Scene) -> list[WorkflowHistory]:
     """A correction, the same again, and one of a line that is not there."""
     subscription = await scene.service_env.paid("2026-03-01 09:00", "MONTHLY")
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.advance_to("2026-04-01 00:00")
     [line] = await subscription.ledger()
     runs = []
     for name, key in (("first", line.key), ("first", line.key), ("second", "no such line")):

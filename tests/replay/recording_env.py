@@ -32,7 +32,7 @@ class DatedLife(SubscriptionDriver):
 
     async def ends_at(self, moment: str) -> None:
         """It is cancelled at once, erased, and its histories are deleted."""
-        await self.asks("cancel", at=moment, date=moment[:10])
+        await self.send("cancel", at=moment, date=moment[:10])
         await self.has_closed()
 
 
@@ -64,7 +64,7 @@ class Scene:
     async def paid(self, term: str, *, service_env: ServiceEnv | None = None, **changes: Any) -> DatedLife:
         """A life that switched to paid in the hour in which it was requested."""
         subscription = await self.begun(service_env=service_env, **changes)
-        await subscription.asks("switch_to_paid", at=START, date=START[:10], term=term)
+        await subscription.send("switch_to_paid", at=START, date=START[:10], term=term)
         return subscription
 
     async def runs_of(self, *subscriptions: SubscriptionDriver) -> list[WorkflowHistory]:

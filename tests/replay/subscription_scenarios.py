@@ -72,12 +72,12 @@ async def cancelled_in_the_trial(scene: Scene) -> list[WorkflowHistory]:
 async def switch_reserved(scene: Scene) -> list[WorkflowHistory]:
     """Replaced, withdrawn, reserved anew, and it happens."""
     subscription = await scene.begun()
-    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
-    await subscription.asks(
+    await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+    await subscription.send(
         "switch_to_paid", at=START, date="2027-02-03", term="ANNUAL", plan="premium", members=3
     )
-    await subscription.asks("withdraw_reservation", at=START)
-    await subscription.asks("switch_to_paid", at=START, date="2027-02-05", term="MONTHLY", members=12)
+    await subscription.send("withdraw_reservation", at=START)
+    await subscription.send("switch_to_paid", at=START, date="2027-02-05", term="MONTHLY", members=12)
     await subscription.runs_to("2027-03-02 09:00")
     return await scene.runs_of(subscription)
 
@@ -86,7 +86,7 @@ async def switch_reserved(scene: Scene) -> list[WorkflowHistory]:
 async def switched_in_the_grace_period(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.begun()
     await subscription.runs_to("2027-02-20 09:00")
-    await subscription.asks("switch_to_paid", at="2027-02-20 10:00", date="2027-02-20", term="ANNUAL")
+    await subscription.send("switch_to_paid", at="2027-02-20 10:00", date="2027-02-20", term="ANNUAL")
     await subscription.runs_to("2027-04-02 09:00")
     return await scene.runs_of(subscription)
 
@@ -98,13 +98,13 @@ async def switched_in_the_grace_period(scene: Scene) -> list[WorkflowHistory]:
 async def monthly(scene: Scene) -> list[WorkflowHistory]:
     """A renewal option chosen and taken back; a cancellation reserved, withdrawn, reserved, and met."""
     subscription = await scene.paid("MONTHLY")
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL")
-    await subscription.asks("change_renewal_option", at=START, term=None)
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL")
+    await subscription.send("change_renewal_option", at=START, term=None)
     await subscription.runs_to("2027-03-15 09:00")
-    await subscription.asks("cancel", at="2027-03-15 10:00", date="2027-06-01")
+    await subscription.send("cancel", at="2027-03-15 10:00", date="2027-06-01")
     await subscription.runs_to("2027-04-15 09:00")
-    await subscription.asks("withdraw_reservation", at="2027-04-15 10:00")
-    await subscription.asks("cancel", at="2027-04-15 10:00", date="2027-05-01")
+    await subscription.send("withdraw_reservation", at="2027-04-15 10:00")
+    await subscription.send("cancel", at="2027-04-15 10:00", date="2027-05-01")
     await subscription.runs_to("2027-05-02 09:00")
     await subscription.has_closed()
     return await scene.runs_of(subscription)
@@ -114,7 +114,7 @@ async def monthly(scene: Scene) -> list[WorkflowHistory]:
 async def annual_cancelled_early(scene: Scene) -> list[WorkflowHistory]:
     """Renewed on a lower plan after a year, then cancelled at once: repayment and fee are due."""
     subscription = await scene.paid("ANNUAL")
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", plan="lite", members=5)
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL", plan="lite", members=5)
     await subscription.runs_to("2028-03-15 09:00")
     await subscription.ends_at("2028-03-15 10:00")
     return await scene.runs_of(subscription)
@@ -123,7 +123,7 @@ async def annual_cancelled_early(scene: Scene) -> list[WorkflowHistory]:
 @kind_of_life()
 async def annual_to_the_day_after(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.paid("ANNUAL")
-    await subscription.asks("cancel", at="2027-06-01 09:00", date="2028-01-10")
+    await subscription.send("cancel", at="2027-06-01 09:00", date="2028-01-10")
     await subscription.runs_to("2028-01-11 09:00")
     await subscription.has_closed()
     return await scene.runs_of(subscription)
@@ -133,12 +133,12 @@ async def annual_to_the_day_after(scene: Scene) -> list[WorkflowHistory]:
 async def upgraded(scene: Scene) -> list[WorkflowHistory]:
     """In members, plan and term, with a renewal option that is raised with them."""
     subscription = await scene.paid("MONTHLY", plan="lite")
-    await subscription.asks("upgrade", at=START, members=12)
-    await subscription.asks("change_renewal_option", at=START, term="MONTHLY", plan="basic", members=11)
+    await subscription.send("upgrade", at=START, members=12)
+    await subscription.send("change_renewal_option", at=START, term="MONTHLY", plan="basic", members=11)
     await subscription.runs_to("2027-02-04 09:00")
-    await subscription.asks("upgrade", at="2027-02-04 10:00", plan="premium", members=20)
+    await subscription.send("upgrade", at="2027-02-04 10:00", plan="premium", members=20)
     await subscription.runs_to("2027-03-14 09:00")
-    await subscription.asks("upgrade", at="2027-03-14 10:00", term="ANNUAL")
+    await subscription.send("upgrade", at="2027-03-14 10:00", term="ANNUAL")
     await subscription.runs_to("2027-04-02 09:00")
     return await scene.runs_of(subscription)
 
@@ -146,9 +146,9 @@ async def upgraded(scene: Scene) -> list[WorkflowHistory]:
 @kind_of_life(compared=False)
 async def ten_years(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.paid("ANNUAL")
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL")
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL")
     await subscription.runs_to("2033-02-15 09:00")
-    await subscription.asks("change_renewal_option", at="2033-02-15 10:00", term=None)
+    await subscription.send("change_renewal_option", at="2033-02-15 10:00", term=None)
     await subscription.runs_to("2037-01-15 09:00")
     return await scene.runs_of(subscription)
 
@@ -157,10 +157,10 @@ async def ten_years(scene: Scene) -> list[WorkflowHistory]:
 async def late(scene: Scene) -> list[WorkflowHistory]:
     """Nothing ran for months: what was missed is done at once, in due order, before what is asked."""
     subscription = await scene.begun()
-    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
-    await subscription.asks("change_renewal_option", at="2027-08-20 09:00", term="ANNUAL")
-    await subscription.asks("cancel", at="2027-08-20 09:00", date="2027-10-01")
-    await subscription.passes_to("2027-12-24 09:00")
+    await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
+    await subscription.send("change_renewal_option", at="2027-08-20 09:00", term="ANNUAL")
+    await subscription.send("cancel", at="2027-08-20 09:00", date="2027-10-01")
+    await subscription.advance_to("2027-12-24 09:00")
     await subscription.has_closed()
     return await scene.runs_of(subscription)
 
@@ -183,8 +183,8 @@ async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
     """Looked at every five minutes, hourly, daily; it switches to paid, asks, and is cancelled unproved."""
     subscription = await scene.begun(account={"domain": f"{unique_name('never-owned')}.example"})
     await subscription.runs_to("2027-01-14 09:30")
-    await subscription.asks("switch_to_paid", at="2027-01-14 10:00", date="2027-01-14", term="MONTHLY")
-    await subscription.asks("check_domain", at="2027-01-14 10:00")
+    await subscription.send("switch_to_paid", at="2027-01-14 10:00", date="2027-01-14", term="MONTHLY")
+    await subscription.send("check_domain", at="2027-01-14 10:00")
     await subscription.ends_at("2027-01-14 11:00")
     return await scene.runs_of(subscription)
 
@@ -193,7 +193,7 @@ async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
 async def renamed(scene: Scene) -> list[WorkflowHistory]:
     """To a group; to a domain that is held, replaced, withdrawn, held again and proved when asked."""
     subscription = await scene.begun()
-    await subscription.asks("rename_account", at=START, group=unique_name("renamed"))
+    await subscription.send("rename_account", at=START, group=unique_name("renamed"))
     status = await subscription.status()
     assert status.account is not None
     await subscription.runs_to("2027-01-12 09:00")
@@ -203,11 +203,11 @@ async def renamed(scene: Scene) -> list[WorkflowHistory]:
         {"group": status.account.partition("@")[2]},
         {"domain": f"{unique_name('held')}.example"},
     ):
-        await subscription.asks("rename_account", at="2027-01-12 10:00", **account)
+        await subscription.send("rename_account", at="2027-01-12 10:00", **account)
         await subscription.client.settle(subscription.id)  # a domain is looked at straight away
     [proof] = (await subscription.status()).proofs
     scene.service_env.dns.publish_cname(proof.cname_name, proof.cname_target)
-    await subscription.asks("check_domain", at="2027-01-12 10:02")
+    await subscription.send("check_domain", at="2027-01-12 10:02")
     return await scene.runs_of(subscription)
 
 
@@ -219,10 +219,10 @@ async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
     """
     subscription = await scene.begun(account={"domain": f"{unique_name('pending')}.example"})
     await subscription.runs_to("2027-01-10 09:01")
-    await subscription.asks(
+    await subscription.send(
         "rename_account", at="2027-01-10 09:02", domain=f"{unique_name('pending')}.example"
     )
-    await subscription.asks("switch_to_paid", at="2027-01-10 09:02", date="2027-02-01", term="ANNUAL")
+    await subscription.send("switch_to_paid", at="2027-01-10 09:02", date="2027-02-01", term="ANNUAL")
     return await scene.runs_of(subscription)
 
 
@@ -230,8 +230,8 @@ async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
 async def name_taken_at_a_rename(scene: Scene) -> list[WorkflowHistory]:
     holder = await scene.service_env.requested(START)
     subscription = await scene.begun()
-    await subscription.refused("rename_account", at=START, **holder.request["account"])
-    await subscription.asks("rename_account", at=START, group=unique_name("free"))
+    await subscription.expect_refusal("rename_account", at=START, **holder.request["account"])
+    await subscription.send("rename_account", at=START, group=unique_name("free"))
     await subscription.client.settle(subscription.id)  # in the run that begins then
     return await scene.runs_of(subscription)
 
@@ -244,14 +244,14 @@ async def sent_again(scene: Scene) -> list[WorkflowHistory]:
     """Commands with ids: sent again, sent again as other ones, and new ones once they are forgotten."""
     subscription = await scene.begun()
     switch = {"date": "2027-01-10", "term": "MONTHLY", "id": "switch", "by": "a clerk"}
-    await subscription.asks("switch_to_paid", at=START, **switch)
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="option")
+    await subscription.send("switch_to_paid", at=START, **switch)
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="option")
     await subscription.handle.execute_update("switch_to_paid", {**switch, "at": kst(START).isoformat()})
-    await subscription.refused("change_renewal_option", at=START, term="MONTHLY", id="option")
+    await subscription.expect_refusal("change_renewal_option", at=START, term="MONTHLY", id="option")
     await subscription.runs_to("2027-02-20 09:00")
-    await subscription.asks("switch_to_paid", at=START, **switch)
+    await subscription.send("switch_to_paid", at=START, **switch)
     for name in ("another", "option"):
-        await subscription.asks("change_renewal_option", at="2027-02-20 10:00", term="MONTHLY", id=name)
+        await subscription.send("change_renewal_option", at="2027-02-20 10:00", term="MONTHLY", id=name)
     return await scene.runs_of(subscription)
 
 
@@ -259,8 +259,8 @@ async def sent_again(scene: Scene) -> list[WorkflowHistory]:
 async def refused_by_the_newest_catalogue(scene: Scene) -> list[WorkflowHistory]:
     """Only the newest catalogue can refuse a plan, so it is read before the refusal."""
     subscription = await scene.paid("MONTHLY")
-    await subscription.refused("upgrade", at=START, plan="gold")
-    await subscription.asks("upgrade", at=START, plan="premium")
+    await subscription.expect_refusal("upgrade", at=START, plan="gold")
+    await subscription.send("upgrade", at=START, plan="premium")
     return await scene.runs_of(subscription)
 
 
@@ -297,7 +297,7 @@ async def knows_of(subscription: SubscriptionDriver, events: int) -> bool:
 async def many_at_once(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.paid("MONTHLY")
     choices = [
-        subscription.asks(
+        subscription.send(
             "change_renewal_option", at=START, term="ANNUAL", members=number, id=f"choice-{number}"
         )
         for number in range(1, 21)

@@ -37,7 +37,7 @@ def told() -> dict[str, Any]:
     assert isinstance(switch, SwitchToPaid)
     change = quote_switch(subscription.state, switch, subscription.now, BOOK)
     assert isinstance(change, ChangeQuote)
-    accepted = subscription.asks("switch_to_paid", date="2027-01-01", term="ANNUAL").answers[-1]
+    accepted = subscription.send("switch_to_paid", date="2027-01-01", term="ANNUAL").answers[-1]
     assert isinstance(accepted, Decision)
     answer = Answer(
         command="switch_to_paid",
@@ -72,7 +72,7 @@ def webhook_sample() -> tuple[dict[str, str], str]:
     subscription = ScenarioBuilder.requested(
         "2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482"
     )
-    subscription.asks("switch_to_paid", date="2027-01-01", term="ANNUAL")
+    subscription.send("switch_to_paid", date="2027-01-01", term="ANNUAL")
     subscription.at("2027-02-01 00:00")
     entry = next(each for each in subscription.timeline if each.event == "SERVICE_FEES_POSTED")
     event = cloud_event(

@@ -1,7 +1,7 @@
 """A subscription's life told in a line: what the tests of the rules are written with.
 
     life = Life.requested("2026-12-20 10:00", plan="basic", members=10)
-    life.at("2027-01-01 09:00").asks("switch_to_paid", term="ANNUAL").at("2028-01-01")
+    life.at("2027-01-01 09:00").send("switch_to_paid", term="ANNUAL").at("2028-01-01")
 
 Commands go through their words on the wire, and all that is due is done before one is judged (R23).
 """
@@ -168,7 +168,7 @@ class ScenarioBuilder:
     def paid(cls, first_day: str, term: str, book: PriceBook = BOOK, **changes: Any) -> Self:
         """Requested and switched to paid at 09:00 on the first day, as the tests of contracts begin."""
         subscription = cls.requested(f"{first_day} 09:00", book, **changes)
-        return subscription.asks("switch_to_paid", term=term)
+        return subscription.send("switch_to_paid", term=term)
 
     def copy(self) -> Self:
         """The same life, to be lived on in another way."""
@@ -184,13 +184,13 @@ class ScenarioBuilder:
             self._happen(event)
         return self
 
-    def asks(self, command: str, **argument: Any) -> Self:
+    def send(self, command: str, **argument: Any) -> Self:
         """A command that the rules accept. A date left out is today, a confirmation the right one."""
         answer = self.answered(command, **argument)
         assert isinstance(answer, Decision), answer
         return self
 
-    def refused(self, command: str, **argument: Any) -> Refusal:
+    def expect_refusal(self, command: str, **argument: Any) -> Refusal:
         """A command that the rules refuse; nothing has changed then."""
         before = self.state
         answer = self.answered(command, **argument)
@@ -243,11 +243,11 @@ class ScenarioBuilder:
         return answer.code if isinstance(answer, Refusal) else None
 
     @property
-    def posted(self) -> list[Posted]:
+    def ledger_tuples(self) -> list[Posted]:
         return posted(self.ledger)
 
     @property
-    def happened(self) -> list[str]:
+    def event_names(self) -> list[str]:
         return [event.event for event in self.events]
 
     @property

@@ -148,7 +148,7 @@ class ServiceEnv:
     async def paid(self, at: str, term: str = "ANNUAL", **changes: Any) -> SubscriptionDriver:
         """A simulated life that switched to paid in the hour in which it was requested."""
         subscription = await self.requested(at, **changes)
-        await subscription.asks("switch_to_paid", at=at, date=at[:10], term=term)
+        await subscription.send("switch_to_paid", at=at, date=at[:10], term=term)
         return subscription
 
     async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refusal:

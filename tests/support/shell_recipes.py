@@ -125,7 +125,7 @@ async def in_days(subscription: SubscriptionDriver, days: int) -> str:
 
 async def paid(shell: Shell, **changes: Any) -> SubscriptionDriver:
     subscription = await shell.service_env.requested(**changes)
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
     return subscription
 
 

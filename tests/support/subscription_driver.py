@@ -47,29 +47,29 @@ class SubscriptionDriver:
 
     # -- asking --------------------------------------------------------------------------------------
 
-    async def asks(self, command: str, *, at: str | None = None, **argument: Any) -> Answer:
+    async def send(self, command: str, *, at: str | None = None, **argument: Any) -> Answer:
         """A command that is accepted. A confirmation that is left out is the right one."""
         return await self.client.command(self.id, command, await self._argument(command, at, argument))
 
-    async def refused(self, command: str, *, at: str | None = None, **argument: Any) -> Refusal:
+    async def expect_refusal(self, command: str, *, at: str | None = None, **argument: Any) -> Refusal:
         """A command that is refused."""
         try:
-            answer = await self.asks(command, at=at, **argument)
+            answer = await self.send(command, at=at, **argument)
         except RefusalError as refusal:
             return refusal.refused
         raise AssertionError(f"{command} was accepted: {answer}")
 
-    async def passes_to(self, moment: str) -> None:
+    async def advance_to(self, moment: str) -> None:
         """In a simulated life: all is done that is due at that moment."""
         await self.client.settle(self.id, _moment(moment))
 
-    async def is_cancelled(self, at: str) -> None:
+    async def cancel_and_wait(self, at: str) -> None:
         """A simulated life is cancelled for the day of that moment, erased, and its histories deleted."""
-        await self.asks("cancel", at=at, date=at[:10])
-        await self.passes_to(at)
+        await self.send("cancel", at=at, date=at[:10])
+        await self.advance_to(at)
         await self.has_closed()
 
-    async def sleeps_until(self, moment: datetime) -> None:
+    async def advance_clock_to(self, moment: datetime) -> None:
         """In a life on its own clock: time passes, and what falls due is done."""
         await self.clock.advance_to(moment)
         await self.client.settle(self.id)
@@ -97,7 +97,7 @@ class SubscriptionDriver:
     async def events(self) -> list[str]:
         return [entry.event for entry in await self.client.timeline(self.id)]
 
-    async def happened(self) -> list[tuple[str, str]]:
+    async def event_times(self) -> list[tuple[str, str]]:
         """Each event with the moment of business time at which it counts."""
         return [
             (entry.event, f"{entry.at.astimezone(KST):%Y-%m-%d %H:%M}")
@@ -107,7 +107,7 @@ class SubscriptionDriver:
     async def ledger(self) -> list[LedgerLine]:
         return await self.client.ledger(self.id)
 
-    async def posted(self) -> list[tuple[str, str, str, int]]:
+    async def ledger_tuples(self) -> list[tuple[str, str, str, int]]:
         return [
             (line.kind.value, f"{line.first_day}", f"{line.end_day}", line.amount)
             for line in await self.ledger()

@@ -46,7 +46,7 @@ async def answers_with_what_is_recorded(
     subscription: SubscriptionDriver, command: str, argument: dict[str, Any]
 ) -> None:
     before = len(await subscription.client.timeline(subscription.id))
-    answer = await subscription.asks(command, at=START, **argument)
+    answer = await subscription.send(command, at=START, **argument)
     timeline, ledger = await subscription.client.timeline(subscription.id), await subscription.ledger()
     assert answer.command == command
     # The looks for a proof and the erasure that follow a command are not among what it causes.
@@ -61,7 +61,7 @@ async def refusing_lives(service_env: ServiceEnv) -> dict[str, SubscriptionDrive
     trial, reserved, paid = await gather_all(
         [service_env.requested(START), service_env.requested(START), service_env.paid(START, "ANNUAL")]
     )
-    await reserved.asks("switch_to_paid", at=START, date="2027-01-20", term="MONTHLY")
+    await reserved.send("switch_to_paid", at=START, date="2027-01-20", term="MONTHLY")
     return {"trial": trial, "reserved": reserved, "paid": paid, "holder": await service_env.requested(START)}
 
 
@@ -107,7 +107,7 @@ async def test_every_command_is_refused_with_its_code_and_leaves_nothing(service
     ]
     before = {name: await subscription.events() for name, subscription in subscriptions.items()}
     for name, command, argument, code in refusals:
-        refused = await subscriptions[name].refused(command, at=START, **argument)
+        refused = await subscriptions[name].expect_refusal(command, at=START, **argument)
         assert refused.code is code, (command, argument)
         assert refused.message
     assert {name: await subscription.events() for name, subscription in subscriptions.items()} == before
@@ -117,9 +117,9 @@ async def test_every_command_is_refused_with_its_code_and_leaves_nothing(service
 
 async def test_a_refused_update_leaves_no_trace_in_the_history(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
-    await subscription.passes_to(START)
+    await subscription.advance_to(START)
     before = len(await subscription.whole_history())
-    await gather_all(subscription.refused("withdraw_reservation", at=START) for _ in range(5))
+    await gather_all(subscription.expect_refusal("withdraw_reservation", at=START) for _ in range(5))
     assert len(await subscription.whole_history()) == before
 
 
@@ -137,7 +137,7 @@ async def test_a_subscription_that_never_was_is_not_found(service_env: ServiceEn
     ghost = SubscriptionDriver(
         service_env.client, service_env.temporal, "no-such-subscription", {"agreed_terms": []}
     )
-    for asking in (ghost.asks("withdraw_reservation"), ghost.status(), ghost.events(), ghost.ledger()):
+    for asking in (ghost.send("withdraw_reservation"), ghost.status(), ghost.events(), ghost.ledger()):
         with pytest.raises(RefusalError) as refusal:
             await asking
         assert refusal.value.refused.code is RefusalCode.SUBSCRIPTION_NOT_FOUND
@@ -150,9 +150,9 @@ async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.paid(START)
-    first = await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="once")
-    await subscription.asks("change_renewal_option", at=START, term="MONTHLY")
-    assert await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="once") == first
+    first = await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="once")
+    await subscription.send("change_renewal_option", at=START, term="MONTHLY")
+    assert await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="once") == first
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 2
     renewal = (await subscription.status()).renewal
     assert renewal is not None
@@ -161,14 +161,14 @@ async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(
 
 async def test_r22_the_first_answer_is_given_across_continue_as_new(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
-    await subscription.passes_to("2028-01-05 00:00")
-    first = await subscription.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="once")
+    await subscription.advance_to("2028-01-05 00:00")
+    first = await subscription.send("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="once")
     runs = len(await subscription.run_ids())
-    await subscription.passes_to("2028-01-12 00:00")
+    await subscription.advance_to("2028-01-12 00:00")
     await subscription.has_run(runs + 1)
     assert (await subscription.events()).count("CONTRACT_RENEWED") == 1
     again = await gather_all(
-        subscription.asks("change_renewal_option", at=at, term="ANNUAL", id="once")
+        subscription.send("change_renewal_option", at=at, term="ANNUAL", id="once")
         for at in ("2028-01-12 09:00", "2028-01-12 09:00", "2028-01-13 09:00")
     )
     assert again == [first] * 3
@@ -178,16 +178,16 @@ async def test_r22_the_first_answer_is_given_across_continue_as_new(service_env:
 async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     confirmation = await subscription.confirmation()
-    renewal = await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal")
+    renewal = await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="renewal")
     argument = {"date": "2027-01-10", "confirmation": confirmation, "id": "the-end"}
-    end = await subscription.asks("cancel", at=START, **argument)
+    end = await subscription.send("cancel", at=START, **argument)
     assert end.state is State.CANCELED
-    await subscription.passes_to(START)
+    await subscription.advance_to(START)
     await subscription.has_closed()
-    assert await subscription.asks("cancel", at=START, **argument) == end
-    assert await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="renewal") == renewal
+    assert await subscription.send("cancel", at=START, **argument) == end
+    assert await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="renewal") == renewal
     assert (
-        await subscription.refused("check_domain", id="something-new")
+        await subscription.expect_refusal("check_domain", id="something-new")
     ).code is RefusalCode.SUBSCRIPTION_ENDED
     assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
 
@@ -197,10 +197,10 @@ async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new
 ) -> None:
     """A client that has lost its connection sends an update again under the id that it had."""
     subscription = await service_env.paid(START)
-    await subscription.passes_to("2028-01-05 00:00")
+    await subscription.advance_to("2028-01-05 00:00")
     argument = {"term": "ANNUAL", "at": "2028-01-05T09:00:00+09:00"}
     first = await subscription.handle.execute_update("change_renewal_option", argument, id="sent-again")
-    await subscription.passes_to("2028-01-12 00:00")
+    await subscription.advance_to("2028-01-12 00:00")
     argument = {"term": "ANNUAL", "at": "2028-01-12T09:00:00+09:00"}
     again = await subscription.handle.execute_update("change_renewal_option", argument, id="sent-again")
     assert again == first
@@ -209,13 +209,13 @@ async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new
 
 async def test_r22_another_command_under_a_used_id_is_refused(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="used")
     for command, argument in (
         ("change_renewal_option", {"term": "MONTHLY"}),
         ("upgrade", {"members": 20}),
         ("withdraw_reservation", {}),
     ):
-        refused = await subscription.refused(command, at=START, id="used", **argument)
+        refused = await subscription.expect_refusal(command, at=START, id="used", **argument)
         assert (refused.code, refused.field) == (RefusalCode.COMMAND_ID_REUSED, "id"), command
     assert (await subscription.status()).members == 10
 
@@ -224,10 +224,10 @@ async def test_r22_another_command_under_a_used_id_is_refused_across_continue_as
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.paid(START)
-    await subscription.passes_to("2028-01-05 00:00")
-    await subscription.asks("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="used")
-    await subscription.passes_to("2028-01-12 00:00")
-    refused = await subscription.refused("upgrade", at="2028-01-12 09:00", members=20, id="used")
+    await subscription.advance_to("2028-01-05 00:00")
+    await subscription.send("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="used")
+    await subscription.advance_to("2028-01-12 00:00")
+    refused = await subscription.expect_refusal("upgrade", at="2028-01-12 09:00", members=20, id="used")
     assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
@@ -235,9 +235,9 @@ async def test_r22_another_command_under_a_used_id_is_refused_after_the_workflow
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.paid(START)
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="used")
-    await subscription.is_cancelled(START)
-    refused = await subscription.refused("upgrade", at=START, id="used", members=20)
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="used")
+    await subscription.cancel_and_wait(START)
+    refused = await subscription.expect_refusal("upgrade", at=START, id="used", members=20)
     assert refused.code in (RefusalCode.COMMAND_ID_REUSED, RefusalCode.SUBSCRIPTION_ENDED)
 
 
@@ -273,7 +273,7 @@ def at(moment: str) -> str:
 async def test_r22_two_callers_with_one_id_at_once_are_one_command(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     argument = {"members": 20, "id": "both"}
-    answers = await gather_all(subscription.asks("upgrade", at=START, **argument) for _ in range(10))
+    answers = await gather_all(subscription.send("upgrade", at=START, **argument) for _ in range(10))
     assert answers == [answers[0]] * 10
     assert (await subscription.events()).count("UPGRADED") == 1
 
@@ -283,7 +283,7 @@ async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(service_
 
     async def judged(members: int) -> Answer | RefusalCode:
         try:
-            return await subscription.asks("upgrade", at=START, members=members, id="contested")
+            return await subscription.send("upgrade", at=START, members=members, id="contested")
         except RefusalError as refusal:
             return refusal.refused.code
 
@@ -295,22 +295,24 @@ async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(service_
 async def test_r22_a_refused_command_is_judged_anew_under_the_same_id(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     for _ in range(2):
-        refused = await subscription.refused("change_renewal_option", at=START, term="ANNUAL", id="again")
+        refused = await subscription.expect_refusal(
+            "change_renewal_option", at=START, term="ANNUAL", id="again"
+        )
         assert refused.code is RefusalCode.NOT_YET_PAID
-    await subscription.asks("switch_to_paid", at=START, date="2027-01-10", term="ANNUAL")
-    answer = await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="again")
+    await subscription.send("switch_to_paid", at=START, date="2027-01-10", term="ANNUAL")
+    answer = await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="again")
     assert answer.events[0].event == "RENEWAL_OPTION_CHANGED"
-    assert await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="again") == answer
+    assert await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="again") == answer
 
 
 async def test_r22_a_name_that_was_taken_is_judged_anew_under_the_same_id(service_env: ServiceEnv) -> None:
     holder, subscription = await gather_all([service_env.requested(START), service_env.requested(START)])
     wanted = holder.request["account"]
     assert (
-        await subscription.refused("rename_account", at=START, id="wish", **wanted)
+        await subscription.expect_refusal("rename_account", at=START, id="wish", **wanted)
     ).code is RefusalCode.NAME_TAKEN
-    await holder.asks("rename_account", at=START, group=unique_name("elsewhere"))
-    answer = await subscription.asks("rename_account", at=START, id="wish", **wanted)
+    await holder.send("rename_account", at=START, group=unique_name("elsewhere"))
+    answer = await subscription.send("rename_account", at=START, id="wish", **wanted)
     assert answer.events[0].event == "ACCOUNT_RENAMED"
 
 
@@ -318,23 +320,23 @@ async def test_r22_a_simulated_command_sent_again_with_its_own_time_gives_the_fi
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.paid(START)
-    await subscription.passes_to("2028-01-05 00:00")
+    await subscription.advance_to("2028-01-05 00:00")
     sent = {"at": "2028-01-05 09:00", "term": "ANNUAL", "id": "once"}
-    first = await subscription.asks("change_renewal_option", **sent)
-    await subscription.passes_to("2028-01-12 00:00")
-    assert await subscription.asks("change_renewal_option", **sent) == first
+    first = await subscription.send("change_renewal_option", **sent)
+    await subscription.advance_to("2028-01-12 00:00")
+    assert await subscription.send("change_renewal_option", **sent) == first
 
 
 async def test_r22_a_forgotten_id_belongs_to_the_newer_command(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL", id="reused")
-    await subscription.passes_to("2028-01-12 00:00")
-    await subscription.asks("change_renewal_option", at="2028-01-12 09:00", term="MONTHLY", id="between")
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="reused")
+    await subscription.advance_to("2028-01-12 00:00")
+    await subscription.send("change_renewal_option", at="2028-01-12 09:00", term="MONTHLY", id="between")
     newer = {"term": "ANNUAL", "members": 20, "id": "reused"}
-    answer = await subscription.asks("change_renewal_option", at="2028-01-12 10:00", **newer)
+    answer = await subscription.send("change_renewal_option", at="2028-01-12 10:00", **newer)
     assert "for 20 members" in answer.message
-    await subscription.passes_to("2029-01-12 00:00")
-    assert await subscription.asks("change_renewal_option", at="2029-01-12 09:00", **newer) == answer
+    await subscription.advance_to("2029-01-12 00:00")
+    assert await subscription.send("change_renewal_option", at="2029-01-12 09:00", **newer) == answer
 
 
 async def test_r11_switching_is_allowed_on_an_unproved_domain_and_says_that_use_is_restricted(
@@ -343,6 +345,6 @@ async def test_r11_switching_is_allowed_on_an_unproved_domain_and_says_that_use_
     subscription = await service_env.requested(
         START, account={"domain": f"{unique_name('unproved')}.example"}
     )
-    answer = await subscription.asks("switch_to_paid", at=START, date="2027-01-10", term="MONTHLY")
+    answer = await subscription.send("switch_to_paid", at=START, date="2027-01-10", term="MONTHLY")
     assert (answer.state, answer.access) == (State.ACTIVE, Access.RESTRICTED)
     assert "restricted" in answer.message

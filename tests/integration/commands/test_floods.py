@@ -73,7 +73,7 @@ async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(h
         "SELECT count(*) FROM command_answers WHERE subscription_id = $1", subscription.id
     )
     assert kept == 0
-    answer = await subscription.asks("cancel", date=f"{await subscription.today()}")
+    answer = await subscription.send("cancel", date=f"{await subscription.today()}")
     assert answer.state is State.CANCELED
 
 
@@ -82,7 +82,7 @@ async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: 
     chosen = {f"choice-{number}": number for number in range(1, 231)}
 
     async def chooses(id_: str, members: int) -> str:
-        answer = await subscription.asks(
+        answer = await subscription.send(
             "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=members, id=id_
         )
         return answer.message
@@ -91,11 +91,13 @@ async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: 
     for id_ in ("choice-1", "choice-30", "choice-230"):
         assert await chooses(id_, chosen[id_]) == said[id_]
     for id_ in ("choice-1", "choice-230"):
-        refused = await subscription.refused(
+        refused = await subscription.expect_refusal(
             "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=999, id=id_
         )
         assert refused.code is RefusalCode.COMMAND_ID_REUSED
-    refused = await subscription.refused("withdraw_reservation", at="2027-01-10 09:00", id="never-sent")
+    refused = await subscription.expect_refusal(
+        "withdraw_reservation", at="2027-01-10 09:00", id="never-sent"
+    )
     assert refused.code is RefusalCode.NOTHING_RESERVED
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == len(chosen)
     # What a transition carries does not grow with the ids.
@@ -103,9 +105,11 @@ async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: 
         "SELECT snapshot::text FROM subscriptions WHERE subscription_id = $1", subscription.id
     )
     assert "choice-" not in snapshot
-    await subscription.is_cancelled("2027-01-10 10:00")
+    await subscription.cancel_and_wait("2027-01-10 10:00")
     assert await chooses("choice-1", 1) == said["choice-1"]
-    refused = await subscription.refused("change_renewal_option", term="ANNUAL", members=999, id="choice-1")
+    refused = await subscription.expect_refusal(
+        "change_renewal_option", term="ANNUAL", members=999, id="choice-1"
+    )
     assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
@@ -121,7 +125,7 @@ async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(has
 
     day = await subscription.today()
     now = await subscription.client.clock(subscription.id).now()
-    await subscription.sleeps_until(now + timedelta(days=1))
+    await subscription.advance_clock_to(now + timedelta(days=1))
 
     async def counted() -> bool:
         return await refusals(hasty, subscription) == (MOST_NOTED_A_DAY, 50)
@@ -167,7 +171,7 @@ async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
             renewal = (await subscription.status()).renewal
             assert renewal is not None
             assert renewal.term == "ANNUAL"
-            await subscription.asks("upgrade", at="2027-01-10 10:00", members=20)
+            await subscription.send("upgrade", at="2027-01-10 10:00", members=20)
             assert await subscription.failed_tasks() == []
             runs = await subscription.run_ids()
             assert len(runs) > 2

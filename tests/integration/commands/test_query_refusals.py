@@ -29,7 +29,7 @@ async def test_a_refused_query_has_its_code_in_front(service_env: ServiceEnv, ca
 
 async def test_what_is_over_is_refused_with_its_code(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.handle.result()
     with pytest.raises(WorkflowQueryFailedError, match=r"^SUBSCRIPTION_ENDED: "):
         await subscription.handle.query("quote_cancellation", {"date": "2027-01-01"})

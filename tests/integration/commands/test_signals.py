@@ -54,7 +54,7 @@ async def goes_on(subscription: SubscriptionDriver) -> AsyncIterator[None]:
     try:
         yield
         async with asyncio.timeout(20):
-            answer = await subscription.asks("rename_account", at=LATER, group=unique_name("still-alive"))
+            answer = await subscription.send("rename_account", at=LATER, group=unique_name("still-alive"))
         assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
         assert await subscription.failed_tasks() == []
     except BaseException:
@@ -92,13 +92,13 @@ async def test_every_command_works_as_a_signal(service_env: ServiceEnv) -> None:
     assert confirmation == f"admin@{domain}"
     events = await signalled(subscription, "cancel", {**today, "confirmation": confirmation}, events=1)
     assert events[0] == "CANCELED"
-    await subscription.passes_to(START)
+    await subscription.advance_to(START)
     await subscription.has_closed()
 
 
 async def test_null_means_no_renewal_option_and_nothing_at_all_does_not(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
-    await subscription.asks("change_renewal_option", at=START, term="ANNUAL")
+    await subscription.send("change_renewal_option", at=START, term="ANNUAL")
     assert await signalled(subscription, "change_renewal_option", events=1) == ["REFUSED"]
     assert (await subscription.status()).renewal is not None
     assert await signalled(subscription, "change_renewal_option", None, events=1) == [
@@ -263,7 +263,7 @@ async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscri
     typed = "Hong Gildong 010-2345-6789"
     await signalled(subscription, "cancel", {typed: typed}, events=1)
     await signalled(subscription, typed, {}, events=1)
-    await subscription.is_cancelled(LATER)
+    await subscription.cancel_and_wait(LATER)
     assert await found_in_database(service_env, [typed]) == []
 
 

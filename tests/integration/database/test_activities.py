@@ -383,7 +383,7 @@ async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
 async def test_r31_deleting_the_histories_again_changes_nothing(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     first_run = (await subscription.handle.describe()).run_id
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     certificates = await service_env.client.certificates(subscription.id)
     assert [dict(certificate.rows) for certificate in certificates][1]["workflow_runs"] == 1

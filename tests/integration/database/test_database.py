@@ -34,8 +34,8 @@ CHANGES = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE"
 async def recorded(service_env: ServiceEnv) -> ServiceEnv:
     """A house in which every append-only table has rows."""
     subscription = await service_env.paid("2027-01-15 09:00")
-    await subscription.asks("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
-    await subscription.is_cancelled("2027-03-15 09:00")
+    await subscription.send("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
+    await subscription.cancel_and_wait("2027-03-15 09:00")
     for table in APPEND_ONLY:
         assert await service_env.owner.fetchval(f"SELECT count(*) FROM {table}") > 0, table
     return service_env

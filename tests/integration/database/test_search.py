@@ -50,7 +50,7 @@ def switching(day: date) -> Making:
         subscription = await service_env.requested(
             "2027-02-20 09:00", customer_id=payer
         )  # its trial ends on 22 March
-        await subscription.asks("switch_to_paid", at="2027-02-20 09:00", date=f"{day}", term="MONTHLY")
+        await subscription.send("switch_to_paid", at="2027-02-20 09:00", date=f"{day}", term="MONTHLY")
         return subscription, {"reservations-due"} if this_week(day) else set()
 
     return make
@@ -68,7 +68,7 @@ def monthly(day: date) -> Making:
 def leaving(day: date) -> Making:
     async def make(service_env: ServiceEnv, payer: str) -> Made:
         subscription = await service_env.paid("2027-01-10 09:00", "ANNUAL", customer_id=payer)
-        await subscription.asks("cancel", at="2027-01-10 10:00", date=f"{day}")
+        await subscription.send("cancel", at="2027-01-10 10:00", date=f"{day}")
         return subscription, {"reservations-due"} if this_week(day) else set()
 
     return make
@@ -82,7 +82,7 @@ def suspended(requested: date) -> Making:
             else {"group": unique_name("lapsed")}
         )
         subscription = await service_env.requested(at_nine(requested), customer_id=payer, account=account)
-        await subscription.passes_to(at_nine(requested + timedelta(days=30)))
+        await subscription.advance_to(at_nine(requested + timedelta(days=30)))
         return subscription, {"suspended"}
 
     return make
@@ -93,7 +93,7 @@ def restricted(requested: date) -> Making:
         account = {"domain": f"{unique_name('unproved')}.example"}
         subscription = await service_env.requested(at_nine(requested), customer_id=payer, account=account)
         if requested.day % 2:
-            await subscription.asks(
+            await subscription.send(
                 "switch_to_paid", at=at_nine(requested), date=f"{requested}", term="ANNUAL"
             )
         return subscription, {"restricted"}
@@ -104,7 +104,7 @@ def restricted(requested: date) -> Making:
 def ended(requested: date) -> Making:
     async def make(service_env: ServiceEnv, payer: str) -> Made:
         subscription = await service_env.requested(at_nine(requested), customer_id=payer)
-        await subscription.is_cancelled(at_nine(requested))
+        await subscription.cancel_and_wait(at_nine(requested))
         return subscription, set()
 
     return make

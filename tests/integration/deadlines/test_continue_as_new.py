@@ -56,7 +56,7 @@ async def test_a_hundred_updates_at_once_across_new_runs_are_each_done_once(hast
     subscription = await hasty.paid(START)
 
     async def chosen(members: int, **identity: str) -> Answer:
-        return await subscription.asks(
+        return await subscription.send(
             "change_renewal_option", at=START, term="ANNUAL", members=members, **identity
         )
 
@@ -91,7 +91,7 @@ async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(ha
     async def reserved(number: int) -> Answer | RefusalCode:
         day = f"2027-02-{number:02}"
         try:
-            return await subscription.asks("switch_to_paid", at="2027-01-10 10:00", date=day, term="MONTHLY")
+            return await subscription.send("switch_to_paid", at="2027-01-10 10:00", date=day, term="MONTHLY")
         except RefusalError as refusal:
             return refusal.refused.code
 
@@ -112,8 +112,8 @@ async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(ha
 async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: ServiceEnv) -> None:
     subscription = await hasty.requested(START)
     domain = f"{unique_name('survives')}.example"
-    await subscription.asks("rename_account", at=START, domain=domain)
-    first = await subscription.asks(
+    await subscription.send("rename_account", at=START, domain=domain)
+    first = await subscription.send(
         "switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", id="the-switch"
     )
     before = await subscription.status()
@@ -124,10 +124,10 @@ async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: Ser
     assert await subscription.status() == before
     assert await subscription.handle.query("status") == before.model_dump(mode="json")
     again = {"date": "2027-02-01", "term": "ANNUAL", "id": "the-switch"}
-    assert await subscription.asks("switch_to_paid", at="2027-01-10 10:00", **again) == first
+    assert await subscription.send("switch_to_paid", at="2027-01-10 10:00", **again) == first
     timeline = await subscription.handle.query("timeline")
     assert [entry["event"] for entry in timeline] == await subscription.events()
-    await subscription.passes_to("2027-02-01 00:00")
+    await subscription.advance_to("2027-02-01 00:00")
     assert (await subscription.events()).count("SWITCHED_TO_PAID") == 1
 
 
@@ -135,8 +135,8 @@ async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: ServiceEn
     subscription = await hasty.requested()
     started = (await subscription.status()).started_at
     assert started is not None
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
-    await subscription.sleeps_until(started.replace(year=started.year + 2, day=min(started.day, 28)))
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    await subscription.advance_clock_to(started.replace(year=started.year + 2, day=min(started.day, 28)))
     runs = await ended_runs(subscription)
     assert runs >= 4
     ledger = await subscription.ledger()
@@ -146,7 +146,7 @@ async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: ServiceEn
     days = [(line.first_day, line.end_day) for line in ledger]
     assert all(end == begin for (_, end), (begin, _) in pairwise(days))
     assert len({line.key for line in ledger}) == len(ledger)
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
     [_, histories] = await subscription.client.certificates(subscription.id)

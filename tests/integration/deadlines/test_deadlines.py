@@ -104,14 +104,14 @@ async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_date
         async def before(commands: Commands, away_from: str) -> tuple[SubscriptionDriver, int]:
             subscription = await service_env.requested(START)
             for at, command, argument in commands:
-                await subscription.asks(command, at=at, **argument)
-            await subscription.passes_to(away_from)
+                await subscription.send(command, at=at, **argument)
+            await subscription.advance_to(away_from)
             return subscription, len(await subscription.events())
 
         async with working(service_env):
             subscriptions = await gather_all(before(asked, away) for asked, away, _, _ in MISSED.values())
         waking = [
-            asyncio.create_task(subscription.passes_to(back))
+            asyncio.create_task(subscription.advance_to(back))
             for (subscription, _), (_, _, back, _) in zip(subscriptions, MISSED.values(), strict=True)
         ]
         async with working(service_env):
@@ -119,7 +119,7 @@ async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_date
             for (subscription, known), (what, (_, _, _, expected)) in zip(
                 subscriptions, MISSED.items(), strict=True
             ):
-                assert (await subscription.happened())[known:] == expected, what
+                assert (await subscription.event_times())[known:] == expected, what
                 keys = [line.key for line in await subscription.ledger()]
                 assert len(keys) == len(set(keys))
                 assert await subscription.failed_tasks() == []
@@ -133,7 +133,7 @@ async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_com
             subscription = await service_env.requested()
             started = (await subscription.status()).started_at
             assert started is not None
-            await subscription.sleeps_until(started + timedelta(days=29))
+            await subscription.advance_clock_to(started + timedelta(days=29))
         # The clock comes to the end of the trial and stands there, for nobody does what is due.
         passing = asyncio.create_task(subscription.clock.advance_to(started + timedelta(days=61)))
         async with working(service_env):
@@ -153,10 +153,10 @@ async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lif
 ) -> None:
     subscription = await service_env.requested()
     today = await subscription.today()
-    await subscription.asks("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
-    await subscription.sleeps_until(start_of(today + timedelta(days=3)) - timedelta(minutes=1))
+    await subscription.send("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
+    await subscription.advance_clock_to(start_of(today + timedelta(days=3)) - timedelta(minutes=1))
     assert (await subscription.status()).state is State.TRIAL
-    await subscription.sleeps_until(start_of(today + timedelta(days=3)) + timedelta(minutes=1))
+    await subscription.advance_clock_to(start_of(today + timedelta(days=3)) + timedelta(minutes=1))
     switched = (await subscription.client.timeline(subscription.id))[-1]
     assert (switched.event, switched.at) == ("SWITCHED_TO_PAID", start_of(today + timedelta(days=3)))
 
@@ -167,57 +167,57 @@ async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lif
 async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(service_env: ServiceEnv) -> None:
     async def trial_end() -> None:
         subscription = await service_env.requested(START)
-        answer = await subscription.asks(
+        answer = await subscription.send(
             "switch_to_paid", at="2027-02-14 09:00", date="2027-02-14", term="ANNUAL"
         )
         assert answer.state is State.ACTIVE
-        assert (await subscription.happened())[1:] == [
+        assert (await subscription.event_times())[1:] == [
             ("TRIAL_ENDED", "2027-02-14 09:00"),
             ("SWITCHED_TO_PAID", "2027-02-14 09:00"),
         ]
 
     async def grace_end() -> None:
         subscription = await service_env.requested(START)
-        refused = await subscription.refused(
+        refused = await subscription.expect_refusal(
             "switch_to_paid", at="2027-03-16 09:00", date="2027-03-16", term="ANNUAL"
         )
         assert refused.code in (RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.DATE_TOO_LATE)
-        await subscription.passes_to("2027-03-16 09:00")
-        assert (await subscription.happened())[-2:] == [
+        await subscription.advance_to("2027-03-16 09:00")
+        assert (await subscription.event_times())[-2:] == [
             ("CANCELED", "2027-03-16 09:00"),
             ("ERASED", "2027-03-16 09:00"),
         ]
 
     async def reserved_switch() -> None:
         subscription = await service_env.requested(START)
-        await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
-        refused = await subscription.refused("withdraw_reservation", at="2027-02-01 00:00")
+        await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+        refused = await subscription.expect_refusal("withdraw_reservation", at="2027-02-01 00:00")
         assert refused.code is RefusalCode.NOTHING_RESERVED
-        assert (await subscription.asks("upgrade", at="2027-02-01 00:00", members=20)).state is State.ACTIVE
-        assert (await subscription.happened())[-2:] == [
+        assert (await subscription.send("upgrade", at="2027-02-01 00:00", members=20)).state is State.ACTIVE
+        assert (await subscription.event_times())[-2:] == [
             ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
             ("UPGRADED", "2027-02-01 00:00"),
         ]
 
     async def reserved_cancellation() -> None:
         subscription = await service_env.paid(START, "MONTHLY")
-        await subscription.asks("cancel", at=START, date="2027-02-01")
+        await subscription.send("cancel", at=START, date="2027-02-01")
         confirmation = await subscription.confirmation()
-        refused = await subscription.refused("withdraw_reservation", at="2027-02-01 00:00")
+        refused = await subscription.expect_refusal("withdraw_reservation", at="2027-02-01 00:00")
         assert refused.code in (RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.NOTHING_RESERVED)
-        refused = await subscription.refused(
+        refused = await subscription.expect_refusal(
             "cancel", at="2027-02-01 00:00", date="2027-02-01", confirmation=confirmation
         )
         assert refused.code is RefusalCode.SUBSCRIPTION_ENDED
-        await subscription.passes_to("2027-02-01 00:00")
+        await subscription.advance_to("2027-02-01 00:00")
         assert (await subscription.events()).count("CANCELED") == 1
 
     async def contract_end() -> None:
         subscription = await service_env.paid("2027-02-01 09:00", "ANNUAL")
-        answer = await subscription.asks("cancel", at="2028-02-01 00:00", date="2028-02-01")
+        answer = await subscription.send("cancel", at="2028-02-01 00:00", date="2028-02-01")
         assert [line.kind for line in answer.ledger] == []  # free on the day after the period
-        await subscription.passes_to("2028-02-01 00:00")
-        assert (await subscription.happened())[-4:] == [
+        await subscription.advance_to("2028-02-01 00:00")
+        assert (await subscription.event_times())[-4:] == [
             ("SERVICE_FEES_POSTED", "2028-02-01 00:00"),
             ("CONTRACT_RENEWED", "2028-02-01 00:00"),
             ("CANCELED", "2028-02-01 00:00"),
@@ -231,34 +231,37 @@ async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_bet
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.paid(START, "MONTHLY")
-    await subscription.passes_to("2029-01-20 09:00")
+    await subscription.advance_to("2029-01-20 09:00")
     months = [f"{year}-{month:02}" for year in (2027, 2028, 2029) for month in range(1, 13)][1:25]
-    assert (await subscription.happened())[2:] == [
+    assert (await subscription.event_times())[2:] == [
         each
         for month in months
         for each in (("SERVICE_FEES_POSTED", f"{month}-01 00:00"), ("CONTRACT_RENEWED", f"{month}-15 00:00"))
     ]
-    assert [amount for *_, amount in await subscription.posted()] == [72_000 * 17 // 31, *[72_000] * 23]
+    assert [amount for *_, amount in await subscription.ledger_tuples()] == [
+        72_000 * 17 // 31,
+        *[72_000] * 23,
+    ]
 
 
 async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its_histories_short(
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.paid("2027-02-01 09:00", "ANNUAL")
-    await subscription.asks("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
+    await subscription.send("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
     for year in range(2028, 2038):
-        await subscription.passes_to(f"{year}-02-01 00:00")
+        await subscription.advance_to(f"{year}-02-01 00:00")
     firsts = [f"{year}-{month:02}-01" for year in range(2027, 2038) for month in range(1, 13)][1:122]
     fees = [("SERVICE_FEE", first, end, 60_000) for first, end in pairwise(firsts)]
-    assert await subscription.posted() == fees
+    assert await subscription.ledger_tuples() == fees
     assert len(fees) == 120
     assert (await subscription.events()).count("CONTRACT_RENEWED") == 10
     # Each year ends a run, so that none grows with the life: the first holds the request alone.
     runs = [len(await subscription.history(run)) for run in await subscription.has_run(12)]
     assert max(runs) < 200
-    await subscription.is_cancelled("2037-02-15 09:00")
+    await subscription.cancel_and_wait("2037-02-15 09:00")
     # Half of February 2037 was used at 6,000 in the place of 7,200; half of it and 11 months were to come.
-    assert (await subscription.posted())[len(fees) :] == [
+    assert (await subscription.ledger_tuples())[len(fees) :] == [
         ("SERVICE_FEE", "2037-02-01", "2037-02-15", 30_000),
         ("DISCOUNT_REPAYMENT", "2037-02-01", "2037-02-15", 6_000),
         ("EARLY_TERMINATION_FEE", "2037-02-15", "2038-02-01", (30_000 + 11 * 60_000) // 10),
@@ -272,13 +275,13 @@ async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
     service_env: ServiceEnv, by: str
 ) -> None:
     subscription = await service_env.requested(START)
-    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
+    await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
     at = kst("2027-05-03 09:00").isoformat()
     if by == "update":
-        await subscription.asks("change_renewal_option", at="2027-05-03 09:00", term="ANNUAL")
+        await subscription.send("change_renewal_option", at="2027-05-03 09:00", term="ANNUAL")
     else:
         await subscription.handle.signal("change_renewal_option", {"term": "ANNUAL", "at": at})
-        await subscription.passes_to("2027-05-03 09:00")
+        await subscription.advance_to("2027-05-03 09:00")
     events = await subscription.events()
     assert events[2:] == ["SWITCHED_TO_PAID", *["SERVICE_FEES_POSTED", "CONTRACT_RENEWED"] * 3, events[-1]]
     assert events[-1] == "RENEWAL_OPTION_CHANGED"
@@ -286,8 +289,8 @@ async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
 
 async def test_a_simulated_life_does_not_go_back_in_time(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
-    await subscription.passes_to("2027-02-14 09:00")
-    refused = await subscription.refused("withdraw_reservation", at="2027-02-14 08:59")
+    await subscription.advance_to("2027-02-14 09:00")
+    refused = await subscription.expect_refusal("withdraw_reservation", at="2027-02-14 08:59")
     assert (refused.code, refused.field) == (RefusalCode.CLOCK_PASSED, "at")
 
 
@@ -296,12 +299,12 @@ async def test_a_restarted_worker_replays_every_history_to_the_same_commands(ser
         START, account={"domain": f"{unique_name('replayed')}.example"}
     )
     await subscription.handle.signal("withdraw_reservation", {})
-    await subscription.asks(
+    await subscription.send(
         "switch_to_paid", at="2027-01-16 09:00", date="2027-02-01", term="MONTHLY", id="switch"
     )
-    await subscription.asks("rename_account", at="2027-02-03 09:00", group=unique_name("replayed"))
-    await subscription.passes_to("2028-03-05 00:00")
-    await subscription.asks("cancel", at="2028-03-05 09:00", date="2028-04-01")
+    await subscription.send("rename_account", at="2027-02-03 09:00", group=unique_name("replayed"))
+    await subscription.advance_to("2028-03-05 00:00")
+    await subscription.send("cancel", at="2028-03-05 09:00", date="2028-04-01")
     today = replayer()
     for run in await subscription.has_run(3):
         history = WorkflowHistory(subscription.workflow_id, await subscription.history(run))
@@ -312,13 +315,13 @@ async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     turn = first_of_next_month(await subscription.today())
     await subscription.clock.advance_to(start_of(turn))
     assert await subscription.ledger() == []
     assert (await subscription.status()).next == Deadline(at=start_of(turn), what=DeadlineKind.SERVICE_FEES)
 
-    await subscription.asks("change_renewal_option", term="MONTHLY")
+    await subscription.send("change_renewal_option", term="MONTHLY")
     assert [line.effective_at for line in await subscription.ledger()] == [start_of(turn)]
     assert await subscription.events() == [
         "TRIAL_STARTED",

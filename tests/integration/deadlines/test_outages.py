@@ -92,6 +92,6 @@ async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it
             ]
             assert await asked.events() == ["TRIAL_STARTED"]
             assert (await service_env.client.request(body)).subscription_id == asked.id
-            await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+            await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
             assert (await subscription.status()).state is State.ACTIVE
             await standing.aclose()

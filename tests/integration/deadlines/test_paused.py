@@ -19,12 +19,12 @@ async def test_the_clock_of_a_paused_subscription_is_not_moved(service_env: Serv
             async with asyncio.timeout(60):
                 await subscription.clock.advance_to(target)
         assert is_paused(failure.value)
-    await subscription.sleeps_until(target)
+    await subscription.advance_clock_to(target)
 
 
 async def test_a_clock_that_moves_ends_when_the_subscription_is_paused(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(account={"domain": f"{unique_name('acme')}.co.kr"})
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     begun = asyncio.Event()
 
     def on_progress(now: datetime) -> None:

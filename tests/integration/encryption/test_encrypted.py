@@ -104,7 +104,7 @@ async def test_a_life_without_its_key_waits_and_goes_on_when_the_key_is_there(
         caller = seen_by(await with_keys(service_env, stack, old, new), subscription)
         without = await with_keys(service_env, stack, new)
         async with without.worker():
-            more = partial(caller.asks, "upgrade", at="2027-01-11 09:00", members=20, id="more")
+            more = partial(caller.send, "upgrade", at="2027-01-11 09:00", members=20, id="more")
             asked = asyncio.create_task(more())
             await waits(subscription, old, caplog)
         everybodys = await with_keys(service_env, stack, new, old)
@@ -181,7 +181,7 @@ async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_noth
         assert await refusals_of(service_env, subscription) == [
             ("change_renewal_option", code) for _, code in sent for _ in range(2)
         ]
-        await subscription.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
+        await subscription.send("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
         assert await subscription.failed_tasks() == []
 
 
@@ -236,11 +236,11 @@ async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack:
         }
         async with rotated.worker():
             after = seen_by(rotated, subscription)
-            await after.passes_to("2027-02-01 00:00")
+            await after.advance_to("2027-02-01 00:00")
             assert (await counted())[new.id] == (True, True, True)
             replayed = await replay(rotated.temporal, query)
             assert (replayed.replayed > 0, replayed.failed) == (True, ())
-            await after.is_cancelled("2027-02-10 09:00")
+            await after.cancel_and_wait("2027-02-10 09:00")
             await after.has_only_its_last_run()
         assert (await counted())[old.id] == (True, False, False), "the old key may go"
 

@@ -56,13 +56,13 @@ class Customer:
             password_hash=self.hash,
         )
         one, other = self.callers
-        await subscription.asks(
+        await subscription.send(
             "rename_account", at="2027-01-10 09:00", group=self.groups[1], by=one, id="rename"
         )
-        await subscription.asks(
+        await subscription.send(
             "switch_to_paid", at="2027-01-10 09:00", date="2027-01-10", term="ANNUAL", by=other
         )
-        await subscription.asks("rename_account", at="2027-01-11 10:00", domain=self.domain, by=one)
+        await subscription.send("rename_account", at="2027-01-11 10:00", domain=self.domain, by=one)
         [proof] = (await subscription.status()).proofs
         self.token = proof.txt_value.partition("=")[2]
         for name, argument in (
@@ -70,12 +70,12 @@ class Customer:
             ("rename_account", {"group": self.groups[0], "by": one, "colour": self.company}),
         ):
             await subscription.handle.signal(name, argument)
-        await subscription.passes_to("2027-01-11 10:00")
+        await subscription.advance_to("2027-01-11 10:00")
         service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
-        await subscription.asks("check_domain", at="2027-01-11 11:00", by=one, id="proof")
-        await subscription.asks("upgrade", at="2027-03-15 09:00", members=20, by=other)
-        await subscription.asks("change_renewal_option", at="2027-03-15 09:00", term="ANNUAL", by=one)
-        await subscription.passes_to("2028-02-01 00:00")
+        await subscription.send("check_domain", at="2027-01-11 11:00", by=one, id="proof")
+        await subscription.send("upgrade", at="2027-03-15 09:00", members=20, by=other)
+        await subscription.send("change_renewal_option", at="2027-03-15 09:00", term="ANNUAL", by=one)
+        await subscription.advance_to("2028-02-01 00:00")
         assert (await subscription.events()).count("CONTRACT_RENEWED") == 1
         told = {"day": "2028-12-15"}
         await service_env.temporal.execute_workflow(
@@ -101,7 +101,7 @@ async def test_r31_nothing_of_a_person_is_left_anywhere(
     }
     ledger, timeline = await subscription.ledger(), await subscription.client.timeline(subscription.id)
 
-    await subscription.is_cancelled("2028-02-15 09:00")
+    await subscription.cancel_and_wait("2028-02-15 09:00")
 
     assert await found_in_database(service_env, customer.personal) == []
     known = [*runs, *await subscription.run_ids()]
@@ -148,10 +148,10 @@ async def test_r31_the_request_is_in_one_run_which_ends_with_the_first_thing_tha
         (first, secret)
     ]
 
-    await subscription.asks("switch_to_paid", at="2027-01-10 09:00", date="2027-02-01", term="ANNUAL")
+    await subscription.send("switch_to_paid", at="2027-01-10 09:00", date="2027-02-01", term="ANNUAL")
 
     assert (await subscription.has_run(2))[0] == first
-    await subscription.passes_to("2027-02-01 00:00")
+    await subscription.advance_to("2027-02-01 00:00")
     assert await found_in_workflow(service_env.temporal, subscription.workflow_id, [secret]) == [
         (first, secret)
     ]
@@ -168,7 +168,7 @@ async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(servic
         for table in PERSONAL_DATA
     }
     assert counts["event_notes"] >= 8
-    await subscription.is_cancelled("2028-02-15 09:00")
+    await subscription.cancel_and_wait("2028-02-15 09:00")
     [database, histories] = await subscription.client.certificates(subscription.id)
     assert dict(database.rows) == counts
     assert dict(histories.rows) == {"workflow_runs": runs}
@@ -178,14 +178,16 @@ async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(servic
 
 async def test_r31_an_erased_subscription_can_be_asked_nothing_more(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested("2027-01-10 09:00")
-    await subscription.is_cancelled("2027-01-10 10:00")
+    await subscription.cancel_and_wait("2027-01-10 10:00")
     for command, argument in (
         ("cancel", {"date": "2027-01-10", "confirmation": "admin@acme"}),
         ("rename_account", {"group": unique_name("again")}),
         ("check_domain", {}),
     ):
-        assert (await subscription.refused(command, **argument)).code is RefusalCode.SUBSCRIPTION_ENDED
-    assert (await subscription.refused("cancel", date="2027-13-13")).code is RefusalCode.INVALID_ARGUMENT
+        assert (await subscription.expect_refusal(command, **argument)).code is RefusalCode.SUBSCRIPTION_ENDED
+    assert (
+        await subscription.expect_refusal("cancel", date="2027-13-13")
+    ).code is RefusalCode.INVALID_ARGUMENT
     assert (await subscription.handle.query("status"))["state"] == "ERASED"
     assert await subscription.handle.query("timeline") == await subscription.handle.query("upcoming") == []
 
@@ -214,7 +216,7 @@ async def test_r31_another_worker_finishes_an_erasure_that_was_broken_off(
             return any(row["part"] == "DATABASE" for row in parts)
 
         ends = [
-            asyncio.create_task(subscription.asks("cancel", date=f"{await subscription.today()}"))
+            asyncio.create_task(subscription.send("cancel", date=f"{await subscription.today()}"))
             for subscription in subscriptions
         ]
         await wait_for("an erasure is halfway", some_are_halfway)
@@ -247,7 +249,7 @@ async def test_r31_what_is_signalled_to_the_last_run_does_not_stay_either(servic
         await connection.execute(
             "INSERT INTO erasure_certificates VALUES ($1, 'HISTORIES', now(), '{}', now())", subscription.id
         )
-        await subscription.asks("cancel", date=f"{await subscription.today()}")
+        await subscription.send("cancel", date=f"{await subscription.today()}")
 
         async def only_the_last_is_left() -> bool:
             return not await is_known(
@@ -290,7 +292,7 @@ async def test_an_erasure_that_waits_for_a_mail_server_holds_up_no_other_subscri
         async with connection.transaction():
             # So a worker holds a notice for as long as the mail server takes to answer.
             await connection.execute("SELECT FROM notices WHERE number = $1 FOR UPDATE", number)
-            await ending.asks("cancel", date=f"{await ending.today()}")
+            await ending.send("cancel", date=f"{await ending.today()}")
 
             async def waits() -> bool:
                 waiting: bool = await service_env.owner.fetchval(
@@ -303,7 +305,7 @@ async def test_an_erasure_that_waits_for_a_mail_server_holds_up_no_other_subscri
 
             await wait_for("the erasure waits", waits)
             async with asyncio.timeout(15):
-                await other.asks("switch_to_paid", date=f"{await other.today()}", term="ANNUAL")
+                await other.send("switch_to_paid", date=f"{await other.today()}", term="ANNUAL")
     await ending.has_closed()
     numbers = await service_env.owner.fetch(
         "SELECT number, subscription_id FROM customer_events WHERE customer_id = $1 ORDER BY number", customer

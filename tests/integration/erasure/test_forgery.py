@@ -192,7 +192,7 @@ async def test_r31_whoever_causes_an_erasure_has_a_certificate_of_just_that(
 
 async def test_r31_what_is_erased_stays_so(service_env: ServiceEnv, thief: Connection) -> None:
     subscription = await service_env.requested()
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     certificates = await subscription.client.certificates(subscription.id)
     for statement in (

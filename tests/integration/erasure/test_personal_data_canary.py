@@ -72,17 +72,17 @@ async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
     subscription = SubscriptionDriver(service_env.client, service_env.temporal, answer["subscription_id"], {})
     today = f"{await subscription.today()}"
     canary.password_hash = await service_env.owner.fetchval("SELECT password_hash FROM administrators")
-    await subscription.asks(
+    await subscription.send(
         "rename_account", domain=canary.domain, by=canary.caller, id=unique_name("rename")
     )
     [proof] = (await subscription.status()).proofs
     canary.token = proof.txt_value.partition("=")[2]
     with pytest.raises(WorkflowUpdateFailedError):
         await subscription.handle.execute_update("rename_account", {"group": "line", "by": canary.nonsense})
-    await subscription.refused("check_domain", colour=canary.other_group, by=canary.caller)
+    await subscription.expect_refusal("check_domain", colour=canary.other_group, by=canary.caller)
     await subscription.handle.signal("cancel", {"date": today, "confirmation": f"{canary.admin}@elsewhere"})
     await subscription.handle.signal("make_coffee", {"by": canary.caller, "for": canary.nonsense})
-    await subscription.asks("switch_to_paid", date=today, term="ANNUAL", by=canary.caller)
+    await subscription.send("switch_to_paid", date=today, term="ANNUAL", by=canary.caller)
     told_on = await subscription.today() + timedelta(days=3)
     await service_env.temporal.execute_workflow(
         "NoticesWorkflow", {"day": f"{told_on}"}, id=unique_name("notices"), task_queue=service_env.task_queue
@@ -129,7 +129,7 @@ async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary:
                 )
                 subscription = await lived(place, canary)
                 await is_everywhere_it_should_be(place, subscription, canary, keyring)
-                await subscription.asks("cancel", date=f"{await subscription.today()}", by=canary.caller)
+                await subscription.send("cancel", date=f"{await subscription.today()}", by=canary.caller)
                 await subscription.has_closed()
                 await is_gone(place, subscription, canary)
                 worker.send(signal.SIGTERM)

@@ -30,7 +30,7 @@ async def purged(service_env: ServiceEnv, argument: Any = None) -> dict[str, Any
 
 async def gone(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.paid("2026-01-10 09:00")
-    await subscription.is_cancelled("2026-03-01 09:00")
+    await subscription.cancel_and_wait("2026-03-01 09:00")
     return subscription
 
 

@@ -47,8 +47,8 @@ async def closed(service_env: ServiceEnv, month: str = "2026-03") -> dict[str, A
 async def upgraded_in_march(service_env: ServiceEnv, **changes: Any) -> SubscriptionDriver:
     """R21's example: 14 days of 36,000 and 17 of 72,000 make 16,258 and 39,483 KRW."""
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", plan="lite", **changes)
-    await subscription.asks("upgrade", at="2026-03-15 09:00", plan="basic", **LATEST)
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.send("upgrade", at="2026-03-15 09:00", plan="basic", **LATEST)
+    await subscription.advance_to("2026-04-01 00:00")
     return subscription
 
 
@@ -64,7 +64,7 @@ async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_per
     second = await isolated_env.paid(
         "2026-03-01 09:00", term="MONTHLY", plan="premium", members=20, customer_id="C-1"
     )
-    await second.passes_to("2026-04-01 00:00")
+    await second.advance_to("2026-04-01 00:00")
     other = await upgraded_in_march(isolated_env, customer_id="C-2")
 
     report = await closed(isolated_env)
@@ -225,10 +225,10 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(isolated_
 async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(isolated_env: ServiceEnv) -> None:
     """Cancelled on 1 February of an annual contract: reserved, and on the day at 09:00 (R28, R30)."""
     reserved = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
-    await reserved.asks("cancel", at="2026-01-15 09:00", date="2026-02-01")
-    await reserved.passes_to("2026-02-01 00:00")
+    await reserved.send("cancel", at="2026-01-15 09:00", date="2026-02-01")
+    await reserved.advance_to("2026-02-01 00:00")
     asked = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-asked")
-    await asked.is_cancelled("2026-02-01 09:00")
+    await asked.cancel_and_wait("2026-02-01 09:00")
     await closed(isolated_env, "2026-01")
     await closed(isolated_env, "2026-02")
     for customer in ("C-reserved", "C-asked"):
@@ -342,13 +342,13 @@ def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
 async def one_day(service_env: ServiceEnv, day: str, **changes: Any) -> SubscriptionDriver:
     """A life with a line of one day: 1/31 x 3,600 = 116 KRW."""
     subscription = await service_env.paid(f"{day} 09:00", term="MONTHLY", plan="lite", members=1, **changes)
-    await subscription.is_cancelled(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
+    await subscription.cancel_and_wait(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
     return subscription
 
 
 async def test_an_erased_subscription_is_adjusted_too(isolated_env: ServiceEnv) -> None:
     subscription = await upgraded_in_march(isolated_env)
-    await subscription.is_cancelled("2026-04-01 09:00")
+    await subscription.cancel_and_wait("2026-04-01 09:00")
     made = await isolated_env.client.adjust(adjustment(subscription, -39_483))
     assert await isolated_env.client.adjustments(subscription.id) == [made]
 

@@ -61,17 +61,17 @@ def address(life: SubscriptionDriver) -> str:
 async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, SubscriptionDriver]:
     ending = await trial(service_env)
     switching = await service_env.requested("2027-06-10 09:00", plan="lite")
-    await switching.asks("switch_to_paid", at="2027-06-10 09:00", date="2027-06-24", term="ANNUAL")
+    await switching.send("switch_to_paid", at="2027-06-10 09:00", date="2027-06-24", term="ANNUAL")
     leaving = await service_env.paid("2027-03-01 09:00", plan="lite")
-    await leaving.asks("cancel", at="2027-03-01 09:00", date="2027-06-24")
+    await leaving.send("cancel", at="2027-03-01 09:00", date="2027-06-24")
     renewing = await service_env.paid("2026-07-23 09:00", plan="lite")
     option = {"term": "ANNUAL", "plan": "basic", "members": 5}
-    await renewing.asks("change_renewal_option", at="2026-07-23 09:00", **option)
+    await renewing.send("change_renewal_option", at="2026-07-23 09:00", **option)
     unproved = await service_env.requested(
         "2027-06-20 09:00", account={"domain": f"{unique_name('acme')}.co.kr"}
     )
     renaming = await service_env.paid("2027-06-20 09:00")
-    await renaming.asks("rename_account", at="2027-06-20 09:00", domain=f"{unique_name('acme')}.co.kr")
+    await renaming.send("rename_account", at="2027-06-20 09:00", domain=f"{unique_name('acme')}.co.kr")
     return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unproved, renaming), strict=True))
 
 
@@ -235,7 +235,7 @@ async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(isolated_en
     async with isolated_env.worker():
         life = await isolated_env.paid("2026-07-23 09:00", plan="lite")
         await works_on(isolated_env)
-        await life.asks("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
+        await life.send("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         report = await works_on(isolated_env, "2027-06-24")
     assert (report["told"], report["sent"]) == (0, 1)
@@ -247,17 +247,17 @@ async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_aga
 ) -> None:
     async with isolated_env.worker():
         life = await isolated_env.requested("2027-06-10 09:00")
-        await life.asks("cancel", at="2027-06-10 09:00", date="2027-06-24")
+        await life.send("cancel", at="2027-06-10 09:00", date="2027-06-24")
         await works_on(isolated_env)
-        await life.asks("withdraw_reservation", at="2027-06-10 10:00")
+        await life.send("withdraw_reservation", at="2027-06-10 10:00")
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         assert (await works_on(isolated_env))["summary"] == "0 new notices. 0 sent, 0 given up, 0 waiting."
         told = (NoticeKind.CANCELLATION_DUE, "2027-06-24", 1)
         assert await outbox(isolated_env) == [(*told, NoticeState.OUTDATED)]
-        await life.asks("cancel", at="2027-06-10 11:00", date="2027-06-24")
+        await life.send("cancel", at="2027-06-10 11:00", date="2027-06-24")
         assert (await works_on(isolated_env))["sent"] == 1
-        await life.asks("withdraw_reservation", at="2027-06-10 12:00")
-        await life.asks("cancel", at="2027-06-10 13:00", date="2027-06-24")
+        await life.send("withdraw_reservation", at="2027-06-10 12:00")
+        await life.send("cancel", at="2027-06-10 13:00", date="2027-06-24")
         assert (await works_on(isolated_env))["sent"] == 0
     assert await outbox(isolated_env) == [(*told, NoticeState.SENT)]
     assert len(room.taken) == 1
@@ -275,7 +275,7 @@ async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them
         await works_on(isolated_env)
         found = await found_in_database(isolated_env, ["hong.gildong", group])
         assert {"notice_letters"} < {table for table, _ in found}
-        await life.is_cancelled("2027-06-20 09:00")
+        await life.cancel_and_wait("2027-06-20 09:00")
         [certificate, _] = await isolated_env.client.certificates(life.id)
         assert certificate.rows["notice_letters"] == 1
         assert await found_in_database(isolated_env, ["hong.gildong", group]) == []
@@ -312,7 +312,7 @@ async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_f
         life = await trial(isolated_env)
         working = asyncio.create_task(works_on(isolated_env))
         await on_its_way.wait()
-        leaving = asyncio.create_task(life.asks("cancel", at="2027-06-20 09:00", date="2027-06-20"))
+        leaving = asyncio.create_task(life.send("cancel", at="2027-06-20 09:00", date="2027-06-20"))
         await wait_for("the erasure waits", the_erasure_waits)
         assert await isolated_env.client.certificates(life.id) == []
         may_arrive.set()

@@ -107,13 +107,13 @@ async def everything_goes_wrong_once(
     await handle.signal("cancel", {"date": today, "confirmation": f"{ADMIN}@elsewhere", "by": CALLER})
     await handle.signal(NONSENSE, {"by": CALLER})
     async with refused_aloud(service_env, worker, "account_names"):
-        renaming = asyncio.create_task(subscription.asks("rename_account", group=GROUP, by=CALLER))
+        renaming = asyncio.create_task(subscription.send("rename_account", group=GROUP, by=CALLER))
     await renaming
     await strangers_ask(service_env, subscription)
     confirmation = await subscription.confirmation()
     async with refused_aloud(service_env, worker, "event_notes"):
         ending = asyncio.create_task(
-            subscription.asks("cancel", date=today, confirmation=confirmation, by=CALLER)
+            subscription.send("cancel", date=today, confirmation=confirmation, by=CALLER)
         )
     await ending
     await subscription.has_closed()

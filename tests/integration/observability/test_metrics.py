@@ -59,18 +59,18 @@ async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
 async def a_life_with_troubles(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     today = f"{await subscription.today()}"
-    await subscription.refused("cancel", date=today, confirmation="nobody@nowhere")
+    await subscription.expect_refusal("cancel", date=today, confirmation="nobody@nowhere")
     await subscription.handle.signal("cancel", {"date": today})
     await subscription.handle.signal("erase_everything")
-    await subscription.asks("switch_to_paid", date=today, term="ANNUAL")
+    await subscription.send("switch_to_paid", date=today, term="ANNUAL")
     await renamed_at_the_second_attempt(service_env, subscription)
-    await subscription.asks("cancel", date=today)
+    await subscription.send("cancel", date=today)
     await subscription.has_closed()
 
 
 async def renamed_at_the_second_attempt(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
     await service_env.owner.execute("ALTER TABLE account_names RENAME TO elsewhere")
-    renaming = asyncio.create_task(subscription.asks("rename_account", group=unique_name("acme")))
+    renaming = asyncio.create_task(subscription.send("rename_account", group=unique_name("acme")))
 
     async def has_failed() -> bool:
         description = await subscription.handle.describe()
@@ -85,14 +85,14 @@ async def a_trial_that_ends(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     trial_ends_at = (await subscription.status()).trial_ends_at
     assert trial_ends_at is not None
-    await subscription.sleeps_until(trial_ends_at + timedelta(hours=1))
+    await subscription.advance_clock_to(trial_ends_at + timedelta(hours=1))
 
 
 async def a_simulated_life(service_env: ServiceEnv) -> None:
     """Two months, at whose end nothing is owed for the present one."""
     subscription = await service_env.paid("2027-01-01 09:00", term="MONTHLY")
-    await subscription.passes_to("2027-03-01 00:00")
-    await subscription.is_cancelled("2027-03-01 09:00")
+    await subscription.advance_to("2027-03-01 00:00")
+    await subscription.cancel_and_wait("2027-03-01 09:00")
 
 
 async def something_to_look_at(service_env: ServiceEnv) -> None:
@@ -305,8 +305,8 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
                     subscription = await service_env.requested()
                     trial_ends_at = (await subscription.status()).trial_ends_at
                     assert trial_ends_at is not None
-                    await subscription.sleeps_until(trial_ends_at + timedelta(hours=1))
-                await subscription.refused("withdraw_reservation")
+                    await subscription.advance_clock_to(trial_ends_at + timedelta(hours=1))
+                await subscription.expect_refusal("withdraw_reservation")
             counted += [update.metric.name for update in measured.retrieve_updates()]
     assert counted.count("temporal_workflow_task_replay_latency") > 0
     assert counted.count("worksub_deadline_lateness") == 1

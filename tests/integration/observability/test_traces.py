@@ -110,9 +110,9 @@ async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
     async with open_service_env(stack, traced, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.requested()
-            await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+            await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
         async with service_env.worker():  # it knows nothing of the life, so it replays it
-            await subscription.refused("withdraw_reservation")
+            await subscription.expect_refusal("withdraw_reservation")
     names = [span.name for span in exported.get_finished_spans()]
     assert names.count("HandleUpdate:switch_to_paid") == 1
     assert names.count("StartActivity:record_transition") == 1
@@ -128,7 +128,7 @@ async def test_a_header_that_cannot_be_read_stalls_nothing(stack: EmbeddedStack,
         await stranger.get_workflow_handle(subscription.workflow_id).signal(
             "rename_account", {"group": unique_name("renamed")}
         )
-        assert await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+        assert await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
         assert await subscription.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "SWITCHED_TO_PAID"]
         assert await subscription.failed_tasks() == []
 

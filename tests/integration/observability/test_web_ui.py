@@ -61,11 +61,11 @@ async def test_a_workflow_says_whose_it_is_and_what_was_requested(service_env: S
 async def test_every_timer_and_every_step_says_what_it_is_about(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START, "MONTHLY")
     await sleeps_until(subscription, "service fees for January 2027")
-    await subscription.passes_to("2027-02-01 00:00")
+    await subscription.advance_to("2027-02-01 00:00")
     await sleeps_until(subscription, "contract period ends")
-    await subscription.passes_to("2027-02-10 00:00")
+    await subscription.advance_to("2027-02-10 00:00")
     await sleeps_until(subscription, "service fees for February 2027")
-    await subscription.asks("cancel", at="2027-02-10 00:00", date="2027-02-20")
+    await subscription.send("cancel", at="2027-02-10 00:00", date="2027-02-20")
     timers = await summaries(subscription, EventType.EVENT_TYPE_TIMER_STARTED)
     # The switch may have come before it slept for the first time.
     assert [timer for timer in dict.fromkeys(timers) if timer != "trial ends"] == [
@@ -88,7 +88,7 @@ async def test_every_timer_and_every_step_says_what_it_is_about(service_env: Ser
 
 async def test_the_card_shows_where_it_stands_and_what_comes_next(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START, account={"domain": "card.example"})
-    await subscription.asks("switch_to_paid", at=START, date="2027-01-20", term="ANNUAL", members=12)
+    await subscription.send("switch_to_paid", at=START, date="2027-01-20", term="ANNUAL", members=12)
     assert await card(subscription) == {
         "Customer": subscription.request["customer_id"],
         "State": "TRIAL",
@@ -99,11 +99,11 @@ async def test_the_card_shows_where_it_stands_and_what_comes_next(service_env: S
         "Reserved": "switch to paid on 2027-01-20",
         "Next": "reserved switch to paid, 2027-01-20 00:00 KST",
     }
-    await subscription.passes_to("2027-01-20 00:00")
-    await subscription.asks("change_renewal_option", at="2027-01-21 09:00", term="MONTHLY", members=3)
-    await subscription.asks("rename_account", at="2027-01-22 09:00", domain="another.example")
+    await subscription.advance_to("2027-01-20 00:00")
+    await subscription.send("change_renewal_option", at="2027-01-21 09:00", term="MONTHLY", members=3)
+    await subscription.send("rename_account", at="2027-01-22 09:00", domain="another.example")
     # 9 days of January, from the 20th to the 28th: 9 / 31 × 12 × 6,000.
-    await subscription.asks("cancel", at="2027-01-29 09:00", date="2027-03-01")
+    await subscription.send("cancel", at="2027-01-29 09:00", date="2027-03-01")
     assert await card(subscription) == {
         "Customer": subscription.request["customer_id"],
         "State": "ACTIVE",
@@ -120,11 +120,11 @@ async def test_the_card_shows_where_it_stands_and_what_comes_next(service_env: S
 
 async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
     month = add_months(first_of_month(await subscription.today()), 1)
-    await subscription.sleeps_until(start_of(month))
+    await subscription.advance_clock_to(start_of(month))
     # Nothing happens to it in these days, so only the look itself can have brought the card up to date.
-    await subscription.sleeps_until(start_of(month) + timedelta(days=5))
+    await subscription.advance_clock_to(start_of(month) + timedelta(days=5))
     days = calendar.monthrange(month.year, month.month)[1]
     # 5 days of 10 members at 7,200.
     assert (await card(subscription))[f"Due so far in {month:%B %Y}"] == f"{72_000 * 5 // days:,} KRW"
@@ -153,8 +153,8 @@ async def test_nothing_of_it_names_anybody(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(
         START, account={"domain": "secret-acme.example"}, admin_id="secret.admin"
     )
-    await subscription.asks("switch_to_paid", at=START, date=START[:10], term="ANNUAL", by="secret kim")
-    await subscription.asks(
+    await subscription.send("switch_to_paid", at=START, date=START[:10], term="ANNUAL", by="secret kim")
+    await subscription.send(
         "rename_account", at="2027-01-12 09:00", domain="secret-other.example", by="secret kim"
     )
     token = (await subscription.status()).proofs[0].txt_value

@@ -16,7 +16,7 @@ async def on_a_clock_of_its_own(service_env: ServiceEnv, days: int) -> Subscript
     subscription = await service_env.requested()
     started = (await subscription.status()).started_at
     assert started is not None
-    await subscription.sleeps_until(started + timedelta(days=days))
+    await subscription.advance_clock_to(started + timedelta(days=days))
     return subscription
 
 
@@ -28,57 +28,57 @@ async def proved(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await restricted(service_env)
     [proof] = (await subscription.status()).proofs
     service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
-    await subscription.passes_to("2026-01-11 09:00")
+    await subscription.advance_to("2026-01-11 09:00")
     return subscription
 
 
 async def renamed(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.requested("2026-01-10 09:00")
-    await subscription.asks(
+    await subscription.send(
         "rename_account", at="2026-01-10 10:00", group=unique_name("renamed"), by="somebody"
     )
-    await subscription.asks(
+    await subscription.send(
         "rename_account", at="2026-01-12 10:00", domain=f"{unique_name('held')}.co.kr", id="hold"
     )
-    await subscription.passes_to("2026-01-12 12:00")
+    await subscription.advance_to("2026-01-12 12:00")
     return subscription
 
 
 async def reserved(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.requested("2026-01-10 09:00")
-    await subscription.asks("switch_to_paid", at="2026-01-10 10:00", date="2026-01-20", term="MONTHLY")
+    await subscription.send("switch_to_paid", at="2026-01-10 10:00", date="2026-01-20", term="MONTHLY")
     return subscription
 
 
 async def paid_for_years(service_env: ServiceEnv, term: str) -> SubscriptionDriver:
     """Upgrades, options, a refused signal, renewed contracts, and a cancellation that is reserved."""
     subscription = await service_env.paid("2023-01-10 09:00", term=term, customer_id="C-1")
-    await subscription.asks("upgrade", at="2023-03-15 09:00", members=20)
-    await subscription.asks("upgrade", at="2023-03-15 09:00", plan="premium", id="twice")
-    await subscription.asks("change_renewal_option", at="2023-04-01 09:00", term="ANNUAL", members=5)
+    await subscription.send("upgrade", at="2023-03-15 09:00", members=20)
+    await subscription.send("upgrade", at="2023-03-15 09:00", plan="premium", id="twice")
+    await subscription.send("change_renewal_option", at="2023-04-01 09:00", term="ANNUAL", members=5)
     await subscription.handle.signal("switch_to_paid", {"date": "2023-05-01", "term": "ANNUAL"})
-    await subscription.passes_to("2025-05-01 00:00")
-    await subscription.asks("cancel", at="2025-05-01 09:00", date="2025-06-17")
+    await subscription.advance_to("2025-05-01 00:00")
+    await subscription.send("cancel", at="2025-05-01 09:00", date="2025-06-17")
     return subscription
 
 
 async def left_early(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.paid("2026-01-10 09:00", customer_id="C-1")
-    await subscription.asks("upgrade", at="2026-03-15 09:00", members=20)
-    await subscription.is_cancelled("2026-04-20 09:00")
+    await subscription.send("upgrade", at="2026-03-15 09:00", members=20)
+    await subscription.cancel_and_wait("2026-04-20 09:00")
     return subscription
 
 
 async def lapsed(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.requested("2026-01-10 09:00")
-    await subscription.passes_to("2026-03-11 09:00")
+    await subscription.advance_to("2026-03-11 09:00")
     await subscription.has_closed()
     return subscription
 
 
 async def corrected(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.paid("2026-01-10 09:00", term="MONTHLY", customer_id="C-2")
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.advance_to("2026-04-01 00:00")
     await service_env.client.adjust(
         {
             "subscription_id": subscription.id,
@@ -129,16 +129,16 @@ async def test_nothing_is_found_where_nothing_is_amiss(isolated_env: ServiceEnv)
 async def lives_busily(service_env: ServiceEnv, over: asyncio.Event) -> SubscriptionDriver:
     """Commands, months and names, one after the other until it is over; then it leaves."""
     subscription = await service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     members = 10
     while not over.is_set():
         members += 1
-        await subscription.asks("upgrade", members=members, id=f"to-{members}")
-        await subscription.asks("change_renewal_option", term="MONTHLY" if members % 2 else "ANNUAL")
+        await subscription.send("upgrade", members=members, id=f"to-{members}")
+        await subscription.send("change_renewal_option", term="MONTHLY" if members % 2 else "ANNUAL")
         await subscription.handle.signal("withdraw_reservation", {})
-        await subscription.sleeps_until(await subscription.clock.now() + timedelta(days=31))
-        await subscription.asks("rename_account", group=unique_name("busy"))
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+        await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=31))
+        await subscription.send("rename_account", group=unique_name("busy"))
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     return subscription
 
 

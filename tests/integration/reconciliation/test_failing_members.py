@@ -74,9 +74,9 @@ async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(isolat
 
 async def test_a_reset_that_did_no_harm_is_named(isolated_env: ServiceEnv) -> None:
     subscription = await isolated_env.paid("2026-01-10 09:00")
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.advance_to("2026-04-01 00:00")
     await reset(subscription, await first_task(subscription))
-    await subscription.passes_to("2026-05-01 00:00")
+    await subscription.advance_to("2026-05-01 00:00")
     for _ in range(2):
         assert await codes(isolated_env) == {subscription.id: [("WORKFLOW_RESET", True)]}
 

@@ -18,7 +18,7 @@ async def test_a_workflow_that_is_gone_is_said_to_be_lost(service_env: ServiceEn
     subscription = await service_env.requested()
     await subscription.handle.terminate("by an operator's mistake")
     with pytest.raises(WorkflowMissingError, match=subscription.id):
-        await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+        await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
     assert await subscription.events() == ["TRIAL_STARTED"]
 
 
@@ -30,8 +30,8 @@ async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_gi
         started = (await subscription.status()).started_at
         assert started is not None
         switch = {"date": f"{await subscription.today()}", "term": "MONTHLY", "id": "the-switch"}
-        first = await subscription.asks("switch_to_paid", **switch)
-        await subscription.sleeps_until(started + timedelta(days=70))
+        first = await subscription.send("switch_to_paid", **switch)
+        await subscription.advance_clock_to(started + timedelta(days=70))
         before = await subscription.client.timeline(subscription.id)
         runs = await subscription.run_ids()
 
@@ -50,14 +50,14 @@ async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_gi
             entry["event"] for entry in await subscription.handle.query("timeline")
         ] == await subscription.events()
         assert await subscription.client.timeline(subscription.id) == before
-        assert await subscription.asks("switch_to_paid", **switch) == first
+        assert await subscription.send("switch_to_paid", **switch) == first
         assert await service_env.client.request(subscription.request) == await service_env.client.request(
             subscription.request
         )
         assert await subscription.failed_tasks() == []
 
         # Its clock is behind what has happened, which is the time that counts.
-        await subscription.asks("cancel", date=f"{day_of(before[-1].at)}")
+        await subscription.send("cancel", date=f"{day_of(before[-1].at)}")
         await subscription.has_closed()
         assert (await subscription.client.timeline(subscription.id))[: len(before)] == before
         assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
@@ -72,7 +72,7 @@ async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_gi
 
 async def test_a_workflow_started_anew_after_erasure_ends_as_rejected(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     before = await subscription.client.timeline(subscription.id)
     await service_env.temporal.start_workflow(

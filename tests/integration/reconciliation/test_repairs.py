@@ -23,11 +23,11 @@ from subscription.state import Subscription
 async def a_year(service_env: ServiceEnv) -> SubscriptionDriver:
     """10 members of basic at 6,000 KRW: 42,580.6 of January's 22 days, and 60,000 for each month after it."""
     subscription = await service_env.paid("2026-01-10 09:00", account={"group": unique_name("yearly")})
-    await subscription.asks(
+    await subscription.send(
         "rename_account", at="2026-01-12 09:00", group=unique_name("renamed"), by="somebody", id="name"
     )
-    await subscription.asks("change_renewal_option", at="2026-01-12 09:00", term="ANNUAL", id="option")
-    await subscription.passes_to("2026-04-01 00:00")
+    await subscription.send("change_renewal_option", at="2026-01-12 09:00", term="ANNUAL", id="option")
+    await subscription.advance_to("2026-04-01 00:00")
     return subscription
 
 
@@ -36,16 +36,16 @@ async def from_now_on(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.requested()
     started = (await subscription.status()).started_at
     assert started is not None
-    await subscription.asks(
+    await subscription.send(
         "switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL", id="switch"
     )
-    await subscription.sleeps_until(started + timedelta(days=70))
+    await subscription.advance_clock_to(started + timedelta(days=70))
     return subscription
 
 
 async def ended(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.paid("2026-01-10 09:00")
-    await subscription.is_cancelled("2026-03-01 09:00")
+    await subscription.cancel_and_wait("2026-03-01 09:00")
     return subscription
 
 
@@ -126,7 +126,7 @@ async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches
     terminated, gone, behind = await gather_all(from_now_on(isolated_env) for _ in range(3))
     await terminated.handle.terminate(reason="by an operator's mistake")
     await has_lost_its_histories(gone)
-    await behind.asks("upgrade", members=20)  # what only falls due, it would do again by itself
+    await behind.send("upgrade", members=20)  # what only falls due, it would do again by itself
     await is_set_back(behind)
     before = [await told(isolated_env, subscription) for subscription in (terminated, gone, behind)]
 
@@ -140,7 +140,7 @@ async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches
     for subscription in (terminated, gone, behind):
         status = await subscription.status()
         assert await subscription.handle.query("status") == status.model_dump(mode="json")
-        await subscription.asks("change_renewal_option", term="ANNUAL")
+        await subscription.send("change_renewal_option", term="ANNUAL")
     assert await found(isolated_env) == []
 
 

@@ -28,7 +28,7 @@ from subscription.validation import parse_strict
 async def charged(service_env: ServiceEnv) -> SubscriptionDriver:
     """10 members of basic at 7,200 KRW for two months: 51,096 KRW for January's 22 days, and 72,000."""
     subscription = await service_env.paid("2026-01-10 09:00", term="MONTHLY")
-    await subscription.passes_to("2026-03-01 00:00")
+    await subscription.advance_to("2026-03-01 00:00")
     return subscription
 
 
@@ -152,7 +152,7 @@ async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow
             EXECUTE FUNCTION break();
         """
     )
-    asked = asyncio.create_task(failing.asks("rename_account", group=unique_name("renamed")))
+    asked = asyncio.create_task(failing.send("rename_account", group=unique_name("renamed")))
     await wait_for("it has failed", lambda: is_failing(failing))
     await elsewhere.handle.terminate(reason="by an operator's mistake")
     await isolated_env.temporal.start_workflow(
@@ -221,7 +221,7 @@ async def is_asleep(subscription: SubscriptionDriver) -> bool:
 
 async def test_what_neither_side_can_tell_any_more_is_named(isolated_env: ServiceEnv) -> None:
     rowless, nameless, unreadable, erased = await gather_all(charged(isolated_env) for _ in range(4))
-    await erased.is_cancelled("2026-03-02 09:00")
+    await erased.cancel_and_wait("2026-03-02 09:00")
     # The run in which they were requested is past its retention.
     for subscription in (rowless, nameless):
         await has_lost_its_run(subscription, (await subscription.has_run(2))[0])

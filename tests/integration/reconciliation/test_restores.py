@@ -24,17 +24,17 @@ from subscription.state import State
 async def paid(service_env: ServiceEnv) -> SubscriptionDriver:
     """On a clock of its own, which is ahead of the real one: nothing falls due by itself."""
     subscription = await service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     await months_pass(subscription, 2)
     return subscription
 
 
 async def months_pass(subscription: SubscriptionDriver, months: int) -> None:
-    await subscription.sleeps_until(await subscription.clock.now() + timedelta(days=31 * months))
+    await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=31 * months))
 
 
 async def is_cancelled_today(subscription: SubscriptionDriver) -> None:
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
 
 
@@ -44,8 +44,8 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(
     untouched, busy, left, corrected = await gather_all(paid(isolated_env) for _ in range(4))
     backup = await Backup.of(isolated_env)
 
-    await busy.asks("upgrade", members=20, id="more")
-    await busy.asks("rename_account", group=unique_name("renamed"), by="somebody")
+    await busy.send("upgrade", members=20, id="more")
+    await busy.send("rename_account", group=unique_name("renamed"), by="somebody")
     await months_pass(busy, 2)
     await is_cancelled_today(left)
     key = (await corrected.ledger())[0].key
@@ -66,7 +66,7 @@ async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(
 
     await backup.is_restored()
     # Somebody asks for something before anybody has noticed.
-    asked = asyncio.create_task(busy.asks("change_renewal_option", term="ANNUAL", id="option"))
+    asked = asyncio.create_task(busy.send("change_renewal_option", term="ANNUAL", id="option"))
     await wait_for("it is asked", lambda: is_diverged(busy))
 
     assert await codes(isolated_env) == {
@@ -139,7 +139,7 @@ async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workfl
     untouched, busy = await gather_all(paid(isolated_env) for _ in range(2))
     backup = await Backup.of(isolated_env)
     newer = await dearer_since_a_month(isolated_env)
-    await busy.asks("upgrade", members=20)
+    await busy.send("upgrade", members=20)
     new = await paid(isolated_env)
     subscriptions = (untouched, busy, new)
     book, before = (
@@ -168,9 +168,9 @@ async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(
     subscription = await paid(isolated_env)
     backup = await Backup.of(isolated_env)
     await dearer_since_a_month(isolated_env)
-    await subscription.refused("upgrade", plan="no-such-plan")
+    await subscription.expect_refusal("upgrade", plan="no-such-plan")
     await backup.is_restored()
-    asked = asyncio.create_task(subscription.asks("change_renewal_option", term="ANNUAL"))
+    asked = asyncio.create_task(subscription.send("change_renewal_option", term="ANNUAL"))
     await wait_for("it is not recorded", lambda: is_diverged(subscription))
 
     assert await codes(isolated_env) == {subscription.id: [("CATALOGUE_MISSING", True)]}
@@ -185,7 +185,7 @@ async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_p
     subscription = await paid(isolated_env)
     backup = await Backup.of(isolated_env)
     await dearer_since_a_month(isolated_env)
-    await subscription.asks("upgrade", members=20)
+    await subscription.send("upgrade", members=20)
     await backup.is_restored()
     assert await publish(isolated_env.pool, catalogue("other", "2040-01-01", **DEARER))
     said = await codes(isolated_env)
@@ -234,7 +234,7 @@ async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person
     await gets_attention(first)
     assert not await needs_attention(second)
     assert await codes(isolated_env) == {first.id: [("NAME_DIFFERS", False)]}
-    await first.asks("rename_account", group=unique_name("renamed"))
+    await first.send("rename_account", group=unique_name("renamed"))
     assert await found(isolated_env) == []
     await gets_attention(first, needed=False)
 
@@ -243,11 +243,11 @@ async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_tw
     isolated_env: ServiceEnv,
 ) -> None:
     subscription = await isolated_env.paid("2024-01-10 09:00", term="MONTHLY")
-    await subscription.passes_to("2024-12-15 00:00")
+    await subscription.advance_to("2024-12-15 00:00")
     backup = await Backup.of(isolated_env)
     ledger = await subscription.ledger()
     # A contract year ends, a new run begins, and the histories of the earlier ones go with time.
-    await subscription.passes_to("2025-02-15 00:00")
+    await subscription.advance_to("2025-02-15 00:00")
     for run in (await subscription.has_run(3))[:2]:
         await has_lost_its_run(subscription, run)
     await backup.is_restored()
@@ -261,8 +261,8 @@ async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_tw
     assert await subscription.ledger() == ledger
     await gets_attention(subscription)
     # The life goes on from where it was, and the gap is named as long as it is there.
-    await subscription.passes_to("2025-03-01 00:00")
-    assert (await subscription.posted())[len(ledger) :] == [
+    await subscription.advance_to("2025-03-01 00:00")
+    assert (await subscription.ledger_tuples())[len(ledger) :] == [
         ("SERVICE_FEE", "2025-02-01", "2025-03-01", 72_000)
     ]
     assert [(each.code, each.message) for each in await found(isolated_env)] == [
@@ -273,7 +273,7 @@ async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_tw
 async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: ServiceEnv) -> None:
     quiet, commanded, waiting = await gather_all(paid(isolated_env) for _ in range(3))
     for subscription in (quiet, commanded, waiting):
-        await subscription.asks("upgrade", members=20, id="more")
+        await subscription.send("upgrade", members=20, id="more")
     for subscription in (commanded, waiting):
         await months_pass(subscription, 2)
     before = [await told(isolated_env, subscription) for subscription in (quiet, commanded)]
@@ -281,7 +281,7 @@ async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: Se
     for subscription in (quiet, commanded, waiting):
         await is_set_back(subscription)
     # It takes a command, and cannot record what it makes of it.
-    asked = asyncio.create_task(waiting.asks("rename_account", group=unique_name("renamed"), id="rename"))
+    asked = asyncio.create_task(waiting.send("rename_account", group=unique_name("renamed"), id="rename"))
     await wait_for("it is stuck", lambda: is_diverged(waiting))
 
     assert await codes(isolated_env) == {
@@ -292,7 +292,7 @@ async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: Se
     # The workflow that has taken its place is asked again, and does it once.
     assert (await asked).command == "rename_account"
     assert (await waiting.events(), await waiting.ledger()) == ([*events, "ACCOUNT_RENAMED"], ledger)
-    assert await commanded.asks("upgrade", members=20, id="more")
+    assert await commanded.send("upgrade", members=20, id="more")
     assert await found(isolated_env) == []
 
 
@@ -317,4 +317,4 @@ async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
         for subscription in subscriptions:
             assert await SubscriptionDriver(
                 moved.client, elsewhere, subscription.id, subscription.request
-            ).asks("cancel", date=f"{await subscription.today()}")
+            ).send("cancel", date=f"{await subscription.today()}")

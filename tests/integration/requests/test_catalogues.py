@@ -126,11 +126,11 @@ async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_publishe
     shop: ServiceEnv,
 ) -> None:
     subscription = await shop.requested(START)
-    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+    await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
     assert await publish(shop.pool, catalogue("newer", "2027-02-01", **DEARER))
-    await subscription.passes_to("2027-03-01 00:00")
-    assert await subscription.posted() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 8000)]
-    assert await subscription.happened() == [
+    await subscription.advance_to("2027-03-01 00:00")
+    assert await subscription.ledger_tuples() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 8000)]
+    assert await subscription.event_times() == [
         ("TRIAL_STARTED", "2027-01-10 09:00"),
         ("SWITCH_RESERVED", "2027-01-10 09:00"),
         ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
@@ -142,8 +142,8 @@ async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_publishe
 async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(shop: ServiceEnv) -> None:
     subscription = await shop.paid(START, "MONTHLY")
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
-    await subscription.passes_to("2027-03-01 00:00")
-    assert await subscription.posted() == [
+    await subscription.advance_to("2027-03-01 00:00")
+    assert await subscription.ledger_tuples() == [
         ("SERVICE_FEE", "2027-01-10", "2027-02-01", 72_000 * 22 // 31),
         ("SERVICE_FEE", "2027-02-01", "2027-02-10", 72_000 * 9 // 28),
         ("SERVICE_FEE", "2027-02-10", "2027-03-01", 92_000 * 19 // 28),
@@ -152,11 +152,13 @@ async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(s
 
 async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: ServiceEnv) -> None:
     subscription = await shop.paid(START)
-    assert (await subscription.refused("upgrade", at=START, plan="gold")).code is RefusalCode.PLAN_NOT_SOLD
+    assert (
+        await subscription.expect_refusal("upgrade", at=START, plan="gold")
+    ).code is RefusalCode.PLAN_NOT_SOLD
     gold = '[plans.gold]\ntitle = "Gold"\nrank = 4\nlist = 20000\nannual = 18000\n\n[plans.premium]'
     newer = catalogue("newer", "2027-01-10", **{"[plans.premium]": gold})
     assert await publish(shop.pool, newer)
-    answer = await subscription.asks("upgrade", at=START, plan="gold")
+    answer = await subscription.send("upgrade", at=START, plan="gold")
     assert "at 18,000 KRW" in answer.message
 
 
@@ -166,18 +168,18 @@ async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop
     seen = {"sequence": len(await subscription.events()), "date": "2027-01-20", "edition": 1}
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
     at = "2027-01-20 09:00"
-    refused = await subscription.refused("upgrade", at=at, plan="premium", expects=seen)
+    refused = await subscription.expect_refusal("upgrade", at=at, plan="premium", expects=seen)
     assert refused.code is RefusalCode.CHANGED_MEANWHILE
-    await subscription.asks("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
+    await subscription.send("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
 
 
 async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: ServiceEnv) -> None:
     keeps, wants = await gather_all([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
     assert await publish(shop.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
-    assert (await wants.refused("upgrade", at=START, plan="basic")).code is RefusalCode.PLAN_NOT_SOLD
-    await keeps.asks("upgrade", at=START, members=20)
-    await keeps.passes_to("2027-02-10 00:00")
+    assert (await wants.expect_refusal("upgrade", at=START, plan="basic")).code is RefusalCode.PLAN_NOT_SOLD
+    await keeps.send("upgrade", at=START, members=20)
+    await keeps.advance_to("2027-02-10 00:00")
     assert (await keeps.events())[-1] == "CONTRACT_RENEWED"
     assert (await keeps.status()).plan == "basic"
     refused = await shop.judged(shop.request_body(simulated_at="2027-02-10T09:00:00+09:00"))
@@ -191,7 +193,7 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
     shop: ServiceEnv,
 ) -> None:
     subscription = await shop.requested(START, plan="lite")
-    await subscription.asks("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
+    await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
     newer = catalogue(
         "newer",
@@ -205,8 +207,8 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
     )
     assert await publish(shop.pool, newer)
     # As promised in January: basic at its last prices, 10 members. The percentage is that of the first day.
-    await subscription.is_cancelled("2027-03-01 09:00")
-    assert await subscription.happened() == [
+    await subscription.cancel_and_wait("2027-03-01 09:00")
+    assert await subscription.event_times() == [
         ("TRIAL_STARTED", "2027-01-10 09:00"),
         ("SWITCH_RESERVED", "2027-01-10 09:00"),
         ("SWITCHED_TO_PAID", "2027-02-01 00:00"),
@@ -214,7 +216,7 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
         ("CANCELED", "2027-03-01 09:00"),
         ("ERASED", "2027-03-01 09:00"),
     ]
-    assert await subscription.posted() == [
+    assert await subscription.ledger_tuples() == [
         ("SERVICE_FEE", "2027-02-01", "2027-03-01", 60_000),
         ("DISCOUNT_REPAYMENT", "2027-02-01", "2027-03-01", 12_000),
         ("EARLY_TERMINATION_FEE", "2027-03-01", "2028-02-01", 11 * 60_000 * 20 // 100),
@@ -227,9 +229,11 @@ async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop:
     newer = catalogue("newer", "2027-02-01", **{SERVICE_TERMS: newer_terms})
     assert await publish(shop.pool, newer)
     at = "2027-02-01 09:00"
-    assert (await subscription.refused("upgrade", at=at, members=20)).code is RefusalCode.TERMS_NOT_AGREED
+    assert (
+        await subscription.expect_refusal("upgrade", at=at, members=20)
+    ).code is RefusalCode.TERMS_NOT_AGREED
     agreed = [{"id": "service", "version": "2027-02"}, {"id": "privacy", "version": "2026-01"}]
-    assert (await subscription.asks("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
+    assert (await subscription.send("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
     kept = await shop.owner.fetch(
         "SELECT term_version FROM terms_agreements WHERE subscription_id = $1 AND term_id = 'service'"
         " ORDER BY sequence",
@@ -256,8 +260,8 @@ async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanw
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
     quote = await subscription.client.quote_cancellation(subscription.id, date(2027, 3, 1))
     upcoming = await subscription.client.upcoming(subscription.id)
-    await subscription.asks("cancel", at=START, date="2027-03-01")
-    await subscription.passes_to("2027-03-01 00:00")
+    await subscription.send("cancel", at=START, date="2027-03-01")
+    await subscription.advance_to("2027-03-01 00:00")
     charged = await subscription.ledger()
     assert [(line.key, line.amount) for line in quote.ledger] == [(line.key, line.amount) for line in charged]
     foreseen = [line for coming in upcoming for line in coming.ledger][: len(charged)]

@@ -53,12 +53,12 @@ async def test_r12_a_txt_record_proves_the_domain(service_env: ServiceEnv) -> No
     assert (proof.txt_name, proof.cname_name) == (domain, f"{proof.txt_value.split('=')[1]}.{domain}")
     service_env.dns.publish_txt(domain, "something else")
     service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
-    answer = await subscription.asks("check_domain", at="2027-01-10 09:01")
+    answer = await subscription.send("check_domain", at="2027-01-10 09:01")
     assert [entry.event for entry in answer.events] == ["DOMAIN_CONFIRMED"]
     assert answer.access is Access.FULL
     assert (await subscription.status()).proofs == ()
     assert (
-        await subscription.refused("check_domain", at="2027-01-10 09:02")
+        await subscription.expect_refusal("check_domain", at="2027-01-10 09:02")
     ).code is RefusalCode.NO_PROOF_AWAITED
 
 
@@ -67,7 +67,7 @@ async def test_r12_a_cname_record_proves_the_domain(service_env: ServiceEnv) -> 
     [proof] = (await subscription.status()).proofs
     assert proof.cname_target == CNAME_TARGET
     service_env.dns.publish_cname(proof.cname_name, proof.cname_target)
-    answer = await subscription.asks("check_domain", at="2027-01-10 09:01")
+    answer = await subscription.send("check_domain", at="2027-01-10 09:01")
     assert answer.access is Access.FULL
 
 
@@ -87,7 +87,7 @@ async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(stree
     minute = iter(f"2027-01-10 09:{minute:02}" for minute in range(1, 60))
 
     async def not_yet() -> None:
-        answer = await subscription.asks("check_domain", at=next(minute))
+        answer = await subscription.send("check_domain", at=next(minute))
         assert answer.events == ()
         assert answer.access is Access.RESTRICTED
 
@@ -106,7 +106,7 @@ async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(stree
     street.dns.answer_with = "timeout"
     await gather_all([not_yet(), nothing_is_found_where_no_resolver_is()])
     street.dns.answer_with = "normal"
-    assert (await subscription.asks("check_domain", at=next(minute))).access is Access.FULL
+    assert (await subscription.send("check_domain", at=next(minute))).access is Access.FULL
     assert await subscription.failed_tasks() == []
 
 
@@ -141,20 +141,20 @@ async def test_r13_scheduled_looks_find_the_proof_and_stop(service_env: ServiceE
     started = (await subscription.status()).started_at
     assert started is not None
     [proof] = (await subscription.status()).proofs
-    await subscription.sleeps_until(started + timedelta(hours=2, minutes=30))
+    await subscription.advance_clock_to(started + timedelta(hours=2, minutes=30))
     assert await subscription.events() == ["TRIAL_STARTED"]
     looks = await looks_in_history(subscription)
     assert looks == 1 + 12 + 1  # at once, 12 in the first hour, one an hour later
 
     service_env.dns.publish_txt(domain, proof.txt_value)
-    await subscription.sleeps_until(started + timedelta(hours=3, minutes=1))
+    await subscription.advance_clock_to(started + timedelta(hours=3, minutes=1))
     [_, confirmed] = await subscription.client.timeline(subscription.id)
     assert confirmed.event == "DOMAIN_CONFIRMED"
     assert timedelta(hours=3) <= confirmed.at - started < timedelta(hours=3, minutes=1)
     assert (await subscription.status()).access is Access.FULL
 
     looks = await looks_in_history(subscription)
-    await subscription.sleeps_until(started + timedelta(days=10))
+    await subscription.advance_clock_to(started + timedelta(days=10))
     assert await looks_in_history(subscription) == looks
 
 
@@ -168,7 +168,7 @@ async def looks_in_history(subscription: SubscriptionDriver) -> int:
 async def test_r13_looks_that_were_missed_are_not_made_up_for(service_env: ServiceEnv) -> None:
     subscription, _ = await on_a_domain(service_env)
     before = await looks_in_history(subscription)
-    await subscription.passes_to("2027-01-15 09:00")
+    await subscription.advance_to("2027-01-15 09:00")
     assert await looks_in_history(subscription) == before + 1
 
 
@@ -180,17 +180,19 @@ async def test_r10_a_rename_to_a_domain_is_held_until_it_is_proved_and_frees_the
 ) -> None:
     subscription = await service_env.requested(START)
     old, new = subscription.request["account"]["group"], f"{unique_name('new')}.example"
-    answer = await subscription.asks("rename_account", at=START, domain=new)
+    answer = await subscription.send("rename_account", at=START, domain=new)
     assert [entry.event for entry in answer.events] == ["RENAME_HELD"]
     assert answer.access is Access.FULL
     assert (await subscription.status()).account == f"admin@{old}"
     assert await holder(service_env, old) == await holder(service_env, new) == subscription.id
-    refused = await (await service_env.requested(START)).refused("rename_account", at=START, domain=new)
+    refused = await (await service_env.requested(START)).expect_refusal(
+        "rename_account", at=START, domain=new
+    )
     assert refused.code is RefusalCode.NAME_TAKEN
 
     [proof] = (await subscription.status()).proofs
     service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
-    answer = await subscription.asks("check_domain", at="2027-01-10 09:03")
+    answer = await subscription.send("check_domain", at="2027-01-10 09:03")
     assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
     assert answer.access is Access.FULL
     assert (await subscription.status()).account == f"admin@{new}"
@@ -203,24 +205,26 @@ async def test_r10_a_rename_to_a_domain_is_held_until_it_is_proved_and_frees_the
 async def test_r10_renaming_back_withdraws_and_frees_the_held_name(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     old, new = subscription.request["account"], f"{unique_name('withdrawn')}.example"
-    await subscription.asks("rename_account", at=START, domain=new)
-    answer = await subscription.asks("rename_account", at=START, **old)
+    await subscription.send("rename_account", at=START, domain=new)
+    answer = await subscription.send("rename_account", at=START, **old)
     assert [entry.event for entry in answer.events] == ["RENAME_WITHDRAWN"]
     assert await holder(service_env, new) is None
     assert (await subscription.status()).proofs == ()
-    assert (await subscription.refused("rename_account", at=START, **old)).code is RefusalCode.NAME_UNCHANGED
+    assert (
+        await subscription.expect_refusal("rename_account", at=START, **old)
+    ).code is RefusalCode.NAME_UNCHANGED
     # Nothing has changed, so nothing is locked either.
-    assert (await subscription.asks("rename_account", at=START, group=unique_name("at-once"))).events
+    assert (await subscription.send("rename_account", at=START, group=unique_name("at-once"))).events
 
 
 async def test_r10_a_new_rename_replaces_the_one_that_is_held(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     first, second = f"{unique_name('first')}.example", f"{unique_name('second')}.example"
-    await subscription.asks("rename_account", at=START, domain=first)
-    await subscription.asks("rename_account", at=START, domain=second)
+    await subscription.send("rename_account", at=START, domain=first)
+    await subscription.send("rename_account", at=START, domain=second)
     assert (await holder(service_env, first), await holder(service_env, second)) == (None, subscription.id)
     group = unique_name("third")
-    await subscription.asks("rename_account", at=START, group=group)
+    await subscription.send("rename_account", at=START, group=group)
     assert (await holder(service_env, second), await holder(service_env, group)) == (None, subscription.id)
     assert (await subscription.status()).proofs == ()
 
@@ -230,14 +234,14 @@ async def test_r10_a_group_rename_frees_the_old_name_at_once_and_locks_for_24_ho
 ) -> None:
     subscription = await service_env.requested(START)
     old, new = subscription.request["account"], unique_name("renamed")
-    await subscription.asks("rename_account", at=START, group=new)
+    await subscription.send("rename_account", at=START, group=new)
     taken = await service_env.requested(START, account=old)
     assert await holder(service_env, old["group"]) == taken.id
     for at in (START, "2027-01-11 08:59"):
         for wanted in ({"group": unique_name("again")}, {"domain": f"{unique_name('again')}.example"}):
-            refused = await subscription.refused("rename_account", at=at, **wanted)
+            refused = await subscription.expect_refusal("rename_account", at=at, **wanted)
             assert refused.code is RefusalCode.RENAMED_TOO_RECENTLY
-    await subscription.asks("rename_account", at="2027-01-11 09:00", group=unique_name("again"))
+    await subscription.send("rename_account", at="2027-01-11 09:00", group=unique_name("again"))
     assert await holder(service_env, new) is None
 
 
@@ -247,10 +251,10 @@ async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(service_en
 
     async def gets_it(subscription: SubscriptionDriver) -> bool:
         try:
-            await subscription.asks("rename_account", at=START, domain=wanted)
+            await subscription.send("rename_account", at=START, domain=wanted)
         except Exception:
             assert (
-                await subscription.refused("rename_account", at=START, domain=wanted)
+                await subscription.expect_refusal("rename_account", at=START, domain=wanted)
             ).code is RefusalCode.NAME_TAKEN
             return False
         return True
@@ -265,7 +269,7 @@ async def test_r11_leaving_an_unproved_domain_for_a_group_name_lifts_the_restric
 ) -> None:
     subscription, domain = await on_a_domain(service_env)
     assert (await subscription.status()).access is Access.RESTRICTED
-    answer = await subscription.asks("rename_account", at=START, group=unique_name("unrestricted"))
+    answer = await subscription.send("rename_account", at=START, group=unique_name("unrestricted"))
     assert answer.access is Access.FULL
     assert await holder(service_env, domain) is None
     access = await service_env.owner.fetchval(

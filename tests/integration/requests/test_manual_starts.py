@@ -141,7 +141,7 @@ async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_othe
         await wait_for("it is in the record", partial(is_recorded, service_env, subscription_id))
         assert (await service_env.client.request(body)).subscription_id == subscription_id
         subscription = SubscriptionDriver(service_env.client, service_env.temporal, subscription_id, body)
-        await subscription.asks("cancel", date=f"{await subscription.today()}")
+        await subscription.send("cancel", date=f"{await subscription.today()}")
         await has_closed(handle)
     finally:
         await terminated(handle)

@@ -346,7 +346,7 @@ async def test_r5_r9_after_erasure_the_name_is_free_and_the_first_answer_stays(
     assert isinstance(refused, Refusal)
     assert refused.code is RefusalCode.NAME_TAKEN
 
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
 
     ended = first.model_copy(update={"state": State.ERASED})
@@ -360,7 +360,7 @@ async def test_r9_after_erasure_another_body_under_the_same_request_id_is_refuse
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.requested()
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     for changed in ({"members": 11}, {"company_name": "Other"}, {"account": {"group": unique_name("other")}}):
         for asked in (service_env.judged, service_env.client.check_request):
@@ -381,7 +381,7 @@ async def test_r9_after_erasure_another_body_under_the_same_request_id_is_refuse
 async def test_r31_what_stays_of_an_erased_request_names_nobody(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     fingerprint = await fingerprint_of(service_env, subscription.id)
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     kept = await service_env.owner.fetchval(
         "SELECT erased_request FROM subscriptions WHERE subscription_id = $1", subscription.id
@@ -398,7 +398,7 @@ async def test_r9_r10_a_request_sent_again_after_a_rename_gives_the_first_answer
 ) -> None:
     subscription = await service_env.requested()
     first = await service_env.client.request(subscription.request)
-    await subscription.asks("rename_account", group=unique_name("renamed"))
+    await subscription.send("rename_account", group=unique_name("renamed"))
     assert await service_env.client.request(subscription.request) == first
     other = await service_env.requested(account=subscription.request["account"])
     assert other.id != subscription.id
@@ -409,7 +409,7 @@ async def test_lists_are_in_pages_and_by_state_or_payer(service_env: ServiceEnv)
     payer = unique_name("payer")
     subscriptions = await gather_all(service_env.requested(customer_id=payer) for _ in range(5))
     ended = subscriptions[0]
-    await ended.asks("cancel", date=f"{await ended.today()}")
+    await ended.send("cancel", date=f"{await ended.today()}")
     await ended.has_closed()
     ids = sorted(subscription.id for subscription in subscriptions)
     everything = await service_env.client.list(customer_id=payer)
@@ -470,7 +470,7 @@ async def test_r33_where_customers_are_served_no_life_begins_at_another_time(
         assert await found_in_database(service_env, [body["request_id"]]) == []
 
         subscription: SubscriptionDriver = await service_env.requested()
-        refused = await subscription.refused("withdraw_reservation", at="2030-01-01 09:00")
+        refused = await subscription.expect_refusal("withdraw_reservation", at="2030-01-01 09:00")
         assert (refused.code, refused.field) == (RefusalCode.NO_TEST_CLOCK, "at")
 
 
@@ -491,6 +491,6 @@ async def test_a_memo_that_a_client_has_made_up_stops_no_subscription(
     await wait_for("it is in lists", is_listed)
     for needed in (True, False):
         await subscription.handle.signal("needs_attention", {"needed": needed, "reason": "T-4711"})
-    await subscription.asks("cancel", date=f"{await subscription.today()}")
+    await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     assert await subscription.failed_tasks() == []

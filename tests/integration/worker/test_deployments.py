@@ -95,7 +95,7 @@ async def build_of(subscription: SubscriptionDriver) -> str:
 
 async def paid(worker_env: WorkerEnv) -> SubscriptionDriver:
     subscription = await worker_env.service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
     return subscription
 
 
@@ -105,8 +105,8 @@ async def go_on(subscriptions: list[SubscriptionDriver], *, months: int) -> list
     async def one(subscription: SubscriptionDriver) -> str:
         started = (await subscription.status()).started_at
         assert started is not None
-        await subscription.sleeps_until(started + timedelta(days=31 * months))
-        await subscription.asks("rename_account", group=unique_name("goes-on"))
+        await subscription.advance_clock_to(started + timedelta(days=31 * months))
+        await subscription.send("rename_account", group=unique_name("goes-on"))
         return await build_of(subscription)
 
     return await gather_all(one(subscription) for subscription in subscriptions)

@@ -96,10 +96,10 @@ async def test_what_was_half_done_is_done_once(service_env: ServiceEnv, tmp_path
             today = await charged.today()
             switched = {"date": f"{today}", "term": "ANNUAL"}
             await gather_all(
-                subscription.asks("switch_to_paid", **switched) for subscription in (leaving, charged)
+                subscription.send("switch_to_paid", **switched) for subscription in (leaving, charged)
             )
             ends = [
-                asyncio.create_task(subscription.asks("cancel", date=f"{today}", id="end"))
+                asyncio.create_task(subscription.send("cancel", date=f"{today}", id="end"))
                 for subscription in erased
             ]
             for step, subscription in zip(ERASING, erased, strict=True):
@@ -113,15 +113,15 @@ async def test_what_was_half_done_is_done_once(service_env: ServiceEnv, tmp_path
             locked(service_env, "subscriptions", switching),
             locked(service_env, "workspaces", leaving),
         ):
-            switch = asyncio.create_task(switching.asks("switch_to_paid", **switched, id="switch"))
+            switch = asyncio.create_task(switching.send("switch_to_paid", **switched, id="switch"))
             cancellation = {"date": f"{today}", "confirmation": await leaving.confirmation(), "id": "leave"}
-            leave = asyncio.create_task(leaving.asks("cancel", **cancellation))
+            leave = asyncio.create_task(leaving.send("cancel", **cancellation))
             unheard, requesting = await are_half_requested(service_env, holds)
             await wait_for("the switch is accepted", partial(has_accepted_an_update, switching))
             await wait_for("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
             await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
             resting = await service_env.requested()
-            await resting.asks("rename_account", group=unique_name("resting"))
+            await resting.send("rename_account", group=unique_name("resting"))
             await wait_for("a run is over, and the next not begun", partial(is_between_two_runs, resting))
             passing = await has_a_fee_that_nobody_heard_of(charged, holds, door)
             await dies(worker)
@@ -133,7 +133,7 @@ async def test_what_was_half_done_is_done_once(service_env: ServiceEnv, tmp_path
         assert await names_held(service_env) - {subscription.id for subscription in erased} == alive
         assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
         [fee] = await fees_recorded(service_env, charged)
-        early = asyncio.create_task(unheard.asks("switch_to_paid", **switched, id="early"))
+        early = asyncio.create_task(unheard.send("switch_to_paid", **switched, id="early"))
         await holds.let_go()
 
         async with working(settings):
@@ -146,8 +146,10 @@ async def test_what_was_half_done_is_done_once(service_env: ServiceEnv, tmp_path
             assert [line.kind for line in (await leave).ledger] == [LineKind.EARLY_TERMINATION_FEE]
             await leaving.has_closed()
             assert await leaving.ledger() == list((await leave).ledger)
-            assert await leaving.asks("cancel", **cancellation) == await leave
-            other = await leaving.refused("cancel", **{**cancellation, "confirmation": "another account"})
+            assert await leaving.send("cancel", **cancellation) == await leave
+            other = await leaving.expect_refusal(
+                "cancel", **{**cancellation, "confirmation": "another account"}
+            )
             assert other.code is RefusalCode.COMMAND_ID_REUSED
             await passing
             assert await fees_recorded(service_env, charged) == [fee]
@@ -221,9 +223,9 @@ async def goes_on_after_its_fee(charged: SubscriptionDriver, today: date) -> Non
     """The days of the first month are on one line, and the month after it is charged as well."""
     first = next_month(today)
     second = next_month(first)
-    await charged.sleeps_until(start_of(second + timedelta(days=1)))
+    await charged.advance_clock_to(start_of(second + timedelta(days=1)))
     days = (first - today).days
-    assert await charged.posted() == [
+    assert await charged.ledger_tuples() == [
         ("SERVICE_FEE", f"{today}", f"{first}", MONTHLY * days // (today.day - 1 + days)),
         ("SERVICE_FEE", f"{first}", f"{second}", MONTHLY),
     ]

@@ -308,7 +308,7 @@ async def test_runs_and_calls_go_on_under_a_new_key(stack: EmbeddedStack, tempor
         rotated = dataclasses.replace(service_env, seals=await worker_seals(service_env.pool))
         assert rotated.seals.keys[1:] == service_env.seals.keys
         async with rotated.worker():
-            await subscription.asks("rename_account", at="2027-01-11 09:00", group=unique_name("rotated"))
-            await subscription.passes_to("2027-02-02 09:00")
+            await subscription.send("rename_account", at="2027-01-11 09:00", group=unique_name("rotated"))
+            await subscription.advance_to("2027-02-02 09:00")
         assert "SERVICE_FEES_POSTED" in await subscription.events()
         assert await subscription.failed_tasks() == []

@@ -24,7 +24,7 @@ async def test_what_runs_replays_or_is_named_with_the_reason(
 ) -> None:
     trial, paid = await service_env.requested(START), await service_env.paid(START)
     # The switch ends the run of the request; this is in the one that goes on.
-    await paid.asks("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
+    await paid.send("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
     both = f"WorkflowId IN ('{trial.workflow_id}', '{paid.workflow_id}') AND ExecutionStatus = 'Running'"
 
     async def listed() -> bool:

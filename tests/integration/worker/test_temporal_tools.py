@@ -49,7 +49,7 @@ async def test_a_request_to_cancel_the_workflow_is_refused_in_the_timeline(servi
         said = (await subscription.client.timeline(subscription.id))[-1].message
         assert said.startswith("Temporal's cancellation was refused: It ends no subscription; send the ")
         assert (await subscription.handle.describe()).status is WorkflowExecutionStatus.RUNNING
-    await subscription.passes_to("2027-02-01 00:00")
+    await subscription.advance_to("2027-02-01 00:00")
     assert (await subscription.events())[-1] == "SERVICE_FEES_POSTED"
 
 
@@ -61,7 +61,7 @@ async def test_it_breaks_off_nothing_that_is_under_way(service_env: ServiceEnv) 
         return [each.state for each in pending] == [PendingActivityState.PENDING_ACTIVITY_STATE_STARTED]
 
     async with row_locked(service_env, subscription):
-        asked = asyncio.create_task(subscription.asks("change_renewal_option", at=START, term="ANNUAL"))
+        asked = asyncio.create_task(subscription.send("change_renewal_option", at=START, term="ANNUAL"))
         await wait_for("the change is being recorded", recording)
         await subscription.handle.cancel()
     assert [entry.event for entry in (await asked).events] == ["RENEWAL_OPTION_CHANGED"]
@@ -78,13 +78,13 @@ async def test_it_is_refused_in_each_run_and_told_the_same_by_another_worker(
             subscription = await service_env.paid(START)
             await subscription.handle.cancel()
             await refuses(service_env, subscription, 1)
-            await subscription.passes_to("2028-01-10 00:00")  # a contract year has ended: a new run begins
+            await subscription.advance_to("2028-01-10 00:00")  # a contract year has ended: a new run begins
             await subscription.has_run(3)
         await subscription.handle.cancel()
         async with service_env.worker():
             await refuses(service_env, subscription, 2)
         async with service_env.worker():
-            await subscription.asks("rename_account", at="2028-01-11 00:00", group=unique_name("still-alive"))
+            await subscription.send("rename_account", at="2028-01-11 00:00", group=unique_name("still-alive"))
             assert await refusal_codes(service_env, subscription) == [REFUSED] * 2
             assert await subscription.failed_tasks() == []
 
@@ -136,11 +136,11 @@ async def first_task(subscription: SubscriptionDriver) -> int:
 
 async def test_what_happens_again_after_a_reset_is_not_written_again(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
-    await subscription.passes_to("2027-04-01 00:00")
+    await subscription.advance_to("2027-04-01 00:00")
     before, lines = await subscription.client.timeline(subscription.id), await subscription.ledger()
     await reset(subscription, await first_task(subscription))
     # What was asked is asked again by Temporal, in this life with its own times.
-    await subscription.passes_to("2027-05-01 00:00")
+    await subscription.advance_to("2027-05-01 00:00")
     assert (await subscription.client.timeline(subscription.id))[: len(before)] == before
     assert (await subscription.ledger())[: len(lines)] == lines
     assert (await subscription.events()).count("SERVICE_FEES_POSTED") == 4
@@ -153,8 +153,8 @@ async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.requested()
-    await subscription.asks("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
-    await subscription.asks("upgrade", members=20)
+    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
+    await subscription.send("upgrade", members=20)
     before = await subscription.client.timeline(subscription.id)
     await reset(subscription, await first_task(subscription))
 
@@ -173,5 +173,5 @@ async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and
         "SubscriptionWorkflow", id=subscription.workflow_id, task_queue=service_env.task_queue
     )
     await wait_for("the new workflow has started", subscription.has_started)
-    await subscription.asks("rename_account", group=unique_name("after-a-reset"))
+    await subscription.send("rename_account", group=unique_name("after-a-reset"))
     assert (await subscription.client.timeline(subscription.id))[:-1] == before

@@ -79,13 +79,13 @@ def test_the_end_of_a_trial_says_what_then_comes() -> None:
         "The service is canceled then, and all data will be permanently deleted.",
     )
     says(
-        trial().asks("switch_to_paid", date="2027-02-10", term="ANNUAL"),
+        trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL"),
         "2027-01-30",
         "예약하신 대로 2027년 2월 10일(수)에 유료로 전환되면",
         "You can use it again from 10 February 2027 (Wed), when it is switched to a paid plan as you",
     )
     says(
-        trial().asks("cancel", date="2027-02-10"),
+        trial().send("cancel", date="2027-02-10"),
         "2027-01-30",
         "예약하신 대로 2027년 2월 10일(수)에 서비스가 해지되고",
         "On 10 February 2027 (Wed), as you reserved, the service is canceled, and all data",
@@ -93,7 +93,7 @@ def test_the_end_of_a_trial_says_what_then_comes() -> None:
 
 
 def test_a_switch_says_contract_plan_and_price() -> None:
-    subscription = trial().asks(
+    subscription = trial().send(
         "switch_to_paid", date="2027-01-15", term="MONTHLY", plan="premium", members=1
     )
     says(
@@ -109,9 +109,9 @@ def test_a_switch_says_contract_plan_and_price() -> None:
 
 
 def test_a_cancellation_says_what_it_costs() -> None:
-    early = annual().at("2027-06-01").asks("cancel", date="2027-07-01")
+    early = annual().at("2027-06-01").send("cancel", date="2027-07-01")
     says(early, "2027-06-30", "84,000원이며, 그중 54,000원은", "84,000 KRW, 54,000 KRW of it for leaving")
-    monthly = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).asks(
+    monthly = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).send(
         "cancel", date="2027-01-16"
     )
     # 15/31 × 36,000 = 17,419.4
@@ -119,7 +119,7 @@ def test_a_cancellation_says_what_it_costs() -> None:
         monthly, "2027-01-15", "17,419원이며, 해지에 따른 위약금은 없습니다", "nothing of it is for canceling"
     )
     says(
-        trial().asks("cancel", date="2027-01-16"),
+        trial().send("cancel", date="2027-01-16"),
         "2027-01-15",
         "해지에 따라 청구되는 금액은 없습니다.",
         "Nothing is charged for canceling.",
@@ -153,7 +153,7 @@ def test_a_cancellation_says_what_it_costs() -> None:
 def test_the_end_of_a_contract_says_what_follows_and_why(
     option: dict[str, Any] | None, words: tuple[str, ...]
 ) -> None:
-    subscription = annual().asks("change_renewal_option", **option) if option else annual()
+    subscription = annual().send("change_renewal_option", **option) if option else annual()
     says(
         subscription,
         "2027-12-02",
@@ -166,7 +166,7 @@ def test_the_end_of_a_contract_says_what_follows_and_why(
 
 
 def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
-    later = ScenarioBuilder.paid("2027-01-01", "MONTHLY").asks("cancel", date="2027-03-15")
+    later = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("cancel", date="2027-03-15")
     says(
         later,
         "2027-01-25",
@@ -175,7 +175,7 @@ def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
     )
     assert "no fee" not in written(later, "2027-01-25").body
     says(
-        annual().at("2027-06-01").asks("cancel", date="2028-01-01"),
+        annual().at("2027-06-01").send("cancel", date="2028-01-01"),
         "2027-12-02",
         "예약하신 대로 2028년 1월 1일(토) 0시에 서비스가 해지되고",
         "There is no fee for it, as the period is over.",
@@ -183,7 +183,7 @@ def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
 
 
 def test_a_domain_says_which_records_are_missing() -> None:
-    subscription = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
+    subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
     present = written(subscription, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
     new = written(subscription, "2027-01-04", NoticeKind.RENAME_UNPROVED)
     assert present.recipient == new.recipient == "admin@acme.co.kr"

@@ -42,7 +42,7 @@ def test_r23_what_changes_something_for_the_customer_waits_for_nothing() -> None
     book = book_of(catalogue())
     renewed = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
     assert wake_time(renewed.state, book) == on("2027-02-01")
-    cancelled = ScenarioBuilder.paid("2027-01-10", "ANNUAL").asks("cancel", date="2027-02-01")
+    cancelled = ScenarioBuilder.paid("2027-01-10", "ANNUAL").send("cancel", date="2027-02-01")
     assert wake_time(cancelled.state, book) == on("2027-02-01")
     trial = ScenarioBuilder.requested("2026-12-20 10:00")
     assert wake_time(trial.state, book) == trial.state.trial_ends_at

@@ -206,7 +206,7 @@ def lite(first_day: str, term: str, book: PriceBook = DEARER) -> ScenarioBuilder
 
 
 def charges(subscription: ScenarioBuilder) -> list[tuple[str, str, str, int]]:
-    return [line for line in subscription.posted if line.kind != "SERVICE_FEE"]
+    return [line for line in subscription.ledger_tuples if line.kind != "SERVICE_FEE"]
 
 
 def test_r19_a_version_is_in_force_from_its_date() -> None:
@@ -225,8 +225,8 @@ def test_r19_a_book_only_grows() -> None:
 
 
 def test_r19_a_contract_keeps_its_prices_and_the_next_takes_those_of_its_own_first_day() -> None:
-    subscription = lite("2027-01-01", "ANNUAL").asks("change_renewal_option", term="ANNUAL").at("2028-02-01")
-    assert subscription.posted[-2:] == [
+    subscription = lite("2027-01-01", "ANNUAL").send("change_renewal_option", term="ANNUAL").at("2028-02-01")
+    assert subscription.ledger_tuples[-2:] == [
         fee("2027-12-01", "2028-01-01", 30_000),
         fee("2028-01-01", "2028-02-01", 33_000),
     ]
@@ -234,23 +234,23 @@ def test_r19_a_contract_keeps_its_prices_and_the_next_takes_those_of_its_own_fir
 
 def test_r19_a_monthly_contract_takes_the_new_price_at_its_next_period() -> None:
     subscription = lite("2027-06-15", "MONTHLY").at("2027-08-01")
-    assert subscription.posted[-2:] == [
+    assert subscription.ledger_tuples[-2:] == [
         fee("2027-07-01", "2027-07-15", 16_258),  # 14/31 × 36,000 = 16,258.06
         fee("2027-07-15", "2027-08-01", 21_935),  # 17/31 × 40,000 = 21,935.48
     ]
 
 
 def test_r19_an_upgrade_takes_the_prices_in_force_on_its_day() -> None:
-    subscription = lite("2027-01-01", "ANNUAL").at("2027-07-11").asks("upgrade", members=20).at("2027-08-01")
-    assert subscription.posted[-2:] == [
+    subscription = lite("2027-01-01", "ANNUAL").at("2027-07-11").send("upgrade", members=20).at("2027-08-01")
+    assert subscription.ledger_tuples[-2:] == [
         fee("2027-07-01", "2027-07-11", 9_677),  # 10/31 × 30,000 = 9,677.4
         fee("2027-07-11", "2027-08-01", 44_709),  # 21/31 × 20 × 3,300 = 44,709.7
     ]
 
 
 def test_r19_r30_each_day_is_repaid_at_the_prices_that_it_had() -> None:
-    subscription = lite("2027-01-01", "ANNUAL").at("2027-07-11").asks("upgrade", members=20)
-    assert charges(subscription.at("2027-08-01").asks("cancel")) == [
+    subscription = lite("2027-01-01", "ANNUAL").at("2027-07-11").send("upgrade", members=20)
+    assert charges(subscription.at("2027-08-01").send("cancel")) == [
         # 6 × 6,000 + 10/31 × 6,000 + 21/31 × 20 × 700 = 36,000 + 1,935.5 + 9,483.9 = 47,419.4
         repayment("2027-01-01", "2027-08-01", 47_419),
         termination("2027-08-01", "2028-01-01", 33_000),  # 10% × 5 × 66,000
@@ -258,33 +258,33 @@ def test_r19_r30_each_day_is_repaid_at_the_prices_that_it_had() -> None:
 
 
 def test_r19_a_contract_keeps_its_fee_percentage() -> None:
-    subscription = lite("2027-01-01", "ANNUAL").at("2027-10-01").asks("cancel")
+    subscription = lite("2027-01-01", "ANNUAL").at("2027-10-01").send("cancel")
     assert charges(subscription)[1:] == [termination("2027-10-01", "2028-01-01", 9_000)]  # 10% × 3 × 30,000
 
 
 def test_r19_the_next_contract_has_the_percentage_of_its_own_first_day() -> None:
-    subscription = lite("2027-01-01", "ANNUAL").asks("change_renewal_option", term="ANNUAL")
-    assert charges(subscription.at("2028-10-01").asks("cancel"))[1:] == [
+    subscription = lite("2027-01-01", "ANNUAL").send("change_renewal_option", term="ANNUAL")
+    assert charges(subscription.at("2028-10-01").send("cancel"))[1:] == [
         termination("2028-10-01", "2029-01-01", 19_800)  # 20% × 3 × 33,000
     ]
 
 
 def test_r19_r25_so_has_the_annual_contract_of_an_upgrade() -> None:
-    subscription = lite("2027-06-01", "MONTHLY").at("2027-07-01").asks("upgrade", term="ANNUAL")
-    assert charges(subscription.asks("cancel")) == [
+    subscription = lite("2027-06-01", "MONTHLY").at("2027-07-01").send("upgrade", term="ANNUAL")
+    assert charges(subscription.send("cancel")) == [
         termination("2027-07-01", "2028-07-01", 79_200)  # 20% × 12 × 33,000
     ]
 
 
 def test_r19_a_reserved_switch_takes_the_prices_of_its_own_date() -> None:
     subscription = ScenarioBuilder.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
-    subscription.asks("switch_to_paid", date="2027-07-01", term="MONTHLY").at("2027-08-01")
-    assert subscription.posted == [fee("2027-07-01", "2027-08-01", 40_000)]
+    subscription.send("switch_to_paid", date="2027-07-01", term="MONTHLY").at("2027-08-01")
+    assert subscription.ledger_tuples == [fee("2027-07-01", "2027-08-01", 40_000)]
 
 
 def test_r19_r23_however_late_it_is_recorded() -> None:
     subscription = ScenarioBuilder.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
-    subscription.asks("switch_to_paid", date="2027-06-30", term="ANNUAL").at("2027-07-20")
+    subscription.send("switch_to_paid", date="2027-06-30", term="ANNUAL").at("2027-07-20")
     assert (
         subscription.state.rate.price,
         subscription.state.contract and subscription.state.contract.fee_percent,
@@ -298,39 +298,39 @@ GONE = DEARER.with_versions([catalogue("2027-10-01", plans={"lite": None})])
 
 def test_r19_a_plan_no_longer_sold_is_kept_and_renewed_at_its_last_prices() -> None:
     subscription = (
-        lite("2027-06-15", "ANNUAL", GONE).asks("change_renewal_option", term="ANNUAL").at("2028-08-01")
+        lite("2027-06-15", "ANNUAL", GONE).send("change_renewal_option", term="ANNUAL").at("2028-08-01")
     )
     assert (subscription.period, subscription.state.plan) == (("ANNUAL", "2028-06-15", "2029-06-15"), "lite")
-    assert subscription.posted[-1] == fee("2028-07-01", "2028-08-01", 33_000)
+    assert subscription.ledger_tuples[-1] == fee("2028-07-01", "2028-08-01", 33_000)
 
 
 def test_r19_without_an_option_it_is_kept_month_by_month() -> None:
     subscription = lite("2027-09-01", "MONTHLY", GONE).at("2027-12-01")
-    assert subscription.posted[-1] == fee("2027-11-01", "2027-12-01", 40_000)
+    assert subscription.ledger_tuples[-1] == fee("2027-11-01", "2027-12-01", 40_000)
 
 
 def test_r19_it_can_still_be_named_by_who_has_it() -> None:
     subscription = lite("2027-09-01", "ANNUAL", GONE).at("2027-10-01")
-    subscription.asks("change_renewal_option", term="ANNUAL", plan="lite", members=4)
+    subscription.send("change_renewal_option", term="ANNUAL", plan="lite", members=4)
 
 
 def test_r19_its_members_can_grow() -> None:
     subscription = (
-        lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").asks("upgrade", members=20).at("2027-12-01")
+        lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").send("upgrade", members=20).at("2027-12-01")
     )
-    assert subscription.posted[-1] == fee("2027-11-01", "2027-12-01", 80_000)
+    assert subscription.ledger_tuples[-1] == fee("2027-11-01", "2027-12-01", 80_000)
 
 
 def test_r19_it_can_be_left_for_a_higher_one() -> None:
-    subscription = lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").asks("upgrade", plan="basic")
+    subscription = lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").send("upgrade", plan="basic")
     assert subscription.state.plan == "basic"
 
 
 def test_r19_it_cannot_be_newly_chosen() -> None:
     paid = ScenarioBuilder.paid("2027-09-01", "ANNUAL", GONE, plan="basic").at("2027-10-01")
-    option = paid.refused("change_renewal_option", term="ANNUAL", plan="lite")
+    option = paid.expect_refusal("change_renewal_option", term="ANNUAL", plan="lite")
     trial = ScenarioBuilder.requested("2027-09-20 09:00", GONE, plan="basic").at("2027-10-01")
-    switch = trial.refused("switch_to_paid", term="ANNUAL", plan="lite")
+    switch = trial.expect_refusal("switch_to_paid", term="ANNUAL", plan="lite")
     for refused in (option, switch):
         assert (refused.code, refused.field) == (RefusalCode.PLAN_NOT_SOLD, "plan")
     assert isinstance(read("2027-09-30 23:59", GONE, plan="lite"), Request)
@@ -340,14 +340,14 @@ def test_r19_it_cannot_be_newly_chosen() -> None:
 def test_r19_a_higher_plan_that_is_gone_cannot_be_upgraded_to() -> None:
     no_premium = book_of(default_catalogue(), catalogue("2027-10-01", plans={"premium": None}))
     subscription = ScenarioBuilder.paid("2027-09-01", "ANNUAL", no_premium).at("2027-10-01")
-    assert subscription.refused("upgrade", plan="premium").code is RefusalCode.PLAN_NOT_SOLD
+    assert subscription.expect_refusal("upgrade", plan="premium").code is RefusalCode.PLAN_NOT_SOLD
 
 
 def test_r16_r19_a_trial_keeps_the_plan_that_it_asked_for() -> None:
     subscription = ScenarioBuilder.requested("2027-09-20 09:00", GONE, plan="lite", members=10).at(
         "2027-10-05 09:00"
     )
-    subscription.asks("switch_to_paid", term="MONTHLY")
+    subscription.send("switch_to_paid", term="MONTHLY")
     assert subscription.state.rate.price == 4_000
 
 
@@ -355,15 +355,15 @@ def test_r19_a_plan_that_is_new_can_be_chosen_from_its_day() -> None:
     plus = {"title": "Plus", "rank": 4, "list": 20_000, "annual": 15_000}
     book = book_of(default_catalogue(), catalogue("2027-07-01", plans={"plus": plus}))
     subscription = ScenarioBuilder.paid("2027-06-01", "MONTHLY", book).at("2027-06-30")
-    assert subscription.refused("upgrade", plan="plus").code is RefusalCode.PLAN_NOT_SOLD
-    assert subscription.at("2027-07-01").asks("upgrade", plan="plus").state.plan == "plus"
+    assert subscription.expect_refusal("upgrade", plan="plus").code is RefusalCode.PLAN_NOT_SOLD
+    assert subscription.at("2027-07-01").send("upgrade", plan="plus").state.plan == "plus"
 
 
 def test_r19_more_members_than_a_newer_cap_can_be_kept_but_not_increased() -> None:
     book = book_of(default_catalogue(), catalogue("2027-07-01", account={"max_members": 5}))
     subscription = ScenarioBuilder.paid("2027-06-01", "MONTHLY", book, members=10).at("2027-07-01")
-    assert subscription.refused("upgrade", members=11).code is RefusalCode.TOO_MANY_MEMBERS
-    subscription.asks("upgrade", plan="premium").asks("change_renewal_option", term="ANNUAL", members=10)
+    assert subscription.expect_refusal("upgrade", members=11).code is RefusalCode.TOO_MANY_MEMBERS
+    subscription.send("upgrade", plan="premium").send("change_renewal_option", term="ANNUAL", members=10)
     assert subscription.state.members == 10
 
 
@@ -437,5 +437,8 @@ def test_r25_two_plans_of_one_rank_are_no_upgrade_of_each_other() -> None:
     subscription = ScenarioBuilder.paid("2026-12-01", "ANNUAL", book, plan="premium", members=100).at(
         "2026-12-05"
     )
-    assert subscription.refused("upgrade", plan="plus", members=101).code is RefusalCode.LOWERED_BY_UPGRADE
-    assert subscription.asks("upgrade", members=101).state.plan == "premium"
+    assert (
+        subscription.expect_refusal("upgrade", plan="plus", members=101).code
+        is RefusalCode.LOWERED_BY_UPGRADE
+    )
+    assert subscription.send("upgrade", members=101).state.plan == "premium"

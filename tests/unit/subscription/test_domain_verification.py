@@ -38,14 +38,14 @@ def test_r11_the_trial_clock_runs_meanwhile() -> None:
 
 
 def test_r11_switching_is_allowed_and_the_answer_says_that_use_is_restricted() -> None:
-    assert "restricted" in on_a_domain().asks("switch_to_paid", date="2027-01-10", term="ANNUAL").message
-    subscription = on_a_domain().asks("switch_to_paid", term="ANNUAL")
+    assert "restricted" in on_a_domain().send("switch_to_paid", date="2027-01-10", term="ANNUAL").message
+    subscription = on_a_domain().send("switch_to_paid", term="ANNUAL")
     assert "restricted" in subscription.message
     assert (subscription.state.state, subscription.state.access) == ("ACTIVE", "RESTRICTED")
 
 
 def test_r11_once_proved_the_answer_says_nothing_of_it() -> None:
-    subscription = on_a_domain().proves("acme.co.kr").asks("switch_to_paid", term="ANNUAL")
+    subscription = on_a_domain().proves("acme.co.kr").send("switch_to_paid", term="ANNUAL")
     assert "restricted" not in subscription.message
     assert subscription.state.access == "FULL"
 
@@ -54,7 +54,7 @@ def test_r11_the_proof_counts_in_every_state_that_has_access() -> None:
     subscription = on_a_domain().at("2027-02-01 09:00")
     assert (subscription.state.state, subscription.state.access) == ("SUSPENDED", "NONE")
     assert subscription.proves("acme.co.kr").state.access == "NONE"
-    assert subscription.asks("switch_to_paid", term="MONTHLY").state.access == "FULL"
+    assert subscription.send("switch_to_paid", term="MONTHLY").state.access == "FULL"
 
 
 # -- R12 ---------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_r12_each_name_has_its_own_token() -> None:
 
 
 def test_r12_the_status_shows_what_is_still_to_be_published() -> None:
-    subscription = on_a_domain().asks("rename_account", domain="two.kr")
+    subscription = on_a_domain().send("rename_account", domain="two.kr")
     shown = status_of(subscription.state, POLICY).proofs
     assert shown == tuple(
         verification_records(name, TOKEN, POLICY.cname_target) for name in ("acme.co.kr", "two.kr")
@@ -145,7 +145,7 @@ def test_r13_a_pace_that_does_not_fit_its_stage_still_ends_with_the_stage() -> N
 def test_r13_not_yet_is_an_answer_and_changes_nothing() -> None:
     subscription = on_a_domain()
     before = subscription.state
-    subscription.asks("check_domain")
+    subscription.send("check_domain")
     assert "not found yet" in subscription.message
     assert subscription.state == before
 
@@ -160,17 +160,17 @@ def test_r13_looking_goes_on_as_long_as_the_subscription_lives() -> None:
 def test_r13_once_proved_looking_stops() -> None:
     subscription = on_a_domain().proves("acme.co.kr")
     assert subscription.state.claims == ()
-    assert subscription.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
+    assert subscription.expect_refusal("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
 def test_r13_there_is_nothing_to_look_for_on_a_group_name() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00")
-    assert subscription.refused("check_domain").code is RefusalCode.NO_PROOF_AWAITED
+    assert subscription.expect_refusal("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
 def test_r13_a_proof_that_comes_too_late_changes_nothing() -> None:
     # The answer to a look can arrive after the name has been left.
-    subscription = on_a_domain().asks("rename_account", group="acme")
+    subscription = on_a_domain().send("rename_account", group="acme")
     assert domain_verified_events(subscription.state, ("acme.co.kr",), subscription.now) == ()
 
 

@@ -205,7 +205,7 @@ def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
     subscription = (
         ScenarioBuilder.paid("2026-12-20", "ANNUAL", members=10)
         .at("2027-03-20")
-        .asks("upgrade", plan="premium", members=15)
+        .send("upgrade", plan="premium", members=15)
     )
     assert event_message(subscription.events[-1]) == (
         "Upgraded to premium for 15 members at 10,000 KRW a member a month, which counts from 2027-03-20 on; "
@@ -220,8 +220,8 @@ def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
 def test_r25_a_raised_option_says_what_it_will_cost() -> None:
     """5 members on lite are 5 x 3,000 a year, 15 on premium 15 x 10,000."""
     subscription = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
-    subscription.asks("change_renewal_option", term="ANNUAL", plan="lite", members=5)
-    subscription.at("2027-03-20").asks("upgrade", plan="premium", members=15)
+    subscription.send("change_renewal_option", term="ANNUAL", plan="lite", members=5)
+    subscription.at("2027-03-20").send("upgrade", plan="premium", members=15)
     assert event_message(subscription.events[-1]).endswith(
         "The renewal option is raised with it: an annual contract on premium for 15 members; at the present "
         "prices that is 150,000 KRW a month instead of 15,000 KRW."
@@ -232,8 +232,8 @@ def test_r25_a_raised_option_says_what_it_will_cost() -> None:
 def test_r32_the_console_says_which_reservation_is_replaced() -> None:
     subscription = (
         ScenarioBuilder.paid("2027-01-01", "MONTHLY")
-        .asks("cancel", date="2027-05-01")
-        .asks("cancel", date="2027-06-01")
+        .send("cancel", date="2027-05-01")
+        .send("cancel", date="2027-06-01")
     )
     assert said(subscription.events[-1], Language.EN) == (
         "The cancellation is reserved for 1 Jun 2027, in place of the one for 1 May 2027."

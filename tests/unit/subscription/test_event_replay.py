@@ -9,7 +9,7 @@ from subscription.events import Canceled, ServiceFeesPosted
 def cancelled_in_july() -> ScenarioBuilder:
     """R30's example: 36,000 of the discount, and 18,000 for leaving."""
     return (
-        ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-07-01").asks("cancel")
+        ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-07-01").send("cancel")
     )
 
 
@@ -23,7 +23,7 @@ def test_what_names_a_person_is_told_by_the_state_until_it_is_erased() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
     assert rebuild_state(subscription.state, subscription.events).account == subscription.state.account
     assert rebuild_state(subscription.state, subscription.events).claims[0].token == TOKEN
-    erased = subscription.asks("cancel").at(subscription.now)
+    erased = subscription.send("cancel").at(subscription.now)
     restored = erased.state.model_copy(update={"admin_id": "admin"})
     assert rebuild_state(restored, erased.events) == erased.state
 

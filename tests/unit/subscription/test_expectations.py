@@ -19,7 +19,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 def test_a_command_is_done_for_the_state_and_the_day_that_it_expects() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
     seen = {"sequence": subscription.state.sequence, "date": "2027-03-15"}
-    subscription.asks("cancel", date="2027-05-01", expects=seen)
+    subscription.send("cancel", date="2027-05-01", expects=seen)
     assert subscription.events[-1].event == "CANCELLATION_RESERVED"
 
 
@@ -30,7 +30,7 @@ def test_it_is_refused_in_any_other_state_and_on_any_other_day(command: str, ear
     before = subscription.state
     seen = {"sequence": subscription.state.sequence - earlier, "date": day}
     assert (
-        subscription.refused(command, expects=seen, **ARGUMENTS[command]).code
+        subscription.expect_refusal(command, expects=seen, **ARGUMENTS[command]).code
         is RefusalCode.CHANGED_MEANWHILE
     )
     assert subscription.state == before
@@ -41,9 +41,9 @@ def test_r19_it_is_refused_where_a_catalogue_version_was_published_since() -> No
     seen = {"sequence": subscription.state.sequence, "date": "2027-03-15", "edition": 1}
     dearer = {"premium": {"list": 20_000, "annual": 18_000}}
     subscription.book = book_of(*subscription.book.versions, catalogue("2027-03-15", plans=dearer))
-    refused = subscription.refused("upgrade", plan="premium", expects=seen)
+    refused = subscription.expect_refusal("upgrade", plan="premium", expects=seen)
     assert (refused.code, refused.judged_by_catalogue) == (RefusalCode.CHANGED_MEANWHILE, True)
-    subscription.asks("upgrade", plan="premium", expects={**seen, "edition": 2})
+    subscription.send("upgrade", plan="premium", expects={**seen, "edition": 2})
 
 
 def test_what_it_expects_does_not_tell_it_from_itself_sent_again() -> None:

@@ -24,22 +24,22 @@ def number(words: str) -> Fraction:
 
 def upgraded_in_march() -> list[LedgerLine]:
     subscription = ScenarioBuilder.paid("2027-03-01", "MONTHLY", plan="lite", members=10)
-    return subscription.at("2027-03-15").asks("upgrade", plan="basic").at("2027-04-01").ledger
+    return subscription.at("2027-03-15").send("upgrade", plan="basic").at("2027-04-01").ledger
 
 
 def cancelled_in_july() -> list[LedgerLine]:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
-    return subscription.at("2027-07-01").asks("cancel").ledger
+    return subscription.at("2027-07-01").send("cancel").ledger
 
 
 def with_three_rates() -> list[LedgerLine]:
     subscription = (
         ScenarioBuilder.paid("2027-01-15", "ANNUAL", plan="lite", members=3)
         .at("2027-02-03")
-        .asks("upgrade", members=7)
+        .send("upgrade", members=7)
     )
     return (
-        subscription.at("2028-01-02").asks("upgrade", plan="premium").at("2028-01-09").asks("cancel").ledger
+        subscription.at("2028-01-02").send("upgrade", plan="premium").at("2028-01-09").send("cancel").ledger
     )
 
 
@@ -102,7 +102,7 @@ def test_r30_a_repayment_names_each_rate_for_its_own_days() -> None:
 def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
     """Basic for 10 members until 20 March, premium for 15 from then on."""
     subscription = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="basic", members=10).at("2027-03-20")
-    subscription.asks("upgrade", plan="premium", members=15).at("2027-05-20").asks("cancel")
+    subscription.send("upgrade", plan="premium", members=15).at("2027-05-20").send("cancel")
     repaid = next(line for line in subscription.ledger if line.kind == "DISCOUNT_REPAYMENT")
     assert [(f"{rate.first_day}", f"{rate.end_day}", rate.plan, rate.members) for rate in repaid.rates] == [
         ("2026-12-20", "2027-03-20", "basic", 10),

@@ -49,7 +49,7 @@ def test_r30_a_quote_for_today_is_what_cancelling_now_charges() -> None:
         termination("2027-07-16", NEXT_YEAR, 16_548),  # 10% × (16/31 + 5) × 30,000 = 16,548.4
     ]
     assert (asked.penalty, asked.total) == (55_451, 69_967)
-    subscription.asks("cancel")
+    subscription.send("cancel")
     assert tuple(subscription.ledger[-3:]) == asked.ledger
 
 
@@ -79,7 +79,7 @@ def test_r30_the_day_after_the_end_is_quoted_as_free() -> None:
 def test_r30_a_quote_goes_on_as_the_reservation_would() -> None:
     # The chosen year would not begin while a cancellation is reserved (R24): months, at list.
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
-    subscription.asks("change_renewal_option", term="ANNUAL", plan="premium")
+    subscription.send("change_renewal_option", term="ANNUAL", plan="premium")
     asked = quote(subscription, "2027-02-15")
     assert posted(asked.ledger) == [
         fee("2027-01-01", "2027-02-01", 36_000),
@@ -117,7 +117,7 @@ def test_r28_dates_beyond_all_calendars_are_refused(date: str) -> None:
 
 
 def test_r28_a_quote_is_refused_where_a_reserved_switch_is_in_the_way_of_the_command() -> None:
-    subscription = ScenarioBuilder.requested("2027-01-01 09:00").asks(
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00").send(
         "switch_to_paid", date="2027-01-20", term="ANNUAL"
     )
     assert refused(subscription, "2027-01-25") is RefusalCode.SWITCH_RESERVED
@@ -127,11 +127,11 @@ def test_r28_a_quote_is_refused_where_a_reserved_switch_is_in_the_way_of_the_com
 def test_r28_a_quote_ignores_the_cancellation_that_it_would_replace() -> None:
     subscription = annual()
     before = quote(subscription, "2027-07-01")
-    assert quote(subscription.asks("cancel", date="2027-05-01"), "2027-07-01") == before
+    assert quote(subscription.send("cancel", date="2027-05-01"), "2027-07-01") == before
 
 
 def test_r31_there_is_nothing_to_quote_after_the_end() -> None:
-    subscription = annual().asks("cancel")
+    subscription = annual().send("cancel")
     assert refused(subscription, "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
     assert refused(subscription.at("2027-01-02"), "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
 
@@ -177,7 +177,7 @@ def test_r23_what_comes_is_seen_from_now_even_if_nothing_has_woken() -> None:
 
 
 def test_r23_what_comes_is_what_then_happens() -> None:
-    subscription = annual().asks("cancel", date="2027-09-15").at("2027-02-10")
+    subscription = annual().send("cancel", date="2027-09-15").at("2027-02-10")
     promised = [
         each.entry for each in upcoming(subscription.state, subscription.now, subscription.book, limit=50)
     ]
@@ -190,4 +190,4 @@ def test_r23_what_comes_is_what_then_happens() -> None:
 
 
 def test_r31_nothing_comes_after_erasure() -> None:
-    assert coming(annual().asks("cancel").at("2027-01-02")) == []
+    assert coming(annual().send("cancel").at("2027-01-02")) == []

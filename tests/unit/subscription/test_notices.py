@@ -159,7 +159,7 @@ def test_a_state_that_has_fallen_behind_is_told_what_it_will_be_by_then() -> Non
 def test_a_clock_that_is_ahead_is_at_least_at_its_last_event() -> None:
     subscription = annual().at("2027-12-26")
     assert told(subscription, "2026-11-25") == []
-    subscription.asks("change_renewal_option", term="ANNUAL")
+    subscription.send("change_renewal_option", term="ANNUAL")
     assert told(subscription, "2026-11-25") == [(CONTRACT_ENDING, "2028-01-01", 7)]
 
 
@@ -185,7 +185,7 @@ def test_the_end_of_the_grace_is_not_told_again() -> None:
 
 
 def test_r16_a_switch_before_the_end_of_the_trial_is_told_in_its_place() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-01-31", term="ANNUAL", plan="basic", members=20)
+    subscription = trial().send("switch_to_paid", date="2027-01-31", term="ANNUAL", plan="basic", members=20)
     assert told(subscription, "2027-01-29") == []
     notice = the_one(subscription, "2027-01-30")
     assert notice.key == (SWITCH_DUE, day("2027-01-31"), 1)
@@ -196,7 +196,7 @@ def test_r16_a_switch_before_the_end_of_the_trial_is_told_in_its_place() -> None
 
 
 def test_r16_a_switch_in_the_grace_is_told_with_the_end_of_the_trial_and_on_its_own_day() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
+    subscription = trial().send("switch_to_paid", date="2027-02-10", term="MONTHLY")
     notice = the_one(subscription, "2027-01-30")
     assert notice.kind is TRIAL_ENDING
     assert isinstance(notice.then, SwitchedToPaid)
@@ -204,25 +204,25 @@ def test_r16_a_switch_in_the_grace_is_told_with_the_end_of_the_trial_and_on_its_
 
 
 def test_r32_only_what_is_still_reserved_is_told() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-01-10", term="MONTHLY")
+    subscription = trial().send("switch_to_paid", date="2027-01-10", term="MONTHLY")
     assert told(subscription, "2027-01-09") == [(SWITCH_DUE, "2027-01-10", 1)]
-    subscription.asks("switch_to_paid", date="2027-01-12", term="MONTHLY")
+    subscription.send("switch_to_paid", date="2027-01-12", term="MONTHLY")
     assert told(subscription, "2027-01-09") == []
     assert told(subscription, "2027-01-11") == [(SWITCH_DUE, "2027-01-12", 1)]
-    subscription.asks("withdraw_reservation")
+    subscription.send("withdraw_reservation")
     assert told(subscription, "2027-01-11") == []
-    subscription.asks("cancel", date="2027-01-12")
+    subscription.send("cancel", date="2027-01-12")
     assert told(subscription, "2027-01-11") == [(CANCELLATION_DUE, "2027-01-12", 1)]
     assert told(subscription, "2027-01-24") == []
 
 
 def test_r30_a_cancellation_is_told_with_what_is_charged_at_that_moment() -> None:
     # June 30,000; repayment 6 × 6,000 = 36,000; fee 10% × 6 × 30,000 = 18,000.
-    subscription = annual().at("2027-05-20").asks("cancel", date="2027-07-01")
+    subscription = annual().at("2027-05-20").send("cancel", date="2027-07-01")
     notice = the_one(subscription, "2027-06-30")
     assert notice.key == (CANCELLATION_DUE, day("2027-07-01"), 1)
     assert (notice.charged, notice.penalty) == (84_000, 54_000)
-    assert told(trial().asks("cancel", date="2027-01-20"), "2027-01-19") == [
+    assert told(trial().send("cancel", date="2027-01-20"), "2027-01-19") == [
         (CANCELLATION_DUE, "2027-01-20", 1)
     ]
 
@@ -252,7 +252,7 @@ def test_r24_it_is_told_with_what_follows_by_the_renewal_option(
 ) -> None:
     subscription = annual()
     if option is not None:
-        subscription.asks("change_renewal_option", **option)
+        subscription.send("change_renewal_option", **option)
     follows = renewal(subscription, "2027-12-02")
     assert (follows.contract.term, follows.contract.end_day.isoformat()) == (term, end_day)
     assert (follows.rate.plan, follows.rate.members, follows.rate.price) == (plan, members, price)
@@ -264,13 +264,13 @@ def test_r19_at_the_prices_that_will_be_in_force() -> None:
 
 
 def test_r24_while_a_later_cancellation_is_reserved_months_follow() -> None:
-    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").asks("change_renewal_option", term="ANNUAL")
-    subscription.asks("cancel", date="2027-03-15")
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("change_renewal_option", term="ANNUAL")
+    subscription.send("cancel", date="2027-03-15")
     assert renewal(subscription, "2027-01-25").contract.term == "MONTHLY"
 
 
 def test_r30_a_cancellation_on_the_day_after_the_end_is_what_the_end_brings() -> None:
-    subscription = annual().at("2027-06-01").asks("cancel", date="2028-01-01")
+    subscription = annual().at("2027-06-01").send("cancel", date="2028-01-01")
     notice = the_one(subscription, "2027-12-02")
     assert notice.key == (CONTRACT_ENDING, day("2028-01-01"), 30)
     assert isinstance(notice.happens, Canceled)
@@ -282,7 +282,7 @@ def test_r30_a_cancellation_on_the_day_after_the_end_is_what_the_end_brings() ->
 
 
 def test_a_contract_that_is_cancelled_before_its_end_is_not_said_to_end_then() -> None:
-    subscription = annual().at("2027-06-01").asks("cancel", date="2027-12-31")
+    subscription = annual().at("2027-06-01").send("cancel", date="2027-12-31")
     assert told(subscription, "2027-12-02") == told(subscription, "2027-12-25") == []
     assert told(subscription, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
 
@@ -290,7 +290,7 @@ def test_a_contract_that_is_cancelled_before_its_end_is_not_said_to_end_then() -
 def test_r25_an_upgrade_to_a_year_moves_the_end() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-26")
     assert told(subscription, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
-    subscription.asks("upgrade", term="ANNUAL")
+    subscription.send("upgrade", term="ANNUAL")
     assert told(subscription, "2027-01-26") == []
     assert told(subscription, "2027-12-27") == [(CONTRACT_ENDING, "2028-01-26", 30)]
 
@@ -311,7 +311,7 @@ def test_r11_a_domain_that_is_unproved_after_three_days_is_told_until_it_is_prov
 
 
 def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day() -> None:
-    subscription = trial(account={"domain": "acme.co.kr"}).asks("rename_account", domain="acme.example")
+    subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
     assert told(subscription, "2027-01-04") == [
         (DOMAIN_UNPROVED, "2027-01-01", 3),
         (RENAME_UNPROVED, "2027-01-01", 3),
@@ -319,11 +319,11 @@ def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day()
     held = (
         ScenarioBuilder.paid("2027-01-01", "ANNUAL")
         .at("2027-01-05")
-        .asks("rename_account", domain="acme.co.kr")
+        .send("rename_account", domain="acme.co.kr")
     )
     assert told(held, "2027-01-07") == []
     assert told(held, "2027-01-08") == [(RENAME_UNPROVED, "2027-01-05", 3)]
-    held.asks("rename_account", group="acme")
+    held.send("rename_account", group="acme")
     assert told(held, "2027-01-08") == []
 
 
@@ -335,7 +335,7 @@ def test_of_several_days_after_the_latest_that_was_reached_counts() -> None:
 
 
 def test_a_subscription_that_has_ended_is_told_nothing() -> None:
-    subscription = trial(account={"domain": "acme.co.kr"}).asks("cancel")
+    subscription = trial(account={"domain": "acme.co.kr"}).send("cancel")
     assert told(subscription, "2027-01-24") == []
     assert told(subscription.at("2027-01-02"), "2027-01-24") == []
 

@@ -44,7 +44,7 @@ def test_r16_what_a_switch_charges_is_what_was_quoted() -> None:
     ]
     # The first and the last month are parts, 17 and 14 days of January; eleven are whole.
     assert found.total == 32_903 + 11 * 60_000 + 27_096
-    trial.asks("switch_to_paid", date="2027-01-15", term="ANNUAL", members=20).at("2028-01-01")
+    trial.send("switch_to_paid", date="2027-01-15", term="ANNUAL", members=20).at("2028-01-01")
     assert tuple(trial.ledger) == found.ledger[:-1]
 
 
@@ -58,7 +58,7 @@ def test_r25_an_upgrade_is_quoted_from_its_day_to_the_end_of_the_period() -> Non
         fee("2027-04-01", "2027-04-11", 24_000),  # 10/30 × 72,000
     ]
     assert (found.total, found.monthly, found.monthly_now) == (63_483, 72_000, 36_000)
-    subscription.asks("upgrade", plan="basic").at("2027-04-01")
+    subscription.send("upgrade", plan="basic").at("2027-04-01")
     assert subscription.ledger[-1] == found.ledger[0]
 
 
@@ -77,7 +77,7 @@ def test_r25_a_reserved_cancellation_changes_nothing_in_the_quote() -> None:
     )
     before = quoted(subscription, "upgrade", members=20)
     assert before.total == 180_000  # October, November, December at 60,000
-    subscription.asks("cancel", date="2027-11-01")
+    subscription.send("cancel", date="2027-11-01")
     assert quoted(subscription, "upgrade", members=20) == before
 
 

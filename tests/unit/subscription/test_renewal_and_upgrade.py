@@ -40,54 +40,56 @@ def test_r24_none_stays_none() -> None:
 
 
 def test_r24_the_chosen_term_follows_and_goes_on_being_chosen() -> None:
-    subscription = annual().asks("change_renewal_option", term="ANNUAL")
+    subscription = annual().send("change_renewal_option", term="ANNUAL")
     assert subscription.at(NEXT_YEAR).period == ("ANNUAL", "2028-01-01", "2029-01-01")
     assert subscription.at("2029-01-01").period == ("ANNUAL", "2029-01-01", "2030-01-01")
 
 
 def test_r24_a_lower_plan_and_fewer_members_are_possible_here() -> None:
-    subscription = annual().asks("change_renewal_option", term="ANNUAL", plan="lite", members=4)
+    subscription = annual().send("change_renewal_option", term="ANNUAL", plan="lite", members=4)
     assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "lite", 4)
-    assert subscription.at("2028-02-01").posted[-1] == fee("2028-01-01", "2028-02-01", 12_000)  # 4 × 3,000
+    assert subscription.at("2028-02-01").ledger_tuples[-1] == fee(
+        "2028-01-01", "2028-02-01", 12_000
+    )  # 4 × 3,000
 
 
 def test_r24_saving_changes_nothing_before_the_periods_end() -> None:
     subscription, untouched = annual(), annual()
-    subscription.asks("change_renewal_option", term="MONTHLY", plan="lite", members=1)
+    subscription.send("change_renewal_option", term="MONTHLY", plan="lite", members=1)
     assert stands(subscription.at("2027-12-31 23:59:59")) == ("ANNUAL", "basic", 10)
-    assert subscription.posted == untouched.at(subscription.now).posted
+    assert subscription.ledger_tuples == untouched.at(subscription.now).ledger_tuples
 
 
 def test_r24_plan_and_members_left_out_are_as_they_stand_at_the_end() -> None:
-    subscription = annual().asks("change_renewal_option", term="ANNUAL")
-    subscription.at("2027-06-01").asks("upgrade", plan="premium", members=20)
+    subscription = annual().send("change_renewal_option", term="ANNUAL")
+    subscription.at("2027-06-01").send("upgrade", plan="premium", members=20)
     assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "premium", 20)
 
 
 def test_r24_it_may_be_saved_any_number_of_times_and_the_last_counts() -> None:
-    subscription = annual().asks("change_renewal_option", term="ANNUAL", plan="premium")
-    subscription.asks("change_renewal_option", term="ANNUAL", members=7)
+    subscription = annual().send("change_renewal_option", term="ANNUAL", plan="premium")
+    subscription.send("change_renewal_option", term="ANNUAL", members=7)
     # Nothing of the first option is left in the second.
     assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "basic", 7)
 
 
 def test_r24_an_option_can_be_taken_back() -> None:
     subscription = (
-        annual().asks("change_renewal_option", term="ANNUAL").asks("change_renewal_option", term=None)
+        annual().send("change_renewal_option", term="ANNUAL").send("change_renewal_option", term=None)
     )
     assert stands(subscription.at(NEXT_YEAR)) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_null_on_the_wire_is_no_option() -> None:
-    subscription = annual().asks("change_renewal_option", term="ANNUAL")
+    subscription = annual().send("change_renewal_option", term="ANNUAL")
     subscription.hears(parse_command("change_renewal_option", None), NO_FACTS)
     assert subscription.state.renewal is None
 
 
 def test_r24_chosen_members_are_chosen_again_at_every_end() -> None:
-    subscription = monthly().asks("change_renewal_option", term="MONTHLY", members=5).at("2027-02-01")
+    subscription = monthly().send("change_renewal_option", term="MONTHLY", members=5).at("2027-02-01")
     assert subscription.state.members == 5
-    subscription.asks("change_renewal_option", term="MONTHLY", members=3)
+    subscription.send("change_renewal_option", term="MONTHLY", members=3)
     assert (subscription.at("2027-03-01").state.members, subscription.at("2027-04-01").state.members) == (
         3,
         3,
@@ -95,20 +97,20 @@ def test_r24_chosen_members_are_chosen_again_at_every_end() -> None:
 
 
 def test_r24_a_monthly_contract_can_become_annual_at_its_end() -> None:
-    subscription = monthly().asks("change_renewal_option", term="ANNUAL").at("2027-02-01")
+    subscription = monthly().send("change_renewal_option", term="ANNUAL").at("2027-02-01")
     assert subscription.period == ("ANNUAL", "2027-02-01", "2028-02-01")
 
 
 def test_r24_while_a_cancellation_is_reserved_only_months_follow() -> None:
-    subscription = monthly().asks("change_renewal_option", term="ANNUAL", plan="lite", members=2)
-    subscription.asks("cancel", date="2027-03-15").at("2027-02-01")
+    subscription = monthly().send("change_renewal_option", term="ANNUAL", plan="lite", members=2)
+    subscription.send("cancel", date="2027-03-15").at("2027-02-01")
     assert subscription.period == ("MONTHLY", "2027-02-01", "2027-03-01")
     assert stands(subscription) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
-    subscription = monthly().asks("change_renewal_option", term="ANNUAL").asks("cancel", date="2027-03-15")
-    subscription.at("2027-02-10").asks("withdraw_reservation").at("2027-03-01")
+    subscription = monthly().send("change_renewal_option", term="ANNUAL").send("cancel", date="2027-03-15")
+    subscription.at("2027-02-10").send("withdraw_reservation").at("2027-03-01")
     assert subscription.period == ("ANNUAL", "2027-03-01", "2028-03-01")
 
 
@@ -124,8 +126,8 @@ def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
     ],
 )
 def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code: RefusalCode) -> None:
-    subscription = annual().asks("change_renewal_option", term="ANNUAL")
-    assert subscription.refused("change_renewal_option", **option).code is code
+    subscription = annual().send("change_renewal_option", term="ANNUAL")
+    assert subscription.expect_refusal("change_renewal_option", **option).code is code
     assert subscription.state.renewal is not None
 
 
@@ -145,12 +147,12 @@ def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code
 def test_r25_at_least_one_of_the_three_goes_up(
     wish: dict[str, object], becomes: tuple[str, str, int]
 ) -> None:
-    assert stands(monthly().at("2027-01-10").asks("upgrade", **wish)) == becomes
+    assert stands(monthly().at("2027-01-10").send("upgrade", **wish)) == becomes
 
 
 @pytest.mark.parametrize("wish", [{}, {"plan": "basic"}, {"members": 10}, {"term": "MONTHLY"}])
 def test_r25_an_upgrade_that_raises_nothing_is_refused(wish: dict[str, object]) -> None:
-    assert monthly().refused("upgrade", **wish).code is RefusalCode.NOT_AN_UPGRADE
+    assert monthly().expect_refusal("upgrade", **wish).code is RefusalCode.NOT_AN_UPGRADE
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_r25_an_upgrade_that_raises_nothing_is_refused(wish: dict[str, object]) 
     ],
 )
 def test_r25_none_of_the_three_may_go_down(wish: dict[str, object], field: str) -> None:
-    refusal = annual().refused("upgrade", **wish)
+    refusal = annual().expect_refusal("upgrade", **wish)
     assert (refusal.code, refusal.field) == (RefusalCode.LOWERED_BY_UPGRADE, field)
 
 
@@ -178,7 +180,7 @@ def test_r25_none_of_the_three_may_go_down(wish: dict[str, object], field: str) 
     ],
 )
 def test_r25_what_is_not_sold_is_refused(wish: dict[str, object], code: RefusalCode) -> None:
-    assert annual().refused("upgrade", **wish).code is code
+    assert annual().expect_refusal("upgrade", **wish).code is code
 
 
 def test_r03_r25_it_agrees_to_the_current_terms_again() -> None:
@@ -190,44 +192,47 @@ def test_r03_r25_it_agrees_to_the_current_terms_again() -> None:
     agreed_then = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
     agreed_now = [{"id": "service", "version": "2027-06"}, {"id": "privacy", "version": "2026-01"}]
     subscription = ScenarioBuilder.paid(YEAR, "ANNUAL", book, members=10).at("2027-05-31")
-    subscription.asks("upgrade", members=11, agreed_terms=agreed_then).at("2027-06-01")
-    refusal = subscription.refused("upgrade", members=12, agreed_terms=agreed_then)
+    subscription.send("upgrade", members=11, agreed_terms=agreed_then).at("2027-06-01")
+    refusal = subscription.expect_refusal("upgrade", members=12, agreed_terms=agreed_then)
     assert (refusal.code, refusal.field) == (RefusalCode.TERMS_NOT_AGREED, "agreed_terms")
-    assert subscription.refused("upgrade", members=12, agreed_terms=[]).code is RefusalCode.TERMS_NOT_AGREED
-    upgraded = subscription.asks("upgrade", members=12, agreed_terms=agreed_now).events[-1]
+    assert (
+        subscription.expect_refusal("upgrade", members=12, agreed_terms=[]).code
+        is RefusalCode.TERMS_NOT_AGREED
+    )
+    upgraded = subscription.send("upgrade", members=12, agreed_terms=agreed_now).events[-1]
     assert upgraded.event == "UPGRADED"
     assert [term.version for term in upgraded.agreed_terms] == ["2027-06", "2026-01"]
 
 
 def test_r25_the_agreement_must_be_sent() -> None:
-    refusal = annual().refused("upgrade", members=11, agreed_terms=None)
+    refusal = annual().expect_refusal("upgrade", members=11, agreed_terms=None)
     assert refusal.field == "agreed_terms"
 
 
 def test_r25_a_higher_plan_or_more_members_keep_the_period() -> None:
-    subscription = annual().at("2027-06-01").asks("upgrade", plan="premium", members=20)
+    subscription = annual().at("2027-06-01").send("upgrade", plan="premium", members=20)
     assert subscription.period == ("ANNUAL", "2027-01-01", "2028-01-01")
 
 
 def test_r25_the_new_rate_counts_from_that_day() -> None:
-    subscription = annual().at("2027-06-11 18:00").asks("upgrade", members=20).at("2027-07-01")
-    assert subscription.posted[-2:] == [
+    subscription = annual().at("2027-06-11 18:00").send("upgrade", members=20).at("2027-07-01")
+    assert subscription.ledger_tuples[-2:] == [
         fee("2027-06-01", "2027-06-11", 20_000),  # 10/30 × 60,000
         fee("2027-06-11", "2027-07-01", 80_000),  # 20/30 × 120,000
     ]
 
 
 def test_r25_monthly_to_annual_is_a_new_contract_from_that_day() -> None:
-    subscription = monthly().at("2027-04-11").asks("upgrade", term="ANNUAL").at("2027-05-01")
+    subscription = monthly().at("2027-04-11").send("upgrade", term="ANNUAL").at("2027-05-01")
     assert subscription.period == ("ANNUAL", "2027-04-11", "2028-04-11")
-    assert subscription.posted[-2:] == [
+    assert subscription.ledger_tuples[-2:] == [
         fee("2027-04-01", "2027-04-11", 24_000),  # 10/30 × 72,000
         fee("2027-04-11", "2027-05-01", 40_000),  # 20/30 × 60,000
     ]
 
 
 def test_r25_a_reserved_cancellation_stays() -> None:
-    subscription = annual().asks("cancel", date="2027-09-01").asks("upgrade", members=11)
+    subscription = annual().send("cancel", date="2027-09-01").send("upgrade", members=11)
     assert subscription.state.reservation is not None
     assert subscription.at("2027-09-01").state.state == "ERASED"
 
@@ -247,7 +252,7 @@ def test_r25_a_reserved_cancellation_stays() -> None:
 def test_r25_an_overtaken_option_is_raised_and_the_answer_says_so(
     option: dict[str, Any], wish: dict[str, Any], raised: tuple[str | None, int | None]
 ) -> None:
-    subscription = annual().asks("change_renewal_option", term="ANNUAL", **option).asks("upgrade", **wish)
+    subscription = annual().send("change_renewal_option", term="ANNUAL", **option).send("upgrade", **wish)
     assert subscription.state.renewal is not None
     assert (subscription.state.renewal.plan, subscription.state.renewal.members) == raised
     assert subscription.state.renewal.term == "ANNUAL"
@@ -268,14 +273,14 @@ def test_r25_an_overtaken_option_is_raised_and_the_answer_says_so(
 def test_r25_an_option_that_is_not_overtaken_stays_as_it_is(
     option: dict[str, Any], wish: dict[str, Any]
 ) -> None:
-    subscription = annual().asks("change_renewal_option", term="MONTHLY", **option)
+    subscription = annual().send("change_renewal_option", term="MONTHLY", **option)
     before = subscription.state.renewal
-    assert subscription.asks("upgrade", **wish).state.renewal == before
+    assert subscription.send("upgrade", **wish).state.renewal == before
     assert "option" not in subscription.message
 
 
 def test_r25_no_option_is_still_none_after_an_upgrade() -> None:
-    assert annual().asks("upgrade", members=20).state.renewal is None
+    assert annual().send("upgrade", members=20).state.renewal is None
 
 
 # -- R26 ---------------------------------------------------------------------------------------------
@@ -288,13 +293,13 @@ def test_r25_no_option_is_still_none_after_an_upgrade() -> None:
 def test_r26_in_trial_or_grace_both_are_refused_with_the_reason(
     moment: str, command: str, argument: dict[str, Any]
 ) -> None:
-    refusal = ScenarioBuilder.requested("2027-01-01 09:00").at(moment).refused(command, **argument)
+    refusal = ScenarioBuilder.requested("2027-01-01 09:00").at(moment).expect_refusal(command, **argument)
     assert refusal.code is RefusalCode.NOT_YET_PAID
     assert "after the switch" in refusal.message
 
 
 @pytest.mark.parametrize("date", ["2027-01-01", "2027-01-02"])
 def test_r26_once_active_a_switch_is_refused_with_the_reason(date: str) -> None:
-    refusal = annual().refused("switch_to_paid", date=date, term="ANNUAL")
+    refusal = annual().expect_refusal("switch_to_paid", date=date, term="ANNUAL")
     assert refusal.code is RefusalCode.ALREADY_PAID
     assert "paid plan already" in refusal.message

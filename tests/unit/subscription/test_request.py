@@ -189,7 +189,7 @@ def test_r04_a_name_without_its_kind_is_refused() -> None:
 
 def test_r05_a_name_that_is_left_is_told_to_be_free() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
-    renamed = subscription.asks("rename_account", group="acme-2").events[-1]
+    renamed = subscription.send("rename_account", group="acme-2").events[-1]
     assert renamed.event == "ACCOUNT_RENAMED"
     assert renamed.released == ("acme",)
 
@@ -203,7 +203,7 @@ def test_r05_a_name_that_is_taken_is_refused_at_its_field(kind: str, field: str)
 
 def test_r05_an_erased_subscription_holds_no_name() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
-    subscription.proves("acme.co.kr").asks("rename_account", domain="acme.kr").asks("cancel").at(
+    subscription.proves("acme.co.kr").send("rename_account", domain="acme.kr").send("cancel").at(
         subscription.now
     )
     assert (subscription.state.state, subscription.state.account, subscription.state.claims) == (

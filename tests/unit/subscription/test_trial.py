@@ -45,7 +45,7 @@ def test_r15_after_30_more_days_it_is_canceled_and_erased_at_that_instant() -> N
     subscription = trial().at(just_before(GRACE_ENDS))
     assert subscription.state.state == "SUSPENDED"
     subscription.at(GRACE_ENDS)
-    assert subscription.happened == ["TRIAL_STARTED", "TRIAL_ENDED", "CANCELED", "ERASED"]
+    assert subscription.event_names == ["TRIAL_STARTED", "TRIAL_ENDED", "CANCELED", "ERASED"]
     assert [event.at for event in subscription.events[2:]] == [on(GRACE_ENDS)] * 2
 
 
@@ -54,7 +54,7 @@ def test_r15_r21_a_trial_that_lapses_costs_nothing() -> None:
 
 
 def test_r15_a_suspended_subscription_is_still_convertible() -> None:
-    subscription = trial().at(just_before(GRACE_ENDS)).asks("switch_to_paid", term="ANNUAL")
+    subscription = trial().at(just_before(GRACE_ENDS)).send("switch_to_paid", term="ANNUAL")
     assert (subscription.state.state, subscription.state.access) == ("ACTIVE", "FULL")
 
 
@@ -63,7 +63,7 @@ def test_r15_no_grace_cancels_at_the_end_of_the_trial() -> None:
     subscription = ScenarioBuilder.requested(REQUESTED, book).at(just_before(TRIAL_ENDS))
     assert subscription.state.state == "TRIAL"
     subscription.at(TRIAL_ENDS)
-    assert subscription.happened == ["TRIAL_STARTED", "CANCELED", "ERASED"]
+    assert subscription.event_names == ["TRIAL_STARTED", "CANCELED", "ERASED"]
     assert subscription.events[-1].at == on(TRIAL_ENDS)
 
 
@@ -88,22 +88,22 @@ def test_r15_the_lengths_are_those_of_the_catalogue_in_force_at_the_request() ->
 
 
 def test_r16_today_switches_immediately() -> None:
-    subscription = trial().at("2027-02-10 15:00").asks("switch_to_paid", date="2027-02-10", term="MONTHLY")
+    subscription = trial().at("2027-02-10 15:00").send("switch_to_paid", date="2027-02-10", term="MONTHLY")
     assert subscription.state.state == "ACTIVE"
     assert subscription.events[-1].at == on("2027-02-10 15:00")
 
 
 def test_r16_a_later_date_is_reserved_and_happens_at_its_start() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL")
-    assert (subscription.state.state, subscription.happened[-1]) == ("TRIAL", "SWITCH_RESERVED")
+    subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL")
+    assert (subscription.state.state, subscription.event_names[-1]) == ("TRIAL", "SWITCH_RESERVED")
     assert subscription.at("2027-02-19 23:59:59").state.state == "TRIAL"
     subscription.at("2027-02-20 00:00")
     assert (subscription.state.state, subscription.events[-1].at) == ("ACTIVE", on("2027-02-20"))
 
 
 def test_r16_a_reserved_switch_can_lie_in_the_grace_period() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-03-20", term="ANNUAL").at("2027-03-20")
-    assert subscription.happened == ["TRIAL_STARTED", "SWITCH_RESERVED", "TRIAL_ENDED", "SWITCHED_TO_PAID"]
+    subscription = trial().send("switch_to_paid", date="2027-03-20", term="ANNUAL").at("2027-03-20")
+    assert subscription.event_names == ["TRIAL_STARTED", "SWITCH_RESERVED", "TRIAL_ENDED", "SWITCHED_TO_PAID"]
 
 
 @pytest.mark.parametrize("moment", ["2027-02-10 00:00", "2027-02-10 23:59:59", "2027-03-10 12:00"])
@@ -111,7 +111,8 @@ def test_r16_yesterday_is_too_late(moment: str) -> None:
     subscription = trial().at(moment)
     asked = f"{subscription.today.replace(day=9)}"
     assert (
-        subscription.refused("switch_to_paid", date=asked, term="ANNUAL").code is RefusalCode.DATE_IN_THE_PAST
+        subscription.expect_refusal("switch_to_paid", date=asked, term="ANNUAL").code
+        is RefusalCode.DATE_IN_THE_PAST
     )
 
 
@@ -128,20 +129,20 @@ def test_r16_the_latest_date_is_the_last_whose_start_lies_before_the_grace_ends(
     requested: str, latest: str, too_late: str
 ) -> None:
     subscription = ScenarioBuilder.requested(requested)
-    refusal = subscription.refused("switch_to_paid", date=too_late, term="ANNUAL")
+    refusal = subscription.expect_refusal("switch_to_paid", date=too_late, term="ANNUAL")
     assert (refusal.code, refusal.field) == (RefusalCode.DATE_TOO_LATE, "date")
     assert latest in refusal.message
-    subscription.asks("switch_to_paid", date=latest, term="ANNUAL").at(latest)
+    subscription.send("switch_to_paid", date=latest, term="ANNUAL").at(latest)
     assert subscription.state.state == "ACTIVE"
 
 
 def test_r16_without_grace_the_latest_date_lies_in_the_trial() -> None:
     subscription = ScenarioBuilder.requested("2027-01-31 00:00", book_of(catalogue(trial={"grace_days": 0})))
     assert (
-        subscription.refused("switch_to_paid", date="2027-03-02", term="ANNUAL").code
+        subscription.expect_refusal("switch_to_paid", date="2027-03-02", term="ANNUAL").code
         is RefusalCode.DATE_TOO_LATE
     )
-    assert subscription.asks("switch_to_paid", date="2027-03-01", term="ANNUAL").at("2027-03-05").period == (
+    assert subscription.send("switch_to_paid", date="2027-03-01", term="ANNUAL").at("2027-03-05").period == (
         "ANNUAL",
         "2027-03-01",
         "2028-03-01",
@@ -149,20 +150,20 @@ def test_r16_without_grace_the_latest_date_lies_in_the_trial() -> None:
 
 
 def test_r16_plan_and_members_are_as_requested_unless_given() -> None:
-    as_requested = trial().asks("switch_to_paid", term="ANNUAL")
+    as_requested = trial().send("switch_to_paid", term="ANNUAL")
     assert (as_requested.state.plan, as_requested.state.members) == ("basic", 10)
-    given = trial().asks("switch_to_paid", term="ANNUAL", plan="lite", members=3)
+    given = trial().send("switch_to_paid", term="ANNUAL", plan="lite", members=3)
     assert (given.state.plan, given.state.members) == ("lite", 3)
 
 
 def test_r16_a_replaced_reservation_leaves_nothing_of_its_plan_and_members() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL", plan="lite", members=3)
-    subscription.asks("switch_to_paid", date="2027-02-21", term="ANNUAL").at("2027-02-21")
+    subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL", plan="lite", members=3)
+    subscription.send("switch_to_paid", date="2027-02-21", term="ANNUAL").at("2027-02-21")
     assert (subscription.state.plan, subscription.state.members) == ("basic", 10)
 
 
 def test_r16_the_term_is_always_given() -> None:
-    refusal = trial().refused("switch_to_paid")
+    refusal = trial().expect_refusal("switch_to_paid")
     assert [(p.field, p.code) for p in refusal.problems] == [("term", RefusalCode.MISSING_FIELD)]
 
 
@@ -178,7 +179,7 @@ def test_r16_the_term_is_always_given() -> None:
     ],
 )
 def test_r16_what_cannot_be_chosen_is_refused(choice: dict[str, object], code: RefusalCode) -> None:
-    assert trial().refused("switch_to_paid", **{"term": "ANNUAL", **choice}).code is code
+    assert trial().expect_refusal("switch_to_paid", **{"term": "ANNUAL", **choice}).code is code
 
 
 # -- R17 ---------------------------------------------------------------------------------------------
@@ -187,32 +188,32 @@ def test_r16_what_cannot_be_chosen_is_refused(choice: dict[str, object], code: R
 def test_r17_the_first_day_is_the_korean_date_of_the_switch() -> None:
     # 15:30 in Greenwich on 9 February is half past midnight in Korea on the 10th.
     subscription = trial()
-    subscription.at(on("2027-02-10 00:30").astimezone(UTC)).asks("switch_to_paid", term="ANNUAL")
+    subscription.at(on("2027-02-10 00:30").astimezone(UTC)).send("switch_to_paid", term="ANNUAL")
     assert subscription.period == ("ANNUAL", "2027-02-10", "2028-02-10")
 
 
 def test_r17_r23_a_reserved_switch_that_is_done_late_has_its_own_date() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-27 18:00")
+    subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-27 18:00")
     assert subscription.period == ("ANNUAL", "2027-02-20", "2028-02-20")
     assert subscription.events[-1].at == on("2027-02-20")
 
 
 def test_r17_a_switch_clears_a_reserved_cancellation_and_says_so() -> None:
-    subscription = trial().asks("cancel", date="2027-02-25").asks("switch_to_paid", term="ANNUAL")
+    subscription = trial().send("cancel", date="2027-02-25").send("switch_to_paid", term="ANNUAL")
     assert subscription.state.reservation is None
     assert "cancellation reserved for 2027-02-25 is cleared" in subscription.message
     assert subscription.at("2027-02-26").state.state == "ACTIVE"
 
 
 def test_r17_a_switch_clears_a_reserved_switch_and_says_so() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-02-25", term="ANNUAL")
-    subscription.asks("switch_to_paid", term="MONTHLY")
+    subscription = trial().send("switch_to_paid", date="2027-02-25", term="ANNUAL")
+    subscription.send("switch_to_paid", term="MONTHLY")
     assert subscription.state.reservation is None
     assert "switch reserved for 2027-02-25 is cleared" in subscription.message
     assert subscription.at("2027-02-26").period == ("MONTHLY", "2027-01-31", "2027-02-28")
 
 
 def test_r17_a_reserved_switch_that_happens_clears_nothing_but_itself() -> None:
-    subscription = trial().asks("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
+    subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
     assert subscription.state.reservation is None
     assert "cleared" not in subscription.timeline[-1].message
