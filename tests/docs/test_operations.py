@@ -26,7 +26,7 @@ from starter.filters import NAMED_FILTERS
 PAGE = page("docs/operations.md")
 
 
-@recipe("Find what is due or amiss")
+@recipe("Find due dates and problems")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested(account={"domain": f"{unique_name('amiss')}.example"})
     assert [command.split()[-1] for command in blocks[0]] == list(NAMED_FILTERS)
@@ -35,7 +35,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert subscription.id not in printed["suspended"]
 
 
-@recipe("Find by what lists show")
+@recipe("Find by plan, customer or account")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     by_query, by_customer, by_plan, by_name, counted = await shell.types(blocks[0], await named(subscription))
@@ -46,7 +46,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert counted.startswith("Total: ")
 
 
-@recipe("See where a subscription stands")
+@recipe("Show the status")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     status, metadata, query = await shell.types(blocks[0], await named(subscription))
@@ -55,7 +55,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert '"state":"ACTIVE"' in query
 
 
-@recipe("See what has happened and what will")
+@recipe("Show past and upcoming events")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     timeline, upcoming, asked_timeline, asked_upcoming = await shell.types(
@@ -67,7 +67,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         assert "SERVICE_FEES_POSTED" in printed
 
 
-@recipe("See what cancelling would cost")
+@recipe("Quote a cancellation")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     quote, asked = await shell.types(blocks[0], await named(subscription))
@@ -75,7 +75,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert '"penalty":0' in asked
 
 
-@recipe("See what the workflow is doing")
+@recipe("Inspect the workflow")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     await subscription.has_run(2)
@@ -92,7 +92,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert "SWITCH_RESERVED" in (await shell.types(blocks[0], await named(subscription)))[0]
 
 
-@recipe("Choose what follows the contract")
+@recipe("Choose the renewal option")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     chosen, none = await shell.types(blocks[0], await named(subscription))
@@ -113,27 +113,27 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert "CANCELLATION_RESERVED" in (await shell.types(blocks[0], await named(subscription)))[0]
 
 
-@recipe("Withdraw what is reserved")
+@recipe("Withdraw a reservation")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     await subscription.send("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")
     assert "RESERVATION_WITHDRAWN" in (await shell.types(blocks[0], await named(subscription)))[0]
 
 
-@recipe("Change the name")
+@recipe("Rename the account")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     assert "ACCOUNT_RENAMED" in (await shell.types(blocks[0], {"ID": subscription.id}))[0]
 
 
-@recipe("Look for the proof of a domain")
+@recipe("Verify a domain")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     domain = f"{unique_name('proved')}.example"
     subscription = await unproved(shell, domain)
     assert "DOMAIN_CONFIRMED" in (await shell.types(blocks[0], {"ID": subscription.id}))[0]
 
 
-@recipe("Send the same command again")
+@recipe("Retry a command")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     first, again = await shell.types(blocks[0], await named(subscription))
@@ -166,7 +166,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert "INVALID_ARGUMENT: date must be a calendar date" in queried
 
 
-@recipe("Have done now what is due")
+@recipe("Process due events now")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     assert "All that was due is done." in (await shell.types(blocks[0], {"ID": subscription.id}))[0]
@@ -182,7 +182,7 @@ async def shows_attention(subscription: SubscriptionDriver, needed: bool) -> Non
     await wait_for(f"NeedsAttention is {needed}", shown)
 
 
-@recipe("Mark a subscription for somebody to look at")
+@recipe("Mark a subscription for attention")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     mark, listed, take_back = blocks[0]
@@ -193,7 +193,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await shows_attention(subscription, False)
 
 
-@recipe("Look for all missing domain proofs")
+@recipe("Verify all unverified domains")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     domain = f"{unique_name('batch')}.example"
     subscription = await unproved(shell, domain)
@@ -212,7 +212,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await wait_for("the batch is completed", is_completed)
 
 
-@recipe("Mark many for somebody to look at")
+@recipe("Mark several subscriptions for attention")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscriptions = [await paid(shell, plan="premium") for _ in range(2)]
     mark, listed = blocks[0]
@@ -243,7 +243,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert "SWITCH_RESERVED" in (await shell.types([timeline], {"ID": subscription.id}))[0]
 
 
-@recipe("Somebody has asked Temporal to cancel")
+@recipe("A workflow cancellation was requested")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     cancel, timeline = blocks[0]
@@ -258,7 +258,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     )
 
 
-@recipe("Somebody has terminated a workflow")
+@recipe("A workflow was terminated")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     await subscription.handle.terminate("by mistake")
@@ -268,7 +268,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await subscription.send("upgrade", members=20)
 
 
-@recipe("Somebody has reset a workflow")
+@recipe("A workflow was reset")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     await subscription.send("upgrade", members=20)

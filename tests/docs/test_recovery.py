@@ -26,7 +26,7 @@ from dev_stack.postgres_server import OWNER
 from starter.setup import set_up
 
 
-@recipe("Nothing moves")
+@recipe("Deadlines are not processed")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     doctor, queue, counted = await shell.types(blocks[0], {})
     assert "One works on task queue subscriptions." in doctor
@@ -34,7 +34,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert counted.startswith("Total: ")
 
 
-@recipe("An effect is stuck")
+@recipe("An activity keeps failing")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     [describe], [try_now, timeline] = blocks

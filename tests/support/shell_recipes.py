@@ -16,8 +16,8 @@ from support.subscription_driver import SubscriptionDriver
 
 from .markdown_pages import blocks, page, shell_lines
 
-EVERYDAY = "Find", "Look", "Steer", "Many at once", "What not to do"
-RECOVERY = "When something goes wrong", "After a disaster"
+EVERYDAY = "Find", "Inspect", "Send commands", "Batch operations", "Operations to avoid"
+RECOVERY = "Troubleshooting", "Disaster recovery"
 """The chapters, by the test that tries their recipes."""
 
 CATALOGUE = "catalogue.toml"
