@@ -8,7 +8,8 @@ _SEED = 617884
 """Always the same lives, so that a change is judged by what it changes; `make chaos` draws others."""
 
 
-async def test_nothing_is_lost_done_twice_or_left_behind_while_everything_is_killed() -> None:
+async def test_chaos_run_has_no_differences() -> None:
+    """Nothing is lost, executed twice or left behind while workers and servers are killed."""
     report = await run(Chaos(seed=_SEED, subscriptions=SIZES.chaos_lives, long=IS_LARGE), print)
     assert not report.differences, report.in_words()
     assert report.lines > 0

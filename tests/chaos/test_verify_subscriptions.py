@@ -88,7 +88,7 @@ def facts_of(right: Expected) -> Facts:
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_a_life_as_the_rules_have_it_has_no_differences(*, ends: bool) -> None:
+def test_verifier_accepts_subscription_that_follows_the_rules(*, ends: bool) -> None:
     lived, right, facts = subscription(ends=ends)
     assert differences(lived, right, facts) == []
     kinds = {line["kind"] for line in facts.lines}
@@ -204,12 +204,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("ends", "plant", "said"), CASES)
-def test_what_is_planted_is_named(ends: bool, plant: Callable[[Lived, Facts], object], said: str) -> None:
+def test_verifier_reports_injected_errors(
+    ends: bool, plant: Callable[[Lived, Facts], object], said: str
+) -> None:
     lived, right, facts = subscription(ends=ends)
     plant(lived, facts)
     assert any(said in difference for difference in differences(lived, right, facts))
 
 
-def test_what_a_refused_request_leaves_behind_is_named() -> None:
+def test_verifier_reports_remains_of_refused_request() -> None:
     assert left_by_the_refused(Facts()) == []
     assert left_by_the_refused(Facts(names=["zq1q"])) == ["the refused request has left names: ['zq1q']"]

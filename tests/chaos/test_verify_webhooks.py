@@ -149,7 +149,7 @@ PLANTED: dict[str, tuple[Callable[[Told], object], str]] = {
 
 
 @pytest.mark.parametrize(("plant", "said"), PLANTED.values(), ids=PLANTED)
-def test_what_is_planted_in_what_was_told_is_named(plant: Callable[[Told], object], said: str) -> None:
+def test_verifier_reports_injected_delivery_errors(plant: Callable[[Told], object], said: str) -> None:
     told = Told()
     plant(told)
     assert any(said in difference for difference in told.differences())
@@ -187,7 +187,7 @@ RIGHT = (
 
 
 @pytest.mark.parametrize("happens", RIGHT, ids=lambda happens: happens.__name__)
-def test_what_is_promised_is_no_difference(happens: Callable[[Told], object]) -> None:
+def test_verifier_accepts_guaranteed_delivery_behavior(happens: Callable[[Told], object]) -> None:
     told = Told()
     happens(told)
     assert told.differences() == []

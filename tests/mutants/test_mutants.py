@@ -16,7 +16,8 @@ TESTS = ROOT / "tests"
 MUTANTS = read_mutants()
 
 
-def test_there_are_thirty_over_the_rules_the_record_access_and_the_workflow() -> None:
+def test_at_least_thirty_mutants_cover_all_four_areas() -> None:
+    """Rules, database, access control and workflow."""
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
     mutated = {Path(mutant.file).stem for mutant in MUTANTS}
     assert mutated >= {
@@ -88,7 +89,7 @@ def judged(tree: Path, *mutants: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_killed_mutants_are_a_success_and_leave_the_tree_as_it_was(tmp_path: Path) -> None:
+def test_killed_mutants_exit_zero_and_leave_tree_unchanged(tmp_path: Path) -> None:
     ended = judged(tmp_path, KILLED)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 killed, 0 survived, 0 no verdict" in ended.stdout

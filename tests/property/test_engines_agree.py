@@ -166,7 +166,7 @@ def by_hand() -> list[dict[str, Any]]:
     ]
 
 
-async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
+async def test_example_scenarios_match_on_temporal() -> None:
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
     subscriptions = [read_scenario(scenario) for scenario in by_hand()]
     by_rules = simulate_by_rules(subscriptions, book)
@@ -185,7 +185,7 @@ async def test_lives_written_by_hand_come_to_the_same_on_temporal() -> None:
     assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]
 
 
-async def test_generated_lives_come_to_the_same_on_temporal() -> None:
+async def test_generated_scenarios_match_on_temporal() -> None:
     catalogue, written = drawn()
     book = PriceBook(versions=(Catalogue.model_validate(catalogue),))
     subscriptions: list[Scenario] = [read_scenario(scenario) for scenario in written]

@@ -230,7 +230,7 @@ def test_r24_leaving_keeps_the_option_for_another_day() -> None:
     ]
 
 
-def test_r25_only_what_was_overtaken_is_raised() -> None:
+def test_r25_only_overtaken_values_are_raised() -> None:
     """More members do not touch the lower plan that was chosen for later."""
     subscription = OracleSubscription({"at": kst("2027-01-10"), "plan": "basic", "members": 10}, CATALOGUE)
     assert subscription.obey("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"})
@@ -265,7 +265,7 @@ def test_generated_catalogues_make_sense(catalogue: dict[str, Any]) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(subscriptions(), st.data())
-def test_generated_scenarios_are_judged(
+def test_oracle_evaluates_generated_scenarios(
     subscription: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject
 ) -> None:
     """They can be written down, stand in time order, and a prefix of a life is a prefix of its ledger."""

@@ -50,7 +50,7 @@ from .generated_subscriptions import (
 
 @LIVES
 @given(subscriptions(switched=True), st.integers(0, 400))
-def test_r21_service_fees_charge_every_paid_day_once_and_no_other(lived: Lived, days: int) -> None:
+def test_r21_service_fees_charge_each_paid_day_once(lived: Lived, days: int) -> None:
     subscription = lived.subscription.at(lived.subscription.now + timedelta(days=days))
     if subscription.state.state is State.ACTIVE:
         subscription.answered("cancel")
@@ -77,7 +77,8 @@ def test_r21_service_fees_charge_every_paid_day_once_and_no_other(lived: Lived, 
 
 @LIVES
 @given(subscriptions(switched=True))
-def test_r21_every_charged_day_has_the_last_rate_that_was_set_by_its_end(lived: Lived) -> None:
+def test_r21_each_charged_day_has_its_last_rate(lived: Lived) -> None:
+    """The rate of a day is the last one that was set by its end."""
     subscription = lived.subscription.at(lived.subscription.now + timedelta(days=70))
     rates = [
         e.rate for e in subscription.events if e.event in ("SWITCHED_TO_PAID", "UPGRADED", "CONTRACT_RENEWED")
@@ -106,7 +107,7 @@ def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(lived: Lived) -> Non
 
 @LIVES
 @given(subscriptions(switched=True), st.integers(0, 100))
-def test_r30_what_is_quoted_is_what_is_charged(lived: Lived, percent: int) -> None:
+def test_r30_quote_equals_charge(lived: Lived, percent: int) -> None:
     subscription = lived.subscription
     days = (latest_date(subscription, "cancel") - subscription.today).days * percent // 100
     asked = subscription.today + timedelta(days=days)
@@ -147,7 +148,7 @@ def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: 
 
 @LIVES
 @given(subscriptions())
-def test_r32_at_most_one_thing_is_reserved_and_its_date_is_to_come(lived: Lived) -> None:
+def test_r32_at_most_one_reservation_with_future_date(lived: Lived) -> None:
     subscription = lived.subscription
     if reservation := subscription.state.reservation:
         assert reservation.date > subscription.today
@@ -230,7 +231,7 @@ def anything_asked() -> st.SearchStrategy[tuple[str, Any]]:
 
 @LIVES
 @given(subscriptions(most=5), st.lists(anything_asked(), min_size=1, max_size=8))
-def test_r09_whatever_is_asked_is_answered_and_a_refusal_changes_nothing(
+def test_r09_any_command_is_answered_and_refusal_has_no_effect(
     lived: Lived, asked: list[tuple[str, Any]]
 ) -> None:
     subscription = lived.subscription
@@ -247,9 +248,10 @@ def test_r09_whatever_is_asked_is_answered_and_a_refusal_changes_nothing(
 
 @LIVES
 @given(subscriptions(most=5), st.lists(anything_asked(), min_size=1, max_size=5), st.data())
-def test_r27_before_the_start_and_after_the_end_every_command_is_refused(
+def test_r27_commands_outside_the_subscription_are_refused(
     lived: Lived, asked: list[tuple[str, Any]], data: st.DataObject
 ) -> None:
+    """Before the start and after the end, every command is refused."""
     subscription = lived.subscription
     subscription.answered("cancel")
     canceled, provisioned = subscription.state, subscription.provisioned
@@ -270,7 +272,7 @@ def test_r28_a_quote_for_any_date_is_answered(lived: Lived, asked: date) -> None
 
 @LIVES
 @given(anything, anything)
-def test_what_cannot_be_read_is_refused_in_words(one: object, other: object) -> None:
+def test_unreadable_command_is_refused_with_message(one: object, other: object) -> None:
     at = datetime(2027, 1, 1, tzinfo=UTC)
     for body in (
         one,
@@ -314,7 +316,7 @@ def test_every_state_and_event_survives_json(lived: Lived) -> None:
 
 @LIVES
 @given(subscriptions())
-def test_a_state_is_what_its_events_make_of_it(lived: Lived) -> None:
+def test_state_equals_replayed_events(lived: Lived) -> None:
     subscription = lived.subscription
     assert apply_all(subscription.provisioned, subscription.events) == subscription.state
     assert subscription.state.sequence == len(subscription.events)
@@ -322,9 +324,7 @@ def test_a_state_is_what_its_events_make_of_it(lived: Lived) -> None:
 
 @LIVES
 @given(subscriptions(), st.booleans())
-def test_a_state_and_its_charges_are_retold_by_what_erasure_leaves_of_its_events(
-    lived: Lived, leaves: bool
-) -> None:
+def test_state_and_charges_are_rebuilt_from_erased_events(lived: Lived, leaves: bool) -> None:
     subscription = lived.subscription
     if leaves:
         subscription.answered("cancel")
@@ -341,9 +341,8 @@ def test_a_state_and_its_charges_are_retold_by_what_erasure_leaves_of_its_events
 
 @LIVES
 @given(subscriptions(), st.integers(0, 400))
-def test_an_end_of_which_only_the_moment_is_known_is_what_cancelling_then_comes_to(
-    lived: Lived, days: int
-) -> None:
+def test_rebuilt_cancellation_matches_real_cancellation(lived: Lived, days: int) -> None:
+    """The rebuilt cancellation knows only its time."""
     subscription = lived.subscription
     before, known = subscription.state, len(subscription.events)
     subscription.at(subscription.now + timedelta(days=days)).answered("cancel")
@@ -355,7 +354,7 @@ def test_an_end_of_which_only_the_moment_is_known_is_what_cancelling_then_comes_
 
 @LIVES
 @given(subscriptions(), st.lists(wishes, max_size=5))
-def test_r31_nothing_that_is_said_names_a_person(lived: Lived, more: list[Wish]) -> None:
+def test_r31_messages_contain_no_personal_data(lived: Lived, more: list[Wish]) -> None:
     subscription = lived.subscription
     for wish in more:
         lived.sends(wish.command, argument_of(subscription, wish))

@@ -29,7 +29,7 @@ settings.register_profile(
 )
 
 
-async def test_the_service_and_the_rules_live_the_same_life(stack: EmbeddedStack, temporal: Client) -> None:
+async def test_service_matches_rules_in_random_scenarios(stack: EmbeddedStack, temporal: Client) -> None:
     loop = asyncio.get_running_loop()
 
     class Machine(LifeMachine):

@@ -66,7 +66,7 @@ def recorded_today() -> list[RecordedLife]:
     return recorded_lives(release) if release in releases() else []
 
 
-def test_this_release_has_lived_every_kind_of_life(recorded_today: list[RecordedLife]) -> None:
+def test_corpus_of_this_release_covers_every_scenario(recorded_today: list[RecordedLife]) -> None:
     if not recorded_today:
         return
     effects = [

@@ -77,7 +77,7 @@ async def test_nothing_differs_as_it_is(subscription: RecordedLife) -> None:
 
 
 @pytest.mark.parametrize(("place", "edit", "told"), FOUND.values(), ids=FOUND)
-async def test_an_edit_that_running_subscriptions_would_not_survive_is_found(
+async def test_incompatible_workflow_edit_is_found(
     subscription: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, told: str
 ) -> None:
     monkeypatch.setattr(place, edit)

@@ -34,7 +34,7 @@ def newer(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted({effect.name for effect in EFFECTS}))
-def test_what_is_asked_of_the_world_and_what_is_heard(name: str) -> None:
+def test_newer_activity_values_are_readable(name: str) -> None:
     argument_type, result_type = ACTIVITIES[name]
     for effect in [effect for effect in EFFECTS if effect.name == name][:20]:
         told = [(result_type, effect.result)]
@@ -44,7 +44,7 @@ def test_what_is_asked_of_the_world_and_what_is_heard(name: str) -> None:
             assert TypeAdapter(hint).validate_json(json.dumps(newer(value))) == value
 
 
-def test_what_an_earlier_run_hands_on() -> None:
+def test_newer_continue_as_new_input_is_readable() -> None:
     handed_on = [
         first(event.workflow_execution_continued_as_new_event_attributes.input)
         for run in RUNS

@@ -9,7 +9,7 @@ LIVES = [subscription for release in releases() for subscription in recorded_liv
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
-async def test_a_recorded_life_is_told_again_the_same(subscription: RecordedLife) -> None:
+async def test_recorded_histories_replay_identically(subscription: RecordedLife) -> None:
     found = await differences(subscription)
     assert not found, "\n".join(
         [

@@ -110,7 +110,7 @@ async def codec_server(callers: Authenticator | None = None, **options: Any) -> 
         yield CodecServer(url, keyring)
 
 
-async def test_it_decodes_what_the_web_ui_sends() -> None:
+async def test_codec_server_decodes_web_ui_requests() -> None:
     async with codec_server() as server:
         answer = await server.asked("/decode", await server.body())
     assert answer.status == 200
@@ -135,7 +135,7 @@ async def test_it_encodes_only_where_that_is_switched_on() -> None:
         )["payloads"]
 
 
-async def test_browsers_are_told_that_only_the_uis_pages_may_ask() -> None:
+async def test_cors_allows_only_the_web_ui_origin() -> None:
     asking = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "x-namespace"}
     async with codec_server() as server:
         ours = await server.asked("/decode", b"", method="OPTIONS", token=None, **asking)
@@ -150,7 +150,7 @@ async def test_browsers_are_told_that_only_the_uis_pages_may_ask() -> None:
     assert no_page.status == 200
 
 
-async def test_who_has_no_token_or_another_one_gets_nothing() -> None:
+async def test_missing_or_wrong_token_is_rejected() -> None:
     async with codec_server() as server:
         body = await server.body()
         for token, headers in (
@@ -167,7 +167,7 @@ async def test_who_has_no_token_or_another_one_gets_nothing() -> None:
             assert TOKEN not in answer.body
 
 
-async def test_what_it_cannot_answer_is_refused_with_a_sentence() -> None:
+async def test_invalid_codec_request_is_refused_with_message() -> None:
     stranger = await AesGcmPayloadCodec(other := new_keyring()).encode([CLEAR])
     async with codec_server() as server:
         unknown = await server.asked("/decode", in_json(stranger))
@@ -183,7 +183,7 @@ async def test_what_it_cannot_answer_is_refused_with_a_sentence() -> None:
         assert (await server.asked("/decode", b"", method="GET")).status == 405
 
 
-async def test_who_asks_too_often_must_wait() -> None:
+async def test_caller_over_rate_limit_is_refused() -> None:
     now = [0.0]
     async with codec_server(asking=TokenBucket(2, 1.0, lambda: now[0])) as server:
         body = await server.body()
@@ -192,7 +192,7 @@ async def test_who_asks_too_often_must_wait() -> None:
         assert [(await server.asked("/decode", body)).status for _ in range(2)] == [200, 429]
 
 
-async def test_who_fails_too_often_is_not_even_listened_to() -> None:
+async def test_failed_authentications_block_the_caller() -> None:
     now = [0.0]
     async with codec_server(failing=TokenBucket(2, 0.1, lambda: now[0])) as server:
         body = await server.body()
@@ -203,7 +203,7 @@ async def test_who_fails_too_often_is_not_even_listened_to() -> None:
         assert (await server.asked("/decode", body)).status == 200
 
 
-async def test_of_many_guesses_at_once_as_many_are_judged_as_the_limit_has() -> None:
+async def test_concurrent_token_guesses_respect_the_limit() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         async with codec_server(
@@ -220,7 +220,7 @@ async def test_of_many_guesses_at_once_as_many_are_judged_as_the_limit_has() -> 
             assert await burst(provider.token(exp=past), 30) == {401: 5, 429: 25}
 
 
-async def test_the_log_has_who_asked_for_how_much_and_nothing_of_it(
+async def test_log_has_caller_and_payload_count_but_no_content(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -340,7 +340,7 @@ def open_provider() -> Iterator[Provider]:
             thread.join()
 
 
-async def test_a_sign_in_counts_if_it_is_the_issuers_for_us_and_not_over() -> None:
+async def test_token_needs_issuer_audience_and_valid_expiry() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         callers = CombinedAuthenticator(TokenAuthenticator({digest_of(TOKEN): "kim"}), signed_in)
@@ -370,7 +370,7 @@ async def test_a_sign_in_counts_if_it_is_the_issuers_for_us_and_not_over() -> No
                 assert (await server.asked("/decode", body, token=token)).status == 401
 
 
-async def test_a_provider_that_is_silent_is_nobodys_fault() -> None:
+async def test_unavailable_identity_provider_is_no_failed_attempt() -> None:
     with open_provider() as provider:
         token = provider.token()
     async with codec_server(OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))) as server:
@@ -378,7 +378,7 @@ async def test_a_provider_that_is_silent_is_nobodys_fault() -> None:
     assert (answer.status, answer.code) == (503, "ISSUER_UNREACHABLE")
 
 
-async def test_a_provider_that_fails_is_not_asked_for_its_keys_by_each_caller() -> None:
+async def test_failing_identity_provider_is_not_queried_per_caller() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, f"{provider.url}/elsewhere"))
         async with codec_server(signed_in) as server:
@@ -388,7 +388,7 @@ async def test_a_provider_that_fails_is_not_asked_for_its_keys_by_each_caller() 
     assert provider.asked < len(answers)
 
 
-async def test_a_rotated_key_is_accepted_at_once_and_invented_ones_cause_few_fetches() -> None:
+async def test_rotated_key_is_accepted_and_unknown_keys_rarely_fetched() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         async with codec_server(signed_in, failing=TokenBucket(1000, 1.0)) as server:
@@ -405,9 +405,7 @@ async def test_a_rotated_key_is_accepted_at_once_and_invented_ones_cause_few_fet
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(5, 200), (15, 401), (60, 401)])
-async def test_an_expired_token_is_accepted_within_the_leeway_of_ten_seconds(
-    seconds: int, status: int
-) -> None:
+async def test_expired_token_is_accepted_within_ten_second_leeway(seconds: int, status: int) -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         async with codec_server(signed_in) as server:

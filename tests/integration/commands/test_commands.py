@@ -17,9 +17,10 @@ from subscription.timeline import Answer
 START = "2027-01-10 09:00"
 
 
-async def test_every_command_is_accepted_and_answers_with_what_is_recorded_then(
+async def test_accepted_command_returns_recorded_state(
     service_env: ServiceEnv,
 ) -> None:
+    """Every command is accepted, and its response equals the recorded state."""
     subscription = await service_env.requested(START)
     asked: dict[str, dict[str, Any]] = {
         "rename_account": {"domain": f"{unique_name('renamed')}.example"},
@@ -95,7 +96,7 @@ REFUSALS: list[tuple[str, str, dict[str, Any], RefusalCode]] = [
 ]
 
 
-async def test_every_command_is_refused_with_its_code_and_leaves_nothing(service_env: ServiceEnv) -> None:
+async def test_refused_command_has_its_code_and_changes_nothing(service_env: ServiceEnv) -> None:
     subscriptions = await refusing_lives(service_env)
     assert {command for _, command, _, _ in REFUSALS} == {*COMMANDS}
     taken = {"group": subscriptions["holder"].request["account"]["group"]}
@@ -146,9 +147,10 @@ async def test_a_subscription_that_never_was_is_not_found(service_env: ServiceEn
 # -- ids (R22) ---------------------------------------------------------------------------------------
 
 
-async def test_r22_a_command_sent_again_gives_the_first_answer_and_does_nothing(
+async def test_r22_repeated_command_returns_original_response(
     service_env: ServiceEnv,
 ) -> None:
+    """A repeated command has no further effect."""
     subscription = await service_env.paid(START)
     first = await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="once")
     await subscription.send("change_renewal_option", at=START, term="MONTHLY")
@@ -175,7 +177,7 @@ async def test_r22_the_first_answer_is_given_across_continue_as_new(service_env:
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
-async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(service_env: ServiceEnv) -> None:
+async def test_r22_original_response_after_workflow_closed(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     confirmation = await subscription.confirmation()
     renewal = await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="renewal")
@@ -192,7 +194,7 @@ async def test_r22_the_first_answer_is_given_after_the_workflow_has_closed(servi
     assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
 
 
-async def test_r22_the_id_of_an_update_is_the_commands_id_across_continue_as_new(
+async def test_r22_update_id_is_command_id_across_continue_as_new(
     service_env: ServiceEnv,
 ) -> None:
     """A client that has lost its connection sends an update again under the id that it had."""
@@ -220,9 +222,10 @@ async def test_r22_another_command_under_a_used_id_is_refused(service_env: Servi
     assert (await subscription.status()).members == 10
 
 
-async def test_r22_another_command_under_a_used_id_is_refused_across_continue_as_new(
+async def test_r22_reused_id_is_refused_across_continue_as_new(
     service_env: ServiceEnv,
 ) -> None:
+    """Another command under a command ID that was used in an earlier run is refused."""
     subscription = await service_env.paid(START)
     await subscription.advance_to("2028-01-05 00:00")
     await subscription.send("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="used")
@@ -231,9 +234,10 @@ async def test_r22_another_command_under_a_used_id_is_refused_across_continue_as
     assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
-async def test_r22_another_command_under_a_used_id_is_refused_after_the_workflow_has_closed(
+async def test_r22_reused_id_is_refused_after_workflow_closed(
     service_env: ServiceEnv,
 ) -> None:
+    """Another command under a used command ID is refused."""
     subscription = await service_env.paid(START)
     await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="used")
     await subscription.cancel_and_wait(START)
@@ -241,7 +245,7 @@ async def test_r22_another_command_under_a_used_id_is_refused_after_the_workflow
     assert refused.code in (RefusalCode.COMMAND_ID_REUSED, RefusalCode.SUBSCRIPTION_ENDED)
 
 
-async def test_r22_temporals_server_compares_update_ids_alone_and_the_workflow_compares_the_rest(
+async def test_r22_server_compares_update_ids_workflow_the_arguments(
     service_env: ServiceEnv,
 ) -> None:
     """The behaviour that docs/commands.md describes for clients without the client library."""
@@ -278,7 +282,7 @@ async def test_r22_two_callers_with_one_id_at_once_are_one_command(service_env: 
     assert (await subscription.events()).count("UPGRADED") == 1
 
 
-async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(service_env: ServiceEnv) -> None:
+async def test_r22_concurrent_commands_with_one_id_accept_only_one(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
 
     async def judged(members: int) -> Answer | RefusalCode:
@@ -292,7 +296,7 @@ async def test_r22_of_two_commands_at_once_under_one_id_one_is_accepted(service_
     assert (await subscription.events()).count("UPGRADED") == 1
 
 
-async def test_r22_a_refused_command_is_judged_anew_under_the_same_id(service_env: ServiceEnv) -> None:
+async def test_r22_refused_command_is_decided_again_with_same_id(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     for _ in range(2):
         refused = await subscription.expect_refusal(
@@ -305,7 +309,7 @@ async def test_r22_a_refused_command_is_judged_anew_under_the_same_id(service_en
     assert await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="again") == answer
 
 
-async def test_r22_a_name_that_was_taken_is_judged_anew_under_the_same_id(service_env: ServiceEnv) -> None:
+async def test_r22_taken_name_is_checked_again_with_same_id(service_env: ServiceEnv) -> None:
     holder, subscription = await gather_all([service_env.requested(START), service_env.requested(START)])
     wanted = holder.request["account"]
     assert (
@@ -316,9 +320,10 @@ async def test_r22_a_name_that_was_taken_is_judged_anew_under_the_same_id(servic
     assert answer.events[0].event == "ACCOUNT_RENAMED"
 
 
-async def test_r22_a_simulated_command_sent_again_with_its_own_time_gives_the_first_answer(
+async def test_r22_repeated_simulated_command_returns_original(
     service_env: ServiceEnv,
 ) -> None:
+    """A simulated command that is repeated with its own time returns the original response."""
     subscription = await service_env.paid(START)
     await subscription.advance_to("2028-01-05 00:00")
     sent = {"at": "2028-01-05 09:00", "term": "ANNUAL", "id": "once"}
@@ -339,9 +344,10 @@ async def test_r22_a_forgotten_id_belongs_to_the_newer_command(service_env: Serv
     assert await subscription.send("change_renewal_option", at="2029-01-12 09:00", **newer) == answer
 
 
-async def test_r11_switching_is_allowed_on_an_unproved_domain_and_says_that_use_is_restricted(
+async def test_r11_switch_with_unverified_domain_reports_restriction(
     service_env: ServiceEnv,
 ) -> None:
+    """Switching to paid is allowed; the response states that use is restricted."""
     subscription = await service_env.requested(
         START, account={"domain": f"{unique_name('unproved')}.example"}
     )

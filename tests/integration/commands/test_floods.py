@@ -56,7 +56,8 @@ async def refusals(service_env: ServiceEnv, subscription: SubscriptionDriver) ->
     return row["noted"], row["counted"]
 
 
-async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(hasty: ServiceEnv) -> None:
+async def test_command_floods_block_no_subscription_and_no_caller(hasty: ServiceEnv) -> None:
+    """Callers that send without a pause end no subscription and block no other caller."""
     subscription = await hasty.requested(account={"domain": f"{unique_name('flooded')}.example"})
 
     async def asks_again_and_again(caller: int) -> None:
@@ -77,7 +78,7 @@ async def test_callers_who_never_pause_end_no_subscription_and_keep_nobody_out(h
     assert answer.state is State.CANCELED
 
 
-async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: ServiceEnv) -> None:
+async def test_r22_ids_older_than_workflow_memory_are_recognized(hasty: ServiceEnv) -> None:
     subscription = await hasty.paid("2027-01-10 09:00")
     chosen = {f"choice-{number}": number for number in range(1, 231)}
 
@@ -113,7 +114,7 @@ async def test_r22_ids_beyond_those_that_a_workflow_knows_are_recognised(hasty: 
     assert refused.code is RefusalCode.COMMAND_ID_REUSED
 
 
-async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(hasty: ServiceEnv) -> None:
+async def test_refused_signals_are_batched_and_counted_beyond_limit(hasty: ServiceEnv) -> None:
     subscription = await hasty.requested()
     sent = MOST_NOTED_A_DAY + 50
     await gather_all(
@@ -141,9 +142,7 @@ async def test_refused_signals_are_noted_together_and_beyond_a_bound_counted(has
     assert await subscription.failed_tasks() == []
 
 
-async def test_signals_that_waited_for_a_worker_are_worked_off_across_runs(
-    stack: EmbeddedStack, hasty_temporal: Client
-) -> None:
+async def test_queued_signals_are_processed_across_runs(stack: EmbeddedStack, hasty_temporal: Client) -> None:
     async with open_service_env(stack, hasty_temporal, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid("2027-01-10 09:00")
@@ -207,7 +206,7 @@ async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, tem
             assert await subscription.failed_tasks() == []
 
 
-async def test_what_is_no_command_begins_new_runs_too(hasty: ServiceEnv) -> None:
+async def test_input_without_effect_also_continues_as_new(hasty: ServiceEnv) -> None:
     """Signals and updates that change nothing do not wake the main loop, but their events count."""
     subscription = await hasty.requested()
     for number in range(EVENTS_A_RUN):

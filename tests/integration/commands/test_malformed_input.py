@@ -90,7 +90,8 @@ async def test_hundreds_of_bad_signals_are_each_in_the_timeline(service_env: Ser
     await gather_all(one(number, subscription) for number, subscription in enumerate(subscriptions))
 
 
-async def test_hundreds_of_bad_requests_are_each_refused_or_begin_a_life(service_env: ServiceEnv) -> None:
+async def test_malformed_requests_are_refused_or_start_subscription(service_env: ServiceEnv) -> None:
+    """Hundreds of malformed requests: each is refused or starts a subscription."""
     codes: Counter[str] = Counter()
 
     async def one(seed: int) -> None:
@@ -147,7 +148,7 @@ async def refusal(asked: Any) -> Refusal:
 
 
 @pytest.mark.parametrize("megabytes", [1, 3, 5])
-async def test_what_is_too_large_for_temporal_is_refused_with_a_code(
+async def test_input_too_large_for_temporal_is_refused_with_code(
     service_env: ServiceEnv, megabytes: int
 ) -> None:
     """Its own limits are 2 MB for a payload and 4 MB for a message, and it has no code for either."""
@@ -170,7 +171,7 @@ async def test_what_is_too_large_for_temporal_is_refused_with_a_code(
     await is_well(subscription)
 
 
-async def test_what_is_sent_past_the_client_and_is_too_large_harms_nothing(service_env: ServiceEnv) -> None:
+async def test_oversized_input_sent_past_the_client_is_harmless(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     much = {"date": "2027-01-20", "confirmation": "x" * 5 * MEGABYTE}
     with pytest.raises(RPCError) as of_the_update:
@@ -204,7 +205,7 @@ async def test_an_id_that_no_subscription_can_have_is_not_found(
         assert (await refusal(asked)).code == RefusalCode.SUBSCRIPTION_NOT_FOUND
 
 
-async def test_what_no_table_can_hold_is_not_found(service_env: ServiceEnv) -> None:
+async def test_id_that_cannot_be_stored_is_not_found(service_env: ServiceEnv) -> None:
     client = service_env.client
     assert (await refusal(client.invoice("a\0b"))).code == RefusalCode.INVOICE_NOT_FOUND
     assert (await refusal(client.notice(2**63))).code == RefusalCode.NOTICE_NOT_FOUND
@@ -215,7 +216,7 @@ async def test_what_no_table_can_hold_is_not_found(service_env: ServiceEnv) -> N
 
 
 @pytest.mark.parametrize("subscription_id", ["a\0b", "line\nbreak", "\u202eevil", "x" * 101])
-async def test_a_workflow_under_an_id_that_no_table_can_hold_is_rejected(
+async def test_workflow_id_that_cannot_be_stored_is_rejected(
     service_env: ServiceEnv, subscription_id: str
 ) -> None:
     handle = await service_env.temporal.start_workflow(

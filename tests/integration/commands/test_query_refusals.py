@@ -27,7 +27,7 @@ async def test_a_refused_query_has_its_code_in_front(service_env: ServiceEnv, ca
     assert str(failed.value).startswith(f"{code}: ")
 
 
-async def test_what_is_over_is_refused_with_its_code(service_env: ServiceEnv) -> None:
+async def test_query_of_ended_subscription_is_refused_with_code(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.handle.result()

@@ -96,7 +96,7 @@ async def test_every_command_works_as_a_signal(service_env: ServiceEnv) -> None:
     await subscription.has_closed()
 
 
-async def test_null_means_no_renewal_option_and_nothing_at_all_does_not(service_env: ServiceEnv) -> None:
+async def test_null_clears_renewal_option_but_missing_value_does_not(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     await subscription.send("change_renewal_option", at=START, term="ANNUAL")
     assert await signalled(subscription, "change_renewal_option", events=1) == ["REFUSED"]
@@ -119,9 +119,11 @@ MISREAD: dict[str, list[Any]] = {
 }
 
 
-async def test_what_cannot_be_read_is_refused_in_the_timeline_and_life_goes_on(
+async def test_unreadable_signal_is_refused_in_timeline(
     service_env: ServiceEnv,
 ) -> None:
+    """The subscription continues."""
+
     async def one(what: str, arguments: list[Any]) -> None:
         subscription = await service_env.requested(START)
         async with goes_on(subscription):
@@ -147,7 +149,7 @@ async def test_extra_arguments_are_dropped(service_env: ServiceEnv) -> None:
         assert events == ["RESERVATION_WITHDRAWN"]
 
 
-async def test_a_signal_that_nobody_knows_is_refused_whatever_comes_with_it(service_env: ServiceEnv) -> None:
+async def test_unknown_signal_is_refused_with_any_argument(service_env: ServiceEnv) -> None:
     async def one(*arguments: Any) -> None:
         subscription = await service_env.requested(START)
         async with goes_on(subscription):
@@ -181,9 +183,10 @@ async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(service_env:
         assert entry.message.startswith("switch_to_paid was refused: The date must be today")
 
 
-async def test_a_signal_that_comes_with_the_start_is_judged_once_the_trial_has_started(
+async def test_signal_with_start_is_decided_after_trial_started(
     service_env: ServiceEnv,
 ) -> None:
+    """A signal that is sent with the start (signal-with-start) is decided after the trial has started."""
     body = service_env.request_body()
     subscription = SubscriptionDriver(
         service_env.client, service_env.temporal, subscription_id_for(body["request_id"]), body
@@ -247,7 +250,7 @@ POISON: dict[str, tuple[str, Any]] = {
 }
 
 
-async def test_a_poisonous_signal_does_not_stop_a_life(service_env: ServiceEnv) -> None:
+async def test_malformed_signal_is_refused_and_workflow_continues(service_env: ServiceEnv) -> None:
     async def one(name: str, argument: Any) -> None:
         subscription = await service_env.requested(START)
         async with goes_on(subscription):
@@ -256,9 +259,10 @@ async def test_a_poisonous_signal_does_not_stop_a_life(service_env: ServiceEnv) 
     await run_cases({what: one(name, argument) for what, (name, argument) in POISON.items()})
 
 
-async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscription(
+async def test_r31_malformed_signal_content_is_erased(
     service_env: ServiceEnv,
 ) -> None:
+    """The content of a malformed signal is deleted with the subscription."""
     subscription = await service_env.requested(START)
     typed = "Hong Gildong 010-2345-6789"
     await signalled(subscription, "cancel", {typed: typed}, events=1)
@@ -270,7 +274,7 @@ async def test_r31_what_was_typed_into_a_bad_signal_does_not_outlive_the_subscri
 # -- updates and queries -----------------------------------------------------------------------------
 
 
-async def test_what_cannot_be_read_is_refused_by_code_as_an_update(service_env: ServiceEnv) -> None:
+async def test_unreadable_update_is_refused_with_code(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
 
     async def one(arguments: list[Any]) -> None:
@@ -284,7 +288,7 @@ async def test_what_cannot_be_read_is_refused_by_code_as_an_update(service_env: 
         assert await subscription.events() == ["TRIAL_STARTED"]
 
 
-async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(service_env: ServiceEnv) -> None:
+async def test_unknown_update_is_refused_with_any_argument(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
 
     async def one(arguments: list[Any]) -> None:
@@ -298,7 +302,7 @@ async def test_an_update_that_nobody_knows_is_refused_whatever_comes_with_it(ser
         await gather_all(one(arguments) for arguments in odd)
 
 
-async def test_what_is_no_command_does_without_an_argument_too(service_env: ServiceEnv) -> None:
+async def test_updates_that_are_no_command_need_no_argument(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     async with goes_on(subscription):
         assert (await subscription.handle.execute_update("settle"))["message"] == "All that was due is done."
@@ -338,7 +342,7 @@ async def test_queries_answer_a_plain_handle(service_env: ServiceEnv) -> None:
     assert await subscription.failed_tasks() == []
 
 
-async def test_a_quote_that_cannot_be_given_says_why_and_harms_nothing(service_env: ServiceEnv) -> None:
+async def test_refused_quote_has_reason_and_is_harmless(service_env: ServiceEnv) -> None:
     async def one(arguments: list[Any]) -> None:
         subscription = await service_env.paid(START)
         async with goes_on(subscription):

@@ -185,7 +185,7 @@ async def test_r9_a_refused_provisioning_leaves_nothing(hands: Hands) -> None:
     assert await everything(hands.service_env) == before
 
 
-async def test_r12_a_domain_token_is_the_same_however_often_asked_and_unlike_any_other(
+async def test_r12_domain_token_is_stable_and_unique(
     hands: Hands,
 ) -> None:
     state, _, _ = await hands.provisioned()
@@ -278,7 +278,7 @@ async def test_r5_a_rename_to_a_taken_name_writes_nothing(hands: Hands) -> None:
     assert await everything(hands.service_env) == before
 
 
-async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
+async def test_reading_activities_change_nothing(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     argument = {"date": "2027-01-20", "term": "ANNUAL", "id": "read"}
     await hands.asked(state, book, "switch_to_paid", **argument)
@@ -309,7 +309,8 @@ async def test_what_only_reads_changes_nothing(hands: Hands) -> None:
     assert await everything(hands.service_env) == before
 
 
-async def test_r31_erasing_again_changes_nothing_and_certifies_the_same(hands: Hands) -> None:
+async def test_r31_repeated_erasure_returns_same_certificate(hands: Hands) -> None:
+    """A repeated erasure changes nothing."""
     state, provision, book = await hands.provisioned(account={"domain": f"{unique_name('gone')}.example"})
     state, rename = await hands.asked(state, book, "rename_account", group=unique_name("gone"), id="rename")
     state, cancel = await hands.asked(

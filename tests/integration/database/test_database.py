@@ -43,7 +43,7 @@ async def recorded(service_env: ServiceEnv) -> ServiceEnv:
 
 @pytest.mark.parametrize("change", CHANGES, ids=["update", "delete", "truncate"])
 @pytest.mark.parametrize("table", [*APPEND_ONLY, *ALSO_APPEND_ONLY])
-async def test_r22_the_record_is_append_only_for_the_worker_and_for_its_owner(
+async def test_r22_tables_are_append_only_for_worker_and_owner(
     recorded: ServiceEnv, table: str, change: str
 ) -> None:
     statement = change.format(table, await first_column(recorded, table))
@@ -79,7 +79,7 @@ async def test_the_worker_cannot_change_the_schema(recorded: ServiceEnv) -> None
         await recorded.pool.execute("CREATE TABLE public.mine (id int)")
 
 
-async def test_several_who_migrate_at_once_apply_everything_once(stack: EmbeddedStack) -> None:
+async def test_concurrent_migrations_apply_each_step_once(stack: EmbeddedStack) -> None:
     url = await create_database(stack, "migrated_at_once", "template1")
     applied = await gather_all(migrate(url) for _ in range(5))
     names = [migration.name for migration in migrations()]
@@ -110,7 +110,7 @@ async def test_a_migration_that_is_missing_is_applied_alone(
     assert await migrate(url) == []
 
 
-def test_no_migration_defines_again_what_another_defines() -> None:
+def test_no_object_is_defined_by_two_migrations() -> None:
     defined = re.findall(
         r"CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|TABLE|VIEW|TRIGGER) (\w+)",
         "".join(migration.sql for migration in migrations()),
@@ -140,7 +140,7 @@ ROLES = {
 }
 
 
-async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(service_env: ServiceEnv) -> None:
+async def test_role_privileges_match_the_security_page(service_env: ServiceEnv) -> None:
     [told] = [table for table in tables(page("SECURITY.md")) if "the worker" in table.header]
     known = {
         row[0]: [
@@ -165,9 +165,10 @@ async def test_each_role_may_do_what_the_page_on_security_says_and_no_more(servi
 
 
 @pytest.mark.parametrize("role", ["worksub_api", "worksub_admin"])
-async def test_who_manages_webhooks_reads_no_name_no_message_and_no_secret(
+async def test_webhook_manager_role_reads_no_personal_data_or_secret(
     service_env: ServiceEnv, role: str
 ) -> None:
+    """The role that manages webhooks reads no name, no message and no secret."""
     readable = await service_env.owner.fetch(
         """
         SELECT table_name, column_name FROM information_schema.columns
@@ -205,7 +206,7 @@ NAMED_CONFLICT = re.compile(
 )
 
 
-async def test_a_statement_names_a_conflict_only_where_no_other_one_is_possible(
+async def test_on_conflict_targets_name_the_only_possible_conflict(
     service_env: ServiceEnv,
 ) -> None:
     """A conflict on a unique index that `ON CONFLICT (column)` does not name is an error, in a race alone."""

@@ -196,7 +196,7 @@ def test_the_questions_have_different_and_enough_answers(people: People) -> None
 
 
 @pytest.mark.parametrize("name", NAMED_FILTERS)
-async def test_a_ready_made_question_finds_what_it_means_page_by_page(
+async def test_predefined_search_returns_matches_page_by_page(
     service_env: ServiceEnv, people: People, name: str
 ) -> None:
     pages = await all_pages(service_env, NAMED_FILTERS[name].on(TODAY) + people.payer)
@@ -216,7 +216,7 @@ async def test_temporal_answers_the_same_question_alike(
     assert sorted(ids(await all_pages(service_env, (), query))) == sorted(people.answering[name])
 
 
-async def test_no_search_attribute_tells_what_is_reserved(service_env: ServiceEnv, people: People) -> None:
+async def test_reservation_search_uses_no_search_attribute(service_env: ServiceEnv, people: People) -> None:
     page = await service_env.client.find(NAMED_FILTERS["reservations-due"].on(TODAY) + people.payer)
     assert page.query is None
 
@@ -264,7 +264,7 @@ BAD_QUERIES = {
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES)
-async def test_a_query_that_temporal_cannot_read_is_refused_with_its_words(
+async def test_invalid_list_query_is_refused_with_temporals_message(
     service_env: ServiceEnv, query: str
 ) -> None:
     with pytest.raises(InvalidQueryError, match=BAD_QUERIES[query]):

@@ -52,7 +52,8 @@ async def ended_runs(subscription: SubscriptionDriver) -> int:
     return ends.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
 
 
-async def test_a_hundred_updates_at_once_across_new_runs_are_each_done_once(hasty: ServiceEnv) -> None:
+async def test_concurrent_updates_across_continue_as_new_run_once(hasty: ServiceEnv) -> None:
+    """A hundred concurrent updates: each is executed once."""
     subscription = await hasty.paid(START)
 
     async def chosen(members: int, **identity: str) -> Answer:
@@ -82,7 +83,7 @@ async def test_a_hundred_updates_at_once_across_new_runs_are_each_done_once(hast
     assert again == [answers[0], answers[29], answers[59]]
 
 
-async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(hasty: ServiceEnv) -> None:
+async def test_concurrent_signals_and_updates_across_runs_run_once(hasty: ServiceEnv) -> None:
     subscription = await hasty.requested(START)
 
     async def refused_by_signal(number: int) -> None:
@@ -109,7 +110,7 @@ async def test_signals_and_updates_at_once_across_new_runs_are_each_done_once(ha
     assert await subscription.failed_tasks() == []
 
 
-async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: ServiceEnv) -> None:
+async def test_reservations_and_command_ids_survive_continue_as_new(hasty: ServiceEnv) -> None:
     subscription = await hasty.requested(START)
     domain = f"{unique_name('survives')}.example"
     await subscription.send("rename_account", at=START, domain=domain)
@@ -131,7 +132,7 @@ async def test_what_is_reserved_held_and_remembered_survives_new_runs(hasty: Ser
     assert (await subscription.events()).count("SWITCHED_TO_PAID") == 1
 
 
-async def test_a_life_of_years_on_its_own_clock_across_new_runs(hasty: ServiceEnv) -> None:
+async def test_years_on_test_clock_across_continue_as_new(hasty: ServiceEnv) -> None:
     subscription = await hasty.requested()
     started = (await subscription.status()).started_at
     assert started is not None

@@ -96,9 +96,8 @@ async def working(service_env: ServiceEnv) -> AsyncIterator[None]:
         yield
 
 
-async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_dated_when_due(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_r23_deadlines_missed_for_three_days_run_once(stack: EmbeddedStack, temporal: Client) -> None:
+    """Deadlines missed during three days without a worker run once, with the time at which they were due."""
     async with open_service_env(stack, temporal, works=False) as service_env:
 
         async def before(commands: Commands, away_from: str) -> tuple[SubscriptionDriver, int]:
@@ -125,7 +124,7 @@ async def test_r23_what_three_days_without_a_worker_missed_is_done_once_and_date
                 assert await subscription.failed_tasks() == []
 
 
-async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_comes_back(
+async def test_r23_restarted_worker_meets_test_clock_deadlines(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
@@ -148,9 +147,10 @@ async def test_r23_deadlines_on_a_lifes_own_clock_are_met_by_the_worker_that_com
             ]
 
 
-async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lifes_own_clock(
+async def test_r16_reserved_switch_runs_at_start_of_its_date(
     service_env: ServiceEnv,
 ) -> None:
+    """The time is that of the subscription's test clock."""
     subscription = await service_env.requested()
     today = await subscription.today()
     await subscription.send("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")
@@ -164,7 +164,7 @@ async def test_r16_a_reserved_switch_happens_at_the_start_of_its_date_on_the_lif
 # At one instant, what is due comes before what is asked.
 
 
-async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(service_env: ServiceEnv) -> None:
+async def test_r23_command_at_deadline_instant_runs_after_it(service_env: ServiceEnv) -> None:
     async def trial_end() -> None:
         subscription = await service_env.requested(START)
         answer = await subscription.send(
@@ -227,7 +227,7 @@ async def test_r23_a_command_at_the_instant_of_a_deadline_comes_after_it(service
     await gather_all([trial_end(), grace_end(), reserved_switch(), reserved_cancellation(), contract_end()])
 
 
-async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_between(
+async def test_r23_clock_jump_over_two_years_meets_every_deadline(
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.paid(START, "MONTHLY")
@@ -244,9 +244,10 @@ async def test_r23_a_clock_that_jumps_over_two_years_meets_every_deadline_in_bet
     ]
 
 
-async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its_histories_short(
+async def test_r18_ten_year_contract_posts_every_line(
     service_env: ServiceEnv,
 ) -> None:
+    """The histories of its runs stay short."""
     subscription = await service_env.paid("2027-02-01 09:00", "ANNUAL")
     await subscription.send("change_renewal_option", at="2027-02-01 09:00", term="ANNUAL")
     for year in range(2028, 2038):
@@ -271,9 +272,7 @@ async def test_r18_a_contract_of_ten_years_is_charged_line_by_line_and_keeps_its
 
 
 @pytest.mark.parametrize("by", ["update", "signal"])
-async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
-    service_env: ServiceEnv, by: str
-) -> None:
+async def test_r23_command_is_decided_after_missed_deadlines(service_env: ServiceEnv, by: str) -> None:
     subscription = await service_env.requested(START)
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
     at = kst("2027-05-03 09:00").isoformat()
@@ -287,14 +286,15 @@ async def test_r23_a_command_in_a_late_life_is_judged_after_all_that_was_missed(
     assert events[-1] == "RENEWAL_OPTION_CHANGED"
 
 
-async def test_a_simulated_life_does_not_go_back_in_time(service_env: ServiceEnv) -> None:
+async def test_simulated_subscription_refuses_earlier_times(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     await subscription.advance_to("2027-02-14 09:00")
     refused = await subscription.expect_refusal("withdraw_reservation", at="2027-02-14 08:59")
     assert (refused.code, refused.field) == (RefusalCode.CLOCK_PASSED, "at")
 
 
-async def test_a_restarted_worker_replays_every_history_to_the_same_commands(service_env: ServiceEnv) -> None:
+async def test_restarted_worker_replays_histories_identically(service_env: ServiceEnv) -> None:
+    """A restarted worker replays every history to the same workflow commands."""
     subscription = await service_env.requested(
         START, account={"domain": f"{unique_name('replayed')}.example"}
     )
@@ -311,9 +311,10 @@ async def test_a_restarted_worker_replays_every_history_to_the_same_commands(ser
         await today.replay_workflow(history)
 
 
-async def test_r23_service_fees_have_their_turn_within_the_hour_and_whoever_asks_comes_after_them(
+async def test_r23_fees_post_in_billing_window_before_commands(
     service_env: ServiceEnv,
 ) -> None:
+    """Service fees are posted within the billing window of one hour; later commands run after them."""
     subscription = await service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     turn = first_of_next_month(await subscription.today())

@@ -32,9 +32,10 @@ async def needs_attention(handle: WorkflowHandle[Any, Any]) -> bool:
     return bool((await handle.describe()).typed_search_attributes.get(NEEDS_ATTENTION))
 
 
-async def test_what_falls_due_while_postgresql_is_away_shows_and_is_done_when_it_is_back(
+async def test_deadline_during_postgresql_outage_is_shown_and_met(
     stack: EmbeddedStack, temporal: Client, tmp_path: Path
 ) -> None:
+    """NeedsAttention is shown during the outage; the deadline is met when PostgreSQL is back."""
     async with AsyncExitStack() as standing, TcpProxy() as door:
         async with PostgresServer(tmp_path) as server:
             url = await server.ensure_database(DATABASE)

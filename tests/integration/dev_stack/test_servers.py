@@ -126,7 +126,7 @@ async def test_the_servers_of_a_stack_answer(stack: EmbeddedStack, client: Clien
     ui.close()
 
 
-def test_what_the_servers_keep_is_for_its_owner_alone(stack: EmbeddedStack, stack_directory: Path) -> None:
+def test_server_files_are_readable_by_owner_only(stack: EmbeddedStack, stack_directory: Path) -> None:
     kept = [path for path in stack_directory.rglob("*") if path.is_file()]
     names = {path.name for path in kept}
     assert {
@@ -161,7 +161,7 @@ async def test_a_second_stack_on_the_same_data_is_refused(
     assert find_stack(stack_directory) == stack.addresses
 
 
-async def test_what_is_deleted_leaves_the_database_file(
+async def test_deleted_data_leaves_the_database_file(
     client: Client, stack: EmbeddedStack, stack_directory: Path
 ) -> None:
     personal = "Hong-Gildong-of-Hanyang"
@@ -280,7 +280,7 @@ def test_a_usual_port_is_reserved_before_a_server_listens_on_it() -> None:
     assert len(said) == 1
 
 
-async def test_temporal_uses_another_port_when_its_usual_port_is_taken_at_its_start(
+async def test_temporal_uses_another_port_if_the_usual_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual_port, usual_ui_port = free_ports(2)
@@ -314,7 +314,7 @@ open(allowed).close()
 """
 
 
-async def test_a_process_that_is_being_stopped_has_ended_when_the_stop_is_cancelled(tmp_path: Path) -> None:
+async def test_cancelled_stop_still_ends_the_process(tmp_path: Path) -> None:
     begun, allowed = tmp_path / "begun", tmp_path / "allowed"
     os.mkfifo(begun)
     os.mkfifo(allowed)
@@ -407,7 +407,7 @@ def resolver(dns_server: DnsServer) -> dns.asyncresolver.Resolver:
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-async def test_dns_answers_what_is_published(
+async def test_dns_server_returns_published_records(
     dns_server: DnsServer, resolver: dns.asyncresolver.Resolver, tcp: bool
 ) -> None:
     dns_server.publish_txt("_proof.acme.example", "first")
@@ -485,7 +485,8 @@ async def test_a_clock_does_not_go_back(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_what_is_near_is_waited_for_since_real_time_might_overtake_a_skip(client: Client) -> None:
+async def test_near_clock_target_is_waited_for_in_real_time(client: Client) -> None:
+    """Real time could overtake a time skip to a near target."""
     clock = await start_sleeper(client, "near", days=60)
     for milliseconds in (0.1, 1, 10, 100):
         near = await clock.now() + timedelta(milliseconds=milliseconds)
@@ -519,7 +520,7 @@ async def test_a_clock_stops_where_the_workflow_ends(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_two_who_move_one_clock_jump_over_nothing(client: Client) -> None:
+async def test_concurrent_clock_moves_skip_no_deadline(client: Client) -> None:
     here = await start_sleeper(client, "two-movers", days=60)
     elsewhere = SubscriptionClock(client, "two-movers")
     start = await here.now() + timedelta(hours=12)
@@ -558,13 +559,13 @@ async def test_clocks_of_several_workflows_differ(client: Client) -> None:
         assert await client.get_workflow_handle(f"own-{days}").query(Sleeper.wakes) == days
 
 
-async def test_a_clock_of_no_workflow_says_so(client: Client) -> None:
+async def test_clock_without_workflow_is_an_error(client: Client) -> None:
     with pytest.raises(RPCError) as refused:
         await SubscriptionClock(client, "no-such-workflow").advance_to(datetime.now(UTC) + timedelta(days=1))
     assert refused.value.status == RPCStatusCode.NOT_FOUND
 
 
-async def test_a_server_without_test_clocks_says_what_it_needs(
+async def test_server_without_test_clocks_names_the_requirement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporal_server, "DYNAMIC_CONFIG", ())

@@ -92,7 +92,7 @@ async def waits(subscription: SubscriptionDriver, key: Key, caplog: pytest.LogCa
     assert any(record.getMessage().startswith(said) for record in caplog.records)
 
 
-async def test_a_life_without_its_key_waits_and_goes_on_when_the_key_is_there(
+async def test_workflow_without_its_key_waits_until_key_is_present(
     stack: EmbeddedStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     old, new = new_key(), new_key()
@@ -151,7 +151,7 @@ async def answer_to(handle: WorkflowHandle[Any, Any], name: str, arguments: list
 
 
 @pytest.mark.parametrize("encrypts", [True, False], ids=["with keys", "without keys"])
-async def test_what_a_caller_sends_and_nobody_can_read_is_refused_and_stops_nothing(
+async def test_undecryptable_input_is_refused_and_blocks_nothing(
     stack: EmbeddedStack, encrypts: bool
 ) -> None:
     """Signals, updates and queries, alone and beside other arguments; no task fails."""
@@ -201,9 +201,8 @@ async def test_an_undecodable_header_stops_nothing(stack: EmbeddedStack) -> None
         assert await subscription.failed_tasks() == []
 
 
-async def test_a_command_with_a_key_against_a_service_without_one_says_so(
-    stack: EmbeddedStack, tmp_path: Path
-) -> None:
+async def test_key_against_unencrypted_service_is_reported(stack: EmbeddedStack, tmp_path: Path) -> None:
+    """A command that has a key, against a service that has none, reports the difference."""
     key = new_key()
     async with a_house(stack) as service_env:
         subscription = await service_env.paid(START)
@@ -217,7 +216,7 @@ async def test_a_command_with_a_key_against_a_service_without_one_says_so(
         assert key.id in lacking.error["message"]
 
 
-async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack: EmbeddedStack) -> None:
+async def test_keys_in_use_are_counted_until_no_run_has_them(stack: EmbeddedStack) -> None:
     old, new = new_key(), new_key()
     async with a_house(stack, old, works=False) as service_env:
         async with service_env.worker():
@@ -245,7 +244,7 @@ async def test_keys_are_counted_where_they_are_used_until_no_run_has_them(stack:
         assert (await counted())[old.id] == (True, False, False), "the old key may go"
 
 
-async def test_a_command_says_which_key_it_lacks(stack: EmbeddedStack, tmp_path: Path) -> None:
+async def test_command_without_key_names_the_missing_key(stack: EmbeddedStack, tmp_path: Path) -> None:
     ours, theirs = new_key(), new_key()
     async with a_house(stack, theirs, ours) as service_env:
         settings = {

@@ -211,7 +211,7 @@ async def test_postgresql_with_client_certificates(service_env: ServiceEnv, pape
         assert "sslkey" in await told_of(url_of(service_env, papers, address, **missing))
 
 
-async def test_a_command_whose_database_shows_the_wrong_certificate_ends_with_3(
+async def test_wrong_database_certificate_exits_with_3(
     stack: EmbeddedStack, service_env: ServiceEnv, papers: Papers, tmp_path: Path
 ) -> None:
     behind = redacted_location(service_env.database_url).partition("/")[0]

@@ -137,9 +137,10 @@ async def test_r31_nothing_of_a_person_is_left_anywhere(
     assert agreed == 4
 
 
-async def test_r31_the_request_is_in_one_run_which_ends_with_the_first_thing_that_happens(
+async def test_r31_request_run_ends_with_first_event(
     service_env: ServiceEnv,
 ) -> None:
+    """The request is in the history of one run only, which ends with the first event."""
     subscription = await service_env.requested("2027-01-10 09:00")
     secret = subscription.request["password_hash"].rpartition("$")[2]
     await subscription.client.settle(subscription.id)
@@ -157,7 +158,7 @@ async def test_r31_the_request_is_in_one_run_which_ends_with_the_first_thing_tha
     ]
 
 
-async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(service_env: ServiceEnv) -> None:
+async def test_r31_certificate_has_erased_tables_counts_and_times(service_env: ServiceEnv) -> None:
     customer = Customer()
     subscription = await customer.subscriptions(service_env)
     runs = len(await subscription.has_run(3))
@@ -176,7 +177,7 @@ async def test_r31_the_certificates_say_what_was_erased_how_many_and_when(servic
     assert database.erased_at == histories.erased_at == erased.at
 
 
-async def test_r31_an_erased_subscription_can_be_asked_nothing_more(service_env: ServiceEnv) -> None:
+async def test_r31_erased_subscription_accepts_no_commands(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested("2027-01-10 09:00")
     await subscription.cancel_and_wait("2027-01-10 10:00")
     for command, argument in (
@@ -204,7 +205,7 @@ async def test_r15_r31_a_trial_that_lapses_is_erased_on_its_own_clock(service_en
     assert (await subscription.status()).account is None
 
 
-async def test_r31_another_worker_finishes_an_erasure_that_was_broken_off(
+async def test_r31_another_worker_finishes_interrupted_erasure(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
@@ -237,7 +238,7 @@ async def test_r31_another_worker_finishes_an_erasure_that_was_broken_off(
             ]
 
 
-async def test_r31_what_is_signalled_to_the_last_run_does_not_stay_either(service_env: ServiceEnv) -> None:
+async def test_r31_signals_to_the_last_run_are_erased(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     [first] = await subscription.has_run(1)
     caller = unique_name("Kim Chulsoo")
@@ -275,7 +276,7 @@ def counted(certificate: ErasureCertificate) -> dict[str, int]:
     return {what: rows for what, rows in certificate.rows.items() if rows}
 
 
-async def test_an_erasure_that_waits_for_a_mail_server_holds_up_no_other_subscription(
+async def test_erasure_waiting_for_mail_server_blocks_no_other(
     service_env: ServiceEnv,
 ) -> None:
     customer = unique_name("C")

@@ -169,14 +169,14 @@ async def test_r31_no_certificate_is_forged(
     }
 
 
-async def test_r31_histories_of_what_lives_are_certified_by_nobody(
+async def test_r31_histories_of_active_subscriptions_not_certified(
     thief: Connection, living: SubscriptionDriver
 ) -> None:
     await thief.execute("SELECT certify_histories($1, 7)", living.id)
     assert await living.client.certificates(living.id) == []
 
 
-async def test_r31_whoever_causes_an_erasure_has_a_certificate_of_just_that(
+async def test_r31_certificate_counts_exactly_the_erased_rows(
     service_env: ServiceEnv, thief: Connection
 ) -> None:
     subscription = await service_env.requested()
@@ -190,7 +190,7 @@ async def test_r31_whoever_causes_an_erasure_has_a_certificate_of_just_that(
     assert dict(certificate.rows) == before
 
 
-async def test_r31_what_is_erased_stays_so(service_env: ServiceEnv, thief: Connection) -> None:
+async def test_r31_erased_data_stays_erased(service_env: ServiceEnv, thief: Connection) -> None:
     subscription = await service_env.requested()
     await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
@@ -217,7 +217,7 @@ async def test_r31_what_is_erased_stays_so(service_env: ServiceEnv, thief: Conne
     assert (await subscription.status()).state is State.ERASED
 
 
-async def test_r31_what_comes_meanwhile_is_erased_or_refused(
+async def test_r31_concurrent_writes_are_erased_or_refused(
     service_env: ServiceEnv, thief: Connection
 ) -> None:
     subscription = await service_env.requested()
@@ -247,7 +247,7 @@ async def test_r31_what_comes_meanwhile_is_erased_or_refused(
     assert await rows_of(service_env, subscription) == dict.fromkeys(PERSONAL_DATA, 0)
 
 
-async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(
+async def test_tables_stay_append_only_with_triggers_disabled(
     service_env: ServiceEnv,
 ) -> None:
     """A superuser has to say aloud, table by table, that it is no longer append-only."""
@@ -263,7 +263,7 @@ async def test_the_record_stays_as_it_is_even_where_triggers_are_put_to_sleep(
                     await connection.execute(change)
 
 
-async def test_the_database_erases_from_every_table_that_may_name_a_person(service_env: ServiceEnv) -> None:
+async def test_erasure_covers_every_table_with_personal_data(service_env: ServiceEnv) -> None:
     known = await service_env.owner.fetch("SELECT relation FROM personal_data")
     assert {relation for [relation] in known} == {*PERSONAL_DATA}
     guarded = await service_env.owner.fetch(
@@ -272,7 +272,7 @@ async def test_the_database_erases_from_every_table_that_may_name_a_person(servi
     assert {table for [table] in guarded} == {*PERSONAL_DATA}
 
 
-async def test_what_runs_with_the_owners_rights_looks_nowhere_else_and_is_for_nobody_unasked(
+async def test_security_definer_functions_pin_search_path_and_grants(
     service_env: ServiceEnv,
 ) -> None:
     for name, config, acl in await service_env.owner.fetch(

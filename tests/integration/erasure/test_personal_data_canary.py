@@ -165,7 +165,7 @@ def database_of_temporal(directory: Path) -> Path:
     return directory / "stack" / "temporal" / "temporal.db"
 
 
-async def test_r31_nothing_of_the_canary_is_left_in_the_house(tmp_path: Path) -> None:
+async def test_r31_erasure_leaves_no_canary_in_the_service(tmp_path: Path) -> None:
     keyrings = [Keyring(), new_keyring()]
     canaries = [Canary() for _ in keyrings]
     homes = [tmp_path / f"home-{number}" for number in range(len(keyrings))]

@@ -34,9 +34,10 @@ async def gone(service_env: ServiceEnv) -> SubscriptionDriver:
     return subscription
 
 
-async def test_r31_what_is_left_of_the_erased_and_the_refused_is_deleted_and_nobody_else_is_touched(
+async def test_r31_purge_deletes_only_orphaned_histories(
     isolated_env: ServiceEnv,
 ) -> None:
+    """The histories that erased and refused subscriptions left behind are deleted, and no others."""
     living, erased = await gather_all([isolated_env.paid("2026-01-10 09:00"), gone(isolated_env)])
     request = isolated_env.request_body(company_name=unique_name("Hanyang"))
     left = await run_that_is_left(isolated_env, erased.workflow_id, request)
@@ -60,7 +61,7 @@ async def test_r31_what_is_left_of_the_erased_and_the_refused_is_deleted_and_nob
     assert (await purged(isolated_env))["summary"] == "Nothing was past its retention."
 
 
-async def test_what_has_just_ended_is_left_to_clear_itself_away(isolated_env: ServiceEnv) -> None:
+async def test_purge_skips_recently_closed_workflows(isolated_env: ServiceEnv) -> None:
     left = await run_that_is_left(
         isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
     )
@@ -68,7 +69,7 @@ async def test_what_has_just_ended_is_left_to_clear_itself_away(isolated_env: Se
     assert await found_in_workflow(isolated_env.temporal, left, ["Acme Korea"])
 
 
-async def test_what_may_be_all_that_is_left_of_a_subscription_is_not_deleted(
+async def test_purge_keeps_possibly_last_copy_of_subscription(
     isolated_env: ServiceEnv,
 ) -> None:
     running, lost = await gather_all(isolated_env.paid("2026-01-10 09:00") for _ in range(2))
@@ -106,16 +107,17 @@ async def test_reports_are_kept_for_a_quarter(isolated_env: ServiceEnv) -> None:
     assert [row["run"] for row in findings] == [recent]
 
 
-async def test_a_purge_that_is_started_with_nonsense_says_so(isolated_env: ServiceEnv) -> None:
+async def test_purge_with_invalid_input_reports_it(isolated_env: ServiceEnv) -> None:
     for argument in ({"grace_minutes": -1}, {"days": 5}, "now"):
         with pytest.raises(WorkflowFailureError) as failure:
             await purged(isolated_env, argument)
         assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
-async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(
+async def test_purge_deletes_emails_before_notices(
     isolated_env: ServiceEnv,
 ) -> None:
+    """Notices that can become due again are kept."""
     subscription = await isolated_env.requested(account={"domain": f"{unique_name('letters')}.example"})
     settled = {"TRIAL_ENDING": (89, 91, 401), "DOMAIN_UNPROVED": (401,)}
     for kind, ages in settled.items():
@@ -143,9 +145,10 @@ async def test_letters_go_before_their_notices_and_what_may_be_due_again_stays(
     assert [tuple(row) for row in left] == [("DOMAIN_UNPROVED", 0), ("TRIAL_ENDING", 0), ("TRIAL_ENDING", 1)]
 
 
-async def test_a_history_under_an_id_that_no_table_can_hold_stops_no_job_and_is_deleted(
+async def test_history_with_unstorable_id_is_deleted(
     isolated_env: ServiceEnv,
 ) -> None:
+    """A workflow ID that PostgreSQL cannot store stops no scheduled job."""
     await run_that_is_left(isolated_env, "subscription-a\0b", isolated_env.request_body())
     assert (await reconciled(isolated_env))["found"] == 0
     assert (await purged(isolated_env))["histories"] == 1

@@ -56,9 +56,10 @@ def amounts(invoice: Invoice) -> list[list[int]]:
     return [[entry.amount for entry in each.entries] for each in invoice.subscriptions]
 
 
-async def test_a_month_is_closed_once_with_its_lines_by_subscription_and_ten_percent(
+async def test_month_is_invoiced_once_by_subscription_with_tax(
     isolated_env: ServiceEnv,
 ) -> None:
+    """Each month is closed once: its lines are grouped by subscription, and the tax is ten percent."""
     first = await upgraded_in_march(isolated_env, customer_id="C-1")
     # 20 members at list 12,000 for the whole of March.
     second = await isolated_env.paid(
@@ -96,7 +97,7 @@ async def test_a_line_that_comes_late_is_on_the_next_invoice(isolated_env: Servi
     assert amounts(april) == [[16_258, 39_483]]
 
 
-async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numbers(
+async def test_concurrent_or_aborted_runs_leave_no_number_gap(
     isolated_env: ServiceEnv,
 ) -> None:
     await gather_all(upgraded_in_march(isolated_env, customer_id=f"C-{number:02}") for number in range(12))
@@ -123,7 +124,7 @@ async def test_two_runs_at_once_and_one_that_breaks_off_leave_no_gap_in_the_numb
     assert [invoice.customer_id for invoice in invoices] == sorted(f"C-{number:02}" for number in range(12))
 
 
-async def test_two_runs_that_number_by_different_years_issue_a_month_once(isolated_env: ServiceEnv) -> None:
+async def test_runs_with_different_numbering_years_invoice_once(isolated_env: ServiceEnv) -> None:
     await upgraded_in_march(isolated_env)
     activities = InvoicingActivities(isolated_env.pool)
 
@@ -222,7 +223,7 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(isolated_
     assert amounts(march) == [[16_258, 39_483]]
 
 
-async def test_r30_a_penalty_is_on_the_invoice_of_its_month_reserved_or_not(isolated_env: ServiceEnv) -> None:
+async def test_r30_termination_fee_is_invoiced_in_its_month(isolated_env: ServiceEnv) -> None:
     """Cancelled on 1 February of an annual contract: reserved, and on the day at 09:00 (R28, R30)."""
     reserved = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
     await reserved.send("cancel", at="2026-01-15 09:00", date="2026-02-01")
@@ -305,7 +306,8 @@ def test_small_invoices_and_their_credit_note_mirror_each_other() -> None:
     assert [credit_note(-10, small).vat_amount, credit_note(-10, whole).vat_amount] == [0, -1]
 
 
-def test_a_credit_note_says_what_it_corrects_on_its_page_and_at_the_terminal() -> None:
+def test_credit_note_names_corrected_invoice() -> None:
+    """Both on its page and in the terminal."""
     whole = [CorrectedInvoice(number="2026-000003", vat_percent=10, supply_before=10, supply_after=0)]
     nothing_sold = PriceBook(versions=())
     korean, english = (invoice_page(credit_note(-10, whole), each, nothing_sold) for each in Language)
@@ -353,7 +355,7 @@ async def test_an_erased_subscription_is_adjusted_too(isolated_env: ServiceEnv) 
     assert await isolated_env.client.adjustments(subscription.id) == [made]
 
 
-async def test_the_page_says_it_in_korean_and_in_english_and_trusts_no_text(isolated_env: ServiceEnv) -> None:
+async def test_invoice_page_is_bilingual_and_escapes_text(isolated_env: ServiceEnv) -> None:
     await upgraded_in_march(isolated_env, customer_id="C-1")
     await closed(isolated_env)
     [invoice] = await isolated_env.client.invoices()

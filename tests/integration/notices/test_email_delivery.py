@@ -52,7 +52,7 @@ async def try_at_once(service_env: ServiceEnv) -> None:
 # -- refused, put off --------------------------------------------------------------------------------
 
 
-async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(
+async def test_refused_address_fails_and_other_emails_are_sent(
     isolated_env: ServiceEnv,
 ) -> None:
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
@@ -70,7 +70,7 @@ async def test_an_address_that_is_refused_is_given_up_and_the_others_are_sent(
     assert notice.last_error == "the address is refused: 550 5.1.1"
 
 
-async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(
+async def test_temporarily_refused_email_is_retried_and_sent_once(
     isolated_env: ServiceEnv,
 ) -> None:
     refusals = iter(["451 4.7.1 greylisted"])
@@ -96,7 +96,7 @@ async def test_what_is_refused_for_now_is_tried_again_by_itself_and_sent_once(
         ("451 later", NoticeState.WAITING, "the letter is refused: 451"),
     ],
 )
-async def test_so_it_is_with_a_letter(
+async def test_response_to_message_decides_the_notice_state(
     isolated_env: ServiceEnv, answer: str, state: NoticeState, reason: str
 ) -> None:
     async def to_letter(recipient: str) -> str:
@@ -126,7 +126,7 @@ async def test_after_three_days_of_attempts_it_is_given_up(isolated_env: Service
     assert room.taken == []
 
 
-async def test_the_doctor_says_what_could_not_be_sent(isolated_env: ServiceEnv) -> None:
+async def test_doctor_reports_failed_emails(isolated_env: ServiceEnv) -> None:
     async def finding() -> tuple[CheckStatus, str]:
         findings = {each.what: each async for each in database_findings(isolated_env.database_url, "here")}
         return findings["notices"].verdict, findings["notices"].text
@@ -150,7 +150,7 @@ async def test_the_doctor_says_what_could_not_be_sent(isolated_env: ServiceEnv) 
 # -- a server in trouble -----------------------------------------------------------------------------
 
 
-async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(isolated_env: ServiceEnv) -> None:
+async def test_refused_sender_is_no_failure_of_the_recipient(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         subscriptions = await gather_all(trial(isolated_env) for _ in range(2))
         room.to_sender = "553 5.7.1 not you"
@@ -165,7 +165,7 @@ async def test_a_sender_that_is_refused_is_nobodys_fault_who_is_written_to(isola
     assert len(room.taken) == 2
 
 
-async def test_a_server_that_is_away_and_comes_back_gets_all_that_waits(isolated_env: ServiceEnv) -> None:
+async def test_mail_server_back_from_outage_gets_queued_emails(isolated_env: ServiceEnv) -> None:
     [port] = free_ports(1)
     async with isolated_env.worker(mail_server=MailServer(host=LOOPBACK, port=port, sender=SENDER)):
         subscriptions = await gather_all(trial(isolated_env) for _ in range(3))
@@ -177,7 +177,7 @@ async def test_a_server_that_is_away_and_comes_back_gets_all_that_waits(isolated
     assert len(set(room.message_ids)) == len(room.taken) == 3
 
 
-async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(isolated_env: ServiceEnv) -> None:
+async def test_silent_mail_server_is_waited_for_until_timeout(isolated_env: ServiceEnv) -> None:
     async with silent_server() as silent, isolated_env.worker(mail_server=silent):
         subscription = await trial(isolated_env)
         report = await works_on(isolated_env)
@@ -185,7 +185,7 @@ async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(isolated_e
         assert (await notice_of(subscription)).attempts == 0
 
 
-async def test_a_server_that_hangs_with_every_letter_is_left_alone_after_three(
+async def test_hanging_mail_server_is_skipped_after_three_emails(
     isolated_env: ServiceEnv,
 ) -> None:
     async def to_letter(recipient: str) -> str:
@@ -200,9 +200,10 @@ async def test_a_server_that_hangs_with_every_letter_is_left_alone_after_three(
         assert sorted([each.attempts for each in await isolated_env.client.notices()]) == [0, 1, 1, 1]
 
 
-async def test_a_server_that_dies_with_one_letter_gets_the_others_and_then_that_one(
+async def test_email_that_crashes_the_server_is_sent_last(
     isolated_env: ServiceEnv,
 ) -> None:
+    """A mail server that stops during one email gets the other emails first and then that email."""
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         subscriptions = await gather_all(trial(isolated_env) for _ in range(4))
         broken_off: list[str] = []
@@ -239,9 +240,10 @@ async def test_a_server_that_closes_for_a_while_is_come_back_to(isolated_env: Se
         await is_sent(isolated_env, 1)
 
 
-async def test_what_was_taken_and_could_not_be_noted_is_sent_again_with_the_same_id(
+async def test_unrecorded_email_is_sent_again_with_same_message_id(
     isolated_env: ServiceEnv,
 ) -> None:
+    """An email that was accepted but not recorded as sent is sent again with the same Message-ID."""
     interrupted = asyncio.Event()
 
     async def to_letter(recipient: str) -> str:
@@ -299,7 +301,7 @@ async def test_a_login_goes_over_tls_to_a_server_that_is_trusted(
     assert room.over_tls == [True]
 
 
-async def test_what_is_wrong_with_login_or_tls_is_said_without_the_password(
+async def test_login_and_tls_errors_do_not_contain_the_password(
     isolated_env: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with isolated_env.worker():

@@ -124,7 +124,7 @@ async def test_each_kind_arrives_in_korean_and_in_english_and_once(isolated_env:
     assert proof.cname_name in text(NoticeKind.RENAME_UNPROVED)
 
 
-async def test_a_letter_is_in_order_for_every_mail_server(isolated_env: ServiceEnv) -> None:
+async def test_email_is_valid_for_every_mail_server(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         life = await trial(isolated_env)
         await works_on(isolated_env)
@@ -143,7 +143,7 @@ async def test_a_letter_is_in_order_for_every_mail_server(isolated_env: ServiceE
     assert (kept.body or "").splitlines() == message.get_content().splitlines()
 
 
-async def test_what_was_missed_is_told_late_unless_something_nearer_is_due(isolated_env: ServiceEnv) -> None:
+async def test_missed_notice_is_sent_late_unless_nearer_one_is_due(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         life = await trial(isolated_env)
         for day in ("2027-06-22", "2027-06-25", "2027-06-26", "2027-06-29", "2027-06-30", "2027-07-01"):
@@ -169,9 +169,10 @@ async def test_by_itself_the_job_works_for_today(isolated_env: ServiceEnv) -> No
     assert (notice.about, notice.days) == (status.trial_ends_at.date(), 7)
 
 
-async def test_more_than_a_page_is_told_and_sent_once_by_several_runs_at_once(
+async def test_concurrent_runs_send_each_notice_once(
     isolated_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """There are more notices than fit into one page."""
     # Each of them goes on in a new run after its first page.
     monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
@@ -211,7 +212,7 @@ async def test_an_argument_that_cannot_be_read_fails_the_run(service_env: Servic
 # -- what no longer holds ----------------------------------------------------------------------------
 
 
-async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(isolated_env: ServiceEnv) -> None:
+async def test_without_mail_server_outbox_fills_and_job_reports_it(isolated_env: ServiceEnv) -> None:
     async with isolated_env.worker():
         life = await trial(isolated_env)
         report = await works_on(isolated_env)
@@ -231,7 +232,7 @@ async def test_without_a_mail_server_the_outbox_fills_and_the_job_says_so(isolat
     assert len(room.taken) == 1
 
 
-async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(isolated_env: ServiceEnv) -> None:
+async def test_queued_notice_is_sent_with_current_content(isolated_env: ServiceEnv) -> None:
     async with isolated_env.worker():
         life = await isolated_env.paid("2026-07-23 09:00", plan="lite")
         await works_on(isolated_env)
@@ -242,7 +243,7 @@ async def test_what_has_changed_while_it_waited_is_told_as_it_is_now(isolated_en
     assert "Plan: Premium, 10 members" in room.taken[0].get_content()
 
 
-async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_again(
+async def test_withdrawn_notice_is_not_sent_until_due_again(
     isolated_env: ServiceEnv,
 ) -> None:
     async with isolated_env.worker():
@@ -266,9 +267,10 @@ async def test_what_was_withdrawn_while_it_waited_is_not_told_until_it_is_so_aga
 # -- erasure (R31) -----------------------------------------------------------------------------------
 
 
-async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them(
+async def test_r31_erased_customer_gets_no_email(
     isolated_env: ServiceEnv,
 ) -> None:
+    """Nothing that is kept of the notice contains personal data."""
     async with isolated_env.worker():
         group = unique_name("hanbit")
         life = await trial(isolated_env, admin_id="hong.gildong", account={"group": group})
@@ -286,9 +288,10 @@ async def test_r31_who_is_erased_before_is_not_written_to_and_nothing_names_them
     assert (notice.state, notice.recipient, notice.body) == (NoticeState.OUTDATED, None, None)
 
 
-async def test_r31_an_erasure_waits_for_the_letter_that_is_on_its_way_and_none_follows(
+async def test_r31_erasure_waits_for_email_in_flight(
     isolated_env: ServiceEnv,
 ) -> None:
+    """No email follows after the erasure."""
     on_its_way, may_arrive = asyncio.Event(), asyncio.Event()
 
     async def to_letter(recipient: str) -> str:

@@ -38,7 +38,7 @@ async def probed_worker(worker_env: WorkerEnv, **settings: str) -> AsyncIterator
         yield worker, f"http://{address}"
 
 
-async def test_a_worker_is_alive_from_the_beginning_and_ready_once_it_can_work(
+async def test_worker_is_alive_at_start_and_ready_when_connected(
     worker_env: WorkerEnv, stack: EmbeddedStack
 ) -> None:
     async with TcpProxy() as to_temporal, TcpProxy() as to_postgresql:
@@ -81,7 +81,7 @@ async def is_ready(health: str) -> None:
     await wait_for("the worker is ready", answers)
 
 
-async def test_a_worker_that_finishes_what_it_began_is_not_ready(worker_env: WorkerEnv) -> None:
+async def test_worker_that_shuts_down_is_not_ready(worker_env: WorkerEnv) -> None:
     async with probed_worker(worker_env) as (worker, health):
         await worker.says("Working on")
         async with worker_env.service_env.owner.acquire() as connection, connection.transaction():
@@ -105,13 +105,13 @@ async def somebody_waits(worker_env: WorkerEnv) -> bool:
     return bool(await worker_env.service_env.owner.fetchval(waiting))
 
 
-async def test_other_paths_say_which_ones_there_are(worker_env: WorkerEnv) -> None:
+async def test_unknown_health_path_lists_known_paths(worker_env: WorkerEnv) -> None:
     async with probed_worker(worker_env) as (_, health):
         status, body = await fetched(f"{health}/metrics")
         assert (status, json.loads(body)) == (404, {"paths": ["/livez", "/readyz"]})
 
 
-async def test_an_event_loop_that_hangs_is_not_alive() -> None:
+async def test_blocked_event_loop_fails_liveness() -> None:
     port = free_ports(1)[0]
     serving, goes_on = threading.Event(), threading.Event()
 

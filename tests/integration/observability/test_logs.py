@@ -36,7 +36,9 @@ DOMAIN, GROUP, CALLER, NONSENSE = "hanbit.example", "hanbit-novels", "Kim Chulso
 PERSONAL = (COMPANY, ADMIN, PHONE, "8225550199", PASSWORD, "argon2", DOMAIN, GROUP, CALLER, NONSENSE)
 
 
-async def test_a_whole_life_is_told_and_nobody_is_named(stack: EmbeddedStack, tmp_path: Path) -> None:
+async def test_whole_subscription_is_logged_without_personal_data(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
         async with open_worker_env(stack, tmp_path) as isolated_env:
@@ -191,7 +193,7 @@ except RuntimeError:
 """
 
 
-def test_of_what_libraries_log_only_what_is_harmless_is_kept() -> None:
+def test_only_harmless_library_log_records_are_kept() -> None:
     lines = [json.loads(line) for line in logged(FOREIGN, "json")]
     assert [line["message"] for line in lines[:3]] == [
         "… has 7 calls in 0b5b0f1e-8a14-4cf4-9cc0-3d4e1ad1c1f0",
@@ -214,7 +216,7 @@ logging.getLogger("worksub").info("command refused", extra={"fields": fields})
 """
 
 
-def test_a_line_stays_a_line_whatever_an_id_is_made_of() -> None:
+def test_log_line_is_one_line_for_any_id() -> None:
     [line] = logged(OURS, "text")
     assert line.partition(" INFO ")[2] == (
         r'command refused subscription_id="by\nhand" attempt=2 command="an unknown signal"'

@@ -235,7 +235,7 @@ def test_attempts_that_fail_are_counted_by_the_kind_of_error(watched: Scraped) -
     assert failures["UndefinedTableError"] >= 1
 
 
-def test_the_gauges_are_what_the_record_and_temporal_say(watched: Scraped) -> None:
+def test_gauges_match_database_and_temporal(watched: Scraped) -> None:
     assert watched.values("worksub_subscriptions", by="state") == {
         "PROVISIONING": 0,
         "REJECTED": 0,
@@ -380,7 +380,7 @@ def test_every_metric_of_ours_is_shown_on_the_dashboard(watched: Scraped) -> Non
     assert {name for name in ours if name not in shown} <= {"worksub_reconciliation_timestamp_seconds"}
 
 
-def test_the_page_says_of_every_alert_what_to_do() -> None:
+def test_every_alert_has_a_documented_response() -> None:
     [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "alert"]
     assert {alert: severity for alert, severity, _, _ in table.rows} == {
         rule["alert"]: rule["labels"]["severity"] for rule in RULES
@@ -388,7 +388,7 @@ def test_the_page_says_of_every_alert_what_to_do() -> None:
     assert all(meaning and advice for _, _, meaning, advice in table.rows)
 
 
-def test_prometheus_reads_the_alerts_and_scrapes_the_job_that_they_ask_about() -> None:
+def test_prometheus_loads_alerts_and_scrapes_their_job() -> None:
     sample = yaml.safe_load(page("ops/prometheus/prometheus.yml"))
     assert [(ROOT / "ops" / "prometheus" / name).is_file() for name in sample["rule_files"]] == [True] * 3
     jobs = [each["job_name"] for each in sample["scrape_configs"]]

@@ -91,7 +91,7 @@ async def test_each_command_is_a_trace_of_its_own(worker_env: WorkerEnv) -> None
     assert refusal.attributes["worksub.refusal_code"] == "NOTHING_RESERVED"
 
 
-async def test_what_falls_due_by_itself_is_in_nobodys_trace(worker_env: WorkerEnv) -> None:
+async def test_deadlines_belong_to_no_callers_trace(worker_env: WorkerEnv) -> None:
     with collecting() as collector:
         async with traced(worker_env, collector) as cli:
             cli = cli.with_settings(OTEL_SERVICE_NAME="console")
@@ -158,7 +158,7 @@ class SendsAsTrace(Interceptor):
         return Sending(next)
 
 
-async def test_without_a_collector_a_command_says_so_and_ends(worker_env: WorkerEnv) -> None:
+async def test_command_without_collector_reports_it_and_ends(worker_env: WorkerEnv) -> None:
     async with worker_process(worker_env.settings, worker_env.home) as worker:
         await worker.says("Working on")
         cli = Cli({**worker_env.settings, **NOBODY_COLLECTS}, worker_env.home)
@@ -180,9 +180,7 @@ async def test_another_protocol_is_refused_by_worker_and_command(worker_env: Wor
     assert ended.error["message"] + "\n" == worker.output
 
 
-async def test_opentelemetry_must_be_there_only_if_traces_are_asked_for(
-    worker_env: WorkerEnv, tmp_path: Path
-) -> None:
+async def test_opentelemetry_is_required_only_with_tracing(worker_env: WorkerEnv, tmp_path: Path) -> None:
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry" / "__init__.py").write_text("raise ImportError('as if not installed')\n")
     without = {**worker_env.settings, "PYTHONPATH": str(tmp_path)}

@@ -52,13 +52,13 @@ async def card(subscription: SubscriptionDriver) -> dict[str, str]:
     return {name: value for name, _, value in rows}
 
 
-async def test_a_workflow_says_whose_it_is_and_what_was_requested(service_env: ServiceEnv) -> None:
+async def test_workflow_summary_has_customer_and_request(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(members=1)
     described = await subscription.handle.describe()
     assert await described.static_summary() == f"{subscription.request['customer_id']}: basic, 1 member, VPC"
 
 
-async def test_every_timer_and_every_step_says_what_it_is_about(service_env: ServiceEnv) -> None:
+async def test_every_timer_and_activity_has_a_summary(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START, "MONTHLY")
     await sleeps_until(subscription, "service fees for January 2027")
     await subscription.advance_to("2027-02-01 00:00")
@@ -86,7 +86,7 @@ async def test_every_timer_and_every_step_says_what_it_is_about(service_env: Ser
     ]
 
 
-async def test_the_card_shows_where_it_stands_and_what_comes_next(service_env: ServiceEnv) -> None:
+async def test_current_details_show_state_and_next_deadline(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START, account={"domain": "card.example"})
     await subscription.send("switch_to_paid", at=START, date="2027-01-20", term="ANNUAL", members=12)
     assert await card(subscription) == {
@@ -118,7 +118,7 @@ async def test_the_card_shows_where_it_stands_and_what_comes_next(service_env: S
     }
 
 
-async def test_what_is_due_so_far_grows_while_the_workflow_sleeps(service_env: ServiceEnv) -> None:
+async def test_amount_due_grows_while_workflow_is_idle(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
     month = add_months(first_of_month(await subscription.today()), 1)
@@ -149,7 +149,7 @@ async def test_every_handler_is_described(service_env: ServiceEnv) -> None:
     assert [each.name for each in ours if not (each.name and each.description)] == []
 
 
-async def test_nothing_of_it_names_anybody(service_env: ServiceEnv) -> None:
+async def test_web_ui_texts_contain_no_personal_data(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(
         START, account={"domain": "secret-acme.example"}, admin_id="secret.admin"
     )

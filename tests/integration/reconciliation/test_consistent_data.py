@@ -92,7 +92,7 @@ async def corrected(service_env: ServiceEnv) -> SubscriptionDriver:
     return subscription
 
 
-async def test_nothing_is_found_where_nothing_is_amiss(isolated_env: ServiceEnv) -> None:
+async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None:
     subscriptions = await gather_all(
         [
             on_a_clock_of_its_own(isolated_env, 0),
@@ -142,7 +142,7 @@ async def lives_busily(service_env: ServiceEnv, over: asyncio.Event) -> Subscrip
     return subscription
 
 
-async def test_what_is_under_way_is_never_taken_for_damage(isolated_env: ServiceEnv) -> None:
+async def test_work_in_progress_is_no_finding(isolated_env: ServiceEnv) -> None:
     over = asyncio.Event()
     living = asyncio.gather(*(lives_busily(isolated_env, over) for _ in range(6)))
     said = [await found(isolated_env, grace_minutes=10) for _ in range(6)]

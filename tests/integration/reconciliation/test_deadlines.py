@@ -40,13 +40,13 @@ async def is_at_it(subscription: SubscriptionDriver) -> bool:
     return bool((await subscription.handle.describe()).raw_description.pending_activities)
 
 
-async def test_what_is_not_due_by_its_own_clock_is_no_finding(isolated_env: ServiceEnv) -> None:
+async def test_deadline_not_due_by_test_clock_is_no_finding(isolated_env: ServiceEnv) -> None:
     subscription = await overdue(isolated_env)
     assert await found(isolated_env) == []
     assert await subscription.events() == ["TRIAL_STARTED"]
 
 
-async def test_what_is_done_as_soon_as_it_is_asked_for_is_said_and_needs_nobody(
+async def test_deadline_met_on_request_is_reported_as_repaired(
     isolated_env: ServiceEnv,
 ) -> None:
     subscription = await overdue(isolated_env)
@@ -67,7 +67,7 @@ async def is_asked_to_settle(subscription: SubscriptionDriver) -> bool:
     )
 
 
-async def test_what_is_not_done_when_it_is_asked_for_is_left_to_somebody(isolated_env: ServiceEnv) -> None:
+async def test_deadline_not_met_on_request_is_left_to_operator(isolated_env: ServiceEnv) -> None:
     subscription = await overdue(isolated_env)
     async with its_day_has_come(isolated_env, subscription):
         [finding] = await found(isolated_env)

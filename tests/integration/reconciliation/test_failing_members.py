@@ -43,7 +43,7 @@ async def takes_its_id(service_env: ServiceEnv, subscription: SubscriptionDriver
     await wait_for("its task fails", fails)
 
 
-async def test_reconcile_names_what_is_stuck_and_repairs_what_comes_after(isolated_env: ServiceEnv) -> None:
+async def test_reconcile_reports_stuck_and_repairs_the_rest(isolated_env: ServiceEnv) -> None:
     subscriptions = sorted(
         await gather_all(isolated_env.requested() for _ in range(6)), key=lambda subscription: subscription.id
     )
@@ -81,9 +81,7 @@ async def test_a_reset_that_did_no_harm_is_named(isolated_env: ServiceEnv) -> No
         assert await codes(isolated_env) == {subscription.id: [("WORKFLOW_RESET", True)]}
 
 
-async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_unreadable_row_does_not_stop_other_notices(stack: EmbeddedStack, temporal: Client) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env, service_env.worker():
         bad, *others = sorted(
             await gather_all(trial(service_env) for _ in range(3)), key=lambda subscription: subscription.id
@@ -97,9 +95,7 @@ async def test_notices_are_told_to_all_who_come_after_an_unreadable_row(
         assert [len(await outbox(service_env, subscription)) for subscription in (bad, *others)] == [0, 1, 1]
 
 
-async def test_notices_are_sent_to_all_who_come_after_one_that_cannot_be_worked_on(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_failing_notice_does_not_stop_other_emails(stack: EmbeddedStack, temporal: Client) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             bad, *others = sorted(
@@ -127,14 +123,14 @@ async def states_of(service_env: ServiceEnv, subscription: SubscriptionDriver) -
     return [state.value for *_, state in await outbox(service_env, subscription)]
 
 
-async def test_the_server_cancels_a_statement_before_the_process_gives_up(isolated_env: ServiceEnv) -> None:
+async def test_server_statement_timeout_precedes_client_timeout(isolated_env: ServiceEnv) -> None:
     async with create_pool(isolated_env.worker_url, "worksub_worker", connections=1) as pool:
         seconds = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"
         assert await pool.fetchval(seconds) < _COMMAND_SECONDS
     assert not concerns_all(asyncpg.QueryCanceledError("a lock"))
 
 
-async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits(
+async def test_amount_beyond_64_bits_does_not_stop_other_invoices(
     isolated_env: ServiceEnv,
 ) -> None:
     bad = await upgraded_in_march(isolated_env, customer_id="C-1")
@@ -151,7 +147,7 @@ async def test_a_month_is_closed_for_all_who_come_after_an_amount_beyond_64_bits
     assert {each.subscription_id for each in invoice.subscriptions} == {good.id}
 
 
-async def test_purge_deletes_what_comes_after_a_table_that_fails(isolated_env: ServiceEnv) -> None:
+async def test_purge_continues_after_a_failing_table(isolated_env: ServiceEnv) -> None:
     left = await run_that_is_left(
         isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
     )
@@ -239,7 +235,7 @@ async def test_an_error_of_all_members_is_raised(error: Exception) -> None:
     assert batch.failures == []
 
 
-def test_a_report_names_a_hundred_failures_and_says_how_many_there_are() -> None:
+def test_report_lists_hundred_failures_and_the_total() -> None:
     failures: list[Any] = [MemberFailure(member=f"s-{number}", error="ValueError") for number in range(250)]
     assert len(named(failures)) == 100
     words = failure_words(250, failures)

@@ -14,7 +14,7 @@ from starter.commands import WorkflowMissingError
 from subscription.business_calendar import day_of
 
 
-async def test_a_workflow_that_is_gone_is_said_to_be_lost(service_env: ServiceEnv) -> None:
+async def test_missing_workflow_is_reported_as_lost(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     await subscription.handle.terminate("by an operator's mistake")
     with pytest.raises(WorkflowMissingError, match=subscription.id):
@@ -22,9 +22,11 @@ async def test_a_workflow_that_is_gone_is_said_to_be_lost(service_env: ServiceEn
     assert await subscription.events() == ["TRIAL_STARTED"]
 
 
-async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_given(
+async def test_restarted_workflow_resumes_from_database(
     service_env: ServiceEnv,
 ) -> None:
+    """A restarted workflow ignores its input and continues from the database."""
+
     async def one(*arguments: Any) -> None:
         subscription = await service_env.requested(admin_id="lost.admin")
         started = (await subscription.status()).started_at
@@ -70,7 +72,7 @@ async def test_a_workflow_started_anew_goes_on_from_the_record_whatever_it_is_gi
     await gather_all([one(), one(None), one({"nonsense": True}), one(NOT_JSON)])
 
 
-async def test_a_workflow_started_anew_after_erasure_ends_as_rejected(service_env: ServiceEnv) -> None:
+async def test_workflow_restarted_after_erasure_is_rejected(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()

@@ -105,7 +105,7 @@ PLANTED = {
 }
 
 
-async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(isolated_env: ServiceEnv) -> None:
+async def test_repair_restores_rows_events_lines_and_names(isolated_env: ServiceEnv) -> None:
     subscriptions = dict(zip(PLANTED, await gather_all(a_year(isolated_env) for _ in PLANTED), strict=True))
     before = {what: await told(isolated_env, subscription) for what, subscription in subscriptions.items()}
     for what, (plant, _) in PLANTED.items():
@@ -120,7 +120,7 @@ async def test_rows_are_rewritten_and_events_lines_and_names_are_restored(isolat
     assert await found(isolated_env) == []
 
 
-async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches_up(
+async def test_lost_workflow_restarts_and_reset_workflow_catches_up(
     isolated_env: ServiceEnv,
 ) -> None:
     terminated, gone, behind = await gather_all(from_now_on(isolated_env) for _ in range(3))
@@ -144,7 +144,7 @@ async def test_a_lost_workflow_is_started_anew_and_one_that_was_set_back_catches
     assert await found(isolated_env) == []
 
 
-async def test_a_subscription_that_the_record_has_lost_is_entered_again(isolated_env: ServiceEnv) -> None:
+async def test_subscription_missing_in_database_is_restored(isolated_env: ServiceEnv) -> None:
     running, lost = await gather_all([a_year(isolated_env), from_now_on(isolated_env)])
     domain = f"{unique_name('acme')}.co.kr"
     restricted = await isolated_env.requested("2026-01-10 09:00", account={"domain": domain})
@@ -163,7 +163,7 @@ async def test_a_subscription_that_the_record_has_lost_is_entered_again(isolated
     assert await found(isolated_env) == []
 
 
-async def test_r31_what_is_left_of_an_erased_subscription_is_deleted(isolated_env: ServiceEnv) -> None:
+async def test_r31_remains_of_erased_subscription_are_deleted(isolated_env: ServiceEnv) -> None:
     rows, fingerprint, state, histories, uncertified = await gather_all(ended(isolated_env) for _ in range(5))
     for statement, subscription in (
         ("INSERT INTO companies VALUES ($1, 'Acme Korea', '+8225550199')", rows),
@@ -199,7 +199,7 @@ async def certified(subscription: SubscriptionDriver) -> list[list[str]]:
     ]
 
 
-async def test_r31_a_workflow_that_lives_on_after_the_erasure_is_deleted(isolated_env: ServiceEnv) -> None:
+async def test_r31_workflow_active_after_erasure_is_deleted(isolated_env: ServiceEnv) -> None:
     subscription = await from_now_on(isolated_env)
     await is_erased_behind_its_back(isolated_env, subscription)
     before = await told(isolated_env, subscription)

@@ -117,7 +117,7 @@ PLANTED = {
 }
 
 
-async def test_what_only_somebody_can_put_right_is_shown_until_it_is(isolated_env: ServiceEnv) -> None:
+async def test_unrepairable_finding_is_shown_until_resolved(isolated_env: ServiceEnv) -> None:
     subscriptions = dict(zip(PLANTED, await gather_all(charged(isolated_env) for _ in PLANTED), strict=True))
     before = {what: await told(isolated_env, subscription) for what, subscription in subscriptions.items()}
     for what, (plant, _, _) in PLANTED.items():
@@ -141,7 +141,7 @@ async def test_what_only_somebody_can_put_right_is_shown_until_it_is(isolated_en
         await gets_attention(subscription, needed=False)
 
 
-async def test_a_workflow_that_does_not_go_on_is_told_from_one_that_is_only_slow(
+async def test_stuck_workflow_is_distinguished_from_slow_one(
     isolated_env: ServiceEnv,
 ) -> None:
     failing, elsewhere, sound = await gather_all(isolated_env.requested() for _ in range(3))
@@ -194,7 +194,7 @@ class OfAnotherRelease:
         await workflow.sleep(timedelta(days=1))
 
 
-async def test_a_workflow_that_cannot_be_replayed_is_found_before_its_day_comes(
+async def test_non_replayable_workflow_is_found_before_deadline(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
@@ -219,7 +219,7 @@ async def is_asleep(subscription: SubscriptionDriver) -> bool:
     return any(event.HasField("timer_started_event_attributes") for event in await subscription.history())
 
 
-async def test_what_neither_side_can_tell_any_more_is_named(isolated_env: ServiceEnv) -> None:
+async def test_data_lost_on_both_sides_is_reported(isolated_env: ServiceEnv) -> None:
     rowless, nameless, unreadable, erased = await gather_all(charged(isolated_env) for _ in range(4))
     await erased.cancel_and_wait("2026-03-02 09:00")
     # The run in which they were requested is past its retention.
@@ -280,7 +280,7 @@ async def test_invoices_are_held_against_the_ledger_and_their_numbers(isolated_e
     assert f"Invoice {second} is missing." in messages
 
 
-async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(isolated_env: ServiceEnv) -> None:
+async def test_invoice_without_ledger_lines_is_found(isolated_env: ServiceEnv) -> None:
     subscription = await charged(isolated_env)
     await isolated_env.temporal.execute_workflow(
         "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=isolated_env.task_queue
@@ -301,7 +301,7 @@ async def test_an_invoice_of_what_the_ledger_does_not_have_is_found(isolated_env
     ]
 
 
-async def test_what_an_invoice_corrects_is_computed_again_from_its_adjustments(
+async def test_invoice_corrections_are_recalculated(
     isolated_env: ServiceEnv,
 ) -> None:
     """Two lines of 116 KRW on one invoice; one is given back in April, the other in May.

@@ -271,7 +271,7 @@ async def test_temporal_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_pa
         assert await found(service_env) == []
 
 
-async def test_both_are_of_yesterday_and_what_was_erased_stays_erased(
+async def test_both_restored_from_yesterday_keep_erasures(
     stack: EmbeddedStack, days: Days, tmp_path: Path
 ) -> None:
     """Nothing tells of the last day but the certificates that were kept apart."""
@@ -304,7 +304,7 @@ async def test_both_are_of_yesterday_and_what_was_erased_stays_erased(
                 assert await again.charged(service_env) == story.reckoned(), story.scenario.name
 
 
-async def test_a_restored_database_guards_what_it_has_as_before(stack: EmbeddedStack, days: Days) -> None:
+async def test_restored_database_is_append_only_as_before(stack: EmbeddedStack, days: Days) -> None:
     url = await restored_database(stack, days.today.database)
     connection = await asyncpg.connect(as_login(url, WORKER))
     try:

@@ -38,7 +38,7 @@ async def is_cancelled_today(subscription: SubscriptionDriver) -> None:
     await subscription.has_closed()
 
 
-async def test_a_database_of_yesterday_catches_up_with_what_the_workflows_know(
+async def test_restored_database_catches_up_with_workflows(
     isolated_env: ServiceEnv,
 ) -> None:
     untouched, busy, left, corrected = await gather_all(paid(isolated_env) for _ in range(4))
@@ -133,7 +133,7 @@ async def dearer_since_a_month(isolated_env: ServiceEnv) -> Catalogue:
     return newer
 
 
-async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workflows(
+async def test_missing_catalogue_version_is_restored_from_workflows(
     isolated_env: ServiceEnv,
 ) -> None:
     untouched, busy = await gather_all(paid(isolated_env) for _ in range(2))
@@ -161,7 +161,7 @@ async def test_a_catalogue_version_that_the_backup_lacks_is_restored_from_workfl
     assert await found(isolated_env) == []
 
 
-async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(
+async def test_workflow_records_nothing_at_lost_prices(
     isolated_env: ServiceEnv,
 ) -> None:
     """Its refusal came after a look for newer prices, and recorded nothing."""
@@ -179,9 +179,10 @@ async def test_a_workflow_records_nothing_by_prices_that_the_record_has_lost(
     assert await found(isolated_env) == []
 
 
-async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_person(
+async def test_replaced_catalogue_version_is_left_to_operator(
     isolated_env: ServiceEnv,
 ) -> None:
+    """Another version was published in the place of the one that the backup lacks."""
     subscription = await paid(isolated_env)
     backup = await Backup.of(isolated_env)
     await dearer_since_a_month(isolated_env)
@@ -192,7 +193,7 @@ async def test_a_version_in_whose_place_another_one_was_published_is_left_to_a_p
     assert said == {subscription.id: [("CATALOGUE_MISSING", False), ("EVENT_MISSING", True)]}
 
 
-async def test_r31_what_is_certified_as_erased_is_erased_again_however_old_the_backup_is(
+async def test_r31_certified_erasure_is_repeated_for_any_backup(
     isolated_env: ServiceEnv,
 ) -> None:
     subscription = await paid(isolated_env)
@@ -221,7 +222,7 @@ async def is_diverged(subscription: SubscriptionDriver) -> bool:
     return any(each.last_failure.application_failure_info.type == "RecordDivergedError" for each in pending)
 
 
-async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person(
+async def test_name_taken_by_another_customer_is_left_to_operator(
     isolated_env: ServiceEnv,
 ) -> None:
     backup = await Backup.of(isolated_env)
@@ -239,7 +240,7 @@ async def test_a_name_that_somebody_else_has_taken_meanwhile_is_left_to_a_person
     await gets_attention(first, needed=False)
 
 
-async def test_what_is_in_no_history_any_more_is_named_and_nothing_is_charged_twice(
+async def test_data_in_no_history_is_reported_and_not_charged_again(
     isolated_env: ServiceEnv,
 ) -> None:
     subscription = await isolated_env.paid("2024-01-10 09:00", term="MONTHLY")
@@ -296,9 +297,7 @@ async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: Se
     assert await found(isolated_env) == []
 
 
-async def test_all_workflows_are_started_anew_where_the_namespace_is_lost(
-    isolated_env: ServiceEnv, stack: EmbeddedStack
-) -> None:
+async def test_lost_namespace_restarts_all_workflows(isolated_env: ServiceEnv, stack: EmbeddedStack) -> None:
     trials = await gather_all(isolated_env.requested() for _ in range(25))
     paying = await gather_all(paid(isolated_env) for _ in range(3))
     gone = await isolated_env.requested()

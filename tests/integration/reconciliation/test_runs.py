@@ -21,9 +21,7 @@ from subscription.reconciliation import ReconcilePage
 from subscription.refusals import RefusalCode, RefusalError
 
 
-async def test_another_worker_finishes_a_run_that_was_broken_off_and_loses_nothing(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, temporal: Client) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             subscriptions = sorted(
@@ -72,7 +70,7 @@ async def are_said(service_env: ServiceEnv, *subscriptions: SubscriptionDriver) 
     return {row["subscription_id"] for row in said} == {subscription.id for subscription in subscriptions}
 
 
-async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(isolated_env: ServiceEnv) -> None:
+async def test_run_report_is_in_database_and_web_ui(isolated_env: ServiceEnv) -> None:
     with pytest.raises(RefusalError) as none_yet:
         await isolated_env.client.reconciliation()
     assert none_yet.value.refused.code is RefusalCode.RECONCILIATION_NOT_FOUND
@@ -109,7 +107,7 @@ async def test_what_a_run_says_can_be_read_in_the_record_and_in_the_ui(isolated_
         await isolated_env.client.reconciliation("no-such-run")
 
 
-async def test_a_run_that_is_started_with_nonsense_says_so(isolated_env: ServiceEnv) -> None:
+async def test_run_with_invalid_input_reports_it(isolated_env: ServiceEnv) -> None:
     for argument in ({"grace_minutes": -1}, {"grace": 5}, {"step": "LUNCH"}, "now"):
         with pytest.raises(WorkflowFailureError) as failure:
             await isolated_env.temporal.execute_workflow(
@@ -118,9 +116,10 @@ async def test_a_run_that_is_started_with_nonsense_says_so(isolated_env: Service
         assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
-async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeated(
+async def test_page_heartbeats_and_repeats_no_finding(
     isolated_env: ServiceEnv,
 ) -> None:
+    """A page that is repeated after a failure reports no finding twice."""
     subscriptions = await gather_all(isolated_env.requested() for _ in range(3))
     await subscriptions[0].handle.terminate(reason="by an operator's mistake")
     environment = ActivityEnvironment()
@@ -145,7 +144,7 @@ async def test_a_page_shows_signs_of_life_and_says_nothing_twice_if_it_is_repeat
     assert (finding.subscription_id, finding.repaired) == (subscriptions[0].id, True)
 
 
-async def test_what_is_long_erased_has_its_turn_once_in_four_weeks(
+async def test_long_erased_subscription_is_checked_every_four_weeks(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:

@@ -36,9 +36,7 @@ async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceE
         yield service_env
 
 
-async def test_a_catalogue_is_published_once_whoever_else_tries(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_concurrent_publications_publish_once(stack: EmbeddedStack, temporal: Client) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
         newer = catalogue("newer", "2027-06-01", **DEARER)
         published = await gather_all(publish(service_env.pool, newer) for _ in range(5))
@@ -47,9 +45,7 @@ async def test_a_catalogue_is_published_once_whoever_else_tries(
         assert (await load_price_book(service_env.pool)).edition == 2
 
 
-async def test_a_version_that_is_published_concurrently_is_not_an_error(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_concurrently_published_version_is_no_error(stack: EmbeddedStack, temporal: Client) -> None:
     async with (
         open_service_env(stack, temporal, works=False) as service_env,
         service_env.owner.acquire() as connection,
@@ -89,9 +85,7 @@ async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temp
         assert await load_price_book(service_env.pool) == book
 
 
-async def test_a_version_is_not_in_force_before_the_day_on_which_it_is_published(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_version_is_not_in_force_before_publication_day(stack: EmbeddedStack, temporal: Client) -> None:
     """The day is that of the database's clock: whoever publishes has the same one."""
     async with open_service_env(stack, temporal, works=False) as service_env:
         today = day_of(await service_env.pool.fetchval("SELECT clock_timestamp()"))
@@ -122,9 +116,10 @@ async def test_r25_no_version_gives_a_plan_the_rank_of_another(
         assert await publish(service_env.pool, catalogue("own", "2027-02-01", **{premium: own}))
 
 
-async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_published_later(
+async def test_r19_reserved_switch_uses_prices_of_its_day(
     shop: ServiceEnv,
 ) -> None:
+    """Also if these prices were published after the reservation."""
     subscription = await shop.requested(START)
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
     assert await publish(shop.pool, catalogue("newer", "2027-02-01", **DEARER))
@@ -139,7 +134,8 @@ async def test_r19_a_reserved_switch_takes_the_prices_of_its_day_though_publishe
     assert await subscription.failed_tasks() == []
 
 
-async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(shop: ServiceEnv) -> None:
+async def test_r19_new_prices_apply_from_next_contract(shop: ServiceEnv) -> None:
+    """A contract keeps its prices; the next contract has the new ones."""
     subscription = await shop.paid(START, "MONTHLY")
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
     await subscription.advance_to("2027-03-01 00:00")
@@ -150,7 +146,7 @@ async def test_r19_a_contract_keeps_its_prices_and_the_next_takes_the_new_ones(s
     ]
 
 
-async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: ServiceEnv) -> None:
+async def test_r19_newly_published_plan_can_be_chosen(shop: ServiceEnv) -> None:
     subscription = await shop.paid(START)
     assert (
         await subscription.expect_refusal("upgrade", at=START, plan="gold")
@@ -162,7 +158,7 @@ async def test_r19_a_plan_that_has_only_just_been_published_can_be_chosen(shop: 
     assert "at 18,000 KRW" in answer.message
 
 
-async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop: ServiceEnv) -> None:
+async def test_r19_command_uses_prices_seen_by_caller(shop: ServiceEnv) -> None:
     """The workflow knows the first edition alone until a command makes it load the next one."""
     subscription = await shop.paid(START, "MONTHLY")
     seen = {"sequence": len(await subscription.events()), "date": "2027-01-20", "edition": 1}
@@ -173,7 +169,7 @@ async def test_r19_a_command_is_done_at_the_prices_that_its_caller_has_seen(shop
     await subscription.send("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
 
 
-async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chosen(shop: ServiceEnv) -> None:
+async def test_r19_discontinued_plan_can_be_kept_but_not_chosen(shop: ServiceEnv) -> None:
     keeps, wants = await gather_all([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
     assert await publish(shop.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
@@ -189,9 +185,10 @@ async def test_r19_a_plan_that_is_no_longer_sold_can_be_kept_and_not_newly_chose
     ]
 
 
-async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_longer_has(
+async def test_r16_r19_reserved_switch_survives_catalogue_removal(
     shop: ServiceEnv,
 ) -> None:
+    """A reserved switch takes effect even if the catalogue no longer has its plan."""
     subscription = await shop.requested(START, plan="lite")
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
@@ -223,7 +220,7 @@ async def test_r16_r19_a_reserved_switch_takes_effect_whatever_the_catalogue_no_
     ]
 
 
-async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop: ServiceEnv) -> None:
+async def test_r3_new_terms_bind_new_requests_and_upgrades(shop: ServiceEnv) -> None:
     subscription = await shop.paid(START)
     newer_terms = SERVICE_TERMS.replace("2026-01", "2027-02")
     newer = catalogue("newer", "2027-02-01", **{SERVICE_TERMS: newer_terms})
@@ -242,7 +239,7 @@ async def test_r3_new_versions_of_the_terms_bind_new_requests_and_upgrades(shop:
     assert [row["term_version"] for row in kept] == ["2026-01", "2027-02"]
 
 
-async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogue_has_changed(
+async def test_r9_original_response_after_catalogue_change(
     shop: ServiceEnv,
 ) -> None:
     subscription = await shop.requested()
@@ -253,7 +250,7 @@ async def test_r9_an_accepted_request_gives_its_first_answer_though_the_catalogu
     assert await shop.client.request(subscription.request) == first
 
 
-async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanwhile(
+async def test_r28_quote_equals_charge_after_price_publication(
     shop: ServiceEnv,
 ) -> None:
     subscription = await shop.paid(START, "MONTHLY")
@@ -268,7 +265,7 @@ async def test_r28_a_quote_is_what_is_charged_though_prices_were_published_meanw
     assert [(line.key, line.amount) for line in foreseen] == [(line.key, line.amount) for line in charged]
 
 
-async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: ServiceEnv) -> None:
+async def test_r19_decision_by_older_price_book_is_not_written(shop: ServiceEnv) -> None:
     subscription = await shop.paid(START, "MONTHLY")
     state = await snapshot(shop.pool, subscription.id)
     assert state is not None
@@ -289,7 +286,7 @@ async def test_r19_what_was_judged_by_an_older_book_is_not_written(shop: Service
     assert len(await subscription.ledger()) == 1
 
 
-async def test_r19_what_was_recorded_by_a_newer_book_is_judged_by_it_again(shop: ServiceEnv) -> None:
+async def test_r19_event_recorded_by_newer_book_needs_that_book(shop: ServiceEnv) -> None:
     """A worker may die after a task has written, and the next task then knows only the older prices."""
     subscription = await shop.paid(START, "MONTHLY")
     state = await snapshot(shop.pool, subscription.id)

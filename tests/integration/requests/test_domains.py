@@ -80,7 +80,7 @@ async def test_r12_each_token_is_random_and_its_own(service_env: ServiceEnv) -> 
     assert all(len(bytes.fromhex(token)) * 8 >= 128 for token in tokens)
 
 
-async def test_r13_whatever_is_not_the_proof_is_not_yet_and_never_an_error(street: ServiceEnv) -> None:
+async def test_r13_wrong_dns_records_are_unverified_not_errors(street: ServiceEnv) -> None:
     subscription, domain = await on_a_domain(street)
     [proof] = (await subscription.status()).proofs
     token = proof.txt_value.split("=")[1]
@@ -117,9 +117,10 @@ async def nothing_is_found_where_no_resolver_is() -> None:
     assert [each.proved for each in found] == [(), (), ()]
 
 
-async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looked_up(
+async def test_r12_long_and_international_names_are_resolved(
     service_env: ServiceEnv,
 ) -> None:
+    """Also a long TXT record."""
     with DnsServer() as dns:
         looks = DomainVerificationActivities([dns.address])
         longest = ".".join(["a" * 63] * 3 + ["b" * 50, "example"])[:253]
@@ -135,7 +136,7 @@ async def test_r12_a_long_name_a_long_record_and_an_international_name_are_looke
 # -- looking (R13) -----------------------------------------------------------------------------------
 
 
-async def test_r13_scheduled_looks_find_the_proof_and_stop(service_env: ServiceEnv) -> None:
+async def test_r13_scheduled_checks_verify_domain_and_stop(service_env: ServiceEnv) -> None:
     """On the life's own clock: at once, every 5 minutes, then hourly; nobody asks."""
     subscription, domain = await on_a_domain(service_env, None)
     started = (await subscription.status()).started_at
@@ -165,7 +166,7 @@ async def looks_in_history(subscription: SubscriptionDriver) -> int:
     )
 
 
-async def test_r13_looks_that_were_missed_are_not_made_up_for(service_env: ServiceEnv) -> None:
+async def test_r13_missed_checks_are_not_repeated(service_env: ServiceEnv) -> None:
     subscription, _ = await on_a_domain(service_env)
     before = await looks_in_history(subscription)
     await subscription.advance_to("2027-01-15 09:00")
@@ -175,9 +176,10 @@ async def test_r13_looks_that_were_missed_are_not_made_up_for(service_env: Servi
 # -- changing the name (R10) -------------------------------------------------------------------------
 
 
-async def test_r10_a_rename_to_a_domain_is_held_until_it_is_proved_and_frees_the_old_name_then(
+async def test_r10_domain_rename_waits_for_verification(
     service_env: ServiceEnv,
 ) -> None:
+    """The old name is released when the new domain has been verified."""
     subscription = await service_env.requested(START)
     old, new = subscription.request["account"]["group"], f"{unique_name('new')}.example"
     answer = await subscription.send("rename_account", at=START, domain=new)
@@ -229,9 +231,10 @@ async def test_r10_a_new_rename_replaces_the_one_that_is_held(service_env: Servi
     assert (await subscription.status()).proofs == ()
 
 
-async def test_r10_a_group_rename_frees_the_old_name_at_once_and_locks_for_24_hours(
+async def test_r10_group_rename_frees_name_and_locks_for_24_hours(
     service_env: ServiceEnv,
 ) -> None:
+    """The old name is released immediately."""
     subscription = await service_env.requested(START)
     old, new = subscription.request["account"], unique_name("renamed")
     await subscription.send("rename_account", at=START, group=new)
@@ -245,7 +248,7 @@ async def test_r10_a_group_rename_frees_the_old_name_at_once_and_locks_for_24_ho
     assert await holder(service_env, new) is None
 
 
-async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(service_env: ServiceEnv) -> None:
+async def test_r10_concurrent_renames_to_one_name(service_env: ServiceEnv) -> None:
     subscriptions = await gather_all(service_env.requested(START) for _ in range(6))
     wanted = f"{unique_name('wanted')}.example"
 
@@ -264,7 +267,7 @@ async def test_r10_of_many_who_rename_to_one_name_at_once_one_gets_it(service_en
     assert tokens == 1
 
 
-async def test_r11_leaving_an_unproved_domain_for_a_group_name_lifts_the_restriction(
+async def test_r11_rename_to_group_name_lifts_restriction(
     service_env: ServiceEnv,
 ) -> None:
     subscription, domain = await on_a_domain(service_env)

@@ -72,7 +72,7 @@ async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
         await handle.terminate("a test is over")
 
 
-async def test_nonsense_for_input_is_rejected_with_what_is_wrong(service_env: ServiceEnv) -> None:
+async def test_invalid_input_is_rejected_with_problems(service_env: ServiceEnv) -> None:
     async def one(arguments: list[Any]) -> None:
         handle = await started(service_env, *arguments)
         result = await rejected(service_env, handle)
@@ -84,7 +84,7 @@ async def test_nonsense_for_input_is_rejected_with_what_is_wrong(service_env: Se
     await run_cases({what: one(arguments) for what, arguments in NONSENSE.items()})
 
 
-async def test_signals_and_updates_to_what_is_rejected_do_not_stall_it(service_env: ServiceEnv) -> None:
+async def test_signals_and_updates_do_not_block_a_rejection(service_env: ServiceEnv) -> None:
     handle = await started(
         service_env,
         None,
@@ -112,9 +112,7 @@ async def test_a_strange_workflow_id_with_nonsense_is_rejected(service_env: Serv
 
 
 @pytest.mark.parametrize("name", ["without the prefix", "long"])
-async def test_a_request_under_an_id_that_no_subscription_can_have_is_rejected(
-    service_env: ServiceEnv, name: str
-) -> None:
+async def test_request_with_impossible_workflow_id_is_rejected(service_env: ServiceEnv, name: str) -> None:
     body = service_env.request_body()
     handle = await started(service_env, body, workflow_id=f"{IDS[name]} again")
     try:
@@ -131,9 +129,7 @@ async def is_recorded(service_env: ServiceEnv, subscription_id: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ["with a quote", "with a double quote", "with Hangul"])
-async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_other(
-    service_env: ServiceEnv, name: str
-) -> None:
+async def test_request_with_chosen_id_starts_a_subscription(service_env: ServiceEnv, name: str) -> None:
     body = service_env.request_body()
     handle = await started(service_env, body, workflow_id=f"{IDS[name]} again")
     subscription_id = handle.id.removeprefix(WORKFLOW_ID_PREFIX)
@@ -147,7 +143,7 @@ async def test_a_request_under_an_id_of_ones_own_is_a_subscription_like_any_othe
         await terminated(handle)
 
 
-async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_other(
+async def test_manual_request_with_derived_id_starts_a_subscription(
     service_env: ServiceEnv,
 ) -> None:
     body = service_env.request_body()
@@ -159,7 +155,7 @@ async def test_a_request_by_hand_under_its_own_id_is_a_subscription_like_any_oth
     assert handle.id == subscription.workflow_id
 
 
-async def test_what_is_rejected_keeps_nothing_personal_in_its_result(service_env: ServiceEnv) -> None:
+async def test_rejected_result_has_no_personal_data(service_env: ServiceEnv) -> None:
     """Whatever was typed into the wrong place: values, and names of fields that nobody knows."""
     typed = "Hong Gildong 010-9876-5432"
     raw: RawValue = payload(f'{{"company_name": 5, "{typed}": "{typed}"}}'.encode())

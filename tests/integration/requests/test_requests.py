@@ -44,7 +44,7 @@ def workflow_id_of(body: dict[str, Any]) -> str:
     return WORKFLOW_ID_PREFIX + subscription_id_for(body["request_id"])
 
 
-async def test_r9_a_refusal_counts_for_what_was_sent_before_and_has_not_begun(
+async def test_r9_refusal_covers_earlier_unstarted_requests(
     service_env: ServiceEnv,
 ) -> None:
     winner = await service_env.requested()
@@ -130,7 +130,7 @@ async def test_r9_another_fingerprint_is_refused(
     ],
     ids=["retry policy", "cron schedule", "run timeout", "execution timeout"],
 )
-async def test_a_start_that_would_repeat_or_end_the_workflow_is_refused(
+async def test_start_that_reuses_or_ends_the_workflow_is_refused(
     service_env: ServiceEnv, options: dict[str, Any]
 ) -> None:
     body = service_env.request_body()
@@ -152,9 +152,11 @@ async def test_a_caller_of_request_learns_which_option_was_refused(service_env: 
     assert "retry policy" in failure.value.cause.message
 
 
-async def test_r5_of_two_requests_for_one_name_one_wins_and_nothing_is_left_of_the_other(
+async def test_r5_concurrent_requests_for_one_name(
     service_env: ServiceEnv,
 ) -> None:
+    """One request is accepted, and nothing is left of the other."""
+
     async def race(number: int) -> dict[str, Any]:
         """Let two race for a name, and return the request that lost."""
         name = f"race-{number}"
@@ -196,9 +198,10 @@ async def test_r5_of_two_requests_for_one_name_one_wins_and_nothing_is_left_of_t
     await gather_all(cleared(loser) for loser in losers)
 
 
-async def test_r9_a_request_sent_five_times_at_once_is_one_subscription_with_one_answer(
+async def test_r9_concurrent_identical_requests_start_one(
     service_env: ServiceEnv,
 ) -> None:
+    """A request that is sent five times concurrently starts one subscription and gets one response."""
     body = service_env.request_body()
     answers = await gather_all(service_env.client.request(body) for _ in range(5))
     assert answers == [answers[0]] * 5
@@ -212,7 +215,7 @@ async def test_r9_a_request_sent_five_times_at_once_is_one_subscription_with_one
     assert [entry.event for entry in timeline] == ["TRIAL_STARTED"]
 
 
-async def test_r5_r9_requests_at_once_that_share_an_id_or_a_name_are_each_answered(
+async def test_r5_r9_concurrent_requests_sharing_id_or_name(
     service_env: ServiceEnv,
 ) -> None:
     """A client of Temporal chooses the workflow's id: two can share a request id, or the reverse."""
@@ -250,9 +253,7 @@ async def test_r5_r9_requests_at_once_that_share_an_id_or_a_name_are_each_answer
 
 
 @pytest.mark.parametrize("shared", ["subscription_id", "request_id"])
-async def test_r9_a_row_that_another_transaction_inserts_is_not_an_error(
-    service_env: ServiceEnv, shared: str
-) -> None:
+async def test_r9_concurrently_inserted_row_is_no_error(service_env: ServiceEnv, shared: str) -> None:
     catalogue_now = (await load_price_book(service_env.pool)).versions[-1]
 
     def row(subscription_id: str, request_id: str) -> tuple[Subscription, Request]:
@@ -301,7 +302,7 @@ async def test_r9_another_body_under_a_request_id_is_refused(service_env: Servic
     assert await service_env.client.request(body) == first
 
 
-async def test_r9_of_two_bodies_at_once_under_one_request_id_one_is_accepted(service_env: ServiceEnv) -> None:
+async def test_r9_concurrent_bodies_with_one_id_accept_only_one(service_env: ServiceEnv) -> None:
     async def race() -> None:
         body = service_env.request_body()
         bodies = [body, {**body, "members": 11}] * 3
@@ -314,7 +315,7 @@ async def test_r9_of_two_bodies_at_once_under_one_request_id_one_is_accepted(ser
     await gather_all(race() for _ in range(4))
 
 
-async def test_r9_a_refused_request_is_judged_anew_under_the_same_id(service_env: ServiceEnv) -> None:
+async def test_r9_refused_request_is_decided_again_with_same_id(service_env: ServiceEnv) -> None:
     holder = await service_env.requested()
     late = service_env.request_body(account=holder.request["account"])
     # Past the client's own look at the name, as in a race: the workflow itself finds the name taken.
@@ -336,7 +337,7 @@ async def start_without_a_look(service_env: ServiceEnv, body: dict[str, Any]) ->
     return Refusal(code=result["code"], message="")
 
 
-async def test_r5_r9_after_erasure_the_name_is_free_and_the_first_answer_stays(
+async def test_r5_r9_erasure_frees_name_and_keeps_response(
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.requested()
@@ -356,7 +357,7 @@ async def test_r5_r9_after_erasure_the_name_is_free_and_the_first_answer_stays(
     assert (await subscription.status()).state is State.ERASED
 
 
-async def test_r9_after_erasure_another_body_under_the_same_request_id_is_refused(
+async def test_r9_reused_request_id_is_refused_after_erasure(
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.requested()
@@ -378,7 +379,7 @@ async def test_r9_after_erasure_another_body_under_the_same_request_id_is_refuse
     assert failure.value.cause.type == RefusalCode.SUBSCRIPTION_ENDED
 
 
-async def test_r31_what_stays_of_an_erased_request_names_nobody(service_env: ServiceEnv) -> None:
+async def test_r31_kept_request_data_is_not_personal(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     fingerprint = await fingerprint_of(service_env, subscription.id)
     await subscription.send("cancel", date=f"{await subscription.today()}")
@@ -393,7 +394,7 @@ async def test_r31_what_stays_of_an_erased_request_names_nobody(service_env: Ser
     assert await found_in_database(service_env, [fingerprint]) == []
 
 
-async def test_r9_r10_a_request_sent_again_after_a_rename_gives_the_first_answer(
+async def test_r9_r10_original_response_after_rename(
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.requested()
@@ -433,7 +434,7 @@ async def test_r5_checking_a_name_changes_nothing(service_env: ServiceEnv) -> No
     assert await found_in_database(service_env, [free.name]) == []
 
 
-async def test_r9_all_that_is_wrong_is_said_at_once_and_nothing_is_begun(service_env: ServiceEnv) -> None:
+async def test_r9_all_problems_are_reported_and_nothing_starts(service_env: ServiceEnv) -> None:
     body = service_env.request_body(region="JP", members=0, admin_id="A", company_phone="1", colour="red")
     with pytest.raises(RefusalError) as refusal:
         await service_env.client.request(body)
@@ -444,7 +445,7 @@ async def test_r9_all_that_is_wrong_is_said_at_once_and_nothing_is_begun(service
     assert await found_in_database(service_env, [body["request_id"]]) == []
 
 
-async def test_r7_what_is_kept_of_the_password_is_its_argon2id_hash(service_env: ServiceEnv) -> None:
+async def test_r7_only_argon2id_hash_of_password_is_stored(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     stored = await service_env.owner.fetchval(
         "SELECT password_hash FROM administrators WHERE subscription_id = $1", subscription.id
@@ -455,9 +456,7 @@ async def test_r7_what_is_kept_of_the_password_is_its_argon2id_hash(service_env:
     assert await found_in_workflow(service_env.temporal, subscription.workflow_id, [PASSWORD]) == []
 
 
-async def test_r33_where_customers_are_served_no_life_begins_at_another_time(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
+async def test_r33_production_refuses_simulated_start_time(stack: EmbeddedStack, temporal: Client) -> None:
     async with (
         open_service_env(stack, temporal, works=False) as service_env,
         service_env.worker(allow_simulation=False),

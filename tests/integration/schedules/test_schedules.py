@@ -64,7 +64,7 @@ async def test_applied_again_nothing_changes(namespace: Client) -> None:
     assert set((await apply_schedules(namespace)).values()) == {ApplyResult.UNCHANGED}
 
 
-async def test_what_was_changed_by_hand_is_corrected_and_what_is_paused_stays_so(namespace: Client) -> None:
+async def test_manual_schedule_edits_are_corrected_but_not_pauses(namespace: Client) -> None:
     await apply_schedules(namespace)
     declared = (await namespace.get_schedule_handle("worksub-reconcile").describe()).schedule
     noon = ScheduleSpec(
@@ -90,7 +90,8 @@ async def test_what_was_changed_by_hand_is_corrected_and_what_is_paused_stays_so
     assert set((await apply_schedules(namespace)).values()) == {ApplyResult.UNCHANGED}
 
 
-async def test_a_list_shows_the_next_run_in_korea_and_what_is_not_applied(namespace: Client) -> None:
+async def test_schedule_list_shows_next_run_and_unapplied_changes(namespace: Client) -> None:
+    """The next run is shown in Korean time."""
     assert not any(each.applied for each in await list_schedules(namespace))
     await apply_schedules(namespace)
     for each in await list_schedules(namespace):
@@ -109,7 +110,7 @@ async def test_a_job_that_is_not_applied_can_be_neither_run_nor_paused(namespace
             await attempt
 
 
-async def test_a_job_that_is_triggered_runs_now_and_is_listed_with_what_it_said(
+async def test_triggered_job_runs_now_and_lists_its_report(
     isolated_env: ServiceEnv,
 ) -> None:
     await apply_schedules(isolated_env.temporal)
@@ -140,7 +141,7 @@ async def is_buffered(client: Client, job: Job) -> bool:
     return described.raw_description.info.buffer_size > 0
 
 
-async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(isolated_env: ServiceEnv) -> None:
+async def test_run_without_report_is_listed_as_failed(isolated_env: ServiceEnv) -> None:
     await apply_schedules(isolated_env.temporal)
     run = await trigger(isolated_env.temporal, PURGE)
     await run.terminate(reason="by an operator")
@@ -154,7 +155,7 @@ async def test_a_run_that_ends_without_a_report_is_said_to_have_failed(isolated_
     await wait_for("the list shows it", is_listed)
 
 
-async def test_what_was_missed_while_nothing_ran_is_made_up_for(namespace: Client) -> None:
+async def test_missed_schedule_runs_are_caught_up(namespace: Client) -> None:
     await apply_schedules(namespace)
     for job in JOBS:
         described = await namespace.get_schedule_handle(job.schedule_id).describe()

@@ -112,7 +112,7 @@ async def go_on(subscriptions: list[SubscriptionDriver], *, months: int) -> list
     return await gather_all(one(subscription) for subscription in subscriptions)
 
 
-async def test_lives_go_on_from_build_to_build_and_back(worker_env: WorkerEnv) -> None:
+async def test_subscriptions_continue_across_builds_and_back(worker_env: WorkerEnv) -> None:
     async with working(worker_env):
         older = await paid(worker_env)
         assert await build_of(older) == ""
@@ -142,7 +142,7 @@ async def test_lives_go_on_from_build_to_build_and_back(worker_env: WorkerEnv) -
         assert await subscription.failed_tasks() == []
 
 
-async def test_the_doctor_says_when_workers_get_no_work(worker_env: WorkerEnv) -> None:
+async def test_doctor_reports_workers_without_tasks(worker_env: WorkerEnv) -> None:
     async with working(worker_env, "0.1.0"):
         await doctor_says(
             worker_env,

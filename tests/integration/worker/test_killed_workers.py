@@ -72,7 +72,7 @@ async def service_env(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[Ser
             yield opened
 
 
-async def test_what_was_half_done_is_done_once(service_env: ServiceEnv, tmp_path: Path) -> None:
+async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text(catalogue_text())
     settings = {
         "DATABASE_URL": service_env.worker_url,

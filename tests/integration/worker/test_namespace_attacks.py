@@ -185,9 +185,7 @@ def forged(state: Subscription, book: PriceBook) -> ResumeInput:
 
 
 @pytest.mark.parametrize("call", ["record_transition", "delete_histories"])
-async def test_reconcile_writes_nothing_that_only_an_attackers_history_says(
-    isolated_env: ServiceEnv, call: str
-) -> None:
+async def test_reconcile_writes_nothing_from_forged_history(isolated_env: ServiceEnv, call: str) -> None:
     subscription = await isolated_env.paid(PAID)
     before = await state_of(isolated_env, subscription)
     argument = (await arguments(isolated_env, subscription))[call]
@@ -292,7 +290,7 @@ async def test_a_seal_is_of_one_workflow_one_run_and_one_argument() -> None:
     assert not seals.is_of_run("", "subscription-1", "run", [b"state"])
 
 
-async def test_a_key_that_was_replaced_still_verifies_and_an_unknown_one_is_waited_for() -> None:
+async def test_replaced_key_verifies_and_unknown_key_is_waited_for() -> None:
     old = Seals((b"old",)).of_call("subscription-1", "erase_subscription", [b"{}"])
     assert Seals((b"new", b"old")).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
     with pytest.raises(UnknownSealKeyError):

@@ -47,7 +47,7 @@ REPLAYS: dict[Release, tuple[Release, ...]] = {
 }
 
 
-async def test_each_release_replays_what_the_one_before_it_began(
+async def test_each_release_replays_histories_of_the_previous(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subscriptions = {}

@@ -14,7 +14,7 @@ from replay.scenarios import KINDS, commands_of, lived
 from dev_stack.stack import EmbeddedStack
 
 
-async def test_lives_ask_for_what_they_asked_for_when_they_were_recorded(stack: EmbeddedStack) -> None:
+async def test_replay_issues_the_recorded_commands(stack: EmbeddedStack) -> None:
     newest = CORPUS / releases()[-1] / COMMANDS
     recorded = by_life(newest.read_text(encoding="utf-8"))
     async with open_scene(stack) as scene:

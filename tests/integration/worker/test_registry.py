@@ -46,18 +46,18 @@ async def registered(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[De
         yield {definition.name or "": definition for definition in definitions}
 
 
-def test_the_worker_has_every_activity_that_workflows_name_and_no_other(registered: Definitions) -> None:
+def test_worker_registers_exactly_the_used_activities(registered: Definitions) -> None:
     assert {*registered} == {*ACTIVITIES}
 
 
 @pytest.mark.parametrize("name", ACTIVITIES)
-def test_an_activity_takes_and_gives_what_workflows_expect(registered: Definitions, name: str) -> None:
+def test_activity_types_match_workflow_calls(registered: Definitions, name: str) -> None:
     argument, result = ACTIVITIES[name]
     assert registered[name].arg_types == [argument]
     assert typing.get_type_hints(registered[name].fn, include_extras=True)["return"] == result
 
 
-def test_every_command_is_an_update_with_a_validator_and_a_signal() -> None:
+def test_every_command_is_update_with_validator_and_signal() -> None:
     definition = workflow._Definition.must_from_class(SubscriptionWorkflow)
     assert {name for name in definition.updates if name} == {*COMMANDS, "request", "settle"}
     assert {name for name in definition.signals if name} == {*COMMANDS, "needs_attention"}
@@ -82,7 +82,8 @@ def test_the_search_attributes_are_those_of_the_public_interface() -> None:
     assert {key.name: key.indexed_value_type.name for key in REGISTRY} == SEARCH_ATTRIBUTES
 
 
-async def test_every_search_attribute_is_registered_and_again_changes_nothing(temporal: Client) -> None:
+async def test_search_attribute_registration_is_idempotent(temporal: Client) -> None:
+    """Every search attribute is registered, and a second registration changes nothing."""
     assert await missing_search_attributes(temporal) == []
     assert await register_search_attributes(temporal) == []
     # As on Temporal Cloud, where nobody may list them; the system's own namespace has none of ours.

@@ -19,7 +19,7 @@ async def careless(name: str, argument: Frozen, *more: Any) -> Any:
     return await execute_until_success(name, argument, *more)
 
 
-async def test_what_runs_replays_or_is_named_with_the_reason(
+async def test_running_workflows_replay_or_are_named_with_reason(
     service_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial, paid = await service_env.requested(START), await service_env.paid(START)

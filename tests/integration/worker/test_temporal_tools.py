@@ -41,7 +41,7 @@ async def row_locked(service_env: ServiceEnv, subscription: SubscriptionDriver) 
         yield
 
 
-async def test_a_request_to_cancel_the_workflow_is_refused_in_the_timeline(service_env: ServiceEnv) -> None:
+async def test_workflow_cancellation_is_refused_in_timeline(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     async with goes_on(subscription):
         await subscription.handle.cancel()
@@ -70,7 +70,7 @@ async def test_it_breaks_off_nothing_that_is_under_way(service_env: ServiceEnv) 
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
-async def test_it_is_refused_in_each_run_and_told_the_same_by_another_worker(
+async def test_cancellation_is_refused_in_each_run_and_on_replay(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
@@ -134,7 +134,7 @@ async def first_task(subscription: SubscriptionDriver) -> int:
     return next(event.event_id for event in await subscription.history() if event.event_type == done)
 
 
-async def test_what_happens_again_after_a_reset_is_not_written_again(service_env: ServiceEnv) -> None:
+async def test_repeated_events_after_reset_are_not_written_again(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     await subscription.advance_to("2027-04-01 00:00")
     before, lines = await subscription.client.timeline(subscription.id), await subscription.ledger()
@@ -149,7 +149,7 @@ async def test_what_happens_again_after_a_reset_is_not_written_again(service_env
     ]
 
 
-async def test_a_life_that_a_reset_has_set_against_its_record_writes_nothing_and_can_begin_anew(
+async def test_reset_workflow_writes_nothing_and_can_restart(
     service_env: ServiceEnv,
 ) -> None:
     subscription = await service_env.requested()

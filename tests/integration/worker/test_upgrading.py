@@ -268,7 +268,7 @@ async def lost(stack: EmbeddedStack) -> Client:
 
 
 @pytest.mark.parametrize("release", releases())
-async def test_lives_that_a_release_began_are_finished_by_this_one(
+async def test_subscriptions_of_earlier_release_are_finished(
     stack: EmbeddedStack, lost: Client, release: str
 ) -> None:
     # One of each that stands otherwise than the rest.

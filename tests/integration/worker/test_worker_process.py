@@ -38,7 +38,7 @@ async def worker_env(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_says_what_it_is_connected_to_and_stops_in_good_order(
+async def test_worker_logs_connections_and_shuts_down_cleanly(
     worker_env: WorkerEnv, stack: EmbeddedStack, number: signal.Signals
 ) -> None:
     mail = {
@@ -75,9 +75,7 @@ async def is_refused_without_a_stack_trace(subscription: SubscriptionDriver) -> 
     assert refusal.failure.stack_trace == ""
 
 
-async def test_what_is_broken_off_in_the_middle_is_finished_by_the_next_and_done_once(
-    stack: EmbeddedStack, tmp_path: Path
-) -> None:
+async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedStack, tmp_path: Path) -> None:
     async def broken_off(by: signal.Signals, code: int) -> None:
         home = tmp_path / by.name
         home.mkdir()
@@ -130,7 +128,7 @@ async def are_lived_once(subscriptions: list[SubscriptionDriver]) -> None:
 # -- waiting -----------------------------------------------------------------------------------------
 
 
-async def test_it_waits_for_servers_that_are_not_up_yet_and_says_why(
+async def test_worker_waits_for_servers_and_logs_the_reason(
     worker_env: WorkerEnv, stack: EmbeddedStack
 ) -> None:
     async with TcpProxy() as to_temporal, TcpProxy() as to_postgresql:
@@ -296,9 +294,7 @@ async def login_without_a_role(worker_env: WorkerEnv) -> str:
     return f"postgresql://outsider:outside@{server}"  # pragma: allowlist secret
 
 
-async def test_each_misconfiguration_is_one_clear_sentence_and_exit_code_2(
-    worker_env: WorkerEnv, tmp_path: Path
-) -> None:
+async def test_misconfiguration_is_one_message_and_exit_code_2(worker_env: WorkerEnv, tmp_path: Path) -> None:
     at_once = asyncio.Semaphore(4)
 
     async def said(what: str, wrong: Wrong) -> str | None:
