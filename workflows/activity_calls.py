@@ -1,9 +1,10 @@
 """Activity calls: retries until success, and `NeedsAttention` after ten minutes of failures.
 
-A short write of which the history alone decides what is written is first tried within the workflow's task,
-as a local activity. That leaves one event instead of six. Should the worker die after the write and before
-the task is completed, the next one comes to the same write, which then changes nothing. What a command causes
-does not qualify: the task that is made again may see it later, after another, or not at all.
+`execute_local_first` runs a local activity within the workflow task: one history event instead of six. It is
+only for short writes that the workflow history determines, such as deadlines. If the worker dies between the
+write and the completion of the task, the retried task performs the same write again, which is a no-op.
+Commands must use a regular activity: the retried task may process a command later, after another one, or not
+at all.
 """
 
 from datetime import timedelta
@@ -20,13 +21,13 @@ with workflow.unsafe.imports_passed_through():
     from subscription.attention import effect_fails
     from subscription.model import Frozen
 
-FAILING_FOR_LONG = timedelta(minutes=10)
-"""After so long without success, an effect shows as `NeedsAttention`."""
+_ATTENTION_AFTER = timedelta(minutes=10)
+"""An activity that fails for this long sets `NeedsAttention`."""
 
 _LOCAL_TIMEOUT = timedelta(seconds=5)
-_AT_ONCE_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
+_LOCAL_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
 _RETRY_TIMEOUT_WHEN_FAILING = timedelta(days=1)
-_ONE_ATTEMPT = timedelta(seconds=60)
+_ATTEMPT_TIMEOUT = timedelta(seconds=60)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 _PAUSE = timedelta(seconds=30)
 _RETRIES = RetryPolicy(
@@ -35,15 +36,15 @@ _RETRIES = RetryPolicy(
 
 
 INTERACTIVE_PRIORITY = Priority(priority_key=2)
-"""What somebody waits for passes in front of what falls due (3) and of the scheduled jobs."""
+"""Priority of interactive commands: ahead of deadlines (3) and scheduled jobs."""
 
 
 async def execute_local_first(
     name: str, argument: Frozen, summary: str | None = None, priority: Priority = Priority.default
 ) -> Any:
-    """As `execute_until_success`, within this task of the workflow while the world answers at once.
+    """Execute a local activity; on failure, fall back to `execute_until_success`.
 
-    Only for what writes the same again when this task is made again, and after no longer than seconds.
+    Use it only for writes that take seconds and that a retried workflow task repeats unchanged.
     """
     _, result_type = ACTIVITIES[name]
     try:
@@ -51,21 +52,21 @@ async def execute_local_first(
             name,
             argument,
             result_type=result_type,
-            # Less than a task may take, so that a world that is away shows, and nobody's question waits.
+            # Shorter than the workflow task timeout: an outage becomes visible, and queries are not blocked.
             schedule_to_close_timeout=_LOCAL_TIMEOUT,
-            retry_policy=_AT_ONCE_RETRIES,
+            retry_policy=_LOCAL_RETRIES,
             summary=summary,
         )
-    except FailureError:  # its last attempt's own error, which no ActivityError wraps
+    except FailureError:  # the error of the last attempt; a local activity does not wrap it in ActivityError
         return await execute_until_success(name, argument, summary, priority)
 
 
 async def execute_until_success(
     name: str, argument: Frozen, summary: str | None = None, priority: Priority = Priority.default
 ) -> Any:
-    """The result of the activity, however long it takes: what cannot work now may work later.
+    """Return the result of an activity; retry without limit, because the failure may be temporary.
 
-    `summary` is shown beside the activity's name to people who look at the history; it names nobody.
+    The Web UI shows `summary` beside the activity name. It must not contain personal data.
     """
     _, result_type = ACTIVITIES[name]
     failing = False
@@ -75,10 +76,10 @@ async def execute_until_success(
                 name,
                 argument,
                 result_type=result_type,
-                # A bound on the whole of it costs no event, where a timer beside it would cost two. Once it
-                # shows, nothing hurries: an outage of weeks must not fill the history.
-                schedule_to_close_timeout=_RETRY_TIMEOUT_WHEN_FAILING if failing else FAILING_FOR_LONG,
-                start_to_close_timeout=_ONE_ATTEMPT,
+                # A timeout of the activity costs no history event; a timer beside it would cost two. After
+                # `NeedsAttention` is set the timeout is longer: an outage of weeks must not fill the history.
+                schedule_to_close_timeout=_RETRY_TIMEOUT_WHEN_FAILING if failing else _ATTENTION_AFTER,
+                start_to_close_timeout=_ATTEMPT_TIMEOUT,
                 heartbeat_timeout=_HEARTBEAT_TIMEOUT,
                 retry_policy=_RETRIES,
                 summary=summary,
@@ -95,7 +96,7 @@ async def execute_until_success(
 
 
 def _error_type(error: ActivityError) -> str:
-    """Return the type of the last attempt's error, which a timeout of all attempts wraps."""
+    """Return the error type of the last attempt. A timeout of all attempts wraps that error."""
     cause: BaseException | None = error.cause
     if isinstance(cause, TimeoutError) and cause.cause is not None:
         cause = cause.cause

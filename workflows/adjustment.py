@@ -13,15 +13,15 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name="AdjustmentWorkflow")
 class AdjustmentWorkflow:
-    """Adds a compensating line to a ledger, once; a refusal fails it with the refusal's code."""
+    """Add a compensating line to a ledger once. A refusal fails the workflow with the refusal code."""
 
     @workflow.run
     async def run(self, argument: Any = None) -> Adjustment:
-        wanted = read_argument(AdjustmentRequest, argument)
-        as_of = AdjustmentInput(wanted=wanted, effective_at=workflow.now())
-        result = await execute_page("adjust_ledger", as_of, summary=f"{wanted.amount:,} KRW")
+        request = read_argument(AdjustmentRequest, argument)
+        as_of = AdjustmentInput(wanted=request, effective_at=workflow.now())
+        result = await execute_page("adjust_ledger", as_of, summary=f"{request.amount:,} KRW")
         if isinstance(result, AdjustmentRefused):
-            refused = result.refused
-            raise ApplicationError(refused.message, refused, type=refused.code, non_retryable=True)
+            refusal = result.refused
+            raise ApplicationError(refusal.message, refusal, type=refusal.code, non_retryable=True)
         adjustment: Adjustment = result.adjustment
         return adjustment

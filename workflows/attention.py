@@ -1,4 +1,4 @@
-"""Attention mark of a subscription: a search attribute, and a memo with the reason."""
+"""`NeedsAttention` of a subscription: a search attribute, and a memo with the reason."""
 
 from temporalio import workflow
 
@@ -9,29 +9,29 @@ with workflow.unsafe.imports_passed_through():
 
 
 def set_needs_attention(attention: Attention | None) -> None:
-    """Set the mark and its reason, or remove both; write nothing where they are so already.
+    """Set `NeedsAttention` and its reason, or clear both. Write nothing if they are unchanged.
 
-    A mark that gets another reason keeps the time at which it was set.
+    A changed reason keeps the time at which `NeedsAttention` was set.
     """
     if bool(workflow.info().typed_search_attributes.get(NEEDS_ATTENTION)) is not (attention is not None):
         workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(attention is not None)])
-    shown = shown_attention()
+    current = current_attention()
     if attention is not None:
-        since = shown.since if shown else workflow.now()
+        since = current.since if current else workflow.now()
         attention = attention.model_copy(update={"since": since})
-    if shown != attention:
+    if current != attention:
         memo = attention.model_dump(mode="json") if attention else None
         workflow.upsert_memo({ATTENTION_MEMO: memo})
 
 
-def shown_attention() -> Attention | None:
-    """Return the reason that the memo of this run has.
+def current_attention() -> Attention | None:
+    """Return the reason in the memo of this run; None if `NeedsAttention` has no reason.
 
-    A client can start a workflow with any memo. One that is unreadable counts as a mark without a reason;
-    raised, the error would fail every task of the workflow.
+    A client can start a workflow with any memo. An unreadable memo counts as an unspecified reason. Raising
+    the error would fail every task of the workflow.
     """
     try:
-        shown: Attention | None = workflow.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
+        current: Attention | None = workflow.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
     except Exception:
         return Attention(kind=AttentionKind.OPERATOR)
-    return shown
+    return current

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def run_shielded(life: Coroutine[Any, Any, T], on_request: Callable[[], None]) -> T:
-    """What the life comes to. A request to cancel the workflow does not reach it, but `on_request`."""
-    living = asyncio.ensure_future(life)
+async def run_shielded(main: Coroutine[Any, Any, T], on_cancel_request: Callable[[], None]) -> T:
+    """Return the result of `main`. A cancellation request calls `on_cancel_request`, not cancels `main`."""
+    task = asyncio.ensure_future(main)
     while True:
         try:
-            return await asyncio.shield(living)
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if living.cancelled():  # the worker drops the workflow from its memory
+            if task.cancelled():  # the worker evicts the workflow from its cache
                 raise
-            on_request()
+            on_cancel_request()

@@ -15,25 +15,25 @@ with workflow.unsafe.imports_passed_through():
     from subscription.timeline import Answer
 
 NO_ARGUMENT = RawValue(Payload())
-"""What a handler is given when its caller sent no argument."""
+"""Default of the handlers' parameter, for callers that send no argument."""
 
 _log = logging.getLogger("worksub")
-_missed_keys: dict[str, bool] = {}
+_reported_keys: dict[str, bool] = {}
 
 _Workflow = TypeVar("_Workflow", bound="CommandReceiver")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class CommandReceiver(Protocol):
-    async def take_update(self, name: str, argument: Any) -> Answer: ...
+    async def handle_update(self, name: str, argument: Any) -> Answer: ...
 
-    def judge_update(self, name: str, argument: Any) -> None: ...
+    def validate_update(self, name: str, argument: Any) -> None: ...
 
-    def take_signal(self, name: str, argument: RawValue) -> None: ...
+    def handle_signal(self, name: str, argument: RawValue) -> None: ...
 
 
 def with_command_handlers(cls: type[_Workflow]) -> type[_Workflow]:
-    """Give a workflow class the handlers of all commands; to be applied before `workflow.defn`."""
+    """Add the handlers of all commands to a workflow class. Apply it before `workflow.defn`."""
     for command in COMMANDS.values():
         _add_update(cls, command.name, command.title)
         _add_signal(cls, command.name, command.title)
@@ -42,48 +42,48 @@ def with_command_handlers(cls: type[_Workflow]) -> type[_Workflow]:
 
 def _add_update(cls: type[_Workflow], name: str, title: str) -> None:
     async def handle(self: Any, argument: RawValue = NO_ARGUMENT) -> Answer:
-        answer: Answer = await self.take_update(name, read_argument(argument))
+        answer: Answer = await self.handle_update(name, read_argument(argument))
         return answer
 
-    def judge(self: Any, argument: RawValue = NO_ARGUMENT) -> None:
-        self.judge_update(name, read_argument(argument))
+    def validate(self: Any, argument: RawValue = NO_ARGUMENT) -> None:
+        self.validate_update(name, read_argument(argument))
 
     update = workflow.update(name=name, description=title)(_as_method(handle))
-    update.validator(_as_method(judge))
+    update.validator(_as_method(validate))
     setattr(cls, f"update_{name}", update)
 
 
 def _add_signal(cls: type[_Workflow], name: str, title: str) -> None:
     def handle(self: Any, argument: RawValue = NO_ARGUMENT) -> None:
-        self.take_signal(name, argument)
+        self.handle_signal(name, argument)
 
     setattr(cls, f"signal_{name}", workflow.signal(name=name, description=title)(_as_method(handle)))
 
 
 def _as_method(function: _Function) -> _Function:
-    """The SDK takes an annotated `self` for an argument."""
+    """Remove the annotation of `self`, which the SDK would take for an argument."""
     del function.__annotations__["self"]
     return function
 
 
-def own_value(argument: RawValue) -> Any:
-    """The JSON value of what this service has written itself.
+def decode_own_argument(argument: RawValue) -> Any:
+    """Return the JSON value of an argument that the service itself has written.
 
-    Raises `UnknownKeyError`: the workflow's task is tried again until the key is there. The log says it once.
+    Raises `UnknownKeyError`: the workflow task is retried until the key is available. It is logged once.
     """
     try:
-        return _decoded(argument)
+        return _decode(argument)
     except UnknownKeyError as error:
-        if error.key_id not in _missed_keys:
-            _missed_keys[error.key_id] = True
+        if error.key_id not in _reported_keys:
+            _reported_keys[error.key_id] = True
             _log.error(str(error))
         raise
 
 
-def _decoded(argument: RawValue) -> Any:
-    """A JSON value; what is not JSON comes back as its bytes, to be refused.
+def _decode(argument: RawValue) -> Any:
+    """Return the JSON value of an argument; its bytes if it is not JSON, which are refused later.
 
-    No argument at all is an empty object, and never a null, which would clear a renewal option.
+    A missing argument is an empty object. It must not be null, which would clear a renewal option.
     """
     if argument is NO_ARGUMENT:
         return {}
@@ -96,11 +96,11 @@ def _decoded(argument: RawValue) -> Any:
 
 
 def read_argument(argument: RawValue) -> Any:
-    """The JSON value of what a caller has sent, or the refusal of what is encrypted with an unknown key.
+    """Return the JSON value of a caller's argument, or a refusal if its encryption key is unknown.
 
-    To wait for a caller's key would let anybody stop a subscription for good.
+    Waiting for the key, as `decode_own_argument` does, would let any caller block a subscription forever.
     """
     try:
-        return _decoded(argument)
+        return _decode(argument)
     except UnknownKeyError as error:
         return Refusal.of(RefusalCode.KEY_UNKNOWN, key_id=error.key_id)

@@ -22,20 +22,20 @@ _MONTH = r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])$"
 
 
 class InvoicesInput(Wire):
-    """The month to close, as `2027-03`; the one before today's if it is not given."""
+    """Month to invoice, such as `2027-03`; the default is the month before the scheduled day."""
 
     month: Annotated[str | None, Field(pattern=_MONTH)] = None
 
 
 @workflow.defn(name="InvoicesWorkflow")
 class InvoicesWorkflow:
-    """Issues what is still to be issued for a month; again, it changes nothing."""
+    """Issue the outstanding invoices of a month. Repeating it changes nothing."""
 
     @workflow.run
     async def run(self, argument: Any = None) -> InvoicesReport:
-        wanted = read_argument(InvoicesInput, argument)
+        input = read_argument(InvoicesInput, argument)
         today = scheduled_day()
-        month = _first_day(wanted.month) if wanted.month else add_months(first_of_month(today), -1)
+        month = _first_day(input.month) if input.month else add_months(first_of_month(today), -1)
         if month >= first_of_month(today):
             raise ApplicationError(
                 f"{month:%Y-%m} has not ended yet.", type=RefusalCode.MONTH_NOT_ENDED, non_retryable=True
@@ -43,20 +43,20 @@ class InvoicesWorkflow:
         return await self._close(month, today)
 
     async def _close(self, month: date, today: date) -> InvoicesReport:
-        issued, total, failed, after = 0, 0, 0, ""
+        issued, total, failed, cursor = 0, 0, 0, ""
         failures: tuple[MemberFailure, ...] = ()
         while True:
             page: InvoicesIssued = await execute_page(
                 "issue_invoices",
-                IssueInvoices(month=month, issued_on=today, after=after),
-                summary=f"invoices of {month:%Y-%m}{f' after {after}' if after else ''}",
+                IssueInvoices(month=month, issued_on=today, after=cursor),
+                summary=f"invoices of {month:%Y-%m}{f' after {cursor}' if cursor else ''}",
             )
             issued, total = issued + page.issued, total + page.total
             failed, failures = failed + len(page.failed), named((*failures, *page.failed))
             if page.next_after is None:
                 break
-            after = page.next_after
-            workflow.set_current_details(f"{issued:,} invoices issued, up to customer {after}.")
+            cursor = page.next_after
+            workflow.set_current_details(f"{issued:,} invoices issued, up to customer {cursor}.")
         summary = f"{issued:,} invoices for {month:%Y-%m}, {format_krw(total)} in all with VAT."
         summary += failure_words(failed, failures)
         workflow.set_current_details(summary)

@@ -43,17 +43,17 @@ with workflow.unsafe.imports_passed_through():
     from subscription.state import Subscription
     from subscription.timeline import TIMELINE_KEPT, Answer, TimelineEntry, timeline_entry
 
-_NONE_RECENT = RecentCommands()
-_LONGEST_MESSAGE = 500
-_MOST_PROBLEMS = 10
+_NO_RECENT_COMMANDS = RecentCommands()
+_MAX_MESSAGE_LENGTH = 500
+_MAX_PROBLEMS = 10
 MOST_NOTED_A_DAY = 100
-"""So many refused signals have an entry of their own in a day's timeline; the others are counted."""
+"""Maximum number of refused signals with their own timeline entry per day; the others are only counted."""
 
 _NAME_TAKEN = Refusal.of(RefusalCode.NAME_TAKEN, reason="RENAME")
 
 
 class RefusedSignal(NamedTuple):
-    """A signal that was refused, and who sent it, if that was said."""
+    """A refused signal, and the name of its sender if the command contains one."""
 
     name: str
     refused: Refusal
@@ -61,38 +61,41 @@ class RefusedSignal(NamedTuple):
 
 
 class SubscriptionLifecycle:
-    """The one writer of a subscription's state. `clock_offset` is None where the clock is the real one."""
+    """The only writer of a subscription's state.
+
+    `clock_offset` is the lead of a test clock over workflow time; None if the subscription has no test clock.
+    """
 
     def __init__(
         self,
         state: Subscription,
-        book: PriceBook,
+        price_book: PriceBook,
         clock_offset: timedelta | None,
         timeline: Sequence[TimelineEntry] = (),
-        recent: RecentCommands = _NONE_RECENT,
+        recent: RecentCommands = _NO_RECENT_COMMANDS,
         refused_signals: RefusedSignals | None = None,
     ) -> None:
         self.state = state
-        self.book = book
+        self.price_book = price_book
         self.clock_offset = clock_offset
         self.timeline = tuple(timeline)
         self.recent = recent
         self.refused_signals = refused_signals
-        self.has_moved_on = False
+        self.has_transitioned = False
         self.year_ended = False
 
     # -- time ----------------------------------------------------------------------------------------
 
     def clock(self) -> datetime:
-        """What the life's own clock shows (R33)."""
+        """Return the time of the subscription's own clock (R33)."""
         return workflow.now().astimezone(KST) + (self.clock_offset or timedelta(0))
 
     def now(self) -> datetime:
-        """Business time: the clock, and never before what has already happened."""
+        """Return business time: the clock, but never earlier than the last event."""
         return max(self.clock(), self.state.last_at) if self.state.last_at else self.clock()
 
     def command_time(self, command: Command) -> datetime | Refusal:
-        """When a command counts as asked: in a simulated life at its own `at`, else now."""
+        """Return the business time of a command: its own `at` in a simulation, otherwise now."""
         if command.at is None:
             return self.now()
         if self.clock_offset is None:
@@ -103,61 +106,61 @@ class SubscriptionLifecycle:
             return TOO_FAR_AHEAD
         return command.at
 
-    def _looked_up_at(self, command: Command) -> datetime:
-        """Return the time at which its id is looked up: the command's own, or now if that cannot be."""
+    def _lookup_time(self, command: Command) -> datetime:
+        """Return the time at which the command ID is looked up: the command's, or now if that is invalid."""
         time = self.command_time(command)
         return self.now() if isinstance(time, Refusal) else time
 
     def next_wake_time(self) -> tuple[datetime, str]:
-        """When there is something to do next, and what, for people who look at the timer."""
-        deadline, wake_at = next_deadline(self.state), wake_time(self.state, self.book)
-        assert deadline, "a life that goes on has a deadline"
+        """Return when the next step is due, and its description, which the Web UI shows at the timer."""
+        deadline, wake_at = next_deadline(self.state), wake_time(self.state, self.price_book)
+        assert deadline, "an active subscription has a deadline"
         assert wake_at
-        if (counted_at := self._counted_at()) and counted_at < wake_at:
-            wake_at, words = counted_at, "note how many signals were refused"
+        if (count_due_at := self._refusal_count_due_at()) and count_due_at < wake_at:
+            wake_at, description = count_due_at, "note how many signals were refused"
         else:
-            words = format_deadline(deadline)
-        look = min((claim.next_look_at for claim in self.state.claims), default=None)
-        if look and look < wake_at:
-            return look, "look for the proof of domain ownership"
-        return wake_at, words
+            description = format_deadline(deadline)
+        next_check_at = min((claim.next_look_at for claim in self.state.claims), default=None)
+        if next_check_at and next_check_at < wake_at:
+            return next_check_at, "look for the proof of domain ownership"
+        return wake_at, description
 
-    # -- what is due ---------------------------------------------------------------------------------
+    # -- deadlines -----------------------------------------------------------------------------------
 
     async def process_due(self, now: datetime) -> None:
-        """All that is due at `now`, looking for proofs of domain ownership included."""
+        """Process everything that is due at `now`, including checks of domain verification records."""
         await self._process_deadlines(now)
-        await self._note_rest_of_day(now)
+        await self._record_refusal_count(now)
         if any(claim.next_look_at <= now for claim in self.state.claims):
-            await self._look(now)
+            await self._check_domains(now)
 
     async def _process_deadlines(self, now: datetime) -> None:
-        """Every deadline at or before `now`, in due order, each recorded before the next is begun (R23)."""
-        while event := next_due_event(self.state, now, self.book):
-            expected_at = wake_time(self.state, self.book) or event.at
+        """Process deadlines up to `now` in due order; record each before the next one (R23)."""
+        while event := next_due_event(self.state, now, self.price_book):
+            expected_at = wake_time(self.state, self.price_book) or event.at
             if isinstance(event, Erased):
                 await self._erase(event)
-            elif isinstance(await self._record((event,), at_once=True), PriceBookOutdated):
+            elif isinstance(await self._record((event,), local_first=True), PriceBookOutdated):
                 continue
-            if self.clock_offset is None:  # a simulated life's clock stands still between its commands
-                metrics.deadline_met(event, self.clock() - expected_at)
+            if self.clock_offset is None:  # a test clock stands still between commands
+                metrics.record_deadline_lateness(event, self.clock() - expected_at)
 
-    async def _look(self, now: datetime) -> None:
-        proved = await self._verified_domains()
-        while events := domain_verified_events(self.state, proved, now):
-            await self._record(events, at_once=True)
-        self._reschedule_looks(now)
+    async def _check_domains(self, now: datetime) -> None:
+        verified = await self._verified_domains()
+        while events := domain_verified_events(self.state, verified, now):
+            await self._record(events, local_first=True)
+        self._reschedule_domain_checks(now)
 
     async def _verified_domains(self) -> tuple[str, ...]:
-        policy = self.book.domain_policy
+        policy = self.price_book.domain_policy
         tokens = {claim.name: claim.token for claim in self.state.claims}
-        found = await execute_until_success(
+        result = await execute_until_success(
             "look_for_proof", DomainCheckInput(tokens=tokens, cname_target=policy.cname_target)
         )
-        return tuple(found.proved)
+        return tuple(result.proved)
 
-    def _reschedule_looks(self, now: datetime) -> None:
-        policy, state = self.book.domain_policy, self.state
+    def _reschedule_domain_checks(self, now: datetime) -> None:
+        policy, state = self.price_book.domain_policy, self.state
         self.state = state.model_copy(
             update={
                 "claim": state.claim and state.claim.looked_at(now, policy),
@@ -167,7 +170,7 @@ class SubscriptionLifecycle:
 
     async def _erase(self, event: Erased) -> None:
         after = apply_all(self.state, (event,))
-        self.show()  # erasing may take its time
+        self.update_search_attributes()  # before the erasure, which may take long
         await execute_until_success(
             "erase_subscription",
             EraseInput(
@@ -176,11 +179,14 @@ class SubscriptionLifecycle:
         )
         self._set_state(after, (event,))
 
-    # -- what is asked -------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------
 
-    def refused_at_once(self, command: Command) -> Refusal | None:
-        """The refusal that the state alone decides, on a copy on which all that is due is done."""
-        known = self.recent.known(command, self._looked_up_at(command))
+    def immediate_refusal(self, command: Command) -> Refusal | None:
+        """Return a refusal that the state alone decides; None if the command may be accepted.
+
+        The decision is made on a copy of the state, after all due deadlines.
+        """
+        known = self.recent.known(command, self._lookup_time(command))
         if isinstance(known, Refusal):
             return known
         if known is not Known.NEW:
@@ -188,29 +194,29 @@ class SubscriptionLifecycle:
         now = self.command_time(command)
         if isinstance(now, Refusal):
             return now
-        decision = decide(advance(self.state, now, self.book), command, now, self.book)
+        decision = decide(advance(self.state, now, self.price_book), command, now, self.price_book)
         if isinstance(decision, Refusal) and not decision.judged_by_catalogue:
             return decision
         return None
 
-    async def answer(self, command: Command) -> Answer | Refusal:
-        """Judge a command after all that is due, and carry it out; the answer comes once it is recorded."""
+    async def execute(self, command: Command) -> Answer | Refusal:
+        """Decide a command after all due deadlines, record its events, and return the answer."""
         original = await self._original_answer(command)
         if original is not None:
             return original
         now = self.command_time(command)
         if isinstance(now, Refusal):
             return now
-        return await self._judge_and_record(command, now)
+        return await self._decide_and_record(command, now)
 
-    async def _judge_and_record(self, command: Command, now: datetime) -> Answer | Refusal:
+    async def _decide_and_record(self, command: Command, now: datetime) -> Answer | Refusal:
         while True:
-            # A command that looks for a proof is itself the look that may be due.
+            # `check_domain` is itself the domain check that may be due.
             if isinstance(command, CheckDomain):
                 await self._process_deadlines(now)
             else:
                 await self.process_due(now)
-            decision = await self._judged(command, now)
+            decision = await self._decide(command, now)
             if isinstance(decision, Refusal):
                 return decision
             answer = self._answer_for(command, decision)
@@ -224,56 +230,56 @@ class SubscriptionLifecycle:
                 case _:
                     return answer
 
-    async def _judged(self, command: Command, now: datetime) -> Decision | Refusal:
-        """The decision by the newest prices, and with what only the world knows."""
-        decision = decide(self.state, command, now, self.book)
+    async def _decide(self, command: Command, now: datetime) -> Decision | Refusal:
+        """Return the decision by the newest prices, with facts from external systems (DNS, domain tokens)."""
+        decision = decide(self.state, command, now, self.price_book)
         if (
             isinstance(decision, Refusal)
             and decision.judged_by_catalogue
             and await self._load_newer_catalogues()
         ):
-            decision = decide(self.state, command, now, self.book)
+            decision = decide(self.state, command, now, self.price_book)
         if isinstance(decision, Refusal):
             return decision
         match command:
             case CheckDomain():
-                found = ExternalFacts(proved=await self._verified_domains())
-                self._reschedule_looks(now)
+                facts = ExternalFacts(proved=await self._verified_domains())
+                self._reschedule_domain_checks(now)
             case RenameAccount() if command.account.kind is AccountKind.DOMAIN:
-                found = ExternalFacts(token=await self._token(command.account.name))
+                facts = ExternalFacts(token=await self._token(command.account.name))
             case _:
                 return decision
-        return decide(self.state, command, now, self.book, found)
+        return decide(self.state, command, now, self.price_book, facts)
 
     async def _load_newer_catalogues(self) -> bool:
-        known = NewerCataloguesInput(edition=self.book.edition)
+        known = NewerCataloguesInput(edition=self.price_book.edition)
         newer = (await execute_local_first("newer_catalogues", known)).newer
-        self.book = self.book.with_versions(newer)
+        self.price_book = self.price_book.with_versions(newer)
         return bool(newer)
 
     async def _token(self, domain: str) -> str:
-        wanted = DomainTokenInput(subscription_id=self.state.subscription_id, domain=domain)
+        input = DomainTokenInput(subscription_id=self.state.subscription_id, domain=domain)
         token: str = (
-            await execute_until_success("issue_domain_token", wanted, priority=INTERACTIVE_PRIORITY)
+            await execute_until_success("issue_domain_token", input, priority=INTERACTIVE_PRIORITY)
         ).token
         return token
 
     async def _original_answer(self, command: Command) -> Answer | Refusal | None:
-        """The answer to a command that was accepted before under its id (R22); None for a new one."""
-        known = self.recent.known(command, self._looked_up_at(command))
+        """Return the stored answer of a repeated command ID (R22); None for a new command."""
+        known = self.recent.known(command, self._lookup_time(command))
         if isinstance(known, Refusal):
             return known
         if known is Known.NEW:
             return None
         assert command.id is not None
-        wanted = StoredAnswerInput(
+        input = StoredAnswerInput(
             subscription_id=self.state.subscription_id,
             command_id=command.id,
             fingerprint=command.fingerprint(),
-            since=self._looked_up_at(command) - REMEMBERED_FOR,
+            since=self._lookup_time(command) - REMEMBERED_FOR,
         )
-        recalled: AnswerRecalled = await execute_local_first("recall_answer", wanted)
-        return ID_REUSED if recalled.reused else recalled.answer
+        stored: AnswerRecalled = await execute_local_first("recall_answer", input)
+        return ID_REUSED if stored.reused else stored.answer
 
     def _answer_for(self, command: Command, decision: Decision) -> Answer:
         after = apply_all(self.state, decision.events)
@@ -286,40 +292,41 @@ class SubscriptionLifecycle:
             ledger=tuple(line for event in decision.events for line in event.lines),
         )
 
-    # -- signals that are refused --------------------------------------------------------------------
+    # -- refused signals -----------------------------------------------------------------------------
 
-    async def note_refusals(self, refusals: Sequence[RefusedSignal]) -> None:
-        """A signal has nobody to answer, so its refusal goes into the timeline; several in one transition.
+    async def record_refusals(self, refusals: Sequence[RefusedSignal]) -> None:
+        """Record refusals of signals in the timeline, in one transition. Signals return no result.
 
-        Whoever may signal could fill the timeline, so each day has a bound. What is beyond it is counted.
+        The number of entries per day is limited, because a client could fill the timeline. Refusals beyond
+        the limit are counted.
         """
         now = self.now()
         await self.process_due(now)
         if not self.state.state.accepts_commands:
             return
-        today = self._refused_today()
+        today = self._refusals_of_today()
         noted = refusals[: max(0, MOST_NOTED_A_DAY - today.noted)]
         self.refused_signals = today.model_copy(update={"noted": today.noted + len(noted)})
-        self.count_refused(len(refusals) - len(noted))
-        events = tuple(CommandRefused.of(now, each.name, shortened(each.refused)) for each in noted)
+        self.count_refused_signals(len(refusals) - len(noted))
+        events = tuple(CommandRefused.of(now, signal.name, truncated(signal.refused)) for signal in noted)
         if events:
-            await self._record_as_it_is(events, tuple(each.by for each in noted))
+            await self._record_at_any_price(events, tuple(signal.by for signal in noted))
 
-    def count_refused(self, signals: int) -> None:
-        """Count signals that have no entry of their own; their number is noted when the day is over."""
+    def count_refused_signals(self, signals: int) -> None:
+        """Count refused signals without a timeline entry; the count is recorded after the day ends."""
         if signals:
-            today = self._refused_today()
+            today = self._refusals_of_today()
             self.refused_signals = today.model_copy(update={"more": today.more + signals})
 
-    def _refused_today(self) -> RefusedSignals:
+    def _refusals_of_today(self) -> RefusedSignals:
         return self.refused_signals or RefusedSignals(day=day_of(self.now()))
 
-    def _counted_at(self) -> datetime | None:
-        """When the rest of a day's refused signals is noted: as soon as the day is over."""
+    def _refusal_count_due_at(self) -> datetime | None:
+        """Return when the count of refused signals is recorded: at the end of their day."""
         counted = self.refused_signals
         return start_of(counted.day + timedelta(days=1)) if counted and counted.more else None
 
-    async def _note_rest_of_day(self, now: datetime) -> None:
+    async def _record_refusal_count(self, now: datetime) -> None:
         counted = self.refused_signals
         if counted is None or day_of(now) <= counted.day:
             return
@@ -327,14 +334,14 @@ class SubscriptionLifecycle:
         if counted.more and self.state.state.accepts_commands:
             refused = Refusal.of(RefusalCode.TOO_MANY_SIGNALS, date=counted.day, more=counted.more)
             rest = CommandRefused.of(now, "signals", refused).model_copy(update={"count": counted.more})
-            await self._record_as_it_is((rest,), ())
+            await self._record_at_any_price((rest,), ())
 
-    async def _record_as_it_is(self, events: tuple[Event, ...], by: tuple[str | None, ...]) -> None:
-        """Write what no price decides."""
+    async def _record_at_any_price(self, events: tuple[Event, ...], by: tuple[str | None, ...]) -> None:
+        """Record events that do not depend on prices; a newer price book only repeats the write."""
         while isinstance(await self._record(events, by=by), PriceBookOutdated):
             pass
 
-    # -- the record ----------------------------------------------------------------------------------
+    # -- recording -----------------------------------------------------------------------------------
 
     async def _record(
         self,
@@ -344,31 +351,34 @@ class SubscriptionLifecycle:
         now: datetime | None = None,
         by: tuple[str | None, ...] = (),
         *,
-        at_once: bool = False,
+        local_first: bool = False,
     ) -> RecordResult:
-        """Write a transition, and only then become its state. Newer prices mean: judge again (R19).
+        """Record a transition in the database, then adopt its state.
 
-        `at_once` for what the history alone has decided: see `workflows.activity_calls`.
+        After `PriceBookOutdated` the caller must decide again by the newer prices (R19). Use `local_first`
+        only for transitions that the workflow history determines: see `workflows.activity_calls`.
         """
         after = apply_all(self.state, events)
-        kept = None
+        to_store = None
         if command and now:
             by = (command.by,) * len(events) if command.by else ()
             if command.id and answer:
-                kept = StoredAnswer(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
+                to_store = StoredAnswer(
+                    command_id=command.id, fingerprint=command.fingerprint(), answer=answer
+                )
         transition = Transition(
             subscription_id=self.state.subscription_id,
             first_sequence=self.state.sequence + 1,
             events=events,
             state=after,
-            edition=self.book.edition,
-            answer=kept,
+            edition=self.price_book.edition,
+            answer=to_store,
             by=by,
         )
-        result = await self._recorded(transition, at_once=at_once)
+        result = await self._execute_record(transition, local_first=local_first)
         match result:
             case PriceBookOutdated(newer=newer):
-                self.book = self.book.with_versions(newer)
+                self.price_book = self.price_book.with_versions(newer)
             case NameTaken():
                 pass
             case _:
@@ -377,10 +387,10 @@ class SubscriptionLifecycle:
                     self.recent = self.recent.adding(command, now)
         return result
 
-    async def _recorded(self, transition: Transition, *, at_once: bool) -> RecordResult:
+    async def _execute_record(self, transition: Transition, *, local_first: bool) -> RecordResult:
         summary = _summary(transition.events)
         result: RecordResult
-        if at_once:
+        if local_first:
             result = await execute_local_first("record_transition", transition, summary)
         else:
             result = await execute_until_success(
@@ -391,20 +401,20 @@ class SubscriptionLifecycle:
     def _set_state(self, after: Subscription, events: tuple[Event, ...]) -> None:
         entries = (*self.timeline, *_entries(self.state, events))
         self.timeline = entries[-TIMELINE_KEPT:]
-        self.has_moved_on = True
+        self.has_transitioned = True
         self.year_ended |= any(_ends_a_year(event) for event in events)
         self.state = after
 
-    # -- what people see -----------------------------------------------------------------------------
+    # -- search attributes ---------------------------------------------------------------------------
 
-    def show(self) -> None:
-        """Bring the search attributes up to date with the state."""
+    def update_search_attributes(self) -> None:
+        """Upsert the search attributes that differ from the state."""
         updates = search_attribute_updates(workflow.info().typed_search_attributes, self.state)
         if updates:
             workflow.upsert_search_attributes(updates)
 
-    def shown(self) -> TypedSearchAttributes:
-        """What a new run begins with, where it costs no event."""
+    def search_attributes(self) -> TypedSearchAttributes:
+        """Return the search attributes of the next run. Setting them at its start costs no history event."""
         return all_search_attributes(workflow.info().typed_search_attributes, self.state)
 
 
@@ -416,22 +426,22 @@ def _entries(state: Subscription, events: Sequence[Event]) -> tuple[TimelineEntr
     return tuple(entries)
 
 
-def shortened(refused: Refusal) -> Refusal:
-    """A refusal as it is kept: what a caller sent may have a thousand things wrong with it."""
+def truncated(refused: Refusal) -> Refusal:
+    """Return the refusal with bounded size, because a caller's argument may have a thousand problems."""
     message = refused.message
-    if len(message) > _LONGEST_MESSAGE:
-        message = f"{message[: _LONGEST_MESSAGE - 1]}…"
-    return refused.model_copy(update={"message": message, "problems": refused.problems[:_MOST_PROBLEMS]})
+    if len(message) > _MAX_MESSAGE_LENGTH:
+        message = f"{message[: _MAX_MESSAGE_LENGTH - 1]}…"
+    return refused.model_copy(update={"message": message, "problems": refused.problems[:_MAX_PROBLEMS]})
 
 
 def _summary(events: Sequence[Event]) -> str:
-    """For people who look at the history: what is recorded, however much it is."""
+    """Return the activity summary that the Web UI shows: the names of at most three events."""
     names = ", ".join(event.event for event in events[:3])
     return names if len(events) <= 3 else f"{names} and {len(events) - 3} more"
 
 
 def _ends_a_year(event: Event) -> bool:
-    """Whether a contract year has just ended: twelve periods of a monthly chain count as one."""
+    """Return whether this event ends a contract year; twelve monthly periods count as one."""
     if not isinstance(event, ContractRenewed):
         return False
     return event.contract.term is ContractTerm.ANNUAL or event.contract.periods_before % 12 == 0

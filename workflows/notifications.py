@@ -25,53 +25,55 @@ with workflow.unsafe.imports_passed_through():
     )
 
 _PAGES_A_RUN = 200
-# Less than a day, for tomorrow's job begins another one.
+# Less than a day, because the next day's job starts another delivery workflow.
 _DELIVERY_PERIOD = timedelta(hours=20)
 _SHORTEST_PAUSE = timedelta(seconds=1)
 
 
 @workflow.defn(name="NoticesWorkflow")
 class NoticesWorkflow:
-    """Fills the outbox, sends what it can, and leaves the rest to `NoticesDeliveryWorkflow`.
+    """Fill the outbox, send what can be sent, and leave the rest to `NoticesDeliveryWorkflow`.
 
-    Its day is the one on which it works, not the one for which it was scheduled: what is told late must
-    be true when it is read.
+    The day is the one on which the workflow runs, not the scheduled one: a late notice must be true when it
+    is read.
     """
 
     @workflow.run
     async def run(self, argument: Any = None) -> NoticesReport:
-        stage = read_argument(NoticesWorkflowInput, argument)
+        progress = read_argument(NoticesWorkflowInput, argument)
         for _ in range(_PAGES_A_RUN):
-            day = stage.day or day_of(workflow.now())
+            day = progress.day or day_of(workflow.now())
             page: QueueNoticesResult = await execute_page(
-                "tell_notices", QueueNoticesInput(day=day, after=stage.after), summary=f"what is due on {day}"
+                "tell_notices",
+                QueueNoticesInput(day=day, after=progress.after),
+                summary=f"what is due on {day}",
             )
-            stage = NoticesWorkflowInput(
-                day=stage.day,
+            progress = NoticesWorkflowInput(
+                day=progress.day,
                 after=page.next_after or "",
-                told=stage.told + page.told,
-                failed=stage.failed + len(page.failed),
-                failures=named((*stage.failures, *page.failed)),
+                told=progress.told + page.told,
+                failed=progress.failed + len(page.failed),
+                failures=named((*progress.failures, *page.failed)),
             )
-            told = stage.told
+            queued = progress.told
             if page.next_after is None:
                 break
-            workflow.set_current_details(f"{told:,} new notices so far.")
+            workflow.set_current_details(f"{queued:,} new notices so far.")
         else:
-            workflow.continue_as_new(stage)
-        delivered = await _delivered(stage.day)
-        if delivered.waiting and not delivered.no_server:
-            await _start_delivery_workflow(stage.day)
-        failed, failures = stage.failed + len(delivered.failed), (*stage.failures, *delivered.failed)
+            workflow.continue_as_new(progress)
+        result = await _deliver(progress.day)
+        if result.waiting and not result.no_server:
+            await _start_delivery_workflow(progress.day)
+        failed, failures = progress.failed + len(result.failed), (*progress.failures, *result.failed)
         report = NoticesReport(
-            summary=_summary(told, delivered) + failure_words(failed, failures),
+            summary=_summary(queued, result) + failure_words(failed, failures),
             failed=failed,
             failures=named(failures),
             day=day,
-            told=told,
-            sent=delivered.sent,
-            given_up=delivered.given_up,
-            waiting=delivered.waiting,
+            told=queued,
+            sent=result.sent,
+            given_up=result.given_up,
+            waiting=result.waiting,
         )
         workflow.set_current_details(report.summary)
         return report
@@ -79,24 +81,24 @@ class NoticesWorkflow:
 
 @workflow.defn(name="NoticesDeliveryWorkflow")
 class NoticesDeliveryWorkflow:
-    """Tries what waits in the outbox until nothing does, or until the next day's job is near."""
+    """Retry the notices in the outbox until it is empty or the next day's job is near."""
 
     @workflow.run
     async def run(self, argument: Any = None) -> None:
-        wanted = read_argument(NoticesDeliveryInput, argument)
-        ends, troubles, pause = workflow.now() + _DELIVERY_PERIOD, 1, retry_delay(1)
-        while workflow.now() + pause < ends:
+        input = read_argument(NoticesDeliveryInput, argument)
+        ends_at, failed_attempts, pause = workflow.now() + _DELIVERY_PERIOD, 1, retry_delay(1)
+        while workflow.now() + pause < ends_at:
             await workflow.sleep(pause, summary="until the next attempt")
-            delivered = await _delivered(wanted.day)
-            workflow.set_current_details(_delivery_words(delivered))
-            if not delivered.waiting or delivered.no_server:
+            result = await _deliver(input.day)
+            workflow.set_current_details(_delivery_summary(result))
+            if not result.waiting or result.no_server:
                 return
-            troubles = troubles + 1 if delivered.trouble else 0
-            pause = retry_delay(troubles) if delivered.trouble else _until_the_next(delivered)
+            failed_attempts = failed_attempts + 1 if result.trouble else 0
+            pause = retry_delay(failed_attempts) if result.trouble else _time_until_next(result)
 
 
-async def _delivered(day: date | None) -> DeliverNoticesResult:
-    """Page after page, until all that may be tried at present has been."""
+async def _deliver(day: date | None) -> DeliverNoticesResult:
+    """Deliver page after page, until every notice that may be tried now has been tried."""
     sent = given_up = 0
     failed: tuple[MemberFailure, ...] = ()
     while True:
@@ -112,8 +114,8 @@ async def _delivered(day: date | None) -> DeliverNoticesResult:
 
 
 async def _start_delivery_workflow(day: date | None) -> None:
-    """In a workflow of its own, one at a time, so that the job's report need not wait."""
-    # One that is under way tries these as well.
+    """Start one delivery workflow, so that the report of the job does not wait for retries."""
+    # A delivery workflow that is already running also tries these notices.
     with suppress(WorkflowAlreadyStartedError):
         await workflow.start_child_workflow(
             "NoticesDeliveryWorkflow",
@@ -124,16 +126,16 @@ async def _start_delivery_workflow(day: date | None) -> None:
         )
 
 
-def _until_the_next(delivered: DeliverNoticesResult) -> timedelta:
-    return max(timedelta(seconds=delivered.next_in_seconds or 0), _SHORTEST_PAUSE)
+def _time_until_next(result: DeliverNoticesResult) -> timedelta:
+    return max(timedelta(seconds=result.next_in_seconds or 0), _SHORTEST_PAUSE)
 
 
-def _summary(told: int, delivered: DeliverNoticesResult) -> str:
-    return f"{told:,} new {'notice' if told == 1 else 'notices'}. {_delivery_words(delivered)}"
+def _summary(queued: int, result: DeliverNoticesResult) -> str:
+    return f"{queued:,} new {'notice' if queued == 1 else 'notices'}. {_delivery_summary(result)}"
 
 
-def _delivery_words(delivered: DeliverNoticesResult) -> str:
-    if delivered.no_server:
-        return f"No mail server is set; waiting in the outbox: {delivered.waiting:,}."
-    words = f"{delivered.sent:,} sent, {delivered.given_up:,} given up, {delivered.waiting:,} waiting"
-    return f"{words}: {delivered.trouble}." if delivered.trouble else f"{words}."
+def _delivery_summary(result: DeliverNoticesResult) -> str:
+    if result.no_server:
+        return f"No mail server is set; waiting in the outbox: {result.waiting:,}."
+    summary = f"{result.sent:,} sent, {result.given_up:,} given up, {result.waiting:,} waiting"
+    return f"{summary}: {result.trouble}." if result.trouble else f"{summary}."

@@ -29,32 +29,32 @@ _STEPS = {
 
 @workflow.defn(name="ReconcileWorkflow")
 class ReconcileWorkflow:
-    """Repairs what is safe to repair, reports all; where it was broken off it goes on."""
+    """Check every page, repair what is safe to repair, and report. A retry resumes at the last page."""
 
     @workflow.run
     async def run(self, argument: Any = None) -> ReconcileReport:
-        stage = read_argument(ReconcileProgress, argument)
+        progress = read_argument(ReconcileProgress, argument)
         run = workflow.info().first_execution_run_id
         pages = 0
-        while stage.step is not ReconcileStep.REPORT:
+        while progress.step is not ReconcileStep.REPORT:
             if pages == _PAGES_A_RUN:
-                workflow.continue_as_new(stage)
-            stage = await _after_a_page(run, stage)
-            workflow.set_current_details(f"{stage.looked_at:,} looked at, {stage.found:,} findings so far.")
+                workflow.continue_as_new(progress)
+            progress = await _check_page(run, progress)
+            workflow.set_current_details(f"{progress.looked_at:,} checked, {progress.found:,} findings.")
             pages += 1
-        return await _report(run, stage)
+        return await _report(run, progress)
 
 
-async def _after_a_page(run: str, stage: ReconcileProgress) -> ReconcileProgress:
-    name, summary = _STEPS[stage.step]
-    wanted = ReconcilePage(run=run, after=stage.after, grace_minutes=stage.grace_minutes)
-    page: ReconcilePageResult = await execute_page(name, wanted, summary=summary)
-    return stage.after_page(page)
+async def _check_page(run: str, progress: ReconcileProgress) -> ReconcileProgress:
+    name, summary = _STEPS[progress.step]
+    input = ReconcilePage(run=run, after=progress.after, grace_minutes=progress.grace_minutes)
+    page: ReconcilePageResult = await execute_page(name, input, summary=summary)
+    return progress.after_page(page)
 
 
-async def _report(run: str, stage: ReconcileProgress) -> ReconcileReport:
-    wanted = FinishReconciliation(run=run, looked_at=stage.looked_at)
-    report: ReconcileReport = await execute_page("finish_reconciliation", wanted, summary="the report")
+async def _report(run: str, progress: ReconcileProgress) -> ReconcileReport:
+    input = FinishReconciliation(run=run, looked_at=progress.looked_at)
+    report: ReconcileReport = await execute_page("finish_reconciliation", input, summary="the report")
     codes = "".join(f"\n- **{code}**: {number:,}" for code, number in report.by_code.items())
     workflow.set_current_details(report.summary + codes)
     return report

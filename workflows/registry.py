@@ -35,13 +35,13 @@ INTERCEPTORS: tuple[Interceptor, ...] = (
     MetricsInterceptor(),
 )
 
-# A sandbox around every step would cost as much as the step. Tests check what it would check: those in
-# tests/unit/workflows read what workflows import and call, and those in tests/replay what they do.
+# The sandbox would double the cost of every workflow task. Tests replace its checks: tests/unit/workflows
+# inspects the imports and calls of workflow code, and tests/replay compares its commands.
 WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
 
 
 LONGEST_TASK_SECONDS = 60
-"""A workflow task that computes for longer is taken for a deadlock."""
+"""The worker treats a workflow task that computes for longer as deadlocked."""
 
 
 def extend_deadlock_detection(worker: Worker) -> None:
@@ -58,23 +58,24 @@ def extend_deadlock_detection(worker: Worker) -> None:
 
 
 def replayer(
-    *watching: Interceptor, converter: DataConverter | None = None, runtime: Runtime | None = None
+    *extra_interceptors: Interceptor, converter: DataConverter | None = None, runtime: Runtime | None = None
 ) -> Replayer:
-    """Takes histories through these workflows as a worker would; `watching` see what they ask for.
+    """Return a replayer with the workflows and interceptors of a worker, plus `extra_interceptors`.
 
-    `converter` is that of the client which read them, by default the environment's.
+    `converter` is the data converter of the client that read the histories; the default comes from the
+    environment.
     """
     return Replayer(
         workflows=WORKFLOWS,
         workflow_runner=WORKFLOW_RUNNER,
         debug_mode=True,  # without deadlock detection: see `extend_deadlock_detection`
-        interceptors=(*INTERCEPTORS, *watching),
+        interceptors=(*INTERCEPTORS, *extra_interceptors),
         data_converter=converter or data_converter(),
         runtime=runtime,
     )
 
 
 def replay_failure_reason(failure: Exception) -> str:
-    """Why a history did not replay, without what the SDK wraps around it."""
-    told = re.search(r'message: "((?:[^"\\]|\\.)*)"', str(failure))
-    return told[1] if told else str(failure)
+    """Return the message of a replay failure, without the text that the SDK adds around it."""
+    message = re.search(r'message: "((?:[^"\\]|\\.)*)"', str(failure))
+    return message[1] if message else str(failure)

@@ -21,12 +21,12 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name="PurgeWorkflow")
 class PurgeWorkflow:
-    """Deletes histories that should be gone, and rows past their retention; again, there is nothing left."""
+    """Delete orphaned histories, and rows past their retention period. Repeating it changes nothing."""
 
     @workflow.run
     async def run(self, argument: Any = None) -> PurgeReport:
-        wanted = read_argument(PurgeInput, argument)
-        histories, failed, failures = await _histories(wanted.grace_minutes)
+        input = read_argument(PurgeInput, argument)
+        histories, failed, failures = await _purge_histories(input.grace_minutes)
         purged: PurgeRowsResult = await execute_page(
             "purge_rows", PurgeRowsInput(), summary="rows past their retention"
         )
@@ -36,18 +36,18 @@ class PurgeWorkflow:
         return report
 
 
-async def _histories(grace_minutes: int) -> tuple[int, int, tuple[MemberFailure, ...]]:
-    histories, failed, after = 0, 0, ""
+async def _purge_histories(grace_minutes: int) -> tuple[int, int, tuple[MemberFailure, ...]]:
+    histories, failed, cursor = 0, 0, ""
     failures: tuple[MemberFailure, ...] = ()
     while True:
         page: PurgeHistoriesResult = await execute_page(
             "purge_histories",
-            PurgeHistoriesInput(grace_minutes=grace_minutes, after=after),
+            PurgeHistoriesInput(grace_minutes=grace_minutes, after=cursor),
             summary="histories that should be gone",
         )
         histories, failed = histories + page.histories, failed + len(page.failed)
         failures = named((*failures, *page.failed))
         if page.next_after is None:
             return histories, failed, failures
-        after = page.next_after
+        cursor = page.next_after
         workflow.set_current_details(f"{histories:,} histories deleted so far.")

@@ -13,11 +13,11 @@ from subscription.state import State, Subscription
 from subscription.timeline import TimelineEntry
 
 MOST_RUN_IDS = 200
-"""So many run ids are handed on, for erasure. Earlier runs are found in the server's lists."""
+"""Maximum number of run IDs passed on for erasure. Earlier runs are found by visibility queries."""
 
 
 class RefusedSignals(Frozen):
-    """The refused signals of a day: how many are `noted` in the timeline, and how many `more` there were."""
+    """Refused signals of a day: `noted` have a timeline entry, `more` are only counted."""
 
     day: Day
     noted: int = 0
@@ -25,7 +25,7 @@ class RefusedSignals(Frozen):
 
 
 class WaitingSignal(Frozen):
-    """A signal that waits for its turn across runs: its command's fields, or why it cannot be read."""
+    """Queued signal that is passed to the next run: the fields of its command, or its refusal."""
 
     name: str
     argument: Mapping[str, Any] = {}
@@ -33,11 +33,11 @@ class WaitingSignal(Frozen):
 
 
 class ResumeInput(Frozen):
-    """A life that goes on from an earlier run.
+    """State of an active subscription, passed by an earlier run.
 
-    `clock_offset` is what a simulated life's clock is ahead of the workflow's. `run_ids` are the latest runs,
-    for erasure, and `forgotten` is how many there were before them. `timeline` keeps the latest entries for
-    the query, `recent` the latest ids of commands, `signals` what still waits for its turn.
+    `clock_offset` is the lead of a test clock over workflow time. `run_ids` are the latest runs, for erasure;
+    `forgotten` counts the runs before them. `timeline` has the latest entries for the query. `recent` has the
+    latest command IDs, `signals` the queued signals.
     """
 
     stage: Literal["RESUMED"] = "RESUMED"
@@ -54,7 +54,7 @@ class ResumeInput(Frozen):
 
 
 class CleanupInput(Frozen):
-    """A life that is over: what is left to do is deleting its histories. Nothing here names anyone (R31)."""
+    """Input of the last run, which deletes the histories. Contains no personal data (R31)."""
 
     stage: Literal["CLEARING"] = "CLEARING"
     run_ids: tuple[str, ...]
@@ -64,7 +64,7 @@ class CleanupInput(Frozen):
 
 
 class SubscriptionResult(Frozen):
-    """What the workflow returns, as its last state; for a refused request, with what was wrong."""
+    """Result of the workflow: the final state and, for a refused request, its code and problems."""
 
     state: State
     code: str | None = None
@@ -72,13 +72,13 @@ class SubscriptionResult(Frozen):
 
 
 def with_run(run_ids: tuple[str, ...], forgotten: int, run_id: str) -> tuple[tuple[str, ...], int]:
-    """The run ids to hand on, with this one, and how many are not among them any more."""
+    """Return the run IDs to pass on, including this one, and the number of dropped run IDs."""
     known = (*run_ids, run_id)
     return known[-MOST_RUN_IDS:], forgotten + max(0, len(known) - MOST_RUN_IDS)
 
 
 def parse_run_input(argument: Any) -> ResumeInput | CleanupInput | None:
-    """The stage that a run's argument names; None when it is a request."""
+    """Parse the argument of a run; return None if it is a request."""
     if isinstance(argument, Mapping):
         match argument.get("stage"):
             case "RESUMED":

@@ -25,10 +25,13 @@ _RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=t
 T = TypeVar("T", bound=Wire)
 
 
-def read_argument(shape: type[T], argument: Any) -> T:
-    """What a job was started with, nothing at all included; a wrong one fails the run with what is wrong."""
+def read_argument(model: type[T], argument: Any) -> T:
+    """Return the parsed argument of a job; a missing argument counts as empty.
+
+    An invalid argument fails the run. The error message lists the problems.
+    """
     try:
-        return parse_strict(shape, {} if argument is None else argument)
+        return parse_strict(model, {} if argument is None else argument)
     except ValidationError as error:
         problems = problems_from(error)
         raise ApplicationError(
@@ -39,13 +42,13 @@ def read_argument(shape: type[T], argument: Any) -> T:
 
 
 def scheduled_day() -> date:
-    """The business date for which this run was scheduled; for one that was started by hand, today's."""
+    """Return the business date for which this run was scheduled; the start date if started manually."""
     info = workflow.info()
     return day_of(info.typed_search_attributes.get(_SCHEDULED_AT) or info.start_time)
 
 
 async def execute_page(name: str, argument: Frozen, summary: str) -> Any:
-    """The result of an activity that works through one page and heartbeats; tried until it works."""
+    """Return the result of an activity that processes one page; retry until it succeeds."""
     _, result_type = ACTIVITIES[name]
     return await workflow.execute_activity(
         name,

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
 def search_attribute_updates(
     present: TypedSearchAttributes, state: Subscription
 ) -> list[SearchAttributeUpdate[Any]]:
-    """What must be upserted so that lists show this state; empty when they do."""
+    """Return the search attribute updates that this state requires; empty if nothing changed."""
     values = search_attribute_values(state)
     return [
         _update(key, values[key.name]) for key in STATE_ATTRIBUTES if present.get(key) != values[key.name]
@@ -27,7 +27,7 @@ def search_attribute_updates(
 
 
 def all_search_attributes(present: TypedSearchAttributes, state: Subscription) -> TypedSearchAttributes:
-    """Every attribute of this state, and whether somebody must look."""
+    """Return all search attributes of this state, and the present value of `NeedsAttention`."""
     values = {**search_attribute_values(state), NEEDS_ATTENTION_NAME: present.get(NEEDS_ATTENTION)}
     pairs = [SearchAttributePair(key, values[key.name]) for key in REGISTRY if values[key.name] is not None]
     return TypedSearchAttributes(pairs)

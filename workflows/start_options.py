@@ -6,8 +6,8 @@ with workflow.unsafe.imports_passed_through():
     from subscription.refusals import Refusal, RefusalCode
 
 
-def refused_start() -> Refusal | None:
-    """Return the refusal of a start whose options would repeat or end the workflow; None if it has none."""
+def start_refusal() -> Refusal | None:
+    """Return the refusal of start options that would repeat or end the workflow; None if there are none."""
     info = workflow.info()
     if info.cron_schedule:
         return Refusal.of(RefusalCode.INVALID_START, reason="CRON_SCHEDULE")

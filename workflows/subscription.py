@@ -1,4 +1,25 @@
-"""The subscription workflow: handlers, main loop, continue-as-new and cleanup."""
+"""The subscription workflow: handlers, main loop, continue-as-new and cleanup.
+
+A subscription is one workflow, which consists of a chain of runs. `run_input` names the stage of a run:
+
+    request ──► provision ────────────────────────────────────┐ refused
+    (1st run)       │ accepted                                │
+                    ▼                                         │
+    RESUMED ──► process deadlines ◄────────────┐              │
+    (next run)      ▼                          │              │
+                process queued commands        │              │
+                    ▼                          │              │
+                continue as new? ──no──► wait for a deadline  │
+                    │ yes, or erased     or a command         │
+                    ▼                                         │
+                drain the queue ◄─────────────────────────────┘
+                    └──► continue as new ──► RESUMED, or CLEARING after erasure or refusal
+
+    CLEARING ──► delete the histories of the earlier runs ──► end
+
+Each transition is recorded in the database before it becomes the workflow's state. An update returns after
+that. Signals return no result, so their refusals are recorded in the timeline.
+"""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -13,13 +34,13 @@ from temporalio.exceptions import ApplicationError
 
 from adapters.observability.trace_context import current_trace_header, use_trace_header
 from workflows.activity_calls import INTERACTIVE_PRIORITY, execute_local_first, execute_until_success
-from workflows.attention import set_needs_attention, shown_attention
+from workflows.attention import current_attention, set_needs_attention
 from workflows.cancellation_shield import run_shielded
-from workflows.command_handlers import NO_ARGUMENT, own_value, read_argument, with_command_handlers
+from workflows.command_handlers import NO_ARGUMENT, decode_own_argument, read_argument, with_command_handlers
 from workflows.deadline_timer import DeadlineTimer
 from workflows.interceptors import metrics
 from workflows.interceptors.message_authentication import is_continued
-from workflows.lifecycle import RefusedSignal, SubscriptionLifecycle, shortened
+from workflows.lifecycle import RefusedSignal, SubscriptionLifecycle, truncated
 from workflows.run_input import (
     CleanupInput,
     ResumeInput,
@@ -28,7 +49,7 @@ from workflows.run_input import (
     parse_run_input,
     with_run,
 )
-from workflows.start_options import refused_start
+from workflows.start_options import start_refusal
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
@@ -48,54 +69,55 @@ with workflow.unsafe.imports_passed_through():
     from subscription.timeline import Answer, RequestAnswer, TimelineEntry
     from subscription.validation import redact_field_names
 
-_SHORTEST_SLEEP = timedelta(milliseconds=1)
-# In a simulation commands bring their own time, so they may come early by the clock, but never late: real
-# time goes on while they are judged, on a busy machine for minutes, and no deadline must be met in between.
-_SIMULATIONS_LEAD = timedelta(hours=1)
+_MIN_SLEEP = timedelta(milliseconds=1)
+# In a simulation, each command brings its own time. The simulated clock must never pass that time before the
+# command is processed, which takes minutes on a busy machine; otherwise a deadline would be processed first.
+# The simulated clock therefore starts this much behind.
+_SIMULATION_LEAD = timedelta(hours=1)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _ENDED = Refusal.of(RefusalCode.SUBSCRIPTION_ENDED)
-_IMPOSSIBLE_ID = Refusal.of(RefusalCode.INVALID_ID, reason="WORKFLOW", prefix=WORKFLOW_ID_PREFIX)
+_INVALID_WORKFLOW_ID = Refusal.of(RefusalCode.INVALID_ID, reason="WORKFLOW", prefix=WORKFLOW_ID_PREFIX)
 _CANCEL_BY_COMMAND = Refusal.of(RefusalCode.CANCEL_BY_COMMAND)
 _NOT_STARTED = Refusal.of(RefusalCode.NOT_YET_STARTED)
 _RETRYABLE = Refusal.of(RefusalCode.TRY_AGAIN)
 _TOO_LARGE = Refusal.of(RefusalCode.INVALID_ARGUMENT, reason="TOO_MUCH")
 
-
-# What waits is handed on to the next run, whose input may have 2 MB; and a task, which has two seconds, may
-# go through all of it.
-_MOST_WAITING = 2_000
-_MOST_WAITING_BYTES = 512 * 1024
-_LARGEST_SIGNAL = 64 * 1024
-_NOTED_TOGETHER = 100
-# A server may suggest a new run later than it takes to load a history, or never.
-_LONGEST_RUN = 8_000
-_LARGEST_RUN_BYTES = 8 * 1024 * 1024
-# The server fails a task during which 100 signals come in. The worker then replays the whole run, and the
-# task is failed again if that takes as long.
-_MOST_SIGNALS = 500
+# Queued signals are passed to the next run, whose input may have at most 2 MB. A single workflow task, which
+# has two seconds, may have to process all of them.
+_MAX_QUEUED = 2_000
+_MAX_QUEUED_BYTES = 512 * 1024
+_MAX_SIGNAL_BYTES = 64 * 1024
+_REFUSALS_PER_TRANSITION = 100
+# The server may suggest continue-as-new too late, when the history already takes too long to load, or never.
+_MAX_RUN_EVENTS = 8_000
+_MAX_RUN_BYTES = 8 * 1024 * 1024
+# The server fails a workflow task during which 100 signals arrive. The worker then replays the whole run. If
+# the replay takes as long, the server fails the task again.
+_MAX_SIGNALS_PER_RUN = 500
 
 
 @dataclass
 class QueuedCommand:
-    """What waits for its turn: a command, or `settle`, which asks only what is due and has none.
+    """A queued command, or `settle`, which only processes due deadlines and has no command.
 
-    A signal is read when it is its turn, for thousands may come in one task. `cause` is what it is done for.
+    A signal is parsed when its turn comes, because thousands may arrive in one workflow task. `trace_header`
+    is the trace of the caller.
     """
 
     name: str
     command: Command | Refusal | None
     at: datetime | None = None
-    by_signal: bool = False
+    is_signal: bool = False
     argument: RawValue | None = None
     result: Answer | Refusal | None = None
-    cause: Payload | None = field(default_factory=current_trace_header)
+    trace_header: Payload | None = field(default_factory=current_trace_header)
 
     @property
     def size(self) -> int:
         return len(self.argument.payload.data) if self.argument else 0
 
-    def read(self) -> Command | Refusal:
-        """The command of a signal, or why it cannot be read."""
+    def parse(self) -> Command | Refusal:
+        """Return the command of a signal, or the refusal of an argument that cannot be parsed."""
         if self.command is None:
             assert self.argument is not None
             argument = read_argument(self.argument)
@@ -106,78 +128,78 @@ class QueuedCommand:
 @workflow.defn(name="SubscriptionWorkflow")
 @with_command_handlers
 class SubscriptionWorkflow:
-    """It wakes, first does what is due, then what was asked, records it, and sleeps again."""
+    """Entity workflow of one subscription; see the module docstring for its stages."""
 
     @workflow.init
     def __init__(self, start: RawValue = NO_ARGUMENT) -> None:
-        argument = own_value(start)
-        # Only an earlier run names a stage, and seals it. From any other caller it is a request with an
-        # unknown field.
-        stage = parse_run_input(argument) if is_continued(start) else None
-        self._asked: deque[QueuedCommand] = deque()
-        self._waiting_bytes = 0
+        argument = decode_own_argument(start)
+        # Only an earlier run passes a run input, and seals it. A `stage` from any other caller is an unknown
+        # field of a request.
+        run_input = parse_run_input(argument) if is_continued(start) else None
+        self._queue: deque[QueuedCommand] = deque()
+        self._queued_bytes = 0
         self._refusals: list[RefusedSignal] = []
-        self._turned_away: Counter[str] = Counter()
-        self._leaving = False
-        self._signals = 0
-        self._signalled_at = 0
-        self._alarm = DeadlineTimer()
-        self._life: SubscriptionLifecycle | None = None
-        self._refused: Refusal | None = None
-        self._clearing = stage if isinstance(stage, CleanupInput) else None
-        self._request = argument if isinstance(argument, dict) and stage is None else {}
+        self._dropped_signals: Counter[str] = Counter()
+        self._is_closing = False
+        self._signal_count = 0
+        self._history_length_at_signal = 0
+        self._timer = DeadlineTimer()
+        self._lifecycle: SubscriptionLifecycle | None = None
+        self._refusal: Refusal | None = None
+        self._cleanup = run_input if isinstance(run_input, CleanupInput) else None
+        self._request = argument if isinstance(argument, dict) and run_input is None else {}
         self._run_ids: tuple[str, ...] = ()
         self._forgotten_runs = 0
         self._request_fingerprint = ""
-        if isinstance(stage, ResumeInput):
-            self._life = SubscriptionLifecycle(
-                stage.state,
-                stage.book,
-                stage.clock_offset,
-                stage.timeline,
-                stage.recent,
-                stage.refused_signals,
+        if isinstance(run_input, ResumeInput):
+            self._lifecycle = SubscriptionLifecycle(
+                run_input.state,
+                run_input.book,
+                run_input.clock_offset,
+                run_input.timeline,
+                run_input.recent,
+                run_input.refused_signals,
             )
-            self._asked.extend(_resumed(signal) for signal in stage.signals)
-            self._run_ids, self._forgotten_runs = stage.run_ids, stage.forgotten
-            self._request_fingerprint = stage.request_fingerprint
+            self._queue.extend(_from_waiting_signal(signal) for signal in run_input.signals)
+            self._run_ids, self._forgotten_runs = run_input.run_ids, run_input.forgotten
+            self._request_fingerprint = run_input.request_fingerprint
 
     @workflow.run
     async def run(self, start: RawValue = NO_ARGUMENT) -> SubscriptionResult:
         return await run_shielded(self._run(), self._refuse_cancellation)
 
     async def _run(self) -> SubscriptionResult:
-        if self._clearing:
-            return await self._delete_histories(self._clearing)
-        if self._life is None:
+        if self._cleanup:
+            return await self._delete_histories(self._cleanup)
+        if self._lifecycle is None:
             await self._provision()
-        if self._life is None:
+        if self._lifecycle is None:
             await self._continue_as_new()
-        with use_trace_header(None):  # what follows is no part of the request any more
-            return await self._main_loop(self._life)
+        with use_trace_header(None):  # the trace of the request ends here
+            return await self._main_loop(self._lifecycle)
 
-    async def _main_loop(self, life: SubscriptionLifecycle) -> NoReturn:
-        while not life.state.state.over:
-            await life.process_due(life.now())
-            await self._process_queue(life)
-            if self._should_continue_as_new(life):
+    async def _main_loop(self, lifecycle: SubscriptionLifecycle) -> NoReturn:
+        while not lifecycle.state.state.over:
+            await lifecycle.process_due(lifecycle.now())
+            await self._process_queue(lifecycle)
+            if self._should_continue_as_new(lifecycle):
                 await self._continue_as_new()
-            await self._wait_for_deadline_or_command(life)
+            await self._wait_for_deadline_or_command(lifecycle)
         await self._continue_as_new()
 
-    # -- the beginning -------------------------------------------------------------------------------
+    # -- provisioning --------------------------------------------------------------------------------
 
     async def _provision(self) -> None:
-        """Become a subscription, or learn why not (R9)."""
+        """Provision the subscription, or store the refusal of its request (R9)."""
         workflow_id = workflow.info().workflow_id
         subscription_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
         if subscription_id == workflow_id or not is_subscription_id(subscription_id):
-            self._refused = _IMPOSSIBLE_ID
+            self._refusal = _INVALID_WORKFLOW_ID
             return
-        if refused := refused_start():
-            self._refused = refused
+        if refused := start_refusal():
+            self._refusal = refused
             return
-        simulated_at = _instant(self._request.get("simulated_at"))
+        simulated_at = _parse_instant(self._request.get("simulated_at"))
         result = await execute_local_first(
             "provision_subscription",
             ProvisionInput(
@@ -188,30 +210,30 @@ class SubscriptionWorkflow:
             priority=INTERACTIVE_PRIORITY,
         )
         if isinstance(result, RequestRefused):
-            self._refused = result.refused
+            self._refusal = result.refused
             return
         self._request_fingerprint = result.fingerprint
-        self._life = SubscriptionLifecycle(
+        self._lifecycle = SubscriptionLifecycle(
             result.state,
             PriceBook(versions=result.catalogues),
-            simulated_at - _SIMULATIONS_LEAD - workflow.now() if simulated_at else None,
+            simulated_at - _SIMULATION_LEAD - workflow.now() if simulated_at else None,
             result.timeline,
-            # Started anew from the record, it does not know the ids that were accepted before.
+            # A workflow that was restarted from the database does not know the command IDs accepted before.
             RecentCommands(dropped_at=result.state.last_at if result.state.sequence > 1 else None),
         )
 
     @workflow.update(
-        name="request", description="The answer to the request: the trial has started, or why not (R9)"
+        name="request", description="Wait for the answer to the request: trial started, or refused (R9)"
     )
     async def request(self, fingerprint: RawValue = NO_ARGUMENT) -> RequestAnswer:
-        await workflow.wait_condition(lambda: self._life is not None or self._refused is not None)
-        if self._refused:
-            _raise_refusal(self._refused)
-        assert self._life is not None
+        await workflow.wait_condition(lambda: self._lifecycle is not None or self._refusal is not None)
+        if self._refusal:
+            _raise_refusal(self._refusal)
+        assert self._lifecycle is not None
         given = _fingerprint(read_argument(fingerprint))
         if given and given != self._request_fingerprint:
             _raise_refusal(Refusal.of(RefusalCode.REQUEST_ID_REUSED, "request_id"))
-        state = self._life.state
+        state = self._lifecycle.state
         assert state.trial_ends_at is not None
         return RequestAnswer(
             subscription_id=state.subscription_id, state=State.TRIAL, trial_ends_at=state.trial_ends_at
@@ -220,361 +242,377 @@ class SubscriptionWorkflow:
     @request.validator
     def _validate_request(self, fingerprint: RawValue = NO_ARGUMENT) -> None:
         _fingerprint(read_argument(fingerprint))
-        if self._clearing:
+        if self._cleanup:
             _raise_refusal(_ENDED)
 
-    # -- what is asked -------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------
 
-    async def _process_queue(self, life: SubscriptionLifecycle) -> None:
-        """In the order in which it came, for as long as this run goes on."""
-        while self._asked and not self._should_continue_as_new(life):
-            asked = self._asked[0]
-            if asked.by_signal and (refused := self._refused_at_once(life, asked)):
-                self._take_first()
-                await self._refuse(life, asked, refused)
+    async def _process_queue(self, lifecycle: SubscriptionLifecycle) -> None:
+        """Execute queued commands in order of arrival, until this run should continue as new."""
+        while self._queue and not self._should_continue_as_new(lifecycle):
+            queued = self._queue[0]
+            if queued.is_signal and (refused := self._immediate_refusal(lifecycle, queued)):
+                self._pop_command()
+                await self._refuse_signal(lifecycle, queued, refused)
                 continue
-            await self._note_refusals(life)
-            with use_trace_header(asked.cause):
-                result = await self._answer(life, asked)
-            self._take_first()
-            asked.result = result
-            if asked.by_signal and isinstance(result, Refusal):
-                await self._refuse(life, asked, result)
-        await self._note_refusals(life)
+            await self._record_refusals(lifecycle)
+            with use_trace_header(queued.trace_header):
+                result = await self._execute(lifecycle, queued)
+            self._pop_command()
+            queued.result = result
+            if queued.is_signal and isinstance(result, Refusal):
+                await self._refuse_signal(lifecycle, queued, result)
+        await self._record_refusals(lifecycle)
 
-    def _take_first(self) -> QueuedCommand:
-        asked = self._asked.popleft()
-        self._waiting_bytes -= asked.size
-        return asked
+    def _pop_command(self) -> QueuedCommand:
+        queued = self._queue.popleft()
+        self._queued_bytes -= queued.size
+        return queued
 
     @staticmethod
-    def _refused_at_once(life: SubscriptionLifecycle, asked: QueuedCommand) -> Refusal | None:
-        command = asked.read()
-        return command if isinstance(command, Refusal) else life.refused_at_once(command)
+    def _immediate_refusal(lifecycle: SubscriptionLifecycle, queued: QueuedCommand) -> Refusal | None:
+        command = queued.parse()
+        return command if isinstance(command, Refusal) else lifecycle.immediate_refusal(command)
 
-    async def _refuse(self, life: SubscriptionLifecycle, asked: QueuedCommand, refused: Refusal) -> None:
-        """Refusals of signals wait for each other, so that many of them are one transition."""
-        command = asked.read()
+    async def _refuse_signal(
+        self, lifecycle: SubscriptionLifecycle, queued: QueuedCommand, refused: Refusal
+    ) -> None:
+        """Collect refusals of consecutive signals and record them in one transition."""
+        command = queued.parse()
         by = None if isinstance(command, Refusal) else command.by
-        with use_trace_header(asked.cause):
-            self._refusals.append(RefusedSignal(asked.name, refused, by))
-            if len(self._refusals) >= _NOTED_TOGETHER or not (self._asked and self._asked[0].by_signal):
-                await self._note_refusals(life)
+        with use_trace_header(queued.trace_header):
+            self._refusals.append(RefusedSignal(queued.name, refused, by))
+            if len(self._refusals) >= _REFUSALS_PER_TRANSITION or not (
+                self._queue and self._queue[0].is_signal
+            ):
+                await self._record_refusals(lifecycle)
 
-    async def _note_refusals(self, life: SubscriptionLifecycle) -> None:
+    async def _record_refusals(self, lifecycle: SubscriptionLifecycle) -> None:
         refusals, self._refusals = self._refusals, []
-        self._count_turned_away(life)
+        self._count_dropped_signals(lifecycle)
         if not refusals:
             return
-        if life.state.state.accepts_commands:
-            await life.note_refusals(refusals)
-        for (name, code), times in Counter((each.name, each.refused.code) for each in refusals).items():
-            metrics.refused(name, code, "SIGNAL", times)
+        if lifecycle.state.state.accepts_commands:
+            await lifecycle.record_refusals(refusals)
+        for (name, code), times in Counter((signal.name, signal.refused.code) for signal in refusals).items():
+            metrics.count_refusal(name, code, "SIGNAL", times)
 
-    def _count_turned_away(self, life: SubscriptionLifecycle) -> None:
-        turned_away, self._turned_away = self._turned_away, Counter()
-        life.count_refused(turned_away.total())
-        for name, times in turned_away.items():
-            metrics.refused(name, RefusalCode.TOO_MANY_SIGNALS, "SIGNAL", times)
+    def _count_dropped_signals(self, lifecycle: SubscriptionLifecycle) -> None:
+        dropped, self._dropped_signals = self._dropped_signals, Counter()
+        lifecycle.count_refused_signals(dropped.total())
+        for name, times in dropped.items():
+            metrics.count_refusal(name, RefusalCode.TOO_MANY_SIGNALS, "SIGNAL", times)
 
-    async def _answer(self, life: SubscriptionLifecycle, asked: QueuedCommand) -> Answer | Refusal:
-        if isinstance(asked.command, Refusal):
-            return asked.command
-        if asked.command:
-            return await life.answer(asked.command)
-        await life.process_due(max(asked.at or life.now(), life.now()))
-        return _settled(life)
+    async def _execute(self, lifecycle: SubscriptionLifecycle, queued: QueuedCommand) -> Answer | Refusal:
+        if isinstance(queued.command, Refusal):
+            return queued.command
+        if queued.command:
+            return await lifecycle.execute(queued.command)
+        await lifecycle.process_due(max(queued.at or lifecycle.now(), lifecycle.now()))
+        return _settle_answer(lifecycle)
 
-    async def take_update(self, name: str, argument: Any) -> Answer:
-        command = _updating_command(name, argument)
-        return await self._answered(QueuedCommand(name, command))
+    async def handle_update(self, name: str, argument: Any) -> Answer:
+        command = _parse_update(name, argument)
+        return await self._enqueue_and_wait(QueuedCommand(name, command))
 
-    def judge_update(self, name: str, argument: Any) -> None:
-        """Refuse at once, and without a trace in the history, what the rules refuse as things stand."""
-        command = _updating_command(name, argument)
-        life = self._taking_updates()
-        if not self._asked and (refused := life.refused_at_once(command)):
+    def validate_update(self, name: str, argument: Any) -> None:
+        """Raise the refusal if the current state decides it; a rejected update leaves no history event."""
+        command = _parse_update(name, argument)
+        lifecycle = self._require_accepting()
+        if not self._queue and (refused := lifecycle.immediate_refusal(command)):
             _raise_refusal(refused)
 
-    def _taking_updates(self) -> SubscriptionLifecycle:
-        """The life that an update may be asked of now."""
-        if self._clearing or self._life is None:
-            _raise_refusal(_ENDED if self._clearing else _NOT_STARTED)
-        if self._leaving or len(self._asked) >= _MOST_WAITING:
+    def _require_accepting(self) -> SubscriptionLifecycle:
+        """Return the lifecycle; raise a refusal if this run accepts no updates."""
+        if self._cleanup or self._lifecycle is None:
+            _raise_refusal(_ENDED if self._cleanup else _NOT_STARTED)
+        if self._is_closing or len(self._queue) >= _MAX_QUEUED:
             _raise_refusal(_RETRYABLE)
-        return self._life
+        return self._lifecycle
 
-    def take_signal(self, name: str, argument: RawValue) -> None:
-        """A signal has nobody to answer: what is wrong with it goes into the timeline."""
+    def handle_signal(self, name: str, argument: RawValue) -> None:
+        """Queue a signal. Signals return no result, so refusals are recorded in the timeline."""
         name = name if name in COMMANDS else "an unknown signal"
-        asked = QueuedCommand(name, None, by_signal=True, argument=argument)
-        if asked.size > _LARGEST_SIGNAL:
-            asked = QueuedCommand(name, _TOO_LARGE, by_signal=True)
-        self._wait(asked)
+        queued = QueuedCommand(name, None, is_signal=True, argument=argument)
+        if queued.size > _MAX_SIGNAL_BYTES:
+            queued = QueuedCommand(name, _TOO_LARGE, is_signal=True)
+        self._enqueue_signal(queued)
 
-    def _wait(self, asked: QueuedCommand) -> None:
-        """Whoever may signal could send any number: what is beyond the bound is refused, and counted."""
+    def _enqueue_signal(self, queued: QueuedCommand) -> None:
+        """Append a signal to the queue; beyond the queue's limits, refuse and count it.
+
+        The limits bound memory, because a client may send any number of signals.
+        """
         self._count_signal()
-        waiting_bytes = self._waiting_bytes + asked.size
-        if len(self._asked) >= _MOST_WAITING or waiting_bytes > _MOST_WAITING_BYTES:
-            self._turned_away[asked.name] += 1
+        queued_bytes = self._queued_bytes + queued.size
+        if len(self._queue) >= _MAX_QUEUED or queued_bytes > _MAX_QUEUED_BYTES:
+            self._dropped_signals[queued.name] += 1
             return
-        self._asked.append(asked)
-        self._waiting_bytes = waiting_bytes
+        self._queue.append(queued)
+        self._queued_bytes = queued_bytes
 
     def _count_signal(self) -> None:
-        self._signals += 1
-        self._signalled_at = workflow.info().get_current_history_length()
+        self._signal_count += 1
+        self._history_length_at_signal = workflow.info().get_current_history_length()
 
     def _refuse_cancellation(self) -> None:
-        """A request to cancel the workflow has nobody to answer either."""
-        self._wait(QueuedCommand("Temporal's cancellation", _CANCEL_BY_COMMAND, by_signal=True))
+        """Queue the refusal of a Temporal cancellation request, which returns no result either."""
+        self._enqueue_signal(QueuedCommand("Temporal's cancellation", _CANCEL_BY_COMMAND, is_signal=True))
 
-    @workflow.signal(
-        name="needs_attention", description="Show in lists that somebody must look, or need not any more"
-    )
+    @workflow.signal(name="needs_attention", description="Set or clear NeedsAttention, which lists show")
     def needs_attention(self, argument: RawValue = NO_ARGUMENT) -> None:
-        if self._clearing:
-            self.take_signal("needs_attention", NO_ARGUMENT)
+        if self._cleanup:
+            self.handle_signal("needs_attention", NO_ARGUMENT)
         elif read := read_attention(read_argument(argument)):
             self._count_signal()
             needed, attention = read
             set_needs_attention(attention if needed else None)
 
-    @workflow.signal(dynamic=True, description="Any other name: refused in the timeline")
+    @workflow.signal(dynamic=True, description="Unknown signal: the refusal is recorded in the timeline")
     def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
-        self.take_signal(name, NO_ARGUMENT)
+        self.handle_signal(name, NO_ARGUMENT)
 
-    @workflow.update(dynamic=True, description="Any other name: refused")
+    @workflow.update(dynamic=True, description="Unknown update: refused")
     async def unknown_update(self, name: str, args: Sequence[RawValue]) -> Answer:
-        return await self.take_update(name, {})
+        return await self.handle_update(name, {})
 
     @unknown_update.validator
-    def _refuse_unknown(self, name: str, args: Sequence[RawValue]) -> None:
-        self.judge_update(name, {})
+    def _validate_unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        self.validate_update(name, {})
 
-    @workflow.update(name="settle", description="Do now all that is due by the subscription's own clock")
+    @workflow.update(
+        name="settle", description="Process all deadlines that are due by the subscription's clock"
+    )
     async def settle(self, argument: RawValue = NO_ARGUMENT) -> Answer:
         value = read_argument(argument)
-        at = _instant(value.get("at")) if isinstance(value, dict) else None
-        simulated = self._life is not None and self._life.clock_offset is not None
-        return await self._answered(QueuedCommand("settle", None, at=at if simulated else None))
+        at = _parse_instant(value.get("at")) if isinstance(value, dict) else None
+        simulated = self._lifecycle is not None and self._lifecycle.clock_offset is not None
+        return await self._enqueue_and_wait(QueuedCommand("settle", None, at=at if simulated else None))
 
     @settle.validator
     def _validate_settle(self, argument: RawValue = NO_ARGUMENT) -> None:
         _check_key(argument)
-        self._taking_updates()
+        self._require_accepting()
 
-    async def _answered(self, asked: QueuedCommand) -> Answer:
-        self._asked.append(asked)
-        await workflow.wait_condition(lambda: asked.result is not None)
-        if isinstance(asked.result, Refusal):
-            _raise_refusal(asked.result)
-        assert asked.result is not None
-        return asked.result
+    async def _enqueue_and_wait(self, queued: QueuedCommand) -> Answer:
+        self._queue.append(queued)
+        await workflow.wait_condition(lambda: queued.result is not None)
+        if isinstance(queued.result, Refusal):
+            _raise_refusal(queued.result)
+        assert queued.result is not None
+        return queued.result
 
-    # -- sleeping, going on, and ending --------------------------------------------------------------
+    # -- waiting, continue-as-new and cleanup --------------------------------------------------------
 
-    async def _wait_for_deadline_or_command(self, life: SubscriptionLifecycle) -> None:
-        if life.state.state.over:
+    async def _wait_for_deadline_or_command(self, lifecycle: SubscriptionLifecycle) -> None:
+        if lifecycle.state.state.over:
             return
-        life.show()
-        wake_at, summary = life.next_wake_time()
-        if wake_at <= life.now():  # after a test clock was lost, the record may be ahead of the real one
+        lifecycle.update_search_attributes()
+        wake_at, summary = lifecycle.next_wake_time()
+        if wake_at <= lifecycle.now():  # a lost test clock may leave the database ahead of the real time
             return
-        self._alarm.ring_at(wake_at, max(wake_at - life.clock(), _SHORTEST_SLEEP), summary)
+        self._timer.reset(wake_at, max(wake_at - lifecycle.clock(), _MIN_SLEEP), summary)
         await workflow.wait_condition(
-            lambda: bool(self._asked) or self._alarm.rings() or self._should_continue_as_new(life)
+            lambda: bool(self._queue) or self._timer.fired() or self._should_continue_as_new(lifecycle)
         )
 
-    def _should_continue_as_new(self, life: SubscriptionLifecycle) -> bool:
-        """Whether this run goes no further: for its length, its year, or the request that its history has.
+    def _should_continue_as_new(self, lifecycle: SubscriptionLifecycle) -> bool:
+        """Return whether this run should end: because of its size, a completed contract year, or its request.
 
-        Its length alone would not end it while somebody is always asking, so then it takes nothing more.
+        A long run stops accepting commands, because continuous commands would otherwise keep it open.
 
-        The request goes with the first thing that happens after it. Not at once, for Temporal holds back by a
-        second what follows a run that was shorter than that.
+        The request contains personal data. The run with the request ends after its first transition. It does
+        not end immediately, because Temporal delays the successor of a run shorter than one second.
         """
         run = workflow.info()
-        if run.is_continue_as_new_suggested() or life.year_ended:
+        if run.is_continue_as_new_suggested() or lifecycle.year_ended:
             return True
-        if run.get_current_history_length() >= _LONGEST_RUN or self._signals >= _MOST_SIGNALS:
+        if run.get_current_history_length() >= _MAX_RUN_EVENTS or self._signal_count >= _MAX_SIGNALS_PER_RUN:
             return True
-        if run.get_current_history_size() >= _LARGEST_RUN_BYTES:
+        if run.get_current_history_size() >= _MAX_RUN_BYTES:
             return True
-        return bool(self._request) and life.has_moved_on and life.state.state.accepts_commands
+        return bool(self._request) and lifecycle.has_transitioned and lifecycle.state.state.accepts_commands
 
     async def _continue_as_new(self) -> NoReturn:
-        """Go on in a fresh history, once all updates that were accepted have been answered.
+        """Continue in a new run, after every accepted update has been answered.
 
-        Nothing more is accepted meanwhile, whoever is asking. Signals that wait go on to the next run.
+        Until then the run accepts no more updates. Queued signals are passed to the next run.
         """
-        self._leaving = True
-        if self._life:
-            await self._answer_who_still_waits(self._life)
-        await self._wait_for_a_quiet_task()
+        self._is_closing = True
+        if self._lifecycle:
+            await self._drain_queue(self._lifecycle)
+        await self._wait_for_idle_task()
         workflow.continue_as_new(
-            self._next_stage(), search_attributes=self._life.shown() if self._life else None
+            self._next_run_input(),
+            search_attributes=self._lifecycle.search_attributes() if self._lifecycle else None,
         )
 
-    async def _wait_for_a_quiet_task(self) -> None:
-        """Wait until no handler runs; a subscription also waits for a task in which no signal has come.
+    async def _wait_for_idle_task(self) -> None:
+        """Wait until no handler runs; a subscription also waits for a workflow task without signals.
 
-        If a signal comes in during a task that ends the run, the server fails it, and the worker replays the
-        run. A task that contains only a fired timer is short, so that few signals come in during it. The
-        task after a failed one contains the signals, and is as long as the replay: it starts the timer again.
+        If a signal arrives during a task that ends the run, the server fails the task, and the worker replays
+        the run. A task that contains only a fired timer is short, so few signals arrive during it. The task
+        after a failed one contains the signals and takes as long as the replay: it starts the timer again.
         """
         while True:
             await workflow.wait_condition(workflow.all_handlers_finished)
-            signalled = self._signalled_at == workflow.info().get_current_history_length()
-            if self._life is None or not signalled:
+            signalled = self._history_length_at_signal == workflow.info().get_current_history_length()
+            if self._lifecycle is None or not signalled:
                 return
-            for asked in self._asked:
-                asked.read()
-            await workflow.sleep(_SHORTEST_SLEEP)
+            for queued in self._queue:
+                queued.parse()
+            await workflow.sleep(_MIN_SLEEP)
 
-    async def _answer_who_still_waits(self, life: SubscriptionLifecycle) -> None:
-        """Updates before which no signal waits. The others are told to come again, which keeps the order."""
-        over = life.state.state.over
-        while self._asked and (over or not self._asked[0].by_signal):
-            asked = self._take_first()
-            if not asked.by_signal:
-                with use_trace_header(asked.cause):
-                    asked.result = await self._answer(life, asked)
-        for asked in self._asked:
-            if not asked.by_signal:
-                asked.result = _RETRYABLE
-        self._asked = deque(asked for asked in self._asked if asked.by_signal)
+    async def _drain_queue(self, lifecycle: SubscriptionLifecycle) -> None:
+        """Execute the updates that are queued before the first signal; ask the others to retry.
 
-    def _next_stage(self) -> ResumeInput | CleanupInput:
+        Updates behind a signal cannot be executed first, because the order of commands must be kept.
+        """
+        over = lifecycle.state.state.over
+        while self._queue and (over or not self._queue[0].is_signal):
+            queued = self._pop_command()
+            if not queued.is_signal:
+                with use_trace_header(queued.trace_header):
+                    queued.result = await self._execute(lifecycle, queued)
+        for queued in self._queue:
+            if not queued.is_signal:
+                queued.result = _RETRYABLE
+        self._queue = deque(queued for queued in self._queue if queued.is_signal)
+
+    def _next_run_input(self) -> ResumeInput | CleanupInput:
         run_ids, forgotten = with_run(self._run_ids, self._forgotten_runs, workflow.info().run_id)
-        life = self._life
-        if life is None:
-            assert self._refused is not None
+        lifecycle = self._lifecycle
+        if lifecycle is None:
+            assert self._refusal is not None
             result = SubscriptionResult(
                 state=State.REJECTED,
-                code=self._refused.code,
-                problems=redact_field_names(self._refused.problems),
+                code=self._refusal.code,
+                problems=redact_field_names(self._refusal.problems),
             )
             return CleanupInput(run_ids=run_ids, forgotten=forgotten, erased_at=None, result=result)
-        if life.state.state.over:
-            result = SubscriptionResult(state=life.state.state)
+        if lifecycle.state.state.over:
+            result = SubscriptionResult(state=lifecycle.state.state)
             return CleanupInput(
-                run_ids=run_ids, forgotten=forgotten, erased_at=life.state.ended_at, result=result
+                run_ids=run_ids, forgotten=forgotten, erased_at=lifecycle.state.ended_at, result=result
             )
-        self._count_turned_away(life)
+        self._count_dropped_signals(lifecycle)
         return ResumeInput(
-            state=life.state,
-            book=life.book,
-            clock_offset=life.clock_offset,
+            state=lifecycle.state,
+            book=lifecycle.price_book,
+            clock_offset=lifecycle.clock_offset,
             run_ids=run_ids,
             forgotten=forgotten,
-            timeline=life.timeline,
+            timeline=lifecycle.timeline,
             request_fingerprint=self._request_fingerprint,
-            recent=life.recent,
-            refused_signals=life.refused_signals,
-            signals=tuple(_waiting(asked) for asked in self._asked),
+            recent=lifecycle.recent,
+            refused_signals=lifecycle.refused_signals,
+            signals=tuple(_to_waiting_signal(queued) for queued in self._queue),
         )
 
-    async def _delete_histories(self, clearing: CleanupInput) -> SubscriptionResult:
-        """The last run names nobody; all that it does is delete the earlier ones (R31)."""
+    async def _delete_histories(self, cleanup: CleanupInput) -> SubscriptionResult:
+        """Delete the earlier runs (R31). This last run contains no personal data."""
         set_needs_attention(None)
         await execute_until_success(
             "delete_histories",
             DeleteHistoriesInput(
-                run_ids=clearing.run_ids, forgotten=clearing.forgotten, erased_at=clearing.erased_at
+                run_ids=cleanup.run_ids, forgotten=cleanup.forgotten, erased_at=cleanup.erased_at
             ),
-            summary=f"{clearing.forgotten + len(clearing.run_ids)} earlier runs",
+            summary=f"{cleanup.forgotten + len(cleanup.run_ids)} earlier runs",
         )
         await workflow.wait_condition(workflow.all_handlers_finished)
-        if self._asked:
-            # Somebody's words have come by signal, into the history of this run: it must go as well.
-            run_ids, forgotten = with_run(clearing.run_ids, clearing.forgotten, workflow.info().run_id)
-            workflow.continue_as_new(clearing.model_copy(update={"run_ids": run_ids, "forgotten": forgotten}))
-        return clearing.result
+        if self._queue:
+            # A signal may have brought personal data into this run's history, so it must be deleted too.
+            run_ids, forgotten = with_run(cleanup.run_ids, cleanup.forgotten, workflow.info().run_id)
+            workflow.continue_as_new(cleanup.model_copy(update={"run_ids": run_ids, "forgotten": forgotten}))
+        return cleanup.result
 
     # -- queries -------------------------------------------------------------------------------------
 
-    @workflow.query(description="Where the subscription stands")
+    @workflow.query(description="Current status of the subscription")
     def status(self) -> Status | SubscriptionResult:
-        if self._clearing:
-            return self._clearing.result
-        life = self._require_lifecycle()
-        return status_of(life.state, life.book.domain_policy)
+        if self._cleanup:
+            return self._cleanup.result
+        lifecycle = self._require_lifecycle()
+        return status_of(lifecycle.state, lifecycle.price_book.domain_policy)
 
-    @workflow.query(description="The latest 100 entries of its timeline; the record has them all")
+    @workflow.query(description="Latest 100 timeline entries; the database has all of them")
     def timeline(self) -> tuple[TimelineEntry, ...]:
-        return self._life.timeline if self._life else ()
+        return self._lifecycle.timeline if self._lifecycle else ()
 
-    @workflow.query(description="What will happen next if nothing is asked, with amounts")
+    @workflow.query(description="Upcoming events with amounts, if no command is sent")
     def upcoming(self) -> tuple[UpcomingEvent, ...]:
-        if self._clearing:
+        if self._cleanup:
             return ()
-        life = self._require_lifecycle()
-        return upcoming(life.state, self._asking_time(None), life.book)
+        lifecycle = self._require_lifecycle()
+        return upcoming(lifecycle.state, self._query_time(None), lifecycle.price_book)
 
-    @workflow.query(description='What cancelling on {"date": …} would cost (R28)')
+    @workflow.query(description='Cost of a cancellation on {"date": …} (R28)')
     def quote_cancellation(self, argument: RawValue = NO_ARGUMENT) -> Quote:
         _check_key(argument)
         quoted = parse_quote(read_argument(argument))
         if isinstance(quoted, Refusal):
             _raise_refusal(quoted)
-        if self._clearing:
+        if self._cleanup:
             _raise_refusal(_ENDED)
-        life = self._require_lifecycle()
-        quote = quote_cancellation(life.state, quoted.date, self._asking_time(quoted.at), life.book)
+        lifecycle = self._require_lifecycle()
+        quote = quote_cancellation(
+            lifecycle.state, quoted.date, self._query_time(quoted.at), lifecycle.price_book
+        )
         if isinstance(quote, Refusal):
             _raise_refusal(quote)
         return quote
 
-    def card_of_now(self) -> str:
-        """What Temporal's UI shows as the current details of the workflow."""
-        if self._clearing:
-            return f"- **State**: {self._clearing.result.state}"
-        if self._life is None:
+    def current_details(self) -> str:
+        """Return the Markdown that the Temporal Web UI shows as current details of the workflow."""
+        if self._cleanup:
+            return f"- **State**: {self._cleanup.result.state}"
+        if self._lifecycle is None:
             return f"- **State**: {State.PROVISIONING}"
-        attention = shown_attention()
-        shown = f"- **Needs attention**: {attention.words}\n" if attention else ""
-        return shown + summary_card(self._life.state, self._asking_time(None))
+        attention = current_attention()
+        heading = f"- **Needs attention**: {attention.words}\n" if attention else ""
+        return heading + summary_card(self._lifecycle.state, self._query_time(None))
 
-    @workflow.query(description="The whole state, as the record keeps it; null if there is none")
+    @workflow.query(description="Complete state, as stored in the database; null if there is none")
     def snapshot(self) -> Subscription | None:
-        return self._life.state if self._life else None
+        return self._lifecycle.state if self._lifecycle else None
 
-    @workflow.query(description="The catalogue versions that it knows; null if it is no subscription")
+    @workflow.query(description="Catalogue versions known to the workflow; null if there are none")
     def price_book(self) -> PriceBook | None:
-        return self._life.book if self._life else None
+        return self._lifecycle.price_book if self._lifecycle else None
 
     def _require_lifecycle(self) -> SubscriptionLifecycle:
-        if self._life is None:
-            _raise_refusal(self._refused or _NOT_STARTED)
-        return self._life
+        if self._lifecycle is None:
+            _raise_refusal(self._refusal or _NOT_STARTED)
+        return self._lifecycle
 
-    def _asking_time(self, given: datetime | None) -> datetime:
-        """A query runs no task, so the workflow's clock may be days old: the later of it and the real one."""
-        life = self._require_lifecycle()
-        if given or life.clock_offset is not None:
-            return max(given or life.now(), life.now())
+    def _query_time(self, given: datetime | None) -> datetime:
+        """Return the business time of a query.
+
+        Queries do not advance workflow time, which may be days old; use the later of it and the real clock.
+        """
+        lifecycle = self._require_lifecycle()
+        if given or lifecycle.clock_offset is not None:
+            return max(given or lifecycle.now(), lifecycle.now())
         with workflow.unsafe.sandbox_unrestricted():
-            return max(life.now(), datetime.now(KST))
+            return max(lifecycle.now(), datetime.now(KST))
 
 
-def _waiting(asked: QueuedCommand) -> WaitingSignal:
-    """A signal, as it is handed on to the next run."""
-    command = asked.read()
+def _to_waiting_signal(queued: QueuedCommand) -> WaitingSignal:
+    """Return a queued signal in the form that is passed to the next run."""
+    command = queued.parse()
     if isinstance(command, Refusal):
-        return WaitingSignal(name=asked.name, refused=shortened(command))
-    return WaitingSignal(name=asked.name, argument=command.model_dump(mode="json", exclude_unset=True))
+        return WaitingSignal(name=queued.name, refused=truncated(command))
+    return WaitingSignal(name=queued.name, argument=command.model_dump(mode="json", exclude_unset=True))
 
 
-def _resumed(signal: WaitingSignal) -> QueuedCommand:
-    """A signal that an earlier run has handed on."""
+def _from_waiting_signal(signal: WaitingSignal) -> QueuedCommand:
+    """Return the queued command of a signal that an earlier run passed on."""
     command = signal.refused or parse_command(signal.name, signal.argument)
-    return QueuedCommand(signal.name, command, by_signal=True, cause=None)
+    return QueuedCommand(signal.name, command, is_signal=True, trace_header=None)
 
 
-def _settled(life: SubscriptionLifecycle) -> Answer:
-    state = life.state
+def _settle_answer(lifecycle: SubscriptionLifecycle) -> Answer:
+    state = lifecycle.state
     return Answer(
         command="settle",
         message="All that was due is done.",
@@ -585,10 +623,10 @@ def _settled(life: SubscriptionLifecycle) -> Answer:
     )
 
 
-def _updating_command(name: str, argument: Any) -> Command:
-    """The command of an update. An update's id is its command's too, unless that has one of its own (R22).
+def _parse_update(name: str, argument: Any) -> Command:
+    """Parse the command of an update. The update ID becomes the command ID if the command has none (R22).
 
-    Temporal forgets update ids at continue-as-new, and may deliver an update once more after it.
+    Temporal forgets update IDs at continue-as-new, and may deliver an update again after it.
     """
     command = argument if isinstance(argument, Refusal) else parse_command(name, argument)
     if isinstance(command, Refusal):
@@ -616,7 +654,7 @@ def _check_key(argument: RawValue) -> None:
         _raise_refusal(value)
 
 
-def _instant(value: object) -> datetime | None:
+def _parse_instant(value: object) -> datetime | None:
     try:
         return _INSTANT.validate_python(value)
     except ValidationError:
@@ -624,7 +662,7 @@ def _instant(value: object) -> datetime | None:
 
 
 def _raise_refusal(refused: Refusal) -> NoReturn:
-    """A refusal, as callers of Temporal hear it: its code is the error's type."""
+    """Raise a refusal as an application error; the refusal code is the error type."""
     raise ApplicationError(
         refused.message, refused.model_dump(mode="json"), type=refused.code, non_retryable=True
     )

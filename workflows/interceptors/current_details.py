@@ -1,6 +1,7 @@
 """Workflow interceptor that computes a workflow's current details at query time.
 
-A life sleeps for weeks, and what is due so far grows by the day: the card of its last step would be old.
+A subscription sleeps for weeks, and the amount due grows every day. Details set at the last transition would
+be outdated.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -17,24 +18,24 @@ from temporalio.worker import (
 
 @runtime_checkable
 class HasCurrentDetails(Protocol):
-    def card_of_now(self) -> str: ...
+    def current_details(self) -> str: ...
 
 
 class _CurrentDetailsInbound(WorkflowInboundInterceptor):
     async def handle_query(self, input: HandleQueryInput) -> Any:
-        answer = await super().handle_query(input)
-        looked_at = workflow.instance()
-        if isinstance(answer, WorkflowMetadata) and isinstance(looked_at, HasCurrentDetails):
-            answer.current_details = looked_at.card_of_now()
-            _offer_no_other_names(answer)
-        return answer
+        result = await super().handle_query(input)
+        instance = workflow.instance()
+        if isinstance(result, WorkflowMetadata) and isinstance(instance, HasCurrentDetails):
+            result.current_details = instance.current_details()
+            _remove_dynamic_handlers(result)
+        return result
 
 
-def _offer_no_other_names(metadata: WorkflowMetadata) -> None:
-    """The handlers of names that nobody knows have none, and would be empty lines to choose from."""
+def _remove_dynamic_handlers(metadata: WorkflowMetadata) -> None:
+    """Remove the dynamic handlers: they have no name and would be empty entries in the Web UI's menus."""
     for definitions in (metadata.definition.signal_definitions, metadata.definition.update_definitions):
-        for each in [each for each in definitions if not each.name]:
-            definitions.remove(each)
+        for definition in [definition for definition in definitions if not definition.name]:
+            definitions.remove(definition)
 
 
 class CurrentDetailsInterceptor(Interceptor):

@@ -1,8 +1,8 @@
 """Workflow interceptor that authenticates scheduled activities and the input of the next run.
 
 A client of the Temporal namespace can start a workflow with any argument, and can schedule any activity.
-It cannot make a seal, so the service believes neither. Local activities need no seal, because the same
-worker runs them.
+It cannot compute a seal (a message authentication code), so the service accepts only sealed activities and
+inputs. Local activities need no seal, because the same worker runs them.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,9 +27,9 @@ _SEALS = "worksub_seals"
 
 
 def is_continued(start: Any) -> bool:
-    """Return whether the service itself has started this run, with this argument.
+    """Return whether an earlier run of the service has started this run with this argument.
 
-    A replayer without keys, such as that of `worksub replay`, reads what workers have verified.
+    A replayer without keys, such as that of `worksub replay`, trusts histories: a worker has verified them.
     """
     info = workflow.info()
     if not info.continued_run_id:
@@ -44,7 +44,7 @@ def is_continued(start: Any) -> bool:
     return seals.is_of_run(text, info.workflow_id, info.continued_run_id, [start.payload.data])
 
 
-class _Sealing(WorkflowOutboundInterceptor):
+class _SealingOutbound(WorkflowOutboundInterceptor):
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
         if seals := _seals():
             seal = seals.of_call(workflow.info().workflow_id, input.activity, _data(input.args))
@@ -59,26 +59,26 @@ class _Sealing(WorkflowOutboundInterceptor):
         super().continue_as_new(input)
 
 
-class _Sealed(WorkflowInboundInterceptor):
+class _SealingInbound(WorkflowInboundInterceptor):
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        super().init(_Sealing(outbound))
+        super().init(_SealingOutbound(outbound))
 
 
 class SealingInterceptor(Interceptor):
-    """Gives workflows the seals of their worker."""
+    """Seal scheduled activities and continue-as-new inputs with the worker's keys."""
 
     def __init__(self, seals: Seals) -> None:
         self._seals = seals
 
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_Sealed]:
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_SealingInbound]:
         input.unsafe_extern_functions[_SEALS] = lambda: self._seals
-        return _Sealed
+        return _SealingInbound
 
 
 def _seals() -> Seals | None:
     """Return the seals of the worker; None in a replayer, which has no keys."""
-    made: Callable[[], Seals] | None = workflow.extern_functions().get(_SEALS)
-    return made() if made else None
+    get_seals: Callable[[], Seals] | None = workflow.extern_functions().get(_SEALS)
+    return get_seals() if get_seals else None
 
 
 def _data(args: Any) -> list[bytes]:

@@ -21,17 +21,17 @@ with workflow.unsafe.imports_passed_through():
 _log = logging.getLogger("worksub")
 
 
-def deadline_met(event: Event, late: timedelta) -> None:
-    """What was due is done, so late by the clock that it was due by; early, if somebody asked for it."""
+def record_deadline_lateness(event: Event, late: timedelta) -> None:
+    """Record the delay between a deadline and its processing; zero if a command processed it early."""
     lateness = workflow.metric_meter().create_histogram_timedelta(
-        "worksub_deadline_lateness", "How long after its moment a deadline was met", "s"
+        "worksub_deadline_lateness", "Delay between a deadline and its processing", "s"
     )
     lateness.record(max(late, timedelta(0)), {"event": event.event})
 
 
-def refused(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"], times: int = 1) -> None:
-    """The rules said no, so many times; `code` is the refusal's."""
-    refusals = workflow.metric_meter().create_counter("worksub_refusals", "What was asked and refused")
+def count_refusal(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"], times: int = 1) -> None:
+    """Count and log refusals of a command with this code."""
+    refusals = workflow.metric_meter().create_counter("worksub_refusals", "Refused commands")
     refusals.add(times, {"command": command, "code": code, "asked_by": asked_by})
     if not workflow.unsafe.is_replaying():
         info = workflow.info()
@@ -55,25 +55,25 @@ class _MetricsInbound(WorkflowInboundInterceptor):
         try:
             super().handle_update_validator(input)
         except ApplicationError as error:
-            _count(input.update, error)
+            _count_refused_update(input.update, error)
             raise
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
         try:
             return await super().handle_update_handler(input)
         except ApplicationError as error:
-            _count(input.update, error)
+            _count_refused_update(input.update, error)
             raise
 
 
-def _count(command: str, error: ApplicationError) -> None:
-    """Count a refusal; TRY_AGAIN is none, because the client sends the command again to the next run."""
+def _count_refused_update(command: str, error: ApplicationError) -> None:
+    """Count a refusal, except TRY_AGAIN: the client sends that command again to the next run."""
     if error.type != RefusalCode.TRY_AGAIN:
-        refused(command, error.type or "", "UPDATE")
+        count_refusal(command, error.type or "", "UPDATE")
 
 
 class MetricsInterceptor(Interceptor):
-    """Counts the updates that are refused; signals are counted where they are judged."""
+    """Count refused updates. `SubscriptionWorkflow` counts refused signals."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_MetricsInbound]:
         return _MetricsInbound

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 _CODES = frozenset(map(str, RefusalCode))
 
 
-class _CodeInFront(WorkflowInboundInterceptor):
+class _QueryRefusalInbound(WorkflowInboundInterceptor):
     async def handle_query(self, input: HandleQueryInput) -> Any:
         try:
             return await super().handle_query(input)
@@ -30,5 +30,5 @@ class _CodeInFront(WorkflowInboundInterceptor):
 
 
 class QueryRefusalInterceptor(Interceptor):
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_CodeInFront]:
-        return _CodeInFront
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_QueryRefusalInbound]:
+        return _QueryRefusalInbound

@@ -24,7 +24,7 @@ ALLOWED = {
     ("lifecycle.py", "workflow.now"),
     ("notifications.py", "workflow.now"),
 }
-OWN_NOW = "self.now", "life.now"
+OWN_NOW = "self.now", "lifecycle.now"
 
 FILES = sorted(WORKFLOWS.rglob("*.py"))
 
@@ -64,11 +64,11 @@ def test_the_real_clock_is_asked_in_queries_alone() -> None:
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         and any(
-            isinstance(node, ast.Call) and called(node) == "self._asking_time" for node in ast.walk(function)
+            isinstance(node, ast.Call) and called(node) == "self._query_time" for node in ast.walk(function)
         )
     }
-    assert asking == {"_asking_time"}
-    assert callers == {"upcoming", "quote_cancellation", "card_of_now"}
+    assert asking == {"_query_time"}
+    assert callers == {"upcoming", "quote_cancellation", "current_details"}
 
 
 def test_no_module_keeps_anything_that_changes() -> None:
