@@ -28,7 +28,7 @@ from benchmarks.worker_processes import WorkerEndedError, worker_process
 from benchmarks.workload import SMALLEST, Sizes
 
 
-async def test_the_parts_run(tmp_path: Path) -> None:
+async def test_benchmark_parts_run(tmp_path: Path) -> None:
     faults: list[str] = []
     async with ground(tmp_path, lambda said: None, faults.append) as fresh:
         figures = {
@@ -79,20 +79,20 @@ async def test_a_worker_may_print(odd_worker: str) -> None:
     assert faults == []
 
 
-async def test_a_worker_that_does_not_stop_well_is_reported_and_the_figures_are_kept(odd_worker: str) -> None:
+async def test_unclean_worker_stop_is_reported_and_keeps_figures(odd_worker: str) -> None:
     faults: list[str] = []
     async with worker_process(odd_worker, "5", on_fault=faults.append) as worker:
         assert (await worker.used()).cpu_seconds > 0
     assert faults == ["odd_worker ended with exit code 5."]
 
 
-async def test_a_worker_that_ends_before_it_works_is_an_error(odd_worker: str) -> None:
+async def test_worker_that_ends_during_startup_is_an_error(odd_worker: str) -> None:
     with pytest.raises(WorkerEndedError, match="odd_worker ended with exit code 3"):
         async with worker_process(odd_worker, "early", on_fault=pytest.fail):
             pytest.fail("It has not begun to work.")
 
 
-async def test_a_worker_that_is_killed_ends_at_once_what_waits_for_it(odd_worker: str) -> None:
+async def test_killed_worker_ends_its_waiters_immediately(odd_worker: str) -> None:
     async def kill_and_wait() -> None:
         async with worker_process(odd_worker, "killed", on_fault=pytest.fail) as worker:
             os.kill(int(worker.told), signal.SIGKILL)
@@ -102,7 +102,7 @@ async def test_a_worker_that_is_killed_ends_at_once_what_waits_for_it(odd_worker
         await kill_and_wait()
 
 
-async def test_an_error_of_the_bench_itself_stays_as_it_is(odd_worker: str) -> None:
+async def test_benchmark_error_is_not_masked(odd_worker: str) -> None:
     with pytest.raises(ZeroDivisionError):
         async with worker_process(odd_worker, "0", on_fault=pytest.fail):
             raise ZeroDivisionError
@@ -113,7 +113,7 @@ def test_the_rules_are_measured_alone() -> None:
     assert len(figure.ours) == SMALLEST.rounds
 
 
-def test_a_figure_is_held_against_its_goal() -> None:
+def test_figure_is_compared_with_its_goal() -> None:
     ratio = Figure("rate", "1/s", 1.5, at_least=True, of_ratio=True)
     ratio.add(30, 10)
     ratio.add(10, 10)
@@ -172,7 +172,7 @@ def test_a_month_on_temporal_cloud(actions: float, gigabytes: float, dollars: fl
     assert cloud_dollars(actions, gigabytes) == pytest.approx(dollars)
 
 
-def test_the_page_and_the_plot_are_those_of_what_was_measured_last() -> None:
+def test_page_and_plot_match_the_latest_measurement() -> None:
     page, measured = PAGE.read_text(encoding="utf-8"), read()
     assert measured.keys() == set(EVERYTHING)
     assert page == shown(page, measured)
@@ -187,7 +187,7 @@ def test_a_part_comes_back_from_json_as_it_was_measured() -> None:
     assert from_json(json.loads(json.dumps(kept))) == {"requests": part}
 
 
-def test_the_page_says_of_which_run_each_part_is() -> None:
+def test_page_names_the_run_of_each_part() -> None:
     earlier, later = (datetime(2026, 11, day, 7, 5, tzinfo=UTC) for day in (25, 26))
     time = Figure("time", "s", 0.4, ours=[0.8])
     measured = {
@@ -203,7 +203,7 @@ def test_the_page_says_of_which_run_each_part_is() -> None:
     assert "It is reckoned once every part has been measured." in page
 
 
-def test_the_plot_tells_in_words_what_it_shows() -> None:
+def test_plot_has_a_text_alternative() -> None:
     svg = ElementTree.fromstring(plot([Figure("time", "s", 0.4, ours=[0.8])]))
     [described] = svg.findall("{http://www.w3.org/2000/svg}desc")
     assert described.text == "time, s: 0.8, goal ≤ 0.4, not reached."

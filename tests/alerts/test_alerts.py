@@ -31,7 +31,7 @@ def promtool(*arguments: str) -> None:
 
 
 @pytest.mark.parametrize("file", TEST_FILES, ids=[file.name for file in TEST_FILES])
-def test_promtool_passes_the_unit_tests_of_the_rules(file: Path) -> None:
+def test_promtool_unit_tests_pass(file: Path) -> None:
     promtool("test", "rules", str(file))
 
 
@@ -50,7 +50,7 @@ def test_each_alert_has_three_tests_and_an_entry_in_the_runbook() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
-def test_each_test_asks_for_what_its_name_says(rule: dict[str, Any]) -> None:
+def test_alert_tests_query_the_alert_in_their_name(rule: dict[str, Any]) -> None:
     alert = rule["alert"]
     for outcome, firing in (("fires", 1), ("does not fire", 0), ("fires on absence", 1)):
         [asked] = TESTS[f"{alert} {outcome}"]["promql_expr_test"]
@@ -76,7 +76,7 @@ def names_in(expression: str) -> set[str]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
-def test_a_summary_that_shows_a_value_does_not_show_it_on_absence(rule: dict[str, Any]) -> None:
+def test_summary_has_no_value_when_series_is_absent(rule: dict[str, Any]) -> None:
     """The value of absence is -1, which is no number of subscriptions and no time."""
     summary = rule["annotations"]["summary"]
     assert ("-absent(" in rule["expr"]) == summary.startswith("{{ if lt $value 0.0 }}")

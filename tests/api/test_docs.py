@@ -7,7 +7,7 @@ import pytest
 from support.api_client import ApiServer
 
 
-async def test_the_page_and_all_that_it_needs_come_from_here_under_a_strict_policy(
+async def test_docs_page_is_self_hosted_with_strict_csp(
     reception: ApiServer,
 ) -> None:
     async with httpx.AsyncClient(base_url=reception.url) as browser:
@@ -34,7 +34,7 @@ async def test_the_page_and_all_that_it_needs_come_from_here_under_a_strict_poli
 
 
 @pytest.mark.parametrize("path", ["/docs/", "/docs/nothing.js", "/docs/%2e%2e/app.py", "/docs/docs.html/x"])
-async def test_there_is_nothing_else(reception: ApiServer, path: str) -> None:
+async def test_other_docs_paths_are_not_found(reception: ApiServer, path: str) -> None:
     async with httpx.AsyncClient(base_url=reception.url) as browser:
         answer = await browser.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "NO_SUCH_PATH")

@@ -24,7 +24,7 @@ from starter.client import SubscriptionClient
 from subscription.refusals import RefusalCode
 
 
-async def test_what_cannot_be_read(acme: ApiClient) -> None:
+async def test_malformed_body_is_refused(acme: ApiClient) -> None:
     for content, media_type, status, code in (
         (b"{", "application/json", 400, "MALFORMED_JSON"),
         (b"\xff", "application/json", 400, "MALFORMED_JSON"),
@@ -88,7 +88,7 @@ async def test_no_route_ignores_a_query_parameter(operator: ApiClient, method: s
         assert (answer.status_code, problem["code"], problem["field"]) == (400, code, field)
 
 
-async def test_the_refusal_of_a_query_parameter_names_those_that_are_known(acme: ApiClient) -> None:
+async def test_unknown_query_parameter_refusal_lists_known_ones(acme: ApiClient) -> None:
     refused = await acme.gets("/notices", 400, sate="WAITING")
     assert refused["detail"] == (
         "sate is not a query parameter of this path; known are cursor, kind, limit, state, subscription_id."
@@ -105,7 +105,7 @@ async def test_health_needs_no_key(reception: ApiServer) -> None:
     assert "swagger" in (await stranger.get("/docs")).text
 
 
-async def test_with_the_database_away_it_says_so_and_comes_back(service_env: ServiceEnv) -> None:
+async def test_database_outage_is_reported_and_recovers(service_env: ServiceEnv) -> None:
     async with TcpProxy() as door:
         url = door.leads_to_database(service_env.web_url)
         behind = url.partition("@")[2] and service_env.web_url.rpartition("@")[2].partition("/")[0]
@@ -124,9 +124,7 @@ async def test_with_the_database_away_it_says_so_and_comes_back(service_env: Ser
             await wait_for("it answers again", is_back)
 
 
-async def test_a_question_in_whose_middle_the_database_stops_is_to_be_asked_again(
-    service_env: ServiceEnv, acme: ApiClient
-) -> None:
+async def test_database_stop_during_query_is_retryable(service_env: ServiceEnv, acme: ApiClient) -> None:
     async def is_waiting() -> int | None:
         pid: int | None = await service_env.owner.fetchval(
             "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -142,7 +140,7 @@ async def test_a_question_in_whose_middle_the_database_stops_is_to_be_asked_agai
     await acme.gets("/subscriptions")
 
 
-async def test_where_asyncpg_has_lost_count_of_its_connections_the_question_is_to_be_asked_again(
+async def test_asyncpg_internal_error_is_retryable(
     service_env: ServiceEnv,
 ) -> None:
     class LostCount(ApiKeyStore):
@@ -157,7 +155,7 @@ async def test_where_asyncpg_has_lost_count_of_its_connections_the_question_is_t
         assert (await visitor.gets("/subscriptions", 503))["code"] == "DATABASE_UNREACHABLE"
 
 
-async def test_a_database_that_only_answers_is_enough_for_a_question(service_env: ServiceEnv) -> None:
+async def test_read_only_database_serves_reads(service_env: ServiceEnv) -> None:
     database = await service_env.owner.fetchval("SELECT current_database()")
     setting = f"ALTER ROLE {WEB} IN DATABASE {database}"
     await service_env.owner.execute(f"{setting} SET default_transaction_read_only = on")
@@ -168,9 +166,7 @@ async def test_a_database_that_only_answers_is_enough_for_a_question(service_env
         await service_env.owner.execute(f"{setting} RESET default_transaction_read_only")
 
 
-async def test_no_worker_is_no_answer_in_time(
-    stack: object, service_env: ServiceEnv, temporal: Client
-) -> None:
+async def test_missing_worker_times_out(stack: object, service_env: ServiceEnv, temporal: Client) -> None:
     async with open_api_server(service_env, patience=0.5) as reception:
         service = reception.service
         alone = SubscriptionClient(temporal, service.reading, task_queue="nobody-works-here")
@@ -181,7 +177,7 @@ async def test_no_worker_is_no_answer_in_time(
         assert answer["code"] == "NO_ANSWER"
 
 
-async def test_an_unforeseen_fault_tells_nothing(
+async def test_unhandled_exception_discloses_nothing(
     service_env: ServiceEnv, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with open_api_server(service_env) as reception:
@@ -228,7 +224,7 @@ def test_every_code_has_a_status() -> None:
     }
 
 
-async def test_who_goes_away_in_the_middle_troubles_nobody(acme: ApiClient) -> None:
+async def test_client_disconnect_during_body_is_no_server_error(acme: ApiClient) -> None:
     """A connection that is cut in the middle of the body is nobody's trouble but the caller's."""
 
     async def cut() -> AsyncIterator[bytes]:

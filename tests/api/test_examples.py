@@ -18,7 +18,7 @@ def test_the_answers_are_those_of_the_rules() -> None:
     assert told == written(), "`make openapi` writes it anew"
 
 
-def test_what_is_sent_can_be_read() -> None:
+def test_request_examples_are_accepted() -> None:
     parse_strict(Request, {**REQUEST, "request_id": "order-4711"})
     for name, body in COMMANDS.items():
         assert isinstance(parse_command(name, body), Command)
@@ -35,7 +35,7 @@ def _operations() -> list[Any]:
 
 
 @pytest.mark.parametrize("operation", _operations())
-def test_an_operation_says_what_it_needs_and_how_it_fails(operation: dict[str, Any]) -> None:
+def test_operation_documents_security_and_errors(operation: dict[str, Any]) -> None:
     assert operation["summary"]
     assert operation["security"] == [{"ApiKey": []}]
     assert {"401", "429", "500", "503"} <= operation["responses"].keys()

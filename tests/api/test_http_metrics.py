@@ -113,7 +113,7 @@ async def _visit_pages(browser: httpx.AsyncClient) -> None:
     await browser.get("/static/console.css")
 
 
-async def test_an_issuer_that_is_down_is_a_warning_and_a_metric_and_no_unreadiness(
+async def test_issuer_outage_warns_and_keeps_readiness(
     service_env: ServiceEnv,
 ) -> None:
     port, metrics, nobody = free_ports(3)

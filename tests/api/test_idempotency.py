@@ -19,7 +19,7 @@ TODAY = datetime.now(KST).date().isoformat()
 TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 
-async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
+async def test_r9_concurrent_same_requests_create_one_subscription(
     service_env: ServiceEnv, acme: ApiClient
 ) -> None:
     body, key = acme.request_body(service_env), uuid.uuid4().hex
@@ -29,7 +29,7 @@ async def test_r9_a_request_sent_many_times_at_once_makes_one_subscription(
     assert (await acme.posts("/subscriptions", other, 422, key=key))["code"] == "REQUEST_ID_REUSED"
 
 
-async def test_a_command_to_a_paused_subscription_is_accepted_after_the_pause(
+async def test_command_to_paused_subscription_is_accepted_after_resume(
     service_env: ServiceEnv, acme: ApiClient
 ) -> None:
     subscription_id, key = await acme.requests(service_env), uuid.uuid4().hex
@@ -81,7 +81,7 @@ async def test_pages_have_everything_once(service_env: ServiceEnv, reception: Ap
     assert found == sorted(requested)
 
 
-async def test_a_key_opens_until_it_is_ended(
+async def test_api_key_is_valid_until_revoked(
     service_env: ServiceEnv, reception: ApiServer, acme: ApiClient
 ) -> None:
     keys = reception.keys
@@ -107,7 +107,7 @@ async def test_a_key_opens_until_it_is_ended(
     await brief.gets("/subscriptions", 401)
 
 
-async def test_what_is_no_key_opens_nothing(reception: ApiServer, acme: ApiClient) -> None:
+async def test_invalid_api_key_is_unauthenticated(reception: ApiServer, acme: ApiClient) -> None:
     made = await reception.keys.create("C-keys", "")
     right = made.token
     other = right[:-1] + ("A" if right[-1] != "A" else "B")
@@ -128,7 +128,7 @@ async def test_the_database_has_no_key_but_its_hash(service_env: ServiceEnv, rec
         assert await ApiKeyStore(pool).opening(made.token) is not None
 
 
-async def test_who_asks_too_much_waits(service_env: ServiceEnv) -> None:
+async def test_rate_limited_caller_gets_429(service_env: ServiceEnv) -> None:
     async with open_api_server(service_env, rates=RateLimits("3/minute", "2/minute")) as reception:
         eager, patient = await reception.visitor("C-eager"), await reception.visitor("C-patient")
         for _ in range(3):
@@ -143,7 +143,7 @@ async def test_who_asks_too_much_waits(service_env: ServiceEnv) -> None:
         await patient.gets("/subscriptions")
 
 
-async def test_every_answer_says_how_many_requests_are_left(service_env: ServiceEnv) -> None:
+async def test_responses_have_rate_limit_headers(service_env: ServiceEnv) -> None:
     async with open_api_server(service_env, rates=RateLimits("2/minute", "1/minute")) as reception:
         visitor = await reception.visitor("C-counted")
         for path, status, left in (
@@ -177,7 +177,7 @@ async def test_a_replay_is_marked(service_env: ServiceEnv, acme: ApiClient) -> N
     assert await sends(path, {**switch, "term": "MONTHLY"}, uuid.uuid4().hex) is None
 
 
-async def test_what_has_not_changed_is_not_sent_again(service_env: ServiceEnv, acme: ApiClient) -> None:
+async def test_unchanged_resource_returns_304(service_env: ServiceEnv, acme: ApiClient) -> None:
     there = f"/v1/subscriptions/{await acme.requests(service_env)}"
     first = await acme.http.get(there)
     tag = first.headers["ETag"]
@@ -194,7 +194,7 @@ async def test_what_has_not_changed_is_not_sent_again(service_env: ServiceEnv, a
     assert missing.status_code == 404
 
 
-async def test_a_flood_of_one_command_waits_and_keeps_no_other_one_out(service_env: ServiceEnv) -> None:
+async def test_flood_of_one_command_does_not_block_other_commands(service_env: ServiceEnv) -> None:
     async with open_api_server(service_env, command_rates=CommandRates("3/minute")) as reception:
         eager, rival = await reception.visitor("C-flooding"), await reception.visitor("C-rival")
         mine = f"/subscriptions/{await eager.requests(service_env)}"

@@ -106,7 +106,7 @@ async def test_a_cursor_belongs_to_its_list(service_env: ServiceEnv, reception: 
         assert (await visitor.gets("/subscriptions", 400, cursor=wrong))["code"] == "INVALID_CURSOR"
 
 
-async def test_a_name_is_found_as_people_type_it(service_env: ServiceEnv, reception: ApiServer) -> None:
+async def test_account_lookup_normalizes_input(service_env: ServiceEnv, reception: ApiServer) -> None:
     visitor = await reception.visitor(unique_name("C"))
     name = unique_name("filter")
     for account, typed in (

@@ -51,7 +51,7 @@ async def api_process(
         await process.communicate()
 
 
-async def test_killed_in_the_middle_of_a_request_nothing_is_lost_or_done_twice(
+async def test_api_killed_during_request_loses_and_repeats_nothing(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as service_env:

@@ -8,7 +8,7 @@ from support.api_client import ApiServer
 from entrypoints.api.rate_limits import RateLimits
 
 
-async def test_of_many_at_once_as_many_pass_as_the_limit_has() -> None:
+async def test_concurrent_requests_respect_the_rate_limit() -> None:
     rates = RateLimits("7/minute", "3/minute")
     quotas = await asyncio.gather(*(rates.key("a") for _ in range(50)))
     assert [quota.wait for quota in quotas].count(None) == 7
@@ -17,7 +17,7 @@ async def test_of_many_at_once_as_many_pass_as_the_limit_has() -> None:
     assert [quota.wait for quota in strangers].count(None) == 3
 
 
-async def test_of_many_endpoints_at_once_as_many_are_added_as_a_customer_may_have(
+async def test_concurrent_endpoint_creation_respects_the_limit(
     reception: ApiServer,
 ) -> None:
     visitor = await reception.visitor("C-endpoints")

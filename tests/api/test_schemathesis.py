@@ -30,7 +30,7 @@ CHECKS = [
 ]
 
 
-async def test_every_answer_is_one_that_is_described(
+async def test_every_response_conforms_to_the_schema(
     service_env: ServiceEnv, reception: ApiServer, acme: ApiClient, operator: ApiClient
 ) -> None:
     living = await acme.requests(service_env)

@@ -44,9 +44,7 @@ async def listening(
         yield Listener(answer)
 
 
-async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
-    service_env: ServiceEnv, acme: ApiClient
-) -> None:
+async def test_stream_delivers_resumes_and_ends_on_erasure(service_env: ServiceEnv, acme: ApiClient) -> None:
     subscription_id = await acme.requests(service_env)
     there = f"/subscriptions/{subscription_id}"
     async with listening(acme, subscription_id) as listener:
@@ -65,7 +63,7 @@ async def test_what_happens_is_heard_and_resumed_and_ends_with_the_erasure(
         assert listener.answer.status_code == 204
 
 
-async def test_it_is_kept_alive_and_outlives_a_database_that_restarts(service_env: ServiceEnv) -> None:
+async def test_stream_sends_keepalives_and_survives_database_restart(service_env: ServiceEnv) -> None:
     async with TcpProxy() as door:
         url = door.leads_to_database(service_env.web_url)
         behind = service_env.web_url.rpartition("@")[2].partition("/")[0]
@@ -129,9 +127,7 @@ async def test_a_stream_ends_when_its_customer_loses_the_subscription(
         await service_env.owner.execute(moved, subscription_id, "C-loses")
 
 
-async def test_a_key_listens_to_so_many_streams_and_no_more(
-    service_env: ServiceEnv, reception: ApiServer
-) -> None:
+async def test_streams_per_key_are_limited(service_env: ServiceEnv, reception: ApiServer) -> None:
     visitor = await reception.visitor("C-many")
     subscription_id = await visitor.requests(service_env)
     async with AsyncExitStack() as open_streams:
@@ -150,7 +146,7 @@ async def test_a_key_listens_to_so_many_streams_and_no_more(
     await wait_for("those who have gone are not counted", is_free)
 
 
-async def test_an_id_that_is_none_is_refused(service_env: ServiceEnv, acme: ApiClient) -> None:
+async def test_invalid_last_event_id_is_refused(service_env: ServiceEnv, acme: ApiClient) -> None:
     subscription_id = await acme.requests(service_env)
     for wrong in ("soon", "-1", str(2**40)):
         answer = await acme.http.get(
@@ -159,7 +155,7 @@ async def test_an_id_that_is_none_is_refused(service_env: ServiceEnv, acme: ApiC
         assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_ARGUMENT")
 
 
-async def test_of_many_streams_at_once_so_many_are_opened_and_all_places_come_back(
+async def test_concurrent_streams_respect_limit_and_release_slots(
     service_env: ServiceEnv, reception: ApiServer
 ) -> None:
     visitor = await reception.visitor("C-burst")

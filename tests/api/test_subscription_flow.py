@@ -13,7 +13,7 @@ from subscription.business_calendar import KST
 TODAY = datetime.now(KST).date()
 
 
-async def test_what_is_on_sale(acme: ApiClient) -> None:
+async def test_catalogue_is_listed(acme: ApiClient) -> None:
     sold = await acme.gets("/catalogue")
     assert sold["plans"]["basic"] == {"title": "Basic", "rank": 2, "list": 7200, "annual": 6000}
     assert [(term["id"], term["version"]) for term in sold["terms"] if term["required"]] == [
@@ -21,7 +21,7 @@ async def test_what_is_on_sale(acme: ApiClient) -> None:
     ]
 
 
-async def test_r5_a_name_is_checked_and_not_taken(
+async def test_r5_name_check_does_not_reserve_the_name(
     service_env: ServiceEnv, acme: ApiClient, rival: ApiClient
 ) -> None:
     name = unique_name("acme")
@@ -35,9 +35,7 @@ async def test_r5_a_name_is_checked_and_not_taken(
     assert (await acme.gets("/check-name", 422, group="acme", domain="acme.kr"))["code"] == "INVALID_ARGUMENT"
 
 
-async def test_r9_all_that_is_wrong_with_a_request_is_said_at_once(
-    service_env: ServiceEnv, acme: ApiClient
-) -> None:
+async def test_r9_refused_request_lists_every_problem(service_env: ServiceEnv, acme: ApiClient) -> None:
     body = acme.request_body(service_env, plan="gold", admin_id="A", members="10")
     refused = await acme.posts("/subscriptions", body, 422)
     found = {(each["field"], each["code"]) for each in refused["problems"]}
@@ -60,7 +58,9 @@ async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(
     assert PASSWORD not in str(hashless)
 
 
-async def test_a_whole_life(service_env: ServiceEnv, reception: ApiServer, acme: ApiClient) -> None:
+async def test_complete_subscription_lifecycle(
+    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient
+) -> None:
     name = unique_name("acme")
     there = f"/subscriptions/{await acme.requests(service_env, account={'group': name})}"
     assert (await acme.gets(there))["state"] == "TRIAL"
@@ -99,7 +99,7 @@ async def test_a_whole_life(service_env: ServiceEnv, reception: ApiServer, acme:
     assert over["code"] == "SUBSCRIPTION_ENDED"
 
 
-async def test_a_refused_command_says_why(service_env: ServiceEnv, acme: ApiClient) -> None:
+async def test_refused_command_states_the_reason(service_env: ServiceEnv, acme: ApiClient) -> None:
     there = f"/subscriptions/{await acme.requests(service_env)}"
     for command, body, status, code in (
         ("upgrade", {"members": 20, "agreed_terms": []}, 409, "NOT_YET_PAID"),

@@ -137,7 +137,7 @@ def test_no_route_is_left_out_of_the_description() -> None:
 
 
 @pytest.mark.parametrize("path", QUESTIONS)
-async def test_no_question_is_answered(rival: ApiClient, theirs: str, path: str) -> None:
+async def test_reads_of_other_customer_are_not_found(rival: ApiClient, theirs: str, path: str) -> None:
     for query in QUESTIONS[path]:
         question = path.removeprefix("/v1") + query
         found = await rival.gets(question.format(subscription_id=theirs), 404)
@@ -147,7 +147,7 @@ async def test_no_question_is_answered(rival: ApiClient, theirs: str, path: str)
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-async def test_no_command_is_carried_out(
+async def test_commands_to_other_customer_are_not_found(
     reception: ApiServer, acme: ApiClient, rival: ApiClient, theirs: str, path: str
 ) -> None:
     command = path.removeprefix("/v1")
@@ -164,7 +164,7 @@ async def test_no_command_is_carried_out(
 
 
 @pytest.mark.parametrize("path", NUMBERED)
-async def test_what_has_a_number_is_not_found_by_it(
+async def test_resource_of_other_customer_is_not_found_by_number(
     operator: ApiClient, rival: ApiClient, billed: Theirs, path: str
 ) -> None:
     numbered, (nobodys, code) = path.removeprefix("/v1"), NUMBERED[path]
@@ -176,7 +176,7 @@ async def test_what_has_a_number_is_not_found_by_it(
 
 
 @pytest.mark.parametrize(("method", "path"), OWN)
-async def test_lists_have_nothing_of_the_others(
+async def test_lists_exclude_other_customers(
     rival: ApiClient, theirs: str, billed: Theirs, method: str, path: str
 ) -> None:
     query = OWN[method, path]
@@ -188,7 +188,7 @@ async def test_lists_have_nothing_of_the_others(
 
 
 @pytest.mark.parametrize("path", ["/notices", "/events"])
-async def test_a_list_of_a_subscription_of_another_customer_is_refused_as_one_of_none(
+async def test_list_of_other_customers_subscription_is_not_found(
     rival: ApiClient, billed: Theirs, path: str
 ) -> None:
     found = await rival.gets(path, 404, subscription_id=billed.subscription_id)
@@ -197,7 +197,7 @@ async def test_a_list_of_a_subscription_of_another_customer_is_refused_as_one_of
     assert without(found, "request_id") == without(nothing, "request_id")
 
 
-async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(rival: ApiClient) -> None:
+async def test_tampered_cursor_discloses_no_other_customer(rival: ApiClient) -> None:
     for position in ("0", "00000000-0000-0000-0000-000000000000", "'OR/**/true--", "%"):
         cursor = encode_cursor("subscriptions", position)
         assert (await rival.gets("/subscriptions", cursor=cursor))["items"] == []
@@ -208,7 +208,9 @@ async def test_a_cursor_that_was_tampered_with_leads_to_nothing_of_the_others(ri
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(OPERATORS))
-async def test_what_is_the_operators_alone(rival: ApiClient, theirs: str, method: str, path: str) -> None:
+async def test_operator_routes_refuse_customers(
+    rival: ApiClient, theirs: str, method: str, path: str
+) -> None:
     there = path.removeprefix("/v1").format(subscription_id=theirs, run="run-1")
     if method == "GET":
         refused = await rival.gets(there, 403)
@@ -218,12 +220,12 @@ async def test_what_is_the_operators_alone(rival: ApiClient, theirs: str, method
 
 
 @pytest.mark.parametrize("query", ["CustomerId = 'C-acme'", "A = 1) OR (B = 2"])
-async def test_temporals_own_language_is_the_operators_alone(rival: ApiClient, query: str) -> None:
+async def test_temporal_query_language_is_operator_only(rival: ApiClient, query: str) -> None:
     assert (await rival.gets("/find", 403, query=query))["code"] == "OPERATORS_ONLY"
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(REQUESTS))
-async def test_nobody_requests_in_anothers_name(
+async def test_request_for_other_customer_is_refused(
     service_env: ServiceEnv, rival: ApiClient, method: str, path: str
 ) -> None:
     if path.endswith("webhook-endpoints"):
@@ -255,7 +257,7 @@ def _sent(method: str) -> dict[str, Any]:
     return {"json": {}, "headers": {"Idempotency-Key": uuid.uuid4().hex}} if method == "POST" else {}
 
 
-async def test_keys_of_two_customers_never_meet(
+async def test_idempotency_keys_are_scoped_by_customer(
     service_env: ServiceEnv, acme: ApiClient, rival: ApiClient
 ) -> None:
     first, second = acme.request_body(service_env), rival.request_body(service_env)

@@ -64,7 +64,7 @@ async def test_a_customer_manages_an_endpoint(service_env: ServiceEnv, anywhere:
     assert (await visitor.gets("/webhook-endpoints"))["items"] == []
 
 
-async def test_a_write_sent_again_is_done_once_and_shows_no_secret_again(anywhere: ApiServer) -> None:
+async def test_repeated_write_runs_once_and_hides_the_secret(anywhere: ApiServer) -> None:
     visitor = await anywhere.visitor(unique_name("C"))
     body, key = {"url": "https://hooks.acme.example/"}, uuid.uuid4().hex
     answers = await gather_all(visitor.posts("/webhook-endpoints", body, 201, key=key) for _ in range(5))
@@ -79,7 +79,7 @@ async def test_a_write_sent_again_is_done_once_and_shows_no_secret_again(anywher
     assert [each.json()["secret"] is None for each in turned] == [False, True]
 
 
-async def test_what_is_wrong_with_an_endpoint(reception: ApiServer, operator: ApiClient) -> None:
+async def test_invalid_endpoint_is_refused(reception: ApiServer, operator: ApiClient) -> None:
     visitor = await reception.visitor(unique_name("C"))
     for body, status, code, field in (
         ({"url": "http://hooks.acme.example/"}, 422, "INVALID_URL", "url"),
@@ -114,7 +114,7 @@ async def test_a_replay_names_a_subscription_that_there_is(
     assert await visitor.posts(there, {"subscription_id": own}) == {"queued": 1}
 
 
-async def test_a_burst_makes_no_more_endpoints_than_a_customer_may_have(reception: ApiServer) -> None:
+async def test_burst_of_endpoints_respects_the_limit(reception: ApiServer) -> None:
     visitor = await reception.visitor(unique_name("C"))
 
     async def creates() -> int:

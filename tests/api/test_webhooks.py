@@ -64,7 +64,7 @@ async def changed_often(subscription: SubscriptionDriver, times: int) -> None:
         await subscription.send("withdraw_reservation")
 
 
-async def test_every_event_is_told_signed_and_in_order(
+async def test_every_event_is_delivered_signed_and_in_order(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -110,7 +110,7 @@ async def test_every_event_is_told_signed_and_in_order(
         assert name not in told
 
 
-async def test_what_a_receiver_refuses_waits_and_keeps_nobody_else_waiting(
+async def test_failed_delivery_is_retried_without_blocking_others(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -135,7 +135,7 @@ async def test_what_a_receiver_refuses_waits_and_keeps_nobody_else_waiting(
         await receiver.has(refused.id, 1, 2, 3)
 
 
-async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
+async def test_unavailable_receiver_backs_off_and_recovers(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -166,7 +166,7 @@ async def test_a_receiver_that_hangs_or_is_away_is_left_alone_and_comes_back(
         await wait_for("nothing waits any more", is_well)
 
 
-async def test_receivers_that_hold_their_answers_keep_no_other_waiting(
+async def test_slow_responses_do_not_block_other_receivers(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     """Neither another customer's endpoint nor their own customer's; and they hold no database connection."""
@@ -199,7 +199,7 @@ async def test_receivers_that_hold_their_answers_keep_no_other_waiting(
                     await receiver.has(subscription.id, 1)
 
 
-async def test_many_hanging_receivers_of_one_customer_leave_room_for_others(
+async def test_hanging_receivers_leave_capacity_for_other_customers(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     slow_customer, other_customer = unique_name("C"), unique_name("C")
@@ -239,7 +239,7 @@ async def test_an_endpoint_that_is_gone_is_disabled(post: ServiceEnv, webhooks: 
         await receiver.has(subscription.id, 1, 2)
 
 
-async def test_a_paused_endpoint_gets_what_it_has_missed(
+async def test_resumed_endpoint_receives_missed_events(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -254,7 +254,7 @@ async def test_a_paused_endpoint_gets_what_it_has_missed(
         await receiver.has(subscription.id, 1)
 
 
-async def test_only_events_that_an_endpoint_wants_are_sent(
+async def test_endpoint_receives_only_subscribed_event_types(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -289,9 +289,7 @@ async def test_retry_after_is_heeded_and_bounded(status: int, header: str, pause
     assert failed.value.retry_after == pause
 
 
-async def test_an_endpoint_that_names_a_time_is_left_alone_until_then(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
-) -> None:
+async def test_retry_after_delays_the_endpoint(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
     customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         receiver.status, receiver.headers = 503, {"Retry-After": "1800"}
@@ -310,7 +308,7 @@ async def test_an_endpoint_that_names_a_time_is_left_alone_until_then(
         assert timedelta(minutes=20) < left <= timedelta(minutes=30)
 
 
-def test_turns_go_round_and_slow_endpoints_leave_room() -> None:
+def test_endpoints_are_served_round_robin() -> None:
     def endpoints(number: int, customer: str | None, failures: int = 0) -> list[ReadyEndpoint]:
         return [ReadyEndpoint(f"{customer}-{n}-{failures}", customer, failures) for n in range(number)]
 
@@ -327,7 +325,7 @@ def test_turns_go_round_and_slow_endpoints_leave_room() -> None:
     assert len(admitted(crowd, [], {})) == SLOTS
 
 
-async def test_a_slow_endpoint_is_paused_as_a_failing_one(
+async def test_slow_endpoint_is_paused_like_a_failing_one(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     made = await webhooks.add("http://127.0.0.1:9/", unique_name("C"))
@@ -356,7 +354,7 @@ async def test_a_slow_endpoint_is_paused_as_a_failing_one(
             assert (found.failures, found.paused_until is not None) == (failures, slow)
 
 
-async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(
+async def test_unreadable_event_does_not_block_other_deliveries(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -385,7 +383,7 @@ async def test_an_event_that_cannot_be_read_keeps_no_other_waiting(
         await wait_for("the failure is noted", noted)
 
 
-async def test_many_couriers_neither_repeat_nor_reorder(
+async def test_concurrent_dispatchers_neither_repeat_nor_reorder(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -400,9 +398,7 @@ async def test_many_couriers_neither_repeat_nor_reorder(
         assert len(ids) == len(set(ids)) == 42
 
 
-async def test_what_was_under_way_when_a_courier_died_is_told_again(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
-) -> None:
+async def test_interrupted_delivery_is_sent_again(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
     customer = unique_name("C")
     async with receiving() as receiver:
         receiver.hangs = True
@@ -420,7 +416,7 @@ async def test_what_was_under_way_when_a_courier_died_is_told_again(
         assert {headers["webhook-id"] for headers, _ in receiver.calls} == {f"{subscription.id}.1"}
 
 
-async def test_after_three_days_it_is_parked_and_told_when_asked_for(
+async def test_delivery_is_parked_after_three_days_and_replayed(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -449,7 +445,7 @@ async def test_after_three_days_it_is_parked_and_told_when_asked_for(
         await receiver.has(subscription.id, 2, 1)
 
 
-async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
+async def test_long_outage_parks_all_pending_deliveries(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -470,7 +466,7 @@ async def test_an_endpoint_that_is_long_away_parks_all_that_waits_for_it(
         await wait_for("all of it is parked", all_parked)
 
 
-async def test_a_secret_is_turned_and_both_sign_meanwhile(
+async def test_rotated_secret_overlaps_with_the_previous_one(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -493,7 +489,7 @@ async def test_a_secret_is_turned_and_both_sign_meanwhile(
             receiver.verifies(new.secret)
 
 
-async def test_of_secrets_that_are_turned_at_once_one_stays(
+async def test_concurrent_secret_rotations_keep_one_secret(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
     """Each rotation ends the secrets before it, so that none signs for ever beside the newest one."""
@@ -517,7 +513,7 @@ async def test_a_removed_endpoint_is_not_changed(post: ServiceEnv, webhooks: Web
             await change
 
 
-async def test_who_is_removed_is_told_no_more(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+async def test_removed_endpoint_receives_nothing(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
     customer = unique_name("C")
     async with receiving() as receiver, couriers(post):
         made = await webhooks.add(receiver.url, customer)
@@ -529,7 +525,7 @@ async def test_who_is_removed_is_told_no_more(post: ServiceEnv, webhooks: Webhoo
         assert receiver.calls == []
 
 
-async def test_what_managers_may_not_see(post: ServiceEnv) -> None:
+async def test_admin_and_reader_roles_cannot_read_secrets(post: ServiceEnv) -> None:
     async with create_pool(post.people_url, "worksub_admin", connections=1) as pool:
         with pytest.raises(Exception, match="permission denied"):
             await pool.fetch("SELECT secret FROM webhook_secrets")
@@ -539,7 +535,7 @@ async def test_what_managers_may_not_see(post: ServiceEnv) -> None:
                 await pool.fetch(f"SELECT * FROM {table}")
 
 
-async def test_nothing_is_sent_inside_and_no_redirect_is_followed() -> None:
+async def test_private_targets_and_redirects_are_not_requested() -> None:
     event = test_event(1, datetime.now(KST))
     async with receiving() as receiver:
         port = receiver.url.rpartition(":")[2]

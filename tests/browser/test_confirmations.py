@@ -40,7 +40,7 @@ async def never_answered(route: Route) -> None:
 
 
 @pytest.mark.parametrize("script", [blocked, never_answered])
-async def test_a_cancellation_is_for_the_date_that_was_typed_without_the_script(
+async def test_cancellation_without_javascript_uses_the_typed_date(
     console: ConsoleServer, chromium: Browser, script: Callable[[Route], Awaitable[None]]
 ) -> None:
     subscription = await console.service_env.requested()
@@ -66,7 +66,7 @@ async def reserved_for(subscription: SubscriptionDriver) -> date | None:
     return reserved.date if reserved else None
 
 
-async def test_two_tabs_finalize_what_each_of_them_shows(console: ConsoleServer, chromium: Browser) -> None:
+async def test_two_tabs_finalize_their_own_drafts(console: ConsoleServer, chromium: Browser) -> None:
     customer = f"customer-of-{unique_name('tabs')}"
     async with a_context(chromium) as context:
         await signed_in(context, console, customer)
@@ -112,7 +112,7 @@ async def goes_to_information(page: Page, console: ConsoleServer) -> None:
     await page.locator("main button.primary").click()
 
 
-async def test_what_was_said_of_a_name_goes_when_the_name_is_edited(
+async def test_editing_the_name_clears_the_availability_message(
     console: ConsoleServer, chromium: Browser
 ) -> None:
     async with a_context(chromium) as context:
@@ -130,9 +130,7 @@ async def test_what_was_said_of_a_name_goes_when_the_name_is_edited(
             assert await page.locator("#duplicates").inner_text() == ""
 
 
-async def test_a_late_answer_about_a_name_is_not_said_of_the_next_one(
-    console: ConsoleServer, chromium: Browser
-) -> None:
+async def test_late_name_check_response_is_ignored(console: ConsoleServer, chromium: Browser) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
     async def answers_late(route: Route) -> None:
@@ -156,7 +154,7 @@ async def test_a_late_answer_about_a_name_is_not_said_of_the_next_one(
         assert await page.locator("#duplicates").inner_text() == ""
 
 
-async def test_where_the_script_gets_no_answer_the_page_checks_the_name_and_goes_no_further(
+async def test_failed_name_check_script_falls_back_to_the_page(
     console: ConsoleServer, chromium: Browser
 ) -> None:
     async with a_context(chromium) as context:
@@ -178,9 +176,7 @@ async def test_where_the_script_gets_no_answer_the_page_checks_the_name_and_goes
         assert page.url.endswith("/information")
 
 
-async def test_another_language_keeps_what_was_typed_but_no_password(
-    console: ConsoleServer, chromium: Browser
-) -> None:
+async def test_language_change_keeps_input_except_password(console: ConsoleServer, chromium: Browser) -> None:
     subscription = await console.service_env.requested()
     async with a_context(chromium) as context:
         page = await context.new_page()
@@ -203,7 +199,7 @@ async def test_another_language_keeps_what_was_typed_but_no_password(
         assert await page.locator("#member_id").input_value() == "minji"
 
 
-async def test_the_switch_form_reviews_on_enter_and_keeps_its_choices_in_another_language(
+async def test_switch_form_enter_reviews_and_language_keeps_choices(
     console: ConsoleServer, chromium: Browser
 ) -> None:
     subscription = await console.service_env.requested()

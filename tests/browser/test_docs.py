@@ -5,7 +5,7 @@ from support.api_client import open_api_server
 from support.service_env import ServiceEnv
 
 
-async def test_the_description_is_drawn_and_asks_nobody_else(
+async def test_description_renders_without_external_requests(
     service_env: ServiceEnv, chromium: Browser
 ) -> None:
     async with open_api_server(service_env) as reception:

@@ -131,7 +131,7 @@ async def scene_with(
         await context.close()
 
 
-async def test_claims_come_from_userinfo_and_sign_out_ends_the_session_at_the_provider_too(
+async def test_userinfo_claims_and_provider_sign_out(
     scene: Scene,
 ) -> None:
     await scene.goes_to("/subscriptions")
@@ -150,7 +150,7 @@ async def test_claims_come_from_userinfo_and_sign_out_ends_the_session_at_the_pr
     assert scene.refusals() == {}
 
 
-async def test_who_stays_signed_in_at_the_provider_is_asked_for_the_account_nevertheless(
+async def test_provider_session_still_prompts_for_the_account(
     scene: Scene,
 ) -> None:
     await scene.goes_to("/sign-in")
@@ -165,7 +165,7 @@ async def test_who_stays_signed_in_at_the_provider_is_asked_for_the_account_neve
     await scene.sees("All subscriptions")
 
 
-async def test_a_wrong_account_can_be_changed_for_another_one(scene: Scene) -> None:
+async def test_unknown_account_can_choose_another_account(scene: Scene) -> None:
     await scene.goes_to("/operator")
     await scene.continues()
     await scene.signs_in_as("stranger")

@@ -14,7 +14,7 @@ from starter.api_keys import ApiKeyStore
 from .conftest import Service
 
 
-async def test_keys_are_made_listed_turned_and_ended(service: Service, cli: Cli) -> None:
+async def test_keys_are_created_listed_rotated_and_revoked(service: Service, cli: Cli) -> None:
     made = await cli.json("keys", "create", "--customer", "C-cli", "--label", "billing", "--days", "30")
     prefix, token = made["key"]["prefix"], made["token"]
     turned = await cli.json("keys", "rotate", prefix, "--overlap", "0")
@@ -82,7 +82,7 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
     assert (gone.code, gone.error["code"]) == (1, "ENDPOINT_NOT_FOUND")
 
 
-async def test_the_doctor_says_what_could_not_be_told(service: Service, cli: Cli) -> None:
+async def test_doctor_reports_failed_deliveries(service: Service, cli: Cli) -> None:
     anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
     made = await anywhere.json("webhooks", "add", "http://127.0.0.1:9/", "--customer", "C-cli")
     ids = [await service.subscribed() for _ in range(3)]

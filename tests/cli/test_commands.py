@@ -39,7 +39,7 @@ async def test_a_switch_is_reserved_replaced_and_withdrawn(service: Service, cli
     assert [event["event"] for event in withdrawn["events"]] == ["RESERVATION_WITHDRAWN"]
 
 
-async def test_today_is_what_the_subscriptions_own_clock_says(service: Service, cli: Cli) -> None:
+async def test_today_is_the_date_of_the_subscription_clock(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     moved = await cli.json("clock", "advance", subscription_id, "3")
     await cli.json("switch", subscription_id, "--date", "today", "--term", "MONTHLY")
@@ -48,7 +48,7 @@ async def test_today_is_what_the_subscriptions_own_clock_says(service: Service, 
     assert contract.first_day.isoformat() == moved["now"][:10]
 
 
-async def test_the_clock_of_a_paused_subscription_says_how_the_pause_ends(service: Service, cli: Cli) -> None:
+async def test_paused_subscription_clock_explains_resume(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     async with paused(service.temporal, subscription_id):
         refused = await cli.run("clock", "advance", subscription_id, "3", "--json")
@@ -120,9 +120,7 @@ async def test_a_cancellation_is_confirmed_with_the_account(service: Service, cl
     assert [event["event"] for event in right["events"]] == ["CANCELLATION_RESERVED"]
 
 
-async def test_at_a_terminal_a_cost_that_has_changed_meanwhile_is_not_confirmed(
-    service: Service, cli: Cli
-) -> None:
+async def test_terminal_does_not_confirm_a_changed_cost(service: Service, cli: Cli) -> None:
     group = fresh("meanwhile")
     subscription_id = await service.paid(account={"group": group})
     terminal = await cli.at_a_terminal("cancel", subscription_id, "--date", "today")
@@ -134,7 +132,7 @@ async def test_at_a_terminal_a_cost_that_has_changed_meanwhile_is_not_confirmed(
     assert (await cli.json("status", subscription_id))["state"] == "ACTIVE"
 
 
-async def test_at_a_terminal_the_cost_is_shown_and_the_account_asked_for(service: Service, cli: Cli) -> None:
+async def test_terminal_shows_cost_and_prompts_for_account(service: Service, cli: Cli) -> None:
     group = fresh("asked")
     subscription_id = await service.paid(account={"group": group})
     for typed, seen, code in (
@@ -150,7 +148,7 @@ async def test_at_a_terminal_the_cost_is_shown_and_the_account_asked_for(service
         assert await terminal.ends() == code
 
 
-async def test_what_is_left_of_an_erased_subscription(service: Service, cli: Cli) -> None:
+async def test_erased_subscription_shows_retained_data(service: Service, cli: Cli) -> None:
     group = fresh("erased")
     subscription_id = await service.paid(account={"group": group})
     arguments = ("cancel", subscription_id, "--date", "today", "--confirm", f"minji@{group}", "--id", "end")
@@ -185,7 +183,7 @@ async def test_a_group_name_changes_at_once_and_only_once_a_day(service: Service
     assert (again.code, again.error["code"]) == (1, "RENAMED_TOO_RECENTLY")
 
 
-async def test_a_domain_is_proved_by_what_verify_domain_shows(service: Service, cli: Cli) -> None:
+async def test_verify_domain_record_proves_ownership(service: Service, cli: Cli) -> None:
     domain = f"{fresh('shop')}.example"
     subscription_id = await service.subscribed(account={"domain": domain})
     looked, shown = await asyncio.gather(
@@ -270,21 +268,19 @@ async def test_a_switch_and_an_upgrade_are_quoted_before_they_are_done(service: 
         (("--of", "renewal", "--date", "today"), "of"),
     ],
 )
-async def test_what_does_not_go_together_in_a_quote(cli: Cli, given: tuple[str, ...], field: str) -> None:
+async def test_conflicting_quote_options_are_refused(cli: Cli, given: tuple[str, ...], field: str) -> None:
     ended = await cli.run("quote", "any-id", *given, "--json")
     assert (ended.code, ended.error["field"]) == (2, field)
 
 
-async def test_a_date_that_cannot_be_quoted_is_refused_with_what_would_be_right(
-    service: Service, cli: Cli
-) -> None:
+async def test_unquotable_date_is_refused_with_the_valid_range(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     ended = await cli.run("quote", subscription_id, "--date", "2020-01-01")
     assert ended.code == 1
     assert "The date must be today" in ended.err
 
 
-async def test_the_timeline_says_what_happened(service: Service, cli: Cli) -> None:
+async def test_timeline_lists_events(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     ended = await cli.run("timeline", subscription_id)
     assert ended.code == 0
@@ -292,7 +288,7 @@ async def test_the_timeline_says_what_happened(service: Service, cli: Cli) -> No
     assert "The free trial has started" in ended.out
 
 
-async def test_lists_are_cut_and_go_on(service: Service, cli: Cli) -> None:
+async def test_lists_are_paginated(service: Service, cli: Cli) -> None:
     customer = fresh("customer")
     ids = sorted(await asyncio.gather(*(service.subscribed(customer_id=customer) for _ in range(3))))
     first = await cli.json("list", "--customer", customer, "--limit", "2")
@@ -310,7 +306,7 @@ async def test_lists_are_cut_and_go_on(service: Service, cli: Cli) -> None:
     assert "There are none." in none.out
 
 
-async def test_a_subscription_that_is_not_there(cli: Cli) -> None:
+async def test_missing_subscription_is_not_found(cli: Cli) -> None:
     ends = await asyncio.gather(
         *(
             cli.run(*arguments, "--json")
@@ -327,7 +323,7 @@ async def test_a_subscription_that_is_not_there(cli: Cli) -> None:
 # -- the clock ---------------------------------------------------------------------------------------
 
 
-async def test_the_clock_goes_by_hours_and_to_a_date_and_never_back(service: Service, cli: Cli) -> None:
+async def test_clock_advances_by_hours_or_to_date_never_back(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     moved = await cli.run("clock", "advance", subscription_id, "--days", "30", "--hours", "1")
     assert moved.code == 0

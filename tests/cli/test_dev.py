@@ -199,7 +199,7 @@ async def worker_is_started_again(dev: asyncio.subprocess.Process, cli: Cli) -> 
 
 
 @pytest.mark.usefixtures("usual_ports")
-async def test_dev_stops_the_servers_when_the_worker_and_the_api_have_ended(cli: Cli) -> None:
+async def test_dev_stops_servers_after_worker_and_api(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         processes = [
             pid for pid, line in children(dev.pid).items() if "worker.py" in line or "entrypoints.cli" in line
@@ -215,7 +215,7 @@ async def test_dev_stops_the_servers_when_the_worker_and_the_api_have_ended(cli:
 
 
 @pytest.mark.usefixtures("usual_ports")
-async def test_two_devs_that_start_at_the_same_instant_use_different_ports(cli: Cli, tmp_path: Path) -> None:
+async def test_concurrent_dev_stacks_use_different_ports(cli: Cli, tmp_path: Path) -> None:
     homes = [tmp_path / name for name in ("first", "second")]
     for home in homes:
         home.mkdir()
@@ -232,7 +232,7 @@ async def test_two_devs_that_start_at_the_same_instant_use_different_ports(cli: 
 
 
 @pytest.mark.usefixtures("usual_ports")
-async def test_a_killed_dev_takes_its_children_with_it(cli: Cli) -> None:
+async def test_killed_dev_ends_its_child_processes(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         started = children(dev.pid)
         assert len(started) == 4
@@ -242,7 +242,7 @@ async def test_a_killed_dev_takes_its_children_with_it(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("usual_ports")
-async def test_dev_ends_with_a_server_that_has_ended_and_says_which(cli: Cli) -> None:
+async def test_dev_exits_and_names_the_server_that_ended(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         started = children(dev.pid)
         [postgres] = [pid for pid, line in started.items() if "bin/postgres" in line]
@@ -268,7 +268,7 @@ async def test_dev_ends_with_a_server_that_has_ended_and_says_which(cli: Cli) ->
     ],
     ids=["demo", "simulate"],
 )
-async def test_what_is_interrupted_leaves_nothing(
+async def test_interrupted_stack_leaves_nothing(
     cli: Cli, tmp_path: Path, arguments: tuple[str, ...], said: str, number: signal.Signals
 ) -> None:
     elsewhere = tmp_path / "tmp"
@@ -286,7 +286,7 @@ async def test_what_is_interrupted_leaves_nothing(
     await asyncio.gather(*map(gone, started))
 
 
-async def test_the_demo_lives_a_whole_life_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
+async def test_demo_runs_full_lifecycle_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()
     ended = await cli.with_settings(TMPDIR=str(elsewhere)).run("demo", "--json")

@@ -42,7 +42,7 @@ def read(directory: Path, content: str | bytes) -> list[Any]:
         ("[a, {b: 1}]", ["a", {"b": 1}]),
     ],
 )
-def test_words_mean_what_they_say(tmp_path: Path, written: str, meant: object) -> None:
+def test_scalars_keep_their_literal_meaning(tmp_path: Path, written: str, meant: object) -> None:
     assert read(tmp_path, f"field: {written}") == [{"field": meant}]
 
 
@@ -50,11 +50,11 @@ def test_names_of_fields_are_text(tmp_path: Path) -> None:
     assert read(tmp_path, "on: 1\n2027-01-01: 2\n12: 3") == [{"on": 1, "2027-01-01": 2, "12": 3}]
 
 
-def test_a_file_may_hold_several_documents_and_empty_ones_are_none(tmp_path: Path) -> None:
+def test_multiple_documents_are_read_and_empty_ones_skipped(tmp_path: Path) -> None:
     assert read(tmp_path, "\ufeff---\na: 1\n---\n---\na: 2\n---\n") == [{"a": 1}, {"a": 2}]
 
 
-def test_an_alias_stands_for_what_it_repeats(tmp_path: Path) -> None:
+def test_alias_repeats_its_anchor(tmp_path: Path) -> None:
     assert read(tmp_path, "a: &x {b: 1}\nc: *x") == [{"a": {"b": 1}, "c": {"b": 1}}]
 
 
@@ -82,7 +82,9 @@ def test_an_alias_stands_for_what_it_repeats(tmp_path: Path) -> None:
         ), "line 1: an alias (*name) repeats too much here."),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_said_with_its_line(tmp_path: Path, content: str | bytes, said: str) -> None:
+def test_unreadable_document_is_reported_with_its_line(
+    tmp_path: Path, content: str | bytes, said: str
+) -> None:
     with pytest.raises(DocumentError) as caught:
         read(tmp_path, content)
     assert said in str(caught.value)
@@ -93,7 +95,7 @@ def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
         read_documents(tmp_path)
 
 
-def test_a_problem_is_put_to_the_line_of_its_field_or_of_what_is_around_it(tmp_path: Path) -> None:
+def test_problem_has_line_of_field_or_its_parent(tmp_path: Path) -> None:
     (tmp_path / "file.yaml").write_text("# a comment\nname: x\nsteps:\n  - at: now\n    cancel: {}\n")
     [document] = read_documents(tmp_path / "file.yaml")
     lines = {

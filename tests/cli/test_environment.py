@@ -58,14 +58,14 @@ SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
 
 
 @pytest.mark.parametrize("what", [*SURROUNDINGS])
-async def test_a_command_ends_well_wherever_it_is(alone: Cli, what: str) -> None:
+async def test_command_succeeds_in_any_environment(alone: Cli, what: str) -> None:
     line, environment, code = SURROUNDINGS[what]
     ended, out, _ = await in_a_shell(alone, line, **environment)
     assert ended == code
     assert ("ERASED" in out) == (ended == 0 and ">&-" not in line)
 
 
-async def test_errors_that_nobody_hears_do_not_come_out_as_the_answer(alone: Cli) -> None:
+async def test_closed_stderr_does_not_redirect_errors_to_stdout(alone: Cli) -> None:
     assert await in_a_shell(alone, "$W simulate none.yaml 2>&-") == (2, "", "")
 
 
@@ -79,6 +79,6 @@ async def test_json_is_json_in_any_alphabet(alone: Cli, tmp_path: Path) -> None:
     assert json.loads(out)["error"]["problems"][0]["file"] == "구독\udcff.yaml"
 
 
-async def test_the_name_of_a_file_does_not_steer_the_terminal(alone: Cli) -> None:
+async def test_file_name_control_characters_are_escaped(alone: Cli) -> None:
     _, _, err = await in_a_shell(alone, r"$W simulate $'\e]0;owned\a\xe2\x80\xae.yaml'")
     assert "\\x1b]0;owned\\x07\\u202e.yaml: cannot be read" in err

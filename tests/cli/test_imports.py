@@ -28,7 +28,7 @@ async def test_help_imports_nothing_heavy(alone: Cli) -> None:
     assert imported == set()
 
 
-async def test_what_is_only_read_does_without_temporal(service: Service, cli: Cli) -> None:
+async def test_read_commands_do_not_import_temporal(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     for question in ("status", "timeline", "ledger", "explain"):
         _, imported = await _run(cli, question, subscription_id)
@@ -43,7 +43,7 @@ async def test_keys_and_webhooks_are_managed_without_temporal(cli: Cli) -> None:
         assert "temporalio" not in imported
 
 
-async def test_a_status_is_read_though_temporal_is_not_even_known(service: Service, tmp_path: Path) -> None:
+async def test_status_works_with_invalid_temporal_address(service: Service, tmp_path: Path) -> None:
     subscription_id = await service.subscribed()
     reading = Cli({"DATABASE_URL": service.settings["DATABASE_URL"], "TEMPORAL_ADDRESS": "nowhere"}, tmp_path)
     assert (await reading.json("status", subscription_id))["state"] == "TRIAL"

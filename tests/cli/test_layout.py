@@ -39,7 +39,7 @@ def lived(file: Path) -> ScenarioResult:
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-def test_a_life_is_shown_without_cutting_anything(width: int) -> None:
+def test_subscription_output_is_never_truncated(width: int) -> None:
     subscription = lived(SCENARIO)
     lines = shown(Indented(simulated_view(subscription)), width)
     assert max(map(len, lines)) <= width
@@ -97,7 +97,7 @@ def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
         assert word in " ".join(of_one)
 
 
-def test_a_dns_record_is_one_line_however_long_it_is() -> None:
+def test_dns_record_stays_on_one_line() -> None:
     proof = verification_records(
         f"{'long-' * 12}name.example", "0123456789abcdef" * 2, "verify.worksmobile.example"
     )
@@ -106,5 +106,5 @@ def test_a_dns_record_is_one_line_however_long_it_is() -> None:
     assert cname == f"    {proof.cname_name} CNAME {proof.cname_target}"
 
 
-def test_what_is_indented_wraps_before_the_edge() -> None:
+def test_indented_text_wraps_before_the_edge() -> None:
     assert shown(Indented(Text("four five six\n\nend")), 11) == ["  four five", "  six", "", "  end"]

@@ -20,7 +20,7 @@ def ids(document: dict[str, Any]) -> list[str]:
     return [each["subscription_id"] for each in document["subscriptions"]]
 
 
-async def test_every_ready_made_question_is_answered(service: Service, cli: Cli) -> None:
+async def test_every_predefined_list_returns_results(service: Service, cli: Cli) -> None:
     customer, today = fresh("asked"), datetime.now(KST).date()
     first, second = await asyncio.gather(
         service.subscribed(customer_id=customer),
@@ -50,7 +50,7 @@ async def test_every_ready_made_question_is_answered(service: Service, cli: Cli)
     assert answers["restricted"]["total"] == 1
 
 
-async def test_people_are_told_what_was_asked_and_how_the_web_ui_is(service: Service, cli: Cli) -> None:
+async def test_empty_list_shows_filter_and_web_ui_query(service: Service, cli: Cli) -> None:
     first_of_month, first_of_next = month_of(datetime.now(KST).date())
     ending, reserved, attention = await asyncio.gather(
         cli.run("list", "contracts-ending", "--customer", "nobody"),
@@ -71,7 +71,7 @@ async def test_people_are_told_what_was_asked_and_how_the_web_ui_is(service: Ser
     assert "NeedsAttention = true" in attention.out
 
 
-async def test_the_list_says_why_a_subscription_needs_attention(service: Service, cli: Cli) -> None:
+async def test_list_shows_attention_reason(service: Service, cli: Cli) -> None:
     customer = fresh("marked")
     marked = await service.subscribed(customer_id=customer)
     handle = service.temporal.get_workflow_handle(f"subscription-{marked}")
@@ -150,7 +150,7 @@ async def test_a_query_that_cannot_be_read_is_refused(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(("name", "code"), [("suspended", 0), ("needs-attention", 3)])
-async def test_what_the_record_knows_is_listed_without_temporal(cli: Cli, name: str, code: int) -> None:
+async def test_database_lists_work_without_temporal(cli: Cli, name: str, code: int) -> None:
     ended = await cli.with_settings(TEMPORAL_ADDRESS=NOWHERE).run("list", name)
     assert ended.code == code
     assert (NOWHERE in ended.err) is (code == 3)

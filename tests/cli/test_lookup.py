@@ -24,9 +24,7 @@ def tomorrow() -> str:
     return f"{datetime.now(KST).date() + timedelta(days=1)}"
 
 
-async def test_an_account_or_the_beginning_of_an_id_means_the_subscription(
-    service: Service, cli: Cli
-) -> None:
+async def test_account_or_id_prefix_identifies_the_subscription(service: Service, cli: Cli) -> None:
     group = fresh("lookup")
     subscription_id = await service.subscribed(account={"group": group})
     for reference in (group, group.upper(), f"minji@{group}", subscription_id[:13], subscription_id):
@@ -100,7 +98,7 @@ async def test_a_replay_of_webhooks_takes_the_account(service: Service, cli: Cli
     await cli.json("webhooks", "remove", endpoint)
 
 
-async def test_what_fits_several_is_refused_with_the_candidates(service: Service, cli: Cli) -> None:
+async def test_ambiguous_reference_is_refused_with_candidates(service: Service, cli: Cli) -> None:
     first = await service.subscribed(account={"group": fresh("lookup")})
     group = first[:8]  # hexadecimal digits, which are a group's name as well
     second = await service.subscribed(account={"group": group})
@@ -122,7 +120,7 @@ async def test_an_account_with_another_administrator_is_not_found(service: Servi
         assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
 
 
-async def test_a_domain_is_found_in_letters_and_in_letters_in_parts(service: Service, cli: Cli) -> None:
+async def test_internationalized_domain_is_found_in_any_form(service: Service, cli: Cli) -> None:
     name = fresh("lookup")
     domain = f"{name}.한국"
     subscription_id = await service.subscribed(account={"domain": domain})
@@ -165,7 +163,7 @@ async def test_a_test_event_for_a_paused_endpoint_is_refused(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("reference", ["nobody-has-this", "abc", "", "한글", "a@b@c", "%", "____"])
-async def test_what_fits_none_is_not_found(cli: Cli, reference: str) -> None:
+async def test_unmatched_reference_is_not_found(cli: Cli, reference: str) -> None:
     ended = await cli.run("status", reference, "--json")
     assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
 

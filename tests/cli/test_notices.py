@@ -74,7 +74,7 @@ async def test_notices_are_listed_by_state_and_page(cli: Cli, told: str) -> None
     assert none.out.strip() == "There are none."
 
 
-async def test_a_letter_is_gone_with_who_was_erased(service: Service, cli: Cli, told: str) -> None:
+async def test_erasure_deletes_the_email(service: Service, cli: Cli, told: str) -> None:
     number = str((await service.client.notices(subscription_id=told))[0].number)
     await erased(service, told)
     shown = await cli.run("notices", "show", number)
@@ -82,7 +82,7 @@ async def test_a_letter_is_gone_with_who_was_erased(service: Service, cli: Cli, 
     assert "무료 체험" not in shown.out
 
 
-async def test_what_is_not_there_and_what_cannot_be_meant_is_said(cli: Cli) -> None:
+async def test_missing_notice_and_invalid_options_are_refused(cli: Cli) -> None:
     missing, state, number = await asyncio.gather(
         cli.run("notices", "show", "999999", "--json"),
         cli.run("notices", "list", "--state", "LOST", "--json"),

@@ -6,7 +6,7 @@ from support.polling import wait_for
 from .conftest import Service
 
 
-async def test_what_runs_replays_on_this_release(service: Service, cli: Cli) -> None:
+async def test_running_workflow_replays_on_this_release(service: Service, cli: Cli) -> None:
     workflow = f"subscription-{await service.subscribed()}"
     query = f"WorkflowId = '{workflow}' AND ExecutionStatus = 'Running'"
 
@@ -19,7 +19,7 @@ async def test_what_runs_replays_on_this_release(service: Service, cli: Cli) -> 
     assert (ended.code, ended.out.strip(), ended.err) == (0, "All 1 replay on this release.", "")
 
 
-async def test_a_query_that_makes_no_sense_is_said_to_be_none(cli: Cli) -> None:
+async def test_invalid_query_is_refused(cli: Cli) -> None:
     ended = await cli.run("replay", "--query", "Colour = 'red'")
     assert ended.code != 0
     assert "Colour" in ended.err

@@ -31,7 +31,7 @@ async def test_a_name_is_free_until_it_is_requested(service: Service, cli: Cli) 
     assert (requested.error["code"], requested.error["field"]) == ("NAME_TAKEN", "account.group")
 
 
-async def test_a_name_that_cannot_be_is_refused(alone: Cli) -> None:
+async def test_invalid_account_name_is_refused(alone: Cli) -> None:
     group, domain, both = await asyncio.gather(
         alone.run("check-name", "--group", "Admin", "--json"),
         alone.run("check-name", "--domain", "nodots"),
@@ -43,7 +43,7 @@ async def test_a_name_that_cannot_be_is_refused(alone: Cli) -> None:
     assert (both.code, both.error["message"]) == (2, "Say either --group or --domain.")
 
 
-async def test_the_example_is_accepted_and_sent_again_answered_the_same(cli: Cli) -> None:
+async def test_example_request_is_idempotent(cli: Cli) -> None:
     arguments = ("request", str(ROOT / "examples" / "request.yaml"), "--password-stdin")
     first = await cli.json(*arguments, typed=f"{PASSWORD}\n")
     assert set(first) == {"subscription_id", "state", "trial_ends_at"}
@@ -55,7 +55,7 @@ async def test_the_example_is_accepted_and_sent_again_answered_the_same(cli: Cli
     assert f"worksub status {first['subscription_id']}" in again.out
 
 
-async def test_a_request_sent_again_after_the_end_says_what_has_become_of_it(cli: Cli) -> None:
+async def test_repeated_request_after_end_reports_final_state(cli: Cli) -> None:
     group = fresh("ended")
     arguments = ("request", request_file(cli, account={"group": group}), "--password-stdin")
     first = await cli.json(*arguments, typed=PASSWORD)
@@ -73,7 +73,7 @@ async def test_a_request_sent_again_after_the_end_says_what_has_become_of_it(cli
     assert "change the request_id" in again.out
 
 
-async def test_everything_that_is_wrong_is_said_at_once(cli: Cli) -> None:
+async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
     file = request_file(
         cli, plan="gold", members="ten", account={"group": "-x"}, platfrom="VPC", password="In-A-File-1"
     )
@@ -121,7 +121,7 @@ async def test_without_a_terminal_the_password_must_be_piped_in(alone: Cli) -> N
     assert (ended.error["code"], ended.error["field"]) == ("USAGE", "password")
 
 
-async def test_what_is_piped_in_is_taken_as_it_is(cli: Cli) -> None:
+async def test_piped_password_is_taken_verbatim(cli: Cli) -> None:
     typed = (b"Correct4\xff\xfeHorse", b"Correct4Horse\nCorrect4Horse\n", b"A1a" * 1000)
     ends = await asyncio.gather(
         *(cli.run("request", request_file(cli), "--password-stdin", "--json", typed=each) for each in typed)
@@ -161,14 +161,14 @@ async def test_after_three_impossible_passwords_the_request_is_refused(cli: Cli)
     assert await terminal.ends() == 1
 
 
-async def test_a_bad_file_is_refused_before_anybody_types_a_password(cli: Cli) -> None:
+async def test_invalid_file_is_refused_before_the_password_prompt(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli, plan="gold"))
     await terminal.sees("plan must be one of lite, basic, premium")
     assert await terminal.ends() == 1
     assert "Administrator's password" not in terminal.shown
 
 
-async def test_it_can_be_given_up_at_the_prompt(cli: Cli) -> None:
+async def test_request_can_be_aborted_at_the_prompt(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli))
     await terminal.sees("Administrator's password: ")
     await terminal.interrupt()
@@ -176,7 +176,7 @@ async def test_it_can_be_given_up_at_the_prompt(cli: Cli) -> None:
     assert "Interrupted." in terminal.shown
 
 
-async def test_the_end_of_input_gives_it_up_too(cli: Cli) -> None:
+async def test_end_of_input_aborts_the_request(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli))
     await terminal.sees("Administrator's password: ")
     terminal.end_of_input()

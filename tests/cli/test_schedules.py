@@ -34,7 +34,7 @@ async def test_applying_them_again_changes_nothing(cli: Cli) -> None:
     assert "purge: unchanged" in (await cli.run("schedules", "apply")).out
 
 
-async def test_a_job_is_paused_with_a_reason_run_all_the_same_and_resumed(cli: Cli) -> None:
+async def test_job_is_paused_with_reason_triggered_and_resumed(cli: Cli) -> None:
     paused = await cli.run("schedules", "pause", "purge", "--note", "moving house")
     assert (paused.code, paused.out) == (0, "purge is paused: moving house.\n")
     assert "paused: moving house" in (await cli.run("schedules", "list")).out
@@ -47,7 +47,7 @@ async def test_a_job_is_paused_with_a_reason_run_all_the_same_and_resumed(cli: C
     assert purge["last_run"]["summary"] == ran["report"]["summary"]
 
 
-async def test_what_reconciling_has_found_is_shown(cli: Cli, service: Service) -> None:
+async def test_reconciliation_findings_are_listed(cli: Cli, service: Service) -> None:
     lost = await service.subscribed()
     await service.temporal.get_workflow_handle(f"subscription-{lost}").terminate(reason="by mistake")
 
@@ -73,12 +73,12 @@ async def test_what_reconciling_has_found_is_shown(cli: Cli, service: Service) -
     assert len((await cli.json("findings", "--run", run, "--limit", "1"))["findings"]) == 1
 
 
-async def test_a_run_that_there_is_not_is_refused(cli: Cli) -> None:
+async def test_unknown_run_is_refused(cli: Cli) -> None:
     ended = await cli.run("findings", "--run", "no-such-run", "--json")
     assert (ended.code, ended.error["code"], ended.error["field"]) == (1, "RECONCILIATION_NOT_FOUND", "run")
 
 
-async def test_a_job_that_there_is_not_is_a_wrong_argument(cli: Cli) -> None:
+async def test_unknown_job_is_a_usage_error(cli: Cli) -> None:
     ended = await cli.run("schedules", "trigger", "lunch")
     assert ended.code == 2
     assert "'lunch' is not one of reconcile, purge, invoices, notices" in ended.err

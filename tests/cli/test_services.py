@@ -52,14 +52,14 @@ def dearer_catalogue(catalogue: Path, directory: Path) -> str:
     return str(file)
 
 
-async def test_where_nothing_is_known_it_says_how_to_begin(alone: Cli) -> None:
+async def test_missing_settings_explain_how_to_begin(alone: Cli) -> None:
     ended, in_json = await asyncio.gather(alone.run("list"), alone.run("doctor", "--json"))
     assert ended.code == 3
     assert "`worksub dev`" in ended.err
     assert (in_json.code, in_json.error["code"]) == (3, "NOT_CONFIGURED")
 
 
-async def test_a_server_that_is_away_is_named_with_its_address(service: Service, cli: Cli) -> None:
+async def test_unavailable_server_is_named_with_its_address(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     no_temporal = cli.with_settings(TEMPORAL_ADDRESS=NOWHERE)
     no_database = cli.with_settings(DATABASE_URL=f"postgresql://{NOWHERE}/worksub")
@@ -81,9 +81,7 @@ async def test_a_server_that_is_away_is_named_with_its_address(service: Service,
     assert "DATABASE_URL is not a PostgreSQL URL" in odd.err
 
 
-async def test_a_server_that_goes_away_in_the_middle_leaves_one_answer(
-    service: Service, unserved: Cli
-) -> None:
+async def test_server_lost_during_command_prints_one_result(service: Service, unserved: Cli) -> None:
     async with TcpProxy() as to_temporal:
         to_temporal.leads_to(service.stack.addresses.temporal_address)
         cli = unserved.with_settings(TEMPORAL_ADDRESS=to_temporal.address)
@@ -102,7 +100,7 @@ async def test_a_server_that_goes_away_in_the_middle_leaves_one_answer(
     assert json.loads(out)["error"]["code"] in ("NO_ANSWER", "TEMPORAL_UNREACHABLE")
 
 
-async def test_a_worker_is_waited_for_aloud_and_not_for_ever(unserved: Cli) -> None:
+async def test_waiting_for_a_worker_is_logged_and_bounded(unserved: Cli) -> None:
     file = request_file(unserved)
     ended = await unserved.run("request", file, "--password-stdin", "--timeout", "14", typed=PASSWORD)
     assert ended.code == 3
@@ -113,7 +111,7 @@ async def test_a_worker_is_waited_for_aloud_and_not_for_ever(unserved: Cli) -> N
     assert "may still be carried out" in rest[0]
 
 
-async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
+async def test_doctor_passes_on_a_healthy_service(cli: Cli) -> None:
     ended, in_json = await asyncio.gather(cli.run("doctor"), cli.json("doctor"))
     assert ended.code == 0
     assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
@@ -135,7 +133,7 @@ async def test_the_doctor_finds_everything_well(cli: Cli) -> None:
         assert finding["text"] in ended.out
 
 
-async def test_what_the_doctor_finds_missing_setup_puts_right(
+async def test_setup_fixes_missing_items_reported_by_doctor(
     service: Service, unserved: Cli, catalogue_file: Path
 ) -> None:
     empty = await service.stack.postgres.ensure_database("empty")
@@ -183,7 +181,7 @@ async def test_the_doctor_finds_a_clock_that_is_wrong(service: Service, cli: Cli
     assert re.match(r"It is (89|90)\.\d s behind this machine's: let one time service", wrong["text"])
 
 
-async def test_the_doctor_says_who_signs_in_as_more_than_it_needs(service: Service, cli: Cli) -> None:
+async def test_doctor_reports_logins_with_excess_privileges(service: Service, cli: Cli) -> None:
     async def logins(url: str) -> tuple[int, str, str]:
         doctor = await cli.with_settings(DATABASE_URL=url).run("doctor", "--json")
         [found] = [finding for finding in doctor.json["findings"] if finding["what"] == "logins"]
@@ -241,7 +239,7 @@ async def test_the_doctor_names_a_login_without_limits(service: Service, cli: Cl
     assert "waiting: no statement_timeout, may create large objects: " in text
 
 
-def test_a_clock_is_wrong_by_what_lies_outside_of_asking_and_hearing() -> None:
+def test_clock_difference_excludes_the_round_trip() -> None:
     noon = datetime(2027, 3, 15, 12, tzinfo=UTC)
     second = timedelta(seconds=1)
     assert difference(noon + second, noon, noon + 2 * second) == timedelta(0)
@@ -249,7 +247,7 @@ def test_a_clock_is_wrong_by_what_lies_outside_of_asking_and_hearing() -> None:
     assert difference(noon + 5 * second, noon, noon + 2 * second) == 3 * second
 
 
-async def test_the_doctor_names_servers_that_are_away(alone: Cli) -> None:
+async def test_doctor_names_unavailable_servers(alone: Cli) -> None:
     away = alone.with_settings(TEMPORAL_ADDRESS=NOWHERE, DATABASE_URL=f"postgresql://{NOWHERE}/worksub")
     ended = await away.run("doctor")
     assert ended.code == 3
@@ -270,7 +268,7 @@ async def test_a_worker_without_its_settings_ends_at_once(alone: Cli) -> None:
     assert "WORKSUB_SMTP_URL is not the URL of a mail server" in unsendable.error["message"]
 
 
-async def test_a_server_without_test_clocks_is_said_to_have_none(
+async def test_server_without_test_clocks_is_reported(
     service: Service, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subscription_id = await service.subscribed()
@@ -288,7 +286,7 @@ async def test_a_server_without_test_clocks_is_said_to_have_none(
         assert "cannot move a workflow's clock" in ended.error["message"]
 
 
-async def test_a_subscription_that_another_server_has_is_not_called_ended(service: Service, cli: Cli) -> None:
+async def test_subscription_of_other_server_is_not_reported_ended(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     async with TemporalServer(cli.directory / "temporal", search_attributes={}) as server:
         elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")

@@ -32,7 +32,7 @@ def as_expected(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_both_engines_come_to_what_the_examples_expect(alone: Cli) -> None:
+async def test_both_engines_match_the_example_expectations(alone: Cli) -> None:
     files = [str(path) for path in EXAMPLES]
     by_rules = await alone.run("simulate", *files, "--json")
     for path, document in zip(EXAMPLES, documents(by_rules), strict=True):
@@ -44,7 +44,7 @@ async def test_both_engines_come_to_what_the_examples_expect(alone: Cli) -> None
     assert f"{len(some)} of {len(some)} lived: " in on_temporal.err
 
 
-async def test_the_documents_come_in_the_order_of_files_and_of_what_they_hold(alone: Cli) -> None:
+async def test_documents_follow_file_and_document_order(alone: Cli) -> None:
     (alone.directory / "two.yaml").write_text("\n---".join(SCENARIO.format(name=name) for name in ("b", "a")))
     (alone.directory / "one.yaml").write_text(SCENARIO.format(name="c"))
     ended = await alone.run("simulate", "two.yaml", "one.yaml", "--json")
@@ -63,7 +63,7 @@ async def test_another_catalogue_has_other_prices(alone: Cli, tmp_path: Path) ->
     assert "wrong.toml, line " in wrong.err
 
 
-async def test_people_see_tables(alone: Cli) -> None:
+async def test_text_output_has_tables(alone: Cli) -> None:
     (alone.directory / "one.yaml").write_text(SCENARIO.format(name="a lite life"))
     ended = await alone.run("simulate", "one.yaml")
     assert ended.code == 0
@@ -71,7 +71,7 @@ async def test_people_see_tables(alone: Cli) -> None:
         assert seen in ended.out
 
 
-async def test_nothing_is_played_while_any_file_is_wrong(alone: Cli) -> None:
+async def test_no_scenario_runs_while_any_file_is_invalid(alone: Cli) -> None:
     (alone.directory / "good.yaml").write_text(SCENARIO.format(name="good"))
     (alone.directory / "bad.yaml").write_text(
         SCENARIO.format(name="bad").replace("until: 2027-02-01T00:00:00+09:00", "untill: 2027-02-01")
@@ -96,7 +96,7 @@ async def test_nothing_is_played_while_any_file_is_wrong(alone: Cli) -> None:
     assert "missing.yaml: cannot be read: No such file or directory" in for_people.err
 
 
-async def test_scenarios_that_make_no_sense(alone: Cli) -> None:
+async def test_invalid_scenarios_are_refused(alone: Cli) -> None:
     slips = (
         ("2026-12-21T09", "2026-12-19T09"),
         ("until: 2027-02-01", "until: 2026-12-20"),

@@ -45,7 +45,7 @@ async def test_a_misuse_is_explained(alone: Cli) -> None:
         assert said in ended.error["message"], arguments
 
 
-async def test_people_hear_of_a_misuse_on_standard_error(alone: Cli) -> None:
+async def test_usage_error_is_printed_to_standard_error(alone: Cli) -> None:
     ended = await alone.run("switch", "a", "--term", "ANNUAL", "--date", "soon")
     assert ended.code == 2
     assert ended.out == ""

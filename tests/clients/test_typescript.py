@@ -51,7 +51,7 @@ async def run(
     return node.returncode, json.loads(printed)
 
 
-async def test_r9_the_example_starts_a_subscription_and_gets_the_first_answer_again(
+async def test_r9_example_starts_subscription_idempotently(
     example: Path, service: Service, tmp_path: Path
 ) -> None:
     request = request_fields(request_id=fresh("typescript"))

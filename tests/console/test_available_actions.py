@@ -41,7 +41,7 @@ def stretches(subscription: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, 
     ]
 
 
-def test_each_state_offers_what_its_rules_allow() -> None:
+def test_each_state_offers_its_allowed_actions() -> None:
     subscription = ScenarioBuilder.requested("2026-12-01 09:00")
     assert possible(subscription) == {"switch", "cancel", "rename"}
     assert possible(subscription.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
@@ -79,7 +79,7 @@ def test_a_name_changed_a_moment_ago_cannot_be_changed_again() -> None:
     assert "rename" in possible(subscription.at("2026-12-02 09:00"))
 
 
-def test_an_outlook_is_what_then_happens() -> None:
+def test_preview_matches_later_events() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00")
     command = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert not isinstance(command, Refusal)
@@ -89,7 +89,7 @@ def test_an_outlook_is_what_then_happens() -> None:
     assert (*foreseen.caused, *foreseen.coming.events)[: len(lived.events) - 1] == tuple(lived.events[1:5])
 
 
-def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
+def test_monthly_fees_do_not_hide_later_events() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").send("cancel", date="2027-12-01")
     ahead = upcoming_events(subscription.state, subscription.book, 6)
     assert ahead.fees_left_out
@@ -103,7 +103,7 @@ def test_months_of_fees_do_not_hide_what_comes_after_them() -> None:
     assert not upcoming_events(soon.state, soon.book, 6).fees_left_out
 
 
-def test_what_a_switch_and_an_upgrade_cost_is_known_before() -> None:
+def test_switch_and_upgrade_costs_are_previewed() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
     switch = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert not isinstance(switch, Refusal)
@@ -116,7 +116,7 @@ def test_what_a_switch_and_an_upgrade_cost_is_known_before() -> None:
     assert cost_of(standing(subscription), withdrawal) is None
 
 
-def test_a_trial_is_pictured_up_to_its_cancellation() -> None:
+def test_chart_shows_trial_until_cancellation() -> None:
     assert stretches(ScenarioBuilder.requested("2026-12-01 09:00")) == [
         (PhaseKind.TRIAL, "2026-12-01 09:00", "2026-12-31 09:00", False),
         (PhaseKind.GRACE, "2026-12-31 09:00", "2027-01-30 09:00", True),
@@ -124,7 +124,7 @@ def test_a_trial_is_pictured_up_to_its_cancellation() -> None:
     assert pictured(ScenarioBuilder.requested("2026-12-01 09:00")).ends
 
 
-def test_contracts_and_what_is_reserved_are_pictured() -> None:
+def test_chart_shows_contracts_and_reservations() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00").send(
         "switch_to_paid", date="2027-01-01", term="ANNUAL"
     )
@@ -139,7 +139,7 @@ def test_contracts_and_what_is_reserved_are_pictured() -> None:
     assert 0 < picture.today < 100
 
 
-def test_an_upgrade_to_an_annual_contract_begins_a_stretch_of_its_own() -> None:
+def test_annual_upgrade_starts_a_new_chart_segment() -> None:
     subscription = (
         ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").send("upgrade", term="ANNUAL")
     )
@@ -149,7 +149,7 @@ def test_an_upgrade_to_an_annual_contract_begins_a_stretch_of_its_own() -> None:
     ]
 
 
-def test_every_event_of_a_life_is_said_in_both_languages() -> None:
+def test_every_event_has_a_message_in_both_languages() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00", account={"domain": "acme.co.kr"}).proves(
         "acme.co.kr"
     )

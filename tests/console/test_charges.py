@@ -36,7 +36,7 @@ async def billed(console: ConsoleServer) -> SubscriptionDriver:
     return subscription
 
 
-async def test_each_charge_has_its_invoice_and_what_has_none_is_summed_up(
+async def test_charges_show_invoice_and_uninvoiced_total(
     console: ConsoleServer, billed: SubscriptionDriver
 ) -> None:
     [invoice] = await console.service_env.client.invoices(customer_id=billed.request["customer_id"])
@@ -78,14 +78,14 @@ async def test_an_invoice_is_a_page_of_its_own_in_the_readers_language(
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_an_invoice_that_there_is_not_is_not_found(console: ConsoleServer) -> None:
+async def test_unknown_invoice_is_not_found(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await sign_in(browser, unique_name("customer"))
         for number in ("2026-999999", "x", "%00", "가"):
             assert (await browser.get(f"/invoices/{number}")).status_code == 404
 
 
-async def test_who_was_charged_nothing_is_told_so(console: ConsoleServer) -> None:
+async def test_charges_page_without_charges_states_it(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])

@@ -43,7 +43,7 @@ def hidden(page: httpx.Response, name: str) -> str:
 # -- cancel ------------------------------------------------------------------------------------------
 
 
-async def test_a_date_typed_on_the_cancel_page_is_reviewed_before_it_is_confirmed(
+async def test_typed_cancellation_date_is_reviewed_before_confirmation(
     console: ConsoleServer,
 ) -> None:
     subscription = await annual(console)
@@ -91,7 +91,7 @@ async def test_a_cancellation_that_was_not_shown_is_not_done(console: ConsoleSer
     assert (await subscription.status()).reservation is None
 
 
-async def test_today_is_preselected_nowhere(console: ConsoleServer) -> None:
+async def test_no_date_is_preselected(console: ConsoleServer) -> None:
     subscription = await annual(console)
     today, end = await subscription.today(), await end_of(subscription)
     path = f"/subscriptions/{subscription.id}/cancel"
@@ -118,7 +118,7 @@ async def test_today_is_preselected_nowhere(console: ConsoleServer) -> None:
         assert "지금 해지하고 모든 데이터 삭제</button>" in page.text
 
 
-async def test_nothing_is_one_click_away_after_a_sign_in(console: ConsoleServer) -> None:
+async def test_sign_in_returns_to_the_form_not_the_confirmation(console: ConsoleServer) -> None:
     subscription = await annual(console)
     today, end = await subscription.today(), await end_of(subscription)
     async with console.browser() as browser:
@@ -139,7 +139,7 @@ async def test_nothing_is_one_click_away_after_a_sign_in(console: ConsoleServer)
     assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
-async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confirmed(
+async def test_date_blocked_by_reserved_switch_is_refused_at_review(
     console: ConsoleServer,
 ) -> None:
     subscription = await console.service_env.requested()
@@ -157,7 +157,7 @@ async def test_a_date_that_a_reserved_switch_forbids_is_said_before_it_is_confir
         assert "No cancellation fee on this date." in page.text
 
 
-async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(console: ConsoleServer) -> None:
+async def test_fee_free_day_page_shows_tomorrows_charge(console: ConsoleServer) -> None:
     subscription = await annual(console)
     end = await end_of(subscription)
     await subscription.send("change_renewal_option", term="ANNUAL")
@@ -179,7 +179,7 @@ async def test_on_the_day_without_a_fee_the_page_says_what_tomorrow_costs(consol
 # -- switch, upgrade, renewal, rename, withdrawal, clock ------------------------------------------------
 
 
-async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown(
+async def test_switch_confirmation_uses_shown_prices_and_day(
     console: ConsoleServer,
 ) -> None:
     subscription = await console.service_env.requested()
@@ -201,7 +201,7 @@ async def test_a_switch_is_confirmed_with_the_prices_and_the_day_that_were_shown
     assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
-async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: ConsoleServer) -> None:
+async def test_upgrade_confirmation_uses_the_shown_basis(console: ConsoleServer) -> None:
     subscription = await annual(console)
     chosen = {"review": "1", "plan": "premium", "members": "30", "term": "ANNUAL", "agreed": AGREED}
     async with console.browser() as browser:
@@ -217,7 +217,7 @@ async def test_an_upgrade_is_confirmed_with_what_it_was_counted_from(console: Co
     assert (await subscription.status()).members == 30
 
 
-async def test_of_many_tabs_that_confirm_at_once_one_is_done(console: ConsoleServer) -> None:
+async def test_concurrent_confirmations_run_once(console: ConsoleServer) -> None:
     subscription = await annual(console)
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -270,7 +270,7 @@ async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: ConsoleServ
         assert (await subscription.status()).renewal is None
 
 
-async def test_a_name_is_changed_from_the_one_that_was_shown(console: ConsoleServer) -> None:
+async def test_rename_requires_the_shown_current_name(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested(account={"domain": f"{unique_name('shown')}.example"})
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -284,7 +284,7 @@ async def test_a_name_is_changed_from_the_one_that_was_shown(console: ConsoleSer
     assert (await subscription.events())[-1] == "RENAME_HELD"
 
 
-async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console: ConsoleServer) -> None:
+async def test_withdrawal_applies_only_to_the_shown_reservation(console: ConsoleServer) -> None:
     subscription = await annual(console)
     today = await subscription.today()
     await subscription.send("cancel", date=f"{today + timedelta(days=40)}")
@@ -301,7 +301,7 @@ async def test_the_reservation_that_was_shown_is_withdrawn_and_no_other(console:
 
 
 @pytest.mark.parametrize("action", ["/clock", "/withdraw"])
-async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(
+async def test_paused_subscription_refuses_in_korean_without_change(
     console: ConsoleServer, action: str
 ) -> None:
     subscription = await annual(console)
@@ -316,7 +316,7 @@ async def test_a_paused_subscription_says_so_in_korean_and_is_as_before(
     assert (await subscription.status()).reservation is not None
 
 
-async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: ConsoleServer) -> None:
+async def test_clock_button_advances_once_to_its_target(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -334,7 +334,7 @@ async def test_the_clock_is_moved_to_where_its_button_says_and_once(console: Con
 # -- the request ---------------------------------------------------------------------------------------
 
 
-async def test_two_tabs_request_what_each_of_them_shows(console: ConsoleServer) -> None:
+async def test_two_tabs_submit_their_own_requests(console: ConsoleServer) -> None:
     names = unique_name("first"), unique_name("second")
     customer = f"customer-of-{names[0]}"
     async with console.browser() as browser:
@@ -348,7 +348,7 @@ async def test_two_tabs_request_what_each_of_them_shows(console: ConsoleServer) 
     assert {(each.plan, each.members) for each in listed} == {("lite", 3), ("premium", 99)}
 
 
-async def test_a_draft_that_another_tab_has_changed_is_shown_before_it_is_sent(
+async def test_draft_changed_in_other_tab_is_shown_before_submission(
     console: ConsoleServer,
 ) -> None:
     name = unique_name("changed")
@@ -370,7 +370,7 @@ async def test_a_draft_that_another_tab_has_changed_is_shown_before_it_is_sent(
     assert (listed.plan, listed.members) == ("premium", 99)
 
 
-async def test_three_drafts_are_kept_and_fit_into_the_headers_of_a_proxy(console: ConsoleServer) -> None:
+async def test_three_drafts_fit_into_proxy_header_limits(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await sign_in(browser, unique_name("customer"))
         drafts = []
@@ -400,7 +400,7 @@ async def test_three_drafts_are_kept_and_fit_into_the_headers_of_a_proxy(console
         assert "\N{GRINNING FACE}" in (await browser.get(drafts[4])).text
 
 
-async def test_after_erasure_the_completed_request_says_what_holds_now(console: ConsoleServer) -> None:
+async def test_completed_request_after_erasure_shows_current_state(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     path = f"/request/complete/{subscription.id}"
     async with console.browser() as browser:
@@ -425,7 +425,7 @@ async def test_after_erasure_the_completed_request_says_what_holds_now(console: 
     ("language", "sentence"),
     [("en", "Enter a whole number, such as 10."), ("ko", "10과 같은 정수를 입력하십시오.")],
 )
-async def test_members_that_are_no_whole_number_are_said_to_be_none(
+async def test_non_integer_members_are_refused(
     console: ConsoleServer,
     a_paid_life: SubscriptionDriver,
     a_trial: SubscriptionDriver,
@@ -449,7 +449,7 @@ async def test_members_that_are_no_whole_number_are_said_to_be_none(
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "-99999999999999999999999"])
-async def test_fewer_members_than_one_are_too_few(
+async def test_members_below_minimum_are_refused(
     console: ConsoleServer, a_paid_life: SubscriptionDriver, typed: str
 ) -> None:
     async with console.browser() as browser:
@@ -483,7 +483,7 @@ async def test_no_renewal_option_with_a_plan_or_members_is_refused(
         assert (page.status_code, sentence in page.text) == (422, True)
 
 
-async def test_more_members_than_there_can_be_are_said_to_be_too_many(
+async def test_members_above_maximum_are_refused(
     console: ConsoleServer, a_paid_life: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
@@ -517,7 +517,7 @@ async def a_trial(console: ConsoleServer) -> SubscriptionDriver:
 # -- another language in the middle of a form ----------------------------------------------------------
 
 
-async def test_another_language_keeps_what_was_typed(
+async def test_language_change_keeps_input(
     console: ConsoleServer, a_paid_life: SubscriptionDriver, a_trial: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
@@ -551,7 +551,7 @@ async def test_another_language_keeps_what_was_typed(
     assert (await a_paid_life.events())[-1] == "SWITCHED_TO_PAID"
 
 
-async def test_another_language_keeps_the_confirmation_and_cancels_nothing(
+async def test_language_change_keeps_confirmation_without_cancelling(
     console: ConsoleServer, a_paid_life: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
@@ -568,7 +568,7 @@ async def test_another_language_keeps_the_confirmation_and_cancels_nothing(
 # -- NAVER WORKS Admin ---------------------------------------------------------------------------------
 
 
-async def test_an_administrator_changes_what_was_shown(console: ConsoleServer) -> None:
+async def test_administrator_edits_the_shown_company_data(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested(members=3)
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -593,7 +593,7 @@ async def test_an_administrator_changes_what_was_shown(console: ConsoleServer) -
         assert "All 3 seats are used." in page.text
 
 
-async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(console: ConsoleServer) -> None:
+async def test_concurrent_company_edits_save_once(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested(members=3)
     account = await subscription.confirmation()
     names = [f"Company {number}" for number in range(8)]
@@ -610,7 +610,7 @@ async def test_of_administrators_who_save_at_once_one_changes_what_was_shown(con
     assert Counter(answer.status_code for answer in removed) == {200: 1, 409: 7}
 
 
-async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console: ConsoleServer) -> None:
+async def test_repeated_company_form_is_saved_once(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -622,7 +622,7 @@ async def test_a_company_form_sent_twice_is_saved_once_and_says_so_again(console
             assert "The company information is saved." in again.text
 
 
-async def test_of_what_was_not_seen_nothing_is_written(console: ConsoleServer) -> None:
+async def test_company_update_requires_the_seen_row(console: ConsoleServer) -> None:
     """The comparison is part of the statement, so nothing that happens after a look at the row is undone."""
     subscription = await console.service_env.requested(members=3)
     pool = await asyncpg.create_pool(console.service_env.owner_url, min_size=1, max_size=1)

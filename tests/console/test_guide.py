@@ -69,7 +69,7 @@ async def test_the_guide_from_request_to_erasure(console: ConsoleServer) -> None
         assert "Last charges: " in page.text
 
 
-async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_password(
+async def test_double_click_creates_one_and_back_clears_password(
     console: ConsoleServer,
 ) -> None:
     name = unique_name("double")
@@ -85,7 +85,7 @@ async def test_a_double_click_makes_one_subscription_and_going_back_forgets_the_
         assert len(await console.service_env.client.list(customer_id=customer)) == 1
 
 
-async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_its_hash(
+async def test_draft_stores_only_password_hash_until_finalized(
     console: ConsoleServer,
 ) -> None:
     name = unique_name("unfinished")
@@ -107,7 +107,7 @@ async def test_nothing_exists_before_it_is_finalized_and_the_password_only_as_it
         ).available
 
 
-async def test_a_step_that_is_too_early_leads_to_the_first_unfinished_one(console: ConsoleServer) -> None:
+async def test_early_step_redirects_to_first_unfinished_step(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await sign_in(browser, unique_name("customer"))
         first = (await browser.get("/request")).url.path
@@ -151,7 +151,7 @@ async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: Con
         assert "Use is restricted" not in page.text
 
 
-async def test_a_name_is_changed_once_and_a_refusal_keeps_what_was_typed(console: ConsoleServer) -> None:
+async def test_rename_runs_once_and_refusal_keeps_input(console: ConsoleServer) -> None:
     subscription, taken = await console.service_env.requested(), await console.service_env.requested()
     async with console.browser("ko") as browser:
         await sign_in(browser, subscription.request["customer_id"])

@@ -79,7 +79,7 @@ async def test_no_post_is_taken_from_another_site(console: ConsoleServer) -> Non
     assert await subscription.events() == before
 
 
-async def test_every_answer_has_the_headers_and_is_kept_nowhere(console: ConsoleServer) -> None:
+async def test_responses_have_security_headers_and_no_store(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         subscription = await signed_in_everywhere(console, browser)
         browser.follow_redirects = False
@@ -173,7 +173,7 @@ async def test_each_hidden_field_of_a_confirmation_counts(console: ConsoleServer
     assert await subscription.events() == before
 
 
-async def test_the_terms_to_which_an_upgrade_agrees_stand_on_its_last_page(console: ConsoleServer) -> None:
+async def test_upgrade_terms_appear_on_the_confirmation_page(console: ConsoleServer) -> None:
     """A link can lead straight to the review, so the page itself says what is agreed to (R3, R25)."""
     customer = unique_name("C")
     subscription = await annual(console, customer)
@@ -193,9 +193,7 @@ async def test_the_terms_to_which_an_upgrade_agrees_stand_on_its_last_page(conso
 @pytest.mark.parametrize(
     "name", ["request-draft-(", "request-draft-é", "request-draft-x y", "request-draft-"]
 )
-async def test_a_cookie_that_another_site_of_the_domain_has_set_breaks_no_page(
-    console: ConsoleServer, name: str
-) -> None:
+async def test_foreign_cookie_of_the_domain_breaks_no_page(console: ConsoleServer, name: str) -> None:
     async with console.browser() as browser:
         await sign_in(browser, unique_name("C"))
         cookies = f"console={browser.cookies['console']}; {name}=planted".encode()

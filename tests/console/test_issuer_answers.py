@@ -200,7 +200,7 @@ async def signed_in(
         (TestIssuer(offered={"token_endpoint": "http://127.0.0.1:1/"}), "ISSUER_UNREACHABLE"),
     ],
 )
-async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
+async def test_invalid_issuer_response_has_code_and_no_session(
     service_env: ServiceEnv, issuer: TestIssuer, code: str
 ) -> None:
     async with signed_in(service_env, issuer) as (console, browser):
@@ -247,7 +247,7 @@ async def test_a_wrong_answer_has_a_code_and_signs_nobody_in(
         "null character in the name",
     ],
 )
-async def test_a_right_answer_signs_in(service_env: ServiceEnv, issuer: TestIssuer, sees: str) -> None:
+async def test_valid_issuer_response_signs_in(service_env: ServiceEnv, issuer: TestIssuer, sees: str) -> None:
     async with signed_in(service_env, issuer) as (_, browser):
         assert sees in (await browser.get("/sign-in/issuer")).text
 
@@ -260,7 +260,7 @@ async def test_a_right_answer_signs_in(service_env: ServiceEnv, issuer: TestIssu
         ({"prompt_values_supported": ["none", "login"]}, "login"),
     ],
 )
-async def test_the_prompt_is_one_that_the_issuer_knows(
+async def test_prompt_is_supported_by_the_issuer(
     service_env: ServiceEnv, offered: dict[str, Any], prompt: str
 ) -> None:
     issuer = TestIssuer(offered=offered)
@@ -306,7 +306,7 @@ async def test_a_long_address_to_return_to_fits_into_the_cookie(service_env: Ser
 DISCOVERY = "/.well-known/openid-configuration"
 
 
-async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(service_env: ServiceEnv) -> None:
+async def test_anonymous_flood_does_not_reach_the_issuer(service_env: ServiceEnv) -> None:
     issuer = TestIssuer()
     async with signed_in(service_env, issuer) as (_, browser):
         browser.follow_redirects = False
@@ -319,7 +319,7 @@ async def test_a_flood_of_anonymous_visitors_is_none_at_the_issuer(service_env: 
     assert issuer.requests[DISCOVERY] == 1
 
 
-async def test_an_issuer_that_fails_is_not_asked_by_each_visitor(service_env: ServiceEnv) -> None:
+async def test_failing_issuer_is_not_queried_per_visitor(service_env: ServiceEnv) -> None:
     issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
     async with signed_in(service_env, issuer) as (_, browser):
         answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(20))
@@ -354,7 +354,7 @@ async def test_a_failure_ends_when_the_issuer_is_back() -> None:
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "Too many sign-ins"), ("ko", "로그인 시도가 너무")])
-async def test_a_callback_that_is_repeated_is_no_flood_of_codes_at_the_issuer(
+async def test_repeated_callback_does_not_flood_the_issuer(
     service_env: ServiceEnv, language: str, said: str
 ) -> None:
     """One cookie of a sign-in under way is enough for any number of callbacks with invented codes."""

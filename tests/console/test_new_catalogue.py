@@ -20,7 +20,7 @@ async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ConsoleS
         yield console
 
 
-async def test_r19_prices_that_a_page_did_not_show_are_shown_before_they_are_charged(
+async def test_r19_changed_prices_are_shown_before_charging(
     shop: ConsoleServer,
 ) -> None:
     subscription = await shop.service_env.requested(plan="basic", members=10)

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from starter.client import SubscriptionClient
 
 
-async def test_without_temporal_lists_are_shown_and_a_subscription_says_that_it_cannot_be(
+async def test_temporal_down_lists_work_and_detail_page_returns_503(
     console: ConsoleServer,
 ) -> None:
     subscription = await console.service_env.requested()

@@ -29,7 +29,7 @@ async def a_year(console: ConsoleServer) -> SubscriptionDriver:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_is_light_after_a_year(
+async def test_page_size_is_bounded_after_a_year(
     console: ConsoleServer, a_year: SubscriptionDriver, path: str
 ) -> None:
     async with console.browser("ko") as browser:
@@ -42,7 +42,7 @@ async def test_a_page_is_light_after_a_year(
             assert answer.num_bytes_downloaded <= PAGES[path]
 
 
-async def test_a_page_needs_one_sheet_one_script_and_one_picture_which_are_kept(
+async def test_page_loads_three_cached_assets(
     console: ConsoleServer,
 ) -> None:
     heaviest = {"console.css": 5_000, "console.js": 2_500, "icon.svg": 1_000}

@@ -14,7 +14,7 @@ ISSUER = {
 LOOPBACK, EVERYWHERE = HostPort("127.0.0.1", 8080), HostPort("0.0.0.0", 8080)
 
 
-def test_without_anything_nobody_signs_in() -> None:
+def test_default_settings_disable_sign_in() -> None:
     settings = console_settings({}, LOOPBACK)
     assert settings.url == "http://localhost:8080"
     assert settings.oidc is None
@@ -53,7 +53,7 @@ def test_an_issuer_and_its_claims() -> None:
         "//console.example",
     ],
 )
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_invalid_console_url_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="WORKSUB_CONSOLE_URL"):
         console_settings({"WORKSUB_CONSOLE_URL": url}, LOOPBACK)
 
@@ -83,7 +83,7 @@ def test_an_origin_is_written_as_browsers_do(url: str, host: str, origin: str) -
         "https://login.example/a b",
     ],
 )
-def test_an_issuer_that_is_no_url_is_refused(issuer: str) -> None:
+def test_invalid_issuer_url_is_refused(issuer: str) -> None:
     with pytest.raises(SettingsError, match="WORKSUB_OIDC_ISSUER is"):
         console_settings({**ISSUER, "WORKSUB_OIDC_ISSUER": issuer}, LOOPBACK)
 
@@ -95,7 +95,7 @@ def test_an_issuer_without_a_client_is_refused(missing: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "192.168.1.20", "::ffff:10.0.0.7"])
-def test_anybody_as_anybody_needs_an_address_that_only_this_machine_reaches(host: str) -> None:
+def test_developer_sign_in_requires_loopback_address(host: str) -> None:
     developer = {"WORKSUB_CONSOLE_SIGN_IN": "developer"}
     with pytest.raises(SettingsError, match="WORKSUB_API_ADDRESS must be a loopback address") as refused:
         console_settings(developer, HostPort(host, 8080))

@@ -55,7 +55,7 @@ def with_issuer(issuer: str) -> ConsoleSettings:
 @pytest.mark.parametrize(
     ("person", "sees"), [("minji", "subscriptions of C-77"), ("olga", "All subscriptions")]
 )
-async def test_an_issuer_says_who_somebody_is(
+async def test_issuer_claims_identify_the_user(
     service_env: ServiceEnv, issuer: str, person: str, sees: str
 ) -> None:
     async with run_console(service_env, with_issuer(issuer)) as console, console.browser() as browser:
@@ -72,7 +72,7 @@ async def test_an_issuer_says_who_somebody_is(
         assert (await browser.post("/sign-in/developer", data={})).status_code == 403
 
 
-async def test_an_account_without_a_customer_is_not_let_in(service_env: ServiceEnv, issuer: str) -> None:
+async def test_account_without_customer_cannot_sign_in(service_env: ServiceEnv, issuer: str) -> None:
     async with run_console(service_env, with_issuer(issuer)) as console, console.browser() as browser:
         away = await browser.get("/sign-in/issuer")
         back = await browser.post(str(away.url), data={"sub": "nobody"})
@@ -81,9 +81,7 @@ async def test_an_account_without_a_customer_is_not_let_in(service_env: ServiceE
         assert (await browser.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(
-    service_env: ServiceEnv, issuer: str
-) -> None:
+async def test_unsolicited_issuer_response_is_refused(service_env: ServiceEnv, issuer: str) -> None:
     async with (
         run_console(service_env, with_issuer(issuer)) as console,
         console.browser() as attacker,
@@ -98,7 +96,7 @@ async def test_an_answer_that_this_browser_did_not_ask_for_is_refused(
         assert (await victim.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_without_an_issuer_and_off_the_embedded_stack_nobody_signs_in(service_env: ServiceEnv) -> None:
+async def test_sign_in_is_disabled_without_issuer_or_embedded_stack(service_env: ServiceEnv) -> None:
     async with run_console(service_env, ConsoleSettings(url="")) as console, console.browser() as browser:
         page = await browser.get("/sign-in")
         assert "No way to sign in" in page.text
@@ -151,7 +149,7 @@ async def test_signing_in_again_ends_the_session_before_it(console: ConsoleServe
         assert (await thief.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_a_form_from_elsewhere_is_not_taken(console: ConsoleServer) -> None:
+async def test_cross_site_form_is_refused(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await sign_in(browser, unique_name("customer"))
         page = await browser.get("/subscriptions")
@@ -206,7 +204,7 @@ async def test_headers_and_cookies_are_strict(console: ConsoleServer, service_en
     assert "Secure" in answer.headers["set-cookie"]
 
 
-async def test_on_a_developers_machine_no_other_site_passes_for_it(console: ConsoleServer) -> None:
+async def test_developer_console_rejects_foreign_host_names(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         assert (await browser.get("/sign-in", headers={"host": "rebound.example"})).status_code == 400
         own_address = console.url.replace("localhost", "127.0.0.1")
@@ -215,7 +213,7 @@ async def test_on_a_developers_machine_no_other_site_passes_for_it(console: Cons
         assert (await browser.get("/subscriptions")).url.path == "/subscriptions"
 
 
-async def test_far_too_much_is_refused_before_it_is_read_to_its_end(console: ConsoleServer) -> None:
+async def test_oversized_body_is_refused_before_it_is_read(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         assert (await browser.post("/language", content=b"x=" + b"y" * 100_000)).status_code == 413
         assert (await browser.post("/language", content=b"\xff\xfe")).status_code == 400

@@ -27,7 +27,7 @@ async def ends_sessions(console: ConsoleServer, subscription: SubscriptionDriver
     await console.service_env.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
 
 
-async def test_a_session_that_ends_in_the_middle_leads_back_to_the_form(console: ConsoleServer) -> None:
+async def test_expired_session_returns_to_the_form(console: ConsoleServer) -> None:
     subscription = await paid(console)
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -46,7 +46,7 @@ async def test_a_session_that_ends_in_the_middle_leads_back_to_the_form(console:
     assert (await subscription.status()).reservation is None
 
 
-async def test_an_administrator_whose_session_ends_is_told_so_too(console: ConsoleServer) -> None:
+async def test_expired_administrator_session_is_reported(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -60,7 +60,7 @@ async def test_an_administrator_whose_session_ends_is_told_so_too(console: Conso
         assert "Your session has ended" in page.text
 
 
-async def test_a_form_of_an_earlier_sign_in_is_not_taken_and_its_page_can_be_opened_anew(
+async def test_form_of_earlier_session_is_refused_and_can_be_reopened(
     console: ConsoleServer,
 ) -> None:
     subscription = await paid(console)
@@ -77,7 +77,7 @@ async def test_a_form_of_an_earlier_sign_in_is_not_taken_and_its_page_can_be_ope
     assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
-async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happens(
+async def test_changed_cost_is_shown_before_execution(
     console: ConsoleServer,
 ) -> None:
     subscription = await paid(console)
@@ -98,7 +98,7 @@ async def test_a_cost_that_has_changed_meanwhile_is_shown_before_anything_happen
     assert f"{reserved.date}" == later
 
 
-async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console: ConsoleServer) -> None:
+async def test_reservation_withdrawn_in_other_tab_is_refused(console: ConsoleServer) -> None:
     subscription = await paid(console)
     later = f"{await subscription.today() + timedelta(days=40)}"
     await subscription.send("cancel", date=later)
@@ -112,7 +112,7 @@ async def test_what_another_tab_has_withdrawn_cannot_be_withdrawn_again(console:
     assert (await subscription.events()).count("RESERVATION_WITHDRAWN") == 1
 
 
-async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(
+async def test_input_of_expired_session_must_be_entered_again(
     console: ConsoleServer,
 ) -> None:
     name = unique_name("forgotten")
@@ -130,7 +130,7 @@ async def test_what_was_entered_in_a_session_that_has_ended_is_asked_for_again(
     assert await console.service_env.client.list(customer_id=customer) == []
 
 
-async def test_the_language_can_be_chosen_where_something_is_wrong(console: ConsoleServer) -> None:
+async def test_error_pages_offer_the_language_choice(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await sign_in(browser, unique_name("customer"))
         page = await submit(browser, await browser.get("/request"), "/product", members="0")
@@ -140,7 +140,7 @@ async def test_the_language_can_be_chosen_where_something_is_wrong(console: Cons
         assert "상품 선택" in page.text
 
 
-async def test_what_fails_unforeseen_is_a_page_that_says_so(console: ConsoleServer) -> None:
+async def test_unhandled_exception_shows_an_error_page(console: ConsoleServer) -> None:
     subscription = await paid(console)
     owner = console.service_env.owner
     async with console.browser() as browser:
@@ -155,7 +155,7 @@ async def test_what_fails_unforeseen_is_a_page_that_says_so(console: ConsoleServ
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-async def test_a_form_whose_command_is_no_longer_remembered_is_compared_again(console: ConsoleServer) -> None:
+async def test_form_of_forgotten_command_is_compared_again(console: ConsoleServer) -> None:
     """After 31 days of a test clock its command id is new again (R22)."""
     subscription = await paid(console)
     later = await subscription.today() + timedelta(days=90)

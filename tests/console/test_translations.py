@@ -34,7 +34,7 @@ def _said() -> set[str]:
     return said | set(event_messages.SENTENCES.values())
 
 
-def test_everything_is_said_in_korean_and_nothing_else_is_kept() -> None:
+def test_korean_catalogue_is_complete_without_obsolete_entries() -> None:
     with (CONSOLE / "locale" / "ko.po").open("rb") as file:
         catalogue = read_po(file)
     kept = {}
@@ -70,7 +70,7 @@ def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Lang
     assert refusal_messages.refusal_words(unread, Translator(language)) == said
 
 
-def test_the_dates_of_a_refusal_are_written_as_the_language_writes_them() -> None:
+def test_refusal_dates_use_the_language_format() -> None:
     refused = Refusal.of(RefusalCode.DATE_TOO_LATE, "date", latest=date(2027, 12, 5))
     assert refused.message == "The latest possible date is 2027-12-05."
     assert refusal_messages.refusal_words(refused, Translator(Language.KO)) == (
@@ -81,7 +81,7 @@ def test_the_dates_of_a_refusal_are_written_as_the_language_writes_them() -> Non
     )
 
 
-def test_what_is_possible_from_a_moment_on_is_never_said_of_an_earlier_minute() -> None:
+def test_allowed_from_time_is_rounded_up_to_the_minute() -> None:
     refused = Refusal.of(
         RefusalCode.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST)
     )
@@ -91,7 +91,7 @@ def test_what_is_possible_from_a_moment_on_is_never_said_of_an_earlier_minute() 
     )
 
 
-def test_a_refusal_with_problems_says_each_of_them_once() -> None:
+def test_refusal_lists_each_problem_once() -> None:
     problems = (Problem.of(RefusalCode.MISSING_FIELD, "plan"), Problem.of(RefusalCode.MISSING_FIELD, "term"))
     refused = Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the argument")
     assert refused.message == "plan is missing; term is missing."
@@ -100,7 +100,7 @@ def test_a_refusal_with_problems_says_each_of_them_once() -> None:
     )
 
 
-def test_each_rule_of_a_password_is_said_in_words_of_its_own() -> None:
+def test_each_password_rule_has_its_own_message() -> None:
     broken = {
         problem.key: problem for word in ("", "abcabc", "aaa ", "가") for problem in password_problems(word)
     }
@@ -110,7 +110,7 @@ def test_each_rule_of_a_password_is_said_in_words_of_its_own() -> None:
         assert len(said) == len(broken) == 7
 
 
-def test_the_language_is_what_was_chosen_or_what_the_browser_asks_for() -> None:
+def test_language_is_chosen_or_from_accept_language() -> None:
     assert language_of("en", "ko") is Language.EN
     assert language_of(None, "fr, en-US;q=0.8, ko;q=0.5") is Language.EN
     assert language_of("xx", "ko-KR,ko;q=0.9,en;q=0.8") is Language.KO
@@ -118,7 +118,7 @@ def test_the_language_is_what_was_chosen_or_what_the_browser_asks_for() -> None:
     assert language_of(None, "") is Language.KO
 
 
-def test_money_and_dates_are_written_as_the_language_writes_them() -> None:
+def test_money_and_dates_use_the_language_format() -> None:
     korean, english = Translator(Language.KO), Translator(Language.EN)
     assert (korean.won(36000), english.won(36000)) == ("36,000원", "₩36,000")
     assert (korean.members(1), english.members(1), english.members(20)) == (

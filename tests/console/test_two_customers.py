@@ -153,7 +153,7 @@ def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
-async def test_what_is_anothers_is_not_there(
+async def test_pages_of_other_customer_are_not_found(
     console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
     fields = theirs.meant_by({**NAMED, **OPERATORS}[method, path])
@@ -170,7 +170,7 @@ async def test_what_is_anothers_is_not_there(
 
 
 @pytest.mark.parametrize(("method", "path"), OWN)
-async def test_what_is_ones_own_has_nothing_of_the_others(
+async def test_own_pages_exclude_other_customers(
     console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
     sent = theirs.meant_by(OWN[method, path])
@@ -186,7 +186,7 @@ async def test_what_is_ones_own_has_nothing_of_the_others(
 
 
 @pytest.mark.parametrize(("method", "path"), WORKS)
-async def test_an_administrator_reaches_ones_own_organization_alone(
+async def test_administrator_reaches_only_own_organization(
     console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
     own = await console.service_env.requested()
@@ -204,7 +204,7 @@ async def test_an_administrator_reaches_ones_own_organization_alone(
 
 
 @pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
-async def test_who_is_not_signed_in_gets_nothing_at_all(
+async def test_anonymous_requests_are_refused(
     console: ConsoleServer, theirs: Theirs, method: str, path: str
 ) -> None:
     before = await theirs.as_it_is()
@@ -218,9 +218,7 @@ async def test_who_is_not_signed_in_gets_nothing_at_all(
     assert await theirs.as_it_is() == before
 
 
-async def test_a_session_of_one_realm_opens_nothing_of_the_other(
-    console: ConsoleServer, theirs: Theirs
-) -> None:
+async def test_session_is_invalid_in_the_other_realm(console: ConsoleServer, theirs: Theirs) -> None:
     async with console.browser() as browser, console.browser() as other:
         await sign_in(browser, theirs.customer)
         other.cookies.set("works-admin", browser.cookies["console"])
@@ -234,9 +232,7 @@ async def test_a_session_of_one_realm_opens_nothing_of_the_other(
         assert (await other.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_operators_see_everybody_and_customers_only_themselves(
-    console: ConsoleServer, theirs: Theirs
-) -> None:
+async def test_operators_see_all_customers_see_own(console: ConsoleServer, theirs: Theirs) -> None:
     async with console.browser() as browser:
         await sign_in(browser, "")
         assert theirs.subscription.id[:8] in await _text(browser, f"/operator?customer={theirs.customer}")

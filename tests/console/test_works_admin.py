@@ -15,7 +15,7 @@ from support.service_env import PASSWORD, PASSWORD_HASH, unique_name
 from adapters.password_hashing import PasswordHashing
 
 
-async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_alike(
+async def test_wrong_password_and_unknown_account_look_alike(
     console: ConsoleServer,
 ) -> None:
     subscription = await console.service_env.requested()
@@ -32,7 +32,7 @@ async def test_a_wrong_password_and_an_account_that_is_not_there_are_answered_al
         assert f"WRONG_PASSWORD · {other_id}" in nobody.text
 
 
-async def test_guessing_is_slowed_down(console: ConsoleServer) -> None:
+async def test_password_guessing_is_rate_limited(console: ConsoleServer) -> None:
     account = f"admin@{unique_name('guessed')}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -45,7 +45,7 @@ async def test_guessing_is_slowed_down(console: ConsoleServer) -> None:
         assert tried == [403, 403, 403, 403, 403, 429, 429]
 
 
-async def test_of_sixty_guesses_at_once_five_are_judged(console: ConsoleServer) -> None:
+async def test_concurrent_guesses_check_at_most_five_passwords(console: ConsoleServer) -> None:
     account = f"admin@{unique_name('guessed')}"
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
@@ -58,7 +58,7 @@ async def test_of_sixty_guesses_at_once_five_are_judged(console: ConsoleServer) 
     assert Counter(answer.status_code for answer in answers) == {403: 5, 429: 55}
 
 
-async def test_beyond_the_bound_of_hashing_one_is_asked_to_come_again_and_nothing_is_counted(
+async def test_hashing_overload_returns_retry_and_counts_nothing(
     console: ConsoleServer,
 ) -> None:
     subscription = await console.service_env.requested()
@@ -104,7 +104,7 @@ async def test_a_stored_hash_of_any_other_cost_is_not_computed(
     assert costly not in caplog.text
 
 
-async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
+async def test_concurrent_member_additions_respect_the_seats(
     console: ConsoleServer, stack_directory: Path
 ) -> None:
     subscription = await console.service_env.requested(members=4)
@@ -130,9 +130,7 @@ async def test_of_many_who_come_at_once_as_many_are_added_as_there_are_seats(
     assert "canary.member" not in log
 
 
-async def test_what_postgresql_refuses_is_not_quoted_in_its_log(
-    console: ConsoleServer, stack_directory: Path
-) -> None:
+async def test_postgresql_log_omits_refused_values(console: ConsoleServer, stack_directory: Path) -> None:
     subscription = await console.service_env.requested()
     canary = unique_name("canary.refused")
     insert = "INSERT INTO members (subscription_id, member_id) VALUES ($1, $2)"
@@ -150,7 +148,7 @@ async def test_what_postgresql_refuses_is_not_quoted_in_its_log(
     assert "canary.refused" not in log
 
 
-async def test_it_is_closed_without_access_and_says_why(console: ConsoleServer) -> None:
+async def test_admin_site_without_access_returns_403_with_reason(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     account = f"admin@{subscription.request['account']['group']}"
     async with console.browser() as browser:
@@ -165,7 +163,7 @@ async def test_it_is_closed_without_access_and_says_why(console: ConsoleServer) 
         assert page.headers["location"] == "/works"
 
 
-async def test_what_it_keeps_is_erased_with_the_subscription(console: ConsoleServer) -> None:
+async def test_admin_site_data_is_erased_with_the_subscription(console: ConsoleServer) -> None:
     service_env = console.service_env
     subscription = await service_env.requested()
     account = f"admin@{subscription.request['account']['group']}"

@@ -22,7 +22,7 @@ def test_the_description_is_that_of_the_code() -> None:
     assert page("docs/openapi.json") == described(), "`make openapi` writes it anew"
 
 
-def test_the_sample_of_a_webhook_is_a_real_one() -> None:
+def test_webhook_sample_is_a_real_delivery() -> None:
     """The page shows the bytes that were signed, and the library makes the same signature of them."""
     headers, body = webhook_sample()
     shown, sent = (block.text for block in blocks(page("docs/webhooks.md"), "http"))
@@ -57,7 +57,7 @@ def test_names_are_those_that_a_client_would_choose() -> None:
     assert [each for each in segments if not re.fullmatch(r"[a-z0-9-]*", each)] == []
 
 
-def test_a_union_says_by_what_its_members_are_told_apart() -> None:
+def test_unions_declare_a_discriminator() -> None:
     schemas = create_api().openapi()["components"]["schemas"]
     assert schemas["Reservation"]["discriminator"]["propertyName"] == "kind"
     for union in (schemas["Reservation"], schemas["InvoiceEntry"]):

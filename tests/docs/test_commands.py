@@ -99,7 +99,7 @@ def test_a_temporal_command_exists_with_its_options(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", _pages_with(_temporal_lines()))
-def test_what_a_temporal_command_sends_is_understood(line: str) -> None:
+def test_temporal_command_payloads_are_valid(line: str) -> None:
     words = shlex.split(line)
     if "--input" not in words:
         return

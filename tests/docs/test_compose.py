@@ -92,7 +92,7 @@ def repeated_keys(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
                 yield from repeated_keys(each)
 
 
-def test_the_security_linter_has_nothing_serious_to_say() -> None:
+def test_security_linter_reports_nothing_serious() -> None:
     linted = subprocess.run(
         [sys.executable, "-m", "compose_lint", "check", "--fail-on", "high", ROOT / "docker-compose.yml"],
         capture_output=True,
@@ -108,7 +108,7 @@ def test_a_secret_and_the_number_of_shards_have_no_default(missing: str) -> None
         interpolated(**{name: "4" for name in REQUIRED if name != missing})
 
 
-def test_nothing_else_must_be_set_and_every_variable_is_documented() -> None:
+def test_required_variables_are_few_and_all_documented() -> None:
     documented = {
         name
         for table in tables(page("docs/deployment.md"))
@@ -160,7 +160,7 @@ def test_a_service_has_a_health_check_or_runs_once(name: str) -> None:
     assert service.get("restart") == (None if name in ONE_SHOTS else "unless-stopped")
 
 
-async def test_the_workers_health_check_asks_the_worker_whether_it_is_ready() -> None:
+async def test_worker_health_check_queries_readiness() -> None:
     worker = SERVICES["worker"]
     command, python, *arguments = worker["healthcheck"]["test"]
     assert (command, python) == ("CMD", "python")
@@ -179,13 +179,13 @@ async def test_the_workers_health_check_asks_the_worker_whether_it_is_ready() ->
 
 
 @each_service
-def test_a_service_waits_for_what_it_needs(service: dict[str, Any]) -> None:
+def test_service_depends_on_its_requirements(service: dict[str, Any]) -> None:
     for other, dependency in service.get("depends_on", {}).items():
         expected = "service_completed_successfully" if other in ONE_SHOTS else "service_healthy"
         assert dependency["condition"] == expected
 
 
-def test_what_runs_once_is_waited_for_by_another() -> None:
+def test_one_shot_service_has_a_dependent() -> None:
     # Or `docker compose up --wait` would take its end for a failure.
     waited_for = {other for service in SERVICES.values() for other in service.get("depends_on", {})}
     assert ONE_SHOTS - waited_for == {"worksub"}
@@ -194,7 +194,7 @@ def test_what_runs_once_is_waited_for_by_another() -> None:
 
 
 @each_service
-def test_what_is_named_in_the_file_is_defined(service: dict[str, Any]) -> None:
+def test_names_in_the_compose_file_are_defined(service: dict[str, Any]) -> None:
     assert set(service["networks"]) <= set(COMPOSE["networks"])
     assert set(service.get("depends_on", {})) <= set(SERVICES)
     for mount in service.get("volumes", []):
@@ -223,13 +223,13 @@ def test_several_workers_find_a_port_each() -> None:
 
 
 @each_service
-def test_nothing_is_offered_beyond_this_machine(service: dict[str, Any]) -> None:
+def test_ports_are_published_on_loopback_only(service: dict[str, Any]) -> None:
     for port in service.get("ports", []):
         assert (port["host_ip"] if isinstance(port, dict) else port.split(":")[0]) == "127.0.0.1"
     assert "no-new-privileges:true" in service["security_opt"]
 
 
-def test_only_what_needs_the_database_reaches_it() -> None:
+def test_only_database_clients_reach_the_database() -> None:
     assert COMPOSE["networks"]["database"] == {"internal": True}
     reach_it = {name for name, service in SERVICES.items() if "database" in service["networks"]}
     assert reach_it == {"postgres", "temporal-schema", "temporal", "setup", "worker", "api", "worksub"}
@@ -266,7 +266,7 @@ def test_a_script_can_be_read_by_the_shell(script: Path) -> None:
     assert script.name in TEXT
 
 
-def test_the_image_has_no_root_and_only_what_it_needs() -> None:
+def test_image_is_minimal_and_not_root() -> None:
     text = page("Dockerfile")
     stages = [line for line in text.splitlines() if line.startswith("FROM")]
     assert len(stages) == 2
@@ -274,7 +274,7 @@ def test_the_image_has_no_root_and_only_what_it_needs() -> None:
     assert re.search(rf"^ARG PYTHON=python:3\.\d+\.\d+-slim-\w+({DIGEST})?$", text, re.MULTILINE)
 
 
-def test_all_that_the_image_copies_is_let_through() -> None:
+def test_dockerignore_admits_every_copied_file() -> None:
     """Without the catalogue, the readme or a room the build fails; with `.env` it would leak."""
     allowed = {line[1:] for line in page(".dockerignore").splitlines() if line.startswith("!")}
     copied = {

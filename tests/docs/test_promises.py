@@ -14,7 +14,7 @@ PROMISES = [
 
 
 @pytest.mark.parametrize("row", PROMISES, ids=lambda row: row[0])
-def test_a_promise_has_tests_that_exist(row: tuple[str, ...]) -> None:
+def test_guarantee_links_existing_tests(row: tuple[str, ...]) -> None:
     named = _TEST.findall(row[-1])
     assert named
     for test, file in named:

@@ -214,5 +214,5 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize("heading", recipes(*RECOVERY))
-async def test_a_recipe_does_what_it_says(shell: Shell, heading: str) -> None:
+async def test_recipe_works_as_documented(shell: Shell, heading: str) -> None:
     await RECIPES[heading](shell, commands_of(heading))

@@ -17,7 +17,7 @@ from .test_worked_examples import BOOK
 TEXT = page("docs/scenarios.md")
 
 
-def test_the_example_comes_to_what_the_page_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_example_result_matches_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [scenario], [shown] = blocks(TEXT, "yaml"), blocks(TEXT, "json")
     file = tmp_path / "life.yaml"
     file.write_text(scenario.text, encoding="utf-8")
@@ -51,7 +51,7 @@ def test_the_deadlines_are_those_of_the_rules() -> None:
     assert table.column("what") == [due.value for due in DeadlineKind]
 
 
-def test_the_catalogue_is_the_one_that_is_shipped() -> None:
+def test_documented_catalogue_is_the_shipped_one() -> None:
     [shown] = blocks(TEXT, "toml")
     example, shipped = parse_catalogue(shown.text), BOOK.versions[0]
     assert example.model_copy(update={"terms": shipped.terms, "plans": shipped.plans}) == shipped

@@ -13,7 +13,7 @@ PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "d
 _READ = re.compile(r"\b(?:DATABASE_URL|WORKSUB_[A-Z_]+|TEMPORAL_(?:DEPLOYMENT|WORKER)_[A-Z_]+)\b")
 
 
-def test_the_settings_are_the_sdks_own_and_those_that_the_code_reads() -> None:
+def test_documented_settings_match_sdk_and_code() -> None:
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")] + [ROOT / "worker.py"]
     read = {name for path in files for name in _READ.findall(path.read_text(encoding="utf-8"))}
     assert {name for name in _settings() if not _of_a_library(name)} == read

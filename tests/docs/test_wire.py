@@ -77,7 +77,7 @@ MISTAKES = {
 }
 
 
-async def test_a_mistake_is_told_by_an_update_and_in_the_timeline_for_a_signal(shell: Shell) -> None:
+async def test_update_reports_error_signal_records_it_in_timeline(shell: Shell) -> None:
     subscription = await shell.service_env.requested()
     for number, (typed, code) in enumerate(MISTAKES.items(), start=1):
         update = f"temporal workflow update execute --workflow-id subscription-ID {typed}"

@@ -45,7 +45,7 @@ def paid(book_catalogue: Catalogue = BOOK.versions[0], members: int = 10) -> Sub
 # -- money: amounts that a column and a reader of JSON can hold --------------------------------------
 
 
-def test_r30_the_dearest_contract_that_there_can_be_fits_the_ledger_and_its_invoice() -> None:
+def test_r30_maximum_contract_fits_ledger_and_invoice() -> None:
     dearest = catalogue(**DEAREST)
     state = paid(dearest, members=100_000)
     last_day = on("2027-12-31 00:00")
@@ -88,7 +88,7 @@ def test_r30_the_dearest_contract_that_there_can_be_fits_the_ledger_and_its_invo
         {"terms": [{"id": f"t{number}", "version": "1", "required": False} for number in range(101)]},
     ],
 )
-def test_r19_a_catalogue_by_which_something_could_never_be_done_is_refused(changes: dict[str, Any]) -> None:
+def test_r19_catalogue_with_impossible_values_is_refused(changes: dict[str, Any]) -> None:
     """A look at a domain in a million years, an amount that no column holds, a text that no table keeps."""
     with pytest.raises(ValueError, match=r"validation error"):
         catalogue(**changes)
@@ -106,7 +106,7 @@ def test_r19_a_catalogue_by_which_something_could_never_be_done_is_refused(chang
         "\u0301", " \u00a0\u3000", "",
     ],
 )  # fmt: skip
-def test_r8_a_company_name_has_nothing_that_is_not_seen(name: str) -> None:
+def test_r8_company_name_has_no_invisible_characters(name: str) -> None:
     assert problems_of_a_request(company_name=name) == [("company_name", RefusalCode.INVALID_COMPANY_NAME)]
 
 
@@ -145,7 +145,7 @@ def test_r4_a_domain_is_kept_and_shown_in_ascii(written: str, kept: str) -> None
         "a b.kr", "a\0.kr", "\u0301a.kr", "1.1.1.1", "xn--zz.\u202ekr",
     ],
 )  # fmt: skip
-def test_r4_what_is_no_domain_is_refused(name: str) -> None:
+def test_r4_invalid_domain_is_refused(name: str) -> None:
     found = problems_of_a_request(account={"domain": name})
     assert found == [("account.domain", RefusalCode.INVALID_DOMAIN_NAME)]
 
@@ -153,7 +153,7 @@ def test_r4_what_is_no_domain_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["\u0430cme", "\uff41\uff43\uff4d\uff45", "acme\u200b", "\u0661\u0662", "\u017fs"]
 )
-def test_r4_a_group_name_that_only_looks_right_is_refused(name: str) -> None:
+def test_r4_lookalike_group_name_is_refused(name: str) -> None:
     assert problems_of_a_request(account={"group": name}) == [
         ("account.group", RefusalCode.INVALID_GROUP_NAME)
     ]
@@ -162,7 +162,7 @@ def test_r4_a_group_name_that_only_looks_right_is_refused(name: str) -> None:
 # -- files -------------------------------------------------------------------------------------------
 
 
-def test_a_file_without_an_end_is_not_read_to_it() -> None:
+def test_endless_file_is_not_read_completely() -> None:
     with pytest.raises(TooLargeError, match="larger than 16 MB"):
         read_text(Path("/dev/zero"))
     with pytest.raises(SettingsError, match="The catalogue /dev/zero is larger than 16 MB"):

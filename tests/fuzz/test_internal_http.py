@@ -96,7 +96,7 @@ async def test_a_long_head_is_refused_before_it_is_read_to_its_end(serving: Serv
 
 
 @SERVERS
-async def test_connections_beyond_the_bound_are_closed_and_taken_again_later(serving: Serving) -> None:
+async def test_excess_connections_are_closed_then_accepted_later(serving: Serving) -> None:
     async with serving(connections=3, seconds=60) as port, AsyncExitStack() as opened:
         held = []
         for _ in range(3):

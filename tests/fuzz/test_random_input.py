@@ -222,7 +222,7 @@ KINDS: Mapping[str, tuple[Callable[[Malice], str], float]] = {
 
 
 @pytest.mark.parametrize("kind", [*KINDS])
-def test_each_is_accepted_or_refused_with_a_code(kind: str) -> None:
+def test_random_input_is_accepted_or_refused_with_a_code(kind: str) -> None:
     of_one, share = KINDS[kind]
     codes: Counter[str] = Counter()
     for seed in range(int(INPUTS * share)):
@@ -251,7 +251,7 @@ def test_a_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
     assert {*told} == {"read", ", ", ": "}
 
 
-def test_a_catalogue_is_read_or_refused_whatever_is_in_the_file(tmp_path: Path) -> None:
+def test_random_catalogue_is_read_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "catalogue.toml"
     read = 0
     for seed in range(INPUTS // 50):

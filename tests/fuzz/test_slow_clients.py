@@ -52,7 +52,7 @@ async def all_of(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"P", HEAD, HEAD + b"a: b"])
-async def test_who_does_not_finish_the_head_is_cut_off(sent: bytes) -> None:
+async def test_unfinished_head_times_out(sent: bytes) -> None:
     async with connected(reads_the_body) as (reader, writer):
         writer.write(sent)
         assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
@@ -61,13 +61,13 @@ async def test_who_does_not_finish_the_head_is_cut_off(sent: bytes) -> None:
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: 9\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"]
 )
-async def test_who_does_not_finish_the_body_is_cut_off(framing: bytes) -> None:
+async def test_unfinished_body_times_out(framing: bytes) -> None:
     async with connected(reads_the_body) as (reader, writer):
         writer.write(HEAD + framing)
         assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_byte_now_and_then_does_not_help() -> None:
+async def test_slow_bytes_do_not_extend_the_timeout() -> None:
     async with connected(reads_the_body) as (reader, writer):
         writer.write(HEAD)
 
@@ -85,7 +85,7 @@ async def test_a_byte_now_and_then_does_not_help() -> None:
             dribbling.cancel()
 
 
-async def test_a_body_that_goes_on_after_the_answer_is_cut_off() -> None:
+async def test_body_continuing_after_the_response_is_cut_off() -> None:
     async with connected(answers_at_once) as (reader, writer):
         writer.write(HEAD + b"Content-Length: 9\r\n\r\nabc")
         answered = await all_of(reader)
@@ -93,7 +93,7 @@ async def test_a_body_that_goes_on_after_the_answer_is_cut_off() -> None:
     assert b"408" not in answered
 
 
-async def test_a_second_request_has_the_same_time() -> None:
+async def test_second_request_has_the_same_timeout() -> None:
     async with connected(reads_the_body) as (reader, writer):
         writer.write(HEAD + b"Content-Length: 0\r\n\r\n" + HEAD)
         answered = await all_of(reader)
@@ -101,7 +101,7 @@ async def test_a_second_request_has_the_same_time() -> None:
     assert answered.count(b"HTTP/1.1 408 ") == 1
 
 
-async def test_who_does_not_read_is_cut_off() -> None:
+async def test_client_that_does_not_read_times_out() -> None:
     ended = asyncio.Event()
 
     async def never_ends(scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +125,7 @@ async def test_who_does_not_read_is_cut_off() -> None:
             await ended.wait()
 
 
-async def test_beyond_the_bound_connections_are_refused_and_taken_again_later() -> None:
+async def test_excess_connections_are_refused_then_accepted_later() -> None:
     limits = HttpLimits(connections=3, head_seconds=60)
     request = HEAD + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
     async with served(reads_the_body, limits=limits) as url, AsyncExitStack() as opened:
@@ -157,9 +157,7 @@ async def test_beyond_the_bound_connections_are_refused_and_taken_again_later() 
         b"HTTP/1.0\r\nTransfer-Encoding: chunked\r\n",
     ],
 )
-async def test_a_body_of_ambiguous_length_is_refused_and_nothing_after_it_is_read(
-    front: Front, framing: bytes
-) -> None:
+async def test_body_of_ambiguous_length_is_refused_and_closes(front: Front, framing: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
     smuggled = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
     writer.write(b"POST /v1/subscriptions " + framing + b"Host: a\r\n\r\n0\r\n\r\n" + smuggled)

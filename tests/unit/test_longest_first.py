@@ -5,7 +5,7 @@ from support.longest import LONGEST, TESTS, place_of
 
 
 @pytest.mark.parametrize("name", LONGEST)
-def test_a_file_that_starts_early_is_there(name: str) -> None:
+def test_prioritized_files_exist(name: str) -> None:
     assert (TESTS / name).is_file()
 
 

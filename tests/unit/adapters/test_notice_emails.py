@@ -35,7 +35,7 @@ def annual(**changes: Any) -> ScenarioBuilder:
     return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
 
 
-def test_a_letter_as_a_whole() -> None:
+def test_complete_email() -> None:
     assert written(trial(), "2027-01-24") == NoticeEmail(
         recipient="admin@acme.worksmobile.example",
         subject="[NAVER WORKS] 무료 체험이 2027년 1월 31일(일)에 끝납니다 "
@@ -70,7 +70,7 @@ Mail to this address is not read. Subscription: sub-1
     )
 
 
-def test_the_end_of_a_trial_says_what_then_comes() -> None:
+def test_trial_end_email_states_what_follows() -> None:
     without_grace = trial(book=book_of(catalogue(trial={"grace_days": 0})))
     says(
         without_grace,
@@ -92,7 +92,7 @@ def test_the_end_of_a_trial_says_what_then_comes() -> None:
     )
 
 
-def test_a_switch_says_contract_plan_and_price() -> None:
+def test_switch_email_states_contract_plan_and_price() -> None:
     subscription = trial().send(
         "switch_to_paid", date="2027-01-15", term="MONTHLY", plan="premium", members=1
     )
@@ -108,7 +108,7 @@ def test_a_switch_says_contract_plan_and_price() -> None:
     )
 
 
-def test_a_cancellation_says_what_it_costs() -> None:
+def test_cancellation_email_states_the_charge() -> None:
     early = annual().at("2027-06-01").send("cancel", date="2027-07-01")
     says(early, "2027-06-30", "84,000원이며, 그중 54,000원은", "84,000 KRW, 54,000 KRW of it for leaving")
     monthly = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).send(
@@ -150,7 +150,7 @@ def test_a_cancellation_says_what_it_costs() -> None:
         ),
     ],
 )
-def test_the_end_of_a_contract_says_what_follows_and_why(
+def test_contract_end_email_states_what_follows_and_why(
     option: dict[str, Any] | None, words: tuple[str, ...]
 ) -> None:
     subscription = annual().send("change_renewal_option", **option) if option else annual()
@@ -165,7 +165,7 @@ def test_the_end_of_a_contract_says_what_follows_and_why(
     )
 
 
-def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
+def test_contract_end_email_mentions_reserved_cancellation() -> None:
     later = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("cancel", date="2027-03-15")
     says(
         later,
@@ -182,7 +182,7 @@ def test_the_end_of_a_contract_says_that_a_cancellation_is_reserved() -> None:
     )
 
 
-def test_a_domain_says_which_records_are_missing() -> None:
+def test_domain_email_lists_missing_records() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
     present = written(subscription, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
     new = written(subscription, "2027-01-04", NoticeKind.RENAME_UNPROVED)
@@ -198,6 +198,6 @@ def test_a_domain_says_which_records_are_missing() -> None:
     assert "Until it is, the present name stays." in new.body
 
 
-def test_words_of_the_catalogue_are_never_taken_for_markup() -> None:
+def test_catalogue_texts_are_escaped() -> None:
     odd = catalogue(plans={"lite": {"title": "Lite & <b>{{ 7 * 7 }}</b>"}})
     says(annual(book=book_of(odd)), "2027-12-02", "Plan: Lite & <b>{{ 7 * 7 }}</b>, 10 members")

@@ -9,7 +9,7 @@ from adapters.password_hashing import HashingBusyError, PasswordHashing
 from subscription.password_hash_policy import password_hash_problem
 
 
-async def test_what_is_hashed_is_acceptable_and_verified() -> None:
+async def test_hash_is_acceptable_and_verifies() -> None:
     hashing = PasswordHashing()
     hashed = await hashing.hash(PASSWORD, "C-1")
     assert password_hash_problem(hashed) is None
@@ -18,7 +18,7 @@ async def test_what_is_hashed_is_acceptable_and_verified() -> None:
     assert not await hashing.verify(None, PASSWORD)
 
 
-async def test_those_beyond_the_bound_are_refused_and_their_places_come_back() -> None:
+async def test_excess_hashing_is_refused_and_slots_are_released() -> None:
     hashing = PasswordHashing(threads=1, waiting=2, patience=60)
     for _ in range(2):
         answers = await asyncio.gather(
@@ -28,7 +28,7 @@ async def test_those_beyond_the_bound_are_refused_and_their_places_come_back() -
         assert sum(isinstance(answer, HashingBusyError) for answer in answers) == 7
 
 
-async def test_one_customer_leaves_places_for_others() -> None:
+async def test_one_customer_cannot_use_every_slot() -> None:
     hashing = PasswordHashing(threads=1, waiting=5, patience=60)
     greedy = [asyncio.create_task(hashing.hash(PASSWORD, "C-1")) for _ in range(10)]
     await asyncio.sleep(0)
@@ -39,7 +39,7 @@ async def test_one_customer_leaves_places_for_others() -> None:
     assert await hashing.hash(PASSWORD, "C-1")
 
 
-async def test_waiting_has_an_end() -> None:
+async def test_waiting_for_a_slot_times_out() -> None:
     hashing = PasswordHashing(threads=1, waiting=5, patience=0)
     first = asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD))
     await asyncio.sleep(0)
@@ -48,7 +48,7 @@ async def test_waiting_has_an_end() -> None:
     assert await first
 
 
-async def test_a_caller_who_leaves_gives_the_place_back_when_the_thread_is_done() -> None:
+async def test_cancelled_caller_releases_slot_when_thread_ends() -> None:
     hashing = PasswordHashing(threads=1, waiting=0, patience=60)
     leaving = asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD))
     await asyncio.sleep(0)

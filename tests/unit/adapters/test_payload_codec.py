@@ -38,7 +38,7 @@ async def read(converter: DataConverter, payload: Payload) -> str:
     return str(value)
 
 
-async def test_what_is_encrypted_shows_its_key_and_nothing_else() -> None:
+async def test_ciphertext_discloses_only_its_key_id() -> None:
     keyring = new_keyring()
     payload = await encrypted(keyring)
     assert dict(payload.metadata) == {
@@ -50,7 +50,7 @@ async def test_what_is_encrypted_shows_its_key_and_nothing_else() -> None:
     assert await read(encrypting(keyring), payload) == PERSON
 
 
-async def test_the_format_is_one_that_other_programs_can_read() -> None:
+async def test_format_is_readable_by_other_programs() -> None:
     """As docs/encryption.md says it, with nothing of ours but the key."""
     key = new_key()
     payload = await encrypted(Keyring((key,)))
@@ -66,12 +66,12 @@ async def test_no_nonce_is_used_twice() -> None:
     assert len({payload.data[12:] for payload in payloads}) == 10_000
 
 
-async def test_what_was_in_the_clear_stays_readable() -> None:
+async def test_plaintext_payload_stays_readable() -> None:
     [payload] = await data_converter({}).encode([PERSON])
     assert await read(encrypting(new_keyring()), payload) == PERSON
 
 
-async def test_after_a_rotation_old_and_new_are_read_by_whoever_has_both_keys() -> None:
+async def test_rotation_reads_old_and_new_payloads_with_both_keys() -> None:
     old, new = new_key(), new_key()
     before, during, after = (Keyring(keys) for keys in ((old,), (old, new), (new, old)))
     written = {keyring: await encrypted(keyring) for keyring in (before, during, after)}
@@ -83,7 +83,7 @@ async def test_after_a_rotation_old_and_new_are_read_by_whoever_has_both_keys() 
 
 
 @pytest.mark.parametrize("keyring", [new_keyring(), Keyring()], ids=["another key", "no key"])
-async def test_an_unknown_key_is_named_with_what_to_do(keyring: Keyring) -> None:
+async def test_unknown_key_error_names_key_and_action(keyring: Keyring) -> None:
     other = new_keyring()
     with pytest.raises(UnknownKeyError) as unknown:
         await read(encrypting(keyring), await encrypted(other))
@@ -105,7 +105,7 @@ def damaged(payload: Payload) -> Sequence[Payload]:
     return [*flipped, renamed, Payload(metadata=payload.metadata, data=payload.data[:20])]
 
 
-async def test_nothing_that_was_changed_is_taken_for_what_it_was() -> None:
+async def test_tampered_payload_is_not_decrypted() -> None:
     keyring = new_keyring()
     codec = AesGcmPayloadCodec(keyring)
     for payload in damaged(await encrypted(keyring)):
@@ -171,13 +171,13 @@ def key_file(directory: Path, text: str, mode: int = 0o600) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o440])
-def test_keys_come_from_a_file_the_one_in_use_first(tmp_path: Path, mode: int) -> None:
+def test_keys_are_read_from_a_file_active_key_first(tmp_path: Path, mode: int) -> None:
     keys = new_key(), new_key()
     text = f"# since March\n{keys[0]}\n\n# until March\n{keys[1]}\n"
     assert keyring_from(key_file(tmp_path, text, mode)).keys == keys
 
 
-def test_or_from_the_environment() -> None:
+def test_keys_are_read_from_the_environment() -> None:
     keys = new_key(), new_key()
     assert keyring_from({KEYS: f"{keys[0]}, {keys[1]}"}).keys == keys
     assert not keyring_from({KEYS: "", KEYS_FILE: ""})
@@ -204,15 +204,13 @@ SHORT = base64.b64encode(b"sixteen bytes ok").decode()
     ],
     ids=["nonsense", "short", "twice", "empty", "letters"],
 )
-def test_what_is_no_list_of_keys_is_refused_without_repeating_any(
-    tmp_path: Path, written: str, said: str
-) -> None:
+def test_invalid_key_list_is_refused_without_quoting_keys(tmp_path: Path, written: str, said: str) -> None:
     with pytest.raises(EncryptionSettingsError, match=said) as refused:
         keyring_from(key_file(tmp_path, written))
     assert not any(key in str(refused.value) for key in (GOOD, SHORT, "nonsense"))
 
 
-def test_a_file_that_is_not_there_and_two_settings_at_once_are_refused(tmp_path: Path) -> None:
+def test_missing_file_and_conflicting_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EncryptionSettingsError, match="No such file"):
         keyring_from({KEYS_FILE: str(tmp_path / "nowhere")})
     with pytest.raises(EncryptionSettingsError, match="both set"):

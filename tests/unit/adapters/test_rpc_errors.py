@@ -47,7 +47,7 @@ def test_every_status_is_retried_refused_or_an_outage(status: RPCStatusCode) -> 
 
 
 @pytest.mark.parametrize(("status", "message", "outcome"), WORDED)
-def test_a_status_of_two_meanings_is_told_by_its_words(
+def test_ambiguous_status_is_classified_by_message(
     status: RPCStatusCode, message: str, outcome: Outcome
 ) -> None:
     assert outcome_of(failed(status, message)) is outcome
@@ -62,12 +62,12 @@ def test_a_status_of_two_meanings_is_told_by_its_words(
         (RefusalCode.KEY_UNKNOWN, Outcome.REFUSED),
     ],
 )
-def test_a_failed_update_is_told_by_its_kind(kind: str, outcome: Outcome) -> None:
+def test_failed_update_is_classified_by_type(kind: str, outcome: Outcome) -> None:
     assert outcome_of(WorkflowUpdateFailedError(ApplicationError("no", type=kind))) is outcome
 
 
 @pytest.mark.parametrize("status", RPCStatusCode)
-async def test_the_client_makes_again_what_may_succeed_in_a_moment(status: RPCStatusCode) -> None:
+async def test_client_retries_transient_failures(status: RPCStatusCode) -> None:
     tries = 0
 
     async def call() -> str:
@@ -85,7 +85,7 @@ async def test_the_client_makes_again_what_may_succeed_in_a_moment(status: RPCSt
         assert tries == 1
 
 
-async def test_a_workflow_whose_tasks_keep_failing_is_given_up() -> None:
+async def test_failing_workflow_tasks_are_not_retried_forever() -> None:
     async def call() -> None:
         raise failed(RPCStatusCode.FAILED_PRECONDITION)
 
@@ -102,7 +102,7 @@ CLI: dict[Outcome, set[str]] = {
 
 
 @pytest.mark.parametrize("status", RPCStatusCode)
-async def test_the_command_the_api_and_the_console_tell_the_same(status: RPCStatusCode) -> None:
+async def test_cli_api_and_console_classify_errors_alike(status: RPCStatusCode) -> None:
     error, outcome = failed(status), expected(status)
     client = await Client.connect("localhost:7233", lazy=True)
     url = "postgresql://localhost/worksub"

@@ -8,7 +8,7 @@ from adapters.settings import HostPort, SettingsError, load_worker_settings
 DATABASE = {"DATABASE_URL": "postgresql://worksub@localhost/worksub"}
 
 
-def test_what_is_not_set_is_off() -> None:
+def test_unset_settings_are_disabled() -> None:
     settings = load_worker_settings({**DATABASE, "WORKSUB_METRICS_ADDRESS": "", "WORKSUB_LOG_FORMAT": ""})
     assert (settings.metrics_address, settings.health_address) == (None, None)
     assert settings.log_format is LogFormat.TEXT
@@ -27,7 +27,7 @@ def test_an_address_to_listen_at_is_an_ip_address_and_a_port(text: str) -> None:
     ["9464", ":9464", "localhost:9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "::1:x"],
 )
 @pytest.mark.parametrize("name", ["WORKSUB_METRICS_ADDRESS", "WORKSUB_HEALTH_ADDRESS"])
-def test_any_other_is_refused_with_an_example(name: str, text: str) -> None:
+def test_invalid_setting_is_refused_with_an_example(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=rf"{name} is '{text}', which is not .* as in 127\.0\.0\.1:"):
         load_worker_settings({**DATABASE, name: text})
 

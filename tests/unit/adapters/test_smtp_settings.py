@@ -24,7 +24,7 @@ def server(url: str, **settings: str) -> MailServer:
         ("smtp://[::1]:2525", "::1", 2525, False),
     ],
 )
-def test_a_url_says_where_it_is(url: str, host: str, port: int, tls: bool) -> None:
+def test_smtp_url_is_parsed(url: str, host: str, port: int, tls: bool) -> None:
     found = server(url)
     assert (found.host, found.port, found.tls) == (host, port, tls)
     assert (found.user, found.password) == (None, None)
@@ -39,7 +39,7 @@ def test_a_user_needs_a_password_which_is_shown_nowhere(user: str) -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"WORKSUB_SMTP_URL": "", "WORKSUB_SMTP_FROM": ""}])
-def test_without_a_url_there_is_none(environment: dict[str, str]) -> None:
+def test_missing_url_disables_smtp(environment: dict[str, str]) -> None:
     assert mail_server(environment) is None
 
 
@@ -97,7 +97,7 @@ def test_without_a_url_there_is_none(environment: dict[str, str]) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(settings: dict[str, str], named: str) -> None:
+def test_invalid_setting_is_reported_in_one_sentence(settings: dict[str, str], named: str) -> None:
     with pytest.raises(MailSettingsError) as error:
         mail_server(settings)
     said = str(error.value)

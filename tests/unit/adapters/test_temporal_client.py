@@ -24,7 +24,7 @@ UNKNOWN_NAME = (
         ("something new", "something new"),
     ],
 )
-def test_the_innermost_reason_is_told(told: str, reason: str) -> None:
+def test_innermost_connection_error_is_reported(told: str, reason: str) -> None:
     assert connection_error_message(told) is None
     assert root_cause(told) == reason
 
@@ -55,7 +55,7 @@ def test_the_innermost_reason_is_told(told: str, reason: str) -> None:
         ),
     ],
 )
-def test_what_will_not_pass_by_waiting_is_known(told: str, said: str) -> None:
+def test_permanent_connection_errors_are_recognized(told: str, said: str) -> None:
     misfit = connection_error_message(told)
     assert misfit is not None
     assert said in misfit

@@ -17,7 +17,7 @@ from entrypoints.http.client_address import client_address
         ("unknown", "unknown"),
     ],
 )
-def test_clients_are_counted_by_what_they_cannot_choose(address: str, counted: str) -> None:
+def test_clients_are_identified_by_unforgeable_address(address: str, counted: str) -> None:
     assert client_address({"type": "http", "client": (address, 1234)}) == counted
 
 

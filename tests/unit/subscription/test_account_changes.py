@@ -49,7 +49,7 @@ def test_r10_every_commandable_subscription_may_change_its_name(begun: Callable[
     assert begun().send("rename_account", group="other").state.account == group("other")
 
 
-def test_r10_an_ended_subscription_may_not() -> None:
+def test_r10_ended_subscription_may_not_change_its_name() -> None:
     subscription = acme().send("cancel")
     assert subscription.expect_refusal("rename_account", group="other").code is RefusalCode.SUBSCRIPTION_ENDED
     subscription.at(subscription.now)
@@ -96,7 +96,7 @@ def test_r04_r10_a_new_name_obeys_the_same_spelling(name: str) -> None:
 # -- a group name takes effect at once ---------------------------------------------------------------
 
 
-def test_r10_a_group_name_takes_effect_at_once_and_the_old_one_is_free() -> None:
+def test_r10_group_name_changes_immediately_and_frees_old_name() -> None:
     subscription = acme().send("rename_account", group="other")
     assert subscription.state.account == group("other")
     assert released(subscription) == ("acme",)
@@ -119,7 +119,7 @@ def test_r10_r27_the_typed_confirmation_follows_the_name() -> None:
     subscription.send("cancel", confirmation="admin@other")
 
 
-def test_r10_r11_from_an_unproved_domain_to_a_group_name_lifts_the_restriction() -> None:
+def test_r10_r11_unproved_domain_to_group_lifts_restriction() -> None:
     subscription = acme(account={"domain": "acme.co.kr"})
     assert subscription.state.access == "RESTRICTED"
     subscription.send("rename_account", group="acme")
@@ -139,21 +139,21 @@ def test_r10_a_name_of_the_other_kind_is_another_name() -> None:
 # -- a domain name takes effect when it is proved ----------------------------------------------------
 
 
-def test_r10_a_domain_name_is_held_and_the_old_name_and_access_stay() -> None:
+def test_r10_pending_domain_keeps_old_name_and_access() -> None:
     subscription = acme().send("rename_account", domain="acme.co.kr")
     assert (subscription.state.account, subscription.state.access) == (group("acme"), "FULL")
     assert [claim.name for claim in subscription.state.claims] == ["acme.co.kr"]
     assert released(subscription) == ()
 
 
-def test_r10_a_domain_name_takes_effect_when_its_ownership_is_proved() -> None:
+def test_r10_domain_name_takes_effect_on_verification() -> None:
     subscription = acme().send("rename_account", domain="acme.co.kr")
     subscription.at("2027-01-03 12:00").proves("acme.co.kr")
     assert (subscription.state.account, subscription.state.access) == (domain("acme.co.kr"), "FULL")
     assert (released(subscription), subscription.state.claims) == (("acme",), ())
 
 
-def test_r10_the_day_of_waiting_counts_from_when_the_domain_took_effect() -> None:
+def test_r10_waiting_day_counts_from_effective_domain_change() -> None:
     subscription = (
         acme().send("rename_account", domain="acme.co.kr").at("2027-01-05 12:00").proves("acme.co.kr")
     )
@@ -164,7 +164,7 @@ def test_r10_the_day_of_waiting_counts_from_when_the_domain_took_effect() -> Non
     subscription.at("2027-01-06 12:00").send("rename_account", group="again")
 
 
-def test_r10_holding_a_name_is_not_yet_a_change_and_a_new_rename_replaces_it() -> None:
+def test_r10_pending_rename_is_no_change_and_is_replaceable() -> None:
     subscription = acme().send("rename_account", domain="one.kr").send("rename_account", domain="two.kr")
     assert [claim.name for claim in subscription.state.claims] == ["two.kr"]
     assert released(subscription) == ("one.kr",)
@@ -172,20 +172,20 @@ def test_r10_holding_a_name_is_not_yet_a_change_and_a_new_rename_replaces_it() -
     assert subscription.proves("two.kr").state.account == domain("two.kr")
 
 
-def test_r10_a_group_name_replaces_a_held_domain_and_both_old_names_are_free() -> None:
+def test_r10_group_name_replaces_held_domain_and_frees_names() -> None:
     subscription = acme().send("rename_account", domain="one.kr").send("rename_account", group="other")
     assert (subscription.state.account, subscription.state.claims) == (group("other"), ())
     assert sorted(released(subscription)) == ["acme", "one.kr"]
 
 
-def test_r10_asking_for_the_held_domain_again_keeps_its_proof_and_its_schedule() -> None:
+def test_r10_repeated_rename_keeps_proof_and_schedule() -> None:
     subscription = acme().send("rename_account", domain="one.kr")
     held = subscription.state.rename_claim
     subscription.at("2027-01-01 10:00").send("rename_account", domain="one.kr")
     assert (subscription.state.rename_claim, released(subscription)) == (held, ())
 
 
-def test_r10_renaming_to_the_present_name_withdraws_the_held_one() -> None:
+def test_r10_renaming_to_current_name_withdraws_the_held_name() -> None:
     subscription = acme().send("rename_account", domain="one.kr").send("rename_account", group="acme")
     assert (subscription.state.account, subscription.state.claims, released(subscription)) == (
         group("acme"),
@@ -196,11 +196,11 @@ def test_r10_renaming_to_the_present_name_withdraws_the_held_one() -> None:
     subscription.send("rename_account", group="other")
 
 
-def test_r10_renaming_to_the_present_name_with_nothing_held_is_refused() -> None:
+def test_r10_renaming_to_current_name_without_held_is_refused() -> None:
     assert acme().expect_refusal("rename_account", group="acme").code is RefusalCode.NAME_UNCHANGED
 
 
-def test_r10_from_one_unproved_domain_to_another() -> None:
+def test_r10_unproved_domain_is_replaced_by_another() -> None:
     subscription = acme(account={"domain": "one.kr"}).send("rename_account", domain="two.kr")
     assert (subscription.state.account, subscription.state.access) == (domain("one.kr"), "RESTRICTED")
     subscription.proves("two.kr")
@@ -208,7 +208,7 @@ def test_r10_from_one_unproved_domain_to_another() -> None:
     assert (released(subscription), subscription.state.claims) == (("one.kr",), ())
 
 
-def test_r10_both_domains_proved_at_one_look() -> None:
+def test_r10_both_domains_verified_in_one_check() -> None:
     subscription = (
         acme(account={"domain": "one.kr"}).send("rename_account", domain="two.kr").proves("one.kr", "two.kr")
     )
@@ -221,7 +221,7 @@ def test_r10_a_held_name_ends_with_the_subscription() -> None:
     assert (subscription.state.state, subscription.state.claims) == ("ERASED", ())
 
 
-def test_r10_the_length_of_the_wait_is_that_of_the_catalogue_in_force() -> None:
+def test_r10_waiting_time_follows_the_current_catalogue() -> None:
     book = book_of(default_catalogue(), catalogue("2027-01-06", account={"rename_lock_hours": 48}))
     subscription = ScenarioBuilder.requested("2027-01-05 12:00", book).send("rename_account", group="second")
     answer = subscription.at("2027-01-06 12:00").expect_refusal("rename_account", group="third")

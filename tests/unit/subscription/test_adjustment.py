@@ -19,7 +19,7 @@ def left(amount: int, *, adjusted: int = 0, reason: str = "WRONG_CHARGE") -> tup
 
 
 @pytest.mark.parametrize("reason", [each for each in AdjustmentReason if each != "REVERSAL"])
-def test_what_is_given_back_or_added_is_at_most_what_was_charged(reason: str) -> None:
+def test_adjustment_is_bounded_by_the_charge(reason: str) -> None:
     for possible in (-100, -1, 1, 100):
         assert left(possible, reason=reason) is None
     assert left(-101, reason=reason) == ("ADJUSTED_TOO_MUCH", 100)
@@ -30,7 +30,7 @@ def test_what_is_given_back_or_added_is_at_most_what_was_charged(reason: str) ->
     assert left(MOST_KRW, reason=reason) == ("ADJUSTED_TOO_MUCH.ADDED", 100)
 
 
-def test_a_reversal_takes_back_what_was_adjusted_and_no_more() -> None:
+def test_reversal_is_bounded_by_the_adjustment() -> None:
     assert left(30, adjusted=-30, reason="REVERSAL") is None
     assert left(-10, adjusted=30, reason="REVERSAL") is None
     assert left(100, reason="REVERSAL") == ("REVERSED_TOO_MUCH", 0)
@@ -39,5 +39,5 @@ def test_a_reversal_takes_back_what_was_adjusted_and_no_more() -> None:
     assert left(-1, adjusted=-30, reason="REVERSAL") == ("REVERSED_TOO_MUCH", 30)
 
 
-def test_nothing_is_adjusted_by_zero() -> None:
+def test_zero_adjustment_is_refused() -> None:
     assert left(0) == (f"{RefusalCode.INVALID_VALUE}.ADJUSTED_BY_ZERO", None)

@@ -8,7 +8,7 @@ from subscription.attention import Attention, AttentionKind, effect_fails, read_
 @pytest.mark.parametrize(
     "argument", [None, [], "true", {}, {"needed": "yes"}, {"needed": None}, {"reason": "a"}]
 )
-def test_an_argument_that_says_nothing_is_ignored(argument: object) -> None:
+def test_empty_argument_is_ignored(argument: object) -> None:
     assert read_attention(argument) is None
 
 
@@ -28,14 +28,14 @@ def test_an_argument_that_says_nothing_is_ignored(argument: object) -> None:
         ({"reason": 5}, AttentionKind.OPERATOR, None),
     ],
 )
-def test_what_is_unacceptable_is_left_out_and_the_mark_is_kept(
+def test_invalid_attention_fields_are_dropped(
     given: dict[str, object], kind: AttentionKind, reason: str | None
 ) -> None:
     for needed in (True, False):
         assert read_attention({"needed": needed, **given}) == (needed, Attention(kind=kind, reason=reason))
 
 
-def test_an_effect_says_which_activity_fails_and_how() -> None:
+def test_attention_names_failing_activity_and_error() -> None:
     attention = effect_fails("record_transition", "UndefinedTableError")
     assert attention.words == "EFFECT_FAILS: record_transition fails with UndefinedTableError"
     assert effect_fails("record_transition", "a@b").reason is None

@@ -16,13 +16,13 @@ def life_with(id: str, subscription: ScenarioBuilder) -> ScenarioBuilder:
     return subscription
 
 
-def test_a_subscription_has_its_turn_by_the_sha_256_of_its_id() -> None:
+def test_billing_offset_is_sha_256_of_subscription_id() -> None:
     # The digest of "abc" begins with ba7816bf: 3,128,432,319 / 2³² of an hour are 2,622.22 seconds.
     assert round(offset_in_window("abc", HOUR).total_seconds(), 2) == 2622.22
     assert offset_in_window("abc", timedelta(0)) == timedelta(0)
 
 
-def test_turns_are_spread_evenly() -> None:
+def test_billing_offsets_are_distributed_evenly() -> None:
     quarters = Counter(
         offset_in_window(f"subscription-{number}", HOUR) // (HOUR / 4) for number in range(10_000)
     )
@@ -30,7 +30,7 @@ def test_turns_are_spread_evenly() -> None:
     assert all(2_400 < number < 2_600 for number in quarters.values())
 
 
-def test_r23_a_service_fee_alone_waits_for_its_turn() -> None:
+def test_r23_only_service_fee_waits_for_its_offset() -> None:
     subscription = life_with("abc", ScenarioBuilder.paid("2027-01-10", "ANNUAL"))
     first = start_of(day("2027-02-01"))
     assert wake_time(subscription.state, book_of(catalogue())) == first + offset_in_window("abc", HOUR)
@@ -38,7 +38,7 @@ def test_r23_a_service_fee_alone_waits_for_its_turn() -> None:
     assert wake_time(subscription.state, book_of(at_once)) == first
 
 
-def test_r23_what_changes_something_for_the_customer_waits_for_nothing() -> None:
+def test_r23_customer_visible_deadlines_are_not_delayed() -> None:
     book = book_of(catalogue())
     renewed = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
     assert wake_time(renewed.state, book) == on("2027-02-01")
@@ -48,5 +48,5 @@ def test_r23_what_changes_something_for_the_customer_waits_for_nothing() -> None
     assert wake_time(trial.state, book) == trial.state.trial_ends_at
 
 
-def test_a_catalogue_that_does_not_name_it_spreads_over_an_hour() -> None:
+def test_billing_window_defaults_to_one_hour() -> None:
     assert book_of(catalogue(billing=None)).billing_window == HOUR

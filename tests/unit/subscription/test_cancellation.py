@@ -77,7 +77,7 @@ def test_r27_at_any_time_while_commandable(begun: Callable[[], ScenarioBuilder])
     assert subscription.events[-1].at == on(later)
 
 
-def test_r27_nothing_is_left_to_cancel_afterwards() -> None:
+def test_r27_ended_subscription_cannot_be_cancelled() -> None:
     subscription = annual().send("cancel")
     assert subscription.expect_refusal("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
     assert subscription.at(subscription.now).expect_refusal("cancel").code is RefusalCode.SUBSCRIPTION_ENDED
@@ -105,11 +105,11 @@ def test_r27_a_held_domain_is_not_yet_the_account() -> None:
     subscription.send("cancel", confirmation="admin@acme")
 
 
-def test_r27_it_is_never_left_out() -> None:
+def test_r27_confirmation_is_required() -> None:
     assert annual().expect_refusal("cancel", confirmation=None).field == "confirmation"
 
 
-def test_r27_yesterday_is_too_late() -> None:
+def test_r27_past_date_is_refused() -> None:
     refusal = annual().at("2027-02-10").expect_refusal("cancel", date="2027-02-09")
     assert (refusal.code, refusal.field) == (RefusalCode.DATE_IN_THE_PAST, "date")
 
@@ -150,7 +150,7 @@ def test_r28_a_period_of_a_chain_has_its_own_end() -> None:
 # -- R29, R32 ----------------------------------------------------------------------------------------
 
 
-def test_r29_a_cancellation_can_be_withdrawn_until_its_date_begins() -> None:
+def test_r29_cancellation_is_withdrawable_until_its_date() -> None:
     subscription = monthly().send("cancel", date="2027-03-15").at("2027-03-14 23:59:59")
     assert subscription.send("withdraw_reservation").state.reservation is None
     assert subscription.at("2027-03-16").state.state == "ACTIVE"
@@ -158,33 +158,33 @@ def test_r29_a_cancellation_can_be_withdrawn_until_its_date_begins() -> None:
     assert late.expect_refusal("withdraw_reservation").code is RefusalCode.SUBSCRIPTION_ENDED
 
 
-def test_r29_a_reserved_switch_too() -> None:
+def test_r29_reserved_switch_can_be_withdrawn() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-19 23:59:59")
     assert subscription.send("withdraw_reservation").at("2027-02-20").state.state == "TRIAL"
     late = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
     assert late.expect_refusal("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
 
 
-def test_r29_with_nothing_reserved_it_is_refused() -> None:
+def test_r29_withdrawal_without_reservation_is_refused() -> None:
     assert trial().expect_refusal("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
     subscription = annual().send("cancel", date="2027-06-01").send("withdraw_reservation")
     assert subscription.expect_refusal("withdraw_reservation").code is RefusalCode.NOTHING_RESERVED
 
 
-def test_r29_one_that_had_been_replaced_does_not_come_back() -> None:
+def test_r29_withdrawal_does_not_restore_replaced_reservation() -> None:
     subscription = annual().send("cancel", date="2027-06-01").send("cancel", date="2027-07-01")
     subscription.send("withdraw_reservation").at("2027-08-01")
     assert (subscription.state.state, subscription.state.reservation) == ("ACTIVE", None)
 
 
-def test_r29_what_fell_due_meanwhile_is_not_undone() -> None:
+def test_r29_withdrawal_does_not_undo_processed_deadlines() -> None:
     subscription = monthly().send("change_renewal_option", term="ANNUAL").send("cancel", date="2027-03-15")
     subscription.at("2027-02-10").send("withdraw_reservation")
     # February began as a month because a cancellation was reserved then (R24).
     assert subscription.period == ("MONTHLY", "2027-02-01", "2027-03-01")
 
 
-def test_r32_a_new_one_of_the_same_kind_replaces_the_old_and_says_so() -> None:
+def test_r32_reservation_of_same_kind_replaces_and_reports() -> None:
     subscription = annual().send("cancel", date="2027-06-01").send("cancel", date="2027-07-01")
     assert "in place of the one for 2027-06-01" in subscription.message
     assert subscription.at("2027-06-15").state.state == "ACTIVE"
@@ -195,7 +195,7 @@ def test_r32_a_new_one_of_the_same_kind_replaces_the_old_and_says_so() -> None:
     assert switch.at("2027-02-11").period == ("MONTHLY", "2027-02-10", "2027-03-10")
 
 
-def test_r32_a_reservation_of_the_other_kind_is_refused_with_what_is_in_the_way() -> None:
+def test_r32_reservation_of_other_kind_is_refused_with_blocker() -> None:
     switched = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL")
     refusal = switched.expect_refusal("cancel", date="2027-02-25")
     assert refusal.code is RefusalCode.SWITCH_RESERVED
@@ -206,13 +206,13 @@ def test_r32_a_reservation_of_the_other_kind_is_refused_with_what_is_in_the_way(
     assert "cancellation is reserved for 2027-02-25" in refusal.message
 
 
-def test_r32_a_cancellation_for_today_is_never_in_the_way() -> None:
+def test_r32_cancellation_for_today_is_never_blocked() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL").send("cancel")
     assert subscription.at("2027-02-20").state.state == "ERASED"
     assert subscription.ledger == []
 
 
-def test_r32_a_switch_for_today_is_never_in_the_way() -> None:
+def test_r32_switch_for_today_is_never_blocked() -> None:
     subscription = trial().send("cancel", date="2027-02-25").send("switch_to_paid", term="ANNUAL")
     assert subscription.at("2027-02-26").state.state == "ACTIVE"
 
@@ -229,7 +229,7 @@ def test_r30_the_example() -> None:
     ]
 
 
-def test_r30_reserved_it_costs_the_same() -> None:
+def test_r30_reserved_cancellation_costs_the_same() -> None:
     subscription = annual().send("cancel", date="2027-07-01").at("2027-07-01")
     assert charges(subscription) == [
         repayment("2027-01-01", "2027-07-01", 36_000),
@@ -238,17 +238,17 @@ def test_r30_reserved_it_costs_the_same() -> None:
 
 
 @pytest.mark.parametrize("date", ["2027-01-01", "2027-01-20", "2027-12-31", "2028-03-05"])
-def test_r30_a_monthly_contract_never_pays_one(date: str) -> None:
+def test_r30_monthly_contract_has_no_penalty(date: str) -> None:
     assert charges(monthly().at(f"{date} 18:00").send("cancel")) == []
 
 
-def test_r30_on_the_very_first_day_there_is_nothing_to_repay_and_all_remains() -> None:
+def test_r30_first_day_repays_nothing_and_charges_full_rest() -> None:
     assert annual().send("cancel").ledger_tuples == [
         termination("2027-01-01", "2028-01-01", 36_000)
     ]  # 10% × 360,000
 
 
-def test_r30_on_the_last_day_one_day_remains() -> None:
+def test_r30_last_day_charges_one_remaining_day() -> None:
     subscription = annual().at("2027-12-31").send("cancel")
     assert charges(subscription) == [
         # 11 × 6,000 + 30/31 × 6,000 = 66,000 + 5,806.5
@@ -257,7 +257,7 @@ def test_r30_on_the_last_day_one_day_remains() -> None:
     ]
 
 
-def test_r30_each_rate_counts_for_its_own_days_and_the_last_for_the_rest() -> None:
+def test_r30_each_rate_applies_to_its_days_last_to_the_rest() -> None:
     subscription = (
         annual().at("2027-04-01").send("upgrade", plan="basic", members=20).at("2027-07-01").send("cancel")
     )
@@ -268,7 +268,7 @@ def test_r30_each_rate_counts_for_its_own_days_and_the_last_for_the_rest() -> No
     ]
 
 
-def test_r30_the_rest_is_at_the_plan_and_members_of_the_moment_of_cancelling() -> None:
+def test_r30_remainder_uses_plan_and_members_at_cancellation() -> None:
     subscription = annual().at("2027-07-01 09:00").send("upgrade", plan="basic", members=20)
     assert charges(subscription.at("2027-07-01 10:00").send("cancel")) == [
         repayment("2027-01-01", "2027-07-01", 36_000),  # the upgrade has no day of its own yet
@@ -284,7 +284,7 @@ def test_r30_only_the_current_period_is_repaid() -> None:
     ]
 
 
-def test_r30_after_an_upgrade_to_annual_the_months_before_are_not_repaid() -> None:
+def test_r30_months_before_annual_upgrade_are_not_repaid() -> None:
     subscription = monthly().at("2027-04-01").send("upgrade", term="ANNUAL").at("2027-07-01").send("cancel")
     assert charges(subscription) == [
         repayment("2027-04-01", "2027-07-01", 18_000),  # 3 × 6,000
@@ -292,7 +292,7 @@ def test_r30_after_an_upgrade_to_annual_the_months_before_are_not_repaid() -> No
     ]
 
 
-def test_r30_nor_are_the_days_of_the_month_before_the_upgrade() -> None:
+def test_r30_days_before_the_upgrade_are_not_repaid() -> None:
     subscription = monthly().at("2027-04-11").send("upgrade", term="ANNUAL").at("2027-07-01").send("cancel")
     assert charges(subscription) == [
         repayment("2027-04-11", "2027-07-01", 16_000),  # 20/30 × 6,000 + 2 × 6,000
@@ -325,13 +325,13 @@ def test_r30_the_day_after_the_end_is_free_when_reserved() -> None:
 
 
 @pytest.mark.parametrize("moment", ["2028-01-01 00:00", "2028-01-01 23:59:59"])
-def test_r30_the_day_after_the_end_is_free_at_once_too_though_a_renewal_has_begun(moment: str) -> None:
+def test_r30_renewal_start_day_cancels_free_immediately(moment: str) -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL").at(moment)
     assert subscription.period == ("ANNUAL", "2028-01-01", "2029-01-01")
     assert (quote(subscription, "2028-01-01").penalty, charges(subscription.send("cancel"))) == (0, [])
 
 
-def test_r30_an_upgrade_on_that_day_keeps_the_contract_and_the_day_free() -> None:
+def test_r30_upgrade_on_free_day_keeps_contract_and_free_day() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL").at("2028-01-01 09:00")
     assert charges(subscription.send("upgrade", members=20).send("cancel")) == []
 
@@ -380,13 +380,13 @@ def test_r31_erasure_follows_straight_after_cancelling() -> None:
     assert (subscription.state.state, subscription.state.access) == ("ERASED", "NONE")
 
 
-def test_r31_an_erased_state_names_no_one() -> None:
+def test_r31_erased_state_has_no_personal_data() -> None:
     subscription = someone()
     assert not names_no_one(subscription.state.model_dump_json())
     assert names_no_one(subscription.send("cancel").at(subscription.now).state.model_dump_json())
 
 
-def test_r31_the_status_is_answered_from_what_stays() -> None:
+def test_r31_status_is_available_after_erasure() -> None:
     subscription = someone()
     assert status_of(subscription.state, POLICY).account == "kim.min-ji@acme.co.kr"
     left = status_of(subscription.send("cancel").at(subscription.now).state, POLICY)
@@ -394,7 +394,7 @@ def test_r31_the_status_is_answered_from_what_stays() -> None:
     assert names_no_one(left.model_dump_json())
 
 
-def test_r31_what_stays_is_the_billing_account_and_the_record() -> None:
+def test_r31_billing_account_and_ledger_remain() -> None:
     subscription = someone().at("2027-03-10 12:00").send("cancel").at("2027-03-10 12:00")
     assert subscription.state.customer_id == "customer-1"
     assert subscription.state.ended_at == on("2027-03-10 12:00")
@@ -403,7 +403,7 @@ def test_r31_what_stays_is_the_billing_account_and_the_record() -> None:
     assert names_no_one("".join(entry.model_dump_json() for entry in subscription.timeline))
 
 
-def test_r31_events_name_someone_only_in_their_private_fields() -> None:
+def test_r31_events_keep_personal_data_in_private_fields() -> None:
     subscription = someone().proves("two.kr").at("2027-01-09").send("rename_account", domain="acme.co.kr")
     subscription.send("rename_account", domain="two.kr").send("cancel").at(subscription.now)
     for event in subscription.events:
@@ -416,7 +416,7 @@ def test_r31_the_terms_that_were_agreed_to_stay() -> None:
     assert "agreed_terms" not in private_fields(started)
 
 
-def test_r31_the_state_never_knows_the_company_or_the_password() -> None:
+def test_r31_state_has_no_company_data_or_password() -> None:
     record = annual().state.model_dump_json()
     assert not any(known in record for known in ("Acme Korea", "+8221234", "argon2id"))
 
@@ -428,12 +428,12 @@ def test_r31_erasing_twice_is_harmless() -> None:
     assert again.model_dump(exclude=counted) == subscription.state.model_dump(exclude=counted)
 
 
-def test_r31_a_misread_command_is_refused_without_the_values_that_were_sent() -> None:
+def test_r31_invalid_command_refusal_omits_sent_values() -> None:
     refusal = someone().expect_refusal("cancel", date="kim.min-ji", confirmation=["kim.min-ji@acme.co.kr"])
     assert names_no_one(refusal.model_dump_json())
 
 
-def test_r31_a_misread_command_is_refused_without_the_field_names_that_were_sent() -> None:
+def test_r31_invalid_command_refusal_omits_sent_field_names() -> None:
     # A refused signal is kept in the timeline, which outlives the erasure.
     refusal = someone().expect_refusal("cancel", **{"kim.min-ji@acme.co.kr": 1})
     assert names_no_one(refusal.message)
@@ -448,7 +448,7 @@ def test_r31_nothing_follows_an_erasure() -> None:
 # -- R33 ---------------------------------------------------------------------------------------------
 
 
-def test_r33_today_is_the_korean_date_of_the_clock_that_was_given() -> None:
+def test_r33_today_is_korean_date_of_the_given_clock() -> None:
     # 15:30 on 9 March in Greenwich is the 10th in Korea.
     subscription = annual()
     subscription.at(on("2027-03-10 00:30").astimezone(UTC))
@@ -457,7 +457,7 @@ def test_r33_today_is_the_korean_date_of_the_clock_that_was_given() -> None:
 
 
 @pytest.mark.parametrize("year", [2030, 2099, 2150])
-def test_r33_every_check_goes_by_that_clock_however_far_from_the_machines(year: int) -> None:
+def test_r33_every_check_uses_the_given_clock(year: int) -> None:
     subscription = ScenarioBuilder.requested(f"{year}-01-31 10:00")
     assert (
         subscription.expect_refusal("switch_to_paid", date=f"{year}-01-30", term="ANNUAL").code
@@ -473,7 +473,7 @@ def test_r33_every_check_goes_by_that_clock_however_far_from_the_machines(year: 
     subscription.send("cancel", date=f"{year + 1}-01-31")
 
 
-def test_r33_the_same_life_years_later_is_the_same_life() -> None:
+def test_r33_shifted_scenario_has_the_same_outcome() -> None:
     # 2027 and 2038 have the same calendar.
     def lived(year: int) -> list[Posted]:
         subscription = ScenarioBuilder.paid(f"{year}-01-15", "ANNUAL", members=7).at(f"{year}-05-05 12:00")

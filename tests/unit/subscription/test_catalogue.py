@@ -87,7 +87,7 @@ def refusal(text: str) -> CatalogueError:
         ("annual = 6000", "annual = 2999", "plans.basic.annual"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_refused_with_its_line(old: str, new: str, field: str) -> None:
+def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) -> None:
     error = refusal(edited(old, new))
     expected = line_of(old, catalogue_text())
     if field == "plans.premium.rank":  # both have the rank; the one that comes later is named
@@ -114,9 +114,7 @@ def test_a_value_that_makes_no_sense_is_refused_with_its_line(old: str, new: str
         ("list = 3600", "list = 7201", "plans.basic.list", "list = 7200"),
     ],
 )
-def test_what_has_no_line_of_its_own_is_refused_at_the_nearest(
-    old: str, new: str, field: str, told_at: str
-) -> None:
+def test_problem_without_a_line_uses_the_nearest_line(old: str, new: str, field: str, told_at: str) -> None:
     [(line, problem)] = refusal(edited(old, new)).problems
     assert (line, problem.field) == (line_of(told_at, catalogue_text()), field)
 
@@ -143,11 +141,11 @@ def test_there_must_be_a_plan() -> None:
         ("[plans.basic]", "[plans.lite]"),
     ],
 )
-def test_what_is_not_toml_is_refused_with_its_line(old: str, new: str) -> None:
+def test_invalid_toml_is_refused_with_its_line(old: str, new: str) -> None:
     assert f"line {line_of(old, catalogue_text())}, " in str(refusal(edited(old, new)))
 
 
-def test_a_number_that_is_too_long_to_read_is_refused_like_any_other_nonsense() -> None:
+def test_overlong_number_is_refused() -> None:
     assert "is not TOML" in str(refusal(edited("list = 3600", f"list = 1{'0' * 5_000}")))
 
 
@@ -156,7 +154,7 @@ def test_a_quoted_table_name_still_has_its_line() -> None:
     assert f"line {line_of('list = 3600', catalogue_text())}: plans.lite.list " in str(refusal(text))
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     text = edited("days", "days = -1").replace("fee_percent = 10", "fee_percent = 1000")
     assert [problem.field for _, problem in refusal(text).problems] == [
         "trial.days",
@@ -214,7 +212,7 @@ def test_r19_a_version_is_in_force_from_its_date() -> None:
     assert versions == [None, default_catalogue(), default_catalogue(), LATER]
 
 
-def test_r19_of_two_versions_from_one_date_the_one_published_last_counts() -> None:
+def test_r19_latest_published_version_of_a_date_applies() -> None:
     again = catalogue("2027-07-01", cancellation={"fee_percent": 5})
     assert DEARER.with_versions([again]).in_force(day("2027-07-01")) == again
 
@@ -224,7 +222,7 @@ def test_r19_a_book_only_grows() -> None:
     assert DEARER.edition == 2
 
 
-def test_r19_a_contract_keeps_its_prices_and_the_next_takes_those_of_its_own_first_day() -> None:
+def test_r19_contract_keeps_prices_and_renewal_takes_new_ones() -> None:
     subscription = lite("2027-01-01", "ANNUAL").send("change_renewal_option", term="ANNUAL").at("2028-02-01")
     assert subscription.ledger_tuples[-2:] == [
         fee("2027-12-01", "2028-01-01", 30_000),
@@ -232,7 +230,7 @@ def test_r19_a_contract_keeps_its_prices_and_the_next_takes_those_of_its_own_fir
     ]
 
 
-def test_r19_a_monthly_contract_takes_the_new_price_at_its_next_period() -> None:
+def test_r19_monthly_contract_takes_new_price_next_period() -> None:
     subscription = lite("2027-06-15", "MONTHLY").at("2027-08-01")
     assert subscription.ledger_tuples[-2:] == [
         fee("2027-07-01", "2027-07-15", 16_258),  # 14/31 × 36,000 = 16,258.06
@@ -262,14 +260,14 @@ def test_r19_a_contract_keeps_its_fee_percentage() -> None:
     assert charges(subscription)[1:] == [termination("2027-10-01", "2028-01-01", 9_000)]  # 10% × 3 × 30,000
 
 
-def test_r19_the_next_contract_has_the_percentage_of_its_own_first_day() -> None:
+def test_r19_renewal_takes_fee_percentage_of_its_first_day() -> None:
     subscription = lite("2027-01-01", "ANNUAL").send("change_renewal_option", term="ANNUAL")
     assert charges(subscription.at("2028-10-01").send("cancel"))[1:] == [
         termination("2028-10-01", "2029-01-01", 19_800)  # 20% × 3 × 33,000
     ]
 
 
-def test_r19_r25_so_has_the_annual_contract_of_an_upgrade() -> None:
+def test_r19_r25_annual_upgrade_keeps_its_fee_percentage() -> None:
     subscription = lite("2027-06-01", "MONTHLY").at("2027-07-01").send("upgrade", term="ANNUAL")
     assert charges(subscription.send("cancel")) == [
         termination("2027-07-01", "2028-07-01", 79_200)  # 20% × 12 × 33,000
@@ -282,7 +280,7 @@ def test_r19_a_reserved_switch_takes_the_prices_of_its_own_date() -> None:
     assert subscription.ledger_tuples == [fee("2027-07-01", "2027-08-01", 40_000)]
 
 
-def test_r19_r23_however_late_it_is_recorded() -> None:
+def test_r19_r23_late_switch_takes_prices_of_its_date() -> None:
     subscription = ScenarioBuilder.requested("2027-06-20 09:00", DEARER, plan="lite", members=10)
     subscription.send("switch_to_paid", date="2027-06-30", term="ANNUAL").at("2027-07-20")
     assert (
@@ -296,7 +294,7 @@ def test_r19_r23_however_late_it_is_recorded() -> None:
 GONE = DEARER.with_versions([catalogue("2027-10-01", plans={"lite": None})])
 
 
-def test_r19_a_plan_no_longer_sold_is_kept_and_renewed_at_its_last_prices() -> None:
+def test_r19_discontinued_plan_renews_at_its_last_prices() -> None:
     subscription = (
         lite("2027-06-15", "ANNUAL", GONE).send("change_renewal_option", term="ANNUAL").at("2028-08-01")
     )
@@ -304,29 +302,29 @@ def test_r19_a_plan_no_longer_sold_is_kept_and_renewed_at_its_last_prices() -> N
     assert subscription.ledger_tuples[-1] == fee("2028-07-01", "2028-08-01", 33_000)
 
 
-def test_r19_without_an_option_it_is_kept_month_by_month() -> None:
+def test_r19_discontinued_plan_without_option_renews_monthly() -> None:
     subscription = lite("2027-09-01", "MONTHLY", GONE).at("2027-12-01")
     assert subscription.ledger_tuples[-1] == fee("2027-11-01", "2027-12-01", 40_000)
 
 
-def test_r19_it_can_still_be_named_by_who_has_it() -> None:
+def test_r19_discontinued_plan_can_be_named_by_its_subscriber() -> None:
     subscription = lite("2027-09-01", "ANNUAL", GONE).at("2027-10-01")
     subscription.send("change_renewal_option", term="ANNUAL", plan="lite", members=4)
 
 
-def test_r19_its_members_can_grow() -> None:
+def test_r19_discontinued_plan_can_add_members() -> None:
     subscription = (
         lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").send("upgrade", members=20).at("2027-12-01")
     )
     assert subscription.ledger_tuples[-1] == fee("2027-11-01", "2027-12-01", 80_000)
 
 
-def test_r19_it_can_be_left_for_a_higher_one() -> None:
+def test_r19_discontinued_plan_can_be_upgraded() -> None:
     subscription = lite("2027-09-01", "MONTHLY", GONE).at("2027-11-01").send("upgrade", plan="basic")
     assert subscription.state.plan == "basic"
 
 
-def test_r19_it_cannot_be_newly_chosen() -> None:
+def test_r19_discontinued_plan_cannot_be_chosen() -> None:
     paid = ScenarioBuilder.paid("2027-09-01", "ANNUAL", GONE, plan="basic").at("2027-10-01")
     option = paid.expect_refusal("change_renewal_option", term="ANNUAL", plan="lite")
     trial = ScenarioBuilder.requested("2027-09-20 09:00", GONE, plan="basic").at("2027-10-01")
@@ -343,7 +341,7 @@ def test_r19_a_higher_plan_that_is_gone_cannot_be_upgraded_to() -> None:
     assert subscription.expect_refusal("upgrade", plan="premium").code is RefusalCode.PLAN_NOT_SOLD
 
 
-def test_r16_r19_a_trial_keeps_the_plan_that_it_asked_for() -> None:
+def test_r16_r19_trial_keeps_its_requested_plan() -> None:
     subscription = ScenarioBuilder.requested("2027-09-20 09:00", GONE, plan="lite", members=10).at(
         "2027-10-05 09:00"
     )
@@ -359,7 +357,7 @@ def test_r19_a_plan_that_is_new_can_be_chosen_from_its_day() -> None:
     assert subscription.at("2027-07-01").send("upgrade", plan="plus").state.plan == "plus"
 
 
-def test_r19_more_members_than_a_newer_cap_can_be_kept_but_not_increased() -> None:
+def test_r19_members_above_new_cap_stay_but_cannot_grow() -> None:
     book = book_of(default_catalogue(), catalogue("2027-07-01", account={"max_members": 5}))
     subscription = ScenarioBuilder.paid("2027-06-01", "MONTHLY", book, members=10).at("2027-07-01")
     assert subscription.expect_refusal("upgrade", members=11).code is RefusalCode.TOO_MANY_MEMBERS
@@ -379,7 +377,7 @@ def unpublishable(newer: Catalogue, *versions: Catalogue, today: str = "2026-11-
     return [(str(problem.field), str(problem.reason)) for problem in refused.problems]
 
 
-def test_r19_a_version_is_in_force_from_the_day_of_its_publication_at_the_earliest() -> None:
+def test_r19_version_starts_no_earlier_than_its_publication() -> None:
     first = default_catalogue()
     assert unpublishable(catalogue("2026-11-20"), first) == [("effective_from", "IN_THE_PAST")]
     assert unpublishable(catalogue("2026-11-29"), first) == [("effective_from", "IN_THE_PAST")]
@@ -398,7 +396,7 @@ def test_r19_a_version_comes_after_all_others_and_never_changes() -> None:
 PLUS = {"title": "Plus", "rank": 3, "list": 8_000, "annual": 6_500}
 
 
-def test_r25_a_rank_belongs_to_one_plan_for_ever() -> None:
+def test_r25_rank_is_never_reassigned_to_another_plan() -> None:
     first = default_catalogue()
     reused = catalogue("2026-12-05", plans={"premium": None, "plus": PLUS})
     assert unpublishable(reused, first) == [("plans.plus.rank", "RANK_REUSED")]
@@ -412,7 +410,7 @@ def test_r25_a_rank_belongs_to_one_plan_for_ever() -> None:
     )
 
 
-def test_r25_a_plan_has_one_rank_for_ever() -> None:
+def test_r25_rank_of_a_plan_never_changes() -> None:
     first = default_catalogue()
     moved = catalogue("2026-12-05", plans={"premium": {"rank": 7}})
     assert unpublishable(moved, first) == [("plans.premium.rank", "RANK_CHANGED")]
@@ -431,7 +429,7 @@ def test_r25_a_plan_has_one_rank_for_ever() -> None:
     ]
 
 
-def test_r25_two_plans_of_one_rank_are_no_upgrade_of_each_other() -> None:
+def test_r25_plans_of_equal_rank_are_no_upgrade() -> None:
     """A price book from before ranks were checked at publication."""
     book = book_of(default_catalogue(), catalogue("2026-12-05", plans={"premium": None, "plus": PLUS}))
     subscription = ScenarioBuilder.paid("2026-12-01", "ANNUAL", book, plan="premium", members=100).at(

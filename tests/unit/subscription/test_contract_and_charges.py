@@ -34,7 +34,7 @@ def periods(subscription: ScenarioBuilder, *moments: str) -> list[tuple[str, str
 # -- R18 ---------------------------------------------------------------------------------------------
 
 
-def test_r18_an_annual_contract_has_twelve_months_and_a_monthly_one_has_one() -> None:
+def test_r18_contract_length_is_twelve_months_or_one() -> None:
     assert ScenarioBuilder.paid("2027-05-20", "ANNUAL").period == ("ANNUAL", "2027-05-20", "2028-05-20")
     assert ScenarioBuilder.paid("2027-05-20", "MONTHLY").period == ("MONTHLY", "2027-05-20", "2027-06-20")
 
@@ -60,7 +60,7 @@ def test_r18_a_chain_of_years_from_a_leap_day_returns_to_it() -> None:
     ]
 
 
-def test_r18_another_term_starts_a_new_chain_on_its_own_first_day() -> None:
+def test_r18_other_term_starts_a_new_chain() -> None:
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY").send("change_renewal_option", term="ANNUAL")
     assert subscription.at("2027-02-28").period == ("ANNUAL", "2027-02-28", "2028-02-28")
     subscription.send("change_renewal_option", term=None)
@@ -71,7 +71,7 @@ def test_r18_another_term_starts_a_new_chain_on_its_own_first_day() -> None:
     ]
 
 
-def test_r18_r25_an_upgrade_within_the_term_does_not_break_the_chain() -> None:
+def test_r18_r25_upgrade_within_term_keeps_the_chain() -> None:
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2027-03-10").send("upgrade", members=11)
     assert periods(subscription, "2027-03-10", "2027-03-31", "2027-04-30") == [
         ("MONTHLY", "2027-02-28", "2027-03-31"),
@@ -83,7 +83,7 @@ def test_r18_r25_an_upgrade_within_the_term_does_not_break_the_chain() -> None:
 # -- R19, R20 ----------------------------------------------------------------------------------------
 
 
-def test_r19_a_monthly_contract_pays_list_and_an_annual_one_pays_annual_month_by_month() -> None:
+def test_r19_monthly_pays_list_price_annual_pays_annual_price() -> None:
     monthly = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="basic", members=10).at("2027-03-01")
     assert monthly.ledger_tuples == [
         fee("2027-01-01", "2027-02-01", 72_000),
@@ -150,7 +150,7 @@ def test_r20_a_line_of_zero_is_not_posted() -> None:
     assert subscription.ledger == []
 
 
-def test_r20_less_than_one_won_is_not_posted() -> None:
+def test_r20_amount_below_one_won_is_not_posted() -> None:
     cheap = book_of(catalogue(plans={"lite": {"list": 1, "annual": 1}}))
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY", cheap, plan="lite", members=30).at(
         "2027-02-01"
@@ -172,7 +172,7 @@ def test_r21_the_example_of_an_upgrade_in_march() -> None:
     ]
 
 
-def test_r21_posted_at_the_start_of_the_first_for_the_month_that_ended() -> None:
+def test_r21_fees_post_on_the_first_for_the_previous_month() -> None:
     subscription = ScenarioBuilder.paid("2027-01-15", "MONTHLY", plan="basic", members=10).at(
         "2027-01-31 23:59:59"
     )
@@ -190,7 +190,7 @@ def test_r21_a_new_period_alone_does_not_break_a_run() -> None:
     assert subscription.ledger_tuples[1:] == [fee("2027-02-01", "2027-03-01", 72_000)]
 
 
-def test_r21_a_new_contract_at_the_same_price_does_not_break_a_run() -> None:
+def test_r21_new_contract_at_same_price_keeps_the_run() -> None:
     # No discount for a year: MONTHLY and ANNUAL are one rate.
     book = book_of(catalogue(plans={"lite": {"list": 3_000, "annual": 3_000}}))
     subscription = ScenarioBuilder.paid("2027-04-01", "MONTHLY", book, plan="lite", members=1)
@@ -198,7 +198,7 @@ def test_r21_a_new_contract_at_the_same_price_does_not_break_a_run() -> None:
     assert subscription.ledger_tuples == [fee("2027-04-01", "2027-05-01", 3_000)]
 
 
-def test_r21_a_new_contract_at_another_price_does() -> None:
+def test_r21_new_contract_at_other_price_splits_the_run() -> None:
     subscription = ScenarioBuilder.paid("2027-01-15", "ANNUAL", plan="basic", members=10).at("2028-02-01")
     assert subscription.ledger_tuples[-2:] == [
         fee("2028-01-01", "2028-01-15", 27_096),  # 14/31 × 60,000 = 27,096.77
@@ -234,7 +234,7 @@ def test_r21_a_change_on_the_first_day_is_the_first_rate() -> None:
     assert subscription.at("2027-05-01").ledger_tuples == [fee("2027-04-01", "2027-05-01", 7_200)]
 
 
-def test_r21_a_change_on_the_first_of_a_month_leaves_the_month_before_alone() -> None:
+def test_r21_change_on_the_first_leaves_previous_month_unchanged() -> None:
     subscription = ScenarioBuilder.paid("2027-04-01", "MONTHLY", plan="lite", members=1)
     subscription.at("2027-05-01 00:00").send("upgrade", plan="basic").at("2027-06-01")
     assert subscription.ledger_tuples == [
@@ -243,7 +243,7 @@ def test_r21_a_change_on_the_first_of_a_month_leaves_the_month_before_alone() ->
     ]
 
 
-def test_r21_cancelling_posts_the_days_of_the_month_before_the_date() -> None:
+def test_r21_cancelling_posts_days_before_the_date() -> None:
     subscription = (
         ScenarioBuilder.paid("2027-04-01", "MONTHLY", plan="lite", members=1)
         .at("2027-04-11 18:00")
@@ -294,7 +294,7 @@ def test_r21_late_fees_are_posted_month_by_month() -> None:
 # -- R22 ---------------------------------------------------------------------------------------------
 
 
-def test_r22_a_line_is_keyed_by_its_subscription_kind_and_first_day() -> None:
+def test_r22_line_key_is_subscription_kind_and_first_day() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-01-15").send("cancel")
     assert [line.key for line in subscription.ledger] == [
         "sub-1/SERVICE_FEE/2027-01-01",
@@ -309,7 +309,7 @@ def read(name: str, **argument: object) -> Command:
     return command
 
 
-def test_r22_a_command_sent_again_is_known_whoever_sends_it_and_when() -> None:
+def test_r22_repeated_command_is_recognized_from_any_sender() -> None:
     first = read("switch_to_paid", date="2027-01-01", term="ANNUAL", id="a", by="kim")
     again = read("switch_to_paid", date="2027-01-01", term="ANNUAL", at="2027-01-01T09:00:00+09:00")
     assert first.fingerprint() == again.fingerprint()
@@ -318,7 +318,7 @@ def test_r22_a_command_sent_again_is_known_whoever_sends_it_and_when() -> None:
 @pytest.mark.parametrize(
     "change", [{"date": "2027-01-02"}, {"term": "MONTHLY"}, {"plan": "lite"}, {"members": 1}]
 )
-def test_r22_another_command_under_the_same_id_is_told_apart(change: dict[str, object]) -> None:
+def test_r22_other_command_under_same_id_is_distinguished(change: dict[str, object]) -> None:
     argument = {"date": "2027-01-01", "term": "ANNUAL"}
     assert (
         read("switch_to_paid", **argument).fingerprint()
@@ -326,11 +326,11 @@ def test_r22_another_command_under_the_same_id_is_told_apart(change: dict[str, o
     )
 
 
-def test_r22_commands_of_other_names_are_told_apart() -> None:
+def test_r22_commands_of_different_names_are_distinguished() -> None:
     assert read("withdraw_reservation").fingerprint() != read("check_domain").fingerprint()
 
 
-def test_r22_the_largest_number_that_json_can_carry_still_has_a_fingerprint() -> None:
+def test_r22_largest_json_number_has_a_fingerprint() -> None:
     command = parse_command("upgrade", {"members": 10**4299, "agreed_terms": []})
     assert isinstance(command, Refusal) or command.fingerprint()
 
@@ -343,20 +343,20 @@ def renamed(to: str) -> RecentCommands:
     return RecentCommands().adding(read("rename_account", group=to, id="r-1"), ACCEPTED_AT)
 
 
-def test_r22_an_accepted_command_is_recognised_for_at_least_30_days() -> None:
+def test_r22_accepted_command_is_recognized_for_30_days() -> None:
     later, now = read("withdraw_reservation", id="w-1"), ACCEPTED_AT + timedelta(days=30)
     recent = renamed("other").adding(later, now)
     assert recent.known(read("rename_account", group="other", id="r-1"), now) is Known.ACCEPTED
     assert recent.known(later, now) is Known.ACCEPTED
 
 
-def test_r22_an_id_of_long_ago_is_new() -> None:
+def test_r22_expired_id_is_accepted_as_new() -> None:
     command, now = read("rename_account", group="third", id="r-1"), ACCEPTED_AT + timedelta(days=31)
     recent = renamed("other").adding(read("check_domain", id="c-1"), now)
     assert recent.known(command, now) is Known.NEW
 
 
-def test_r22_a_command_that_was_not_accepted_is_judged_anew() -> None:
+def test_r22_refused_command_is_validated_again() -> None:
     recent = renamed("other")
     assert recent.known(read("rename_account", group="other", id="r-2"), ACCEPTED_AT) is Known.NEW
     assert recent.known(read("rename_account", group="other"), ACCEPTED_AT) is Known.NEW
@@ -366,19 +366,19 @@ def test_r22_a_command_without_an_id_is_not_remembered() -> None:
     assert RecentCommands().adding(read("check_domain"), ACCEPTED_AT) == RecentCommands()
 
 
-def test_r22_an_id_belongs_to_one_command() -> None:
+def test_r22_id_identifies_one_command() -> None:
     answer = renamed("other").known(read("check_domain", id="r-1"), ACCEPTED_AT)
     assert isinstance(answer, Refusal)
     assert answer.code is RefusalCode.COMMAND_ID_REUSED
 
 
-def test_r22_another_name_under_the_same_id_is_not_taken_for_the_first() -> None:
+def test_r22_other_rename_under_same_id_is_refused() -> None:
     # Answering "it goes by its new name" to a rename that is not done would be false.
     answer = renamed("other").known(read("rename_account", group="third", id="r-1"), ACCEPTED_AT)
     assert isinstance(answer, Refusal)
 
 
-def test_r22_what_is_known_of_many_commands_is_bounded_and_never_a_guess() -> None:
+def test_r22_recent_commands_are_bounded_without_guessing() -> None:
     """An id that was dropped is not taken for a new one before 31 days have passed."""
     recent, now = RecentCommands(), ACCEPTED_AT
     for number in range(MOST_RECENT + 5):
@@ -395,7 +395,7 @@ def test_r22_what_is_known_of_many_commands_is_bounded_and_never_a_guess() -> No
 # -- R23 ---------------------------------------------------------------------------------------------
 
 
-def test_r23_at_one_instant_service_fees_come_first_then_the_cancellation() -> None:
+def test_r23_service_fees_post_before_simultaneous_cancellation() -> None:
     subscription = ScenarioBuilder.paid("2027-02-01", "MONTHLY", plan="lite", members=1).send(
         "cancel", date="2027-03-01"
     )
@@ -405,7 +405,7 @@ def test_r23_at_one_instant_service_fees_come_first_then_the_cancellation() -> N
     assert subscription.ledger_tuples == [fee("2027-02-01", "2027-03-01", 3_600)]
 
 
-def test_r23_service_fees_come_before_the_end_of_a_contract_period() -> None:
+def test_r23_service_fees_post_before_simultaneous_period_end() -> None:
     subscription = ScenarioBuilder.paid("2027-02-01", "MONTHLY").at("2027-03-01")
     assert subscription.event_names[2:] == ["SERVICE_FEES_POSTED", "CONTRACT_RENEWED"]
 
@@ -426,7 +426,7 @@ def test_r23_the_switch_comes_before_the_end_of_the_trial() -> None:
         ("2027-04-01", ["TRIAL_STARTED", "CANCELLATION_RESERVED", "TRIAL_ENDED"]),
     ],
 )
-def test_r23_the_cancellation_comes_before_the_end_of_trial_or_grace(ends: str, before: list[str]) -> None:
+def test_r23_cancellation_precedes_end_of_trial_or_grace(ends: str, before: list[str]) -> None:
     subscription = ScenarioBuilder.requested("2027-01-31 00:00").send("cancel", date=ends).at(ends)
     assert subscription.event_names == [*before, "CANCELED", "ERASED"]
     canceled = subscription.events[-2]
@@ -434,7 +434,7 @@ def test_r23_the_cancellation_comes_before_the_end_of_trial_or_grace(ends: str, 
     assert canceled.because == "RESERVED"
 
 
-def test_r23_what_was_missed_is_done_in_due_order_and_dated_when_it_was_due() -> None:
+def test_r23_missed_deadlines_run_in_order_with_their_dates() -> None:
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY", plan="lite", members=1)
     events = due_events(subscription.state, on("2027-04-02 17:45"), subscription.book)
     assert [(event.event, event.at) for event in events] == [
@@ -460,7 +460,7 @@ def test_r23_sleeping_for_years_is_the_same_as_waking_every_day() -> None:
     assert asleep.ledger == awake.ledger
 
 
-def test_r23_what_is_due_is_done_before_a_quote_is_judged() -> None:
+def test_r23_due_deadlines_run_before_a_quote() -> None:
     stale = ScenarioBuilder.paid("2027-01-31", "ANNUAL")
     now, asked = on("2028-02-10 10:00"), day("2028-02-10")
     late = quote_cancellation(stale.state, asked, now, stale.book)

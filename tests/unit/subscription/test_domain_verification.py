@@ -27,24 +27,24 @@ def test_r11_a_domain_is_restricted_until_it_is_proved() -> None:
     assert subscription.proves("acme.co.kr").state.access == "FULL"
 
 
-def test_r11_a_group_name_never_is() -> None:
+def test_r11_group_name_is_never_restricted() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
     assert (subscription.state.access, subscription.state.claims) == ("FULL", ())
 
 
-def test_r11_the_trial_clock_runs_meanwhile() -> None:
+def test_r11_trial_runs_while_domain_is_unproved() -> None:
     waiting, proved = on_a_domain(), on_a_domain().proves("acme.co.kr")
     assert waiting.state.trial_ends_at == proved.state.trial_ends_at == on("2027-01-31 09:00")
 
 
-def test_r11_switching_is_allowed_and_the_answer_says_that_use_is_restricted() -> None:
+def test_r11_switch_is_allowed_and_reports_restriction() -> None:
     assert "restricted" in on_a_domain().send("switch_to_paid", date="2027-01-10", term="ANNUAL").message
     subscription = on_a_domain().send("switch_to_paid", term="ANNUAL")
     assert "restricted" in subscription.message
     assert (subscription.state.state, subscription.state.access) == ("ACTIVE", "RESTRICTED")
 
 
-def test_r11_once_proved_the_answer_says_nothing_of_it() -> None:
+def test_r11_verified_domain_reports_no_restriction() -> None:
     subscription = on_a_domain().proves("acme.co.kr").send("switch_to_paid", term="ANNUAL")
     assert "restricted" not in subscription.message
     assert subscription.state.access == "FULL"
@@ -60,7 +60,7 @@ def test_r11_the_proof_counts_in_every_state_that_has_access() -> None:
 # -- R12 ---------------------------------------------------------------------------------------------
 
 
-def test_r12_the_two_records_of_which_one_proves_the_ownership() -> None:
+def test_r12_either_of_two_records_proves_ownership() -> None:
     proof = verification_records("acme.co.kr", "t0ken", POLICY.cname_target)
     assert (proof.txt_name, proof.txt_value) == ("acme.co.kr", "naver-works-verification=t0ken")
     assert (proof.cname_name, proof.cname_target) == ("t0ken.acme.co.kr", "verify.worksmobile.example")
@@ -75,7 +75,7 @@ def test_r12_each_name_has_its_own_token() -> None:
     assert started.claim == subscription.state.claim
 
 
-def test_r12_the_status_shows_what_is_still_to_be_published() -> None:
+def test_r12_status_shows_pending_dns_records() -> None:
     subscription = on_a_domain().send("rename_account", domain="two.kr")
     shown = status_of(subscription.state, POLICY).proofs
     assert shown == tuple(
@@ -117,32 +117,32 @@ def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
         ("2027-12-31 09:00", "2028-01-01 09:00"),
     ],
 )
-def test_r13_looks_that_were_missed_are_not_made_up_for(looked: str, following: str) -> None:
+def test_r13_missed_checks_are_not_repeated(looked: str, following: str) -> None:
     waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).looked_at(on(looked), POLICY)
     assert waiting.next_look_at == on(following)
 
 
-def test_r13_a_look_that_was_asked_for_leaves_the_schedule_as_it_is() -> None:
+def test_r13_requested_check_keeps_the_schedule() -> None:
     # The schedule counts from the claim, so a look out of turn moves nothing.
     waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).looked_at(on("2027-01-01 09:05"), POLICY)
     assert waiting.looked_at(on("2027-01-01 09:07"), POLICY) == waiting
 
 
-def test_r13_how_often_is_policy() -> None:
+def test_r13_check_schedule_is_policy() -> None:
     policy = DomainPolicy.model_validate(
         {"looks": [{"every_minutes": 30, "up_to_hours": 1}], "then_every_minutes": 120}
     )
     assert looks(SINCE + timedelta(hours=5), policy) == [timedelta(minutes=m) for m in (0, 30, 60, 180, 300)]
 
 
-def test_r13_a_pace_that_does_not_fit_its_stage_still_ends_with_the_stage() -> None:
+def test_r13_uneven_interval_ends_with_its_stage() -> None:
     policy = DomainPolicy.model_validate(
         {"looks": [{"every_minutes": 40, "up_to_hours": 1}], "then_every_minutes": 60}
     )
     assert looks(SINCE + timedelta(hours=2), policy) == [timedelta(minutes=m) for m in (0, 40, 60, 120)]
 
 
-def test_r13_not_yet_is_an_answer_and_changes_nothing() -> None:
+def test_r13_unproved_result_changes_nothing() -> None:
     subscription = on_a_domain()
     before = subscription.state
     subscription.send("check_domain")
@@ -150,31 +150,31 @@ def test_r13_not_yet_is_an_answer_and_changes_nothing() -> None:
     assert subscription.state == before
 
 
-def test_r13_looking_goes_on_as_long_as_the_subscription_lives() -> None:
+def test_r13_checks_continue_while_subscription_is_active() -> None:
     subscription = on_a_domain()
     for moment in ("2027-01-15 09:00", "2027-02-15 09:00", "2027-03-01 09:00"):
         assert [c.name for c in subscription.at(moment).state.claims] == ["acme.co.kr"]
     assert subscription.at("2027-03-02 09:00").state.claims == ()
 
 
-def test_r13_once_proved_looking_stops() -> None:
+def test_r13_checks_stop_after_verification() -> None:
     subscription = on_a_domain().proves("acme.co.kr")
     assert subscription.state.claims == ()
     assert subscription.expect_refusal("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
-def test_r13_there_is_nothing_to_look_for_on_a_group_name() -> None:
+def test_r13_group_name_needs_no_check() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00")
     assert subscription.expect_refusal("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
-def test_r13_a_proof_that_comes_too_late_changes_nothing() -> None:
+def test_r13_late_verification_changes_nothing() -> None:
     # The answer to a look can arrive after the name has been left.
     subscription = on_a_domain().send("rename_account", group="acme")
     assert domain_verified_events(subscription.state, ("acme.co.kr",), subscription.now) == ()
 
 
-def test_r13_a_claim_is_due_to_be_looked_at_from_its_first_moment() -> None:
+def test_r13_new_claim_is_due_immediately() -> None:
     assert new_pending_domain("acme.co.kr", TOKEN, SINCE) == PendingDomain(
         name="acme.co.kr", token=TOKEN, since=SINCE, next_look_at=SINCE
     )

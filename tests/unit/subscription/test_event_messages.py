@@ -184,7 +184,7 @@ def test_no_field_of_an_event_is_left_out_unless_it_is_declared() -> None:
 
 
 @pytest.mark.parametrize(("event", "others"), CASES)
-def test_korean_is_korean_and_no_place_stays_open(event: Event, others: dict[str, Any]) -> None:
+def test_korean_messages_are_complete(event: Event, others: dict[str, Any]) -> None:
     for each in (event, *(event.model_copy(update={field: value}) for field, value in others.items())):
         for language in (None, *Language):
             for to_come in (False, True):
@@ -193,7 +193,7 @@ def test_korean_is_korean_and_no_place_stays_open(event: Event, others: dict[str
                 assert bool(re.search("[가-힣]", words)) == (language is Language.KO), words
 
 
-def test_every_sentence_has_parameters_of_known_kinds() -> None:
+def test_message_parameters_have_known_types() -> None:
     assert all(places_in(template) <= KINDS.keys() for template in SENTENCES.values())
     for event, _ in CASES:
         for to_come in (False, True):
@@ -201,7 +201,7 @@ def test_every_sentence_has_parameters_of_known_kinds() -> None:
                 assert places_in(SENTENCES[statement.key]) == statement.parameters.keys(), statement.key
 
 
-def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
+def test_r25_upgrade_message_states_the_effective_date() -> None:
     subscription = (
         ScenarioBuilder.paid("2026-12-20", "ANNUAL", members=10)
         .at("2027-03-20")
@@ -217,7 +217,7 @@ def test_r25_an_upgrade_says_from_when_its_rate_counts() -> None:
     )
 
 
-def test_r25_a_raised_option_says_what_it_will_cost() -> None:
+def test_r25_raised_option_message_states_the_price() -> None:
     """5 members on lite are 5 x 3,000 a year, 15 on premium 15 x 10,000."""
     subscription = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
     subscription.send("change_renewal_option", term="ANNUAL", plan="lite", members=5)
@@ -229,7 +229,7 @@ def test_r25_a_raised_option_says_what_it_will_cost() -> None:
     assert "월 15,000원에서 월 150,000원" in said(subscription.events[-1], Language.KO)
 
 
-def test_r32_the_console_says_which_reservation_is_replaced() -> None:
+def test_r32_console_names_the_replaced_reservation() -> None:
     subscription = (
         ScenarioBuilder.paid("2027-01-01", "MONTHLY")
         .send("cancel", date="2027-05-01")
@@ -240,7 +240,7 @@ def test_r32_the_console_says_which_reservation_is_replaced() -> None:
     )
 
 
-def test_what_has_not_happened_is_not_said_as_if_it_had() -> None:
+def test_forecast_messages_use_the_future_tense() -> None:
     subscription = ScenarioBuilder.requested("2026-12-01 09:00")
     words = [
         coming.entry.message for coming in upcoming(subscription.state, subscription.now, subscription.book)
@@ -257,7 +257,7 @@ def test_what_has_not_happened_is_not_said_as_if_it_had() -> None:
         assert not re.search(r"\b(was|were|has|have)\b|[Ss]witched|Upgraded|Canceled", coming.entry.message)
 
 
-def test_a_refusal_in_the_timeline_names_its_command_once_and_is_said_in_korean() -> None:
+def test_timeline_refusal_names_command_once_in_korean() -> None:
     refused = parse_command("switch_to_paid", {"term": "ANNUAL"})
     assert isinstance(refused, Refusal)
     event = CommandRefused.of(AT, "switch_to_paid", refused)

@@ -13,13 +13,13 @@ def cancelled_in_july() -> ScenarioBuilder:
     )
 
 
-def test_a_state_that_was_changed_is_told_as_it_was() -> None:
+def test_rebuilt_state_corrects_a_changed_state() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-03-01")
     changed = subscription.state.model_copy(update={"members": 11, "reservation": None, "billed_up_to": None})
     assert rebuild_state(changed, subscription.events) == subscription.state
 
 
-def test_what_names_a_person_is_told_by_the_state_until_it_is_erased() -> None:
+def test_rebuilt_state_keeps_personal_data_until_erasure() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
     assert rebuild_state(subscription.state, subscription.events).account == subscription.state.account
     assert rebuild_state(subscription.state, subscription.events).claims[0].token == TOKEN
@@ -28,7 +28,7 @@ def test_what_names_a_person_is_told_by_the_state_until_it_is_erased() -> None:
     assert rebuild_state(restored, erased.events) == erased.state
 
 
-def test_a_look_for_a_proof_and_the_id_of_a_command_that_did_nothing_are_no_difference() -> None:
+def test_transient_fields_are_ignored_in_comparison() -> None:
     state = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"}).state
     assert state.claim is not None
     looked = state.model_copy(
@@ -40,7 +40,7 @@ def test_a_look_for_a_proof_and_the_id_of_a_command_that_did_nothing_are_no_diff
     assert without_transient_fields(other) != without_transient_fields(state)
 
 
-def test_r30_a_charge_that_the_rules_do_not_reckon_is_found() -> None:
+def test_r30_charge_contradicting_the_rules_is_found() -> None:
     subscription = cancelled_in_july()
     *before, canceled = subscription.events
     assert isinstance(canceled, Canceled)

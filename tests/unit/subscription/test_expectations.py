@@ -16,7 +16,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_a_command_is_done_for_the_state_and_the_day_that_it_expects() -> None:
+def test_command_runs_in_expected_state_and_on_expected_day() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
     seen = {"sequence": subscription.state.sequence, "date": "2027-03-15"}
     subscription.send("cancel", date="2027-05-01", expects=seen)
@@ -25,7 +25,7 @@ def test_a_command_is_done_for_the_state_and_the_day_that_it_expects() -> None:
 
 @pytest.mark.parametrize("command", ARGUMENTS)
 @pytest.mark.parametrize(("earlier", "day"), [(1, "2027-03-15"), (0, "2027-03-14"), (-1, "2027-03-15")])
-def test_it_is_refused_in_any_other_state_and_on_any_other_day(command: str, earlier: int, day: str) -> None:
+def test_command_is_refused_in_unexpected_state_or_day(command: str, earlier: int, day: str) -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
     before = subscription.state
     seen = {"sequence": subscription.state.sequence - earlier, "date": day}
@@ -36,7 +36,7 @@ def test_it_is_refused_in_any_other_state_and_on_any_other_day(command: str, ear
     assert subscription.state == before
 
 
-def test_r19_it_is_refused_where_a_catalogue_version_was_published_since() -> None:
+def test_r19_command_is_refused_after_a_new_catalogue_version() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
     seen = {"sequence": subscription.state.sequence, "date": "2027-03-15", "edition": 1}
     dearer = {"premium": {"list": 20_000, "annual": 18_000}}
@@ -46,7 +46,7 @@ def test_r19_it_is_refused_where_a_catalogue_version_was_published_since() -> No
     subscription.send("upgrade", plan="premium", expects={**seen, "edition": 2})
 
 
-def test_what_it_expects_does_not_tell_it_from_itself_sent_again() -> None:
+def test_expectation_does_not_change_the_fingerprint() -> None:
     seen = [{"sequence": sequence, "date": "2027-03-15"} for sequence in (4, 5)]
     commands = [parse_command("change_renewal_option", {"term": None, "expects": each}) for each in seen]
     assert len({command.fingerprint() for command in commands if isinstance(command, Command)}) == 1

@@ -68,7 +68,7 @@ def test_r20_every_step_is_its_share_of_a_calendar_month(lines: Callable[[], lis
         assert ends[-1] == line.end_day
 
 
-def test_r21_the_example_in_words() -> None:
+def test_r21_example_explanation() -> None:
     first, second = map(explain, upgraded_in_march())
     assert (first.rule, first.amount) == ("R21", 16_258)
     # 14 × 36,000 = 504,000 = 31 × 16,258 + 2
@@ -77,7 +77,7 @@ def test_r21_the_example_in_words() -> None:
     assert second.arithmetic == "17/31 × 10 × 7,200 = 39,483 27/31, rounded down to 39,483 KRW"
 
 
-def test_r30_the_example_in_words() -> None:
+def test_r30_example_explanation() -> None:
     repaid, left = map(explain, cancelled_in_july()[-2:])
     assert (repaid.rule, repaid.amount, len(repaid.steps)) == ("R30", 36_000, 6)
     assert repaid.arithmetic.startswith("31/31 × 10 × (3,600 - 3,000) + 28/28 × 10 × (3,600 - 3,000) + ")

@@ -40,7 +40,7 @@ def refused(subscription: ScenarioBuilder, date: str) -> RefusalCode:
 # -- quotes ------------------------------------------------------------------------------------------
 
 
-def test_r30_a_quote_for_today_is_what_cancelling_now_charges() -> None:
+def test_r30_quote_for_today_equals_immediate_charge() -> None:
     subscription = annual().at("2027-07-16 12:00")
     asked = quote(subscription, "2027-07-16")
     assert posted(asked.ledger) == [
@@ -53,7 +53,7 @@ def test_r30_a_quote_for_today_is_what_cancelling_now_charges() -> None:
     assert tuple(subscription.ledger[-3:]) == asked.ledger
 
 
-def test_r30_a_quote_for_later_includes_the_service_fees_until_then() -> None:
+def test_r30_later_quote_includes_service_fees_until_then() -> None:
     asked = quote(annual().at("2027-05-20"), "2027-07-01")
     assert posted(asked.ledger) == [
         fee("2027-05-01", "2027-06-01", 30_000),
@@ -76,7 +76,7 @@ def test_r30_the_day_after_the_end_is_quoted_as_free() -> None:
     assert quote(annual().at("2027-12-10"), "2027-12-31").free_on == day(NEXT_YEAR)
 
 
-def test_r30_a_quote_goes_on_as_the_reservation_would() -> None:
+def test_r30_quote_renews_as_the_reservation_would() -> None:
     # The chosen year would not begin while a cancellation is reserved (R24): months, at list.
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
     subscription.send("change_renewal_option", term="ANNUAL", plan="premium")
@@ -116,7 +116,7 @@ def test_r28_dates_beyond_all_calendars_are_refused(date: str) -> None:
     assert refused(annual(), date) in (RefusalCode.DATE_IN_THE_PAST, RefusalCode.DATE_TOO_LATE)
 
 
-def test_r28_a_quote_is_refused_where_a_reserved_switch_is_in_the_way_of_the_command() -> None:
+def test_r28_quote_is_refused_when_reserved_switch_blocks_it() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00").send(
         "switch_to_paid", date="2027-01-20", term="ANNUAL"
     )
@@ -124,7 +124,7 @@ def test_r28_a_quote_is_refused_where_a_reserved_switch_is_in_the_way_of_the_com
     assert quote(subscription, "2027-01-01").total == 0
 
 
-def test_r28_a_quote_ignores_the_cancellation_that_it_would_replace() -> None:
+def test_r28_quote_ignores_the_replaced_cancellation() -> None:
     subscription = annual()
     before = quote(subscription, "2027-07-01")
     assert quote(subscription.send("cancel", date="2027-05-01"), "2027-07-01") == before
@@ -146,7 +146,7 @@ def coming(subscription: ScenarioBuilder, limit: int = 12) -> list[tuple[str, st
     ]
 
 
-def test_r15_what_comes_in_a_trial() -> None:
+def test_r15_forecast_of_a_trial() -> None:
     assert coming(ScenarioBuilder.requested("2027-01-01 09:00")) == [
         ("2027-01-31 09:00", "TRIAL_ENDED"),
         ("2027-03-02 09:00", "CANCELED"),
@@ -154,7 +154,7 @@ def test_r15_what_comes_in_a_trial() -> None:
     ]
 
 
-def test_r23_what_comes_under_a_contract_with_what_it_will_cost() -> None:
+def test_r23_forecast_of_a_contract_includes_charges() -> None:
     subscription = annual().at("2027-11-20")
     found = upcoming(subscription.state, subscription.now, subscription.book, limit=4)
     assert coming(subscription, limit=4) == [
@@ -170,13 +170,13 @@ def test_r23_what_comes_under_a_contract_with_what_it_will_cost() -> None:
     ]
 
 
-def test_r23_what_comes_is_seen_from_now_even_if_nothing_has_woken() -> None:
+def test_r23_forecast_starts_now_before_deadlines_are_processed() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00")
     found = upcoming(subscription.state, on("2027-02-15"), subscription.book)
     assert [each.entry.event for each in found] == ["CANCELED", "ERASED"]
 
 
-def test_r23_what_comes_is_what_then_happens() -> None:
+def test_r23_forecast_matches_later_events() -> None:
     subscription = annual().send("cancel", date="2027-09-15").at("2027-02-10")
     promised = [
         each.entry for each in upcoming(subscription.state, subscription.now, subscription.book, limit=50)

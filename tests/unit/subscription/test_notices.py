@@ -61,7 +61,7 @@ def annual(**changes: Any) -> ScenarioBuilder:
         ("2027-02-01", None),
     ],
 )
-def test_the_end_of_a_trial_is_told_by_the_day_reached_last(on_day: str, days: int | None) -> None:
+def test_trial_end_notice_uses_the_last_reached_day(on_day: str, days: int | None) -> None:
     assert told(trial(), on_day) == ([(TRIAL_ENDING, "2027-01-31", days)] if days else [])
 
 
@@ -76,7 +76,7 @@ def test_the_end_of_a_trial_is_told_by_the_day_reached_last(on_day: str, days: i
         ("2028-01-01", None),
     ],
 )
-def test_so_is_the_end_of_an_annual_contract(on_day: str, days: int | None) -> None:
+def test_annual_contract_end_notice_uses_the_last_reached_day(on_day: str, days: int | None) -> None:
     assert told(annual(), on_day) == ([(CONTRACT_ENDING, "2028-01-01", days)] if days else [])
 
 
@@ -89,7 +89,7 @@ def test_so_is_the_end_of_an_annual_contract(on_day: str, days: int | None) -> N
         ("2027-12-28", "2028-01-28", "2028-01-21"),
     ],
 )
-def test_a_monthly_contract_is_told_a_week_before_and_not_when_it_begins(
+def test_monthly_contract_notice_is_one_week_before_its_end(
     first_day: str, end_day: str, first_told: str
 ) -> None:
     subscription = ScenarioBuilder.paid(first_day, "MONTHLY")
@@ -98,14 +98,14 @@ def test_a_monthly_contract_is_told_a_week_before_and_not_when_it_begins(
     assert told(subscription, first_told) == [(CONTRACT_ENDING, end_day, 7)]
 
 
-def test_the_periods_of_a_chain_are_told_by_its_own_ends() -> None:
+def test_chain_notices_use_the_end_of_each_period() -> None:
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2027-03-01")
     assert told(subscription, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
     leap = ScenarioBuilder.paid("2028-02-29", "ANNUAL")
     assert told(leap, "2029-01-29") == [(CONTRACT_ENDING, "2029-02-28", 30)]
 
 
-def test_a_trial_that_is_shorter_than_a_week_is_told_on_its_second_day() -> None:
+def test_short_trial_notice_is_due_on_its_second_day() -> None:
     subscription = trial(book=book_of(catalogue(trial={"days": 5})))
     assert [
         on_day
@@ -114,7 +114,7 @@ def test_a_trial_that_is_shorter_than_a_week_is_told_on_its_second_day() -> None
     ] == ["2027-01-01", "2027-01-02"]
 
 
-def test_the_days_are_policy_and_none_means_never() -> None:
+def test_notice_days_are_policy_and_may_be_empty() -> None:
     book = book_of(catalogue(notices={"trial_days": [10], "annual_contract_days": []}))
     assert told(trial(book=book), "2027-01-21") == [(TRIAL_ENDING, "2027-01-31", 10)]
     assert told(annual(book=book), "2027-12-31") == []
@@ -134,7 +134,7 @@ def test_the_policy_is_always_that_of_the_newest_version() -> None:
 
 
 @given(st.sets(st.integers(0, 40)))
-def test_whatever_days_are_missed_each_is_told_once_and_in_time(worked: set[int]) -> None:
+def test_missed_days_still_yield_each_notice_once(worked: set[int]) -> None:
     subscription = trial()
     ends = day("2027-01-31")
     seen = [
@@ -149,7 +149,7 @@ def test_whatever_days_are_missed_each_is_told_once_and_in_time(worked: set[int]
     assert all(timedelta(0) < left <= timedelta(days=key[2]) for key, left in first_time.items())
 
 
-def test_a_state_that_has_fallen_behind_is_told_what_it_will_be_by_then() -> None:
+def test_notice_uses_the_state_expected_on_its_day() -> None:
     # Nothing worked since December, so the record still has the contract that ended on 1 January 2028.
     assert told(annual(), "2028-01-24") == []
     assert told(annual(), "2028-01-25") == [(CONTRACT_ENDING, "2028-02-01", 7)]
@@ -173,18 +173,18 @@ def test_r15_after_the_trial_comes_the_grace_and_then_the_end() -> None:
     assert (notice.then.because, notice.then.at) == ("GRACE_ENDED", on("2027-03-02 10:00"))
 
 
-def test_r15_without_a_grace_the_end_of_the_trial_is_told_as_the_end() -> None:
+def test_r15_trial_without_grace_notice_announces_the_end() -> None:
     notice = the_one(trial(book=book_of(catalogue(trial={"grace_days": 0}))), "2027-01-30")
     assert isinstance(notice.happens, Canceled)
     assert notice.key == (TRIAL_ENDING, day("2027-01-31"), 1)
 
 
-def test_the_end_of_the_grace_is_not_told_again() -> None:
+def test_grace_end_has_no_second_notice() -> None:
     subscription = trial().at("2027-02-01")
     assert [on_day for on_day in days_from("2027-02-01", "2027-03-05") if told(subscription, on_day)] == []
 
 
-def test_r16_a_switch_before_the_end_of_the_trial_is_told_in_its_place() -> None:
+def test_r16_switch_notice_replaces_the_trial_end_notice() -> None:
     subscription = trial().send("switch_to_paid", date="2027-01-31", term="ANNUAL", plan="basic", members=20)
     assert told(subscription, "2027-01-29") == []
     notice = the_one(subscription, "2027-01-30")
@@ -195,7 +195,7 @@ def test_r16_a_switch_before_the_end_of_the_trial_is_told_in_its_place() -> None
     assert notice.happens.contract.end_day == day("2028-01-31")
 
 
-def test_r16_a_switch_in_the_grace_is_told_with_the_end_of_the_trial_and_on_its_own_day() -> None:
+def test_r16_switch_in_grace_has_notices_for_both_days() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-10", term="MONTHLY")
     notice = the_one(subscription, "2027-01-30")
     assert notice.kind is TRIAL_ENDING
@@ -203,7 +203,7 @@ def test_r16_a_switch_in_the_grace_is_told_with_the_end_of_the_trial_and_on_its_
     assert told(subscription.at("2027-02-01"), "2027-02-09") == [(SWITCH_DUE, "2027-02-10", 1)]
 
 
-def test_r32_only_what_is_still_reserved_is_told() -> None:
+def test_r32_only_current_reservation_has_a_notice() -> None:
     subscription = trial().send("switch_to_paid", date="2027-01-10", term="MONTHLY")
     assert told(subscription, "2027-01-09") == [(SWITCH_DUE, "2027-01-10", 1)]
     subscription.send("switch_to_paid", date="2027-01-12", term="MONTHLY")
@@ -216,7 +216,7 @@ def test_r32_only_what_is_still_reserved_is_told() -> None:
     assert told(subscription, "2027-01-24") == []
 
 
-def test_r30_a_cancellation_is_told_with_what_is_charged_at_that_moment() -> None:
+def test_r30_cancellation_notice_states_the_charge_of_that_date() -> None:
     # June 30,000; repayment 6 × 6,000 = 36,000; fee 10% × 6 × 30,000 = 18,000.
     subscription = annual().at("2027-05-20").send("cancel", date="2027-07-01")
     notice = the_one(subscription, "2027-06-30")
@@ -247,7 +247,7 @@ def renewal(subscription: ScenarioBuilder, on_day: str) -> ContractRenewed:
         ({"term": "ANNUAL", "plan": "premium", "members": 30}, "ANNUAL", "2029-01-01", "premium", 30, 10_000),
     ],
 )
-def test_r24_it_is_told_with_what_follows_by_the_renewal_option(
+def test_r24_renewal_notice_follows_the_renewal_option(
     option: dict[str, Any] | None, term: str, end_day: str, plan: str, members: int, price: int
 ) -> None:
     subscription = annual()
@@ -258,18 +258,18 @@ def test_r24_it_is_told_with_what_follows_by_the_renewal_option(
     assert (follows.rate.plan, follows.rate.members, follows.rate.price) == (plan, members, price)
 
 
-def test_r19_at_the_prices_that_will_be_in_force() -> None:
+def test_r19_notice_uses_prices_of_its_effective_date() -> None:
     dearer = catalogue("2028-01-01", plans={"lite": {"list": 4_000}})
     assert renewal(annual(book=book_of(catalogue(), dearer)), "2027-12-31").rate.price == 4_000
 
 
-def test_r24_while_a_later_cancellation_is_reserved_months_follow() -> None:
+def test_r24_renewal_is_monthly_under_later_cancellation() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("change_renewal_option", term="ANNUAL")
     subscription.send("cancel", date="2027-03-15")
     assert renewal(subscription, "2027-01-25").contract.term == "MONTHLY"
 
 
-def test_r30_a_cancellation_on_the_day_after_the_end_is_what_the_end_brings() -> None:
+def test_r30_contract_end_notice_announces_next_day_cancellation() -> None:
     subscription = annual().at("2027-06-01").send("cancel", date="2028-01-01")
     notice = the_one(subscription, "2027-12-02")
     assert notice.key == (CONTRACT_ENDING, day("2028-01-01"), 30)
@@ -281,13 +281,13 @@ def test_r30_a_cancellation_on_the_day_after_the_end_is_what_the_end_brings() ->
     ]
 
 
-def test_a_contract_that_is_cancelled_before_its_end_is_not_said_to_end_then() -> None:
+def test_contract_cancelled_earlier_has_no_end_notice() -> None:
     subscription = annual().at("2027-06-01").send("cancel", date="2027-12-31")
     assert told(subscription, "2027-12-02") == told(subscription, "2027-12-25") == []
     assert told(subscription, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
 
 
-def test_r25_an_upgrade_to_a_year_moves_the_end() -> None:
+def test_r25_annual_upgrade_moves_the_notice() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-26")
     assert told(subscription, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
     subscription.send("upgrade", term="ANNUAL")
@@ -298,7 +298,7 @@ def test_r25_an_upgrade_to_a_year_moves_the_end() -> None:
 # -- domains -----------------------------------------------------------------------------------------
 
 
-def test_r11_a_domain_that_is_unproved_after_three_days_is_told_until_it_is_proved() -> None:
+def test_r11_unproved_domain_notice_lasts_until_verification() -> None:
     subscription = trial(account={"domain": "acme.co.kr"})
     assert told(subscription, "2027-01-03") == []
     assert (
@@ -310,7 +310,7 @@ def test_r11_a_domain_that_is_unproved_after_three_days_is_told_until_it_is_prov
     assert told(subscription, "2027-01-21") == []
 
 
-def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day() -> None:
+def test_r10_new_unproved_name_has_its_own_notice() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
     assert told(subscription, "2027-01-04") == [
         (DOMAIN_UNPROVED, "2027-01-01", 3),
@@ -327,14 +327,14 @@ def test_r10_a_new_name_that_is_unproved_is_another_thing_even_on_the_same_day()
     assert told(held, "2027-01-08") == []
 
 
-def test_of_several_days_after_the_latest_that_was_reached_counts() -> None:
+def test_unproved_domain_notice_uses_the_latest_reached_day() -> None:
     book = book_of(catalogue(notices={"unproved_domain_days": [10, 3]}))
     subscription = trial(book=book, account={"domain": "acme.co.kr"})
     assert told(subscription, "2027-01-10") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
     assert told(subscription, "2027-01-11") == [(DOMAIN_UNPROVED, "2027-01-01", 10)]
 
 
-def test_a_subscription_that_has_ended_is_told_nothing() -> None:
+def test_ended_subscription_has_no_notices() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("cancel")
     assert told(subscription, "2027-01-24") == []
     assert told(subscription.at("2027-01-02"), "2027-01-24") == []
@@ -354,7 +354,7 @@ def test_a_subscription_that_has_ended_is_told_nothing() -> None:
         ({"domain": "한국.kr"}, "..", '".."@xn--3e0b707e.kr'),
     ],
 )
-def test_r6_the_administrator_is_told_at_the_account(
+def test_r6_recipient_is_the_administrator_account(
     account: dict[str, str], admin_id: str, address: str
 ) -> None:
     subscription = trial(account=account, admin_id=admin_id)

@@ -54,22 +54,22 @@ def modules_imported(module: Path) -> set[str]:
     return found
 
 
-def test_the_rules_are_where_this_test_looks() -> None:
+def test_domain_modules_are_found() -> None:
     assert {"decide.py", "apply.py", "deadlines.py"} <= {module.name for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_r33_no_rule_reads_the_machines_clock_draws_lots_or_opens_files(module: Path) -> None:
+def test_r33_domain_uses_no_clock_randomness_or_files(module: Path) -> None:
     assert names_called(module) & FORBIDDEN_CALLS == set()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_no_rule_imports_the_world(module: Path) -> None:
+def test_domain_imports_no_infrastructure(module: Path) -> None:
     assert modules_imported(module) & FORBIDDEN_IMPORTS == set()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_r33_no_rule_takes_a_moment_to_be_in_the_machines_zone(module: Path) -> None:
+def test_r33_domain_uses_no_local_time_zone(module: Path) -> None:
     # `astimezone()` and `fromtimestamp(x)` without a zone read the zone of the machine.
     for node in parsed(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -77,7 +77,7 @@ def test_r33_no_rule_takes_a_moment_to_be_in_the_machines_zone(module: Path) -> 
             assert node.func.attr != "astimezone" or node.args
 
 
-def test_importing_the_rules_brings_in_neither_temporal_nor_the_world() -> None:
+def test_importing_the_domain_loads_no_infrastructure() -> None:
     everything = ", ".join(f"subscription.{module.stem}" for module in MODULES if module.stem != "__init__")
     # A fresh interpreter: this one has imported the world for other tests.
     program = f"import sys, {everything}; print(*sorted(m.partition('.')[0] for m in sys.modules))"

@@ -23,7 +23,7 @@ def quoted(subscription: ScenarioBuilder, command: str, **argument: object) -> C
     return answer
 
 
-def test_r16_a_monthly_switch_is_quoted_to_the_end_of_its_first_period() -> None:
+def test_r16_monthly_switch_quote_covers_the_first_period() -> None:
     trial = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10)
     found = quoted(trial, "switch_to_paid", date="2027-01-15", term="MONTHLY")
     assert posted(found.ledger) == [
@@ -34,7 +34,7 @@ def test_r16_a_monthly_switch_is_quoted_to_the_end_of_its_first_period() -> None
     assert (found.date, found.contract.end_day) == (day("2027-01-15"), day("2027-02-15"))
 
 
-def test_r16_what_a_switch_charges_is_what_was_quoted() -> None:
+def test_r16_switch_charges_equal_its_quote() -> None:
     trial = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
     found = quoted(trial, "switch_to_paid", date="2027-01-15", term="ANNUAL", members=20)
     assert (found.monthly, found.members) == (60_000, 20)
@@ -48,7 +48,7 @@ def test_r16_what_a_switch_charges_is_what_was_quoted() -> None:
     assert tuple(trial.ledger) == found.ledger[:-1]
 
 
-def test_r25_an_upgrade_is_quoted_from_its_day_to_the_end_of_the_period() -> None:
+def test_r25_upgrade_quote_covers_the_rest_of_the_period() -> None:
     subscription = ScenarioBuilder.paid("2027-01-11", "MONTHLY", plan="lite", members=10).at(
         "2027-03-15 09:30"
     )
@@ -71,7 +71,7 @@ def test_r25_a_new_annual_contract_is_quoted_to_its_own_end() -> None:
     assert (found.total, found.monthly, found.monthly_now) == (360_000, 30_000, 36_000)
 
 
-def test_r25_a_reserved_cancellation_changes_nothing_in_the_quote() -> None:
+def test_r25_reserved_cancellation_does_not_change_the_quote() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at(
         "2027-10-01 09:00"
     )
@@ -81,7 +81,7 @@ def test_r25_a_reserved_cancellation_changes_nothing_in_the_quote() -> None:
     assert quoted(subscription, "upgrade", members=20) == before
 
 
-def test_r26_what_would_be_refused_is_not_quoted() -> None:
+def test_r26_refused_command_has_no_quote() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="basic", members=10)
     refused = [
         asked(subscription, "switch_to_paid", term="ANNUAL"),
@@ -92,7 +92,7 @@ def test_r26_what_would_be_refused_is_not_quoted() -> None:
     assert codes == [RefusalCode.ALREADY_PAID, RefusalCode.LOWERED_BY_UPGRADE, RefusalCode.NOT_AN_UPGRADE]
 
 
-def test_r25_where_annual_is_list_the_days_before_the_change_are_not_in_the_quote() -> None:
+def test_r25_equal_prices_quote_excludes_days_before_change() -> None:
     """10 members at 3,000: 16 of January's 31 days, eleven months, and 15 of the next January's 31 days."""
     same = catalogue(plans={"lite": {"list": 3_000, "annual": 3_000}})
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", book_of(same), plan="lite", members=10).at(

@@ -58,7 +58,7 @@ def _reason(call: ast.Call) -> ast.expr | None:
     return next((each.value for each in call.keywords if each.arg == "reason"), None)
 
 
-def test_every_refusal_that_is_made_has_a_sentence_of_these_parameters() -> None:
+def test_raised_refusals_match_their_message_parameters() -> None:
     for place, call in made():
         reason = _reason(call)
         if reason is not None and not isinstance(reason, ast.Constant):
@@ -70,7 +70,7 @@ def test_every_refusal_that_is_made_has_a_sentence_of_these_parameters() -> None
             assert given == places_in(SENTENCES[key]), place
 
 
-def test_no_message_is_written_beside_the_table() -> None:
+def test_refusal_messages_are_defined_only_in_the_table() -> None:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             if path == ROOT / "subscription" / "refusals.py":
@@ -81,13 +81,13 @@ def test_no_message_is_written_beside_the_table() -> None:
                     assert not (node.func.id == "Refused" and given & {"message"}), f"{path}:{node.lineno}"
 
 
-def test_the_table_has_a_sentence_for_every_code_and_none_for_another() -> None:
+def test_refusal_table_matches_the_codes() -> None:
     assert {key.partition(".")[0] for key in SENTENCES} == {code.value for code in RefusalCode}
     assert all(places_in(template) <= KINDS.keys() for template in SENTENCES.values())
 
 
 @pytest.mark.parametrize("key", SENTENCES)
-def test_every_sentence_can_be_formatted_from_its_parameters(key: str) -> None:
+def test_refusal_messages_format_with_their_parameters(key: str) -> None:
     code, _, reason = key.partition(".")
     values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
     refused = Refusal.of(RefusalCode(code), "date", reason=reason or None, **values)

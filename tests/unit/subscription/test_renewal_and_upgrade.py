@@ -35,11 +35,11 @@ def test_r24_without_an_option_a_monthly_contract_follows() -> None:
     assert stands(subscription) == ("MONTHLY", "basic", 10)
 
 
-def test_r24_none_stays_none() -> None:
+def test_r24_annual_contract_without_option_becomes_monthly() -> None:
     assert stands(annual().at("2028-07-15")) == ("MONTHLY", "basic", 10)
 
 
-def test_r24_the_chosen_term_follows_and_goes_on_being_chosen() -> None:
+def test_r24_chosen_term_applies_at_every_renewal() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL")
     assert subscription.at(NEXT_YEAR).period == ("ANNUAL", "2028-01-01", "2029-01-01")
     assert subscription.at("2029-01-01").period == ("ANNUAL", "2029-01-01", "2030-01-01")
@@ -60,13 +60,13 @@ def test_r24_saving_changes_nothing_before_the_periods_end() -> None:
     assert subscription.ledger_tuples == untouched.at(subscription.now).ledger_tuples
 
 
-def test_r24_plan_and_members_left_out_are_as_they_stand_at_the_end() -> None:
+def test_r24_omitted_plan_and_members_keep_current_values() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL")
     subscription.at("2027-06-01").send("upgrade", plan="premium", members=20)
     assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "premium", 20)
 
 
-def test_r24_it_may_be_saved_any_number_of_times_and_the_last_counts() -> None:
+def test_r24_last_saved_option_applies() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL", plan="premium")
     subscription.send("change_renewal_option", term="ANNUAL", members=7)
     # Nothing of the first option is left in the second.
@@ -144,7 +144,7 @@ def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code
         ({"plan": "premium", "members": 12, "term": "ANNUAL"}, ("ANNUAL", "premium", 12)),
     ],
 )
-def test_r25_at_least_one_of_the_three_goes_up(
+def test_r25_upgrade_raises_plan_members_or_term(
     wish: dict[str, object], becomes: tuple[str, str, int]
 ) -> None:
     assert stands(monthly().at("2027-01-10").send("upgrade", **wish)) == becomes
@@ -166,7 +166,7 @@ def test_r25_an_upgrade_that_raises_nothing_is_refused(wish: dict[str, object]) 
         ({"plan": "premium", "term": "MONTHLY"}, "term"),
     ],
 )
-def test_r25_none_of_the_three_may_go_down(wish: dict[str, object], field: str) -> None:
+def test_r25_upgrade_lowers_neither_plan_members_nor_term(wish: dict[str, object], field: str) -> None:
     refusal = annual().expect_refusal("upgrade", **wish)
     assert (refusal.code, refusal.field) == (RefusalCode.LOWERED_BY_UPGRADE, field)
 
@@ -179,11 +179,11 @@ def test_r25_none_of_the_three_may_go_down(wish: dict[str, object], field: str) 
         ({"members": 100_001}, RefusalCode.TOO_MANY_MEMBERS),
     ],
 )
-def test_r25_what_is_not_sold_is_refused(wish: dict[str, object], code: RefusalCode) -> None:
+def test_r25_upgrade_to_unsold_plan_is_refused(wish: dict[str, object], code: RefusalCode) -> None:
     assert annual().expect_refusal("upgrade", **wish).code is code
 
 
-def test_r03_r25_it_agrees_to_the_current_terms_again() -> None:
+def test_r03_r25_upgrade_agrees_to_the_current_terms() -> None:
     renewed = [
         {"id": "service", "version": "2027-06", "required": True},
         {"id": "privacy", "version": "2026-01", "required": True},
@@ -249,7 +249,7 @@ def test_r25_a_reserved_cancellation_stays() -> None:
         ({"plan": "lite", "members": 5}, {"plan": "premium"}, ("premium", 5)),
     ],
 )
-def test_r25_an_overtaken_option_is_raised_and_the_answer_says_so(
+def test_r25_overtaken_option_is_raised_and_reported(
     option: dict[str, Any], wish: dict[str, Any], raised: tuple[str | None, int | None]
 ) -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL", **option).send("upgrade", **wish)

@@ -78,7 +78,7 @@ def test_r02_members_go_up_to_the_cap_of_the_catalogue(members: int) -> None:
         (True, RefusalCode.WRONG_TYPE),
     ],
 )
-def test_r02_members_that_there_cannot_be_are_refused(members: object, code: RefusalCode) -> None:
+def test_r02_invalid_members_are_refused(members: object, code: RefusalCode) -> None:
     assert problems(members=members) == [("members", code)]
 
 
@@ -86,7 +86,7 @@ def test_r02_members_that_there_cannot_be_are_refused(members: object, code: Ref
 
 
 @pytest.mark.parametrize("agreed", [TERMS, [*TERMS, {"id": "marketing", "version": "2026-01"}], TERMS[::-1]])
-def test_r03_every_required_term_in_its_current_version_is_enough(agreed: object) -> None:
+def test_r03_required_current_terms_suffice(agreed: object) -> None:
     assert problems(agreed_terms=agreed) == []
 
 
@@ -104,13 +104,13 @@ def test_r03_a_missing_outdated_or_unknown_term_is_refused(agreed: object) -> No
     assert problems(agreed_terms=agreed) == [("agreed_terms", RefusalCode.TERMS_NOT_AGREED)]
 
 
-def test_r03_the_refusal_names_what_is_missing() -> None:
+def test_r03_refusal_names_the_missing_terms() -> None:
     answer = read(agreed_terms=TERMS[:1])
     assert isinstance(answer, Refusal)
     assert "privacy in version 2026-01" in answer.message
 
 
-def test_r03_what_was_agreed_and_when_is_kept() -> None:
+def test_r03_agreed_terms_and_time_are_stored() -> None:
     started = ScenarioBuilder.requested("2027-01-01 09:00", agreed_terms=TERMS).events[0]
     assert started.event == "TRIAL_STARTED"
     assert [(term.id, term.version) for term in started.agreed_terms] == [
@@ -126,7 +126,7 @@ def test_r03_what_was_agreed_and_when_is_kept() -> None:
 @pytest.mark.parametrize(
     "name", ["ab", "a1", "12", "a-b", "a-b-c", "a" * 22, "linen", "admins", "online", "works-mobile", "1-2"]
 )
-def test_r04_a_possible_group_name(name: str) -> None:
+def test_r04_valid_group_name(name: str) -> None:
     assert accepted(account={"group": name}).account.account == Account(kind=AccountKind.GROUP, name=name)
 
 
@@ -140,7 +140,7 @@ def test_r04_a_possible_group_name(name: str) -> None:
         *("worksmobile", "my-worksmobile-1", "lineworks", "xlineworksx"),
     ],
 )
-def test_r04_an_impossible_group_name(name: str) -> None:
+def test_r04_invalid_group_name(name: str) -> None:
     assert problems(account={"group": name}) == [("account.group", RefusalCode.INVALID_GROUP_NAME)]
 
 
@@ -152,7 +152,7 @@ def test_r04_an_impossible_group_name(name: str) -> None:
         f"{LABEL}.{LABEL}.{LABEL}.{'a' * 61}",  # 3 × 63 + 61 and three dots: 253
     ],
 )
-def test_r04_a_possible_domain_name(name: str) -> None:
+def test_r04_valid_domain_name(name: str) -> None:
     assert accepted(account={"domain": name}).account.account == Account(kind=AccountKind.DOMAIN, name=name)
 
 
@@ -168,12 +168,12 @@ def test_r04_a_possible_domain_name(name: str) -> None:
         *("한국..kr", "한국.1", "\u200d.kr", f"{'한' * 63}.kr"),
     ],
 )
-def test_r04_an_impossible_domain_name(name: str) -> None:
+def test_r04_invalid_domain_name(name: str) -> None:
     assert problems(account={"domain": name}) == [("account.domain", RefusalCode.INVALID_DOMAIN_NAME)]
 
 
 @pytest.mark.parametrize("spelled", ["한국.kr", "한국.KR", "한국\u3002kr", "xn--3e0b707e.kr"])
-def test_r04_r05_an_internationalised_name_is_one_name_however_it_is_spelled(spelled: str) -> None:
+def test_r04_r05_internationalized_name_has_one_spelling(spelled: str) -> None:
     # Two spellings of one name must meet in one place, or both could be held.
     assert accepted(account={"domain": spelled}).account.account.name == "xn--3e0b707e.kr"
 
@@ -187,7 +187,7 @@ def test_r04_a_name_without_its_kind_is_refused() -> None:
     assert problems(account="acme.co.kr") == [("account", RefusalCode.WRONG_TYPE)]
 
 
-def test_r05_a_name_that_is_left_is_told_to_be_free() -> None:
+def test_r05_renaming_releases_the_old_name() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
     renamed = subscription.send("rename_account", group="acme-2").events[-1]
     assert renamed.event == "ACCOUNT_RENAMED"
@@ -217,14 +217,14 @@ def test_r05_an_erased_subscription_holds_no_name() -> None:
 
 
 @pytest.mark.parametrize("admin_id", ["ab", "..", "-_", ".a", "a.", "12", "a" * 40, "kim.min-ji_1"])
-def test_r06_a_possible_admin_id(admin_id: str) -> None:
+def test_r06_valid_admin_id(admin_id: str) -> None:
     assert accepted(admin_id=admin_id).admin_id == admin_id
 
 
 @pytest.mark.parametrize(
     "admin_id", ["", "a", "a" * 41, "Admin", "ad min", "ad@min", "관리자", "admin\n", "\uff41dmin"]
 )
-def test_r06_an_impossible_admin_id(admin_id: str) -> None:
+def test_r06_invalid_admin_id(admin_id: str) -> None:
     assert problems(admin_id=admin_id) == [("admin_id", RefusalCode.INVALID_ADMIN_ID)]
 
 
@@ -287,7 +287,7 @@ def test_r07_a_password_has_no_character_three_times_in_a_row(run: str) -> None:
     assert "same character" in problem.message
 
 
-def test_r07_everything_wrong_with_a_password_is_said_at_once() -> None:
+def test_r07_refusal_lists_every_password_problem() -> None:
     # Too short; no uppercase letter, no digit; abc; !!!.
     assert len(password_problems("abc!!!")) == 5
 
@@ -330,7 +330,7 @@ def test_r07_a_hash_of_bounded_cost_is_taken(cost: str) -> None:
         f"v=19$m=65536,t=3,p=4${_SALT}${_DIGEST}\n",
     ],
 )
-def test_r07_a_hash_of_any_other_cost_is_refused_and_what_is_allowed_is_said(parameters: str) -> None:
+def test_r07_hash_of_other_cost_is_refused_with_allowed_costs(parameters: str) -> None:
     refused = read(password_hash=f"$argon2id${parameters}")
     assert isinstance(refused, Refusal)
     [problem] = refused.problems
@@ -338,7 +338,7 @@ def test_r07_a_hash_of_any_other_cost_is_refused_and_what_is_allowed_is_said(par
     assert "version 19, m 19456 to 65536 KiB, t 2 to 4, p 1 to 4" in problem.message
 
 
-def test_r07_a_password_in_the_clear_has_no_place_in_a_request_and_is_not_repeated() -> None:
+def test_r07_plaintext_password_is_refused_and_not_quoted() -> None:
     answer = read(password="Passw0rd")
     assert isinstance(answer, Refusal)
     assert [(p.field, p.code) for p in answer.problems] == [("password", RefusalCode.UNKNOWN_FIELD)]
@@ -354,7 +354,7 @@ def test_r08_a_company_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "Ac\nme", "Ac\x00me", "Ac\u202eme"])
-def test_r08_an_impossible_company_name(name: str) -> None:
+def test_r08_invalid_company_name(name: str) -> None:
     assert problems(company_name=name) == [("company_name", RefusalCode.INVALID_COMPANY_NAME)]
 
 
@@ -367,18 +367,16 @@ def test_r08_an_impossible_company_name(name: str) -> None:
         ("+1 650-253-0000", "+16502530000"),
     ],
 )
-def test_r08_a_phone_number_is_korean_unless_it_says_otherwise_and_kept_as_e164(
-    typed: str, kept: str
-) -> None:
+def test_r08_phone_number_defaults_to_korea_stored_as_e164(typed: str, kept: str) -> None:
     assert accepted(company_phone=typed).company_phone == kept
 
 
 @pytest.mark.parametrize("typed", ["", "abc", "112", "+82", "9" * 300])
-def test_r08_an_impossible_phone_number(typed: str) -> None:
+def test_r08_invalid_phone_number(typed: str) -> None:
     assert problems(company_phone=typed) == [("company_phone", RefusalCode.INVALID_PHONE)]
 
 
-def test_r09_everything_that_is_wrong_is_said_field_by_field() -> None:
+def test_r09_problems_are_listed_by_field() -> None:
     found = problems(region="US", plan="gold", account={"group": "-"}, admin_id="A", company_phone="?")
     assert found == [
         ("region", RefusalCode.INVALID_VALUE),
@@ -414,14 +412,14 @@ def test_r09_every_field_must_be_there_and_no_other(field: str) -> None:
         ({"account": "acme"}, "must be an object of named fields"),
     ],
 )
-def test_r09_each_problem_says_what_would_be_right(change: dict[str, Any], said: str) -> None:
+def test_r09_each_problem_states_the_valid_form(change: dict[str, Any], said: str) -> None:
     answer = read(**change)
     assert isinstance(answer, Refusal)
     assert [problem.message for problem in answer.problems] == [said]
 
 
 @pytest.mark.parametrize("body", [None, [], "request", 7, {}, {1: 2}])
-def test_r09_what_is_not_a_request_at_all_is_refused(body: object) -> None:
+def test_r09_non_request_input_is_refused(body: object) -> None:
     answer = parse_request(body, BOOK, on("2027-01-01 09:00"))
     assert isinstance(answer, Refusal)
     assert answer.code is RefusalCode.REQUEST_REFUSED
@@ -433,18 +431,18 @@ def test_r09_a_request_before_anything_is_sold_is_refused() -> None:
     assert answer.code is RefusalCode.NOTHING_ON_SALE
 
 
-def test_r09_the_request_is_judged_by_the_catalogue_in_force_at_its_moment() -> None:
+def test_r09_request_uses_the_catalogue_in_force() -> None:
     book = book_of(default_catalogue(), catalogue("2027-07-01", plans={"lite": None}))
     assert isinstance(read(at="2027-06-30 23:59", book=book, plan="lite"), Request)
     assert isinstance(read(at="2027-07-01 00:00", book=book, plan="lite"), Refusal)
 
 
 @pytest.mark.parametrize("request_id", ["", "a b", "-a", "a\n", "a" * 101, "é", 5])
-def test_r09_an_impossible_request_id(request_id: object) -> None:
+def test_r09_invalid_request_id(request_id: object) -> None:
     assert [field for field, _ in problems(request_id=request_id)] == ["request_id"]
 
 
-def test_r09_the_same_body_is_known_again_whatever_the_salt_of_the_hash() -> None:
+def test_r09_same_body_is_recognized_with_any_hash_salt() -> None:
     salted_anew = f"$argon2id$v=19$m=65536,t=3,p=4$b3RoZXJzYWx0b3RoZXJzYQ${_DIGEST[::-1]}"
     assert accepted().fingerprint() == accepted(password_hash=salted_anew).fingerprint()
 
@@ -452,7 +450,7 @@ def test_r09_the_same_body_is_known_again_whatever_the_salt_of_the_hash() -> Non
 @pytest.mark.parametrize(
     "change", [{"plan": "lite"}, {"members": 11}, {"account": {"group": "b2"}}, {"admin_id": "kim"}]
 )
-def test_r09_another_body_is_told_apart(change: dict[str, Any]) -> None:
+def test_r09_different_body_is_distinguished(change: dict[str, Any]) -> None:
     assert accepted().fingerprint() != accepted(**change).fingerprint()
 
 
@@ -460,7 +458,7 @@ def test_r09_another_body_is_told_apart(change: dict[str, Any]) -> None:
     "much",
     [{f"f{number}": 1 for number in range(1_001)}, {"agreed_terms": [{"id": "a", "version": "b"}] * 400}],
 )
-def test_r9_what_is_far_too_much_is_not_read_to_its_end(much: dict[str, object]) -> None:
+def test_r9_oversized_request_is_not_read_completely(much: dict[str, object]) -> None:
     refused = parse_request(much, BOOK, on("2027-01-01 09:00"))
     assert isinstance(refused, Refusal)
     assert (refused.code, refused.message) == (
@@ -479,7 +477,7 @@ NFC_NAME = "주식회사 " + "가나다라마바사아자차카타파하" * 3 + 
 NFD_NAME = unicodedata.normalize("NFD", NFC_NAME)
 
 
-def test_r8_characters_are_counted_and_kept_after_they_are_composed() -> None:
+def test_r8_characters_are_counted_after_normalization() -> None:
     assert len(NFC_NAME) <= 100 < len(NFD_NAME)
     typed = read(company_name=NFD_NAME)
     assert isinstance(typed, Request)
@@ -489,7 +487,7 @@ def test_r8_characters_are_counted_and_kept_after_they_are_composed() -> None:
     assert typed.fingerprint() == also.fingerprint()
 
 
-def test_r22_a_command_is_the_same_however_its_texts_are_composed() -> None:
+def test_r22_fingerprint_ignores_unicode_composition() -> None:
     by = "관리자"
     commands = [
         parse_command("check_domain", {"by": unicodedata.normalize(form, by)}) for form in ("NFC", "NFD")
@@ -520,7 +518,7 @@ def test_r4_a_domain_is_lowercase_however_it_is_typed(spelled: str) -> None:
         "acme .co.kr",
     ],
 )
-def test_r4_what_is_no_domain_alone_says_what_would_be_one(typed: str) -> None:
+def test_r4_non_domain_refusal_shows_a_valid_example(typed: str) -> None:
     refused = read(account={"domain": typed})
     assert isinstance(refused, Refusal)
     [problem] = refused.problems

@@ -30,18 +30,18 @@ def test_r14_the_trial_lasts_30_days_of_24_hours() -> None:
     assert subscription.at(TRIAL_ENDS).state.state == "SUSPENDED"
 
 
-def test_r14_its_length_is_policy() -> None:
+def test_r14_trial_length_is_policy() -> None:
     book = book_of(catalogue(trial={"days": 14}))
     assert ScenarioBuilder.requested("2027-01-01 09:00", book).state.trial_ends_at == on("2027-01-15 09:00")
 
 
-def test_r15_after_the_trial_there_is_no_use_and_the_data_is_kept() -> None:
+def test_r15_trial_end_suspends_use_and_keeps_data() -> None:
     subscription = trial().at(TRIAL_ENDS)
     assert (subscription.state.state, subscription.state.access) == ("SUSPENDED", "NONE")
     assert subscription.state.account is not None
 
 
-def test_r15_after_30_more_days_it_is_canceled_and_erased_at_that_instant() -> None:
+def test_r15_grace_end_cancels_and_erases_immediately() -> None:
     subscription = trial().at(just_before(GRACE_ENDS))
     assert subscription.state.state == "SUSPENDED"
     subscription.at(GRACE_ENDS)
@@ -74,7 +74,7 @@ def test_r15_no_trial_begins_in_grace() -> None:
     assert subscription.at("2027-01-08 09:00").state.state == "ERASED"
 
 
-def test_r15_the_lengths_are_those_of_the_catalogue_in_force_at_the_request() -> None:
+def test_r15_lengths_follow_the_catalogue_at_the_request() -> None:
     book = book_of(default_catalogue(), catalogue("2027-02-01", trial={"days": 5, "grace_days": 5}))
     subscription = ScenarioBuilder.requested(REQUESTED, book).at("2027-02-10")
     assert (subscription.state.trial_ends_at, subscription.state.grace_ends_at) == (
@@ -107,7 +107,7 @@ def test_r16_a_reserved_switch_can_lie_in_the_grace_period() -> None:
 
 
 @pytest.mark.parametrize("moment", ["2027-02-10 00:00", "2027-02-10 23:59:59", "2027-03-10 12:00"])
-def test_r16_yesterday_is_too_late(moment: str) -> None:
+def test_r16_past_date_is_refused(moment: str) -> None:
     subscription = trial().at(moment)
     asked = f"{subscription.today.replace(day=9)}"
     assert (
@@ -125,9 +125,7 @@ def test_r16_yesterday_is_too_late(moment: str) -> None:
         ("2027-01-30 23:59:59.999999", "2027-03-31", "2027-04-01"),
     ],
 )
-def test_r16_the_latest_date_is_the_last_whose_start_lies_before_the_grace_ends(
-    requested: str, latest: str, too_late: str
-) -> None:
+def test_r16_latest_date_starts_before_the_grace_end(requested: str, latest: str, too_late: str) -> None:
     subscription = ScenarioBuilder.requested(requested)
     refusal = subscription.expect_refusal("switch_to_paid", date=too_late, term="ANNUAL")
     assert (refusal.code, refusal.field) == (RefusalCode.DATE_TOO_LATE, "date")
@@ -156,7 +154,7 @@ def test_r16_plan_and_members_are_as_requested_unless_given() -> None:
     assert (given.state.plan, given.state.members) == ("lite", 3)
 
 
-def test_r16_a_replaced_reservation_leaves_nothing_of_its_plan_and_members() -> None:
+def test_r16_replaced_reservation_drops_plan_and_members() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL", plan="lite", members=3)
     subscription.send("switch_to_paid", date="2027-02-21", term="ANNUAL").at("2027-02-21")
     assert (subscription.state.plan, subscription.state.members) == ("basic", 10)
@@ -178,7 +176,7 @@ def test_r16_the_term_is_always_given() -> None:
         ({"surprise": 1}, RefusalCode.INVALID_ARGUMENT),
     ],
 )
-def test_r16_what_cannot_be_chosen_is_refused(choice: dict[str, object], code: RefusalCode) -> None:
+def test_r16_invalid_choice_is_refused(choice: dict[str, object], code: RefusalCode) -> None:
     assert trial().expect_refusal("switch_to_paid", **{"term": "ANNUAL", **choice}).code is code
 
 
@@ -192,20 +190,20 @@ def test_r17_the_first_day_is_the_korean_date_of_the_switch() -> None:
     assert subscription.period == ("ANNUAL", "2027-02-10", "2028-02-10")
 
 
-def test_r17_r23_a_reserved_switch_that_is_done_late_has_its_own_date() -> None:
+def test_r17_r23_late_switch_keeps_its_reserved_date() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-27 18:00")
     assert subscription.period == ("ANNUAL", "2027-02-20", "2028-02-20")
     assert subscription.events[-1].at == on("2027-02-20")
 
 
-def test_r17_a_switch_clears_a_reserved_cancellation_and_says_so() -> None:
+def test_r17_switch_clears_and_reports_reserved_cancellation() -> None:
     subscription = trial().send("cancel", date="2027-02-25").send("switch_to_paid", term="ANNUAL")
     assert subscription.state.reservation is None
     assert "cancellation reserved for 2027-02-25 is cleared" in subscription.message
     assert subscription.at("2027-02-26").state.state == "ACTIVE"
 
 
-def test_r17_a_switch_clears_a_reserved_switch_and_says_so() -> None:
+def test_r17_switch_clears_and_reports_reserved_switch() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-25", term="ANNUAL")
     subscription.send("switch_to_paid", term="MONTHLY")
     assert subscription.state.reservation is None
@@ -213,7 +211,7 @@ def test_r17_a_switch_clears_a_reserved_switch_and_says_so() -> None:
     assert subscription.at("2027-02-26").period == ("MONTHLY", "2027-01-31", "2027-02-28")
 
 
-def test_r17_a_reserved_switch_that_happens_clears_nothing_but_itself() -> None:
+def test_r17_executed_reservation_clears_only_itself() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-20", term="ANNUAL").at("2027-02-20")
     assert subscription.state.reservation is None
     assert "cleared" not in subscription.timeline[-1].message

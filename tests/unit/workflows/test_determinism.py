@@ -30,7 +30,7 @@ FILES = sorted(WORKFLOWS.rglob("*.py"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_workflow_asks_neither_the_machine_nor_chance(file: Path) -> None:
+def test_workflows_use_no_system_clock_or_randomness(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = {name for node in ast.walk(tree) for name in modules_of(node)}
     assert {(file.name, name) for name in imported & FORBIDDEN_MODULES} <= ALLOWED_MODULES
@@ -51,7 +51,7 @@ def called(node: ast.Call) -> str:
     return ast.unparse(node.func)
 
 
-def test_the_real_clock_is_asked_in_queries_alone() -> None:
+def test_real_clock_is_read_only_in_queries() -> None:
     tree = ast.parse((WORKFLOWS / "subscription.py").read_text(encoding="utf-8"))
     asking = {
         function.name
@@ -71,7 +71,7 @@ def test_the_real_clock_is_asked_in_queries_alone() -> None:
     assert callers == {"upcoming", "quote_cancellation", "current_details"}
 
 
-def test_no_module_keeps_anything_that_changes() -> None:
+def test_modules_have_no_mutable_globals() -> None:
     """What is loaded once is shared by all lives, so nothing at module level may be a mutable collection."""
     for file in FILES:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
