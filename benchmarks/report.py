@@ -5,13 +5,14 @@ number of the page can differ from what was measured.
 """
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.capacity_model import PRICES_AS_OF, PRICES_FROM, first_bottleneck, needs
 from benchmarks.chart import plot
-from benchmarks.metrics import HEADINGS, Figure
+from benchmarks.metrics import HEADINGS, Figure, spread
 from benchmarks.results import Measured, from_json, to_json
 from benchmarks.workload import Sizes
 
@@ -33,6 +34,7 @@ def rewrite(measured: Mapping[str, Measured]) -> None:
 
 def shown(page: str, measured: Mapping[str, Measured]) -> str:
     """The page with these parts between its markers."""
+    page = _between(page, "summary", _summary(figures_of(measured)))
     page = _between(page, "run", _measured(measured))
     return _between(page, "million", _million(figures_of(measured)))
 
@@ -48,6 +50,25 @@ def _between(page: str, name: str, text: str) -> str:
     if not found or not found_too:
         raise ValueError(f"docs/performance.md must have {begin} and {end}.")
     return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def _summary(figures: Sequence[Figure]) -> str:
+    """Return a table of the medians of all figures that have a goal."""
+    return "\n".join(
+        [
+            _row(["figure", "worksub", "plain", "goal", "reached"]),
+            _row(["---"] * 5),
+            *(
+                _row([figure.titled, _median(figure.ours), _median(figure.plain), *figure.cells[-2:]])
+                for figure in figures
+                if figure.goal is not None
+            ),
+        ]
+    )
+
+
+def _median(values: Sequence[float]) -> str:
+    return spread([statistics.median(values)]) if values else spread([])
 
 
 def _measured(measured: Mapping[str, Measured]) -> str:

@@ -111,7 +111,8 @@ def test_a_secret_and_the_number_of_shards_have_no_default(missing: str) -> None
 def test_required_variables_are_few_and_all_documented() -> None:
     documented = {
         name
-        for table in tables(page("docs/deployment.md"))
+        for name in ("docs/deployment.md", "docs/configuration.md")
+        for table in tables(page(name))
         if table.header[0] == "variable"
         for cell in table.column("variable")
         for name in re.findall(r"\w+", cell)

@@ -132,9 +132,7 @@ def test_a_setting_of_the_env_file_arrives(service: str) -> None:
 
 
 def test_every_documented_setting_is_read_by_a_service(environment: dict[str, str]) -> None:
-    text = page("docs/deployment.md")
-    section = text[text.index("## Settings") : text.index("## In production")]
-    documented = set(tables(section)[0].column("variable"))
+    documented = set(tables(page("docs/configuration.md"))[0].column("variable"))
     read = set().union(*(read_by(service, environment) for service in READERS))
     # Temporal's own settings name a server; the file runs one.
     of_another_temporal = {name for name in documented if name.startswith("TEMPORAL_")} - read

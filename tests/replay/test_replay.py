@@ -15,6 +15,6 @@ async def test_recorded_histories_replay_identically(subscription: RecordedLife)
         [
             *found,
             f"What {subscription.release} began would stop, or go another way than its record.",
-            "docs/upgrading.md#the-workflow says how to guard the change.",
+            "docs/upgrading.md#workflow-changes says how to guard the change.",
         ]
     )
