@@ -1,1 +1,1 @@
-"""Chaos: real subscriptions on real servers that are killed meanwhile, judged from the outside."""
+"""Fault injection: run subscriptions on real servers while these are killed, and verify the results."""

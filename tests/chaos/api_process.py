@@ -1,4 +1,4 @@
-"""The API as operators run it, but for lives whose time is simulated: a header says when it is."""
+"""The API process of a chaos run. It serves subscriptions with simulated time; a header has the time."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ from subscription.timeline import Answer, RequestAnswer
 
 
 class SimulatedDesk(ScopedClient):
-    """One caller, who asks at a time of their own."""
+    """A client for one caller, whose requests have the simulated time of the header."""
 
     def __init__(self, client: SubscriptionClient, caller: Caller, at: str) -> None:
         super().__init__(client, caller)

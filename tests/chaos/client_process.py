@@ -1,6 +1,6 @@
-"""A client in a process of its own. It reads what to ask, one JSON object a line, and writes the answers.
+"""A client in its own process. It reads requests from standard input, one JSON object per line.
 
-What comes with the token of a key is asked of the API, all else of Temporal.
+It writes the responses. Requests with an API token go to the HTTP API, the others to Temporal.
 
 Arguments: the URL of the database, for a login that may read, and that of the API.
 """
@@ -23,7 +23,7 @@ from subscription.refusals import RefusalError
 SIMULATED_AT = "X-Simulated-At"
 """The header that says when something is asked: no field of the API does."""
 
-# Longer than the API itself lets anybody wait.
+# Longer than the API's own timeout.
 _PATIENCE_SECONDS = 40
 _TRY_AGAIN = (
     ApiCode.RATE_LIMITED,
@@ -35,7 +35,7 @@ _TRY_AGAIN = (
 
 
 class SaidNoError(Exception):
-    """What the API says no with, by its code."""
+    """An error response of the API, with its code."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -43,14 +43,14 @@ class SaidNoError(Exception):
 
 
 class Client:
-    """Two ways to ask for the same things."""
+    """Send the same requests in two ways: to Temporal and to the API."""
 
     def __init__(self, temporal: SubscriptionClient, api: httpx.AsyncClient) -> None:
         self._temporal = temporal
         self._api = api
 
     async def answered(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """What came of it: `accepted`, with the answer, or with the code of the refusal."""
+        """Return `accepted` with the response, or with the code of the refusal."""
         ask = self._ask_the_api if asked["token"] else self._ask_temporal
         heard = {"number": asked["number"], "accepted": False, "code": None, "answer": None}
         try:
@@ -59,7 +59,7 @@ class Client:
             return heard | {"code": refusal.refused.code}
         except SaidNoError as no:
             return heard | {"code": no.code}
-        except Exception as error:  # nothing but a refusal is an answer; the judge shall hear of it
+        except Exception as error:  # only a refusal is a valid response; report the error to the verifier
             return heard | {"code": repr(error)}
 
     async def _ask_temporal(self, asked: dict[str, Any]) -> Any:
@@ -72,7 +72,7 @@ class Client:
         return answer.model_dump(mode="json")
 
     async def _ask_the_api(self, asked: dict[str, Any]) -> Any:
-        """Over HTTP the id is the key under which it is sent, and the time is in a header."""
+        """Over HTTP, the command ID is the idempotency key, and the time is in a header."""
         argument, path, own = dict(asked["argument"]), "/v1/subscriptions", ("request_id", "simulated_at")
         if asked["command"] != "request":
             path, own = (
@@ -111,7 +111,7 @@ async def main(database_url: str, api_url: str) -> None:
             task = asyncio.create_task(tell(client, json.loads(line)))
             asking.add(task)
             task.add_done_callback(asking.discard)
-        for task in asking:  # nobody listens any more
+        for task in asking:  # no process reads the responses any more
             task.cancel()
 
 

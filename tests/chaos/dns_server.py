@@ -1,4 +1,4 @@
-"""A DNS server that can be made to lie."""
+"""A DNS server with false answers on request."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from dev_stack.dns_server import DnsServer
 
 
 class LyingDnsServer(DnsServer):
-    """While `lies` is true, every name has somebody else's proof and no one its own."""
+    """While `lies` is true, every name has the verification record of another name and not its own."""
 
     lies = False
 

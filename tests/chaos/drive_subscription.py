@@ -1,4 +1,4 @@
-"""Living a planned life through the service, whatever becomes of its servers meanwhile."""
+"""Drive a planned subscription through the service while its servers fail."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ _LOOK_AGAIN = 0.2
 
 @dataclass
 class Lived:
-    """What callers heard in a life: `answers` has a list for each step, of what each copy of it was told."""
+    """The responses of one subscription: `answers` has a list for each step, with one response per copy."""
 
     planned: PlannedLife
     subscription_id: str = ""
@@ -45,7 +45,7 @@ class Lived:
 
 
 class Living:
-    """One life; `live` fills `lived` in as it goes."""
+    """Driver of one subscription, which records the responses."""
 
     def __init__(self, world: ChaosEnvironment, planned: PlannedLife, seed: int) -> None:
         self.lived = Lived(planned)
@@ -66,7 +66,7 @@ class Living:
         self.lived.is_over = True
 
     async def _request(self) -> None:
-        """All rivals ask for the name at once, each in several copies; one gets it (R5, R9)."""
+        """Send the concurrent requests for one name, each in several copies; one is accepted (R5, R9)."""
         planned, scenario = self.lived.planned, self._scenario
         self.lived.doing = "requesting"
         bodies = []
@@ -87,7 +87,7 @@ class Living:
         self.lived.refused_rivals = [id_ for id_ in ids if id_ not in took[:1]]
 
     async def _pass_to(self, moment: datetime, ahead: timedelta) -> None:
-        """Time passes on the life's own clock, and all is done that is due at that moment."""
+        """Advance the subscription's simulated clock, and process all deadlines that are due at that time."""
         client, id_ = self._world.client, self.lived.subscription_id
         self.lived.doing = f"its clock goes to {moment}"
         await patiently(lambda: client.clock(id_).advance_to(moment - ahead))
@@ -105,11 +105,11 @@ class Living:
         return await self._ask(step.command, {**argument, "at": step.at.isoformat()})
 
     async def _confirmed(self, step: ScenarioStep) -> list[dict[str, Any]]:
-        """Asked for until the DNS has told the truth: a resolver that lies is "not yet" (R13)."""
+        """Repeat the check until the DNS answers correctly: a false answer means "not yet" (R13)."""
         id_ = self.lived.subscription_id
         looks = itertools.count()
         while True:
-            # Each look has an id, or one whose answer was lost would be refused when it is sent again.
+            # Each check has an ID; otherwise a check whose response was lost would be refused when repeated.
             argument = {"at": step.at.isoformat(), "id": f"look-{len(self.lived.answers)}-{next(looks)}"}
             [answer] = await self._ask("check_domain", argument, copies=1)
             state = await patiently(lambda: self._world.read.snapshot(id_))
@@ -118,7 +118,7 @@ class Living:
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def _ask(self, command: str, argument: Any, copies: int | None = None) -> list[dict[str, Any]]:
-        """The answers to copies of one question, sent at once from several processes."""
+        """Return the responses to copies of one command, sent concurrently from several processes."""
         copies = copies or self._chance.choice([1, 1, 1, 2, 3])
         askers = [self._chance.choice(self._world.askers) for _ in range(copies)]
         token = self._world.tokens.get(self.lived.planned.customer_id)

@@ -1,4 +1,4 @@
-"""The world of a run: its servers, workers and clients, each where it was again after a kill."""
+"""The environment of a chaos run: servers, workers and clients, which keep their addresses after a kill."""
 
 import asyncio
 import os
@@ -42,17 +42,17 @@ from .webhook_receivers import Receiver
 DATABASE = LOGIN = "chaos"
 _PASSWORD = "chaos"
 _ASKERS = 2
-# So few events a run that every life goes on in a new one several times a year.
+# So few events per run that every subscription continues as new several times a year.
 _EVENTS_A_RUN = 40
 
 
 class ChaosEnvironment:
-    """`async with ChaosEnvironment(directory) as world`: everything runs, and nothing has been asked yet.
+    """`async with ChaosEnvironment(directory) as world`: everything runs, and no request has been sent.
 
-    Attributes, valid while it stands: `temporal` and `postgres`, the servers; `dns`; `workers`, two, of
-    which the second keeps no workflow in memory; `api`; `askers`, the client processes; `tokens` and
-    `receivers`, of customers who ask the API and are told by webhooks; `client` and `read`, this process's
-    own; `book`, the prices.
+    Attributes, valid while it is entered: `temporal` and `postgres`, the servers; `dns`; `workers`, two:
+    the second keeps no workflow in memory; `api`; `askers`, the client processes; `tokens` and
+    `receivers` of the customers that use the API and webhooks; `client` and `read`, which belong to
+    this process; `book`, the prices.
     """
 
     client: SubscriptionClient
@@ -126,7 +126,7 @@ class ChaosEnvironment:
                 starting.create_task(self._start_asker(settings))
 
     async def _let_customers_in(self) -> None:
-        """Those who ask the API get a key, and an endpoint for what happens to their subscriptions."""
+        """Create an API key and a webhook endpoint for each customer that uses the API."""
         async with create_pool(self._url, "worksub_admin", connections=1) as pool:
             for receiver in self.receivers:
                 await receiver.open()
@@ -143,23 +143,23 @@ class ChaosEnvironment:
         self.askers.append(asker)
 
     def owner(self, database: str = DATABASE) -> "Owner":
-        """`async with` a connection that may do anything, also while the database is said to be read-only."""
+        """`async with` a connection of a superuser, which also writes while the database is read-only."""
         return Owner(self.postgres.dsn(database))
 
     async def kill(self, server: EmbeddedServer) -> None:
         """SIGKILL the server, and wait until it is dead."""
         os.kill(server.pid, signal.SIGKILL)
-        with suppress(ServerError):  # which is how it tells the end
+        with suppress(ServerError):  # raised when the process has ended
             await server.wait_for_end()
         await server.__aexit__(None, None, None)
 
     async def begin_again(self, server: EmbeddedServer) -> None:
-        """Start a server that was killed, where it was, on the data that it left."""
+        """Start a killed server again with the same address and data."""
         give_up = time.monotonic() + STOP_SECONDS
         while True:
             try:
                 await server.__aenter__()
-            except ServerError:  # processes of its own that outlive it for a moment still hold its data
+            except ServerError:  # its child processes still lock the data for a moment
                 if time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(POLL_SECONDS)
@@ -168,7 +168,7 @@ class ChaosEnvironment:
 
 
 class Owner:
-    """A connection of the database's owner, for as long as it is entered."""
+    """A connection of the database's owner, open while it is entered."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -186,10 +186,10 @@ class Owner:
 
 
 async def _make_login(owner: asyncpg.Connection) -> None:
-    """A login as a deployment's own: a member of the service's roles, and no superuser."""
+    """Create a login like that of a deployment: a member of the service's roles, and no superuser."""
     roles = await owner.fetch(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'worksub\_%'")
     member_of = ", ".join(role["rolname"] for role in roles)
     await owner.execute(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{_PASSWORD}' IN ROLE {member_of}")
-    # A killed server loses nothing that it has written; only a power cut would, and none is played here.
+    # A killed server loses nothing that it has written. Only a power failure would, and this run has none.
     await owner.execute("ALTER SYSTEM SET fsync = off")
     await owner.execute("SELECT pg_reload_conf()")

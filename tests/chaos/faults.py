@@ -1,4 +1,4 @@
-"""What is done to the servers and the workers, at random, while lives are lived."""
+"""Random fault injection for servers and workers."""
 
 import asyncio
 import random
@@ -17,24 +17,24 @@ Span: TypeAlias = tuple[float, float]
 """From when to when, by the wall clock."""
 
 _CATCH_SECONDS = 2.0
-# A short run has to be over soon: all that lasts a while lasts so much of it.
+# Factor for the duration of each fault in a short run.
 _SHORT = 0.3
 _LOSING_ANSWERS = ("worker", "PostgreSQL", "database")
 
 
 class FaultInjector:
-    """Streams of mischief, at the workers, at who asks and is told, and at all else. Each kind comes once in
-    every round of its stream.
+    """Streams of faults: in the workers, in the API and webhook receivers, and in the servers.
 
-    `done` counts what has been done, by kind; `unsettled` is when an answer may have been lost on its way
-    into the database.
+    Each kind occurs once in every round of its stream.
+    `done` counts the faults by kind. `unsettled` has the times at which a result may have been lost on its
+    way into the database.
     """
 
     def __init__(
         self, world: ChaosEnvironment, seed: int, tell: Callable[[str], None], *, long: bool
     ) -> None:
         self._world = world
-        # One for each stream, or what is drawn would depend on which of them comes first.
+        # One generator per stream; with one for all, the draws would depend on the order of the streams.
         self._with_workers = random.Random(f"{seed}/workers")
         self._with_callers = random.Random(f"{seed}/callers")
         self._with_servers = random.Random(f"{seed}/servers")
@@ -47,7 +47,7 @@ class FaultInjector:
             "SIGKILL of a worker": self._kill_worker,
             "SIGTERM of a worker": self._stop_worker,
         }
-        if long:  # a frozen worker's tasks are given to another one after ten seconds
+        if long:  # the tasks of a frozen worker time out after ten seconds and go to another worker
             self._at_workers = {**self._at_workers, "worker frozen, then back": self._freeze_worker}
         self._at_callers: Mapping[str, Mischief] = {
             "SIGKILL of the API": self._kill_api,
@@ -68,7 +68,7 @@ class FaultInjector:
         }
 
     async def make_trouble(self, enough: asyncio.Event) -> None:
-        """Go on until it is enough, or only for a round; everything is whole again on return."""
+        """Inject faults until `enough` is set, or for one round. All faults are repaired on return."""
         async with asyncio.TaskGroup() as streams:
             for chance, kinds, pauses in (
                 (self._with_workers, self._at_workers, (3.0, 8.0)),
@@ -79,7 +79,7 @@ class FaultInjector:
 
     @property
     def was_everything(self) -> bool:
-        """Whether every kind has been at least once."""
+        """Return whether every kind of fault has occurred at least once."""
         return all(self.done[kind] for kind in (*self._at_workers, *self._at_callers, *self._at_servers))
 
     async def _stream(
@@ -123,7 +123,7 @@ class FaultInjector:
         finally:
             worker.send(signal.SIGCONT)
 
-    # -- who asks, and who is told -------------------------------------------------------------------
+    # -- API and webhook receivers -------------------------------------------------------------------
 
     async def _kill_api(self) -> None:
         await self._world.api.end(signal.SIGKILL)
@@ -134,7 +134,7 @@ class FaultInjector:
         await self._world.api.give_way()
 
     async def _receiver(self, mood: Mood) -> None:
-        """For a while, and until somebody has met with it."""
+        """Keep the mode for a while, and until a webhook delivery has met it."""
         receiver = self._with_callers.choice(self._world.receivers)
         receiver.mood = mood
         receiver.called.clear()
@@ -163,7 +163,7 @@ class FaultInjector:
         await self._world.begin_again(self._world.temporal)
 
     async def _catches_a_transaction(self) -> bool:
-        """Wait for a moment at which a worker has begun to write and has not committed."""
+        """Wait until a worker has an open transaction that has written and not committed."""
         give_up = time.monotonic() + _CATCH_SECONDS
         async with self._world.owner() as owner:
             while time.monotonic() < give_up:

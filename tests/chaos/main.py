@@ -1,6 +1,6 @@
-"""`make chaos`: lives are lived while everything is killed, and then each is judged from the outside.
+"""`make chaos`: run subscriptions while every process is killed at random, and verify each result.
 
-CHAOS_SEED repeats a run, CHAOS_MINUTES=N goes on beginning lives for so long.
+CHAOS_SEED repeats a run; CHAOS_MINUTES=N starts new subscriptions for N minutes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from .report import Report
 from .verify_subscriptions import differences, expected_of, left_by_the_refused
 from .verify_webhooks import differences_told, event_of
 
-# Many, for most of them wait at any time for something that was killed to be noticed.
+# Many, because most of them wait at any time until a killed process has been detected.
 _LIVES_AT_ONCE = 60
 _PROGRESS_SECONDS = 5.0
 _STUCK_SECONDS = 120.0
@@ -36,9 +36,9 @@ _CLOSING_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Chaos:
-    """A run: at least so many lives, for at least so many minutes, and until every mischief has been once.
+    """The size of a run: minimum number of subscriptions and of minutes. Every fault occurs at least once.
 
-    A short one has no more of it than that.
+    In a short run, each fault occurs only once.
     """
 
     seed: int
@@ -48,7 +48,7 @@ class Chaos:
 
 
 async def run(chaos: Chaos, tell: Callable[[str], None]) -> Report:
-    """Live, make trouble, and judge. Servers and workers are gone on return."""
+    """Drive the subscriptions, inject faults, and verify. Servers and workers have ended on return."""
     began = time.monotonic()
 
     def say(what: str) -> None:
@@ -66,7 +66,7 @@ async def run(chaos: Chaos, tell: Callable[[str], None]) -> Report:
 async def _live_in(
     world: ChaosEnvironment, chaos: Chaos, trouble: FaultInjector, say: Callable[[str], None]
 ) -> list[Lived]:
-    """All lives that were begun, each lived to its end unless it is stuck."""
+    """Return all subscriptions that were started, each driven to its end unless it is stuck."""
     until = time.monotonic() + chaos.minutes * 60
     plans = planned_lives(chaos.seed)
     livings: list[Living] = []
@@ -82,7 +82,7 @@ async def _live_in(
             livings.append(living)
             try:
                 await living.live()
-            except Exception as error:  # for the judge, who names the life and the seed
+            except Exception as error:  # for the verifier, which reports the subscription and the seed
                 living.lived.doing += f", which ended in {error!r}"
 
     planned = more()
@@ -95,7 +95,7 @@ async def _live_in(
         await _all_or_stuck(places, livings, making_trouble, say)
         enough.set()
         await making_trouble
-        if any(not place.done() for place in places):  # now that everything is whole
+        if any(not place.done() for place in places):  # all faults are repaired now
             await asyncio.wait(places, timeout=_STUCK_SECONDS)
     finally:
         enough.set()
@@ -114,7 +114,7 @@ async def _all_or_stuck(
     making_trouble: "asyncio.Task[None]",
     say: Callable[[str], None],
 ) -> None:
-    """Return when all lives are over, or when none has gone on for long."""
+    """Return when all subscriptions have ended, or when none has made progress for a long time."""
     before, since = -1, time.monotonic()
     while time.monotonic() - since < _STUCK_SECONDS:
         await asyncio.wait([*places, making_trouble], timeout=_PROGRESS_SECONDS)
@@ -217,7 +217,7 @@ async def _judged(
 
 
 def main() -> int:
-    """The exit code is 0 if nothing differed from the rules."""
+    """Run the command; return 0 if nothing differed from the rules."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--lives", type=int, default=200, help="at least so many (default: 200)")
     parser.add_argument("--json", type=Path, help="write the report as JSON into this file")

@@ -1,4 +1,4 @@
-"""What is left of the lives, read from the outside: by SQL from the database's owner, and from Temporal."""
+"""The final state of the subscriptions, read with SQL as the database's owner and from Temporal."""
 
 import json
 import re
@@ -26,12 +26,12 @@ MARKER = r"zq[0-9]+q"
 
 @dataclass
 class Facts:
-    """One subscription. `row` is None if it has none; `events` and `lines` stand in the order of the record.
+    """One subscription. `row` is None if it has none; `events` and `lines` are in the recorded order.
 
     `events`: number, name, state, effective_at. `lines`: key, kind, first_day, end_day, plan, members,
-    amount, effective_at. `answers`: the ids of the commands whose answer is kept. `personal`: how many rows
-    each table has that may name a person. `certificates`: of which parts. `found_in`: where its marker can
-    be read, tables and runs.
+    amount, effective_at. `answers`: the IDs of the commands whose response is stored. `personal`: the
+    number of rows per table with personal data. `certificates`: their parts. `found_in`: the tables and
+    runs in which its marker was found.
     """
 
     row: dict[str, Any] | None = None
@@ -52,7 +52,7 @@ class Facts:
 
 
 async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
-    """All that SQL tells of these subscriptions, but for where their markers stand."""
+    """Read these subscriptions with SQL, without the tables that have their markers."""
     facts = {id_: Facts() for id_ in ids}
     for row in await owner.fetch(
         """
@@ -117,9 +117,9 @@ async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
 
 
 async def read_what_happened(owner: Owner, customer_id: str) -> list[dict[str, Any]]:
-    """Every event of a customer's subscriptions as the record has it, each subscription's in order.
+    """Return every event of a customer's subscriptions from the database, in order per subscription.
 
-    `time` and the lines of `ledger` are as they are written outside.
+    `time` and the lines of `ledger` have the public format.
     """
     rows = await owner.fetch(
         """
@@ -143,7 +143,7 @@ async def read_what_happened(owner: Owner, customer_id: str) -> list[dict[str, A
 
 
 async def markers_by_table(owner: Owner) -> dict[str, set[str]]:
-    """Which lives' markers stand in which table, in whatever column: a marker is in all personal data."""
+    """Return the markers that any column of a table has, by table: a marker is in all personal data."""
     tables = await owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {
         table: {
@@ -158,7 +158,7 @@ async def markers_by_table(owner: Owner) -> dict[str, set[str]]:
 
 
 async def is_calm(client: Client, id_: str) -> bool:
-    """Whether nothing of the subscription's workflow is under way: it sleeps, has ended, or is not there."""
+    """Return whether the subscription's workflow is idle, has ended, or does not exist."""
     try:
         description = await client.get_workflow_handle(WORKFLOW_ID_PREFIX + id_).describe()
     except RPCError as error:
@@ -170,7 +170,7 @@ async def is_calm(client: Client, id_: str) -> bool:
 
 
 async def read_workflow(client: Client, id_: str, facts: Facts, marker: str) -> None:
-    """All that Temporal tells of the subscription's workflow."""
+    """Add to `facts` all that Temporal has of the subscription's workflow."""
     workflow_id = WORKFLOW_ID_PREFIX + id_
     runs = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
     for run in runs:

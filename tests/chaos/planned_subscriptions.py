@@ -1,4 +1,4 @@
-"""Which lives are lived: generated ones, the same for the same seed, each under names of its own."""
+"""Generated subscriptions of a chaos run: the same for the same seed, each with unique names."""
 
 import random
 import tomllib
@@ -21,7 +21,7 @@ from subscription.scenario import CONFIRM_DOMAIN
 CATALOGUE: dict[str, Any] = tomllib.loads(DEFAULT_CATALOGUE.read_text(encoding="utf-8"))
 
 _AT_ONCE = 50
-# An unproved domain is looked for hundreds of times a year, so a few are enough, and those not for long.
+# An unverified domain is checked hundreds of times a year, so only a few have one, and for a short time.
 _ONE_IN_SO_MANY_HAS_A_DOMAIN = 8
 _LONGEST_UNPROVED = timedelta(hours=6)
 _RENAMED, _RIVALLED = 0.2, 0.15
@@ -33,10 +33,10 @@ _BY_API = 0.5
 
 @dataclass(frozen=True)
 class PlannedLife:
-    """A scenario that nobody else shares a name with, and how many ask for that name at once (R5).
+    """A scenario with a unique name, and the number of concurrent requests for that name (R5).
 
-    `marker` is a word that every personal datum of this life has, and nothing else. `api_customer` is who
-    requests and steers it over HTTP; None where its clients ask Temporal.
+    `marker` is a word in every personal datum of this subscription, and in nothing else. `api_customer` is
+    the customer that requests and controls it over HTTP; None if its clients use Temporal.
     """
 
     number: int
@@ -50,7 +50,7 @@ class PlannedLife:
         return self.api_customer or f"customer-{self.number}"
 
     def kept(self, id_: str) -> str:
-        """How the service keeps an id that this life's clients have chosen."""
+        """Return the stored form of an ID that the clients of this subscription have chosen."""
         return Caller(self.api_customer).scoped(id_)
 
     def request_id(self, rival: int) -> str:
@@ -63,12 +63,12 @@ class PlannedLife:
         return self.kept(f"{self.number}-{place}")
 
     def chose(self, command_id: str) -> bool:
-        """Whether it is one of these; a command that has none is known by its update's."""
+        """Return whether it is one of these IDs; a command without an ID has that of its update."""
         return command_id in (self.command_id(place) for place in range(len(self.scenario["steps"])))
 
 
 def planned_lives(seed: int) -> Iterator[PlannedLife]:
-    """Lives without end: the n-th is the same for the same seed."""
+    """Yield subscriptions without end: the n-th is the same for the same seed."""
     number = 0
     batch = 0
     while True:
@@ -94,7 +94,7 @@ def _drawn(seed: int) -> list[dict[str, Any]]:
         made.append(scenario)
 
     draw()
-    return made[1:]  # the first that hypothesis makes is its simplest
+    return made[1:]  # the first example of Hypothesis is the simplest one
 
 
 def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedLife:
@@ -132,16 +132,16 @@ _EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+09:00")
 
 
 def _add(steps: list[dict[str, Any]], moment: datetime, command: str, argument: Any) -> None:
-    """Put a step behind those that are not later."""
+    """Insert a step after those that are not later."""
     place = sum(as_instant(step["at"]) <= moment for step in steps)
     steps.insert(place, {"at": moment.isoformat(), command: argument})
 
 
 def _identified(step: dict[str, Any], number: int, place: int, marker: str) -> dict[str, Any]:
-    """The step with an id to be sent again under, and with who asks."""
+    """Return the step with a command ID for repetitions and with the caller's name."""
     [command] = [key for key in step if key != "at"]
     argument = expand_null(command, step[command])
     if isinstance(argument, dict) and command != CONFIRM_DOMAIN:
-        # A look for a proof is asked for until the DNS has told the truth, each time under an id of its own.
+        # A domain check is repeated until the DNS answers correctly, each time with a new ID.
         argument = {**argument, "id": f"{number}-{place}", "by": f"clerk {marker}"}
     return {"at": step["at"], command: argument}

@@ -1,4 +1,4 @@
-"""Asking servers that may be away: again and again, under the same ids, until there is an answer."""
+"""Retries with the same IDs until a server that may be unavailable responds."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ApiAwayError(Exception):
-    """The API has said that it, or what it needs, is away."""
+    """The API has reported that it, or a server that it needs, is unavailable."""
 
 
 AWAY = (
@@ -37,13 +37,13 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             return await ask()
         except AWAY:
             task = asyncio.current_task()
-            if task and task.cancelling():  # which Temporal's client tells as if the server had gone
+            if task and task.cancelling():  # Temporal's client reports cancellation as an unavailable server
                 raise
             await asyncio.sleep(_PAUSE)
 
 
 def quiet() -> Runtime:
-    """No library tells that a server is away, which is no news here; a runtime for Temporal's clients."""
+    """Silence the libraries' warnings about unavailable servers; return a runtime for Temporal's clients."""
     for name in ("asyncio", "asyncpg", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     silent = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))

@@ -1,4 +1,4 @@
-"""The processes that work and the processes that ask, each of its own, so that each can be killed alone."""
+"""Worker, API and client processes, which can be killed separately."""
 
 import asyncio
 import itertools
@@ -18,13 +18,13 @@ _OURS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG", "OTEL", "PYTEST", "COV")
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """These settings, and none of this process's own."""
+    """Return these settings without those of this process."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return {**inherited, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONPATH": str(TESTS), **settings}
 
 
 class Process:
-    """A process of the service, which is begun anew as often as it has been ended."""
+    """A process of the service, which can be ended and started again."""
 
     def __init__(self, name: str, module: str, directory: Path, settings: Mapping[str, str]) -> None:
         self._name = name
@@ -55,11 +55,11 @@ class Process:
         os.kill(self._process.pid, number)
 
     async def end(self, number: signal.Signals) -> None:
-        """Send the signal and wait for the end."""
+        """Send the signal and wait until the process has ended."""
         if self._process is not None:
             if number is signal.SIGKILL:
                 self.send(number)
-                with suppress(ServerError):  # which is how it tells the end
+                with suppress(ServerError):  # raised when the process has ended
                     await self._process.wait_for_end()
             await self._process.stop()
             self._process = None
@@ -71,7 +71,7 @@ class Worker(Process):
 
 
 class Api(Process):
-    """`url` is where it answers whenever it has been started."""
+    """The API; `url` stays the same after each start."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str], port: int) -> None:
         address = f"{LOOPBACK}:{port}"
@@ -82,7 +82,7 @@ class Api(Process):
         self._finishing: list[asyncio.Task[None]] = []
 
     async def give_way(self) -> None:
-        """SIGTERM, and the next one answers in its place while it finishes what it has begun."""
+        """Send SIGTERM, and start the next process while this one finishes its open requests."""
         assert self._process is not None
         self._finishing.append(asyncio.create_task(self._process.stop()))
         self._process = await self._begun()
@@ -92,7 +92,7 @@ class Api(Process):
         await asyncio.gather(*self._finishing)
 
     async def _begun(self) -> ChildProcess:
-        """One that answers: it ends where PostgreSQL is away, and whoever looks after it begins it again."""
+        """Start until it responds: without PostgreSQL the API exits, and a supervisor restarts it."""
         while True:
             process = await super()._begun()
             try:
@@ -103,12 +103,12 @@ class Api(Process):
                 return process
 
     async def _answers(self) -> bool:
-        """By its own word: at its address the one before it may still answer for a moment."""
+        """Check its own log: the previous process may still respond at its address for a moment."""
         return b"Answering at" in self._log.read_bytes()
 
 
 class Asker:
-    """A client process, of which many things can be asked at once."""
+    """A client process, which takes many concurrent requests."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -118,7 +118,7 @@ class Asker:
 
     @classmethod
     async def start(cls, settings: Mapping[str, str], database_url: str, api_url: str) -> "Asker":
-        # It ends with its input, and so with this process.
+        # It ends at the end of its input, and thus with this process.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "chaos.client_process", database_url, api_url),
             env=environment(settings),
@@ -133,7 +133,7 @@ class Asker:
     async def ask(
         self, command: str, argument: Any, subscription_id: str, token: str | None
     ) -> dict[str, Any]:
-        """What this client was answered: `accepted`, `code` and `answer`. With a token it asks the API."""
+        """Return the response to this client: `accepted`, `code` and `answer`. With a token, call the API."""
         assert self._process.stdin is not None
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -153,7 +153,7 @@ class Asker:
         self._process.stdin.close()
         try:
             await asyncio.wait_for(self._process.wait(), timeout=5)
-        except TimeoutError:  # it still waits for an answer that will never come
+        except TimeoutError:  # it still waits for a response that will never arrive
             self._process.kill()
             await self._process.wait()
         self._listening.cancel()

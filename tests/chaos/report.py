@@ -1,4 +1,4 @@
-"""What a run comes to: for people, as JSON, and as the table in the documentation."""
+"""The report of a run: as text, as JSON, and as the table in the documentation."""
 
 import json
 import re
@@ -10,7 +10,7 @@ _TABLE = re.compile(r"(<!-- chaos: [^>]*-->\n).*?(\n<!-- /chaos -->)", re.DOTALL
 
 @dataclass(frozen=True)
 class Report:
-    """`differences` are sentences; there are none if everything held."""
+    """The results of a run; `differences` are sentences, and empty if every check passed."""
 
     seed: int
     seconds: int
@@ -62,6 +62,6 @@ class Report:
         return json.dumps(asdict(self), indent=2)
 
     def written_into(self, page: str) -> str:
-        """The page with the figures between its two comments."""
+        """Return the page with the figures between its two comments."""
         rows = ["| | |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in self.figures.items())]
         return _TABLE.sub(lambda place: place[1] + "\n".join(rows) + place[2], page)

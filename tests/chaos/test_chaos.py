@@ -1,4 +1,4 @@
-"""A short run of `make chaos`: some lives, and every kind of mischief once; the large size is a whole run."""
+"""A short run of `make chaos`: some subscriptions, and every kind of fault once."""
 
 from support.sizes import IS_LARGE, SIZES
 

@@ -1,4 +1,4 @@
-"""What the judge of the chaos run reads is what stands in the database: damage done there is named."""
+"""The verifier of the chaos run reads the database: injected damage is reported."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ STEPS: list[dict[str, Any]] = [
     {"at": "2027-02-10T09:00:00+09:00", "upgrade": {"members": 20, "id": "1-1"}},
 ]
 GUARDED = ("ledger_lines", "lifecycle_events", "command_answers")
-# What is done to rows of this subscription, and what must be said of it.
+# Each statement damages rows of this subscription; the text must be reported.
 DAMAGE = (
     ("UPDATE ledger_lines SET amount = 1", "first_day = '2027-01-01'", "has amount 1, right is 60000"),
     ("DELETE FROM ledger_lines", "first_day = '2026-12-21'", "SERVICE_FEE/2026-12-21 is missing"),

@@ -1,4 +1,4 @@
-"""The judge names everything that is planted in a life that is otherwise as the rules have it."""
+"""The verifier of the chaos run reports every error injected into an otherwise correct subscription."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -34,7 +34,7 @@ END = {"at": "2027-06-01T09:00:00+09:00", "cancel": {"date": "2027-06-01", "id":
 
 
 def subscription(*, ends: bool) -> tuple[Lived, Expected, Facts]:
-    """A life, what must have become of it, and facts that show just that."""
+    """Return a subscription, its expected result, and facts that match the result."""
     scenario = {
         "name": "life 1",
         "request": REQUEST,

@@ -1,4 +1,4 @@
-"""The judge of webhooks names everything that is planted in what an endpoint was otherwise rightly told."""
+"""The verifier of webhooks reports every error injected into otherwise correct deliveries."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ HAPPENED = ("TRIAL_STARTED", "SWITCHED_TO_PAID", "SERVICE_FEES_POSTED")
 
 
 def due() -> list[Event]:
-    """What happened to two subscriptions of one customer."""
+    """Return the events of two subscriptions of one customer."""
     return [
         event_of(
             {
@@ -36,7 +36,7 @@ def due() -> list[Event]:
 
 
 def arrival(event: Event, at: float, answer: int | None = 200) -> Arrival:
-    """Signed a second before it came."""
+    """Return a call that was signed one second before it arrived."""
     headers = {
         "webhook-id": event["id"],
         "webhook-timestamp": str(int(at) - 1),
@@ -46,7 +46,7 @@ def arrival(event: Event, at: float, answer: int | None = 200) -> Arrival:
 
 
 class Told:
-    """What came: each event of `due` once, one every ten seconds from 10 on, nothing lost meanwhile."""
+    """Calls of an endpoint: each event of `due` once, every ten seconds from 10 on, without a loss."""
 
     def __init__(self) -> None:
         self.arrivals = [arrival(event, number * 10) for number, event in enumerate(due(), start=1)]
@@ -56,7 +56,7 @@ class Told:
         return differences_told(self.arrivals, due(), self.unsettled)
 
     def change(self, place: int, **fields: Any) -> None:
-        """Another field in an event."""
+        """Change a field of an event."""
         event = json.loads(self.arrivals[place].body)
         self.arrivals[place] = replace(self.arrivals[place], body=json.dumps(event | fields).encode())
 
@@ -64,14 +64,14 @@ class Told:
         self.change(place, data=json.loads(self.arrivals[place].body)["data"] | fields)
 
     def head(self, place: int, **headers: str) -> None:
-        """Another header of a call."""
+        """Change a header of a call."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.arrivals[place] = replace(
             self.arrivals[place], headers={**self.arrivals[place].headers, **named}
         )
 
     def again(self, place: int, at: float) -> None:
-        """An event is told once more, behind all that came before that moment."""
+        """Repeat a delivery, after all calls that arrived before that time."""
         self.arrivals.append(arrival(json.loads(self.arrivals[place].body), at))
         self.arrivals.sort(key=lambda each: each.at)
 

@@ -1,7 +1,7 @@
-"""The verdict on one life: what the record must hold by the rules and by the oracle, and what it holds.
+"""Verification of one subscription: the expected data by the rules and the oracle, and the actual data.
 
-Nothing here asks the service for its opinion: it compares what callers were told and what SQL and Temporal
-show with what pure functions make of the same commands.
+This module does not call the service. It compares the responses to callers and the data in PostgreSQL and
+Temporal with the results of pure functions for the same commands.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ _COLUMNS = ("key", "kind", "from", "to", "plan", "members", "amount", "effective
 
 @dataclass(frozen=True)
 class Expected:
-    """What must have become of a life, by the rules; and by the oracle, which knows no renames."""
+    """The expected result of a subscription by the rules, and by the oracle, which supports no renames."""
 
     document: ScenarioResult
     by_oracle: dict[str, Any]
@@ -65,13 +65,13 @@ def expected_of(planned: PlannedLife, subscription_id: str, book: PriceBook) -> 
 
 
 def _as_the_oracle_reads(step: dict[str, Any]) -> dict[str, Any]:
-    """To the oracle no option is null, which on the wire has no place for an id."""
+    """Convert an option: the oracle has null for none; the wire format has an object because of the ID."""
     option = step.get("change_renewal_option")
     return {**step, "change_renewal_option": None} if option and option["term"] is None else step
 
 
 def differences(lived: Lived, expected: Expected, facts: Facts) -> list[str]:
-    """Everything in which this life is not as it must be, each as a sentence."""
+    """Return all differences between expected and actual data, each as a sentence."""
     if not lived.is_over:
         return [f"it is stuck: {lived.doing}"]
     return [
@@ -86,7 +86,7 @@ def differences(lived: Lived, expected: Expected, facts: Facts) -> list[str]:
 
 
 def left_by_the_refused(facts: Facts) -> list[str]:
-    """What a refused request has left behind: nothing may be (R9)."""
+    """Return the data that a refused request has left behind; there must be none (R9)."""
     left = {
         "a row": facts.row,
         "events": facts.events,
@@ -99,7 +99,7 @@ def left_by_the_refused(facts: Facts) -> list[str]:
     return [f"the refused request has left {what}: {found}" for what, found in left.items() if found]
 
 
-# -- what callers heard ------------------------------------------------------------------------------
+# -- responses to callers ----------------------------------------------------------------------------
 
 
 def _of_answers(lived: Lived, expected: Expected) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _of_copies(what: str, copies: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{what} was sent again and answered differently: {copies[0]}, then {copy}"
 
 
-# -- what happened -----------------------------------------------------------------------------------
+# -- events and charges ------------------------------------------------------------------------------
 
 
 def _of_events(expected: Expected, facts: Facts) -> Iterator[str]:
@@ -174,7 +174,7 @@ def _of_lines(expected: Expected, facts: Facts) -> Iterator[str]:
 
 
 def _of_the_oracle(lived: Lived, expected: Expected, facts: Facts) -> Iterator[str]:
-    """The same money and the same end, worked out by code that shares nothing with the service."""
+    """Compare charges and end with the oracle, which shares no code with the service."""
     charged = [
         {column: value for column, value in _shown(line).items() if column != "key"} for line in facts.lines
     ]
@@ -214,7 +214,7 @@ def _of_the_row(planned: PlannedLife, expected: Expected, facts: Facts) -> Itera
         yield f"the terms were agreed to {facts.agreements} times, right is {expected.agreements}"
 
 
-# -- how it is left ----------------------------------------------------------------------------------
+# -- final state -------------------------------------------------------------------------------------
 
 
 def _of_the_living(expected: Expected, facts: Facts) -> Iterator[str]:
@@ -249,7 +249,7 @@ def _of_the_erased(facts: Facts) -> Iterator[str]:
 
 
 def _shown(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of the record in the words of a scenario's document."""
+    """Return a ledger line of the database in the format of a scenario document."""
     return {
         "key": line["key"],
         "kind": line["kind"],

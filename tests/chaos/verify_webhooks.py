@@ -1,6 +1,6 @@
-"""The verdict on what one customer was told by webhooks: what docs/webhooks.md promises, by the record.
+"""Verification of one customer's webhook deliveries: the guarantees of docs/webhooks.md.
 
-Events are put together here as that page shows them, from what SQL shows of the record.
+Expected events are built here as that page shows them, from the rows of the database.
 """
 
 import json
@@ -18,7 +18,7 @@ _MEDIA_TYPE = "application/cloudevents+json"
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
-    """What the endpoint must be told of an event of the record, to the last field."""
+    """Return the complete payload that the endpoint must receive for an event of the database."""
     subscription_id, sequence = row["subscription_id"], row["sequence"]
     return {
         "specversion": "1.0",
@@ -45,10 +45,10 @@ def event_of(row: Mapping[str, Any]) -> Event:
 def differences_told(
     arrivals: Sequence[Arrival], due: Sequence[Event], unsettled: Sequence[Span]
 ) -> list[str]:
-    """Everything in which an endpoint was not told as it must be, each as a sentence.
+    """Return all errors in the deliveries to an endpoint, each as a sentence.
 
-    `due` is what happened to the customer's subscriptions, each one's in order; `unsettled` is when an answer
-    may have been lost on its way into the database.
+    `due` has the events of the customer's subscriptions, in order per subscription. `unsettled` has the times
+    at which a result may have been lost on its way into the database.
     """
     told = [json.loads(arrival.body) for arrival in arrivals]
     rights = {right["id"]: right for right in due}
@@ -93,7 +93,7 @@ def _of_what_is_missing(
 
 
 def _of_the_order(arrivals: Sequence[Arrival], told: Sequence[Event]) -> Iterator[str]:
-    """The next event is sent when the one before is settled, which it is not before it was taken."""
+    """Check the order: an event is sent after the previous one is completed, that is, accepted."""
     furthest: dict[str, tuple[int, Arrival]] = {}
     taken: set[str] = set()
     for arrival, event in zip(arrivals, told, strict=True):
@@ -104,7 +104,7 @@ def _of_the_order(arrivals: Sequence[Arrival], told: Sequence[Event]) -> Iterato
                 yield f"{event['id']} was told before the one before it was taken"
             furthest[subject] = sequence, arrival
         elif sequence < before and _signed_at(arrival) > then.at:
-            # One that was signed before, by a process that was held up, may still come in late.
+            # A call that a delayed process signed earlier may still arrive late.
             yield f"{event['id']} was told again after {subject}.{before}"
         if arrival.taken:
             taken.add(event["id"])
@@ -113,7 +113,7 @@ def _of_the_order(arrivals: Sequence[Arrival], told: Sequence[Event]) -> Iterato
 def _of_repeats(
     arrivals: Sequence[Arrival], told: Sequence[Event], unsettled: Sequence[Span]
 ) -> Iterator[str]:
-    """What was taken is told again only where the answer may have been lost."""
+    """Check that an accepted event is repeated only if its result may have been lost."""
     taken: dict[str, Arrival] = {}
     for arrival, event in zip(arrivals, told, strict=True):
         earlier = taken.get(event["id"])
@@ -126,5 +126,5 @@ def _of_repeats(
 
 
 def _signed_at(arrival: Arrival) -> int:
-    """In whole seconds; it was taken up a moment before."""
+    """Return the signing time in whole seconds; the delivery began a moment before."""
     return int(arrival.headers["webhook-timestamp"])

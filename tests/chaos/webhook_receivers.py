@@ -1,4 +1,4 @@
-"""Where customers receive webhooks: real HTTP, and at times a receiver that fails, hangs, or is away."""
+"""Webhook receivers of customers: HTTP servers that at times fail, hang, or are down."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ Mood: TypeAlias = Literal["well", "failing", "hanging"]
 
 @dataclass(frozen=True)
 class Arrival:
-    """One call of an endpoint. `at` is when it came, `verified` the verdict of Standard Webhooks' library."""
+    """One call of an endpoint. `at` is its time, `verified` the result of the Standard Webhooks library."""
 
     at: float
     headers: Mapping[str, str]
@@ -34,7 +34,7 @@ class Arrival:
 
 
 class Receiver:
-    """One customer's endpoint, with a port of its own to which it comes back. `arrivals` is all that came."""
+    """One customer's endpoint, which keeps its port. `arrivals` has all calls."""
 
     def __init__(self, customer_id: str) -> None:
         self.customer_id = customer_id
@@ -69,7 +69,7 @@ class Receiver:
     def _answer_to(self, event_id: str) -> int | None:
         if self.mood == "hanging":
             return None
-        # Each once: what is refused again and again is left alone for longer than a run lasts.
+        # Fail each event once: after repeated failures, an endpoint is paused for longer than a run lasts.
         if self.mood == "failing" and event_id not in self._failed:
             self._failed.add(event_id)
             return 500

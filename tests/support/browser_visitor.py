@@ -1,4 +1,4 @@
-"""Somebody at a browser: reads one language, clicks what has a name, and never sees an inaccessible page."""
+"""A browser user with one language, who finds elements by their names; each page must be accessible."""
 
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page
@@ -21,7 +21,7 @@ class BrowserUser:
         await self.looks()
 
     async def clicks(self, name: str, kind: str = "button", **values: object) -> None:
-        """A button or link by its English name."""
+        """Click a button or link by its English name."""
         await self.named(name, kind, **values).first.click()
         await self.page.wait_for_load_state()
         await self.looks()
@@ -42,7 +42,7 @@ class BrowserUser:
         await self.page.get_by_text(self.say(message, **values)).first.wait_for()
 
     async def is_told_what_is_wrong(self, *fields: str) -> None:
-        """Errors are announced and tied to their fields."""
+        """Check that errors are announced and associated with their fields."""
         await self.page.get_by_role("alert").wait_for()
         for name in fields:
             field = self.page.locator(f"#{name}")
@@ -52,7 +52,7 @@ class BrowserUser:
             assert await self.page.locator(f"#{name}-error").inner_text()
 
     async def looks(self) -> None:
-        """The page is whole, in the visitor's language, as wide as the window, and accessible."""
+        """Check that the page is complete, in the user's language, as wide as the window, and accessible."""
         assert await self.page.locator("html").get_attribute("lang") == self.words.language
         if not self.scripts:
             return

@@ -1,4 +1,4 @@
-"""Running `worksub` as a process: with pipes as scripts do, or at a terminal as people do."""
+"""`worksub` as a process: with pipes like a script, or in a terminal like a user."""
 
 import asyncio
 import fcntl
@@ -28,7 +28,7 @@ class Ended:
 
     @property
     def json(self) -> Any:
-        """The one JSON document on standard output."""
+        """Return the only JSON document on standard output."""
         return json.loads(self.out)
 
     @property
@@ -41,7 +41,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Cli:
-    """`worksub` with these settings and no others of the machine, in this directory."""
+    """`worksub` with only these settings, in this directory."""
 
     settings: Mapping[str, str]
     directory: Path
@@ -75,11 +75,11 @@ class Cli:
         return await _ended(process, typed.encode() if isinstance(typed, str) else typed)
 
     async def python(self, *arguments: str) -> Ended:
-        """Python itself, where the command would run."""
+        """Run Python itself in the environment of the command."""
         return await _ended(await self._start([sys.executable, *arguments]), b"")
 
     async def json(self, *arguments: str, typed: str = "") -> Any:
-        """The document of a command that succeeds."""
+        """Return the JSON document of a successful command."""
         ended = await self.run(*arguments, "--json", typed=typed)
         assert ended.code == 0, ended
         return ended.json
@@ -102,7 +102,7 @@ def command(arguments: tuple[str, ...]) -> list[str]:
 
 
 class Terminal:
-    """A person at a terminal who waits for what is asked before typing."""
+    """A terminal user, who waits for each prompt before typing."""
 
     def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
         self.process = process
@@ -119,7 +119,7 @@ class Terminal:
 
         def be_in_the_foreground_of_it() -> None:
             fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-            # As a shell does; what runs in the background of one, as the tests may, is started to ignore it.
+            # As a shell does: a background process, which the tests may be, is started with SIGINT ignored.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
         process = await asyncio.create_subprocess_exec(
@@ -136,7 +136,7 @@ class Terminal:
         return cls(process, ours)
 
     async def sees(self, text: str) -> None:
-        """Wait until the terminal shows this, after what was seen before."""
+        """Wait until the terminal shows this text after the text seen before."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (found := self.shown.find(text, self._read_up_to)) < 0:
                 assert not self._over, f"the terminal never showed {text!r} but {self.shown!r}"
@@ -148,7 +148,7 @@ class Terminal:
         os.write(self._terminal, f"{line}\n".encode())
 
     async def interrupt(self) -> None:
-        """Press Ctrl-C until it is heard: Python misses one that comes just before it begins to wait."""
+        """Press Ctrl-C until it takes effect: Python misses one that arrives just before it waits."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while self.process.returncode is None:
                 os.write(self._terminal, b"\x03")
@@ -168,10 +168,10 @@ class Terminal:
         return code
 
     def _read(self) -> bool:
-        """Whether there was anything to read, or could be."""
+        """Read the terminal; return whether there can be more to read."""
         try:
             chunk = os.read(self._terminal, 65536)
-        except OSError:  # how Linux says that the other side is closed
+        except OSError:  # on Linux: the other side is closed
             asyncio.get_running_loop().remove_reader(self._terminal)
             self._over = True
             self._changed.set()
@@ -182,7 +182,7 @@ class Terminal:
 
 
 async def gone(pid: int) -> None:
-    """Wait until a process that is not our child has ended."""
+    """Wait until a process that is not a child of this process has ended."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

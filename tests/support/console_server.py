@@ -1,4 +1,4 @@
-"""The console on a port of its own, in front of a house."""
+"""The console of a service environment, on its own port."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from support.service_env import ServiceEnv
 
 @dataclass(frozen=True)
 class ConsoleServer:
-    """Where the console answers, the house behind it, and what it answers to."""
+    """A running console: its service environment, URL, application and metrics."""
 
     service_env: ServiceEnv
     url: str
@@ -27,7 +27,7 @@ class ConsoleServer:
     metrics: HttpMetrics
 
     def browser(self, language: str = "en") -> httpx.AsyncClient:
-        """A browser without a window: it keeps cookies and goes where it is sent."""
+        """Return an HTTP client that keeps cookies and follows redirects."""
         return httpx.AsyncClient(
             base_url=self.url, follow_redirects=True, headers={"accept-language": language}, timeout=30
         )
@@ -40,7 +40,7 @@ async def run_console(
     *,
     hashing: PasswordHashing | None = None,
 ) -> AsyncIterator[ConsoleServer]:
-    """Serve the console; without settings, as on a developer's own stack."""
+    """Serve the console; without settings, as on the local stack of a developer."""
     with bind("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
         async with create_pool(service_env.web_url, "worksub_console", connections=4) as pool:

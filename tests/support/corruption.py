@@ -1,4 +1,4 @@
-"""Doing to a record what nobody may: a superuser can, with its triggers and foreign keys asleep."""
+"""Forbidden changes to the database, made by a superuser with triggers and foreign keys disabled."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ from .polling import wait_for
 from .service_env import ServiceEnv, unique_name
 from .subscription_driver import SubscriptionDriver, is_known
 
-# In the order in which foreign keys let them be filled.
+# In the order that the foreign keys require for inserts.
 TABLES_OF_A_SUBSCRIPTION = (
     "subscriptions",
     "lifecycle_events",
@@ -42,7 +42,7 @@ async def damaged(service_env: ServiceEnv, statement: str, *arguments: Any) -> N
 
 @asynccontextmanager
 async def unguarded(connection: Connection, tables: Iterable[str]) -> AsyncIterator[None]:
-    """Whatever is changed in these append-only tables is changed: inside a transaction of a superuser."""
+    """Allow any change to these append-only tables, in a transaction of a superuser."""
     await connection.execute("SET LOCAL session_replication_role = replica")
     for table in tables:
         await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
@@ -59,13 +59,13 @@ async def _guarded(connection: Connection) -> list[str]:
 
 
 async def forgotten(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
-    """The record loses a whole subscription."""
+    """Delete a whole subscription from the database."""
     for table in reversed(TABLES_OF_A_SUBSCRIPTION):
         await damaged(service_env, f"DELETE FROM {table} WHERE subscription_id = $1", subscription.id)
 
 
 async def told(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, list[Any]]:
-    """All that the record has of a life, but for when it was written."""
+    """Return all rows of a subscription, without the times at which they were written."""
     return {
         table: [
             {column: _told(column, value) for column, value in row.items() if column not in _WRITTEN}
@@ -77,19 +77,19 @@ async def told(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dic
     }
 
 
-# The product's `version` is the number of the event at which it was last told what to be, late or not.
+# The product's `version` is the number of the event of its last update, which may be late.
 _WRITTEN = ("recorded_at", "held_since", "answered_at", "version")
 
 
 def _told(column: str, value: Any) -> Any:
-    """When a domain is looked for next is no part of what was recorded."""
+    """Remove the time of the next domain check, which is not part of the comparison."""
     return (
         without_transient_fields(Subscription.model_validate_json(value)) if column == "snapshot" else value
     )
 
 
 async def has_lost_its_histories(subscription: SubscriptionDriver) -> None:
-    """The server forgets a workflow altogether."""
+    """Delete all runs of a workflow from the server."""
     for run_id in await subscription.run_ids():
         await has_lost_its_run(subscription, run_id)
 
@@ -115,7 +115,7 @@ async def has_lost_its_run(subscription: SubscriptionDriver, run_id: str) -> Non
 
 
 async def is_set_back(subscription: SubscriptionDriver) -> None:
-    """The workflow is where its present run began, as in a server that was restored from a backup."""
+    """Reset the workflow to the start of its current run, as after a restore of the server."""
     run_id = (await subscription.handle.describe()).run_id
     first = next(
         event.event_id

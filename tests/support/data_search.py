@@ -1,4 +1,4 @@
-"""Looking for something everywhere it could have been kept."""
+"""Search for values in every place in which they could be stored."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from .service_env import ServiceEnv
 
 
 async def found_in_database(service_env: ServiceEnv, values: Sequence[str]) -> list[tuple[str, str]]:
-    """In which tables which of the values stand, in whatever column."""
+    """Return the tables that have one of the values in any column, with the value."""
     tables = await service_env.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     found = []
     for [table] in tables:
@@ -28,9 +28,9 @@ async def found_in_database(service_env: ServiceEnv, values: Sequence[str]) -> l
 async def found_in_workflow(
     client: Client, workflow_id: str, values: Sequence[str], runs: Sequence[str] = ()
 ) -> list[tuple[str, str]]:
-    """Which of the values can be read in a run of the workflow: in its events, search attributes or memo.
+    """Return the values that are in a run of the workflow: in its events, search attributes or memo.
 
-    `runs` are looked at beside those that the server lists. What is encrypted is read with the client's keys.
+    `runs` are searched in addition to the listed runs. Payloads are decrypted with the client's keys.
     """
     listed = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
     readable = {run.run_id: run.raw_info.SerializeToString() for run in listed}
@@ -44,7 +44,7 @@ async def found_in_workflow(
 async def is_gone_from_workflow(
     client: Client, workflow_id: str, values: Sequence[str], runs: Sequence[str] = ()
 ) -> None:
-    """Wait until none of the values can be read: a run leaves the lists a moment after its history."""
+    """Wait until none of the values is found: a run leaves the lists a moment after its history."""
 
     async def nothing_is_found() -> bool:
         return not await found_in_workflow(client, workflow_id, values, runs)
@@ -53,7 +53,7 @@ async def is_gone_from_workflow(
 
 
 async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
-    """Everything that the server tells of a run, and what is encrypted in it; nothing if it is gone."""
+    """Return all data that the server has of a run, also decrypted; empty if the run was deleted."""
     told, page, codec = b"", b"", client.data_converter.payload_codec
     while True:
         try:

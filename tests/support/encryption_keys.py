@@ -1,4 +1,4 @@
-"""Keys for tests, each made anew."""
+"""New encryption keys for tests."""
 
 import os
 

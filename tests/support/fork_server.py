@@ -36,7 +36,7 @@ def main(listener: socket.socket) -> None:
 
 
 def _import_everything() -> None:
-    """Import every module of the product, for a command imports what it needs when it is called."""
+    """Import every module of the product, because a command imports its modules only when it is called."""
     importlib.import_module("worker")
     for package in PACKAGES:
         for module in pkgutil.walk_packages([package], f"{package}."):
@@ -45,7 +45,7 @@ def _import_everything() -> None:
 
 
 def _serve(listener: socket.socket) -> dict[str, Any] | None:
-    """Return None at the end of standard input; in a forked process, return what it was asked to run."""
+    """Return None at the end of standard input; in a forked process, return the request."""
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
@@ -75,7 +75,7 @@ def _serve(listener: socket.socket) -> dict[str, Any] | None:
 
 
 def _become(request: dict[str, Any]) -> NoReturn:
-    """Run the module that was asked for, as the main program of this process."""
+    """Run the requested module as the main program of this process."""
     for number, descriptor in enumerate(request["descriptors"]):
         os.dup2(descriptor, number)
         os.close(descriptor)

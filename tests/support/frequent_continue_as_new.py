@@ -1,4 +1,4 @@
-"""A Temporal server that asks for continue-as-new all the time."""
+"""A Temporal server that suggests continue-as-new after few events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ EVENTS_A_RUN = 60
 
 @asynccontextmanager
 async def hasty_server(directory: Path) -> AsyncIterator[str]:
-    """The address of a server that suggests a new run after few events."""
+    """Start the server; yield its address."""
     limit = f"limit.historyCount.suggestContinueAsNew={EVENTS_A_RUN}"
     async with TemporalServer(directory, search_attributes={}, dynamic_config=[limit]) as server:
         await register_search_attributes(await Client.connect(server.address))

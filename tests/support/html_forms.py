@@ -1,4 +1,4 @@
-"""Filling in forms as a browser without JavaScript does, field by field."""
+"""HTML forms, submitted like in a browser without JavaScript."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -16,7 +16,7 @@ class Form:
 
 
 class _Forms(HTMLParser):
-    """Every form of a page with its fields as they stand."""
+    """Parser for every form of a page and the values of its fields."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -57,10 +57,10 @@ def forms_of(page: httpx.Response) -> list[Form]:
 async def submit(
     browser: httpx.AsyncClient, page: httpx.Response, action: str, *, method: str = "", **typed: object
 ) -> httpx.Response:
-    """Send the form of the page whose address ends in `action`, with some fields typed over.
+    """Submit the form whose address ends in `action`, with some fields replaced.
 
-    `method` tells two forms of one address apart. The form's default button is pressed, as with Enter, or the
-    one whose name is among the fields.
+    `method` distinguishes two forms of one address. The default button is pressed, as with Enter, or the
+    button whose name is among the fields.
     """
     forms = forms_of(page)
     for form in forms:
@@ -76,7 +76,7 @@ async def submit(
 
 
 async def sign_in(browser: httpx.AsyncClient, customer_id: str) -> None:
-    """As this customer; an operator if it is empty."""
+    """Sign in as this customer, or as an operator if it is empty."""
     page = await browser.get("/sign-in")
     who = {"customer_id": customer_id, "as": "customer"} if customer_id else {"as": "operator"}
     arrived = await submit(browser, page, "/sign-in/developer", **who)

@@ -1,4 +1,4 @@
-"""Applications that answer over real HTTP, in this process, each at an address of its own."""
+"""ASGI applications served over HTTP in this process, each at its own address."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ class BoundSocket(NamedTuple):
 
 @contextmanager
 def bind(host: str = "127.0.0.1", port: int = 0) -> Iterator[BoundSocket]:
-    """For an application that must know its URL before it answers: on a free port, or on this one."""
+    """Bind a free port, or this one, for an application that must know its URL before it is served."""
     with bind_socket(HostPort(host, port), "a test") as opened:
         yield BoundSocket(opened, f"http://{HostPort(host, opened.getsockname()[1])}")
 
@@ -40,7 +40,7 @@ async def serve_app(app: ASGIApp, place: BoundSocket, **options: HttpLimits) -> 
 
 @asynccontextmanager
 async def served(app: ASGIApp, *, port: int = 0, **options: HttpLimits) -> AsyncIterator[str]:
-    """The URL at which it answers."""
+    """Serve the application; yield its URL."""
     with bind(port=port) as place:
         async with serve_app(app, place, **options):
             yield place.url

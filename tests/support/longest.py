@@ -1,4 +1,4 @@
-"""The files whose tests take longest, which start first: nothing long is left for one process at the end.
+"""The files with the slowest tests. They start first, so that no process runs them alone at the end.
 
 `--dist loadfile` starts files in the order of collection, if `--no-loadscope-reorder` is given as well.
 """
@@ -32,6 +32,6 @@ LONGEST = (
 
 
 def place_of(file: Path) -> int:
-    """Return the place at which the tests of a file start: the last one for all files that are not listed."""
+    """Return the position of a file in the order; files that are not listed come last."""
     name = file.relative_to(TESTS).as_posix() if file.is_relative_to(TESTS) else ""
     return LONGEST.index(name) if name in LONGEST else len(LONGEST)

@@ -1,4 +1,4 @@
-"""What operators and foreign SDKs may send: payloads that are not what a handler expects."""
+"""Payloads from operators and other SDKs that a handler does not expect."""
 
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue

@@ -17,7 +17,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; `language` is what stands behind the fence."""
+    """A fenced block; `language` is the word after the fence."""
 
     language: str
     text: str
@@ -26,7 +26,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; its cells without the backticks around them."""
+    """A table; its cells have no backticks."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -62,7 +62,7 @@ def inline_code(text: str) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """What a link may name after `#`, made from the headings as GitHub does it."""
+    """Return the link anchors of the headings, as GitHub generates them."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
         for heading in _HEADING.findall(without_blocks(text))
@@ -74,7 +74,7 @@ def without_blocks(text: str) -> str:
 
 
 def shell_lines(text: str) -> Iterator[str]:
-    """The commands of the page's shell blocks, those over several lines joined, without comments."""
+    """Yield the commands of the page's shell blocks, with continuation lines joined and no comments."""
     for block in blocks(text, "sh"):
         for line in block.text.replace("\\\n", " ").splitlines():
             command = re.sub(r"(^|\s)#.*", "", line).strip()

@@ -1,4 +1,4 @@
-"""Namespaces of one's own on the server that all tests share."""
+"""Separate namespaces on the Temporal server that all tests share."""
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
@@ -13,7 +13,7 @@ from .service_env import unique_name
 
 
 async def new_namespace(anywhere: Client) -> Client:
-    """A client of an empty namespace with our search attributes."""
+    """Create an empty namespace with the service's search attributes; return a client of it."""
     address, name = anywhere.service_client.config.target_host, unique_name("namespace")
     await anywhere.workflow_service.register_namespace(
         RegisterNamespaceRequest(

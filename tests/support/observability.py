@@ -1,4 +1,4 @@
-"""What stands around a worker process and looks at it: a scraper, a probe, and a collector of traces."""
+"""Observers of a worker process: metrics scraper, health probe and trace collector."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 20
 
 
 async def fetched(url: str) -> tuple[int, str]:
-    """The status and the body of what answers at a URL."""
+    """Return status and body of the response at a URL."""
 
     def fetch() -> tuple[int, str]:
         try:
@@ -32,7 +32,7 @@ async def fetched(url: str) -> tuple[int, str]:
 
 
 async def probed(url: str) -> tuple[int, dict[str, str]]:
-    """The status of a health endpoint, and the problems that it tells of."""
+    """Return the status of a health endpoint, and the problems that it reports."""
     status, body = await fetched(url)
     answer = json.loads(body)
     assert answer["well"] is not bool(answer["problems"])
@@ -50,13 +50,13 @@ def in_text(text: str) -> "Scraped":
 
 @dataclass(frozen=True)
 class Scraped:
-    """What Prometheus would read."""
+    """The metrics that Prometheus would scrape."""
 
     text: str
     families: Mapping[str, Metric]
 
     def values(self, series: str, *, by: str = "", **labels: str) -> dict[str, float]:
-        """The values of a time series by one of its labels, added up over the others."""
+        """Return the values of a time series by one of its labels, summed over the others."""
         found: dict[str, float] = {}
         for family in self.families.values():
             for sample in family.samples:
@@ -69,7 +69,7 @@ class Scraped:
         return self.values(series, **labels).get("")
 
     def labels(self) -> dict[str, set[str]]:
-        """The labels of every time series."""
+        """Return the labels of every time series."""
         found: dict[str, set[str]] = {}
         for family in self.families.values():
             for sample in family.samples:
@@ -79,7 +79,7 @@ class Scraped:
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it arrived."""
+    """A received span."""
 
     service: str
     name: str
@@ -90,7 +90,7 @@ class Span:
 
 
 class Collector:
-    """An OpenTelemetry collector: it keeps the spans that it is sent; `received` is all of it in bytes."""
+    """An OpenTelemetry collector. It keeps the spans that it receives; `received` has the raw bytes."""
 
     def __init__(self, address: str) -> None:
         self.endpoint = f"http://{address}"
@@ -120,7 +120,7 @@ class Collector:
                 ]
 
     def tree(self, root: str) -> Any:
-        """The spans of the trace whose root has this name, as nested lists of names, in order of arrival."""
+        """Return the span names of the trace with this root as nested lists, in order of arrival."""
         [first] = [span for span in self.spans if span.name == root and not span.parent]
         inside = [span for span in self.spans if span.trace == first.trace]
 
@@ -135,7 +135,7 @@ class Collector:
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """A collector that answers while in this block."""
+    """Run a collector in this block."""
 
     class Taking(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

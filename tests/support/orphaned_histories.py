@@ -1,4 +1,4 @@
-"""Histories that nobody has cleared away."""
+"""Orphaned histories: histories that no workflow has deleted."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,7 +11,7 @@ from .service_env import ServiceEnv
 
 
 async def run_that_is_left(service_env: ServiceEnv, workflow_id: str, request: Mapping[str, Any]) -> str:
-    """A run with a request that never began and was closed by hand; returns the workflow's id."""
+    """Create a run whose request never started and that was closed manually; return the workflow ID."""
     handle = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         dict(request),

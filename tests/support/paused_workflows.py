@@ -1,4 +1,4 @@
-"""Pausing a subscription's workflow, as `temporal workflow pause` does."""
+"""Pauses of a subscription's workflow, as by `temporal workflow pause`."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 
 @asynccontextmanager
 async def paused(temporal: Client, subscription_id: str) -> AsyncIterator[None]:
-    """Pause the workflow while in this block."""
+    """Pause the workflow in this block."""
     fields: dict[str, Any] = {
         "namespace": temporal.namespace,
         "workflow_id": WORKFLOW_ID_PREFIX + subscription_id,

@@ -1,4 +1,4 @@
-"""A person who is easily recognised, and everywhere that a house could keep something of them."""
+"""A person with unique data, and searches of every place in which the service could store personal data."""
 
 import asyncio
 import itertools
@@ -26,13 +26,13 @@ _LAST_DIGITS = itertools.count(1001)
 
 
 def _password(number: int) -> str:
-    """Return a password of its own without repeated or consecutive characters, whatever the number (R7)."""
+    """Return a unique password without repeated or consecutive characters, for any number (R7)."""
     return "Canary7Horse-" + ".".join(str(number))
 
 
 @dataclass
 class Canary:
-    """What is personal of somebody. `names` are also what Temporal's lists are searched by."""
+    """The personal data of one person. `names` are also the search terms for Temporal's lists."""
 
     company: str = field(default_factory=lambda: unique_name("카나리아무역 Canary Trading"))
     phone: str = field(default_factory=lambda: f"031-8765-{next(_LAST_DIGITS)}")
@@ -64,7 +64,7 @@ class Canary:
         return self.password_hash.rpartition("$")[2]
 
     def found_in(self, text: str | bytes) -> set[str]:
-        """Which of it stands there, as it is or as JSON, bytea or a URL might write it."""
+        """Return the values found in the text, verbatim or encoded as JSON, bytea or URL."""
         content = text.encode() if isinstance(text, str) else text
         return {value for value in self.values if any(each.encode() in content for each in written(value))}
 
@@ -77,9 +77,9 @@ def written(value: str) -> Iterable[str]:
 
 
 async def found_in_every_table(url: str, canaries: Sequence[Canary]) -> list[tuple[str, str]]:
-    """Every table of every schema, PostgreSQL's own, its statistics and its views of itself among them.
+    """Search every table of every schema, including PostgreSQL's catalogs, statistics and system views.
 
-    But for two that cannot be looked at everywhere, and the information schema, which says the same again.
+    The NUMA views, which some systems cannot read, and the information schema (the same data) are skipped.
     """
     connection = await asyncpg.connect(url)
     try:
@@ -97,7 +97,7 @@ async def found_in_every_table(url: str, canaries: Sequence[Canary]) -> list[tup
 
 
 async def dead_rows(url: str) -> bytes:
-    """What pageinspect shows of the heap's pages: rows that are deleted and not yet swept among them."""
+    """Return the heap pages from pageinspect, which include deleted rows that are not yet vacuumed."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pageinspect")
@@ -120,7 +120,7 @@ async def dead_rows(url: str) -> bytes:
 
 
 async def swept(url: str) -> None:
-    """VACUUM and ANALYZE, as autovacuum does in time."""
+    """Run VACUUM and ANALYZE, as autovacuum does later."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("VACUUM (ANALYZE)")
@@ -136,7 +136,7 @@ async def dump_of(url: str) -> bytes:
 
 
 async def die(server: PostgresServer) -> None:
-    """SIGKILL to all of PostgreSQL at once, as when the machine fails: what it has is its write-ahead log."""
+    """Send SIGKILL to all PostgreSQL processes, as in a machine failure: only the write-ahead log remains."""
     connection = await asyncpg.connect(server.dsn())
     pids = [row["pid"] for row in await connection.fetch("SELECT pid FROM pg_stat_activity")]
     for pid in (server.pid, *pids):
@@ -145,7 +145,7 @@ async def die(server: PostgresServer) -> None:
 
 
 async def recovered(directory: Path) -> str:
-    """What PostgreSQL's log says of its start."""
+    """Return PostgreSQL's log, which has its recovery."""
     return await asyncio.to_thread((directory / "postgres.log").read_text)
 
 
@@ -153,7 +153,7 @@ async def recovered(directory: Path) -> str:
 
 
 async def told_by_temporal(client: Client, *, with_names: bool = True) -> bytes:
-    """What Temporal tells of every workflow of the namespace, as it comes; search attributes if wanted."""
+    """Return Temporal's raw data of every workflow of the namespace, with search attributes if requested."""
     told = []
     async for run in client.list_workflows(""):
         parts: list[Message] = [run.raw_info]

@@ -26,7 +26,7 @@ class Pin:
 
     @property
     def is_for_here(self) -> bool:
-        """Whether it is installed on this system; others need other packages as well."""
+        """Return whether the package is installed on this system; other systems need additional packages."""
         return self.requirement.marker is None or self.requirement.marker.evaluate()
 
 

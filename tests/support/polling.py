@@ -1,4 +1,4 @@
-"""Waiting for something to become true, for a while and no longer."""
+"""Polling with a timeout, and concurrent execution."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.3
 
 
 async def wait_for(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 60.0) -> T:
-    """The first true answer to `ask`; an AssertionError that says what did not happen."""
+    """Return the first true result of `ask`; raise AssertionError with `what` after the timeout."""
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         answer = await ask()
@@ -23,7 +23,7 @@ async def wait_for(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float
 
 
 async def gather_all(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all of them, run at once; if one fails, the others are stopped before it is told."""
+    """Run all tasks concurrently and return their results; if one fails, cancel the others and raise."""
     try:
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(task) for task in tasks]
@@ -33,7 +33,7 @@ async def gather_all(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def run_cases(cases: Mapping[str, Coroutine[Any, Any, None]]) -> None:
-    """Run all cases at once; an AssertionError that says which ones failed, and why."""
+    """Run all cases concurrently; raise AssertionError with the failed cases and the reasons."""
     results = await asyncio.gather(*cases.values(), return_exceptions=True)
     failures = [
         f"{what}: {result!r}"

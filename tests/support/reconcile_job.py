@@ -1,4 +1,4 @@
-"""Running the job `reconcile`, and reading what it has found."""
+"""Runs of the scheduled job `reconcile`, and their findings."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .subscription_driver import SubscriptionDriver
 
 
 async def reconciled(service_env: ServiceEnv, grace_minutes: int = 0) -> dict[str, Any]:
-    """The report of a run in this house. Nothing is taken to be still under way, unless there is a grace."""
+    """Return the report of a run. Only a grace period lets work count as still in progress."""
     report: dict[str, Any] = await service_env.temporal.execute_workflow(
         "ReconcileWorkflow",
         {"grace_minutes": grace_minutes},
@@ -21,7 +21,7 @@ async def reconciled(service_env: ServiceEnv, grace_minutes: int = 0) -> dict[st
 
 
 async def found(service_env: ServiceEnv, grace_minutes: int = 0) -> list[ReportedFinding]:
-    """What a run finds now."""
+    """Run the job; return its findings."""
     report = await reconciled(service_env, grace_minutes)
     findings = await service_env.client.findings(report["run"])
     assert report["found"] == len(findings)
@@ -30,7 +30,7 @@ async def found(service_env: ServiceEnv, grace_minutes: int = 0) -> list[Reporte
 
 
 async def codes(service_env: ServiceEnv) -> dict[str | None, list[tuple[str, bool]]]:
-    """What a run finds of each subscription."""
+    """Run the job; return the finding codes per subscription."""
     by_id: dict[str | None, list[tuple[str, bool]]] = {}
     for finding in await found(service_env):
         by_id.setdefault(finding.subscription_id, []).append((finding.code.value, finding.repaired))

@@ -1,4 +1,4 @@
-"""Requests as these tests make them."""
+"""Requests and request files for tests."""
 
 import itertools
 import json
@@ -11,12 +11,12 @@ _numbers = itertools.count(1)
 
 
 def fresh(prefix: str) -> str:
-    """A name that no other test uses."""
+    """Return a name that no other test uses."""
     return f"{prefix}-{next(_numbers)}"
 
 
 def request_fields(**replaced: Any) -> dict[str, Any]:
-    """A request as it should be, under names of its own, with some fields replaced."""
+    """Return a valid request with unique names, with some fields replaced."""
     return {
         "request_id": fresh("request"),
         "customer_id": "customer-7",
@@ -34,7 +34,7 @@ def request_fields(**replaced: Any) -> dict[str, Any]:
 
 
 def request_file(cli: Cli, **replaced: Any) -> str:
-    """The name of a file with such a request, in the directory of this `worksub`."""
+    """Write such a request into the directory of this `worksub`; return the file name."""
     name = f"{fresh('request')}.yaml"
-    (cli.directory / name).write_text(json.dumps(request_fields(**replaced)))  # which is YAML too
+    (cli.directory / name).write_text(json.dumps(request_fields(**replaced)))  # JSON is also YAML
     return name

@@ -1,9 +1,9 @@
-"""A subscription's life told in a line: what the tests of the rules are written with.
+"""Builder for scenarios of one subscription, for the tests of the rules.
 
-    life = Life.requested("2026-12-20 10:00", plan="basic", members=10)
-    life.at("2027-01-01 09:00").send("switch_to_paid", term="ANNUAL").at("2028-01-01")
+    subscription = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10)
+    subscription.at("2027-01-01 09:00").send("switch_to_paid", term="ANNUAL").at("2028-01-01")
 
-Commands go through their words on the wire, and all that is due is done before one is judged (R23).
+Commands are parsed from their wire format. All due deadlines are processed before a decision (R23).
 """
 
 import copy
@@ -35,7 +35,7 @@ TOKEN = "c2VjcmV0LXRva2Vu"
 
 
 def on(text: str) -> datetime:
-    """`on("2027-03-15 09:00")`: a moment on the Korean clock; without a time, the start of that day."""
+    """`on("2027-03-15 09:00")`: an instant in Korean time; without a time, the start of that day."""
     return datetime.fromisoformat(text).replace(tzinfo=KST)
 
 
@@ -43,7 +43,7 @@ def day(text: str) -> date:
     return date.fromisoformat(text)
 
 
-# -- what is sold ------------------------------------------------------------------------------------
+# -- catalogues --------------------------------------------------------------------------------------
 
 
 @cache
@@ -57,7 +57,7 @@ def default_catalogue() -> Catalogue:
 
 
 def catalogue(effective_from: str = "2026-11-01", **changes: Any) -> Catalogue:
-    """The repository's catalogue with some values changed; a plan that is None is sold no longer."""
+    """Return the repository's catalogue with some values changed; a plan that is None is removed."""
     table = _merged(tomllib.loads(catalogue_text()), changes)
     return parse_strict(Catalogue, {**table, "version": effective_from, "effective_from": effective_from})
 
@@ -81,7 +81,7 @@ BOOK = book_of(default_catalogue())
 
 
 def request_body(**changes: Any) -> dict[str, Any]:
-    """A request that is in order, as sent on the wire, with some fields changed."""
+    """Return a valid request in its wire format, with some fields changed."""
     return {
         "request_id": "request-1",
         "customer_id": "customer-1",
@@ -104,7 +104,7 @@ def read(at: str = "2027-01-01 09:00", book: PriceBook = BOOK, **changes: Any) -
 
 
 def problems(**changes: Any) -> list[tuple[str | None, str]]:
-    """What is wrong with a request so changed, as (field, code); empty when it is in order."""
+    """Return the problems of a request with these changes, as (field, code); empty if it is valid."""
     answer = read(**changes)
     return [(p.field, p.code) for p in answer.problems] if isinstance(answer, Refusal) else []
 
@@ -113,7 +113,7 @@ def problems(**changes: Any) -> list[tuple[str | None, str]]:
 
 
 class Posted(NamedTuple):
-    """A ledger line as tests write one down."""
+    """A ledger line in the notation of the tests."""
 
     kind: str
     first_day: str
@@ -137,11 +137,11 @@ def posted(lines: list[LedgerLine] | tuple[LedgerLine, ...]) -> list[Posted]:
     return [Posted(x.kind, x.first_day.isoformat(), x.end_day.isoformat(), x.amount) for x in lines]
 
 
-# -- a life ------------------------------------------------------------------------------------------
+# -- subscriptions -----------------------------------------------------------------------------------
 
 
 class ScenarioBuilder:
-    """One subscription, lived by the rules alone."""
+    """One subscription, simulated by the rules alone."""
 
     def __init__(self, request: Request, at: datetime, book: PriceBook = BOOK) -> None:
         catalogue_then = book.in_force(day_of(at))
@@ -166,32 +166,32 @@ class ScenarioBuilder:
 
     @classmethod
     def paid(cls, first_day: str, term: str, book: PriceBook = BOOK, **changes: Any) -> Self:
-        """Requested and switched to paid at 09:00 on the first day, as the tests of contracts begin."""
+        """Return a subscription that was requested and switched to paid at 09:00 on the first day."""
         subscription = cls.requested(f"{first_day} 09:00", book, **changes)
         return subscription.send("switch_to_paid", term=term)
 
     def copy(self) -> Self:
-        """The same life, to be lived on in another way."""
+        """Return a copy, which can continue differently."""
         twin = copy.copy(self)
         twin.events, twin.timeline = list(self.events), list(self.timeline)
         twin.ledger, twin.answers = list(self.ledger), list(self.answers)
         return twin
 
     def at(self, moment: str | datetime) -> Self:
-        """Time passes, and all that falls due up to that moment is done."""
+        """Advance the time, and process all deadlines up to that instant."""
         self.now = on(moment) if isinstance(moment, str) else moment
         while event := next_due_event(self.state, self.now, self.book):
             self._happen(event)
         return self
 
     def send(self, command: str, **argument: Any) -> Self:
-        """A command that the rules accept. A date left out is today, a confirmation the right one."""
+        """Send a command that must be accepted. Defaults: the date of today, the correct confirmation."""
         answer = self.answered(command, **argument)
         assert isinstance(answer, Decision), answer
         return self
 
     def expect_refusal(self, command: str, **argument: Any) -> Refusal:
-        """A command that the rules refuse; nothing has changed then."""
+        """Send a command that must be refused and change nothing; return the refusal."""
         before = self.state
         answer = self.answered(command, **argument)
         assert isinstance(answer, Refusal), answer
@@ -199,7 +199,7 @@ class ScenarioBuilder:
         return answer
 
     def proves(self, *domains: str) -> Self:
-        """The proof of these domains is found when it is looked for now."""
+        """Check the domains now; the verification records of these are found."""
         answer = self.hears(self.read("check_domain", {}), ExternalFacts(proved=domains))
         assert isinstance(answer, Decision), answer
         return self
@@ -208,11 +208,11 @@ class ScenarioBuilder:
         return self.hears(self.read(command, argument), ExternalFacts(token=TOKEN))
 
     def read(self, command: str, argument: Mapping[str, Any]) -> Command | Refusal:
-        """A command's words on the wire, with what was left out filled in."""
+        """Parse a command from its wire format, with defaults for missing fields."""
         return parse_command(command, {**self._left_out(command), **argument})
 
     def hears(self, command: Command | Refusal, found: ExternalFacts) -> Decision | Refusal:
-        """Judge a command that has been read, and do what it causes."""
+        """Decide a parsed command, and apply its events."""
         answer: Decision | Refusal = (
             command
             if isinstance(command, Refusal)
@@ -234,7 +234,7 @@ class ScenarioBuilder:
 
     @property
     def message(self) -> str:
-        """What the last command was answered."""
+        """Return the message of the last decision."""
         return self.answers[-1].message
 
     @property
@@ -252,7 +252,7 @@ class ScenarioBuilder:
 
     @property
     def period(self) -> tuple[str, str, str]:
-        """The contract's term, first day and half-open end."""
+        """Return the contract's term, first day and half-open end."""
         contract = self.state.contract
         assert contract is not None
         return contract.term.value, contract.first_day.isoformat(), contract.end_day.isoformat()

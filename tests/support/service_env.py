@@ -1,4 +1,4 @@
-"""A house: one database, one task queue and one worker on the servers that all tests share."""
+"""Service environment: one database, task queue and worker on the servers that all tests share."""
 
 import asyncio
 import itertools
@@ -34,7 +34,7 @@ from .subscription_driver import SubscriptionDriver
 CATALOGUE_FILE = Path(__file__).parents[2] / "catalogue.toml"
 TEMPLATE = "worksub_template"
 PASSWORD = "Correct4Horse"
-# Of PASSWORD, at the least cost that is accepted; computed once, because hashing is slow by design.
+# Of PASSWORD, at the lowest accepted cost; computed once, because hashing is slow by design.
 PASSWORD_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$C6MlUKmKR5Kc+057IypfNA$8P+40GbAxALyRlFjettoYxM2myg39niVRkANFZfbpfk"
 )
@@ -44,12 +44,12 @@ _numbers = itertools.count(1)
 
 
 def kst(text: str) -> datetime:
-    """`on("2027-03-15 09:00")`: a moment on the Korean clock; without a time, the start of that day."""
+    """`kst("2027-03-15 09:00")`: an instant in Korean time; without a time, the start of that day."""
     return datetime.fromisoformat(text).replace(tzinfo=KST)
 
 
 def catalogue_text(version: str = "2020-01", effective_from: str = "2020-01-01", **replaced: str) -> str:
-    """The repository's catalogue, in force whenever these tests run, with some passages replaced."""
+    """Return the repository's catalogue, always in force for these tests, with some passages replaced."""
     text = CATALOGUE_FILE.read_text(encoding="utf-8")
     replacements = {'version = "2026-11"': f'version = "{version}"', "2026-11-01": effective_from, **replaced}
     for old, new in replacements.items():
@@ -63,20 +63,20 @@ def catalogue(version: str = "2020-01", effective_from: str = "2020-01-01", **re
 
 
 async def publish(pool: Pool, newer: Catalogue) -> bool:
-    """Publish a version on the day from which it is in force, which the clocks of the lives here show."""
+    """Publish a version on its effective date, which the subscriptions' clocks here show."""
     return await catalogue_repository.publish(pool, newer, today=newer.effective_from)
 
 
 def unique_name(prefix: str) -> str:
-    """A name that no other test uses."""
+    """Return a name that no other test uses."""
     return f"{prefix}-{next(_numbers)}"
 
 
 @dataclass(frozen=True)
 class ServiceEnv:
-    """What a test needs of the service, each part with the login that it has in production.
+    """The parts of the service that a test needs, each with its production login.
 
-    `database_url` is for setting up. `owner` may do anything in the database, to look behind it all.
+    `database_url` is for the setup. `owner` has all privileges in the database, for inspections.
     """
 
     temporal: Client
@@ -90,22 +90,22 @@ class ServiceEnv:
 
     @property
     def owner_url(self) -> str:
-        """As `owner`, for what goes there by itself."""
+        """Return the URL of the `owner` login, for separate connections."""
         return as_login(self.database_url, SUPERUSER)
 
     @property
     def worker_url(self) -> str:
-        """For a worker process."""
+        """Return the database URL of a worker process."""
         return as_login(self.database_url, WORKER)
 
     @property
     def web_url(self) -> str:
-        """For a process that answers over HTTP."""
+        """Return the database URL of an HTTP server process."""
         return as_login(self.database_url, WEB)
 
     @property
     def people_url(self) -> str:
-        """For a process that asks."""
+        """Return the database URL of a client process."""
         return as_login(self.database_url, PEOPLE)
 
     def worker(self, *, allow_simulation: bool = True, mail_server: MailServer | None = None) -> Worker:
@@ -120,7 +120,7 @@ class ServiceEnv:
         )
 
     def request_body(self, **changes: Any) -> dict[str, Any]:
-        """A request that is in order, for a name and under an id of its own, with some fields changed."""
+        """Return a valid request with a unique name and ID, with some fields changed."""
         name = unique_name("acme")
         return {
             "request_id": name,
@@ -139,20 +139,20 @@ class ServiceEnv:
         }
 
     async def requested(self, at: str | None = None, **changes: Any) -> SubscriptionDriver:
-        """A life whose trial has started: now, on a clock of its own, or at another time, simulated."""
+        """Return a subscription in its trial: with a test clock that starts now, or simulated from `at`."""
         simulated = {} if at is None else {"simulated_at": kst(at).isoformat()}
         body = self.request_body(**simulated, **changes)
         answer = await self.client.request(body)
         return SubscriptionDriver(self.client, self.temporal, answer.subscription_id, body)
 
     async def paid(self, at: str, term: str = "ANNUAL", **changes: Any) -> SubscriptionDriver:
-        """A simulated life that switched to paid in the hour in which it was requested."""
+        """Return a simulated subscription that switched to paid in the hour of its request."""
         subscription = await self.requested(at, **changes)
         await subscription.send("switch_to_paid", at=at, date=at[:10], term=term)
         return subscription
 
     async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refusal:
-        """The answer to a request, whichever it is."""
+        """Return the response to a request, whether accepted or refused."""
         try:
             return await self.client.request(body)
         except RefusalError as refusal:
@@ -161,7 +161,7 @@ class ServiceEnv:
 
 @asynccontextmanager
 async def open_stack(directory: Path) -> AsyncIterator[EmbeddedStack]:
-    """The servers that many houses share, with a database to copy theirs from."""
+    """Start the servers that many environments share, with a template database."""
     async with EmbeddedStack(directory, search_attributes={}) as running:
         await disable_fsync(running)
         client = await Client.connect(running.addresses.temporal_address)
@@ -170,7 +170,7 @@ async def open_stack(directory: Path) -> AsyncIterator[EmbeddedStack]:
 
 
 async def disable_fsync(stack: EmbeddedStack) -> None:
-    """No test takes the power away from this server, and hundreds of lives are thousands of commits."""
+    """Disable fsync: no test simulates a power failure, and the tests commit thousands of times."""
     connection = await asyncpg.connect(stack.postgres.dsn())
     await connection.execute("ALTER SYSTEM SET fsync = off")
     await connection.execute("SELECT pg_reload_conf()")
@@ -186,7 +186,7 @@ async def open_service_env(
     database_url: str | None = None,
     task_queue: str | None = None,
 ) -> AsyncIterator[ServiceEnv]:
-    """A house of one's own; with `works=False` its worker is for the test to run."""
+    """Open a separate environment; with `works=False` the test itself runs the worker."""
     name = unique_name("service_env").replace("-", "_")
     queue = task_queue or name
     url = database_url or await create_database(stack, name)
@@ -209,8 +209,8 @@ _creating = asyncio.Lock()
 
 
 async def create_database(stack: EmbeddedStack, name: str, template: str = TEMPLATE) -> str:
-    """A database of this name, set up as the template is; its URL."""
-    async with _creating:  # two at a time would find the template in use
+    """Create a database of this name from the template; return its URL."""
+    async with _creating:  # concurrent copies fail, because the template is then in use
         connection = await asyncpg.connect(stack.postgres.dsn())
         try:
             await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}")

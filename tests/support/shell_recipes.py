@@ -1,4 +1,4 @@
-"""docs/operations.md as a person uses it: each recipe's commands, typed into a shell."""
+"""The recipes of docs/operations.md: the commands of each, executed in a shell."""
 
 import asyncio
 import os
@@ -30,12 +30,12 @@ _PATIENCE_SECONDS = 60.0
 
 
 def chapters() -> list[str]:
-    """The headings of the chapters that have recipes."""
+    """Return the headings of the chapters that have recipes."""
     return [chapter for chapter, text in _CHAPTER.findall(_TEXT) if _RECIPE.search(text)]
 
 
 def recipes(*of_chapters: str) -> list[str]:
-    """The headings of the recipes of these chapters that are to be typed into a shell."""
+    """Return the headings of the recipes in these chapters that have shell commands."""
     return [
         heading
         for chapter, text in _CHAPTER.findall(_TEXT)
@@ -46,7 +46,7 @@ def recipes(*of_chapters: str) -> list[str]:
 
 
 def commands_of(heading: str) -> list[list[str]]:
-    """The commands of a recipe, by its shell blocks."""
+    """Return the commands of a recipe, per shell block."""
     [text] = [text for name, text in _RECIPE.findall(_TEXT) if name == heading]
     return [list(shell_lines(f"```sh\n{block.text}```\n")) for block in blocks(text, "sh")]
 
@@ -59,7 +59,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Shell:
-    """A shell of somebody who looks after the subscriptions of a house."""
+    """The shell of an operator of a service environment."""
 
     stack: EmbeddedStack
     service_env: ServiceEnv
@@ -68,7 +68,7 @@ class Shell:
     async def types(
         self, commands: Sequence[str], replaced: Mapping[str, str], *, codes: Sequence[int] = ()
     ) -> list[str]:
-        """What each command prints. Its exit code is 0 unless `codes` say otherwise."""
+        """Run the commands; return the output of each. The exit code must be 0, or that in `codes`."""
         printed = []
         for number, command in enumerate(commands):
             for example, real in replaced.items():
@@ -116,7 +116,7 @@ def recipe(heading: str) -> Callable[[Recipe], Recipe]:
     return register
 
 
-# -- lives that examples speak of --------------------------------------------------------------------
+# -- subscriptions of the examples -------------------------------------------------------------------
 
 
 async def in_days(subscription: SubscriptionDriver, days: int) -> str:
@@ -130,7 +130,7 @@ async def paid(shell: Shell, **changes: Any) -> SubscriptionDriver:
 
 
 async def unproved(shell: Shell, domain: str) -> SubscriptionDriver:
-    """A domain of which the proof has been published just after it was looked for."""
+    """Return a subscription whose verification record was published just after the last check."""
     subscription = await shell.service_env.requested(account={"domain": domain})
     await subscription.client.settle(subscription.id)
     shell.service_env.dns.publish_txt(domain, (await subscription.status()).proofs[0].txt_value)
@@ -138,7 +138,7 @@ async def unproved(shell: Shell, domain: str) -> SubscriptionDriver:
 
 
 async def named(subscription: SubscriptionDriver) -> dict[str, str]:
-    """What stands for this life in examples."""
+    """Return the placeholders of the examples, with the values of this subscription."""
     return {
         "ID": subscription.id,
         "acme": subscription.request["account"].get("group", "acme"),

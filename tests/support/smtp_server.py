@@ -1,4 +1,4 @@
-"""A real SMTP server, which takes mail or does not, as a test wants it."""
+"""An SMTP server that accepts or refuses emails, as a test requires."""
 
 import asyncio
 import ssl
@@ -22,10 +22,10 @@ Answer = Callable[[str], Awaitable[str]]
 
 
 class SmtpServer:
-    """`async with SmtpServer() as room`: what it has taken is in `taken`, in the order in which it came.
+    """`async with SmtpServer() as room`: `taken` has the accepted emails in order of arrival.
 
-    `to_recipient` and `to_letter` answer what comes, by the recipient's address. `to_sender` is the answer
-    to everybody. Each is SMTP's: a code and words.
+    `to_recipient` and `to_letter` return the responses to RCPT and DATA by the recipient's address.
+    `to_sender` is the response to every MAIL command. Each is an SMTP response: a code and a text.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SmtpServer:
         return f"{LOOPBACK}:{self.port}"
 
     def mail_server(self, **changes: Any) -> MailServer:
-        """How a worker finds it."""
+        """Return the worker's settings for this server."""
         return MailServer(**{"host": LOOPBACK, "port": self.port, "sender": SENDER, **changes})
 
     def to(self, recipient: str) -> list[EmailMessage]:
@@ -59,7 +59,7 @@ class SmtpServer:
         return [message["Message-ID"] for message in self.taken]
 
     def hang_up(self) -> None:
-        """Every connection is cut, as when the server dies."""
+        """Close every connection, as when the server stops."""
         for session in self._sessions:
             if isinstance(session.transport, asyncio.WriteTransport):
                 session.transport.abort()
@@ -91,7 +91,7 @@ class SmtpServer:
         self._sessions.add(session)
         return session
 
-    # What aiosmtpd calls, each with the server, the session and the envelope first.
+    # Handlers of aiosmtpd; the first arguments are always server, session and envelope.
 
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -136,7 +136,7 @@ def _check(server: SMTP, session: Session, envelope: Envelope, mechanism: str, d
 
 @asynccontextmanager
 async def silent_server() -> AsyncIterator[MailServer]:
-    """A server that takes connections and says nothing, not even who it is."""
+    """Run a server that accepts connections and sends nothing, not even its greeting."""
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: writers.append(writer), LOOPBACK, 0)
     port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""One subscription as tests speak of it: what it is asked, what it answers, and what is left of it."""
+"""Driver for one subscription: commands, queries, and its histories in Temporal."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -22,7 +22,7 @@ from .polling import wait_for
 
 
 class SubscriptionDriver:
-    """A subscription by its id. Times of day are written as in `2027-03-15 09:00`, on the Korean clock."""
+    """A subscription by its ID. Times are written as `2027-03-15 09:00`, in Korean time."""
 
     def __init__(
         self, client: SubscriptionClient, temporal: Client, subscription_id: str, request: dict[str, Any]
@@ -38,21 +38,21 @@ class SubscriptionDriver:
 
     @property
     def handle(self) -> WorkflowHandle[Any, Any]:
-        """Without a run id: whatever run there is."""
+        """Return a handle without a run ID: it follows the latest run."""
         return self.temporal.get_workflow_handle(self.workflow_id)
 
     @property
     def clock(self) -> SubscriptionClock:
         return self.client.clock(self.id)
 
-    # -- asking --------------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------
 
     async def send(self, command: str, *, at: str | None = None, **argument: Any) -> Answer:
-        """A command that is accepted. A confirmation that is left out is the right one."""
+        """Send a command that must be accepted. The default confirmation is the correct one."""
         return await self.client.command(self.id, command, await self._argument(command, at, argument))
 
     async def expect_refusal(self, command: str, *, at: str | None = None, **argument: Any) -> Refusal:
-        """A command that is refused."""
+        """Send a command that must be refused; return the refusal."""
         try:
             answer = await self.send(command, at=at, **argument)
         except RefusalError as refusal:
@@ -60,22 +60,22 @@ class SubscriptionDriver:
         raise AssertionError(f"{command} was accepted: {answer}")
 
     async def advance_to(self, moment: str) -> None:
-        """In a simulated life: all is done that is due at that moment."""
+        """In a simulated subscription, process all deadlines that are due at that time."""
         await self.client.settle(self.id, _moment(moment))
 
     async def cancel_and_wait(self, at: str) -> None:
-        """A simulated life is cancelled for the day of that moment, erased, and its histories deleted."""
+        """Cancel a simulated subscription for that day; wait for erasure and deletion of its histories."""
         await self.send("cancel", at=at, date=at[:10])
         await self.advance_to(at)
         await self.has_closed()
 
     async def advance_clock_to(self, moment: datetime) -> None:
-        """In a life on its own clock: time passes, and what falls due is done."""
+        """In a subscription with a test clock, advance the clock and wait for the due deadlines."""
         await self.clock.advance_to(moment)
         await self.client.settle(self.id)
 
     async def today(self) -> date:
-        """The business date by the life's own clock; in a simulated life it is the real one's."""
+        """Return the business date of the test clock; without one, that of the real clock."""
         return day_of(await self.clock.now())
 
     async def confirmation(self) -> str:
@@ -89,7 +89,7 @@ class SubscriptionDriver:
             argument = {**argument, "agreed_terms": self.request["agreed_terms"]}
         return argument if at is None else {**argument, "at": _moment(at).isoformat()}
 
-    # -- reading -------------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------
 
     async def status(self) -> Status:
         return await self.client.status(self.id)
@@ -98,7 +98,7 @@ class SubscriptionDriver:
         return [entry.event for entry in await self.client.timeline(self.id)]
 
     async def event_times(self) -> list[tuple[str, str]]:
-        """Each event with the moment of business time at which it counts."""
+        """Return each event with the business time at which it takes effect."""
         return [
             (entry.event, f"{entry.at.astimezone(KST):%Y-%m-%d %H:%M}")
             for entry in await self.client.timeline(self.id)
@@ -113,15 +113,15 @@ class SubscriptionDriver:
             for line in await self.ledger()
         ]
 
-    # -- behind the scenes ---------------------------------------------------------------------------
+    # -- runs and histories --------------------------------------------------------------------------
 
     async def run_ids(self) -> list[str]:
-        """The runs that the server can list, the oldest first."""
+        """Return the runs that the server lists, oldest first."""
         runs = [run async for run in self.temporal.list_workflows(f"WorkflowId = '{self.workflow_id}'")]
         return [run.run_id for run in sorted(runs, key=lambda run: run.start_time)]
 
     async def has_run(self, times: int) -> list[str]:
-        """Wait until the server lists so many runs: a new one begins after its cause has been answered."""
+        """Wait until the server lists this many runs: a new run starts after the response to its cause."""
 
         async def listed() -> list[str] | None:
             runs = await self.run_ids()
@@ -132,7 +132,7 @@ class SubscriptionDriver:
         return runs
 
     async def has_only_its_last_run(self) -> None:
-        """Wait until the server lists one run: the others leave its lists a moment after their histories."""
+        """Wait until the server lists one run: deleted runs leave the lists after their histories."""
 
         async def listed() -> bool:
             return len(await self.run_ids()) == 1
@@ -140,7 +140,7 @@ class SubscriptionDriver:
         await wait_for("one run is listed", listed)
 
     async def has_started(self) -> bool:
-        """Whether a workflow that was started anew has found its record."""
+        """Return whether a restarted workflow has loaded its state from the database."""
         try:
             await self.client.settle(self.id)
         except RefusalError as refusal:
@@ -150,7 +150,7 @@ class SubscriptionDriver:
         return True
 
     async def has_closed(self) -> None:
-        """Wait for the workflow's last run to end: the histories of the others are deleted then."""
+        """Wait until the workflow's last run has closed: the other histories are deleted by then."""
         await has_closed(self.handle)
 
     async def history(self, run_id: str | None = None) -> list[HistoryEvent]:
@@ -158,7 +158,7 @@ class SubscriptionDriver:
         return [event async for event in handle.fetch_history_events()]
 
     async def whole_history(self) -> list[HistoryEvent]:
-        """The events of every run that can still be read."""
+        """Return the events of every run that still exists."""
         events = []
         for run_id in await self.run_ids():
             try:
@@ -173,7 +173,7 @@ class SubscriptionDriver:
 
 
 async def is_known(handle: WorkflowHandle[Any, Any]) -> bool:
-    """Whether the server knows this workflow or, if the handle names one, this run of it."""
+    """Return whether the server has this workflow or, if the handle names a run, this run of it."""
     try:
         await handle.describe()
     except RPCError as error:
@@ -184,7 +184,7 @@ async def is_known(handle: WorkflowHandle[Any, Any]) -> bool:
 
 
 async def has_closed(handle: WorkflowHandle[Any, Any]) -> None:
-    """Wait for a workflow to complete; one that was never started counts as well."""
+    """Wait until a workflow has completed; one that was never started counts as completed."""
 
     async def is_over() -> bool:
         try:
@@ -198,7 +198,7 @@ async def has_closed(handle: WorkflowHandle[Any, Any]) -> None:
     await wait_for(f"{handle.id} has closed", is_over)
 
 
-# The server's own reasons: something new had come in, or more signals than it keeps waiting.
+# Causes in the server itself: a new event had arrived, or more signals than it buffers.
 _HARMLESS = (
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
@@ -206,7 +206,7 @@ _HARMLESS = (
 
 
 def failed_tasks(events: Iterable[HistoryEvent]) -> list[str]:
-    """Why workflow tasks failed, if the worker or what it answered was to blame."""
+    """Return the causes of failed workflow tasks, except those that the server itself causes."""
     failures = (
         event.workflow_task_failed_event_attributes
         for event in events

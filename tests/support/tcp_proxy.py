@@ -1,4 +1,4 @@
-"""A door in front of a server: it stays where it is, whichever server stands behind it, or none."""
+"""A TCP proxy that keeps its address while the server behind it changes or is stopped."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class TcpProxy:
-    """Passes TCP connections on to the server at an address. With no server there, it cuts them.
+    """Proxy for TCP connections to the server at an address. Without a server, it closes them.
 
     Attributes, valid while it is open: `address` ("host:port").
     """
@@ -23,13 +23,13 @@ class TcpProxy:
         self._behind = address
 
     def closes(self) -> None:
-        """It leads nowhere, and whoever stands in it is cut off."""
+        """Close all connections; new connections are also closed."""
         self._behind = ""
         for task in self._passing:
             task.cancel()
 
     def leads_to_database(self, url: str) -> str:
-        """The URL of the same database, through the door."""
+        """Forward to this database; return its URL through the proxy."""
         parts = urlsplit(url)
         credentials, _, self._behind = parts.netloc.rpartition("@")
         return urlunsplit(parts._replace(netloc=f"{credentials}@{self.address}"))

@@ -1,4 +1,4 @@
-"""A front of TLS before a server, which asks for certificates and keys as a cloud's does."""
+"""A TLS proxy in front of a server, which requires certificates and API keys like a cloud service."""
 
 import asyncio
 import contextlib
@@ -25,9 +25,9 @@ _UNAUTHENTICATED = [
 
 @asynccontextmanager
 async def front(behind: str, context: ssl.SSLContext, api_key: str | None = None) -> AsyncIterator[str]:
-    """Passes gRPC on to the server at `behind`, over TLS; with an API key, for those alone who show it.
+    """Forward gRPC to the server at `behind` over TLS; with `api_key`, only for clients that send it.
 
-    Gives its address, on localhost.
+    Yield its address on localhost.
     """
     context.set_alpn_protocols(["h2"])
 
@@ -54,7 +54,7 @@ async def front(behind: str, context: ssl.SSLContext, api_key: str | None = None
 
 @asynccontextmanager
 async def postgres_front(behind: str, context: ssl.SSLContext) -> AsyncIterator[str]:
-    """The same for PostgreSQL's protocol, in which a client asks for TLS before it speaks it."""
+    """Forward the PostgreSQL protocol, in which a client requests TLS before the handshake."""
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -75,7 +75,7 @@ async def postgres_front(behind: str, context: ssl.SSLContext) -> AsyncIterator[
 
 
 async def _first_headers(reader: asyncio.StreamReader) -> tuple[bytes, int, dict[str, str]]:
-    """All that has come up to the first call's headers, the number of its stream, and those headers."""
+    """Return the bytes up to the first call's headers, the number of its stream, and those headers."""
     begun = await reader.readexactly(len(_PREFACE))
     while True:
         head = await reader.readexactly(9)
@@ -92,7 +92,7 @@ async def _refuse(writer: asyncio.StreamWriter, stream: int) -> None:
     writer.write(_frame(_SETTINGS, 0, 0, b"") + _frame(_SETTINGS, _END_STREAM, 0, b""))
     writer.write(_frame(_HEADERS, _END_STREAM | _END_HEADERS, stream, block))
     await writer.drain()
-    await asyncio.sleep(1)  # its reader would miss what it was told if the line were cut at once
+    await asyncio.sleep(1)  # the client would miss the response if the connection were closed immediately
     writer.close()
 
 

@@ -13,7 +13,7 @@ _LOCK = Path(tempfile.gettempdir()) / "worksub-tests-usual-ports.lock"
 
 @asynccontextmanager
 async def usual_ports_held() -> AsyncIterator[None]:
-    """Run one such test at a time on this machine: other workers and other test suites wait here."""
+    """Run one such test at a time on this machine: other test processes and test suites wait here."""
     with _LOCK.open("a") as file:
         await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
         yield

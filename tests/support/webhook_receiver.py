@@ -1,4 +1,4 @@
-"""A receiver of webhooks, as a customer would run one: real HTTP, and whatever may be the matter with it."""
+"""A webhook receiver of a customer over HTTP, with the failures that a test requires."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from support.polling import wait_for
 
 
 class Receiver:
-    """`status` is what it answers, `hangs` whether it does; `bad` are subjects that it answers with 500."""
+    """The receiver returns `status`, or nothing if `hangs`; events of subjects in `bad` get 500."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -60,7 +60,7 @@ class Receiver:
         self._released.set()
 
     def of(self, subject: str) -> list[int]:
-        """The numbers of the events of a subscription that it has taken, in the order in which they came."""
+        """Return the sequence numbers of a subscription's accepted events, in order of arrival."""
         return [event["data"]["sequence"] for event in self.taken if event.get("subject") == subject]
 
     async def has(self, subject: str, *sequences: int) -> None:
@@ -76,7 +76,7 @@ class Receiver:
         await wait_for(f"it is called {times} times", it_is)
 
     def verifies(self, secret: str) -> bool:
-        """Whether all that it was sent is signed with this secret."""
+        """Return whether all received calls are signed with this secret."""
         for headers, body in self.calls:
             Webhook(secret).verify(body, headers)
         return bool(self.calls)

@@ -1,4 +1,4 @@
-"""An office: what a worker process needs, and a house to look at what it does."""
+"""Environment of a worker process, with a service environment to inspect its results."""
 
 import os
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from .service_env import ServiceEnv, catalogue_text, open_service_env, unique_na
 
 
 class WorkerEnv(NamedTuple):
-    """A house without a worker, in a namespace of its own: worker processes all work on one task queue."""
+    """A service environment without a worker, in its own namespace: all workers use one task queue."""
 
     stack: EmbeddedStack
     service_env: ServiceEnv
@@ -33,8 +33,9 @@ class WorkerEnv(NamedTuple):
 async def open_worker_env(
     stack: EmbeddedStack, home: Path, runtime: Runtime | None = None, keyring: Keyring | None = None
 ) -> AsyncIterator[WorkerEnv]:
-    """`runtime` is for workers in this process; by default they measure nothing. `keyring` is what is
-    encrypted with, by default that of the environment.
+    """Open the environment. `runtime` is for workers in this process; by default it has no metrics.
+
+    `keyring` is for encryption; by default it is that of the environment.
     """
     keyring = keyring_from(os.environ) if keyring is None else keyring
     (home / "catalogue.toml").write_text(catalogue_text())

@@ -1,4 +1,4 @@
-"""The worker as operators run it: a process of its own, with an environment of its own."""
+"""The worker as operators run it: in its own process with its own environment."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ _SHARED = (KEYS, KEYS_FILE)  # the whole suite may run encrypted
 
 
 class WorkerProcess:
-    """`output` is what it has said so far, on both of its streams."""
+    """A worker process; `output` has the text of both of its streams so far."""
 
     def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         self._process = process
@@ -25,7 +25,7 @@ class WorkerProcess:
         self._listening = asyncio.create_task(self._listen())
 
     async def says(self, text: str, *, seconds: float = 20.0) -> None:
-        """Wait until it has said this."""
+        """Wait until the output has this text."""
         try:
             async with asyncio.timeout(seconds):
                 while text not in self.output:
@@ -39,7 +39,7 @@ class WorkerProcess:
         self._process.send_signal(number)
 
     async def exit_code(self, *, seconds: float = 25.0) -> int:
-        """Wait until it has ended."""
+        """Wait until the process has ended; return its exit code."""
         try:
             async with asyncio.timeout(seconds):
                 code = await self._process.wait()
@@ -64,9 +64,9 @@ class WorkerProcess:
 async def worker_process(
     settings: Mapping[str, str], home: Path, *, forked: bool = False
 ) -> AsyncIterator[WorkerProcess]:
-    """Run `python -m worker` with these settings, and with none of this process's own.
+    """Run `python -m worker` with only these settings.
 
-    `forked` has the fork server run it, for workers that end by themselves.
+    With `forked`, the fork server runs it; this is for workers that exit without a signal.
     """
     inherited = {
         name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_SETTINGS)
