@@ -1,0 +1,69 @@
+"""Registry of activities and activity interceptors."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Interceptor
+
+from activities.catalogue import CatalogueActivities
+from activities.domain_verification import DomainVerificationActivities
+from activities.erasure import ErasureActivities, HistoryActivities
+from activities.interceptors.caller_verification import CallerInterceptor
+from activities.interceptors.heartbeat import HeartbeatInterceptor
+from activities.invoicing import InvoicingActivities
+from activities.ledger_adjustments import LedgerAdjustmentActivities
+from activities.metrics import FailureReportingInterceptor
+from activities.notifications import DeliveringActivities, TellingActivities
+from activities.provisioning import ProvisioningActivities
+from activities.reconciliation.activities import ReconciliationActivities
+from activities.retention import RetentionActivities
+from activities.transitions import TransitionActivities
+from adapters.email.settings import MailServer
+from adapters.postgres.pool import Pool
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
+from subscription.message_authentication import Seals
+
+
+def create_activities(
+    client: Client,
+    pool: Pool,
+    seals: Seals,
+    *,
+    dns_resolvers: Sequence[str],
+    mail_server: MailServer | None,
+    allow_simulation: bool,
+) -> list[Callable[..., Any]]:
+    """Return every activity of the service, with its dependencies."""
+    workspaces = PostgresWorkspaceProvisioner(pool)
+    provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
+    transitions = TransitionActivities(pool, workspaces)
+    reconciliation = ReconciliationActivities(pool, client, workspaces, seals)
+    retention = RetentionActivities(pool, client)
+    return [
+        provisioning.provision_subscription,
+        provisioning.issue_domain_token,
+        transitions.record_transition,
+        transitions.recall_answer,
+        CatalogueActivities(pool).newer_catalogues,
+        DomainVerificationActivities(dns_resolvers).look_for_proof,
+        ErasureActivities(pool, workspaces).erase_subscription,
+        HistoryActivities(pool, client).delete_histories,
+        LedgerAdjustmentActivities(pool).adjust_ledger,
+        InvoicingActivities(pool).issue_invoices,
+        reconciliation.reconcile_record,
+        reconciliation.reconcile_running,
+        reconciliation.reconcile_closed,
+        reconciliation.reconcile_adjustments,
+        reconciliation.reconcile_invoices,
+        reconciliation.finish_reconciliation,
+        retention.purge_histories,
+        retention.purge_rows,
+        TellingActivities(pool).tell_notices,
+        DeliveringActivities(pool, mail_server).deliver_notices,
+    ]
+
+
+def activity_interceptors(seals: Seals) -> tuple[Interceptor, ...]:
+    """Return the activity interceptors; the first one is the outermost."""
+    return FailureReportingInterceptor(), CallerInterceptor(seals), HeartbeatInterceptor()

@@ -1,0 +1,150 @@
+"""Start-up of the worker process: health and metrics endpoints, connections, background tasks, retries."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final, TypeVar
+
+from temporalio.client import Client
+from temporalio.runtime import Runtime
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.attention_copy import attention_copied
+from adapters.observability.gauges import run_gauge_sampler
+from adapters.observability.health_server import WorkerHealth, serve_health
+from adapters.observability.sdk_runtime import metrics_served, telemetry_runtime
+from adapters.postgres.catalogue_repository import publish
+from adapters.postgres.pool import CONNECT_ERRORS, Pool, create_pool, redacted_location
+from adapters.settings import SettingsError, WorkerSettings
+from adapters.temporal.client import connect
+from adapters.temporal.encryption_keys import keyring_from
+from adapters.temporal.search_attributes import missing_search_attributes
+from adapters.webhooks.dispatcher import CONNECTIONS, run_webhook_dispatcher
+
+_FIRST_PAUSE, _MAX_PAUSE = 0.5, 10.0
+_DATABASE_ROLE: Final = "worksub_worker"
+
+_log = logging.getLogger("worksub")
+
+T = TypeVar("T")
+
+
+class ShutdownRequestedError(Exception):
+    """SIGTERM or SIGINT arrived while the worker was waiting for a server."""
+
+
+async def retry_until_available(server: str, attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
+    """Return the result of `attempt`; retry with growing pauses while the server is unavailable.
+
+    Each failed attempt is logged with its reason. Raises `ShutdownRequestedError` once `stop` is set.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await attempt()
+        except (RuntimeError, RPCError, *CONNECT_ERRORS) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            _log.info(f"Waiting for {server}: {reason}")
+        try:
+            await asyncio.wait_for(stop.wait(), pause)
+        except TimeoutError:
+            pause = min(pause * 2, _MAX_PAUSE)
+        else:
+            raise ShutdownRequestedError
+
+
+async def start_health_server(settings: WorkerSettings, stack: AsyncExitStack) -> WorkerHealth:
+    """Serve the health endpoint if an address is set; the caller fills in what it reports."""
+    health, address = WorkerHealth(), settings.health_address
+    if address:
+        try:
+            await stack.enter_async_context(serve_health(address.host, address.port, health))
+        except OSError as error:
+            raise _cannot_listen("WORKSUB_HEALTH_ADDRESS", str(address), error) from None
+        _log.info(f"Health at http://{address}/readyz.")
+    return health
+
+
+async def start_metrics(settings: WorkerSettings, stack: AsyncExitStack) -> Runtime:
+    """Return the SDK runtime; serve its Prometheus metrics if an address is set."""
+    address = settings.metrics_address
+    if address is None:
+        return telemetry_runtime(None)
+    try:
+        runtime = await stack.enter_async_context(metrics_served(address.host, address.port))
+    except OSError as error:
+        raise _cannot_listen("WORKSUB_METRICS_ADDRESS", str(address), error) from None
+    _log.info(f"Metrics at http://{address}/metrics.")
+    return runtime
+
+
+async def connect_to_temporal(runtime: Runtime, stop: asyncio.Event) -> Client:
+    """Connect to Temporal and check that the namespace is set up."""
+    client = await retry_until_available(
+        "Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop
+    )
+    await retry_until_available("Temporal", partial(_check_namespace, client), stop)
+    if keyring := keyring_from(os.environ):
+        _log.info(f"Payloads are encrypted with the key {keyring.keys[0].id}.")
+    target = client.service_client.config.target_host
+    _log.info(f"Connected to Temporal at {target}, namespace {client.namespace}.")
+    return client
+
+
+async def connect_to_postgres(settings: WorkerSettings, stack: AsyncExitStack, stop: asyncio.Event) -> Pool:
+    """Open the connection pool of the worker."""
+    pool = await retry_until_available(
+        "PostgreSQL",
+        lambda: stack.enter_async_context(create_pool(settings.database_url, _DATABASE_ROLE)),
+        stop,
+    )
+    _log.info(f"Connected to PostgreSQL at {redacted_location(settings.database_url)}.")
+    return pool
+
+
+async def publish_catalogue(settings: WorkerSettings, pool: Pool, stop: asyncio.Event) -> None:
+    """Publish the catalogue of the settings if its version is new."""
+    if await retry_until_available("PostgreSQL", partial(publish, pool, settings.catalogue), stop):
+        _log.info(f"Published catalogue version {settings.catalogue.version}.")
+
+
+async def start_background_tasks(
+    settings: WorkerSettings, client: Client, pool: Pool, runtime: Runtime, stack: AsyncExitStack
+) -> None:
+    """Start the copy of `NeedsAttention`, the gauge sampler and the webhook dispatcher."""
+    await stack.enter_async_context(attention_copied(pool, client))
+    if settings.metrics_address:
+        await stack.enter_async_context(run_gauge_sampler(pool, client, runtime.metric_meter))
+    webhook_pool = await stack.enter_async_context(
+        create_pool(settings.database_url, _DATABASE_ROLE, connections=CONNECTIONS)
+    )
+    await stack.enter_async_context(run_webhook_dispatcher(webhook_pool, anywhere=settings.webhooks_anywhere))
+
+
+async def _check_namespace(client: Client) -> None:
+    """Raise `SettingsError` if the namespace is missing, not accessible or not set up."""
+    try:
+        missing = await missing_search_attributes(client)
+    except RPCError as error:
+        if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+            raise SettingsError(
+                f"Temporal denies access to namespace {client.namespace}: {error.message}. "
+                "Check TEMPORAL_NAMESPACE and the credentials."
+            ) from None
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise SettingsError(
+            f"Temporal has no namespace {client.namespace}: create it, or set TEMPORAL_NAMESPACE to another."
+        ) from None
+    if missing:
+        raise SettingsError(
+            f"Namespace {client.namespace} lacks search attributes ({', '.join(missing)}): "
+            "run `worksub setup`."
+        )
+
+
+def _cannot_listen(setting: str, address: str, error: OSError) -> SettingsError:
+    return SettingsError(f"{setting}: cannot listen on {address}: {error.strerror}.")
