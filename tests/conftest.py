@@ -22,10 +22,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each run a directory of its own.
+    """Give each test run its own base directory.
 
-    Runs of one user share pytest's usual directory, and each run takes from all others the right to read it:
-    a PostgreSQL server that root runs as another user could not read its data any longer.
+    Runs of one user share pytest's default directory, and each run restricts its permissions.
+    A PostgreSQL server that root runs as another user could then no longer read its data.
     """
     if not config.option.basetemp:
         config.option.basetemp = tempfile.mkdtemp(prefix="worksub-tests-")
@@ -62,6 +62,6 @@ async def service_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[S
 
 @pytest.fixture
 async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """A house of its own, for what is done there concerns everybody in it."""
+    """Open an isolated service environment for tests that affect every subscription in it."""
     async with open_service_env(stack, temporal) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""The bench still runs, in its smallest sizes, and the page is what its last run has measured."""
+"""The benchmarks in their smallest size, and the page with the results of the last run."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ serve(working)
 
 @pytest.fixture
 def odd_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a module with a worker that prints, and ends as its argument says."""
+    """Create a worker module that prints and exits as its argument specifies, and return its name."""
     (tmp_path / "odd_worker.py").write_text(WORKER, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PAGE.parents[1]}")
     return "odd_worker"
@@ -146,9 +146,9 @@ def test_actions_are_counted_by_the_published_rules() -> None:
     continued = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
 
     assert actions_in([started, timer, continued]) == 2
-    # Two local activities of one task are one action, that of the next task is another.
+    # Local activities of one workflow task are one billable action; the next task's are another.
     assert actions_in([started, _marker(4), _marker(4), _marker(9)]) == 3
-    # The first task of the next run has the same number.
+    # Event ids start again in the next run.
     assert actions_in([started, _marker(4), continued, started, _marker(4)]) == 4
     assert actions_in([completed]) == 2
     assert actions_in([third_attempt]) == 2
@@ -158,13 +158,13 @@ def test_actions_are_counted_by_the_published_rules() -> None:
 @pytest.mark.parametrize(
     ("actions", "gigabytes", "dollars"),
     [
-        # Nothing but the plan: its 2.5 million actions are in it.
+        # Only the plan's price, which includes 2.5 million actions.
         (2_500_000, 0, 500),
         # 11.25 million more: 5 × 50 + 5 × 45 + 1.25 × 40 = 525, and the plan.
         (13_750_000, 0, 1025),
         # 10 GB for 720 hours at 0.042: 302.40.
         (0, 10, 802.4),
-        # A tenth of 10,000 GB × 720 × 0.042 = 302,400 is more than the plan's least.
+        # 10% of 10,000 GB × 720 × 0.042 = 302,400 exceeds the minimum price of the plan.
         (0, 10_000, 332_640),
     ],
 )

@@ -1,4 +1,4 @@
-"""Each alert fires, stays quiet, and fires when the series that it reads are absent."""
+"""Each alert fires, stays inactive, and fires when its input series are absent."""
 
 import shutil
 import subprocess
@@ -77,6 +77,6 @@ def names_in(expression: str) -> set[str]:
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
 def test_summary_has_no_value_when_series_is_absent(rule: dict[str, Any]) -> None:
-    """The value of absence is -1, which is no number of subscriptions and no time."""
+    """The value -1 marks absence. It must not be shown as a count or a duration."""
     summary = rule["annotations"]["summary"]
     assert ("-absent(" in rule["expr"]) == summary.startswith("{{ if lt $value 0.0 }}")

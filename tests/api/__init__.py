@@ -1,1 +1,1 @@
-"""The HTTP API on the real service: uvicorn on a port of its own, httpx, real servers behind it."""
+"""Tests of the HTTP API: uvicorn and httpx with a real Temporal server and PostgreSQL."""

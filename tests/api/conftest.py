@@ -1,4 +1,4 @@
-"""The servers that the tests of the API share, and the reception where most of them ask."""
+"""Session fixtures: a shared service environment, an API server and its clients."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""`/docs`: the description to look at, from this server alone."""
+"""`/docs`: the API reference page, which loads everything from this server."""
 
 import re
 

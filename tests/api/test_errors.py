@@ -1,4 +1,4 @@
-"""Answers that are no, and what stands in the log of them."""
+"""Error responses of the API and their log records."""
 
 import asyncio
 import json
@@ -144,7 +144,7 @@ async def test_asyncpg_internal_error_is_retryable(
     service_env: ServiceEnv,
 ) -> None:
     class LostCount(ApiKeyStore):
-        """Asyncpg does so at times when a server dies under many questions; no test can bring it about."""
+        """Simulate an asyncpg internal error that can occur when the server dies under load."""
 
         async def opening(self, token: str) -> ApiKey | None:
             raise InternalClientError
@@ -225,7 +225,7 @@ def test_every_code_has_a_status() -> None:
 
 
 async def test_client_disconnect_during_body_is_no_server_error(acme: ApiClient) -> None:
-    """A connection that is cut in the middle of the body is nobody's trouble but the caller's."""
+    """A connection closed in the middle of the body is not logged as a server error."""
 
     async def cut() -> AsyncIterator[bytes]:
         yield b"{"

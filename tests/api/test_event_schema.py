@@ -1,4 +1,4 @@
-"""What webhooks send is what the published JSON Schema says."""
+"""Validation of webhook event data against the published JSON Schema."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ PUBLISHED: dict[str, Any] = json.loads(page("docs/schemas/subscription-event.jso
 
 
 def data_of(event: Event) -> dict[str, Any]:
-    """Return `data` as it is sent when this event happens."""
+    """Return the `data` field of the webhook for this event."""
     told = EventPayload(
         subscription_id="0b5b0f1e-6f53-5a3e-9d0e-6f5b1d1f8f0a",
         customer_id="C-1000482",
@@ -36,7 +36,7 @@ def data_of(event: Event) -> dict[str, Any]:
 
 
 def closed(schema: Any) -> Any:
-    """Return the schema with no object that may have a property which it does not describe."""
+    """Return the schema with `additionalProperties: false` on every object."""
     if isinstance(schema, list):
         return [closed(each) for each in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""What the description shows is what the rules say, and fits what it says of its shape."""
+"""The examples in the OpenAPI description: valid for their schemas and for the business rules."""
 
 from typing import Any
 

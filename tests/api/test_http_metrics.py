@@ -1,4 +1,4 @@
-"""Metrics of the HTTP API and the console: real requests, scraped as Prometheus scrapes them."""
+"""Metrics of the HTTP API and the console: real requests, then a scrape as by Prometheus."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ async def test_open_event_streams_are_counted(service_env: ServiceEnv) -> None:
         subscription_id = await visitor.requests(service_env)
         path = f"/v1/subscriptions/{subscription_id}/events"
         async with visitor.http.stream("GET", path) as one, visitor.http.stream("GET", path) as two:
-            streams = [one.aiter_bytes(), two.aiter_bytes()]  # a stream that is dropped is closed
+            streams = [one.aiter_bytes(), two.aiter_bytes()]  # an abandoned stream is closed
             await asyncio.gather(*map(anext, streams))
             assert (await metrics_of(reception.service.metrics)).value("worksub_http_streams") == 2
 

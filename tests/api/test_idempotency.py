@@ -1,4 +1,4 @@
-"""The same again: the first answer again (R9, R22). Pages. Keys that are made, turned and ended. Rates."""
+"""Idempotent requests (R9, R22), pagination, API keys and rate limits."""
 
 import asyncio
 import uuid
@@ -121,7 +121,7 @@ async def test_invalid_api_key_is_unauthenticated(reception: ApiServer, acme: Ap
 
 async def test_the_database_has_no_key_but_its_hash(service_env: ServiceEnv, reception: ApiServer) -> None:
     made = await reception.keys.create("C-keys", "")
-    secret = made.token.split("_", 2)[2]  # it may have that character in itself
+    secret = made.token.split("_", 2)[2]  # the secret itself may contain underscores
     rows = await service_env.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
     assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
     async with create_pool(service_env.web_url, "worksub_api", connections=1) as pool:
@@ -198,7 +198,7 @@ async def test_flood_of_one_command_does_not_block_other_commands(service_env: S
     async with open_api_server(service_env, command_rates=CommandRates("3/minute")) as reception:
         eager, rival = await reception.visitor("C-flooding"), await reception.visitor("C-rival")
         mine = f"/subscriptions/{await eager.requests(service_env)}"
-        for _ in range(5):  # what is not theirs is not found, and counts for nothing
+        for _ in range(5):  # another customer's subscription returns 404 and uses no quota
             await rival.posts(f"{mine}/check-domain", {}, 404)
         for _ in range(3):
             assert (await eager.posts(f"{mine}/check-domain", {}, 409))["code"] == "NO_PROOF_AWAITED"

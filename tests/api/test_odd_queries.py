@@ -1,4 +1,4 @@
-"""Odd values of query parameters: each is answered or refused, none is a fault or silently misread."""
+"""Unusual query parameter values: each is accepted or refused; none causes an error or is misread."""
 
 import pytest
 from support.api_client import ApiClient, ApiServer
@@ -52,7 +52,7 @@ async def test_no_value_of_a_query_parameter_is_a_fault(operator: ApiClient, pat
     [
         ("/subscriptions", "members", "0", "INVALID_VALUE"),
         ("/subscriptions", "members", "2147483648", "INVALID_VALUE"),
-        # Pydantic would read these as seconds since 1970, and as a time of that day.
+        # Pydantic would parse these as seconds since 1970 and as midnight of that date.
         ("/subscriptions", "contract_to_from", "0", "INVALID_DATE"),
         ("/subscriptions", "contract_to_before", "2027-07-01T00:00:00", "INVALID_DATE"),
         ("/subscriptions", "trial_ends_at_from", "1700000000", "INVALID_INSTANT"),

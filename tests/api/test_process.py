@@ -1,4 +1,4 @@
-"""`worksub api` as operators run it: a process of its own, stopped in good order, or killed in the middle."""
+"""`worksub api` in a separate process: graceful stop, and SIGKILL during a request."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ async def test_api_killed_during_request_loses_and_repeats_nothing(
             base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=40
         ) as http:
             async with api_process(service_env, port) as first:
-                # No worker yet, so the answer is still to come when the process dies.
+                # No worker runs yet, so the request is still pending when the process is killed.
                 asked = asyncio.create_task(http.post("/v1/subscriptions", json=body))
                 await wait_for("the workflow has begun", lambda: begun(temporal))
                 first.kill()

@@ -1,4 +1,4 @@
-"""The quickstart of docs/api.md, as it is written there, run by a shell and by Python."""
+"""The quickstart of docs/api.md, run verbatim in a shell and in Python."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Limits of the API under bursts: each is counted before anything is done."""
+"""Limits of the API under bursts: each request is counted before it is executed."""
 
 import asyncio
 from collections import Counter

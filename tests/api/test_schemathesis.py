@@ -1,6 +1,6 @@
-"""Schemathesis: whatever is sent, the answer is one that the description knows, and none is unforeseen.
+"""Schemathesis: every response conforms to the OpenAPI description, and none is an unhandled error.
 
-A few cases for each operation in the small size, over 2,000 in all in the large one.
+A few cases per operation in the small size, more than 2,000 cases in the large size.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ async def test_every_response_conforms_to_the_schema(
         living,
     )
     print(f"{tried.total():,} cases: {dict(sorted(tried.items()))}")
-    # It got past the door, and into the rules.
+    # Requests passed authentication and parsing and reached the business rules.
     assert {200, 404, 422} <= tried.keys()
 
 
 def _cases(operation: Any) -> Any:
-    """What fits the description and, where it leaves anything to be wrong, what does not."""
+    """Return valid cases, and invalid ones where the operation has any input."""
     fitting, misfit = (
         operation.as_strategy(mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     )
@@ -58,7 +58,7 @@ def _cases(operation: Any) -> Any:
 
 
 def _try_everything(url: str, keys: list[str], living: str) -> Counter[int]:
-    """How often each status was the answer. Half of them are about a subscription that there is."""
+    """Return the number of responses by status. Half of the cases use an existing subscription."""
     schema: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
     tried: Counter[int] = Counter()
     for operation in (found.ok() for found in schema.get_all_operations()):
@@ -74,7 +74,7 @@ def _try_everything(url: str, keys: list[str], living: str) -> Counter[int]:
         @given(case=_cases(operation))
         def answers(case: Any) -> None:
             number = tried.total()
-            # A stream of one that lives has no end.
+            # The event stream of an active subscription never ends.
             if number % 2 and "subscription_id" in case.path_parameters and not case.path.endswith("/events"):
                 case.path_parameters["subscription_id"] = living
             answer = case.call(base_url=url, headers={"Authorization": keys[number % 3 == 0]}, timeout=60)

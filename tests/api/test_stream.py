@@ -1,4 +1,4 @@
-"""The timeline as it happens: resumed, kept alive, ended by the erasure, not by a database that restarts."""
+"""The event stream: resume, keep-alive, end on erasure, and survival of a database restart."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ class Listener:
         self._lines = answer.aiter_lines()
 
     async def hears(self, field: str) -> str:
-        """The next value of this field; a comment has none."""
+        """Return the next value of this field. Comment lines have none."""
         async for line in self._lines:
             name, separator, value = line.partition(":")
             if separator and name == field:
@@ -131,7 +131,7 @@ async def test_streams_per_key_are_limited(service_env: ServiceEnv, reception: A
     visitor = await reception.visitor("C-many")
     subscription_id = await visitor.requests(service_env)
     async with AsyncExitStack() as open_streams:
-        # Kept, for httpx closes a stream that nobody holds.
+        # Keep a reference: httpx closes a response that is garbage-collected.
         listeners = [
             await open_streams.enter_async_context(listening(visitor, subscription_id)) for _ in range(20)
         ]

@@ -1,4 +1,4 @@
-"""A customer's way through the API, from what is on sale to the erasure."""
+"""A customer's use of the API, from the catalogue to the erasure."""
 
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -92,7 +92,7 @@ async def test_complete_subscription_lifecycle(
     assert timeline["items"][-1]["event"] == "ERASED"
     assert await acme.gets(f"{there}/upcoming") == {"items": [], "next": None}
     assert len((await acme.gets(f"{there}/certificates"))["items"]) == 2
-    # A contract that ends on its first day charges no day.
+    # A contract that ends on its first day has no charges.
     assert (await acme.gets(f"{there}/ledger"))["items"] == []
     assert await acme.gets(f"{there}/explanations") == {"items": [], "next": None}
     over = await acme.posts(f"{there}/check-domain", {}, 409)
@@ -133,7 +133,7 @@ async def test_every_list_has_items_and_a_next(
         assert schema.get("type") != "array", path
         if "items" in schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("properties", {}):
             path = path.removeprefix("/v1").replace("{subscription_id}", subscription_id)
-            if "{" in path:  # of something that does not exist here
+            if "{" in path:  # for a subscription that does not exist here
                 continue
             caller = acme if path == "/events" else operator  # an operator must name a customer
             page = await caller.gets(path)

@@ -1,4 +1,4 @@
-"""Two customers, one trying everything against the other: it is as if the other were not there."""
+"""Authorization between two customers: every route treats the other's data as nonexistent."""
 
 import base64
 import uuid
@@ -79,7 +79,7 @@ NOBODYS = {("GET", path) for path in ("/healthz", "/readyz", "/v1/catalogue", "/
 
 @dataclass(frozen=True)
 class Theirs:
-    """A subscription of another customer, and the numbers of its papers by the path of each kind."""
+    """A subscription of another customer, and the numbers of its documents by path."""
 
     subscription_id: str
     numbers: dict[str, str]
@@ -92,9 +92,9 @@ async def theirs(service_env: ServiceEnv, acme: ApiClient) -> str:
 
 @pytest.fixture(scope="module")
 async def billed(service_env: ServiceEnv) -> AsyncIterator[Theirs]:
-    """A subscription of another customer with an invoice and a notice, and their numbers.
+    """Create another customer's subscription with an invoice and a notice, and return their numbers.
 
-    The notice goes again: elsewhere nobody is told of anything.
+    Deletes the notice afterwards, because other tests expect an empty outbox.
     """
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", customer_id="C-billed")
     await subscription.advance_to("2026-04-01 00:00")
@@ -156,7 +156,7 @@ async def test_commands_to_other_customer_are_not_found(
     nothing = await rival.posts(command.format(subscription_id=NOBODY), COMMANDS[path], 404)
     assert without(found, "request_id") == without(nothing, "request_id")
     assert await acme.gets(f"/subscriptions/{theirs}/timeline") == before
-    # The workflow was not even asked: of updates it has the request alone.
+    # No update reached the workflow: its history has only the request.
     history = await reception.subscription(theirs).history()
     accepted = [event.workflow_execution_update_accepted_event_attributes for event in history]
     asked = [each.accepted_request.input.name for each in accepted]
@@ -265,7 +265,7 @@ async def test_idempotency_keys_are_scoped_by_customer(
     mine = await rival.posts("/subscriptions", second, 201, key="order-1")
     assert theirs["subscription_id"] != mine["subscription_id"]
     assert await acme.posts("/subscriptions", first, 201, key="order-1") == theirs
-    # Not even with the other's own body: the name is taken, as for everybody.
+    # The other customer's own body is refused too, because the name is taken.
     refused = await rival.posts("/subscriptions", first, 409, key="order-2")
     assert refused["code"] == "NAME_TAKEN"
 

@@ -1,4 +1,4 @@
-"""Webhook endpoints over the API, and the events of a customer for a program that catches up."""
+"""Webhook endpoints in the API, and the event list with which a client catches up."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 @pytest.fixture(scope="module")
 async def anywhere(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
-    """The API of a deployment whose webhooks may go to internal addresses."""
+    """Run the API of a deployment that allows webhooks to private addresses."""
     async with open_api_server(service_env, webhooks_anywhere=True) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""Webhooks: told at least once and in order, whatever the receiver does, by as many couriers as there are."""
+"""Webhooks: delivered at least once and in order, with failing receivers and several dispatchers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ TODAY = datetime.now(KST).date().isoformat()
 
 @pytest.fixture(scope="module")
 async def post(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """A house of its own, for couriers deliver to everybody in it."""
+    """Open an isolated service environment, because dispatchers deliver to all of its endpoints."""
     async with open_service_env(stack, temporal) as opened:
         yield opened
 
@@ -47,7 +47,7 @@ async def webhooks(post: ServiceEnv) -> AsyncIterator[WebhookEndpointStore]:
 
 @asynccontextmanager
 async def couriers(service_env: ServiceEnv, number: int = 1, *, patience: float = 10) -> AsyncIterator[None]:
-    """So many processes' worth of couriers."""
+    """Run the webhook dispatchers of this many processes."""
     async with AsyncExitStack() as stack:
         for _ in range(number):
             pool = await stack.enter_async_context(
@@ -58,7 +58,7 @@ async def couriers(service_env: ServiceEnv, number: int = 1, *, patience: float 
 
 
 async def changed_often(subscription: SubscriptionDriver, times: int) -> None:
-    """A life with two more events for each time."""
+    """Create a subscription with two additional events per repetition."""
     for _ in range(times):
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await subscription.send("withdraw_reservation")
@@ -169,7 +169,7 @@ async def test_unavailable_receiver_backs_off_and_recovers(
 async def test_slow_responses_do_not_block_other_receivers(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
-    """Neither another customer's endpoint nor their own customer's; and they hold no database connection."""
+    """Waiting for a slow receiver blocks no other endpoint and holds no database connection."""
     slow_customer, other_customer = unique_name("C"), unique_name("C")
     async with AsyncExitStack() as receivers:
         held = [await receivers.enter_async_context(receiving()) for _ in range(5)]
@@ -179,7 +179,7 @@ async def test_slow_responses_do_not_block_other_receivers(
             await webhooks.add(receiver.url, slow_customer)
         await webhooks.add(good.url, slow_customer)
         await webhooks.add(others.url, other_customer)
-        # A single connection: one call that held it would stop every other.
+        # The pool has one connection: a call that held it would block all others.
         pool = await receivers.enter_async_context(
             create_pool(post.worker_url, "worksub_worker", connections=1)
         )
@@ -405,10 +405,10 @@ async def test_interrupted_delivery_is_sent_again(post: ServiceEnv, webhooks: We
         await webhooks.add(receiver.url, customer)
         subscription = await post.requested(customer_id=customer)
         async with create_pool(post.worker_url, "worksub_worker", connections=2) as pool:
-            # Its claim runs out ten seconds after the longest call.
+            # The claim expires ten seconds after the request timeout.
             async with run_webhook_dispatcher(pool, anywhere=True, patience=1):
                 await receiver.is_called(1)
-                # As if the process were killed: the connections are cut, nothing is settled.
+                # Simulate SIGKILL: connections close and the delivery is not settled.
                 pool.terminate()
             receiver.hangs = False
         async with couriers(post):
@@ -492,7 +492,7 @@ async def test_rotated_secret_overlaps_with_the_previous_one(
 async def test_concurrent_secret_rotations_keep_one_secret(
     post: ServiceEnv, webhooks: WebhookEndpointStore
 ) -> None:
-    """Each rotation ends the secrets before it, so that none signs for ever beside the newest one."""
+    """Each rotation ends all earlier secrets; otherwise an old secret could sign forever."""
     made = await webhooks.add("https://receiver.example/", unique_name("C"))
     await gather_all(webhooks.rotate(made.endpoint_id, timedelta(hours=1)) for _ in range(6))
     without_end = await post.owner.fetchval(

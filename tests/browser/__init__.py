@@ -1,1 +1,1 @@
-"""The console in a real browser. It needs Chromium: `make browser`."""
+"""Tests of the console in a real browser. They need Chromium: `make browser`."""

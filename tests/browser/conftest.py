@@ -1,4 +1,4 @@
-"""Chromium, one for all tests, and the console that they visit."""
+"""Session fixtures: one Chromium process and the console under test."""
 
 import shutil
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Confirmations and forms in a real browser, with the script as it should be, late, and not there at all."""
+"""Confirmations and forms in a real browser, with the script loaded, delayed and missing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -82,7 +82,7 @@ async def test_two_tabs_finalize_their_own_drafts(console: ConsoleServer, chromi
 
 
 async def filled_in(context: BrowserContext, console: ConsoleServer, plan: str, members: str) -> Page:
-    """A request up to its check page. Enter sends each step: it is its button, and no other language."""
+    """Fill in a request up to its check page, with Enter: it must trigger "next", not the language."""
     page = await context.new_page()
     await page.goto(f"{console.url}/request")
     await page.locator(f"[name=plan][value={plan}]").check()
@@ -149,7 +149,7 @@ async def test_late_name_check_response_is_ignored(console: ConsoleServer, chrom
         async with page.expect_response("**/request/duplicates") as late:
             answered.set()
         await (await late.value).finished()
-        # Two frames later the script has handled it.
+        # After two animation frames the script has handled the event.
         await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert await page.locator("#duplicates").inner_text() == ""
 
@@ -190,7 +190,7 @@ async def test_language_change_keeps_input_except_password(console: ConsoleServe
         assert await page.locator("#password").input_value() == ""
         await page.locator("#password").fill(PASSWORD)
         await page.locator("#password").press("Enter")
-        # The page has two forms, and the language keeps both.
+        # The page has two forms; a language change keeps the input of both.
         await page.locator("#company_name").fill("Half")
         await page.locator("#member_id").fill("minji")
         await page.get_by_role("button", name="English").click()

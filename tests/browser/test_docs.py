@@ -1,4 +1,4 @@
-"""The API's description in a real browser: drawn from this server alone, under its strict policy."""
+"""The API reference in a real browser: no external requests, strict content security policy."""
 
 from playwright.async_api import Browser
 from support.api_client import open_api_server

@@ -1,4 +1,4 @@
-"""The product guide, from the request to the erasure, word by word in a browser."""
+"""The product guide, from the request to the erasure, followed literally in a browser."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +17,7 @@ from subscription.refusals import RefusalCode, RefusalError
 
 @dataclass(frozen=True)
 class Reader:
-    """Who follows the guide: in which language, with scripts or without, on what screen, by day or night."""
+    """A visitor: language, JavaScript on or off, screen size, light or dark mode."""
 
     language: Language
     scripts: bool
@@ -58,7 +58,7 @@ async def test_the_guide(console: ConsoleServer, chromium: Browser, reader: Read
     await _chooses_the_renewal(visitor, path)
     await _cancels(visitor, path, name, console, listed.subscription_id)
     await context.close()
-    # A refused form is an answer like any other, and Chromium notes its status down as an error.
+    # Chromium logs the status of a refused form as an error, but refusals are expected here.
     assert [each for each in complaints if "status of 4" not in each] == []
 
 
@@ -175,7 +175,7 @@ async def _cancels(
     quoted = await client.quote_cancellation(subscription_id, later)
     assert quoted.penalty
     await visitor.goes_to(f"{path}/cancel")
-    # The form begins with the day without a fee, never with today.
+    # The form defaults to the day without a charge, never to today.
     assert await page.locator("#date").input_value() == contract.end_day.isoformat()
     await visitor.types(date=later.isoformat())
     await visitor.clicks("Review cost")

@@ -27,7 +27,7 @@ PEOPLE = {
 
 @dataclass
 class Provider:
-    """The provider's process; `stop` ends it."""
+    """The process of the OpenID provider. `stop` ends it."""
 
     process: ChildProcess
 
@@ -37,7 +37,7 @@ class Provider:
 
 @asynccontextmanager
 async def provider_for(console: ConsoleServer, port: int, directory: Path) -> AsyncIterator[Provider]:
-    """Start a provider where the console is registered."""
+    """Start a provider with the console registered as a client."""
     node = shutil.which("node")
     assert node, "These tests need Node.js 20"
     options = {
@@ -83,7 +83,7 @@ class Scene:
         await self.page.get_by_role("link", name=name).click()
 
     async def signs_in_as(self, person: str) -> None:
-        """Fill in the provider's form, and consent if the provider asks."""
+        """Fill in the provider's form, and give consent if the provider requests it."""
         await self.page.locator("input[name=login]").fill(person)
         await self.page.locator("input[name=password]").fill("any")
         await self.page.get_by_role("button", name="Sign-in").click()
@@ -96,7 +96,7 @@ class Scene:
         await self.page.get_by_text(text).first.wait_for()
 
     def refusals(self) -> dict[str, float]:
-        """The codes of the sign-ins that the console has refused."""
+        """Return the number of refused sign-ins by code."""
         [family] = [
             each
             for each in self.console.metrics.registry.collect()

@@ -1,1 +1,1 @@
-"""The `worksub` command, run as people and scripts run it: as a process of its own."""
+"""Tests of the `worksub` command, run as a subprocess."""

@@ -1,4 +1,4 @@
-"""Fixtures: the service that the commands call, on the servers that all tests of a process share."""
+"""Fixtures: the service that the commands call, on the servers shared by the test process."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ class Service:
     settings: dict[str, str]
 
     async def subscribed(self, **replaced: Any) -> str:
-        """The id of a new subscription."""
+        """Create a subscription and return its id."""
         answer = await self.client.request({**request_fields(**replaced), "password_hash": PASSWORD_HASH})
         return answer.subscription_id
 
     async def paid(self, **replaced: Any) -> str:
-        """The id of a new subscription with an annual contract from today."""
+        """Create a subscription with an annual contract from today, and return its id."""
         subscription_id = await self.subscribed(**replaced)
         today = (await self.client.clock(subscription_id).now()).astimezone(KST).date()
         await self.client.switch_to_paid(subscription_id, today, ContractTerm.ANNUAL)
@@ -47,7 +47,7 @@ class Service:
 
 @pytest.fixture(scope="session")
 def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository's catalogue, in force whenever these tests run."""
+    """Write the repository's catalogue with a start date in the past."""
     text = (ROOT / "catalogue.toml").read_text(encoding="utf-8")
     assert "effective_from = 2026-11-01" in text
     file = tmp_path_factory.mktemp("catalogue") / "catalogue.toml"
@@ -59,7 +59,7 @@ def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def service(
     stack: EmbeddedStack, temporal: Client, stack_directory: Path, catalogue_file: Path
 ) -> AsyncIterator[Service]:
-    """The usual database and task queue, in a namespace that only these tests use."""
+    """Run the service with the default database and task queue, in a namespace for these tests."""
     addresses, namespace = stack.addresses, await new_namespace(temporal)
     await set_up(namespace, addresses.database_url, read_catalogue(catalogue_file))
     async with (
@@ -79,11 +79,11 @@ async def service(
 
 @pytest.fixture
 def cli(service: Service, tmp_path: Path) -> Cli:
-    """`worksub` as it reaches the service, in an empty directory."""
+    """Return `worksub` configured for the service, in an empty directory."""
     return Cli(service.settings, tmp_path)
 
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Cli:
-    """`worksub` where there is no service."""
+    """Return `worksub` without a configured service."""
     return Cli({}, tmp_path)

@@ -1,4 +1,4 @@
-"""`worksub keys` and `worksub webhooks`, and what they say when something is wrong."""
+"""`worksub keys` and `worksub webhooks`, including their error messages."""
 
 from typing import Any
 

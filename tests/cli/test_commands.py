@@ -1,4 +1,4 @@
-"""What changes a subscription and what asks about it: each command's table, its JSON, its refusals."""
+"""Commands and queries of one subscription: table output, JSON output and refusals."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -200,7 +200,7 @@ async def test_verify_domain_record_proves_ownership(service: Service, cli: Cli)
     assert "To prove" not in proved.out
 
 
-# -- questions ---------------------------------------------------------------------------------------
+# -- queries -----------------------------------------------------------------------------------------
 
 
 async def test_a_year_of_charges_is_foreseen_quoted_and_explained(service: Service, cli: Cli) -> None:
@@ -244,7 +244,7 @@ async def test_a_switch_and_an_upgrade_are_quoted_before_they_are_done(service: 
         cli.run("quote", subscription_id, *terms),
         cli.run("quote", subscription_id, "--of", "upgrade", "--members", "20", "--json"),
     )
-    # Basic costs 7,200 a member a month at list and 6,000 in an annual contract.
+    # Basic costs 7,200 per member and month at list price, 6,000 in an annual contract.
     assert (switch["monthly"], switch["monthly_now"], switch["contract"]["term"]) == (72_000, 0, "MONTHLY")
     assert "72,000 KRW a month" in in_words.out
     assert (early.code, early.error["code"]) == (1, "NOT_YET_PAID")

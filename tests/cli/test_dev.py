@@ -1,4 +1,4 @@
-"""`worksub dev` and `worksub demo`: the whole service on this machine, and nothing left running."""
+"""`worksub dev` and `worksub demo`: they run the whole service and leave no process behind."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ EXAMPLE = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 
 @pytest.fixture
 def cli(alone: Cli, catalogue_file: Path) -> Cli:
-    """`worksub` with no service but what it starts itself."""
+    """Return `worksub` without a configured service; it starts its own."""
     return alone.with_settings(WORKSUB_CATALOGUE=str(catalogue_file))
 
 
@@ -38,7 +38,7 @@ async def usual_ports() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A `worksub dev` that is ready; whatever a test leaves of it is stopped."""
+    """Start `worksub dev`, wait until it is ready, and stop it after the test."""
     process = await cli.start("dev", "--json")
     try:
         await ready_addresses(process)
@@ -50,7 +50,7 @@ async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def ready_addresses(dev: asyncio.subprocess.Process) -> dict[str, str]:
-    """Wait until a `worksub dev --json` is ready, and return where it answers."""
+    """Wait until `worksub dev --json` is ready, and return its addresses."""
     assert dev.stdout is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
         ready: dict[str, str] = json.loads(await dev.stdout.readline())
@@ -73,7 +73,7 @@ async def says(process: asyncio.subprocess.Process, text: str) -> None:
 
 
 def children(pid: int) -> dict[int, str]:
-    """The processes that a process has started, with their command lines."""
+    """Return the child processes of a process with their command lines."""
     pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in pids}
 
@@ -131,7 +131,7 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
 
 @contextmanager
 def usual_ports_taken() -> Iterator[None]:
-    """Listen on the usual ports, unless another program does."""
+    """Listen on the default ports that no other program uses."""
     with ExitStack() as held:
         for port in USUAL_PORTS:
             if port_is_free(port):
@@ -140,7 +140,7 @@ def usual_ports_taken() -> Iterator[None]:
 
 
 async def both_tools_read_the_same_addresses(cli: Cli, subscription_id: str) -> None:
-    """`.worksub/env` in a shell that has settings for another Temporal, and works in another directory."""
+    """Source `.worksub/env` in a shell with other Temporal settings and another directory."""
     script = f"""
         set -eu
         export TEMPORAL_ADDRESS=127.0.0.1:1 TEMPORAL_API_KEY=of-another-server
@@ -254,7 +254,7 @@ async def test_dev_exits_and_names_the_server_that_ended(cli: Cli) -> None:
         assert "PostgreSQL has ended with exit code -9. The end of " in error["message"]
         assert await dev.wait() == 3
         await asyncio.gather(*map(gone, started))
-    # Its data are as good as ever.
+    # The data survived the kill.
     async with running_dev(cli):
         assert (await cli.json("list"))["subscriptions"] == []
 

@@ -1,4 +1,4 @@
-"""YAML as it is read here: nothing silently turns into something else, and complaints have their line."""
+"""The YAML reader: no implicit type conversion, and every error has its line."""
 
 from pathlib import Path
 from typing import Any

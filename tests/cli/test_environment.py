@@ -1,4 +1,4 @@
-"""`worksub` where little is as it should be: no home, no terminal, no output, other alphabets, odd files."""
+"""`worksub` in unusual environments: no home, no terminal, closed output, other encodings, odd files."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ REQUEST = str(ROOT / "examples" / "request.yaml")
 
 
 async def in_a_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str, str]:
-    """How a line of a shell ends, in which `$W` is the command."""
+    """Run a shell line in which `$W` is the command, and return its exit code and output."""
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
@@ -70,7 +70,7 @@ async def test_closed_stderr_does_not_redirect_errors_to_stdout(alone: Cli) -> N
 
 
 async def test_json_is_json_in_any_alphabet(alone: Cli, tmp_path: Path) -> None:
-    """What the output cannot spell is escaped, as JSON escapes it."""
+    """Characters outside the output encoding use JSON escapes."""
     ended, out, _ = await in_a_shell(
         alone, r"$W simulate $'구독\xff.yaml' --json", PYTHONIOENCODING="ascii", PYTHONUTF8="0"
     )

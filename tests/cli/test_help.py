@@ -1,4 +1,4 @@
-"""Help lists every command under its heading, every command answers in JSON, and the shell completes."""
+"""Help headings, `--json` on every command, and shell completion."""
 
 from typing import Any
 

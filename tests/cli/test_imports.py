@@ -1,4 +1,4 @@
-"""What a command imports, which is most of the time that a short one takes."""
+"""Imports of commands, which take most of the run time of a short command."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ sys.exit(code)
 
 
 async def _run(cli: Cli, *arguments: str) -> tuple[Ended, set[str]]:
-    """A command that succeeds, and what it has imported of all that is heavy."""
+    """Run a command that must succeed, and return the heavy modules that it imported."""
     ended = await cli.python("-c", _TELLING, *arguments)
     assert ended.code == 0, ended
     return ended, set(ended.err.split())

@@ -1,4 +1,4 @@
-"""What people see in terminals of any width: nothing is cut, and what is to be copied stays whole."""
+"""Terminal output at any width: nothing is truncated, and copyable values stay on one line."""
 
 import io
 from datetime import datetime
@@ -25,7 +25,7 @@ SUBSCRIPTION = "d9a31f0d-37ec-563c-b621-a02a9ff03f97"
 
 
 def shown(part: RenderableType, width: int) -> list[str]:
-    """The lines that a terminal of this width is sent."""
+    """Return the output lines for a terminal of this width."""
     output = io.StringIO()
     Console(file=output, width=width, markup=False, highlight=False).print(part, crop=False)
     return [line.rstrip() for line in output.getvalue().splitlines()]
@@ -56,7 +56,7 @@ def test_subscription_output_is_never_truncated(width: int) -> None:
 def test_names_break_after_an_underscore_if_they_must() -> None:
     [*_, fee] = lived(SCENARIO).ledger
     assert fee.kind == "EARLY_TERMINATION_FEE"
-    # At 74 columns Charge has 14 left: 60 are taken by the others and by the gaps between them.
+    # At 74 columns, 14 remain for Charge: the other columns and the gaps take 60.
     narrow = [line[:14].strip() for line in shown(ledger_table([fee]), 74)]
     assert narrow[3:6] == ["EARLY_", "TERMINATION_", "FEE"]
     assert any(line.startswith("EARLY_TERMINATION_FEE  ") for line in shown(ledger_table([fee]), 100))

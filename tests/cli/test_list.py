@@ -1,4 +1,4 @@
-"""`worksub list`: ready-made questions, and queries in Temporal's own language."""
+"""`worksub list`: predefined lists, and queries in Temporal's query language."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -34,7 +34,7 @@ async def test_every_predefined_list_returns_results(service: Service, cli: Cli)
             strict=True,
         )
     )
-    # The trials end in thirty days, so in no week but a later one; a switch for tomorrow may be next week's.
+    # Trials end in thirty days, so never this week. A switch for tomorrow may fall in the next week.
     due = [first] if today + timedelta(days=1) < week_of(today)[1] else []
     assert {name: ids(answer) for name, answer in answers.items()} == {
         "trials-ending": [],

@@ -63,7 +63,7 @@ def test_every_command_that_takes_a_subscription_is_tried_below() -> None:
         for parameter in command.params
         if parameter.name in ("subscription_id", "subscription")
     }
-    # A replay needs an endpoint as well; it is tried on its own.
+    # A webhook replay also needs an endpoint and has its own test.
     assert taking == {*COMMANDS, "webhooks replay"}
 
 
@@ -100,7 +100,7 @@ async def test_a_replay_of_webhooks_takes_the_account(service: Service, cli: Cli
 
 async def test_ambiguous_reference_is_refused_with_candidates(service: Service, cli: Cli) -> None:
     first = await service.subscribed(account={"group": fresh("lookup")})
-    group = first[:8]  # hexadecimal digits, which are a group's name as well
+    group = first[:8]  # hexadecimal digits, which are also a valid group name
     second = await service.subscribed(account={"group": group})
     ambiguous = await cli.run("cancel", group, "--date", "today", "--confirm", f"minji@{group}", "--json")
     assert ambiguous.code == 2
@@ -199,7 +199,7 @@ async def test_a_watched_status_is_a_document_a_change(service: Service, cli: Cl
     await cli.json("withdraw", group)
     assert (await next_document(status))["reservation"] is None
     await cli.json("cancel", group, "--date", "today", "--confirm", f"minji@{group}")
-    # Both end with the subscription.
+    # Both commands end when the subscription ends.
     (last, _), (entries, _) = await asyncio.gather(status.communicate(), timeline.communicate())
     assert json.loads(last.splitlines()[-1])["state"] == "ERASED"
     assert json.loads(entries.splitlines()[-1])[-1]["event"] == "ERASED"

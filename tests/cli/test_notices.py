@@ -1,4 +1,4 @@
-"""`worksub notices`: what customers were told, and what waits to be sent."""
+"""`worksub notices`: sent and waiting customer notices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from .conftest import Service
 
 @pytest.fixture
 async def told(service: Service) -> AsyncIterator[str]:
-    """The id of a subscription that was told that its trial ends; nothing of it waits afterwards."""
+    """Create a subscription with a sent trial-end notice and no waiting notice, and return its id."""
     subscription_id = await service.subscribed()
     status = await service.client.status(subscription_id)
     assert status.trial_ends_at is not None

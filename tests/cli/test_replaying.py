@@ -1,4 +1,4 @@
-"""`worksub replay`: what is running is tried on this release; a query that makes no sense is refused."""
+"""`worksub replay`: running workflows replay on this release, and invalid queries are refused."""
 
 from support.cli_runner import Cli
 from support.polling import wait_for

@@ -1,4 +1,4 @@
-"""check-name and request, the password above all."""
+"""`worksub check-name` and `worksub request`, in particular the password input."""
 
 import asyncio
 from pathlib import Path

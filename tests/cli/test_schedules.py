@@ -1,4 +1,4 @@
-"""`worksub schedules` and `worksub findings`: what happens by itself, and what it has found."""
+"""`worksub schedules` and `worksub findings`: scheduled jobs and reconciliation findings."""
 
 import asyncio
 from collections.abc import AsyncIterator

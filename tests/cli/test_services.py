@@ -1,4 +1,4 @@
-"""Servers that are away, silent or not set up: the exit code is 3 within seconds, and a sentence says why."""
+"""Unavailable, silent or unconfigured servers: exit code 3 within seconds, with a reason."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ NOWHERE = "127.0.0.1:1"
 
 @pytest.fixture(scope="module")
 async def empty_namespace(service: Service) -> str:
-    """A namespace for which no worker works, and that nobody has set up."""
+    """Create a namespace without a worker and without the service's setup."""
     name = "nobody-works-here"
     await service.temporal.workflow_service.register_namespace(
         RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86400))
@@ -44,7 +44,7 @@ def unserved(cli: Cli, empty_namespace: str) -> Cli:
 
 
 def dearer_catalogue(catalogue: Path, directory: Path) -> str:
-    """The same version of the catalogue with another price."""
+    """Write the same catalogue version with a different price."""
     text = catalogue.read_text()
     assert "list = 3600" in text
     file = directory / "dearer.toml"
@@ -94,7 +94,7 @@ async def test_server_lost_during_command_prints_one_result(service: Service, un
         process.stdin.close()
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert b"Waiting for a worker" in await process.stderr.readline()
-            to_temporal.closes()  # after which the SDK tries again and again, and warns
+            to_temporal.closes()  # after which the SDK retries and logs warnings
             out, _ = await process.communicate()
     assert process.returncode == 3, out
     assert json.loads(out)["error"]["code"] in ("NO_ANSWER", "TEMPORAL_UNREACHABLE")

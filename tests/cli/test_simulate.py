@@ -1,4 +1,4 @@
-"""Scenarios on both engines: what they come to, and files that are no scenarios."""
+"""Scenarios on both engines: their results, and invalid scenario files."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def documents(ended: Ended) -> list[dict[str, Any]]:
 
 
 def as_expected(document: dict[str, Any]) -> dict[str, Any]:
-    """The part of a document that the examples' expectations have."""
+    """Return the part of a result document that the example expectations cover."""
     fields = ("kind", "from", "to", "amount", "effective_at")
     return {
         "accepted": [outcome["accepted"] for outcome in document["outcomes"]],
@@ -38,7 +38,7 @@ async def test_both_engines_match_the_example_expectations(alone: Cli) -> None:
     for path, document in zip(EXAMPLES, documents(by_rules), strict=True):
         expected = json.loads(path.with_name(f"{path.stem}.expected.json").read_text())
         assert as_expected(document) == expected, path.name
-    some = files[:: SIZES.examples_on_temporal]  # ids go by the place in a run, so both engines get the same
+    some = files[:: SIZES.examples_on_temporal]  # ids depend on the position, so both engines match
     on_temporal = await alone.run("simulate", *some, "--engine", "temporal", "--json")
     assert documents(on_temporal) == documents(await alone.run("simulate", *some, "--json"))
     assert f"{len(some)} of {len(some)} lived: " in on_temporal.err

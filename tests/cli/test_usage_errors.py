@@ -1,4 +1,4 @@
-"""Commands that cannot be understood end with code 2, and say how they are used."""
+"""Usage errors: exit code 2 and a usage message."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The service that generated and foreign clients call, and the npm packages that these clients need."""
+"""Fixtures: the service for generated and foreign-language clients, and their npm packages."""
 
 from pathlib import Path
 
@@ -13,5 +13,5 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
-    """The directory with `node_modules`."""
+    """Return the directory that contains `node_modules`."""
     return install_packages(HERE)

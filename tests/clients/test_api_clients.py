@@ -1,4 +1,4 @@
-"""Clients that are generated from docs/openapi.json, compiled as strict, and used against the running API."""
+"""Clients generated from docs/openapi.json, compiled in strict mode and run against the API."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 async def api(service: Service) -> AsyncIterator[tuple[str, ApiKeyStore]]:
-    """The URL of the API, and the keys that it accepts."""
+    """Run the API, and return its URL and its API keys."""
     url = as_login(service.settings["DATABASE_URL"], WEB)
     async with (
         create_pool(url, "worksub_reader", connections=4) as reading,
@@ -63,7 +63,7 @@ async def api(service: Service) -> AsyncIterator[tuple[str, ApiKeyStore]]:
 
 
 async def printed_by(command: list[str], api: tuple[str, ApiKeyStore], **environment: str) -> dict[str, Any]:
-    """Return what a program prints that has the key of a new customer."""
+    """Run a program with the API key of a new customer, and return its output."""
     url, keys = api
     made = await keys.create(fresh("C"), "clients")
     process = await asyncio.create_subprocess_exec(
@@ -120,7 +120,7 @@ async def test_a_generated_typescript_client_is_strict_and_works(
 async def test_a_generated_python_client_is_strict_and_works(
     tmp_path: Path, api: tuple[str, ApiKeyStore]
 ) -> None:
-    # The generator needs an older typer than this project, so it has an environment of its own.
+    # The generator needs an older typer than this project, so it gets a separate virtual environment.
     home = HERE / "build" / "python"
     if not (home / "bin" / "openapi-python-client").exists():
         venv.create(home, with_pip=True, clear=True)

@@ -1,4 +1,4 @@
-"""The Go examples of the documentation: the API's is compiled and run, and both are in Go's own format."""
+"""The Go examples of the documentation: gofmt check, and a compiled run of the API example."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ __all__ = ["api"]
 
 
 def go(*command: str, cwd: Path) -> str:
-    # Without modules: the example needs the standard library alone, and nothing is downloaded.
+    # Module mode is off: the example uses only the standard library, so nothing is downloaded.
     environment = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(HERE / "build" / "go")}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -28,7 +28,7 @@ def go(*command: str, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled example of the API's page."""
+    """Return the compiled example of docs/api.md."""
     directory = tmp_path_factory.mktemp("go")
     [block] = blocks(page("docs/api.md"), "go")
     (directory / "main.go").write_text(block.text)

@@ -1,4 +1,4 @@
-"""The TypeScript example of the documentation, compiled as strict and run against the real service (R9)."""
+"""The TypeScript example of the documentation, compiled in strict mode and run against the service (R9)."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ HASH = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSW
 
 @pytest.fixture(scope="module")
 def example(node_packages: Path) -> Path:
-    """The compiled example."""
+    """Return the compiled example."""
     [block] = blocks(page("docs/temporal-clients.md"), "typescript")
     build = node_packages / "build"
     build.mkdir(exist_ok=True)

@@ -1,1 +1,1 @@
-"""The console: over HTTP, and in a real browser."""
+"""Tests of the console over HTTP."""

@@ -1,4 +1,4 @@
-"""One house and one console for all tests here."""
+"""Session fixtures: one service environment and one console."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What may be asked now, and a life as a picture: always what the rules say."""
+"""Available actions and the timeline chart: both match the business rules."""
 
 from support.scenario_builder import ScenarioBuilder
 
@@ -109,7 +109,7 @@ def test_switch_and_upgrade_costs_are_previewed() -> None:
     assert not isinstance(switch, Refusal)
     cost = cost_of(standing(subscription), switch)
     assert cost is not None
-    # Ten members at 3,000 for each of twelve whole months.
+    # Ten members at 3,000 for twelve full months.
     assert (cost.monthly, cost.monthly_now, cost.total) == (30_000, 0, 360_000)
     withdrawal = parse_command("withdraw_reservation", {})
     assert not isinstance(withdrawal, Refusal)

@@ -1,4 +1,4 @@
-"""What was charged and invoiced, as its customer reads it: each line with its invoice, the sums (R20-R22)."""
+"""The charges page: ledger lines with their invoices, and totals (R20-R22)."""
 
 import re
 
@@ -14,7 +14,7 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 
 @pytest.fixture(scope="module")
 async def billed(console: ConsoleServer) -> SubscriptionDriver:
-    """R21's example, invoiced; then April, and a correction, which are on no invoice yet."""
+    """Create the example of R21, invoiced, then April and an adjustment that are not invoiced yet."""
     service_env = console.service_env
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", plan="lite")
     await subscription.send("upgrade", at="2026-03-15 09:00", plan="basic", agreed_terms=TERMS)
@@ -49,10 +49,10 @@ async def test_charges_show_invoice_and_uninvoiced_total(
             "Service fee 1 Apr 2026 - 30 Apr 2026 Basic 10 ₩72,000 not yet",
             "Adjustment Service fee, 15 Mar 2026: service outage T-4711 -₩9,483 not yet",
         ]
-        # 16,258 + 39,483 + 72,000 - 9,483; and the last two, which no invoice has.
+        # 16,258 + 39,483 + 72,000 - 9,483; and the last two, which are not invoiced.
         assert "In all ₩118,258, before VAT." in page.text
         assert "₩62,517 of it is not on an invoice yet." in page.text
-        # 55,741 and a tenth of it.
+        # 55,741 and 10% of it.
         issued = f"{invoice.issued_on.day} {invoice.issued_on:%b %Y}"
         assert rows(page, "Invoices") == [f"{invoice.number} March 2026 {issued} ₩61,315"]
 
@@ -95,7 +95,7 @@ async def test_charges_page_without_charges_states_it(console: ConsoleServer) ->
 
 
 def rows(page: httpx.Response, caption: str) -> list[str]:
-    """The rows of the table with this caption, as one reads them."""
+    """Return the visible text of the rows of the table with this caption."""
     [table] = re.findall(
         rf"<table[^>]*>\s*<caption[^>]*>{caption}</caption>.*?<tbody>(.*?)</tbody>", page.text, re.DOTALL
     )

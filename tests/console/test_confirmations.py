@@ -1,4 +1,4 @@
-"""What is confirmed is what the page showed, or nothing is done. Without JavaScript, over HTTP."""
+"""Confirmation forms without JavaScript: a command runs only with the values that the page showed."""
 
 from collections import Counter
 from datetime import date, timedelta
@@ -417,7 +417,7 @@ async def test_completed_request_after_erasure_shows_current_state(console: Cons
         assert "has been canceled and all data permanently deleted" in page.text
 
 
-# -- what is typed -------------------------------------------------------------------------------------
+# -- typed input ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("typed", ["1.5", "1e3", "", "-", "0x10", "ten", "\uff11"])
@@ -514,7 +514,7 @@ async def a_trial(console: ConsoleServer) -> SubscriptionDriver:
     return await console.service_env.requested()
 
 
-# -- another language in the middle of a form ----------------------------------------------------------
+# -- language change within a form ---------------------------------------------------------------------
 
 
 async def test_language_change_keeps_input(
@@ -623,7 +623,7 @@ async def test_repeated_company_form_is_saved_once(console: ConsoleServer) -> No
 
 
 async def test_company_update_requires_the_seen_row(console: ConsoleServer) -> None:
-    """The comparison is part of the statement, so nothing that happens after a look at the row is undone."""
+    """The comparison is part of the UPDATE statement, so a concurrent change is never overwritten."""
     subscription = await console.service_env.requested(members=3)
     pool = await asyncpg.create_pool(console.service_env.owner_url, min_size=1, max_size=1)
     record = WorksAdminRepository(pool)

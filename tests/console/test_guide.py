@@ -1,4 +1,4 @@
-"""The product guide without a browser's window: every page, form and refusal over HTTP (R1-R33)."""
+"""The product guide over HTTP without a browser: every page, form and refusal (R1-R33)."""
 
 import re
 from datetime import timedelta
@@ -36,7 +36,7 @@ async def test_the_guide_from_request_to_erasure(console: ConsoleServer) -> None
         page = await browser.get(f"{path}/switch")
         page = await submit(browser, page, "/switch", term="ANNUAL")
         assert "Summary of changes" in page.text, page.text
-        # One member on basic, and what the guide's caution says of annual contracts (R30).
+        # One member on basic, with the guide's warning about annual contracts (R30).
         assert "<strong>₩6,000</strong>" in page.text
         assert "you repay the annual discount and pay 10% of the fees for the remaining days" in page.text
         page = await submit(browser, page, "/switch")
@@ -117,7 +117,7 @@ async def test_early_step_redirects_to_first_unfinished_step(console: ConsoleSer
 async def filled_in(
     browser: httpx.AsyncClient, name: str, *, plan: str = "basic", members: str = "1"
 ) -> httpx.Response:
-    """A request up to its fourth step."""
+    """Fill in a request up to its fourth step."""
     page = await submit(browser, await browser.get("/request"), "/product", plan=plan, members=members)
     page = await submit(browser, page, "/terms", agreed=AGREED)
     page = await submit(

@@ -1,4 +1,4 @@
-"""Forms as somebody sends them who wants what no page has shown: every route, every form, both languages."""
+"""Tampered and cross-site (CSRF) forms: every route, every form, both languages."""
 
 import re
 from datetime import timedelta
@@ -150,7 +150,7 @@ async def test_a_form_of_another_subscription_is_not_carried_out(
 
 
 async def test_each_hidden_field_of_a_confirmation_counts(console: ConsoleServer) -> None:
-    """A plan, a number, a contract or terms other than those that were reviewed are shown, not done."""
+    """A plan, number, contract or terms that differ from the review are shown again, not executed."""
     customer = unique_name("C")
     subscription = await annual(console, customer)
     before = await subscription.events()
@@ -174,7 +174,7 @@ async def test_each_hidden_field_of_a_confirmation_counts(console: ConsoleServer
 
 
 async def test_upgrade_terms_appear_on_the_confirmation_page(console: ConsoleServer) -> None:
-    """A link can lead straight to the review, so the page itself says what is agreed to (R3, R25)."""
+    """A link can lead directly to the review, so that page itself lists the terms (R3, R25)."""
     customer = unique_name("C")
     subscription = await annual(console, customer)
     async with console.browser() as browser:

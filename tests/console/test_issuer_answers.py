@@ -1,4 +1,4 @@
-"""Each way in which an issuer's answer can be wrong: a code, a page and no session."""
+"""Invalid issuer responses: each yields a code and an error page, and creates no session."""
 
 import secrets
 import time
@@ -32,7 +32,7 @@ KEY: KeyParameters = {"kid": "1", "use": "sig", "alg": "RS256"}
 
 @dataclass
 class TestIssuer:
-    """An issuer that signs real tokens; a test changes what it answers."""
+    """An OpenID issuer that signs real tokens and whose responses a test can change."""
 
     __test__ = False
 
@@ -129,7 +129,7 @@ class TestIssuer:
 async def signed_in(
     service_env: ServiceEnv, issuer: TestIssuer
 ) -> AsyncIterator[tuple[ConsoleServer, httpx.AsyncClient]]:
-    """A console in front of this issuer, and a browser."""
+    """Run a console that uses this issuer, with a browser."""
     async with served(issuer.app()) as issuer.url:
         settings = ConsoleSettings(url="", oidc=OidcSettings(issuer.url, "console", "a secret"))
         async with run_console(service_env, settings) as console, console.browser() as browser:
@@ -357,7 +357,7 @@ async def test_a_failure_ends_when_the_issuer_is_back() -> None:
 async def test_repeated_callback_does_not_flood_the_issuer(
     service_env: ServiceEnv, language: str, said: str
 ) -> None:
-    """One cookie of a sign-in under way is enough for any number of callbacks with invented codes."""
+    """One pending sign-in cookie allows any number of callbacks with invented codes."""
     issuer = TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)})
     async with signed_in(service_env, issuer) as (console, browser):
         browser.follow_redirects = False

@@ -1,4 +1,4 @@
-"""A catalogue version that is published while a page is open: the page shows it before anything is done."""
+"""A catalogue version published while a page is open: the page shows it before any command runs."""
 
 from collections.abc import AsyncIterator
 
@@ -15,7 +15,7 @@ DEARER = {"list = 7200": "list = 9200", "rename_lock_hours = 24": "rename_lock_h
 
 @pytest.fixture
 async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ConsoleServer]:
-    """A console whose catalogue is for the test to change."""
+    """Run a console whose catalogue the test can change."""
     async with open_service_env(stack, temporal) as service_env, run_console(service_env) as console:
         yield console
 

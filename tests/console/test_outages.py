@@ -1,4 +1,4 @@
-"""A server that is away is told to people on a page of ours."""
+"""Error pages of the console for an unavailable server."""
 
 from dataclasses import replace
 

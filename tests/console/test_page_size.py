@@ -1,4 +1,4 @@
-"""How much a page weighs, as a browser asks for it: a limit in bytes, for time depends on the machine."""
+"""Page size limits in bytes, because load times depend on the machine."""
 
 from importlib import resources
 
@@ -22,7 +22,7 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 async def a_year(console: ConsoleServer) -> SubscriptionDriver:
-    """A subscription that has been paid for a year."""
+    """Create a subscription with one year of charges."""
     subscription = await console.service_env.paid("2026-01-01 09:00", term="ANNUAL")
     await subscription.advance_to("2027-01-01 00:00")
     return subscription

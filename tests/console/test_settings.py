@@ -1,4 +1,4 @@
-"""What the console takes from its environment, and what it refuses with a sentence."""
+"""Console settings from the environment, and error messages for invalid ones."""
 
 import pytest
 

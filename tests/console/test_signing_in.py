@@ -1,4 +1,4 @@
-"""Signing in and out, and what forms must prove: a real OpenID Connect provider, real cookies."""
+"""Sign-in, sign-out and CSRF tokens, with a real OpenID Connect provider and real cookies."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ from entrypoints.console.settings import ConsoleSettings, OidcSettings
 
 @pytest.fixture(scope="session")
 async def issuer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A provider in a process of its own: what it uses of its libraries is not our business."""
+    """Run a provider in a separate process, to keep its libraries out of this one."""
     directory, [port] = tmp_path_factory.mktemp("issuer"), free_ports(1)
     people = [
         {"sub": "minji", "customer_id": "C-77", "name": "Minji"},

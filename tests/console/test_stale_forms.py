@@ -1,4 +1,4 @@
-"""Forms that stood open while something else happened: nothing is done that was not seen, and it is said."""
+"""Stale forms: a command whose basis changed is not executed, and the page explains why."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 
 
 async def paid(console: ConsoleServer) -> SubscriptionDriver:
-    """A life with an annual contract from today."""
+    """Create a subscription with an annual contract from today."""
     subscription = await console.service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     return subscription
@@ -156,7 +156,7 @@ async def test_unhandled_exception_shows_an_error_page(console: ConsoleServer) -
 
 
 async def test_form_of_forgotten_command_is_compared_again(console: ConsoleServer) -> None:
-    """After 31 days of a test clock its command id is new again (R22)."""
+    """After 31 days of the test clock, the command id counts as new (R22)."""
     subscription = await paid(console)
     later = await subscription.today() + timedelta(days=90)
     async with console.browser() as browser:

@@ -1,4 +1,4 @@
-"""What the console says: all of it in Korean too, and every refusal and event in words."""
+"""Translations of the console: a complete Korean catalogue, and a message for each refusal and event."""
 
 import re
 from datetime import date, datetime
@@ -65,7 +65,7 @@ def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Lang
     said = refusal_messages.refusal_words(refused, Translator(language))
     assert "%(" not in said
     assert bool(re.search("[가-힣]", said)) == (language is Language.KO), said
-    # The English message is for other readers: no word of it is read here.
+    # The English `message` serves other clients; the translation does not use it.
     unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
     assert refusal_messages.refusal_words(unread, Translator(language)) == said
 

@@ -1,4 +1,4 @@
-"""Two customers, one of whom tries everything against the other: nothing of another's is there."""
+"""Authorization between two customers: every console route hides the other's data."""
 
 import re
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ NOBODYS = "no-such-subscription"
 
 @dataclass(frozen=True)
 class Theirs:
-    """The other customer's subscription, with all that a stranger must not see of it."""
+    """The other customer's subscription, with all data that must stay hidden."""
 
     subscription: SubscriptionDriver
     invoice: Invoice
@@ -103,7 +103,7 @@ class Theirs:
         return (self.subscription.id, self.customer, "Hanbit Trading", "Kim Minji", self.invoice.number)
 
     def meant_by(self, fields: Mapping[str, str]) -> dict[str, str]:
-        """The fields, with what they stand for."""
+        """Return the form fields with placeholders replaced."""
         words = {"the-id": self.subscription.id, "the-customer": self.customer, "the-name": self.name}
         words["the-account"] = f"admin@{self.name}"
         return {
@@ -112,7 +112,7 @@ class Theirs:
         }
 
     async def as_it_is(self) -> tuple[object, ...]:
-        """All that somebody could have changed."""
+        """Return a snapshot of all data that a request could have changed."""
         return (
             await self.subscription.client.timeline(self.subscription.id),
             round((await self.subscription.clock.now() - datetime.now(UTC)) / timedelta(hours=1)),
@@ -124,7 +124,7 @@ class Theirs:
 
 @pytest.fixture(scope="module")
 async def theirs(console: ConsoleServer) -> Theirs:
-    """A subscription that has paid for March, with an invoice and a member."""
+    """Create a subscription charged for March, with an invoice and a member."""
     service_env = console.service_env
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
     await subscription.advance_to("2026-04-01 00:00")
@@ -285,7 +285,7 @@ async def _asked(
     *,
     page: httpx.Response | None = None,
 ) -> httpx.Response:
-    """With the proof that a form of this visitor's own carries: that of `page`, or of the first page."""
+    """Send a request with the visitor's own CSRF token, taken from `page` or from the first page."""
     if method == "GET":
         return await browser.get(path, params=dict(fields) or None)
     shown = (page or await browser.get("/subscriptions")).text
@@ -298,5 +298,5 @@ async def _text(browser: httpx.AsyncClient, path: str) -> str:
 
 
 def _without_addresses(page: str) -> str:
-    """Pages name the address that was asked for, in the forms that lead back to it."""
+    """Return the page without the requested address, which its forms contain as a return target."""
     return "\n".join(line for line in page.splitlines() if 'name="next"' not in line)

@@ -1,4 +1,4 @@
-"""NAVER WORKS Admin: it works only with access, and its data go with the subscription (R31)."""
+"""NAVER WORKS Admin: it requires access, and its data is erased with the subscription (R31)."""
 
 import asyncio
 from collections import Counter
@@ -90,7 +90,7 @@ async def test_a_stored_hash_of_any_other_cost_is_not_computed(
     console: ConsoleServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscription = await console.service_env.requested()
-    # Its 2 GiB would end this process.
+    # Allocating its 2 GiB would end this process.
     costly = PASSWORD_HASH.replace("m=19456,t=2", "m=2097152,t=4000000000")
     await console.service_env.owner.execute(
         "UPDATE administrators SET password_hash = $2 WHERE subscription_id = $1", subscription.id, costly

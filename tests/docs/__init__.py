@@ -1,1 +1,1 @@
-"""What the documentation, the compose file and the Makefile say, held to what the code does."""
+"""Consistency tests of the documentation, the compose file and the Makefile with the code."""

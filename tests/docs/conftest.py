@@ -1,4 +1,4 @@
-"""Fixtures: the service that the pages describe, for the commands that they show."""
+"""Fixtures: the documented service, for running the commands in the pages."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ from starter.setup import set_up
 async def shell(
     stack: EmbeddedStack, temporal: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shell]:
-    """The service with the usual task queue in a namespace of these tests, and an empty directory."""
+    """Run the service with the default task queue in a separate namespace, with an empty directory."""
     directory = tmp_path_factory.mktemp("operations")
     (directory / CATALOGUE).write_text(catalogue_text(), encoding="utf-8")
     namespace = await new_namespace(temporal)

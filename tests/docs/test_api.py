@@ -1,4 +1,4 @@
-"""docs/api.md, docs/webhooks.md and docs/openapi.json say what the code does."""
+"""docs/api.md, docs/webhooks.md and docs/openapi.json match the code."""
 
 import re
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def test_the_description_is_that_of_the_code() -> None:
 
 
 def test_webhook_sample_is_a_real_delivery() -> None:
-    """The page shows the bytes that were signed, and the library makes the same signature of them."""
+    """The page shows the signed bytes, and the library computes the same signature."""
     headers, body = webhook_sample()
     shown, sent = (block.text for block in blocks(page("docs/webhooks.md"), "http"))
     assert sent.rstrip("\n") == body

@@ -1,4 +1,4 @@
-"""Every command line and every name on the wire in the documentation is one that exists."""
+"""Every command line, workflow, update, signal and query name in the documentation exists."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from subscription.validation import parse_strict
 WORKSUB = typer.main.get_command(app)
 COMMANDS_PAGE = page("docs/commands.md")
 
-# What the workflow understands beside the commands, and what pages show being refused.
+# Names other than commands that the workflow accepts, and names shown as refused.
 NO_COMMANDS = ("needs_attention", "settle")
 MISTAKES = ({"date": "soon"}, {"date": "soon", "colour": "red"})
 
@@ -35,7 +35,7 @@ def _pages_with(lines: "Iterator[tuple[Path, str]]") -> list[Any]:
 
 
 def _worksub_lines() -> Iterator[tuple[Path, str]]:
-    """What follows `worksub` on a line of a shell block, in a container or not."""
+    """Yield the arguments of `worksub` in shell blocks, in a container or not."""
     for path in PAGES:
         for line in shell_lines(path.read_text(encoding="utf-8")):
             command = re.fullmatch(r"(?:docker compose run .*)?\bworksub (.+)", line)
@@ -51,7 +51,7 @@ def _temporal_lines() -> Iterator[tuple[Path, str]]:
 
 
 def _inline_lines() -> Iterator[tuple[Path, str]]:
-    """`worksub …` in a sentence, where arguments may be left out."""
+    """Yield inline `worksub …` commands, which may omit arguments."""
     for path in PAGES:
         for code in inline_code(path.read_text(encoding="utf-8")):
             if re.match(r"worksub [a-z]", code):

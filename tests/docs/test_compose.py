@@ -1,4 +1,4 @@
-"""The compose file and the image: valid, pinned, healthy, without secrets, and in step with the code."""
+"""The compose file and the image: valid, pinned, with health checks, without secrets, and current."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ ONE_SHOTS = {"temporal-schema", "temporal-namespace", "setup", "worksub"}
 
 
 def interpolated(**environment: str) -> str:
-    """The file as compose reads it; raises `KeyError` for a variable that must be set."""
+    """Return the file as Compose interpolates it; raise `KeyError` for a missing required variable."""
 
     def value(match: re.Match[str]) -> str:
         name, operator, rest = match.groups()
@@ -149,7 +149,7 @@ def test_no_password_is_written_down() -> None:
 
 @each_service
 def test_an_image_is_pinned(service: dict[str, Any]) -> None:
-    """By an exact version, and where a registry was asked by a digest as well."""
+    """Images have an exact version, and a digest if they come from a registry."""
     assert re.fullmatch(rf"[\w./-]+:\d+\.\d+(\.\d+)?(-[\w.]+)?({DIGEST})?", service["image"])
 
 
@@ -157,7 +157,7 @@ def test_an_image_is_pinned(service: dict[str, Any]) -> None:
 def test_a_service_has_a_health_check_or_runs_once(name: str) -> None:
     service = SERVICES[name]
     assert ("healthcheck" in service) == (name not in ONE_SHOTS)
-    # What runs once and fails is not tried again by compose: it ends `docker compose up` with its reason.
+    # Compose does not restart a failed one-shot service; `docker compose up` ends with its error.
     assert service.get("restart") == (None if name in ONE_SHOTS else "unless-stopped")
 
 
@@ -187,7 +187,7 @@ def test_service_depends_on_its_requirements(service: dict[str, Any]) -> None:
 
 
 def test_one_shot_service_has_a_dependent() -> None:
-    # Or `docker compose up --wait` would take its end for a failure.
+    # Otherwise `docker compose up --wait` treats the exit of a one-shot service as a failure.
     waited_for = {other for service in SERVICES.values() for other in service.get("depends_on", {})}
     assert ONE_SHOTS - waited_for == {"worksub"}
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
@@ -276,7 +276,7 @@ def test_image_is_minimal_and_not_root() -> None:
 
 
 def test_dockerignore_admits_every_copied_file() -> None:
-    """Without the catalogue, the readme or a room the build fails; with `.env` it would leak."""
+    """Without the catalogue, README or a package the build fails; with `.env` a secret leaks."""
     allowed = {line[1:] for line in page(".dockerignore").splitlines() if line.startswith("!")}
     copied = {
         source

@@ -1,4 +1,4 @@
-"""docker-compose.yml gives every process of the service every setting that the process reads."""
+"""docker-compose.yml passes to every process each setting that the process reads."""
 
 import ast
 import re
@@ -34,7 +34,7 @@ EVERYWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"}
 
 
 class Recorder(dict[str, str]):
-    """An environment that records which of its variables are read."""
+    """An environment mapping that records which variables are read."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         super().__init__(values)
@@ -55,7 +55,7 @@ class Recorder(dict[str, str]):
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """The least that lets every reader come to its end, and read the settings that depend on another one."""
+    """Return the minimal environment with which every settings reader reads all of its settings."""
     tokens = tmp_path / "tokens"
     tokens.write_text(token_line("kim", "token"))
     keys = tmp_path / "keys"
@@ -134,7 +134,7 @@ def test_a_setting_of_the_env_file_arrives(service: str) -> None:
 def test_every_documented_setting_is_read_by_a_service(environment: dict[str, str]) -> None:
     documented = set(tables(page("docs/configuration.md"))[0].column("variable"))
     read = set().union(*(read_by(service, environment) for service in READERS))
-    # Temporal's own settings name a server; the file runs one.
+    # Temporal's own variables select a server; the compose file runs one.
     of_another_temporal = {name for name in documented if name.startswith("TEMPORAL_")} - read
     assert all(not _NAME.fullmatch(name) for name in of_another_temporal)
     assert documented - read - of_another_temporal == OF_LIBRARIES
@@ -143,7 +143,7 @@ def test_every_documented_setting_is_read_by_a_service(environment: dict[str, st
 
 
 def test_an_empty_setting_is_like_none(environment: dict[str, str]) -> None:
-    """`${NAME:-}` gives a container an empty text for a setting that the env file leaves out."""
+    """`${NAME:-}` passes an empty string for a setting that the env file omits."""
     for readers in READERS.values():
         for reader in readers:
             recorder = Recorder(environment)
@@ -153,5 +153,5 @@ def test_an_empty_setting_is_like_none(environment: dict[str, str]) -> None:
 
 
 def described(settings: object) -> str:
-    """The settings with everything in them, without the addresses of objects."""
+    """Return a full description of the settings, without memory addresses of objects."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(settings))

@@ -1,4 +1,4 @@
-"""docker/postgres/*.sql on a real PostgreSQL: the logins can do what they must, and no more."""
+"""docker/postgres/*.sql on a real PostgreSQL: each login has its required privileges and no others."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ from .test_worked_examples import BOOK
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """host:port of a server on which the files have run, as the container's start runs them."""
+    """Return host:port of a server on which the files ran as at container start."""
     async with PostgresServer(tmp_path_factory.mktemp("postgres")) as postgres:
         _run_the_files(postgres.dsn())
         address = urlsplit(postgres.dsn()).netloc.split("@")[1]
@@ -96,7 +96,7 @@ async def test_login_cannot_access_other_databases(server: str, login: str, data
 async def test_temporal_can_create_its_schema(server: str, database: str) -> None:
     connection = await asyncpg.connect(_url(server, "temporal", database))
     await connection.execute("CREATE TABLE schema_version (curr_version text)")
-    # Temporal's schema for visibility needs it.
+    # Temporal's visibility schema needs this extension.
     await connection.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
     await connection.close()
 
@@ -120,7 +120,7 @@ async def test_login_connection_limits_fit_the_server(server: str, login: str) -
     }
     await connection.close()
     assert limits[login] > 0
-    # Three are kept for superusers.
+    # Three connections are reserved for superusers.
     assert sum(limits.values()) <= 200 - 3
 
 
@@ -142,14 +142,14 @@ async def test_a_login_makes_no_large_objects(server: str, login: str) -> None:
 
 
 async def test_the_embedded_server_has_the_same_logins(server: str, tmp_path: Path) -> None:
-    """Two files make the logins: a container reads one of them before anything of this service runs."""
+    """Two files create the logins, because a container runs one of them before the service starts."""
     there = await _logins(_url(server, "worksub_owner"))
-    del there["temporal"]  # has a database of its own beside the embedded one
+    del there["temporal"]  # the embedded Temporal does not use PostgreSQL
     async with PostgresServer(tmp_path / "postgres") as embedded:
         owner = await embedded.ensure_database("worksub")
         await migrate(owner)
         here = await _logins(owner)
-    # One address is enough for all on a developer's machine, so its owner reads too, and acts in each role.
+    # A developer uses one login for everything, so the embedded owner reads data and acts in each role.
     owner_there = there["worksub_owner"]
     there["worksub_owner"] = replace(
         owner_there,
@@ -161,7 +161,7 @@ async def test_the_embedded_server_has_the_same_logins(server: str, tmp_path: Pa
 
 async def test_reader_locks_do_not_block_setup(server: str) -> None:
     connection = await asyncpg.connect(_url(server, "worksub_operator"))
-    # All that a reader can hold: any advisory lock, and tables that it reads.
+    # All locks that a reader can hold: advisory locks and locks on readable tables.
     await connection.execute("SELECT pg_advisory_lock($1)", 0x776F726B)
     async with connection.transaction():
         await connection.fetch("SELECT FROM schema_migrations")
@@ -186,7 +186,7 @@ async def test_setup_names_the_process_that_holds_its_lock(server: str) -> None:
 
 @dataclass(frozen=True)
 class Login:
-    """A role as the server has it, apart from the number of its connections."""
+    """A role as defined on the server, without its connection limit."""
 
     signs_in: bool
     creates_roles: bool

@@ -1,4 +1,4 @@
-"""What is installed beside this project: in the version that was tested, under a licence that lets us."""
+"""Dependencies: pinned to the tested versions and under allowed licenses."""
 
 import re
 from importlib.metadata import distribution
@@ -17,7 +17,7 @@ LETS_US = re.compile(r"MIT|BSD|Apache|ISC|MPL|Mozilla|PSF")
 
 
 def needed(name: str, extras: frozenset[str], known: set[str]) -> set[str]:
-    """The packages that this one, with these extras, brings along."""
+    """Return the transitive dependencies of a package with these extras."""
     for text in distribution(name).requires or ():
         requirement = Requirement(text)
         if not any(requirement.marker is None or requirement.marker.evaluate({"extra": e}) for e in extras):

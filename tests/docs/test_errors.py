@@ -1,4 +1,4 @@
-"""docs/errors.md has every refusal code, each once, and no other."""
+"""docs/errors.md lists every refusal code exactly once, and no others."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every link and every file that the documentation names exists."""
+"""Every link target and file name in the documentation exists."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from support.markdown_pages import PAGES, ROOT, anchors, inline_code, links
 
 _FILE = re.compile(r"[\w.-]+(/[\w.-]+)*(\.(py|md|sql|toml|txt|yml|yaml|sh)|/)|Makefile|Dockerfile")
 
-# Named as what they are called elsewhere, or as what the reader makes.
+# Files that exist elsewhere, or that the reader creates.
 _NOT_HERE = {
     ".env",
     ".venv",
@@ -49,7 +49,7 @@ def test_the_files_that_a_page_names_exist(path: Path) -> None:
 
 
 def _exists(name: str) -> bool:
-    """From the top, or for a name alone anywhere."""
+    """Check a path from the repository root, or a bare file name in any directory."""
     return (ROOT / name).exists() or ("/" not in name and any(_tracked(name)))
 
 

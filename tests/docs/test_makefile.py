@@ -1,4 +1,4 @@
-"""The Makefile, the constraints and .ci/run: what a fresh clone is installed and judged by."""
+"""The Makefile, the constraints and .ci/run: installation and checks of a fresh clone."""
 
 import os
 import re
@@ -34,7 +34,7 @@ LINTERS = ["ruff check", "ruff format --check", "mypy", "lint-imports", "detect-
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # Not as a part of the make that runs the tests.
+    # Run make independently of the make process that runs the tests.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")
     }
@@ -115,7 +115,7 @@ def test_bundled_node_replaces_an_old_system_node(
 
 
 def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
-    """In a directory with a `make` that does nothing, and without promtool, Go and, later, apt-get."""
+    """Run with a stub `make`, without promtool and Go, and then also without apt-get."""
     (tmp_path / "bin").mkdir()
     for name in ("bash", "dirname", "env", "id"):
         (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
@@ -178,7 +178,7 @@ def test_installation_requires_hashes() -> None:
     installed = re.findall(r"-m pip install (.*)", steps)
     assert len(installed) >= 4
     for options in installed:
-        # This package itself has no hash, and brings none with it.
+        # This package itself has no hash and adds none.
         own = "--no-deps --no-build-isolation --editable ." in options
         assert own or "--require-hashes --requirement" in options
     image = page("Dockerfile")
@@ -199,7 +199,7 @@ def test_the_version_is_in_the_changelog() -> None:
 
 
 def _needed(name: str, extras: set[str], seen: set[str] | None = None) -> set[str]:
-    """What installing a package brings here, all the way down."""
+    """Return the transitive dependencies of a package on this platform."""
     seen = set() if seen is None else seen
     for text in requires(name) or []:
         needed = Requirement(text)

@@ -1,4 +1,4 @@
-"""docs/notices.md has every kind of notice, every state and every policy, as the code has them."""
+"""docs/notices.md lists every notice kind, state and policy of the code."""
 
 from support.markdown_pages import page, tables
 

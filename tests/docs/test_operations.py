@@ -1,4 +1,4 @@
-"""Every recipe of docs/operations.md does what it says, typed as it stands there."""
+"""Every recipe of docs/operations.md works when its commands run verbatim."""
 
 import pytest
 from integration.worker.test_temporal_tools import first_task, reset
@@ -173,7 +173,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 
 async def shows_attention(subscription: SubscriptionDriver, needed: bool) -> None:
-    """Wait until the mark is set, or is not."""
+    """Wait until the attention mark is set or cleared."""
 
     async def shown() -> bool:
         attributes = (await subscription.handle.describe()).typed_search_attributes

@@ -1,4 +1,4 @@
-"""Every block of README.md is run as it is written, in the order of the page, in a copy of the repository."""
+"""Every code block of README.md, run verbatim and in order in a copy of the repository."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ def test_the_page_has_pictures_and_a_path_for_each_kind_of_user() -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The files that git has or would add, and an environment in which everything is installed."""
+    """Copy the tracked and untracked files, and link an environment with all dependencies."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -64,14 +64,14 @@ def clone(tmp_path: Path) -> Path:
     for entry in installed.iterdir():
         if entry.name not in ("embedded", "dev"):
             (environment / entry.name).symlink_to(entry)
-    # What `make` takes for the proof that all is installed; newer than the files that it depends on.
+    # The stamp file that marks a complete installation for `make`; newer than its prerequisites.
     for stamp in ("embedded", "dev"):
         (environment / stamp).touch()
     return copy
 
 
 def environment() -> dict[str, str]:
-    # Not as a part of the make that runs the tests, and with no settings of this machine.
+    # Independent of the make process that runs the tests, and without this machine's settings.
     ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     return {
         name: value
@@ -82,7 +82,7 @@ def environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def servers(clone: Path) -> AsyncIterator[None]:
-    """The first terminal, in which `make dev` runs until Ctrl-C."""
+    """Run `make dev` in a first terminal until Ctrl-C."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", SERVERS),
         cwd=clone,
@@ -108,7 +108,7 @@ async def servers(clone: Path) -> AsyncIterator[None]:
 
 
 class SecondTerminal:
-    """One shell for all blocks, which keeps what a block has set."""
+    """One shell for all blocks, which keeps the variables that a block sets."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -133,13 +133,13 @@ class SecondTerminal:
                 await process.wait()
 
     async def runs(self, text: str) -> list[tuple[str, str]]:
-        """Each command of a block with what it printed; every one must succeed."""
+        """Run each command of a block, which must succeed, and yield it with its output."""
         return [(command, await self._runs(command)) for command in commands(text)]
 
     async def _runs(self, command: str) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        # Read from the shell's own input, so that a here-document belongs to the command.
+        # Sent through the shell's standard input, so that a here-document belongs to its command.
         self._process.stdin.write(f"{command}\nprintf '\\n%s %s\\n' END-OF-COMMAND $?\n".encode())
         printed = ""
         async with asyncio.timeout(SECONDS):
@@ -152,7 +152,7 @@ class SecondTerminal:
 
 
 def commands(text: str) -> Iterator[str]:
-    """The commands of a block: several lines where one goes on, or is followed by a here-document."""
+    """Split a block into commands, joining continuation lines and here-documents."""
     command = ""
     for line in text.splitlines():
         command += line + "\n"

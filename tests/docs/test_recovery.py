@@ -1,4 +1,4 @@
-"""The recipes of docs/operations.md for the day when things go wrong do what they say."""
+"""The recovery recipes of docs/operations.md work as documented."""
 
 import re
 import sys
@@ -49,7 +49,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         printed = await wait_for("the pending activity says why it fails", failure)
         pending = re.search(r"ActivityId\s+(\S+)", printed)
         assert pending is not None
-        # Before the cause is removed, for after that the activity may succeed by its own retry first.
+        # Before the cause is removed: afterwards the activity's own retry could succeed first.
         await shell.types(
             [try_now.replace("--activity-id 1", f"--activity-id {pending[1]}")], {"ID": subscription.id}
         )
@@ -79,7 +79,7 @@ REPORTED_AFTER = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttrib
 
 @workflow.defn(name="SubscriptionWorkflow")
 class _AnotherRelease:
-    """Does at its first task what no release has done."""
+    """A workflow whose first task differs from every release, so that replay fails."""
 
     @workflow.run
     async def run(self) -> None:
@@ -97,7 +97,7 @@ def worker_of_another_release(service_env: ServiceEnv) -> Worker:
 
 @recipe("A worker does not replay")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    """On a server of its own, which reports a problem at its first occurrence and not at its fifth."""
+    """Run on a separate server that reports a workflow task failure at the first attempt, not the fifth."""
     [[listed, shown]] = blocks
     async with (
         await WorkflowEnvironment.start_local(
@@ -138,7 +138,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 
 async def database(shell: Shell, temporal: Client) -> str:
-    """The name of a new one, with the namespace set up for it."""
+    """Create a database, set up the namespace for it, and return its name."""
     name = unique_name("site").replace("-", "_")
     await set_up(temporal, await shell.stack.postgres.ensure_database(name), catalogue())
     return name
@@ -146,7 +146,7 @@ async def database(shell: Shell, temporal: Client) -> str:
 
 @asynccontextmanager
 async def site(shell: Shell, temporal: Client, database: str) -> AsyncIterator[Shell]:
-    """The shell of a service that works on this namespace and database."""
+    """Return a shell for a service on this namespace and database."""
     url = shell.stack.postgres.dsn(database, OWNER)
     async with open_service_env(
         shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE
@@ -155,7 +155,7 @@ async def site(shell: Shell, temporal: Client, database: str) -> AsyncIterator[S
 
 
 def in_house(subscription: SubscriptionDriver, service_env: ServiceEnv) -> SubscriptionDriver:
-    """The same subscription, as another house knows it."""
+    """Return the same subscription in another service environment."""
     return SubscriptionDriver(service_env.client, service_env.temporal, subscription.id, subscription.request)
 
 

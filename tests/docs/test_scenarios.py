@@ -1,4 +1,4 @@
-"""The examples of docs/scenarios.md can be read, and come to what the page says."""
+"""The examples of docs/scenarios.md parse and produce the documented results."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/scheduled-jobs.md has every job with its time, every finding, and every retention."""
+"""docs/scheduled-jobs.md lists every job with its time, every finding and every retention period."""
 
 from support.markdown_pages import page, tables
 

@@ -20,7 +20,7 @@ def test_documented_settings_match_sdk_and_code() -> None:
 
 
 def _of_a_library(name: str) -> bool:
-    """Temporal's SDK, OpenTelemetry's and PostgreSQL's library have settings of their own."""
+    """Return whether the Temporal SDK, OpenTelemetry or libpq reads this setting."""
     return name.startswith(("PG", "OTEL_", "FORWARDED_")) or name.encode() in _sdk()
 
 

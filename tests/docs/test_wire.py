@@ -1,4 +1,4 @@
-"""Every row of the wire table works with the `temporal` command, as an update, a signal or a query."""
+"""Every row of the table of wire names works with the `temporal` CLI as update, signal or query."""
 
 import pytest
 from support.markdown_pages import page, tables
@@ -25,7 +25,7 @@ CAUSED = {
 
 
 async def ready_for(shell: Shell, command: str) -> SubscriptionDriver:
-    """A life of which the command can be asked."""
+    """Create a subscription in a state that accepts the command."""
     match command:
         case "change_renewal_option" | "upgrade" | "cancel":
             return await paid(shell)

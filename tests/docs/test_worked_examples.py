@@ -1,4 +1,4 @@
-"""Every scenario of docs/rules.md is run, and its tables are what must come out."""
+"""Every scenario of docs/rules.md, run and compared with its tables."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Example:
 
 
 def _examples() -> list[Example]:
-    """Each scenario with the tables that follow it before the next one or the next rule."""
+    """Yield each scenario with the tables up to the next scenario or rule."""
     found, scenarios = [], blocks(RULES, "yaml")
     ends = [block.position for block in scenarios[1:]] + [len(RULES)]
     for block, end in zip(scenarios, ends, strict=True):
@@ -100,7 +100,7 @@ def test_every_rule_is_there_once() -> None:
 
 
 def _worked_out(arithmetic: str) -> Fraction:
-    """What `(3 + 15/30) × 6,000` comes to."""
+    """Evaluate an expression such as `(3 + 15/30) × 6,000`."""
     assert re.fullmatch(r"[\d,/×+() ]+", arithmetic)
     exact = re.sub(r"(\d+)", r"Fraction(\1)", arithmetic.replace(",", "").replace("×", "*"))
     value = eval(exact, {"Fraction": Fraction})

@@ -1,4 +1,4 @@
-"""The API and the console in one process, as `worksub api` runs them, before a real house."""
+"""Fixtures: the API and the console in one process, as in `worksub api`, on a real service."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ async def front(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Front]:
     ):
         with bind() as place:
             console = create_console(service_env.client, pool, ConsoleSettings(url=place.url, embedded=True))
-            # Short, because half of what is sent here never ends.
+            # Short timeouts, because half of the requests here never end.
             limits = HttpLimits(head_seconds=1, body_seconds=1)
             async with serve_app(create_app(reception.service, console), place, limits=limits):
                 yield Front(service_env, place.url, place.opened.getsockname()[1], reception)

@@ -1,4 +1,4 @@
-"""What attackers and fools send: values, texts and files that were in order, and are spoiled at random."""
+"""Random mutation of valid values, texts and files into malformed input."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 _SPELLINGS = (
     "", " ", "\t", "\0", "a\0b", "\ud800", "a\udfffb", "\x1b[31mred", "\r\nBcc: a@b.kr", "\x7f", "\u0085",
-    # Writing that turns round, is not seen, or is another than it seems.
+    # Bidirectional, invisible and look-alike characters.
     "\u202eevil", "\u2066x\u2069", "\u061c", "\u200b", "\u200dx", "\u3164", "\u115f", "\u2800", "\ufeffa",
     "\u00ad", "\u2028", "\u2029", "\U000e0041", "\ue000", "\ufdd0", "\U0010ffff", "\u0430cme",
     "\uff41\uff43\uff4d\uff45", "\ufb01", "\u0130", "e\u0301" * 60, "\U0001f4a3" * 50, "\ud55c\uae00",
@@ -23,11 +23,11 @@ _SPELLINGS = (
     "\ud55c" * 63 + ".kr", ".".join(["a" * 63] * 4), ".".join("ab" * 64), "\ud55c\uae00.\ud55c\uad6d",
     "a\u3002kr", "a..b", ".a.b", "a.b.", "-a.b", "a-.b", "a.123", "1.1.1.1", "[::1]", "localhost", "*.kr",
     "_dmarc.a.kr", "A.KR", "xn--MGBERP4A5D4AR", "\u0430\u0440\u0440\u04cf\u0435.com", "a\ud55c\u0430.kr",
-    # Languages of other machines.
+    # Injection for other interpreters.
     "'; DROP TABLE subscriptions; --", '" OR 1=1', "$$;$$", "<script>alert(1)</script>", "<b>&amp;",
     "{{7*7}}", "${jndi:ldap://a}", "%s%n%x", "../../etc/passwd", "file:///dev/zero", "`id`", "\\", "\\u0000",
     "null", "~",
-    # Numbers, days and moments that are none, or lie at the ends of what can be counted.
+    # Invalid or extreme numbers, dates and times.
     "10", "10.0", "-0", "1e400", "NaN", "Infinity", "0x10", "\u0661\u0662", "1_000", "0010", "true",
     "0001-01-01", "9999-12-31", "10000-01-01", "-001-01-01", "2027-02-29", "2027-13-01", "2027-1-1",
     "20270101",
@@ -71,7 +71,7 @@ _SHAPES: tuple[Callable[[], Any], ...] = (
 
 
 class Malice:
-    """Everything here is drawn from one seed, so that a failure can be repeated."""
+    """Malformed input generated from one seed, so that a failure is reproducible."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
@@ -94,7 +94,7 @@ class Malice:
         return self.one_of(_NUMBERS) if kind < 0.85 else self.one_of(_SHAPES)()
 
     def spoiled(self, body: Any) -> Any:
-        """The same with one to three things wrong with it, at any depth, or sometimes another thing."""
+        """Return a copy with one to three errors at any depth, or sometimes an unrelated value."""
         if self._random.random() < 0.02:
             return self.value()
         body = copy.deepcopy(body)
@@ -123,7 +123,7 @@ class Malice:
             body[key] = self.value()
 
     def bytes_of(self, body: Any) -> bytes:
-        """It as JSON, of which a few bytes may have got lost or changed on the way."""
+        """Return the value as JSON, possibly with a few bytes removed or changed."""
         try:
             written = json.dumps(body).encode()
         except (TypeError, ValueError):

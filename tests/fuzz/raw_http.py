@@ -1,4 +1,4 @@
-"""Requests as bytes: those that servers have fallen over, and others drawn from them at random."""
+"""Raw HTTP requests: known server-breaking requests and random combinations of them."""
 
 import asyncio
 import re
@@ -158,7 +158,7 @@ ENDINGS = (
 
 
 def listed() -> Iterator[bytes]:
-    """One thing wrong at a time."""
+    """Yield requests with one error each."""
     for path in PATHS:
         for method in METHODS:
             yield method + b" " + path + b" HTTP/1.1\r\n" + _HOST + b"\r\n"
@@ -185,7 +185,7 @@ def listed() -> Iterator[bytes]:
 
 
 def drawn(seed: int) -> bytes:
-    """Several things wrong at once."""
+    """Generate a request with several errors."""
     malice = Malice(seed)
     head = b" ".join((malice.one_of(METHODS[:8]), malice.one_of(PATHS + TARGETS), malice.one_of(ENDINGS[:2])))
     headers = b"".join(malice.one_of(HEADERS) for _ in range(malice.one_of((0, 1, 2, 3))))
@@ -193,7 +193,7 @@ def drawn(seed: int) -> bytes:
 
 
 async def status_of(port: int, sent: bytes) -> int | None:
-    """The status of the first answer; None if the connection was closed without one."""
+    """Return the status of the first response; None if the connection closed without one."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(sent)
@@ -203,6 +203,6 @@ async def status_of(port: int, sent: bytes) -> int | None:
         return None
     finally:
         writer.close()
-    # A server may answer what seems to be HTTP/0.9 in kind, without a status.
+    # A server may answer an apparent HTTP/0.9 request without a status line.
     found = re.match(rb"HTTP/1\.[01] (\d{3})", line)
     return int(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""The ends of what is let in: beyond them something later could never work, so it is refused at the door."""
+"""Input limits: values beyond them would fail later, so validation refuses them."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ DEAREST: dict[str, Any] = {
 
 
 def paid(book_catalogue: Catalogue = BOOK.versions[0], members: int = 10) -> Subscription:
-    """A subscription with an annual contract on the highest plan, from New Year's Day on."""
+    """Build a subscription with an annual contract on the highest plan from New Year's Day."""
     book = book_of(book_catalogue)
     request = parse_request(request_body(plan="premium", members=members), book, NOW)
     assert isinstance(request, Request)
@@ -42,7 +42,7 @@ def paid(book_catalogue: Catalogue = BOOK.versions[0], members: int = 10) -> Sub
     return apply_all(state, decision.events)
 
 
-# -- money: amounts that a column and a reader of JSON can hold --------------------------------------
+# -- money: amounts that fit the column type and a JSON number ---------------------------------------
 
 
 def test_r30_maximum_contract_fits_ledger_and_invoice() -> None:
@@ -89,12 +89,12 @@ def test_r30_maximum_contract_fits_ledger_and_invoice() -> None:
     ],
 )
 def test_r19_catalogue_with_impossible_values_is_refused(changes: dict[str, Any]) -> None:
-    """A look at a domain in a million years, an amount that no column holds, a text that no table keeps."""
+    """Cases: a domain check in a million years, an amount or a text that the database cannot store."""
     with pytest.raises(ValueError, match=r"validation error"):
         catalogue(**changes)
 
 
-# -- names that seem to be others, or nothing --------------------------------------------------------
+# -- look-alike and invisible names ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_r8_a_company_name_may_be_written_in_any_language(name: str) -> None:
         ("faß.example", "xn--fa-hia.example"),
         ("한글.한국", "xn--bj0bj06e.xn--3e0b707e"),
         ("BÜCHER.example", "xn--bcher-kva.example"),
-        # What looks like apple is shown as what it is.
+        # A homograph of "apple" is displayed in Punycode.
         ("\u0430\u0440\u0440\u04cf\u0435.com", "xn--80ak6aa92e.com"),
         ("acme\u3002kr", "acme.kr"),
         ("\uff41cme.kr", "acme.kr"),

@@ -1,4 +1,4 @@
-"""The servers of health and metrics have bounds: connections, time, and the size of a request's head."""
+"""Limits of the health and metrics servers: connections, time, and size of the request head."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -82,7 +82,7 @@ async def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(serving: Servi
             async with asyncio.timeout(30):
                 assert b"200" not in await reader.read()
         except ConnectionResetError:
-            pass  # what was on its way met the closed socket
+            pass  # bytes in transit reached the closed socket
         finally:
             dribbling.cancel()
             writer.close()

@@ -1,6 +1,6 @@
-"""Bad input in bulk: each is accepted by the rules or refused with a code, and nothing else ever happens.
+"""Bulk random input: each is accepted by the rules or refused with a code; nothing else happens.
 
-The seed of each is its number, so a failure can be repeated.
+The seed of each input is its number, so a failure is reproducible.
 """
 
 import json
@@ -61,7 +61,7 @@ CARRIED = {"id": "order-1", "by": "Hong Gildong", "at": "2027-03-15T09:00:00+09:
 
 
 def _living(*commands: tuple[str, Mapping[str, Any]], account: Mapping[str, str]) -> Subscription:
-    """A subscription that was requested an hour ago, and has been told these commands."""
+    """Build a subscription requested an hour ago that has executed these commands."""
     request = parse_request(request_body(account=account), BOOK, NOW)
     assert isinstance(request, Request)
     began = NOW - timedelta(hours=1)
@@ -89,7 +89,7 @@ STATES = (
 
 
 def _is_refused_well(refused: Refusal) -> str:
-    """Its code, once it is clear that it can be sent, kept and shown."""
+    """Check that the refusal can be serialized, stored and displayed, and return its code."""
     assert refused.message
     for problem in refused.problems:
         assert problem.code in _CODES
@@ -98,7 +98,7 @@ def _is_refused_well(refused: Refusal) -> str:
 
 
 def _can_be_kept(written: str) -> None:
-    """What goes into the record: text without a null character, amounts that a column holds."""
+    """Check that PostgreSQL can store the value: no null characters, amounts within the column range."""
     assert is_storable(written)
     assert "\\u0000" not in written.replace("\\\\", "")
 
@@ -149,13 +149,13 @@ def _of_a_quote(malice: Malice) -> str:
 
 
 def _of_a_payload(malice: Malice) -> str:
-    """As a workflow decodes what was sent to it: JSON, or something that was JSON once."""
+    """Decode a payload as the workflow does: valid or damaged JSON."""
     name = malice.one_of([*COMMANDS])
     body = malice.spoiled({**COMMANDS_IN_ORDER[name], **CARRIED})
     payload = Payload(metadata={"encoding": b"json/plain"}, data=malice.bytes_of(body))
     try:
         argument = data_converter().payload_converter.from_payload(payload)
-    except Exception:  # as the workflow's own decoder does, whatever it is
+    except Exception:  # the workflow's own decoder catches every exception, too
         argument = payload.data
     read = parse_command(name, argument)
     return _is_refused_well(read) if isinstance(read, Refusal) else "accepted"
@@ -193,7 +193,7 @@ def _of_a_scenario(malice: Malice) -> str:
         scenario = read_scenario(malice.spoiled(SCENARIO))
     except ScenarioError as error:
         return _first_code(error.problems, _CODES)
-    if scenario.until < _NEAR:  # thousands of years take their time, and are lived all the same
+    if scenario.until < _NEAR:  # processing thousands of years is slow but must succeed
         assert simulate(scenario, BOOK, "subscription").to_json()
     return "accepted"
 
@@ -247,7 +247,7 @@ def test_a_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
         except DocumentError as error:
             told[str(error).removeprefix(str(file))[:2]] += 1
     print(f"{told.total():,} files of YAML: {dict(told.most_common())}")
-    # With a line, without one where nothing could be read, and some that were read after all.
+    # Refusals with a line, refusals without one for unreadable files, and some accepted files.
     assert {*told} == {"read", ", ", ": "}
 
 

@@ -1,4 +1,4 @@
-"""Any byte sequence gets an answer below 500 or a closed connection, and leaves no traceback in the log."""
+"""Any byte sequence gets a status below 500 or a closed connection, and logs no traceback."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ SHORT = HttpLimits(head_seconds=1, body_seconds=1)
 
 
 async def statuses(port: int, requests: Iterable[bytes]) -> list[int | None]:
-    """Those of all requests, of which none may be a fault of the server."""
+    """Return the statuses of all requests, none of which may be a server error."""
     few = asyncio.Semaphore(40)
 
     async def one(sent: bytes) -> int | None:
@@ -133,7 +133,7 @@ PLACES = ("request", "invoices", "subscriptions", "sign-in", "static", "request/
 async def sends(
     browser: httpx.AsyncClient, page: httpx.Response, form: Form, malice: Malice
 ) -> httpx.Response:
-    """The form with a third of its fields spoiled."""
+    """Send the form with one third of its fields mutated."""
     spoiled = {name: unicode(malice) for name in form.fields if name != "proof" and malice.one_of((0, 0, 1))}
     fields: dict[str, Any] = {**form.fields, **spoiled}
     if form.method == "get":

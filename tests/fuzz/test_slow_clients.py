@@ -1,4 +1,4 @@
-"""Clients that send slowly, or nothing, or do not read are cut off; and so many are served at once."""
+"""Slow, silent and non-reading clients are disconnected, and concurrent connections are limited."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -80,7 +80,7 @@ async def test_slow_bytes_do_not_extend_the_timeout() -> None:
         try:
             assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
         except ConnectionResetError:
-            pass  # what was on its way met the closed socket
+            pass  # bytes in transit reached the closed socket
         finally:
             dribbling.cancel()
 

@@ -1,4 +1,4 @@
-"""The longest test files are there, and start first."""
+"""The longest test files exist and start first."""
 
 import pytest
 from support.longest import LONGEST, TESTS, place_of

@@ -1,4 +1,4 @@
-"""The letters of notices: each says, in both languages, what will happen, when, and what can be done."""
+"""Notice emails: event, date and possible actions, in both languages."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from subscription.notices import notices_due
 
 
 def written(subscription: ScenarioBuilder, on_day: str, kind: NoticeKind | None = None) -> NoticeEmail:
-    """The letter of the one notice that is due on a day, or of the one of this kind."""
+    """Return the email of the only notice due on a day, or of the only one of this kind."""
     [notice] = [
         each
         for each in notices_due(subscription.state, day(on_day), subscription.book)
@@ -26,12 +26,12 @@ def says(subscription: ScenarioBuilder, on_day: str, *words: str) -> None:
 
 
 def trial(**changes: Any) -> ScenarioBuilder:
-    """From 1 January 2027 at 10:00: the trial ends on 31 January at 10:00, the grace on 2 March."""
+    """Build a trial from 1 January 2027 at 10:00; it ends on 31 January at 10:00, the grace on 2 March."""
     return ScenarioBuilder.requested("2027-01-01 10:00", **changes)
 
 
 def annual(**changes: Any) -> ScenarioBuilder:
-    """Lite for 10 members, from 1 January 2027 to 1 January 2028."""
+    """Build an annual contract: lite for 10 members, from 1 January 2027 to 1 January 2028."""
     return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
 
 

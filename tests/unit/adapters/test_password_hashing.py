@@ -1,4 +1,4 @@
-"""Argon2 in its thread pool: bounded, refusing beyond the bound, and free again afterwards."""
+"""The bounded Argon2 thread pool: it refuses excess calls and releases its slots."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Payloads are encrypted: nothing shows, nothing is taken for what it is not, and old keys go on reading."""
+"""Payload encryption: confidentiality, integrity, and decryption with old keys."""
 
 import base64
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ async def test_ciphertext_discloses_only_its_key_id() -> None:
 
 
 async def test_format_is_readable_by_other_programs() -> None:
-    """As docs/encryption.md says it, with nothing of ours but the key."""
+    """Decrypt as documented in docs/encryption.md, with only the key and no project code."""
     key = new_key()
     payload = await encrypted(Keyring((key,)))
     nonce, ciphertext = payload.data[:12], payload.data[12:]
@@ -94,7 +94,7 @@ async def test_unknown_key_error_names_key_and_action(keyring: Keyring) -> None:
 
 
 def damaged(payload: Payload) -> Sequence[Payload]:
-    """Every bit of the data flipped, one at a time; and what else can be changed."""
+    """Yield copies of the payload, each with one bit flipped or another part changed."""
     flipped = []
     for position in range(len(payload.data)):
         data = bytearray(payload.data)
@@ -143,7 +143,7 @@ async def test_the_words_of_a_failure_are_encrypted_and_come_back() -> None:
     told = await converter.decode_failure(failure)
     assert isinstance(told, ApplicationError)
     assert (told.message, told.type) == (PERSON, "RuntimeError")
-    # What is passed on is what came, and is not wrapped again.
+    # The payload is passed on unchanged and not encrypted a second time.
     again = await converter.decode_failure(await failure_of(told, converter))
     assert isinstance(again, ApplicationError)
     assert again.message == PERSON
@@ -160,7 +160,7 @@ async def test_a_refusals_code_stays_readable_and_its_words_do_not() -> None:
     assert (told.message, told.details[0]) == (f"{PERSON} is taken.", {"name": PERSON})
 
 
-# -- where keys come from ----------------------------------------------------------------------------
+# -- key sources -------------------------------------------------------------------------------------
 
 
 def key_file(directory: Path, text: str, mode: int = 0o600) -> dict[str, str]:

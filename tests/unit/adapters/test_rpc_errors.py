@@ -1,4 +1,4 @@
-"""Every status of a Temporal call means one thing, and the same to everybody who calls."""
+"""Classification of Temporal RPC errors, identical for all callers."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""How the worker reads its environment: what cannot be meant is refused with what would be right."""
+"""Worker settings: invalid values are refused with an example of a valid one."""
 
 import pytest
 

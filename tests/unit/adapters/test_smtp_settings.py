@@ -1,4 +1,4 @@
-"""The settings of the mail server: what they mean, and the one sentence that says what is wrong."""
+"""Mail server settings, and the one-sentence error messages for invalid ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the SDK tells of a connection that is not made, in words: as it was told by SDK 1.35."""
+"""Messages for connection errors of the Temporal SDK, with the error texts of SDK 1.35."""
 
 import pytest
 

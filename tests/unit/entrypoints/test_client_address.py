@@ -1,4 +1,4 @@
-"""Clients are counted by IPv4 address, or by the network in which an IPv6 client chooses its address."""
+"""Client identification by IPv4 address or by the network of an IPv6 address."""
 
 import pytest
 

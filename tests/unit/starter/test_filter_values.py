@@ -1,4 +1,4 @@
-"""Filter values that name nothing: each is refused with the values that exist."""
+"""Unknown filter values: each is refused with the list of valid values."""
 
 import pytest
 

@@ -1,1 +1,1 @@
-"""The rules of the product, each proved by tests that carry its number."""
+"""Tests of the business rules. Test names contain the rule number."""

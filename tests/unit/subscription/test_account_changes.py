@@ -1,4 +1,4 @@
-"""Changing the group name or domain name: R10."""
+"""Changes of the group name or domain name: R10."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ def domain(name: str) -> Account:
 
 
 def released(subscription: ScenarioBuilder) -> tuple[str, ...]:
-    """The names that the last event left."""
+    """Return the names that the last event released."""
     event = subscription.events[-1]
     assert event.event in ("ACCOUNT_RENAMED", "RENAME_HELD", "RENAME_WITHDRAWN")
     return tuple(event.released)
@@ -29,7 +29,7 @@ def acme(**changes: Any) -> ScenarioBuilder:
     return ScenarioBuilder.requested("2027-01-01 09:00", **{"account": {"group": "acme"}, **changes})
 
 
-# -- who may, and how often --------------------------------------------------------------------------
+# -- permission and frequency ------------------------------------------------------------------------
 
 
 def in_trial() -> ScenarioBuilder:
@@ -82,7 +82,7 @@ def test_r10_how_long_is_policy(hours: int, free_at: str) -> None:
 
 
 def test_r10_the_time_that_a_refusal_names_is_late_enough() -> None:
-    # The change was made 30 seconds past the minute, and a person tries again at the minute that is named.
+    # The change was made 30 seconds past the minute. A retry at the minute in the refusal must succeed.
     subscription = acme().at("2027-01-05 09:00:30").send("rename_account", group="second")
     said = subscription.at("2027-01-06 09:00").expect_refusal("rename_account", group="third").message
     assert "2027-01-06 09:00:30" in said or "2027-01-06 09:01" in said
@@ -93,7 +93,7 @@ def test_r04_r10_a_new_name_obeys_the_same_spelling(name: str) -> None:
     assert acme().expect_refusal("rename_account", group=name).field == "group"
 
 
-# -- a group name takes effect at once ---------------------------------------------------------------
+# -- group name, effective immediately ---------------------------------------------------------------
 
 
 def test_r10_group_name_changes_immediately_and_frees_old_name() -> None:
@@ -131,12 +131,12 @@ def test_r10_r11_unproved_domain_to_group_lifts_restriction() -> None:
 
 
 def test_r10_a_name_of_the_other_kind_is_another_name() -> None:
-    # "a-b" could be a group name; as the first label of a domain it is something else.
+    # "a-b" is a valid group name, but here it is the first label of a domain.
     subscription = acme(account={"domain": "acme.kr"}).proves("acme.kr").send("rename_account", group="acme")
     assert subscription.state.account == group("acme")
 
 
-# -- a domain name takes effect when it is proved ----------------------------------------------------
+# -- domain name, effective on verification ----------------------------------------------------------
 
 
 def test_r10_pending_domain_keeps_old_name_and_access() -> None:
@@ -192,7 +192,7 @@ def test_r10_renaming_to_current_name_withdraws_the_held_name() -> None:
         (),
         ("one.kr",),
     )
-    # A withdrawal is not a change, so the next one need not wait.
+    # A withdrawal is not a name change, so the next change has no waiting time.
     subscription.send("rename_account", group="other")
 
 
@@ -226,7 +226,7 @@ def test_r10_waiting_time_follows_the_current_catalogue() -> None:
     subscription = ScenarioBuilder.requested("2027-01-05 12:00", book).send("rename_account", group="second")
     answer = subscription.at("2027-01-06 12:00").expect_refusal("rename_account", group="third")
     assert answer.code is RefusalCode.RENAMED_TOO_RECENTLY
-    # A newer catalogue could have allowed it, so it is judged once more when one has come.
+    # A newer catalogue could allow the change, so the command is validated again after publication.
     assert answer.judged_by_catalogue
 
 

@@ -1,4 +1,4 @@
-"""What may be adjusted by how much: never more than the line, and a reversal never more than was adjusted."""
+"""Limits of adjustments: at most the ledger line; reversals at most the amount adjusted before."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def wanted(amount: int, reason: str = "WRONG_CHARGE") -> AdjustmentRequest:
 
 
 def left(amount: int, *, adjusted: int = 0, reason: str = "WRONG_CHARGE") -> tuple[str, object] | None:
-    """Why a line of 100 KRW with these adjustments cannot be adjusted so: the key, and how much can be."""
+    """Return the refusal key and the allowed amount for an adjustment of a line of 100 KRW."""
     refused = refusal_of(wanted(amount, reason), 100, adjusted)
     return (refused.key, refused.parameters.get("left")) if refused else None
 

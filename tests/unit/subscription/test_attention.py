@@ -1,4 +1,4 @@
-"""Reasons why a subscription needs attention: short, of a known kind, and without personal data."""
+"""Attention reasons: short, of a known kind, and without personal data."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The service fees of a month are posted over a while, and nothing else waits (R23)."""
+"""The billing window: only service fees are delayed by an offset (R23)."""
 
 from collections import Counter
 from datetime import timedelta
@@ -17,7 +17,7 @@ def life_with(id: str, subscription: ScenarioBuilder) -> ScenarioBuilder:
 
 
 def test_billing_offset_is_sha_256_of_subscription_id() -> None:
-    # The digest of "abc" begins with ba7816bf: 3,128,432,319 / 2³² of an hour are 2,622.22 seconds.
+    # The digest of "abc" starts with ba7816bf: 3,128,432,319 / 2³² of an hour is 2,622.22 seconds.
     assert round(offset_in_window("abc", HOUR).total_seconds(), 2) == 2622.22
     assert offset_in_window("abc", timedelta(0)) == timedelta(0)
 

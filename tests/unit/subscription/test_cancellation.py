@@ -1,4 +1,4 @@
-"""Cancelling, what it costs and what it leaves, and the clock that counts: R27 to R33."""
+"""Cancellation, its charges and retained data, and the clock of the rules: R27 to R33."""
 
 from collections.abc import Callable
 from datetime import UTC, timedelta
@@ -32,7 +32,7 @@ YEAR, NEXT_YEAR = "2027-01-01", "2028-01-01"
 
 
 def annual(**changes: Any) -> ScenarioBuilder:
-    """Lite (3,600, annual 3,000) for 10 members, from 1 January 2027 to 1 January 2028."""
+    """Build an annual contract: lite (3,600, annual 3,000), 10 members, 1 January 2027 to 1 January 2028."""
     return ScenarioBuilder.paid(YEAR, "ANNUAL", **{"plan": "lite", "members": 10, **changes})
 
 
@@ -41,7 +41,7 @@ def monthly(**changes: Any) -> ScenarioBuilder:
 
 
 def trial() -> ScenarioBuilder:
-    """In trial until 2 March 10:00, in grace until 1 April 10:00."""
+    """Build a trial that ends on 2 March at 10:00, with a grace until 1 April at 10:00."""
     return ScenarioBuilder.requested("2027-01-31 10:00")
 
 
@@ -54,7 +54,7 @@ def trial_from_midnight() -> ScenarioBuilder:
 
 
 def charges(subscription: ScenarioBuilder) -> list[Posted]:
-    """What was posted beside the service fees."""
+    """Return the posted ledger lines other than service fees."""
     return [line for line in subscription.ledger_tuples if line.kind != "SERVICE_FEE"]
 
 
@@ -122,7 +122,7 @@ def test_r27_past_date_is_refused() -> None:
     [
         (trial, "2027-01-31 10:00", "2027-04-01", "2027-04-02"),
         (trial, "2027-03-10", "2027-04-01", "2027-04-02"),
-        # Grace ends as 1 April begins: that is its date, though a switch could not be on it (R16).
+        # The grace ends at the start of 1 April, so that is its date, but no switch is possible on it (R16).
         (trial_from_midnight, "2027-01-31", "2027-04-01", "2027-04-02"),
         (annual, "2027-01-01 09:00", "2028-01-01", "2028-01-02"),
         (annual, "2027-12-31 23:59", "2028-01-01", "2028-01-02"),
@@ -180,7 +180,7 @@ def test_r29_withdrawal_does_not_restore_replaced_reservation() -> None:
 def test_r29_withdrawal_does_not_undo_processed_deadlines() -> None:
     subscription = monthly().send("change_renewal_option", term="ANNUAL").send("cancel", date="2027-03-15")
     subscription.at("2027-02-10").send("withdraw_reservation")
-    # February began as a month because a cancellation was reserved then (R24).
+    # February became a monthly contract because a cancellation was reserved then (R24).
     assert subscription.period == ("MONTHLY", "2027-02-01", "2027-03-01")
 
 
@@ -271,7 +271,7 @@ def test_r30_each_rate_applies_to_its_days_last_to_the_rest() -> None:
 def test_r30_remainder_uses_plan_and_members_at_cancellation() -> None:
     subscription = annual().at("2027-07-01 09:00").send("upgrade", plan="basic", members=20)
     assert charges(subscription.at("2027-07-01 10:00").send("cancel")) == [
-        repayment("2027-01-01", "2027-07-01", 36_000),  # the upgrade has no day of its own yet
+        repayment("2027-01-01", "2027-07-01", 36_000),  # the rate of the upgrade has no complete day yet
         termination("2027-07-01", "2028-01-01", 72_000),
     ]
 
@@ -434,7 +434,7 @@ def test_r31_invalid_command_refusal_omits_sent_values() -> None:
 
 
 def test_r31_invalid_command_refusal_omits_sent_field_names() -> None:
-    # A refused signal is kept in the timeline, which outlives the erasure.
+    # A refused signal is recorded in the timeline, which is retained after the erasure.
     refusal = someone().expect_refusal("cancel", **{"kim.min-ji@acme.co.kr": 1})
     assert names_no_one(refusal.message)
 
@@ -449,7 +449,7 @@ def test_r31_nothing_follows_an_erasure() -> None:
 
 
 def test_r33_today_is_korean_date_of_the_given_clock() -> None:
-    # 15:30 on 9 March in Greenwich is the 10th in Korea.
+    # 15:30 UTC on 9 March is 10 March in Korea.
     subscription = annual()
     subscription.at(on("2027-03-10 00:30").astimezone(UTC))
     assert subscription.expect_refusal("cancel", date="2027-03-09").code is RefusalCode.DATE_IN_THE_PAST

@@ -1,4 +1,4 @@
-"""The catalogue: what makes no sense, and what a newer version changes (R19)."""
+"""The catalogue: validation, and the effects of a newer version (R19)."""
 
 import pytest
 from support.scenario_builder import (
@@ -19,7 +19,7 @@ from subscription.catalogue import Catalogue, CatalogueError, NoticePolicy, Pric
 from subscription.refusals import RefusalCode
 from subscription.request import Request
 
-# -- what makes no sense -----------------------------------------------------------------------------
+# -- validation --------------------------------------------------------------------------------------
 
 
 def line_of(start: str, text: str) -> int:
@@ -27,7 +27,7 @@ def line_of(start: str, text: str) -> int:
 
 
 def edited(old: str, new: str) -> str:
-    """The repository's catalogue with the one line that starts with `old` replaced."""
+    """Return the repository's catalogue with the only line that starts with `old` replaced."""
     lines = catalogue_text().splitlines()
     lines[line_of(old, catalogue_text()) - 1] = new
     return "\n".join(lines)
@@ -66,7 +66,7 @@ def refusal(text: str) -> CatalogueError:
         ("reservation_days", "reservation_days = [0]", "notices.reservation_days.0"),
         ("annual_contract_days", "annual_contract_days = [30, 366]", "notices.annual_contract_days.1"),
         ("annual_contract_days", 'annual_contract_days = ["30"]', "notices.annual_contract_days.0"),
-        # A month may have 28 days, and nobody is told on the first day that the contract ends.
+        # A month may have 28 days, and no end notice is due on the first day of a contract.
         ("monthly_contract_days", "monthly_contract_days = [28]", "notices.monthly_contract_days.0"),
         ("unproved_domain_days", "unproved_domain_days = [1.5]", "notices.unproved_domain_days.0"),
         ("group_mail_domain", 'group_mail_domain = "@worksmobile"', "notices.group_mail_domain"),
@@ -83,14 +83,14 @@ def refusal(text: str) -> CatalogueError:
         ("annual = 3000", "annual = -1", "plans.lite.annual"),
         ("annual = 3000", "yearly = 3000", "plans.lite.yearly"),
         ('title = "Lite"', 'title = ""', "plans.lite.title"),
-        # A price that falls with rank: basic's 6,000 is below lite's, premium's 10,000 below basic's.
+        # Prices must not fall with rank: basic's 6,000 is below lite's, premium's 10,000 below basic's.
         ("annual = 6000", "annual = 2999", "plans.basic.annual"),
     ],
 )
 def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) -> None:
     error = refusal(edited(old, new))
     expected = line_of(old, catalogue_text())
-    if field == "plans.premium.rank":  # both have the rank; the one that comes later is named
+    if field == "plans.premium.rank":  # both plans have the same rank; the error names the later one
         expected = line_of("rank = 3", catalogue_text())
     assert (expected, field) in [(line, problem.field) for line, problem in error.problems]
     assert f"shop.toml, line {expected}: {field} " in str(error)
@@ -99,7 +99,7 @@ def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) 
 @pytest.mark.parametrize(
     ("old", "new", "field", "told_at"),
     [
-        # Where there is no line of its own, the nearest around it is told.
+        # A problem without its own line is reported at the nearest enclosing line.
         ("rank = 1", "", "plans.lite.rank", "[plans.lite]"),
         ("fee_percent", "", "cancellation.fee_percent", "[cancellation]"),
         ("annual = 3000", "annual = 3601", "plans.lite", "[plans.lite]"),
@@ -110,7 +110,7 @@ def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) 
             "looks",
         ),
         ("{ every_minutes = 5", "{ every_minutes = 5, up_to_hours = 72 },", "domain", "[domain]"),
-        # The list price of lite is raised above that of basic, which is then the one that falls with rank.
+        # The list price of lite is raised above that of basic, so the price falls at basic.
         ("list = 3600", "list = 7201", "plans.basic.list", "list = 7200"),
     ],
 )
@@ -289,7 +289,7 @@ def test_r19_r23_late_switch_takes_prices_of_its_date() -> None:
     ) == (3_000, 10)
 
 
-# -- a plan that is sold no longer (R19): from 1 October 2027 there is no lite ------------------------
+# -- discontinued plan (R19): lite is removed on 1 October 2027 ---------------------------------------
 
 GONE = DEARER.with_versions([catalogue("2027-10-01", plans={"lite": None})])
 
@@ -365,11 +365,11 @@ def test_r19_members_above_new_cap_stay_but_cannot_grow() -> None:
     assert subscription.state.members == 10
 
 
-# -- what can be published beside what is (R19, R25) --------------------------------------------------
+# -- publication beside existing versions (R19, R25) --------------------------------------------------
 
 
 def unpublishable(newer: Catalogue, *versions: Catalogue, today: str = "2026-11-30") -> list[tuple[str, str]]:
-    """What is wrong with publishing a version, as (field, reason)."""
+    """Return the problems of publishing a version, as (field, reason)."""
     refused = book_of(*versions).refusal_of(newer, day(today))
     if refused is None:
         return []
@@ -430,7 +430,7 @@ def test_r25_rank_of_a_plan_never_changes() -> None:
 
 
 def test_r25_plans_of_equal_rank_are_no_upgrade() -> None:
-    """A price book from before ranks were checked at publication."""
+    """Use a price book published before ranks were validated."""
     book = book_of(default_catalogue(), catalogue("2026-12-05", plans={"premium": None, "plus": PLUS}))
     subscription = ScenarioBuilder.paid("2026-12-01", "ANNUAL", book, plan="premium", members=100).at(
         "2026-12-05"

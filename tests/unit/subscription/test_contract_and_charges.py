@@ -1,4 +1,4 @@
-"""Contract periods, prices, the measure of money, the monthly fee, and what falls due when: R18 to R23."""
+"""Contract periods, prices, money arithmetic, monthly fees and deadlines: R18 to R23."""
 
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -64,7 +64,7 @@ def test_r18_other_term_starts_a_new_chain() -> None:
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY").send("change_renewal_option", term="ANNUAL")
     assert subscription.at("2027-02-28").period == ("ANNUAL", "2027-02-28", "2028-02-28")
     subscription.send("change_renewal_option", term=None)
-    # The 31st is forgotten: the chain of months that follows counts from the 28th.
+    # The 31st is not restored: the following chain of months counts from the 28th.
     assert periods(subscription, "2028-02-28", "2028-03-28") == [
         ("MONTHLY", "2028-02-28", "2028-03-28"),
         ("MONTHLY", "2028-03-28", "2028-04-28"),
@@ -102,7 +102,7 @@ def test_r19_monthly_pays_list_price_annual_pays_annual_price() -> None:
         ("2027-03-01", "2027-03-15", Fraction(14 * 36_000, 31)),
         ("2027-03-01", "2027-04-01", Fraction(36_000)),
         ("2027-03-31", "2027-04-01", Fraction(36_000, 31)),
-        # 15 days of a leap February and 15 of March are not the same share.
+        # 15 days of a leap-year February and 15 days of March are different shares.
         ("2028-02-15", "2028-03-16", Fraction(15 * 36_000, 29) + Fraction(15 * 36_000, 31)),
         ("2027-02-15", "2027-03-16", Fraction(14 * 36_000, 28) + Fraction(15 * 36_000, 31)),
         ("2027-06-15", "2028-06-15", Fraction(12 * 36_000)),
@@ -123,7 +123,7 @@ def test_r20_a_part_and_the_rest_make_the_whole() -> None:
 
 
 def test_r20_huge_amounts_stay_exact() -> None:
-    # 100,000,000 KRW for 10,000,000 members: beyond what a float can hold to the won.
+    # 100,000,000 KRW for 10,000,000 members exceeds the precision of a float.
     exact = prorated_amount(100_000_000, 10_000_000, day("2027-03-01"), day("2027-03-02"))
     assert round_down(exact) == 10**15 // 31
 
@@ -191,7 +191,7 @@ def test_r21_a_new_period_alone_does_not_break_a_run() -> None:
 
 
 def test_r21_new_contract_at_same_price_keeps_the_run() -> None:
-    # No discount for a year: MONTHLY and ANNUAL are one rate.
+    # Without an annual discount, MONTHLY and ANNUAL have the same rate.
     book = book_of(catalogue(plans={"lite": {"list": 3_000, "annual": 3_000}}))
     subscription = ScenarioBuilder.paid("2027-04-01", "MONTHLY", book, plan="lite", members=1)
     subscription.at("2027-04-11").send("upgrade", term="ANNUAL").at("2027-05-01")
@@ -202,7 +202,7 @@ def test_r21_new_contract_at_other_price_splits_the_run() -> None:
     subscription = ScenarioBuilder.paid("2027-01-15", "ANNUAL", plan="basic", members=10).at("2028-02-01")
     assert subscription.ledger_tuples[-2:] == [
         fee("2028-01-01", "2028-01-15", 27_096),  # 14/31 × 60,000 = 27,096.77
-        fee("2028-01-15", "2028-02-01", 39_483),  # 17/31 × 72,000 = 39,483.87: none is a monthly one
+        fee("2028-01-15", "2028-02-01", 39_483),  # 17/31 × 72,000 = 39,483.87: without option, monthly
     ]
 
 
@@ -278,7 +278,7 @@ def test_r21_trial_and_grace_are_never_charged() -> None:
 
 
 def test_r21_late_fees_are_posted_month_by_month() -> None:
-    # Asked for three months at once, the line still never crosses a first of the month.
+    # A line never crosses the first of a month, even when three months are processed together.
     plan = catalogue().plans["lite"]
     subscription = ScenarioBuilder.paid("2027-01-10", "MONTHLY", plan="lite", members=1)
     assert subscription.state.contract is not None
@@ -339,7 +339,7 @@ ACCEPTED_AT = datetime(2027, 1, 1, 9, tzinfo=KST)
 
 
 def renamed(to: str) -> RecentCommands:
-    """What is known where a rename with the id `r-1` has been accepted."""
+    """Return the recent commands after a rename with the id `r-1` was accepted."""
     return RecentCommands().adding(read("rename_account", group=to, id="r-1"), ACCEPTED_AT)
 
 
@@ -373,13 +373,13 @@ def test_r22_id_identifies_one_command() -> None:
 
 
 def test_r22_other_rename_under_same_id_is_refused() -> None:
-    # Answering "it goes by its new name" to a rename that is not done would be false.
+    # Confirming a rename that was not executed would be false.
     answer = renamed("other").known(read("rename_account", group="third", id="r-1"), ACCEPTED_AT)
     assert isinstance(answer, Refusal)
 
 
 def test_r22_recent_commands_are_bounded_without_guessing() -> None:
-    """An id that was dropped is not taken for a new one before 31 days have passed."""
+    """A dropped id is not treated as new before 31 days have passed."""
     recent, now = RecentCommands(), ACCEPTED_AT
     for number in range(MOST_RECENT + 5):
         now = ACCEPTED_AT + timedelta(seconds=number)
@@ -400,7 +400,7 @@ def test_r23_service_fees_post_before_simultaneous_cancellation() -> None:
         "cancel", date="2027-03-01"
     )
     subscription.at("2027-03-01")
-    # The contract period ends at that instant too, but nothing follows it.
+    # The contract period also ends at that instant, but has no successor.
     assert subscription.event_names[3:] == ["SERVICE_FEES_POSTED", "CANCELED", "ERASED"]
     assert subscription.ledger_tuples == [fee("2027-02-01", "2027-03-01", 3_600)]
 

@@ -1,4 +1,4 @@
-"""The ownership of a domain: R11 to R13."""
+"""Domain ownership verification: R11 to R13."""
 
 from datetime import datetime, timedelta
 
@@ -90,7 +90,7 @@ SINCE = on("2027-01-01 09:00")
 
 
 def looks(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
-    """How long after the claim each look takes place, when every one is made on time."""
+    """Return the delay of each check after the claim, if every check is on time."""
     waiting, found = new_pending_domain("acme.co.kr", TOKEN, SINCE), []
     while (look := waiting.next_look_at) <= until:
         found.append(look - SINCE)
@@ -109,11 +109,11 @@ def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
 @pytest.mark.parametrize(
     ("looked", "following"),
     [
-        ("2027-01-01 09:23", "2027-01-01 09:25"),  # four were missed, one was made
+        ("2027-01-01 09:23", "2027-01-01 09:25"),  # four checks were missed, one was made
         ("2027-01-01 09:59:59", "2027-01-01 10:00"),
-        ("2027-01-03 01:30", "2027-01-03 02:00"),  # 40½ hours: hourly by now
-        ("2027-01-04 08:59", "2027-01-04 09:00"),  # the last hourly one is at 72 hours
-        ("2027-01-05 13:00", "2027-01-06 09:00"),  # 100 hours: daily, at 120
+        ("2027-01-03 01:30", "2027-01-03 02:00"),  # 40½ hours: hourly checks
+        ("2027-01-04 08:59", "2027-01-04 09:00"),  # the last hourly check is at 72 hours
+        ("2027-01-05 13:00", "2027-01-06 09:00"),  # 100 hours: daily checks, the next at 120 hours
         ("2027-12-31 09:00", "2028-01-01 09:00"),
     ],
 )
@@ -123,7 +123,7 @@ def test_r13_missed_checks_are_not_repeated(looked: str, following: str) -> None
 
 
 def test_r13_requested_check_keeps_the_schedule() -> None:
-    # The schedule counts from the claim, so a look out of turn moves nothing.
+    # The schedule counts from the claim, so a requested check does not move it.
     waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).looked_at(on("2027-01-01 09:05"), POLICY)
     assert waiting.looked_at(on("2027-01-01 09:07"), POLICY) == waiting
 
@@ -169,7 +169,7 @@ def test_r13_group_name_needs_no_check() -> None:
 
 
 def test_r13_late_verification_changes_nothing() -> None:
-    # The answer to a look can arrive after the name has been left.
+    # The result of a check can arrive after the name was released.
     subscription = on_a_domain().send("rename_account", group="acme")
     assert domain_verified_events(subscription.state, ("acme.co.kr",), subscription.now) == ()
 

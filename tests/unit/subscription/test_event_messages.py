@@ -1,4 +1,4 @@
-"""Everything that an event says reaches its sentence, in every language."""
+"""Event messages: every event field appears in the message, in every language."""
 
 import re
 from typing import Any, get_args
@@ -62,7 +62,7 @@ OPTION = RenewalTerms(term=ContractTerm.ANNUAL, plan="premium", members=15)
 FEES = service_fees("s", (RATE,), day("2027-03-20"), day("2027-04-01"), AT)
 REFUSED = Refusal.of(RefusalCode.DATE_TOO_LATE, "date", latest=day("2028-01-01"))
 
-# An event of each kind, and for each of its fields another value.
+# One event of each kind, and for each field a second value.
 CASES: list[tuple[Event, dict[str, Any]]] = [
     (
         TrialStarted(at=AT, trial_ends_at=AT, grace_ends_at=AT, agreed_terms=()),
@@ -137,7 +137,7 @@ CASES: list[tuple[Event, dict[str, Any]]] = [
     ),
 ]
 
-# What an event keeps and its sentence leaves to another one, to the entry's own time, or to programs.
+# Fields omitted from a message: another message or the entry's time shows them, or only programs do.
 UNSAID = {
     "at": "the time of the entry",
     "event": "the kind",
@@ -168,7 +168,7 @@ def test_every_field_of_every_event_reaches_its_sentence(
     for field, value in others.items():
         changed = event.model_copy(update={field: value})
         if isinstance(changed, CommandRefused) and language is None:
-            continue  # whose English sentence is the refusal's own
+            continue  # the English message is that of the refusal
         for to_come in (False, True):
             assert said(changed, language, to_come=to_come) != said(event, language, to_come=to_come), field
 
@@ -218,7 +218,7 @@ def test_r25_upgrade_message_states_the_effective_date() -> None:
 
 
 def test_r25_raised_option_message_states_the_price() -> None:
-    """5 members on lite are 5 x 3,000 a year, 15 on premium 15 x 10,000."""
+    """5 members on lite cost 5 x 3,000, 15 members on premium 15 x 10,000, in an annual contract."""
     subscription = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="lite", members=5)
     subscription.send("change_renewal_option", term="ANNUAL", plan="lite", members=5)
     subscription.at("2027-03-20").send("upgrade", plan="premium", members=15)

@@ -1,4 +1,4 @@
-"""What events tell: a state or a charge that says something else is told from one that does not."""
+"""Rebuilding state and charges from events, to detect inconsistencies."""
 
 from support.scenario_builder import BOOK, TOKEN, ScenarioBuilder, on
 
@@ -7,7 +7,7 @@ from subscription.events import Canceled, ServiceFeesPosted
 
 
 def cancelled_in_july() -> ScenarioBuilder:
-    """R30's example: 36,000 of the discount, and 18,000 for leaving."""
+    """Build the example of R30: 36,000 discount repayment and 18,000 early-termination fee."""
     return (
         ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-07-01").send("cancel")
     )
@@ -58,5 +58,5 @@ def test_r21_a_month_that_charges_nothing_is_found() -> None:
         for event in subscription.events
     ]
     [found] = charge_mismatches(subscription.state, events, BOOK)
-    # 10 members at list 3,600.
+    # 10 members at the list price of 3,600.
     assert [line.amount for line in found.reckoned] == [36_000]

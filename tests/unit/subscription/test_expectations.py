@@ -1,4 +1,4 @@
-"""Commands that expect what their callers have seen: done for that state, that day and those prices alone."""
+"""Command preconditions: a command runs only in the state, on the day and at the prices seen."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Why a ledger line is what it is: R20, R21 and R30 in numbers that anyone can repeat."""
+"""Explanations of ledger lines: R20, R21 and R30 as reproducible arithmetic."""
 
 import io
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from subscription.ledger import LedgerLine
 
 
 def number(words: str) -> Fraction:
-    """`16,258 2/31` read back as an exact number."""
+    """Parse `16,258 2/31` into an exact fraction."""
     return sum((Fraction(part.replace(",", "")) for part in words.split()), start=Fraction(0))
 
 
@@ -62,7 +62,7 @@ def test_r20_every_step_is_its_share_of_a_calendar_month(lines: Callable[[], lis
         steps = explain(line).steps
         for step in steps:
             assert number(step.exact) == Fraction(step.price * step.members * step.days, step.days_in_month)
-        # The steps are the line's days, each once and in order.
+        # The steps cover each day of the line once and in order.
         ends = [line.first_day, *(step.end_day for step in steps)]
         assert ends[:-1] == [step.first_day for step in steps]
         assert ends[-1] == line.end_day
@@ -100,7 +100,7 @@ def test_r30_a_repayment_names_each_rate_for_its_own_days() -> None:
 
 
 def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
-    """Basic for 10 members until 20 March, premium for 15 from then on."""
+    """The contract is basic for 10 members until 20 March, then premium for 15."""
     subscription = ScenarioBuilder.paid("2026-12-20", "ANNUAL", plan="basic", members=10).at("2027-03-20")
     subscription.send("upgrade", plan="premium", members=15).at("2027-05-20").send("cancel")
     repaid = next(line for line in subscription.ledger if line.kind == "DISCOUNT_REPAYMENT")

@@ -1,4 +1,4 @@
-"""What will happen: quotes of a cancellation (R28, R30), and what comes next (R23)."""
+"""Forecasts: quotes of a cancellation (R28, R30) and upcoming events (R23)."""
 
 import pytest
 from support.scenario_builder import (
@@ -21,7 +21,7 @@ NEXT_YEAR = "2028-01-01"
 
 
 def annual() -> ScenarioBuilder:
-    """Lite for 10 members, from 1 January 2027 to 1 January 2028: 30,000 a month, 36,000 at list."""
+    """Build an annual contract for 2027: lite for 10 members, 30,000 a month, 36,000 at list price."""
     return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
 
 
@@ -77,7 +77,7 @@ def test_r30_the_day_after_the_end_is_quoted_as_free() -> None:
 
 
 def test_r30_quote_renews_as_the_reservation_would() -> None:
-    # The chosen year would not begin while a cancellation is reserved (R24): months, at list.
+    # While a cancellation is reserved, renewals are monthly at list price, despite the option (R24).
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
     subscription.send("change_renewal_option", term="ANNUAL", plan="premium")
     asked = quote(subscription, "2027-02-15")
@@ -136,7 +136,7 @@ def test_r31_there_is_nothing_to_quote_after_the_end() -> None:
     assert refused(subscription.at("2027-01-02"), "2027-01-02") is RefusalCode.SUBSCRIPTION_ENDED
 
 
-# -- what comes next ---------------------------------------------------------------------------------
+# -- upcoming events ---------------------------------------------------------------------------------
 
 
 def coming(subscription: ScenarioBuilder, limit: int = 12) -> list[tuple[str, str]]:
@@ -166,7 +166,7 @@ def test_r23_forecast_of_a_contract_includes_charges() -> None:
     assert [line for each in found for line in posted(each.ledger)] == [
         fee("2027-11-01", "2027-12-01", 30_000),
         fee("2027-12-01", "2028-01-01", 30_000),
-        fee("2028-01-01", "2028-02-01", 36_000),  # none is a monthly contract, at list
+        fee("2028-01-01", "2028-02-01", 36_000),  # without an option: a monthly contract at list price
     ]
 
 

@@ -1,4 +1,4 @@
-"""What customers are told, and on which days: each once, and only what will really happen."""
+"""Customer notices and their dates: each is due once and announces only real upcoming events."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ Told = tuple[NoticeKind, str, int]
 
 
 def told(subscription: ScenarioBuilder, on_day: str) -> list[Told]:
-    """What is due on a day, if nothing more was asked until then."""
+    """Return the notices due on a day, if no further command arrives until then."""
     return [(each.kind, each.about.isoformat(), each.days) for each in due(subscription, on_day)]
 
 
@@ -34,12 +34,12 @@ def the_one(subscription: ScenarioBuilder, on_day: str) -> Notice:
 
 
 def trial(**changes: Any) -> ScenarioBuilder:
-    """From 1 January 2027 at 10:00: the trial ends on 31 January at 10:00, the grace on 2 March."""
+    """Build a trial from 1 January 2027 at 10:00; it ends on 31 January at 10:00, the grace on 2 March."""
     return ScenarioBuilder.requested("2027-01-01 10:00", **changes)
 
 
 def annual(**changes: Any) -> ScenarioBuilder:
-    """Lite for 10 members, from 1 January 2027 to 1 January 2028: 30,000 a month, 36,000 at list."""
+    """Build an annual contract for 2027: lite for 10 members, 30,000 a month, 36,000 at list price."""
     return ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10, **changes)
 
 
@@ -130,7 +130,7 @@ def test_the_policy_is_always_that_of_the_newest_version() -> None:
     assert told(subscription, "2027-01-29") == [(TRIAL_ENDING, "2027-01-31", 2)]
 
 
-# -- each once, whatever days were missed ------------------------------------------------------------
+# -- each once, even after missed days ---------------------------------------------------------------
 
 
 @given(st.sets(st.integers(0, 40)))
@@ -143,14 +143,14 @@ def test_missed_days_still_yield_each_notice_once(worked: set[int]) -> None:
         for each in notices_due(subscription.state, today, BOOK)
     ]
     first_time = dict(reversed(seen))
-    # The job works on the day numbered 30 - n when n days are left; 7 covers 7 to 4, 3 covers 3 and 2.
+    # With n days left, the job runs on day 30 - n. Step 7 covers days 7 to 4, step 3 covers 3 and 2.
     expected = {days for days, until in ((7, 4), (3, 2), (1, 1)) if worked & {*range(30 - days, 31 - until)}}
     assert {key[2] for key in first_time} == expected
     assert all(timedelta(0) < left <= timedelta(days=key[2]) for key, left in first_time.items())
 
 
 def test_notice_uses_the_state_expected_on_its_day() -> None:
-    # Nothing worked since December, so the record still has the contract that ended on 1 January 2028.
+    # No worker ran since December, so the state still has the contract that ended on 1 January 2028.
     assert told(annual(), "2028-01-24") == []
     assert told(annual(), "2028-01-25") == [(CONTRACT_ENDING, "2028-02-01", 7)]
     assert told(trial(), "2027-02-28") == []
@@ -163,7 +163,7 @@ def test_a_clock_that_is_ahead_is_at_least_at_its_last_event() -> None:
     assert told(subscription, "2026-11-25") == [(CONTRACT_ENDING, "2028-01-01", 7)]
 
 
-# -- what will happen --------------------------------------------------------------------------------
+# -- announced events --------------------------------------------------------------------------------
 
 
 def test_r15_after_the_trial_comes_the_grace_and_then_the_end() -> None:
@@ -340,7 +340,7 @@ def test_ended_subscription_has_no_notices() -> None:
     assert told(subscription.at("2027-01-02"), "2027-01-24") == []
 
 
-# -- who is told -------------------------------------------------------------------------------------
+# -- recipients --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_ended_subscription_has_no_notices() -> None:
     [
         ({"group": "acme"}, "admin", "admin@acme.worksmobile.example"),
         ({"domain": "acme.co.kr"}, "hong.gil-dong_1", "hong.gil-dong_1@acme.co.kr"),
-        # R6 allows dots where a mail address has them only in quotes.
+        # R6 allows dots at positions where an email address requires quotes.
         ({"domain": "acme.co.kr"}, ".admin", '".admin"@acme.co.kr'),
         ({"domain": "acme.co.kr"}, "ad..min", '"ad..min"@acme.co.kr'),
         ({"domain": "한국.kr"}, "..", '".."@xn--3e0b707e.kr'),
@@ -367,7 +367,7 @@ def test_the_address_on_a_group_name_is_policy() -> None:
     assert recipient(state, policy) == "admin@hanbit.mail.example"
 
 
-# -- trying again ------------------------------------------------------------------------------------
+# -- retries -----------------------------------------------------------------------------------------
 
 
 def test_the_pauses_grow_fourfold_up_to_six_hours() -> None:

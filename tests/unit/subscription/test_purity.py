@@ -1,4 +1,4 @@
-"""The rules know no clock, no chance and no world: `subscription` is pure (R33)."""
+"""Purity of `subscription`: no system clock, no randomness, no I/O (R33)."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[3] / "subscription"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Whatever reads the machine's clock, draws lots, opens files or reaches the network.
+# Functions that read the system clock, use randomness, open files or access the network.
 FORBIDDEN_CALLS = {
     *("now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime"),
     *("uuid1", "uuid4", "urandom", "token_hex", "token_bytes", "token_urlsafe"),
@@ -40,7 +40,7 @@ def names_called(module: Path) -> set[str]:
 
 
 def modules_imported(module: Path) -> set[str]:
-    """With the packages that they are in: `urllib.parse` is also `urllib`."""
+    """Return the imported modules and their parent packages: `urllib.parse` includes `urllib`."""
     found: set[str] = set()
     for node in parsed(module):
         if isinstance(node, ast.Import):
@@ -70,7 +70,7 @@ def test_domain_imports_no_infrastructure(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
 def test_r33_domain_uses_no_local_time_zone(module: Path) -> None:
-    # `astimezone()` and `fromtimestamp(x)` without a zone read the zone of the machine.
+    # `astimezone()` and `fromtimestamp(x)` without a zone use the local time zone of the machine.
     for node in parsed(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             assert node.func.attr not in ("fromtimestamp", "timestamp", "mktime")
@@ -79,7 +79,7 @@ def test_r33_domain_uses_no_local_time_zone(module: Path) -> None:
 
 def test_importing_the_domain_loads_no_infrastructure() -> None:
     everything = ", ".join(f"subscription.{module.stem}" for module in MODULES if module.stem != "__init__")
-    # A fresh interpreter: this one has imported the world for other tests.
+    # A new interpreter, because this one has already imported these modules for other tests.
     program = f"import sys, {everything}; print(*sorted(m.partition('.')[0] for m in sys.modules))"
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=True

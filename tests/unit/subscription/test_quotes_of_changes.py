@@ -1,4 +1,4 @@
-"""What a switch to paid or an upgrade would cost, before it is asked for (R16, R19-R21, R25)."""
+"""Quotes of a switch to paid and of an upgrade (R16, R19-R21, R25)."""
 
 from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, day, fee, posted
 
@@ -42,7 +42,7 @@ def test_r16_switch_charges_equal_its_quote() -> None:
         fee("2027-01-15", "2027-02-01", 32_903),  # 17/31 × 60,000 = 32,903.2
         fee("2027-02-01", "2027-03-01", 60_000),
     ]
-    # The first and the last month are parts, 17 and 14 days of January; eleven are whole.
+    # The first and last month are partial (17 and 14 days of January); eleven months are full.
     assert found.total == 32_903 + 11 * 60_000 + 27_096
     trial.send("switch_to_paid", date="2027-01-15", term="ANNUAL", members=20).at("2028-01-01")
     assert tuple(trial.ledger) == found.ledger[:-1]
@@ -93,7 +93,7 @@ def test_r26_refused_command_has_no_quote() -> None:
 
 
 def test_r25_equal_prices_quote_excludes_days_before_change() -> None:
-    """10 members at 3,000: 16 of January's 31 days, eleven months, and 15 of the next January's 31 days."""
+    """The line is 10 members at 3,000 for 16/31 of January, eleven months, and 15/31 of January."""
     same = catalogue(plans={"lite": {"list": 3_000, "annual": 3_000}})
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", book_of(same), plan="lite", members=10).at(
         "2027-01-16"

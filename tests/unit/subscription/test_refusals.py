@@ -1,4 +1,4 @@
-"""Each refusal has a sentence, formatted from its parameters; no message is written anywhere else."""
+"""Refusal messages: one table, with each message formatted from the refusal's parameters."""
 
 import ast
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ SAMPLES = {
 
 
 def made() -> Iterator[tuple[str, ast.Call]]:
-    """Every call that makes a refusal of a code that stands in it, with its place."""
+    """Yield every call that creates a refusal with a literal code, with its location."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -62,7 +62,7 @@ def test_raised_refusals_match_their_message_parameters() -> None:
     for place, call in made():
         reason = _reason(call)
         if reason is not None and not isinstance(reason, ast.Constant):
-            continue  # one of several reasons, which the rules' own tests go through
+            continue  # one of several reasons, covered by the tests of the rules
         key = key_of(str(_code(call)), str(reason.value) if reason else None)
         assert key in SENTENCES, place
         given = {each.arg for each in call.keywords if each.arg} - NO_PARAMETERS

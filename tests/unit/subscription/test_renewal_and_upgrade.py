@@ -13,7 +13,7 @@ YEAR, NEXT_YEAR = "2027-01-01", "2028-01-01"
 
 
 def annual(**changes: Any) -> ScenarioBuilder:
-    """Basic for 10 members, from 1 January 2027 to 1 January 2028."""
+    """Build an annual contract: basic for 10 members, from 1 January 2027 to 1 January 2028."""
     return ScenarioBuilder.paid(YEAR, "ANNUAL", **{"plan": "basic", "members": 10, **changes})
 
 
@@ -22,7 +22,7 @@ def monthly(**changes: Any) -> ScenarioBuilder:
 
 
 def stands(subscription: ScenarioBuilder) -> tuple[str, str, int]:
-    """Term, plan and members of the contract."""
+    """Return term, plan and members of the contract."""
     return subscription.period[0], subscription.state.plan, subscription.state.members
 
 
@@ -69,7 +69,7 @@ def test_r24_omitted_plan_and_members_keep_current_values() -> None:
 def test_r24_last_saved_option_applies() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL", plan="premium")
     subscription.send("change_renewal_option", term="ANNUAL", members=7)
-    # Nothing of the first option is left in the second.
+    # The second option replaces the first completely.
     assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "basic", 7)
 
 
@@ -240,11 +240,11 @@ def test_r25_a_reserved_cancellation_stays() -> None:
 @pytest.mark.parametrize(
     ("option", "wish", "raised"),
     [
-        # Named and overtaken: raised to what was bought.
+        # The option named a lower plan or fewer members: raised to the upgrade.
         ({"plan": "lite"}, {"plan": "premium"}, ("premium", None)),
         ({"members": 5}, {"members": 20}, (None, 20)),
         ({"plan": "lite", "members": 5}, {"plan": "premium", "members": 20}, ("premium", 20)),
-        # Only what this upgrade has overtaken.
+        # Only the parts of the option that this upgrade exceeds change.
         ({"plan": "lite", "members": 5}, {"members": 20}, ("lite", 20)),
         ({"plan": "lite", "members": 5}, {"plan": "premium"}, ("premium", 5)),
     ],

@@ -1,4 +1,4 @@
-"""Requesting a subscription: R1 to R9."""
+"""Subscription requests: R1 to R9."""
 
 import unicodedata
 from typing import Any
@@ -174,7 +174,7 @@ def test_r04_invalid_domain_name(name: str) -> None:
 
 @pytest.mark.parametrize("spelled", ["한국.kr", "한국.KR", "한국\u3002kr", "xn--3e0b707e.kr"])
 def test_r04_r05_internationalized_name_has_one_spelling(spelled: str) -> None:
-    # Two spellings of one name must meet in one place, or both could be held.
+    # Both spellings must normalize to one name; otherwise two subscriptions could hold it.
     assert accepted(account={"domain": spelled}).account.account.name == "xn--3e0b707e.kr"
 
 
@@ -242,13 +242,13 @@ def test_r06_the_account_is_the_id_at_the_name(account: dict[str, str], name: st
         "Passw0rd",
         "Ab1xQ" * 8,
         "!~Qw7mK{",
-        "Qw7yza24",  # y, z, a: the alphabet does not go round
-        "Qw890bdf",  # 8, 9, 0: neither do the digits
-        "@ABxq1z7",  # @ stands before A among the characters, but is no letter
-        "/01xQ9:w",  # nor is / a digit before 0
-        "aAaKq19z",  # not the same character: the case is another
-        "aaKaaK11",  # twice in a row, and twice again
-        "acegIK13",  # going up by two
+        "Qw7yza24",  # y, z, a: the alphabet does not wrap around
+        "Qw890bdf",  # 8, 9, 0: digits do not wrap around either
+        "@ABxq1z7",  # @ precedes A in ASCII but is not alphabetic
+        "/01xQ9:w",  # / precedes 0 in ASCII but is not a digit
+        "aAaKq19z",  # different case, so not the same character
+        "aaKaaK11",  # two in a row, then two others in a row
+        "acegIK13",  # ascending by two
     ],
 )
 def test_r07_a_password_that_may_be_chosen(password: str) -> None:
@@ -288,7 +288,7 @@ def test_r07_a_password_has_no_character_three_times_in_a_row(run: str) -> None:
 
 
 def test_r07_refusal_lists_every_password_problem() -> None:
-    # Too short; no uppercase letter, no digit; abc; !!!.
+    # Too short; no uppercase character, no digit; abc; !!!.
     assert len(password_problems("abc!!!")) == 5
 
 
@@ -325,7 +325,7 @@ def test_r07_a_hash_of_bounded_cost_is_taken(cost: str) -> None:
         f"m=65536,t=3,p=4${_SALT}${_DIGEST}",
         f"v=19$m=65536,t=3,p=4$c2FsdA${_DIGEST}",
         f"v=19$m=65536,t=3,p=4${_SALT}$c2hvcnQ",
-        f"v=19$m=65536,t=3,p=4${_SALT[:-1]}R${_DIGEST}",  # of bits that no encoder sets
+        f"v=19$m=65536,t=3,p=4${_SALT[:-1]}R${_DIGEST}",  # with padding bits that no encoder sets
         f"v=19$m=65536,t=3,p=4${_SALT}${'A' * 200}",
         f"v=19$m=65536,t=3,p=4${_SALT}${_DIGEST}\n",
     ],
@@ -470,9 +470,9 @@ def test_r9_oversized_request_is_not_read_completely(much: dict[str, object]) ->
     assert misread.message == "There is far too much in the argument."
 
 
-# -- texts as people type them -----------------------------------------------------------------------
+# -- Unicode normalization ---------------------------------------------------------------------------
 
-# 60 characters, of which macOS writes each of the Hangul syllables as two or three letters.
+# 60 characters; macOS decomposes each Hangul syllable into two or three code points.
 NFC_NAME = "주식회사 " + "가나다라마바사아자차카타파하" * 3 + " 서울특별시 지사"
 NFD_NAME = unicodedata.normalize("NFD", NFC_NAME)
 

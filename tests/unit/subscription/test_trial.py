@@ -7,7 +7,7 @@ from support.scenario_builder import ScenarioBuilder, book_of, catalogue, defaul
 
 from subscription.refusals import RefusalCode
 
-# The life of most tests: 30 × 24 hours after 31 January 10:20:30 is 2 March, 30 more is 1 April.
+# Most tests: 30 × 24 hours after 31 January 10:20:30 is 2 March, 30 more is 1 April.
 REQUESTED, TRIAL_ENDS, GRACE_ENDS = "2027-01-31 10:20:30", "2027-03-02 10:20:30", "2027-04-01 10:20:30"
 
 
@@ -121,7 +121,7 @@ def test_r16_past_date_is_refused(moment: str) -> None:
     [
         (REQUESTED, "2027-04-01", "2027-04-02"),  # grace ends on 1 April at 10:20:30
         ("2027-01-31 00:00:00.000001", "2027-04-01", "2027-04-02"),
-        ("2027-01-31 00:00", "2027-03-31", "2027-04-01"),  # it ends as 1 April starts
+        ("2027-01-31 00:00", "2027-03-31", "2027-04-01"),  # grace ends at the start of 1 April
         ("2027-01-30 23:59:59.999999", "2027-03-31", "2027-04-01"),
     ],
 )
@@ -184,7 +184,7 @@ def test_r16_invalid_choice_is_refused(choice: dict[str, object], code: RefusalC
 
 
 def test_r17_the_first_day_is_the_korean_date_of_the_switch() -> None:
-    # 15:30 in Greenwich on 9 February is half past midnight in Korea on the 10th.
+    # 15:30 UTC on 9 February is 00:30 on 10 February in Korea.
     subscription = trial()
     subscription.at(on("2027-02-10 00:30").astimezone(UTC)).send("switch_to_paid", term="ANNUAL")
     assert subscription.period == ("ANNUAL", "2027-02-10", "2028-02-10")

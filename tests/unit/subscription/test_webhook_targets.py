@@ -1,4 +1,4 @@
-"""Where webhooks may be sent: to the public Internet, and to nothing that only looks like it."""
+"""Webhook target validation (SSRF): only public Internet addresses are allowed."""
 
 from datetime import timedelta
 from ipaddress import ip_address
@@ -30,7 +30,7 @@ INTERNAL = (
     "fe80::1",
     "ff02::1",
     "2001:db8::1",
-    # Special-purpose addresses that not every version of Python knows as such.
+    # Special-purpose addresses that some Python versions do not recognize.
     "192.0.0.8",
     "192.0.0.9",
     "192.0.0.192",

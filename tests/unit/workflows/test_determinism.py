@@ -1,4 +1,4 @@
-"""Workflow code is deterministic. It runs without a sandbox, so this watches over it."""
+"""Static checks that workflow code is deterministic, because it runs without a sandbox."""
 
 import ast
 from pathlib import Path
@@ -10,12 +10,12 @@ WORKFLOWS = Path(__file__).parents[3] / "workflows"
 FORBIDDEN_MODULES = set(
     "asyncio multiprocessing os random secrets socket subprocess threading time uuid".split()  # noqa: SIM905
 )
-# Tasks and shields run on the workflow's own event loop; its clock is not asked.
+# Tasks and shields run on the workflow's event loop and do not read the system clock.
 ALLOWED_MODULES = {("deadline_timer.py", "asyncio"), ("cancellation_shield.py", "asyncio")}
 FORBIDDEN_CALLS = {"now", "utcnow", "today", "fromtimestamp", "open", "input", "print", "id", "hash", "set"}
 
-# A query answers somebody who looks at a real clock, and leaves nothing in the history. A job has the
-# workflow's clock, which replays.
+# A query compares with the real clock and leaves nothing in the history. A scheduled job uses the
+# workflow clock, which is deterministic on replay.
 ALLOWED = {
     ("adjustment.py", "workflow.now"),
     ("attention.py", "workflow.now"),
@@ -72,7 +72,7 @@ def test_real_clock_is_read_only_in_queries() -> None:
 
 
 def test_modules_have_no_mutable_globals() -> None:
-    """What is loaded once is shared by all lives, so nothing at module level may be a mutable collection."""
+    """Workflows of one process share modules, so module-level collections must be immutable."""
     for file in FILES:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
