@@ -29,7 +29,7 @@ _OWN_PATHS = {"v1", "docs", "openapi.json", "healthz", "readyz", "schemas"}
 
 
 def create_api() -> FastAPI:
-    """The routes under `/v1`, health, and their description at `/docs`; no service behind them yet."""
+    """Create the API without its state: routes under `/v1`, health checks, and OpenAPI at `/docs`."""
     api = FastAPI(
         docs_url=None,
         redoc_url=None,
@@ -40,7 +40,7 @@ def create_api() -> FastAPI:
     add_docs(api)
     api.include_router(health.router)
     api.include_router(event_schema.router)
-    # What is fixed comes before what takes any id.
+    # Starlette matches routes in order, so fixed paths must precede paths with a parameter.
     for routes in (
         subscription_requests,
         lists,
@@ -56,13 +56,13 @@ def create_api() -> FastAPI:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """Return the name of the route's function, as clients in most languages write it: `listInvoices`."""
+    """Return the name of the route's function in camel case, such as `listInvoices`."""
     first, *others = route.name.split("_")
-    return first + "".join(each.capitalize() for each in others)
+    return first + "".join(word.capitalize() for word in others)
 
 
 class _NonApiMount(Mount):
-    """All paths but the API's own: what is wrong with those is told in problem documents."""
+    """Mount for all paths except those of the API, whose errors are problem details (RFC 9457)."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         own = scope["path"].lstrip("/").partition("/")[0] in _OWN_PATHS
@@ -74,11 +74,11 @@ class _NonApiMount(Mount):
 
 
 def create_app(service: AppState, console: ASGIApp | None = None) -> FastAPI:
-    """The application that `worksub api` runs: the API, and the console beside it."""
+    """Create the application that `worksub api` runs: the API, and the console if there is one."""
     app = create_api()
     app.state.service = service
     app.add_middleware(EntityTags)
-    app.add_middleware(RequestMiddleware, patience=service.patience, metrics=service.metrics)
+    app.add_middleware(RequestMiddleware, timeout_seconds=service.timeout_seconds, metrics=service.metrics)
     app.add_middleware(RateLimitHeaders, rates=service.rates)
     service.metrics.watch_streams(lambda: service.streams.total())
     if console is not None:

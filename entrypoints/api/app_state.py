@@ -17,9 +17,10 @@ from starter.command_rate_limits import CommandRates
 
 @dataclass(frozen=True)
 class AppState:
-    """`reading` is a pool in the role `worksub_reader`, `own` in `worksub_api`.
+    """State of one API process.
 
-    An answer begins within `patience` seconds.
+    The pool `reading` connects as the database role `worksub_reader`, the pool `own` as `worksub_api`.
+    A response must start within `timeout_seconds`.
     """
 
     temporal: Client
@@ -29,16 +30,16 @@ class AppState:
     keys: ApiKeyStore
     rates: RateLimits
     webhooks_anywhere: bool = False
-    """Whether webhooks may go to internal addresses and over plain HTTP."""
+    """True to allow webhook URLs with private addresses and plain HTTP (disables the SSRF protection)."""
     command_rates: CommandRates = field(default_factory=CommandRates)
-    """What the console counts with as well."""
-    patience: float = 30.0
+    """Shared with the console."""
+    timeout_seconds: float = 30.0
     heartbeat: float = 15.0
-    """Seconds after which a silent stream says that it lives."""
+    """Seconds without an event after which a stream sends a keep-alive comment."""
     metrics: HttpMetrics = field(default_factory=lambda: HttpMetrics("api", "console"))
     issuer: IssuerWatch | None = None
-    """The check of the console's OpenID Connect issuer, where a console is served."""
+    """Check of the console's OpenID Connect issuer; None in a process without a console."""
     streams: Counter[str] = field(default_factory=Counter)
-    """How many streams each key listens to, by its prefix."""
+    """Number of open event streams by API key prefix."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the process stops: streams end then, and whoever listens comes again elsewhere."""
+    """Set at shutdown. Open streams then end, and their clients reconnect to another process."""

@@ -20,7 +20,7 @@ from subscription.request import is_opaque_id
 _BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="ApiKey",
-    description="A key as `worksub keys create` shows it once: `Authorization: Bearer wsk_…`.",
+    description="API key, created with `worksub keys create` and shown once: `Authorization: Bearer wsk_…`.",
 )
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENT_REPLAYED = "Idempotent-Replayed"
@@ -38,16 +38,16 @@ ServiceDep = Annotated[AppState, Depends(service_of)]
 async def key_of(
     request: Request,
     service: ServiceDep,
-    sent: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
 ) -> ApiKey:
-    """The key that was sent, if it opens anything and has not asked too much."""
-    key = await service.keys.opening(sent.credentials) if sent else None
+    """Authenticate the request and apply the rate limit of its API key, or of its address without one."""
+    key = await service.keys.opening(credentials.credentials) if credentials else None
     if key is None:
         refuse_sign_in(
             request.scope,
-            SignInRefusal.CREDENTIALS_UNKNOWN if sent else SignInRefusal.CREDENTIALS_MISSING,
+            SignInRefusal.CREDENTIALS_UNKNOWN if credentials else SignInRefusal.CREDENTIALS_MISSING,
         )
-        _check_rate(request, await service.rates.stranger(client_address(request.scope)))
+        _check_rate(request, await service.rates.unauthenticated(client_address(request.scope)))
         raise ApiError(
             ApiCode.UNAUTHENTICATED,
             MESSAGES[ApiCode.UNAUTHENTICATED],
@@ -69,44 +69,44 @@ ApiKeyDep = Annotated[ApiKey, Depends(key_of)]
 
 
 async def check_query(request: Request, key: ApiKeyDep) -> None:
-    """Refuse a query parameter that the route does not have, or that is given more than once."""
+    """Refuse a query parameter that the route does not have, or that is repeated."""
     route: APIRoute = request.scope["route"]
     fields = get_flat_params(route.dependant)
-    known = sorted(each.alias for each in fields if isinstance(each.field_info, params.Query))
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    for name, times in given.items():
-        if name not in known:
-            those = f"known are {', '.join(known)}" if known else "there are none"
-            detail = f"{name} is not a query parameter of this path; {those}."
+    allowed = sorted(field.alias for field in fields if isinstance(field.field_info, params.Query))
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
+        if name not in allowed:
+            choices = f"Allowed: {', '.join(allowed)}." if allowed else "It has no query parameters."
+            detail = f"This path has no query parameter {name}. {choices}"
             raise ApiError(ApiCode.UNKNOWN_PARAMETER, detail, name)
-        if times > 1:
-            raise ApiError(ApiCode.REPEATED_PARAMETER, f"{name} may be given once only.", name)
+        if count > 1:
+            raise ApiError(ApiCode.REPEATED_PARAMETER, f"Query parameter {name} is repeated.", name)
 
 
-async def desk_of(service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
+async def scoped_client(service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
     return ScopedClient(service.client, key.caller, service.command_rates)
 
 
-ClientDep = Annotated[ScopedClient, Depends(desk_of)]
+ClientDep = Annotated[ScopedClient, Depends(scoped_client)]
 
 
 async def idempotency_key_of(
-    sent: Annotated[
+    header: Annotated[
         str | None,
         Header(
             alias=IDEMPOTENCY_KEY,
-            description="A name of your own for this request: sent again under it with the same body, "
-            "the first answer comes again, and nothing is done twice.",
+            description="Idempotency key, chosen by the client. A request that repeats a key with the same "
+            "body returns the original response and has no further effect.",
             examples=["8f14e45f-ceea-467f-a6d4-0c5ad1f5a3f1"],
         ),
     ] = None,
 ) -> str:
-    if sent is None:
+    if header is None:
         raise ApiError(
             ApiCode.IDEMPOTENCY_KEY_MISSING, MESSAGES[ApiCode.IDEMPOTENCY_KEY_MISSING], IDEMPOTENCY_KEY
         )
-    # The header's draft standard writes it as a string in quotes.
-    key = sent[1:-1] if len(sent) > 1 and sent[0] == sent[-1] == '"' else sent
+    # draft-ietf-httpapi-idempotency-key-header defines the value as a quoted string.
+    key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
     if not is_opaque_id(key):
         raise ApiError(
             ApiCode.INVALID_IDEMPOTENCY_KEY, MESSAGES[ApiCode.INVALID_IDEMPOTENCY_KEY], IDEMPOTENCY_KEY
@@ -115,7 +115,7 @@ async def idempotency_key_of(
 
 
 def mark_replayed(response: Response, replayed: bool) -> None:
-    """Say in the answer to a write that it is the first answer again."""
+    """Add the header `Idempotent-Replayed` to a response that repeats the original one."""
     if replayed:
         response.headers[IDEMPOTENT_REPLAYED] = "true"
 

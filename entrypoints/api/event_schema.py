@@ -1,4 +1,4 @@
-"""JSON Schema of the `data` of webhook events, to which their `dataschema` refers."""
+"""JSON Schema of the `data` field of webhook events, referenced by their `dataschema` field."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def event_schema() -> dict[str, Any]:
         "$id": DATA_SCHEMA,
         **schema,
         "title": "Event of a subscription",
-        "description": "An entry of the timeline, its customer, and the ledger lines that it posted.",
+        "description": "Timeline entry with its customer and the ledger lines that it posted.",
     }
 
 

@@ -1,4 +1,4 @@
-"""Event types, as a type of query parameters and body fields."""
+"""Event type, for query parameters and body fields."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
 """Examples for the OpenAPI description.
 
-What is sent stands here. What is answered is in `examples.json`, which the rules have written.
+Request examples are defined here. Response examples are in `examples.json`, which `make openapi` generates.
 """
 
 import json
@@ -49,17 +49,17 @@ ADJUSTMENT = {
     "reference": "T-4711",
 }
 
-_ANSWERS: dict[str, Any] = json.loads(
+_RESPONSES: dict[str, Any] = json.loads(
     resources.files("entrypoints.api").joinpath("examples.json").read_text(encoding="utf-8")
 )
 
 
 def example_response(name: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: the answer of a route as an example."""
-    return {status: {"content": {"application/json": {"example": late(_ANSWERS[name])}}}}
+    """Return the example of a route's response, in the form of OpenAPI."""
+    return {status: {"content": {"application/json": {"example": late(_RESPONSES[name])}}}}
 
 
 def example_responses(name: str) -> dict[int | str, dict[str, Any]]:
-    """As `shown`, where there are several kinds of answer."""
-    each = {title: {"value": late(answer)} for title, answer in _ANSWERS[name].items()}
-    return {200: {"content": {"application/json": {"examples": each}}}}
+    """Return the examples of a route with several kinds of response, in the form of OpenAPI."""
+    examples = {title: {"value": late(response)} for title, response in _RESPONSES[name].items()}
+    return {200: {"content": {"application/json": {"examples": examples}}}}

@@ -1,4 +1,4 @@
-"""Exception handlers: every error becomes a problem document."""
+"""Exception handlers: every error becomes problem details (RFC 9457)."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -32,10 +32,14 @@ from starter.webhook_endpoints import EndpointNotFoundError
 from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.validation import problem_from
 
-_AGAIN = {"Retry-After": "2"}
+_RETRY_AFTER = {"Retry-After": "2"}
 
-# To callers of the API, the id of a request or a command is the key under which it was sent.
-_OF_THE_KEY = (RefusalCode.REQUEST_ID_REUSED, RefusalCode.COMMAND_ID_REUSED, RefusalCode.ADJUSTMENT_ID_REUSED)
+# In the API, the ID of a request or command is its idempotency key.
+_IDEMPOTENCY_KEY_REFUSALS = (
+    RefusalCode.REQUEST_ID_REUSED,
+    RefusalCode.COMMAND_ID_REUSED,
+    RefusalCode.ADJUSTMENT_ID_REUSED,
+)
 
 _log = logging.getLogger("worksub")
 
@@ -62,12 +66,12 @@ def add_handlers(api: FastAPI) -> None:
 
 
 def internal_error_response(request_id: str) -> Response:
-    """The answer to what nobody has foreseen."""
+    """Return the response for an unhandled exception."""
     return error_response(ApiCode.FAULT, request_id)
 
 
 def error_response(code: ApiCode, request_id: str) -> Response:
-    """What the API says itself, in the words that are always the same."""
+    """Return the problem details of a code with its fixed message."""
     return problem_response(problem_details(code, MESSAGES[code], request_id=request_id))
 
 
@@ -85,8 +89,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     refused = error.refused
     if refused.code is RefusalCode.KEY_UNKNOWN:
         return await _key_unknown(request, error)
-    if refused.code in _OF_THE_KEY:
-        message = "This Idempotency-Key was used for something else; choose a new one."
+    if refused.code in _IDEMPOTENCY_KEY_REFUSALS:
+        message = "This Idempotency-Key was used for a different request. Use a new one."
         refused = refused.model_copy(update={"message": message, "field": IDEMPOTENCY_KEY})
     return problem_response(problem_from_refusal(refused, _id_of(request)))
 
@@ -99,7 +103,7 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 async def _too_often(request: Request, error: Exception) -> Response:
     assert isinstance(error, TooManyCommandsError)
-    detail = "This command was sent too often for this subscription; go on after the time in Retry-After."
+    detail = "Rate limit of this command for this subscription exceeded. Retry after the time in Retry-After."
     problem = problem_details(ApiCode.RATE_LIMITED, detail, request_id=_id_of(request))
     return problem_response(problem, {"Retry-After": str(error.wait)})
 
@@ -117,11 +121,11 @@ async def _too_many_endpoints(request: Request, error: Exception) -> Response:
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
-    """A path, query or header that cannot be read: bodies are judged by the rules."""
+    """Refuse an invalid path, query or header. FastAPI does not validate bodies; the domain model does."""
     assert isinstance(error, RequestValidationError)
     problems = tuple(
-        problem_from(one["type"], tuple(one["loc"][1:]), one["msg"], one.get("ctx", {}))
-        for one in error.errors()
+        problem_from(detail["type"], tuple(detail["loc"][1:]), detail["msg"], detail.get("ctx", {}))
+        for detail in error.errors()
     )
     refused = Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="it")
     return problem_response(problem_from_refusal(refused, _id_of(request)))
@@ -136,19 +140,19 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _workflow_lost(request: Request, error: Exception) -> Response:
-    _log.error("The record has a subscription as living that no workflow carries.")
-    return problem_response(_own(request, ApiCode.WORKFLOW_LOST), _AGAIN)
+    _log.error("subscription is active in the database but has no workflow")
+    return problem_response(_own(request, ApiCode.WORKFLOW_LOST), _RETRY_AFTER)
 
 
 async def _temporal_error(request: Request, error: Exception) -> Response:
-    """What is worth another try has been tried again before."""
+    """Classify an error of the Temporal server; the client has already retried transient errors."""
     assert isinstance(error, RPCError)
     if is_paused(error):
         return problem_response(_own(request, ApiCode.WORKFLOW_PAUSED))
     match outcome_of(error):
         case Outcome.RETRY:
-            _log.error("A workflow does not go on.", extra={"fields": {"status": error.status.name}})
-            return problem_response(_own(request, ApiCode.WORKFLOW_STUCK), _AGAIN)
+            _log.error("workflow makes no progress", extra={"fields": {"status": error.status.name}})
+            return problem_response(_own(request, ApiCode.WORKFLOW_STUCK), _RETRY_AFTER)
         case Outcome.REFUSED if error.status is RPCStatusCode.NOT_FOUND:
             return problem_response(problem_from_refusal(no_such_subscription().refused, _id_of(request)))
         case Outcome.REFUSED:
@@ -157,7 +161,7 @@ async def _temporal_error(request: Request, error: Exception) -> Response:
 
 
 async def _key_unknown(request: Request, error: Exception) -> Response:
-    _log.error("Something in Temporal is encrypted with a key that this process does not have.")
+    _log.error("payload encrypted with an unknown key")
     return problem_response(
         problem_details(
             RefusalCode.KEY_UNKNOWN, MESSAGES[RefusalCode.KEY_UNKNOWN], request_id=_id_of(request)
@@ -166,15 +170,15 @@ async def _key_unknown(request: Request, error: Exception) -> Response:
 
 
 async def _temporal_unavailable(request: Request, error: Exception) -> Response:
-    return problem_response(_own(request, ApiCode.TEMPORAL_UNREACHABLE), _AGAIN)
+    return problem_response(_own(request, ApiCode.TEMPORAL_UNREACHABLE), _RETRY_AFTER)
 
 
 async def _not_connected(request: Request, error: Exception) -> Response:
-    """How the SDK says that nobody answers at Temporal's address."""
+    """Detect the RuntimeError that the SDK raises while its lazy client has not connected yet."""
     if "client connect" not in str(error):
         raise error
-    return problem_response(_own(request, ApiCode.TEMPORAL_UNREACHABLE), _AGAIN)
+    return problem_response(_own(request, ApiCode.TEMPORAL_UNREACHABLE), _RETRY_AFTER)
 
 
 async def _database_unavailable(request: Request, error: Exception) -> Response:
-    return problem_response(_own(request, ApiCode.DATABASE_UNREACHABLE), _AGAIN)
+    return problem_response(_own(request, ApiCode.DATABASE_UNREACHABLE), _RETRY_AFTER)

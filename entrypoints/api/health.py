@@ -1,4 +1,4 @@
-"""Liveness and readiness of the API, for load balancers; needs no API key."""
+"""Liveness and readiness probes of the API, for load balancers; they need no API key."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -15,7 +15,7 @@ from subscription.model import Frozen
 router = APIRouter(tags=["Health"])
 
 _PROBLEMS = only_responses(ApiCode.METHOD_NOT_ALLOWED)
-_PATIENCE_SECONDS = 3.0
+_TIMEOUT_SECONDS = 3.0
 
 
 class Health(Frozen):
@@ -28,8 +28,8 @@ class Health(Frozen):
 
 @router.get(
     "/healthz",
-    summary="Whether the process lives",
-    description="It says nothing of PostgreSQL and Temporal.",
+    summary="Liveness probe",
+    description="200 while the process runs. PostgreSQL and Temporal are not checked.",
     responses=_PROBLEMS,
 )
 async def get_liveness() -> Health:
@@ -38,9 +38,9 @@ async def get_liveness() -> Health:
 
 @router.get(
     "/readyz",
-    summary="Whether it can answer",
-    description="503 while PostgreSQL or Temporal does not answer. An OpenID Connect issuer that does not "
-    "answer is a warning.",
+    summary="Readiness probe",
+    description="503 while PostgreSQL or Temporal is unavailable. An unavailable OpenID Connect issuer is a "
+    "warning.",
     responses={503: {"model": Health}, **_PROBLEMS},
 )
 async def get_readiness(service: ServiceDep, response: Response) -> Health:
@@ -51,15 +51,16 @@ async def get_readiness(service: ServiceDep, response: Response) -> Health:
     found = {"Temporal": temporal, "PostgreSQL": database}
     problems = {what: problem for what, problem in found.items() if problem}
     response.status_code = 503 if problems else 200
-    # Without the issuer, API keys and sessions still work, and no other process reaches it either. If
-    # processes became unready, a load balancer would turn an outage of sign-ins into one of everything.
+    # An unavailable issuer is only a warning: API keys and existing sessions still work, and other processes
+    # cannot reach the issuer either. If all processes became unready, the load balancer would stop all
+    # traffic, and not only sign-ins.
     issuer = service.issuer.problem if service.issuer else None
     return Health(well=not problems, problems=problems, warnings={"issuer": issuer} if issuer else {})
 
 
 async def _problem_of(attempt: Awaitable[Any]) -> str | None:
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             await attempt
     except (RPCError, RuntimeError, *DATABASE_ERRORS) as error:
         return f"it does not answer ({type(error).__name__})"

@@ -12,15 +12,15 @@ from entrypoints.api.problem_details import ApiCode
 from entrypoints.http.metrics import HttpMetrics
 from entrypoints.http.request_log import ObservedRequest
 
-MOST_BYTES = 65_536
+MAX_BODY_BYTES = 65_536
 
 
 class RequestMiddleware:
-    """An answer under `/v1` must begin within `patience` seconds."""
+    """Limit the body size, and the time until a response under `/v1` starts."""
 
-    def __init__(self, app: ASGIApp, patience: float, metrics: HttpMetrics) -> None:
+    def __init__(self, app: ASGIApp, timeout_seconds: float, metrics: HttpMetrics) -> None:
         self._app = app
-        self._patience = patience
+        self._timeout_seconds = timeout_seconds
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,12 +28,13 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         request = ObservedRequest(scope, self._metrics, "api")
-        patience = self._patience if scope["path"].startswith("/v1/") else None
+        timeout_seconds = self._timeout_seconds if scope["path"].startswith("/v1/") else None
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if limit.expired():
-                    # The SDK makes an error of its own of being cancelled, and that would be answered now.
+                    # The Temporal SDK converts the cancellation to its own exception. Without this check,
+                    # the handler of that exception would respond after the timeout.
                     raise TimeoutError
                 request.begin_answer(message)
                 limit.reschedule(None)
@@ -41,10 +42,10 @@ class RequestMiddleware:
 
         failed: Exception | None = None
         try:
-            async with asyncio.timeout(patience) as limit:
+            async with asyncio.timeout(timeout_seconds) as limit:
                 await self._app(scope, _limited(scope, receive), sending)
         except ClientDisconnect:
-            pass  # nobody is there to be answered
+            pass  # the client has disconnected and gets no response
         except Exception as error:
             late = request.status is None and limit.expired()
             failed = None if late else error
@@ -55,7 +56,7 @@ class RequestMiddleware:
                     if late
                     else internal_error_response(request_id)
                 )
-                limit = asyncio.timeout(None)  # the answer itself may take its time
+                limit = asyncio.timeout(None)  # sending the error response has no time limit
                 async with limit:
                     await response(scope, receive, sending)
         finally:
@@ -63,16 +64,20 @@ class RequestMiddleware:
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """The body as it comes, refused where it is too large, whatever its length was said to be."""
-    announced = dict(scope["headers"]).get(b"content-length", b"0")
-    seen = 0
+    """Return a receive function that raises 413 for a body that is too large.
+
+    The received bytes are counted, because `Content-Length` can be wrong or absent.
+    """
+    content_length = dict(scope["headers"]).get(b"content-length", b"0")
+    received = 0
 
     async def receiving() -> Any:
-        nonlocal seen
+        nonlocal received
         message = await receive()
         if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > MOST_BYTES or (announced.isdigit() and int(announced) > MOST_BYTES):
+            received += len(message.get("body", b""))
+            announced = int(content_length) if content_length.isdigit() else 0
+            if max(received, announced) > MAX_BODY_BYTES:
                 raise HTTPException(413)
         return message
 

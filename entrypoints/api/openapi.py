@@ -1,6 +1,6 @@
 """Generator of docs/openapi.json and of the event schema: `python -m entrypoints.api.openapi`.
 
-Without an argument it prints the description; with `--event-schema` it prints the schema.
+Without an argument it prints the OpenAPI description; with `--event-schema` it prints the schema.
 """
 
 import json
@@ -11,7 +11,7 @@ from entrypoints.api.event_schema import event_schema
 
 
 def described() -> str:
-    """OpenAPI in JSON, one line for each thing, so that changes can be read."""
+    """Return the OpenAPI description as indented JSON with sorted keys, for readable diffs."""
     return _written(create_api().openapi())
 
 

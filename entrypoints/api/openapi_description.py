@@ -1,4 +1,4 @@
-"""OpenAPI description: the one of FastAPI, completed with bodies, names and error codes."""
+"""OpenAPI description: that of FastAPI, extended with request bodies, schema names and error codes."""
 
 import json
 from collections.abc import Iterator
@@ -24,23 +24,26 @@ Request NAVER WORKS subscriptions, change them, and read their status, ledger, i
 An API key belongs to one customer or to the operators of the service. To a customer, the subscriptions of
 other customers do not exist.
 
-- Every write takes an `Idempotency-Key`: the same key with the same body gives the first answer again.
-- Every refusal is a problem document (RFC 9457) with a stable `code`, a sentence, and the `field`.
-- Days are calendar dates in Korea; periods are half-open; money is whole KRW before VAT.
-- Every list has `items` and `next`. `next` is the `cursor` of the following page, `null` on the last one.
+- Idempotency: every write takes an `Idempotency-Key`. Repeating a key with the same body returns the original
+  response.
+- Errors: problem details (RFC 9457) with a stable `code`, a message in `detail`, and the `field`.
+- Pagination: every list has `items` and `next`. `next` is the `cursor` of the following page, `null` on the
+  last page.
+- Rate limits: every response has the headers `RateLimit` and `RateLimit-Policy`.
+- Dates are calendar dates in Korea, periods are half-open, and amounts are whole KRW before VAT.
 """
 
 _TAGS = {
-    "Requesting": "The catalogue, the availability of names, and the request for a subscription (R1-R9).",
-    "Commands": "Changes of a subscription (R10-R29).",
-    "Questions": "The status of one subscription, its events, ledger and quotes, also after its erasure.",
-    "Lists": "Subscriptions, events, invoices and notices, page by page.",
-    "Webhooks": "Endpoints to which events are sent, and their deliveries (docs/webhooks.md).",
-    "Operators": "Corrections of ledgers and the nightly comparison. Only keys of operators may use these.",
+    "Requests": "Catalogue, name availability and subscription requests (R1-R9).",
+    "Commands": "Changes to a subscription (R10-R29).",
+    "Queries": "Status, timeline, ledger and quotes of one subscription, also after its erasure.",
+    "Lists": "Subscriptions, events, invoices and notices, with pagination.",
+    "Webhooks": "Webhook endpoints and their deliveries (docs/webhooks.md).",
+    "Operators": "Ledger adjustments and reconciliation reports. They require an operator key.",
     "Health": "Probes for load balancers. They need no key.",
 }
 
-_CODES = "Stable codes, for programs. docs/api.md and docs/errors.md explain them."
+_CODES = "Stable error codes. docs/api.md and docs/errors.md explain them."
 
 _NAMES = {
     "Answer": "CommandResult",
@@ -79,23 +82,23 @@ _NAMES = {
     "Page_Term_": "TermOfServicePage",
     "Page_TimelineEntry_": "TimelinePage",
 }
-"""The names of schemas, where the names of the classes are not what a reader of the API would look for."""
+"""Public schema names of classes whose own names would be ambiguous in the API."""
 
 _HEADERS: dict[str, Any] = {
     "RateLimit": {
-        "description": "`r`: how many requests are left; `t`: in how many seconds there are more.",
+        "description": "Rate limit: `r` requests remain; the limit resets in `t` seconds.",
         "schema": {"type": "string", "examples": ['"key";r=598;t=42']},
     },
     "RateLimit-Policy": {
-        "description": "The limit that counted this request: `q` requests in `w` seconds.",
+        "description": "Rate limit policy applied to this request: `q` requests in `w` seconds.",
         "schema": {"type": "string", "examples": ['"key";q=600;w=60']},
     },
     "Idempotent-Replayed": {
-        "description": "`true` if this is the first answer again, and nothing was done.",
+        "description": "`true` if this is the original response to a repeated idempotency key.",
         "schema": {"type": "string", "enum": ["true"]},
     },
     "ETag": {
-        "description": "The version of this answer, for `If-None-Match`.",
+        "description": "Entity tag of this response, for `If-None-Match`.",
         "schema": {"type": "string", "examples": ['"0123456789abcdef0123456789abcdef"']},
     },
 }
@@ -103,27 +106,27 @@ _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "The `ETag` of an earlier answer: if that is still the present one, the answer is 304.",
+    "description": "`ETag` of an earlier response. If it is still current, the response is 304.",
     "schema": {"type": "string"},
 }
 
 _ACCOUNT_NAME: dict[str, Any] = {
     "GroupName": {
         "type": "object",
-        "description": "An account under a group name (R4).",
+        "description": "Account with a group name (R4).",
         "properties": {"group": {"type": "string", "examples": ["acme"]}},
         "required": ["group"],
         "additionalProperties": False,
     },
     "DomainName": {
         "type": "object",
-        "description": "An account under a domain name, whose ownership must be proved (R4, R11).",
+        "description": "Account with a domain name, whose ownership must be verified (R4, R11).",
         "properties": {"domain": {"type": "string", "examples": ["acme.co.kr"]}},
         "required": ["domain"],
         "additionalProperties": False,
     },
     "AccountName": {
-        "description": "A group name or a domain name (R4).",
+        "description": "Group name or domain name (R4).",
         "oneOf": [{"$ref": f"{_REF}GroupName"}, {"$ref": f"{_REF}DomainName"}],
     },
 }
@@ -138,7 +141,7 @@ def describe(api: FastAPI) -> dict[str, Any]:
         description=_DESCRIPTION,
         routes=api.routes,
         tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
-        servers=[{"url": "/", "description": "The server that this description comes from"}],
+        servers=[{"url": "/", "description": "The server that serves this description"}],
         contact={"name": "The operators of this installation"},
     )
     schemas: dict[str, Any] = found["components"]["schemas"]
@@ -167,31 +170,31 @@ def describe(api: FastAPI) -> dict[str, Any]:
 
 
 def _describe_headers(found: dict[str, Any]) -> None:
-    """Add the headers that every answer under `/v1` has, and those of reads and writes."""
+    """Add the headers of all responses under `/v1`, and those of reads and writes."""
     found["components"]["headers"] = _HEADERS
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
             if not path.startswith("/v1/"):
                 continue
-            for status, answer in operation["responses"].items():
-                named = ["RateLimit", "RateLimit-Policy"]
+            for status, response in operation["responses"].items():
+                names = ["RateLimit", "RateLimit-Policy"]
                 if method == "post" and status < "300" and _takes_key(operation):
-                    named.append("Idempotent-Replayed")
-                if method == "get" and "application/json" in answer.get("content", {}):
-                    named.append("ETag")
-                answer.setdefault("headers", {}).update(
-                    {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+                    names.append("Idempotent-Replayed")
+                if method == "get" and "application/json" in response.get("content", {}):
+                    names.append("ETag")
+                response.setdefault("headers", {}).update(
+                    {name: {"$ref": f"#/components/headers/{name}"} for name in names}
                 )
             if method == "get" and "ETag" in operation["responses"]["200"]["headers"]:
                 operation.setdefault("parameters", []).append(dict(_IF_NONE_MATCH))
                 operation["responses"]["304"] = {
-                    "description": "Not Modified: the caller has the present answer.",
+                    "description": "Not Modified: the response that the client has is current.",
                     "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
                 }
 
 
 def _takes_key(operation: dict[str, Any]) -> bool:
-    return any(each["name"] == IDEMPOTENCY_KEY for each in operation.get("parameters", ()))
+    return any(parameter["name"] == IDEMPOTENCY_KEY for parameter in operation.get("parameters", ()))
 
 
 def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -200,7 +203,7 @@ def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _correct(operation: dict[str, Any]) -> None:
-    """Correct what FastAPI assumes of every operation."""
+    """Correct parts that FastAPI generates wrongly: 422 responses, nullable parameters, security."""
     unreadable = operation["responses"].get("422", {})
     if MEDIA_TYPE not in unreadable.get("content", {}):
         operation["responses"].pop("422", None)
@@ -208,34 +211,34 @@ def _correct(operation: dict[str, Any]) -> None:
         if parameter["name"] == IDEMPOTENCY_KEY:
             parameter |= {"required": True, "schema": {"type": "string", "pattern": KEY_PATTERN}}
         schema = parameter["schema"]
-        # A parameter is left out, not sent as null.
-        given = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
-        if len(given) == 1:
+        # An optional parameter can be omitted, but not sent as null.
+        types = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+        if len(types) == 1:
             del schema["anyOf"]
-            schema |= given[0]
+            schema |= types[0]
     operation.setdefault("security", [])
 
 
 def _name_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Make the body of an operation a component, named after the operation."""
+    """Move the request body of an operation to the components, under a name derived from the operation."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = content["schema"]
-        # Two operations judge the same request, in the same shape.
+        # Two operations, request and check, share the body `Request`.
         title = schema["title"] if schema["title"] == "Request" else operation["operationId"]
         name = f"{title[0].upper()}{title[1:]}Body"
         content["schema"] = {"$ref": f"{_REF}{name}"}
         schemas[name] = schema | {"title": name}
-        for each in schema["properties"].values():
-            if each.get("default", ...) is None:
-                # Generated types take a property with a default for one that must be sent.
-                del each["default"]
+        for field in schema["properties"].values():
+            if field.get("default", ...) is None:
+                # Code generators treat a property with a default as required.
+                del field["default"]
         if {"group", "domain"} <= schema["properties"].keys():
             schemas[name] = _one_name_of(schema) | {"title": name}
 
 
 def _one_name_of(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a body that has either `group` or `domain` beside its other properties."""
-    others = {name: each for name, each in schema["properties"].items() if name not in ("group", "domain")}
+    """Return the schema of a body that has either `group` or `domain`, and its other properties."""
+    others = {name: field for name, field in schema["properties"].items() if name not in ("group", "domain")}
     return {
         "description": schema["description"],
         "oneOf": [
@@ -252,7 +255,7 @@ def _one_name_of(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete_answers(found: dict[str, Any]) -> None:
-    """Require all properties of what is answered: the API leaves none out."""
+    """Mark all properties of response schemas as required, because the API omits none."""
     schemas = found["components"]["schemas"]
     unseen = [operation["responses"] for operation in _operations(found)]
     seen: set[str] = set()
@@ -261,26 +264,26 @@ def _complete_answers(found: dict[str, Any]) -> None:
             seen.add(name)
             schema = schemas[name]
             unseen.append(schema)
-            for each in schema.get("properties", {}).values():
-                each.pop("default", None)
+            for field in schema.get("properties", {}).values():
+                field.pop("default", None)
             if schema.get("properties"):
                 schema["required"] = list(schema["properties"])
 
 
 def _referred(node: Any) -> Iterator[str]:
-    """Yield the names of the schemas to which a part of the description refers."""
+    """Yield the names of the schemas that a part of the description references."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node["$ref"].removeprefix(_REF)
-        for each in node.values():
-            yield from _referred(each)
+        for value in node.values():
+            yield from _referred(value)
     elif isinstance(node, list):
-        for each in node:
-            yield from _referred(each)
+        for item in node:
+            yield from _referred(item)
 
 
 def _discriminate(schemas: dict[str, Any]) -> None:
-    """Name the unions, and say by which property their members are told apart."""
+    """Name the union schemas, and add their discriminators."""
     reservation = schemas["Status"]["properties"]["reservation"]
     schemas["Reservation"] = {"title": "Reservation", **reservation["anyOf"][0]}
     reservation["anyOf"][0] = {"$ref": f"{_REF}Reservation"}
@@ -299,25 +302,25 @@ def _discriminate(schemas: dict[str, Any]) -> None:
 
 
 def _renamed(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the description with the names of `_NAMES`, and without the titles that repeat a name."""
+    """Return the description with the schema names of `_NAMES`, without the generated titles."""
 
     def renamed(node: Any) -> Any:
         if isinstance(node, list):
-            return [renamed(each) for each in node]
+            return [renamed(item) for item in node]
         if isinstance(node, str) and node.startswith(_REF):
             name = node.removeprefix(_REF)
             return _REF + _NAMES.get(name, name)
         if not isinstance(node, dict):
             return node
         return {
-            key: renamed(each) for key, each in node.items() if key != "title" or not isinstance(each, str)
+            key: renamed(value) for key, value in node.items() if key != "title" or not isinstance(value, str)
         }
 
     schemas = found["components"].pop("schemas")
     title = found["info"]["title"]
-    description: dict[str, Any] = renamed({key: each for key, each in found.items() if key != "paths"})
+    description: dict[str, Any] = renamed({key: value for key, value in found.items() if key != "paths"})
     description["info"]["title"] = title
-    # Examples have titles of their own.
+    # `renamed` would remove the property `title` from examples of problem details.
     description["paths"] = _refs_renamed(found["paths"])
     description["components"]["schemas"] = {
         _NAMES.get(name, name): renamed(schema) for name, schema in sorted(schemas.items())
@@ -326,12 +329,12 @@ def _renamed(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refs_renamed(node: Any) -> Any:
-    """Return a part of the paths with the names of `_NAMES`, and with its examples read again."""
+    """Return a part of the paths with the schema names of `_NAMES`, and with its examples decoded."""
     if isinstance(node, list):
-        return [_refs_renamed(each) for each in node]
+        return [_refs_renamed(item) for item in node]
     if isinstance(node, str) and node.startswith(_REF):
         name = node.removeprefix(_REF)
         return _REF + _NAMES.get(name, name)
     if isinstance(node, str) and node.startswith(LATE):
         return json.loads(node.removeprefix(LATE))
-    return {key: _refs_renamed(each) for key, each in node.items()} if isinstance(node, dict) else node
+    return {key: _refs_renamed(value) for key, value in node.items()} if isinstance(node, dict) else node

@@ -1,6 +1,6 @@
 """Keyset pagination with opaque cursors.
 
-Whose entries they are is never in it, so a caller who changes a cursor still reads only permitted entries.
+A cursor contains no customer ID. A client that forges a cursor therefore reads only its own entries.
 """
 
 import base64
@@ -15,39 +15,39 @@ from subscription.model import Frozen
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=200, description="So many at most.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of entries on the page.")]
 Cursor = Annotated[
-    str | None, Query(max_length=500, description="`next` of the page before; the first page has none.")
+    str | None, Query(max_length=500, description="`next` of the previous page. Omit it for the first page.")
 ]
 
 
 class Page(Frozen, Generic[T]):
-    """Entries in their order. `next` is the cursor of the following page, null on the last one."""
+    """Page of a list. `next` is the cursor of the following page, null on the last page."""
 
     items: tuple[T, ...]
     next: str | None
 
 
-def make_page(found: Sequence[T], limit: int, of: str, position: Callable[[T], str]) -> Page[T]:
-    """A page of the list `of`. One entry more than the limit was found if there are more."""
-    shown = found[:limit]
+def make_page(rows: Sequence[T], limit: int, of: str, position: Callable[[T], str]) -> Page[T]:
+    """Return a page of the list `of`. The query fetches `limit + 1` rows to detect a following page."""
+    items = rows[:limit]
     return Page(
-        items=tuple(shown), next=encode_cursor(of, position(shown[-1])) if len(found) > limit else None
+        items=tuple(items), next=encode_cursor(of, position(items[-1])) if len(rows) > limit else None
     )
 
 
-def whole(found: Iterable[T]) -> Page[T]:
-    """Return a list that is never long as its only page."""
-    return Page(items=tuple(found), next=None)
+def whole(rows: Iterable[T]) -> Page[T]:
+    """Return a short list as a single page."""
+    return Page(items=tuple(rows), next=None)
 
 
 def encode_cursor(of: str, position: str) -> str:
-    """Return the cursor of the list `of` behind an entry; no other list accepts it."""
+    """Return a cursor after this position of the list `of`. Other lists refuse it."""
     return base64.urlsafe_b64encode(f"{of} {position}".encode()).decode().rstrip("=")
 
 
 def decode_cursor(of: str, cursor: str | None) -> str:
-    """Return the position of a cursor of the list `of`, or an empty text, for its beginning, without one."""
+    """Return the position in the list `of`: an empty string, the start, if there is no cursor."""
     if cursor is None:
         return ""
     try:
@@ -61,7 +61,7 @@ def decode_cursor(of: str, cursor: str | None) -> str:
 
 
 def decode_numeric_cursor(of: str, cursor: str | None) -> int:
-    """As `after`, where positions are numbers."""
+    """Return the position as a number; 0 if there is no cursor."""
     position = decode_cursor(of, cursor)
     if position and not (position.isdecimal() and len(position) < 19):
         raise _invalid()

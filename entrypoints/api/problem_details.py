@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): codes, status codes, documents."""
+"""Problem details (RFC 9457): error codes, HTTP status codes, documents."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ LATE = "example: "
 
 
 class ApiCode(StrEnum):
-    """What the API itself says, beside the refusal codes of the rules. A public interface as they are."""
+    """Error codes of the API, in addition to the refusal codes of the domain. Both are a public interface."""
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
     OPERATORS_ONLY = "OPERATORS_ONLY"
@@ -84,7 +84,7 @@ _STATUS: Mapping[str, HTTPStatus] = {
         ),
         HTTPStatus.NOT_FOUND,
     ),
-    # The state of things stands against it; the very same may be right at another time.
+    # The current state does not allow the request; the same request can succeed at another time.
     **dict.fromkeys(
         (
             RefusalCode.NAME_TAKEN,
@@ -119,20 +119,20 @@ COMMON_CODES = (
     ApiCode.DATABASE_UNREACHABLE,
     ApiCode.TEMPORAL_UNREACHABLE,
 )
-"""What any question may be answered."""
+"""Error codes that every request can get."""
 
 
 def status_of(code: str) -> HTTPStatus:
-    """The HTTP status of a code; what is wrong with what was sent is 422."""
+    """Return the HTTP status of a code; 422, for invalid input, is the default."""
     return _STATUS.get(code, _UNPROCESSABLE)
 
 
 class ProblemDocument(Frozen):
-    """Why the answer is no (RFC 9457). `code` is for programs, `detail` for people.
+    """Problem details (RFC 9457). `code` is the stable error code; `detail` is the message.
 
-    `reason` tells the sentences of a code apart, `parameters` has what the sentence names.
+    `reason` distinguishes the messages of one code, and `parameters` has the values in the message.
 
-    `problems` has all that is wrong where more than one thing can be; `field` is a dotted path.
+    `problems` lists every invalid field of the request. `field` is a dotted path.
     """
 
     type: str
@@ -148,7 +148,7 @@ class ProblemDocument(Frozen):
 
 
 class ApiError(Exception):
-    """The API's own no. `headers` go with the answer."""
+    """Refusal by the API, with an `ApiCode` and optional response headers."""
 
     def __init__(
         self, code: ApiCode, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
@@ -191,23 +191,26 @@ def problem_from_refusal(refused: Refusal, request_id: str | None = None) -> Pro
 
 
 def problem_response(problem: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
-    # In ASCII, for a field that a caller made up may be of what UTF-8 cannot write.
+    # ASCII output: a field name from the caller can contain lone surrogates, which UTF-8 cannot encode.
     content = json.dumps(problem.model_dump(mode="python"))
     return Response(content, problem.status, dict(headers or {}), MEDIA_TYPE)
 
 
 def late(example: Any) -> str:
-    """Return an example as text, which `description` reads again: FastAPI would drop its nulls."""
+    """Return an example as JSON text, because FastAPI removes null values.
+
+    `entrypoints.api.openapi_description` decodes the text.
+    """
     return LATE + json.dumps(example)
 
 
 def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: every answer that these codes make, beside those that any question may get."""
+    """Return the OpenAPI responses of these codes and of `COMMON_CODES`."""
     return only_responses(*codes, *COMMON_CODES)
 
 
 def only_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return, for OpenAPI, the answers that these codes make, and no others."""
+    """Return the OpenAPI responses of these codes only."""
     by_status: dict[HTTPStatus, list[str]] = {}
     for code in codes:
         by_status.setdefault(status_of(code), []).append(code)
@@ -232,41 +235,43 @@ def _response(status: HTTPStatus, codes: Sequence[str]) -> dict[str, Any]:
 
 
 MESSAGES: Mapping[str, str] = {
-    ApiCode.UNAUTHENTICATED: "Send a key that is in force: Authorization: Bearer wsk_….",
-    ApiCode.OPERATORS_ONLY: "Only operators may ask this.",
-    ApiCode.NO_SUCH_PATH: "There is no such path; /docs shows those that there are.",
-    ApiCode.METHOD_NOT_ALLOWED: "This path does not take that method.",
-    ApiCode.MALFORMED_JSON: "The body is not JSON.",
+    ApiCode.UNAUTHENTICATED: "Send a valid API key: Authorization: Bearer wsk_….",
+    ApiCode.OPERATORS_ONLY: "This requires an operator key.",
+    ApiCode.NO_SUCH_PATH: "Path not found. /docs lists all paths.",
+    ApiCode.METHOD_NOT_ALLOWED: "This path does not support that method.",
+    ApiCode.MALFORMED_JSON: "The body is not valid JSON.",
     ApiCode.UNSUPPORTED_MEDIA_TYPE: "The body must be application/json.",
-    ApiCode.BODY_TOO_LARGE: "The body may have 65536 bytes at most.",
-    ApiCode.IDEMPOTENCY_KEY_MISSING: "Send an Idempotency-Key, and the same one if you send this again.",
+    ApiCode.BODY_TOO_LARGE: "The body exceeds 65536 bytes.",
+    ApiCode.IDEMPOTENCY_KEY_MISSING: "Send an Idempotency-Key header. Use the same key for retries.",
     ApiCode.INVALID_IDEMPOTENCY_KEY: "The Idempotency-Key must be 1 to 100 letters, digits, '.', '_', ':' or "
     "'-', the first a letter or digit.",
-    ApiCode.INVALID_CURSOR: "This list has not given out the cursor.",
-    ApiCode.INVALID_QUERY: "Temporal cannot read the query.",
-    ApiCode.UNKNOWN_PARAMETER: "sate is not a query parameter of this path; known are cursor, kind, "
-    "limit, state, subscription_id.",
-    ApiCode.REPEATED_PARAMETER: "state may be given once only.",
+    ApiCode.INVALID_CURSOR: "The cursor is invalid for this list.",
+    ApiCode.INVALID_QUERY: "Temporal refuses the query as invalid.",
+    ApiCode.UNKNOWN_PARAMETER: "This path has no query parameter sate. Allowed: cursor, kind, limit, state, "
+    "subscription_id.",
+    ApiCode.REPEATED_PARAMETER: "Query parameter state is repeated.",
     ApiCode.INVALID_URL: "The URL must begin with https://.",
-    ApiCode.ENDPOINT_NOT_FOUND: "There is no webhook endpoint with that id.",
-    ApiCode.TOO_MANY_ENDPOINTS: "A customer has 20 webhook endpoints at most; remove one first.",
-    ApiCode.RATE_LIMITED: "There were too many requests with this key; go on after the time in Retry-After.",
-    ApiCode.DATABASE_UNREACHABLE: "The database does not answer; try again in a moment.",
-    ApiCode.TEMPORAL_UNREACHABLE: "Temporal does not answer; try again in a moment.",
-    ApiCode.WORKFLOW_LOST: "The subscription cannot be asked at present; it is repaired at night.",
-    ApiCode.WORKFLOW_PAUSED: "An operator has paused the subscription; nothing has changed. Send it again "
-    "when the pause has ended.",
+    ApiCode.ENDPOINT_NOT_FOUND: "Webhook endpoint not found.",
+    ApiCode.TOO_MANY_ENDPOINTS: "A customer can have at most 20 webhook endpoints. Delete one first.",
+    ApiCode.RATE_LIMITED: "Rate limit exceeded. Retry after the time in Retry-After.",
+    ApiCode.DATABASE_UNREACHABLE: "The database is unavailable. Retry after the time in Retry-After.",
+    ApiCode.TEMPORAL_UNREACHABLE: "Temporal is unavailable. Retry after the time in Retry-After.",
+    ApiCode.WORKFLOW_LOST: "The workflow of this subscription is missing. The nightly reconciliation "
+    "restarts it.",
+    ApiCode.WORKFLOW_PAUSED: "An operator has paused the subscription; nothing has changed. Retry after the "
+    "pause has ended.",
     ApiCode.WORKFLOW_STUCK: "The subscription cannot execute commands now; an operator must repair it.",
-    ApiCode.NO_ANSWER: "There was no answer in time. It may still be carried out: send it again with the "
-    "same Idempotency-Key.",
-    ApiCode.FAULT: "This is a fault of the service; report it with the request_id.",
-    RefusalCode.KEY_UNKNOWN: "The service and its workers have different keys; an operator compares them.",
+    ApiCode.NO_ANSWER: "The request timed out. It may still be executed: retry with the same "
+    "Idempotency-Key.",
+    ApiCode.FAULT: "Internal error. Report it with the request_id.",
+    RefusalCode.KEY_UNKNOWN: "The API and the workers have different encryption keys. An operator must fix "
+    "this.",
     RefusalCode.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",
     RefusalCode.NAME_TAKEN: "account.group is taken; choose another name.",
     RefusalCode.REQUEST_REFUSED: "plan must be one of lite, basic, premium.",
     RefusalCode.ALREADY_PAID: "The subscription is on a paid plan already; upgrade it instead.",
     RefusalCode.NOT_YET_PAID: "An upgrade is possible only after the switch to a paid plan.",
     RefusalCode.DATE_TOO_LATE: "The latest possible date is 2028-01-01.",
-    RefusalCode.COMMAND_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
-    RefusalCode.REQUEST_ID_REUSED: "This Idempotency-Key was used for something else; choose a new one.",
+    RefusalCode.COMMAND_ID_REUSED: "This Idempotency-Key was used for a different request. Use a new one.",
+    RefusalCode.REQUEST_ID_REUSED: "This Idempotency-Key was used for a different request. Use a new one.",
 }

@@ -1,4 +1,4 @@
-"""Query parameter types that several routes share."""
+"""Query parameter types shared by several routes."""
 
 from typing import Annotated
 

@@ -1,7 +1,7 @@
 """Rate limits per API key and per unauthenticated address: moving windows in process memory.
 
-Several processes each count for themselves, so a key may ask as many times more as there are of them. That
-keeps a request free of a write, and is enough against a caller that has run wild.
+Each process counts separately, so the effective limit of a key is multiplied by the number of processes.
+This avoids a database write per request, and still stops a runaway client.
 """
 
 import math
@@ -15,7 +15,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 
 @dataclass(frozen=True)
 class Quota:
-    """The state of one limit after a request was counted. `wait` is None if the request may go on.
+    """State of a rate limit after it has counted a request. `wait` is None if the request is allowed.
 
     `policy` and `left` are values of the headers `RateLimit-Policy` and `RateLimit`
     (draft-ietf-httpapi-ratelimit-headers).
@@ -27,24 +27,24 @@ class Quota:
 
 
 class RateLimits:
-    """`each_key` and `strangers` are as in `600/minute`; strangers are counted by their address."""
+    """Rate limits in the notation `600/minute`: per API key, and per address without a valid key."""
 
-    def __init__(self, each_key: str = "600/minute", strangers: str = "60/minute") -> None:
-        self._each_key = parse(each_key)
-        self._strangers = parse(strangers)
+    def __init__(self, per_key: str = "600/minute", unauthenticated: str = "60/minute") -> None:
+        self._per_key = parse(per_key)
+        self._unauthenticated = parse(unauthenticated)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def key(self, prefix: str) -> Quota:
-        """Count a request with this key."""
-        return await self._count(self._each_key, "key", prefix)
+        """Count a request with the API key of this prefix."""
+        return await self._count(self._per_key, "key", prefix)
 
-    async def stranger(self, address: str) -> Quota:
-        """Count a request without a key that is in force."""
-        return await self._count(self._strangers, "address", address)
+    async def unauthenticated(self, address: str) -> Quota:
+        """Count a request without a valid key."""
+        return await self._count(self._unauthenticated, "address", address)
 
-    async def _count(self, limit: RateLimitItem, name: str, whose: str) -> Quota:
-        allowed = await self._limiter.hit(limit, name, whose)
-        window = await self._limiter.get_window_stats(limit, name, whose)
+    async def _count(self, limit: RateLimitItem, name: str, identity: str) -> Quota:
+        allowed = await self._limiter.hit(limit, name, identity)
+        window = await self._limiter.get_window_stats(limit, name, identity)
         reset = max(1, math.ceil(window.reset_time - time.time()))
         return Quota(
             policy=f'"{name}";q={limit.amount};w={limit.get_expiry()}',

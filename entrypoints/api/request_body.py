@@ -14,13 +14,13 @@ REF_TEMPLATE = "#/components/schemas/{model}"
 
 
 async def parse_json_body(request: Request) -> Any:
-    """The JSON that was sent, whatever it is."""
+    """Return the parsed JSON body, of any type. Duplicate names and non-JSON numbers are refused."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ApiError(ApiCode.UNSUPPORTED_MEDIA_TYPE, MESSAGES[ApiCode.UNSUPPORTED_MEDIA_TYPE])
     try:
         return json.loads(
-            await request.body(), object_pairs_hook=_each_name_once, parse_constant=_no_json_number
+            await request.body(), object_pairs_hook=_unique_names, parse_constant=_no_json_number
         )
     except (ValueError, RecursionError):
         raise ApiError(ApiCode.MALFORMED_JSON, MESSAGES[ApiCode.MALFORMED_JSON]) from None
@@ -30,7 +30,7 @@ JsonBodyDep = Annotated[Any, Depends(parse_json_body)]
 
 
 def require_object(body: Any, *, apart_from: Iterable[str] = ()) -> Mapping[str, Any]:
-    """The body's named fields. `apart_from` are fields that the rules know and no caller may send here."""
+    """Return the body if it is a JSON object without the fields `apart_from`, which callers cannot set."""
     if not isinstance(body, dict):
         raise refusal(RefusalCode.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if unknown := [name for name in apart_from if name in body]:
@@ -46,12 +46,12 @@ def body_schema(
     without: Iterable[str] = (),
     optional: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """For OpenAPI: the body of a route, as the rules read it, without some fields."""
+    """Return the OpenAPI request body of a route: the schema of the model without the hidden fields."""
     schema = shape.model_json_schema(ref_template=REF_TEMPLATE, mode="validation")
     schema.pop("$defs", None)
     hidden, left_out = set(without), {*without, *optional}
     schema["properties"] = {
-        name: each for name, each in schema.get("properties", {}).items() if name not in hidden
+        name: field for name, field in schema.get("properties", {}).items() if name not in hidden
     }
     schema["required"] = [name for name in schema.get("required", ()) if name not in left_out]
     schema["additionalProperties"] = False
@@ -66,18 +66,18 @@ def body_schema(
 
 
 def definitions_of(*shapes: type[Frozen]) -> dict[str, Any]:
-    """The schemas to which those of `described` refer."""
-    found: dict[str, Any] = {}
+    """Return the schemas that the schemas of these models reference."""
+    definitions: dict[str, Any] = {}
     for shape in shapes:
-        found |= shape.model_json_schema(ref_template=REF_TEMPLATE).get("$defs", {})
-    return found
+        definitions |= shape.model_json_schema(ref_template=REF_TEMPLATE).get("$defs", {})
+    return definitions
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) < len(pairs):
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
         raise ValueError
-    return read
+    return parsed
 
 
 def _no_json_number(_: str) -> Any:

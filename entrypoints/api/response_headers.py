@@ -14,7 +14,7 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class RateLimitHeaders:
-    """Middleware that says in every answer how many requests are left."""
+    """Middleware that adds the headers `RateLimit` and `RateLimit-Policy` to every response."""
 
     def __init__(self, app: ASGIApp, rates: RateLimits) -> None:
         self._app = app
@@ -32,13 +32,13 @@ class RateLimitHeaders:
         await self._app(scope, receive, sending if is_counted else send)
 
     async def _quota(self, scope: Scope) -> Quota:
-        """Return the limit that counted the request. Where no key was looked up, that is its address's."""
+        """Return the rate limit that counted the request: the limit of its address if no key was checked."""
         counted: Quota | None = scope.get("state", {}).get("quota")
-        return counted or await self._rates.stranger(client_address(scope))
+        return counted or await self._rates.unauthenticated(client_address(scope))
 
 
 class EntityTags:
-    """Middleware that tags what is read, and answers 304 if the caller has the present answer."""
+    """Middleware that adds an `ETag` to JSON reads, and responds with 304 if `If-None-Match` matches."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -47,11 +47,11 @@ class EntityTags:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/") or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, _Answer(scope, send).send)
+        await self._app(scope, receive, _TaggedResponse(scope, send).send)
 
 
-class _Answer:
-    """One answer. The body of a JSON document is held back until its tag is known; a stream is not."""
+class _TaggedResponse:
+    """One response. A JSON body is buffered until its entity tag is calculated; a stream is not buffered."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -85,6 +85,6 @@ class _Answer:
 
 
 def _is_among(tag: str, sent: list[str]) -> bool:
-    """Return whether `If-None-Match` names the tag, in the weak comparison that RFC 9110 prescribes."""
+    """Return True if `If-None-Match` contains the tag, by the weak comparison of RFC 9110."""
     value = ", ".join(sent).strip()
     return value == "*" or tag in _ENTITY_TAG.findall(value)

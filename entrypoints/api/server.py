@@ -1,4 +1,4 @@
-"""The API process: run until SIGTERM or SIGINT."""
+"""The API process, which serves the API and the console."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ from starter.client import SubscriptionClient
 _DRAIN_SECONDS = 20
 _METRICS_ADDRESS = "WORKSUB_API_METRICS_ADDRESS"
 _READING, _OWN = 20, 4
-"""So many connections to the database: for questions, and for what is the API's own and the console's."""
+"""Sizes of the connection pools: for queries, and for each of the API's and the console's own tables."""
 
 _log = logging.getLogger("worksub")
 
@@ -35,31 +35,35 @@ _log = logging.getLogger("worksub")
 async def serve(
     settings: ApiSettings, *, put_together: Callable[[AppState, ASGIApp], ASGIApp] = create_app
 ) -> None:
-    """Answer until SIGTERM or SIGINT, then finish what was begun.
+    """Run until SIGTERM or SIGINT, then finish the requests in progress.
 
-    `put_together` makes the application; as for the worker, no setting allows lives whose time is simulated.
+    `put_together` creates the application. As for the worker, no setting allows simulated time.
 
-    Raises `SettingsError` where waiting will not help, one of `UNREACHABLE` where PostgreSQL is away.
+    Raises `SettingsError` for errors that a retry cannot resolve, and one of `UNREACHABLE` if PostgreSQL is
+    unavailable.
     """
     configure_logging(settings.log_format)
     if settings.console.embedded:
-        _log.warning("Anybody on this machine signs in as any customer or operator: WORKSUB_CONSOLE_SIGN_IN.")
+        _log.warning(
+            "WORKSUB_CONSOLE_SIGN_IN=developer: every user of this machine can sign in as any customer or "
+            "operator."
+        )
     try:
         with bind_socket(settings.address, "WORKSUB_API_ADDRESS") as opened:
             async with _service(settings) as service, _console(settings, service) as console:
                 app = put_together(service, console)
                 async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, service.metrics):
-                    await _answer(app, service, opened)
+                    await _run(app, service, opened)
     except (DatabaseError, ConnectionSettingsError) as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")
 
 
-async def _answer(app: ASGIApp, service: AppState, opened: socket.socket) -> None:
+async def _run(app: ASGIApp, service: AppState, opened: socket.socket) -> None:
     server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
 
     def stop() -> None:
-        _log.info("Stopping: finishing what was begun.")
+        _log.info("Stopping: finishing the requests in progress.")
         service.stopping.set()
         server.should_exit = True
 
@@ -67,7 +71,7 @@ async def _answer(app: ASGIApp, service: AppState, opened: socket.socket) -> Non
         asyncio.get_running_loop().add_signal_handler(number, stop)
     host, port = opened.getsockname()[:2]
     _log.info(
-        f"Answering at http://{HostPort(host, port)}/v1, described at /docs; stop with Ctrl-C or SIGTERM."
+        f"Listening at http://{HostPort(host, port)}/v1, documented at /docs. Stop with Ctrl-C or SIGTERM."
     )
     await server.serve(sockets=[opened])
 

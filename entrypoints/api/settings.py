@@ -16,13 +16,13 @@ from adapters.settings import (
 )
 from entrypoints.console.settings import ConsoleSettings, console_settings
 
-_USUAL_ADDRESS = HostPort("127.0.0.1", 8080)
-_USUAL_RATE = "600/minute"
+_DEFAULT_ADDRESS = HostPort("127.0.0.1", 8080)
+_DEFAULT_RATE = "600/minute"
 
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """`rate_limit` is what each key may ask, as in `600/minute`."""
+    """Settings of the API process. `rate_limit` is the rate limit per API key, such as `600/minute`."""
 
     database_url: str
     address: HostPort
@@ -35,13 +35,13 @@ class ApiSettings:
 
 def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
     """Read the settings; raises `SettingsError`."""
-    address = listening_address("WORKSUB_API_ADDRESS", environment) or _USUAL_ADDRESS
+    address = listening_address("WORKSUB_API_ADDRESS", environment) or _DEFAULT_ADDRESS
     return ApiSettings(
         database_url=database_url_from(environment),
         address=address,
         metrics_address=listening_address("WORKSUB_API_METRICS_ADDRESS", environment),
         log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
-        rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _USUAL_RATE),
+        rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _DEFAULT_RATE),
         webhooks_anywhere=allow_private_webhook_targets(environment),
         console=console_settings(environment, address),
     )
@@ -52,6 +52,6 @@ def _rate(text: str) -> str:
         parse(text)
     except ValueError:
         raise SettingsError(
-            f"WORKSUB_API_RATE_LIMIT is {text!r}; it must be a number and a time, as in {_USUAL_RATE}."
+            f"WORKSUB_API_RATE_LIMIT is {text!r}; it must be a number and a time, as in {_DEFAULT_RATE}."
         ) from None
     return text

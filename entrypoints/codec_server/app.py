@@ -1,7 +1,7 @@
-"""`POST /decode` and `POST /encode`.
+"""Routes `POST /decode` and `POST /encode` of the remote data encoder protocol of Temporal.
 
-A body is a protobuf `Payloads` in its JSON form, and so is the answer. A refusal has a `message`, a `code`
-and the `request_id`. The log has who asked for how much, and nothing of what it was.
+Requests and responses are a protobuf `Payloads` in its JSON form. A refusal has a `message`, a `code` and
+the `request_id`. The log contains the caller and the number of payloads, never their contents.
 """
 
 import logging
@@ -24,7 +24,7 @@ from entrypoints.http.request_log import ObservedRequests
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-"""Twice what Temporal takes in a message: base64 makes four bytes of three."""
+"""Twice the size limit of a Temporal message, because base64 encodes three bytes as four."""
 
 _HEADERS = ("Authorization", "Authorization-Extras", "Content-Type", "X-Namespace")
 _SERVER = "codec"
@@ -36,7 +36,7 @@ _CODES_OF_ROUTING = {404: "NO_SUCH_PATH", 405: "METHOD_NOT_ALLOWED"}
 
 
 class CodecRefusal(HTTPException):
-    """A refusal with a stable code: one of `SignInRefusal`, or one of docs/encryption.md."""
+    """Refusal with a stable code: a `SignInRefusal`, or a code listed in docs/encryption.md."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
@@ -52,29 +52,32 @@ def codec_app(
     origin: str,
     callers: Authenticator,
     encodes: bool = False,
-    asking: TokenBucket | None = None,
-    failing: TokenBucket | None = None,
+    request_limit: TokenBucket | None = None,
+    failure_limit: TokenBucket | None = None,
     metrics: HttpMetrics | None = None,
 ) -> FastAPI:
-    """The application; it answers for one namespace, to browsers from one origin.
+    """Create the application for one namespace and one allowed CORS origin.
 
-    `asking` limits each caller, `failing` each address from which nobody was let in.
+    `request_limit` is the rate limit of each caller. `failure_limit` is the rate limit of failed
+    authentication attempts from each client address.
     """
     app = FastAPI(openapi_url=None)
     app.add_middleware(
         CORSMiddleware, allow_origins=[origin], allow_methods=["POST"], allow_headers=_HEADERS, max_age=600
     )
-    asking, failing = asking or TokenBucket(400, 100.0), failing or TokenBucket(100, 0.2)
+    request_limit = request_limit or TokenBucket(400, 100.0)
+    failure_limit = failure_limit or TokenBucket(100, 0.2)
 
-    async def let_in(request: Request) -> str:
-        """Who asks, if they may."""
-        place = client_address(request.scope)
+    async def authorize(request: Request) -> str:
+        """Return the caller's name, or raise `CodecRefusal`."""
+        address = client_address(request.scope)
         if request.headers.get("Origin", origin).lower() != origin:
-            raise CodecRefusal(403, "ORIGIN_REFUSED", "This page may not ask.")
-        # Taken before the token is judged, and given back if it is right: a burst does not pass the limit.
-        if not failing.take(place):
+            raise CodecRefusal(403, "ORIGIN_REFUSED", "Origin not allowed.")
+        # The failure is counted before the token is checked and undone on success. Otherwise a burst of
+        # concurrent attempts would pass the limit.
+        if not failure_limit.take(address):
             refuse_sign_in(request.scope, SignInRefusal.TOO_MANY_FAILURES)
-            message = "Too many have failed to say who they are."
+            message = "Too many failed authentication attempts."
             raise CodecRefusal(429, SignInRefusal.TOO_MANY_FAILURES, message)
         try:
             caller = await callers.named(request.headers.get("Authorization"))
@@ -82,37 +85,37 @@ def codec_app(
             refuse_sign_in(request.scope, error.code, error.cause)
             raise CodecRefusal(401, error.code, str(error), {"WWW-Authenticate": "Bearer"}) from None
         except IssuerUnavailableError as error:
-            failing.give_back(place)
+            failure_limit.give_back(address)
             refuse_sign_in(request.scope, SignInRefusal.ISSUER_UNREACHABLE, error)
             raise CodecRefusal(503, SignInRefusal.ISSUER_UNREACHABLE, str(error)) from None
-        failing.give_back(place)
-        if not asking.take(caller):
-            raise CodecRefusal(429, "RATE_LIMITED", "That was too often.")
+        failure_limit.give_back(address)
+        if not request_limit.take(caller):
+            raise CodecRefusal(429, "RATE_LIMITED", "Rate limit exceeded.")
         if request.headers.get("X-Namespace") != namespace:
-            message = "X-Namespace names no namespace of this server."
+            message = "X-Namespace is missing or is not the namespace of this server."
             raise CodecRefusal(404, "NAMESPACE_UNKNOWN", message)
         return caller
 
-    async def answered(request: Request, what: str, coding: Coding) -> Response:
-        caller = await let_in(request)
+    async def respond(request: Request, action: str, coding: Coding) -> Response:
+        caller = await authorize(request)
         payloads = await _payloads_of(request)
         try:
             result = Payloads(payloads=await coding(payloads))
         except UnknownKeyError as error:
             raise CodecRefusal(422, "KEY_UNKNOWN", str(error)) from None
-        _log.info(f"payloads {what}", extra={"fields": {"caller": caller, "payloads": len(payloads)}})
+        _log.info(f"payloads {action}", extra={"fields": {"caller": caller, "payloads": len(payloads)}})
         return Response(MessageToJson(result, indent=None), media_type="application/json")
 
     @app.post("/decode")
     async def decode(request: Request) -> Response:
-        return await answered(request, "decoded", encryption.decrypted)
+        return await respond(request, "decoded", encryption.decrypted)
 
     @app.post("/encode")
     async def encode(request: Request) -> Response:
         if not encodes:
-            message = "This server only decodes: see WORKSUB_CODEC_ENCODE."
+            message = "Encoding is disabled on this server: see WORKSUB_CODEC_ENCODE."
             raise CodecRefusal(403, "ENCODING_OFF", message)
-        return await answered(request, "encoded", encryption.encode)
+        return await respond(request, "encoded", encryption.encode)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -120,12 +123,14 @@ def codec_app(
         request_id: str = request.state.request_id
         fields = {"status": error.status_code, "code": code, "request_id": request_id}
         _log.warning("codec refused", extra={"fields": fields})
-        answer = {"message": error.detail, "code": code, "request_id": request_id}
-        return JSONResponse(answer, error.status_code, error.headers)
+        body = {"message": error.detail, "code": code, "request_id": request_id}
+        return JSONResponse(body, error.status_code, error.headers)
 
     @app.middleware("http")
-    async def unkept(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await go_on(request)
+    async def add_security_headers(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
@@ -139,9 +144,9 @@ async def _payloads_of(request: Request) -> Sequence[Payload]:
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY_BYTES:
-            raise CodecRefusal(413, "BODY_TOO_LARGE", f"A body has {MAX_BODY_BYTES:,} bytes at most.")
+            raise CodecRefusal(413, "BODY_TOO_LARGE", f"The body exceeds {MAX_BODY_BYTES:,} bytes.")
     try:
         return Parse(bytes(body), Payloads()).payloads
     except (ParseError, UnicodeDecodeError, RecursionError):
-        message = 'The body must be {"payloads": […]}, as protobuf writes it in JSON.'
+        message = 'The body must be {"payloads": […]} in the JSON format of protobuf.'
         raise CodecRefusal(400, "MALFORMED_BODY", message) from None

@@ -14,15 +14,15 @@ from entrypoints.codec_server.rate_limits import TokenBucket
 from entrypoints.http.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-_NEEDED = ("exp", "iss", "aud", "sub")
-_PATIENCE_SECONDS = 5.0
-_FAILURE_KEPT_SECONDS = 5.0
-# Unknown key ids cause fetches of the issuer's keys: five at once, then one every ten seconds.
-_REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND = 5, 0.1
+_REQUIRED_CLAIMS = ("exp", "iss", "aud", "sub")
+_TIMEOUT_SECONDS = 5.0
+_FAILURE_CACHE_SECONDS = 5.0
+# A token with an unknown key ID causes a fetch of the issuer's keys: a burst of five, then one per 10 s.
+_REFETCH_BURST, _REFETCHES_PER_SECOND = 5, 0.1
 
 
 class NotAllowedError(Exception):
-    """The caller is refused. Neither the message nor `cause` quotes a token."""
+    """Authentication failed. Neither the message nor `cause` contains the token."""
 
     def __init__(self, code: SignInRefusal, message: str, cause: Exception | None = None) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class NotAllowedError(Exception):
 
 
 class IssuerUnavailableError(Exception):
-    """The keys that sign-ins are checked with cannot be had now."""
+    """The issuer's public keys, with which tokens are verified, cannot be fetched."""
 
 
 class Authenticator(Protocol):
@@ -40,20 +40,20 @@ class Authenticator(Protocol):
 
 
 class AllowAll:
-    """For a server that only this machine reaches, as `worksub dev` runs it."""
+    """No authentication: for a server that listens on localhost only, as in `worksub dev`."""
 
     async def named(self, authorization: str | None) -> str:
         return "this machine"
 
 
 class TokenAuthenticator:
-    """Operators, by the SHA-256 of their tokens: those are 256 random bits, which nobody guesses."""
+    """Authenticate operators by the SHA-256 digests of their tokens, which are 256 random bits."""
 
     def __init__(self, names_by_digest: Mapping[str, str]) -> None:
         self._names = dict(names_by_digest)
 
     async def named(self, authorization: str | None) -> str:
-        # Looked up by the digest, which tells who takes the time of it nothing of a token.
+        # The lookup uses the digest, so its duration reveals nothing about a token (timing attack).
         name = self._names.get(digest_of(_bearer(authorization)))
         if name is None:
             raise NotAllowedError(SignInRefusal.CREDENTIALS_UNKNOWN, "The token is unknown.")
@@ -62,7 +62,7 @@ class TokenAuthenticator:
 
 @dataclass(frozen=True)
 class Issuer:
-    """An OpenID Connect provider, and for whom its tokens must be meant."""
+    """OpenID Connect provider, and the audience that its tokens must have."""
 
     name: str
     audience: str
@@ -70,16 +70,16 @@ class Issuer:
 
 
 class _IssuerKeys(jwt.PyJWKClient):
-    """The issuer's keys. A token with an unknown key id causes a fetch at once, because keys rotate.
+    """The issuer's keys (JWKS). An unknown key ID in a token causes an immediate fetch, because keys rotate.
 
-    Fetches are rate limited, because a caller can invent key ids. Without this limit, and with the
-    cooldown of PyJWKClient instead, a rotated key would be refused until the cooldown is over.
-    Without keys every request would cause a fetch, so a failure is remembered for a few seconds.
+    Fetches are rate limited, because a caller can invent key IDs. The cooldown of `PyJWKClient` would refuse
+    a rotated key until the cooldown ends. A failed fetch is cached for five seconds; otherwise every request
+    would cause a fetch during an outage of the issuer.
     """
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, timeout=_PATIENCE_SECONDS, cooldown_duration=0)
-        self._refetches = TokenBucket(_REFETCHES_AT_ONCE, _REFETCHES_PER_SECOND)
+        super().__init__(url, timeout=_TIMEOUT_SECONDS, cooldown_duration=0)
+        self._refetches = TokenBucket(_REFETCH_BURST, _REFETCHES_PER_SECOND)
         self._fetching = threading.Lock()
         self._failed_until = 0.0
 
@@ -95,12 +95,12 @@ class _IssuerKeys(jwt.PyJWKClient):
             try:
                 return super().fetch_data()
             except Exception:
-                self._failed_until = time.monotonic() + _FAILURE_KEPT_SECONDS
+                self._failed_until = time.monotonic() + _FAILURE_CACHE_SECONDS
                 raise
 
 
 class OidcAuthenticator:
-    """People, by the access token that the Web UI has from their sign-in and passes on."""
+    """Authenticate users by the access token that the Temporal Web UI forwards from their sign-in."""
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
@@ -117,20 +117,22 @@ class OidcAuthenticator:
                 audience=self._issuer.audience,
                 issuer=self._issuer.name,
                 leeway=CLOCK_LEEWAY_SECONDS,
-                options={"require": list(_NEEDED)},
+                options={"require": list(_REQUIRED_CLAIMS)},
             )
         except jwt.PyJWKClientConnectionError as error:
             raise IssuerUnavailableError(f"{self._issuer.keys_url} does not answer.") from error
         except jwt.ExpiredSignatureError as error:
-            raise NotAllowedError(SignInRefusal.TOKEN_EXPIRED, "The sign-in has expired.", error) from None
+            raise NotAllowedError(
+                SignInRefusal.TOKEN_EXPIRED, "The access token has expired.", error
+            ) from None
         except (jwt.PyJWTError, ValueError) as error:
-            message = f"The sign-in does not count: {type(error).__name__}."
+            message = f"The access token is invalid: {type(error).__name__}."
             raise NotAllowedError(SignInRefusal.TOKEN_INVALID, message, error) from None
         return f"subject {claims['sub']}"
 
 
 class CombinedAuthenticator:
-    """A sign-in is a JWT, of three parts; a token has one."""
+    """Accept both kinds of token: an access token is a JWT of three parts, an operator token has one part."""
 
     def __init__(self, tokens: TokenAuthenticator, signed_in: OidcAuthenticator) -> None:
         self._tokens, self._signed_in = tokens, signed_in

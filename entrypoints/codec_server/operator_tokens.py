@@ -10,7 +10,7 @@ _LINE = re.compile(rf"({_NAME}):([0-9a-f]{{64}})")
 
 
 class TokensError(ValueError):
-    """A name, or a file of tokens, is not what it must be; the message is a sentence."""
+    """Invalid token name or tokens file; the message is a complete sentence."""
 
 
 def new_token() -> str:
@@ -18,19 +18,22 @@ def new_token() -> str:
 
 
 def digest_of(token: str) -> str:
-    """As in SHA256SUMS. Nothing slower is needed, for nobody can try all tokens."""
+    """Return the SHA-256 digest of a token.
+
+    A slow password hash is not needed: a token has 256 random bits and cannot be guessed.
+    """
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def token_line(name: str, token: str) -> str:
-    """The line that lets the holder of this token in. Raises `TokensError`."""
+    """Return the line of the tokens file for this token. Raises `TokensError`."""
     if re.fullmatch(_NAME, name) is None:
-        raise TokensError(f"{name!r} is no name of a token: letters, digits, '.', '_' and '-', 64 at most.")
+        raise TokensError(f"Invalid token name: {name!r}. Use at most 64 letters, digits, '.', '_' or '-'.")
     return f"{name}:{digest_of(token)}"
 
 
 def names_in(file: Path) -> dict[str, str]:
-    """The names of those whom the lines of this file let in, by digest. Raises `TokensError`."""
+    """Return the token names of the file by digest. Raises `TokensError`."""
     try:
         lines = file.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -39,10 +42,10 @@ def names_in(file: Path) -> dict[str, str]:
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        written = _LINE.fullmatch(line.strip())
-        if written is None:
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
             raise TokensError(
                 f"{file}, line {number}, is not NAME:SHA256, as `worksub codec generate-token` writes it."
             )
-        names[written[2]] = written[1]
+        names[match[2]] = match[1]
     return names

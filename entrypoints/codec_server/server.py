@@ -18,7 +18,7 @@ _DRAIN_SECONDS = 5
 
 
 async def serve(settings: CodecSettings) -> None:
-    """Answer until SIGTERM or SIGINT, then finish what was begun. Raises `SettingsError`."""
+    """Run until SIGTERM or SIGINT, then finish the requests in progress. Raises `SettingsError`."""
     metrics = HttpMetrics("codec")
     app = codec_app(
         AesGcmPayloadCodec(settings.keyring),
@@ -41,7 +41,7 @@ async def serve(settings: CodecSettings) -> None:
 
 
 async def serve_here(address: HostPort, keyring: Keyring, *, namespace: str, origin: str) -> None:
-    """Decode and encode for everybody on this machine, as `worksub dev` does, until it is cancelled."""
+    """Decode and encode without authentication, for `worksub dev`, until the task is cancelled."""
     app = codec_app(
         AesGcmPayloadCodec(keyring), namespace=namespace, origin=origin, callers=AllowAll(), encodes=True
     )

@@ -1,4 +1,4 @@
-"""Client address by which callers are counted and limited."""
+"""Client address: the key of rate limits for unauthenticated requests."""
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
@@ -6,13 +6,13 @@ from starlette.types import Scope
 
 
 def client_address(scope: Scope) -> str:
-    """Return the IPv4 address, or the IPv6 network of 64 bits, in which a client can choose its address."""
+    """Return the client's IPv4 address, or its IPv6 /64 network, in which a client can choose its address."""
     client = scope.get("client")
     if not client:
         return ""
     try:
         address = ip_address(client[0])
-    except ValueError:  # what a proxy has written
+    except ValueError:  # a proxy has set a value that is not an IP address
         return str(client[0])
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:

@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 import httpx2
 from prometheus_client import Gauge
 
-_EVERY_SECONDS = 30.0
-_PATIENCE_SECONDS = 5.0
+_INTERVAL_SECONDS = 30.0
+_TIMEOUT_SECONDS = 5.0
 _log = logging.getLogger("worksub")
 
 
 class IssuerWatch:
-    """`problem` is None while the issuer's discovery document can be read, or while there is no issuer.
+    """Check that the issuer's discovery document can be read.
 
-    The check runs in the background, so that requests to `/readyz`, which need no key, cause none.
+    `problem` is None if the last check passed, or if no issuer is configured. The check runs in the
+    background, because `/readyz` needs no API key: anonymous requests must not cause requests to the issuer.
     """
 
     def __init__(self, issuer: str | None, gauge: Gauge) -> None:
@@ -26,6 +27,7 @@ class IssuerWatch:
         self.problem: str | None = None
 
     async def check(self) -> None:
+        """Request the discovery document once; log and count a change."""
         if self._issuer is None:
             return
         problem = await _problem_of(self._issuer)
@@ -38,15 +40,15 @@ class IssuerWatch:
         self._gauge.set(0 if problem else 1)
 
     async def run(self) -> None:
-        """Check until cancelled."""
+        """Check every 30 seconds until the task is cancelled."""
         while True:
             await self.check()
-            await asyncio.sleep(_EVERY_SECONDS)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
 
 @asynccontextmanager
 async def issuer_watched(watch: IssuerWatch) -> AsyncIterator[None]:
-    """Check the issuer in the background while in this block."""
+    """Check the issuer in a background task for the duration of the block."""
     task = asyncio.create_task(watch.run())
     try:
         yield
@@ -57,14 +59,14 @@ async def issuer_watched(watch: IssuerWatch) -> AsyncIterator[None]:
 
 async def _problem_of(issuer: str) -> str | None:
     try:
-        async with httpx2.AsyncClient(timeout=_PATIENCE_SECONDS) as client:
-            answer = await client.get(f"{issuer}/.well-known/openid-configuration")
+        async with httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
+            response = await client.get(f"{issuer}/.well-known/openid-configuration")
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         return f"it does not answer ({type(error).__name__})"
-    if answer.status_code != 200:
-        return f"its discovery document is answered with status {answer.status_code}"
+    if response.status_code != 200:
+        return f"its discovery document is answered with status {response.status_code}"
     try:
-        named = answer.json()["issuer"]
+        named = response.json()["issuer"]
     except (ValueError, KeyError, TypeError):
         return "its discovery document cannot be read"
     return None if str(named).rstrip("/") == issuer else "its discovery document names another issuer"

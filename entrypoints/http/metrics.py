@@ -1,4 +1,4 @@
-"""Prometheus metrics of an HTTP server, on an address of their own."""
+"""Prometheus metrics of an HTTP server, served on a separate address."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from entrypoints.http.server import HttpServer, bind_socket
 from entrypoints.http.sign_in_refusals import SignInRefusal
 
 UNKNOWN_ROUTE = "unknown"
-"""One label for every path without a route, so that callers cannot create time series."""
+"""Label for all paths without a route. A label per path would let callers create time series."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _DRAIN_SECONDS = 1
@@ -24,10 +24,10 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class HttpMetrics:
-    """The metrics of one process. No label has a value that a caller chooses.
+    """Metrics of one process. No caller can choose the value of a label.
 
-    `servers` are the values of the label `server`. Refusals of sign-ins begin at zero for each code, because
-    an increase from "no series" to 1 is invisible to Prometheus.
+    `servers` are the values of the label `server`. The counter of refused sign-ins starts at zero for each
+    code, because Prometheus does not see an increase from "no series" to 1.
     """
 
     def __init__(self, *servers: str) -> None:
@@ -63,7 +63,7 @@ class HttpMetrics:
     def count_request(
         self, *, server: str, route: str | None, method: str, status: int | None, seconds: float
     ) -> None:
-        """Count an answer. `status` is None if the caller left before the answer began."""
+        """Count a request. `status` is None if the client disconnected before the response started."""
         route, method = route or UNKNOWN_ROUTE, method if method in _METHODS else "other"
         status_class = f"{status // 100}xx" if status else "none"
         self._requests.labels(server, route, method, status_class).inc()
@@ -75,7 +75,7 @@ class HttpMetrics:
         self._refusals.labels(server, code).inc()
 
     def watch_streams(self, count: Callable[[], int]) -> None:
-        """Report the number of open event streams with each scrape."""
+        """Report the number of open event streams at each scrape."""
         self._streams.set_function(count)
 
     def issuer_gauge(self) -> Gauge:
@@ -90,7 +90,10 @@ class HttpMetrics:
 async def metrics_served(
     address: HostPort | None, setting: str, metrics: HttpMetrics, *, limits: HttpLimits = _LIMITS
 ) -> AsyncIterator[None]:
-    """Answer `/metrics` at the address, if there is one; raise `SettingsError` if the address is taken."""
+    """Serve `/metrics` for the duration of the block, if an address is configured.
+
+    Raises `SettingsError` if the address is in use.
+    """
     if address is None:
         yield
         return

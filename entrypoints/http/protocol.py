@@ -1,4 +1,4 @@
-"""HTTP/1.1 protocol for uvicorn with limits on connections and on slow clients."""
+"""HTTP/1.1 protocol for uvicorn with limits on connections and on slow clients (slowloris)."""
 
 import asyncio
 import logging
@@ -13,9 +13,10 @@ _log = logging.getLogger("worksub")
 
 @dataclass(frozen=True)
 class HttpLimits:
-    """`head_seconds` bound a request line with its headers, `body_seconds` the body after them.
+    """Limits of a server's connections.
 
-    A client that reads nothing for `reading_seconds`, while there is more for it, is disconnected.
+    A client must send the request line and the headers within `head_seconds`, and the body within
+    `body_seconds`. A client that reads nothing for `reading_seconds` while data is pending is disconnected.
     """
 
     connections: int = 500
@@ -29,7 +30,7 @@ def _final(status: str) -> bytes:
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection. Whatever its bytes are, it ends in an answer or is closed."""
+    """Protocol of one connection. Every input, valid or not, ends in a response or a closed connection."""
 
     def __init__(self, *arguments: Any, limits: HttpLimits, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -54,8 +55,8 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
-        except Exception as error:  # h11 raises others than its own for some numbers
-            _log.warning("A request broke the parser.", extra={"fields": {"error": type(error).__name__}})
+        except Exception as error:  # for some numbers h11 raises exceptions other than its own
+            _log.warning("request parser failed", extra={"fields": {"error": type(error).__name__}})
             self._end()
         self._watch()
 
@@ -86,7 +87,10 @@ class BoundedProtocol(H11Protocol):
         return False
 
     def _watch(self) -> None:
-        """Time what the client has to send; what the server has to do has its own limits."""
+        """Start or stop the timer for data that the client must send.
+
+        The processing time of the server is limited elsewhere.
+        """
         state = self.conn.their_state
         receiving = state if state in (h11.IDLE, h11.SEND_BODY) else None
         if receiving is self._receiving or self.transport.is_closing():
@@ -103,13 +107,13 @@ class BoundedProtocol(H11Protocol):
         unanswered = self._receiving is h11.IDLE or not self.cycle.response_started
         self._end(_final("408 Request Timeout") if unanswered else b"")
 
-    def _end(self, last_words: bytes = b"") -> None:
-        """Close the connection; an application that waits for the rest of a body receives the disconnect."""
+    def _end(self, response: bytes = b"") -> None:
+        """Send a last response and close; an application that is reading the body gets a disconnect."""
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if not self.transport.is_closing():
-            self.transport.write(last_words)
+            self.transport.write(response)
             self.transport.close()
-        # A client that does not read would otherwise keep the closed connection for ever.
+        # Without this timeout, a client that does not read would keep the closed connection open forever.
         self.loop.call_later(self._limits.reading_seconds, self.transport.abort)

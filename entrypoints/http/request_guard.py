@@ -1,4 +1,4 @@
-"""ASGI wrapper that refuses ambiguous requests and adds security headers."""
+"""ASGI wrapper that refuses ambiguous requests (request smuggling) and adds security headers."""
 
 import logging
 
@@ -12,7 +12,7 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 class HttpGuard:
-    """Stands before every application. A header that an answer has already is left as it is."""
+    """Outermost wrapper of every application. Headers that a response already has are not changed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,8 +28,8 @@ class HttpGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif problem := _problem_of(scope):
-            _log.info("A request was refused.", extra={"fields": {"status": 400, "reason": problem}})
-            # Where it is unclear where the request ends, the rest of the connection cannot be read either.
+            _log.info("request refused", extra={"fields": {"status": 400, "reason": problem}})
+            # The end of the request is ambiguous, so the rest of the connection cannot be parsed.
             refusal = PlainTextResponse(f"Bad request: {problem}.", 400, {"Connection": "close"})
             await refusal(scope, receive, send_safely)
         else:

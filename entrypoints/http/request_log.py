@@ -1,6 +1,6 @@
 """Request ID, access log line and metrics of each HTTP request.
 
-The log line has ids, codes and the route's template. Nothing from a path, a query or a body is logged.
+A log line contains IDs, codes and the route's template. Paths, queries and bodies are never logged.
 """
 
 import json
@@ -23,7 +23,7 @@ _log = logging.getLogger("worksub")
 
 @dataclass
 class ObservedRequest:
-    """One request. `server` is the default of `state["server"]`, which a mounted application may set."""
+    """Record of one request. `server` is the default; a mounted application may set `state["server"]`."""
 
     scope: Scope
     metrics: HttpMetrics
@@ -31,7 +31,7 @@ class ObservedRequest:
     request_id: str = ""
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
-    """None until the answer begins."""
+    """None until the response starts."""
     seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -39,20 +39,20 @@ class ObservedRequest:
         self.scope.setdefault("state", {})["request_id"] = self.request_id
 
     def begin_answer(self, message: Message) -> None:
-        """Take the status from the start of the answer, and add the request id to its headers."""
+        """Store the status and the elapsed time, and add the request ID to the response headers."""
         self.status = message["status"]
         self.seconds = time.monotonic() - self.began
         message.setdefault("headers", []).append((b"x-request-id", self.request_id.encode()))
 
     def finish(self, error: Exception | None = None) -> None:
-        """Log and count the request; `error` is one that no handler expected."""
+        """Log and count the request; `error` is an exception that no handler has processed."""
         state, passed = self.scope["state"], time.monotonic() - self.began
         server: str = state.get("server", self.server)
         route: str | None = getattr(self.scope.get("route"), "path", None) or None
         subscription_id = self.scope.get("path_params", {}).get("subscription_id", "")
         _log.log(
             logging.ERROR if error else logging.INFO,
-            "A request has failed unforeseen." if error else "Answered.",
+            "Unhandled exception" if error else "Request completed",
             exc_info=error,
             extra={
                 "fields": {
@@ -93,7 +93,7 @@ class ObservedRequest:
 
 
 class ObservedRequests:
-    """Middleware that observes each request. An unexpected error is answered with 500 and the request id."""
+    """Middleware that logs and counts each request. An unhandled exception becomes a 500 response."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics, server: str) -> None:
         self._app = app
@@ -115,12 +115,12 @@ class ObservedRequests:
         try:
             await self._app(scope, receive, observed_send)
         except ClientDisconnect:
-            pass  # no caller is left to answer
+            pass  # the client has disconnected and gets no response
         except Exception as error:
             failed = error
             if request.status is None:
                 body = {
-                    "message": "This is a fault of the service; report it with the request_id.",
+                    "message": "Internal error. Report it with the request_id.",
                     "request_id": request.request_id,
                 }
                 response = Response(json.dumps(body), 500, media_type="application/json")
@@ -130,6 +130,6 @@ class ObservedRequests:
 
 
 def _request_id(scope: Scope) -> str:
-    """Return the caller's X-Request-Id if it is short and plain, or a new id."""
+    """Return the client's X-Request-Id if it has at most 64 safe characters, or a new ID."""
     sent: bytes = dict(scope["headers"]).get(b"x-request-id", b"")
     return sent.decode() if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex

@@ -17,9 +17,9 @@ _USUAL_LIMITS = HttpLimits()
 
 
 class HttpServer(uvicorn.Server):
-    """It logs nothing of its own: its lines would have whatever a caller has put into an address.
+    """uvicorn server without its own access log, which would contain paths and queries chosen by callers.
 
-    `drain_seconds` is what answers under way are given once it shall stop.
+    `drain_seconds` is the time that requests in progress have to finish during shutdown.
     """
 
     def __init__(self, app: ASGIApp, *, drain_seconds: int, limits: HttpLimits = _USUAL_LIMITS) -> None:
@@ -39,19 +39,23 @@ class HttpServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are for whoever runs this server."""
+        """Install no signal handlers; the process that runs this server handles signals."""
         yield
 
 
 @contextmanager
 def bind_socket(address: HostPort, setting: str) -> Iterator[socket.socket]:
-    """A socket at the address while in this block; raises `SettingsError`, which names the setting."""
+    """Bind a listening socket for the duration of the block.
+
+    Raises `SettingsError`, which names the setting, if the address cannot be bound.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         opened = socket.create_server(address, family=family)
     except OSError as error:
-        raise SettingsError(f"{setting}: nothing can listen on {address}: {error.strerror}.") from None
-    # asyncio does so for sockets that it makes itself; without, an answer waits 40 ms for its own headers.
+        raise SettingsError(f"{setting}: cannot listen on {address}: {error.strerror}.") from None
+    # asyncio sets TCP_NODELAY only on sockets that it creates. Without it, Nagle's algorithm delays the body
+    # of a response by 40 ms.
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with opened:
         yield opened

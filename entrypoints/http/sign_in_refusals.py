@@ -5,11 +5,11 @@ from enum import StrEnum
 from starlette.types import Scope
 
 CLOCK_LEEWAY_SECONDS = 10
-"""A token is accepted for so long after its expiry, because the clocks of issuer and server may differ."""
+"""Tolerated clock skew between issuer and server: a token is accepted this long after its expiry."""
 
 
 class SignInRefusal(StrEnum):
-    """A public interface: shown on pages, written to the log and counted. docs/errors.md explains each."""
+    """Public codes: shown on pages, logged and counted in metrics. docs/errors.md explains each code."""
 
     ISSUER_UNREACHABLE = "ISSUER_UNREACHABLE"
     ISSUER_ANSWER_INVALID = "ISSUER_ANSWER_INVALID"
@@ -31,7 +31,7 @@ class SignInRefusal(StrEnum):
 
     @property
     def is_for_operators(self) -> bool:
-        """True for failures of the deployment, which no caller can correct."""
+        """True for deployment failures, which only an operator can correct."""
         return self in FOR_OPERATORS
 
 
@@ -48,8 +48,8 @@ FOR_OPERATORS = frozenset(
 def refuse_sign_in(
     scope: Scope, code: SignInRefusal, error: BaseException | None = None, *, issuer_error: str | None = None
 ) -> None:
-    """Attach a refusal to the request; `entrypoints.http.request_log` logs and counts it with the answer.
+    """Attach a refused sign-in to the request; `entrypoints.http.request_log` logs and counts it.
 
-    The log shows the kind of `error`, never its message. `issuer_error` is an error code of OAuth 2.0.
+    The log contains the class of `error`, never its message. `issuer_error` is an OAuth 2.0 error code.
     """
     scope.setdefault("state", {})["sign_in_refusal"] = (code, error, issuer_error)

@@ -91,9 +91,9 @@ async def test_no_route_ignores_a_query_parameter(operator: ApiClient, method: s
 async def test_unknown_query_parameter_refusal_lists_known_ones(acme: ApiClient) -> None:
     refused = await acme.gets("/notices", 400, sate="WAITING")
     assert refused["detail"] == (
-        "sate is not a query parameter of this path; known are cursor, kind, limit, state, subscription_id."
+        "This path has no query parameter sate. Allowed: cursor, kind, limit, state, subscription_id."
     )
-    assert (await acme.gets("/catalogue", 400, on="today"))["detail"].endswith("there are none.")
+    assert (await acme.gets("/catalogue", 400, on="today"))["detail"].endswith("It has no query parameters.")
     answer = await acme.http.get("/v1/subscriptions?state=TRIAL&state=ACTIVE")
     assert (answer.status_code, answer.json()["code"]) == (400, "REPEATED_PARAMETER")
 
@@ -167,7 +167,7 @@ async def test_read_only_database_serves_reads(service_env: ServiceEnv) -> None:
 
 
 async def test_missing_worker_times_out(stack: object, service_env: ServiceEnv, temporal: Client) -> None:
-    async with open_api_server(service_env, patience=0.5) as reception:
+    async with open_api_server(service_env, timeout_seconds=0.5) as reception:
         service = reception.service
         alone = SubscriptionClient(temporal, service.reading, task_queue="nobody-works-here")
         object.__setattr__(service, "client", alone)
@@ -186,7 +186,7 @@ async def test_unhandled_exception_discloses_nothing(
         answer = await visitor.gets("/catalogue", 500)
         assert (answer["code"], answer["detail"]) == (
             "FAULT",
-            "This is a fault of the service; report it with the request_id.",
+            "Internal error. Report it with the request_id.",
         )
 
 
@@ -209,7 +209,7 @@ async def test_the_log_has_ids_and_codes_and_nothing_personal(
         root.handlers[:] = before
         root.setLevel(level)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    answered = [line for line in lines if line["message"] == "Answered."]
+    answered = [line for line in lines if line["message"] == "Request completed"]
     first = answered[0]
     assert (first["route"], first["status"], first["request_id"]) == ("/v1/subscriptions", 201, "req-4711")
     assert len(first["key"]) == 10

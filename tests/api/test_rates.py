@@ -13,7 +13,7 @@ async def test_concurrent_requests_respect_the_rate_limit() -> None:
     quotas = await asyncio.gather(*(rates.key("a") for _ in range(50)))
     assert [quota.wait for quota in quotas].count(None) == 7
     assert (await rates.key("b")).wait is None
-    strangers = await asyncio.gather(*(rates.stranger("a") for _ in range(50)))
+    strangers = await asyncio.gather(*(rates.unauthenticated("a") for _ in range(50)))
     assert [quota.wait for quota in strangers].count(None) == 3
 
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from chaos.client_process import SIMULATED_AT
 from entrypoints.api.app import create_app
 from entrypoints.api.app_state import AppState
-from entrypoints.api.dependencies import ApiKeyDep, ServiceDep, desk_of
+from entrypoints.api.dependencies import ApiKeyDep, ServiceDep, scoped_client
 from entrypoints.api.server import serve
 from entrypoints.api.settings import api_settings_from
 from starter.caller import Caller
@@ -35,13 +35,13 @@ class SimulatedDesk(ScopedClient):
         return await super().command(subscription_id, name, {**argument, "at": self._at})
 
 
-async def simulated_desk_of(request: Request, service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
+async def simulated_scoped_client(request: Request, service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
     return SimulatedDesk(service.client, key.caller, request.headers[SIMULATED_AT])
 
 
 def create_simulated_app(service: AppState, console: ASGIApp) -> ASGIApp:
     app = create_app(service, console)
-    app.dependency_overrides[desk_of] = simulated_desk_of
+    app.dependency_overrides[scoped_client] = simulated_scoped_client
     return app
 
 

@@ -15,7 +15,7 @@ from subscription.timeline import Answer
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Commands"])
 
-# A command is named by its Idempotency-Key, and only simulations say when it is given.
+# The ID of a command is its Idempotency-Key. Only simulations set the time of a command.
 _NOT_IN_BODIES = ("id", "expects", "at")
 
 _ANY = (
@@ -42,7 +42,7 @@ OPERATIONS = {
     "rename_account": "rename_account",
     "check_domain": "check_domain",
 }
-"""The operation of each command; its path is the command's name in kebab-case."""
+"""Operation name of each command. The path is the command's name in kebab case."""
 REFUSALS: dict[str, tuple[RefusalCode, ...]] = {
     "switch_to_paid": (
         RefusalCode.ALREADY_PAID,
@@ -75,38 +75,39 @@ REFUSALS: dict[str, tuple[RefusalCode, ...]] = {
     "rename_account": (RefusalCode.NAME_TAKEN, RefusalCode.NAME_UNCHANGED, RefusalCode.RENAMED_TOO_RECENTLY),
     "check_domain": (RefusalCode.NO_PROOF_AWAITED,),
 }
-"""What each command may be refused with, beside what any may."""
+"""Refusal codes of each command, in addition to those of all commands."""
 
 
-def _asking(name: str) -> Callable[..., Awaitable[Answer]]:
-    async def ask(
-        subscription_id: str, desk: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
+def _command_route(name: str) -> Callable[..., Awaitable[Answer]]:
+    async def send_command(
+        subscription_id: str, client: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
     ) -> Answer:
         argument: dict[str, Any] = {**require_object(body, apart_from=_NOT_IN_BODIES), "id": key}
-        # What cannot be read is refused here, without troubling the workflow.
+        # An invalid command is refused here, without a request to the workflow.
         command = parse_command(name, argument, without=_NOT_IN_BODIES)
         if isinstance(command, Refusal):
             raise RefusalError(command)
-        replayed = await desk.was_accepted(subscription_id, key)
-        answer = await desk.command(subscription_id, name, argument)
+        replayed = await client.was_accepted(subscription_id, key)
+        answer = await client.command(subscription_id, name, argument)
         mark_replayed(response, replayed)
         return answer
 
-    return ask
+    return send_command
 
 
 def _add(name: str, command: type[Command]) -> None:
     router.add_api_route(
         f"/{name.replace('_', '-')}",
-        _asking(name),
+        _command_route(name),
         methods=["POST"],
         name=OPERATIONS[name],
         response_model=Answer,
         responses={**examples.example_response("command"), **responses(*_ANY, *REFUSALS[name])},
         openapi_extra=body_schema(command, examples.COMMANDS[name], without=_NOT_IN_BODIES),
         summary=command.title,
-        description="Sent again under its `Idempotency-Key` an accepted command gives the first answer again "
-        "and does nothing, for at least 30 days; a refused one is judged anew (R22). `by` says who asks.",
+        description="Repeating the `Idempotency-Key` of an accepted command returns the original response "
+        "and has no further effect, for at least 30 days. A refused command is validated again (R22). `by` "
+        "is the name of the person or system that issues the command.",
     )
 
 

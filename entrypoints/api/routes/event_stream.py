@@ -25,19 +25,19 @@ from subscription.refusals import RefusalCode, RefusalError
 from subscription.state import State
 from subscription.timeline import TimelineEntry
 
-router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"])
 
 CLOSED = "closed"
-"""The kind of the last event of a stream that ends because its reader has lost the right to it."""
-_LOOK_SECONDS = 1.0
+"""Type of the last event of a stream that ends because its client is no longer authorized."""
+_POLL_SECONDS = 1.0
 _PAGE = 100
-_MOST_STREAMS = 20
+_MAX_STREAMS = 20
 _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "One event for each entry: `event` is its kind, `id` its number, `data` the entry as "
-        "in the timeline. A comment comes when nothing else has for 15 seconds. A stream "
-        "whose key is revoked or expires ends with an event `closed` without an id; its `data` is a problem "
-        "document.",
+        "description": "One server-sent event for each timeline entry: `event` is its type, `id` its number, "
+        "`data` the entry. After 15 seconds without an event a keep-alive comment is sent. A stream "
+        "whose key is revoked or expires ends with an event `closed` without an ID; its `data` are problem "
+        "details (RFC 9457).",
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
@@ -46,18 +46,18 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    204: {"description": "The subscription is erased and all of it was told: do not connect again."},
+    204: {"description": "The subscription is erased and all entries were delivered. Do not reconnect."},
 }
 
 
 async def _stream_slot(service: ServiceDep, key: ApiKeyDep) -> AsyncIterator[None]:
-    """Hold one of the key's streams until the response has ended; counted before anything is read."""
+    """Count a stream of the API key until the response ends; the limit applies before any read."""
     service.streams[key.prefix] += 1
     try:
-        if service.streams[key.prefix] > _MOST_STREAMS:
+        if service.streams[key.prefix] > _MAX_STREAMS:
             raise ApiError(
                 ApiCode.RATE_LIMITED,
-                f"One key listens to {_MOST_STREAMS} streams at most.",
+                f"An API key can have at most {_MAX_STREAMS} open streams.",
                 headers={"Retry-After": "60"},
             )
         yield
@@ -73,35 +73,35 @@ async def _stream_slot(service: ServiceDep, key: ApiKeyDep) -> AsyncIterator[Non
         **_EVENT_STREAM,
         **responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, RefusalCode.INVALID_ARGUMENT),
     },
-    summary="The timeline as it happens, as server-sent events",
-    description="From the beginning, or after the entry that `Last-Event-ID` names, which browsers send by "
-    "themselves. It ends with the erasure.",
+    summary="Stream the timeline as server-sent events",
+    description="The stream starts at the first entry, or after the entry in the header `Last-Event-ID`, "
+    "which browsers send when they reconnect. It ends with the erasure.",
 )
 async def stream_events(
     subscription_id: str,
-    desk: ClientDep,
+    client: ClientDep,
     key: ApiKeyDep,
     service: ServiceDep,
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=2**31)] = 0,
 ) -> Response:
-    told = await desk.timeline(subscription_id, after=last_event_id, limit=_PAGE)
-    if not told and (await desk.status(subscription_id)).state.over:
+    entries = await client.timeline(subscription_id, after=last_event_id, limit=_PAGE)
+    if not entries and (await client.status(subscription_id)).state.over:
         return Response(status_code=204)
     return StreamingResponse(
-        _stream(desk, service, key.prefix, subscription_id, last_event_id),
+        _stream(client, service, key.prefix, subscription_id, last_event_id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def _stream(
-    desk: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
+    client: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
 ) -> AsyncIterator[bytes]:
     silent = 0.0
     yield format_sse_event(comment="the timeline", retry=1000)
     while not service.stopping.is_set():
         try:
-            entries = await _permitted(desk, service, prefix, subscription_id, after)
+            entries = await _permitted(client, service, prefix, subscription_id, after)
         except (ApiError, RefusalError) as error:
             yield _closed(error)
             return
@@ -113,23 +113,23 @@ async def _stream(
             if entry.state is State.ERASED:
                 return
         with suppress(TimeoutError):
-            await asyncio.wait_for(service.stopping.wait(), _LOOK_SECONDS)
-        silent += _LOOK_SECONDS
+            await asyncio.wait_for(service.stopping.wait(), _POLL_SECONDS)
+        silent += _POLL_SECONDS
         if silent >= service.heartbeat:
             silent = 0.0
             yield format_sse_event(comment="nothing new")
 
 
 async def _permitted(
-    desk: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
+    client: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
 ) -> list[TimelineEntry]:
-    """Return the next entries that the key may read now, or none while the database is away.
+    """Return the next entries that the key is authorized to read, or none while the database is unavailable.
 
-    Raises `ApiError` after the key was revoked or has expired, and `RefusalError` after its customer lost
-    the subscription. The rights are checked after the read, so that no entry is sent without them.
+    Raises `ApiError` if the key was revoked or has expired, and `RefusalError` if its customer has lost
+    the subscription. The authorization is checked after the read, so no entry is sent without it.
     """
     try:
-        entries = await desk.timeline(subscription_id, after=after, limit=_PAGE)
+        entries = await client.timeline(subscription_id, after=after, limit=_PAGE)
         in_force = await service.keys.in_force(prefix)
     except DATABASE_ERRORS:
         return []
@@ -139,7 +139,7 @@ async def _permitted(
 
 
 def _closed(error: ApiError | RefusalError) -> bytes:
-    """Return the last event of a stream whose reader has lost the right to it; it says why."""
+    """Return the last event of a stream whose client is no longer authorized, with problem details."""
     problem = (
         problem_from_refusal(error.refused)
         if isinstance(error, RefusalError)

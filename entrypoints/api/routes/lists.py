@@ -41,7 +41,8 @@ router = APIRouter(prefix="/v1", tags=["Lists"])
 _PAGE = responses(ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT)
 _OPAQUE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
 CustomerId = Annotated[
-    str | None, Query(pattern=_OPAQUE, description="One customer's. To a customer, only their own are there.")
+    str | None,
+    Query(pattern=_OPAQUE, description="Customer ID. A customer's key sees only its own customer."),
 ]
 
 
@@ -57,7 +58,7 @@ def _first_day(month: date | None) -> date | None:
 
 @dataclass(frozen=True)
 class SubscriptionFilter:
-    """A filter for each column of the list. A range is half-open: from `…_from` to before `…_before`."""
+    """Filters by column. A range is half-open: from `…_from`, inclusive, to `…_before`, exclusive."""
 
     account_name: Annotated[
         str | None, AfterValidator(_account_name), Query(max_length=300, examples=["acme"])
@@ -100,25 +101,25 @@ class SubscriptionFilter:
 @router.get(
     "/subscriptions",
     responses=_PAGE,
-    summary="Subscriptions, in the order of their ids",
-    description="Filters given beside each other must all hold.",
+    summary="List subscriptions by ID",
+    description="A subscription must match all filters.",
 )
 async def list_subscriptions(
-    desk: ClientDep,
+    client: ClientDep,
     filters: Annotated[SubscriptionFilter, Depends()],
     state: State | None = None,
     customer_id: CustomerId = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[SubscriptionSummary]:
-    found = await desk.list(
+    found = await client.list(
         state=state,
         customer_id=customer_id,
         those=filters.selection,
         after=decode_cursor("subscriptions", cursor),
         limit=limit + 1,
     )
-    return make_page(found, limit, "subscriptions", lambda each: each.subscription_id)
+    return make_page(found, limit, "subscriptions", lambda subscription: subscription.subscription_id)
 
 
 @router.get(
@@ -126,28 +127,28 @@ async def list_subscriptions(
     responses=responses(
         RefusalCode.INVALID_ARGUMENT, RefusalCode.MISSING_FIELD, RefusalCode.SUBSCRIPTION_NOT_FOUND
     ),
-    summary="The events of all subscriptions of a customer",
-    description="In the order in which they were recorded, for a program that catches up: it passes the "
-    "`number` of the last event that it has handled as `after`. `next` is the `after` of the following page. "
-    "No event appears later with a lower number. Operators name the customer.",
+    summary="List the events of all subscriptions of a customer",
+    description="Events in the order in which they were recorded. To catch up, a client passes the `number` "
+    "of the last event that it has processed as `after`. `next` is the `after` of the following page. "
+    "No event appears later with a lower number. Operators must pass `customer_id`.",
 )
 async def list_events(
-    desk: ClientDep,
-    after: Annotated[int, Query(ge=0, lt=2**63, description="The number of the last event handled.")] = 0,
-    event: Annotated[EventKind | None, Query(description="Only this kind of event.")] = None,
+    client: ClientDep,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="Number of the last event processed.")] = 0,
+    event: Annotated[EventKind | None, Query(description="Only events of this type.")] = None,
     subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
     customer_id: CustomerId = None,
     limit: Limit = 50,
 ) -> Page[CustomerEvent]:
-    found = await desk.customer_events(
+    found = await client.customer_events(
         customer_id, after=after, limit=limit + 1, event=event, subscription_id=subscription_id
     )
-    shown = found[:limit]
-    return Page(items=tuple(shown), next=str(shown[-1].number) if len(found) > limit else None)
+    items = found[:limit]
+    return Page(items=tuple(items), next=str(items[-1].number) if len(found) > limit else None)
 
 
 class NamedFilterParam(StrEnum):
-    """Questions that are often asked, in weeks and months of Korea."""
+    """Saved searches. Weeks and months are those of Korea (KST)."""
 
     TRIALS_ENDING = "trials-ending"
     RESERVATIONS_DUE = "reservations-due"
@@ -158,11 +159,12 @@ class NamedFilterParam(StrEnum):
 
 
 class SearchPage(Frozen):
-    """A page of the subscriptions found, of `total` in all.
+    """Page of a search result with `total` subscriptions.
 
-    `unrecorded` are ids that Temporal knows and the record does not. `query` is the same search in Temporal's
-    visibility query language, null if that cannot express it. `attention` has the reasons of those that need
-    attention, by id, for operators; it is empty where the record alone was searched.
+    `unrecorded` are the IDs of workflows in Temporal that have no subscription in the database. `query` is
+    the same search in Temporal's visibility query language, null if that cannot express it. `attention` has
+    the reasons of subscriptions with NeedsAttention, by ID. It is for operators, and empty if only the
+    database was searched.
     """
 
     items: tuple[SubscriptionSummary, ...]
@@ -178,12 +180,13 @@ class SearchPage(Frozen):
     responses=responses(
         ApiCode.INVALID_CURSOR, ApiCode.INVALID_QUERY, RefusalCode.INVALID_ARGUMENT, ApiCode.OPERATORS_ONLY
     ),
-    summary="Subscriptions by a ready-made question, or by Temporal's query language",
-    description="What is given beside each other must all hold. `query` is in Temporal's visibility query "
-    'language, of living subscriptions, as `Plan = "basic"`; only operators may use it.',
+    summary="Search subscriptions by a saved search or a Temporal visibility query",
+    description="A subscription must match all parameters. `query` is in Temporal's visibility query "
+    'language, such as `Plan = "basic"`. It finds only subscriptions that are not erased, and requires an '
+    "operator key.",
 )
 async def find_subscriptions(
-    desk: ClientDep,
+    client: ClientDep,
     which: NamedFilterParam | None = None,
     query: Annotated[str | None, Query(min_length=1, max_length=2000)] = None,
     state: State | None = None,
@@ -193,7 +196,7 @@ async def find_subscriptions(
     selection = NAMED_FILTERS[which].on(day_of(datetime.now(UTC))) if which else ()
     selection += state_is(state) if state else ()
     try:
-        found = await desk.find(selection, query=query, after=decode_cursor("find", cursor), limit=limit)
+        found = await client.find(selection, query=query, after=decode_cursor("find", cursor), limit=limit)
     except InvalidQueryError:
         raise ApiError(ApiCode.INVALID_QUERY, MESSAGES[ApiCode.INVALID_QUERY], "query") from None
     return SearchPage(
@@ -209,11 +212,11 @@ async def find_subscriptions(
 @router.get(
     "/invoices",
     responses=_PAGE,
-    summary="Invoices, in the order of their numbers",
-    description="Invoices and credit notes that were issued for past months.",
+    summary="List invoices by number",
+    description="Invoices and credit notes issued for past months.",
 )
 async def list_invoices(
-    desk: ClientDep,
+    client: ClientDep,
     customer_id: CustomerId = None,
     month: Annotated[
         Day | None, AfterValidator(_first_day), Query(description="The first day of a month.")
@@ -222,26 +225,27 @@ async def list_invoices(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Invoice]:
-    found = await desk.invoices(
+    found = await client.invoices(
         customer_id=customer_id,
         month=month,
         kind=kind,
         after=decode_cursor("invoices", cursor),
         limit=limit + 1,
     )
-    return make_page(found, limit, "invoices", lambda each: each.number)
+    return make_page(found, limit, "invoices", lambda invoice: invoice.number)
 
 
 @router.get(
     "/invoices/{number}",
     responses=responses(RefusalCode.INVOICE_NOT_FOUND, RefusalCode.INVALID_ARGUMENT),
-    summary="An invoice",
+    summary="Get an invoice",
     description="An invoice or a credit note, with a line for each charge.",
 )
 async def get_invoice(
-    number: Annotated[str, Path(pattern=r"^[0-9]{4}-[0-9]{6,12}$", examples=["2027-000001"])], desk: ClientDep
+    number: Annotated[str, Path(pattern=r"^[0-9]{4}-[0-9]{6,12}$", examples=["2027-000001"])],
+    client: ClientDep,
 ) -> Invoice:
-    return await desk.invoice(number)
+    return await client.invoice(number)
 
 
 @router.get(
@@ -249,32 +253,32 @@ async def get_invoice(
     responses=responses(
         ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT, RefusalCode.SUBSCRIPTION_NOT_FOUND
     ),
-    summary="Notices to customers, in the order of their numbers",
-    description="Notices that were sent, wait to be sent, or could not be.",
+    summary="List notices to customers by number",
+    description="Notices that were sent, are queued, or failed.",
 )
 async def list_notices(
-    desk: ClientDep,
+    client: ClientDep,
     state: NoticeState | None = None,
     kind: NoticeKind | None = None,
     subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[OutboxNotice]:
-    found = await desk.notices(
+    found = await client.notices(
         state=state,
         kind=kind,
         subscription_id=subscription_id,
         after=decode_numeric_cursor("notices", cursor),
         limit=limit + 1,
     )
-    return make_page(found, limit, "notices", lambda each: str(each.number))
+    return make_page(found, limit, "notices", lambda notice: str(notice.number))
 
 
 @router.get(
     "/notices/{number}",
     responses=responses(RefusalCode.NOTICE_NOT_FOUND, RefusalCode.INVALID_ARGUMENT),
-    summary="A notice",
-    description="Its recipient and text are there until the subscription is erased.",
+    summary="Get a notice",
+    description="The recipient and the text are deleted when the subscription is erased.",
 )
-async def get_notice(number: Annotated[int, Path(ge=1, lt=2**63)], desk: ClientDep) -> OutboxNotice:
-    return await desk.notice(number)
+async def get_notice(number: Annotated[int, Path(ge=1, lt=2**63)], client: ClientDep) -> OutboxNotice:
+    return await client.notice(number)

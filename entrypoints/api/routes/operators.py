@@ -38,15 +38,15 @@ _RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
         ApiCode.NO_ANSWER,
     ),
     openapi_extra=body_schema(AdjustmentRequest, examples.ADJUSTMENT, without=_NOT_IN_BODIES),
-    summary="Correct a line of the ledger by a compensating one",
-    description="The `Idempotency-Key` is the adjustment's id: at most 40 letters, digits, `.`, `_` or `-`.",
+    summary="Adjust a ledger line with a compensating line",
+    description="The `Idempotency-Key` is the adjustment's ID: at most 40 letters, digits, `.`, `_` or `-`.",
 )
 async def create_adjustment(
-    subscription_id: str, desk: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
+    subscription_id: str, client: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
 ) -> Adjustment:
     data = require_object(body, apart_from=_NOT_IN_BODIES)
-    replayed = await desk.has_adjusted(subscription_id, key)
-    adjustment = await desk.adjust({**data, "id": key, "subscription_id": subscription_id})
+    replayed = await client.has_adjusted(subscription_id, key)
+    adjustment = await client.adjust({**data, "id": key, "subscription_id": subscription_id})
     mark_replayed(response, replayed)
     return adjustment
 
@@ -54,11 +54,12 @@ async def create_adjustment(
 @router.get(
     "/reconciliations/latest",
     responses=responses(ApiCode.OPERATORS_ONLY, RefusalCode.RECONCILIATION_NOT_FOUND),
-    summary="The newest comparison of Temporal with the record",
-    description="When it ran, how many subscriptions it compared, and how many findings it had.",
+    summary="Get the latest reconciliation report",
+    description="A reconciliation compares Temporal with the database. The report has its time, the number "
+    "of subscriptions that it compared, and the number of its findings.",
 )
-async def get_latest_reconciliation(desk: ClientDep) -> Reconciliation:
-    return await desk.reconciliation()
+async def get_latest_reconciliation(client: ClientDep) -> Reconciliation:
+    return await client.reconciliation()
 
 
 @router.get(
@@ -66,11 +67,11 @@ async def get_latest_reconciliation(desk: ClientDep) -> Reconciliation:
     responses=responses(
         ApiCode.OPERATORS_ONLY, RefusalCode.RECONCILIATION_NOT_FOUND, RefusalCode.INVALID_ARGUMENT
     ),
-    summary="A comparison of Temporal with the record",
-    description="The run of the job with this name.",
+    summary="Get a reconciliation report",
+    description="The report of the job run with this ID.",
 )
-async def get_reconciliation(run: Annotated[str, Path(pattern=_RUN)], desk: ClientDep) -> Reconciliation:
-    return await desk.reconciliation(run)
+async def get_reconciliation(run: Annotated[str, Path(pattern=_RUN)], client: ClientDep) -> Reconciliation:
+    return await client.reconciliation(run)
 
 
 @router.get(
@@ -81,15 +82,15 @@ async def get_reconciliation(run: Annotated[str, Path(pattern=_RUN)], desk: Clie
         RefusalCode.INVALID_ARGUMENT,
         ApiCode.INVALID_CURSOR,
     ),
-    summary="The findings of a comparison",
-    description="First those that need an operator, then those that were repaired.",
+    summary="List the findings of a reconciliation",
+    description="Open findings, which need an operator, come before repaired findings.",
 )
 async def list_reconciliation_findings(
-    run: Annotated[str, Path(pattern=_RUN)], desk: ClientDep, cursor: Cursor = None, limit: Limit = 200
+    run: Annotated[str, Path(pattern=_RUN)], client: ClientDep, cursor: Cursor = None, limit: Limit = 200
 ) -> Page[ReportedFinding]:
-    await desk.reconciliation(run)
+    await client.reconciliation(run)
     of = f"findings {run}"
     position = decode_numeric_cursor(of, cursor)
-    found = await desk.findings(run, skip=position, limit=limit + 1)
+    found = await client.findings(run, skip=position, limit=limit + 1)
     following = encode_cursor(of, str(position + limit)) if len(found) > limit else None
     return Page(items=tuple(found[:limit]), next=following)

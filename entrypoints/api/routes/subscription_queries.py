@@ -1,4 +1,4 @@
-"""Queries about one subscription. Most of them are answered after its erasure also."""
+"""Queries about one subscription. Most of them also work after its erasure."""
 
 from datetime import date
 from typing import Annotated
@@ -22,7 +22,7 @@ from subscription.refusals import RefusalCode, refusal
 from subscription.status import Status
 from subscription.timeline import ErasureCertificate, TimelineEntry
 
-router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Questions"])
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"])
 
 _NOT_FOUND = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND)
 _CLOCK = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)
@@ -32,35 +32,35 @@ _PAGE = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, Re
 @router.get(
     "",
     responses={**examples.example_response("status"), **_NOT_FOUND},
-    summary="The status of a subscription",
-    description="Plan, members, contract, renewal option, reservation and next deadline, from the record.",
+    summary="Get the status of a subscription",
+    description="Plan, members, contract, renewal option, reservation and next deadline, from the database.",
 )
-async def get_subscription(subscription_id: str, desk: ClientDep) -> Status:
-    return await desk.status(subscription_id)
+async def get_subscription(subscription_id: str, client: ClientDep) -> Status:
+    return await client.status(subscription_id)
 
 
 @router.get(
     "/timeline",
     responses={**examples.example_response("timeline"), **_PAGE},
-    summary="The events of a subscription, in order",
-    description="They are answered also after its erasure.",
+    summary="List the timeline of a subscription",
+    description="The events of the subscription in order, also after its erasure.",
 )
 async def list_timeline_entries(
-    subscription_id: str, desk: ClientDep, cursor: Cursor = None, limit: Limit = 100
+    subscription_id: str, client: ClientDep, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TimelineEntry]:
     of = f"timeline {subscription_id}"
-    found = await desk.timeline(subscription_id, after=decode_numeric_cursor(of, cursor), limit=limit + 1)
+    found = await client.timeline(subscription_id, after=decode_numeric_cursor(of, cursor), limit=limit + 1)
     return make_page(found, limit, of, lambda entry: str(entry.sequence))
 
 
 @router.get(
     "/ledger",
     responses={**examples.example_response("ledger"), **_NOT_FOUND},
-    summary="The ledger of a subscription",
-    description="Every line that was charged. A line is never changed; adjustments correct it.",
+    summary="List the ledger of a subscription",
+    description="All charges. A ledger line is immutable; adjustments correct it.",
 )
-async def list_ledger_lines(subscription_id: str, desk: ClientDep) -> Page[LedgerLine]:
-    return whole(await desk.ledger(subscription_id))
+async def list_ledger_lines(subscription_id: str, client: ClientDep) -> Page[LedgerLine]:
+    return whole(await client.ledger(subscription_id))
 
 
 @router.get(
@@ -71,33 +71,33 @@ async def list_ledger_lines(subscription_id: str, desk: ClientDep) -> Page[Ledge
             RefusalCode.SUBSCRIPTION_NOT_FOUND, RefusalCode.LINE_NOT_FOUND, RefusalCode.INVALID_ARGUMENT
         ),
     },
-    summary="The calculation of each ledger line",
-    description="The days, rates and fractions of each line, or of the one with this `key` (R20).",
+    summary="Explain the calculation of ledger lines",
+    description="The days, rates and fractions of all lines, or of the line with this `key` (R20).",
 )
 async def list_explanations(
-    subscription_id: str, desk: ClientDep, key: Annotated[str | None, Query(max_length=200)] = None
+    subscription_id: str, client: ClientDep, key: Annotated[str | None, Query(max_length=200)] = None
 ) -> Page[Explanation]:
-    return whole(await desk.explain(subscription_id, key))
+    return whole(await client.explain(subscription_id, key))
 
 
 @router.get(
     "/adjustments",
     responses=_NOT_FOUND,
-    summary="The adjustments of a ledger",
-    description="The compensating lines, in the order in which they were made.",
+    summary="List the adjustments of a ledger",
+    description="The compensating lines in the order of their creation.",
 )
-async def list_adjustments(subscription_id: str, desk: ClientDep) -> Page[Adjustment]:
-    return whole(await desk.adjustments(subscription_id))
+async def list_adjustments(subscription_id: str, client: ClientDep) -> Page[Adjustment]:
+    return whole(await client.adjustments(subscription_id))
 
 
 @router.get(
     "/upcoming",
     responses={**examples.example_response("upcoming"), **_CLOCK},
-    summary="The next events, if no command is given",
-    description="The next twelve, each with the ledger lines that it will post.",
+    summary="List upcoming events",
+    description="The next twelve events if no command is sent, each with the ledger lines that it will post.",
 )
-async def list_upcoming_events(subscription_id: str, desk: ClientDep) -> Page[UpcomingEvent]:
-    return whole(await desk.upcoming(subscription_id))
+async def list_upcoming_events(subscription_id: str, client: ClientDep) -> Page[UpcomingEvent]:
+    return whole(await client.upcoming(subscription_id))
 
 
 @router.get(
@@ -120,14 +120,14 @@ async def list_upcoming_events(subscription_id: str, desk: ClientDep) -> Page[Up
             ApiCode.NO_ANSWER,
         ),
     },
-    summary="The cost of a cancellation, a switch or an upgrade",
-    description="Free, and changes nothing. A cancellation and a switch are quoted for the day `on`, an "
-    "upgrade for today. `term`, `plan` and `members` are those of the switch or the upgrade. What would be "
-    "refused is refused.",
+    summary="Quote a cancellation, a switch or an upgrade",
+    description="A quote changes nothing and is not charged. Cancellations and switches are quoted for the "
+    "date `on`, upgrades for today. `term`, `plan` and `members` are those of the switch or the upgrade. A "
+    "quote is refused with the same codes as the command.",
 )
 async def get_quote(
     subscription_id: str,
-    desk: ClientDep,
+    client: ClientDep,
     on: Annotated[Day | None, Query(examples=["2027-07-01"])] = None,
     of: QuoteKind = QuoteKind.CANCELLATION,
     term: ContractTerm | None = None,
@@ -136,31 +136,31 @@ async def get_quote(
 ) -> Annotated[Quote | ChangeQuote, Field(discriminator="kind")]:
     match of:
         case QuoteKind.CANCELLATION:
-            return await desk.quote_cancellation(subscription_id, _given(on))
+            return await client.quote_cancellation(subscription_id, _given(on))
         case QuoteKind.SWITCH:
-            return await desk.quote_switch(subscription_id, _given(on), term, plan=plan, members=members)
+            return await client.quote_switch(subscription_id, _given(on), term, plan=plan, members=members)
         case QuoteKind.UPGRADE:
-            return await desk.quote_upgrade(subscription_id, plan=plan, members=members, term=term)
+            return await client.quote_upgrade(subscription_id, plan=plan, members=members, term=term)
 
 
 @router.get(
     "/required-terms",
     responses=_CLOCK,
-    summary="The terms of service to which an upgrade must agree now",
-    description="The required ones, each in its present version (R3).",
+    summary="List the required terms of service",
+    description="The terms to which an upgrade must agree, in their current versions (R3).",
 )
-async def list_required_terms(subscription_id: str, desk: ClientDep) -> Page[Term]:
-    return whole(await desk.required_terms(subscription_id))
+async def list_required_terms(subscription_id: str, client: ClientDep) -> Page[Term]:
+    return whole(await client.required_terms(subscription_id))
 
 
 @router.get(
     "/certificates",
     responses=_NOT_FOUND,
-    summary="The certificates of an erasure",
-    description="What was erased, how many rows of each, and when (R31). Empty before the erasure.",
+    summary="List the erasure certificates",
+    description="The number of deleted rows by kind of data, and the time (R31). Empty before the erasure.",
 )
-async def list_erasure_certificates(subscription_id: str, desk: ClientDep) -> Page[ErasureCertificate]:
-    return whole(await desk.certificates(subscription_id))
+async def list_erasure_certificates(subscription_id: str, client: ClientDep) -> Page[ErasureCertificate]:
+    return whole(await client.certificates(subscription_id))
 
 
 def _given(on: date | None) -> date:

@@ -19,9 +19,9 @@ from subscription.request import Account, AccountName, Request
 from subscription.timeline import RequestAnswer
 from subscription.validation import parse_strict, problems_from
 
-router = APIRouter(prefix="/v1", tags=["Requesting"])
+router = APIRouter(prefix="/v1", tags=["Requests"])
 
-# A request is named by its Idempotency-Key, and only simulations begin at another time.
+# The ID of a request is its Idempotency-Key. Only simulations start at another time.
 _NOT_IN_BODIES = ("request_id", "simulated_at")
 _BODY = body_schema(Request, examples.REQUEST, without=_NOT_IN_BODIES, optional=["customer_id"])
 _BODY_CODES = (
@@ -33,7 +33,7 @@ _BODY_CODES = (
 
 
 class CurrentCatalogue(Frozen):
-    """What can be requested today: plans with prices in KRW a member a month, and terms of service."""
+    """Plans on sale today, with monthly prices per member in KRW, and the terms of service."""
 
     version: str
     effective_from: Day
@@ -45,7 +45,7 @@ class CurrentCatalogue(Frozen):
 
 
 class RequestCheck(Frozen):
-    """Whether a request would be accepted as things stand, and all that is wrong with it if not."""
+    """Result of validating a request: `refused` has every problem if the request is not acceptable."""
 
     acceptable: bool
     refused: Refusal | None
@@ -54,11 +54,11 @@ class RequestCheck(Frozen):
 @router.get(
     "/catalogue",
     responses=responses(RefusalCode.NOTHING_ON_SALE),
-    summary="The catalogue in force today",
-    description="Plans with their prices, and terms of service.",
+    summary="Get the current catalogue",
+    description="Plans with their prices, and the terms of service.",
 )
-async def get_catalogue(desk: ClientDep) -> CurrentCatalogue:
-    sold = await desk.catalogue()
+async def get_catalogue(client: ClientDep) -> CurrentCatalogue:
+    sold = await client.catalogue()
     if sold is None:
         raise refusal(RefusalCode.NOTHING_ON_SALE)
     return CurrentCatalogue(
@@ -75,15 +75,16 @@ async def get_catalogue(desk: ClientDep) -> CurrentCatalogue:
 @router.get(
     "/check-name",
     responses=responses(RefusalCode.INVALID_ARGUMENT),
-    summary="Whether an account name is free",
-    description="Checking takes nothing; only the request itself does (R5). One of `group` and `domain`.",
+    summary="Check whether an account name is available",
+    description="The check does not reserve the name; only the request does (R5). Pass either `group` or "
+    "`domain`.",
 )
 async def check_account_name(
-    desk: ClientDep,
+    client: ClientDep,
     group: Annotated[str | None, Query(max_length=300, examples=["acme"])] = None,
     domain: Annotated[str | None, Query(max_length=300)] = None,
 ) -> NameAvailability:
-    return await desk.check_name(_account(group, domain))
+    return await client.check_name(_account(group, domain))
 
 
 @router.post(
@@ -91,7 +92,9 @@ async def check_account_name(
     status_code=status.HTTP_201_CREATED,
     responses={
         201: {
-            "headers": {"Location": {"description": "The subscription.", "schema": {"type": "string"}}},
+            "headers": {
+                "Location": {"description": "Path of the subscription.", "schema": {"type": "string"}}
+            },
             **examples.example_response("request", 201)[201],
         },
         **responses(
@@ -107,17 +110,18 @@ async def check_account_name(
     },
     openapi_extra=_BODY,
     summary="Request a subscription",
-    description="The answer comes when the trial has started. `password_hash` is the Argon2id hash of the "
-    "administrator's password, made where it was typed (R7): a password in the clear is never sent. A "
-    "customer's key fills in `customer_id`; operators name it. Sent again under its `Idempotency-Key` a "
-    "request that was accepted gives the first answer again; one that was refused is judged anew.",
+    description="The response is sent after the trial has started. `password_hash` is the Argon2id hash of "
+    "the administrator's password, calculated where the password was entered (R7); the password itself is "
+    "never sent. A customer's key sets `customer_id`; operators must pass it. Repeating the "
+    "`Idempotency-Key` of an accepted request returns the original response. A refused request is validated "
+    "again.",
 )
 async def request_subscription(
-    desk: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
+    client: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
 ) -> RequestAnswer:
     data = require_object(body, apart_from=_NOT_IN_BODIES)
-    replayed = await desk.has_requested(key)
-    answer = await desk.request({**data, "request_id": key})
+    replayed = await client.has_requested(key)
+    answer = await client.request({**data, "request_id": key})
     mark_replayed(response, replayed)
     response.headers["Location"] = f"/v1/subscriptions/{answer.subscription_id}"
     return answer
@@ -127,20 +131,20 @@ async def request_subscription(
     "/subscriptions/check",
     responses=responses(*_BODY_CODES, RefusalCode.REQUEST_REFUSED),
     openapi_extra=_BODY,
-    summary="Check a request without making it",
-    description="The answer has every problem of the request (R9). Nothing is kept.",
+    summary="Validate a subscription request without sending it",
+    description="The response has every problem of the request (R9). Nothing is stored.",
 )
-async def check_subscription_request(desk: ClientDep, body: JsonBodyDep) -> RequestCheck:
+async def check_subscription_request(client: ClientDep, body: JsonBodyDep) -> RequestCheck:
     data = require_object(body, apart_from=_NOT_IN_BODIES)
-    refused = await desk.check_request({**data, "request_id": f"check-{uuid.uuid4()}"})
+    refused = await client.check_request({**data, "request_id": f"check-{uuid.uuid4()}"})
     return RequestCheck(acceptable=refused is None, refused=refused)
 
 
 def _account(group: str | None, domain: str | None) -> Account:
-    given = {"group": group, "domain": domain}
+    names = {"group": group, "domain": domain}
     try:
         return parse_strict(
-            AccountName, {kind: name for kind, name in given.items() if name is not None}
+            AccountName, {kind: name for kind, name in names.items() if name is not None}
         ).account
     except ValidationError as error:
         raise RefusalError(

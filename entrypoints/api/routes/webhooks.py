@@ -36,9 +36,9 @@ _SECRET = frozenset({"secret"})
 
 
 class NewEndpoint(Wire):
-    """An endpoint for the events of one customer. `events` are the kinds to send; all if it is left out.
+    """Webhook endpoint for the events of one customer. `events` are the event types to send; all by default.
 
-    Operators name the customer, or leave `customer_id` out for the events of all customers.
+    Operators pass `customer_id`, or omit it for the events of all customers.
     """
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -47,40 +47,40 @@ class NewEndpoint(Wire):
 
 
 class Rotation(Wire):
-    """`overlap_hours` is for how long the old secret signs as well."""
+    """Rotation of a secret. The old secret also signs requests for `overlap_hours`."""
 
     overlap_hours: Annotated[int, Field(ge=0, le=720)] = 24
 
 
 class Replay(Wire):
-    """Without a subscription, all that is parked; with one, its events, the first of them `from_sequence`."""
+    """Events to replay: all parked events, or those of `subscription_id`, starting at `from_sequence`."""
 
     subscription_id: Annotated[str, Field(max_length=100)] | None = None
     from_sequence: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
 
 class Nothing(Wire):
-    """No field is needed."""
+    """Empty body."""
 
 
 class EndpointSecret(Frozen):
-    """A secret, shown in the first answer alone: where the request is sent again, `secret` is null."""
+    """Signing secret. It is returned once: `secret` is null if the request is repeated."""
 
     endpoint_id: str
     secret: str | None
 
 
 class Queued(Frozen):
-    """How many events are queued to be sent again."""
+    """Number of events that were queued for redelivery."""
 
     queued: int
 
 
-async def _desk_of(service: ServiceDep, key: ApiKeyDep) -> WebhookDesk:
+async def _scoped_endpoints(service: ServiceDep, key: ApiKeyDep) -> WebhookDesk:
     return WebhookDesk(service.own, key.caller)
 
 
-ADesk = Annotated[WebhookDesk, Depends(_desk_of)]
+EndpointsDep = Annotated[WebhookDesk, Depends(_scoped_endpoints)]
 
 
 def _read(shape: type[Any], body: Any) -> Any:
@@ -99,30 +99,33 @@ def _read(shape: type[Any], body: Any) -> Any:
     responses=responses(*_WRITE, ApiCode.INVALID_URL, ApiCode.TOO_MANY_ENDPOINTS),
     openapi_extra=body_schema(NewEndpoint, examples.NEW_ENDPOINT),
     summary="Create a webhook endpoint",
-    description="It receives the events from now on. The secret verifies their signatures and is shown once.",
+    description="The endpoint receives events from now on. The secret, which verifies their signatures, is "
+    "returned once.",
 )
 async def create_webhook_endpoint(
-    desk: ADesk,
+    endpoints: EndpointsDep,
     key: ApiKeyDep,
     service: ServiceDep,
-    sent: IdempotencyKeyDep,
+    idempotency_key: IdempotencyKeyDep,
     body: JsonBodyDep,
     response: Response,
 ) -> EndpointSecret:
-    wanted: NewEndpoint = _read(NewEndpoint, body)
+    parsed: NewEndpoint = _read(NewEndpoint, body)
     own = key.caller.customer_id
-    if own is not None and wanted.customer_id not in (None, own):
+    if own is not None and parsed.customer_id not in (None, own):
         raise ApiError(ApiCode.OPERATORS_ONLY, MESSAGES[ApiCode.OPERATORS_ONLY], "customer_id")
-    if problem := url_problem(wanted.url, anywhere=service.webhooks_anywhere):
+    if problem := url_problem(parsed.url, anywhere=service.webhooks_anywhere):
         raise ApiError(ApiCode.INVALID_URL, f"The URL {problem}.", "url")
-    customer_id = own or wanted.customer_id
+    customer_id = own or parsed.customer_id
 
     async def create(webhooks: WebhookEndpointStore) -> EndpointSecret:
-        await desk.check_number(webhooks, customer_id)
-        made = await webhooks.add(wanted.url, customer_id, events=wanted.events)
-        return EndpointSecret(endpoint_id=made.endpoint_id, secret=made.secret)
+        await endpoints.check_number(webhooks, customer_id)
+        created = await webhooks.add(parsed.url, customer_id, events=parsed.events)
+        return EndpointSecret(endpoint_id=created.endpoint_id, secret=created.secret)
 
-    answer, replayed = await desk.write(sent, {"create": body}, EndpointSecret, create, secrets=_SECRET)
+    answer, replayed = await endpoints.write(
+        idempotency_key, {"create": body}, EndpointSecret, create, secrets=_SECRET
+    )
     mark_replayed(response, replayed)
     response.headers["Location"] = f"/v1/webhook-endpoints/{answer.endpoint_id}"
     return answer
@@ -131,48 +134,54 @@ async def create_webhook_endpoint(
 @router.get(
     "",
     responses=responses(),
-    summary="Webhook endpoints",
-    description="Each with its status, and how many events wait for it or are parked.",
+    summary="List webhook endpoints",
+    description="Each endpoint has its status and the numbers of queued and parked events.",
 )
-async def list_webhook_endpoints(desk: ADesk) -> Page[Endpoint]:
-    return whole(await desk.endpoints())
+async def list_webhook_endpoints(endpoints: EndpointsDep) -> Page[Endpoint]:
+    return whole(await endpoints.endpoints())
 
 
 @router.get(
     "/{endpoint_id}",
     responses=responses(*_ONE),
-    summary="A webhook endpoint",
-    description="Its status, and how many events wait for it or are parked.",
+    summary="Get a webhook endpoint",
+    description="Its status and the numbers of queued and parked events.",
 )
-async def get_webhook_endpoint(endpoint_id: str, desk: ADesk) -> Endpoint:
-    return await desk.endpoint(endpoint_id)
+async def get_webhook_endpoint(endpoint_id: str, endpoints: EndpointsDep) -> Endpoint:
+    return await endpoints.endpoint(endpoint_id)
 
 
 @router.delete(
     "/{endpoint_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(*_ONE),
-    summary="Remove a webhook endpoint",
-    description="Nothing is sent there any more, and its secrets are deleted. Sent again the answer is 404.",
+    summary="Delete a webhook endpoint",
+    description="No more events are sent to it, and its secrets are deleted. A repeated request returns 404.",
 )
-async def remove_webhook_endpoint(endpoint_id: str, desk: ADesk) -> None:
-    await desk.endpoint(endpoint_id)
-    await desk.reading.remove(endpoint_id)
+async def remove_webhook_endpoint(endpoint_id: str, endpoints: EndpointsDep) -> None:
+    await endpoints.endpoint(endpoint_id)
+    await endpoints.reading.remove(endpoint_id)
 
 
 def _add_status(verb: str, status: EndpointStatus, summary: str, description: str) -> None:
     async def change(
-        endpoint_id: str, desk: ADesk, sent: IdempotencyKeyDep, body: JsonBodyDep, response: Response
+        endpoint_id: str,
+        endpoints: EndpointsDep,
+        idempotency_key: IdempotencyKeyDep,
+        body: JsonBodyDep,
+        response: Response,
     ) -> Endpoint:
         _read(Nothing, body)
 
         async def set_status(webhooks: WebhookEndpointStore) -> Endpoint:
             await webhooks.set_status(endpoint_id, status)
-            [changed] = [each for each in await webhooks.list() if each.endpoint_id == endpoint_id]
+            [changed] = [item for item in await webhooks.list() if item.endpoint_id == endpoint_id]
             return changed
 
         named = {verb: endpoint_id}
-        answer, replayed = await desk.write(sent, named, Endpoint, set_status, endpoint_id=endpoint_id)
+        answer, replayed = await endpoints.write(
+            idempotency_key, named, Endpoint, set_status, endpoint_id=endpoint_id
+        )
         mark_replayed(response, replayed)
         return answer
 
@@ -193,13 +202,13 @@ _add_status(
     "pause",
     EndpointStatus.PAUSED,
     "Pause a webhook endpoint",
-    "Nothing is sent there; its events wait until it is resumed.",
+    "No events are sent to it; they remain queued until the endpoint is resumed.",
 )
 _add_status(
     "resume",
     EndpointStatus.ENABLED,
     "Resume a webhook endpoint",
-    "One that was paused, or that its answer 410 has disabled, is sent events again.",
+    "An endpoint that was paused, or that was disabled after a response 410, receives events again.",
 )
 
 
@@ -207,21 +216,25 @@ _add_status(
     "/{endpoint_id}/rotate-secret",
     responses=responses(*_WRITE, *_ONE),
     openapi_extra=body_schema(Rotation, {"overlap_hours": 24}),
-    summary="Make a new secret for a webhook endpoint",
-    description="For `overlap_hours` both secrets sign each request. The new one is shown once.",
+    summary="Rotate the secret of a webhook endpoint",
+    description="For `overlap_hours` both secrets sign each request. The new secret is returned once.",
 )
 async def rotate_webhook_secret(
-    endpoint_id: str, desk: ADesk, sent: IdempotencyKeyDep, body: JsonBodyDep, response: Response
+    endpoint_id: str,
+    endpoints: EndpointsDep,
+    idempotency_key: IdempotencyKeyDep,
+    body: JsonBodyDep,
+    response: Response,
 ) -> EndpointSecret:
-    wanted: Rotation = _read(Rotation, body)
+    parsed: Rotation = _read(Rotation, body)
 
     async def rotate(webhooks: WebhookEndpointStore) -> EndpointSecret:
-        made = await webhooks.rotate(endpoint_id, timedelta(hours=wanted.overlap_hours))
-        return EndpointSecret(endpoint_id=made.endpoint_id, secret=made.secret)
+        created = await webhooks.rotate(endpoint_id, timedelta(hours=parsed.overlap_hours))
+        return EndpointSecret(endpoint_id=created.endpoint_id, secret=created.secret)
 
     named = {"rotate": endpoint_id, "body": body}
-    answer, replayed = await desk.write(
-        sent, named, EndpointSecret, rotate, endpoint_id=endpoint_id, secrets=_SECRET
+    answer, replayed = await endpoints.write(
+        idempotency_key, named, EndpointSecret, rotate, endpoint_id=endpoint_id, secrets=_SECRET
     )
     mark_replayed(response, replayed)
     return answer
@@ -232,10 +245,14 @@ async def rotate_webhook_secret(
     responses=responses(*_WRITE, *_ONE),
     openapi_extra=body_schema(Nothing, {}),
     summary="Send a test event to a webhook endpoint",
-    description="The answer is the queued delivery; its result is in the list of deliveries a moment later.",
+    description="The response is the queued delivery. Its result appears in the list of deliveries.",
 )
 async def send_test_webhook(
-    endpoint_id: str, desk: ADesk, sent: IdempotencyKeyDep, body: JsonBodyDep, response: Response
+    endpoint_id: str,
+    endpoints: EndpointsDep,
+    idempotency_key: IdempotencyKeyDep,
+    body: JsonBodyDep,
+    response: Response,
 ) -> Delivery:
     _read(Nothing, body)
 
@@ -245,7 +262,7 @@ async def send_test_webhook(
         return delivery
 
     named = {"test": endpoint_id}
-    answer, replayed = await desk.write(sent, named, Delivery, send, endpoint_id=endpoint_id)
+    answer, replayed = await endpoints.write(idempotency_key, named, Delivery, send, endpoint_id=endpoint_id)
     mark_replayed(response, replayed)
     return answer
 
@@ -253,55 +270,55 @@ async def send_test_webhook(
 @router.get(
     "/{endpoint_id}/deliveries",
     responses=responses(*_ONE, ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT),
-    summary="The deliveries of a webhook endpoint",
-    description="In the order in which they were queued, each with its attempts and its last error.",
+    summary="List the deliveries of a webhook endpoint",
+    description="Deliveries in the order in which they were queued, with their attempts and last errors.",
 )
 async def list_webhook_deliveries(
     endpoint_id: str,
-    desk: ADesk,
+    endpoints: EndpointsDep,
     state: DeliveryState | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Delivery]:
-    await desk.endpoint(endpoint_id)
+    await endpoints.endpoint(endpoint_id)
     of = f"deliveries {endpoint_id}"
-    found = await desk.reading.deliveries(
+    found = await endpoints.reading.deliveries(
         endpoint_id, state=state, after=decode_numeric_cursor(of, cursor), limit=limit + 1
     )
-    return make_page(found, limit, of, lambda each: str(each.number))
+    return make_page(found, limit, of, lambda delivery: str(delivery.number))
 
 
 @router.post(
     "/{endpoint_id}/replay",
     responses=responses(*_WRITE, *_ONE, RefusalCode.MISSING_FIELD, RefusalCode.SUBSCRIPTION_NOT_FOUND),
     openapi_extra=body_schema(Replay, {"subscription_id": examples.SUBSCRIPTION_ID, "from_sequence": 7}),
-    summary="Send events to a webhook endpoint again",
-    description="All that is parked, or all events of one subscription, delivered or not.",
+    summary="Replay events to a webhook endpoint",
+    description="All parked events, or all events of one subscription, delivered or not.",
 )
 async def replay_webhook_deliveries(
     endpoint_id: str,
-    desk: ADesk,
+    endpoints: EndpointsDep,
     subscriptions: dependencies.ClientDep,
-    sent: IdempotencyKeyDep,
+    idempotency_key: IdempotencyKeyDep,
     body: JsonBodyDep,
     response: Response,
 ) -> Queued:
-    wanted: Replay = _read(Replay, body)
-    if wanted.subscription_id is None and wanted.from_sequence is not None:
+    parsed: Replay = _read(Replay, body)
+    if parsed.subscription_id is None and parsed.from_sequence is not None:
         raise refusal(RefusalCode.MISSING_FIELD, "subscription_id", reason="OF_FROM_SEQUENCE")
-    if wanted.subscription_id is not None:
-        await subscriptions.check_exists(wanted.subscription_id)
+    if parsed.subscription_id is not None:
+        await subscriptions.check_exists(parsed.subscription_id)
 
     async def replay(webhooks: WebhookEndpointStore) -> Queued:
-        if wanted.subscription_id is None:
+        if parsed.subscription_id is None:
             return Queued(queued=await webhooks.replay_parked(endpoint_id))
         return Queued(
             queued=await webhooks.replay_subscription(
-                endpoint_id, wanted.subscription_id, wanted.from_sequence or 1
+                endpoint_id, parsed.subscription_id, parsed.from_sequence or 1
             )
         )
 
     named = {"replay": endpoint_id, "body": body}
-    answer, replayed = await desk.write(sent, named, Queued, replay, endpoint_id=endpoint_id)
+    answer, replayed = await endpoints.write(idempotency_key, named, Queued, replay, endpoint_id=endpoint_id)
     mark_replayed(response, replayed)
     return answer

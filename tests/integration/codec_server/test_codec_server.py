@@ -185,7 +185,7 @@ async def test_invalid_codec_request_is_refused_with_message() -> None:
 
 async def test_caller_over_rate_limit_is_refused() -> None:
     now = [0.0]
-    async with codec_server(asking=TokenBucket(2, 1.0, lambda: now[0])) as server:
+    async with codec_server(request_limit=TokenBucket(2, 1.0, lambda: now[0])) as server:
         body = await server.body()
         assert [(await server.asked("/decode", body)).status for _ in range(3)] == [200, 200, 429]
         now[0] += 1
@@ -194,7 +194,7 @@ async def test_caller_over_rate_limit_is_refused() -> None:
 
 async def test_failed_authentications_block_the_caller() -> None:
     now = [0.0]
-    async with codec_server(failing=TokenBucket(2, 0.1, lambda: now[0])) as server:
+    async with codec_server(failure_limit=TokenBucket(2, 0.1, lambda: now[0])) as server:
         body = await server.body()
         guesses = [(await server.asked("/decode", body, token=new_token())).status for _ in range(3)]
         assert guesses == [401, 401, 429]
@@ -207,7 +207,7 @@ async def test_concurrent_token_guesses_respect_the_limit() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         async with codec_server(
-            signed_in, failing=TokenBucket(5, 0.0), asking=TokenBucket(10, 0.0)
+            signed_in, failure_limit=TokenBucket(5, 0.0), request_limit=TokenBucket(10, 0.0)
         ) as server:
             body, past = await server.body(), datetime.now(UTC) - timedelta(hours=1)
 
@@ -230,7 +230,7 @@ async def test_log_has_caller_and_payload_count_but_no_content(
             await server.asked(f"/{TOKEN}", await server.body())
     told = [(record.getMessage(), getattr(record, "fields", None)) for record in caplog.records]
     shown = ("caller", "payloads", "code", "status")
-    per_message = {"Answered.": ("route", "status"), "sign-in refused": ("server", "code")}
+    per_message = {"Request completed": ("route", "status"), "sign-in refused": ("server", "code")}
     ours = [
         (message, {name: fields[name] for name in per_message.get(message, shown) if name in fields})
         for message, fields in told
@@ -238,19 +238,19 @@ async def test_log_has_caller_and_payload_count_but_no_content(
     ]
     assert ours == [
         ("payloads decoded", {"caller": "token kim", "payloads": 2}),
-        ("Answered.", {"route": "/decode", "status": 200}),
+        ("Request completed", {"route": "/decode", "status": 200}),
         ("codec refused", {"status": 401, "code": "CREDENTIALS_MISSING"}),
-        ("Answered.", {"route": "/decode", "status": 401}),
+        ("Request completed", {"route": "/decode", "status": 401}),
         ("sign-in refused", {"server": "codec", "code": "CREDENTIALS_MISSING"}),
         ("codec refused", {"status": 404, "code": "NO_SUCH_PATH"}),
-        ("Answered.", {"route": None, "status": 404}),
+        ("Request completed", {"route": None, "status": 404}),
     ]
     assert not any(word in caplog.text for word in (PERSON, TOKEN, digest_of(TOKEN)))
 
 
 async def test_every_refusal_has_a_code_and_a_request_id() -> None:
     encrypted = in_json(await AesGcmPayloadCodec(new_keyring()).encode([CLEAR]))
-    async with codec_server(asking=TokenBucket(4, 0.0), failing=TokenBucket(2, 0.0)) as server:
+    async with codec_server(request_limit=TokenBucket(4, 0.0), failure_limit=TokenBucket(2, 0.0)) as server:
         body = await server.body()
         refusals = [
             await server.asked("/decode", body, Origin="https://evil.example"),
@@ -344,7 +344,7 @@ async def test_token_needs_issuer_audience_and_valid_expiry() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         callers = CombinedAuthenticator(TokenAuthenticator({digest_of(TOKEN): "kim"}), signed_in)
-        async with codec_server(callers, failing=TokenBucket(100, 1.0)) as server:
+        async with codec_server(callers, failure_limit=TokenBucket(100, 1.0)) as server:
             body = await server.body()
             for token in (provider.token(), TOKEN, provider.token(aud=["other", AUDIENCE])):
                 assert (await server.asked("/decode", body, token=token)).status == 200
@@ -391,7 +391,7 @@ async def test_failing_identity_provider_is_not_queried_per_caller() -> None:
 async def test_rotated_key_is_accepted_and_unknown_keys_rarely_fetched() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
-        async with codec_server(signed_in, failing=TokenBucket(1000, 1.0)) as server:
+        async with codec_server(signed_in, failure_limit=TokenBucket(1000, 1.0)) as server:
             body = await server.body()
             for _ in range(3):
                 assert (await server.asked("/decode", body, token=provider.token())).status == 200
@@ -438,7 +438,7 @@ def test_without_more_it_decodes_and_listens_on_this_machine() -> None:
         ({"WORKSUB_CODEC_ORIGIN": "*"}, "WORKSUB_CODEC_ORIGIN is '\\*'"),
         ({"WORKSUB_CODEC_ORIGIN": f"{ORIGIN}/ui"}, "without a path"),
         ({"WORKSUB_CODEC_OIDC_AUDIENCE": ""}, "WORKSUB_CODEC_OIDC_AUDIENCE is not set"),
-        (dict.fromkeys(OIDC, ""), "Nobody could ask"),
+        (dict.fromkeys(OIDC, ""), "No caller could be authenticated"),
         ({"WORKSUB_CODEC_ADDRESS": "8234"}, "WORKSUB_CODEC_ADDRESS is '8234'"),
         ({"WORKSUB_CODEC_ENCODE": "perhaps"}, "must be true or false"),
         ({"WORKSUB_CODEC_TOKENS_FILE": "/nowhere"}, "/nowhere cannot be read"),
