@@ -1,4 +1,4 @@
-"""`python -m entrypoints.cli`."""
+"""Entry point of `python -m entrypoints.cli`."""
 
 from entrypoints.cli.app import main
 

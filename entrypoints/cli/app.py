@@ -46,8 +46,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"worksub {version('worksub')}")
@@ -61,7 +61,7 @@ def worksub(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """NAVER WORKS subscriptions, from the request to the erasure."""
+    """Manage NAVER WORKS subscriptions."""
 
 
 for part in (
@@ -85,24 +85,24 @@ app.add_typer(reconciliation.app)
 
 
 def main() -> None:
-    """The entry point of the console script."""
+    """Run the `worksub` console script."""
     reopen_closed_streams()
     code = run(sys.argv[1:])
-    # It is over, and what is pressed now changes nothing of how it ended.
+    # The command has finished: Ctrl-C during interpreter shutdown must not change its exit code.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out one command; the exit code says how it ended."""
+    """Execute one command and return its exit code."""
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except OSError as error:  # of the output alone: every other one has been put into words
+    except OSError as error:  # only from writing the output: all other errors were converted to CommandError
         discard_stdout()
         if error.errno == errno.EPIPE:
             return ExitCode.CUT_OFF
-        print_status(f"Error: the answer cannot be written: {error.strerror}.")
+        print_status(f"Error: the output cannot be written: {error.strerror}.")
         return ExitCode.UNAVAILABLE
     return code
 
@@ -115,55 +115,55 @@ def _run(arguments: Sequence[str]) -> int:
         show_error(as_json, error)
         return error.exit_code
     except typer.TyperException as error:
-        show_error(as_json, _misused(error))
+        show_error(as_json, _usage_error(error))
         return ExitCode.USAGE
     except EncryptionSettingsError as error:
         show_error(as_json, CommandError(ExitCode.USAGE, "SETTINGS", str(error)))
         return ExitCode.USAGE
-    except typer.Abort:  # Ctrl-D; Ctrl-C comes back as the exit code
+    except typer.Abort:  # Ctrl-D; Typer returns Ctrl-C as an exit code
         result = ExitCode.INTERRUPTED
-    except SystemExit:  # only typer's own way to say that nobody reads on
+    except SystemExit:  # raised by Typer only for a closed output pipe (EPIPE)
         return ExitCode.CUT_OFF
     except Exception as error:
         if isinstance(error, OSError) and is_output_error(error):
             raise
-        show_error(as_json, _fault(error))
+        show_error(as_json, _unexpected_error(error))
         return ExitCode.FAULT
     if result == ExitCode.INTERRUPTED:
         print_status("\nInterrupted.")
     return int(result or ExitCode.DONE)
 
 
-def _misused(error: typer.TyperException) -> CommandError:
+def _usage_error(error: typer.TyperException) -> CommandError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "worksub"
     parameter = getattr(error, "param", None)
     return CommandError(
         ExitCode.USAGE,
         "USAGE",
-        _in_our_words(error.format_message()),
+        _without_pydantic_wording(error.format_message()),
         field=parameter.name if parameter else None,
-        advice=f"`{command} --help` says how it is used.",
+        advice=f"For usage, see `{command} --help`.",
     )
 
 
-def _in_our_words(message: str) -> str:
-    """What is said of an option's value, without the words of the library that has read it."""
-    for theirs, ours in (
+def _without_pydantic_wording(message: str) -> str:
+    """Return the message about an option's value without the prefixes that pydantic adds."""
+    for pydantic_text, replacement in (
         (": Value error, ", ": "),
         (": Input should be ", ": it must be "),
         ("a valid integer, unable to parse string as an integer", "a whole number"),
     ):
-        message = message.replace(theirs, ours)
+        message = message.replace(pydantic_text, replacement)
     return message
 
 
-def _fault(error: Exception) -> CommandError:
-    """What nobody has foreseen: where it happened, for a report, without the values that were there."""
+def _unexpected_error(error: Exception) -> CommandError:
+    """Return a bug report: the exception and its source line, without local variables."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return CommandError(
         ExitCode.FAULT,
         "FAULT",
-        f"An unexpected {type(error).__name__} at {frame.filename}, line {frame.lineno}: {error}",
-        advice="This is a fault of worksub: please report it, with this message.",
+        f"Unexpected {type(error).__name__} at {frame.filename}, line {frame.lineno}: {error}",
+        advice="This is a bug in worksub. Please report it with this message.",
     )

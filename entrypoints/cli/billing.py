@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _PANEL = "Bill customers"
 
-invoice_app = typer.Typer(help="The invoices of customers, one for each month.", no_args_is_help=True)
+invoice_app = typer.Typer(help="Show monthly invoices.", no_args_is_help=True)
 app.add_typer(invoice_app, name="invoice", rich_help_panel=_PANEL)
 
 
 def _month(text: str) -> date:
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
-        raise typer.BadParameter(f"{text!r} is not a month; write it as 2027-03.")
+        raise typer.BadParameter(f"{text!r} is not a month. Use the format 2027-03.")
     return date.fromisoformat(f"{text}-01")
 
 
@@ -48,7 +48,9 @@ def _language(text: str) -> str:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(Language)}.") from None
 
 
-Number = Annotated[str, typer.Argument(metavar="NUMBER", help="As 2027-000001.", show_default=False)]
+Number = Annotated[
+    str, typer.Argument(metavar="NUMBER", help="Invoice number, such as 2027-000001.", show_default=False)
+]
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -57,23 +59,25 @@ def adjust(
     key: Annotated[
         str,
         typer.Argument(
-            metavar="KEY", help="The line to correct, as SERVICE_FEE/2027-01-01.", show_default=False
+            metavar="KEY", help="Key of the ledger line, such as SERVICE_FEE/2027-01-01.", show_default=False
         ),
     ],
-    amount: Annotated[int, typer.Option("--amount", metavar="KRW", help="Below zero gives money back.")],
+    amount: Annotated[
+        int, typer.Option("--amount", metavar="KRW", help="Amount before VAT; a negative amount is a credit.")
+    ],
     reason: Annotated[
         str, typer.Option("--reason", parser=_reason, metavar="CODE", help="WRONG_CHARGE, GOODWILL, …")
     ],
-    reference: Annotated[str, typer.Option("--reference", metavar="TICKET", help="The ticket's number.")],
+    reference: Annotated[str, typer.Option("--reference", metavar="TICKET", help="Ticket number.")],
     adjustment_id: Annotated[
-        str | None, typer.Option("--id", help="Names the adjustment; the reference if not given.")
+        str | None, typer.Option("--id", help="Idempotency key of the adjustment; default: the reference.")
     ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Correct a ledger line by a compensating one. Sent again, it changes nothing."""
+    """Correct a ledger line with a compensating adjustment. Repeating the command has no effect."""
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
+        subscription_id = session.resolve_id(subscription_id)
         data = {
             "subscription_id": subscription_id,
             "id": adjustment_id or reference,
@@ -82,28 +86,31 @@ def adjust(
             "reason": reason,
             "reference": reference,
         }
-        adjustment = session.ask(lambda client: client.adjust(data))
+        adjustment = session.run_client(lambda client: client.adjust(data))
     show(as_json, adjustment, lambda: f"{adjustment.corrects} is corrected by {adjustment.amount:,} KRW.")
 
 
 @invoice_app.command("list")
 def list_invoices(
-    customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Of one customer.")] = None,
+    customer: Annotated[
+        str | None, typer.Option("--customer", metavar="ID", help="Only this customer.")
+    ] = None,
     month: Annotated[
-        date | None, typer.Option("--month", parser=_month, metavar="MONTH", help="Of one month, as 2027-03.")
+        date | None,
+        typer.Option("--month", parser=_month, metavar="MONTH", help="Only this month, such as 2027-03."),
     ] = None,
     limit: PageSize = 50,
-    after: Annotated[str, typer.Option("--after", metavar="NUMBER", help="Go on after this number.")] = "",
+    after: Annotated[str, typer.Option("--after", metavar="NUMBER", help="Continue after this number.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List invoices in the order of their numbers."""
+    """List invoices by number."""
     with Session() as session:
-        found = session.read(
-            lambda record: record.invoices(customer_id=customer, month=month, after=after, limit=limit + 1)
+        invoices = session.run_query(
+            lambda queries: queries.invoices(customer_id=customer, month=month, after=after, limit=limit + 1)
         )
-    shown = found[:limit]
-    last = shown[-1].number if len(found) > limit else None
-    show(as_json, {"invoices": shown, "after": last}, lambda: _invoices_view(shown, last))
+    page = invoices[:limit]
+    last = page[-1].number if len(invoices) > limit else None
+    show(as_json, {"invoices": page, "after": last}, lambda: _invoices_view(page, last))
 
 
 @invoice_app.command("show")
@@ -111,26 +118,24 @@ def show_invoice(
     number: Number,
     html: Annotated[
         Path | None,
-        typer.Option(
-            "--html", metavar="FILE", help="Write the page that one would send; - for standard output."
-        ),
+        typer.Option("--html", metavar="FILE", help="Write the invoice as HTML; - is standard output."),
     ] = None,
     language: Annotated[
-        str, typer.Option("--lang", parser=_language, metavar="ko|en", help="The page's language.")
+        str, typer.Option("--lang", parser=_language, metavar="ko|en", help="Language of the HTML page.")
     ] = "ko",
     as_json: AsJson = False,
 ) -> None:
-    """Show an invoice, or write it as a page for a browser or a printer."""
+    """Show an invoice, or write it as an HTML page."""
     if as_json and html is not None and str(html) == "-":
-        raise usage_error("--json and --html - would both write to standard output.", field="html")
+        raise usage_error("--json and --html - cannot both write to standard output.", field="html")
     with Session() as session:
-        invoice = session.read(lambda record: record.invoice(number))
+        invoice = session.run_query(lambda queries: queries.invoice(number))
         if html is None:
             from entrypoints.cli.views.tables import invoice_view
 
             show(as_json, invoice, lambda: invoice_view(invoice))
             return
-        book = session.read(lambda record: record.price_book())
+        book = session.run_query(lambda queries: queries.price_book())
     from adapters.invoice_html import invoice_page
     from adapters.language import Language
 
@@ -155,5 +160,5 @@ def _invoices_view(invoices: "list[Invoice]", last: str | None) -> "RenderableTy
     from entrypoints.cli.views.tables import invoices_table
 
     if not invoices:
-        return Text("There are none.")
+        return Text("There are no invoices.")
     return Group(invoices_table(invoices), *([Text(f"There are more: add --after {last}")] if last else []))

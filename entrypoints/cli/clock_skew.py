@@ -13,16 +13,16 @@ from temporalio.client import Client
 
 from adapters.postgres.pool import Pool
 
-# Nobody gives work to this queue; the server notes when it was last asked for some.
+# No tasks are ever scheduled on this queue. The server records the time of the last poll.
 _QUEUE = TaskQueue(name="worksub-doctor")
 _POLL_SECONDS = 5
 _PAUSE_SECONDS = 0.02
 
 
 async def temporals_clock(client: Client) -> timedelta:
-    """How far Temporal's clock is ahead of this machine's; below zero where it is behind.
+    """Return the offset of Temporal's clock from this machine's; negative if Temporal is behind.
 
-    The server tells its time to nobody, so it is asked for work, and then when that was.
+    The API has no call for the server's time. A poll of an empty task queue makes the server record one.
     """
     identity = f"doctor-{uuid.uuid4()}"
     poll = asyncio.ensure_future(
@@ -32,20 +32,20 @@ async def temporals_clock(client: Client) -> timedelta:
         )
     )
     try:
-        return await _ahead(lambda: _asked_at(client, identity, poll))
+        return await _offset(lambda: _poll_time(client, identity, poll))
     finally:
         poll.cancel()
 
 
-async def _asked_at(client: Client, identity: str, poll: "asyncio.Future[Any]") -> datetime:
+async def _poll_time(client: Client, identity: str, poll: "asyncio.Future[Any]") -> datetime:
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=_QUEUE,
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
     )
     while not poll.done():
-        answer = await client.workflow_service.describe_task_queue(request)
-        for poller in answer.pollers:
+        response = await client.workflow_service.describe_task_queue(request)
+        for poller in response.pollers:
             if poller.identity == identity:
                 return poller.last_access_time.ToDatetime(UTC)
         await asyncio.sleep(_PAUSE_SECONDS)
@@ -54,18 +54,18 @@ async def _asked_at(client: Client, identity: str, poll: "asyncio.Future[Any]") 
 
 
 async def postgresqls_clock(pool: Pool) -> timedelta:
-    """How far PostgreSQL's clock is ahead of this machine's; below zero where it is behind."""
-    return await _ahead(lambda: pool.fetchval("SELECT clock_timestamp()"))
+    """Return the offset of PostgreSQL's clock from this machine's; negative if PostgreSQL is behind."""
+    return await _offset(lambda: pool.fetchval("SELECT clock_timestamp()"))
 
 
-async def _ahead(ask: Callable[[], Awaitable[datetime]]) -> timedelta:
+async def _offset(read_clock: Callable[[], Awaitable[datetime]]) -> timedelta:
     before = datetime.now(UTC)
-    told = await ask()
-    return difference(told, before, datetime.now(UTC))
+    reported = await read_clock()
+    return difference(reported, before, datetime.now(UTC))
 
 
-def difference(told: datetime, before: datetime, after: datetime) -> timedelta:
-    """How far what was told is from the time between asking and hearing; nothing if it lies within."""
-    if told < before:
-        return told - before
-    return max(told - after, timedelta(0))
+def difference(reported: datetime, before: datetime, after: datetime) -> timedelta:
+    """Return the distance of the reported time from the interval of the call; zero inside the interval."""
+    if reported < before:
+        return reported - before
+    return max(reported - after, timedelta(0))

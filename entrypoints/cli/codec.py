@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from adapters.temporal.key_usage import KeyUsage
 
-app = typer.Typer(help="What encrypts what Temporal keeps, and decrypts it for people.", no_args_is_help=True)
+app = typer.Typer(help="Manage payload encryption keys and run the codec server.", no_args_is_help=True)
 PANEL = "Run the service"
 
 
 @app.command("generate-key")
 def generate_key(as_json: AsJson = False) -> None:
-    """Make a key, as it stands in WORKSUB_ENCRYPTION_KEYS_FILE. It is kept nowhere but where you put it."""
+    """Generate an encryption key as a line for WORKSUB_ENCRYPTION_KEYS_FILE. The key is not stored."""
     from adapters.temporal.encryption_keys import KEY_BYTES, Key
 
     key = Key(os.urandom(KEY_BYTES))
@@ -31,10 +31,10 @@ def generate_key(as_json: AsJson = False) -> None:
 
 @app.command("generate-token")
 def generate_token(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is; it stands in the log.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the operator, as written to the log.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make a token for an operator, and the line of WORKSUB_CODEC_TOKENS_FILE that lets it in."""
+    """Generate an operator's token, and the line for WORKSUB_CODEC_TOKENS_FILE that accepts it."""
     from entrypoints.codec_server.operator_tokens import TokensError, new_token, token_line
 
     token = new_token()
@@ -42,7 +42,11 @@ def generate_token(
         line = token_line(name, token)
     except TokensError as error:
         raise usage_error(str(error), field="name") from None
-    show(as_json, {"token": token, "line": line}, lambda: f"The token, for {name}: {token}\nThe line: {line}")
+    show(
+        as_json,
+        {"token": token, "line": line},
+        lambda: f"Token for {name}: {token}\nLine for WORKSUB_CODEC_TOKENS_FILE: {line}",
+    )
 
 
 @app.command()
@@ -50,33 +54,33 @@ def keys(
     query: Annotated[
         str,
         typer.Option(
-            "--query", metavar="QUERY", help="Which runs, in Temporal's query language.", show_default="all"
+            "--query", metavar="QUERY", help="Workflow runs, as a visibility query.", show_default="all"
         ),
     ] = "",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many runs at most.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of runs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what Temporal keeps by the key that it is encrypted with. An old key may go when it has none."""
+    """Count the payloads in Temporal by encryption key. A key without payloads can be retired."""
     from adapters.temporal.encryption_keys import keyring_from
     from adapters.temporal.key_usage import keys_in_use
 
     keyring = keyring_from(os.environ)
     with Session() as session:
-        found = session.work(
+        usage = session.run_services(
             lambda services: keys_in_use(
                 services.temporal,
                 keyring,
                 query=query,
                 limit=limit,
-                on_progress=lambda runs: session.reset_timeout(f"Read {runs:,} runs so far…"),
+                on_progress=lambda runs: session.reset_timeout(f"{runs:,} runs read so far…"),
             )
         )
-    show(as_json, {"keys": found}, lambda: _keys_table(found))
+    show(as_json, {"keys": usage}, lambda: _keys_table(usage))
 
 
 @app.command()
 def serve(as_json: AsJson = False) -> None:
-    """Run the codec server: it decrypts for the Web UI and the temporal command, until Ctrl-C or SIGTERM."""
+    """Run the codec server for the Web UI and the temporal command until Ctrl-C or SIGTERM."""
     from temporalio.envconfig import ClientConfig
 
     from adapters.observability.logging import LogFormat, configure_logging
@@ -101,7 +105,7 @@ def serve(as_json: AsJson = False) -> None:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
 
 
-def _keys_table(found: "list[KeyUsage]") -> "RenderableType":
+def _keys_table(usage: "list[KeyUsage]") -> "RenderableType":
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -109,7 +113,7 @@ def _keys_table(found: "list[KeyUsage]") -> "RenderableType":
         table.add_column(column)
     for column in ("Payloads", "Runs"):
         table.add_column(column, justify="right")
-    for each in found:
-        has = "encrypts with it" if each.encrypts else "reads it" if each.known else "does not have it"
-        table.add_row(each.key_id or "none: in the clear", has, f"{each.payloads:,}", f"{each.runs:,}")
+    for key in usage:
+        access = "encrypts" if key.encrypts else "decrypts" if key.known else "no access"
+        table.add_row(key.key_id or "none (plaintext)", access, f"{key.payloads:,}", f"{key.runs:,}")
     return table

@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from dev_stack.addresses import StackAddresses
 
 DEV_DIRECTORY = Path(".worksub")
-"""Where `worksub dev` keeps its data, and where the other commands look for it."""
+"""Data directory of `worksub dev`. The other commands read the addresses of its servers here."""
 
 PROFILE_FILE = "temporal.toml"
 """The Temporal profile of `worksub dev`, in its directory."""
 
-_NAMES_OF_TEMPORAL = ("TEMPORAL_ADDRESS", "TEMPORAL_CONFIG_FILE", "TEMPORAL_PROFILE")
-_ADVICE = "Start the service (`worksub dev` runs all of it here), or check {setting}."
+_TEMPORAL_VARIABLES = ("TEMPORAL_ADDRESS", "TEMPORAL_CONFIG_FILE", "TEMPORAL_PROFILE")
+_ADVICE = "Start the service, for example with `worksub dev`, or check {setting}."
 
 
 @dataclass(frozen=True)
 class DatabaseTarget:
-    """The database alone: all that is needed to read."""
+    """Address of the database, which is enough for read-only commands."""
 
     database_url: str
 
     @property
     def database_address(self) -> str:
-        """Without the login."""
+        """Return the host, port and database without the login."""
         from adapters.postgres.pool import redacted_location
 
         return redacted_location(self.database_url)
 
-    def in_words(self, error: Exception) -> Exception:
-        """What a server's failure means to a person; what is none is given back as it is."""
+    def to_command_error(self, error: Exception) -> Exception:
+        """Return a server's failure as a `CommandError`; return any other error unchanged."""
         import asyncpg
 
         from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError
@@ -55,25 +55,25 @@ class DatabaseTarget:
         if isinstance(error, asyncpg.PostgresError):
             return unavailable(
                 "DATABASE_NOT_USABLE",
-                f"PostgreSQL at {self.database_address} cannot be used as it is: {error}.",
-                advice="Bring it up to date with `worksub setup`.",
+                f"PostgreSQL at {self.database_address} cannot be used: {error}.",
+                advice="Apply the migrations with `worksub setup`.",
             )
         return error
 
 
 @dataclass(frozen=True)
 class ServiceTargets(DatabaseTarget):
-    """Both servers. Temporal is connected to when it is first asked."""
+    """Addresses of both servers. The Temporal client connects at its first call."""
 
     temporal: "Client"
     owner_url: str
-    """For setting up: in production, whoever does that has DATABASE_URL say so."""
+    """Login for `worksub setup`. In production, set DATABASE_URL to the owner's login for this command."""
 
     @property
     def temporal_address(self) -> str:
         return self.temporal.service_client.config.target_host
 
-    def in_words(self, error: Exception) -> Exception:
+    def to_command_error(self, error: Exception) -> Exception:
         from temporalio.client import RPCTimeoutOrCancelledError
         from temporalio.service import RPCError
 
@@ -92,31 +92,31 @@ class ServiceTargets(DatabaseTarget):
                     "WORKFLOW_LOST",
                     str(error),
                     advice="Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE. If they are right, "
-                    "`worksub schedules trigger reconcile` starts it anew from the record.",
+                    "`worksub schedules trigger reconcile` restarts the workflow from the database.",
                 )
             case RPCError():
-                return self._temporal_refuses(error)
+                return self._rpc_error(error)
             case RPCTimeoutOrCancelledError():
-                return self._temporal_is_away("it went away in the middle")
-            case RuntimeError() if "client connect" in str(error):  # how the SDK says that nobody answers
-                return self._temporal_is_away(str(error))
+                return self._temporal_unavailable("the connection was lost during the call")
+            case RuntimeError() if "client connect" in str(error):  # the SDK's error if the connection fails
+                return self._temporal_unavailable(str(error))
             case ValueError() if "target URL" in str(error):
-                return unavailable("TEMPORAL_SETTINGS", f"TEMPORAL_ADDRESS is not an address: {error}.")
+                return unavailable("TEMPORAL_SETTINGS", f"TEMPORAL_ADDRESS is invalid: {error}.")
             case PublishingError():
                 return refusal(error.refused)
-        return super().in_words(error)
+        return super().to_command_error(error)
 
-    def _temporal_is_away(self, told: str) -> CommandError:
+    def _temporal_unavailable(self, message: str) -> CommandError:
         from adapters.temporal.client import connection_error_message, root_cause
 
-        reason = connection_error_message(told) or f"does not answer: {root_cause(told)}"
+        reason = connection_error_message(message) or f"does not answer: {root_cause(message)}"
         return unavailable(
             "TEMPORAL_UNREACHABLE",
             f"Temporal at {self.temporal_address} {reason}.",
             advice=_ADVICE.format(setting="TEMPORAL_ADDRESS"),
         )
 
-    def _temporal_refuses(self, error: "RPCError") -> CommandError:
+    def _rpc_error(self, error: "RPCError") -> CommandError:
         from temporalio.service import RPCStatusCode
 
         from adapters.temporal.rpc_errors import Outcome, is_paused, outcome_of
@@ -129,55 +129,60 @@ class ServiceTargets(DatabaseTarget):
             return unavailable(
                 "WORKFLOW_PAUSED",
                 f"An operator has paused the subscription in Temporal: {error.message}",
-                advice="`temporal workflow unpause --workflow-id subscription-ID` ends the pause.",
+                advice="To resume it: `temporal workflow unpause --workflow-id subscription-ID`.",
             )
-        if outcome is Outcome.RETRY:  # and it has been tried again
+        if outcome is Outcome.RETRY:  # after the client's own retries
             return unavailable(
                 "WORKFLOW_STUCK",
-                f"The subscription's workflow cannot go on: {error.message}",
-                advice="A worker of another release may be at work: docs/operations.md says what to do.",
+                f"The subscription's workflow cannot make progress: {error.message}",
+                advice='A worker may run an incompatible release: see "A worker does not replay" in '
+                "docs/operations.md.",
             )
         if error.status is RPCStatusCode.UNAVAILABLE or "transport error" in error.message:
-            return self._temporal_is_away(error.message)
+            return self._temporal_unavailable(error.message)
         return unavailable(
             "TEMPORAL_NOT_USABLE",
-            f"Temporal at {self.temporal_address} answers {error.status.name}: {error.message}",
+            f"Temporal at {self.temporal_address} returned {error.status.name}: {error.message}",
             advice=_ADVICE.format(setting="TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE"),
         )
 
 
-def find_record() -> DatabaseTarget:
-    """Return where the record is, without connecting to it.
+def find_database() -> DatabaseTarget:
+    """Return the address of the database without connecting to it.
 
-    Raises `CommandError` if neither the environment nor `worksub dev` says so, or one says half of it.
+    Raises `CommandError` if neither the environment nor `worksub dev` provides it, or if the environment
+    names Temporal only.
     """
     if addresses := dev_stack():
         return DatabaseTarget(addresses.people_url)
     if database_url := os.environ.get("DATABASE_URL"):
         return DatabaseTarget(database_url)
-    if names := _naming_temporal():
+    if names := _temporal_variables():
         raise unavailable(
             "NOT_CONFIGURED",
-            f"{names[0]} is set and DATABASE_URL is not: both say where the service is.",
-            advice=f"Set DATABASE_URL as well, or unset {names[0]} where `worksub dev` runs.",
+            f"{names[0]} is set, but DATABASE_URL is not. Both are required.",
+            advice=f"Set DATABASE_URL as well, or unset {names[0]} in the directory of `worksub dev`.",
         )
     raise unavailable(
         "NOT_CONFIGURED",
-        "No service is known: DATABASE_URL is not set, and `worksub dev` does not run in this directory.",
-        advice="Start everything here with `worksub dev`, or set DATABASE_URL and TEMPORAL_ADDRESS.",
+        "No service is configured: DATABASE_URL is not set and `worksub dev` does not run in this directory.",
+        advice="Start a local service with `worksub dev`, or set DATABASE_URL and TEMPORAL_ADDRESS.",
     )
 
 
 async def find_services() -> ServiceTargets:
-    """As `find_record`, with Temporal."""
+    """Return the addresses of both servers, with a lazy Temporal client.
+
+    Raises `CommandError` as `find_database` does, or if Temporal's settings are invalid.
+    """
     from adapters.temporal.client import ConnectionSettingsError, connect, tracing
 
-    record = find_record()
+    database = find_database()
     try:
         if addresses := dev_stack():
             client = await client_of(addresses, tracing("worksub"))
-            return ServiceTargets(record.database_url, client, addresses.database_url)
-        return ServiceTargets(record.database_url, await connect(lazy=True), record.database_url)
+            return ServiceTargets(database.database_url, client, addresses.database_url)
+        return ServiceTargets(database.database_url, await connect(lazy=True), database.database_url)
     except ConnectionSettingsError as error:
         raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
 
@@ -195,32 +200,32 @@ def dev_stack() -> "StackAddresses | None":
     addresses = find_stack(DEV_DIRECTORY)
     if addresses is None:
         return None
-    others_temporal = [name for name in _naming_temporal() if not _is_of(addresses, name)]
-    if not os.environ.get("DATABASE_URL") or _is_of(addresses, "DATABASE_URL"):
-        if not others_temporal:
+    other_temporal = [name for name in _temporal_variables() if not _points_to(addresses, name)]
+    if not os.environ.get("DATABASE_URL") or _points_to(addresses, "DATABASE_URL"):
+        if not other_temporal:
             return addresses
-        named, missing, server = others_temporal[0], "DATABASE_URL", "Temporal"
-    elif others_temporal:
+        named, missing, server = other_temporal[0], "DATABASE_URL", "Temporal"
+    elif other_temporal:
         return None
     else:
         named, missing, server = "DATABASE_URL", "TEMPORAL_ADDRESS", "PostgreSQL"
     raise CommandError(
         ExitCode.USAGE,
         "MIXED_SERVICES",
-        f"{named} names another {server} than that of `worksub dev`, which runs in this directory, and "
-        f"{missing} does not name another one.",
+        f"{named} names a {server} server outside `worksub dev`, which runs in this directory, but "
+        f"{missing} does not.",
         field=named,
         advice=f"Unset {named} to use `worksub dev`, or set {missing} to use the other service.",
     )
 
 
-def _naming_temporal() -> list[str]:
-    """Return the variables by which the environment says where Temporal is."""
-    return [name for name in _NAMES_OF_TEMPORAL if os.environ.get(name)]
+def _temporal_variables() -> list[str]:
+    """Return the environment variables that are set and locate Temporal."""
+    return [name for name in _TEMPORAL_VARIABLES if os.environ.get(name)]
 
 
-def _is_of(addresses: "StackAddresses", name: str) -> bool:
-    """Whether a variable has the value that leads to this stack."""
+def _points_to(addresses: "StackAddresses", name: str) -> bool:
+    """Return whether an environment variable has the address of this stack."""
     value = os.environ[name]
     match name:
         case "DATABASE_URL":
@@ -233,7 +238,7 @@ def _is_of(addresses: "StackAddresses", name: str) -> bool:
 
 
 async def client_of(addresses: "StackAddresses", interceptors: "Sequence[Interceptor]" = ()) -> "Client":
-    """A client of an embedded stack, whatever Temporal settings this user has for other servers."""
+    """Return a client of an embedded stack that ignores the user's Temporal settings for other servers."""
     from temporalio.client import Client
 
     from adapters.temporal.data_converter import data_converter

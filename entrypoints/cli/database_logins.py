@@ -1,4 +1,4 @@
-"""Database logins in use: excess privileges and missing limits."""
+"""Check of the database logins in use: excess privileges and missing limits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,45 +39,45 @@ _ROLES = [*get_args(Role), "worksub_product"]
 
 @dataclass(frozen=True)
 class DatabaseLogin:
-    """A process that is connected now, by its name, and the login whose rights it has in the end."""
+    """A connected process, by its application name, and its login."""
 
     process: str
     login: str
     is_superuser: bool
     is_owner: bool
-    """Or may make roles, databases or replicas, or looks past row security."""
+    """Also true if the login can create roles or databases, replicate, or bypass row security."""
     is_worker: bool
 
     @property
     def excess(self) -> str | None:
-        """What the login is that this process does not need."""
+        """Return the privilege of the login that this process does not need, or None."""
         if self.is_superuser:
             return "a superuser"
         if self.is_owner:
-            return "an owner of the record or an administrator of the server"
+            return "an owner of the tables or a server administrator"
         if self.is_worker and self.process != _WORKER:
             return "a login of the worker"
         return None
 
     @property
     def is_dangerous(self) -> bool:
-        """Taken over, a process that is always there could change what is append-only."""
+        """Return whether an attacker in control of this process could change append-only tables."""
         return self.is_superuser or (self.is_owner and self.process == _WORKER)
 
     @property
     def text(self) -> str:
-        words = f"{self.process} signs in as {self.login}"
-        return f"{words}, {self.excess}" if self.excess else words
+        text = f"{self.process} signs in as {self.login}"
+        return f"{text}, {self.excess}" if self.excess else text
 
 
 async def signed_in(pool: Pool) -> list[DatabaseLogin]:
-    """Every process of the service that is connected to this database now, this one too."""
+    """Return the processes of the service that are connected to this database, including this one."""
     return [DatabaseLogin(**row) for row in await pool.fetch(_SIGNED_IN)]
 
 
 @dataclass(frozen=True)
 class Login:
-    """A login of the service, and the settings that it or the database has with a value other than 0."""
+    """A login of the service, with the settings that are not 0 for the login or for the database."""
 
     login: str
     has_connection_limit: bool
@@ -87,11 +87,11 @@ class Login:
 
     @property
     def text(self) -> str | None:
-        """Return what the login lacks, or None if it has all limits."""
-        lacks = list(self._lacks())
-        return f"{self.login}: {', '.join(lacks)}" if lacks else None
+        """Return the missing limits of the login, or None if it has all limits."""
+        missing = list(self._missing_limits())
+        return f"{self.login}: {', '.join(missing)}" if missing else None
 
-    def _lacks(self) -> Iterator[str]:
+    def _missing_limits(self) -> Iterator[str]:
         if not self.has_connection_limit:
             yield "no CONNECTION LIMIT"
         if not self.is_owner and "statement_timeout" not in self.settings:

@@ -7,21 +7,21 @@ from entrypoints.cli.session import Session
 
 
 def subscription_now(session: Session, subscription_id: str) -> datetime:
-    """What the subscription's own clock shows, in Korea."""
+    """Return the time of the subscription's clock in Korean time."""
     from subscription.business_calendar import KST
 
-    return session.ask(lambda client: client.clock(subscription_id).now()).astimezone(KST)
+    return session.run_client(lambda client: client.clock(subscription_id).now()).astimezone(KST)
 
 
 def parse_day(session: Session, subscription_id: str, text: str) -> date:
-    """The date that an option's text means."""
+    """Return the date for an option's text."""
     if text in RELATIVE_DAYS:
         return subscription_now(session, subscription_id).date() + timedelta(days=RELATIVE_DAYS[text])
     return date.fromisoformat(text)
 
 
 def parse_instant(session: Session, subscription_id: str, text: str) -> datetime:
-    """The moment that an argument's text means; a date means its start."""
+    """Return the instant for an argument's text; for a date, the start of that day."""
     from subscription.business_calendar import KST, start_of
 
     if "T" in text or " " in text:

@@ -66,7 +66,7 @@ _BUSINESS_HOURS = timedelta(hours=10)
 
 
 class RemainingData(Frozen):
-    """How often something of the customer could be read in one place, before the erasure and after it."""
+    """Occurrences of the customer's data in one place before and after the erasure."""
 
     place: str
     before: int
@@ -74,7 +74,7 @@ class RemainingData(Frozen):
 
 
 class DemoSummary(Frozen):
-    """What the demonstration came to."""
+    """Result of the demo."""
 
     subscription_id: str
     refused: tuple[Problem, ...]
@@ -90,14 +90,16 @@ class DemoSummary(Frozen):
 
 
 async def run_demo(console: Console, catalogue: Catalogue) -> DemoSummary:
-    """Live a whole life on real servers in a temporary directory, for people to watch on `console`.
+    """Run a subscription from request to erasure on real servers in a temporary directory.
+
+    The steps are printed on `console`.
 
     Raises `StackError` if the servers do not start.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     with TemporaryDirectory(prefix="worksub-demo-") as directory:
         async with _servers(console, Path(directory), catalogue) as servers:
-            summary = await _DemoRun(console, servers, begun).live()
+            summary = await _DemoRun(console, servers, started).run()
     return summary
 
 
@@ -111,7 +113,7 @@ class _Servers:
 
 @asynccontextmanager
 async def _servers(console: Console, directory: Path, catalogue: Catalogue) -> AsyncIterator[_Servers]:
-    """Temporal, PostgreSQL, DNS, and the worker as a process of its own."""
+    """Start Temporal, PostgreSQL, a DNS server, and the worker as a separate process."""
     async with AsyncExitStack() as running:
         with console.status("") as status:
             stack = await running.enter_async_context(
@@ -130,25 +132,25 @@ async def _servers(console: Console, directory: Path, catalogue: Catalogue) -> A
 
 
 class _DemoRun:
-    def __init__(self, console: Console, servers: _Servers, begun: float) -> None:
+    def __init__(self, console: Console, servers: _Servers, started: float) -> None:
         self._console = console
         self._servers = servers
         self._client = servers.client
-        self._begun = begun
+        self._started = started
         self._numbers = count(1)
         self._id = ""
 
-    async def live(self) -> DemoSummary:
+    async def run(self) -> DemoSummary:
         [document] = read_documents(REQUEST_FILE)
         request = {**document.fields, "password_hash": hashed(_PASSWORD)}
-        refused = await self._ask_for_the_impossible(request)
+        refused = await self._send_invalid_request(request)
         await self._request(request)
-        token = await self._prove_the_domain()
+        token = await self._verify_domain()
         await self._switch_to_paid()
-        await self._let_months_pass(3)
+        await self._advance_months(3)
         await self._upgrade()
-        await self._let_months_pass(2)
-        await self._reserve_a_cancellation_and_withdraw_it()
+        await self._advance_months(2)
+        await self._reserve_and_withdraw_cancellation()
         personal = _personal_values(request, token)
         runs = await runs_of(self._servers.temporal, self._workflow_id)
         before = await self._remains(personal, runs)
@@ -158,12 +160,12 @@ class _DemoRun:
         remains = tuple(
             RemainingData(place=place, before=before[place], after=after[place]) for place in before
         )
-        return await self._sum_up(refused, remains)
+        return await self._summarize(refused, remains)
 
-    # -- the acts ------------------------------------------------------------------------------------
+    # -- steps ---------------------------------------------------------------------------------------
 
-    async def _ask_for_the_impossible(self, request: Mapping[str, Any]) -> tuple[Problem, ...]:
-        self._headline("A faulty request is refused, field by field, and leaves nothing behind")
+    async def _send_invalid_request(self, request: Mapping[str, Any]) -> tuple[Problem, ...]:
+        self._headline("An invalid request is refused with one message per field, and nothing is stored")
         problems = password_problems(_BAD_PASSWORD)
         try:
             await self._client.request({**request, **_MISTAKES})
@@ -173,7 +175,7 @@ class _DemoRun:
         return problems
 
     async def _request(self, request: Mapping[str, Any]) -> None:
-        self._headline(f"The request of {REQUEST_FILE.parent.name}/{REQUEST_FILE.name} is accepted")
+        self._headline(f"The request {REQUEST_FILE.parent.name}/{REQUEST_FILE.name} is accepted")
         answer = await self._client.request(request)
         self._id = answer.subscription_id
         status = await self._client.status(self._id)
@@ -183,34 +185,34 @@ class _DemoRun:
         )
         self._say(f"Its free trial ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST.")
 
-    async def _prove_the_domain(self) -> str:
-        self._headline("The domain's ownership is proved over DNS")
+    async def _verify_domain(self) -> str:
+        self._headline("The ownership of the domain is verified over DNS")
         [proof] = (await self._client.status(self._id)).proofs
         self._show(answer_view(await self._client.check_domain(self._id)))
         self._show(proofs_view([proof]))
         self._servers.stack.dns.publish_txt(proof.txt_name, proof.txt_value)
-        self._say("The owner publishes the TXT record, and asks again:")
+        self._say("The owner publishes the TXT record and requests another check:")
         self._show(answer_view(await self._client.check_domain(self._id)))
         return proof.txt_value.rpartition("=")[2]
 
     async def _switch_to_paid(self) -> None:
-        self._headline("The switch to a paid annual plan is reserved for a later date of the trial")
+        self._headline("A switch to a paid annual contract is reserved for a later date of the trial")
         day = await self._today() + timedelta(days=14)
         self._show(answer_view(await self._client.switch_to_paid(self._id, day, ContractTerm.ANNUAL)))
         await self._run_to(start_of(day) + _BUSINESS_HOURS)
         self._show(timeline_table((await self._client.timeline(self._id))[-1:]))
 
-    async def _let_months_pass(self, months: int) -> None:
-        self._headline(f"{months} months pass on the subscription's own clock, and are charged for")
-        known = len(await self._client.ledger(self._id))
+    async def _advance_months(self, months: int) -> None:
+        self._headline(f"The subscription's clock advances by {months} months, and their fees are charged")
+        charged_before = len(await self._client.ledger(self._id))
         day = await self._today()
         for _ in range(months):
             day = first_of_next_month(day)
         await self._run_to(start_of(day.replace(day=15)) + _BUSINESS_HOURS)
-        self._show(ledger_table((await self._client.ledger(self._id))[known:]))
+        self._show(ledger_table((await self._client.ledger(self._id))[charged_before:]))
 
     async def _upgrade(self) -> None:
-        self._headline("An upgrade counts from its own day")
+        self._headline("An upgrade takes effect on the same day")
         status = await self._client.status(self._id)
         terms = await self._client.required_terms(self._id)
         answer = await self._client.upgrade(
@@ -221,14 +223,16 @@ class _DemoRun:
         )
         self._show(answer_view(answer))
 
-    async def _reserve_a_cancellation_and_withdraw_it(self) -> None:
-        self._headline("A cancellation is reserved, and withdrawn")
+    async def _reserve_and_withdraw_cancellation(self) -> None:
+        self._headline("A cancellation is reserved and withdrawn")
         day = first_of_next_month(await self._today())
         await self._cancel_on(day)
         self._show(answer_view(await self._client.withdraw_reservation(self._id)))
 
     async def _cancel(self) -> None:
-        self._headline("What canceling would cost is quoted for any date; then it is canceled today")
+        self._headline(
+            "The cost of canceling is quoted for three dates; then the subscription is canceled today"
+        )
         today, contract = await self._today(), (await self._client.status(self._id)).contract
         assert contract is not None
         days = (today, first_of_next_month(today), contract.end_day)
@@ -236,13 +240,15 @@ class _DemoRun:
         self._console.print()
         await self._cancel_on(today)
         with self._console.status("Erasing…"):
-            # One certificate is for the database, one for the workflow's histories, which are deleted last.
+            # One certificate covers the database, the other the workflow histories, which are deleted last.
             while True:
                 if len(await self._client.certificates(self._id)) == 2:
                     break
                 await asyncio.sleep(0.05)
 
-    async def _sum_up(self, refused: tuple[Problem, ...], remains: tuple[RemainingData, ...]) -> DemoSummary:
+    async def _summarize(
+        self, refused: tuple[Problem, ...], remains: tuple[RemainingData, ...]
+    ) -> DemoSummary:
         summary = DemoSummary(
             subscription_id=self._id,
             refused=refused,
@@ -250,20 +256,20 @@ class _DemoRun:
             ledger=tuple(await self._client.ledger(self._id)),
             certificates=tuple(await self._client.certificates(self._id)),
             remains=remains,
-            seconds=round(time.monotonic() - self._begun, 1),
+            seconds=round(time.monotonic() - self._started, 1),
         )
-        self._headline("What stays: the timeline, and the ledger")
+        self._headline("Kept: the timeline and the ledger")
         self._show(timeline_table(summary.timeline))
         self._show(ledger_table(summary.ledger))
-        self._headline("What is gone: everything that named the customer")
+        self._headline("Deleted: all data that identified the customer")
         self._show(certificates_view(summary.certificates))
-        self._show(remains_table((each.place, each.before, each.after) for each in remains))
+        self._show(remains_table((place.place, place.before, place.after) for place in remains))
         self._console.print()
         self._say(
             "Searched for: the company, its phone number, the domain and its token, the administrator and "
-            "the password's hash; and, last, for the password itself."
+            "the password hash; in the last row, the password itself."
         )
-        self._say(f"All of it took {summary.seconds:.0f} seconds.")
+        self._say(f"The demo took {summary.seconds:.0f} seconds.")
         return summary
 
     # -- the clock -----------------------------------------------------------------------------------
@@ -284,23 +290,23 @@ class _DemoRun:
         assert account is not None
         self._show(answer_view(await self._client.cancel(self._id, day, account)))
 
-    # -- what can be read ----------------------------------------------------------------------------
+    # -- remaining data ------------------------------------------------------------------------------
 
     @property
     def _workflow_id(self) -> str:
         return WORKFLOW_ID_PREFIX + self._id
 
     async def _remains(self, personal: Sequence[str], runs: set[str]) -> dict[str, int]:
-        """How often something of the customer can be read, by place; last, the password itself in all."""
-        rows, events, on_disk = await self._found(personal, runs)
+        """Count occurrences of the customer's data by place. The last entry counts the password."""
+        rows, events, on_disk = await self._occurrences(personal, runs)
         return {
-            "rows in all tables of PostgreSQL": rows,
-            "events in the histories of all its runs": events,
-            "places in the bytes of Temporal's database file": on_disk,
-            "the password itself, in all of these": sum(await self._found([_PASSWORD], runs)),
+            "rows in all PostgreSQL tables": rows,
+            "events in the histories of all workflow runs": events,
+            "positions in Temporal's database file": on_disk,
+            "the password, in all of the above": sum(await self._occurrences([_PASSWORD], runs)),
         }
 
-    async def _found(self, values: Sequence[str], runs: set[str]) -> tuple[int, int, int]:
+    async def _occurrences(self, values: Sequence[str], runs: set[str]) -> tuple[int, int, int]:
         servers = self._servers
         return (
             await rows_naming(servers.stack.addresses.database_url, values),
@@ -308,7 +314,7 @@ class _DemoRun:
             await occurrences_on_disk(servers.stack.temporal, servers.temporal_file, values),
         )
 
-    # -- what people see -----------------------------------------------------------------------------
+    # -- output -------------------------------------------------------------------------------------
 
     def _headline(self, text: str) -> None:
         self._console.print()
@@ -322,7 +328,7 @@ class _DemoRun:
 
 
 def _personal_values(request: Mapping[str, Any], token: str) -> list[str]:
-    """All that names the customer, as it is kept."""
+    """Return the values that identify the customer, as they are stored."""
     return [
         request["company_name"],
         phone_number(request["company_phone"]),

@@ -20,17 +20,17 @@ from dev_stack.reserved_ports import UsualPorts
 from dev_stack.service_processes import ServiceAddresses, api_process, chosen_addresses, worker_process
 from dev_stack.stack import EmbeddedStack, StackEndedError
 from entrypoints.cli.connections import client_of
-from entrypoints.cli.dev_environment import surroundings_written
+from entrypoints.cli.dev_environment import environment_files
 from starter.setup import set_up
 from subscription.account_names import domain_name
 from subscription.catalogue import Catalogue
 
 DNS_RECORDS = "dns.txt"
-"""In this file of the directory a developer publishes DNS records, one a line."""
+"""File in the data directory with one DNS record per line, published by the embedded DNS server."""
 
-_USUAL_CODEC_PORT = 8234
-_PAUSE_SECONDS = 1.0
-_LOOK_SECONDS = 0.2
+_DEFAULT_CODEC_PORT = 8234
+_RESTART_DELAY_SECONDS = 1.0
+_POLL_SECONDS = 0.2
 
 
 async def run_dev(
@@ -42,14 +42,14 @@ async def run_dev(
 ) -> None:
     """Run the servers, the worker and the API on the data in `directory` until SIGTERM or SIGINT.
 
-    Raises `StackError` if the servers do not start or one of them ends, `PublishingError` or `DatabaseError`
-    if the catalogue or the database does not fit.
+    Raises `StackError` if the servers do not start or one of them ends. Raises `PublishingError` or
+    `DatabaseError` if the catalogue or the database is incompatible.
     """
     _cancel_on_signals(say)
     keyring = keyring_from(os.environ)
     try:
         with UsualPorts(say) as ports:
-            codec = HostPort(LOOPBACK, ports.choose(_USUAL_CODEC_PORT)) if keyring else None
+            codec = HostPort(LOOPBACK, ports.choose(_DEFAULT_CODEC_PORT)) if keyring else None
             async with EmbeddedStack(
                 directory,
                 search_attributes={},
@@ -64,28 +64,28 @@ async def run_dev(
                     stack.temporal.wait_for_end(),
                     _publish_records(directory / DNS_RECORDS, stack.dns, say),
                     _supervise_services(directory, stack.addresses, chosen_addresses(ports), say, on_ready),
-                    *([_decrypt(codec, keyring, stack.addresses, say)] if codec else []),
+                    *([_serve_codec(codec, keyring, stack.addresses, say)] if codec else []),
                 )
     except asyncio.CancelledError:
-        say("Stopped. The data stay, for the next time.")
+        say("Stopped. The data is kept for the next start.")
     except ServerError as error:
         raise StackEndedError(str(error)) from error
 
 
-async def _decrypt(
+async def _serve_codec(
     address: HostPort, keyring: Keyring, addresses: StackAddresses, say: Callable[[str], None]
 ) -> None:
-    """For the Web UI, which would otherwise show what is encrypted as it is."""
+    """Run a codec server for the Web UI, which otherwise shows encrypted payloads undecoded."""
     try:
         from entrypoints.codec_server.server import serve_here
     except ModuleNotFoundError as error:
-        say(f"The Web UI will not decrypt, for {error.name} is missing: pip install 'worksub[codec]'.")
+        say(f"The Web UI will not decrypt, because {error.name} is missing: pip install 'worksub[codec]'.")
         return
     await serve_here(address, keyring, namespace=addresses.namespace, origin=addresses.ui_url)
 
 
 def _cancel_on_signals(say: Callable[[str], None]) -> None:
-    """The first signal stops everything in order; those that follow cannot hurry it."""
+    """Cancel the current task at the first SIGINT or SIGTERM; ignore later signals during the shutdown."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
     stopping = False
@@ -101,16 +101,16 @@ def _cancel_on_signals(say: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def run_together(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all parts at once. If one fails or this is cancelled, cancel the others and wait for their ends.
+async def run_together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines concurrently. If one fails, or on cancellation, cancel the others and wait for them.
 
-    Raises the first failure. A task group cancels each part once: a second cancellation would interrupt a
-    part that is stopping its process. `asyncio.gather` does not wait for the parts when it is cancelled.
+    Raises the first failure. A task group cancels each task once: a second cancellation would interrupt a
+    task that is stopping its process. `asyncio.gather` does not wait for its tasks when it is canceled.
     """
     try:
-        async with asyncio.TaskGroup() as parts:
-            for part in work:
-                parts.create_task(part)
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
 
@@ -125,26 +125,28 @@ async def _supervise_services(
     client = await client_of(addresses)
     api_answers = asyncio.Event()
 
-    async def worked_on(process: ChildProcess) -> None:
+    async def wait_for_worker(process: ChildProcess) -> None:
         await process.wait_until(lambda: is_worked_on(client))
         await api_answers.wait()
         on_ready(addresses, at)
 
-    async def answering(process: ChildProcess) -> None:
+    async def wait_for_api(process: ChildProcess) -> None:
         await process.wait_until(lambda: _is_listening(at.api_address))
         api_answers.set()
 
-    kept = [
-        _supervise("The worker", lambda: worker_process(directory / "worker", addresses, at), say, worked_on)
+    supervised = [
+        _supervise(
+            "The worker", lambda: worker_process(directory / "worker", addresses, at), say, wait_for_worker
+        )
     ]
     if find_spec("uvicorn"):
         api = directory / "api"
-        kept.append(_supervise("The API", lambda: api_process(api, addresses, at), say, answering))
+        supervised.append(_supervise("The API", lambda: api_process(api, addresses, at), say, wait_for_api))
     else:
-        say("What answers over HTTP is not installed: pip install 'worksub[api]'.")
+        say("The HTTP API is not installed: pip install 'worksub[api]'.")
         api_answers.set()
-    with surroundings_written(directory, addresses, at.api_url):
-        await run_together(*kept)
+    with environment_files(directory, addresses, at.api_url):
+        await run_together(*supervised)
 
 
 async def _is_listening(address: str) -> bool:
@@ -153,24 +155,24 @@ async def _is_listening(address: str) -> bool:
 
 async def _supervise(
     name: str,
-    begun: Callable[[], AbstractAsyncContextManager[ChildProcess]],
+    start: Callable[[], AbstractAsyncContextManager[ChildProcess]],
     say: Callable[[str], None],
-    at_first: Callable[[ChildProcess], Awaitable[None]],
+    wait_until_ready: Callable[[ChildProcess], Awaitable[None]],
 ) -> None:
-    """A process that is started again whenever it ends; `at_first` waits until it is of use."""
-    of_use = False
+    """Run a process and restart it whenever it ends. `wait_until_ready` is awaited at the first start."""
+    ready = False
     say(f"Starting {_in_a_sentence(name)}…")
     while True:
         try:
-            async with begun() as process:
-                if not of_use:
-                    await at_first(process)
-                    of_use = True
+            async with start() as process:
+                if not ready:
+                    await wait_until_ready(process)
+                    ready = True
                 await process.wait_for_success()
             say(f"{name} has stopped.")
         except ServerError as error:
             say(str(error))
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(_RESTART_DELAY_SECONDS)
         say(f"Starting {_in_a_sentence(name)} again…")
 
 
@@ -179,7 +181,7 @@ def _in_a_sentence(name: str) -> str:
 
 
 async def _publish_records(file: Path, dns: DnsServer, say: Callable[[str], None]) -> None:
-    """The records of the file are those that the DNS server answers with, as soon as it is saved."""
+    """Publish the records of the file on the DNS server, and again after each change of the file."""
     published = ""
     while True:
         text = _contents(file)
@@ -188,19 +190,19 @@ async def _publish_records(file: Path, dns: DnsServer, say: Callable[[str], None
             dns.clear()
             for number, line in enumerate(text.splitlines(), start=1):
                 if line.strip() and not _publish(line, dns):
-                    say(f"{file}, line {number}: a record is written as NAME TXT VALUE or NAME CNAME VALUE.")
-        await asyncio.sleep(_LOOK_SECONDS)
+                    say(f"{file}, line {number}: invalid record. Use NAME TXT VALUE or NAME CNAME VALUE.")
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _contents(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # there is none yet
+    except OSError:  # the file does not exist yet
         return ""
 
 
 def _publish(line: str, dns: DnsServer) -> bool:
-    """Whether the line is a record, as `worksub verify-domain` shows them."""
+    """Publish a record as shown by `worksub verify-domain`; return False if the line is invalid."""
     try:
         name, kind, value = shlex.split(line)
         domain_name(name)
@@ -211,6 +213,6 @@ def _publish(line: str, dns: DnsServer) -> bool:
                 dns.publish_cname(name, domain_name(value))
             case _:
                 return False
-    except ValueError:  # which PydanticCustomError is as well
+    except ValueError:  # includes PydanticCustomError
         return False
     return True

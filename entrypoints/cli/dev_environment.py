@@ -1,4 +1,4 @@
-"""Files of `worksub dev` that tell other programs the addresses of its servers."""
+"""Files with the server addresses of `worksub dev`, for other programs."""
 
 import shlex
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from dev_stack.addresses import StackAddresses
 from entrypoints.cli.connections import PROFILE_FILE
 
 ENVIRONMENT_FILE = "env"
-"""For a shell to source."""
+"""Shell script with the addresses as environment variables, to be sourced."""
 
 
 @contextmanager
-def surroundings_written(directory: Path, addresses: StackAddresses, api_url: str) -> Iterator[None]:
-    """Write both files, and remove them when the servers end, because their ports may then be another's.
+def environment_files(directory: Path, addresses: StackAddresses, api_url: str) -> Iterator[None]:
+    """Write both files, and delete them when the servers end, because other programs may then use the ports.
 
-    The files can be read by their owner alone: a database URL has a password.
+    Only the owner can read the files, because the database URL contains a password.
     """
     files = {
         directory / PROFILE_FILE: _profile(addresses),
@@ -35,7 +35,7 @@ def surroundings_written(directory: Path, addresses: StackAddresses, api_url: st
 
 def _profile(addresses: StackAddresses) -> str:
     return f'''\
-# Written by `worksub dev`, which removes it when it ends.
+# Written by `worksub dev`, which deletes this file when it ends.
 [profile.default]
 address = "{addresses.temporal_address}"
 namespace = "{addresses.namespace}"
@@ -52,8 +52,8 @@ def _environment(directory: Path, addresses: StackAddresses, api_url: str) -> st
     }
     return "\n".join(
         [
-            "# Written by `worksub dev`, which removes it when it ends. Source it in a shell.",
-            "# Settings for another Temporal, such as a certificate, would be used for this one as well.",
+            "# Written by `worksub dev`, which deletes this file when it ends. Source it in a shell.",
+            "# Unset settings of other Temporal servers, such as certificates, which would apply here also.",
             "for name in $(env | sed -n 's/^\\(TEMPORAL_[A-Z_]*\\)=.*/\\1/p'); do unset \"$name\"; done",
             *(f"export {name}={shlex.quote(value)}" for name, value in settings.items()),
             "",

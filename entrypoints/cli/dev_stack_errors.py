@@ -8,7 +8,7 @@ from entrypoints.cli.errors import unavailable
 
 @contextmanager
 def embedded_errors_reported() -> Iterator[None]:
-    """Servers that are not installed, do not start or end leave this block as errors of the command."""
+    """Convert failures of the embedded servers (missing, not started, ended) to `CommandError`."""
     try:
         from dev_stack.stack import StackEndedError, StackError
     except ModuleNotFoundError as error:

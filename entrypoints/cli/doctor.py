@@ -25,21 +25,21 @@ from subscription.model import Frozen
 
 _AN_HOUR = timedelta(hours=1)
 _A_WEEK = timedelta(days=7)
-_CLOCKS_MAY_DIFFER = timedelta(seconds=1)
+_MAX_CLOCK_SKEW = timedelta(seconds=1)
 _FAILED = ("FAILED", "TERMINATED", "TIMED_OUT", "CANCELED")
 
 
 class CheckStatus(StrEnum):
     OK = "OK"
     NOTE = "NOTE"
-    """Neither well nor ill: good to know."""
+    """Information; no action is required."""
     MISSING = "MISSING"
     WRONG = "WRONG"
     UNREACHABLE = "UNREACHABLE"
 
 
 class CheckResult(Frozen):
-    """One thing that was looked at; `text` says how it is, or what to do."""
+    """Result of one check; `text` has the result or the action to take."""
 
     what: str
     verdict: CheckStatus
@@ -47,7 +47,7 @@ class CheckResult(Frozen):
 
 
 async def temporal_findings(client: Client) -> AsyncIterator[CheckResult]:
-    """How Temporal is. What depends on something that is amiss is not looked at."""
+    """Check Temporal. Checks that depend on a failed check are skipped."""
     address = client.service_client.config.target_host
     try:
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
@@ -60,7 +60,7 @@ async def temporal_findings(client: Client) -> AsyncIterator[CheckResult]:
             "credentials, or create the namespace.",
         )
         return
-    except RuntimeError:  # how the SDK says that nobody answers
+    except RuntimeError:  # the SDK's error if the connection fails
         yield CheckResult(
             what="Temporal",
             verdict=CheckStatus.UNREACHABLE,
@@ -68,7 +68,7 @@ async def temporal_findings(client: Client) -> AsyncIterator[CheckResult]:
         )
         return
     yield CheckResult(what="Temporal", verdict=CheckStatus.OK, text=f"{address} answers.")
-    yield CheckResult(what="namespace", verdict=CheckStatus.OK, text=f"{client.namespace} is there.")
+    yield CheckResult(what="namespace", verdict=CheckStatus.OK, text=f"{client.namespace} exists.")
     yield await _temporals_clock(client)
     yield await _search_attributes(client)
     yield await _schedules(client)
@@ -77,7 +77,7 @@ async def temporal_findings(client: Client) -> AsyncIterator[CheckResult]:
 
 
 async def database_findings(url: str, address: str) -> AsyncIterator[CheckResult]:
-    """How PostgreSQL is. What depends on something that is amiss is not looked at."""
+    """Check PostgreSQL. Checks that depend on a failed check are skipped."""
     try:
         async with create_pool(url, "worksub_reader", connections=1) as pool:
             yield CheckResult(what="PostgreSQL", verdict=CheckStatus.OK, text=f"{address} answers.")
@@ -108,18 +108,16 @@ async def _temporals_clock(client: Client) -> CheckResult:
         return _clock(what, await temporals_clock(client))
     except (RPCError, TimeoutError) as error:
         reason = error.message if isinstance(error, RPCError) else "no answer"
-        return CheckResult(
-            what=what, verdict=CheckStatus.NOTE, text=f"It cannot be read from here ({reason})."
-        )
+        return CheckResult(what=what, verdict=CheckStatus.NOTE, text=f"The clock cannot be read ({reason}).")
 
 
-def _clock(what: str, ahead: timedelta) -> CheckResult:
-    seconds = abs(ahead).total_seconds()
-    if abs(ahead) <= _CLOCKS_MAY_DIFFER:
-        return CheckResult(what=what, verdict=CheckStatus.OK, text="It agrees with this machine's.")
+def _clock(what: str, offset: timedelta) -> CheckResult:
+    seconds = abs(offset).total_seconds()
+    if abs(offset) <= _MAX_CLOCK_SKEW:
+        return CheckResult(what=what, verdict=CheckStatus.OK, text="In sync with this machine's clock.")
     text = (
-        f"It is {seconds:,.1f} s {'ahead of' if ahead > timedelta(0) else 'behind'} this machine's: "
-        "let one time service (NTP) set the clocks of all machines."
+        f"{seconds:,.1f} s {'ahead of' if offset > timedelta(0) else 'behind'} this machine's clock: "
+        "synchronize the clocks of all machines with NTP."
     )
     return CheckResult(what=what, verdict=CheckStatus.WRONG, text=text)
 
@@ -133,20 +131,20 @@ async def _search_attributes(client: Client) -> CheckResult:
 
 
 async def _schedules(client: Client) -> CheckResult:
-    found = await list_schedules(client)
-    missing = [each.name for each in found if not each.applied]
+    schedules = await list_schedules(client)
+    missing = [schedule.name for schedule in schedules if not schedule.applied]
     if missing:
         text = f"{', '.join(missing)} are not applied: run `worksub schedules apply`."
         return CheckResult(what="schedules", verdict=CheckStatus.MISSING, text=text)
-    failed = [each.name for each in found if each.last_run and each.last_run.status in _FAILED]
+    failed = [run.name for run in schedules if run.last_run and run.last_run.status in _FAILED]
     if failed:
-        text = f"The last run of {', '.join(failed)} failed: look at it in Temporal's Web UI."
+        text = f"The last run of {', '.join(failed)} failed: see the workflow in Temporal's Web UI."
         return CheckResult(what="schedules", verdict=CheckStatus.MISSING, text=text)
-    paused = [each.name for each in found if each.paused]
+    paused = [schedule.name for schedule in schedules if schedule.paused]
     if paused:
-        text = f"{', '.join(paused)} are paused: `worksub schedules resume NAME` lets them run again."
+        text = f"{', '.join(paused)} are paused: to resume, run `worksub schedules resume NAME`."
         return CheckResult(what="schedules", verdict=CheckStatus.NOTE, text=text)
-    return CheckResult(what="schedules", verdict=CheckStatus.OK, text=f"All {len(found)} are applied.")
+    return CheckResult(what="schedules", verdict=CheckStatus.OK, text=f"All {len(schedules)} are applied.")
 
 
 async def _worker(client: Client) -> CheckResult:
@@ -154,25 +152,23 @@ async def _worker(client: Client) -> CheckResult:
         if advice := await idle_version(client, datetime.now(UTC) - _LATELY):
             return CheckResult(what="worker", verdict=CheckStatus.MISSING, text=advice)
         return CheckResult(
-            what="worker", verdict=CheckStatus.OK, text=f"One works on task queue {TASK_QUEUE}."
+            what="worker", verdict=CheckStatus.OK, text=f"A worker polls task queue {TASK_QUEUE}."
         )
-    text = f"None works on task queue {TASK_QUEUE}: run `worksub worker`."
+    text = f"No worker polls task queue {TASK_QUEUE}: run `worksub worker`."
     return CheckResult(what="worker", verdict=CheckStatus.MISSING, text=text)
 
 
 async def _test_clocks(client: Client) -> CheckResult:
-    # Asked of a workflow that is not there: a server that can do it looks for it, others refuse first.
-    nobody = client.get_workflow_handle("worksub-doctor")
+    # The workflow does not exist: a server with time skipping returns NOT_FOUND, others another error.
+    missing_workflow = client.get_workflow_handle("worksub-doctor")
     skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=1))
     try:
-        await skipper.fast_forward(nobody, timedelta(seconds=1))
+        await skipper.fast_forward(missing_workflow, timedelta(seconds=1))
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            text = "`worksub clock` can move a subscription's own clock."
+            text = "`worksub clock` can advance the clock of a subscription."
             return CheckResult(what="test clocks", verdict=CheckStatus.OK, text=text)
-    text = (
-        "This server has none, as is right where customers are served; `worksub clock` needs `worksub dev`."
-    )
+    text = "Not supported by this server, as required in production. `worksub clock` needs `worksub dev`."
     return CheckResult(what="test clocks", verdict=CheckStatus.NOTE, text=text)
 
 
@@ -180,29 +176,29 @@ async def _migrations(pool: Pool) -> CheckResult:
     applied = {row["name"] for row in await pool.fetch("SELECT name FROM schema_migrations")}
     missing = [migration.name for migration in migrations() if migration.name not in applied]
     if missing:
-        text = f"{', '.join(missing)} must still be applied: run `worksub setup`."
+        text = f"{', '.join(missing)} are not applied: run `worksub setup`."
         return CheckResult(what="migrations", verdict=CheckStatus.MISSING, text=text)
     return CheckResult(what="migrations", verdict=CheckStatus.OK, text=f"All {len(applied)} are applied.")
 
 
 async def _logins(pool: Pool) -> CheckResult:
     what = "logins"
-    found = await signed_in(pool)
-    if too_much := [each for each in found if each.excess]:
-        words = "; ".join(each.text for each in too_much)
-        text = f"{words}: give it one that is a member of its own role alone."
-        dangerous = any(each.is_dangerous for each in too_much)
+    connected = await signed_in(pool)
+    if privileged := [login for login in connected if login.excess]:
+        names = "; ".join(login.text for login in privileged)
+        text = f"{names}: use a login that is a member of the role of this process only."
+        dangerous = any(login.is_dangerous for login in privileged)
         return CheckResult(what=what, verdict=CheckStatus.WRONG if dangerous else CheckStatus.NOTE, text=text)
-    text = f"{'; '.join(each.text for each in found)}: none may do more than it needs."
+    text = f"{'; '.join(login.text for login in connected)}: no excess privileges."
     return CheckResult(what=what, verdict=CheckStatus.OK, text=text)
 
 
 async def _limits(pool: Pool) -> CheckResult:
-    """Report logins that can take all connections, hold locks for ever or fill the disk."""
-    if lacking := [text for each in await logins(pool) if (text := each.text)]:
-        text = f"{'; '.join(lacking)}: docs/deployment.md, Logins, has the statements that set them."
+    """Report logins that can take all connections, hold locks without limit or fill the disk."""
+    if incomplete := [text for login in await logins(pool) if (text := login.text)]:
+        text = f"{'; '.join(incomplete)}: see docs/deployment.md, Logins, for the statements that set them."
         return CheckResult(what="login limits", verdict=CheckStatus.NOTE, text=text)
-    text = "Each login has a limit of connections and time limits."
+    text = "Each login has a connection limit and timeouts."
     return CheckResult(what="login limits", verdict=CheckStatus.OK, text=text)
 
 
@@ -210,18 +206,18 @@ async def _catalogue(pool: Pool) -> CheckResult:
     book = await load_price_book(pool)
     catalogue = book.in_force(day_of(datetime.now(UTC)))
     if catalogue:
-        text = f"Version {catalogue.version} is in force since {catalogue.effective_from}."
+        text = f"Version {catalogue.version} is in effect since {catalogue.effective_from}."
         return CheckResult(what="catalogue", verdict=CheckStatus.OK, text=text)
     if book.versions:
         first = book.versions[0]
-        text = f"Nothing is on sale before {first.effective_from}, when version {first.version} begins."
+        text = f"No version is in effect before {first.effective_from}, when version {first.version} begins."
     else:
-        text = "None is published: run `worksub setup`."
+        text = "No version is published: run `worksub setup`."
     return CheckResult(what="catalogue", verdict=CheckStatus.MISSING, text=text)
 
 
 async def _notices(pool: Pool) -> CheckResult:
-    """No reason to call the service ill, for it lives on: notes, for somebody to look at."""
+    """Report failed and waiting notices as a note, because the service itself still works."""
     row = await pool.fetchrow(
         """
         SELECT count(*) FILTER (WHERE state = 'GIVEN_UP' AND settled_at > $1) AS given_up,
@@ -233,20 +229,22 @@ async def _notices(pool: Pool) -> CheckResult:
         datetime.now(UTC) - _A_WEEK,
     )
     assert row is not None
-    said = []
+    parts = []
     if row["waiting"]:
-        said.append(f"Waiting to be sent: {row['waiting']:,} ({row['reason']}).")
+        parts.append(f"Waiting to be sent: {row['waiting']:,} ({row['reason']}).")
     if row["given_up"]:
-        said.append(
-            f"Given up in the last 7 days: {row['given_up']:,}; "
-            "`worksub notices list --state GIVEN_UP` says why."
+        parts.append(
+            f"Given up in the last 7 days: {row['given_up']:,}. "
+            "For the reasons, see `worksub notices list --state GIVEN_UP`."
         )
-    verdict = CheckStatus.NOTE if said else CheckStatus.OK
-    return CheckResult(what="notices", verdict=verdict, text=" ".join(said) or "All could be sent.")
+    verdict = CheckStatus.NOTE if parts else CheckStatus.OK
+    return CheckResult(
+        what="notices", verdict=verdict, text=" ".join(parts) or "No failed or waiting notices."
+    )
 
 
 async def _webhooks(pool: Pool) -> CheckResult:
-    """Report events that wait for too long or are parked, of endpoints that are not paused on purpose."""
+    """Report late and parked deliveries. Deliveries to paused endpoints do not count as late."""
     row = await pool.fetchrow(
         """
         SELECT count(*) FILTER (WHERE state = 'PARKED') AS parked,
@@ -257,12 +255,15 @@ async def _webhooks(pool: Pool) -> CheckResult:
         datetime.now(UTC) - _AN_HOUR,
     )
     assert row is not None
-    said = []
+    parts = []
     if row["late"]:
-        said.append(f"Waiting for more than an hour: {row['late']:,}.")
+        parts.append(f"Waiting for more than an hour: {row['late']:,}.")
     if row["parked"]:
-        said.append(f"Parked after three days: {row['parked']:,}.")
-    if not said:
-        return CheckResult(what="webhooks", verdict=CheckStatus.OK, text="Everybody has been told.")
-    text = " ".join([*said, "`worksub webhooks list` says whose; `replay ENDPOINT` tries the parked again."])
+        parts.append(f"Parked after three days: {row['parked']:,}.")
+    if not parts:
+        return CheckResult(what="webhooks", verdict=CheckStatus.OK, text="No late or parked deliveries.")
+    parts.append(
+        "For the endpoints, see `worksub webhooks list`; to retry, run `worksub webhooks replay ENDPOINT`."
+    )
+    text = " ".join(parts)
     return CheckResult(what="webhooks", verdict=CheckStatus.NOTE, text=text)

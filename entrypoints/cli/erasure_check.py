@@ -13,7 +13,7 @@ from dev_stack.temporal_server import TemporalServer
 
 
 async def rows_naming(database_url: str, values: Sequence[str]) -> int:
-    """How many rows of all tables have one of the values in any column."""
+    """Count the rows of all tables that contain one of the values in any column."""
     connection = await asyncpg.connect(database_url)
     try:
         tables = await connection.fetch(
@@ -26,7 +26,7 @@ async def rows_naming(database_url: str, values: Sequence[str]) -> int:
                 SELECT count(*) FROM {table["name"]} searched WHERE EXISTS (
                     SELECT FROM unnest($1::text[]) value
                      WHERE strpos(lower(searched::text), lower(value)) > 0)
-                """,  # noqa: S608 - the names are quoted by the database itself
+                """,  # noqa: S608 - the database quotes the names
                 values,
             )
         return rows
@@ -35,12 +35,12 @@ async def rows_naming(database_url: str, values: Sequence[str]) -> int:
 
 
 async def runs_of(client: Client, workflow_id: str) -> set[str]:
-    """The ids of all runs of a workflow that the server lists."""
+    """Return the IDs of all runs of a workflow that the server lists."""
     return {run.run_id async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")}
 
 
 async def events_naming(client: Client, workflow_id: str, run_ids: set[str], values: Sequence[str]) -> int:
-    """How many events of these runs, where they can still be read, have one of the values."""
+    """Count the events of these runs that contain one of the values. Deleted runs count as empty."""
     events = 0
     for run_id in run_ids:
         try:
@@ -54,13 +54,13 @@ async def events_naming(client: Client, workflow_id: str, run_ids: set[str], val
 
 
 async def occurrences_on_disk(server: TemporalServer, database: Path, values: Sequence[str]) -> int:
-    """How often one of the values stands in the bytes of Temporal's database file."""
+    """Count the occurrences of the values in the bytes of Temporal's database file."""
     await server.checkpoint()
     return _occurrences(await asyncio.to_thread(database.read_bytes), values)
 
 
 def _occurrences(content: bytes, values: Sequence[str]) -> int:
-    """As text, and as JSON writes text that is not ASCII."""
+    """Count the values as UTF-8 text, and as JSON with escaped non-ASCII characters."""
     spellings = {value.encode() for value in values} | {
         json.dumps(value).strip('"').encode() for value in values
     }

@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What scripts may rely on."""
+    """Exit codes; a stable interface for scripts."""
 
     DONE = 0
     REFUSED = 1
-    """The rules said no."""
+    """A business rule refused the command."""
     USAGE = 2
-    """The command cannot be understood: an option, a file."""
+    """An option, a file or a setting is invalid."""
     UNAVAILABLE = 3
-    """A service cannot be reached, or does not answer."""
+    """A service is unreachable or does not answer in time."""
     FAULT = 70
-    """A fault of worksub itself."""
+    """A bug in worksub."""
     INTERRUPTED = 130
     CUT_OFF = 141
-    """Whoever read the answer has stopped before its end; what was asked has been done."""
+    """The reader of the output closed it early, as `head -1` does. The command itself was executed."""
 
 
 @dataclass(eq=False)
 class CommandError(Exception):
-    """The command ends here. `advice` says to a person what to do next."""
+    """An error that ends the command. `advice` is the next step for the user."""
 
     exit_code: ExitCode
     code: str
@@ -63,7 +63,7 @@ def check_standard_input(names: Mapping[str, bool]) -> None:
     readers = [name for name, reads in names.items() if reads]
     if len(readers) > 1:
         raise usage_error(
-            f"{' and '.join(readers)} would both read standard input, which can be read once.",
+            f"{' and '.join(readers)} cannot both read standard input.",
             field=readers[-1].removeprefix("--"),
         )
 
@@ -73,8 +73,8 @@ def unavailable(code: str, message: str, *, advice: str | None = None) -> Comman
 
 
 def refusal(refused: "Refusal") -> CommandError:
-    """The rules' refusal, with everything that is wrong and what would help."""
-    # The command and the service do not have the same keys: no rule has said no.
+    """Return a refusal as a `CommandError`, with all problems and the next step."""
+    # KEY_UNKNOWN: the command and the service have different encryption keys. No business rule refused it.
     exit_code = ExitCode.UNAVAILABLE if refused.code == "KEY_UNKNOWN" else ExitCode.REFUSED
     return CommandError(
         exit_code,
@@ -90,7 +90,7 @@ def refusal(refused: "Refusal") -> CommandError:
 
 @contextmanager
 def refusals_reported() -> Iterator[None]:
-    """Refusals of the rules leave this block as errors of the command."""
+    """Convert refusals of the business rules to `CommandError`."""
     from subscription.refusals import RefusalError
 
     try:
@@ -99,15 +99,15 @@ def refusals_reported() -> Iterator[None]:
         raise refusal(error.refused) from None
 
 
-# By the refusal's code; what is not here says all that there is to say by itself.
+# Next step by refusal code. Codes without an entry have a self-explanatory message.
 ADVICE = {
     "ALREADY_PAID": "See `worksub upgrade --help` and `worksub renewal --help`.",
     "CANCELLATION_RESERVED": "Withdraw it with `worksub withdraw ID`.",
-    "COMMAND_ID_REUSED": "Send another --id, or none.",
+    "COMMAND_ID_REUSED": "Use another --id, or omit it.",
     "CONFIRMATION_DIFFERS": "`worksub status ID` shows the account.",
-    "LINE_NOT_FOUND": "A key is a charge and its first day in `worksub ledger ID`: SERVICE_FEE/2027-01-01.",
-    "NAME_TAKEN": "`worksub check-name` says whether a name is free.",
-    "NOTHING_ON_SALE": "`worksub setup` publishes the catalogue.",
+    "LINE_NOT_FOUND": "A key is the charge and its first day in `worksub ledger ID`: SERVICE_FEE/2027-01-01.",
+    "NAME_TAKEN": "To check another name, run `worksub check-name`.",
+    "NOTHING_ON_SALE": "To publish the catalogue, run `worksub setup`.",
     "NOT_YET_PAID": "Switch first: `worksub switch ID --date today --term ANNUAL`.",
     "SUBSCRIPTION_NOT_FOUND": "`worksub list` shows the ids and accounts of all subscriptions.",
     "SWITCH_RESERVED": "Withdraw it with `worksub withdraw ID`.",

@@ -11,9 +11,10 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, and then `collect_garbage`: the last that a process does. SIGTERM is as good as Ctrl-C.
+    """Run a coroutine with `asyncio.run`, then call `collect_garbage`. Call this last in a process.
 
-    Raises `KeyboardInterrupt` then, whatever `main` has made of being cancelled: the SDK makes errors of it.
+    SIGTERM is handled as Ctrl-C. After either signal, raise `KeyboardInterrupt`, even if `main` raised
+    another exception, because the Temporal SDK converts cancellation to its own errors.
     """
     import asyncio
     import signal
@@ -41,26 +42,26 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             raise KeyboardInterrupt from None
         raise
     finally:
-        # It is over, and what is pressed now changes nothing of how it ended.
+        # The command has finished: Ctrl-C during interpreter shutdown must not change its exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         collect_garbage()
 
 
 def disable_sdk_logging() -> None:
-    """To be called before a first client: the SDK warns on standard output, where our answers go."""
+    """Disable the SDK's logging, which writes to standard output. Call this before creating a client."""
     from temporalio.runtime import Runtime, TelemetryConfig
 
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
 
 
 def ignore_pending_futures(loop: "asyncio.AbstractEventLoop") -> None:
-    """The SDK leaves futures behind when a call is given up, and the loop would print each as a traceback."""
+    """Suppress tracebacks of pending futures, which the SDK leaves behind when a call is canceled."""
     loop.set_exception_handler(lambda loop, context: None)
 
 
 def collect_garbage() -> None:
-    """To be called when a loop is closed in which the Temporal SDK was used.
+    """Collect garbage after closing an event loop that used the Temporal SDK.
 
-    The SDK can abort an interpreter that exits while it still holds objects (sdk-python#300).
+    The SDK can abort the interpreter at exit if SDK objects still exist (sdk-python#300).
     """
     gc.collect()

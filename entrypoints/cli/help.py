@@ -5,18 +5,18 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-_ANY_LENGTH = 1000
-"""A command's own sentence is shown whole."""
+_MAX_HELP_LENGTH = 1000
+"""Longer than any help text, so that texts are not truncated."""
 
 
 class Panels(TyperGroup):
-    """A group that lists its commands by `rich_help_panel`, as Rich would, without importing it."""
+    """Typer group that lists its commands by `rich_help_panel` without importing Rich."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for name, command in self.commands.items():
             panel = getattr(command, "rich_help_panel", None)
-            panels[panel or "Commands"].append((name, command.get_short_help_str(_ANY_LENGTH)))
+            panels[panel or "Commands"].append((name, command.get_short_help_str(_MAX_HELP_LENGTH)))
         width = max(len(name) for name in self.commands)
         for panel, commands in panels.items():
             with formatter.section(panel):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from subscription.notice_outbox import OutboxNotice
 
-app = typer.Typer(help="What customers were told, and what is still to be sent.", no_args_is_help=True)
+app = typer.Typer(help="Show sent and waiting notices.", no_args_is_help=True)
 PANEL = "Run the service"
 
 
@@ -45,34 +45,39 @@ def list_notices(
     after: AfterNumber = 0,
     as_json: AsJson = False,
 ) -> None:
-    """List notices in the order in which they came about."""
+    """List notices by number, oldest first."""
     from subscription.notice_outbox import NoticeState
 
     with Session() as session:
-        subscription_id = None if subscription is None else session.recorded(subscription)
-        found = session.read(
-            lambda record: record.notices(
+        subscription_id = None if subscription is None else session.resolve_existing_id(subscription)
+        notices = session.run_query(
+            lambda queries: queries.notices(
                 state=NoticeState(state) if state else None,
                 subscription_id=subscription_id,
                 after=after,
                 limit=limit + 1,
             )
         )
-    shown = found[:limit]
-    last = shown[-1].number if len(found) > limit else None
-    show(as_json, {"notices": shown, "after": last}, lambda: _view(shown, last))
+    page = notices[:limit]
+    last = page[-1].number if len(notices) > limit else None
+    show(as_json, {"notices": page, "after": last}, lambda: _view(page, last))
 
 
 @app.command("show")
 def show_notice(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.", show_default=False)],
+    number: Annotated[
+        int,
+        typer.Argument(
+            metavar="NUMBER", help="Number of the notice, as shown by `list`.", show_default=False
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Show a notice with its letter."""
+    """Show a notice with its email."""
     from entrypoints.cli.views.tables import notice_view
 
     with Session() as session:
-        notice = session.read(lambda record: record.notice(number))
+        notice = session.run_query(lambda queries: queries.notice(number))
     show(as_json, notice, lambda: notice_view(notice))
 
 
@@ -83,5 +88,5 @@ def _view(notices: "list[OutboxNotice]", last: int | None) -> "RenderableType":
     from entrypoints.cli.views.tables import notices_table
 
     if not notices:
-        return Text("There are none.")
+        return Text("There are no notices.")
     return Group(notices_table(notices), *([Text(f"There are more: add --after {last}")] if last else []))

@@ -9,59 +9,65 @@ SubscriptionId = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="The subscription's id or the beginning of it, or its account.",
+        help="Subscription ID, a prefix of it, or the account.",
         show_default=False,
     ),
 ]
-"""`Session.subscription` returns the id that it means."""
+"""`Session.resolve_id` returns the full subscription ID."""
 OfSubscription = Annotated[
     str | None,
-    typer.Option("--subscription", metavar="ID", help="Of one subscription, by its id or account."),
+    typer.Option("--subscription", metavar="ID", help="Only this subscription, by ID or account."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, errors too.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, including errors.")]
 Watch = Annotated[
     bool,
     typer.Option(
         "--watch",
-        help="Print it again at every change, until the subscription has ended or Ctrl-C. With --json, one "
-        "document a change.",
+        help="Print every change until the subscription ends or Ctrl-C. "
+        "With --json, one document per change.",
     ),
 ]
 CommandId = Annotated[
     str | None,
     typer.Option(
-        "--id", metavar="TEXT", help="A name for this command: sent again under it, nothing is done twice."
+        "--id",
+        metavar="TEXT",
+        help="Idempotency key: repeating a command with the same key has no effect.",
     ),
 ]
-AskedBy = Annotated[
+IssuedBy = Annotated[
     str | None,
-    typer.Option("--by", metavar="TEXT", help="Who asks; kept with the subscription until erasure."),
+    typer.Option(
+        "--by",
+        metavar="TEXT",
+        help="Name of the person or system issuing the command. Stored until the subscription is erased.",
+    ),
 ]
 Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for an answer.")
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Maximum time to wait for a response.")
 ]
 DEFAULT_TIMEOUT = 30.0
 
 
 RELATIVE_DAYS = {"today": 0, "tomorrow": 1}
-"""Words for a date, by the subscription's own clock."""
+"""Relative dates by the subscription's clock, as days from today."""
 
 
 def _date(text: str) -> str:
-    """A calendar date as text; `today` and `tomorrow` wait for the subscription's own clock."""
+    """Validate a calendar date. `today` and `tomorrow` are resolved later by the subscription's clock."""
     if text not in RELATIVE_DAYS:
         try:
             if date.fromisoformat(text).isoformat() != text:
                 raise ValueError
         except ValueError:
             raise typer.BadParameter(
-                f"{text!r} is not a date; write it as 2027-01-31, or today or tomorrow."
+                f"{text!r} is not a date. Use the format 2027-01-31, or today or tomorrow."
             ) from None
     return text
 
 
 def _moment(text: str) -> str:
-    """A calendar date, or a date and time with its offset, as text."""
+    """Validate a calendar date, or a date and time with an offset from UTC."""
     try:
         if datetime.fromisoformat(text).tzinfo is not None:
             return text
@@ -84,7 +90,7 @@ def _term(text: str) -> str:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(ContractTerm)}.") from None
 
 
-def _quote_of(text: str) -> str:
+def _quote_kind(text: str) -> str:
     from subscription.forecast import QuoteKind
 
     try:
@@ -123,7 +129,7 @@ def _accesses() -> list[str]:
     return list(Access)
 
 
-def _quotable() -> list[str]:
+def _quote_kinds() -> list[str]:
     from subscription.forecast import QuoteKind
 
     return list(QuoteKind)
@@ -135,17 +141,19 @@ def _states() -> list[str]:
     return list(State)
 
 
-_DATE = typer.Option("--date", parser=_date, metavar="DATE", help="As 2027-01-31, or today or tomorrow.")
+_DATE = typer.Option(
+    "--date", parser=_date, metavar="DATE", help="Date such as 2027-01-31, or today or tomorrow."
+)
 Date = Annotated[str, _DATE]
 OptionalDate = Annotated[str | None, _DATE]
 QuotedChange = Annotated[
     str,
     typer.Option(
         "--of",
-        parser=_quote_of,
-        autocompletion=_quotable,
+        parser=_quote_kind,
+        autocompletion=_quote_kinds,
         metavar="cancellation|switch|upgrade",
-        help="What is quoted.",
+        help="The change to quote.",
     ),
 ]
 Moment = Annotated[
@@ -153,18 +161,24 @@ Moment = Annotated[
     typer.Argument(
         parser=_moment,
         metavar="DATE|INSTANT",
-        help="As 2027-01-31 (its start in Korea) or 2027-01-31T09:00:00+09:00.",
+        help="Date such as 2027-01-31 (00:00 in Korea), or instant such as 2027-01-31T09:00:00+09:00.",
         show_default=False,
     ),
 ]
 _TERM = typer.Option(
-    "--term", parser=_term, autocompletion=_terms, metavar="MONTHLY|ANNUAL", help="The contract's term."
+    "--term", parser=_term, autocompletion=_terms, metavar="MONTHLY|ANNUAL", help="Contract term."
 )
 Term = Annotated[str, _TERM]
 OptionalTerm = Annotated[str | None, _TERM]
 StateFilter = Annotated[
     str | None,
-    typer.Option("--state", parser=_state, autocompletion=_states, metavar="STATE", help="TRIAL, ACTIVE, …"),
+    typer.Option(
+        "--state",
+        parser=_state,
+        autocompletion=_states,
+        metavar="STATE",
+        help="State, such as TRIAL or ACTIVE.",
+    ),
 ]
 AccessFilter = Annotated[
     str | None,
@@ -176,11 +190,13 @@ AccessFilter = Annotated[
         help="FULL, RESTRICTED or NONE.",
     ),
 ]
-PageSize = Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")]
+PageSize = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Maximum number of results.")]
 AfterNumber = Annotated[
-    int, typer.Option("--after", min=0, metavar="NUMBER", help="Go on after this number.")
+    int, typer.Option("--after", min=0, metavar="NUMBER", help="Continue after this number.")
 ]
-Plan = Annotated[str | None, typer.Option("--plan", help="A plan of the catalogue, as lite or basic.")]
-Members = Annotated[int | None, typer.Option("--members", min=1, help="How many members.")]
-Group = Annotated[str | None, typer.Option("--group", metavar="NAME", help="A group name, as acme.")]
-Domain = Annotated[str | None, typer.Option("--domain", metavar="NAME", help="A domain, as acme.co.kr.")]
+Plan = Annotated[str | None, typer.Option("--plan", help="Plan of the catalogue, such as lite or basic.")]
+Members = Annotated[int | None, typer.Option("--members", min=1, help="Number of members.")]
+Group = Annotated[str | None, typer.Option("--group", metavar="NAME", help="Group name, such as acme.")]
+Domain = Annotated[
+    str | None, typer.Option("--domain", metavar="NAME", help="Domain name, such as acme.co.kr.")
+]

@@ -12,25 +12,25 @@ from entrypoints.cli.errors import CommandError, ExitCode
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-# Tables that are piped elsewhere are not cut to the width of a terminal that is not there.
+# Piped output has no terminal width, so tables use this width instead of Rich's default of 80 columns.
 _WIDTH_WITHOUT_TERMINAL = 160
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console that prints what it is given: customers' words are never taken for markup."""
+    """Return a Rich console without markup, so that customer data is never interpreted as markup."""
     from rich.console import Console
 
-    from entrypoints.cli.views.layout import NARROWEST
+    from entrypoints.cli.views.layout import MIN_WIDTH
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    shown_on = Console(stderr=stderr, width=width, markup=False, highlight=False)
-    shown_on.width = max(shown_on.width, NARROWEST)
-    return shown_on
+    result = Console(stderr=stderr, width=width, markup=False, highlight=False)
+    result.width = max(result.width, MIN_WIDTH)
+    return result
 
 
 def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]") -> None:
-    """The answer of a command: `document` as one line of JSON, or what `for_people` makes of it."""
+    """Print the result of a command: `document` as one line of JSON, or the view of `for_people`."""
     if as_json:
         show_json(document)
     else:
@@ -38,49 +38,49 @@ def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]
 
 
 def show_json(document: Any) -> None:
-    written = json.dumps(_in_json(document), ensure_ascii=False)
+    text = json.dumps(_to_json(document), ensure_ascii=False)
     try:
-        written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:  # a terminal that is not in UTF-8, the name of a file that is no text
-        written = json.dumps(_in_json(document))
-    print(written, flush=True)
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # the output is not UTF-8, or a file name has undecodable bytes
+        text = json.dumps(_to_json(document))
+    print(text, flush=True)
 
 
-def print_status(sentence: str) -> None:
-    """A word to the person who waits; never part of the answer.
+def print_status(message: str) -> None:
+    """Print a progress or error message to standard error, never to standard output.
 
-    It may repeat the name of a file or an option, in which nothing is to steer the terminal.
+    Control characters are escaped, because the message may repeat a file name or an option.
     """
-    print("".join(map(_visible, sentence)), file=sys.stderr, flush=True)
+    print("".join(map(_escape, message)), file=sys.stderr, flush=True)
 
 
-def _visible(character: str) -> str:
+def _escape(character: str) -> str:
     if character == "\n" or character.isprintable():
         return character
     return character.encode("unicode_escape").decode("ascii")
 
 
 def reopen_closed_streams() -> None:
-    """A stream that our caller has closed leads nowhere, instead of being none at all."""
+    """Replace standard streams that the caller closed (None in `sys`) by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def is_output_error(error: OSError) -> bool:
-    """Whether nobody reads on (`| head -1`), or the disk that the answer goes to is full."""
+    """Return whether the reader closed the pipe (`| head -1`) or the disk of the output is full."""
     return error.errno in (errno.EPIPE, errno.ENOSPC)
 
 
 def discard_stdout() -> None:
-    """What is still to be written goes nowhere, or the interpreter would complain of it at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Redirect standard output to the null device; otherwise the interpreter's flush at exit fails."""
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, sys.stdout.fileno())
+    os.close(null_device)
 
 
 def prompt(question: str) -> str:
-    """What is typed at the terminal; the question is no part of the answer that goes to standard output."""
+    """Print a question to standard error and return the line typed at the terminal."""
     print(question, end="", file=sys.stderr, flush=True)
     return input()
 
@@ -97,9 +97,9 @@ def show_error(as_json: bool, error: CommandError) -> None:
 
 
 def _headline(error: CommandError) -> str:
-    """A refusal's own message is all of its problems in a row, which are listed below it instead."""
+    """Return the first line of an error. The message of a refusal repeats its problems, so it is replaced."""
     if error.problems and error.exit_code is ExitCode.REFUSED:
-        return "refused, and nothing has changed:"
+        return "refused; nothing has changed:"
     return error.message
 
 
@@ -111,12 +111,12 @@ def _problem_line(problem: Mapping[str, Any]) -> str:
     return f"  {problem['file']}{line}: {f'{field} ' if field else ''}{message}"
 
 
-def _in_json(value: Any) -> Any:
-    """Models as the JSON that is theirs, alone or in lists and objects."""
+def _to_json(value: Any) -> Any:
+    """Convert pydantic models, also inside lists and dictionaries, to JSON values."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
-        return {key: _in_json(each) for key, each in value.items()}
+        return {key: _to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_in_json(each) for each in value]
+        return [_to_json(item) for item in value]
     return value

@@ -6,12 +6,12 @@ import sys
 from subscription.password_policy import password_problems
 from subscription.refusals import Problem, RefusalCode
 
-# No password may be longer than 40 characters, so what is longer is refused without being read to its end.
-_LONGEST_INPUT = 1000
+# Passwords have at most 40 characters, so longer input is refused without reading all of it.
+_MAX_INPUT_BYTES = 1000
 
 
 def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tuple[Problem, ...]]:
-    """What is typed, twice and hidden, and all that is wrong with it (R7)."""
+    """Read a password twice without echo; return it with the problems found (R7)."""
     password = getpass.getpass(question)
     problems = password_problems(password)
     if not problems and getpass.getpass("The same password again: ") != password:
@@ -20,8 +20,8 @@ def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tu
 
 
 def from_standard_input() -> tuple[str, tuple[Problem, ...]]:
-    """What is piped in, without the newline at its end, and all that is wrong with it (R7)."""
-    # What is not UTF-8 is refused by the rules; an error while decoding would show the bytes.
-    typed = sys.stdin.buffer.read(_LONGEST_INPUT).decode("utf-8", errors="replace")
-    password = typed.removesuffix("\n").removesuffix("\r")
+    """Read a password from standard input, without the final newline; return it with its problems (R7)."""
+    # The rules refuse the replacement characters. A decoding error would print bytes of the password.
+    text = sys.stdin.buffer.read(_MAX_INPUT_BYTES).decode("utf-8", errors="replace")
+    password = text.removesuffix("\n").removesuffix("\r")
     return password, password_problems(password)

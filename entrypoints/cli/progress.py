@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 def clock_progress(
     console: Console, begin: datetime, target: datetime
 ) -> Iterator[Callable[[datetime], None]]:
-    """What it yields is to be told what the clock shows."""
+    """Show a progress bar; yield a function to call with the current time of the clock."""
     columns = (
         TextColumn("{task.fields[shows]}"),
         BarColumn(bar_width=None),
@@ -22,7 +22,7 @@ def clock_progress(
         task = progress.add_task("", total=(target - begin).total_seconds(), shows=f"{begin:%Y-%m-%d}")
 
         def on_progress(now: datetime) -> None:
-            here = now.astimezone(begin.tzinfo)
-            progress.update(task, completed=(now - begin).total_seconds(), shows=f"{here:%Y-%m-%d}")
+            local = now.astimezone(begin.tzinfo)
+            progress.update(task, completed=(now - begin).total_seconds(), shows=f"{local:%Y-%m-%d}")
 
         yield on_progress

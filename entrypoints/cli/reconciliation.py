@@ -21,40 +21,42 @@ app = typer.Typer()
 def findings(
     run: Annotated[
         str | None,
-        typer.Option("--run", metavar="RUN", help="Of this run of the job `reconcile`; else the newest."),
+        typer.Option("--run", metavar="RUN", help="Run of the job `reconcile`; default: the newest."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="So many at most.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of findings.")
+    ] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Show what reconciling has found: first what is left to somebody, then what was repaired."""
+    """Show reconciliation findings: open first, then repaired."""
 
-    async def read(record: "SubscriptionQueries") -> "tuple[Reconciliation, list[ReportedFinding]]":
-        reconciliation = await record.reconciliation(run)
-        return reconciliation, await record.findings(reconciliation.run, limit=limit)
+    async def load(queries: "SubscriptionQueries") -> "tuple[Reconciliation, list[ReportedFinding]]":
+        reconciliation = await queries.reconciliation(run)
+        return reconciliation, await queries.findings(reconciliation.run, limit=limit)
 
     with Session() as session:
-        reconciliation, found = session.read(read)
+        reconciliation, listed = session.run_query(load)
     show(
         as_json,
-        {"reconciliation": reconciliation, "findings": found},
-        lambda: _view(reconciliation, found),
+        {"reconciliation": reconciliation, "findings": listed},
+        lambda: _view(reconciliation, listed),
     )
 
 
-def _view(reconciliation: "Reconciliation", found: "list[ReportedFinding]") -> "RenderableType":
+def _view(reconciliation: "Reconciliation", listed: "list[ReportedFinding]") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
     from entrypoints.cli.views.tables import findings_table, moment
 
-    begun, ended = moment(reconciliation.started_at), moment(reconciliation.finished_at)
+    started, finished = moment(reconciliation.started_at), moment(reconciliation.finished_at)
     if reconciliation.finished_at:
-        said, when = reconciliation.summary, f"{begun} to {ended}"
+        summary, period = reconciliation.summary, f"{started} to {finished}"
     else:
-        said, when = f"{reconciliation.found:,} findings so far.", f"under way since {begun}"
-    parts: list[RenderableType] = [Text(said), Text(f"Run {reconciliation.run}, {when}.", style="dim")]
-    if found:
-        parts.append(findings_table(found))
-    if more := reconciliation.found - len(found):
+        summary, period = f"{reconciliation.found:,} findings so far.", f"running since {started}"
+    parts: list[RenderableType] = [Text(summary), Text(f"Run {reconciliation.run}, {period}.", style="dim")]
+    if listed:
+        parts.append(findings_table(listed))
+    if more := reconciliation.found - len(listed):
         parts.append(Text(f"There are {more:,} more: add --limit {reconciliation.found}"))
     return Group(*parts)

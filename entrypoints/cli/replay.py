@@ -1,4 +1,4 @@
-"""`worksub replay`."""
+"""`worksub replay`: replay running workflows on this release."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,44 +24,44 @@ def replay(
         typer.Option(
             "--query",
             metavar="QUERY",
-            help="Which runs, in Temporal's query language.",
-            show_default="all that run",
+            help="Workflow runs, as a visibility query.",
+            show_default="all running",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many runs at most.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of runs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay running workflows on this release, before its workers go on with them. It changes nothing."""
+    """Replay running workflows on this release, before its workers are deployed. Nothing is changed."""
     from starter.replay import RUNNING
     from starter.replay import replay as replay_runs
 
     with Session() as session:
-        replayed = session.work(
+        report = session.run_services(
             lambda services: replay_runs(
                 services.temporal,
                 query or RUNNING,
                 limit=limit,
-                on_progress=lambda count: session.reset_timeout(f"Replayed {count:,} runs so far…"),
+                on_progress=lambda count: session.reset_timeout(f"{count:,} runs replayed so far…"),
             )
         )
-    show(as_json, replayed, lambda: _view(replayed))
-    if replayed.failed:
+    show(as_json, report, lambda: _view(report))
+    if report.failed:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _view(replayed: "ReplayReport") -> "RenderableType":
+def _view(report: "ReplayReport") -> "RenderableType":
     from rich.table import Table
 
-    if not replayed.failed:
-        return f"All {replayed.replayed:,} replay on this release."
+    if not report.failed:
+        return f"All {report.replayed:,} runs replay on this release."
     table = Table(
         "Workflow",
         "Run",
-        "Why it does not replay",
+        "Failure",
         box=None,
         padding=(0, 2, 0, 0),
-        caption=f"{replayed.replayed:,} replay on this release, {len(replayed.failed):,} do not.",
+        caption=f"{report.replayed:,} runs replay on this release, {len(report.failed):,} do not.",
     )
-    for each in replayed.failed:
-        table.add_row(each.workflow_id, each.run_id, each.reason)
+    for failure in report.failed:
+        table.add_row(failure.workflow_id, failure.run_id, failure.reason)
     return table

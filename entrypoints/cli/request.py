@@ -1,4 +1,4 @@
-"""`worksub check-name` and `worksub request`."""
+"""`worksub check-name`, `worksub request` and `worksub hash-password`."""
 
 import sys
 from collections.abc import Mapping
@@ -25,31 +25,31 @@ app = typer.Typer()
 _PANEL = "Request a subscription"
 
 _ATTEMPTS = 3
-_WITHOUT_A_TERMINAL = "Pipe it in with --password-stdin."
+_NO_TERMINAL_ADVICE = "Pipe it to standard input with --password-stdin."
 
-# What a request says beside these, the service refuses by itself.
-_NOT_FOR_A_FILE = {
+# Fields that a request file must not contain, with the reason. The service validates all other fields.
+_FORBIDDEN_IN_FILES = {
     "password": "NOT_FOR_A_FILE",
-    "password_hash": "HASH_NOT_FOR_A_FILE",
+    "password_hash": "HASH_FORBIDDEN_IN_FILES",
     "simulated_at": "FOR_SIMULATIONS",
 }
 
 
 @app.command("check-name", rich_help_panel=_PANEL)
 def check_name(group: Group = None, domain: Domain = None, as_json: AsJson = False) -> None:
-    """Say whether a name is free. Checking takes nothing; only a request takes a name."""
+    """Check whether a name is available. Checking does not reserve it."""
     account = account_named(group, domain)
     with Session() as session:
-        found = session.read(lambda record: record.check_name(account))
-    words = "is free" if found.available else "is taken; choose another name"
-    show(as_json, found, lambda: f"The {found.kind.lower()} name {found.name} {words}.")
+        name = session.run_query(lambda queries: queries.check_name(account))
+    result = "is available" if name.available else "is taken; choose another name"
+    show(as_json, name, lambda: f"The {name.kind.lower()} name {name.name} {result}.")
 
 
 @app.command(rich_help_panel=_PANEL)
 def request(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="YAML, as examples/request.yaml; - is standard input."),
+        typer.Argument(metavar="FILE", help="YAML file such as examples/request.yaml; - is standard input."),
     ],
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the administrator's password from standard input.")
@@ -57,31 +57,33 @@ def request(
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Request a subscription. Its free trial starts at once, or you hear exactly what is wrong."""
+    """Request a subscription. The free trial starts immediately, or all problems are listed."""
     from adapters.password_hashing import hashed
     from entrypoints.cli import password_input
 
     check_standard_input({"FILE": str(file) == "-", "--password-stdin": password_stdin})
     if not password_stdin and not sys.stdin.isatty():
         raise usage_error(
-            "There is no terminal at which to type the administrator's password.",
+            "The administrator's password cannot be typed without a terminal.",
             field="password",
-            advice=_WITHOUT_A_TERMINAL,
+            advice=_NO_TERMINAL_ADVICE,
         )
     fields = _fields_of(file)
-    password_hash, problems = None, _problems_of_a_file(fields)
+    password_hash, problems = None, _file_problems(fields)
     if password_stdin:
         password, password_problems = password_input.from_standard_input()
         password_hash, problems = hashed(password), (*problems, *password_problems)
     with Session(timeout=timeout) as session:
-        asked = {name: value for name, value in fields.items() if name not in _NOT_FOR_A_FILE}
-        refused = session.ask(lambda client: client.check_request({**asked, "password_hash": PLACEHOLDER}))
+        request_fields = {name: value for name, value in fields.items() if name not in _FORBIDDEN_IN_FILES}
+        refused = session.run_client(
+            lambda client: client.check_request({**request_fields, "password_hash": PLACEHOLDER})
+        )
         if refused or problems:
-            raise refusal(_run_all(refused, problems))
-        typed = {**asked, "password_hash": password_hash or _hash_of_what_is_typed()}
-        answer = session.ask(lambda client: client.request(typed))
-        state = session.ask(lambda client: client.status(answer.subscription_id)).state
-    show(as_json, answer, lambda: _answer_in_words(answer, state))
+            raise refusal(_merge(refused, problems))
+        complete = {**request_fields, "password_hash": password_hash or _prompt_for_hash()}
+        answer = session.run_client(lambda client: client.request(complete))
+        state = session.run_client(lambda client: client.status(answer.subscription_id)).state
+    show(as_json, answer, lambda: _answer_message(answer, state))
 
 
 @app.command("hash-password", rich_help_panel=_PANEL)
@@ -91,47 +93,47 @@ def hash_password(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the Argon2id hash of an administrator's password, as the API takes it. Nothing is sent."""
+    """Print the Argon2id hash of an administrator's password for the HTTP API. Nothing is sent."""
     from adapters.password_hashing import hashed
     from entrypoints.cli import password_input
 
     if password_stdin:
         password, problems = password_input.from_standard_input()
         if problems:
-            raise refusal(_run_all(None, problems))
+            raise refusal(_merge(None, problems))
         password_hash = hashed(password)
     elif sys.stdin.isatty():
-        password_hash = _hash_of_what_is_typed()
+        password_hash = _prompt_for_hash()
     else:
         raise usage_error(
-            "There is no terminal at which to type the password.",
+            "The password cannot be typed without a terminal.",
             field="password",
-            advice=_WITHOUT_A_TERMINAL,
+            advice=_NO_TERMINAL_ADVICE,
         )
-    show(as_json, {"password_hash": password_hash}, lambda: _on_one_line(password_hash))
+    show(as_json, {"password_hash": password_hash}, lambda: _unwrapped(password_hash))
 
 
-def _on_one_line(text: str) -> "RenderableType":
+def _unwrapped(text: str) -> "RenderableType":
     from rich.text import Text
 
     return Text(text, no_wrap=True, overflow="ignore")
 
 
-def _answer_in_words(answer: "RequestAnswer", state: "State") -> str:
-    """The first answer; where the request was sent before, what has become of it since."""
+def _answer_message(answer: "RequestAnswer", state: "State") -> str:
+    """Return the answer to a request; for a repeated request, also the current state."""
     started = f"The free trial has started; it ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST."
-    words = ["This request was accepted before. Its subscription has ended." if state.over else started]
+    lines = ["This request was accepted before. Its subscription has ended." if state.over else started]
     if state is not answer.state:
-        words.append(f"That was some time ago: it is {state} now.")
+        lines.append(f"The request was accepted earlier. The state is now {state}.")
     if state.over:
-        words.append("To request another subscription, change the request_id.")
-    words.append(f"The subscription's id: {answer.subscription_id}")
-    words.append(f"To see it: worksub status {answer.subscription_id}")
-    return "\n".join(words)
+        lines.append("To request another subscription, change the request_id.")
+    lines.append(f"Subscription ID: {answer.subscription_id}")
+    lines.append(f"To show it: worksub status {answer.subscription_id}")
+    return "\n".join(lines)
 
 
 def account_named(group: str | None, domain: str | None) -> "Account":
-    """The account that the options name, if it is a possible one (R4)."""
+    """Return the account for the options; raise `CommandError` if its name is invalid (R4)."""
     from pydantic import ValidationError
 
     from subscription.refusals import Refusal, RefusalCode
@@ -139,7 +141,7 @@ def account_named(group: str | None, domain: str | None) -> "Account":
     from subscription.validation import parse_strict, problems_from
 
     if (group is None) == (domain is None):
-        raise usage_error("Say either --group or --domain.", field="group")
+        raise usage_error("Specify either --group or --domain.", field="group")
     try:
         return parse_strict(AccountName, {"group": group, "domain": domain}).account
     except ValidationError as error:
@@ -156,25 +158,27 @@ def _fields_of(file: Path) -> Mapping[str, Any]:
         documents = read_documents(file)
     except DocumentError as error:
         raise usage_error(
-            str(error), field="FILE", advice="examples/request.yaml shows how it is written."
+            str(error), field="FILE", advice="For the format, see examples/request.yaml."
         ) from None
     if len(documents) > 1:
-        raise usage_error(f"{file} has {len(documents)} requests (separated by ---): send them one by one.")
+        raise usage_error(
+            f"{file} has {len(documents)} requests (separated by ---). Send them one at a time."
+        )
     return documents[0].fields
 
 
-def _problems_of_a_file(fields: Mapping[str, Any]) -> "tuple[Problem, ...]":
+def _file_problems(fields: Mapping[str, Any]) -> "tuple[Problem, ...]":
     from subscription.refusals import Problem, RefusalCode
 
     return tuple(
         Problem.of(RefusalCode.UNKNOWN_FIELD, name, reason=reason)
-        for name, reason in _NOT_FOR_A_FILE.items()
+        for name, reason in _FORBIDDEN_IN_FILES.items()
         if name in fields
     )
 
 
-def _run_all(refused: "Refusal | None", problems: "tuple[Problem, ...]") -> "Refusal":
-    """One refusal with everything that is wrong."""
+def _merge(refused: "Refusal | None", problems: "tuple[Problem, ...]") -> "Refusal":
+    """Return one refusal with the problems of both."""
     from subscription.refusals import Refusal, RefusalCode
 
     if refused and not problems:
@@ -183,16 +187,16 @@ def _run_all(refused: "Refusal | None", problems: "tuple[Problem, ...]") -> "Ref
     return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems, whole="the request")
 
 
-def _hash_of_what_is_typed() -> str:
-    """Asks until a possible password has been typed the same twice."""
+def _prompt_for_hash() -> str:
+    """Prompt until a valid password is typed twice, at most three times; return its hash."""
     from adapters.password_hashing import hashed
     from entrypoints.cli import password_input
 
-    print_status("8 to 40 characters, among them an uppercase letter, a lowercase letter and a digit.")
+    print_status("Use 8 to 40 characters with an uppercase letter, a lowercase letter and a digit.")
     for _ in range(_ATTEMPTS):
         password, problems = password_input.from_terminal()
         if not problems:
             return hashed(password)
         for problem in problems:
             print_status(f"The password {problem.message}.")
-    raise refusal(_run_all(None, problems))
+    raise refusal(_merge(None, problems))

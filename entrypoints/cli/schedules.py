@@ -1,4 +1,4 @@
-"""`worksub schedules`."""
+"""`worksub schedules`: manage the scheduled jobs."""
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entrypoints.cli.connections import ServiceTargets
     from starter.schedules import Job
 
-app = typer.Typer(help="What happens by itself, every night and every month.", no_args_is_help=True)
+app = typer.Typer(help="Manage scheduled jobs.", no_args_is_help=True)
 PANEL = "Run the service"
 
 _JOB_SECONDS = 600.0
@@ -35,52 +35,53 @@ def _job(name: str) -> "Job":
     raise typer.BadParameter(f"{name!r} is not one of {names}.")
 
 
-# Of no named type: Typer looks it up at every start, and the module of jobs is slow to import.
+# The type is Any: Typer evaluates annotations at every start, and importing the module of `Job` is slow.
 JobName = Annotated[
-    Any, typer.Argument(parser=_job, metavar="NAME", help="As `list` shows it.", show_default=False)
+    Any,
+    typer.Argument(
+        parser=_job, metavar="NAME", help="Name of the job, as shown by `list`.", show_default=False
+    ),
 ]
 
 
 @app.command()
 def apply(as_json: AsJson = False) -> None:
-    """Make the namespace's schedules what this release declares. Again, it changes nothing."""
+    """Create or update the schedules of this release in the namespace. Repeating it has no effect."""
     from starter.schedules import apply_schedules
 
     with Session() as session:
-        applied = session.work(lambda services: apply_schedules(services.temporal))
+        applied = session.run_services(lambda services: apply_schedules(services.temporal))
     show(as_json, applied, lambda: "\n".join(f"{name}: {what.lower()}" for name, what in applied.items()))
 
 
 @app.command("list")
 def list_jobs(as_json: AsJson = False) -> None:
-    """Show when each job runs, and what its last run said."""
+    """Show the times and the last result of each job."""
     from entrypoints.cli.views.tables import schedules_table
     from starter.schedules import list_schedules
 
     with Session() as session:
-        found = session.work(lambda services: list_schedules(services.temporal))
-    show(as_json, found, lambda: schedules_table(found))
+        schedules = session.run_services(lambda services: list_schedules(services.temporal))
+    show(as_json, schedules, lambda: schedules_table(schedules))
 
 
 @app.command()
 def trigger(
     job: JobName,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait for what it says when it is done.")
-    ] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the result.")] = True,
     timeout: Timeout = _JOB_SECONDS,
     as_json: AsJson = False,
 ) -> None:
-    """Run a job now, beside its own times."""
+    """Run a job now, in addition to its schedule."""
     from starter.schedules import result_of, trigger
 
     with Session(timeout=timeout) as session:
-        handle = session.work(_when_applied(lambda client: trigger(client, job)))
-        print_status(f"{job.name} has begun, as workflow {handle.id}.")
+        handle = session.run_services(_with_errors_converted(lambda client: trigger(client, job)))
+        print_status(f"{job.name} has started as workflow {handle.id}.")
         if not wait:
             show(as_json, {"workflow_id": handle.id, "report": None}, lambda: "")
             return
-        report = session.work(_when_applied(lambda client: result_of(handle)))
+        report = session.run_services(_with_errors_converted(lambda client: result_of(handle)))
     show(as_json, {"workflow_id": handle.id, "report": report}, lambda: str(report["summary"]))
 
 
@@ -88,39 +89,41 @@ def trigger(
 def pause(
     job: JobName,
     note: Annotated[
-        str, typer.Option("--note", metavar="TEXT", help="Why; shown by `list`.")
+        str, typer.Option("--note", metavar="TEXT", help="Reason, shown by `list`.")
     ] = "paused by hand",
     as_json: AsJson = False,
 ) -> None:
-    """Let a job not run by itself until it is resumed. `trigger` still runs it."""
+    """Pause the schedule of a job. `trigger` still runs it."""
     from starter.schedules import pause
 
     with Session() as session:
-        session.work(_when_applied(lambda client: pause(client, job, note)))
+        session.run_services(_with_errors_converted(lambda client: pause(client, job, note)))
     show(as_json, {"name": job.name, "paused": True}, lambda: f"{job.name} is paused: {note}.")
 
 
 @app.command()
 def resume(job: JobName, as_json: AsJson = False) -> None:
-    """Let a paused job run again at its times."""
+    """Resume the schedule of a paused job."""
     from starter.schedules import resume
 
     with Session() as session:
-        session.work(_when_applied(lambda client: resume(client, job)))
+        session.run_services(_with_errors_converted(lambda client: resume(client, job)))
     show(as_json, {"name": job.name, "paused": False}, lambda: f"{job.name} runs {job.times} again.")
 
 
-def _when_applied(task: "Callable[[Client], Awaitable[T]]") -> "Callable[[ServiceTargets], Awaitable[T]]":
-    async def done(services: "ServiceTargets") -> T:
+def _with_errors_converted(
+    task: "Callable[[Client], Awaitable[T]]",
+) -> "Callable[[ServiceTargets], Awaitable[T]]":
+    async def run(services: "ServiceTargets") -> T:
         from starter.schedules import JobFailedError, NotAppliedError
 
         try:
             return await task(services.temporal)
         except NotAppliedError as error:
-            advice = "`worksub schedules apply` makes it."
+            advice = "To create it, run `worksub schedules apply`."
             raise CommandError(ExitCode.REFUSED, "SCHEDULE_NOT_APPLIED", str(error), advice=advice) from None
         except JobFailedError as error:
-            advice = "Temporal's Web UI shows the run; what it has done so far stays done."
+            advice = "See the run in Temporal's Web UI. Completed work is kept."
             raise CommandError(ExitCode.REFUSED, "JOB_FAILED", str(error), advice=advice) from None
 
-    return done
+    return run

@@ -1,4 +1,4 @@
-"""`worksub list`."""
+"""`worksub list`: find subscriptions."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def _which(text: str) -> str:
+def _filter_name(text: str) -> str:
     if text not in _names():
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(_names())}.")
     return text
@@ -32,37 +32,37 @@ def _names() -> list[str]:
     return list(NAMED_FILTERS)
 
 
-@app.command("list", rich_help_panel="Ask about a subscription")
+@app.command("list", rich_help_panel="Query a subscription")
 def list_subscriptions(
     which: Annotated[
         str | None,
         typer.Argument(
-            parser=_which,
+            parser=_filter_name,
             autocompletion=_names,
             metavar="WHICH",
             show_default=False,
-            help="trials-ending or reservations-due (this week), contracts-ending (this month), suspended, "
-            "restricted (a domain is not proved), needs-attention.",
+            help="Named filter: trials-ending or reservations-due (this week), contracts-ending (this "
+            "month), suspended, restricted (domain not verified) or needs-attention.",
         ),
     ] = None,
     query: Annotated[
         str | None,
-        typer.Option(
-            "--query", metavar="QUERY", help="In Temporal's visibility query language, as 'Plan = \"basic\"'."
-        ),
+        typer.Option("--query", metavar="QUERY", help="Visibility query, such as 'Plan = \"basic\"'."),
     ] = None,
     state: StateFilter = None,
     access: AccessFilter = None,
     plan: Plan = None,
     term: OptionalTerm = None,
-    customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Of one customer.")] = None,
+    customer: Annotated[
+        str | None, typer.Option("--customer", metavar="ID", help="Only this customer.")
+    ] = None,
     limit: PageSize = 50,
-    after: Annotated[str, typer.Option("--after", metavar="ID", help="Go on after this id.")] = "",
+    after: Annotated[str, typer.Option("--after", metavar="ID", help="Continue after this ID.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List subscriptions: all, those of a ready-made question, or those of a query.
+    """List subscriptions: all, by a named filter, or by a query.
 
-    What is given beside each other must all hold. Weeks begin on Monday; days are those of Korea.
+    Several filters are combined with AND. Weeks begin on Monday; days are in Korean time.
     """
     from starter.filters import NAMED_FILTERS, access_is, customer_is, plan_is, state_is, term_is
     from subscription.business_calendar import KST
@@ -70,37 +70,37 @@ def list_subscriptions(
     from subscription.state import Access, State
 
     if query is not None and which is not None:
-        raise usage_error(f"Say either {which} or --query.", field="query")
+        raise usage_error(f"Specify either {which} or --query.", field="query")
     if query is not None and not query.strip():
-        raise usage_error("--query has nothing in it.", field="query")
-    ready_made = NAMED_FILTERS[which] if which else None
-    selection = ready_made.on(datetime.now(KST).date()) if ready_made else ()
-    selection += state_is(State(state)) if state else ()
-    selection += access_is(Access(access)) if access else ()
-    selection += plan_is(plan) if plan is not None else ()
-    selection += term_is(ContractTerm(term)) if term else ()
-    selection += customer_is(customer) if customer is not None else ()
+        raise usage_error("--query is empty.", field="query")
+    named_filter = NAMED_FILTERS[which] if which else None
+    filters = named_filter.on(datetime.now(KST).date()) if named_filter else ()
+    filters += state_is(State(state)) if state else ()
+    filters += access_is(Access(access)) if access else ()
+    filters += plan_is(plan) if plan is not None else ()
+    filters += term_is(ContractTerm(term)) if term else ()
+    filters += customer_is(customer) if customer is not None else ()
 
-    async def found(client: "SubscriptionClient") -> "SearchPage":
+    async def search(client: "SubscriptionClient") -> "SearchPage":
         from starter.search import InvalidQueryError
 
         try:
-            return await client.find(selection, query=query, after=after, limit=limit)
+            return await client.find(filters, query=query, after=after, limit=limit)
         except InvalidQueryError as error:
             raise CommandError(
                 ExitCode.USAGE,
                 "INVALID_QUERY",
                 f"Temporal cannot read the query: {error}.",
                 field="query",
-                advice="Names and examples: docs/operations.md.",
+                advice="For names and examples, see docs/operations.md.",
             ) from None
 
     with Session() as session:
-        page = session.ask(found)
-    show(as_json, page, lambda: _view(page, ready_made))
+        page = session.run_client(search)
+    show(as_json, page, lambda: _view(page, named_filter))
 
 
-def _view(page: "SearchPage", ready_made: "NamedFilter | None") -> "RenderableType":
+def _view(page: "SearchPage", named_filter: "NamedFilter | None") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
@@ -109,16 +109,16 @@ def _view(page: "SearchPage", ready_made: "NamedFilter | None") -> "RenderableTy
 
     now = datetime.now(KST)
     parts: list[RenderableType] = [list_table(page.subscriptions)] if page.subscriptions else []
-    parts += [Text(f"Not in the record, though a workflow runs: {each}") for each in page.unrecorded]
+    parts += [Text(f"Workflow without a database row: {missing}") for missing in page.unrecorded]
     for subscription_id, attention in page.attention.items():
         parts.append(Text(f"{subscription_id} needs attention: {attention_words(attention, now)}"))
         parts.append(Text(f"  {attention.advice}", style="dim"))
     if page.after:
-        parts.append(Text(f"There are more: add --after {page.after} ({page.total:,} in all)."))
+        parts.append(Text(f"There are more: add --after {page.after} (total: {page.total:,})."))
     elif not parts:
-        parts.append(Text("There are none."))
-    if ready_made:
-        parts.append(Text(f"Asked for: {ready_made.meaning}."))
+        parts.append(Text("No subscriptions found."))
+    if named_filter:
+        parts.append(Text(f"Filter: {named_filter.meaning}."))
         if page.query:
-            parts.append(Text(f"The same in Temporal's Web UI: {page.query}"))
+            parts.append(Text(f"Query for Temporal's Web UI: {page.query}"))
     return Group(*parts)

@@ -29,9 +29,9 @@ app = typer.Typer()
 _PANEL = "Run the service"
 
 
-@app.command(rich_help_panel="Start here")
+@app.command(rich_help_panel="Getting started")
 def demo(as_json: AsJson = False) -> None:
-    """A subscription's whole life on real servers, in well under a minute; nothing of it stays."""
+    """Run a subscription from request to erasure on temporary servers, in less than a minute."""
     catalogue = catalogue_from_environment()
     with embedded_errors_reported():
         from entrypoints.cli.demo import run_demo
@@ -41,13 +41,13 @@ def demo(as_json: AsJson = False) -> None:
     if as_json:
         show_json(summary)
     if not summary.nothing_is_left:
-        message = "Something of the customer is left after the erasure."
+        message = "Customer data was found after the erasure."
         raise CommandError(ExitCode.FAULT, "DATA_LEFT", message)
 
 
-@app.command(rich_help_panel="Start here")
+@app.command(rich_help_panel="Getting started")
 def dev(as_json: AsJson = False) -> None:
-    """Run Temporal with its Web UI, PostgreSQL, the worker and the API until Ctrl-C. The data stay."""
+    """Run Temporal with its Web UI, PostgreSQL, the worker and the API until Ctrl-C. Data is kept."""
     from adapters.postgres.catalogue_repository import PublishingError
     from adapters.postgres.pool import DatabaseError
 
@@ -59,31 +59,31 @@ def dev(as_json: AsJson = False) -> None:
 
         if owner := DirectoryLock.holder(DEV_DIRECTORY):
             raise usage_error(
-                f"`worksub dev` runs here already, as process {owner}.",
-                advice="The other commands find it by themselves: try `worksub doctor`.",
+                f"`worksub dev` already runs in this directory, as process {owner}.",
+                advice="The other commands use it automatically: try `worksub doctor`.",
             )
         event_loop.disable_sdk_logging()
-        on_ready = _show_addresses if as_json else _invite
+        on_ready = _show_addresses if as_json else _show_instructions
         try:
             event_loop.run(run_dev(DEV_DIRECTORY, catalogue, say=print_status, on_ready=on_ready))
         except (PublishingError, DatabaseError) as error:
-            advice = f"To begin anew with what is here now, delete {DEV_DIRECTORY}."
+            advice = f"To start with an empty service, delete {DEV_DIRECTORY}."
             raise usage_error(str(error), advice=advice) from None
 
 
-def _show_addresses(addresses: "StackAddresses", watched_at: "ServiceAddresses") -> None:
+def _show_addresses(addresses: "StackAddresses", services: "ServiceAddresses") -> None:
     show_json(
         {
             **asdict(addresses),
-            "metrics_url": watched_at.metrics_url,
-            "health_url": watched_at.health_url,
-            "api_url": watched_at.api_url,
-            "console_url": watched_at.console_url,
+            "metrics_url": services.metrics_url,
+            "health_url": services.health_url,
+            "api_url": services.api_url,
+            "console_url": services.console_url,
         }
     )
 
 
-def _invite(addresses: "StackAddresses", watched_at: "ServiceAddresses") -> None:
+def _show_instructions(addresses: "StackAddresses", services: "ServiceAddresses") -> None:
     from entrypoints.cli.dev import DNS_RECORDS
     from entrypoints.cli.dev_environment import ENVIRONMENT_FILE
 
@@ -94,30 +94,30 @@ Ready; stop with Ctrl-C.
   Temporal's Web UI   {addresses.ui_url}
   Temporal            {addresses.temporal_address}
   PostgreSQL          {addresses.people_url}
-  The worker's health {watched_at.health_url}
-  Its metrics         {watched_at.metrics_url}
-  The API             {watched_at.api_url}/docs
-  The console         {watched_at.console_url}
+  Worker health       {services.health_url}
+  Worker metrics      {services.metrics_url}
+  The API             {services.api_url}/docs
+  The console         {services.console_url}
 
-To begin with, in another terminal, here or in any directory:
+To begin, in another terminal:
 
 {_activation()}  . {shlex.quote(os.path.relpath(DEV_DIRECTORY / ENVIRONMENT_FILE))}
   worksub request examples/request.yaml
   worksub list
 
 {DEV_DIRECTORY / ENVIRONMENT_FILE} sets the addresses of these servers for `worksub`, `temporal` and others;
-{DEV_DIRECTORY / PROFILE_FILE} is the same as a Temporal profile. Without them `worksub`
-finds the servers in this directory, and `temporal` does not.
+{DEV_DIRECTORY / PROFILE_FILE} is a Temporal profile with the same addresses. Without these files,
+`worksub` finds the servers in this directory, but `temporal` does not.
 
-A domain is proved here by a line in {DEV_DIRECTORY / DNS_RECORDS}, such as
-`worksub verify-domain ID` shows.
+To verify a domain, add a line to {DEV_DIRECTORY / DNS_RECORDS}, as shown by
+`worksub verify-domain ID`.
 """,
         flush=True,
     )
 
 
 def _activation() -> str:
-    """The line that lets another terminal find `worksub`, if this one's comes from a virtual environment."""
+    """Return the line that activates the virtual environment in another terminal, or an empty string."""
     if sys.prefix == sys.base_prefix:
         return ""
     return f"  . {shlex.quote(os.path.relpath(Path(sys.prefix) / 'bin' / 'activate'))}\n"
@@ -125,7 +125,7 @@ def _activation() -> str:
 
 @app.command(rich_help_panel=_PANEL)
 def worker(as_json: AsJson = False) -> None:
-    """Run the worker: it carries out everything, until Ctrl-C or SIGTERM. The same as `python worker.py`."""
+    """Run the worker until Ctrl-C or SIGTERM. Equivalent to `python worker.py`."""
     from adapters.settings import SettingsError, load_worker_settings
     from worker import serve
 
@@ -138,7 +138,7 @@ def worker(as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def api(as_json: AsJson = False) -> None:
-    """Answer over HTTP, until Ctrl-C or SIGTERM. `worksub keys` says who may ask."""
+    """Run the HTTP API until Ctrl-C or SIGTERM. `worksub keys` manages its API keys."""
     from adapters.postgres.pool import CONNECT_ERRORS
     from adapters.settings import SettingsError
 
@@ -149,7 +149,7 @@ def api(as_json: AsJson = False) -> None:
         raise CommandError(
             ExitCode.UNAVAILABLE,
             "API_NOT_INSTALLED",
-            f"What answers over HTTP is not installed ({error.name}).",
+            f"The HTTP API is not installed ({error.name} is missing).",
             advice="pip install 'worksub[api]'",
         ) from None
     environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
@@ -168,30 +168,32 @@ def api(as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def setup(as_json: AsJson = False) -> None:
-    """Make the database and the namespace ready, and publish the catalogue. Again, it changes nothing."""
+    """Prepare the database and the namespace, and publish the catalogue. Repeating it has no effect."""
     from starter.setup import set_up
 
     catalogue = catalogue_from_environment()
     with Session() as session:
-        done = session.work(lambda services: set_up(services.temporal, services.owner_url, catalogue))
+        report = session.run_services(
+            lambda services: set_up(services.temporal, services.owner_url, catalogue)
+        )
 
     def for_people() -> str:
-        lines = [f"Applied migration {name}." for name in done.migrations]
-        lines += [f"Published catalogue version {done.published}."] if done.published else []
-        lines += [f"Registered search attribute {name}." for name in done.search_attributes]
-        lines += [f"Applied the schedule of {name}." for name in done.schedules]
-        return "\n".join(lines or ["Everything was set up already."])
+        lines = [f"Applied migration {name}." for name in report.migrations]
+        lines += [f"Published catalogue version {report.published}."] if report.published else []
+        lines += [f"Registered search attribute {name}." for name in report.search_attributes]
+        lines += [f"Applied the schedule of {name}." for name in report.schedules]
+        return "\n".join(lines or ["Nothing to do: everything was already set up."])
 
-    show(as_json, done, for_people)
+    show(as_json, report, for_people)
 
 
 @app.command(rich_help_panel=_PANEL)
 def doctor(as_json: AsJson = False) -> None:
-    """Look at everything the service needs; each line says that it is well, or what to do."""
+    """Check everything that the service needs; each line has the result or the action to take."""
     from entrypoints.cli.doctor import CheckStatus
 
     with Session() as session:
-        findings = session.work(_examine)
+        findings = session.run_services(_run_checks)
     show(as_json, {"findings": findings}, lambda: _findings_view(findings))
     verdicts = {finding.verdict for finding in findings}
     if CheckStatus.UNREACHABLE in verdicts:
@@ -200,7 +202,7 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-async def _examine(services: ServiceTargets) -> "list[CheckResult]":
+async def _run_checks(services: ServiceTargets) -> "list[CheckResult]":
     from entrypoints.cli.doctor import database_findings, temporal_findings
 
     findings = [finding async for finding in temporal_findings(services.temporal)]
@@ -228,7 +230,7 @@ def _findings_view(findings: "list[CheckResult]") -> "RenderableType":
 
 
 def catalogue_from_environment() -> "Catalogue":
-    """What the worker would publish: WORKSUB_CATALOGUE, or the catalogue that comes with it."""
+    """Return the catalogue of WORKSUB_CATALOGUE, or the default catalogue."""
     from adapters.settings import DEFAULT_CATALOGUE, SettingsError, read_catalogue
 
     try:

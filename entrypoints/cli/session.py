@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from entrypoints.cli.connections import DatabaseTarget, ServiceTargets, find_record, find_services
+from entrypoints.cli.connections import DatabaseTarget, ServiceTargets, find_database, find_services
 from entrypoints.cli.errors import CommandError, refusals_reported, unavailable
 from entrypoints.cli.event_loop import collect_garbage, disable_sdk_logging, ignore_pending_futures
 from entrypoints.cli.options import DEFAULT_TIMEOUT
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from starter.client import SubscriptionClient
     from starter.queries import SubscriptionQueries
 
-_SILENCE_SECONDS = 2.0
-_LOOK_SECONDS = 0.25
+_QUIET_SECONDS = 2.0
+_POLL_SECONDS = 0.25
 _REPORT_SECONDS = 10.0
 
 T = TypeVar("T")
@@ -25,23 +25,22 @@ R = TypeVar("R", bound=DatabaseTarget)
 
 
 class Session:
-    """`with Session() as session: session.ask(lambda client: client.upcoming(id))`.
+    """Connection of one command: `with Session() as session: session.run_client(...)`.
 
-    `read` and `manage` need the database alone, and no Temporal.
-
-    Whatever goes wrong leaves it as a `CommandError`. Between two questions the caller may talk to a person,
-    which inside an event loop would keep Ctrl-C from working.
+    `run_query` and `run_admin` connect to the database only, not to Temporal. Errors are raised as
+    `CommandError`. Each call runs the event loop. The command prompts the user between calls, because a
+    prompt inside the event loop would block Ctrl-C.
     """
 
     def __init__(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
-        import asyncio  # here, for help does without
+        import asyncio  # deferred, because --help does not need it
 
         self._timeout = timeout
         self._runner = asyncio.Runner()
         self._resources = contextlib.AsyncExitStack()
         self._services: ServiceTargets | None = None
         self._pool: Pool | None = None
-        self._last_sign_of_life = 0.0
+        self._last_progress_at = 0.0
         self._progress: str | None = None
 
     def __enter__(self) -> Self:
@@ -60,127 +59,128 @@ class Session:
                 self._services = None
                 collect_garbage()
 
-    def read(self, question: "Callable[[SubscriptionQueries], Awaitable[T]]") -> T:
-        """What the record answers."""
+    def run_query(self, query: "Callable[[SubscriptionQueries], Awaitable[T]]") -> T:
+        """Run a query on the database and return its result."""
         from starter.queries import SubscriptionQueries
 
-        async def asked(record: DatabaseTarget) -> T:
-            return await question(SubscriptionQueries(await self._connected(record)))
+        async def run(database: DatabaseTarget) -> T:
+            return await query(SubscriptionQueries(await self._connected(database)))
 
-        return self._with_record(asked)
+        return self._with_database(run)
 
-    def subscription(self, reference: str) -> str:
-        """Return the id of the subscription that an ID argument means.
+    def resolve_id(self, reference: str) -> str:
+        """Return the subscription ID for an ID argument.
 
-        A reference that the record does not know is returned as it is, because a workflow may be running
-        that has not been recorded.
+        Return a reference that is not in the database unchanged, because its workflow may be running without
+        a database row yet.
         """
-        from entrypoints.cli.subscription_lookup import only_one
+        from entrypoints.cli.subscription_lookup import resolve
 
-        return self.read(lambda record: only_one(record, reference))
+        return self.run_query(lambda queries: resolve(queries, reference))
 
-    def recorded(self, reference: str) -> str:
-        """Return the id that an ID argument means; refuse one that the record does not know."""
-        subscription_id = self.subscription(reference)
-        self.read(lambda record: record.check_exists(subscription_id))
+    def resolve_existing_id(self, reference: str) -> str:
+        """Return the ID for an ID argument; raise `CommandError` if it is not in the database."""
+        subscription_id = self.resolve_id(reference)
+        self.run_query(lambda queries: queries.check_exists(subscription_id))
         return subscription_id
 
     def run_admin(self, task: "Callable[[Pool], Awaitable[T]]") -> T:
-        """Something done with what the record keeps for its administrators."""
+        """Run a task on the database in the role `worksub_admin`."""
         from adapters.postgres.pool import create_pool
 
-        async def managed(record: DatabaseTarget) -> T:
-            async with create_pool(record.database_url, "worksub_admin", connections=1) as pool:
+        async def run(database: DatabaseTarget) -> T:
+            async with create_pool(database.database_url, "worksub_admin", connections=1) as pool:
                 return await task(pool)
 
-        return self._with_record(managed)
+        return self._with_database(run)
 
-    def ask(self, question: "Callable[[SubscriptionClient], Awaitable[T]]") -> T:
-        """What the service answers."""
+    def run_client(self, call: "Callable[[SubscriptionClient], Awaitable[T]]") -> T:
+        """Run a call of `SubscriptionClient` and return its result."""
         from starter.client import SubscriptionClient
 
-        async def asked(services: ServiceTargets) -> T:
-            return await question(SubscriptionClient(services.temporal, await self._connected(services)))
+        async def run(services: ServiceTargets) -> T:
+            return await call(SubscriptionClient(services.temporal, await self._connected(services)))
 
-        return self.work(asked)
+        return self.run_services(run)
 
-    def work(self, task: Callable[[ServiceTargets], Awaitable[T]]) -> T:
-        """Something done with the servers themselves."""
+    def run_services(self, task: Callable[[ServiceTargets], Awaitable[T]]) -> T:
+        """Run a task on the servers directly, such as `worksub setup`."""
 
-        async def work() -> T:
+        async def run() -> T:
             if self._services is None:
                 disable_sdk_logging()
                 self._services = await find_services()
-            return await self._reported(self._services, task)
+            return await self._with_errors_converted(self._services, task)
 
-        return self._runner.run(work())
+        return self._runner.run(run())
 
     def reset_timeout(self, progress: str | None = None) -> None:
-        """Restart the time limit during long work, and keep the progress to be printed every few seconds."""
-        self._last_sign_of_life = self._runner.get_loop().time()
+        """Restart the timeout during a long task; set the progress message for the periodic report."""
+        self._last_progress_at = self._runner.get_loop().time()
         self._progress = progress
 
     def wait(self, seconds: float) -> None:
-        """Wait inside the event loop, where Ctrl-C ends the wait at once."""
+        """Sleep inside the event loop, where Ctrl-C interrupts the sleep immediately."""
         import asyncio
 
         self._runner.run(asyncio.sleep(seconds))
 
-    def _with_record(self, task: Callable[[DatabaseTarget], Awaitable[T]]) -> T:
-        async def work() -> T:
-            return await self._reported(find_record(), task)
+    def _with_database(self, task: Callable[[DatabaseTarget], Awaitable[T]]) -> T:
+        async def run() -> T:
+            return await self._with_errors_converted(find_database(), task)
 
-        return self._runner.run(work())
+        return self._runner.run(run())
 
-    async def _connected(self, record: DatabaseTarget) -> "Pool":
+    async def _connected(self, database: DatabaseTarget) -> "Pool":
         from adapters.postgres.pool import create_pool
 
         if self._pool is None:
-            pool = create_pool(record.database_url, "worksub_reader", connections=2)
+            pool = create_pool(database.database_url, "worksub_reader", connections=2)
             self._pool = await self._resources.enter_async_context(pool)
         return self._pool
 
-    async def _reported(self, place: R, task: Callable[[R], Awaitable[T]]) -> T:
+    async def _with_errors_converted(self, target: R, task: Callable[[R], Awaitable[T]]) -> T:
         with refusals_reported():
             try:
-                return await self._patiently(task(place))
+                return await self._with_timeout(task(target))
             except Exception as error:
-                raise place.in_words(error) from None
+                raise target.to_command_error(error) from None
 
-    async def _patiently(self, answer: Awaitable[T]) -> T:
+    async def _with_timeout(self, result: Awaitable[T]) -> T:
         import asyncio
 
         self.reset_timeout()
-        task = asyncio.ensure_future(answer)
+        task = asyncio.ensure_future(result)
         clock = asyncio.get_running_loop().time
         begin = clock()
-        report_at = first = begin + _SILENCE_SECONDS
+        report_at = first = begin + _QUIET_SECONDS
         try:
             while not task.done():
-                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+                await asyncio.wait({task}, timeout=_POLL_SECONDS)
                 if task.done():
                     break
-                silence = clock() - self._last_sign_of_life
+                silence = clock() - self._last_progress_at
                 if silence > self._timeout:
-                    raise self._no_answer()
-                if clock() > report_at and (self._progress or silence > _SILENCE_SECONDS):
+                    raise self._timeout_error()
+                if clock() > report_at and (self._progress or silence > _QUIET_SECONDS):
                     print_status(
-                        self._progress or self._waiting(None if report_at == first else clock() - begin)
+                        self._progress
+                        or self._waiting_message(None if report_at == first else clock() - begin)
                     )
                     report_at = clock() + _REPORT_SECONDS
             return task.result()
         finally:
             task.cancel()
 
-    def _waiting(self, seconds: float | None) -> str:
-        since = "" if seconds is None else f"for {seconds:.0f} s now, "
-        return f"Waiting for a worker to answer, {since}for {self._timeout:g} s at most…"
+    def _waiting_message(self, seconds: float | None) -> str:
+        elapsed = "" if seconds is None else f"{seconds:.0f} s elapsed, "
+        return f"Waiting for a worker to answer ({elapsed}timeout {self._timeout:g} s)…"
 
-    def _no_answer(self) -> CommandError:
+    def _timeout_error(self) -> CommandError:
         return unavailable(
             "NO_ANSWER",
-            f"No worker has answered within {self._timeout:g} s. A command that was sent may still be "
-            "carried out, as soon as a worker works again.",
-            advice="`worksub doctor` says what is missing, `worksub worker` starts a worker. Then look at "
-            "`worksub status ID`, or send the same command again with the same --id.",
+            f"No worker has answered within {self._timeout:g} s. The command may still be executed when a "
+            "worker is available.",
+            advice="Run `worksub doctor` to find the cause; `worksub worker` starts a worker. Then check "
+            "`worksub status ID`, or repeat the command with the same --id.",
         )

@@ -1,4 +1,4 @@
-"""`worksub simulate`."""
+"""`worksub simulate`: run scenarios."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(rich_help_panel="Try things out")
+@app.command(rich_help_panel="Testing")
 def simulate(
     files: Annotated[
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Scenarios in YAML; --- separates several in a file, and - is standard input.",
+            help="YAML files with scenarios, separated by ---; - is standard input.",
         ),
     ],
     engine: Annotated[
         Literal["rules", "temporal"],
-        typer.Option("--engine", help="The rules alone, or the real workflow on real servers."),
+        typer.Option("--engine", help="The domain rules only, or the real workflow on temporary servers."),
     ] = "rules",
     catalogue: Annotated[
         Path | None,
         typer.Option(
             "--catalogue",
             metavar="FILE",
-            help="What is sold; catalogue.toml if not given. - is standard input.",
+            help="Catalogue; default: catalogue.toml. - is standard input.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play scenarios and show what they come to; with --json one document a line, in the files' order."""
+    """Run scenarios and show their results; with --json one document per line, in the order of the files."""
     check_standard_input(
         {
             **{f"FILE {number}": _is_standard_input(file) for number, file in enumerate(files, start=1)},
@@ -78,30 +78,30 @@ def _price_book(catalogue: Path | None) -> "PriceBook":
         return PriceBook(versions=(read_catalogue(catalogue or DEFAULT_CATALOGUE),))
     except SettingsError as error:
         raise usage_error(
-            str(error), field="catalogue", advice="catalogue.toml shows how it is written."
+            str(error), field="catalogue", advice="For the format, see catalogue.toml."
         ) from None
 
 
 def _scenarios(files: Sequence[Path]) -> "list[Scenario]":
-    """Every scenario of every file, or all that is wrong in any of them."""
+    """Return the scenarios of all files; raise `CommandError` with the problems of all files."""
     scenarios: list[Scenario] = []
     problems: list[dict[str, Any]] = []
     for file in files:
-        read, wrong = _read(file)
-        scenarios += read
-        problems += wrong
+        file_scenarios, file_problems = _read(file)
+        scenarios += file_scenarios
+        problems += file_problems
     if problems:
         raise CommandError(
             ExitCode.USAGE,
             "INVALID_SCENARIO",
-            "no scenario has been played, for this is wrong:",
+            "no scenario was run, because of these problems:",
             problems=problems,
         )
     return scenarios
 
 
 def _read(file: Path) -> "tuple[list[Scenario], list[dict[str, Any]]]":
-    """The scenarios of a file, and what is wrong in it: the line, the field, the problem."""
+    """Return the scenarios of a file, and its problems with line and field."""
     from entrypoints.cli.yaml_documents import DocumentError, read_documents
     from subscription.scenario import ScenarioError, read_scenario
 
@@ -139,7 +139,7 @@ def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Sc
     done = itertools.count(1)
 
     def on_done(document: "ScenarioResult") -> None:
-        print_status(f"{next(done)} of {len(scenarios)} lived: {document.name}")
+        print_status(f"{next(done)} of {len(scenarios)} simulated: {document.name}")
 
     with embedded_errors_reported():
         from dev_stack.scenario_runner import ClockOverrunError, simulate_on_temporal
@@ -149,9 +149,9 @@ def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Sc
             return event_loop.run(
                 simulate_on_temporal(scenarios, book, on_progress=print_status, on_done=on_done)
             )
-        except ExceptionGroup as group:  # the other lives were given up with the first that failed
+        except ExceptionGroup as group:  # the first failure cancels the other scenarios
             failure = group.exceptions[0]
             if not isinstance(failure, ClockOverrunError):
                 raise failure from None
-            advice = "This machine is too busy: simulate fewer scenarios at once."
+            advice = "The machine is overloaded. Simulate fewer scenarios at once."
             raise unavailable("CLOCK_SLIPPED", str(failure), advice=advice) from None

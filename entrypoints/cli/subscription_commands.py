@@ -11,11 +11,11 @@ from entrypoints.cli.errors import CommandError, ExitCode, usage_error
 from entrypoints.cli.options import (
     DEFAULT_TIMEOUT,
     AsJson,
-    AskedBy,
     CommandId,
     Date,
     Domain,
     Group,
+    IssuedBy,
     Members,
     OptionalTerm,
     Plan,
@@ -47,7 +47,7 @@ def switch(
     plan: Plan = None,
     members: Members = None,
     command_id: CommandId = None,
-    by: AskedBy = None,
+    by: IssuedBy = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
@@ -55,16 +55,16 @@ def switch(
     from subscription.contract import ContractTerm
 
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
+        subscription_id = session.resolve_id(subscription_id)
         day = parse_day(session, subscription_id, date)
-        answer = session.ask(
+        answer = session.run_client(
             lambda client: client.switch_to_paid(
                 subscription_id,
                 day,
                 ContractTerm(term),
                 plan=plan,
                 members=members,
-                **_carried(command_id, by),
+                **_metadata(command_id, by),
             )
         )
     _show_answer(as_json, answer)
@@ -74,30 +74,32 @@ def switch(
 def renewal(
     subscription_id: SubscriptionId,
     term: OptionalTerm = None,
-    none: Annotated[bool, typer.Option("--none", help="No option: a monthly contract follows.")] = False,
+    none: Annotated[
+        bool, typer.Option("--none", help="No renewal option: a monthly contract follows.")
+    ] = False,
     plan: Plan = None,
     members: Members = None,
     command_id: CommandId = None,
-    by: AskedBy = None,
+    by: IssuedBy = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Choose the terms of the next contract, or none."""
+    """Choose the renewal option for the next contract, or none."""
     from subscription.contract import ContractTerm
 
     if none == (term is not None):
-        raise usage_error("Say either --term, for the next contract, or --none.", field="term")
+        raise usage_error("Specify either --term for the next contract, or --none.", field="term")
     if none and (plan is not None or members is not None):
-        raise usage_error("--none goes with neither --plan nor --members.", field="none")
+        raise usage_error("--none cannot be combined with --plan or --members.", field="none")
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
-        answer = session.ask(
+        subscription_id = session.resolve_id(subscription_id)
+        answer = session.run_client(
             lambda client: client.change_renewal_option(
                 subscription_id,
                 ContractTerm(term) if term else None,
                 plan=plan,
                 members=members,
-                **_carried(command_id, by),
+                **_metadata(command_id, by),
             )
         )
     _show_answer(as_json, answer)
@@ -110,37 +112,38 @@ def upgrade(
     members: Members = None,
     term: OptionalTerm = None,
     agree: Annotated[
-        bool, typer.Option("--agree", help="Agree to the current terms of service without being asked.")
+        bool, typer.Option("--agree", help="Agree to the current terms of service without a prompt.")
     ] = False,
     command_id: CommandId = None,
-    by: AskedBy = None,
+    by: IssuedBy = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Upgrade now: a higher plan, more members, an annual contract in place of a monthly one."""
+    """Upgrade now: a higher plan, more members, or an annual instead of a monthly contract."""
     from subscription.contract import ContractTerm
 
     if plan is None and members is None and term is None:
-        raise usage_error("Say what is to go up: --plan, --members or --term.", field="plan")
+        raise usage_error("Specify the upgrade: --plan, --members or --term.", field="plan")
     if not agree and not sys.stdin.isatty():
         raise usage_error(
-            "An upgrade agrees to the current terms of service, and there is no terminal to ask at.",
+            "An upgrade requires agreement to the current terms of service, which cannot be prompted for "
+            "without a terminal.",
             field="agree",
-            advice="Agree with --agree.",
+            advice="To agree, add --agree.",
         )
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
-        terms = session.ask(lambda client: client.required_terms(subscription_id))
+        subscription_id = session.resolve_id(subscription_id)
+        terms = session.run_client(lambda client: client.required_terms(subscription_id))
         if not agree:
-            _ask_to_agree(terms)
-        answer = session.ask(
+            _prompt_for_agreement(terms)
+        answer = session.run_client(
             lambda client: client.upgrade(
                 subscription_id,
                 [{"id": term.id, "version": term.version} for term in terms],
                 plan=plan,
                 members=members,
                 term=ContractTerm(term) if term else None,
-                **_carried(command_id, by),
+                **_metadata(command_id, by),
             )
         )
     _show_answer(as_json, answer)
@@ -152,29 +155,35 @@ def cancel(
     date: Date,
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", metavar="ACCOUNT", help="The account in full, as admin@acme, to confirm."),
+        typer.Option(
+            "--confirm", metavar="ACCOUNT", help="Confirmation: the full account, such as admin@acme."
+        ),
     ] = None,
     command_id: CommandId = None,
-    by: AskedBy = None,
+    by: IssuedBy = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel, today or on a later date. All data will be permanently deleted."""
+    """Cancel today or on a later date. All data will be permanently deleted."""
     if confirm is None and not sys.stdin.isatty():
         raise usage_error(
-            "Cancelling must be confirmed, and there is no terminal to ask at.",
+            "A cancellation must be confirmed, which is not possible without a terminal.",
             field="confirm",
-            advice="Give the account in full, as in --confirm admin@acme; `worksub status ID` shows it.",
+            advice="Specify the full account, as in --confirm admin@acme; `worksub status ID` shows it.",
         )
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
+        subscription_id = session.resolve_id(subscription_id)
         day = parse_day(session, subscription_id, date)
-        carried: dict[str, Any] = {**_carried(command_id, by)}
+        metadata: dict[str, Any] = {**_metadata(command_id, by)}
         if confirm is None:
-            seen = session.ask(lambda client: client.standing(subscription_id))
-            carried["expects"] = seen.expected.model_dump(mode="json")
-        confirmation = confirm if confirm is not None else _ask_to_confirm(session, subscription_id, day)
-        answer = session.ask(lambda client: client.cancel(subscription_id, day, confirmation, **carried))
+            current = session.run_client(lambda client: client.standing(subscription_id))
+            metadata["expects"] = current.expected.model_dump(mode="json")
+        confirmation = (
+            confirm if confirm is not None else _prompt_for_confirmation(session, subscription_id, day)
+        )
+        answer = session.run_client(
+            lambda client: client.cancel(subscription_id, day, confirmation, **metadata)
+        )
     _show_answer(as_json, answer)
 
 
@@ -182,15 +191,15 @@ def cancel(
 def withdraw(
     subscription_id: SubscriptionId,
     command_id: CommandId = None,
-    by: AskedBy = None,
+    by: IssuedBy = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Withdraw what is reserved: a switch or a cancellation."""
+    """Withdraw a reserved switch or cancellation."""
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
-        answer = session.ask(
-            lambda client: client.withdraw_reservation(subscription_id, **_carried(command_id, by))
+        subscription_id = session.resolve_id(subscription_id)
+        answer = session.run_client(
+            lambda client: client.withdraw_reservation(subscription_id, **_metadata(command_id, by))
         )
     _show_answer(as_json, answer)
 
@@ -201,16 +210,16 @@ def rename(
     group: Group = None,
     domain: Domain = None,
     command_id: CommandId = None,
-    by: AskedBy = None,
+    by: IssuedBy = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Change the group name or the domain name; a domain takes effect when its ownership is proved."""
+    """Change the group or domain name. A domain takes effect after its ownership is verified."""
     account = account_named(group, domain)
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
-        answer = session.ask(
-            lambda client: client.rename_account(subscription_id, account, **_carried(command_id, by))
+        subscription_id = session.resolve_id(subscription_id)
+        answer = session.run_client(
+            lambda client: client.rename_account(subscription_id, account, **_metadata(command_id, by))
         )
     _show_answer(as_json, answer)
 
@@ -219,28 +228,30 @@ def rename(
 def verify_domain(
     subscription_id: SubscriptionId,
     command_id: CommandId = None,
-    by: AskedBy = None,
+    by: IssuedBy = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Show the DNS records that prove the domain, and look for them now."""
+    """Show the DNS records that verify the domain, and check them now."""
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
-        proofs = session.ask(lambda client: client.status(subscription_id)).proofs
-        answer = session.ask(lambda client: client.check_domain(subscription_id, **_carried(command_id, by)))
-        awaited = session.ask(lambda client: client.status(subscription_id)).proofs
+        subscription_id = session.resolve_id(subscription_id)
+        proofs = session.run_client(lambda client: client.status(subscription_id)).proofs
+        answer = session.run_client(
+            lambda client: client.check_domain(subscription_id, **_metadata(command_id, by))
+        )
+        remaining = session.run_client(lambda client: client.status(subscription_id)).proofs
 
     def for_people() -> "RenderableType":
-        from rich.console import Group as Together
+        from rich.console import Group as RenderGroup
 
         from entrypoints.cli.views.tables import answer_view, proofs_view
 
-        return Together(proofs_view(awaited), answer_view(answer))
+        return RenderGroup(proofs_view(remaining), answer_view(answer))
 
     show(as_json, {**answer.model_dump(mode="json"), "proofs": proofs}, for_people)
 
 
-def _carried(command_id: str | None, by: str | None) -> dict[str, str]:
+def _metadata(command_id: str | None, by: str | None) -> dict[str, str]:
     return {name: value for name, value in (("id", command_id), ("by", by)) if value is not None}
 
 
@@ -250,19 +261,19 @@ def _show_answer(as_json: bool, answer: "Answer") -> None:
     show(as_json, answer, lambda: answer_view(answer))
 
 
-def _ask_to_agree(terms: "Iterable[CatalogueTerm]") -> None:
-    print_status("An upgrade agrees to the current terms of service:")
+def _prompt_for_agreement(terms: "Iterable[CatalogueTerm]") -> None:
+    print_status("An upgrade requires agreement to the current terms of service:")
     for term in terms:
-        print_status(f"  {term.id} in version {term.version}")
+        print_status(f"  {term.id}, version {term.version}")
     if prompt("Do you agree? Type yes or no: ").strip().lower() not in ("y", "yes"):
         raise CommandError(ExitCode.REFUSED, "TERMS_NOT_AGREED", "Not agreed, so nothing has changed.")
 
 
-def _ask_to_confirm(session: Session, subscription_id: str, day: "calendar_date") -> str:
+def _prompt_for_confirmation(session: Session, subscription_id: str, day: "calendar_date") -> str:
     from entrypoints.cli.views.tables import quote_view
 
-    quote = session.ask(lambda client: client.quote_cancellation(subscription_id, day))
-    account = session.ask(lambda client: client.status(subscription_id)).account
+    quote = session.run_client(lambda client: client.quote_cancellation(subscription_id, day))
+    account = session.run_client(lambda client: client.status(subscription_id)).account
     console(stderr=True).print(quote_view(quote))
     print_status("All data will be permanently deleted.")
     return prompt(f"To confirm, type the account ({account}): ").strip()

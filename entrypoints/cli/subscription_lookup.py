@@ -1,4 +1,4 @@
-"""The ID argument: a subscription ID, the beginning of one, or an account."""
+"""Resolution of the ID argument: a subscription ID, a prefix of it, or an account."""
 
 from typing import TYPE_CHECKING
 
@@ -7,35 +7,36 @@ from entrypoints.cli.errors import CommandError, ExitCode
 if TYPE_CHECKING:
     from starter.queries import SubscriptionQueries
 
-_SHOWN = 10
+_MAX_CANDIDATES = 10
 
 
-async def only_one(record: "SubscriptionQueries", reference: str) -> str:
-    """Return the id that the reference means, or the reference itself where the record knows none.
+async def resolve(queries: "SubscriptionQueries", reference: str) -> str:
+    """Return the ID of the matching subscription, or the reference itself if none matches.
 
-    Raises `CommandError` with the candidates where the reference fits several subscriptions.
+    Raises `CommandError` with the candidates if several subscriptions match.
     """
-    found = await record.meant_by(reference, limit=_SHOWN + 1)
-    if len(found) > 1:
-        raise await _ambiguous(record, reference, found)
-    return found[0] if found else reference
+    ids = await queries.meant_by(reference, limit=_MAX_CANDIDATES + 1)
+    if len(ids) > 1:
+        raise await _ambiguous(queries, reference, ids)
+    return ids[0] if ids else reference
 
 
-async def _ambiguous(record: "SubscriptionQueries", reference: str, found: list[str]) -> CommandError:
-    listed = await record.listed(found[:_SHOWN])
-    number = f"more than {_SHOWN}" if len(found) > _SHOWN else str(len(found))
+async def _ambiguous(queries: "SubscriptionQueries", reference: str, ids: list[str]) -> CommandError:
+    candidates = await queries.listed(ids[:_MAX_CANDIDATES])
+    number = f"more than {_MAX_CANDIDATES}" if len(ids) > _MAX_CANDIDATES else str(len(ids))
     return CommandError(
         ExitCode.USAGE,
         "AMBIGUOUS_SUBSCRIPTION",
-        f"{reference} fits {number} subscriptions:",
+        f"{reference} matches {number} subscriptions:",
         field="subscription_id",
         problems=[
             {
-                "field": each.subscription_id,
+                "field": candidate.subscription_id,
                 "code": "CANDIDATE",
-                "message": f"is {each.account_name or 'erased'} of {each.customer_id}, {each.state}",
+                "message": f"is {candidate.account_name or 'erased'} of {candidate.customer_id}, "
+                f"{candidate.state}",
             }
-            for each in listed
+            for candidate in candidates
         ],
-        advice="Type more of the id, or all of it.",
+        advice="Specify a longer prefix of the ID, or the full ID.",
     )

@@ -1,4 +1,4 @@
-"""Commands that only read: status, timeline, ledger, quote, upcoming, explain."""
+"""Read-only commands: status, timeline, ledger, quote, upcoming, explain."""
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -32,58 +32,58 @@ if TYPE_CHECKING:
     from subscription.timeline import ErasureCertificate, TimelineEntry
 
 app = typer.Typer()
-_PANEL = "Ask about a subscription"
+_PANEL = "Query a subscription"
 _WATCH_SECONDS = 1.0
 
 
 @app.command(rich_help_panel=_PANEL)
 def status(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """Where a subscription stands and what happens next; once erased, with the certificate."""
+    """Show the status and the next event of a subscription; after erasure, also the certificate."""
     with Session() as session:
-        subscription_id = session.subscription(subscription_id)
-        shown: Standing | None = None
+        subscription_id = session.resolve_id(subscription_id)
+        previous: CurrentStatus | None = None
         while True:
-            standing = session.read(lambda record: _standing(record, subscription_id))
-            if standing != shown:
-                _show_standing(as_json, standing, separated=shown is not None)
-            if not watch or standing.status.state.over:
+            current = session.run_query(lambda queries: _current_status(queries, subscription_id))
+            if current != previous:
+                _show_status(as_json, current, separated=previous is not None)
+            if not watch or current.status.state.over:
                 return
-            shown = standing
+            previous = current
             session.wait(_WATCH_SECONDS)
 
 
-class Standing(NamedTuple):
+class CurrentStatus(NamedTuple):
     status: "Status"
     certificates: "list[ErasureCertificate]"
     attention: "ShownAttention | None"
 
 
-async def _standing(record: "SubscriptionQueries", subscription_id: str) -> Standing:
-    return Standing(
-        await record.status(subscription_id),
-        await record.certificates(subscription_id),
-        await record.attention(subscription_id),
+async def _current_status(queries: "SubscriptionQueries", subscription_id: str) -> CurrentStatus:
+    return CurrentStatus(
+        await queries.status(subscription_id),
+        await queries.certificates(subscription_id),
+        await queries.attention(subscription_id),
     )
 
 
-def _show_standing(as_json: bool, standing: Standing, *, separated: bool) -> None:
+def _show_status(as_json: bool, current: CurrentStatus, *, separated: bool) -> None:
     from entrypoints.cli.views.tables import status_view
 
     if separated and not as_json:
         console().print()
     document = {
-        **standing.status.model_dump(mode="json"),
-        "certificates": standing.certificates,
-        "attention": standing.attention,
+        **current.status.model_dump(mode="json"),
+        "certificates": current.certificates,
+        "attention": current.attention,
     }
-    show(as_json, document, lambda: status_view(*standing))
+    show(as_json, document, lambda: status_view(*current))
 
 
 @app.command(rich_help_panel=_PANEL)
 def timeline(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """Everything that has happened to a subscription. With --watch, first that and then what is added."""
+    """Show the timeline of a subscription. With --watch, also each new entry."""
     with Session() as session:
-        subscription_id = session.subscription(subscription_id)
+        subscription_id = session.resolve_id(subscription_id)
         entries = _entries(session, subscription_id, after=0)
         _show_entries(as_json, entries, header=True)
         while watch and not (entries and entries[-1].state.over):
@@ -94,7 +94,7 @@ def timeline(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJ
 
 
 def _entries(session: Session, subscription_id: str, *, after: int) -> "list[TimelineEntry]":
-    return session.read(lambda record: record.timeline(subscription_id, after=after))
+    return session.run_query(lambda queries: queries.timeline(subscription_id, after=after))
 
 
 def _show_entries(as_json: bool, entries: "list[TimelineEntry]", *, header: bool) -> None:
@@ -110,19 +110,19 @@ def _show_entries(as_json: bool, entries: "list[TimelineEntry]", *, header: bool
 
 @app.command(rich_help_panel=_PANEL)
 def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
-    """Everything that has been charged, in whole KRW before VAT, and what was corrected since."""
+    """Show the ledger in whole KRW before VAT, with adjustments."""
     from rich.console import Group
 
     from entrypoints.cli.views.tables import adjustments_table, ledger_table
 
     with Session() as session:
-        subscription_id = session.subscription(subscription_id)
-        lines = session.read(lambda record: record.ledger(subscription_id))
-        adjustments = session.read(lambda record: record.adjustments(subscription_id))
+        subscription_id = session.resolve_id(subscription_id)
+        lines = session.run_query(lambda queries: queries.ledger(subscription_id))
+        adjustments = session.run_query(lambda queries: queries.adjustments(subscription_id))
 
     def for_people() -> "RenderableType":
         if not lines:
-            return "Nothing has been charged."
+            return "There are no charges."
         return Group(ledger_table(lines), *([adjustments_table(adjustments)] if adjustments else []))
 
     show(as_json, [*lines, *adjustments], for_people)
@@ -139,53 +139,55 @@ def quote(
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """What a cancellation, switch or upgrade would cost. Asking is free and changes nothing."""
+    """Quote the cost of a cancellation, switch or upgrade. Nothing is changed."""
     from entrypoints.cli.views.tables import quote_view
     from subscription.contract import ContractTerm
 
-    _check_that_it_can_be_quoted(of, date, term, plan or members)
-    chosen = ContractTerm(term) if term else None
+    _check_quote_options(of, date, term, plan or members)
+    contract_term = ContractTerm(term) if term else None
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
+        subscription_id = session.resolve_id(subscription_id)
         day = parse_day(session, subscription_id, date or "today")
 
-        async def quoted(client: "SubscriptionClient") -> "Quote | ChangeQuote":
+        async def request_quote(client: "SubscriptionClient") -> "Quote | ChangeQuote":
             match of:
                 case "upgrade":
                     return await client.quote_upgrade(
-                        subscription_id, plan=plan, members=members, term=chosen
+                        subscription_id, plan=plan, members=members, term=contract_term
                     )
                 case "switch":
-                    return await client.quote_switch(subscription_id, day, chosen, plan=plan, members=members)
+                    return await client.quote_switch(
+                        subscription_id, day, contract_term, plan=plan, members=members
+                    )
             return await client.quote_cancellation(subscription_id, day)
 
-        found = session.ask(quoted)
-    show(as_json, found, lambda: quote_view(found))
+        quoted = session.run_client(request_quote)
+    show(as_json, quoted, lambda: quote_view(quoted))
 
 
-def _check_that_it_can_be_quoted(of: str, date: str | None, term: str | None, rate: object) -> None:
-    """What goes with what, before anybody is asked."""
+def _check_quote_options(of: str, date: str | None, term: str | None, rate: object) -> None:
+    """Raise `CommandError` if the options cannot be combined, before connecting to a server."""
     if of == "upgrade" and date:
-        raise usage_error("An upgrade is at once, so it takes no --date.", field="date")
+        raise usage_error("An upgrade takes effect immediately, so --date is not allowed.", field="date")
     if of != "upgrade" and not date:
-        raise usage_error(f"Say on which day: a quote of a {of} takes --date.", field="date")
+        raise usage_error(f"A quote of a {of} requires --date.", field="date")
     if of == "switch" and not term:
-        raise usage_error("A switch names the contract: --term MONTHLY or --term ANNUAL.", field="term")
+        raise usage_error("A switch requires --term MONTHLY or --term ANNUAL.", field="term")
     if of == "cancellation" and (term or rate):
-        raise usage_error("--term, --plan and --members go with --of switch or --of upgrade.", field="of")
+        raise usage_error("--term, --plan and --members require --of switch or --of upgrade.", field="of")
 
 
 @app.command(rich_help_panel=_PANEL)
 def upcoming(
     subscription_id: SubscriptionId, timeout: Timeout = DEFAULT_TIMEOUT, as_json: AsJson = False
 ) -> None:
-    """What will happen next if nothing is asked, with amounts."""
-    from entrypoints.cli.views.tables import coming_table
+    """Show the future events, with amounts, if no further command is sent."""
+    from entrypoints.cli.views.tables import upcoming_table
 
     with Session(timeout=timeout) as session:
-        subscription_id = session.subscription(subscription_id)
-        coming = session.ask(lambda client: client.upcoming(subscription_id))
-    show(as_json, coming, lambda: coming_table(coming) if coming else "Nothing will happen any more.")
+        subscription_id = session.resolve_id(subscription_id)
+        events = session.run_client(lambda client: client.upcoming(subscription_id))
+    show(as_json, events, lambda: upcoming_table(events) if events else "There are no upcoming events.")
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -194,22 +196,24 @@ def explain(
     key: Annotated[
         str | None,
         typer.Argument(
-            metavar="KEY", help="One line, as SERVICE_FEE/2027-01-01; all if not given.", show_default=False
+            metavar="KEY",
+            help="Key of a ledger line, such as SERVICE_FEE/2027-01-01; default: all.",
+            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why a ledger line is what it is: rule, days, price, arithmetic."""
+    """Explain ledger lines: rule, days, price, arithmetic."""
     from rich.console import Group
 
     from entrypoints.cli.views.tables import explanation_view
 
     with Session() as session:
-        subscription_id = session.subscription(subscription_id)
+        subscription_id = session.resolve_id(subscription_id)
         full_key = f"{subscription_id}/{key}" if key and key.count("/") == 1 else key
-        found = session.read(lambda record: record.explain(subscription_id, full_key))
+        explanations = session.run_query(lambda queries: queries.explain(subscription_id, full_key))
     show(
         as_json,
-        found,
-        lambda: Group(*map(explanation_view, found)) if found else "Nothing has been charged.",
+        explanations,
+        lambda: Group(*map(explanation_view, explanations)) if explanations else "There are no charges.",
     )

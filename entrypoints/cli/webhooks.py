@@ -1,4 +1,4 @@
-"""`worksub webhooks`."""
+"""`worksub webhooks`: manage webhook endpoints and deliveries."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
     from starter.webhook_endpoints import Delivery, Endpoint, NewSecret, WebhookEndpointStore
 
-app = typer.Typer(help="Who is told of what happens, and what could not be told.", no_args_is_help=True)
+app = typer.Typer(help="Manage webhook endpoints and failed deliveries.", no_args_is_help=True)
 PANEL = "Run the service"
 
 T = TypeVar("T")
 
 EndpointId = Annotated[
-    str, typer.Argument(metavar="ENDPOINT", help="Its id, as `list` shows it.", show_default=False)
+    str,
+    typer.Argument(metavar="ENDPOINT", help="ID of the endpoint, as shown by `list`.", show_default=False),
 ]
-_PATIENCE_SECONDS = 30.0
-_LOOK_SECONDS = 0.2
+_TEST_TIMEOUT_SECONDS = 30.0
+_POLL_SECONDS = 0.2
 
 
 def _state(text: str) -> str:
@@ -40,48 +41,54 @@ def _state(text: str) -> str:
 
 @app.command("add")
 def add_endpoint(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where to send events.", show_default=False)],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="URL that receives the events.", show_default=False)
+    ],
     customer: Annotated[
-        str | None, typer.Option("--customer", metavar="ID", help="Tell of this customer's subscriptions.")
+        str | None,
+        typer.Option("--customer", metavar="ID", help="Send events of this customer's subscriptions."),
     ] = None,
-    everybody: Annotated[bool, typer.Option("--all", help="Tell of every customer's.")] = False,
+    all_customers: Annotated[
+        bool, typer.Option("--all", help="Send events of all customers' subscriptions.")
+    ] = False,
     events: Annotated[
         list[str] | None,
         typer.Option(
             "--event",
             metavar="KIND",
-            help="Send only this kind of event; may be repeated.",
+            help="Send only this kind of event; can be repeated.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell an endpoint of what happens from now on. Its secret is shown now and never again."""
+    """Add an endpoint for future events. Its secret is displayed only once."""
     from adapters.webhooks.url_policy import url_problem
     from subscription.events import EVENT_KINDS
     from subscription.request import is_opaque_id
 
-    if (customer is None) == (not everybody):
-        raise usage_error("Say either --customer ID or --all.", field="customer")
+    if (customer is None) == (not all_customers):
+        raise usage_error("Specify either --customer ID or --all.", field="customer")
     if customer is not None and not is_opaque_id(customer):
         raise usage_error(
-            "A customer's id is 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit.",
+            "A customer ID has 1 to 100 letters, digits, '.', '_', ':' or '-'. "
+            "It begins with a letter or digit.",
             field="customer",
         )
-    if problem := url_problem(url, anywhere=_anywhere()):
+    if problem := url_problem(url, anywhere=_allow_private_targets()):
         raise usage_error(f"The URL {problem}.", field="url")
-    wanted = [kind.upper() for kind in events or ()] or None
-    if unknown := [kind for kind in wanted or () if kind not in EVENT_KINDS]:
+    kinds = [kind.upper() for kind in events or ()] or None
+    if unknown := [kind for kind in kinds or () if kind not in EVENT_KINDS]:
         raise usage_error(f"{unknown[0]!r} is not one of {', '.join(EVENT_KINDS)}.", field="event")
-    made = _with_webhooks(lambda webhooks: webhooks.add(url, customer, events=wanted))
-    show(as_json, made, lambda: _secret_view(made))
+    created = _with_webhooks(lambda webhooks: webhooks.add(url, customer, events=kinds))
+    show(as_json, created, lambda: _secret_view(created))
 
 
 @app.command("list")
 def list_endpoints(as_json: AsJson = False) -> None:
-    """List endpoints, with how much waits for each and how much is parked."""
-    found = _with_webhooks(lambda webhooks: webhooks.list())
-    show(as_json, {"endpoints": found}, lambda: _endpoints_view(found))
+    """List endpoints with their numbers of waiting and parked deliveries."""
+    endpoints = _with_webhooks(lambda webhooks: webhooks.list())
+    show(as_json, {"endpoints": endpoints}, lambda: _endpoints_view(endpoints))
 
 
 @app.command("deliveries")
@@ -95,16 +102,16 @@ def list_deliveries(
     after: AfterNumber = 0,
     as_json: AsJson = False,
 ) -> None:
-    """List what an endpoint was told, or will be, in the order in which it came about."""
+    """List the deliveries to an endpoint by number, oldest first."""
     from subscription.webhook_events import DeliveryState
 
-    found = _with_webhooks(
+    deliveries = _with_webhooks(
         lambda webhooks: webhooks.deliveries(
             endpoint, state=DeliveryState(state) if state else None, after=after, limit=limit + 1
         )
     )
-    shown, last = found[:limit], found[limit - 1].number if len(found) > limit else None
-    show(as_json, {"deliveries": shown, "after": last}, lambda: _deliveries_view(shown, last))
+    page, last = deliveries[:limit], deliveries[limit - 1].number if len(deliveries) > limit else None
+    show(as_json, {"deliveries": page, "after": last}, lambda: _deliveries_view(page, last))
 
 
 @app.command("replay")
@@ -112,13 +119,13 @@ def replay(
     endpoint: EndpointId,
     subscription: OfSubscription = None,
     first: Annotated[
-        int | None, typer.Option("--from", min=1, metavar="SEQUENCE", help="From this event of it on.")
+        int | None, typer.Option("--from", min=1, metavar="SEQUENCE", help="Start at this event number.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try again what is parked, or send all events of one subscription again, delivered or not."""
+    """Retry parked deliveries, or resend all events of one subscription, delivered or not."""
     if subscription is None and first is not None:
-        raise usage_error("--from goes with --subscription, whose events it numbers.", field="from")
+        raise usage_error("--from requires --subscription.", field="from")
     subscription_id = None if subscription is None else _id_of(subscription)
     queued = _with_webhooks(
         lambda webhooks: (
@@ -127,15 +134,19 @@ def replay(
             else webhooks.replay_subscription(endpoint, subscription_id, first or 1)
         )
     )
-    show(as_json, {"queued": queued}, lambda: f"{queued:,} to be delivered again.")
+    show(as_json, {"queued": queued}, lambda: f"{queued:,} deliveries are queued.")
 
 
 @app.command("test")
-def try_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
-    """Send a test event, and wait for the result."""
-    tried = _with_webhooks(lambda webhooks: _tried(webhooks, endpoint))
-    show(as_json, tried, lambda: f"{tried.state}: {tried.last_error or 'the endpoint has taken it'}.")
-    if tried.last_error:
+def send_test(endpoint: EndpointId, as_json: AsJson = False) -> None:
+    """Send a test event and wait for the result."""
+    delivery = _with_webhooks(lambda webhooks: _send_test_event(webhooks, endpoint))
+    show(
+        as_json,
+        delivery,
+        lambda: f"{delivery.state}: {delivery.last_error or 'the endpoint accepted the event'}.",
+    )
+    if delivery.last_error:
         raise typer.Exit(ExitCode.REFUSED)
 
 
@@ -145,78 +156,80 @@ def rotate_secret(
     hours: Annotated[
         int,
         typer.Option(
-            "--overlap", min=0, max=720, metavar="HOURS", help="How long the old one signs as well."
+            "--overlap", min=0, max=720, metavar="HOURS", help="How long the old secret also signs."
         ),
     ] = 24,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new secret. For a day, or as long as is said, both sign."""
-    made = _with_webhooks(lambda webhooks: webhooks.rotate(endpoint, timedelta(hours=hours)))
-    show(as_json, made, lambda: _secret_view(made))
+    """Create a new secret. Both secrets sign for 24 hours, or for --overlap."""
+    created = _with_webhooks(lambda webhooks: webhooks.rotate(endpoint, timedelta(hours=hours)))
+    show(as_json, created, lambda: _secret_view(created))
 
 
 @app.command("pause")
 def pause_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
-    """Send nothing to an endpoint for now. Its events wait until it is resumed."""
+    """Pause an endpoint. Its events wait until it is resumed."""
     from subscription.webhook_events import EndpointStatus
 
     _with_webhooks(lambda webhooks: webhooks.set_status(endpoint, EndpointStatus.PAUSED))
     show(
-        as_json, {"paused": endpoint}, lambda: f"{endpoint} is paused. `worksub webhooks resume` resumes it."
+        as_json,
+        {"paused": endpoint},
+        lambda: f"{endpoint} is paused. To resume it, run `worksub webhooks resume`.",
     )
 
 
 @app.command("resume")
 def resume_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
-    """Send events again to an endpoint that was paused, or was disabled by its answer 410."""
+    """Resume an endpoint that was paused, or that was disabled because it answered 410."""
     from subscription.webhook_events import EndpointStatus
 
     _with_webhooks(lambda webhooks: webhooks.set_status(endpoint, EndpointStatus.ENABLED))
-    show(as_json, {"resumed": endpoint}, lambda: f"{endpoint} is sent events again.")
+    show(as_json, {"resumed": endpoint}, lambda: f"{endpoint} is enabled.")
 
 
 @app.command("remove")
 def remove_endpoint(endpoint: EndpointId, as_json: AsJson = False) -> None:
-    """Tell an endpoint no more."""
+    """Remove an endpoint."""
     _with_webhooks(lambda webhooks: webhooks.remove(endpoint))
-    show(as_json, {"removed": endpoint}, lambda: f"{endpoint} is told no more.")
+    show(as_json, {"removed": endpoint}, lambda: f"{endpoint} is removed.")
 
 
 def _id_of(reference: str) -> str:
     with Session() as session:
-        return session.recorded(reference)
+        return session.resolve_existing_id(reference)
 
 
-async def _tried(webhooks: "WebhookEndpointStore", endpoint: str) -> "Delivery":
+async def _send_test_event(webhooks: "WebhookEndpointStore", endpoint: str) -> "Delivery":
     import asyncio
 
     from subscription.webhook_events import EndpointStatus
 
-    status = next((each.status for each in await webhooks.list() if each.endpoint_id == endpoint), None)
+    status = next((known.status for known in await webhooks.list() if known.endpoint_id == endpoint), None)
     if status not in (None, EndpointStatus.ENABLED):
         raise CommandError(
             ExitCode.REFUSED,
             "ENDPOINT_NOT_ENABLED",
-            f"The endpoint is {status.lower()}, so nothing is sent to it.",
+            f"The endpoint is {status.lower()}, so no events are sent.",
             field="endpoint",
-            advice="`worksub webhooks resume` enables it again.",
+            advice="To enable it, run `worksub webhooks resume`.",
         )
     number = await webhooks.test(endpoint)
-    for _ in range(int(_PATIENCE_SECONDS / _LOOK_SECONDS)):
+    for _ in range(int(_TEST_TIMEOUT_SECONDS / _POLL_SECONDS)):
         delivery = await webhooks.delivery(number)
         assert delivery is not None
         if delivery.attempts:
             return delivery
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
     raise unavailable(
         "NO_ANSWER",
-        "No worker has sent it yet; it is sent as soon as one works.",
-        advice="`worksub doctor` says what is missing, `worksub webhooks deliveries` what came of it.",
+        "No worker has sent the test event yet. It is sent when a worker is available.",
+        advice="Run `worksub doctor` to find the cause, and `worksub webhooks deliveries` for the result.",
     )
 
 
-def _anywhere() -> bool:
-    """Whether internal addresses will do: as the workers are told, or on the stack of `worksub dev`."""
+def _allow_private_targets() -> bool:
+    """Return whether private addresses are allowed: by the workers' setting, or with `worksub dev`."""
     from adapters.settings import SettingsError, allow_private_webhook_targets
     from entrypoints.cli.connections import dev_stack
 
@@ -226,28 +239,28 @@ def _anywhere() -> bool:
         raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
 
 
-def _with_webhooks(ask: "Callable[[WebhookEndpointStore], Awaitable[T]]") -> T:
+def _with_webhooks(task: "Callable[[WebhookEndpointStore], Awaitable[T]]") -> T:
     from starter.webhook_endpoints import EndpointNotFoundError, WebhookEndpointStore
 
-    with Session(timeout=2 * _PATIENCE_SECONDS) as session:
+    with Session(timeout=2 * _TEST_TIMEOUT_SECONDS) as session:
         try:
-            return session.run_admin(lambda pool: ask(WebhookEndpointStore(pool)))
+            return session.run_admin(lambda pool: task(WebhookEndpointStore(pool)))
         except EndpointNotFoundError:
             raise CommandError(
                 ExitCode.REFUSED,
                 "ENDPOINT_NOT_FOUND",
-                "There is no endpoint with that id.",
+                "There is no endpoint with this ID.",
                 field="endpoint",
-                advice="`worksub webhooks list` shows the ids.",
+                advice="For the IDs, run `worksub webhooks list`.",
             ) from None
 
 
-def _secret_view(made: "NewSecret") -> "RenderableType":
+def _secret_view(created: "NewSecret") -> "RenderableType":
     from rich.text import Text
 
     return Text(
-        f"{made.endpoint_id} verifies what it is sent with this secret. It is not shown again:\n\n"
-        f"  {made.secret}\n"
+        f"Secret of {created.endpoint_id}, to verify signatures. Store it now; it is not shown again:\n\n"
+        f"  {created.secret}\n"
     )
 
 
@@ -256,7 +269,7 @@ def _endpoints_view(endpoints: "list[Endpoint]") -> "RenderableType":
 
     from entrypoints.cli.views.api_tables import endpoints_table
 
-    return endpoints_table(endpoints) if endpoints else Text("There are none.")
+    return endpoints_table(endpoints) if endpoints else Text("There are no endpoints.")
 
 
 def _deliveries_view(deliveries: "list[Delivery]", last: int | None) -> "RenderableType":
@@ -266,6 +279,6 @@ def _deliveries_view(deliveries: "list[Delivery]", last: int | None) -> "Rendera
     from entrypoints.cli.views.api_tables import deliveries_table
 
     if not deliveries:
-        return Text("There are none.")
+        return Text("There are no deliveries.")
     more = [Text(f"There are more: add --after {last}")] if last else []
     return Group(deliveries_table(deliveries), *more)

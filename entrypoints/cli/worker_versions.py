@@ -13,7 +13,7 @@ from adapters.temporal.client import TASK_QUEUE
 
 
 async def idle_version(client: Client, since: datetime) -> str | None:
-    """What to do if Temporal gives nothing to the workers that asked since then; None if one gets tasks."""
+    """Return the next step if no worker that polled since then receives tasks; None if one does."""
     queue = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
@@ -21,17 +21,17 @@ async def idle_version(client: Client, since: datetime) -> str | None:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
     )
-    working = {
+    polling = {
         _version_of(poller) for poller in queue.pollers if poller.last_access_time.ToDatetime(UTC) > since
     }
-    served = {*_served(queue.versioning_info)}
-    if working & served:
+    current = {*_current_versions(queue.versioning_info)}
+    if polling & current:
         return None
-    idle = next((version for version in working if version), None)
+    idle = next((version for version in polling if version), None)
     if idle is None:
-        return f"Temporal gives the tasks to {' and '.join(map(_named, served))}: run a worker of it."
+        return f"Temporal routes tasks to {' and '.join(map(_named, current))}: run a worker of this version."
     return (
-        f"Only {_named(idle)} is there, and Temporal gives the tasks to {' and '.join(map(_named, served))}: "
+        f"Only {_named(idle)} is running, but Temporal routes tasks to {' and '.join(map(_named, current))}: "
         f"`temporal worker deployment set-current-version --deployment-name {idle.deployment_name} "
         f"--build-id {idle.build_id}`."
     )
@@ -44,8 +44,8 @@ def _version_of(poller: PollerInfo) -> WorkerDeploymentVersion | None:
     return WorkerDeploymentVersion(options.deployment_name, options.build_id)
 
 
-def _served(info: TaskQueueVersioningInfo) -> Iterator[WorkerDeploymentVersion | None]:
-    """The versions that get tasks; None are the workers without one."""
+def _current_versions(info: TaskQueueVersioningInfo) -> Iterator[WorkerDeploymentVersion | None]:
+    """Yield the versions that receive tasks; None for unversioned workers."""
     versions = [info.current_deployment_version]
     if info.ramping_version_percentage > 0:
         versions.append(info.ramping_deployment_version)
@@ -58,5 +58,5 @@ def _served(info: TaskQueueVersioningInfo) -> Iterator[WorkerDeploymentVersion |
 
 def _named(version: WorkerDeploymentVersion | None) -> str:
     if version is None:
-        return "workers without a version"
+        return "unversioned workers"
     return f"build {version.build_id} of deployment {version.deployment_name}"

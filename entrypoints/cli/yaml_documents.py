@@ -12,16 +12,16 @@ from adapters.files import STANDARD_INPUT, TooLargeError, read_text
 
 _PLAIN = "!plain"
 _TEXT = "tag:yaml.org,2002:str"
-_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+_CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?")
 
-# A file of a few lines can mean millions of values, through aliases of aliases.
-_MOST_VALUES = 200_000
+# Nested aliases can expand a few lines to millions of values (the "billion laughs" attack).
+_MAX_VALUES = 200_000
 
 
 class DocumentError(Exception):
-    """A file that cannot be read; the text is a sentence with the file, the line, and the problem."""
+    """Raised for an unreadable file; the message has the file, the line and the problem."""
 
     def __init__(self, source: str, line: int | None, problem: str) -> None:
         super().__init__(f"{source}, line {line}: {problem}." if line else f"{source}: {problem}.")
@@ -32,14 +32,14 @@ class DocumentError(Exception):
 
 @dataclass(frozen=True)
 class YamlDocument:
-    """One document of a file: what it says, and where each field stands, by its dotted path."""
+    """One document of a file: its fields, and the line of each field by dotted path."""
 
     source: str
     fields: Mapping[str, Any]
     lines: Mapping[str, int]
 
     def line_of(self, path: str | None) -> int:
-        """The line of a field, or of the nearest thing around it."""
+        """Return the line of a field, or of the nearest enclosing field."""
         parts = path.split(".") if path else []
         while parts and ".".join(parts) not in self.lines:
             parts.pop()
@@ -47,14 +47,14 @@ class YamlDocument:
 
 
 class _Loader(yaml.BaseLoader):
-    """Leaves it to `_plain` what a word without quotes means."""
+    """Loader that leaves the interpretation of unquoted scalars to `_plain`."""
 
 
 _Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
 
 
 def read_documents(path: Path) -> list[YamlDocument]:
-    """Every document of a YAML file, each of which must be named fields; raises `DocumentError`."""
+    """Return the documents of a YAML file; raise `DocumentError` unless each is a mapping."""
     source = "standard input" if path == STANDARD_INPUT else str(path)
     try:
         text = read_text(path)
@@ -68,7 +68,7 @@ def read_documents(path: Path) -> list[YamlDocument]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise DocumentError(source, line, f"is not YAML: {error.problem}") from None
-    except yaml.YAMLError:  # which knows a position, but no line
+    except yaml.YAMLError:  # has a position, but no line
         raise DocumentError(source, None, "is not YAML: it has characters that cannot be printed") from None
     except RecursionError:
         raise DocumentError(source, None, "is nested too deeply") from None
@@ -78,7 +78,7 @@ def read_documents(path: Path) -> list[YamlDocument]:
 
 
 class _DocumentParser:
-    """One document being read."""
+    """Parser of one document."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -86,7 +86,7 @@ class _DocumentParser:
         self._values = 0
 
     def document(self, node: yaml.Node) -> YamlDocument | None:
-        """None for an empty one, such as follows a last `---`."""
+        """Return the document, or None if it is empty, as after a final `---`."""
         fields = self._value(node, "", ())
         if fields is None:
             return None
@@ -96,7 +96,7 @@ class _DocumentParser:
 
     def _value(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> Any:
         self._values += 1
-        if node in within or self._values > _MOST_VALUES:
+        if node in within or self._values > _MAX_VALUES:
             raise self._error(node, "an alias (*name) repeats too much here")
         self._lines[path] = node.start_mark.line + 1
         match node:
@@ -130,9 +130,9 @@ class _DocumentParser:
 
 
 def _plain(text: str) -> Any:
-    """What a word without quotes means. Dates, `on`, `yes` and numbers with leading zeros are text."""
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
+    """Return the value of an unquoted scalar. Dates, `on`, `yes` and numbers with leading zeros are text."""
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
     if _INTEGER.fullmatch(text):
         return int(text)
     if _NUMBER.fullmatch(text):

@@ -60,7 +60,7 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
         tried = await anywhere.json("webhooks", "test", endpoint)
         assert (tried["state"], tried["last_error"]) == ("DELIVERED", None)
         assert receiver.verifies(made["secret"])
-        assert "a test" in (await cli.run("webhooks", "deliveries", endpoint)).out
+        assert "test event" in (await cli.run("webhooks", "deliveries", endpoint)).out
         receiver.status = 404
         failed = await anywhere.run("webhooks", "test", endpoint, "--json")
         assert (failed.code, failed.json["last_error"]) == (1, "it answered 404")

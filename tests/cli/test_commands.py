@@ -32,7 +32,7 @@ async def test_a_switch_is_reserved_replaced_and_withdrawn(service: Service, cli
     assert replaced.code == 0
     assert "annual contract on premium for 12 members is reserved" in replaced.out
     assert f"in place of the one for {in_days(9)}" in replaced.out
-    assert "It is TRIAL now, access FULL." in replaced.out
+    assert "State: TRIAL, access: FULL." in replaced.out
     status = await cli.run("status", subscription_id)
     assert "the switch to ANNUAL on premium, 12 members, for" in status.out
     withdrawn = await cli.json("withdraw", subscription_id)
@@ -83,7 +83,7 @@ async def test_an_upgrade_agrees_to_the_terms_of_today(service: Service, cli: Cl
     unasked = await cli.run("upgrade", subscription_id, "--plan", "premium", "--json")
     assert (unasked.code, unasked.error["field"]) == (2, "agree")
     terminal = await cli.at_a_terminal("upgrade", subscription_id, "--plan", "premium")
-    await terminal.sees("service in version 2026-01")
+    await terminal.sees("service, version 2026-01")
     await terminal.sees("Type yes or no: ")
     terminal.type("perhaps")
     await terminal.sees("Not agreed, so nothing has changed.")
@@ -140,7 +140,7 @@ async def test_terminal_shows_cost_and_prompts_for_account(service: Service, cli
         (f"minji@{group}", "Canceled at the customer's wish", 0),
     ):
         terminal = await cli.at_a_terminal("cancel", subscription_id, "--date", "today")
-        await terminal.sees("of it for leaving early")
+        await terminal.sees("including an early-termination charge of")
         await terminal.sees("EARLY_TERMINATION_FEE")
         await terminal.sees(f"type the account (minji@{group}): ")
         terminal.type(typed)
@@ -196,7 +196,7 @@ async def test_verify_domain_record_proves_ownership(service: Service, cli: Cli)
     assert "not found yet" in shown.out
     service.stack.dns.publish_cname(proof["cname_name"], proof["cname_target"])
     proved = await cli.run("verify-domain", subscription_id)
-    assert "It is TRIAL now, access FULL." in proved.out
+    assert "State: TRIAL, access: FULL." in proved.out
     assert "To prove" not in proved.out
 
 
@@ -209,7 +209,7 @@ async def test_a_year_of_charges_is_foreseen_quoted_and_explained(service: Servi
         cli.json("upcoming", subscription_id), cli.run("ledger", subscription_id)
     )
     assert coming[0]["entry"]["event"] == "SERVICE_FEES_POSTED"
-    assert "Nothing has been charged." in before.out
+    assert "There are no charges." in before.out
     due = coming[0]["entry"]["at"]
     moved = await cli.json("clock", "run-to", subscription_id, due)
     assert [event["event"] for event in moved["events"]] == ["SERVICE_FEES_POSTED"]
@@ -246,7 +246,7 @@ async def test_a_switch_and_an_upgrade_are_quoted_before_they_are_done(service: 
     )
     # Basic costs 7,200 per member and month at list price, 6,000 in an annual contract.
     assert (switch["monthly"], switch["monthly_now"], switch["contract"]["term"]) == (72_000, 0, "MONTHLY")
-    assert "72,000 KRW a month" in in_words.out
+    assert "72,000 KRW per month" in in_words.out
     assert (early.code, early.error["code"]) == (1, "NOT_YET_PAID")
     await cli.json("switch", subscription_id, "--date", "today", "--term", "ANNUAL")
     upgrade, in_words = await asyncio.gather(
@@ -255,7 +255,7 @@ async def test_a_switch_and_an_upgrade_are_quoted_before_they_are_done(service: 
     )
     assert (upgrade["monthly"], upgrade["monthly_now"]) == (120_000, 60_000)
     assert upgrade["total"] == sum(line["amount"] for line in upgrade["ledger"])
-    assert "120,000 KRW a month instead of 60,000 KRW" in in_words.out
+    assert "120,000 KRW per month instead of 60,000 KRW" in in_words.out
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ async def test_lists_are_paginated(service: Service, cli: Cli) -> None:
     assert rest["after"] is None
     assert ids[0] in table.out
     assert f"There are more: add --after {ids[1]}" in table.out
-    assert "There are none." in none.out
+    assert "No subscriptions found." in none.out
 
 
 async def test_missing_subscription_is_not_found(cli: Cli) -> None:
@@ -328,7 +328,7 @@ async def test_clock_advances_by_hours_or_to_date_never_back(service: Service, c
     moved = await cli.run("clock", "advance", subscription_id, "--days", "30", "--hours", "1")
     assert moved.code == 0
     assert "TRIAL_ENDED" in moved.out
-    assert "it is SUSPENDED, access NONE." in moved.out
+    assert "State: SUSPENDED, access: NONE." in moved.out
     back = await cli.run("clock", "run-to", subscription_id, "2026-01-01", "--json")
     assert (back.code, back.error["code"]) == (1, "CLOCK_PASSED")
     far = await cli.run("clock", "run-to", subscription_id, "9999-01-01", "--json")

@@ -98,7 +98,7 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
         started = children(dev.pid)
         assert len(started) == 4
         dev.send_signal(signal.SIGTERM)
-        await says(dev, "Stopped. The data stay")
+        await says(dev, "Stopped. The data is kept")
         assert await dev.wait() == 0
         await asyncio.gather(*map(gone, started))
 
@@ -119,7 +119,7 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
     assert re.sub(r"\^C", "", terminal.shown[shown:]).split("\r\n")[-4:] == [
         "Stopping the worker, then the servers…",
         "Stopping the servers…",
-        "Stopped. The data stay, for the next time.",
+        "Stopped. The data is kept for the next start.",
         "",
     ]
     left = [name for name in ("env", "temporal.toml") if (cli.directory / ".worksub" / name).exists()]
@@ -191,7 +191,7 @@ async def domain_is_proved_in_the_file_of_records(cli: Cli, subscription_id: str
 
 
 async def worker_is_started_again(dev: asyncio.subprocess.Process, cli: Cli) -> None:
-    await says(dev, "dns.txt, line 1: a record is written as NAME TXT VALUE")
+    await says(dev, "dns.txt, line 1: invalid record. Use NAME TXT VALUE")
     os.kill(worker_of(dev), signal.SIGKILL)
     await says(dev, "The worker failed with exit code -9")
     await says(dev, "Starting the worker again…")
@@ -208,7 +208,7 @@ async def test_dev_stops_servers_after_worker_and_api(cli: Cli) -> None:
         dev.send_signal(signal.SIGINT)
         await says(dev, "Stopping the servers…")
         assert [pid for pid in processes if pid in children(dev.pid)] == []
-        await says(dev, "Stopped. The data stay, for the next time.")
+        await says(dev, "Stopped. The data is kept for the next start.")
         assert dev.stderr is not None
         assert (await dev.stderr.read()).decode() == ""
         assert await dev.wait() == 0
@@ -263,7 +263,7 @@ async def test_dev_exits_and_names_the_server_that_ended(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("demo",), "A faulty request is refused"),
+        (("demo",), "An invalid request is refused"),
         (("simulate", "--engine", "temporal", str(EXAMPLE)), "Starting Temporal…"),
     ],
     ids=["demo", "simulate"],
@@ -308,5 +308,5 @@ async def test_demo_runs_full_lifecycle_and_leaves_nothing(cli: Cli, tmp_path: P
     assert all(place["after"] == 0 for place in places)
     assert (password["before"], password["after"]) == (0, 0)
     assert len(summary["certificates"]) == 2
-    assert "What is gone: everything that named the customer" in ended.err
+    assert "Deleted: all data that identified the customer" in ended.err
     assert list(elsewhere.iterdir()) == []

@@ -33,7 +33,7 @@ def test_advice_is_for_codes_that_there_are() -> None:
 async def test_help_has_every_command_under_a_heading(alone: Cli) -> None:
     ended = await alone.run("--help")
     assert (ended.code, ended.err) == (0, "")
-    *_, listed = ended.out.partition("Start here:")
+    *_, listed = ended.out.partition("Getting started:")
     assert {
         line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "
     } == set(typer.main.get_group(app).commands)

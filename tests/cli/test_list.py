@@ -57,8 +57,8 @@ async def test_empty_list_shows_filter_and_web_ui_query(service: Service, cli: C
         cli.run("list", "reservations-due", "--customer", "nobody"),
         cli.run("list", "needs-attention", "--customer", "nobody"),
     )
-    assert "There are none." in ending.out
-    assert "Asked for: contracts whose last day is in this month." in ending.out
+    assert "No subscriptions found." in ending.out
+    assert "Filter: contracts whose last day is in this month." in ending.out
     query = " ".join(ending.out.split("Web UI: ")[1].split())
     assert query == (
         "SubscriptionState = 'ACTIVE' "

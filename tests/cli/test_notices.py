@@ -71,14 +71,14 @@ async def test_notices_are_listed_by_state_and_page(cli: Cli, told: str) -> None
         cli.run("notices", "list", "--subscription", told, "--state", "GIVEN_UP"),
     )
     assert [each["days"] for each in second["notices"]] == [3]
-    assert none.out.strip() == "There are none."
+    assert none.out.strip() == "There are no notices."
 
 
 async def test_erasure_deletes_the_email(service: Service, cli: Cli, told: str) -> None:
     number = str((await service.client.notices(subscription_id=told))[0].number)
     await erased(service, told)
     shown = await cli.run("notices", "show", number)
-    assert "Its letter has been deleted." in shown.out
+    assert "The email has been deleted." in shown.out
     assert "무료 체험" not in shown.out
 
 

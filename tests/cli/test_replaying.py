@@ -16,7 +16,7 @@ async def test_running_workflow_replays_on_this_release(service: Service, cli: C
     await wait_for("it is listed", is_listed)
     assert await cli.json("replay", "--query", query) == {"replayed": 1, "failed": []}
     ended = await cli.run("replay", "--limit", "1")
-    assert (ended.code, ended.out.strip(), ended.err) == (0, "All 1 replay on this release.", "")
+    assert (ended.code, ended.out.strip(), ended.err) == (0, "All 1 runs replay on this release.", "")
 
 
 async def test_invalid_query_is_refused(cli: Cli) -> None:

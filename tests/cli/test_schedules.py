@@ -54,7 +54,7 @@ async def test_reconciliation_findings_are_listed(cli: Cli, service: Service) ->
     triggered = await cli.run("schedules", "trigger", "reconcile")
 
     assert triggered.code == 0
-    assert "reconcile has begun, as workflow worksub-reconcile" in triggered.err
+    assert "reconcile has started as workflow worksub-reconcile" in triggered.err
     assert "looked at" in triggered.out
     shown, document = await asyncio.gather(cli.run("findings"), cli.json("findings"))
     assert triggered.out.strip() in shown.out

@@ -105,10 +105,10 @@ async def test_waiting_for_a_worker_is_logged_and_bounded(unserved: Cli) -> None
     ended = await unserved.run("request", file, "--password-stdin", "--timeout", "14", typed=PASSWORD)
     assert ended.code == 3
     waiting, still_waiting, *rest = ended.err.splitlines()
-    assert waiting == "Waiting for a worker to answer, for 14 s at most…"
-    assert re.fullmatch(r"Waiting for a worker to answer, for 1\d s now, for 14 s at most…", still_waiting)
+    assert waiting == "Waiting for a worker to answer (timeout 14 s)…"
+    assert re.fullmatch(r"Waiting for a worker to answer \(1\d s elapsed, timeout 14 s\)…", still_waiting)
     assert "No worker has answered within 14 s" in rest[0]
-    assert "may still be carried out" in rest[0]
+    assert "may still be executed" in rest[0]
 
 
 async def test_doctor_passes_on_a_healthy_service(cli: Cli) -> None:
@@ -152,7 +152,7 @@ async def test_setup_fixes_missing_items_reported_by_doctor(
     assert "SubscriptionState" in done["search_attributes"]
     asking = new.with_settings(DATABASE_URL=as_login(empty, PEOPLE))
     again, doctor = await asyncio.gather(new.run("setup"), asking.run("doctor", "--json"))
-    assert again.out.strip() == "Everything was set up already."
+    assert again.out.strip() == "Nothing to do: everything was already set up."
     assert [f["what"] for f in doctor.json["findings"] if f["verdict"] != "OK"] == ["worker"]
 
     changed_file = dearer_catalogue(catalogue_file, new.directory)
@@ -178,7 +178,7 @@ async def test_the_doctor_finds_a_clock_that_is_wrong(service: Service, cli: Cli
     assert doctor.code == 1
     [wrong] = [finding for finding in doctor.json["findings"] if finding["verdict"] != "OK"]
     assert (wrong["what"], wrong["verdict"]) == ("PostgreSQL's clock", "WRONG")
-    assert re.match(r"It is (89|90)\.\d s behind this machine's: let one time service", wrong["text"])
+    assert re.match(r"(89|90)\.\d s behind this machine's clock: synchronize", wrong["text"])
 
 
 async def test_doctor_reports_logins_with_excess_privileges(service: Service, cli: Cli) -> None:
@@ -192,21 +192,21 @@ async def test_doctor_reports_logins_with_excess_privileges(service: Service, cl
     assert await logins(addresses.people_url) == (
         0,
         "OK",
-        f"{people} worksub_operator; {worker}: none may do more than it needs.",
+        f"{people} worksub_operator; {worker}: no excess privileges.",
     )
     code, verdict, text = await logins(addresses.worker_url)
     assert (code, verdict) == (0, "NOTE")
     assert f"{people} worksub_service, a login of the worker" in text
     code, verdict, text = await logins(addresses.database_url)
     assert (code, verdict) == (0, "NOTE")
-    assert f"{people} worksub_owner, an owner of the record" in text
+    assert f"{people} worksub_owner, an owner of the tables" in text
     code, verdict, text = await logins(as_login(addresses.database_url, SUPERUSER))
     assert (code, verdict) == (1, "WRONG")
     assert f"{people} postgres, a superuser" in text
     async with create_pool(addresses.database_url, "worksub_worker", connections=1):
         code, verdict, text = await logins(addresses.people_url)
     assert (code, verdict) == (1, "WRONG")
-    assert "worksub-worker signs in as worksub_owner, an owner of the record" in text
+    assert "worksub-worker signs in as worksub_owner, an owner of the tables" in text
 
 
 async def test_the_doctor_names_a_login_without_limits(service: Service, cli: Cli) -> None:
@@ -218,7 +218,7 @@ async def test_the_doctor_names_a_login_without_limits(service: Service, cli: Cl
         [found] = [finding for finding in doctor.json["findings"] if finding["what"] == "login limits"]
         return found["verdict"], found["text"]
 
-    assert await limits() == ("OK", "Each login has a limit of connections and time limits.")
+    assert await limits() == ("OK", "Each login has a connection limit and timeouts.")
     superuser = await asyncpg.connect(as_login(service.stack.addresses.database_url, SUPERUSER))
     try:
         await superuser.execute("CREATE ROLE unlimited LOGIN IN ROLE worksub_reader")

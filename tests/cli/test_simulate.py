@@ -41,7 +41,7 @@ async def test_both_engines_match_the_example_expectations(alone: Cli) -> None:
     some = files[:: SIZES.examples_on_temporal]  # ids depend on the position, so both engines match
     on_temporal = await alone.run("simulate", *some, "--engine", "temporal", "--json")
     assert documents(on_temporal) == documents(await alone.run("simulate", *some, "--json"))
-    assert f"{len(some)} of {len(some)} lived: " in on_temporal.err
+    assert f"{len(some)} of {len(some)} simulated: " in on_temporal.err
 
 
 async def test_documents_follow_file_and_document_order(alone: Cli) -> None:

@@ -14,22 +14,22 @@ MISUSES: list[tuple[list[str], str]] = [
     (["list", "--limit", "many"], "'--limit': it must be a whole number"),
     (["list", "sleeping"], "'sleeping' is not one of trials-ending, reservations-due, contracts-ending"),
     (["list", "suspended", "--query", "Plan = 'basic'"], "either suspended or --query"),
-    (["list", "--query", " "], "--query has nothing in it"),
+    (["list", "--query", " "], "--query is empty"),
     (["switch", "a", "--term", "ANNUAL"], "--date"),
     (
         ["switch", "a", "--term", "WEEKLY", "--date", "2027-01-01"],
         "'WEEKLY' is not one of MONTHLY, ANNUAL",
     ),
     (["switch", "a", "--term", "ANNUAL", "--date", "2027-02-30"], "'2027-02-30' is not a date"),
-    (["switch", "a", "--term", "ANNUAL", "--date", "20270201"], "write it as 2027-01-31"),
+    (["switch", "a", "--term", "ANNUAL", "--date", "20270201"], "Use the format 2027-01-31"),
     (["switch", "a", "--term", "ANNUAL", "--date", "today", "--members", "0"], "--members"),
     (["renewal", "a"], "either --term"),
     (["renewal", "a", "--term", "ANNUAL", "--none"], "either --term"),
-    (["renewal", "a", "--none", "--plan", "lite"], "--none goes with neither"),
+    (["renewal", "a", "--none", "--plan", "lite"], "--none cannot be combined with"),
     (["upgrade", "a", "--agree"], "--plan, --members or --term"),
     (["cancel", "a", "--date", "today"], "must be confirmed"),
     (["rename", "a"], "either --group or --domain"),
-    (["clock", "advance", "a"], "how much time is to pass"),
+    (["clock", "advance", "a"], "how far to advance"),
     (["clock", "advance", "a", "-3"], "No such option"),
     (["clock", "run-to", "a", "2027-01-01T10:00:00"], "neither a date such as 2027-01-31 nor"),
     (["clock", "advance", "a", "36526"], "36525"),
@@ -50,7 +50,7 @@ async def test_usage_error_is_printed_to_standard_error(alone: Cli) -> None:
     assert ended.code == 2
     assert ended.out == ""
     assert "Error in date: " in ended.err
-    assert "`worksub switch --help` says how it is used." in ended.err
+    assert "For usage, see `worksub switch --help`." in ended.err
 
 
 async def test_help_names_every_command(alone: Cli) -> None:

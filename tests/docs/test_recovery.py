@@ -29,7 +29,7 @@ from starter.setup import set_up
 @recipe("Deadlines are not processed")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     doctor, queue, counted = await shell.types(blocks[0], {})
-    assert "One works on task queue subscriptions." in doctor
+    assert "A worker polls task queue subscriptions." in doctor
     assert "workflow" in queue
     assert counted.startswith("Total: ")
 
@@ -192,7 +192,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         told, found, attention, timeline = await restored.types(blocks[0], {"ID": subscription.id})
         assert "1 repaired" in told
         assert "EVENT_MISSING" in found
-        assert "There are none." in attention
+        assert "No subscriptions found." in attention
         assert "UPGRADED" in timeline
         assert await in_house(subscription, restored.service_env).events() == events
 

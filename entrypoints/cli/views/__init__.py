@@ -1,1 +1,1 @@
-"""Tables and layout of the command line."""
+"""Tables and layout of the command-line output."""

@@ -10,7 +10,7 @@ from starter.webhook_endpoints import Delivery, Endpoint
 
 
 def keys_table(keys: Iterable[ApiKey]) -> Table:
-    table = table_of("Prefix", "Whose", "For", "Since", "Until", "Last used")
+    table = table_of("Prefix", "Owner", "Label", "Created", "Expires", "Last used")
     for key in keys:
         table.add_row(
             key.prefix,
@@ -24,11 +24,11 @@ def keys_table(keys: Iterable[ApiKey]) -> Table:
 
 
 def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
-    table = table_of("Endpoint", "Whose", "URL", "Status", "Waiting", "Parked", "Paused until")
+    table = table_of("Endpoint", "Customer", "URL", "Status", "Waiting", "Parked", "Paused until")
     for endpoint in endpoints:
         table.add_row(
             endpoint.endpoint_id,
-            endpoint.customer_id or "everybody",
+            endpoint.customer_id or "all",
             endpoint.url,
             f"{endpoint.status}: {endpoint.status_reason}" if endpoint.status_reason else endpoint.status,
             f"{endpoint.waiting:,}",
@@ -39,11 +39,11 @@ def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
 
 
 def deliveries_table(deliveries: Iterable[Delivery]) -> Table:
-    table = table_of("Number", "Subscription", "Event", "State", "Attempts", "Since", "What is wrong")
+    table = table_of("Number", "Subscription", "Event", "State", "Attempts", "Since", "Error")
     for delivery in deliveries:
         table.add_row(
             str(delivery.number),
-            delivery.subscription_id or "a test",
+            delivery.subscription_id or "test event",
             f"{delivery.sequence} {delivery.event}" if delivery.event else "",
             delivery.state,
             str(delivery.attempts),

@@ -8,12 +8,12 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-NARROWEST = 80
-"""Columns that every terminal is taken to have."""
+MIN_WIDTH = 80
+"""Minimum number of columns, also in narrower terminals."""
 
 
 class BorderlessTable(Table):
-    """A table below an empty line, with nothing but a rule below its head."""
+    """A table without borders, with a rule below the header and an empty line above."""
 
     def __init__(self) -> None:
         super().__init__(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -24,7 +24,7 @@ class BorderlessTable(Table):
 
 
 class BreakableIdentifier:
-    """A NAME_OF_THIS_KIND, which is broken after its underscores if at all."""
+    """A NAME_WITH_UNDERSCORES that wraps only after underscores."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -39,7 +39,7 @@ class BreakableIdentifier:
 
 
 class FirstThatFits:
-    """The first where it fits into the terminal, else the second."""
+    """Renders `wide` if it fits into the terminal, otherwise `narrow`."""
 
     def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
         self._wide = wide
@@ -51,7 +51,7 @@ class FirstThatFits:
 
 
 class Indented:
-    """A part of the output, moved to the right. A line that goes on beyond the terminal is not cut."""
+    """Indented output. Lines longer than the terminal are not truncated."""
 
     def __init__(self, part: RenderableType, spaces: int = 2) -> None:
         self._part = part

@@ -54,16 +54,16 @@ def state_text(state: str) -> Text:
 
 
 def answer_view(answer: "Answer") -> RenderableType:
-    """What an accepted command caused."""
-    said: list[RenderableType] = [Text(answer.message)]
+    """Return the effects of an accepted command."""
+    parts: list[RenderableType] = [Text(answer.message)]
     if answer.ledger:
-        said += [ledger_table(answer.ledger), Text()]
-    said.append(Text.assemble("It is ", state_text(answer.state), f" now, access {answer.access}."))
-    return Group(*said)
+        parts += [ledger_table(answer.ledger), Text()]
+    parts.append(Text.assemble("State: ", state_text(answer.state), f", access: {answer.access}."))
+    return Group(*parts)
 
 
 def attention_words(attention: ShownAttention, now: datetime) -> str:
-    """Return the reason of a mark, when it was set, and how long ago unless that is in the future."""
+    """Return the reason for attention, its time, and its age unless the time is in the future."""
     if attention.since is None:
         return attention.words
     since = f"{attention.words}, since {moment(attention.since)}"
@@ -90,7 +90,7 @@ def status_view(
     table.add_row("Customer", status.customer_id)
     table.add_row("State", state_text(status.state))
     table.add_row(
-        "Access", status.access + (" (prove the domain)" if status.access is Access.RESTRICTED else "")
+        "Access", status.access + (" (verify the domain)" if status.access is Access.RESTRICTED else "")
     )
     table.add_row("Account", status.account or _NONE)
     table.add_row("Plan", f"{status.plan}, {members_words(status.members)}")
@@ -107,7 +107,7 @@ def status_view(
     if attention:
         words = attention_words(attention, datetime.now(KST))
         table.add_row("Needs attention", Text(words, style="red"))
-        table.add_row("To do", attention.advice)
+        table.add_row("Next step", attention.advice)
     parts: list[RenderableType] = [table]
     if status.proofs:
         parts.append(proofs_view(status.proofs))
@@ -126,13 +126,13 @@ def what_words(what: str) -> str:
 
 def renewal_words(status: "Status") -> str:
     if status.renewal is None:
-        return "none chosen: a monthly contract follows"
-    chosen = [status.renewal.term.value]
+        return "none: a monthly contract follows"
+    parts = [status.renewal.term.value]
     if status.renewal.plan:
-        chosen.append(status.renewal.plan)
+        parts.append(status.renewal.plan)
     if status.renewal.members:
-        chosen.append(members_words(status.renewal.members))
-    return ", ".join(chosen)
+        parts.append(members_words(status.renewal.members))
+    return ", ".join(parts)
 
 
 def reservation_words(status: "Status") -> str:
@@ -146,10 +146,10 @@ def reservation_words(status: "Status") -> str:
 
 
 def proofs_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
-    """The DNS records of which one must be published, each to be copied as one line, however long."""
+    """Show the DNS records, one of which must be published. Each is one unwrapped line, for copying."""
     parts: list[RenderableType] = []
     for proof in proofs:
-        parts.append(Text(f"To prove {proof.domain}, publish one of these:"))
+        parts.append(Text(f"To verify {proof.domain}, publish one of these records:"))
         for record in (
             f"{proof.txt_name} TXT {proof.txt_value}",
             f"{proof.cname_name} CNAME {proof.cname_target}",
@@ -159,7 +159,7 @@ def proofs_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
 
 
 def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
-    table = table_of("When (KST)", "Event", "State", "What happened")
+    table = table_of("When (KST)", "Event", "State", "Description")
     for entry in entries:
         table.add_row(
             f"{entry.at:%Y-%m-%d %H:%M}",
@@ -171,7 +171,7 @@ def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
 
 
 def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
-    """Ledger lines with their sum. Days are half-open: `to` is the first day that is not charged."""
+    """Return ledger lines with their sum. Periods are half-open: `to` is the first day not charged."""
     lines = list(lines)
     table = table_of("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
     table.show_footer = bool(lines)
@@ -191,16 +191,16 @@ def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
 
 
 def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
-    table = table_of("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Made (KST)", right=("KRW",))
-    for each in adjustments:
-        _, _, name = each.key.rpartition("/")
+    table = table_of("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Created (KST)", right=("KRW",))
+    for adjustment in adjustments:
+        _, _, name = adjustment.key.rpartition("/")
         table.add_row(
             name,
-            BreakableIdentifier(f"{each.corrected.kind}/{each.corrected.first_day}"),
-            BreakableIdentifier(each.reason),
-            each.reference,
-            won(each.amount),
-            f"{each.effective_at:%Y-%m-%d %H:%M}",
+            BreakableIdentifier(f"{adjustment.corrected.kind}/{adjustment.corrected.first_day}"),
+            BreakableIdentifier(adjustment.reason),
+            adjustment.reference,
+            won(adjustment.amount),
+            f"{adjustment.effective_at:%Y-%m-%d %H:%M}",
         )
     return table
 
@@ -223,7 +223,7 @@ def invoices_table(invoices: "Iterable[Invoice]") -> Table:
 
 
 def invoice_view(invoice: "Invoice") -> RenderableType:
-    """An invoice with all that stands on it. Periods are shown as people write them, with their last day."""
+    """Return an invoice with its entries. Periods are inclusive: the second date is the last day charged."""
     from subscription.invoice import InvoicedAdjustment
 
     table = table_of("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
@@ -248,16 +248,18 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
 
 
 def corrected_invoices_table(corrected: "Iterable[CorrectedInvoice]") -> Table:
-    """The earlier invoices that a later one corrects, each with what is left of it."""
+    """Return the earlier invoices that an invoice corrects, with amounts before and after."""
     amounts = ("Supply before (KRW)", "Supply after (KRW)", "Change of VAT (KRW)")
     table = table_of("Corrects", *amounts, right=amounts)
-    for each in corrected:
-        table.add_row(each.number, won(each.supply_before), won(each.supply_after), won(each.vat_change))
+    for invoice in corrected:
+        table.add_row(
+            invoice.number, won(invoice.supply_before), won(invoice.supply_after), won(invoice.vat_change)
+        )
     return table
 
 
 def notices_table(notices: "Iterable[OutboxNotice]") -> Table:
-    table = table_of("Number", "Subscription", "Notice", "About", "State", "Since (KST)", "What is wrong")
+    table = table_of("Number", "Subscription", "Notice", "Due date", "State", "Since (KST)", "Error")
     for notice in notices:
         table.add_row(
             str(notice.number),
@@ -272,9 +274,9 @@ def notices_table(notices: "Iterable[OutboxNotice]") -> Table:
 
 
 def notice_view(notice: "OutboxNotice") -> RenderableType:
-    """A notice with its letter, if that is still there."""
+    """Return a notice with its email, if the email still exists."""
     if notice.body is None:
-        return Group(notices_table([notice]), Text("Its letter has been deleted."))
+        return Group(notices_table([notice]), Text("The email has been deleted."))
     heading = Text(f"To {notice.recipient}\n{notice.subject}\n", style="bold")
     return Group(notices_table([notice]), heading, Text(notice.body))
 
@@ -282,39 +284,42 @@ def notice_view(notice: "OutboxNotice") -> RenderableType:
 def quote_view(quote: "Quote | ChangeQuote") -> RenderableType:
     from subscription.forecast import Quote
 
-    said = _cancellation_words(quote) if isinstance(quote, Quote) else _change_words(quote)
-    parts: list[RenderableType] = [Text(f"{said}.")]
+    message = _cancellation_message(quote) if isinstance(quote, Quote) else _change_message(quote)
+    parts: list[RenderableType] = [Text(f"{message}.")]
     if quote.ledger:
         parts.append(ledger_table(quote.ledger))
     return Group(*parts)
 
 
-def _cancellation_words(quote: "Quote") -> str:
-    said = f"Canceling on {quote.date} would still cost {won(quote.total)} KRW"
+def _cancellation_message(quote: "Quote") -> str:
+    message = f"Canceling on {quote.date} would cost {won(quote.total)} KRW"
     if quote.penalty:
-        said += f", {won(quote.penalty)} KRW of it for leaving early; that part is nothing on {quote.free_on}"
-    return said
+        message += (
+            f", including an early-termination charge of {won(quote.penalty)} KRW, which does not apply on "
+            f"{quote.free_on}"
+        )
+    return message
 
 
-def _change_words(quote: "ChangeQuote") -> str:
+def _change_message(quote: "ChangeQuote") -> str:
     instead = f" instead of {won(quote.monthly_now)} KRW" if quote.monthly_now else ""
     return (
-        f"From {quote.date} {quote.plan} for {members_words(quote.members)} costs {won(quote.monthly)} KRW a "
-        f"month{instead}; up to the end of the {quote.contract.term.lower()} contract on "
-        f"{quote.contract.end_day} that is {won(quote.total)} KRW"
+        f"From {quote.date}, {quote.plan} for {members_words(quote.members)} costs {won(quote.monthly)} KRW "
+        f"per month{instead}. The total until the end of the {quote.contract.term.lower()} contract on "
+        f"{quote.contract.end_day} is {won(quote.total)} KRW"
     )
 
 
-def coming_table(coming: "Iterable[UpcomingEvent]") -> Table:
-    table = table_of("When (KST)", "Event", "State", "KRW", "What will happen", right=("KRW",))
-    for each in coming:
-        amount = sum(line.amount for line in each.ledger)
+def upcoming_table(events: "Iterable[UpcomingEvent]") -> Table:
+    table = table_of("When (KST)", "Event", "State", "KRW", "Description", right=("KRW",))
+    for event in events:
+        amount = sum(line.amount for line in event.ledger)
         table.add_row(
-            f"{each.entry.at:%Y-%m-%d %H:%M}",
-            BreakableIdentifier(each.entry.event),
-            state_text(each.entry.state),
+            f"{event.entry.at:%Y-%m-%d %H:%M}",
+            BreakableIdentifier(event.entry.event),
+            state_text(event.entry.state),
             won(amount) if amount else "",
-            each.entry.message,
+            event.entry.message,
         )
     return table
 
@@ -349,50 +354,49 @@ def explanation_view(explanation: "Explanation") -> RenderableType:
     )
 
 
-def list_table(listed: "Iterable[SubscriptionSummary]") -> RenderableType:
-    """A line for each subscription; where the terminal is too narrow for that, two."""
+def list_table(subscriptions: "Iterable[SubscriptionSummary]") -> RenderableType:
+    """Return a table with one line per subscription, or several lines in a narrow terminal."""
     wide = table_of(
         *("Subscription", "Customer", "Account", "State", "Access", "Plan", "Members", "Term", "Next"),
         right=("Members",),
     )
     narrow = table_of("Subscription\nCustomer\nAccount", "State\nAccess", "Plan\nTerm", "Next")
     narrow.columns[0].no_wrap = True
-    for each in listed:
-        state, term = state_text(each.state), each.term or _NONE
-        account = each.account_name or _NONE
-        at, what = moment(each.next_deadline_at), what_words(each.next_deadline or _NONE)
-        next_up = f"{at}: {what}" if each.next_deadline else _NONE
+    for row in subscriptions:
+        state, term = state_text(row.state), row.term or _NONE
+        account = row.account_name or _NONE
+        at, deadline = moment(row.next_deadline_at), what_words(row.next_deadline or _NONE)
+        upcoming = f"{at}: {deadline}" if row.next_deadline else _NONE
         wide.add_row(
-            *(each.subscription_id, each.customer_id, account, state, each.access, each.plan),
-            *(f"{each.members:,}", term, next_up),
+            *(row.subscription_id, row.customer_id, account, state, row.access, row.plan),
+            *(f"{row.members:,}", term, upcoming),
         )
         narrow.add_row(
-            f"{each.subscription_id}\n{each.customer_id}\n{account}",
-            Text.assemble(state, f"\n{each.access}"),
-            f"{each.plan}, {members_words(each.members)}\n{term}",
-            next_up,
+            f"{row.subscription_id}\n{row.customer_id}\n{account}",
+            Text.assemble(state, f"\n{row.access}"),
+            f"{row.plan}, {members_words(row.members)}\n{term}",
+            upcoming,
         )
     return FirstThatFits(wide, narrow)
 
 
 def schedules_table(schedules: "Iterable[ScheduleStatus]") -> Table:
-    table = table_of("Job", "Runs", "Next (KST)", "Last run", "What it said")
-    for each in schedules:
-        if not each.applied:
-            coming = "not applied yet"
-        elif each.paused:
-            coming = f"paused: {each.pause_note}"
+    table = table_of("Job", "Runs", "Next (KST)", "Last run", "Result")
+    for schedule in schedules:
+        if not schedule.applied:
+            next_run = "not applied yet"
+        elif schedule.paused:
+            next_run = f"paused: {schedule.pause_note}"
         else:
-            coming = f"{each.next_run_at:%Y-%m-%d %H:%M}" if each.next_run_at else _NONE
-        run = each.last_run
-        table.add_row(
-            each.name, each.times, coming, run.status if run else _NONE, (run.summary if run else None) or ""
-        )
+            next_run = f"{schedule.next_run_at:%Y-%m-%d %H:%M}" if schedule.next_run_at else _NONE
+        run = schedule.last_run
+        status, summary = (run.status, run.summary or "") if run else (_NONE, "")
+        table.add_row(schedule.name, schedule.times, next_run, status, summary)
     return table
 
 
 def findings_table(findings: "Iterable[ReportedFinding]") -> Table:
-    table = table_of("Finding", "Subscription", "What is amiss", "Repaired")
+    table = table_of("Finding", "Subscription", "Description", "Repaired")
     for finding in findings:
         repaired = Text("yes", style="green") if finding.repaired else Text("no", style="yellow")
         table.add_row(finding.code, finding.subscription_id or _NONE, finding.message, repaired)
@@ -400,7 +404,7 @@ def findings_table(findings: "Iterable[ReportedFinding]") -> Table:
 
 
 def certificates_view(certificates: "Sequence[ErasureCertificate]") -> RenderableType:
-    """What was erased: first from the database, then from the workflow's histories."""
+    """Return the erased rows by table: first from the database, then from the workflow histories."""
     table = table_of("Erased", "Rows", right=("Rows",))
     for certificate in certificates:
         for name, count in certificate.rows.items():
@@ -419,7 +423,7 @@ def simulated_view(document: "ScenarioResult") -> RenderableType:
             outcome.message,
         )
     final = document.final
-    end = f"At the end it is {final.state}, access {final.access}"
+    end = f"Final state: {final.state}, access: {final.access}"
     if final.next:
         end += f"; next, at {moment(final.next.at)}: {what_words(final.next.what)}"
     parts: list[RenderableType] = [Text(document.name, style="bold")]
@@ -432,7 +436,7 @@ def simulated_view(document: "ScenarioResult") -> RenderableType:
 
 
 def problems_table(problems: "Iterable[Problem]") -> Table:
-    table = table_of("Field", "What is wrong", "Code")
+    table = table_of("Field", "Problem", "Code")
     for problem in problems:
         table.add_row(
             BreakableIdentifier(problem.field or ""), problem.message, BreakableIdentifier(problem.code)
@@ -441,7 +445,7 @@ def problems_table(problems: "Iterable[Problem]") -> Table:
 
 
 def quotes_table(quotes: "Iterable[Quote]") -> Table:
-    columns = ("Service fees", "Repayment of the discount", "Early termination", "Sum (KRW)")
+    columns = ("Service fees", "Discount repayment", "Early termination", "Total (KRW)")
     table = table_of("Canceling on", *columns, right=columns)
     for quote in quotes:
         parts = [sum(line.amount for line in quote.ledger if line.kind is kind) for kind in LineKind]
@@ -450,7 +454,7 @@ def quotes_table(quotes: "Iterable[Quote]") -> Table:
 
 
 def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
-    """How often something was found, by place, before and after."""
+    """Return the occurrences of data by place, before and after the erasure."""
     table = table_of("Found", "Before", "After", right=("Before", "After"))
     for place, before, after in remains:
         table.add_row(place, f"{before:,}", Text(f"{after:,}", style="red" if after else "green"))

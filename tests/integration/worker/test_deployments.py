@@ -146,12 +146,12 @@ async def test_doctor_reports_workers_without_tasks(worker_env: WorkerEnv) -> No
     async with working(worker_env, "0.1.0"):
         await doctor_says(
             worker_env,
-            "MISSING: Only build 0.1.0 of deployment worksub is there, and Temporal gives the tasks to "
-            "workers without a version: `temporal worker deployment set-current-version "
+            "MISSING: Only build 0.1.0 of deployment worksub is running, but Temporal routes tasks to "
+            "unversioned workers: `temporal worker deployment set-current-version "
             "--deployment-name worksub --build-id 0.1.0`.",
         )
         await make_current(worker_env, "--build-id", "0.1.0")
-        await doctor_says(worker_env, f"OK: One works on task queue {TASK_QUEUE}.")
+        await doctor_says(worker_env, f"OK: A worker polls task queue {TASK_QUEUE}.")
     stopped = datetime.now(UTC)
 
     async def advice() -> str | None:
@@ -159,4 +159,7 @@ async def test_doctor_reports_workers_without_tasks(worker_env: WorkerEnv) -> No
 
     async with working(worker_env):
         told = await wait_for("somebody is told what to do", advice)
-        assert told == "Temporal gives the tasks to build 0.1.0 of deployment worksub: run a worker of it."
+        assert (
+            told
+            == "Temporal routes tasks to build 0.1.0 of deployment worksub: run a worker of this version."
+        )

@@ -106,7 +106,7 @@ async def test_cli_api_and_console_classify_errors_alike(status: RPCStatusCode) 
     error, outcome = failed(status), expected(status)
     client = await Client.connect("localhost:7233", lazy=True)
     url = "postgresql://localhost/worksub"
-    told = ServiceTargets(database_url=url, temporal=client, owner_url=url).in_words(error)
+    told = ServiceTargets(database_url=url, temporal=client, owner_url=url).to_command_error(error)
     assert isinstance(told, CommandError)
     assert told.code in CLI[outcome]
     not_found = status is RPCStatusCode.NOT_FOUND
